@@ -1,0 +1,81 @@
+/**
+ * The port every kind of backup is read through: a dump directory, a tar, a tar.gz, a mongodump archive, an S3 prefix,
+ * a live database. Adapters live beside this file; selection sees only what is declared here.
+ */
+
+/** Which backup it was: enough to say "the same bytes" later, without reading them. */
+export interface BackupIdentity {
+  /** For people and reports: `s3://bucket/key`, a path, `mongodb (live)`. Never holds credentials. */
+  readonly location: string;
+  /** What the backup is: `dump directory`, `tar`, `tar.gz`, `mongodump archive`, … */
+  readonly kind: string;
+  /** Time of the backup by its name, UTC milliseconds; undefined when the location has no `{time:…}`. */
+  readonly time: number | undefined;
+  /** The same time as the name spells it, with its zone: `2016-09-13 08:00:00 America/New_York`. */
+  readonly localTime: string | undefined;
+  /** When the object or file was finished (S3 LastModified, mtime), UTC milliseconds. */
+  readonly modified: number | undefined;
+  /** Bytes as stored. */
+  readonly size: number | undefined;
+  /** Changes whenever the stored bytes change: ETag + size (+ version id), or inode + size + mtime. */
+  readonly fingerprint: string;
+}
+
+export interface CollectionMetadata {
+  /** True name, from `collectionName` where there is one, else unescaped from the file name. */
+  readonly collection: string;
+  /** Text of the `.metadata.json` exactly as stored (canonical Extended JSON v2); undefined when there is none. */
+  readonly text: string | undefined;
+  readonly type: 'collection' | 'view' | 'timeseries';
+}
+
+/** One run of documents of one collection: a `.bson` member, or one namespace of an archive. */
+export interface MemberInfo {
+  readonly collection: string;
+  /** Where inside the backup, for messages: `db.tar!c0/gravity/artworks.bson`. */
+  readonly path: string;
+  /** Number that tells the members of a scan apart (an archive interleaves them). */
+  readonly id: number;
+}
+
+/**
+ * Receives what a scan finds. Calls never overlap. Chunks are raw member bytes in order, cut anywhere (a document may
+ * span chunks), and their Buffer may be reused after the call returned (or its promise settled).
+ */
+export interface MemberVisitor {
+  metadata(metadata: CollectionMetadata): void;
+  chunk(member: MemberInfo, bytes: Buffer): void | Promise<void>;
+  /** The member is complete: its declared size or CRC was met. */
+  end(member: MemberInfo): void | Promise<void>;
+}
+
+export interface ScanSummary {
+  /** Bytes read from storage. */
+  readonly bytesRead: number;
+  /** False when `integrity: needed` let the scan stop before the archive's end, or a seek left members unread. */
+  readonly readToEnd: boolean;
+  /** Every wanted member: sha256 (hex) of its bytes. */
+  readonly members: readonly {
+    readonly path: string;
+    readonly collection: string;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
+}
+
+export interface Backup {
+  readonly identity: BackupIdentity;
+  /**
+   * random: members are read in any order, each scan costs only the members it names, so scans may follow each other.
+   * sequential: one pass over a stream; ask for everything in one scan.
+   */
+  readonly access: 'random' | 'sequential';
+  /** The collections of the wanted database, where they can be known without reading everything; else undefined. */
+  collections(): Promise<readonly CollectionMetadata[] | undefined>;
+  /**
+   * Reads the members of the named collections. Throws RestorePlanError BACKUP when bytes are missing, damaged or
+   * changed since the backup was opened. A collection the backup lacks is simply never visited.
+   */
+  scan(collections: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,69 @@
+/**
+ * What a restore would meet in a target, document by document. Pure data; made by `compareWithTarget` from a selection and a TargetReader.
+ */
+import type { TargetName } from '../events.ts';
+import type { WhenMatched } from '../plan/plan.ts';
+
+/** Class of one selected document against one target (DESIGN.md, section 4). */
+export type DocumentClass =
+  | 'insert'
+  | 'identical'
+  | 'different'
+  | 'softDeleted'
+  | 'stale'
+  | 'conflict'
+  | 'refused';
+
+export interface FieldDifference {
+  /** Dotted path. */
+  readonly path: string;
+  /** Canonical Extended JSON text of each side; undefined = the field is absent there. */
+  readonly backup: string | undefined;
+  readonly target: string | undefined;
+  /** BSON type names, shown when they differ. */
+  readonly backupType: string | undefined;
+  readonly targetType: string | undefined;
+}
+
+export interface ComparedDocument {
+  readonly class: DocumentClass;
+  /** `_id` as canonical Extended JSON. */
+  readonly id: string;
+  /** Why, for conflict, refused, stale, soft-deleted; empty otherwise. */
+  readonly reason: string;
+  readonly differences: readonly FieldDifference[];
+  /** Index of the document in the selection's file, from 0. */
+  readonly index: number;
+}
+
+export interface ComparedCollection {
+  readonly collection: string;
+  readonly into: string;
+  readonly whenMatched: WhenMatched;
+  readonly selected: number;
+  readonly counts: Readonly<Record<DocumentClass, number>>;
+  readonly danglingReferences: number;
+  /** The target lacks the collection; apply would create it with this many indexes of the backup's metadata. */
+  readonly wouldCreate: { readonly indexes: number } | undefined;
+  /** Documents kept for showing, at most the limit asked for; every class other than insert and identical comes first. */
+  readonly documents: readonly ComparedDocument[];
+  readonly dangling: readonly DanglingReference[];
+  readonly warnings: readonly string[];
+}
+
+export interface DanglingReference {
+  /** `_id` of the restored document that refers, canonical Extended JSON. */
+  readonly id: string;
+  readonly field: string;
+  /** Where the parent was looked for. */
+  readonly collection: string;
+  /** The missing parent's `_id`, canonical Extended JSON. */
+  readonly missing: string;
+}
+
+export interface TargetComparison {
+  readonly target: TargetName;
+  readonly database: string;
+  readonly server: string;
+  readonly collections: readonly ComparedCollection[];
+}

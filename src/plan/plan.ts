@@ -1,0 +1,151 @@
+/**
+ * The checked plan: what every later step works on. Made only by `readPlan`; its raw form stays inside this folder.
+ */
+import type { TargetName } from '../events.ts';
+import type { Secret } from '../secret.ts';
+
+export interface Plan {
+  readonly name: string;
+  readonly reason: string | undefined;
+  /** Absolute path of the plan file, for messages and relative paths. */
+  readonly file: string;
+  readonly source: Source;
+  readonly collections: readonly CollectionPlan[];
+  readonly targets: { readonly staging: TargetPlan; readonly production?: TargetPlan };
+  readonly followUps: readonly FollowUpPlan[];
+  /** Dotted field paths whose values reports hide. */
+  readonly mask: readonly string[];
+  /** sha256, hex, of the canonical plan without reason, comments, URIs, gate and follow-ups. */
+  readonly digest: string;
+  /** `${VAR}`s the plan names that were not set. Commands that connect refuse when it is not empty. */
+  readonly unsetVariables: readonly UnsetVariable[];
+}
+
+export interface UnsetVariable {
+  readonly name: string;
+  /** `file:line:col` of its use. */
+  readonly where: string;
+  /** The text of `${VAR:?message}`. */
+  readonly message: string | undefined;
+}
+
+/** An instant as the plan wrote it: `text` keeps its offset. */
+export interface Instant {
+  readonly epochMs: number;
+  readonly text: string;
+}
+
+export interface Source {
+  readonly at: Instant | undefined;
+  /** Database inside the backup. */
+  readonly database: string;
+  readonly maxAgeMs: number | undefined;
+  /** whole: a truncated or damaged archive is refused; needed: reading may stop after the last needed member. */
+  readonly integrity: 'whole' | 'needed';
+  /** Largest inflated size over compressed size that is believed; undefined = the reader's default. */
+  readonly maxDecompressionRatio: number | undefined;
+  readonly location: Location;
+}
+
+export type Location = S3Location | PathLocation | MongodbLocation | JsonlLocation;
+
+export interface S3Location {
+  readonly kind: 's3';
+  readonly bucket: string;
+  /** Template with `{time:…}` and `*`; or a plain key; or a prefix ending in `/`. */
+  readonly key: string;
+  /** IANA zone of the times in the key; present when the key has a `{time:…}`. */
+  readonly timezone: string | undefined;
+  readonly region: string | undefined;
+  readonly profile: string | undefined;
+  readonly endpoint: string | undefined;
+  readonly forcePathStyle: boolean | undefined;
+}
+
+export interface PathLocation {
+  readonly kind: 'path';
+  /** Absolute path (resolved against the plan file's folder), same template rules as an S3 key. */
+  readonly path: string;
+  readonly timezone: string | undefined;
+}
+
+export interface MongodbLocation {
+  readonly kind: 'mongodb';
+  readonly uri: Secret | undefined;
+}
+
+/** Extended JSON lines or a mongoexport array; `{collection}` in the path or key names the collection. */
+export interface JsonlLocation {
+  readonly kind: 'jsonl';
+  readonly from: S3Location | PathLocation;
+}
+
+export type WhenMatched = 'keepExisting' | 'replace' | 'fail';
+
+/** What a root collection and a dependent have in common. */
+export interface RestoredCollection {
+  /** Name inside the backup. */
+  readonly collection: string;
+  /** Name in the target. */
+  readonly into: string;
+  readonly whenMatched: WhenMatched;
+  /** Dotted path of a date; lets the comparison call a document stale. */
+  readonly updatedAt: string | undefined;
+  /** Raw BSON query; target documents that match count as soft-deleted. */
+  readonly softDelete: Buffer | undefined;
+  readonly references: readonly Reference[];
+  readonly dependents: readonly DependentPlan[];
+  /** `file:line:col` of the entry. */
+  readonly where: string;
+}
+
+export interface CollectionPlan extends RestoredCollection {
+  /** Raw BSON query document; `{}` (5 bytes) restores the whole collection. */
+  readonly query: Buffer;
+}
+
+export interface DependentPlan extends RestoredCollection {
+  /** Dotted path in the dependent that holds the parent's key. */
+  readonly foreignKey: string;
+  /** Dotted path in the parent; `_id` unless the plan says otherwise. */
+  readonly localKey: string;
+  /** Further filter, raw BSON; undefined = all children. */
+  readonly query: Buffer | undefined;
+}
+
+/** `field` of the restored document holds the `_id` of a document of `collection` that must exist. */
+export interface Reference {
+  readonly field: string;
+  readonly collection: string;
+}
+
+export interface TargetPlan {
+  /** Undefined when its variable is not set. */
+  readonly uri: Secret | undefined;
+  readonly database: string;
+  readonly gate: { readonly soakMs: number; readonly approvals: number };
+}
+
+export interface FollowUpPlan {
+  readonly name: string;
+  readonly on: TargetName | 'both';
+  readonly when: 'inserted' | 'always';
+  readonly needs: readonly string[];
+  readonly action: FollowUpAction;
+}
+
+export type FollowUpAction =
+  | { readonly kind: 'manual'; readonly text: string }
+  | {
+      readonly kind: 'run';
+      readonly command: readonly string[];
+      readonly timeoutMs: number;
+      readonly passUri: boolean;
+    }
+  | {
+      readonly kind: 'webhook';
+      readonly url: Secret | undefined;
+      readonly secret: Secret | undefined;
+      readonly timeoutMs: number;
+      readonly text: string | undefined;
+    };

@@ -1,0 +1,61 @@
+/**
+ * A finished selection: the documents chosen from one backup, kept as a directory that is itself a valid mongodump.
+ *
+ * `<directory>/<database>/<collection>.bson`, `.metadata.json` beside it, and `manifest.json`.
+ */
+import type { BackupIdentity } from '../backup/backup.ts';
+import type { WhenMatched } from '../plan/plan.ts';
+
+export interface Selection {
+  /** Absolute path. */
+  readonly directory: string;
+  readonly manifest: SelectionManifest;
+}
+
+export interface SelectionManifest {
+  readonly format: 1;
+  readonly toolVersion: string;
+  readonly planName: string;
+  readonly planDigest: string;
+  readonly backup: BackupIdentity;
+  readonly database: string;
+  /** sha256, hex, of the canonical list of (collection, into, whenMatched, count, sha256). Keys ledger and gate. */
+  readonly digest: string;
+  readonly collections: readonly SelectedCollection[];
+  /** What was read to make it. */
+  readonly members: readonly {
+    readonly path: string;
+    readonly collection: string;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
+  /** True when the archive was proven whole; false when `integrity: needed` stopped early or members were skipped by seeking. */
+  readonly readToEnd: boolean;
+  /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
+  readonly warnings: readonly string[];
+}
+
+export interface SelectedCollection {
+  readonly collection: string;
+  readonly into: string;
+  readonly whenMatched: WhenMatched;
+  /** Documents scanned in the backup. */
+  readonly scanned: number;
+  /** Documents selected. */
+  readonly count: number;
+  readonly bytes: number;
+  /** sha256, hex, of the selected documents' bytes in backup order. */
+  readonly sha256: string;
+  /** File names inside `<directory>/<database>/`. */
+  readonly file: string;
+  /** Undefined when the backup holds no metadata for the collection. */
+  readonly metadataFile: string | undefined;
+}
+
+/** A slice of a collection's file: whole documents, concatenated; `offsets[i]` is where document i starts in `bytes`. */
+export interface DocumentBatch {
+  readonly bytes: Buffer;
+  readonly offsets: readonly number[];
+  /** Index of the batch's first document within the collection, from 0. */
+  readonly first: number;
+}

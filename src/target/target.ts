@@ -1,0 +1,59 @@
+/**
+ * One MongoDB database that documents are restored into, seen through two ports.
+ * Comparison, dry-run and status are handed a TargetReader, which has no write; only apply, revert and the ledger get a writer.
+ */
+import type { TargetName } from '../events.ts';
+
+/** What the server says of itself; two targets are told apart by this, never by connection strings. */
+export interface ServerIdentity {
+  readonly kind: 'replica set' | 'standalone' | 'sharded cluster';
+  /** Replica-set name + replicaSetId, cluster id of a sharded cluster, or host:port + process id of a standalone. */
+  readonly id: string;
+  /** Members as the server names them, sorted, lower case. */
+  readonly members: readonly string[];
+  readonly version: string;
+}
+
+export interface TargetIndex {
+  readonly name: string;
+  /** Key pattern, fields in order. */
+  readonly key: readonly (readonly [field: string, direction: unknown])[];
+  readonly unique: boolean;
+  readonly sparse: boolean;
+  readonly expireAfterSeconds: number | undefined;
+  /** Raw index specification as `listIndexes` gave it. */
+  readonly raw: Buffer;
+}
+
+export interface TargetCollection {
+  readonly name: string;
+  readonly type: 'collection' | 'view' | 'timeseries';
+  readonly capped: boolean;
+  /** Raw `options` document of listCollections. */
+  readonly options: Buffer;
+  readonly validator: Buffer | undefined;
+  readonly indexes: readonly TargetIndex[];
+  /** Shard key fields where the target is sharded. */
+  readonly shardKey: readonly string[] | undefined;
+  /** True when the collection has a default collation other than simple: `_id`s then compare by the server alone. */
+  readonly collated: boolean;
+}
+
+export interface TargetReader {
+  readonly name: TargetName;
+  readonly database: string;
+  readonly identity: ServerIdentity;
+  /** Undefined when the target lacks the collection. */
+  collection(name: string): Promise<TargetCollection | undefined>;
+  /**
+   * Documents whose `_id` is one of `ids`, read at majority, raw, concatenated in no particular order.
+   * `ids` are raw documents `{_id: …}` or documents that hold an `_id`; only that element is used.
+   */
+  findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]>;
+  /** Runs a read-only aggregation on the target and returns raw result documents. `pipeline` holds raw BSON stages. */
+  aggregate(collection: string | 1, pipeline: readonly Buffer[], limitBytes?: number): Promise<Buffer[]>;
+  /** Documents matching a raw query, first batch only, at most `limit`. */
+  find(collection: string, query: Buffer, limit: number): Promise<Buffer[]>;
+  /** Server time, UTC milliseconds (`hello.localTime`). */
+  serverTime(): Promise<number>;
+}

@@ -1,0 +1,124 @@
+/**
+ * Rules about the source tree that a type checker cannot hold. Each rule carries its reason; a failure prints it.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const SRC = join(ROOT, 'src');
+
+/** Lower layers first. A file imports from its own layer's folder and from layers below it, never upward or sideways. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['errors.ts', 'secret.ts', 'events.ts', 'version.ts', 'bson'],
+  ['query'],
+  ['plan'],
+  ['backup', 'target'],
+  ['selection'],
+  ['comparison', 'ledger'],
+  ['apply', 'follow-ups'],
+  ['report'],
+  ['index.ts', 'cli'],
+  ['main.ts'],
+];
+
+/** One door per dependency: each is imported in the files named here and nowhere else, so it can be replaced or pinned in one place. */
+const DOORS: Readonly<Record<string, readonly string[]>> = {
+  yaml: ['plan/'],
+  ajv: ['plan/schema.ts'],
+  '@aws-sdk/client-s3': ['backup/s3-client.ts'],
+  tar: ['backup/tar-header.ts'],
+  listr2: ['report/task-list.ts'],
+  commander: ['cli/'],
+  'temporal-polyfill': ['plan/', 'backup/'],
+  'mongodb-query-parser': ['query/shell-query.ts'],
+  'mongodb/lib/': ['target/document-sequence.ts'],
+};
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? sourceFiles(path) : entry.name.endsWith('.ts') ? [path] : [];
+  });
+}
+
+function importsOf(path: string): Import[] {
+  const text = readFileSync(path, 'utf8');
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g;
+  return [...text.matchAll(pattern)].map((match) => ({
+    file: relative(SRC, path),
+    specifier: (match[1] ?? match[2]) as string,
+  }));
+}
+
+const files = sourceFiles(SRC);
+const imports = files.flatMap(importsOf);
+const place = (file: string): string => file.split('/')[0] as string;
+const layerOf = (file: string): number => LAYERS.findIndex((layer) => layer.includes(place(file)));
+
+test('every source file belongs to a layer', () => {
+  const homeless = files.map((file) => relative(SRC, file)).filter((file) => layerOf(file) < 0);
+  assert.equal(homeless, [], 'a reader should know from the folder where a line belongs');
+});
+
+test('imports go one way, from the edge of the process towards raw BSON', () => {
+  const wrong = imports
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .map(({ file, specifier }) => ({
+      file,
+      to: relative(SRC, resolve(SRC, dirname(file), specifier)),
+    }))
+    .filter(({ to }) => !to.startsWith('..'))
+    .filter(({ file, to }) => place(file) !== place(to) && layerOf(to) >= layerOf(file))
+    .filter(({ file, to }) => !(layerOf(file) === 0 && layerOf(to) === 0))
+    .filter(({ file, to }) => !(layerOf(file) === 8 && layerOf(to) === 8));
+  assert.equal(wrong, [], 'a lower layer that knows a higher one cannot be tested or reused without it');
+});
+
+test('each dependency has one door', () => {
+  const wrong = imports.filter(({ file, specifier }) => {
+    const door = Object.entries(DOORS).find(
+      ([name]) =>
+        specifier === name ||
+        specifier.startsWith(`${name}/`) ||
+        (name.endsWith('/') && specifier.startsWith(name)),
+    );
+    return door !== undefined && !door[1].some((allowed) => file.startsWith(allowed));
+  });
+  assert.equal(
+    wrong,
+    [],
+    'a dependency used in many places cannot be pinned, faked out of a fault, or replaced',
+  );
+});
+
+test('only main.ts touches the process', () => {
+  const wrong = files
+    .filter((file) => relative(SRC, file) !== 'main.ts')
+    .filter((file) =>
+      /\bprocess\.(?:exit|env|argv|on|stdout|stderr|stdin|kill)\b/.test(readFileSync(file, 'utf8')),
+    )
+    .map((file) => relative(SRC, file));
+  assert.equal(wrong, [], 'the engine is a library: what it needs of the process is handed to it');
+});
+
+test('no file is too long to hold in mind', () => {
+  const long = files
+    .map((file) => ({ file: relative(SRC, file), lines: readFileSync(file, 'utf8').split('\n').length }))
+    .filter(({ lines }) => lines > 400);
+  assert.equal(long, [], 'split it along the domain');
+});
+
+test('nothing is left open or switched off in the source', () => {
+  const wrong = files.filter((file) => /\b(?:TODO|FIXME|XXX)\b/.test(readFileSync(file, 'utf8')));
+  assert.equal(wrong, [], 'finish it, or write it down where it will be read');
+});
+
+test.run();
