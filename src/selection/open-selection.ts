@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { BackupIdentity } from '../backup/backup.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { Plan } from '../plan/plan.ts';
+import { selectionDigest } from './digest.ts';
+import { MANIFEST_FILE, selectionDirectory } from './directory.ts';
+import type { SelectedCollection, Selection, SelectionManifest } from './selection.ts';
+
+/** Bytes per read when a file is hashed. */
+const HASHED_AT_A_TIME = 1024 * 1024;
+
+/**
+ * Opens a selection directory: the manifest must be of this format, agree with its own digest, and every file must have
+ * the recorded size. Contents are not read; `findSelection` does that. Throws RestorePlanError BACKUP.
+ */
+export async function openSelection(directory: string): Promise<Selection> {
+  const root = resolve(directory);
+  const manifest = await readManifest(join(root, MANIFEST_FILE));
+  for (const collection of manifest.collections) {
+    const path = collectionPath({ directory: root, manifest }, collection);
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => undefined,
+    );
+    if (size !== collection.bytes) {
+      throw unusable(path, size === undefined ? 'is missing' : `has ${size} bytes, not ${collection.bytes}`);
+    }
+  }
+  return { directory: root, manifest };
+}
+
+/**
+ * The selection of this very plan from this very backup, made earlier; undefined when there is none or when its files are
+ * not what its manifest says (their sha256 is taken here, so later steps may trust the bytes).
+ */
+export async function findSelection(
+  workDirectory: string,
+  plan: Pick<Plan, 'name' | 'digest'>,
+  backup: BackupIdentity,
+): Promise<Selection | undefined> {
+  let selection: Selection;
+  try {
+    selection = await openSelection(selectionDirectory(workDirectory, plan, backup));
+  } catch (error) {
+    if (error instanceof RestorePlanError) return undefined;
+    throw error;
+  }
+  const { manifest } = selection;
+  if (manifest.planDigest !== plan.digest || manifest.backup.fingerprint !== backup.fingerprint)
+    return undefined;
+  for (const collection of manifest.collections) {
+    if ((await sha256OfFile(collectionPath(selection, collection))) !== collection.sha256) return undefined;
+  }
+  return selection;
+}
+
+/** Absolute path of a selected collection's documents: concatenated raw BSON. */
+export function collectionPath(selection: Selection, collection: SelectedCollection): string {
+  return join(selection.directory, selection.manifest.database, collection.file);
+}
+
+async function readManifest(path: string): Promise<SelectionManifest> {
+  let manifest: SelectionManifest;
+  try {
+    manifest = JSON.parse(await readFile(path, 'utf8')) as SelectionManifest;
+  } catch (error) {
+    throw unusable(path, 'cannot be read', error);
+  }
+  if (manifest?.format !== 1) {
+    throw unusable(path, `has format ${String(manifest?.format)}, this version reads format 1`);
+  }
+  if (!Array.isArray(manifest.collections) || selectionDigest(manifest.collections) !== manifest.digest) {
+    throw unusable(path, 'does not agree with its own digest');
+  }
+  return manifest;
+}
+
+function unusable(path: string, why: string, cause?: unknown): RestorePlanError {
+  return new RestorePlanError('BACKUP', `selection is not usable: ${path} ${why}`, {
+    hint: 'Run plan dry-run again; it selects the documents anew.',
+    cause,
+  });
+}
+
+async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: HASHED_AT_A_TIME })) hash.update(chunk);
+  return hash.digest('hex');
+}

@@ -1,0 +1,86 @@
+/**
+ * Reads a selected collection back as batches of whole documents.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { BsonFault, documentEnd } from '../bson/elements.ts';
+import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
+import { RestorePlanError } from '../errors.ts';
+import { collectionPath } from './open-selection.ts';
+import type { DocumentBatch, SelectedCollection, Selection } from './selection.ts';
+
+export interface BatchLimits {
+  /** Bytes of documents per batch. A single larger document makes a batch of its own. */
+  readonly maxBytes: number;
+  readonly maxDocuments: number;
+}
+
+/**
+ * Batches in backup order. Each batch owns its Buffer, so several may be in flight; memory is one batch per batch held.
+ *
+ * One positioned read per batch: what was read of the next document is read again with its batch, which costs less than
+ * carrying it over and leaves every document whole inside one Buffer. `collection` is the name in the backup.
+ * Throws RestorePlanError BACKUP when the file is not the one the manifest describes.
+ */
+export async function* readBatches(
+  selection: Selection,
+  collection: string,
+  { maxBytes, maxDocuments }: BatchLimits,
+): AsyncGenerator<DocumentBatch, void, undefined> {
+  const selected = selectedCollection(selection, collection);
+  const path = collectionPath(selection, selected);
+  const file = await open(path, 'r');
+  try {
+    let position = 0;
+    let first = 0;
+    while (position < selected.bytes) {
+      const wanted = Math.max(maxBytes, MIN_DOCUMENT_BYTES);
+      let bytes = await readAt(file, position, Math.min(wanted, selected.bytes - position));
+      const length = bytes.length >= MIN_DOCUMENT_BYTES ? bytes.readInt32LE(0) : MIN_DOCUMENT_BYTES;
+      if (length > bytes.length)
+        bytes = await readAt(file, position, Math.min(length, selected.bytes - position));
+      const batch = cutBatch(bytes, first, maxDocuments);
+      yield batch;
+      position += batch.bytes.length;
+      first += batch.offsets.length;
+    }
+  } catch (error) {
+    if (!(error instanceof BsonFault)) throw error;
+    throw new RestorePlanError('BACKUP', `selection is damaged: ${path} does not hold whole documents`, {
+      hint: 'Delete that selection directory and run plan dry-run again.',
+      cause: error,
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+function selectedCollection(selection: Selection, collection: string): SelectedCollection {
+  const found = selection.manifest.collections.find((each) => each.collection === collection);
+  if (found === undefined) throw new RangeError(`${collection} is not in the selection`);
+  return found;
+}
+
+/** As many whole documents from the start of `bytes` as there are, at least one and at most `maxDocuments`. */
+function cutBatch(bytes: Buffer, first: number, maxDocuments: number): DocumentBatch {
+  const offsets: number[] = [];
+  let at = 0;
+  while (offsets.length < maxDocuments && bytes.length - at >= MIN_DOCUMENT_BYTES) {
+    if (offsets.length > 0 && at + bytes.readInt32LE(at) > bytes.length) break;
+    const end = documentEnd(bytes, at);
+    offsets.push(at);
+    at = end;
+  }
+  if (offsets.length === 0) throw new BsonFault('document is cut off', 0);
+  return { bytes: bytes.subarray(0, at), offsets, first };
+}
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled === length ? bytes : bytes.subarray(0, filled);
+}

@@ -1,0 +1,23 @@
+import { RestorePlanError } from '../errors.ts';
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission was denied',
+  EPERM: 'permission was denied',
+  ENOTDIR: 'a part of the path is not a directory',
+  EIO: 'the disk reported an input/output error',
+};
+
+/** Turns an operating-system error on a file of the work directory into one that says what to do. Others pass unchanged. */
+export function workDirectoryFault(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || error instanceof RestorePlanError) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === undefined) return error;
+  return new RestorePlanError('UNEXPECTED', `cannot write ${path}: ${REASONS[code] ?? error.message}`, {
+    hint: 'Name a directory with enough space that you may write to: --work-dir <directory>. Nothing half-written is left or used.',
+    cause: error,
+    facts: { errno: code },
+  });
+}

@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { serialize } from 'bson';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { BackupIdentity } from '../../src/backup/backup.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import { selectionDigest } from '../../src/selection/digest.ts';
+import {
+  createPartialDirectory,
+  publishSelection,
+  selectionDirectory,
+} from '../../src/selection/directory.ts';
+import { escapeCollectionName } from '../../src/selection/file-name.ts';
+import { findSelection, openSelection } from '../../src/selection/open-selection.ts';
+import { readBatches } from '../../src/selection/read-batches.ts';
+import type { SelectedCollection, SelectionManifest } from '../../src/selection/selection.ts';
+
+const PLAN = { name: 'partner 57d1/artworks', digest: 'a'.repeat(64) };
+const BACKUP: BackupIdentity = {
+  location: '/backups/db.tar',
+  kind: 'tar',
+  time: undefined,
+  localTime: undefined,
+  modified: undefined,
+  size: 1,
+  fingerprint: 'f1',
+};
+
+let workDirectory: string;
+test.before.each(async () => {
+  workDirectory = join(await mkdtemp(join(tmpdir(), 'restore-plan-selection-')), '.restore-plan');
+});
+test.after.each(async () => {
+  await rm(join(workDirectory, '..'), { recursive: true, force: true });
+});
+
+function describe(collection: string, bytes: Buffer, count: number): SelectedCollection {
+  return {
+    collection,
+    into: collection,
+    whenMatched: 'keepExisting',
+    scanned: count,
+    count,
+    bytes: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    file: `${escapeCollectionName(collection)}.bson`,
+    metadataFile: undefined,
+  };
+}
+
+async function publish(documents: readonly Buffer[]) {
+  const bytes = Buffer.concat(documents);
+  const collections = [describe('artworks', bytes, documents.length)];
+  const manifest: SelectionManifest = {
+    format: 1,
+    toolVersion: '0.0.0',
+    planName: PLAN.name,
+    planDigest: PLAN.digest,
+    backup: BACKUP,
+    database: 'gravity',
+    digest: selectionDigest(collections),
+    collections,
+    members: [],
+    readToEnd: true,
+    warnings: [],
+  };
+  const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
+  const partial = await createPartialDirectory(workDirectory, directory);
+  await mkdir(join(partial, 'gravity'), { mode: 0o700 });
+  await writeFile(join(partial, 'gravity', 'artworks.bson'), bytes, { mode: 0o600 });
+  await publishSelection(partial, directory, manifest);
+  return { directory, manifest };
+}
+
+test('file names are escaped as mongodump escapes them', () => {
+  assert.is(escapeCollectionName('a b+c/d$e:f'), 'a+b%2Bc%2Fd%24e%3Af');
+  assert.is(escapeCollectionName("it's (very) nice!*"), 'it%27s+%28very%29+nice%21%2A');
+  assert.is(escapeCollectionName('café-_.~9'), 'caf%C3%A9-_.~9');
+  const long = escapeCollectionName('x'.repeat(250));
+  assert.is(long.length, 238);
+  assert.is(long.slice(0, 211), `${'x'.repeat(208)}%24`);
+  assert.is(long.slice(211), createHash('sha1').update('x'.repeat(250)).digest('base64url'));
+});
+
+test('the digest depends on what would be written and on nothing else', () => {
+  const artworks = describe('artworks', Buffer.from('one'), 2);
+  const sales = describe('sales', Buffer.from('two'), 1);
+  const digest = selectionDigest([artworks, sales]);
+  assert.match(digest, /^[0-9a-f]{64}$/);
+  assert.is(selectionDigest([sales, artworks]), digest, 'order of the plan');
+  assert.is(
+    selectionDigest([artworks, sales, describe('bids', Buffer.alloc(0), 0)]),
+    digest,
+    'nothing selected',
+  );
+  assert.is(selectionDigest([{ ...artworks, scanned: 99, file: 'x' } as SelectedCollection, sales]), digest);
+  for (const change of [
+    { collection: 'art' },
+    { into: 'other' },
+    { whenMatched: 'replace' as const },
+    { count: 3 },
+    { sha256: '0' },
+  ]) {
+    assert.is.not(selectionDigest([{ ...artworks, ...change }, sales]), digest, JSON.stringify(change));
+  }
+});
+
+test('a published selection is private, hidden from git and found again', async () => {
+  const { directory, manifest } = await publish([Buffer.from(serialize({ _id: 1 }))]);
+  assert.equal((await openSelection(directory)).manifest, JSON.parse(JSON.stringify(manifest)));
+  assert.is((await findSelection(workDirectory, PLAN, BACKUP))?.directory, directory);
+  assert.is(await readFile(join(workDirectory, '.gitignore'), 'utf8'), '*\n');
+  assert.is((await stat(workDirectory)).mode & 0o777, 0o700);
+  assert.is((await stat(directory)).mode & 0o777, 0o700);
+  assert.is((await stat(join(directory, 'manifest.json'))).mode & 0o777, 0o600);
+  assert.equal(await readdir(join(directory, '..')), [directory.split('/').at(-1)]);
+});
+
+test('a selection of another plan or of other backup bytes is not reused', async () => {
+  await publish([Buffer.from(serialize({ _id: 1 }))]);
+  assert.is(await findSelection(workDirectory, { ...PLAN, digest: 'b'.repeat(64) }, BACKUP), undefined);
+  assert.is(await findSelection(workDirectory, PLAN, { ...BACKUP, fingerprint: 'f2' }), undefined);
+  assert.is(await findSelection(join(workDirectory, 'elsewhere'), PLAN, BACKUP), undefined);
+});
+
+test('a selection whose files were changed is not reused', async () => {
+  const { directory } = await publish([Buffer.from(serialize({ _id: 1, a: 'left' }))]);
+  const path = join(directory, 'gravity', 'artworks.bson');
+  await writeFile(path, Buffer.from(serialize({ _id: 1, a: 'lefT' })));
+  assert.is(await findSelection(workDirectory, PLAN, BACKUP), undefined, 'same size, other bytes');
+  await appendFile(path, 'x');
+  await rejects(openSelection(directory), 'BACKUP', /has \d+ bytes, not \d+/);
+  await rm(path);
+  await rejects(openSelection(directory), 'BACKUP', /artworks\.bson is missing/);
+});
+
+test('a manifest of a newer format, or one that was edited, is refused', async () => {
+  const { directory, manifest } = await publish([Buffer.from(serialize({ _id: 1 }))]);
+  const path = join(directory, 'manifest.json');
+  await writeFile(path, JSON.stringify({ ...manifest, format: 2 }));
+  await rejects(openSelection(directory), 'BACKUP', /has format 2/);
+  await writeFile(path, JSON.stringify({ ...manifest, digest: 'c'.repeat(64) }));
+  await rejects(openSelection(directory), 'BACKUP', /own digest/);
+  await writeFile(path, '{');
+  await rejects(openSelection(directory), 'BACKUP', /cannot be read/);
+});
+
+test('what a killed run left behind is swept away after a day', async () => {
+  const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
+  const old = await createPartialDirectory(workDirectory, directory);
+  const young = await createPartialDirectory(workDirectory, directory);
+  const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
+  await utimes(old, yesterday, yesterday);
+  const fresh = await createPartialDirectory(workDirectory, directory);
+  const left = (await readdir(join(directory, '..'))).sort();
+  assert.equal(left, [young, fresh].map((path) => path.split('/').at(-1)).sort());
+});
+
+test('a work directory that cannot be made is said, with the reason', async () => {
+  await mkdir(join(workDirectory, '..'), { recursive: true });
+  await writeFile(workDirectory, 'a file in the way');
+  const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
+  await rejects(createPartialDirectory(workDirectory, directory), 'UNEXPECTED', /cannot write .*selections/);
+});
+
+test('batches hold every document once, whole and in order, within their limits', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 40 }),
+      fc.integer({ min: 1, max: 1000 }),
+      fc.integer({ min: 1, max: 12 }),
+      async (sizes, maxBytes, maxDocuments) => {
+        const documents = sizes.map((size, _id) => Buffer.from(serialize({ _id, pad: 'x'.repeat(size) })));
+        const { directory } = await publish(documents);
+        const read: Buffer[] = [];
+        for await (const batch of readBatches(await openSelection(directory), 'artworks', {
+          maxBytes,
+          maxDocuments,
+        })) {
+          assert.is(batch.first, read.length);
+          assert.ok(batch.offsets.length <= maxDocuments);
+          assert.ok(batch.bytes.length <= maxBytes || batch.offsets.length === 1);
+          batch.offsets.forEach((at, i) => {
+            read.push(batch.bytes.subarray(at, batch.offsets[i + 1] ?? batch.bytes.length));
+          });
+        }
+        assert.equal(Buffer.concat(read), Buffer.concat(documents));
+        assert.is(read.length, documents.length);
+      },
+    ),
+    { numRuns: 60, seed: 1 },
+  );
+});
+
+test('a batch is refused when the file does not hold whole documents', async () => {
+  const { directory } = await publish([Buffer.from(serialize({ _id: 1 })), Buffer.from([9, 0, 0, 0, 0, 0])]);
+  const selection = await openSelection(directory);
+  const batches = readBatches(selection, 'artworks', { maxBytes: 1000, maxDocuments: 10 });
+  await batches.next();
+  await rejects(batches.next(), 'BACKUP', /does not hold whole documents/);
+});
+
+async function rejects(promise: Promise<unknown>, code: string, message: RegExp): Promise<void> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.instance(error, RestorePlanError);
+    assert.is((error as RestorePlanError).code, code);
+    assert.match((error as RestorePlanError).message, message);
+    return;
+  }
+  assert.unreachable('should have been refused');
+}
+
+test.run();
