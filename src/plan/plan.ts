@@ -15,9 +15,12 @@ export interface Plan {
   readonly followUps: readonly FollowUpPlan[];
   /** Dotted field paths whose values reports hide. */
   readonly mask: readonly string[];
-  /** sha256, hex, of the canonical plan without reason, comments, URIs, gate and follow-ups. */
+  /** sha256, hex, of the canonical plan: without reason, comments, URIs, gate, follow-ups and mask. */
   readonly digest: string;
-  /** `${VAR}`s the plan names that were not set. Commands that connect refuse when it is not empty. */
+  /**
+   * `${VAR}`s the plan names that were not set; their text stands in the plan as written, and a query that holds one
+   * matches nothing. Commands that connect refuse when it is not empty.
+   */
   readonly unsetVariables: readonly UnsetVariable[];
 }
 
@@ -25,6 +28,8 @@ export interface UnsetVariable {
   readonly name: string;
   /** `file:line:col` of its use. */
   readonly where: string;
+  /** Where in the plan, such as `targets.production.uri`: tells which commands can do without it. */
+  readonly path: string;
   /** The text of `${VAR:?message}`. */
   readonly message: string | undefined;
 }
@@ -138,7 +143,10 @@ export type FollowUpAction =
   | { readonly kind: 'manual'; readonly text: string }
   | {
       readonly kind: 'run';
+      /** Program and arguments as written; run without a shell. */
       readonly command: readonly string[];
+      /** Absolute path of the folder to run it in: that of the file that names the command. */
+      readonly directory: string;
       readonly timeoutMs: number;
       readonly passUri: boolean;
     }
