@@ -1,0 +1,31 @@
+/** Questions on the terminal. */
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import type { ProcessEdge } from './context.ts';
+
+/**
+ * Asks and returns the answer, trimmed. Undefined where nobody can answer: no terminal on stdin or stderr, or the
+ * input ended. Rejects with the signal's reason when the run is stopped meanwhile.
+ */
+export async function ask(edge: ProcessEdge, question: string): Promise<string | undefined> {
+  if (edge.stdin.isTTY !== true || !edge.stderr.isTTY) return undefined;
+  const output = new Writable({
+    write(chunk, _encoding, done) {
+      edge.stderr.write(String(chunk));
+      done();
+    },
+  });
+  // `terminal: false` leaves Ctrl-C to the terminal driver, so it arrives as the SIGINT that the process edge handles.
+  const lines = createInterface({ input: edge.stdin, output, terminal: false });
+  try {
+    return await new Promise<string | undefined>((resolve, reject) => {
+      const stop = () => reject(edge.signal.reason);
+      if (edge.signal.aborted) return stop();
+      edge.signal.addEventListener('abort', stop, { once: true });
+      lines.once('close', () => resolve(undefined));
+      lines.question(question, { signal: edge.signal }).then((answer) => resolve(answer.trim()), reject);
+    });
+  } finally {
+    lines.close();
+  }
+}

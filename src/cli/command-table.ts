@@ -1,0 +1,188 @@
+/**
+ * Every command of the program, in the order in which an operator meets them. One entry registers a command.
+ */
+import type { CommandSpec, OptionSpec } from './command.ts';
+
+const TARGET: OptionSpec = {
+  flags: '--target <name>',
+  description: 'the target to work on',
+  choices: ['staging', 'production'],
+  mandatory: true,
+};
+
+const CONFIRM: OptionSpec = {
+  flags: '--confirm <database>',
+  description: 'name of the database that will be written to; replaces the question asked on a terminal',
+};
+
+/** What any command that opens the backup can end with. */
+const READS_BACKUP = ['PLAN_INVALID', 'BACKUP', 'SIGINT', 'SIGTERM'] as const;
+const READS_TARGET = ['PLAN_INVALID', 'TARGET', 'SIGINT', 'SIGTERM'] as const;
+
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: 'init',
+    arguments: '[file]',
+    summary: 'writes a commented plan to fill in',
+    examples: ['plan init', 'plan init plans/incident-4711.yaml'],
+    exits: [],
+    load: () => import('./commands/init.ts'),
+  },
+  {
+    name: 'validate',
+    arguments: '<plan...>',
+    summary: 'checks plans without touching any network',
+    options: [
+      { flags: '--require-env', description: 'a variable that is not set is a fault, not a note' },
+      {
+        flags: '--format <format>',
+        description: 'how faults are written',
+        choices: ['text', 'github', 'json', 'sarif'],
+        default: 'text',
+      },
+    ],
+    examples: ['plan validate plans/incident-4711.yaml', 'plan validate --format github plans/*.yaml'],
+    exits: ['PLAN_INVALID'],
+    load: () => import('./commands/validate.ts'),
+  },
+  {
+    name: 'explain',
+    arguments: '<plan>',
+    summary: 'says in prose what the plan will do',
+    examples: ['plan explain plans/incident-4711.yaml'],
+    exits: ['PLAN_INVALID'],
+    load: () => import('./commands/explain.ts'),
+  },
+  {
+    name: 'backups',
+    arguments: '<plan>',
+    summary: 'lists the backups that the plan could use, which holds what, and the choice',
+    examples: ['plan backups plans/incident-4711.yaml'],
+    exits: READS_BACKUP,
+    load: () => import('./commands/backups.ts'),
+  },
+  {
+    name: 'dry-run',
+    arguments: '<plan>',
+    summary: 'selects the documents and compares them with every reachable target; writes to none',
+    details:
+      'Reads the backup where it lies, keeps the chosen documents under the work directory, and shows per target what ' +
+      'would be inserted, what is already there, and what stands in the way. No target is written to.',
+    options: [
+      {
+        flags: '--target <name>',
+        description: 'compare with this target only',
+        choices: ['staging', 'production'],
+      },
+      { flags: '--full', description: 'list every document, not only the first few of each class' },
+      {
+        flags: '--report <file>',
+        description: 'also write a report; the ending says which kind: .html, .md or .json',
+        repeatable: true,
+      },
+      { flags: '--detailed-exitcode', description: 'exit 2 when there are documents to insert or replace' },
+    ],
+    examples: [
+      'plan dry-run plans/incident-4711.yaml',
+      'plan dry-run plans/incident-4711.yaml --target staging --full',
+      'plan dry-run plans/incident-4711.yaml --report review.html --report review.md',
+    ],
+    exits: ['CHANGES_PENDING', ...READS_BACKUP, 'TARGET'],
+    load: () => import('./commands/dry-run.ts'),
+  },
+  {
+    name: 'apply',
+    arguments: '<plan>',
+    summary: 'opens the gate, writes the documents, reads them back',
+    details:
+      'Staging comes first: production opens only for a selection that was applied to staging and verified there. ' +
+      'A run that was stopped part-way is resumed by the same command.',
+    options: [TARGET, CONFIRM],
+    examples: [
+      'plan apply plans/incident-4711.yaml --target staging',
+      'plan apply plans/incident-4711.yaml --target production --confirm gravity',
+    ],
+    exits: [
+      ...READS_BACKUP,
+      'TARGET',
+      'CONFLICTS',
+      'INCOMPLETE',
+      'VERIFICATION',
+      'LOCKED',
+      'GATE',
+      'LEDGER_UNSAVED',
+    ],
+    load: () => import('./commands/apply.ts'),
+  },
+  {
+    name: 'approve',
+    arguments: '<plan>',
+    summary: "records a second person's approval on the verified staging run",
+    examples: ['plan approve plans/incident-4711.yaml'],
+    exits: [...READS_TARGET, 'GATE'],
+    load: () => import('./commands/approve.ts'),
+  },
+  {
+    name: 'status',
+    arguments: '<plan>',
+    summary: 'where each target stands; open follow-ups; what the gate still misses',
+    examples: ['plan status plans/incident-4711.yaml'],
+    exits: READS_TARGET,
+    load: () => import('./commands/status.ts'),
+  },
+  {
+    name: 'verify',
+    arguments: '<plan>',
+    summary: 'compares the restored documents again, any time',
+    options: [
+      TARGET,
+      { flags: '--sample <fraction>', description: 'compare one document in so many, for instance 1/100' },
+    ],
+    examples: ['plan verify plans/incident-4711.yaml --target production'],
+    exits: [...READS_TARGET, 'VERIFICATION'],
+    load: () => import('./commands/verify.ts'),
+  },
+  {
+    name: 'revert',
+    arguments: '<plan>',
+    summary: 'removes what this plan inserted and nobody has changed since; puts back what it replaced',
+    options: [TARGET, CONFIRM],
+    examples: ['plan revert plans/incident-4711.yaml --target staging'],
+    exits: [...READS_TARGET, 'INCOMPLETE', 'LOCKED', 'LEDGER_UNSAVED'],
+    load: () => import('./commands/revert.ts'),
+  },
+  {
+    name: 'unlock',
+    arguments: '<plan>',
+    summary: 'releases the lock of a run whose process is known to be dead',
+    options: [
+      TARGET,
+      { flags: '--holder <holder>', description: 'the holder as the refusal named it', mandatory: true },
+    ],
+    examples: ['plan unlock plans/incident-4711.yaml --target staging --holder alice@ops-1:4242'],
+    exits: [...READS_TARGET, 'LOCKED'],
+    load: () => import('./commands/unlock.ts'),
+  },
+  {
+    name: 'follow-up',
+    arguments: '<action> <plan> [name]',
+    summary: 'runs or ticks off loose ends: list, run, done',
+    options: [
+      { ...TARGET, mandatory: false },
+      { flags: '--note <text>', description: 'what was done, for the ledger' },
+    ],
+    examples: [
+      'plan follow-up list plans/incident-4711.yaml',
+      'plan follow-up done plans/incident-4711.yaml "Tell the partner" --note "mailed on Tuesday"',
+    ],
+    exits: [...READS_TARGET, 'INCOMPLETE', 'LOCKED'],
+    load: () => import('./commands/follow-up.ts'),
+  },
+  {
+    name: 'schema',
+    summary: 'prints the JSON Schema of plan files',
+    examples: ['plan schema > restore-plan.schema.json'],
+    exits: [],
+    load: () => import('./commands/schema.ts'),
+  },
+];

@@ -1,0 +1,5 @@
+import { RestorePlanError } from '../../errors.ts';
+
+export async function run(): Promise<never> {
+  throw new RestorePlanError('UNEXPECTED', '`plan revert` is not supported yet');
+}

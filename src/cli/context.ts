@@ -1,0 +1,65 @@
+/**
+ * What a command is given of the world: everything it may know of the process, and nothing it could keep.
+ */
+import type { Readable } from 'node:stream';
+import type { Emit } from '../events.ts';
+import type { Stage } from '../report/progress.ts';
+
+/** One of the two text streams. Writing never throws, also when the reader has gone away. */
+export interface TextWriter {
+  readonly isTTY: boolean;
+  /** Width of the terminal in columns; 80 where there is none. */
+  readonly columns: number;
+  /** Secrets are struck out on the way. */
+  write(text: string): void;
+  /** Settles when the reader can take more; await it between chunks of a long output. */
+  drained(): Promise<void>;
+}
+
+/** What the process edge hands to the program. */
+export interface ProcessEdge {
+  readonly env: Environment;
+  /** Absolute. */
+  readonly cwd: string;
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: TextWriter;
+  readonly stderr: TextWriter;
+  /** Aborted by the first SIGINT or SIGTERM; its reason is a RestorePlanError of that code. */
+  readonly signal: AbortSignal;
+  /** UTC milliseconds. */
+  readonly now: () => number;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface GlobalOptions {
+  /** NDJSON on stdout instead of a page. */
+  readonly json: boolean;
+  /** No progress on stderr; errors and results are still written. */
+  readonly quiet: boolean;
+}
+
+export interface CommandContext extends Omit<ProcessEdge, 'env'> {
+  /** The environment, with `--env-file` beneath it. */
+  readonly env: Environment;
+  readonly options: GlobalOptions;
+  /** Whether ANSI colours may be written to each stream. */
+  readonly color: { readonly stdout: boolean; readonly stderr: boolean };
+  /** Absolute; where selections and local records are kept (`--work-dir`). Not created until something is written. */
+  readonly workDirectory: string;
+  /** Who runs this, for the ledger: login name and host. */
+  readonly operator: { readonly user: string; readonly host: string };
+  /** Progress, for whichever view is open. */
+  readonly emit: Emit;
+  /** Names the stages that this run will go through, so that a task list can show what is still to come. */
+  follow(stages: readonly Stage[]): Promise<void>;
+  /** One NDJSON object on stdout; nothing without `--json`. */
+  json(value: { readonly type: string } & Readonly<Record<string, unknown>>): void;
+  /**
+   * Asks on the terminal (progress rests meanwhile) and returns the answer without its newline.
+   * Undefined without a terminal on stdin and stderr.
+   */
+  ask(question: string): Promise<string | undefined>;
+  /** Ends the progress display; a command calls it before it writes its page, the program at the end. */
+  endProgress(): Promise<void>;
+}

@@ -1,0 +1,112 @@
+/**
+ * The command line as a whole: finds the command in argv, prepares its context, runs it, and turns whatever happens
+ * into one exit code. Nothing here touches the process; `main.ts` hands in what is needed of it.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { EXIT_CODES, RestorePlanError } from '../errors.ts';
+import { VERSION } from '../version.ts';
+import type { CommandSpec, ExitName, OptionSpec, OptionValues } from './command.ts';
+import { COMMANDS } from './command-table.ts';
+import type { ProcessEdge } from './context.ts';
+import { helpAfter, PROGRAM_HELP_AFTER } from './help.ts';
+import { openSession, type Session } from './session.ts';
+
+/** Runs one command line (`argv` without node and script) and returns the process's exit code. Throws only bugs. */
+export async function runProgram(argv: readonly string[], edge: ProcessEdge): Promise<number> {
+  let session: Session | undefined;
+  let exit: ExitName = 'OK';
+  const program = buildProgram(edge, async (spec, args, options) => {
+    session = await openSession(edge, options);
+    const { run } = await spec.load();
+    exit = (await run(session.context, args, options)) ?? 'OK';
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.OK;
+    const failure = error instanceof CommanderError ? usageError(error) : error;
+    // A usage error comes before any context; `--json` was then never parsed, only written.
+    session ??= await openSession(edge, { json: argv.includes('--json') });
+    return await session.fail(failure);
+  }
+  return session === undefined ? EXIT_CODES.OK : await session.finish(exit);
+}
+
+type Chosen = (spec: CommandSpec, args: readonly string[], options: OptionValues) => Promise<void>;
+
+function buildProgram(edge: ProcessEdge, chosen: Chosen): Command {
+  const program = new Command('plan')
+    .description('Restores chosen documents from a MongoDB backup, staging before production.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText('after', PROGRAM_HELP_AFTER)
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => edge.stdout.write(text),
+      // Usage errors are printed in the program's own format, after parsing has thrown.
+      writeErr: () => {},
+      outputError: () => {},
+      getOutHelpWidth: () => Math.min(edge.stdout.columns, 110),
+    });
+  for (const spec of COMMANDS) program.addCommand(buildCommand(program, spec, chosen));
+  return program;
+}
+
+function buildCommand(program: Command, spec: CommandSpec, chosen: Chosen): Command {
+  const command = new Command(spec.name)
+    .copyInheritedSettings(program)
+    .summary(spec.summary)
+    .description(sentence(spec.summary) + (spec.details === undefined ? '' : `\n\n${spec.details}`))
+    .addHelpText('after', helpAfter(spec))
+    .allowExcessArguments(false);
+  if (spec.arguments !== undefined) command.arguments(spec.arguments);
+  for (const option of spec.options ?? []) command.addOption(buildOption(option));
+  for (const option of EVERYWHERE) command.addOption(buildOption(option).helpGroup('Options everywhere:'));
+  return command.action(() => {
+    const args = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
+    return chosen(spec, args, command.opts<OptionValues>());
+  });
+}
+
+const EVERYWHERE: readonly OptionSpec[] = [
+  { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },
+  { flags: '--quiet', description: 'no progress on stderr' },
+  { flags: '--no-color', description: 'no colours' },
+  {
+    flags: '--work-dir <folder>',
+    description: 'where selections and local records are kept (default: .restore-plan)',
+  },
+  { flags: '--env-file <file>', description: 'read further environment variables; those already set win' },
+];
+
+function buildOption(spec: OptionSpec): Option {
+  const option = new Option(spec.flags, spec.description);
+  if (spec.choices !== undefined) option.choices(spec.choices);
+  if (spec.default !== undefined) option.default(spec.default);
+  if (spec.mandatory) option.makeOptionMandatory();
+  if (spec.repeatable) {
+    option.argParser((value: string, previous: readonly string[] | undefined) => {
+      if (value === '') throw new InvalidArgumentError('It is empty.');
+      return [...(previous ?? []), value];
+    });
+  }
+  return option;
+}
+
+/** "error: unknown option '--ful'\n(Did you mean --full?)" becomes our error: message and hint. */
+function usageError(error: CommanderError): RestorePlanError {
+  if (error.code === 'commander.help') {
+    return new RestorePlanError('USAGE', 'no command given', { hint: '`plan --help` lists the commands.' });
+  }
+  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
+  const suggestion = rest.join(' ').replace(/^\((.*)\)$/, '$1');
+  return new RestorePlanError('USAGE', first, {
+    hint: suggestion === '' ? 'See `plan --help` or `plan <command> --help`.' : suggestion,
+  });
+}
+
+function sentence(summary: string): string {
+  return `${summary[0]?.toUpperCase()}${summary.slice(1)}.`;
+}

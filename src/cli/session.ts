@@ -1,0 +1,81 @@
+/**
+ * One run of one command: its context, its progress display, and the way it ends.
+ */
+import { resolve } from 'node:path';
+import { EXIT_CODES } from '../errors.ts';
+import { failureText } from '../report/failure.ts';
+import { NdjsonView } from '../report/ndjson.ts';
+import { ask } from './ask.ts';
+import type { ExitName, OptionValues } from './command.ts';
+import type { CommandContext, ProcessEdge } from './context.ts';
+import { colorAllowed, liveDisplayAllowed, operatorOf, withEnvFile } from './environment.ts';
+import { asKnownFailure, exitOf } from './failure.ts';
+import { ProgressSwitch } from './progress-switch.ts';
+
+export interface Session {
+  readonly context: CommandContext;
+  /** Ends the progress display and the NDJSON stream; returns the exit code. */
+  finish(exit: ExitName): Promise<number>;
+  /** The same for something thrown, which is written to stderr. Rethrows what is no known kind of failure. */
+  fail(thrown: unknown): Promise<number>;
+}
+
+/** Throws USAGE when the `--env-file` cannot be read. */
+export async function openSession(edge: ProcessEdge, options: OptionValues): Promise<Session> {
+  const envFile = options['envFile'];
+  const env = typeof envFile === 'string' ? await withEnvFile(edge.env, edge.cwd, envFile) : edge.env;
+  const wantsColor = options['color'] !== false;
+  const color = {
+    stdout: wantsColor && colorAllowed(env, edge.stdout),
+    stderr: wantsColor && colorAllowed(env, edge.stderr),
+  };
+  const quiet = options['quiet'] === true;
+  const ndjson = options['json'] === true ? new NdjsonView(edge.stdout, edge.now) : undefined;
+  const progress = new ProgressSwitch(edge.stderr, {
+    kind: quiet ? 'none' : liveDisplayAllowed(env, edge.stderr) ? 'tasks' : 'lines',
+    now: edge.now,
+  });
+  const context: CommandContext = {
+    ...edge,
+    env,
+    options: { json: ndjson !== undefined, quiet },
+    color,
+    workDirectory: resolve(
+      edge.cwd,
+      typeof options['workDir'] === 'string' ? options['workDir'] : '.restore-plan',
+    ),
+    operator: operatorOf(env),
+    emit(event) {
+      ndjson?.emit(event);
+      progress.emit(event);
+    },
+    follow: (stages) => progress.follow(stages),
+    json: (value) => ndjson?.write(value),
+    async ask(question) {
+      await progress.end('done');
+      return ask(edge, question);
+    },
+    endProgress: () => progress.end('done'),
+  };
+  return {
+    context,
+    async finish(exit) {
+      await progress.end('done');
+      ndjson?.exit(exit);
+      return EXIT_CODES[exit];
+    },
+    async fail(thrown) {
+      await progress.end('failed');
+      const error = asKnownFailure(thrown, edge.signal);
+      if (error === undefined) {
+        ndjson?.exit('INTERNAL');
+        throw thrown;
+      }
+      edge.stderr.write(failureText(error, color.stderr));
+      ndjson?.error(error);
+      const exit = exitOf(error, edge.signal);
+      ndjson?.exit(exit);
+      return EXIT_CODES[exit];
+    },
+  };
+}

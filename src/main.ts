@@ -1,0 +1,126 @@
+#!/usr/bin/env node
+/**
+ * The process edge: argv, streams, signals, exit code. The only file that touches `process`.
+ *
+ * The first SIGINT, SIGTERM or SIGHUP asks the run to finish the batch in hand and stop; the second ends the process at
+ * once. A reader that closes stdout or stderr never ends a run. Every byte written passes `redact()`.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import type { TextWriter } from './cli/context.ts';
+import { runProgram } from './cli/program.ts';
+import { EXIT_CODES, RestorePlanError } from './errors.ts';
+import { redact } from './secret.ts';
+import { VERSION } from './version.ts';
+
+const SHOW_CURSOR = '\u001b[?25h';
+
+function writerOn(stream: NodeJS.WriteStream): TextWriter {
+  let open = true;
+  stream.on('error', () => {
+    open = false; // EPIPE: the reader is gone; the run goes on, its words are dropped
+  });
+  return {
+    isTTY: stream.isTTY === true,
+    get columns() {
+      return stream.columns || 80;
+    },
+    write(text) {
+      if (open && !stream.destroyed) stream.write(redact(text));
+    },
+    drained() {
+      if (!open || stream.destroyed || !stream.writableNeedDrain) return Promise.resolve();
+      return new Promise((resolve) => {
+        const done = () => {
+          stream.off('drain', done).off('error', done).off('close', done);
+          resolve();
+        };
+        stream.on('drain', done).on('error', done).on('close', done);
+      });
+    },
+  };
+}
+
+/** Settles when everything written so far has left the process, or cannot. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.destroyed || stream.errored) return Promise.resolve();
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}
+
+const stdout = writerOn(process.stdout);
+const stderr = writerOn(process.stderr);
+
+async function exit(code: number): Promise<never> {
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  process.exit(code);
+}
+
+function stopOn(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP', code: 'SIGINT' | 'SIGTERM'): void {
+  process.on(signal, () => {
+    if (controller.signal.aborted) {
+      if (stderr.isTTY) stderr.write(SHOW_CURSOR);
+      process.exit(EXIT_CODES[code]);
+    }
+    controller.abort(
+      new RestorePlanError(code, `stopped by ${signal}`, {
+        hint: 'Nothing is half done. Run the same command again to go on.',
+      }),
+    );
+    stderr.write(`\n${signal}: finishing the batch in hand. Once more to stop at once.\n`);
+  });
+}
+
+/** A bug: says so, keeps a note for the report, exits 70. Never throws. */
+function crash(error: unknown): void {
+  const note = redact(
+    [
+      `restore-plan ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`,
+      `command: plan ${process.argv.slice(2).join(' ')}`,
+      `time: ${new Date().toISOString()}`,
+      error instanceof Error ? (error.stack ?? String(error)) : inspect(error),
+      '',
+    ].join('\n'),
+  );
+  if (stderr.isTTY) stderr.write(SHOW_CURSOR);
+  stderr.write(`error: internal error: ${firstLine(error)}\n`);
+  stderr.write(`next:  This is a bug in restore-plan. Please report it with ${keepCrashNote(note)}.\n`);
+  void exit(EXIT_CODES.INTERNAL);
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+}
+
+/** Returns how to refer to the note: its file, or the text itself where no folder can be written to. */
+function keepCrashNote(note: string): string {
+  const name = `crash-${new Date().toISOString().replaceAll(':', '-')}-${process.pid}.txt`;
+  for (const folder of [join(process.cwd(), '.restore-plan'), tmpdir()]) {
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      writeFileSync(join(folder, name), note, { mode: 0o600 });
+      return join(folder, name);
+    } catch {
+      // Read-only or full: the next folder, and in the end the text itself.
+    }
+  }
+  return `this text:\n${note}`;
+}
+
+const controller = new AbortController();
+process.on('uncaughtException', crash);
+process.on('unhandledRejection', crash);
+stopOn('SIGINT', 'SIGINT');
+stopOn('SIGTERM', 'SIGTERM');
+stopOn('SIGHUP', 'SIGTERM');
+
+runProgram(process.argv.slice(2), {
+  env: { ...process.env },
+  cwd: process.cwd(),
+  stdin: process.stdin,
+  stdout,
+  stderr,
+  signal: controller.signal,
+  now: () => Date.now(),
+}).then(exit, crash);
