@@ -1,0 +1,83 @@
+/** One real mongod in a temporary folder. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { MongoClient } from 'mongodb';
+import { mongodBinaries } from './binaries.ts';
+import { temporaryFolder } from './guard.ts';
+import { freePort, type ServerProcess, startServerProcess } from './server-process.ts';
+
+export interface MongodOptions {
+  /** Further `--setParameter`s, for instance `{ ttlMonitorSleepSecs: 1 }`. */
+  readonly parameters?: Readonly<Record<string, string | number | boolean>>;
+  /** Further command-line arguments. */
+  readonly arguments?: readonly string[];
+}
+
+export interface Mongod {
+  readonly port: number;
+  /** `127.0.0.1:port` */
+  readonly address: string;
+  readonly process: ServerProcess;
+  /** Starts it again on the same port and data after `process.kill()`. */
+  restart(): Promise<void>;
+  /** Kills it and removes its data. */
+  stop(): Promise<void>;
+}
+
+export interface Standalone extends Mongod {
+  readonly uri: string;
+}
+
+/** A mongod that is no member of a replica set. */
+export async function startStandalone(options: MongodOptions = {}): Promise<Standalone> {
+  const mongod = await startMongod(options);
+  return Object.assign(mongod, { uri: `mongodb://${mongod.address}/?directConnection=true` });
+}
+
+/** Test commands (failpoints) are on, the cache is small, nothing but 127.0.0.1 is bound. */
+export async function startMongod(options: MongodOptions = {}): Promise<Mongod> {
+  const { mongod, env } = await mongodBinaries();
+  const folder = temporaryFolder('mongod');
+  const data = join(folder.path, 'data');
+  mkdirSync(data);
+  const port = await freePort();
+  const parameters = { enableTestCommands: 1, ...options.parameters };
+  const start = (): Promise<ServerProcess> =>
+    startServerProcess({
+      name: 'mongod',
+      binary: mongod,
+      env,
+      port,
+      logFile: join(folder.path, 'mongod.log'),
+      arguments: [
+        ...['--bind_ip', '127.0.0.1', '--port', String(port), '--nounixsocket', '--dbpath', data],
+        ...['--wiredTigerCacheSizeGB', '0.25'],
+        ...Object.entries(parameters).flatMap(([name, value]) => ['--setParameter', `${name}=${value}`]),
+        ...(options.arguments ?? []),
+      ],
+    });
+  let server = await start();
+  return {
+    port,
+    address: `127.0.0.1:${port}`,
+    get process() {
+      return server;
+    },
+    restart: async () => {
+      await server.kill();
+      server = await start();
+    },
+    stop: async () => {
+      await server.kill();
+      folder.remove();
+    },
+  };
+}
+
+/** A client of one server, whatever its state in a replica set. */
+export async function connectDirectly(address: string, credentials = ''): Promise<MongoClient> {
+  const client = new MongoClient(`mongodb://${credentials}${address}/?directConnection=true`, {
+    serverSelectionTimeoutMS: 10_000,
+  });
+  return client.connect();
+}

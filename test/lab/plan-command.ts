@@ -1,0 +1,150 @@
+/**
+ * Runs the product's own command line as a child process, as an operator would: `dist/main.js` when the test runner has just
+ * built it, else `src/main.ts` through tsx.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { guardProcess } from './guard.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** Names the built program; set by the test runner. */
+export const BUILT_PROGRAM = 'RESTORE_PLAN_TEST_PROGRAM';
+
+export interface PlanCommandOptions {
+  /** The whole environment of the program apart from PATH, HOME and TMPDIR. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+  /** Killed and reported as an error after this time; default 60 s. */
+  readonly deadlineMs?: number;
+  /** Text typed or piped into its stdin, which then ends. */
+  readonly input?: string;
+  /** Gives it a pseudo-terminal of this width; stdout and stderr then arrive together in `stdout`. */
+  readonly terminal?: { readonly columns: number };
+  /** Arguments of node itself, for instance `['--max-old-space-size=64']`. */
+  readonly nodeArguments?: readonly string[];
+}
+
+export interface PlanRun {
+  /** Undefined when a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly signal: NodeJS.Signals | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly durationMs: number;
+}
+
+export interface RunningPlan {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  readonly ended: Promise<PlanRun>;
+  signal(name: NodeJS.Signals): void;
+  /** Resolves when stdout or stderr has matched; fails when the program ends without. */
+  untilOutput(pattern: RegExp): Promise<void>;
+}
+
+/** Runs `plan` with these arguments to its end, whatever its exit code. */
+export function runPlan(args: readonly string[], options: PlanCommandOptions = {}): Promise<PlanRun> {
+  return startPlan(args, options).ended;
+}
+
+/** Starts `plan` and leaves it running, for tests that send signals or cut connections. */
+export function startPlan(args: readonly string[], options: PlanCommandOptions = {}): RunningPlan {
+  const started = performance.now();
+  const node = [...(options.nodeArguments ?? []), ...programArguments(), ...args];
+  const [command, commandArguments] =
+    options.terminal === undefined
+      ? [process.execPath, node]
+      : ['script', terminalArguments([process.execPath, ...node], options.terminal.columns)];
+  const child = spawn(command, commandArguments, {
+    cwd: options.cwd ?? ROOT,
+    env: environment(options.env),
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  });
+  guardProcess(child);
+  child.stdin?.on('error', () => undefined);
+  if (options.input !== undefined) child.stdin?.end(options.input);
+  const output = { stdout: collect(child.stdout), stderr: collect(child.stderr) };
+  let isOver = false;
+  const ended = new Promise<PlanRun>((resolve, reject) => {
+    const deadlineMs = options.deadlineMs ?? 60_000;
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      const said = `${output.stdout()}\n${output.stderr()}`.slice(-4000);
+      reject(new Error(`plan ${args.join(' ')} did not end within ${deadlineMs} ms:\n${said}`));
+    }, deadlineMs);
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      clearTimeout(timer);
+      isOver = true;
+      resolve({
+        exitCode: code ?? undefined,
+        signal: signal ?? undefined,
+        stdout: output.stdout(),
+        stderr: output.stderr(),
+        durationMs: performance.now() - started,
+      });
+    });
+  });
+  // A test may watch the output first and look at the end later; a failure in between must not crash it.
+  ended.catch(() => undefined);
+  return {
+    pid: child.pid ?? -1,
+    child,
+    ended,
+    signal: (name) => {
+      child.kill(name);
+    },
+    untilOutput: async (pattern) => {
+      while (!pattern.test(output.stdout()) && !pattern.test(output.stderr())) {
+        if (isOver) {
+          throw new Error(
+            `plan ended before it said ${pattern}:\n${output.stdout()}\n${output.stderr()}`.slice(0, 8000),
+          );
+        }
+        await sleep(5);
+      }
+    },
+  };
+}
+
+/** Parses the NDJSON that `--json` writes. */
+export function jsonLines(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+function programArguments(): string[] {
+  const built = process.env[BUILT_PROGRAM];
+  if (built !== undefined) return [built];
+  return ['--import', import.meta.resolve('tsx'), join(ROOT, 'src', 'main.ts')];
+}
+
+/** `script` gives a program a terminal; `stty` sets its width, since nobody else will. */
+function terminalArguments(command: readonly string[], columns: number): string[] {
+  const line = command.map((part) => `'${part.replaceAll("'", "'\\''")}'`).join(' ');
+  return ['--quiet', '--return', '--command', `stty cols ${columns} rows 50; exec ${line}`, '/dev/null'];
+}
+
+function environment(given: PlanCommandOptions['env'] = {}): Record<string, string> {
+  const all = {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    TMPDIR: tmpdir(),
+    TERM: 'xterm-256color',
+    ...given,
+  };
+  return Object.fromEntries(
+    Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  const chunks: Buffer[] = [];
+  stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return () => Buffer.concat(chunks).toString('utf8');
+}

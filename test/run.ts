@@ -1,0 +1,106 @@
+/**
+ * Runs the tests: `npm test` for all, `npm test -- bson plan/` for the files whose path holds one of the words.
+ * `npm test -- --raise-floor` writes the number of tests to test/floor.json, under which a whole run fails.
+ * `--build` (part of `npm test`) builds first and lets the tests run the built program instead of the sources.
+ *
+ * Each file runs in its own process under a deadline, two at a time, on one lab. The last line is `N passed, N failed`.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { LAB_VARIABLE, startLab } from './lab/lab.ts';
+import { BUILT_PROGRAM } from './lab/plan-command.ts';
+import { type FileRun, runFile } from './runner/file-run.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const FLOOR = join(import.meta.dirname, 'floor.json');
+const PROGRAM = join(ROOT, 'dist', 'main.js');
+const AT_A_TIME = 2;
+const FILE_DEADLINE_MS = 300_000;
+const GRACE_MS = 10_000;
+
+const say = (text: string): boolean => process.stdout.write(`${text}\n`);
+
+function testFiles(): string[] {
+  return readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules'))
+    .map((path) => join(ROOT, 'test', path))
+    .sort();
+}
+
+/** A word that is the path of a file stands for that file, whatever its name. */
+function chosenFiles(words: readonly string[]): string[] {
+  const all = testFiles();
+  if (words.length === 0) return all;
+  const chosen = words.flatMap((word) =>
+    existsSync(word) && word.endsWith('.ts')
+      ? [resolve(word)]
+      : all.filter((file) => relative(ROOT, file).includes(word)),
+  );
+  return [...new Set(chosen)];
+}
+
+function report(file: string, run: FileRun): void {
+  const verdict = run.failed === 0 ? 'ok  ' : 'FAIL';
+  const seconds = (run.durationMs / 1000).toFixed(1);
+  say(`${verdict} ${relative(ROOT, file).padEnd(48)} ${String(run.passed).padStart(4)} passed ${seconds} s`);
+  for (const reason of run.skipped) say(`     skipped: ${reason}`);
+  if (run.failed > 0) say(`${run.output.trimEnd()}\n`);
+  for (const fault of run.faults) say(`     ${relative(ROOT, file)} ${fault}\n`);
+}
+
+/** Runs the files a few at a time; results are reported as they come. */
+async function runAll(files: readonly string[], env: Readonly<Record<string, string>>): Promise<FileRun[]> {
+  const waiting = [...files];
+  const runs: FileRun[] = [];
+  const work = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const run = await runFile(file, { env, deadlineMs: FILE_DEADLINE_MS, graceMs: GRACE_MS });
+      report(file, run);
+      runs.push(run);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  return runs;
+}
+
+/** What is wrong with the number of tests of a whole run. */
+function floorFault(total: number): string | undefined {
+  const floor = JSON.parse(readFileSync(FLOOR, 'utf8')).tests as number;
+  if (total >= floor) return undefined;
+  return `only ${total} tests ran, fewer than the ${floor} of test/floor.json: were some lost, or is an \`.only\` left in?`;
+}
+
+/** Builds the program; a failure ends the run, with the last line that a run always has. */
+function build(): void {
+  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' });
+  if (status === 0) return;
+  say('the build failed\n0 passed, 1 failed');
+  process.exit(1);
+}
+
+const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
+const words = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const isBuilt = options.includes('--build');
+if (isBuilt) build();
+const files = chosenFiles(words);
+// One file starts its own lab if it wants one; several share.
+const lab = files.length > 1 ? await startLab() : undefined;
+const runs = await runAll(files, {
+  ...(lab === undefined ? {} : { [LAB_VARIABLE]: JSON.stringify(lab.addresses) }),
+  ...(isBuilt ? { [BUILT_PROGRAM]: PROGRAM } : {}),
+}).finally(() => lab?.stop());
+
+const sum = (count: (run: FileRun) => number): number => runs.reduce((total, run) => total + count(run), 0);
+const passed = sum((run) => run.passed);
+const faults = files.length === 0 ? [`no test file matches ${words.join(' ')}`] : [];
+if (words.length === 0) {
+  if (options.includes('--raise-floor'))
+    writeFileSync(FLOOR, `${JSON.stringify({ tests: passed }, null, 2)}\n`);
+  const fault = floorFault(passed + sum((run) => run.failed));
+  if (fault !== undefined) faults.push(fault);
+}
+for (const fault of faults) say(fault);
+const failed = sum((run) => run.failed) + faults.length;
+process.exitCode = failed === 0 ? 0 : 1;
+say(`${passed} passed, ${failed} failed`);

@@ -1,0 +1,97 @@
+/** Runs one test file in a process of its own and says how it went, also when it hangs, crashes or forgets to run. */
+import { spawn } from 'node:child_process';
+import { guardProcess } from '../lab/guard.ts';
+
+export interface FileRun {
+  /** Tests that passed. */
+  readonly passed: number;
+  /** Tests that failed, and one more for each fault of the file as a whole. */
+  readonly failed: number;
+  readonly skipped: readonly string[];
+  /** What is wrong with the file as a whole: no tests, a hang, a crash. */
+  readonly faults: readonly string[];
+  /** Everything it printed. */
+  readonly output: string;
+  readonly durationMs: number;
+}
+
+export interface FileRunOptions {
+  readonly env: Readonly<Record<string, string>>;
+  /** The process is killed when it has not ended after this time. */
+  readonly deadlineMs: number;
+  /** Time between the results and the end of the process; longer means that something was left open. */
+  readonly graceMs: number;
+}
+
+/** The last lines that uvu prints. */
+const RESULTS = /^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/m;
+
+export function runFile(file: string, options: FileRunOptions): Promise<FileRun> {
+  const started = performance.now();
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), file], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    env: { ...process.env, ...options.env, NO_COLOR: '1', FORCE_COLOR: undefined },
+  });
+  guardProcess(child);
+  let output = '';
+  let running = '';
+  let killed = '';
+  const kill = (why: string): void => {
+    killed ||= why;
+    child.kill('SIGKILL');
+  };
+  const timers = [
+    setTimeout(() => kill(`did not end within ${options.deadlineMs / 1000} s`), options.deadlineMs),
+  ];
+  child.on('message', (message: { running?: string }) => {
+    running = message.running ?? running;
+  });
+  let grace = false;
+  const listen = (chunk: Buffer): void => {
+    output += chunk.toString('utf8');
+    if (grace || !RESULTS.test(output)) return;
+    grace = true;
+    timers.push(
+      setTimeout(
+        () => kill('did not end after its tests: a server, a connection or a timer was left open'),
+        options.graceMs,
+      ),
+    );
+  };
+  child.stdout?.on('data', listen);
+  child.stderr?.on('data', listen);
+  return new Promise((resolve) => {
+    child.once('close', (code, signal) => {
+      for (const timer of timers) clearTimeout(timer);
+      const results = RESULTS.exec(output);
+      const total = Number(results?.[1] ?? 0);
+      const passed = Number(results?.[2] ?? 0);
+      const faults = faultsOf({ killed, running, hasResults: results !== null, total });
+      if (faults.length === 0 && total === passed && code !== 0)
+        faults.push(`ended with ${signal ?? `exit code ${code}`} although every test passed`);
+      resolve({
+        passed,
+        failed: total - passed + faults.length,
+        skipped: [...output.matchAll(/^skipped: (.*)$/gm)].map((match) => match[1] as string),
+        faults,
+        output,
+        durationMs: performance.now() - started,
+      });
+    });
+  });
+}
+
+interface Ending {
+  readonly killed: string;
+  readonly running: string;
+  readonly hasResults: boolean;
+  readonly total: number;
+}
+
+function faultsOf({ killed, running, hasResults, total }: Ending): string[] {
+  if (killed !== '')
+    return [!hasResults && running !== '' ? `${killed}; it was running “${running}”` : killed];
+  if (!hasResults)
+    return [running === '' ? 'ended without running any test' : `ended while running “${running}”`];
+  return total === 0 ? ['has no tests: is `.run()` missing at its end?'] : [];
+}
