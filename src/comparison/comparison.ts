@@ -32,6 +32,9 @@ export interface ComparedDocument {
   /** Why, for conflict, refused, stale, soft-deleted; empty otherwise. */
   readonly reason: string;
   readonly differences: readonly FieldDifference[];
+  /** The document in the backup and, where there is one, in the target: relaxed Extended JSON, cut to a bounded length. */
+  readonly backup: string;
+  readonly target: string | undefined;
   /** Index of the document in the selection's file, from 0. */
   readonly index: number;
 }

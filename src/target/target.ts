@@ -50,10 +50,25 @@ export interface TargetReader {
    * `ids` are raw documents `{_id: …}` or documents that hold an `_id`; only that element is used.
    */
   findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]>;
-  /** Runs a read-only aggregation on the target and returns raw result documents. `pipeline` holds raw BSON stages. */
-  aggregate(collection: string | 1, pipeline: readonly Buffer[], limitBytes?: number): Promise<Buffer[]>;
-  /** Documents matching a raw query, first batch only, at most `limit`. */
-  find(collection: string, query: Buffer, limit: number): Promise<Buffer[]>;
+  /**
+   * Runs a read-only aggregation on the target and returns raw result documents, all of them: let the pipeline limit
+   * them. `pipeline` holds raw BSON stages; `collection` 1 is the database (`$documents`).
+   */
+  aggregate(
+    collection: string | 1,
+    pipeline: readonly Buffer[],
+    options?: { readonly collation?: Buffer },
+  ): Promise<Buffer[]>;
+  /** Documents matching a raw query, read at majority, at most `limit`. */
+  find(collection: string, query: Buffer, options: FindOptions): Promise<Buffer[]>;
   /** Server time, UTC milliseconds (`hello.localTime`). */
   serverTime(): Promise<number>;
+}
+
+export interface FindOptions {
+  readonly limit: number;
+  /** Raw projection document; whole documents without it. */
+  readonly projection?: Buffer;
+  /** Raw collation document; the collection's default without it (`{locale: "simple"}` switches a default off). */
+  readonly collation?: Buffer;
 }
