@@ -49,7 +49,9 @@ export async function startReplicaSet(options: ReplicaSetOptions = {}): Promise<
   await initiate(name, members, options.user);
   const credentials = options.user === undefined ? '' : credentialsOf(options.user);
   const addresses = members.map((member) => member.address).join(',');
-  const uri = `mongodb://${credentials}${addresses}/?replicaSet=${name}`;
+  // The official tools would look for the user in the database they are told to dump.
+  const authSource = options.user === undefined ? '' : '&authSource=admin';
+  const uri = `mongodb://${credentials}${addresses}/?replicaSet=${name}${authSource}`;
   const client = await new MongoClient(uri, { appName: 'lab' }).connect();
   return {
     name,

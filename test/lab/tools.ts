@@ -14,9 +14,9 @@ export async function mongoTool(name: ToolName, args: readonly string[]): Promis
   return program(await toolBinary(name), args);
 }
 
-/** `mongodump --uri … --out folder`, quiet. Further arguments: `--db`, `--collection`, `--gzip`, `--archive=file` … */
+/** `mongodump --uri … --out folder`. Further arguments: `--db`, `--collection`, `--gzip`, `--archive=file` … */
 export function mongodump(uri: string, args: readonly string[]): Promise<ToolRun> {
-  return mongoTool('mongodump', ['--quiet', '--uri', uri, ...args]);
+  return mongoTool('mongodump', ['--uri', uri, ...args]);
 }
 
 /** `mongorestore --uri … folder`. */
