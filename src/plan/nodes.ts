@@ -1,0 +1,129 @@
+/**
+ * A plan as a tree of values that know where they were written. Files that extend others and variables change values,
+ * never places: a fault in a merged plan points into the file that holds the text.
+ */
+
+import { quoted } from './code-frame.ts';
+import { findCredentials, hideCredentials } from './credentials.ts';
+import type { Place } from './fault.ts';
+
+export type PlanNode = MapNode | ListNode | ScalarNode;
+
+export interface MapNode {
+  readonly kind: 'map';
+  readonly place: Place;
+  /** In the order of the file; keys are always text. */
+  readonly entries: ReadonlyMap<string, MapEntry>;
+}
+
+export interface MapEntry {
+  readonly keyPlace: Place;
+  readonly value: PlanNode;
+}
+
+export interface ListNode {
+  readonly kind: 'list';
+  readonly place: Place;
+  readonly items: readonly PlanNode[];
+}
+
+export type Scalar = string | number | boolean | null;
+
+export interface ScalarNode {
+  readonly kind: 'scalar';
+  readonly place: Place;
+  readonly value: Scalar;
+  /** The value as the file has it, before variables were put in. */
+  readonly written: Scalar;
+  /** True when it names a variable that is not set: its value cannot be judged. */
+  readonly unset: boolean;
+}
+
+export type PathPart = string | number;
+
+/** The node at a path, if there is one. */
+export function nodeAt(root: PlanNode | undefined, ...path: readonly PathPart[]): PlanNode | undefined {
+  let node = root;
+  for (const part of path) {
+    if (node?.kind === 'map') node = node.entries.get(String(part))?.value;
+    else if (node?.kind === 'list') node = node.items[Number(part)];
+    else return undefined;
+  }
+  return node;
+}
+
+/** The text at a path, if there is one and its variables are set. */
+export function textAt(root: PlanNode | undefined, ...path: readonly PathPart[]): string | undefined {
+  const node = nodeAt(root, ...path);
+  return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unset ? node.value : undefined;
+}
+
+/** The items of the list at a path; none when it is missing or no list. */
+export function itemsAt(root: PlanNode | undefined, ...path: readonly PathPart[]): readonly PlanNode[] {
+  const node = nodeAt(root, ...path);
+  return node?.kind === 'list' ? node.items : [];
+}
+
+/** Where to point for the entry at a path: its key in a map; in a list, the item or the first key of the item. */
+export function placeAt(root: PlanNode, ...path: readonly PathPart[]): Place {
+  const last = path.at(-1);
+  const parent = nodeAt(root, ...path.slice(0, -1));
+  if (typeof last === 'string' && parent?.kind === 'map') {
+    const entry = parent.entries.get(last);
+    if (entry !== undefined) return entry.keyPlace;
+  }
+  const node = nodeAt(root, ...path);
+  return node === undefined ? headOf(parent ?? root) : headOf(node);
+}
+
+/** The first line's worth of a node: a map is marked at its first key, so that a fault does not underline all of it. */
+export function headOf(node: PlanNode): Place {
+  if (node.kind === 'map') {
+    const first = node.entries.values().next().value;
+    if (first !== undefined) return first.keyPlace;
+  }
+  return node.place;
+}
+
+/** `collections[0].dependents[1].query` */
+export function pathText(path: readonly PathPart[]): string {
+  return path
+    .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${part}`))
+    .join('');
+}
+
+/** For a message: the value as written, without what a variable holds and without credentials. */
+export function shown(node: PlanNode): string {
+  if (node.kind === 'map') return 'a map';
+  if (node.kind === 'list') return 'a list';
+  if (node.value === null) return 'nothing';
+  if (typeof node.written !== 'string') return String(node.written);
+  return quoted(hideCredentials(node.written, findCredentials(node.written)));
+}
+
+/** Plain values for the schema. Objects have no prototype, so `__proto__` is a key like any other. */
+export function plainValue(node: PlanNode): unknown {
+  if (node.kind === 'scalar') return node.value;
+  if (node.kind === 'list') return node.items.map(plainValue);
+  const object: Record<string, unknown> = Object.create(null);
+  for (const [key, entry] of node.entries) object[key] = plainValue(entry.value);
+  return object;
+}
+
+/** Nested Maps and arrays for a query: unlike an object, a Map keeps keys such as "1" in the order of the file. */
+export function orderedValue(node: PlanNode): unknown {
+  if (node.kind === 'scalar') return node.value;
+  if (node.kind === 'list') return node.items.map(orderedValue);
+  return new Map([...node.entries].map(([key, entry]) => [key, orderedValue(entry.value)]));
+}
+
+/** Calls `visit` for every scalar, in the order of the file. */
+export function eachScalar(
+  node: PlanNode,
+  visit: (scalar: ScalarNode, path: readonly PathPart[]) => void,
+  path: readonly PathPart[] = [],
+): void {
+  if (node.kind === 'scalar') visit(node, path);
+  else if (node.kind === 'list') node.items.forEach((item, i) => void eachScalar(item, visit, [...path, i]));
+  else for (const [key, entry] of node.entries) eachScalar(entry.value, visit, [...path, key]);
+}
