@@ -1,0 +1,54 @@
+/** Moments and lengths of time as a plan writes them. */
+import type { Instant } from './plan.ts';
+
+const INSTANT =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
+
+export type InstantReading =
+  | { readonly instant: Instant }
+  | { readonly message: string; readonly expected: string };
+
+/** RFC 3339 with a mandatory offset; seconds may be left out. */
+export function parseInstant(text: string): InstantReading {
+  const match = INSTANT.exec(text);
+  const expected = 'an instant with its offset, such as 2016-09-13T09:00:00-04:00 or 2016-09-13T13:00:00Z';
+  if (match === null) {
+    const isLocal = /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$/.test(text);
+    return { message: isLocal ? 'the time has no offset' : 'this is no instant', expected };
+  }
+  const [year, month, day, hour, minute] = match.slice(1, 6).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const second = Number(match[6] ?? 0);
+  const millisecond = Number((match[7] ?? '').padEnd(3, '0'));
+  const offsetHours = Number(match[9] ?? 0);
+  const offsetMinutes = Number(match[10] ?? 0);
+  if (hour > 23 || minute > 59 || second > 59) return { message: 'there is no such time of day', expected };
+  if (offsetHours > 14 || offsetMinutes > 59) return { message: 'there is no such offset', expected };
+  const local = new Date(Date.UTC(year, month - 1, day, hour, minute, second, millisecond));
+  // Date moves the 31st of a short month into the next one instead of refusing it.
+  if (year < 1970 || local.getUTCMonth() !== month - 1 || local.getUTCDate() !== day) {
+    return { message: 'there is no such day', expected };
+  }
+  const offset = (offsetHours * 60 + offsetMinutes) * (match[8] === '-' ? -1 : 1);
+  return { instant: { epochMs: local.getTime() - offset * 60_000, text } };
+}
+
+const DURATION = /^(?=\d)(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,8})m)?(?:(\d{1,9})s)?$/;
+
+/** Milliseconds of `1d`, `26h`, `1h30m`, `45s`; undefined when it is none. */
+export function parseDuration(text: string): number | undefined {
+  const match = DURATION.exec(text);
+  if (match === null) return undefined;
+  const [days, hours, minutes, seconds] = match.slice(1).map((part) => Number(part ?? 0)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
+}

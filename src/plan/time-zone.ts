@@ -1,0 +1,20 @@
+/** Names of IANA time zones, as the runtime knows them. */
+import { nearest } from './nearest.ts';
+
+/** Whether it names an IANA zone. A bare offset is none: it knows nothing of daylight saving. */
+export function isTimeZone(name: string): boolean {
+  if (/^[+-]|\d:\d/.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A zone that may have been meant: the nearest name, or the zone whose city was given. */
+export function nearTimeZone(name: string): string | undefined {
+  const zones = Intl.supportedValuesOf('timeZone');
+  const city = name.toLowerCase().replace(/[\s-]+/g, '_');
+  return zones.find((zone) => zone.toLowerCase().endsWith(`/${city}`)) ?? nearest(name, zones);
+}
