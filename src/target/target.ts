@@ -3,14 +3,20 @@
  * Comparison, dry-run and status are handed a TargetReader, which has no write; only apply, revert and the ledger get a writer.
  */
 import type { TargetName } from '../events.ts';
+import type { TargetPlan } from '../plan/plan.ts';
+import type { Commands } from './commands.ts';
 
 /** What the server says of itself; two targets are told apart by this, never by connection strings. */
 export interface ServerIdentity {
   readonly kind: 'replica set' | 'standalone' | 'sharded cluster';
-  /** Replica-set name + replicaSetId, cluster id of a sharded cluster, or host:port + process id of a standalone. */
+  /** Replica-set name + replicaSetId, cluster id of a sharded cluster, or process id of a standalone. */
   readonly id: string;
-  /** Members as the server names them, sorted, lower case. */
+  /** False when the user may not ask for the replicaSetId or cluster id: then `id` is only a name. */
+  readonly exact: boolean;
+  /** Members as the server names them, sorted, lower case; the shards' members of a sharded cluster. */
   readonly members: readonly string[];
+  /** Changes with each start of the server process that answered. */
+  readonly processId: string;
   readonly version: string;
 }
 
@@ -71,4 +77,17 @@ export interface FindOptions {
   readonly projection?: Buffer;
   /** Raw collation document; the collection's default without it (`{locale: "simple"}` switches a default off). */
   readonly collation?: Buffer;
+}
+
+/** One open connection to a target. Dry-run, comparison and status are handed `reader` alone. */
+export interface Target {
+  readonly name: TargetName;
+  /** The part of the plan it was made from, so that nobody passes production off as staging. */
+  readonly plan: TargetPlan;
+  readonly reader: TargetReader;
+  /** What was changed in the connection string's settings, and what kind of server answered: to be said to the operator. */
+  readonly notes: readonly string[];
+  /** Raw commands on the target's database; the ledger keeps its documents with them. */
+  readonly commands: Commands;
+  close(): Promise<void>;
 }

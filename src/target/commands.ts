@@ -1,0 +1,55 @@
+/**
+ * Runs single commands against the target's primary and hands back raw replies. Everything the tool asks of a server goes
+ * through here: retries, cursors and documents of the driver's API would decode documents (FAULTS.md, section 1.3) and
+ * report write errors that cannot be trusted (section 1.4).
+ */
+import type { Db, MongoClient } from 'mongodb';
+import { CommandFailure } from './command-failure.ts';
+import { type Patience, rideOut } from './patience.ts';
+
+/** The top level of a reply; nested documents are raw bytes. */
+export type Reply = Readonly<Record<string, unknown>>;
+
+export interface Command {
+  readonly [field: string]: unknown;
+}
+
+/** Longest that the server may work on one command, milliseconds; the socket gives up a little later. */
+export const COMMAND_TIME_MS = 30_000;
+
+export class Commands {
+  readonly #client: MongoClient;
+  readonly #database: Db;
+  readonly patience: Patience;
+
+  constructor(client: MongoClient, database: string, patience: Patience) {
+    this.#client = client;
+    this.#database = client.db(database);
+    this.patience = patience;
+  }
+
+  get database(): string {
+    return this.#database.databaseName;
+  }
+
+  /**
+   * One attempt. The first field of `command` is its name. Throws CommandFailure when there is no reply, the reply is
+   * not ok, or a write concern was not met: whatever the command was to write may or may not be there.
+   */
+  async run(command: Command, database?: string): Promise<Reply> {
+    const db = database === undefined ? this.#database : this.#client.db(database);
+    try {
+      return await db.command(command, { raw: true });
+    } catch (cause) {
+      const name = Object.keys(command)[0] ?? '';
+      const collection = command[name];
+      const namespace = typeof collection === 'string' ? `${db.databaseName}.${collection}` : db.databaseName;
+      throw new CommandFailure(name, namespace, cause);
+    }
+  }
+
+  /** A command without effect, or one that may be repeated: tried again while faults are transient. */
+  runPatiently(what: string, command: Command, database?: string): Promise<Reply> {
+    return rideOut(this.patience, what, () => this.run(command, database));
+  }
+}

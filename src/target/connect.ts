@@ -1,0 +1,102 @@
+/** Opens one target. The driver is loaded here and only when a command connects: `plan validate` never pays for it. */
+import type { MongoClient, MongoClientOptions } from 'mongodb';
+import { RestorePlanError } from '../errors.ts';
+import type { Emit, TargetName } from '../events.ts';
+import type { TargetPlan } from '../plan/plan.ts';
+import { CommandFailure } from './command-failure.ts';
+import { COMMAND_TIME_MS, Commands } from './commands.ts';
+import { checkConnectionString } from './connection-string.ts';
+import { MongoReader } from './reader.ts';
+import { readServerIdentity } from './server-identity.ts';
+import type { ServerIdentity, Target } from './target.ts';
+
+export interface ConnectOptions {
+  readonly emit?: Emit;
+  /** How long a step rides out transient faults before it gives up; milliseconds. */
+  readonly patienceMs?: number;
+  /** Aborted: nothing is tried again. */
+  readonly signal?: AbortSignal;
+}
+
+const PATIENCE_MS = 60_000;
+/** How long to look for a server that takes the command; an election takes up to 12 s, and `patience` repeats this. */
+const SELECTION_MS = 10_000;
+
+/** Throws RestorePlanError TARGET when it cannot be reached, refuses the user, or is no server that takes writes. */
+export async function connectTarget(
+  name: TargetName,
+  plan: TargetPlan,
+  options: ConnectOptions = {},
+): Promise<Target> {
+  if (plan.uri === undefined) {
+    throw new RestorePlanError('TARGET', `${name}: the connection string is not set`, {
+      hint: 'Set the variable that the plan names under targets, then run again.',
+    });
+  }
+  const { uri, notes } = checkConnectionString(name, plan.uri);
+  const patience = {
+    totalMs: options.patienceMs ?? PATIENCE_MS,
+    emit: options.emit ?? (() => undefined),
+    ...(options.signal ? { signal: options.signal } : {}),
+  };
+  const client = await open(name, uri.reveal(), Math.min(SELECTION_MS, patience.totalMs));
+  const commands = new Commands(client, plan.database, patience);
+  try {
+    const identity = await readServerIdentity(name, commands);
+    return {
+      name,
+      plan,
+      reader: new MongoReader(name, identity, commands),
+      notes: [...notes, ...serverNotes(name, identity)],
+      commands,
+      close: () => client.close(),
+    };
+  } catch (error) {
+    await client.close();
+    throw error instanceof CommandFailure ? error.forOperator(name) : error;
+  }
+}
+
+async function open(name: TargetName, uri: string, selectionMs: number): Promise<MongoClient> {
+  const { MongoClient } = await import('mongodb');
+  const settings: MongoClientOptions = {
+    appName: 'restore-plan',
+    serverSelectionTimeoutMS: selectionMs,
+    connectTimeoutMS: SELECTION_MS,
+    // A little more than the server gets, so that the server's own verdict arrives first.
+    socketTimeoutMS: COMMAND_TIME_MS + 15_000,
+    maxPoolSize: 8,
+    retryReads: true,
+    retryWrites: true,
+    readPreference: 'primary',
+    readConcernLevel: 'majority',
+    writeConcern: { w: 'majority' },
+  };
+  let client: MongoClient | undefined;
+  try {
+    client = new MongoClient(uri, settings);
+    return await client.connect();
+  } catch (cause) {
+    await client?.close();
+    throw unreachable(name, cause);
+  }
+}
+
+/** Connection errors name hosts and reasons, never the connection string; the driver's text is kept for its detail. */
+function unreachable(name: TargetName, cause: unknown): RestorePlanError {
+  const failure = new CommandFailure('connect', name, cause);
+  if (failure.code !== undefined) return failure.forOperator(name);
+  const reason = cause instanceof Error ? cause.message : 'unknown error';
+  return new RestorePlanError('TARGET', `${name} cannot be reached: ${reason}`, {
+    cause,
+    hint: 'Check the connection string, that the servers are up, and that this machine may connect to them.',
+    facts: { target: name },
+  });
+}
+
+function serverNotes(name: TargetName, identity: ServerIdentity): string[] {
+  if (identity.kind === 'replica set') return [];
+  const kind =
+    identity.kind === 'standalone' ? 'a standalone server, not a replica set' : 'a sharded cluster (mongos)';
+  return [`${name} is ${kind}`];
+}

@@ -1,0 +1,65 @@
+/**
+ * The connection string as the driver gets it: what would weaken the promises of a restore is taken out, and said.
+ */
+import { ConnectionString } from 'mongodb-connection-string-url';
+import { RestorePlanError } from '../errors.ts';
+import type { TargetName } from '../events.ts';
+import { Secret } from '../secret.ts';
+
+export interface CheckedConnectionString {
+  readonly uri: Secret;
+  /** One sentence per setting that was overridden; no credentials. */
+  readonly notes: readonly string[];
+}
+
+/** Settings replaced by ours, with what a restore insists on. */
+const OVERRIDDEN: Readonly<Record<string, { readonly kept: readonly string[]; readonly ours: string }>> = {
+  w: { kept: ['majority'], ours: 'every write waits for the majority' },
+  journal: { kept: ['true'], ours: 'every write waits for the journal' },
+  wtimeout: { kept: [], ours: 'waiting for the majority is bounded by the tool' },
+  wtimeoutMS: { kept: [], ours: 'waiting for the majority is bounded by the tool' },
+  readConcernLevel: { kept: ['majority'], ours: 'every read is at majority' },
+  readPreference: { kept: ['primary'], ours: 'every read is from the primary' },
+  readPreferenceTags: { kept: [], ours: 'every read is from the primary' },
+  maxStalenessSeconds: { kept: [], ours: 'every read is from the primary' },
+  timeoutMS: { kept: [], ours: 'time limits are the tool’s' },
+  socketTimeoutMS: { kept: [], ours: 'time limits are the tool’s' },
+};
+
+/** Throws RestorePlanError TARGET for text that is no MongoDB connection string; never quotes it. */
+export function checkConnectionString(target: TargetName, uri: Secret): CheckedConnectionString {
+  const parsed = parse(target, uri);
+  const settings = parsed.searchParams;
+  const notes: string[] = [];
+  for (const name of [...settings.keys()]) {
+    const rule = OVERRIDDEN[canonicalName(name)];
+    if (rule === undefined) continue;
+    const value = settings.get(name) ?? '';
+    if (!rule.kept.includes(value)) {
+      notes.push(`${target}: ${name}=${value} of the connection string is overridden: ${rule.ours}`);
+    }
+    settings.delete(name);
+  }
+  if (settings.get('loadBalanced') === 'true') {
+    throw new RestorePlanError('TARGET', `${target}: loadBalanced=true is not supported`, {
+      hint: 'Connect to the members of the replica set, or to a mongos, directly.',
+    });
+  }
+  return { uri: new Secret(parsed.toString()), notes };
+}
+
+function canonicalName(name: string): string {
+  return Object.keys(OVERRIDDEN).find((known) => known.toLowerCase() === name.toLowerCase()) ?? name;
+}
+
+function parse(target: TargetName, uri: Secret): ConnectionString {
+  try {
+    return new ConnectionString(uri.reveal());
+  } catch {
+    // The parser's message can quote the string, so it is neither shown nor kept as a cause.
+    throw new RestorePlanError('TARGET', `${target}: the connection string is not a valid MongoDB URI`, {
+      hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/.',
+      facts: { target },
+    });
+  }
+}

@@ -1,0 +1,95 @@
+/** What a target's collection is: type, options, validator, indexes, shard key, as listCollections and listIndexes tell it. */
+import { deserialize } from 'bson';
+import { elements, findElement, keyOf } from '../bson/elements.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import type { Commands } from './commands.ts';
+import { asBuffer, readCursor } from './reply.ts';
+import type { ServerIdentity, TargetCollection, TargetIndex } from './target.ts';
+
+const EMPTY_DOCUMENT = Buffer.from([5, 0, 0, 0, 0]);
+
+/** Undefined when the database has no such collection. */
+export async function describeCollection(
+  commands: Commands,
+  identity: ServerIdentity,
+  name: string,
+): Promise<TargetCollection | undefined> {
+  const what = `describing ${commands.database}.${name}`;
+  const listed = readCursor(
+    await commands.runPatiently(what, { listCollections: 1, filter: { name: { $eq: name } } }),
+  ).documents[0];
+  if (listed === undefined) return undefined;
+  const entry = deserialize(listed, { raw: true });
+  const options = entry['options'] === undefined ? EMPTY_DOCUMENT : asBuffer(entry['options']);
+  const type = entry['type'] as TargetCollection['type'];
+  return {
+    name,
+    type,
+    capped: isTrue(options, 'capped'),
+    options: Buffer.from(options),
+    validator: part(options, 'validator'),
+    indexes: type === 'view' ? [] : await describeIndexes(commands, name),
+    shardKey: identity.kind === 'sharded cluster' ? await shardKey(commands, name) : undefined,
+    collated: isCollated(options),
+  };
+}
+
+async function describeIndexes(commands: Commands, name: string): Promise<TargetIndex[]> {
+  const reply = await commands.runPatiently(`listing the indexes of ${commands.database}.${name}`, {
+    listIndexes: name,
+    cursor: { batchSize: 1_000 },
+  });
+  return readCursor(reply).documents.map(readIndex);
+}
+
+/** Reads one index specification as `listIndexes` gives it. */
+export function readIndex(raw: Buffer): TargetIndex {
+  const spec = deserialize(raw);
+  const key = part(raw, 'key') ?? EMPTY_DOCUMENT;
+  const ttl = spec['expireAfterSeconds'];
+  return {
+    name: String(spec['name']),
+    key: [...elements(key)].map((element) => [keyOf(element), direction(element)] as const),
+    unique: isTrue(raw, 'unique'),
+    sparse: isTrue(raw, 'sparse'),
+    expireAfterSeconds: typeof ttl === 'number' ? ttl : undefined,
+    raw: Buffer.from(raw),
+  };
+}
+
+function direction(value: RawValue): unknown {
+  const { bytes, start } = value;
+  if (value.type === BSON.STRING) return bytes.toString('utf8', start + 4, value.end - 1);
+  if (value.type === BSON.DOUBLE) return bytes.readDoubleLE(start);
+  if (value.type === BSON.INT64) return Number(bytes.readBigInt64LE(start));
+  return value.type === BSON.INT32 ? bytes.readInt32LE(start) : undefined;
+}
+
+/** Sharded collections are listed in the cluster's config database; a user without access to it sees none. */
+async function shardKey(commands: Commands, name: string): Promise<readonly string[] | undefined> {
+  const reply = await commands.runPatiently(
+    `reading the shard key of ${commands.database}.${name}`,
+    { find: 'collections', filter: { _id: `${commands.database}.${name}` }, limit: 1, singleBatch: true },
+    'config',
+  );
+  const entry = readCursor(reply).documents[0];
+  const key = entry && part(entry, 'key');
+  return key && [...elements(key)].map(keyOf);
+}
+
+function isCollated(options: Buffer): boolean {
+  const collation = part(options, 'collation');
+  return collation !== undefined && deserialize(collation)['locale'] !== 'simple';
+}
+
+function part(document: Buffer, key: string): Buffer | undefined {
+  const value = findElement(document, 0, Buffer.from(key));
+  return value?.type === BSON.OBJECT ? Buffer.from(document.subarray(value.start, value.end)) : undefined;
+}
+
+/** Old servers stored flags as numbers. */
+function isTrue(document: Buffer, key: string): boolean {
+  const value = findElement(document, 0, Buffer.from(key));
+  if (value === undefined) return false;
+  return value.type === BSON.BOOL ? value.bytes[value.start] === 1 : direction(value) !== 0;
+}

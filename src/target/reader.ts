@@ -1,0 +1,138 @@
+/** TargetReader over raw commands. Reads are repeated while faults are transient; all are at majority, from the primary. */
+import type { RawValue } from '../bson/types.ts';
+import type { TargetName } from '../events.ts';
+import type { Command, Commands } from './commands.ts';
+import { describeCollection } from './describe-collection.ts';
+import { idFilter } from './id-filter.ts';
+import { rideOut } from './patience.ts';
+import { rawDocument } from './raw-value.ts';
+import { canBeStoredAsId, idOf, readCursor } from './reply.ts';
+import { readServerTime } from './server-identity.ts';
+import type { FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
+
+/** Limits of one lookup: a reply holds at most 16 MiB, and a longer `$in` gains no speed. */
+const LOOKUP_COUNT = 4_000;
+const LOOKUP_BYTES = 12 * 1024 * 1024;
+
+const READ_CONCERN = { level: 'majority' } as const;
+
+/** Stages that would turn an aggregation into a write. */
+const WRITING_STAGES: readonly string[] = ['$out', '$merge'];
+
+export class MongoReader implements TargetReader {
+  readonly name: TargetName;
+  readonly identity: ServerIdentity;
+  readonly #commands: Commands;
+
+  constructor(name: TargetName, identity: ServerIdentity, commands: Commands) {
+    this.name = name;
+    this.identity = identity;
+    this.#commands = commands;
+  }
+
+  get database(): string {
+    return this.#commands.database;
+  }
+
+  collection(name: string): Promise<TargetCollection | undefined> {
+    return describeCollection(this.#commands, this.identity, name);
+  }
+
+  serverTime(): Promise<number> {
+    return readServerTime(this.#commands);
+  }
+
+  async findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]> {
+    const found: Buffer[] = [];
+    let asked: RawValue[] = [];
+    let bytes = 0;
+    for (const document of ids) {
+      const id = idOf(document);
+      if (id === undefined || !canBeStoredAsId(id)) continue;
+      if (asked.length > 0 && (asked.length >= LOOKUP_COUNT || bytes + document.length > LOOKUP_BYTES)) {
+        found.push(...(await this.#lookUp(collection, asked)));
+        asked = [];
+        bytes = 0;
+      }
+      asked.push(id);
+      bytes += document.length;
+    }
+    if (asked.length > 0) found.push(...(await this.#lookUp(collection, asked)));
+    return found;
+  }
+
+  /**
+   * One `find` whose reply holds everything. The target's documents may be larger than those asked with: when the reply
+   * overflows, the halves are asked for instead, because a cursor would tie the rest to one server and one connection.
+   */
+  async #lookUp(collection: string, ids: readonly RawValue[]): Promise<Buffer[]> {
+    const reply = await this.#commands.runPatiently(`reading ${this.database}.${collection}`, {
+      find: collection,
+      filter: rawDocument(idFilter(ids)),
+      batchSize: ids.length + 1,
+      readConcern: READ_CONCERN,
+    });
+    const { documents, id } = readCursor(reply);
+    if (id === 0n) return documents;
+    await this.#killCursor(collection, id);
+    const half = Math.ceil(ids.length / 2);
+    return [
+      ...(await this.#lookUp(collection, ids.slice(0, half))),
+      ...(await this.#lookUp(collection, ids.slice(half))),
+    ];
+  }
+
+  find(collection: string, query: Buffer, options: FindOptions): Promise<Buffer[]> {
+    return this.#readAll(`reading ${this.database}.${collection}`, collection, {
+      find: collection,
+      filter: rawDocument(query),
+      limit: options.limit,
+      batchSize: options.limit,
+      ...(options.projection && { projection: rawDocument(options.projection) }),
+      ...(options.collation && { collation: rawDocument(options.collation) }),
+      readConcern: READ_CONCERN,
+    });
+  }
+
+  aggregate(
+    collection: string | 1,
+    pipeline: readonly Buffer[],
+    options: { readonly collation?: Buffer } = {},
+  ): Promise<Buffer[]> {
+    refuseWritingStages(pipeline);
+    const cursorCollection = collection === 1 ? '$cmd.aggregate' : collection;
+    return this.#readAll(`aggregating in ${this.database}`, cursorCollection, {
+      aggregate: collection,
+      pipeline: pipeline.map(rawDocument),
+      cursor: { batchSize: 1_000_000 },
+      ...(options.collation && { collation: rawDocument(options.collation) }),
+      // `aggregate: 1` (a pipeline over $documents) has no collection whose majority snapshot could be read.
+      ...(collection === 1 ? {} : { readConcern: READ_CONCERN }),
+    });
+  }
+
+  /** Follows a cursor to its end; when a fault takes the cursor away, the whole read starts again. */
+  #readAll(what: string, collection: string, command: Command): Promise<Buffer[]> {
+    return rideOut(this.#commands.patience, what, async () => {
+      let { documents, id } = readCursor(await this.#commands.run(command));
+      const all = documents;
+      while (id !== 0n) {
+        ({ documents, id } = readCursor(await this.#commands.run({ getMore: id, collection })));
+        all.push(...documents);
+      }
+      return all;
+    });
+  }
+
+  /** A cursor that is left behind costs the server ten minutes of memory, nothing else: failing to kill it is no failure. */
+  async #killCursor(collection: string, id: bigint): Promise<void> {
+    await this.#commands.run({ killCursors: collection, cursors: [id] }).catch(() => undefined);
+  }
+}
+
+function refuseWritingStages(pipeline: readonly Buffer[]): void {
+  for (const stage of pipeline) {
+    const name = stage.toString('utf8', 5, stage.indexOf(0, 5));
+    if (WRITING_STAGES.includes(name)) throw new TypeError(`${name} writes; a reader does not`);
+  }
+}
