@@ -1,0 +1,92 @@
+/** Writes BSON documents into one growing buffer. Knows lengths and terminators; types and values are the caller's. */
+
+export class DocumentBuilder {
+  private bytes = Buffer.allocUnsafe(256);
+  private length = 0;
+
+  /** Starts a document (or array) here and returns where, for `endDocument`. */
+  beginDocument(): number {
+    const start = this.length;
+    this.int32(0);
+    return start;
+  }
+
+  endDocument(start: number): void {
+    this.byte(0);
+    this.bytes.writeInt32LE(this.length - start, start);
+  }
+
+  /** Type byte and key of the next element. The key must hold no NUL. */
+  element(type: number, key: string): void {
+    this.byte(type);
+    this.cstring(key);
+  }
+
+  byte(value: number): void {
+    this.reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  int32(value: number): void {
+    this.reserve(4);
+    this.length = this.bytes.writeInt32LE(value, this.length);
+  }
+
+  uint32(value: number): void {
+    this.int32(value | 0);
+  }
+
+  int64(value: bigint): void {
+    this.reserve(8);
+    this.length = this.bytes.writeBigInt64LE(value, this.length);
+  }
+
+  double(value: number): void {
+    this.reserve(8);
+    this.length = this.bytes.writeDoubleLE(value, this.length);
+  }
+
+  raw(value: Uint8Array): void {
+    this.reserve(value.length);
+    this.bytes.set(value, this.length);
+    this.length += value.length;
+  }
+
+  cstring(value: string): void {
+    this.raw(Buffer.from(value));
+    this.byte(0);
+  }
+
+  /** Length, UTF-8 bytes and NUL of a BSON string. */
+  string(value: string): void {
+    const text = Buffer.from(value);
+    this.int32(text.length + 1);
+    this.raw(text);
+    this.byte(0);
+  }
+
+  /** What was written, as a buffer of its own. */
+  finish(): Buffer {
+    return Buffer.from(this.bytes.subarray(0, this.length));
+  }
+
+  private reserve(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.length + more));
+    this.bytes.copy(grown, 0, 0, this.length);
+    this.bytes = grown;
+  }
+}
+
+/** An empty document: the query that matches everything. */
+export const EMPTY_DOCUMENT: Buffer = Buffer.from([5, 0, 0, 0, 0]);
+
+/** A document of one element, for wrapping a value as a query. */
+export function documentOf(key: string, type: number, value: Uint8Array): Buffer {
+  const builder = new DocumentBuilder();
+  const start = builder.beginDocument();
+  builder.element(type, key);
+  builder.raw(value);
+  builder.endDocument(start);
+  return builder.finish();
+}
