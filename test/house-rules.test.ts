@@ -32,7 +32,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   listr2: ['report/task-list.ts'],
   commander: ['cli/'],
   'temporal-polyfill': ['plan/', 'backup/'],
-  'mongodb-query-parser': ['query/shell-query.ts'],
+  acorn: ['query/shell-query.ts'],
   'mongodb/lib/': ['target/document-sequence.ts'],
 };
 

@@ -112,6 +112,10 @@ export class ElementCursor implements RawElement {
     this.type = MISSING;
   }
 
+  isMissing(): boolean {
+    return this.type === MISSING;
+  }
+
   keyIs(key: Buffer): boolean {
     const { bytes, keyStart } = this;
     if (this.start - 1 - keyStart !== key.length) return false;

@@ -1,0 +1,89 @@
+/**
+ * A set of ObjectIds in one flat table: open addressing over packed 12-byte keys, at most three quarters full.
+ *
+ * 1,000,000 ids take 24 MiB (48 MiB for a moment while the table doubles); a lookup reads one or two cache lines.
+ */
+const WORDS = 3;
+const FIRST_CAPACITY = 16;
+
+export class ObjectIdSet {
+  private table = new Int32Array(FIRST_CAPACITY * WORDS);
+  private mask = FIRST_CAPACITY - 1;
+  private used = 0;
+  /** The id of twelve zero bytes marks a free place, so it is kept aside. */
+  private hasZero = false;
+
+  get size(): number {
+    return this.used + (this.hasZero ? 1 : 0);
+  }
+
+  has(bytes: Buffer, start: number): boolean {
+    const a = bytes.readInt32LE(start);
+    const b = bytes.readInt32LE(start + 4);
+    const c = bytes.readInt32LE(start + 8);
+    if ((a | b | c) === 0) return this.hasZero;
+    return this.isUsed(this.placeOf(a, b, c));
+  }
+
+  /** False when the id is already there. */
+  add(bytes: Buffer, start: number): boolean {
+    const a = bytes.readInt32LE(start);
+    const b = bytes.readInt32LE(start + 4);
+    const c = bytes.readInt32LE(start + 8);
+    if ((a | b | c) === 0) {
+      const isNew = !this.hasZero;
+      this.hasZero = true;
+      return isNew;
+    }
+    const place = this.placeOf(a, b, c);
+    if (this.isUsed(place)) return false;
+    this.put(place, a, b, c);
+    this.used++;
+    if (this.used * 4 > (this.mask + 1) * 3) this.grow();
+    return true;
+  }
+
+  /** Index of the id in the table, or of the free place where it belongs. */
+  private placeOf(a: number, b: number, c: number): number {
+    const { table, mask } = this;
+    let slot = hash(a, b, c) & mask;
+    for (;;) {
+      const at = slot * WORDS;
+      const third = table[at + 2];
+      if (third === c && table[at] === a && table[at + 1] === b) return at;
+      if (third === 0 && table[at] === 0 && table[at + 1] === 0) return at;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  private isUsed(at: number): boolean {
+    const { table } = this;
+    return table[at] !== 0 || table[at + 1] !== 0 || table[at + 2] !== 0;
+  }
+
+  private put(at: number, a: number, b: number, c: number): void {
+    const { table } = this;
+    table[at] = a;
+    table[at + 1] = b;
+    table[at + 2] = c;
+  }
+
+  private grow(): void {
+    const old = this.table;
+    this.mask = this.mask * 2 + 1;
+    this.table = new Int32Array((this.mask + 1) * WORDS);
+    for (let at = 0; at < old.length; at += WORDS) {
+      const a = old[at] as number;
+      const b = old[at + 1] as number;
+      const c = old[at + 2] as number;
+      if ((a | b | c) !== 0) this.put(this.placeOf(a, b, c), a, b, c);
+    }
+  }
+}
+
+/** Ids of one machine differ in a counter and a time; two multiplications spread both over all bits. */
+function hash(a: number, b: number, c: number): number {
+  let h = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ b;
+  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
+  return h ^ (h >>> 13);
+}

@@ -1,0 +1,44 @@
+/** `$type`: by name, by number, or several of them; "number" stands for all four numeric types. */
+
+import { isNumber, readNumber } from '../bson/compare-numbers.ts';
+import { elements } from '../bson/elements.ts';
+import { typeName } from '../bson/show.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import type { ValueTest } from './field-path.ts';
+import { QueryFault } from './query-fault.ts';
+
+const NUMERIC = [BSON.DOUBLE, BSON.INT32, BSON.INT64, BSON.DECIMAL128];
+
+const BY_NAME = new Map<string, readonly number[]>([
+  ...Object.values(BSON).map((type) => [typeName(type), [type]] as const),
+  ['number', NUMERIC],
+]);
+
+export function typeTest(operand: RawValue, path: string): ValueTest {
+  const wanted = new Uint8Array(256);
+  for (const type of operandTypes(operand, path)) wanted[type] = 1;
+  return (value) => wanted[value.type] === 1;
+}
+
+/** Type bytes that the operand of `$type` (or `bsonType`) names. */
+function operandTypes(operand: RawValue, path: string): number[] {
+  if (operand.type !== BSON.ARRAY) return [...typesNamed(operand, path)];
+  const types = [...elements(operand.bytes, operand.start)].flatMap((item) => typesNamed(item, path));
+  if (types.length === 0) throw new QueryFault('$type needs at least one type', path);
+  return types;
+}
+
+function typesNamed(operand: RawValue, path: string): readonly number[] {
+  if (operand.type === BSON.STRING) {
+    const name = operand.bytes.toString('utf8', operand.start + 4, operand.end - 1);
+    const types = BY_NAME.get(name);
+    if (types === undefined) throw new QueryFault(`$type: "${name}" is not a BSON type`, path);
+    return types;
+  }
+  const number = isNumber(operand.type) ? readNumber(operand) : undefined;
+  const type = number === -1 ? BSON.MIN_KEY : Number(typeof number === 'object' ? Number.NaN : number);
+  if (!Object.values(BSON).some((known) => known === type)) {
+    throw new QueryFault('$type expects the name or the number of a BSON type', path);
+  }
+  return [type];
+}
