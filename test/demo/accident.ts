@@ -1,0 +1,43 @@
+/** What happens before the operator is called: a backup is taken, then a partner is destroyed by mistake. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Db } from 'mongodb';
+import { LOST_PARTNER } from '../lab/art-market.ts';
+import type { Bucket } from '../lab/s3.ts';
+import { tarFolder } from '../lab/tar.ts';
+import { mongodump } from '../lab/tools.ts';
+import { backupFolder } from './plan-file.ts';
+
+/** Dumps a database as the nightly script does and stores it under the time at which the script started. Returns the key. */
+export async function takeBackup(from: BackupSource, bucket: Bucket, startedAt: Date): Promise<string> {
+  // The script names a folder after the host it dumps from; the database lies below it.
+  const host = join(from.folder, 'c0.example.net_27017');
+  mkdirSync(host, { recursive: true });
+  await mongodump(from.uri, ['--db', from.database, '--out', host]);
+  const tar = join(from.folder, 'db.tar');
+  await tarFolder(from.folder, tar, { members: ['c0.example.net_27017'] });
+  const key = `db/backup/${backupFolder(startedAt)}/db.tar`;
+  await bucket.putFile(key, tar);
+  rmSync(host, { recursive: true });
+  rmSync(tar);
+  return key;
+}
+
+export interface BackupSource {
+  readonly uri: string;
+  readonly database: string;
+  /** An empty folder to work in. */
+  readonly folder: string;
+}
+
+/** Deletes the partner, its artworks and their lots, as `dependent: destroy` would. Returns how many documents are gone. */
+export async function destroyPartner(database: Db): Promise<number> {
+  const artworks = database.collection('artworks');
+  const ids = await artworks.distinct('_id', { partner_id: LOST_PARTNER });
+  const results = [
+    await database.collection('sale_artworks').deleteMany({ artwork_id: { $in: ids } }),
+    await artworks.deleteMany({ partner_id: LOST_PARTNER }),
+    await database.collection('partners').deleteOne({ _id: LOST_PARTNER }),
+  ];
+  return results.reduce((total, { deletedCount }) => total + deletedCount, 0);
+}

@@ -1,0 +1,140 @@
+/**
+ * `npm run demo`: an accident and its repair, on real servers, in under a minute.
+ * `npm run demo -- --keep` leaves the servers up and prints the environment to play on; Ctrl-C then ends everything.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MongoClient } from 'mongodb';
+import { artMarket, fillArtMarket, LOST_PARTNER } from '../lab/art-market.ts';
+import { guardProcess, temporaryFolder } from '../lab/guard.ts';
+import { startLab } from '../lab/lab.ts';
+import { createBucket, s3Client, s3Environment } from '../lab/s3.ts';
+import { destroyPartner, takeBackup } from './accident.ts';
+import { planFile } from './plan-file.ts';
+import { compareSnapshots, takeSnapshot } from './snapshot.ts';
+
+const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
+const BUCKET = 'gravity-production-db-backup';
+const HOUR_MS = 3_600_000;
+
+const say = (text: string): boolean => process.stdout.write(`${text}\n`);
+const step = (text: string): boolean => say(`\n── ${text}`);
+
+async function demo(keep: boolean): Promise<void> {
+  const started = performance.now();
+  step('Starting a staging and a production MongoDB and an S3 server');
+  const lab = await startLab();
+  const folder = temporaryFolder('demo');
+  const { stagingUri, productionUri, s3 } = lab.addresses;
+  const clients = await Promise.all([stagingUri, productionUri].map((uri) => new MongoClient(uri).connect()));
+  const staging = (clients[0] as MongoClient).db('gravity-staging');
+  const production = (clients[1] as MongoClient).db('gravity');
+  const objects = s3Client(s3);
+  const stop = async (): Promise<void> => {
+    objects.destroy();
+    await Promise.all(clients.map((client) => client.close()));
+    await lab.stop();
+    folder.remove();
+  };
+  const environment = {
+    STAGING_MONGODB_URI: stagingUri,
+    PRODUCTION_MONGODB_URI: productionUri,
+    ...s3Environment(s3),
+  };
+  const plan = (args: readonly string[], expected: number): Promise<void> =>
+    runPlan(args, { cwd: folder.path, environment, expected });
+
+  try {
+    step('Filling both with an art market, and taking backups with mongodump');
+    const market = artMarket();
+    await Promise.all([fillArtMarket(production, market), fillArtMarket(staging, market)]);
+    const before = { production: await takeSnapshot(production), staging: await takeSnapshot(staging) };
+    const bucket = await createBucket(objects, BUCKET);
+    const source = { uri: productionUri, database: 'gravity', folder: join(folder.path, 'backup') };
+    mkdirSync(source.folder);
+    const now = Date.now();
+    for (const hoursAgo of [24, 1])
+      say(`s3://${BUCKET}/${await takeBackup(source, bucket, new Date(now - hoursAgo * HOUR_MS))}`);
+
+    step('The accident: a support script destroys partner 57d17993');
+    // S3 keeps whole seconds; the data is known good until the second after the last backup was stored.
+    const at = new Date(Math.ceil(Date.now() / 1000) * 1000);
+    say(
+      `production lost ${await destroyPartner(production)} documents, staging ${await destroyPartner(staging)}`,
+    );
+    say('The next backup runs as always, and no longer holds them:');
+    say(`s3://${BUCKET}/${await takeBackup(source, bucket, new Date(at.getTime() + 1000))}`);
+
+    step('The plan, as it would be reviewed in a pull request: plan.yaml');
+    const facts = { at, bucket: BUCKET, endpoint: s3.endpoint, partnerId: LOST_PARTNER.toHexString() };
+    writeFileSync(join(folder.path, 'plan.yaml'), planFile(facts));
+    say(planFile(facts));
+
+    await plan(['validate', 'plan.yaml'], 0);
+    await plan(['dry-run', 'plan.yaml'], 0);
+    step('Production before staging? The gate refuses (exit code 18):');
+    await plan(['apply', 'plan.yaml', '--target', 'production'], 18);
+    step('Staging first, then production:');
+    await plan(['apply', 'plan.yaml', '--target', 'staging'], 0);
+    await plan(['apply', 'plan.yaml', '--target', 'production', '--confirm', 'gravity'], 0);
+
+    step('Proof, by reading every document of both databases with the driver');
+    for (const [name, snapshot, database] of [
+      ['staging', before.staging, staging],
+      ['production', before.production, production],
+    ] as const) {
+      const { missing, added, changed } = compareSnapshots(snapshot, await takeSnapshot(database));
+      say(
+        `${name}: ${snapshot.size} documents before the accident; now ${missing.length} missing, ${added.length} too many, ${changed.length} changed`,
+      );
+      if (missing.length + added.length + changed.length > 0) throw new Error(`${name} is not as it was`);
+    }
+    say(
+      `\nEvery document is back, byte for byte, and nothing else changed. (${((performance.now() - started) / 1000).toFixed(0)} s)`,
+    );
+    if (keep) await playground(folder.path, environment);
+  } finally {
+    await stop();
+  }
+}
+
+interface Command {
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Exit code without which the demo has failed. */
+  readonly expected: number;
+}
+
+/** Prints the command line, runs it with this terminal, and checks its exit code. */
+async function runPlan(args: readonly string[], { cwd, environment, expected }: Command): Promise<void> {
+  say(`\n$ plan ${args.join(' ')}`);
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    cwd,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  guardProcess(child);
+  const exitCode = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? signal));
+  });
+  if (exitCode !== expected) throw new Error(`plan ${args[0]} ended with ${exitCode}, not ${expected}`);
+}
+
+/** Waits for Ctrl-C. */
+async function playground(folder: string, environment: Readonly<Record<string, string>>): Promise<void> {
+  step('The servers stay up. In another terminal:');
+  say(`cd ${folder}`);
+  for (const [name, value] of Object.entries(environment)) say(`export ${name}='${value}'`);
+  say(`alias plan='${process.execPath} ${PROGRAM}'`);
+  say('plan status plan.yaml\n\nCtrl-C here ends the servers and removes everything.');
+  const timer = setInterval(() => undefined, HOUR_MS);
+  await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  clearInterval(timer);
+}
+
+demo(process.argv.includes('--keep')).catch((error: Error) => {
+  process.stderr.write(`\nThe demo failed: ${error.message}\n`);
+  process.exitCode = 1;
+});
