@@ -27,8 +27,8 @@ const LAYERS: readonly (readonly string[])[] = [
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['plan/'],
   ajv: ['plan/schema.ts'],
-  '@aws-sdk/client-s3': ['backup/s3-client.ts'],
-  tar: ['backup/tar-header.ts'],
+  '@aws-sdk/client-s3': ['backup/bytes/s3-client.ts'],
+  tar: ['backup/containers/tar-header.ts'],
   listr2: ['report/task-list.ts'],
   commander: ['cli/'],
   'temporal-polyfill': ['plan/', 'backup/'],

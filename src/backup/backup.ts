@@ -43,6 +43,7 @@ export interface MemberInfo {
  * span chunks), and their Buffer may be reused after the call returned (or its promise settled).
  */
 export interface MemberVisitor {
+  /** Once per collection; in a stream possibly after its documents. */
   metadata(metadata: CollectionMetadata): void;
   chunk(member: MemberInfo, bytes: Buffer): void | Promise<void>;
   /** The member is complete: its declared size or CRC was met. */
@@ -54,13 +55,15 @@ export interface ScanSummary {
   readonly bytesRead: number;
   /** False when `integrity: needed` let the scan stop before the archive's end, or a seek left members unread. */
   readonly readToEnd: boolean;
-  /** Every wanted member: sha256 (hex) of its bytes. */
+  /** Every wanted member: how many bytes of documents it holds and their sha256 (hex), both after inflating. */
   readonly members: readonly {
     readonly path: string;
     readonly collection: string;
     readonly bytes: number;
     readonly sha256: string;
   }[];
+  /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
+  readonly warnings: readonly string[];
 }
 
 export interface Backup {

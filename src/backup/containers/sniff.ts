@@ -1,0 +1,93 @@
+/** Tells what a file is by its first bytes, never by its name. */
+import { type Compression, canDecompress, decompressStart } from './decompress.ts';
+import { BLOCK_BYTES, isZero, readTarHeader } from './tar-header.ts';
+
+/** Enough to see a tar header through a compressor. */
+export const SNIFF_BYTES = 64 * 1024;
+
+export type Container =
+  | { readonly kind: 'tar' | 'mongodump archive' | 'bson'; readonly compression: Compression | undefined }
+  /** Something else; `what` completes "… is ". */
+  | { readonly kind: 'unknown'; readonly what: string };
+
+/** `start` holds the first SNIFF_BYTES of the file, or all of a shorter one. */
+export function sniff(start: Buffer): Container {
+  const compression = compressionOf(start);
+  if (compression === undefined) return recognise(start, undefined);
+  if (!canDecompress(compression)) {
+    return {
+      kind: 'unknown',
+      what: `compressed with ${compression}, which this Node.js cannot read (22.15 and newer can)`,
+    };
+  }
+  const inside = decompressStart(start, compression);
+  if (compressionOf(inside) !== undefined)
+    return { kind: 'unknown', what: `${compression} inside ${compression}` };
+  if (inside.length === 0) return { kind: 'unknown', what: `damaged or empty ${compression} data` };
+  return recognise(inside, compression);
+}
+
+export function compressionOf(start: Buffer): Compression | undefined {
+  if (startsWith(start, [0x1f, 0x8b])) return 'gzip';
+  if (startsWith(start, [0x28, 0xb5, 0x2f, 0xfd])) return 'zstd';
+  return undefined;
+}
+
+function recognise(start: Buffer, compression: Compression | undefined): Container {
+  if (startsWith(start, [0x6d, 0xe2, 0x99, 0x81])) return { kind: 'mongodump archive', compression };
+  if (isTar(start)) return { kind: 'tar', compression };
+  const foreign = FOREIGN.find(({ magic }) => startsWith(start, magic));
+  if (foreign !== undefined) return { kind: 'unknown', what: foreign.what };
+  if (looksLikeBson(start)) return { kind: 'bson', compression };
+  return { kind: 'unknown', what: describe(start) };
+}
+
+const text = (value: string): number[] => [...Buffer.from(value, 'latin1')];
+
+/** Formats people pack backups in that are not read here, by their magic numbers. */
+const FOREIGN: readonly { readonly magic: readonly number[]; readonly what: string }[] = [
+  { magic: text('BZh'), what: 'compressed with bzip2' },
+  { magic: [0xfd, ...text('7zXZ')], what: 'compressed with xz' },
+  { magic: [0x04, 0x22, 0x4d, 0x18], what: 'compressed with lz4' },
+  { magic: [0xff, 0x06, 0x00, 0x00, ...text('sNaPpY')], what: 'compressed with snappy' },
+  { magic: [0xff, 0x06, 0x00, 0x00, ...text('S2sTwO')], what: 'compressed with s2' },
+  { magic: text('PK\x03\x04'), what: 'a zip archive' },
+  { magic: text('7z\xbc\xaf'), what: 'a 7-Zip archive' },
+  { magic: text('Salted__'), what: 'encrypted with OpenSSL' },
+  { magic: text('-----BEGIN PGP'), what: 'encrypted with PGP' },
+  { magic: [0x84, 0x8c], what: 'encrypted with PGP' },
+  { magic: [0x85, 0x02], what: 'encrypted with PGP' },
+];
+
+/** A checksum that fits, or the ustar magic of a header that was damaged: both are the tar reader's to judge. */
+function isTar(start: Buffer): boolean {
+  if (start.length < BLOCK_BYTES) return false;
+  const block = start.subarray(0, BLOCK_BYTES);
+  if (block.toString('latin1', 257, 262) === 'ustar') return true;
+  if (isZero(block)) return start.length >= 2 * BLOCK_BYTES && isZero(start.subarray(0, 2 * BLOCK_BYTES));
+  try {
+    return readTarHeader(block).kind !== 'zero';
+  } catch {
+    return false;
+  }
+}
+
+function looksLikeBson(start: Buffer): boolean {
+  if (start.length < 5) return false;
+  const length = start.readInt32LE(0);
+  return length >= 5 && length <= 17 * 1024 * 1024 && (start.length < length || start[length - 1] === 0);
+}
+
+function describe(start: Buffer): string {
+  if (start.length === 0) return 'empty';
+  const shown = start
+    .toString('latin1', 0, 60)
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim();
+  if (/^<(?:!doctype|html|\?xml)/i.test(shown)) return `a web or XML page ("${shown}")`;
+  return `neither a tar nor a mongodump archive; it starts with "${shown}"`;
+}
+
+function startsWith(bytes: Buffer, magic: readonly number[]): boolean {
+  return bytes.length >= magic.length && magic.every((byte, i) => bytes[i] === byte);
+}

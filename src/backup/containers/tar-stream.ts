@@ -1,0 +1,59 @@
+/**
+ * The files of a tar that arrives as a stream (a compressed one), in order. The caller reads the bytes of a file
+ * before it asks for the next; what it leaves unread is passed over.
+ *
+ * The generator ends only after a proper end of archive; a stream that stops before throws BACKUP.
+ */
+import { ByteCursor } from './byte-cursor.ts';
+import { TarEntries } from './tar-entries.ts';
+import { BLOCK_BYTES, isZero } from './tar-header.ts';
+
+export interface StreamedFile {
+  /** Path inside the tar, cleaned. */
+  readonly path: string;
+  readonly size: number;
+  /** The file's bytes, once, in order; a chunk is valid until the next one is asked for. */
+  readonly bytes: AsyncIterable<Buffer>;
+}
+
+/** `location` names the tar in messages. */
+export async function* streamTar(
+  chunks: AsyncIterable<Buffer>,
+  location: string,
+): AsyncGenerator<StreamedFile> {
+  const cursor = new ByteCursor(chunks);
+  const entries = new TarEntries(location);
+  try {
+    for (;;) {
+      const at = cursor.position;
+      const step = entries.header(await exactly(BLOCK_BYTES), at);
+      if (step.kind === 'end') break;
+      if (step.kind === 'extension') {
+        entries.extension(await exactly(step.size), at);
+        await cursor.skip(TarEntries.padding(step.size));
+      } else if (step.kind === 'file') {
+        const end = cursor.position + step.size;
+        yield { path: step.path, size: step.size, bytes: body(end) };
+        await cursor.skip(end - cursor.position);
+        if (cursor.position < end) throw entries.cutOff(cursor.position);
+        await cursor.skip(TarEntries.padding(step.size));
+      }
+    }
+    for await (const rest of cursor.chunks(Number.POSITIVE_INFINITY)) {
+      if (!isZero(rest)) throw entries.fault(cursor.position, 'has something after its end');
+    }
+  } finally {
+    await cursor.close();
+  }
+
+  async function exactly(length: number): Promise<Buffer> {
+    const bytes = await cursor.take(length);
+    if (bytes.length < length) throw entries.cutOff(cursor.position);
+    return bytes;
+  }
+
+  async function* body(end: number): AsyncGenerator<Buffer> {
+    yield* cursor.chunks(end - cursor.position);
+    if (cursor.position < end) throw entries.cutOff(cursor.position);
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * A dump whose files can be read in any order: a folder on disk, a prefix in S3, an uncompressed tar, tars inside tars.
+ */
+import type { Backup, BackupIdentity, CollectionMetadata, MemberVisitor, ScanSummary } from '../backup.ts';
+import type { ByteSource } from '../bytes/byte-source.ts';
+import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
+import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import { inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
+import { documentsMissing, noMetadataWarning, notDocuments, OPLOG_WARNING } from './refusals.ts';
+
+/** Metadata files read at the same time; each is a round trip where the files are objects of a bucket. */
+const METADATA_AT_ONCE = 8;
+
+export interface FileBackupParts {
+  readonly identity: BackupIdentity;
+  readonly tree: DumpTree<ByteSource>;
+  readonly maxRatio: number;
+  /** Closes what the files lie in. */
+  readonly close: () => Promise<void>;
+}
+
+export class FileBackup implements Backup {
+  readonly access = 'random';
+  readonly identity: BackupIdentity;
+  readonly #parts: FileBackupParts;
+  readonly #metadata = new Map<CollectionFiles<ByteSource>, Promise<CollectionMetadata>>();
+
+  constructor(parts: FileBackupParts) {
+    this.identity = parts.identity;
+    this.#parts = parts;
+  }
+
+  async collections(): Promise<readonly CollectionMetadata[]> {
+    const waiting = [...this.#parts.tree.collections];
+    const found: CollectionMetadata[] = [];
+    const worker = async (): Promise<void> => {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
+        found.push(await this.#metadataOf(next));
+    };
+    await Promise.all(Array.from({ length: METADATA_AT_ONCE }, worker));
+    return found.sort((a, b) => (a.collection < b.collection ? -1 : 1));
+  }
+
+  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
+    const { tree } = this.#parts;
+    const members: MemberRead[] = [];
+    const warnings = tree.hasOplog ? [OPLOG_WARNING] : [];
+    let bytesRead = 0;
+    for (const collection of wanted) {
+      const files = tree.find(collection);
+      if (files === undefined) continue;
+      const metadata = await this.#metadataOf(files);
+      if (metadata.type !== 'collection')
+        throw notDocuments(collection, metadata.type, this.identity.location);
+      if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
+      if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].path));
+      visitor.metadata(metadata);
+      for (const file of files.documents) {
+        const member = { collection, path: file.path, id: file.id };
+        members.push(await readMember(member, this.#bytesOf(file), visitor));
+        await file.at.close();
+        bytesRead += file.at.size;
+      }
+    }
+    return { bytesRead, readToEnd: false, members, warnings };
+  }
+
+  close(): Promise<void> {
+    return this.#parts.close();
+  }
+
+  #metadataOf(files: CollectionFiles<ByteSource>): Promise<CollectionMetadata> {
+    let reading = this.#metadata.get(files);
+    if (reading === undefined) {
+      reading = this.#readMetadata(files);
+      this.#metadata.set(files, reading);
+    }
+    return reading;
+  }
+
+  async #readMetadata(files: CollectionFiles<ByteSource>): Promise<CollectionMetadata> {
+    const file = files.metadata[0];
+    if (file === undefined) {
+      const some = files.documents[0] ?? files.buckets[0];
+      const metadata = metadataOfNameOnly(some?.path ?? files.fileName, files.fileName);
+      return files.buckets.length > 0 ? { ...metadata, type: 'timeseries' } : metadata;
+    }
+    const text = await readText(this.#bytesOf(file), file.path);
+    await file.at.close();
+    return readMetadata(text, file.path, files.fileName);
+  }
+
+  #bytesOf(file: DumpFile<ByteSource>): AsyncIterable<Buffer> {
+    return inflateIfCompressed(file.at.stream(0, file.at.size), {
+      location: file.path,
+      maxRatio: this.#parts.maxRatio,
+    });
+  }
+}

@@ -1,0 +1,63 @@
+/** Reading one member of a backup: inflate it where needed, hash it, hand it to the visitor. */
+import { createHash } from 'node:crypto';
+import { RestorePlanError } from '../../errors.ts';
+import type { MemberInfo, MemberVisitor, ScanSummary } from '../backup.ts';
+import { ByteCursor } from '../containers/byte-cursor.ts';
+import { decompress } from '../containers/decompress.ts';
+import { compressionOf } from '../containers/sniff.ts';
+import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
+
+export type MemberRead = ScanSummary['members'][number];
+
+/** Passes a member's documents to the visitor; returns their count of bytes (inflated) and sha256. */
+export async function readMember(
+  member: MemberInfo,
+  chunks: AsyncIterable<Buffer>,
+  visitor: MemberVisitor,
+): Promise<MemberRead> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    hash.update(chunk);
+    const working = visitor.chunk(member, chunk);
+    if (working !== undefined) await working;
+  }
+  await visitor.end(member);
+  return { path: member.path, collection: member.collection, bytes, sha256: hash.digest('hex') };
+}
+
+/** Inflates a file that begins like a compressed one, whatever its name says (`oplog.bson` of a `--gzip` dump does). */
+export async function* inflateIfCompressed(
+  chunks: AsyncIterable<Buffer>,
+  options: { readonly location: string; readonly maxRatio: number },
+): AsyncGenerator<Buffer> {
+  const cursor = new ByteCursor(chunks);
+  try {
+    const compression = compressionOf(await cursor.peek(4));
+    const rest = cursor.chunks(Number.POSITIVE_INFINITY);
+    yield* compression === undefined ? rest : decompress(rest, { ...options, compression });
+  } finally {
+    await cursor.close();
+  }
+}
+
+/** The text of a metadata file. `path` names it in messages. */
+export async function readText(chunks: AsyncIterable<Buffer>, path: string): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > MAX_METADATA_BYTES) {
+      throw new RestorePlanError(
+        'BACKUP',
+        `${path} is larger than any metadata file (${MAX_METADATA_BYTES} bytes).`,
+        {
+          hint: 'The backup is damaged. Take another one.',
+        },
+      );
+    }
+    parts.push(Buffer.from(chunk));
+  }
+  return Buffer.concat(parts).toString('utf8');
+}

@@ -1,0 +1,53 @@
+/** What a dump can hold, or lack, that keeps a collection from being restored. */
+import { RestorePlanError } from '../../errors.ts';
+
+/** A view or a time series: refused by name, whichever reader meets it. */
+export function notDocuments(
+  collection: string,
+  type: 'view' | 'timeseries',
+  location: string,
+): RestorePlanError {
+  const [what, hint] =
+    type === 'view'
+      ? ['a view', 'A view has no documents of its own: name the collection it reads from.']
+      : [
+          'a time series collection',
+          'Its buckets cannot be restored document by document: restore it with mongorestore.',
+        ];
+  return new RestorePlanError('BACKUP', `${collection} is ${what} in ${location}.`, { hint });
+}
+
+/** mongodump writes an empty `.bson` for an empty collection, so metadata alone means that a file was lost. */
+export function documentsMissing(collection: string, location: string): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${location} has the metadata of ${collection} but not its documents.`,
+    {
+      hint: 'The .bson file was lost or never copied. Take another backup.',
+    },
+  );
+}
+
+/** The plan's database is not there: says which are. */
+export function noSuchDatabase(
+  database: string,
+  found: readonly string[],
+  location: string,
+): RestorePlanError {
+  const list = found.length === 0 ? 'no database at all' : `only ${found.slice(0, 20).join(', ')}`;
+  return new RestorePlanError(
+    'BACKUP',
+    `${location} does not hold the database ${database}; it holds ${list}.`,
+    {
+      hint: found.length === 0 ? 'Is it a mongodump?' : 'Correct source.database in the plan.',
+      facts: { databases: found },
+    },
+  );
+}
+
+export const OPLOG_WARNING =
+  'The backup holds an oplog (mongodump --oplog). It is not replayed: each collection is as it was when it was read.';
+
+export function noMetadataWarning(path: string): string {
+  return `${path} has no metadata file: if a target lacks the collection, it is created without options and indexes.`;
+}

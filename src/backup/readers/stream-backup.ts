@@ -1,0 +1,150 @@
+/**
+ * A dump in a compressed tar: one pass from the beginning to the end, because no byte can be reached without
+ * inflating all that lie before it.
+ */
+import type { Backup, BackupIdentity, CollectionMetadata, MemberVisitor, ScanSummary } from '../backup.ts';
+import type { ByteSource } from '../bytes/byte-source.ts';
+import { type Compression, decompress } from '../containers/decompress.ts';
+import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
+import { fileNameOf } from '../layout/collection-names.ts';
+import { readDumpPath } from '../layout/dump-paths.ts';
+import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import { inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
+import {
+  documentsMissing,
+  noMetadataWarning,
+  noSuchDatabase,
+  notDocuments,
+  OPLOG_WARNING,
+} from './refusals.ts';
+
+export interface StreamBackupParts {
+  readonly identity: BackupIdentity;
+  readonly bytes: ByteSource;
+  readonly compression: Compression;
+  readonly database: string;
+  readonly maxRatio: number;
+  /** needed: reading stops once every wanted collection and its metadata were met. */
+  readonly integrity: 'whole' | 'needed';
+}
+
+/** What one pass has met so far. */
+interface Pass {
+  readonly wanted: ReadonlySet<string>;
+  readonly collectionByFile: ReadonlyMap<string, string>;
+  readonly visitor: MemberVisitor;
+  readonly members: MemberRead[];
+  readonly metadata: Map<string, CollectionMetadata>;
+  readonly databases: Set<string>;
+  readonly warnings: Set<string>;
+}
+
+export class StreamBackup implements Backup {
+  readonly access = 'sequential';
+  readonly identity: BackupIdentity;
+  readonly #parts: StreamBackupParts;
+
+  constructor(parts: StreamBackupParts) {
+    this.identity = parts.identity;
+    this.#parts = parts;
+  }
+
+  /** Unknown: the names lie between the documents, all along the stream. */
+  async collections(): Promise<undefined> {
+    return undefined;
+  }
+
+  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
+    const { bytes, compression, database, maxRatio, integrity } = this.#parts;
+    const location = this.identity.location;
+    const pass: Pass = {
+      wanted,
+      collectionByFile: new Map([...wanted].map((name) => [fileNameOf(name), name])),
+      visitor,
+      members: [],
+      metadata: new Map(),
+      databases: new Set(),
+      warnings: new Set(),
+    };
+    const counted = countBytes(bytes.stream(0, bytes.size));
+    let readToEnd = true;
+    for await (const file of streamTar(
+      decompress(counted.chunks, { compression, location, maxRatio }),
+      location,
+    )) {
+      await this.#meet(file, pass);
+      if (integrity === 'needed' && isServed(pass)) {
+        readToEnd = false;
+        break;
+      }
+    }
+    if (!pass.databases.has(database)) throw noSuchDatabase(database, [...pass.databases].sort(), location);
+    this.#finish(pass);
+    return {
+      bytesRead: counted.total(),
+      readToEnd,
+      members: pass.members,
+      warnings: [...pass.warnings],
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#parts.bytes.close();
+  }
+
+  /** A collection of which only one half, documents or metadata, lay in the archive. */
+  #finish({ members, metadata, visitor, warnings }: Pass): void {
+    const met = new Map(members.map((member) => [member.collection, member.path]));
+    for (const collection of metadata.keys()) {
+      if (!met.has(collection)) throw documentsMissing(collection, this.identity.location);
+    }
+    for (const [collection, path] of met) {
+      if (metadata.has(collection)) continue;
+      warnings.add(noMetadataWarning(path));
+      visitor.metadata(metadataOfNameOnly(path, fileNameOf(collection)));
+    }
+  }
+
+  async #meet(file: StreamedFile, pass: Pass): Promise<void> {
+    const { database, maxRatio } = this.#parts;
+    const path = `${this.identity.location}!${file.path}`;
+    const meaning = readDumpPath(file.path, database);
+    if (meaning.kind === 'oplog') pass.warnings.add(OPLOG_WARNING);
+    if (!('database' in meaning)) return;
+    pass.databases.add(meaning.database);
+    if (meaning.database !== database || meaning.kind === 'system') return;
+    const collection = pass.collectionByFile.get(meaning.fileName);
+    if (collection === undefined) return;
+    if (meaning.kind === 'buckets') throw notDocuments(collection, 'timeseries', this.identity.location);
+    const bytes = inflateIfCompressed(file.bytes, { location: path, maxRatio });
+    if (meaning.kind === 'metadata') {
+      const metadata = readMetadata(await readText(bytes, path), path, meaning.fileName);
+      if (metadata.type !== 'collection')
+        throw notDocuments(collection, metadata.type, this.identity.location);
+      if (!pass.metadata.has(collection)) pass.visitor.metadata(metadata);
+      pass.metadata.set(collection, metadata);
+      return;
+    }
+    const member = { collection, path, id: pass.members.length };
+    pass.members.push(await readMember(member, bytes, pass.visitor));
+  }
+}
+
+/** Counts what passes through. */
+function countBytes(input: AsyncIterable<Buffer>): { chunks: AsyncIterable<Buffer>; total(): number } {
+  let total = 0;
+  async function* chunks(): AsyncGenerator<Buffer> {
+    for await (const chunk of input) {
+      total += chunk.length;
+      yield chunk;
+    }
+  }
+  return { chunks: chunks(), total: () => total };
+}
+
+/** Everything wanted was met. Folders of further hosts or shards, if there are any, have not been: `needed` says so. */
+function isServed({ wanted, metadata, members }: Pass): boolean {
+  if (metadata.size < wanted.size) return false;
+  const met = new Set(members.map((member) => member.collection));
+  return met.size === wanted.size;
+}

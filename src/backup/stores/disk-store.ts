@@ -1,0 +1,50 @@
+import type { BigIntStats, Dirent } from 'node:fs';
+import { opendir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ByteSource } from '../bytes/byte-source.ts';
+import { DiskFile, inodeFingerprint, unreadable } from '../bytes/disk-file.ts';
+import type { Store, StoredFile, StoredFolder } from './store.ts';
+
+/** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
+export class DiskStore implements Store {
+  describe(path: string): string {
+    return path;
+  }
+
+  async *list(folder: string, nameStart = ''): AsyncGenerator<StoredFile | StoredFolder> {
+    const entries = await opendir(folder, { bufferSize: 512 }).catch((cause: unknown) => {
+      throw unreadable(folder, cause);
+    });
+    for await (const entry of entries as AsyncIterable<Dirent>) {
+      if (!entry.name.startsWith(nameStart)) continue;
+      const found = await this.find(join(folder, entry.name));
+      if (found !== undefined) yield found;
+    }
+  }
+
+  async find(path: string): Promise<StoredFile | StoredFolder | undefined> {
+    const found = await stat(path, { bigint: true }).catch((cause: unknown) => {
+      const code = (cause as NodeJS.ErrnoException).code;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+      throw unreadable(path, cause);
+    });
+    if (found?.isDirectory()) return { kind: 'folder', path: path.endsWith('/') ? path : `${path}/` };
+    return found?.isFile() ? storedFile(path, found) : undefined;
+  }
+
+  open(file: StoredFile): ByteSource {
+    return new DiskFile(file);
+  }
+
+  async close(): Promise<void> {}
+}
+
+function storedFile(path: string, found: BigIntStats): StoredFile {
+  return {
+    kind: 'file',
+    path,
+    size: Number(found.size),
+    modified: Number(found.mtimeMs),
+    fingerprint: inodeFingerprint(found),
+  };
+}

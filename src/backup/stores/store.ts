@@ -1,0 +1,47 @@
+/**
+ * Where backups lie: a bucket or this machine's disk, seen as folders and files whose paths are parted by `/`.
+ * Locating a backup and reading a dump that is a folder of files need nothing else.
+ */
+import type { ByteSource } from '../bytes/byte-source.ts';
+
+export interface StoredFile {
+  readonly kind: 'file';
+  /** Full path or key, as `open` takes it. */
+  readonly path: string;
+  readonly size: number;
+  /** When it was finished (mtime, LastModified), UTC milliseconds. */
+  readonly modified: number | undefined;
+  /** Changes whenever its bytes change. */
+  readonly fingerprint: string;
+}
+
+export interface StoredFolder {
+  readonly kind: 'folder';
+  /** Full path or prefix, ending in `/`. */
+  readonly path: string;
+}
+
+export interface Store {
+  /** How people name a path here: `s3://bucket/key`, or the path itself. */
+  describe(path: string): string;
+  /** What lies directly in `folder` (ends in `/`) and whose name begins with `nameStart`. In pages, in no promised order. */
+  list(folder: string, nameStart?: string): AsyncIterable<StoredFile | StoredFolder>;
+  /** What `path` is; undefined when nothing is there. A bucket has a folder wherever a key continues after `/`. */
+  find(path: string): Promise<StoredFile | StoredFolder | undefined>;
+  /** The bytes of a file that `list` or `find` gave, pinned to that finding. */
+  open(file: StoredFile): ByteSource;
+  close(): Promise<void>;
+}
+
+/** All files below `folder`, at any depth, sorted by path. For one backup's folder; never for a whole bucket. */
+export async function filesBelow(store: Store, folder: string): Promise<StoredFile[]> {
+  const files: StoredFile[] = [];
+  const folders = [folder];
+  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
+    for await (const item of store.list(next)) {
+      if (item.kind === 'file') files.push(item);
+      else folders.push(item.path);
+    }
+  }
+  return files.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+}

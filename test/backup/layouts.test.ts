@@ -1,0 +1,89 @@
+/** The same database, dumped by the real mongodump and packed in every layout, gives the same bytes. */
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { test } from '../harness.ts';
+import { artMarket, fillArtMarket } from '../lab/art-market.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import { tarFolder } from '../lab/tar.ts';
+import { mongodump } from '../lab/tools.ts';
+import { onDisk, readBackup, refusal } from './reading.ts';
+
+let lab: Lab;
+let folder: TemporaryFolder;
+let database: string;
+let expected: ReadonlyMap<string, Buffer>;
+const WANTED = ['artworks', 'sales', 'empty'];
+
+test.before(async () => {
+  lab = await openLab();
+  folder = temporaryFolder('layouts');
+  const db = lab.database('gravity');
+  database = db.databaseName;
+  await fillArtMarket(db, artMarket({ artworks: 300 }));
+  await db.createCollection('empty');
+  await mongodump(lab.staging.uri, ['--db', database, '--out', at('dump')]);
+  await mongodump(lab.staging.uri, ['--db', database, '--out', at('gz'), '--gzip']);
+  expected = new Map(WANTED.map((name) => [name, readFileSync(at(`dump/${database}/${name}.bson`))]));
+});
+test.after(async () => {
+  folder.remove();
+  await lab.close();
+});
+
+const at = (path: string): string => join(folder.path, path);
+
+async function assertSame(path: string, kind: string): Promise<void> {
+  const read = await readBackup(onDisk(path, { database }), WANTED);
+  assert.is(read.kind, kind);
+  for (const name of WANTED) {
+    assert.ok(read.documents.get(name)?.equals(expected.get(name) as Buffer), `${name} has other bytes`);
+    const text = readFileSync(at(`dump/${database}/${name}.metadata.json`), 'utf8');
+    assert.equal(read.metadata.get(name), { collection: name, text, type: 'collection' });
+  }
+}
+
+test('a dump directory', () => assertSame(at('dump'), 'dump directory'));
+
+test('the folder of the database itself', () => assertSame(at(`dump/${database}`), 'dump directory'));
+
+test('a dump directory made with --gzip', () => assertSame(at('gz'), 'dump directory'));
+
+for (const format of ['gnu', 'pax', 'ustar', 'v7'] as const) {
+  test(`a ${format} tar`, async () => {
+    await tarFolder(at('dump'), at(`${format}.tar`), { format });
+    await assertSame(at(`${format}.tar`), 'tar');
+  });
+}
+
+test('a tar.gz', async () => {
+  await tarFolder(at('dump'), at('dump.tar.gz'), { gzip: true });
+  await assertSame(at('dump.tar.gz'), 'tar.gz');
+});
+
+test('a tar of a dump made with --gzip', async () => {
+  await tarFolder(at('gz'), at('gz.tar'));
+  await assertSame(at('gz.tar'), 'tar');
+});
+
+test('a tar.gz of a dump made with --gzip', async () => {
+  await tarFolder(at('gz'), at('gz.tar.gz'), { gzip: true });
+  await assertSame(at('gz.tar.gz'), 'tar.gz');
+});
+
+test('folders above the folder of the database', async () => {
+  mkdirSync(at('nested/db/c0.example.net_27017'), { recursive: true });
+  cpSync(at('dump'), at('nested/db/c0.example.net_27017'), { recursive: true });
+  await tarFolder(at('nested'), at('nested.tar'), { members: ['db'] });
+  await assertSame(at('nested.tar'), 'tar');
+  await assertSame(at('nested'), 'dump directory');
+});
+
+test('a database that is not there is refused, naming those that are', async () => {
+  const reading = readBackup(onDisk(at('dump'), { database: 'gravty' }), WANTED);
+  const error = await refusal(reading, /does not hold the database gravty; it holds only /);
+  assert.equal(error.facts['databases'], [database]);
+});
+
+test.run();

@@ -1,0 +1,72 @@
+/** What the tests of backups share: a source as a plan gives it, and reading everything a backup has of some collections. */
+
+import * as assert from 'uvu/assert';
+import type { CollectionMetadata, ScanSummary } from '../../src/backup/backup.ts';
+import { type BackupOptions, openBackup } from '../../src/backup/open-backup.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import type { RunEvent } from '../../src/events.ts';
+import type { Location, Source } from '../../src/plan/plan.ts';
+
+export function sourceAt(location: Location, more: Partial<Source> = {}): Source {
+  return {
+    at: undefined,
+    database: 'gravity',
+    maxAgeMs: undefined,
+    integrity: 'whole',
+    maxDecompressionRatio: undefined,
+    location,
+    ...more,
+  };
+}
+
+export function onDisk(path: string, more: Partial<Source> = {}): Source {
+  return sourceAt({ kind: 'path', path, timezone: undefined }, more);
+}
+
+export interface ReadBackup {
+  readonly kind: string;
+  readonly access: 'random' | 'sequential';
+  /** Documents of each member, concatenated by collection in the order of reading. */
+  readonly documents: ReadonlyMap<string, Buffer>;
+  readonly metadata: ReadonlyMap<string, CollectionMetadata>;
+  readonly summary: ScanSummary;
+  readonly events: readonly RunEvent[];
+}
+
+/** Opens the source, reads the wanted collections and closes it again, whatever happens. */
+export async function readBackup(
+  source: Source,
+  wanted: readonly string[],
+  options: Partial<BackupOptions> = {},
+): Promise<ReadBackup> {
+  const chunks = new Map<string, Buffer[]>();
+  const metadata = new Map<string, CollectionMetadata>();
+  const events: RunEvent[] = [];
+  const names = new Set(wanted);
+  const backup = await openBackup(source, { wanted: names, emit: (event) => events.push(event), ...options });
+  try {
+    const summary = await backup.scan(names, {
+      metadata: (one) => void metadata.set(one.collection, one),
+      chunk: ({ collection }, bytes) => {
+        chunks.set(collection, [...(chunks.get(collection) ?? []), Buffer.from(bytes)]);
+      },
+      end: ({ collection }) => void chunks.set(collection, chunks.get(collection) ?? []),
+    });
+    const documents = new Map([...chunks].map(([name, parts]) => [name, Buffer.concat(parts)]));
+    return { kind: backup.identity.kind, access: backup.access, documents, metadata, summary, events };
+  } finally {
+    await backup.close();
+  }
+}
+
+/** Runs `act` and returns the RestorePlanError that it must throw, after checking its code and words. */
+export async function refusal(act: Promise<unknown>, words: RegExp): Promise<RestorePlanError> {
+  const error = await act.then(
+    () => assert.unreachable(`was not refused; expected ${words}`),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof RestorePlanError)) throw error;
+  assert.is(error.code, 'BACKUP');
+  assert.match(error.message, words);
+  return error;
+}
