@@ -78,57 +78,78 @@ interface DriverError {
   hasErrorLabel?(label: string): boolean;
 }
 
-export class CommandFailure extends Error {
-  override readonly name = 'CommandFailure';
+/** RestorePlanError TARGET: what callers that do not know better may show as it is. */
+export class CommandFailure extends RestorePlanError {
   readonly command: string;
-  /** `database.collection`, or the database alone. */
-  readonly namespace: string;
   /** The server's error code; undefined when no reply came. */
-  readonly code: number | undefined;
-  readonly codeName: string | undefined;
+  readonly serverCode: number | undefined;
+  /** The server's name for it, or the driver's class of error. */
+  readonly reason: string;
   /** True when waiting and trying again may help. A write may or may not have happened. */
   readonly transient: boolean;
 
-  constructor(command: string, namespace: string, cause: unknown) {
+  constructor({ target, command, namespace, cause }: FailedCommand) {
     const error = (typeof cause === 'object' && cause !== null ? cause : {}) as DriverError;
     const code = typeof error.code === 'number' ? error.code : undefined;
-    const codeName = typeof error.codeName === 'string' ? error.codeName : undefined;
-    super(`${command} on ${namespace}: ${codeName ?? error.name ?? 'unknown error'}`, { cause });
+    const reason = typeof error.codeName === 'string' ? error.codeName : (error.name ?? 'unknown error');
+    const transient = isTransient(code, error);
+    const { message, hint } = explain(`${target}: `, { command, namespace, code, reason, transient });
+    super('TARGET', message, { hint, cause, facts: { target, command, namespace, code, reason } });
     this.command = command;
-    this.namespace = namespace;
-    this.code = code;
-    this.codeName = codeName;
-    this.transient =
-      code === AUTHENTICATION_FAILED || code === UNAUTHORIZED
-        ? false
-        : (code !== undefined && TRANSIENT_CODES.has(code)) ||
-          NETWORK_ERRORS.has(error.name ?? '') ||
-          TRANSIENT_LABELS.some((label) => error.hasErrorLabel?.(label) === true);
+    this.serverCode = code;
+    this.reason = reason;
+    this.transient = transient;
   }
+}
 
-  /** The same failure as an operator should read it. */
-  forOperator(target: TargetName): RestorePlanError {
-    const details = { cause: this, facts: { target, code: this.code, codeName: this.codeName } };
-    if (this.code === UNAUTHORIZED) {
-      const action = ACTIONS[this.command] ?? this.command;
-      return new RestorePlanError(
-        'TARGET',
-        `${target}: the user of the connection string lacks the privilege "${action}" on ${this.namespace}`,
-        { ...details, hint: `Grant a role that allows "${action}" on ${this.namespace}, then run again.` },
-      );
-    }
-    if (this.code === AUTHENTICATION_FAILED) {
-      return new RestorePlanError('TARGET', `${target}: the server refused the user or password`, {
-        ...details,
-        hint: 'Check the credentials and the authSource in the connection string.',
-      });
-    }
-    if (this.transient) {
-      return new RestorePlanError('TARGET', `${target} cannot be reached: ${this.message}`, {
-        ...details,
-        hint: 'Check that the servers are up and that this machine may connect to them, then run again.',
-      });
-    }
-    return new RestorePlanError('TARGET', `${target} refused a command: ${this.message}`, details);
+export interface FailedCommand {
+  readonly target: TargetName;
+  readonly command: string;
+  /** `database.collection`, or the database alone. */
+  readonly namespace: string;
+  readonly cause: unknown;
+}
+
+function isTransient(code: number | undefined, error: DriverError): boolean {
+  if (code === UNAUTHORIZED || code === AUTHENTICATION_FAILED) return false;
+  return (
+    (code !== undefined && TRANSIENT_CODES.has(code)) ||
+    NETWORK_ERRORS.has(error.name ?? '') ||
+    TRANSIENT_LABELS.some((label) => error.hasErrorLabel?.(label) === true)
+  );
+}
+
+interface Circumstances {
+  readonly command: string;
+  readonly namespace: string;
+  readonly code: number | undefined;
+  readonly reason: string;
+  readonly transient: boolean;
+}
+
+function explain(prefix: string, failed: Circumstances): { message: string; hint: string } {
+  const { command, namespace, code, reason } = failed;
+  if (code === UNAUTHORIZED) {
+    const action = ACTIONS[command] ?? command;
+    return {
+      message: `${prefix}the user of the connection string lacks the privilege "${action}" on ${namespace}`,
+      hint: `Grant a role that allows "${action}" on ${namespace}, then run again.`,
+    };
   }
+  if (code === AUTHENTICATION_FAILED) {
+    return {
+      message: `${prefix}the server refused the user or the password`,
+      hint: 'Check the credentials and the authSource in the connection string.',
+    };
+  }
+  if (failed.transient) {
+    return {
+      message: `${prefix}the server cannot be reached or cannot answer (${command} on ${namespace}: ${reason})`,
+      hint: 'Check that the servers are up and that this machine may connect to them, then run again.',
+    };
+  }
+  return {
+    message: `${prefix}the server refused ${command} on ${namespace}: ${reason}`,
+    hint: 'The server log holds the details; mend what it names, then run again.',
+  };
 }

@@ -4,6 +4,7 @@
  * report write errors that cannot be trusted (section 1.4).
  */
 import type { Db, MongoClient } from 'mongodb';
+import type { TargetName } from '../events.ts';
 import { CommandFailure } from './command-failure.ts';
 import { type Patience, rideOut } from './patience.ts';
 
@@ -14,17 +15,25 @@ export interface Command {
   readonly [field: string]: unknown;
 }
 
+export interface CommandsOptions {
+  readonly target: TargetName;
+  readonly database: string;
+  readonly patience: Patience;
+}
+
 /** Longest that the server may work on one command, milliseconds; the socket gives up a little later. */
 export const COMMAND_TIME_MS = 30_000;
 
 export class Commands {
   readonly #client: MongoClient;
   readonly #database: Db;
+  readonly target: TargetName;
   readonly patience: Patience;
 
-  constructor(client: MongoClient, database: string, patience: Patience) {
+  constructor(client: MongoClient, { target, database, patience }: CommandsOptions) {
     this.#client = client;
     this.#database = client.db(database);
+    this.target = target;
     this.patience = patience;
   }
 
@@ -44,7 +53,7 @@ export class Commands {
       const name = Object.keys(command)[0] ?? '';
       const collection = command[name];
       const namespace = typeof collection === 'string' ? `${db.databaseName}.${collection}` : db.databaseName;
-      throw new CommandFailure(name, namespace, cause);
+      throw new CommandFailure({ target: this.target, command: name, namespace, cause });
     }
   }
 

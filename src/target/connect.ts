@@ -40,7 +40,7 @@ export async function connectTarget(
     ...(options.signal ? { signal: options.signal } : {}),
   };
   const client = await open(name, uri.reveal(), Math.min(SELECTION_MS, patience.totalMs));
-  const commands = new Commands(client, plan.database, patience);
+  const commands = new Commands(client, { target: name, database: plan.database, patience });
   try {
     const identity = await readServerIdentity(name, commands);
     return {
@@ -53,7 +53,7 @@ export async function connectTarget(
     };
   } catch (error) {
     await client.close();
-    throw error instanceof CommandFailure ? error.forOperator(name) : error;
+    throw error;
   }
 }
 
@@ -84,8 +84,8 @@ async function open(name: TargetName, uri: string, selectionMs: number): Promise
 
 /** Connection errors name hosts and reasons, never the connection string; the driver's text is kept for its detail. */
 function unreachable(name: TargetName, cause: unknown): RestorePlanError {
-  const failure = new CommandFailure('connect', name, cause);
-  if (failure.code !== undefined) return failure.forOperator(name);
+  const failure = new CommandFailure({ target: name, command: 'connect', namespace: 'the server', cause });
+  if (failure.serverCode !== undefined) return failure;
   const reason = cause instanceof Error ? cause.message : 'unknown error';
   return new RestorePlanError('TARGET', `${name} cannot be reached: ${reason}`, {
     cause,

@@ -33,7 +33,7 @@ export async function rideOut<T>(patience: Patience, what: string, attempt: () =
         what,
         attempt: tries,
         delayMs: Math.round(delayMs),
-        reason: error.codeName ?? 'connection lost',
+        reason: error.reason,
       });
       await delay(delayMs, undefined, patience.signal ? { signal: patience.signal } : {}).catch(() => {
         throw error;
