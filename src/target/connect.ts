@@ -9,6 +9,7 @@ import { checkConnectionString } from './connection-string.ts';
 import { MongoReader } from './reader.ts';
 import { readServerIdentity } from './server-identity.ts';
 import type { ServerIdentity, Target } from './target.ts';
+import { MongoWriter } from './writer.ts';
 
 export interface ConnectOptions {
   readonly emit?: Emit;
@@ -47,6 +48,7 @@ export async function connectTarget(
       name,
       plan,
       reader: new MongoReader(name, identity, commands),
+      writer: new MongoWriter(commands),
       notes: [...notes, ...serverNotes(name, identity)],
       commands,
       close: () => client.close(),

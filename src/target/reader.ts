@@ -1,4 +1,5 @@
 /** TargetReader over raw commands. Reads are repeated while faults are transient; all are at majority, from the primary. */
+import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { TargetName } from '../events.ts';
 import type { Command, Commands } from './commands.ts';
@@ -6,7 +7,7 @@ import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
 import { rideOut } from './patience.ts';
 import { rawDocument } from './raw-value.ts';
-import { canBeStoredAsId, idOf, readCursor } from './reply.ts';
+import { canBeStoredAsId, readCursor } from './reply.ts';
 import { readServerTime } from './server-identity.ts';
 import type { FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
 
@@ -47,7 +48,7 @@ export class MongoReader implements TargetReader {
     let asked: RawValue[] = [];
     let bytes = 0;
     for (const document of ids) {
-      const id = idOf(document);
+      const id = findId(document);
       if (id === undefined || !canBeStoredAsId(id)) continue;
       if (asked.length > 0 && (asked.length >= LOOKUP_COUNT || bytes + document.length > LOOKUP_BYTES)) {
         found.push(...(await this.#lookUp(collection, asked)));

@@ -1,6 +1,6 @@
 /** Reads what our commands need of raw replies. Offsets and bytes; documents are never decoded. */
 import { deserialize } from 'bson';
-import { elements, findElement, keyOf } from '../bson/elements.ts';
+import { elements, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reply } from './commands.ts';
 
@@ -70,13 +70,6 @@ export function readWriteFaults(reply: Reply): WriteFault[] {
 export function asBuffer(value: unknown): Buffer {
   if (!(value instanceof Uint8Array)) throw new TypeError('the server sent a reply of an unknown shape');
   return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-}
-
-const ID_KEY = Buffer.from('_id');
-
-/** The `_id` of a raw document; undefined when it has none. */
-export function idOf(document: Buffer): RawValue | undefined {
-  return findElement(document, 0, ID_KEY);
 }
 
 /** Types that the server never stores as `_id`; asking for them would match something else or fail. */

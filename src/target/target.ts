@@ -4,7 +4,9 @@
  */
 import type { TargetName } from '../events.ts';
 import type { TargetPlan } from '../plan/plan.ts';
+import type { CollectionBlueprint } from './collection-metadata.ts';
 import type { Commands } from './commands.ts';
+import type { WriteFault } from './reply.ts';
 
 /** What the server says of itself; two targets are told apart by this, never by connection strings. */
 export interface ServerIdentity {
@@ -79,12 +81,43 @@ export interface FindOptions {
   readonly collation?: Buffer;
 }
 
+/** A document to be replaced: the bytes the target was seen to hold, and the bytes it shall hold, `_id` first. */
+export interface Replacement {
+  readonly seen: Buffer;
+  readonly after: Buffer;
+}
+
+export interface WriteOutcome {
+  /** Documents the server counts as inserted, matched or removed. */
+  readonly written: number;
+  /** Documents it refused, one by one. */
+  readonly faults: readonly WriteFault[];
+}
+
+/**
+ * All that is ever written into a target's own collections. Writes wait for the majority. `insert`, `replace` and `remove`
+ * are one attempt each: a thrown CommandFailure leaves open what was written.
+ */
+export interface TargetWriter {
+  /** Inserts whole documents, concatenated, byte for byte as they are; `_id` must be first in each. */
+  insert(collection: string, documents: Buffer): Promise<WriteOutcome>;
+  /** Replaces each document that is still the one seen; others are left alone and not counted. */
+  replace(collection: string, replacements: readonly Replacement[]): Promise<WriteOutcome>;
+  /** Removes each document that is still the one seen; others are left alone and not counted. */
+  remove(collection: string, seen: readonly Buffer[]): Promise<WriteOutcome>;
+  /** Does nothing when the collection exists. */
+  createCollection(name: string, blueprint: CollectionBlueprint): Promise<void>;
+  /** Only for a collection that this tool created. */
+  createIndexes(collection: string, blueprint: CollectionBlueprint): Promise<void>;
+}
+
 /** One open connection to a target. Dry-run, comparison and status are handed `reader` alone. */
 export interface Target {
   readonly name: TargetName;
   /** The part of the plan it was made from, so that nobody passes production off as staging. */
   readonly plan: TargetPlan;
   readonly reader: TargetReader;
+  readonly writer: TargetWriter;
   /** What was changed in the connection string's settings, and what kind of server answered: to be said to the operator. */
   readonly notes: readonly string[];
   /** Raw commands on the target's database; the ledger keeps its documents with them. */

@@ -1,0 +1,38 @@
+/** The form in which a MongoDB server keeps a document: the same bytes, except that `_id` comes first. */
+import { elements, findElement } from './elements.ts';
+import type { RawValue } from './types.ts';
+
+const ID_KEY = Buffer.from('_id');
+
+/** The `_id` of the document at `start`; undefined when it has none. */
+export function findId(bytes: Buffer, start = 0): RawValue | undefined {
+  return findElement(bytes, start, ID_KEY);
+}
+
+/** True when `_id` is the first element already, as in every document that comes out of a server. */
+export function startsWithId(bytes: Buffer, start = 0): boolean {
+  return (
+    bytes[start + 5] === 0x5f &&
+    bytes[start + 6] === 0x69 &&
+    bytes[start + 7] === 0x64 &&
+    bytes[start + 8] === 0 &&
+    bytes[start + 4] !== 0
+  );
+}
+
+/** The document at `start` with its `_id` moved to the front; every other byte as it was. A copy only where it was not. */
+export function storedForm(bytes: Buffer, start = 0): Buffer {
+  const end = start + bytes.readInt32LE(start);
+  const document = bytes.subarray(start, end);
+  if (startsWithId(document)) return document;
+  for (const element of elements(document)) {
+    if (document.toString('latin1', element.keyStart, element.start) !== '_id\0') continue;
+    return Buffer.concat([
+      document.subarray(0, 4),
+      document.subarray(element.at, element.end),
+      document.subarray(4, element.at),
+      document.subarray(element.end),
+    ]);
+  }
+  return document;
+}
