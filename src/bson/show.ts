@@ -2,7 +2,8 @@
  * Shows raw BSON as Extended JSON text, straight from the bytes: key order, repeated keys and types as they are.
  *
  * Canonical text parses back to the same bytes (parseExtendedJson, writeExtendedJson), except where BSON holds what JSON
- * cannot: bytes that are not UTF-8, the payload of a NaN, a Decimal128 that is not canonical.
+ * cannot: bytes that are not UTF-8, the payload of a NaN, a Decimal128 that is not canonical, array keys other than 0, 1, 2 …,
+ * options of a regular expression out of order, a wrong inner length in binary data of subtype 2.
  * Control, format and direction-changing characters are written as \u escapes, so the text is safe on a terminal.
  */
 import { splitCodeWithScope, splitRegex } from './compare-values.ts';
@@ -119,7 +120,8 @@ function showDate(epochMs: bigint, options: ShowOptions): string {
 function showBinary({ bytes, start, end }: RawValue): string {
   const subType = bytes[start + 4] as number;
   // Subtype 2 (deprecated) repeats the length inside; Extended JSON leaves it out.
-  const dataStart = subType === 2 && end - start >= 9 ? start + 9 : start + 5;
+  const repeats = subType === 2 && end - start >= 9 && bytes.readInt32LE(start + 5) === end - start - 9;
+  const dataStart = repeats ? start + 9 : start + 5;
   const base64 = bytes.toString('base64', dataStart, end);
   return `{"$binary":{"base64":"${base64}","subType":"${subType.toString(16).padStart(2, '0')}"}}`;
 }
