@@ -27,7 +27,7 @@ const LAYERS: readonly (readonly string[])[] = [
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['plan/'],
   ajv: ['plan/schema.ts'],
-  '@aws-sdk/client-s3': ['backup/bytes/s3-client.ts'],
+  '@aws-sdk/client-s3': ['backup/s3/s3-client.ts'],
   tar: ['backup/containers/tar-header.ts'],
   listr2: ['report/task-list.ts'],
   commander: ['cli/'],

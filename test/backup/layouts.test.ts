@@ -1,17 +1,20 @@
 /** The same database, dumped by the real mongodump and packed in every layout, gives the same bytes. */
-import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import type { Source } from '../../src/plan/plan.ts';
 import { test } from '../harness.ts';
 import { artMarket, fillArtMarket } from '../lab/art-market.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import type { Bucket } from '../lab/s3.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump } from '../lab/tools.ts';
-import { onDisk, readBackup, refusal } from './reading.ts';
+import { inBucket, onDisk, readBackup, refusal, useCredentials } from './reading.ts';
 
 let lab: Lab;
 let folder: TemporaryFolder;
+let bucket: Bucket;
 let database: string;
 let expected: ReadonlyMap<string, Buffer>;
 const WANTED = ['artworks', 'sales', 'empty'];
@@ -19,6 +22,8 @@ const WANTED = ['artworks', 'sales', 'empty'];
 test.before(async () => {
   lab = await openLab();
   folder = temporaryFolder('layouts');
+  bucket = await lab.bucket('layouts');
+  useCredentials(lab.s3);
   const db = lab.database('gravity');
   database = db.databaseName;
   await fillArtMarket(db, artMarket({ artworks: 300 }));
@@ -35,7 +40,11 @@ test.after(async () => {
 const at = (path: string): string => join(folder.path, path);
 
 async function assertSame(path: string, kind: string): Promise<void> {
-  const read = await readBackup(onDisk(path, { database }), WANTED);
+  await assertSameAt(onDisk(path, { database }), kind);
+}
+
+async function assertSameAt(source: Source, kind: string): Promise<void> {
+  const read = await readBackup(source, WANTED);
   assert.is(read.kind, kind);
   for (const name of WANTED) {
     assert.ok(read.documents.get(name)?.equals(expected.get(name) as Buffer), `${name} has other bytes`);
@@ -79,6 +88,27 @@ test('folders above the folder of the database', async () => {
   await assertSame(at('nested.tar'), 'tar');
   await assertSame(at('nested'), 'dump directory');
 });
+
+test('a tar in a bucket', async () => {
+  await tarFolder(at('dump'), at('bucket.tar'));
+  await bucket.putFile('db/db.tar', at('bucket.tar'));
+  await assertSameAt(inBucket(lab.s3, bucket, 'db/db.tar', { database }), 'tar');
+});
+
+test('a tar.gz in a bucket', async () => {
+  await tarFolder(at('dump'), at('bucket.tar.gz'), { gzip: true });
+  await bucket.putFile('db/db.tar.gz', at('bucket.tar.gz'));
+  await assertSameAt(inBucket(lab.s3, bucket, 'db/db.tar.gz', { database }), 'tar.gz');
+});
+
+for (const folder of ['dump', 'gz']) {
+  test(`a prefix that is the dump: ${folder}`, async () => {
+    for (const name of readdirSync(at(`${folder}/${database}`))) {
+      await bucket.putFile(`${folder}/${database}/${name}`, at(`${folder}/${database}/${name}`));
+    }
+    await assertSameAt(inBucket(lab.s3, bucket, `${folder}/`, { database }), 'dump directory');
+  });
+}
 
 test('a database that is not there is refused, naming those that are', async () => {
   const reading = readBackup(onDisk(at('dump'), { database: 'gravty' }), WANTED);

@@ -6,6 +6,7 @@ import { type BackupOptions, openBackup } from '../../src/backup/open-backup.ts'
 import { RestorePlanError } from '../../src/errors.ts';
 import type { RunEvent } from '../../src/events.ts';
 import type { Location, Source } from '../../src/plan/plan.ts';
+import { type Bucket, type S3Address, s3Environment } from '../lab/s3.ts';
 
 export function sourceAt(location: Location, more: Partial<Source> = {}): Source {
   return {
@@ -21,6 +22,23 @@ export function sourceAt(location: Location, more: Partial<Source> = {}): Source
 
 export function onDisk(path: string, more: Partial<Source> = {}): Source {
   return sourceAt({ kind: 'path', path, timezone: undefined }, more);
+}
+
+/** An object, or a prefix that ends in `/`; reached at `server`, which may be a proxy's address. */
+export function inBucket(
+  server: Pick<S3Address, 'endpoint'>,
+  bucket: Pick<Bucket, 'name'>,
+  key: string,
+  more: Partial<Source> = {},
+): Source {
+  const { endpoint } = server;
+  const where = { bucket: bucket.name, key, endpoint, forcePathStyle: true };
+  return sourceAt({ kind: 's3', ...where, timezone: undefined, region: undefined, profile: undefined }, more);
+}
+
+/** Gives this process the server's credentials the only way the product takes them: through the environment. */
+export function useCredentials(server: S3Address): void {
+  Object.assign(process.env, s3Environment(server));
 }
 
 export interface ReadBackup {

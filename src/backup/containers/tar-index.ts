@@ -4,8 +4,8 @@
  * Costs one small read per file that is larger than the read-ahead; smaller files share one. The walk goes to the end
  * of the archive, so a tar that was cut off, or has anything after its end, is refused before a byte of it is used.
  */
-import type { ByteSource } from '../bytes/byte-source.ts';
-import { PartSource } from '../bytes/part-source.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
+import { PartSource } from '../storage/part-source.ts';
 import { TarEntries } from './tar-entries.ts';
 import { BLOCK_BYTES, isZero } from './tar-header.ts';
 

@@ -2,9 +2,9 @@
  * A dump whose files can be read in any order: a folder on disk, a prefix in S3, an uncompressed tar, tars inside tars.
  */
 import type { Backup, BackupIdentity, CollectionMetadata, MemberVisitor, ScanSummary } from '../backup.ts';
-import type { ByteSource } from '../bytes/byte-source.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
 import { inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
 import { documentsMissing, noMetadataWarning, notDocuments, OPLOG_WARNING } from './refusals.ts';
 

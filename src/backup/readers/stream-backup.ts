@@ -3,12 +3,12 @@
  * inflating all that lie before it.
  */
 import type { Backup, BackupIdentity, CollectionMetadata, MemberVisitor, ScanSummary } from '../backup.ts';
-import type { ByteSource } from '../bytes/byte-source.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
 import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
 import { fileNameOf } from '../layout/collection-names.ts';
 import { readDumpPath } from '../layout/dump-paths.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
 import { inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
 import {
   documentsMissing,
@@ -26,6 +26,8 @@ export interface StreamBackupParts {
   readonly maxRatio: number;
   /** needed: reading stops once every wanted collection and its metadata were met. */
   readonly integrity: 'whole' | 'needed';
+  /** Closes what the stream comes from. */
+  readonly close: () => Promise<void>;
 }
 
 /** What one pass has met so far. */
@@ -89,7 +91,7 @@ export class StreamBackup implements Backup {
   }
 
   close(): Promise<void> {
-    return this.#parts.bytes.close();
+    return this.#parts.close();
   }
 
   /** A collection of which only one half, documents or metadata, lay in the archive. */

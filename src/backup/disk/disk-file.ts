@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { RestorePlanError } from '../../errors.ts';
-import type { ByteSource } from './byte-source.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
 
 /** Large enough that the kernel, not the event loop, sets the pace; two of them are in memory per stream. */
 const CHUNK_BYTES = 1024 * 1024;

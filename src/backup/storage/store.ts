@@ -2,17 +2,19 @@
  * Where backups lie: a bucket or this machine's disk, seen as folders and files whose paths are parted by `/`.
  * Locating a backup and reading a dump that is a folder of files need nothing else.
  */
-import type { ByteSource } from '../bytes/byte-source.ts';
+import type { ByteSource } from './byte-source.ts';
 
 export interface StoredFile {
   readonly kind: 'file';
-  /** Full path or key, as `open` takes it. */
+  /** Full path or key. */
   readonly path: string;
   readonly size: number;
   /** When it was finished (mtime, LastModified), UTC milliseconds. */
   readonly modified: number | undefined;
   /** Changes whenever its bytes change. */
   readonly fingerprint: string;
+  /** Its bytes, pinned to what was seen of it here. */
+  open(): ByteSource;
 }
 
 export interface StoredFolder {
@@ -28,8 +30,6 @@ export interface Store {
   list(folder: string, nameStart?: string): AsyncIterable<StoredFile | StoredFolder>;
   /** What `path` is; undefined when nothing is there. A bucket has a folder wherever a key continues after `/`. */
   find(path: string): Promise<StoredFile | StoredFolder | undefined>;
-  /** The bytes of a file that `list` or `find` gave, pinned to that finding. */
-  open(file: StoredFile): ByteSource;
   close(): Promise<void>;
 }
 

@@ -1,9 +1,8 @@
 import type { BigIntStats, Dirent } from 'node:fs';
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ByteSource } from '../bytes/byte-source.ts';
-import { DiskFile, inodeFingerprint, unreadable } from '../bytes/disk-file.ts';
-import type { Store, StoredFile, StoredFolder } from './store.ts';
+import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
+import { DiskFile, inodeFingerprint, unreadable } from './disk-file.ts';
 
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
 export class DiskStore implements Store {
@@ -32,19 +31,15 @@ export class DiskStore implements Store {
     return found?.isFile() ? storedFile(path, found) : undefined;
   }
 
-  open(file: StoredFile): ByteSource {
-    return new DiskFile(file);
-  }
-
   async close(): Promise<void> {}
 }
 
 function storedFile(path: string, found: BigIntStats): StoredFile {
-  return {
-    kind: 'file',
+  const seen = {
     path,
     size: Number(found.size),
     modified: Number(found.mtimeMs),
     fingerprint: inodeFingerprint(found),
   };
+  return { kind: 'file', ...seen, open: () => new DiskFile(seen) };
 }

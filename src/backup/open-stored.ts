@@ -1,0 +1,110 @@
+/** Chooses the reader for a folder or file of a store by what is in it. */
+import { createHash } from 'node:crypto';
+import { RestorePlanError } from '../errors.ts';
+import type { Source } from '../plan/plan.ts';
+import type { Backup, BackupIdentity } from './backup.ts';
+import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
+import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
+import { indexTar } from './containers/tar-index.ts';
+import { type DumpTree, sortDump } from './layout/dump-tree.ts';
+import { FileBackup } from './readers/file-backup.ts';
+import { noSuchDatabase } from './readers/refusals.ts';
+import { StreamBackup } from './readers/stream-backup.ts';
+import type { ByteSource } from './storage/byte-source.ts';
+import { filesBelow, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
+
+/** The backup closes the store with itself. */
+export function openStored(found: StoredFile | StoredFolder, store: Store, source: Source): Promise<Backup> {
+  return found.kind === 'folder' ? openFolder(found, store, source) : openFile(found, store, source);
+}
+
+async function openFolder(folder: StoredFolder, store: Store, source: Source): Promise<Backup> {
+  const files = await filesBelow(store, folder.path);
+  const identity: BackupIdentity = {
+    location: store.describe(folder.path),
+    kind: 'dump directory',
+    time: undefined,
+    localTime: undefined,
+    modified: newestOf(files),
+    size: files.reduce((sum, { size }) => sum + size, 0),
+    fingerprint: fingerprintOfAll(files),
+  };
+  // Paths keep the folder's own name, so that the folder of the database itself may be named as well.
+  const cut = folder.path.replace(/[^/]*\/$/, '').length;
+  const named = files.map((file) => ({ path: file.path.slice(cut), at: file.open() }));
+  const tree = treeOf(named, identity.location, source);
+  return new FileBackup({
+    identity,
+    tree,
+    maxRatio: maxRatioOf(source),
+    close: async () => {
+      await Promise.all(named.map(({ at }) => at.close()));
+      await store.close();
+    },
+  });
+}
+
+async function openFile(file: StoredFile, store: Store, source: Source): Promise<Backup> {
+  const bytes = file.open();
+  const container = sniff(await bytes.read(0, Math.min(SNIFF_BYTES, bytes.size)));
+  if (container.kind !== 'tar') throw notABackup(bytes.location, container);
+  const { compression } = container;
+  const identity: BackupIdentity = {
+    location: bytes.location,
+    kind: compression === undefined ? 'tar' : compression === 'gzip' ? 'tar.gz' : 'tar.zst',
+    time: undefined,
+    localTime: undefined,
+    modified: bytes.modified,
+    size: bytes.size,
+    fingerprint: bytes.fingerprint,
+  };
+  const { database, integrity } = source;
+  const maxRatio = maxRatioOf(source);
+  const close = async (): Promise<void> => {
+    await bytes.close();
+    await store.close();
+  };
+  if (compression !== undefined) {
+    return new StreamBackup({ identity, bytes, compression, database, maxRatio, integrity, close });
+  }
+  const members = await indexTar(bytes);
+  const tree = treeOf(
+    members.map(({ path, bytes: at }) => ({ path, at })),
+    identity.location,
+    source,
+  );
+  return new FileBackup({ identity, tree, maxRatio, close });
+}
+
+function treeOf(
+  files: readonly { readonly path: string; readonly at: ByteSource }[],
+  location: string,
+  { database }: Source,
+): DumpTree<ByteSource> {
+  const tree = sortDump(files, database);
+  if (tree.databases.includes(database)) return tree;
+  throw noSuchDatabase(database, tree.databases, location);
+}
+
+function notABackup(location: string, container: Container): RestorePlanError {
+  const what =
+    container.kind === 'unknown' ? container.what : `a ${container.kind}, which is not supported yet`;
+  return new RestorePlanError('BACKUP', `${location} is ${what}.`, {
+    hint: 'A backup is a mongodump directory, or a tar or tar.gz of one.',
+  });
+}
+
+function maxRatioOf({ maxDecompressionRatio }: Source): number {
+  return maxDecompressionRatio ?? DEFAULT_MAX_RATIO;
+}
+
+function fingerprintOfAll(files: readonly StoredFile[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(`${file.path}\0${file.fingerprint}\0`);
+  return `files:${hash.digest('hex')}`;
+}
+
+function newestOf(files: readonly StoredFile[]): number | undefined {
+  const times = files.flatMap(({ modified }) => (modified === undefined ? [] : [modified]));
+  return times.length === 0 ? undefined : Math.max(...times);
+}

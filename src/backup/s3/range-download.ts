@@ -1,0 +1,119 @@
+/**
+ * Receives one byte range of one object into memory, and proves that it is the range that was asked for.
+ *
+ * One call is one request; what broke off is resumed by calling again with the bytes that are still missing. A server
+ * that answers something else than the range is not asked again: its bytes would be put at the wrong place.
+ */
+import { RestorePlanError } from '../../errors.ts';
+import type { ObjectFacts, RangeAnswer, S3Client } from './s3-client.ts';
+
+/** How far a buffer is filled; survives a failed attempt. */
+export interface Filling {
+  readonly bytes: Buffer;
+  filled: number;
+}
+
+export interface RangeRequest {
+  readonly client: S3Client;
+  readonly object: ObjectFacts;
+  /** Names the object in messages. */
+  readonly location: string;
+  readonly signal: AbortSignal;
+  /** The attempt fails after this long without a byte, milliseconds. */
+  readonly stallMs: number;
+}
+
+/** Fills the rest of `filling`, whose first byte is byte `start` of the object. */
+export async function receiveRange(request: RangeRequest, filling: Filling, start: number): Promise<void> {
+  const { client, object, location, signal } = request;
+  const span = { from: start + filling.filled, to: start + filling.bytes.length };
+  const answer = await client.range(object, { ...span, signal });
+  try {
+    await assertRange(answer, { ...span, size: object.size }, location);
+    await receiveBody(request, answer, filling);
+  } finally {
+    answer.body.destroy();
+  }
+}
+
+async function assertRange(
+  answer: RangeAnswer,
+  expected: { readonly from: number; readonly to: number; readonly size: number },
+  location: string,
+): Promise<void> {
+  const { from, to, size } = expected;
+  const range = `bytes ${from}-${to - 1}/${size}`;
+  if (answer.status === 206 && answer.contentRange === range) {
+    if (answer.contentLength === undefined || answer.contentLength === to - from) return;
+    throw wrongAnswer(location, `${answer.contentLength} bytes where ${to - from} were asked for`);
+  }
+  if (answer.status === 206)
+    throw wrongAnswer(location, `the range "${answer.contentRange}" instead of "${range}"`);
+  throw wrongAnswer(location, await describeAnswer(answer));
+}
+
+/** Says what came instead of a range: the whole object, or a page of some proxy. */
+export async function describeAnswer(answer: RangeAnswer): Promise<string> {
+  const start = await firstBytes(answer);
+  const shown = start
+    .toString('latin1')
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, 80);
+  const isPage =
+    /^text\/|html|xml/i.test(answer.contentType ?? '') ||
+    start.toString('latin1').trimStart().startsWith('<');
+  if (isPage) return `a page instead of data, beginning with "${shown}"`;
+  return `with status ${answer.status ?? 'unknown'} and ignored the range it was asked for`;
+}
+
+async function firstBytes({ body }: RangeAnswer): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    parts.push(chunk);
+    length += chunk.length;
+    if (length >= 200) break;
+  }
+  return Buffer.concat(parts).subarray(0, 200);
+}
+
+/**
+ * Copies the body into the buffer as it arrives. The watchdog counts ticks instead of looking at the clock, so that a
+ * process that was stopped, or busy for long, does not take its own pause for a stall.
+ */
+function receiveBody(request: RangeRequest, answer: RangeAnswer, filling: Filling): Promise<void> {
+  const { stallMs, location } = request;
+  const { body } = answer;
+  return new Promise<void>((resolve, reject) => {
+    const TICKS = 4;
+    let idle = 0;
+    const watchdog = setInterval(() => {
+      if (++idle > TICKS) body.destroy(Object.assign(new Error('no data'), { code: 'ETIMEDOUT' }));
+    }, stallMs / TICKS);
+    const settle = (error?: unknown): void => {
+      clearInterval(watchdog);
+      if (error !== undefined) reject(error);
+      else if (filling.filled === filling.bytes.length) resolve();
+      else reject(Object.assign(new Error('body ended early'), { code: 'ERR_STREAM_PREMATURE_CLOSE' }));
+    };
+    body.on('data', (chunk: Buffer) => {
+      idle = 0;
+      if (chunk.length > filling.bytes.length - filling.filled) {
+        body.destroy(wrongAnswer(location, 'more bytes than were asked for'));
+        return;
+      }
+      chunk.copy(filling.bytes, filling.filled);
+      filling.filled += chunk.length;
+    });
+    body.once('end', () => settle());
+    body.once('error', settle);
+    body.once('close', () => settle());
+  });
+}
+
+function wrongAnswer(location: string, what: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} cannot be read: the server answered ${what}.`, {
+    hint: 'A proxy or a login page may stand between, or source.s3.endpoint is no S3 server. Nothing of it was used.',
+  });
+}

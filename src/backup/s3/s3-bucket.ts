@@ -1,0 +1,123 @@
+/** One bucket, as reading needs it: every request persists through passing faults and explains lasting ones. */
+
+import { RestorePlanError } from '../../errors.ts';
+import type { Emit } from '../../events.ts';
+import type { S3Location } from '../../plan/plan.ts';
+import { FlightControl } from './flight-control.ts';
+import { describeAnswer, type Filling, receiveRange } from './range-download.ts';
+import { connectS3, type KeyPage, type ObjectFacts, type S3Client } from './s3-client.ts';
+import { type Attempts, persist, type S3Patience } from './s3-patience.ts';
+
+export interface BucketOptions {
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  readonly patience: S3Patience;
+}
+
+/**
+ * Bytes of one range. Small enough that several fit into memory, large enough that a request's fixed cost is lost in it.
+ */
+export const RANGE_BYTES = 8 * 1024 * 1024;
+
+/** Memory for ranges in flight and the one being worked on, over all streams of a bucket that follow each other. */
+const BUDGET_BYTES = 64 * 1024 * 1024;
+
+export class S3Bucket {
+  readonly flights = new FlightControl(BUDGET_BYTES / RANGE_BYTES - 1);
+  readonly #location: S3Location;
+  readonly #options: BucketOptions;
+  #client: Promise<S3Client> | undefined;
+  /** Clients whose credentials expired; requests of theirs may still be under way. */
+  readonly #retired: Promise<S3Client>[] = [];
+
+  constructor(location: S3Location, options: BucketOptions) {
+    this.#location = location;
+    this.#options = options;
+  }
+
+  /** `s3://bucket/key` */
+  describe(key: string): string {
+    return `s3://${this.#location.bucket}/${key}`;
+  }
+
+  /** What S3 says of an object. Throws BACKUP when there is none. */
+  async head(key: string): Promise<ObjectFacts> {
+    return persist(this.#attempts(key, this.#options.patience.firstMs), async () => {
+      const client = await this.#connect();
+      const facts = await client.head(key).catch(async (error: unknown) => {
+        // An answer to a HEAD has no body, so no reason either; a GET that fails the same way has one.
+        if (!isRefusal(error)) throw error;
+        const answer = await client.firstBytes(key);
+        answer.body.destroy();
+        throw error;
+      });
+      const { etag, size } = facts;
+      if (etag !== undefined && size !== undefined) return { ...facts, key, etag, size } as ObjectFacts;
+      const answer = await client.firstBytes(key);
+      const what = await describeAnswer(answer).finally(() => answer.body.destroy());
+      throw notS3(this.describe(key), what);
+    });
+  }
+
+  /** Receives the bytes that are missing in `filling`; its first byte is byte `start` of the object. */
+  async receive(object: ObjectFacts, filling: Filling, start: number, signal: AbortSignal): Promise<void> {
+    const location = this.describe(object.key);
+    const { stallMs, readingMs } = this.#options.patience;
+    const attempts = { ...this.#attempts(object.key, readingMs), signal, progress: () => filling.filled };
+    await persist(attempts, async () => {
+      const client = await this.#connect();
+      await receiveRange({ client, object, location, signal, stallMs }, filling, start);
+    });
+  }
+
+  /** Pages of what lies directly under a prefix. */
+  async *list(prefix: string, most?: number): AsyncGenerator<KeyPage> {
+    let next: string | undefined;
+    do {
+      const page = await persist(this.#attempts(prefix, this.#options.patience.firstMs), async () => {
+        const client = await this.#connect();
+        return client.list(prefix, { next, ...(most === undefined ? {} : { most }) });
+      });
+      if (page === undefined) throw notS3(this.describe(prefix), 'something that is no list of keys');
+      yield page;
+      next = page.next;
+    } while (next !== undefined);
+  }
+
+  get signal(): AbortSignal {
+    return this.#options.signal;
+  }
+
+  async close(): Promise<void> {
+    this.#retire();
+    for (const retired of this.#retired.splice(0)) (await retired.catch(() => undefined))?.close();
+  }
+
+  /** The next request gets a new client, which looks for credentials anew. */
+  #retire(): void {
+    if (this.#client !== undefined) this.#retired.push(this.#client);
+    this.#client = undefined;
+  }
+
+  #connect(): Promise<S3Client> {
+    this.#client ??= connectS3(this.#location, this.#options.patience);
+    return this.#client;
+  }
+
+  #attempts(key: string, totalMs: number): Attempts {
+    const { emit, signal } = this.#options;
+    return { location: this.describe(key), totalMs, emit, signal, renew: () => this.#retire() };
+  }
+}
+
+/** The server answered, and not that it is out of order. */
+function isRefusal(error: unknown): boolean {
+  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+  return status !== undefined && status < 500;
+}
+
+function notS3(location: string, what: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} cannot be read: the server answered ${what}.`, {
+    hint: 'Is source.s3.endpoint an S3 server? A proxy or a login page may answer in its place.',
+  });
+}

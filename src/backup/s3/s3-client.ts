@@ -1,0 +1,167 @@
+/**
+ * The door to the AWS SDK: the three requests that reading backups needs, one attempt each. It is loaded at the first
+ * use, because it takes 140 ms. What it throws are the SDK's errors; `s3-fault.ts` reads them.
+ *
+ * Checksums are asked for only where S3 demands them: S3 servers that answer a range with the checksum of the whole
+ * object would make the SDK refuse good bytes.
+ */
+import type { Readable } from 'node:stream';
+import type { S3Location } from '../../plan/plan.ts';
+
+/** Milliseconds to wait for a connection, and then for the first byte of an answer. */
+export interface S3Timeouts {
+  readonly connectMs: number;
+  readonly answerMs: number;
+}
+
+export interface ObjectFacts {
+  readonly key: string;
+  readonly size: number;
+  readonly etag: string;
+  readonly versionId: string | undefined;
+  /** UTC milliseconds. */
+  readonly modified: number | undefined;
+}
+
+export interface RangeAnswer {
+  /** 206 where the server kept to the range. */
+  readonly status: number | undefined;
+  /** `bytes 0-99/1000` */
+  readonly contentRange: string | undefined;
+  readonly contentLength: number | undefined;
+  readonly contentType: string | undefined;
+  readonly body: Readable;
+}
+
+export interface KeyPage {
+  readonly objects: readonly ObjectFacts[];
+  /** Prefixes that end in `/`. */
+  readonly folders: readonly string[];
+  /** Continues the list; undefined = this was the last page. */
+  readonly next: string | undefined;
+}
+
+export interface S3Client {
+  head(key: string): Promise<Partial<ObjectFacts>>;
+  /** Bytes `from` up to, not including, `to`; of the very object that `etag` and `versionId` name. */
+  range(object: Pick<ObjectFacts, 'key' | 'etag' | 'versionId'>, span: Span): Promise<RangeAnswer>;
+  /** The first bytes of whatever the server answers for the key; for explaining a failure. */
+  firstBytes(key: string): Promise<RangeAnswer>;
+  /** One page of what lies directly in a folder. Undefined when the answer is no list at all. */
+  list(prefix: string, options: { next?: string | undefined; most?: number }): Promise<KeyPage | undefined>;
+  close(): void;
+}
+
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+  readonly signal: AbortSignal;
+}
+
+/** Makes a client; credentials come from the AWS chain alone (environment, profile, container, instance). */
+export async function connectS3(location: S3Location, timeouts: S3Timeouts): Promise<S3Client> {
+  const sdk = await import('@aws-sdk/client-s3');
+  const { bucket, region, profile, endpoint, forcePathStyle } = location;
+  const settings = {
+    ...(region === undefined ? {} : { region }),
+    ...(profile === undefined ? {} : { profile }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(forcePathStyle === undefined ? {} : { forcePathStyle }),
+    followRegionRedirects: true,
+    maxAttempts: 1, // retries are ours: the SDK's do not cover a body that breaks off
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: timeouts.connectMs,
+      requestTimeout: timeouts.answerMs,
+      throwOnRequestTimeout: true,
+      socketTimeout: 0, // a pause of ours would look like a stall of theirs; `range-download.ts` watches instead
+    },
+  } as const;
+  let client = new sdk.S3Client(settings);
+  if (endpoint !== undefined && !(await hasRegion(client))) {
+    // Servers other than AWS rarely care; AWS itself would, and is asked without an endpoint.
+    client = new sdk.S3Client({ ...settings, region: 'us-east-1' });
+  }
+
+  return {
+    head: async (key) => {
+      const { ContentLength, ETag, VersionId, LastModified } = await client.send(
+        new sdk.HeadObjectCommand({ Bucket: bucket, Key: key }),
+      );
+      return {
+        key,
+        ...(ContentLength === undefined ? {} : { size: ContentLength }),
+        ...(ETag === undefined ? {} : { etag: ETag }),
+        versionId: VersionId,
+        modified: LastModified?.getTime(),
+      };
+    },
+    range: async ({ key, etag, versionId }, { from, to, signal }) => {
+      const answer = await client.send(
+        new sdk.GetObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          Range: `bytes=${from}-${to - 1}`,
+          IfMatch: etag,
+          VersionId: versionId,
+        }),
+        { abortSignal: signal },
+      );
+      return rangeAnswer(answer);
+    },
+    firstBytes: async (key) =>
+      rangeAnswer(
+        await client.send(new sdk.GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-511' })),
+      ),
+    list: async (prefix, { next, most }) => {
+      const page = await client.send(
+        new sdk.ListObjectsV2Command({
+          Bucket: bucket,
+          Prefix: prefix,
+          Delimiter: '/',
+          ContinuationToken: next,
+          MaxKeys: most,
+        }),
+      );
+      if (page.Name === undefined) return undefined;
+      return {
+        objects: (page.Contents ?? []).map(({ Key, Size, ETag, LastModified }) => ({
+          key: Key ?? '',
+          size: Size ?? 0,
+          etag: ETag ?? '',
+          versionId: undefined,
+          modified: LastModified?.getTime(),
+        })),
+        folders: (page.CommonPrefixes ?? []).flatMap(({ Prefix }) => (Prefix === undefined ? [] : [Prefix])),
+        next: page.IsTruncated ? page.NextContinuationToken : undefined,
+      };
+    },
+    close: () => client.destroy(),
+  };
+}
+
+async function hasRegion(client: { readonly config: { region(): Promise<string> } }): Promise<boolean> {
+  return client.config.region().then(
+    () => true,
+    () => false,
+  );
+}
+
+interface SdkAnswer {
+  readonly $metadata: { readonly httpStatusCode?: number | undefined };
+  readonly ContentRange?: string | undefined;
+  readonly ContentLength?: number | undefined;
+  readonly ContentType?: string | undefined;
+  readonly Body?: unknown;
+}
+
+function rangeAnswer(answer: SdkAnswer): RangeAnswer {
+  return {
+    status: answer.$metadata.httpStatusCode,
+    contentRange: answer.ContentRange,
+    contentLength: answer.ContentLength,
+    contentType: answer.ContentType,
+    body: answer.Body as Readable, // on Node.js the SDK hands out the IncomingMessage
+  };
+}

@@ -1,0 +1,197 @@
+/**
+ * What went wrong with a request to S3: whether trying again may help, and a sentence for each thing an operator can
+ * put right. Goes by the error codes of S3, of Node's sockets and of TLS; never by message texts.
+ */
+import { RestorePlanError } from '../../errors.ts';
+
+export interface S3Fault {
+  /** Completes "s3://bucket/key …" */
+  readonly what: string;
+  readonly hint: string;
+  /** Trying again may help. */
+  readonly transient: boolean;
+  /** The credentials were good once; a new client may find fresh ones. */
+  readonly expired?: boolean;
+}
+
+interface Explanation {
+  readonly what: string;
+  readonly hint: string;
+}
+
+const OBJECT_CHANGED: Explanation = {
+  what: 'was replaced while it was being read',
+  hint: 'Nothing read from it was used. Run again to read the new object, and check that it is the backup you mean.',
+};
+const NO_KEY: Explanation = {
+  what: 'does not exist',
+  hint: 'Correct source.s3.key in the plan; `plan backups` lists what is there.',
+};
+const DENIED: Explanation = {
+  what: 'may not be read with these credentials',
+  hint: 'They need s3:GetObject on the object and s3:ListBucket on the bucket. Without the latter, S3 answers the same for a key that does not exist.',
+};
+const BAD_CREDENTIALS: Explanation = {
+  what: 'was refused: the AWS credentials are not valid',
+  hint: 'Check AWS_PROFILE, AWS_ACCESS_KEY_ID and the profile in source.s3.profile.',
+};
+const NO_CREDENTIALS: Explanation = {
+  what: 'cannot be read: no AWS credentials were found',
+  hint: 'Log in (for instance `aws sso login`), set AWS_PROFILE, or name a profile in source.s3.profile.',
+};
+const EXPIRED: Explanation = {
+  what: 'was refused: the AWS credentials have expired',
+  hint: 'Log in again and run the command again; it resumes.',
+};
+const CLOCK: Explanation = {
+  what: 'was refused because the clock of this machine is wrong',
+  hint: 'S3 accepts requests whose time is within 15 minutes of its own. Set the clock and run again.',
+};
+const REGION: Explanation = {
+  what: 'lies in another region than the one asked',
+  hint: 'Set source.s3.region to the region of the bucket.',
+};
+const ARCHIVED: Explanation = {
+  what: 'is archived (Glacier) and cannot be read as it is',
+  hint: 'Restore the object in S3 first, which takes minutes to hours, or take another backup.',
+};
+const TLS: Explanation = {
+  what: 'cannot be read: the TLS certificate of the server is not trusted',
+  hint: 'Check source.s3.endpoint; for a certificate authority of your own set NODE_EXTRA_CA_CERTS.',
+};
+
+/** S3 error codes that no second try will change. */
+const LASTING: Readonly<Record<string, Explanation>> = {
+  NoSuchBucket: {
+    what: 'cannot be read: the bucket does not exist',
+    hint: 'Correct source.s3.bucket, or source.s3.endpoint if it lies elsewhere.',
+  },
+  NoSuchKey: NO_KEY,
+  NoSuchVersion: OBJECT_CHANGED,
+  PreconditionFailed: OBJECT_CHANGED,
+  InvalidRange: OBJECT_CHANGED,
+  AccessDenied: DENIED,
+  AllAccessDisabled: DENIED,
+  InvalidAccessKeyId: BAD_CREDENTIALS,
+  SignatureDoesNotMatch: BAD_CREDENTIALS,
+  InvalidToken: BAD_CREDENTIALS,
+  InvalidClientTokenId: BAD_CREDENTIALS,
+  CredentialsProviderError: NO_CREDENTIALS,
+  TokenProviderError: EXPIRED,
+  RequestTimeTooSkewed: CLOCK,
+  PermanentRedirect: REGION,
+  AuthorizationHeaderMalformed: REGION,
+  IllegalLocationConstraintException: REGION,
+  InvalidObjectState: ARCHIVED,
+  InvalidBucketName: {
+    what: 'cannot be read: S3 does not accept this name of a bucket',
+    hint: 'Correct source.s3.bucket; a server that is not AWS may need forcePathStyle: true.',
+  },
+};
+
+const EXPIRED_CODES = new Set([
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'TokenRefreshRequired',
+  'RequestExpired',
+]);
+
+/** Answers to a HEAD have no body and so no code. */
+const BY_STATUS: Readonly<Record<number, Explanation>> = {
+  301: REGION,
+  403: DENIED,
+  404: NO_KEY,
+  412: OBJECT_CHANGED,
+  416: OBJECT_CHANGED,
+};
+
+/** Failures of the network, by the code of Node's socket; all of them may pass. */
+const NETWORK: Readonly<Record<string, Explanation>> = {
+  ENOTFOUND: {
+    what: 'cannot be reached: the name of the server is not known',
+    hint: 'Check source.s3.region, source.s3.endpoint and your DNS. Where every bucket has no name of its own, set forcePathStyle: true.',
+  },
+  EAI_AGAIN: {
+    what: 'cannot be reached: DNS does not answer',
+    hint: 'Check the network and its DNS, then run again.',
+  },
+  ECONNREFUSED: {
+    what: 'cannot be reached: the server refuses connections',
+    hint: 'Is source.s3.endpoint right, and does the server run?',
+  },
+  TimeoutError: {
+    what: 'cannot be read: the server does not answer',
+    hint: 'Check source.s3.endpoint, firewalls and proxies, then run again.',
+  },
+};
+const CONNECTION_LOST: Explanation = {
+  what: 'cannot be read: the connection breaks again and again',
+  hint: 'Check the network, then run again; it resumes.',
+};
+const BUSY: Explanation = {
+  what: 'cannot be read: S3 is overloaded or out of order',
+  hint: 'Wait a few minutes, then run again.',
+};
+
+const TLS_CODE =
+  /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|ERR_TLS_|ERR_SSL_|EPROTO$)/;
+const SOCKET_CODE = /^(?:ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_|HPE_|ERR_STREAM_PREMATURE_CLOSE)/;
+
+/** Reads an error of the SDK, of a socket, or of `range-download.ts` (a RestorePlanError, which is final). */
+export function readS3Fault(error: unknown): S3Fault {
+  const { name = '', code = '', status, retryable } = factsOf(error);
+  if (EXPIRED_CODES.has(name)) return { ...EXPIRED, transient: true, expired: true };
+  // The SDK learns the server's time from this answer, so one more try may pass.
+  if (name === 'RequestTimeTooSkewed') return { ...CLOCK, transient: true };
+  if (TLS_CODE.test(code)) return { ...TLS, transient: false };
+  if (name === 'TimeoutError' || code === 'ETIMEDOUT')
+    return { ...(NETWORK['TimeoutError'] as Explanation), transient: true };
+  if (SOCKET_CODE.test(code)) return { ...(NETWORK[code] ?? CONNECTION_LOST), transient: true };
+  const isBusy = status !== undefined && (status >= 500 || status === 429);
+  if (isBusy || retryable || name === 'SlowDown' || name === 'RequestTimeout')
+    return { ...BUSY, transient: true };
+  const known = LASTING[name] ?? (status === undefined ? undefined : BY_STATUS[status]);
+  if (known !== undefined) return { ...known, transient: false };
+  const detail = [name, code, status].filter(Boolean).join(', ');
+  return {
+    what: `cannot be read: the server's answer was not understood (${detail || 'no details'})`,
+    hint: 'Is source.s3.endpoint an S3 server? A proxy or a login page may answer in its place.',
+    transient: false,
+  };
+}
+
+interface ErrorFacts {
+  readonly name?: string;
+  readonly code?: string;
+  readonly status: number | undefined;
+  readonly retryable: boolean;
+}
+
+function factsOf(error: unknown): ErrorFacts {
+  const { name, code, Code, $metadata, $retryable } = error as {
+    name?: unknown;
+    code?: unknown;
+    Code?: unknown;
+    $metadata?: { httpStatusCode?: unknown };
+    $retryable?: unknown;
+  };
+  const status = $metadata?.httpStatusCode;
+  return {
+    ...(typeof Code === 'string' ? { name: Code } : typeof name === 'string' ? { name } : {}),
+    ...(typeof code === 'string' ? { code } : {}),
+    status: typeof status === 'number' ? status : undefined,
+    retryable: $retryable !== undefined,
+  };
+}
+
+/** The sentence for people. `location` is `s3://bucket/key`. */
+export function explainS3Fault(error: unknown, location: string): RestorePlanError {
+  if (error instanceof RestorePlanError) return error;
+  const { what, hint } = readS3Fault(error);
+  const { name, code, status } = factsOf(error);
+  return new RestorePlanError('BACKUP', `${location} ${what}.`, {
+    hint,
+    cause: error,
+    facts: { s3: { error: name ?? code, status } },
+  });
+}

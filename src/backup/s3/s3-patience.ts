@@ -1,0 +1,92 @@
+/** How long faults of S3 are ridden out, and the loop that does it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RestorePlanError } from '../../errors.ts';
+import type { Emit } from '../../events.ts';
+import { explainS3Fault, readS3Fault } from './s3-fault.ts';
+
+/** All in milliseconds. */
+export interface S3Patience {
+  readonly connectMs: number;
+  /** From the request to the first byte of its answer. */
+  readonly answerMs: number;
+  /** Without a byte while one is waited for. */
+  readonly stallMs: number;
+  /** How long a request may keep failing before anything was read. */
+  readonly firstMs: number;
+  /** How long reading may go without a single new byte. */
+  readonly readingMs: number;
+}
+
+export const S3_PATIENCE: S3Patience = {
+  connectMs: 5_000,
+  answerMs: 20_000,
+  stallMs: 20_000,
+  firstMs: 12_000,
+  readingMs: 90_000,
+};
+
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 8_000;
+
+export interface Attempts {
+  /** `s3://bucket/key`, for messages and events. */
+  readonly location: string;
+  readonly totalMs: number;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  /** Bytes got so far: when it grew since the last failure, the patience starts anew. */
+  readonly progress?: () => number;
+  /** Called before a try that follows expired credentials. */
+  readonly renew?: () => void;
+}
+
+/** Runs `attempt` until it succeeds; throws RestorePlanError once a fault is lasting or the patience ends. */
+export async function persist<T>(attempts: Attempts, attempt: () => Promise<T>): Promise<T> {
+  let failures = 0;
+  let failingSince = 0;
+  let reached = 0;
+  let renewed = false;
+  for (;;) {
+    try {
+      attempts.signal.throwIfAborted();
+      return await attempt();
+    } catch (error) {
+      attempts.signal.throwIfAborted();
+      if (error instanceof RestorePlanError) throw error;
+      const fault = readS3Fault(error);
+      const now = performance.now();
+      const progress = attempts.progress?.() ?? 0;
+      if (failures === 0 || progress > reached) {
+        failures = 0;
+        failingSince = now;
+        reached = progress;
+      }
+      failures++;
+      // Jitter keeps the ranges in flight from coming back all at once to a server that has just recovered.
+      const delayMs =
+        Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
+      const isOver = now + delayMs - failingSince > attempts.totalMs;
+      if (!fault.transient || isOver || (fault.expired && renewed))
+        throw explainS3Fault(error, attempts.location);
+      if (fault.expired) {
+        renewed = true;
+        attempts.renew?.();
+      }
+      attempts.emit({
+        type: 'retry',
+        what: attempts.location,
+        attempt: failures,
+        delayMs: Math.round(delayMs),
+        reason: reasonOf(error),
+      });
+      await sleep(delayMs, undefined, { signal: attempts.signal }).catch(() =>
+        attempts.signal.throwIfAborted(),
+      );
+    }
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, name } = error as { code?: unknown; name?: unknown };
+  return typeof code === 'string' ? code : typeof name === 'string' ? name : 'unknown fault';
+}
