@@ -127,3 +127,12 @@ export function eachScalar(
   else if (node.kind === 'list') node.items.forEach((item, i) => void eachScalar(item, visit, [...path, i]));
   else for (const [key, entry] of node.entries) eachScalar(entry.value, visit, [...path, key]);
 }
+
+/** Whether a variable that is not set stands somewhere in it: then its value cannot be judged. */
+export function holdsUnset(node: PlanNode): boolean {
+  let found = false;
+  eachScalar(node, (scalar) => {
+    found ||= scalar.unset;
+  });
+  return found;
+}

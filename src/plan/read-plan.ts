@@ -1,6 +1,22 @@
-/** Reads and checks a plan file. */
-import type { PlanFault } from './fault.ts';
+/**
+ * Reads and checks a plan file: text → tree → bases merged in → variables put in → schema → rules → plan.
+ * Every step reports all it finds, so that an author sees all mistakes at once.
+ */
+import { buildPlan } from './build.ts';
+import { readWithBases } from './extends.ts';
+import { faultAt, inReadingOrder, type PlanFault } from './fault.ts';
+import { type Interpolation, interpolate } from './interpolate.ts';
+import { type MapNode, nodeAt, plainValue } from './nodes.ts';
 import type { Plan } from './plan.ts';
+import type { PlanText } from './plan-text.ts';
+import { collectionRules } from './rules/collection-rules.ts';
+import { followUpRules } from './rules/follow-up-rules.ts';
+import { nameRules } from './rules/name-rules.ts';
+import { queryRules } from './rules/query-rules.ts';
+import { sourceRules } from './rules/source-rules.ts';
+import { targetRules } from './rules/target-rules.ts';
+import { violations } from './schema.ts';
+import { schemaFaults } from './schema-faults.ts';
 
 export interface ReadPlanOptions {
   /** Values of `${VARIABLE}`s. */
@@ -17,3 +33,82 @@ export type PlanReading =
       readonly faults: readonly PlanFault[];
       readonly notes: readonly PlanFault[];
     };
+
+const RULES: readonly ((root: MapNode) => PlanFault[])[] = [
+  sourceRules,
+  nameRules,
+  collectionRules,
+  queryRules,
+  targetRules,
+  followUpRules,
+];
+
+/** `file` is shown in faults as it is given. Never throws for what is wrong with the file. */
+export async function readPlan(file: string, options: ReadPlanOptions): Promise<PlanReading> {
+  const { merged, faults, notes } = await check(file, options);
+  if (faults.length > 0 || merged === undefined) return { faults, notes };
+  return { plan: buildPlan(merged.root, file, merged.unset), notes };
+}
+
+/** A file that plans extend: whatever it says must be right, but it need not be complete. */
+export async function checkBase(file: string, options: ReadPlanOptions): Promise<Omit<Findings, 'merged'>> {
+  const { faults, notes } = await check(file, options);
+  return { faults: faults.filter((fault) => fault.rule !== 'missing-key'), notes };
+}
+
+interface Findings {
+  readonly merged: Pick<Interpolation, 'root' | 'unset'> | undefined;
+  readonly faults: readonly PlanFault[];
+  readonly notes: readonly PlanFault[];
+}
+
+async function check(file: string, { env, requireEnv = false }: ReadPlanOptions): Promise<Findings> {
+  const { root, texts, faults: fileFaults } = await readWithBases(file);
+  const order = (faults: readonly PlanFault[]) =>
+    inReadingOrder(
+      faults,
+      texts.map((text) => text.file),
+    );
+  const faults = [...fileFaults, ...credentialFaults(texts)];
+  if (root === undefined) return { merged: undefined, faults: order(faults), notes: [] };
+
+  const merged = interpolate(root, env);
+  const found = checkValues(merged.root);
+  faults.push(...merged.faults, ...found.filter((fault) => fault.severity === 'error'));
+  const notes = found.filter((fault) => fault.severity === 'note');
+  if (requireEnv)
+    faults.push(...merged.unsetNotes.map((note): PlanFault => ({ ...note, severity: 'error' })));
+  else notes.push(...merged.unsetNotes);
+  return { merged, faults: order(faults), notes: order(notes) };
+}
+
+/** Schema first; a rule adds nothing at a place where the schema already found a fault. */
+function checkValues(root: MapNode): PlanFault[] {
+  const violated = violations(plainValue(root));
+  const version = nodeAt(root, 'version');
+  // Another version has other keys: what this one says about them would mislead.
+  if (version?.kind === 'scalar' && typeof version.value === 'number' && version.value !== 1) {
+    return schemaFaults(
+      root,
+      violated.filter(({ path }) => path[0] === 'version'),
+    );
+  }
+  const fromSchema = schemaFaults(root, violated);
+  const taken = new Set(fromSchema.map((fault) => `${fault.file}:${fault.line}:${fault.column}`));
+  const fromRules = RULES.flatMap((rule) => rule(root)).filter(
+    (fault) => !taken.has(`${fault.file}:${fault.line}:${fault.column}`),
+  );
+  return [...fromSchema, ...fromRules];
+}
+
+function credentialFaults(texts: readonly PlanText[]): PlanFault[] {
+  return texts.flatMap((text) =>
+    text.hidden.flatMap(({ start, end, what }) => {
+      if (what === undefined) return [];
+      const expected = `a variable, such as \${STAGING_MONGODB_URI}; whoever can read the file can use it: change it now`;
+      return [
+        faultAt({ text, start, end }, 'credential', { message: `${what} stands in the plan`, expected }),
+      ];
+    }),
+  );
+}

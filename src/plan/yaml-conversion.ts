@@ -13,6 +13,9 @@ import { exactNumber } from './yaml-number.ts';
 /** Values that aliases may stand for, all together: bounds what a few lines can grow to. */
 const MAX_ALIASED_VALUES = 10_000;
 
+/** Keys whose value is not shown in code frames. */
+const SECRET_KEY = /^(?:secret|password|passwd|token|api_?key)$/i;
+
 /** One walk over the library's nodes: resolves aliases and collects what the library lets pass. */
 export class NodeConversion {
   readonly faults: PlanFault[] = [];
@@ -68,6 +71,8 @@ export class NodeConversion {
         this.#fault(keyNode, 'duplicate-key', { message, expected: 'one of them', related });
         continue;
       }
+      // In a block of its own the text search does not see that the value belongs to this key.
+      if (SECRET_KEY.test(key)) this.#hide(value.place, undefined);
       const placed = pair.value === null ? { ...value, place: { ...keyPlace } } : value;
       entries.set(key, { keyPlace, value: placed });
     }
@@ -89,11 +94,7 @@ export class NodeConversion {
       }
       // An escape such as \x3a may hide a credential from the search in the text.
       const escaped = findCredentials(value).find((range) => range.what !== undefined);
-      const inside = (range: { start: number; end: number }) =>
-        range.start >= place.start && range.end <= place.end;
-      if (escaped !== undefined && !this.#text.hidden.some(inside)) {
-        this.#text.hidden.push({ start: place.start, end: place.end, what: escaped.what });
-      }
+      if (escaped !== undefined) this.#hide(place, escaped.what);
     }
     return scalar(place, typeof value === 'string' || typeof value === 'boolean' ? value : null);
   }
@@ -114,6 +115,12 @@ export class NodeConversion {
       return scalar(this.#place(node), null);
     }
     return target;
+  }
+
+  /** Unless a find of the text search lies there already. */
+  #hide({ start, end }: Place, what: string | undefined): void {
+    const { hidden } = this.#text;
+    if (!hidden.some((range) => range.start >= start && range.end <= end)) hidden.push({ start, end, what });
   }
 
   #fault(node: Node, rule: FaultRule, details: FaultDetails & { message: string }): void {

@@ -1,5 +1,9 @@
-import { RestorePlanError } from '../../errors.ts';
+/** `plan schema`: the JSON Schema of plan files, for editors and checks outside this program. */
+import { schemaText } from '../../plan/schema.ts';
+import type { CommandContext } from '../context.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan schema` is not supported yet');
+export async function run(context: CommandContext): Promise<void> {
+  const text = schemaText();
+  if (context.options.json) context.json({ type: 'schema', schema: JSON.parse(text) });
+  else context.stdout.write(text);
 }

@@ -1,5 +1,55 @@
-import { RestorePlanError } from '../../errors.ts';
+/** `plan validate`: checks plans without touching any network. */
+import { checkBase, type ReadPlanOptions, readPlan } from '../../plan/read-plan.ts';
+import { neutral } from '../../report/neutral.ts';
+import { paintWith } from '../../report/paint.ts';
+import { githubAnnotations } from '../../report/plan-faults/github.ts';
+import { type CheckedFile, validationObject } from '../../report/plan-faults/json.ts';
+import { sarifLog } from '../../report/plan-faults/sarif.ts';
+import { faultCount, faultsText, notesText } from '../../report/plan-faults/text.ts';
+import { VERSION } from '../../version.ts';
+import type { ExitName, OptionValues } from '../command.ts';
+import type { CommandContext } from '../context.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan validate` is not supported yet');
+export async function run(
+  context: CommandContext,
+  files: readonly string[],
+  options: OptionValues,
+): Promise<ExitName> {
+  const checked: CheckedFile[] = [];
+  for (const file of files) {
+    checked.push(await checkFile(file, { env: context.env, requireEnv: options['requireEnv'] === true }));
+  }
+
+  const result = validationObject(checked);
+  if (context.options.json) context.json(result);
+  else context.stdout.write(written(checked, { format: options['format'], color: context.color.stdout }));
+  return result.valid ? 'OK' : 'PLAN_INVALID';
+}
+
+/** `*.base.yaml` files are what plans extend; naming all files of a folder must not make faults of them. */
+async function checkFile(file: string, options: ReadPlanOptions): Promise<CheckedFile> {
+  if (/\.base\.ya?ml$/.test(file)) return { file, plan: undefined, ...(await checkBase(file, options)) };
+  const { plan, faults = [], notes } = await readPlan(file, options);
+  return { file, plan, faults, notes };
+}
+
+function written(
+  checked: readonly CheckedFile[],
+  { format, color }: { readonly format: unknown; readonly color: boolean },
+): string {
+  const everything = checked.flatMap(({ faults, notes }) => [...faults, ...notes]);
+  if (format === 'json') return `${JSON.stringify(validationObject(checked), null, 2)}\n`;
+  if (format === 'sarif') return sarifLog(everything, VERSION);
+  if (format === 'github') return githubAnnotations(everything);
+  return checked.map((file) => verdict(file, color)).join('');
+}
+
+/** Faults and notes of a file, then one line that sums them up. */
+function verdict({ file, plan, faults, notes }: CheckedFile, color: boolean): string {
+  const paint = paintWith(color);
+  const count = faultCount(faults, notes);
+  const said =
+    faults.length > 0 ? count : `${plan?.name ?? 'the base'} is valid${count === '' ? '' : `, ${count}`}`;
+  const sign = faults.length > 0 ? paint.bad('✗') : paint.good('✓');
+  return `${faultsText(faults, color)}${notesText(notes, color)}${sign} ${neutral(file)}: ${said}\n`;
 }

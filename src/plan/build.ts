@@ -1,0 +1,216 @@
+/**
+ * Makes the checked plan from the tree of its file. Called only when no fault was found, so what the schema requires
+ * is there; defaults are filled in here and nowhere else.
+ */
+import { dirname, resolve } from 'node:path';
+import { parseQuery } from '../query/parse-query.ts';
+import { Secret } from '../secret.ts';
+import { planDigest } from './digest.ts';
+import { whereIs } from './fault.ts';
+import { parseDuration, parseInstant } from './instant.ts';
+import {
+  headOf,
+  holdsUnset,
+  itemsAt,
+  type MapNode,
+  nodeAt,
+  orderedValue,
+  type PathPart,
+  type PlanNode,
+} from './nodes.ts';
+import type {
+  CollectionPlan,
+  DependentPlan,
+  FollowUpAction,
+  FollowUpPlan,
+  Location,
+  PathLocation,
+  Plan,
+  RestoredCollection,
+  S3Location,
+  Source,
+  TargetPlan,
+  UnsetVariable,
+  WhenMatched,
+} from './plan.ts';
+
+export function buildPlan(root: MapNode, file: string, unsetVariables: readonly UnsetVariable[]): Plan {
+  const name = text(root, 'name') as string;
+  const source = buildSource(nodeAt(root, 'source')!);
+  const collections = itemsAt(root, 'collections').map(buildCollection);
+  const production = nodeAt(root, 'targets', 'production');
+  const targets = {
+    staging: buildTarget(nodeAt(root, 'targets', 'staging')!),
+    ...(production === undefined ? {} : { production: buildTarget(production) }),
+  };
+  const writtenPath = text(root, 'source', 'path') ?? text(root, 'source', 'jsonl', 'path');
+  return {
+    name,
+    reason: text(root, 'reason'),
+    file: resolve(file),
+    source,
+    collections,
+    targets,
+    followUps: itemsAt(root, 'followUps').map(buildFollowUp),
+    mask: texts(root, 'mask'),
+    digest: planDigest({ name, source, collections, targets, writtenPath }),
+    unsetVariables,
+  };
+}
+
+function buildSource(source: PlanNode): Source {
+  const at = text(source, 'at');
+  const reading = at === undefined ? undefined : parseInstant(at);
+  return {
+    // An instant from a variable that is not set has no value yet.
+    at: reading !== undefined && 'instant' in reading ? reading.instant : undefined,
+    database: text(source, 'database') as string,
+    maxAgeMs: duration(source, 'maxAge'),
+    integrity: (text(source, 'integrity') ?? 'whole') as Source['integrity'],
+    maxDecompressionRatio: scalar(source, 'maxDecompressionRatio') as number | undefined,
+    location: buildLocation(source),
+  };
+}
+
+function buildLocation(source: PlanNode): Location {
+  const zone = text(source, 'timezone');
+  const s3 = nodeAt(source, 's3');
+  if (s3 !== undefined) return buildS3(s3, zone);
+  if (nodeAt(source, 'mongodb') !== undefined)
+    return { kind: 'mongodb', uri: secret(source, 'mongodb', 'uri') };
+  const jsonl = nodeAt(source, 'jsonl');
+  if (jsonl === undefined) return buildPath(source, zone);
+  const inS3 = nodeAt(jsonl, 's3');
+  return { kind: 'jsonl', from: inS3 === undefined ? buildPath(jsonl, zone) : buildS3(inS3, zone) };
+}
+
+function buildS3(s3: PlanNode, zone: string | undefined): S3Location {
+  return {
+    kind: 's3',
+    bucket: text(s3, 'bucket') as string,
+    key: text(s3, 'key') as string,
+    timezone: text(s3, 'timezone') ?? zone,
+    region: text(s3, 'region'),
+    profile: text(s3, 'profile'),
+    endpoint: text(s3, 'endpoint'),
+    forcePathStyle: scalar(s3, 'forcePathStyle') as boolean | undefined,
+  };
+}
+
+function buildPath(parent: PlanNode, zone: string | undefined): PathLocation {
+  const node = nodeAt(parent, 'path')!;
+  // Relative to the file that names it: a base may lie in another folder than the plan.
+  const folder = dirname(node.place.text.absolutePath);
+  const path = text(parent, 'path') as string;
+  const absolute = resolve(folder, path);
+  return { kind: 'path', path: path.endsWith('/') ? `${absolute}/` : absolute, timezone: zone };
+}
+
+function buildRestored(entry: PlanNode): RestoredCollection {
+  const collection = text(entry, 'collection') as string;
+  return {
+    collection,
+    into: text(entry, 'into') ?? collection,
+    whenMatched: (text(entry, 'whenMatched') ?? 'keepExisting') as WhenMatched,
+    updatedAt: text(entry, 'updatedAt'),
+    softDelete: query(entry, 'softDelete'),
+    references: itemsAt(entry, 'references').map((reference) => ({
+      field: text(reference, 'field') as string,
+      collection: text(reference, 'collection') as string,
+    })),
+    dependents: itemsAt(entry, 'dependents').map(buildDependent),
+    where: whereIs(headOf(entry)),
+  };
+}
+
+function buildCollection(entry: PlanNode): CollectionPlan {
+  return { ...buildRestored(entry), query: query(entry, 'query') as Buffer };
+}
+
+function buildDependent(entry: PlanNode): DependentPlan {
+  return {
+    ...buildRestored(entry),
+    foreignKey: text(entry, 'foreignKey') as string,
+    localKey: text(entry, 'localKey') ?? '_id',
+    query: query(entry, 'query'),
+  };
+}
+
+function buildTarget(target: PlanNode): TargetPlan {
+  return {
+    uri: secret(target, 'uri'),
+    database: text(target, 'database') as string,
+    gate: {
+      soakMs: duration(target, 'gate', 'soak') ?? 0,
+      approvals: (scalar(target, 'gate', 'approvals') ?? 0) as number,
+    },
+  };
+}
+
+const MINUTE = 60_000;
+
+function buildFollowUp(entry: PlanNode): FollowUpPlan {
+  return {
+    name: text(entry, 'name') as string,
+    on: text(entry, 'on') as FollowUpPlan['on'],
+    when: (text(entry, 'when') ?? 'inserted') as FollowUpPlan['when'],
+    needs: texts(entry, 'needs'),
+    action: buildAction(entry),
+  };
+}
+
+function buildAction(entry: PlanNode): FollowUpAction {
+  const manual = text(entry, 'manual');
+  if (manual !== undefined) return { kind: 'manual', text: manual };
+  const run = nodeAt(entry, 'run');
+  if (run !== undefined) {
+    return {
+      kind: 'run',
+      command: texts(entry, 'run'),
+      directory: dirname(run.place.text.absolutePath),
+      timeoutMs: duration(entry, 'timeout') ?? 5 * MINUTE,
+      passUri: scalar(entry, 'passUri') === true,
+    };
+  }
+  return {
+    kind: 'webhook',
+    url: secret(entry, 'webhook', 'url'),
+    secret: secret(entry, 'webhook', 'secret'),
+    timeoutMs: duration(entry, 'timeout') ?? MINUTE / 2,
+    text: text(entry, 'webhook', 'text'),
+  };
+}
+
+function scalar(root: PlanNode, ...path: readonly PathPart[]) {
+  const node = nodeAt(root, ...path);
+  return node?.kind === 'scalar' ? node.value : undefined;
+}
+
+/** A text with an unset variable in it is given as written. */
+function text(root: PlanNode, ...path: readonly PathPart[]): string | undefined {
+  const value = scalar(root, ...path);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function texts(root: PlanNode, ...path: readonly PathPart[]): string[] {
+  return itemsAt(root, ...path).map((_, i) => text(root, ...path, i) as string);
+}
+
+function duration(root: PlanNode, ...path: readonly PathPart[]): number | undefined {
+  const value = text(root, ...path);
+  return value === undefined ? undefined : parseDuration(value);
+}
+
+function secret(root: PlanNode, ...path: readonly PathPart[]): Secret | undefined {
+  const node = nodeAt(root, ...path);
+  return node?.kind !== 'scalar' || node.unset ? undefined : new Secret(String(node.value));
+}
+
+/** `{ _id: { $in: [] } }`: stands for a query with an unset variable, so that it can never select too much. */
+const NOTHING = new Map([['_id', new Map([['$in', []]])]]);
+
+function query(root: PlanNode, key: string): Buffer | undefined {
+  const node = nodeAt(root, key);
+  if (node === undefined) return undefined;
+  return parseQuery(holdsUnset(node) ? NOTHING : orderedValue(node));
+}

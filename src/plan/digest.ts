@@ -1,0 +1,72 @@
+/**
+ * The digest of a plan: what it would do, without who may do it and what happens afterwards. Reason, comments, URIs,
+ * gate, follow-ups and masks may change without changing it.
+ */
+import { createHash } from 'node:crypto';
+import type { DependentPlan, Location, Plan, RestoredCollection } from './plan.ts';
+
+export interface DigestInput extends Pick<Plan, 'name' | 'source' | 'collections' | 'targets'> {
+  /** The path as the plan writes it: resolved, it would differ from machine to machine. */
+  readonly writtenPath: string | undefined;
+}
+
+/** sha256, hex, of the plan as canonical JSON. */
+export function planDigest({ name, source, collections, targets, writtenPath }: DigestInput): string {
+  const canonical = {
+    version: 1,
+    name,
+    source: {
+      at: source.at?.epochMs,
+      database: source.database,
+      maxAge: source.maxAgeMs,
+      integrity: source.integrity,
+      maxDecompressionRatio: source.maxDecompressionRatio,
+      location: locationParts(source.location, writtenPath),
+    },
+    collections: collections.map((root) => ({ ...collectionParts(root), query: hex(root.query) })),
+    targets: { staging: targets.staging.database, production: targets.production?.database },
+  };
+  return createHash('sha256').update(canonicalJson(canonical)).digest('hex');
+}
+
+function locationParts(location: Location, writtenPath: string | undefined): unknown {
+  switch (location.kind) {
+    case 's3':
+      return location;
+    case 'path':
+      return { ...location, path: writtenPath };
+    case 'mongodb':
+      return { kind: location.kind };
+    case 'jsonl':
+      return { kind: location.kind, from: locationParts(location.from, writtenPath) };
+  }
+}
+
+function collectionParts(entry: RestoredCollection): Record<string, unknown> {
+  return {
+    collection: entry.collection,
+    into: entry.into,
+    whenMatched: entry.whenMatched,
+    updatedAt: entry.updatedAt,
+    softDelete: hex(entry.softDelete),
+    references: entry.references,
+    dependents: entry.dependents.map((dependent: DependentPlan) => ({
+      ...collectionParts(dependent),
+      foreignKey: dependent.foreignKey,
+      localKey: dependent.localKey,
+      query: hex(dependent.query),
+    })),
+  };
+}
+
+function hex(query: Buffer | undefined): string | undefined {
+  return query?.toString('hex');
+}
+
+/** JSON with sorted keys and without keys whose value is undefined. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
+    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}

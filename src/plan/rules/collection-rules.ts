@@ -1,0 +1,156 @@
+/**
+ * Rules about how the collections of a plan fit together: none twice, no circles, and one way to treat each collection,
+ * by whichever route its documents are found.
+ */
+import { quoted } from '../code-frame.ts';
+import { faultAt, type PlanFault } from '../fault.ts';
+import { type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
+import { type CollectionEntry, collectionEntries } from './collection-entries.ts';
+
+export function collectionRules(root: MapNode): PlanFault[] {
+  const entries = collectionEntries(root);
+  return [
+    ...listedTwice(root, entries),
+    ...circles(root, entries),
+    ...disagreements(root, entries),
+    ...sameTarget(root, entries),
+  ];
+}
+
+const placeOfName = (root: MapNode, entry: CollectionEntry) =>
+  nodeAt(root, ...entry.path, 'collection')?.place ?? placeAt(root, ...entry.path);
+
+/** Two roots of one collection, or two equal dependents of one parent, would select the same documents twice. */
+function listedTwice(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
+  return entries.flatMap((entry, i) => {
+    const first = entries
+      .slice(0, i)
+      .find(
+        (other) =>
+          other.name === entry.name &&
+          other.parents.at(-1) === entry.parents.at(-1) &&
+          sameKeys(other, entry),
+      );
+    if (first === undefined) return [];
+    const isRoot = entry.parents.length === 0;
+    const message = isRoot
+      ? `the collection ${quoted(entry.name)} is listed twice`
+      : `the dependent ${quoted(entry.name)} is listed twice with the same keys`;
+    const expected = 'one entry; join the two queries with $or';
+    const related = [{ place: placeOfName(root, first), message: 'first here' }];
+    return [faultAt(placeOfName(root, entry), 'collections', { message, expected, related })];
+  });
+}
+
+function sameKeys(a: CollectionEntry, b: CollectionEntry): boolean {
+  const key = (entry: CollectionEntry, name: string, otherwise?: string) =>
+    textAt(entry.node, name) ?? otherwise;
+  return (
+    key(a, 'foreignKey') === key(b, 'foreignKey') && key(a, 'localKey', '_id') === key(b, 'localKey', '_id')
+  );
+}
+
+/**
+ * A collection may be its own dependent (a tree). A longer circle has no end that a reader of the plan could see, so
+ * it is refused, wherever in the plan its links stand.
+ */
+function circles(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
+  const faults: PlanFault[] = [];
+  const dependentsOf = new Map<string, Set<string>>();
+  for (const entry of entries) {
+    const parent = entry.parents.at(-1)?.name;
+    if (parent === undefined) continue;
+    if (parent === entry.name) {
+      if (entry.parents.at(-2)?.name !== entry.name) continue;
+      const message = `${quoted(entry.name)} is its own dependent once more`;
+      const expected = 'one level; a tree is followed to its end';
+      faults.push(faultAt(placeOfName(root, entry), 'collections', { message, expected }));
+      continue;
+    }
+    const way = wayBetween(entry.name, parent, dependentsOf);
+    if (way === undefined) {
+      const known = dependentsOf.get(parent) ?? new Set();
+      dependentsOf.set(parent, known.add(entry.name));
+      continue;
+    }
+    const message = `the dependents form a circle: ${[parent, ...way].join(' → ')}`;
+    const expected =
+      'dependents that lead away from their parents; only a collection itself may be its own dependent';
+    faults.push(faultAt(placeOfName(root, entry), 'collections', { message, expected }));
+  }
+  return faults;
+}
+
+/** Names from `from` to `to` along the dependents, both included. */
+function wayBetween(
+  from: string,
+  to: string,
+  dependentsOf: ReadonlyMap<string, ReadonlySet<string>>,
+): string[] | undefined {
+  const ways = [[from]];
+  const seen = new Set([from]);
+  for (let way = ways.shift(); way !== undefined; way = ways.shift()) {
+    const last = way.at(-1) as string;
+    if (last === to) return way;
+    for (const next of dependentsOf.get(last) ?? []) {
+      if (!seen.has(next)) ways.push([...way, next]);
+      seen.add(next);
+    }
+  }
+  return undefined;
+}
+
+/** What is done with a document must not depend on the route by which it was found. */
+const SETTINGS: readonly { readonly key: string; readonly otherwise: (name: string) => string }[] = [
+  { key: 'into', otherwise: (name) => name },
+  { key: 'whenMatched', otherwise: () => 'keepExisting' },
+  { key: 'updatedAt', otherwise: () => '' },
+  { key: 'softDelete', otherwise: () => '' },
+];
+
+function disagreements(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
+  return entries.flatMap((entry, i) => {
+    const first = entries.slice(0, i).find((other) => other.name === entry.name);
+    if (first === undefined) return [];
+    return SETTINGS.flatMap(({ key, otherwise }) => {
+      const here = nodeAt(entry.node, key);
+      const there = nodeAt(first.node, key);
+      if (settled(here, otherwise(entry.name)) === settled(there, otherwise(entry.name))) return [];
+      const message = `${quoted(entry.name)} is reached twice, with different \`${key}\``;
+      const related = [
+        {
+          place: there?.place ?? placeOfName(root, first),
+          message: there === undefined ? `no \`${key}\` here` : 'the other one',
+        },
+      ];
+      const place = here?.place ?? placeOfName(root, entry);
+      return [faultAt(place, 'collections', { message, expected: `the same \`${key}\` in both`, related })];
+    });
+  });
+}
+
+function settled(node: PlanNode | undefined, otherwise: string): string {
+  if (node === undefined) return otherwise;
+  const value = orderedValue(node);
+  return typeof value === 'string'
+    ? value
+    : JSON.stringify(value, (_, inner) => (inner instanceof Map ? [...inner] : inner));
+}
+
+/** Two collections in one would overwrite or hide each other's documents. */
+function sameTarget(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
+  const first = new Map<string, CollectionEntry>();
+  return entries.flatMap((entry) => {
+    const into = textAt(entry.node, 'into') ?? entry.name;
+    const other = first.get(into);
+    if (other === undefined) first.set(into, entry);
+    if (other === undefined || other.name === entry.name) return [];
+    const place = nodeAt(entry.node, 'into')?.place ?? placeOfName(root, entry);
+    const message = `${quoted(entry.name)} and ${quoted(other.name)} would both be restored into ${quoted(into)}`;
+    const otherPlace = nodeAt(other.node, 'into')?.place ?? placeOfName(root, other);
+    const related = [{ place: otherPlace, message: `${other.name} is here` }];
+    return [
+      faultAt(place, 'collections', { message, expected: 'a collection of its own for each', related }),
+    ];
+  });
+}

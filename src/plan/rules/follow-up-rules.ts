@@ -1,0 +1,179 @@
+/** Rules about follow-ups: one action each, names that lead somewhere, an order that ends, secrets from variables. */
+import { quoted } from '../code-frame.ts';
+import { faultAt, type PlanFault } from '../fault.ts';
+import { parseDuration } from '../instant.ts';
+import { nearest } from '../nearest.ts';
+import { itemsAt, type MapNode, nodeAt, type PathPart, type PlanNode, placeAt, textAt } from '../nodes.ts';
+import { exactlyOne } from './exactly-one.ts';
+
+interface Entry {
+  readonly name: string;
+  readonly node: PlanNode;
+  readonly path: readonly PathPart[];
+}
+
+export function followUpRules(root: MapNode): PlanFault[] {
+  const items = itemsAt(root, 'followUps').map((node, i) => ({
+    node,
+    path: ['followUps', i],
+    name: textAt(node, 'name') ?? '',
+  }));
+  const named = items.filter(({ name }) => name !== '');
+  return [
+    ...items.flatMap(({ path }) => [
+      ...exactlyOne(root, path, ['manual', 'run', 'webhook']),
+      ...optionRules(root, path),
+      ...webhookRules(root, path),
+    ]),
+    ...sameName(root, named),
+    ...named.flatMap((entry) => needRules(root, entry, named)),
+    ...circles(root, named),
+    ...targetRules(root, named),
+  ];
+}
+
+/** Options that only some actions have. */
+function optionRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
+  const has = (key: string) => nodeAt(root, ...path, key) !== undefined;
+  const faults: PlanFault[] = [];
+  const onlyWith = (key: string, actions: readonly string[]) => {
+    if (!has(key) || actions.some(has)) return;
+    const expected = `\`${key}\` only with ${actions.join(' or ')}`;
+    faults.push(
+      faultAt(placeAt(root, ...path, key), 'follow-ups', {
+        message: `\`${key}\` has no meaning here`,
+        expected,
+      }),
+    );
+  };
+  onlyWith('timeout', ['run', 'webhook']);
+  onlyWith('passUri', ['run']);
+  const timeout = textAt(root, ...path, 'timeout');
+  if (timeout !== undefined && !parseDuration(timeout)) {
+    const message = timeout === '0s' ? 'a time-out of nothing' : 'this is no duration';
+    faults.push(
+      faultAt(nodeAt(root, ...path, 'timeout')!.place, 'time', {
+        message,
+        expected: 'a duration such as 2m',
+      }),
+    );
+  }
+  const program = nodeAt(root, ...path, 'run', 0);
+  if (program?.kind === 'scalar' && program.value === '') {
+    faults.push(
+      faultAt(program.place, 'follow-ups', {
+        message: 'the command has no program',
+        expected: 'a program such as ./scripts/clear-cache.sh',
+      }),
+    );
+  }
+  return faults;
+}
+
+function webhookRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
+  const faults: PlanFault[] = [];
+  const url = textAt(root, ...path, 'webhook', 'url');
+  if (url !== undefined && url !== '' && !/^https?:\/\/./.test(url)) {
+    const place = nodeAt(root, ...path, 'webhook', 'url')!.place;
+    const expected = 'https://… or http://…, from a variable where it carries a token';
+    faults.push(faultAt(place, 'follow-ups', { message: 'this is no address of a webhook', expected }));
+  }
+  const secret = nodeAt(root, ...path, 'webhook', 'secret');
+  const literal =
+    secret?.kind === 'scalar' && typeof secret.written === 'string'
+      ? secret.written.replace(/\$\{[^}]*\}/g, '')
+      : '';
+  if (secret !== undefined && literal !== '') {
+    const message = 'a secret stands in the plan';
+    const expected = `a variable, such as \${CACHE_WEBHOOK_SECRET}; whoever can read the file can use it`;
+    faults.push(faultAt(secret.place, 'credential', { message, expected }));
+  }
+  return faults;
+}
+
+function sameName(root: MapNode, entries: readonly Entry[]): PlanFault[] {
+  return entries.flatMap((entry, i) => {
+    const first = entries.slice(0, i).find((other) => other.name === entry.name);
+    if (first === undefined) return [];
+    const message = `two follow-ups are called ${quoted(entry.name)}`;
+    const related = [{ place: placeAt(root, ...first.path, 'name'), message: 'first here' }];
+    return [
+      faultAt(placeAt(root, ...entry.path, 'name'), 'follow-ups', {
+        message,
+        expected: 'a name of its own',
+        related,
+      }),
+    ];
+  });
+}
+
+function needRules(root: MapNode, entry: Entry, all: readonly Entry[]): PlanFault[] {
+  return itemsAt(entry.node, 'needs').flatMap((node, i) => {
+    const need = textAt(entry.node, 'needs', i);
+    if (need === undefined || need === '') return [];
+    const needed = all.find((other) => other.name === need);
+    if (needed === undefined) {
+      const names = all.map((other) => other.name).filter((name) => name !== entry.name);
+      const expected =
+        names.length === 0 ? 'the name of another follow-up' : `one of ${names.map(quoted).join(', ')}`;
+      const message = `there is no follow-up called ${quoted(need)}`;
+      return [faultAt(node.place, 'follow-ups', { message, expected, suggestion: nearest(need, names) })];
+    }
+    const missing = targetsOf(entry).filter((target) => !targetsOf(needed).includes(target));
+    if (missing.length === 0 || targetsOf(needed).length === 0) return [];
+    const message = `${quoted(need)} is not due on ${missing.join(' and ')}, so this would wait for ever`;
+    const related = [{ place: placeAt(root, ...needed.path, 'on'), message: `${need} is due here` }];
+    return [
+      faultAt(node.place, 'follow-ups', { message, expected: 'a follow-up of the same targets', related }),
+    ];
+  });
+}
+
+function targetsOf(entry: Entry): string[] {
+  const on = textAt(entry.node, 'on');
+  if (on === 'both') return ['staging', 'production'];
+  return on === 'staging' || on === 'production' ? [on] : [];
+}
+
+/** Each circle is reported once, at the follow-up that stands first. */
+function circles(root: MapNode, entries: readonly Entry[]): PlanFault[] {
+  const reported = new Set<string>();
+  const needsOf = (name: string) => {
+    const entry = entries.find((other) => other.name === name);
+    return itemsAt(entry?.node, 'needs').flatMap((_, i) => textAt(entry?.node, 'needs', i) ?? []);
+  };
+  const wayBack = (name: string, way: readonly string[]): string[] | undefined => {
+    for (const need of needsOf(name)) {
+      if (need === way[0]) return [...way, need];
+      const longer = way.includes(need) ? undefined : wayBack(need, [...way, need]);
+      if (longer !== undefined) return longer;
+    }
+    return undefined;
+  };
+  return entries.flatMap((entry) => {
+    const way = reported.has(entry.name) ? undefined : wayBack(entry.name, [entry.name]);
+    if (way === undefined) return [];
+    for (const name of way) reported.add(name);
+    const message = `these follow-ups wait for each other: ${way.join(' → ')}`;
+    return [
+      faultAt(placeAt(root, ...entry.path, 'needs'), 'follow-ups', {
+        message,
+        expected: 'needs without a circle',
+      }),
+    ];
+  });
+}
+
+function targetRules(root: MapNode, entries: readonly Entry[]): PlanFault[] {
+  if (nodeAt(root, 'targets', 'production') !== undefined || nodeAt(root, 'targets') === undefined) return [];
+  return entries.flatMap((entry) => {
+    if (textAt(entry.node, 'on') !== 'production') return [];
+    const message = 'this plan has no production target, so this would never be due';
+    return [
+      faultAt(nodeAt(entry.node, 'on')!.place, 'follow-ups', {
+        message,
+        expected: 'staging, or a production target',
+      }),
+    ];
+  });
+}

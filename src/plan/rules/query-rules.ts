@@ -1,0 +1,94 @@
+/** Reads and compiles every query of the plan; what the engine cannot answer exactly is a fault at its place. */
+import { compileQuery } from '../../query/compile-query.ts';
+import { parseQuery } from '../../query/parse-query.ts';
+import { QueryFault } from '../../query/query-fault.ts';
+import { faultAt, type Place, type PlanFault } from '../fault.ts';
+import {
+  eachScalar,
+  headOf,
+  holdsUnset,
+  type MapNode,
+  nodeAt,
+  orderedValue,
+  type PlanNode,
+} from '../nodes.ts';
+import { collectionEntries } from './collection-entries.ts';
+
+export function queryRules(root: MapNode): PlanFault[] {
+  const paths = collectionEntries(root).flatMap((entry) => [
+    [...entry.path, 'query'],
+    [...entry.path, 'softDelete'],
+  ]);
+  return paths.flatMap((path) => {
+    const node = nodeAt(root, ...path);
+    if (node === undefined || !isQuery(node) || holdsUnset(node)) return [];
+    try {
+      compileQuery(parseQuery(orderedValue(node)));
+      return [];
+    } catch (error) {
+      if (!(error instanceof QueryFault)) throw error;
+      return [
+        faultAt(placeInQuery(node, error.path), 'query', {
+          message: withoutValues(error.message, node),
+          expected: adviceFor(node, error.path),
+        }),
+      ];
+    }
+  });
+}
+
+function isQuery(node: PlanNode): boolean {
+  return (
+    node.kind === 'map' || (node.kind === 'scalar' && typeof node.value === 'string' && node.value !== '')
+  );
+}
+
+/** The key or value that a dotted path inside the query leads to, as far as it can be followed. Keys may hold dots. */
+function placeInQuery(query: PlanNode, path: string): Place {
+  let node = query;
+  let place = headOf(query);
+  let rest = path;
+  while (rest !== '') {
+    const step = stepInto(node, rest);
+    if (step === undefined) break;
+    ({ node, place, rest } = step);
+  }
+  return place;
+}
+
+function stepInto(node: PlanNode, path: string): { node: PlanNode; place: Place; rest: string } | undefined {
+  if (node.kind === 'map') {
+    for (const [key, entry] of node.entries) {
+      if (path === key || path.startsWith(`${key}.`))
+        return { node: entry.value, place: entry.keyPlace, rest: path.slice(key.length + 1) };
+    }
+  }
+  if (node.kind === 'list') {
+    const [index = ''] = path.split('.', 1);
+    const item = node.items[Number(index)];
+    if (item !== undefined) return { node: item, place: headOf(item), rest: path.slice(index.length + 1) };
+  }
+  return undefined;
+}
+
+/** The fault may quote the query; what came from a variable goes back to being its name. */
+function withoutValues(message: string, query: PlanNode): string {
+  let out = message;
+  eachScalar(query, ({ value, written }) => {
+    if (typeof value === 'string' && typeof written === 'string' && value !== written && value !== '') {
+      out = out.replaceAll(value, written);
+    }
+  });
+  return out;
+}
+
+/** YAML takes an ObjectId of digits only for a number; then the query's own message does not help. */
+function adviceFor(query: PlanNode, path: string): string | undefined {
+  let advice: string | undefined;
+  eachScalar(query, (scalar, at) => {
+    const isMeant = path === '' || at.join('.').startsWith(path.replace(/\.?\$oid$/, ''));
+    if (isMeant && at.at(-1) === '$oid' && typeof scalar.value !== 'string')
+      advice = 'quotes around the 24 hexadecimal digits';
+  });
+  return advice;
+}

@@ -1,0 +1,168 @@
+/** Rules about `source` that a schema cannot say: one location, and a time that can be found in its name. */
+import { type FaultDetails, faultAt, noteAt, type Place, type PlanFault } from '../fault.ts';
+import { parseDuration, parseInstant } from '../instant.ts';
+import { type LocationTemplate, parseLocationTemplate } from '../location-template.ts';
+import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
+import { isTimeZone, nearTimeZone } from '../time-zone.ts';
+import { collectionEntries } from './collection-entries.ts';
+import { exactlyOne } from './exactly-one.ts';
+
+export function sourceRules(root: MapNode): PlanFault[] {
+  if (nodeAt(root, 'source')?.kind !== 'map') return [];
+  const kinds = ['s3', 'path', 'mongodb', 'jsonl'];
+  const faults = exactlyOne(root, ['source'], kinds);
+  if (nodeAt(root, 'source', 'jsonl')?.kind === 'map') {
+    faults.push(...exactlyOne(root, ['source', 'jsonl'], ['path', 's3']));
+  }
+  const templates = TEMPLATES.flatMap((path) => {
+    const node = nodeAt(root, ...path);
+    return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unset ? [{ path, node }] : [];
+  });
+  for (const { path, node } of templates) faults.push(...templateRules(root, path, node));
+  faults.push(
+    ...timeRules(
+      root,
+      templates.some(({ node }) => hasTime(node)),
+    ),
+  );
+  return faults;
+}
+
+/** Where a template may stand. */
+const TEMPLATES: readonly (readonly PathPart[])[] = [
+  ['source', 's3', 'key'],
+  ['source', 'path'],
+  ['source', 'jsonl', 's3', 'key'],
+  ['source', 'jsonl', 'path'],
+];
+
+function readTemplate(node: ScalarNode): ReturnType<typeof parseLocationTemplate> {
+  return parseLocationTemplate(String(node.value));
+}
+
+function hasTime(node: ScalarNode): boolean {
+  const template = readTemplate(node);
+  return 'fields' in template && template.fields.length > 0;
+}
+
+function templateRules(root: MapNode, path: readonly PathPart[], node: ScalarNode): PlanFault[] {
+  const template = readTemplate(node);
+  if ('fault' in template) {
+    const { message, expected, start, end } = template.fault;
+    return [faultAt(partOf(node, start, end), 'source', { message, expected })];
+  }
+  return [...collectionRules(root, path, { node, template }), ...zoneRules(root, path, { node, template })];
+}
+
+interface Templated {
+  readonly node: ScalarNode;
+  readonly template: LocationTemplate;
+}
+
+function collectionRules(
+  root: MapNode,
+  path: readonly PathPart[],
+  { node, template }: Templated,
+): PlanFault[] {
+  const names = template.parts.some((part) => part.kind === 'collection');
+  const isJsonl = path.includes('jsonl');
+  if (names && !isJsonl) {
+    const message = '{collection} stands only for files of single collections';
+    return [faultAt(node.place, 'source', { message, expected: '{collection} in source.jsonl' })];
+  }
+  const wanted = new Set(collectionEntries(root).map((entry) => entry.name));
+  if (!isJsonl || names || wanted.size <= 1) return [];
+  const message = `one file cannot hold the ${wanted.size} collections of this plan`;
+  const expected = '{collection} in the name of the files';
+  return [faultAt(node.place, 'source', { message, expected })];
+}
+
+function zoneRules(root: MapNode, path: readonly PathPart[], { node, template }: Templated): PlanFault[] {
+  if (template.fields.length === 0) return [];
+  const faults: PlanFault[] = [];
+  const own = [...path.slice(0, -1), 'timezone'];
+  const hasZone = nodeAt(root, ...own) !== undefined || nodeAt(root, 'source', 'timezone') !== undefined;
+  if (!hasZone) {
+    const zone = path.includes('s3') ? pathText(own) : 'source.timezone';
+    const message = `${pathText(path)} has a {time:…}, but nothing says in which time zone`;
+    const expected = `${zone}, an IANA time zone such as America/New_York`;
+    faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
+  }
+  if (nodeAt(root, 'source', 'at') === undefined) {
+    const message = `${pathText(path)} has a {time:…}, but nothing says which backup to take`;
+    const expected = 'source.at, an instant with its offset such as 2016-09-13T09:00:00-04:00';
+    faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
+  }
+  return faults;
+}
+
+function timeRules(root: MapNode, isTimed: boolean): PlanFault[] {
+  const faults: PlanFault[] = [];
+  const at = textAt(root, 'source', 'at');
+  if (at !== undefined) {
+    const reading = parseInstant(at);
+    if ('message' in reading) faults.push(atValue(root, ['source', 'at'], reading));
+  }
+  const maxAge = textAt(root, 'source', 'maxAge');
+  if (maxAge !== undefined) {
+    const expected = 'a duration such as 26h or 1h30m';
+    const milliseconds = parseDuration(maxAge);
+    if (milliseconds === undefined)
+      faults.push(atValue(root, ['source', 'maxAge'], { message: 'this is no duration', expected }));
+    if (milliseconds === 0)
+      faults.push(atValue(root, ['source', 'maxAge'], { message: 'no backup is young enough', expected }));
+    if (nodeAt(root, 'source', 'at') === undefined) {
+      const message = 'source.maxAge counts back from source.at, which is missing';
+      faults.push(
+        faultAt(placeAt(root, 'source', 'maxAge'), 'missing-key', { message, expected: 'both or neither' }),
+      );
+    }
+  }
+  for (const path of [
+    ['source', 'timezone'],
+    ['source', 's3', 'timezone'],
+    ['source', 'jsonl', 's3', 'timezone'],
+  ]) {
+    const zone = textAt(root, ...path);
+    if (zone === undefined) continue;
+    if (!isTimeZone(zone)) {
+      const isOffset = /^[+-]|\d:\d/.test(zone);
+      const message = isOffset
+        ? 'an offset does not say when daylight saving begins and ends'
+        : `there is no such time zone`;
+      const suggestion = isOffset ? undefined : nearTimeZone(zone);
+      faults.push(
+        atValue(root, path, { message, suggestion, expected: 'an IANA time zone such as America/New_York' }),
+      );
+    } else if (!isTimed) {
+      const message = `${pathText(path)} has no effect: the location has no {time:…}`;
+      faults.push(noteAt(placeAt(root, ...path), 'time', { message }));
+    }
+  }
+  return faults;
+}
+
+function atValue(
+  root: MapNode,
+  path: readonly PathPart[],
+  details: FaultDetails & { readonly message: string },
+): PlanFault {
+  const node = nodeAt(root, ...path);
+  return faultAt(node?.place ?? placeAt(root, ...path), 'time', details);
+}
+
+/** The `{time:…}` inside the template's text. */
+function timeOf(node: ScalarNode): Place {
+  const text = String(node.value);
+  const start = text.indexOf('{time:');
+  return partOf(node, start, text.indexOf('}', start) + 1);
+}
+
+/** A part of a value; the whole value where the file has it in other characters (escapes, variables, several lines). */
+function partOf(node: ScalarNode, start: number, end: number): Place {
+  const { text } = node.place;
+  const value = String(node.value);
+  const at = text.text.slice(node.place.start, node.place.end).indexOf(value);
+  if (at < 0) return node.place;
+  return { text, start: node.place.start + at + start, end: node.place.start + at + end };
+}

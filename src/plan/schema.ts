@@ -1,0 +1,107 @@
+/**
+ * The JSON Schema of a plan, and what it finds. The schema file is also the reference for people and editors, so
+ * messages take their words (titles, examples) from it.
+ */
+import { readFileSync } from 'node:fs';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { PathPart } from './nodes.ts';
+
+/** The same place from src/plan and from dist/plan. */
+const SCHEMA_FILE = new URL('../../schemas/restore-plan.schema.json', import.meta.url);
+
+/** The parts of a schema that messages use. */
+export interface SchemaNode {
+  readonly $ref?: string;
+  readonly title?: string;
+  readonly description?: string;
+  readonly type?: string | readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly examples?: readonly unknown[];
+  readonly default?: unknown;
+  readonly allOf?: readonly SchemaNode[];
+  readonly items?: SchemaNode;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly definitions?: Readonly<Record<string, SchemaNode>>;
+}
+
+/** One violation: JSON Schema keyword, path of the value, parameters of the keyword. */
+export interface Violation {
+  readonly keyword: string;
+  readonly path: readonly PathPart[];
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+export function schemaText(): string {
+  return readFileSync(SCHEMA_FILE, 'utf8');
+}
+
+let loaded: { readonly schema: SchemaNode; readonly validate: ValidateFunction } | undefined;
+
+function load(): { readonly schema: SchemaNode; readonly validate: ValidateFunction } {
+  if (loaded !== undefined) return loaded;
+  const schema = JSON.parse(schemaText()) as SchemaNode;
+  const ajv = new Ajv({
+    allErrors: true,
+    strict: true,
+    // Would want every alternative of a oneOf to repeat the properties it requires.
+    strictRequired: false,
+    allowUnionTypes: true,
+    // Compiling the schema is most of the time of `plan validate`. That the schema itself is valid is tested, not checked
+    // again at each start, and its definitions become functions of their own instead of being repeated in place.
+    validateSchema: false,
+    meta: false,
+    inlineRefs: false,
+    code: { optimize: false },
+  });
+  loaded = { schema, validate: ajv.compile(schema) };
+  return loaded;
+}
+
+/** Everything the schema has against a value. Which of several alternatives is there is left to the rules. */
+export function violations(value: unknown): Violation[] {
+  const { validate } = load();
+  if (validate(value)) return [];
+  return (validate.errors ?? [])
+    .filter(({ keyword, schemaPath }) => keyword !== 'if' && !schemaPath.includes('/oneOf'))
+    .map((error: ErrorObject) => ({
+      keyword: error.keyword,
+      path: pathOf(error.instancePath),
+      params: error.params as Readonly<Record<string, unknown>>,
+    }));
+}
+
+/** The schema of the value at a path of the plan, with references followed; undefined where it knows none. */
+export function schemaAt(path: readonly PathPart[]): SchemaNode | undefined {
+  const { schema } = load();
+  let node: SchemaNode | undefined = resolved(schema, { $ref: '#/definitions/plan' });
+  for (const part of path) {
+    const next: SchemaNode | undefined = typeof part === 'number' ? node?.items : ownProperty(node, part);
+    if (next === undefined) return undefined;
+    node = resolved(schema, next);
+  }
+  return node;
+}
+
+function ownProperty(node: SchemaNode | undefined, name: string): SchemaNode | undefined {
+  return node?.properties !== undefined && Object.hasOwn(node.properties, name)
+    ? node.properties[name]
+    : undefined;
+}
+
+/** Follows `$ref` and `allOf`; what the referring place says itself goes before what it refers to. */
+function resolved(schema: SchemaNode, node: SchemaNode): SchemaNode {
+  if (node.$ref !== undefined) {
+    const name = node.$ref.replace('#/definitions/', '');
+    return resolved(schema, schema.definitions?.[name] ?? {});
+  }
+  return Object.assign({}, ...(node.allOf ?? []).map((part) => resolved(schema, part)), node);
+}
+
+function pathOf(pointer: string): PathPart[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+}
