@@ -1,11 +1,12 @@
 /**
  * Where selections live: `<work directory>/selections/<name>/`, mode 0700, files 0600.
  *
- * A selection is written to a temporary sibling and renamed when everything in it is on the disk, so a directory under its
- * final name is always complete: a crash leaves a `.partial-…` sibling that nobody reads, and that a later run sweeps away.
+ * A selection is written to a temporary sibling and renamed when it is complete, so a run that dies leaves a `.partial-…`
+ * sibling that nobody reads and a later run sweeps away. Nothing waits for the disk: what a power cut leaves behind
+ * under the final name is found out by the sha256 of each file when the selection is to be used again.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { BackupIdentity } from '../backup/backup.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -15,6 +16,8 @@ import { workDirectoryFault } from './work-directory-fault.ts';
 export const PRIVATE_DIRECTORY = 0o700;
 export const PRIVATE_FILE = 0o600;
 export const MANIFEST_FILE = 'manifest.json';
+/** Not a name a database can have, so it never meets the folder of the documents. */
+const SPOOL_FOLDER = '.spool';
 
 /** A partial directory in which nothing was written for this long belongs to a run that died. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60 * 1000;
@@ -30,61 +33,67 @@ export function selectionDirectory(
   return join(workDirectory, 'selections', `${slug}-${key.slice(0, 16)}`);
 }
 
-/** Makes the work directory private and invisible to git, and returns a fresh temporary sibling of `finalDirectory`. */
-export async function createPartialDirectory(workDirectory: string, finalDirectory: string): Promise<string> {
-  const partial = `${finalDirectory}.partial-${randomBytes(6).toString('hex')}`;
+/** A selection in the making. */
+export interface PartialDirectory {
+  /** Temporary sibling of the final directory. */
+  readonly directory: string;
+  /** Folder inside it for the `.bson` files. */
+  readonly documents: string;
+  /** Folder inside it for files that are not part of the selection; to be removed before it is published. */
+  readonly spool: string;
+}
+
+/** Makes the work directory, private and invisible to git, and in it an empty temporary sibling of `finalDirectory`. */
+export async function createPartialDirectory(
+  workDirectory: string,
+  finalDirectory: string,
+  database: string,
+): Promise<PartialDirectory> {
+  const directory = `${finalDirectory}.partial-${randomBytes(6).toString('hex')}`;
+  const partial = { directory, documents: join(directory, database), spool: join(directory, SPOOL_FOLDER) };
   try {
     await mkdir(workDirectory, { recursive: true, mode: PRIVATE_DIRECTORY });
-    await writeFile(join(workDirectory, '.gitignore'), '*\n', { flag: 'wx', mode: PRIVATE_FILE }).catch(
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-      },
-    );
+    await hideFromGit(workDirectory);
     await mkdir(dirname(finalDirectory), { recursive: true, mode: PRIVATE_DIRECTORY });
     await removeAbandoned(dirname(finalDirectory));
-    await mkdir(partial, { mode: PRIVATE_DIRECTORY });
+    for (const each of Object.values(partial)) await mkdir(each, { mode: PRIVATE_DIRECTORY });
   } catch (error) {
-    throw workDirectoryFault(error, partial);
+    throw workDirectoryFault(error, directory);
   }
   return partial;
 }
 
-/** Writes the manifest, brings every file to the disk and gives the directory its final name, replacing an older one. */
+async function hideFromGit(directory: string): Promise<void> {
+  try {
+    await writeFile(join(directory, '.gitignore'), '*\n', { flag: 'wx', mode: PRIVATE_FILE });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/** Writes the manifest and gives the directory its final name, replacing an older one. */
 export async function publishSelection(
-  partial: string,
+  partial: PartialDirectory,
   finalDirectory: string,
   manifest: SelectionManifest,
 ): Promise<void> {
   try {
-    await writeSynced(join(partial, MANIFEST_FILE), `${JSON.stringify(manifest, undefined, 2)}\n`);
-    await syncDirectory(join(partial, manifest.database));
-    await syncDirectory(partial);
+    await writeWhole(join(partial.directory, MANIFEST_FILE), `${JSON.stringify(manifest, undefined, 2)}\n`);
+    await rm(partial.spool, { recursive: true });
     // Not atomic together, and need not be: between the two the selection is absent, never half there.
     await rm(finalDirectory, { recursive: true, force: true });
-    await rename(partial, finalDirectory);
-    await syncDirectory(dirname(finalDirectory));
+    await rename(partial.directory, finalDirectory);
   } catch (error) {
     throw workDirectoryFault(error, finalDirectory);
   }
 }
 
-/** Writes a private file and waits until it is on the disk. */
-export async function writeSynced(path: string, text: string): Promise<void> {
-  const file = await open(path, 'wx', PRIVATE_FILE);
+/** Writes a new private file. */
+export async function writeWhole(path: string, text: string): Promise<void> {
   try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
+    await writeFile(path, text, { flag: 'wx', mode: PRIVATE_FILE });
+  } catch (error) {
+    throw workDirectoryFault(error, path);
   }
 }
 

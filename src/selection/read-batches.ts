@@ -16,39 +16,51 @@ export interface BatchLimits {
 
 /**
  * Batches in backup order. Each batch owns its Buffer, so several may be in flight; memory is one batch per batch held.
- *
- * One positioned read per batch: what was read of the next document is read again with its batch, which costs less than
- * carrying it over and leaves every document whole inside one Buffer. `collection` is the name in the backup.
- * Throws RestorePlanError BACKUP when the file is not the one the manifest describes.
+ * `collection` is the name in the backup. Throws RestorePlanError BACKUP when the file is not the one the manifest describes.
  */
 export async function* readBatches(
   selection: Selection,
   collection: string,
-  { maxBytes, maxDocuments }: BatchLimits,
+  limits: BatchLimits,
 ): AsyncGenerator<DocumentBatch, void, undefined> {
   const selected = selectedCollection(selection, collection);
   const path = collectionPath(selection, selected);
-  const file = await open(path, 'r');
   try {
-    let position = 0;
-    let first = 0;
-    while (position < selected.bytes) {
-      const wanted = Math.max(maxBytes, MIN_DOCUMENT_BYTES);
-      let bytes = await readAt(file, position, Math.min(wanted, selected.bytes - position));
-      const length = bytes.length >= MIN_DOCUMENT_BYTES ? bytes.readInt32LE(0) : MIN_DOCUMENT_BYTES;
-      if (length > bytes.length)
-        bytes = await readAt(file, position, Math.min(length, selected.bytes - position));
-      const batch = cutBatch(bytes, first, maxDocuments);
-      yield batch;
-      position += batch.bytes.length;
-      first += batch.offsets.length;
-    }
+    yield* fileBatches(path, selected.bytes, limits);
   } catch (error) {
     if (!(error instanceof BsonFault)) throw error;
     throw new RestorePlanError('BACKUP', `selection is damaged: ${path} does not hold whole documents`, {
       hint: 'Delete that selection directory and run plan dry-run again.',
       cause: error,
     });
+  }
+}
+
+/**
+ * Batches of the first `bytes` bytes of a file of concatenated documents. Throws BsonFault where it does not hold whole documents.
+ *
+ * One positioned read per batch: what was read of the next document is read again with its batch, which costs less than
+ * carrying it over and leaves every document whole inside one Buffer.
+ */
+export async function* fileBatches(
+  path: string,
+  bytes: number,
+  { maxBytes, maxDocuments }: BatchLimits,
+): AsyncGenerator<DocumentBatch, void, undefined> {
+  const file = await open(path, 'r');
+  try {
+    let first = 0;
+    let position = 0;
+    while (position < bytes) {
+      const wanted = Math.max(maxBytes, MIN_DOCUMENT_BYTES);
+      let read = await readAt(file, position, Math.min(wanted, bytes - position));
+      const length = read.length >= MIN_DOCUMENT_BYTES ? read.readInt32LE(0) : MIN_DOCUMENT_BYTES;
+      if (length > read.length) read = await readAt(file, position, Math.min(length, bytes - position));
+      const batch = cutBatch(read, first, maxDocuments);
+      yield batch;
+      position += batch.bytes.length;
+      first += batch.offsets.length;
+    }
   } finally {
     await file.close();
   }

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serialize } from 'bson';
 import fc from 'fast-check';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BackupIdentity } from '../../src/backup/backup.ts';
+import { fileNameOf } from '../../src/backup/layout/collection-names.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import { selectionDigest } from '../../src/selection/digest.ts';
 import {
@@ -14,10 +14,10 @@ import {
   publishSelection,
   selectionDirectory,
 } from '../../src/selection/directory.ts';
-import { escapeCollectionName } from '../../src/selection/file-name.ts';
 import { findSelection, openSelection } from '../../src/selection/open-selection.ts';
 import { readBatches } from '../../src/selection/read-batches.ts';
 import type { SelectedCollection, SelectionManifest } from '../../src/selection/selection.ts';
+import { test } from '../harness.ts';
 
 const PLAN = { name: 'partner 57d1/artworks', digest: 'a'.repeat(64) };
 const BACKUP: BackupIdentity = {
@@ -47,7 +47,7 @@ function describe(collection: string, bytes: Buffer, count: number): SelectedCol
     count,
     bytes: bytes.length,
     sha256: createHash('sha256').update(bytes).digest('hex'),
-    file: `${escapeCollectionName(collection)}.bson`,
+    file: `${fileNameOf(collection)}.bson`,
     metadataFile: undefined,
   };
 }
@@ -69,22 +69,11 @@ async function publish(documents: readonly Buffer[]) {
     warnings: [],
   };
   const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
-  const partial = await createPartialDirectory(workDirectory, directory);
-  await mkdir(join(partial, 'gravity'), { mode: 0o700 });
-  await writeFile(join(partial, 'gravity', 'artworks.bson'), bytes, { mode: 0o600 });
+  const partial = await createPartialDirectory(workDirectory, directory, 'gravity');
+  await writeFile(join(partial.documents, 'artworks.bson'), bytes, { mode: 0o600 });
   await publishSelection(partial, directory, manifest);
   return { directory, manifest };
 }
-
-test('file names are escaped as mongodump escapes them', () => {
-  assert.is(escapeCollectionName('a b+c/d$e:f'), 'a+b%2Bc%2Fd%24e%3Af');
-  assert.is(escapeCollectionName("it's (very) nice!*"), 'it%27s+%28very%29+nice%21%2A');
-  assert.is(escapeCollectionName('café-_.~9'), 'caf%C3%A9-_.~9');
-  const long = escapeCollectionName('x'.repeat(250));
-  assert.is(long.length, 238);
-  assert.is(long.slice(0, 211), `${'x'.repeat(208)}%24`);
-  assert.is(long.slice(211), createHash('sha1').update('x'.repeat(250)).digest('base64url'));
-});
 
 test('the digest depends on what would be written and on nothing else', () => {
   const artworks = describe('artworks', Buffer.from('one'), 2);
@@ -151,20 +140,24 @@ test('a manifest of a newer format, or one that was edited, is refused', async (
 
 test('what a killed run left behind is swept away after a day', async () => {
   const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
-  const old = await createPartialDirectory(workDirectory, directory);
-  const young = await createPartialDirectory(workDirectory, directory);
+  const old = await createPartialDirectory(workDirectory, directory, 'gravity');
+  const young = await createPartialDirectory(workDirectory, directory, 'gravity');
   const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
-  await utimes(old, yesterday, yesterday);
-  const fresh = await createPartialDirectory(workDirectory, directory);
+  for (const each of [old.documents, old.spool, old.directory]) await utimes(each, yesterday, yesterday);
+  const fresh = await createPartialDirectory(workDirectory, directory, 'gravity');
   const left = (await readdir(join(directory, '..'))).sort();
-  assert.equal(left, [young, fresh].map((path) => path.split('/').at(-1)).sort());
+  assert.equal(left, [young, fresh].map((partial) => partial.directory.split('/').at(-1)).sort());
 });
 
 test('a work directory that cannot be made is said, with the reason', async () => {
   await mkdir(join(workDirectory, '..'), { recursive: true });
   await writeFile(workDirectory, 'a file in the way');
   const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
-  await rejects(createPartialDirectory(workDirectory, directory), 'UNEXPECTED', /cannot write .*selections/);
+  await rejects(
+    createPartialDirectory(workDirectory, directory, 'gravity'),
+    'UNEXPECTED',
+    /cannot write .*selections/,
+  );
 });
 
 test('batches hold every document once, whole and in order, within their limits', async () => {

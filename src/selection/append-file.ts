@@ -1,0 +1,121 @@
+import type { Hash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { PRIVATE_FILE } from './directory.ts';
+import { workDirectoryFault } from './work-directory-fault.ts';
+
+/** Large enough that a write's fixed cost (a thread hop, some 30 µs) does not show, small enough to have dozens of files open. */
+const BUFFER_BYTES = 512 * 1024;
+/** Full buffers that may wait for the disk after `drain`; while they do, the caller goes on scanning. */
+const BUFFERS_IN_FLIGHT = 2;
+
+/**
+ * A new private file that is only appended to, through buffers written behind the caller's back.
+ *
+ * `append` copies and never waits; call `drain` between chunks, it waits only while the disk is behind, which bounds the
+ * memory to the buffers in flight plus one chunk. Disk errors surface in `drain` and `close` as RestorePlanError.
+ */
+export class AppendFile {
+  readonly path: string;
+  /** Bytes appended so far. */
+  bytes = 0;
+  readonly #file: FileHandle;
+  readonly #hash: Hash | undefined;
+  #filling: Buffer | undefined;
+  #filled = 0;
+  readonly #full: Buffer[] = [];
+  readonly #free: Buffer[] = [];
+  #writing: Promise<void> | undefined;
+  #closed = false;
+  #fault: { readonly error: unknown } | undefined;
+
+  private constructor(path: string, file: FileHandle, hash: Hash | undefined) {
+    this.path = path;
+    this.#file = file;
+    this.#hash = hash;
+  }
+
+  /** Creates the file, which must not exist. `hash`, when given, is updated with every byte. */
+  static async create(path: string, hash?: Hash): Promise<AppendFile> {
+    try {
+      return new AppendFile(path, await open(path, 'wx', PRIVATE_FILE), hash);
+    } catch (error) {
+      throw workDirectoryFault(error, path);
+    }
+  }
+
+  append(bytes: Buffer, start: number, end: number): void {
+    this.bytes += end - start;
+    let at = start;
+    while (at < end) {
+      this.#filling ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+      const taken = Math.min(end - at, BUFFER_BYTES - this.#filled);
+      bytes.copy(this.#filling, this.#filled, at, at + taken);
+      this.#filled += taken;
+      at += taken;
+      if (this.#filled === BUFFER_BYTES) this.#pass();
+    }
+  }
+
+  /** Waits until at most a few buffers are still to be written. */
+  async drain(): Promise<void> {
+    while (this.#full.length > BUFFERS_IN_FLIGHT && this.#fault === undefined) await this.#writing;
+    this.#throwFault();
+  }
+
+  /** Waits until every appended byte is in the file (not necessarily on the disk). */
+  async flush(): Promise<void> {
+    this.#pass();
+    while (this.#writing !== undefined) await this.#writing;
+    this.#throwFault();
+  }
+
+  /** Flushes and closes; closing again does nothing. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      await this.flush();
+    } finally {
+      await this.#file.close();
+      this.#free.length = 0;
+    }
+  }
+
+  /** Hands the buffer being filled to the writer. */
+  #pass(): void {
+    if (this.#filling === undefined || this.#filled === 0) return;
+    const ready = this.#filling.subarray(0, this.#filled);
+    this.#hash?.update(ready);
+    this.#full.push(ready);
+    this.#filling = undefined;
+    this.#filled = 0;
+    this.#writing ??= this.#writeFull();
+  }
+
+  /** Never rejects: a fault is kept for whoever waits next. */
+  async #writeFull(): Promise<void> {
+    try {
+      for (let next = this.#full[0]; next !== undefined; next = this.#full[0]) {
+        await writeWhole(this.#file, next);
+        this.#full.shift();
+        if (next.length === BUFFER_BYTES && this.#free.length < BUFFERS_IN_FLIGHT) this.#free.push(next);
+      }
+    } catch (error) {
+      this.#fault = { error };
+      this.#full.length = 0;
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  #throwFault(): void {
+    if (this.#fault !== undefined) throw workDirectoryFault(this.#fault.error, this.path);
+  }
+}
+
+async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) {
+    written += (await file.write(bytes, written, bytes.length - written)).bytesWritten;
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * What the backup must hold for a plan, checked as early as the backup lets it be known.
+ */
+import { RestorePlanError } from '../errors.ts';
+import type { CollectionRoutes, Route } from './routes.ts';
+
+/** Names of the backup's collections shown to help. */
+const NAMES_SHOWN = 12;
+
+/** Throws RestorePlanError BACKUP when collections of the plan are missing in the backup. `held` = what it holds, where known. */
+export function refuseMissing(
+  missing: readonly CollectionRoutes[],
+  held: readonly string[] | undefined,
+): void {
+  if (missing.length === 0) return;
+  const named = missing.map(({ collection, routes }) => `${collection} (${routes[0]?.where})`);
+  throw new RestorePlanError('BACKUP', `the backup holds no collection ${named.join(', ')}`, {
+    hint: hintOf(held),
+    facts: { missing: missing.map(({ collection }) => collection) },
+  });
+}
+
+function hintOf(held: readonly string[] | undefined): string {
+  if (held === undefined)
+    return 'Check source.database and the name, or choose another backup: plan backups says what each holds.';
+  const names = held.slice(0, NAMES_SHOWN).join(', ');
+  const more = held.length > NAMES_SHOWN ? `, and ${held.length - NAMES_SHOWN} more` : '';
+  return held.length === 0
+    ? 'It holds no collection at all in this database. Check source.database.'
+    : `It holds ${names}${more}. Check the name, or choose another backup: plan backups says what each holds.`;
+}
+
+/** Throws RestorePlanError BACKUP when a query at the top of the plan chose nothing. `scanned` = documents read of each collection. */
+export function refuseUnmatched(unmatched: readonly { route: Route; scanned: number }[]): void {
+  if (unmatched.length === 0) return;
+  const named = unmatched.map(
+    ({ route, scanned }) => `none of the ${scanned} documents of ${route.name} (${route.where})`,
+  );
+  throw new RestorePlanError('BACKUP', `a query matched nothing: ${named.join('; ')}`, {
+    hint: 'Check the query, its types ({ $oid: … } is not a string) and the time of the backup: plan backups lists others.',
+    facts: { unmatched: unmatched.map(({ route }) => route.name) },
+  });
+}

@@ -1,0 +1,121 @@
+import type { Backup, CollectionMetadata, MemberInfo, MemberVisitor, ScanSummary } from '../backup/backup.ts';
+import { notDocuments } from '../backup/readers/refusals.ts';
+import type { Emit } from '../events.ts';
+import { refuseMissing } from './backup-contents.ts';
+import type { CollectionSelector } from './collection-selector.ts';
+
+/** Bytes between two progress events. */
+const PROGRESS_BYTES = 4 * 1024 * 1024;
+
+interface ScanOptions {
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+}
+
+/** Reads a backup, once or several times, and hands each collection's bytes to its selector. */
+export class BackupScan implements MemberVisitor {
+  /** Bytes read from storage by the scans that have ended. */
+  bytesRead = 0;
+  readonly found = new Map<string, CollectionMetadata>();
+  readonly #backup: Backup;
+  readonly #selectors: ReadonlyMap<string, CollectionSelector>;
+  readonly #options: ScanOptions;
+  readonly #members = new Map<string, ScanSummary['members'][number]>();
+  readonly #warnings = new Set<string>();
+  #readToEnd = true;
+  /** Names the backup holds, where it could say so before it was read. */
+  #held: readonly string[] | undefined;
+  #bytesSeen = 0;
+  #bytesReported = 0;
+
+  constructor(backup: Backup, selectors: readonly CollectionSelector[], options: ScanOptions) {
+    this.#backup = backup;
+    this.#selectors = new Map(selectors.map((selector) => [selector.routes.collection, selector]));
+    this.#options = options;
+  }
+
+  /** What was read, in the order of the first scan. */
+  get members(): ScanSummary['members'] {
+    return [...this.#members.values()];
+  }
+
+  /** What the readers of the backup found odd. */
+  get warnings(): readonly string[] {
+    return [...this.#warnings];
+  }
+
+  /** Whether every scan proved the backup whole. */
+  get readToEnd(): boolean {
+    return this.#readToEnd;
+  }
+
+  /** Refuses what the backup's directory shows to be missing or unsuited, before anything is read. */
+  async refuseKnownFaults(): Promise<void> {
+    const held = await this.#backup.collections();
+    if (held === undefined) return;
+    this.#held = held.map(({ collection }) => collection).sort();
+    for (const metadata of held) this.metadata(metadata);
+    const names = new Set(this.#held);
+    const wanted = [...this.#selectors.values()].map(({ routes }) => routes);
+    refuseMissing(
+      wanted.filter(({ collection }) => !names.has(collection)),
+      this.#held,
+    );
+  }
+
+  /** Reads the members of these collections. Throws when one of them has none. */
+  async read(selectors: readonly CollectionSelector[]): Promise<void> {
+    this.#options.signal.throwIfAborted();
+    const names = new Set(selectors.map(({ routes }) => routes.collection));
+    const { bytesRead, readToEnd, members, warnings } = await this.#backup.scan(names, this);
+    this.bytesRead += bytesRead;
+    this.#readToEnd &&= readToEnd;
+    for (const warning of warnings) this.#warnings.add(warning);
+    for (const member of members) this.#members.set(member.path, member);
+    refuseMissing(
+      selectors.filter(({ membersRead }) => membersRead === 0).map(({ routes }) => routes),
+      this.#held,
+    );
+  }
+
+  metadata(metadata: CollectionMetadata): void {
+    if (!this.#selectors.has(metadata.collection)) return;
+    const { collection, type } = metadata;
+    if (type !== 'collection') throw notDocuments(collection, type, this.#backup.identity.location);
+    // Shards and hosts each have their copy; the first with a text will do for all.
+    if (this.found.get(metadata.collection)?.text === undefined)
+      this.found.set(metadata.collection, metadata);
+  }
+
+  async chunk(member: MemberInfo, bytes: Buffer): Promise<void> {
+    this.#options.signal.throwIfAborted();
+    const selector = this.#selectors.get(member.collection);
+    if (selector === undefined) return;
+    await selector.chunk(member, bytes, this.#parentsRead(selector));
+    this.#bytesSeen += bytes.length;
+    if (this.#bytesSeen - this.#bytesReported >= PROGRESS_BYTES) this.#report();
+  }
+
+  async end(member: MemberInfo): Promise<void> {
+    const selector = this.#selectors.get(member.collection);
+    if (selector === undefined) return;
+    await selector.end(member, this.#parentsRead(selector));
+    this.#report();
+  }
+
+  #parentsRead({ routes }: CollectionSelector): boolean {
+    for (const parent of routes.parents) if (!this.#selectors.get(parent)?.settled) return false;
+    return true;
+  }
+
+  #report(): void {
+    this.#bytesReported = this.#bytesSeen;
+    let scanned = 0;
+    let selected = 0;
+    for (const selector of this.#selectors.values()) {
+      scanned += selector.scanned;
+      selected += selector.chosen.count;
+    }
+    this.#options.emit({ type: 'selection-progress', bytesRead: this.#bytesSeen, scanned, selected });
+  }
+}

@@ -1,0 +1,74 @@
+import type { RawValue } from '../bson/types.ts';
+import type { CollectionRoutes, Route } from './routes.ts';
+
+/**
+ * Decides about the documents of one collection: a document is chosen when any of its routes chooses it. What it is the parent of
+ * is noted in the key sets below. Synchronous, and allocates nothing per document.
+ */
+export class Chooser {
+  readonly #routes: readonly RouteChooser[];
+
+  constructor({ routes }: Pick<CollectionRoutes, 'routes'>) {
+    this.#routes = routes.map((route) => new RouteChooser(route));
+  }
+
+  /** Whether the document at `start` is chosen by the keys known so far. */
+  chooses(bytes: Buffer, start: number): boolean {
+    let chosen = false;
+    // All routes are asked, even after one said yes: each has dependents of its own.
+    for (const route of this.#routes) if (route.chooses(bytes, start)) chosen = true;
+    return chosen;
+  }
+
+  /** Whether it could be chosen once more keys are known: it passes a route's own query and refers to some parent. */
+  mayChoose(bytes: Buffer, start: number): boolean {
+    for (const route of this.#routes) if (route.mayChoose(bytes, start)) return true;
+    return false;
+  }
+
+  /** Routes by which no document was chosen. */
+  unused(): Route[] {
+    return this.#routes.filter(({ used }) => !used).map(({ route }) => route);
+  }
+
+  /** Parent keys known so far, over all routes; it only ever grows. */
+  get keysKnown(): number {
+    return this.#routes.reduce((sum, { route }) => sum + (route.parent?.keys.size ?? 0), 0);
+  }
+}
+
+class RouteChooser {
+  readonly route: Route;
+  used = false;
+  readonly #isParentKey: (value: RawValue) => boolean;
+  readonly #noteKey: readonly ((value: RawValue) => boolean)[];
+
+  constructor(route: Route) {
+    this.route = route;
+    this.#isParentKey = (value) => route.parent?.keys.has(value) ?? false;
+    this.#noteKey = route.feeds.map(({ keys }) => (value) => {
+      keys.add(value);
+      return false;
+    });
+  }
+
+  chooses(bytes: Buffer, start: number): boolean {
+    const { matches, parent, feeds } = this.route;
+    // The key is looked at before the query: it is the cheaper question, and mostly the answer is no.
+    if (parent !== undefined && !parent.path.some(bytes, start, this.#isParentKey)) return false;
+    if (matches !== undefined && !matches(bytes, start)) return false;
+    this.used = true;
+    for (let i = 0; i < feeds.length; i++) {
+      feeds[i]?.path.some(bytes, start, this.#noteKey[i] as (value: RawValue) => boolean);
+    }
+    return true;
+  }
+
+  mayChoose(bytes: Buffer, start: number): boolean {
+    const { matches, parent } = this.route;
+    if (parent !== undefined && !parent.path.some(bytes, start, anyKey)) return false;
+    return matches === undefined || matches(bytes, start);
+  }
+}
+
+const anyKey = (): boolean => true;

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { rename } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { AppendFile } from './append-file.ts';
+import type { ChosenDocuments } from './chosen-documents.ts';
+import { fileBatches } from './read-batches.ts';
+import { findRepeatedIds, type IndexSet, type WrittenDocuments } from './repeated-ids.ts';
+
+const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000 };
+
+export interface FinishedCollection {
+  readonly count: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** File name. */
+  readonly file: string;
+  readonly warnings: readonly string[];
+}
+
+/** Closes the file of a collection's chosen documents, takes out copies that several members of the backup hold, and says what is odd. */
+export async function finishCollection(
+  collection: string,
+  chosen: ChosenDocuments,
+): Promise<FinishedCollection> {
+  const sha256 = await chosen.close();
+  const { count, bytes, path, members, suspects } = chosen;
+  const warnings: string[] = [];
+  if (chosen.idNotFirst > 0) {
+    warnings.push(
+      `${collection}: _id is not the first field of ${documents(chosen.idNotFirst)}; the server moves it to the front`,
+    );
+  }
+  const file = basename(path);
+  if (suspects?.size === 0) return { count, bytes, sha256, file, warnings };
+
+  const written: WrittenDocuments = { collection, path, count, bytes, members, suspects };
+  const { copies, repeated, firstRepeated } = await findRepeatedIds(written);
+  if (repeated > 0) {
+    warnings.push(
+      `${collection}: ${documents(repeated)} of the backup repeat the _id of an earlier one, first _id ${firstRepeated}; ` +
+        'a target can hold only one of each',
+    );
+  }
+  if (copies.size === 0) return { count, bytes, sha256, file, warnings };
+  return { ...(await withoutCopies(written, copies)), file, warnings };
+}
+
+async function withoutCopies(
+  { path, count, bytes }: WrittenDocuments,
+  copies: IndexSet,
+): Promise<{ count: number; bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  const kept = await AppendFile.create(`${path}.kept`, hash);
+  try {
+    for await (const batch of fileBatches(path, bytes, BATCH)) {
+      for (const [i, start] of batch.offsets.entries()) {
+        if (copies.has(batch.first + i)) continue;
+        kept.append(batch.bytes, start, batch.offsets[i + 1] ?? batch.bytes.length);
+      }
+      await kept.drain();
+    }
+  } finally {
+    await kept.close();
+  }
+  await rename(kept.path, path);
+  return { count: count - copies.size, bytes: kept.bytes, sha256: hash.digest('hex') };
+}
+
+function documents(count: number): string {
+  return count === 1 ? '1 document' : `${count} documents`;
+}

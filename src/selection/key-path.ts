@@ -1,0 +1,71 @@
+import { ElementCursor } from '../bson/element-cursor.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+
+/** Told of one value at a path, lent for the call; returns true to stop the walk. */
+export type ValueVisitor = (value: RawValue) => boolean;
+
+/**
+ * A dotted path whose values are keys: `_id`, `artwork_id`, `lots.artwork.id`, `lots.0.artwork`.
+ *
+ * As in a query or a $lookup, the path goes through documents and through the documents inside arrays, a numeric part also names a
+ * position, and an array at its end stands for each of its elements and for itself. Null, undefined and missing values
+ * are no keys: a document without a key refers to nothing.
+ */
+export class KeyPath {
+  readonly #parts: readonly Buffer[];
+  readonly #positions: readonly (number | undefined)[];
+  /** One cursor for each depth at which a field, and an array's elements, are walked at the same time. */
+  readonly #fields: readonly ElementCursor[];
+  readonly #items: readonly ElementCursor[];
+
+  constructor(path: string) {
+    const parts = path.split('.');
+    this.#parts = parts.map((part) => Buffer.from(part, 'utf8'));
+    this.#positions = parts.map((part) => (/^(?:0|[1-9]\d*)$/.test(part) ? Number(part) : undefined));
+    this.#fields = parts.map(() => new ElementCursor());
+    this.#items = [...parts, 'elements of the last'].map(() => new ElementCursor());
+  }
+
+  /** Shows every key at the path in the document at `start` to `visit`, until it returns true; returns whether it did. Allocates nothing. */
+  some(bytes: Buffer, start: number, visit: ValueVisitor): boolean {
+    const field = this.#fields[0] as ElementCursor;
+    return field.open(bytes, start).find(this.#parts[0] as Buffer) && this.#arrive(field, 1, visit);
+  }
+
+  /** `depth` parts led to `value`. */
+  #arrive(value: ElementCursor, depth: number, visit: ValueVisitor): boolean {
+    if (depth === this.#parts.length) return this.#atEnd(value, visit);
+    if (value.type === BSON.OBJECT) return this.#intoField(value, depth, visit);
+    return value.type === BSON.ARRAY && this.#intoArray(value, depth, visit);
+  }
+
+  #intoField(value: ElementCursor, depth: number, visit: ValueVisitor): boolean {
+    const field = this.#fields[depth] as ElementCursor;
+    field.open(value.bytes, value.start, value.end);
+    return field.find(this.#parts[depth] as Buffer) && this.#arrive(field, depth + 1, visit);
+  }
+
+  #intoArray(array: ElementCursor, depth: number, visit: ValueVisitor): boolean {
+    const position = this.#positions[depth];
+    const item = (this.#items[depth] as ElementCursor).open(array.bytes, array.start, array.end);
+    for (let i = 0; item.next(); i++) {
+      if (i === position && this.#arrive(item, depth + 1, visit)) return true;
+      // An array directly inside an array is not entered without a position, in MongoDB neither.
+      if (item.type === BSON.OBJECT && this.#intoField(item, depth, visit)) return true;
+    }
+    return false;
+  }
+
+  #atEnd(value: ElementCursor, visit: ValueVisitor): boolean {
+    if (value.type === BSON.ARRAY) {
+      const item = this.#items[this.#parts.length] as ElementCursor;
+      item.open(value.bytes, value.start, value.end);
+      while (item.next()) if (isKey(item) && visit(item)) return true;
+    }
+    return isKey(value) && visit(value);
+  }
+}
+
+function isKey({ type }: RawValue): boolean {
+  return type !== BSON.NULL && type !== BSON.UNDEFINED;
+}

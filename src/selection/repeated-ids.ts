@@ -1,0 +1,141 @@
+/**
+ * Documents of one collection that share an `_id`.
+ *
+ * Between members of the backup (several shards or hosts were dumped) the same document is expected: it counts once when
+ * its copies are equal, and there is no telling which is right when they are not. Within one member it is a fault of the backup that
+ * is reported; the target will hold only one of them.
+ */
+import { createHash } from 'node:crypto';
+import { CanonicalBytes } from '../bson/canonical-bytes.ts';
+import { findElement } from '../bson/elements.ts';
+import { hashBytes } from '../bson/key-hash.ts';
+import type { KeySet } from '../bson/key-set.ts';
+import { showValue } from '../bson/show.ts';
+import type { RawValue } from '../bson/types.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { MemberStart } from './chosen-documents.ts';
+import { fileBatches } from './read-batches.ts';
+
+const ID = Buffer.from('_id');
+const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000 };
+/** `_id`s held at a time, about 200 bytes each; when there are more, the file is gone through several times. */
+const IDS_PER_PASS = 150_000;
+
+export interface WrittenDocuments {
+  readonly collection: string;
+  readonly path: string;
+  readonly count: number;
+  readonly bytes: number;
+  readonly members: readonly MemberStart[];
+  /** The only `_id`s that may be repeated; undefined when any may be. */
+  readonly suspects: KeySet | undefined;
+}
+
+export interface RepeatedIds {
+  /** Indexes of documents that an earlier member holds already, byte for byte. */
+  readonly copies: IndexSet;
+  /** Documents that share their `_id` with an earlier one of the same member, and the first such `_id` as Extended JSON. */
+  readonly repeated: number;
+  readonly firstRepeated: string | undefined;
+}
+
+/** Throws RestorePlanError BACKUP when two members hold different documents under one `_id`. */
+export async function findRepeatedIds(written: WrittenDocuments): Promise<RepeatedIds> {
+  const search = new RepeatSearch(written);
+  const passes = written.suspects === undefined ? Math.ceil(written.count / IDS_PER_PASS) : 1;
+  for (let pass = 0; pass < passes; pass++) await search.run(pass, passes);
+  return search;
+}
+
+/** A set of indexes below a known bound, one bit each. */
+export class IndexSet {
+  size = 0;
+  readonly #bits: Uint8Array;
+
+  constructor(bound: number) {
+    this.#bits = new Uint8Array(Math.ceil(bound / 8));
+  }
+
+  add(index: number): void {
+    this.#bits[index >>> 3] = (this.#bits[index >>> 3] as number) | (1 << (index & 7));
+    this.size++;
+  }
+
+  has(index: number): boolean {
+    return (((this.#bits[index >>> 3] as number) >>> (index & 7)) & 1) === 1;
+  }
+}
+
+interface FirstHolder {
+  readonly sha256: string;
+  readonly member: MemberStart;
+}
+
+class RepeatSearch implements RepeatedIds {
+  readonly copies: IndexSet;
+  repeated = 0;
+  firstRepeated: string | undefined;
+  readonly #written: WrittenDocuments;
+  readonly #key = new CanonicalBytes();
+
+  constructor(written: WrittenDocuments) {
+    this.#written = written;
+    this.copies = new IndexSet(written.count);
+  }
+
+  /** Looks at the `_id`s whose hash falls to this pass. */
+  async run(pass: number, passes: number): Promise<void> {
+    const { path, bytes, members, suspects } = this.#written;
+    const holders = new Map<string, FirstHolder>();
+    let next = 0;
+    for await (const batch of fileBatches(path, bytes, BATCH)) {
+      for (const [i, start] of batch.offsets.entries()) {
+        const index = batch.first + i;
+        while ((members[next]?.first ?? Infinity) <= index) next++;
+        const id = findElement(batch.bytes, start, ID) as RawValue;
+        if (suspects !== undefined && !suspects.has(id)) continue;
+        const key = this.#key.set(id);
+        if (passes > 1 && (hashBytes(key.bytes, { start: 0, end: key.length }, 0) >>> 0) % passes !== pass)
+          continue;
+        const document = batch.bytes.subarray(start, batch.offsets[i + 1] ?? batch.bytes.length);
+        const holder = { sha256: sha256(document), member: members[next - 1] as MemberStart };
+        this.#compare(index, id, { holder, first: remember(holders, key, holder) });
+      }
+    }
+  }
+
+  #compare(
+    index: number,
+    id: RawValue,
+    { holder, first }: { holder: FirstHolder; first: FirstHolder },
+  ): void {
+    if (first === holder) return;
+    if (first.member.member.id === holder.member.member.id) {
+      this.repeated++;
+      this.firstRepeated ??= showValue(id);
+    } else if (first.sha256 === holder.sha256) {
+      this.copies.add(index);
+    } else {
+      throw new RestorePlanError(
+        'BACKUP',
+        `${this.#written.collection}: the backup holds two different documents with _id ${showValue(id)}: ` +
+          `in ${first.member.member.path} and in ${holder.member.member.path}`,
+        {
+          hint: 'Narrow source to the folder of one shard or host, or the query to documents that all of them agree on.',
+        },
+      );
+    }
+  }
+}
+
+/** Notes who holds a key first, and returns that holder. */
+function remember(holders: Map<string, FirstHolder>, key: CanonicalBytes, holder: FirstHolder): FirstHolder {
+  const text = key.bytes.toString('latin1', 0, key.length);
+  const first = holders.get(text);
+  if (first === undefined) holders.set(text, holder);
+  return first ?? holder;
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('base64');
+}

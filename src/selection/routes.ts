@@ -1,0 +1,161 @@
+/**
+ * The plan's tree of collections as what a scan needs: per collection of the backup, the routes by which its documents are
+ * chosen, and which collections must be read before it.
+ */
+import { KeySet } from '../bson/key-set.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
+import { compileQuery, type Matcher } from '../query/compile-query.ts';
+import { KeyPath } from './key-path.ts';
+
+/** Keys of the documents that one route chose, for the routes below it. */
+export interface KeySource {
+  /** The parent's `localKey`. */
+  readonly path: KeyPath;
+  readonly keys: KeySet;
+}
+
+/** One way in which documents of a collection are chosen: by a query, or by referring to a chosen parent. */
+export interface Route {
+  /** For messages: `artworks`, `artworks > sale_artworks`. */
+  readonly name: string;
+  /** `file:line:col` of the entry. */
+  readonly where: string;
+  /** The route's own query; undefined = every document. */
+  readonly matches: Matcher | undefined;
+  /** Undefined for a collection at the top of the plan. */
+  readonly parent: ParentKeys | undefined;
+  /** What a document chosen by this route adds its keys to. Complete once `collectionRoutes` has returned. */
+  readonly feeds: KeySource[];
+}
+
+export interface ParentKeys {
+  /** Collection of the parent. */
+  readonly collection: string;
+  /** The dependent's `foreignKey`, as the plan spells it. */
+  readonly foreignKey: string;
+  readonly path: KeyPath;
+  /** Keys of the parents chosen so far. */
+  readonly keys: KeySet;
+}
+
+/** Everything the plan says of one collection of the backup. */
+export interface CollectionRoutes {
+  readonly collection: string;
+  readonly into: string;
+  readonly whenMatched: WhenMatched;
+  readonly routes: readonly Route[];
+  /** Collections whose documents decide about this one's. */
+  readonly parents: ReadonlySet<string>;
+  /** 0 for a collection that depends on no other, else one more than the highest of those it depends on. */
+  readonly level: number;
+  /** Its own documents decide, directly or through others, about more of them: a tree, or a loop over two collections. */
+  readonly cyclic: boolean;
+}
+
+/** An empty document: the query that matches everything. */
+const EMPTY_DOCUMENT_BYTES = 5;
+
+/** The collections of the plan, parents first. Throws RestorePlanError PLAN_INVALID where two entries contradict each other. */
+export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRoutes[] {
+  const entries = new Map<string, { plan: RestoredCollection; routes: Route[] }>();
+  const trees: [child: Route, parent: Route][] = [];
+
+  const add = (entry: RestoredCollection, route: Route): void => {
+    const known = entries.get(entry.collection);
+    if (known === undefined) entries.set(entry.collection, { plan: entry, routes: [route] });
+    else {
+      refuseContradiction(known.plan, entry);
+      known.routes.push(route);
+    }
+    for (const dependent of entry.dependents) addDependent(entry, route, dependent);
+  };
+
+  const addDependent = (parent: RestoredCollection, above: Route, dependent: DependentPlan): void => {
+    const source: KeySource = { path: new KeyPath(dependent.localKey), keys: new KeySet() };
+    above.feeds.push(source);
+    const route: Route = {
+      name: `${above.name} > ${dependent.collection}`,
+      where: dependent.where,
+      matches: matcherOf(dependent.query),
+      parent: {
+        collection: parent.collection,
+        foreignKey: dependent.foreignKey,
+        path: new KeyPath(dependent.foreignKey),
+        keys: source.keys,
+      },
+      feeds: [],
+    };
+    if (dependent.collection === parent.collection) trees.push([route, above]);
+    add(dependent, route);
+  };
+
+  for (const root of plan.collections) add(root, rootRoute(root));
+  // In a tree of one collection a child is a parent too: it brings along whatever its parent brings along. Outer trees
+  // come first in the list, so an inner one inherits from both.
+  for (const [child, parent] of trees) child.feeds.push(...parent.feeds);
+  return order([...entries.values()]);
+}
+
+function rootRoute(root: CollectionPlan): Route {
+  return {
+    name: root.collection,
+    where: root.where,
+    matches: matcherOf(root.query),
+    parent: undefined,
+    feeds: [],
+  };
+}
+
+function matcherOf(query: Buffer | undefined): Matcher | undefined {
+  return query === undefined || query.length === EMPTY_DOCUMENT_BYTES ? undefined : compileQuery(query);
+}
+
+function refuseContradiction(first: RestoredCollection, second: RestoredCollection): void {
+  if (first.into === second.into && first.whenMatched === second.whenMatched) return;
+  throw new RestorePlanError(
+    'PLAN_INVALID',
+    `${second.where}: ${second.collection} is restored into ${second.into} (${second.whenMatched}) here ` +
+      `and into ${first.into} (${first.whenMatched}) at ${first.where}`,
+    { hint: 'A document is restored once: give both entries the same `into` and `whenMatched`.' },
+  );
+}
+
+function order(entries: readonly { plan: RestoredCollection; routes: Route[] }[]): CollectionRoutes[] {
+  const parents = new Map(
+    entries.map(({ plan, routes }) => [
+      plan.collection,
+      new Set(routes.flatMap(({ parent }) => (parent === undefined ? [] : [parent.collection]))),
+    ]),
+  );
+  const above = new Map(
+    [...parents.keys()].map((collection) => [collection, ancestors(collection, parents)]),
+  );
+  const level = (collection: string): number => {
+    const higher = [...(above.get(collection) ?? [])].filter((each) => !above.get(each)?.has(collection));
+    return higher.length === 0 ? 0 : 1 + Math.max(...higher.map(level));
+  };
+  return entries
+    .map(({ plan, routes }) => ({
+      collection: plan.collection,
+      into: plan.into,
+      whenMatched: plan.whenMatched,
+      routes,
+      parents: parents.get(plan.collection) as ReadonlySet<string>,
+      level: level(plan.collection),
+      cyclic: above.get(plan.collection)?.has(plan.collection) ?? false,
+    }))
+    .sort((a, b) => a.level - b.level);
+}
+
+/** Every collection that decides about this one, however indirectly; holds the collection itself when it is part of a cycle. */
+function ancestors(collection: string, parents: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
+  const found = new Set<string>();
+  const waiting = [...(parents.get(collection) ?? [])];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (found.has(next)) continue;
+    found.add(next);
+    waiting.push(...(parents.get(next) ?? []));
+  }
+  return found;
+}

@@ -1,0 +1,69 @@
+/**
+ * Chooses the documents of a plan from a backup and keeps them as a selection.
+ *
+ * 1. A backup that can be read in any order is read level by level: parents, then their dependents; each member once.
+ * 2. A backup that is a stream is read once. Dependents that come by before their parents are spooled to the work directory.
+ * 3. What was spooled (also: trees within one collection) is decided about as soon as all parents are known.
+ * 4. The files are finished, described in a manifest and given their final name together.
+ *
+ * Whatever goes wrong, nothing of the selection is left or used.
+ */
+import { rm } from 'node:fs/promises';
+import type { Backup } from '../backup/backup.ts';
+import type { Emit } from '../events.ts';
+import type { Plan } from '../plan/plan.ts';
+import { BackupScan } from './backup-scan.ts';
+import { CollectionSelector } from './collection-selector.ts';
+import { createPartialDirectory, publishSelection, selectionDirectory } from './directory.ts';
+import { finishSelection } from './finish-selection.ts';
+import { IdFilter } from './id-filter.ts';
+import { readBackup } from './read-backup.ts';
+import { collectionRoutes } from './routes.ts';
+import type { Selection } from './selection.ts';
+
+export interface SelectionRequest {
+  readonly plan: Plan;
+  readonly backup: Backup;
+  /** The `.restore-plan` directory; made when it is missing. */
+  readonly workDirectory: string;
+  readonly toolVersion: string;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Throws RestorePlanError BACKUP when the backup is damaged, lacks a collection of the plan, holds it as something that cannot be
+ * restored, or when a query matches nothing; UNEXPECTED when the work directory cannot be written.
+ */
+export async function selectDocuments(request: SelectionRequest): Promise<Selection> {
+  const { plan, backup, workDirectory, emit, signal } = request;
+  const routes = collectionRoutes(plan);
+  const directory = selectionDirectory(workDirectory, plan, backup.identity);
+  const partial = await createPartialDirectory(workDirectory, directory, plan.source.database);
+  const selectors: CollectionSelector[] = [];
+  try {
+    const options = { folder: partial.documents, spoolFolder: partial.spool, ids: new IdFilter(), signal };
+    for (const each of routes) selectors.push(await CollectionSelector.create(each, options));
+
+    const collections = routes.map(({ collection }) => collection);
+    emit({ type: 'selection-started', collections, totalBytes: undefined });
+    const scan = new BackupScan(backup, selectors, { emit, signal });
+    await scan.refuseKnownFaults();
+    await readBackup(backup, scan, selectors);
+
+    const manifest = await finishSelection({ request, folder: partial.documents, selectors, scan });
+    await publishSelection(partial, directory, manifest);
+    emit({
+      type: 'selection-finished',
+      digest: manifest.digest,
+      selected: manifest.collections.reduce((sum, { count }) => sum + count, 0),
+      bytes: manifest.collections.reduce((sum, { bytes }) => sum + bytes, 0),
+      bytesRead: scan.bytesRead,
+    });
+    return { directory, manifest };
+  } catch (error) {
+    for (const selector of selectors) await selector.abandon();
+    await rm(partial.directory, { recursive: true, force: true });
+    throw error;
+  }
+}

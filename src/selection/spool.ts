@@ -1,0 +1,64 @@
+import type { MemberInfo } from '../backup/backup.ts';
+import { checkDocument } from '../bson/check-document.ts';
+import { AppendFile } from './append-file.ts';
+import type { Chooser } from './chooser.ts';
+import type { MemberStart } from './chosen-documents.ts';
+import type { DocumentConsumer } from './document-framer.ts';
+
+/**
+ * Documents that cannot be decided about yet, because parents may still follow in the backup: kept in a file, in backup
+ * order, until all keys are known. Only those that could be chosen at all are kept.
+ */
+export class Spool implements DocumentConsumer {
+  count = 0;
+  readonly members: MemberStart[] = [];
+  readonly #chooser: Chooser;
+  readonly #file: AppendFile;
+
+  private constructor(chooser: Chooser, file: AppendFile) {
+    this.#chooser = chooser;
+    this.#file = file;
+  }
+
+  static async create(path: string, chooser: Chooser): Promise<Spool> {
+    return new Spool(chooser, await AppendFile.create(path));
+  }
+
+  get path(): string {
+    return this.#file.path;
+  }
+
+  get bytes(): number {
+    return this.#file.bytes;
+  }
+
+  from(member: MemberInfo): void {
+    if (this.members.at(-1)?.member.id !== member.id) this.members.push({ member, first: this.count });
+  }
+
+  wants(bytes: Buffer, start: number): boolean {
+    if (!this.#chooser.mayChoose(bytes, start)) return false;
+    // Checked here, where member and position are known for the message.
+    checkDocument(bytes, start);
+    // Parents mostly come before their children: what is decided already need not wait for a second look.
+    this.#chooser.chooses(bytes, start);
+    this.count++;
+    return true;
+  }
+
+  append(bytes: Buffer, start: number, end: number): void {
+    this.#file.append(bytes, start, end);
+  }
+
+  drain(): Promise<void> {
+    return this.#file.drain();
+  }
+
+  flush(): Promise<void> {
+    return this.#file.flush();
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}

@@ -1,0 +1,115 @@
+import { Decimal128, Double, Int32, Long, MaxKey, MinKey, ObjectId, serialize } from 'bson';
+import * as fc from 'fast-check';
+import * as assert from 'uvu/assert';
+import { compareValues } from '../../src/bson/compare-values.ts';
+import { findElement } from '../../src/bson/elements.ts';
+import { KeySet } from '../../src/bson/key-set.ts';
+import type { RawValue } from '../../src/bson/types.ts';
+import { test } from '../harness.ts';
+
+const raw = (v: unknown): RawValue =>
+  findElement(Buffer.from(serialize({ v }, { ignoreUndefined: false })), 0, Buffer.from('v')) as RawValue;
+
+test('numbers of all four types are one key when they are equal, and only then', () => {
+  const equal = [
+    [
+      new Int32(1),
+      Long.fromNumber(1),
+      new Double(1),
+      Decimal128.fromString('1.00'),
+      Decimal128.fromString('1'),
+    ],
+    [new Int32(0), new Double(-0), new Double(0), Decimal128.fromString('-0E+5')],
+    [new Double(0.5), Decimal128.fromString('0.5'), Decimal128.fromString('5E-1')],
+    [
+      new Double(2 ** 60),
+      Long.fromString('1152921504606846976'),
+      Decimal128.fromString('1152921504606846976'),
+    ],
+    [new Double(1e22), Decimal128.fromString('1E+22')],
+    [new Double(Number.NaN), Decimal128.fromString('NaN')],
+    [new Double(Infinity), Decimal128.fromString('Infinity')],
+    [Long.fromString('9007199254740993'), Decimal128.fromString('9007199254740993')],
+    [Decimal128.fromString('0.1'), Decimal128.fromString('0.10')],
+    [Decimal128.fromString('1000000000000000000000000000000000E+6111'), Decimal128.fromString('1E+6144')],
+  ];
+  equal.forEach((group, i) => {
+    const keys = new KeySet();
+    keys.add(raw(group[0]));
+    for (const each of group) assert.ok(keys.has(raw(each)), `${each}`);
+    for (const other of equal.filter((_, j) => j !== i).flat()) assert.not(keys.has(raw(other)), `${other}`);
+    assert.not(keys.has(raw(new Double(0.1))), 'double 0.1 is no decimal');
+  });
+});
+
+test('equality agrees with the comparison of values', () => {
+  const scalar = fc.oneof(
+    fc.integer({ min: -3, max: 3 }).map((n) => new Int32(n)),
+    fc.integer({ min: -3, max: 3 }).map((n) => new Double(n / 2)),
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((n) => Long.fromBigInt(n)),
+    fc.integer({ min: -3, max: 3 }).map((n) => Long.fromNumber(n)),
+    fc.double().map((n) => new Double(n)),
+    fc
+      .tuple(fc.integer({ min: -9, max: 9 }), fc.integer({ min: -2, max: 2 }))
+      .map(([n, e]) => Decimal128.fromString(`${n}E${e}`)),
+    fc.constantFrom('', 'a', 'ab', 'a\0b', null, true, false, new MinKey(), new MaxKey()),
+    fc.integer({ min: 0, max: 3 }).map((n) => new ObjectId(n.toString(16).padStart(24, '0'))),
+    fc.integer({ min: 0, max: 3 }).map((n) => new Date(n)),
+  );
+  const value = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 2 },
+      scalar,
+      fc.array(tie('value'), { maxLength: 2 }),
+      fc.dictionary(fc.constantFrom('a', 'b'), tie('value'), { maxKeys: 2 }),
+    ),
+  })).value;
+  fc.assert(
+    fc.property(fc.array(value, { maxLength: 20 }), value, (values, probe) => {
+      const keys = new KeySet();
+      const kept: RawValue[] = [];
+      for (const each of values.map(raw)) {
+        const known = kept.some((other) => compareValues(other, each) === 0);
+        assert.is(keys.add(each), !known);
+        if (!known) kept.push(each);
+      }
+      assert.is(keys.size, kept.length);
+      assert.is(
+        keys.has(raw(probe)),
+        kept.some((other) => compareValues(other, raw(probe)) === 0),
+      );
+    }),
+    { seed: 7, numRuns: 400 },
+  );
+});
+
+test('a million ObjectIds are all found again', () => {
+  const keys = new KeySet();
+  const bytes = Buffer.alloc(12);
+  const value: RawValue = { bytes, type: 7, start: 0, end: 12 };
+  for (let i = 0; i < 1_000_000; i++) {
+    bytes.writeInt32BE(0x57d17993 + (i >> 8), 0);
+    bytes.writeInt32BE(i * 7, 8);
+    assert.ok(keys.add(value));
+  }
+  assert.is(keys.size, 1_000_000);
+  for (let i = 0; i < 1_000_000; i++) {
+    bytes.writeInt32BE(0x57d17993 + (i >> 8), 0);
+    bytes.writeInt32BE(i * 7, 8);
+    if (!keys.has(value)) assert.unreachable(`key ${i} is lost`);
+  }
+  bytes.writeInt32BE(-1, 4);
+  assert.not(keys.has(value));
+});
+
+test('the ObjectId of all zeros is a key like others', () => {
+  const keys = new KeySet();
+  const zero = raw(new ObjectId('0'.repeat(24)));
+  assert.not(keys.has(zero));
+  assert.ok(keys.add(zero));
+  assert.not(keys.add(zero));
+  assert.ok(keys.has(zero));
+  assert.is(keys.size, 1);
+});
+
+test.run();

@@ -1,0 +1,93 @@
+/**
+ * A backup whose members, order and cuts the test decides: what adapters hand to a selection, without a storage behind it.
+ * Layouts and real dumps are tested with the real adapters.
+ */
+import { createHash } from 'node:crypto';
+import type { Backup, CollectionMetadata, MemberVisitor } from '../../src/backup/backup.ts';
+
+export interface ChunkedMember {
+  readonly collection: string;
+  readonly bytes: Buffer;
+  readonly path?: string;
+}
+
+export interface ChunkedBackup extends Backup {
+  /** How often each member was handed out. */
+  readonly reads: Map<string, number>;
+}
+
+export interface Chunking {
+  readonly access: Backup['access'];
+  readonly members: readonly ChunkedMember[];
+  /** Length of the next chunk, at least 1; default: 64 KiB. */
+  readonly nextLength?: () => number;
+  /** Which of `open` members gives the next chunk; default: the first, so that members follow each other. */
+  readonly nextMember?: (open: number) => number;
+  readonly metadata?: readonly CollectionMetadata[];
+  /** What `collections()` answers; default: unknown. */
+  readonly collections?: readonly CollectionMetadata[];
+}
+
+export function chunkedBackup(chunking: Chunking): ChunkedBackup {
+  const { access, nextLength = () => 65_536, nextMember = () => 0, metadata = [], collections } = chunking;
+  const members = chunking.members.map(
+    ({ collection, bytes, path = `dump/gravity/${collection}.bson` }, id) => ({
+      info: { collection, path, id },
+      bytes,
+    }),
+  );
+  const reads = new Map<string, number>();
+  const fingerprint = createHash('sha256');
+  for (const { info, bytes } of members) fingerprint.update(`${info.path} ${bytes.length}`).update(bytes);
+
+  async function scan(wanted: ReadonlySet<string>, visitor: MemberVisitor) {
+    const chosen = members.filter(({ info }) => wanted.has(info.collection));
+    for (const each of metadata) visitor.metadata(each);
+    const open = chosen.map((member) => ({ ...member, at: 0 }));
+    // Handed out again and again, as adapters may do: whoever keeps bytes must copy them.
+    const lent = Buffer.alloc(1 << 20);
+    while (open.length > 0) {
+      const index = nextMember(open.length) % open.length;
+      const member = open[index] as (typeof open)[number];
+      if (member.at === member.bytes.length) {
+        await visitor.end(member.info);
+        open.splice(index, 1);
+        continue;
+      }
+      const length = Math.min(nextLength(), member.bytes.length - member.at, lent.length);
+      member.bytes.copy(lent, 0, member.at, member.at + length);
+      member.at += length;
+      await visitor.chunk(member.info, lent.subarray(0, length));
+      lent.fill(0xee, 0, length);
+    }
+    for (const { info } of chosen) reads.set(info.path, (reads.get(info.path) ?? 0) + 1);
+    return {
+      bytesRead: chosen.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      readToEnd: true,
+      warnings: ['chunks are odd'],
+      members: chosen.map(({ info, bytes }) => ({
+        path: info.path,
+        collection: info.collection,
+        bytes: bytes.length,
+        sha256: createHash('sha256').update(bytes).digest('hex'),
+      })),
+    };
+  }
+
+  return {
+    identity: {
+      location: 'test',
+      kind: 'chunks',
+      time: undefined,
+      localTime: undefined,
+      modified: undefined,
+      size: undefined,
+      fingerprint: fingerprint.digest('hex'),
+    },
+    access,
+    reads,
+    collections: async () => collections,
+    scan,
+    close: async () => {},
+  };
+}
