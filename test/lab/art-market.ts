@@ -120,7 +120,7 @@ function artist(random: Random): Document {
   };
 }
 
-function person(random: Random): Document {
+export function person(random: Random): Document {
   const created = moment(random);
   const name = `${random.pick(FIRST_NAMES)} ${random.pick(LAST_NAMES)}`;
   return {
@@ -162,7 +162,7 @@ export function artwork(random: Random, partnerId: ObjectId, by: Document): Docu
       url: `https://images.example.net/${random.bytes(8).toString('hex')}/large.jpg`,
       geometry: { width: new Int32(random.integer(600, 4000)), height: new Int32(random.integer(600, 4000)) },
     })),
-    description: words(random, random.integer(20, 80)),
+    description: words(random, random.integer(12, 50)),
     provenance: random.chance(0.4) ? `${random.pick(LAST_NAMES)} collection, ${random.pick(CITIES)}` : null,
     ...timestamps(random, created),
   };
@@ -204,7 +204,7 @@ export function saleArtwork(random: Random, of: Document, work: Document, lot: n
   };
 }
 
-function offer(random: Random, work: Document, by: Document): Document {
+export function offer(random: Random, work: Document, by: Document): Document {
   const created = moment(random);
   return {
     _id: random.objectId(created),

@@ -9,6 +9,8 @@ import { freePort, type ServerProcess, startServerProcess } from './server-proce
 export interface MongodOptions {
   /** Further `--setParameter`s, for instance `{ ttlMonitorSleepSecs: 1 }`. */
   readonly parameters?: Readonly<Record<string, string | number | boolean>>;
+  /** Size of the server's cache in GB; default 0.25, so that many servers fit on one machine. */
+  readonly cacheGB?: number;
   /** Further command-line arguments. */
   readonly arguments?: readonly string[];
 }
@@ -51,7 +53,7 @@ export async function startMongod(options: MongodOptions = {}): Promise<Mongod> 
       logFile: join(folder.path, 'mongod.log'),
       arguments: [
         ...['--bind_ip', '127.0.0.1', '--port', String(port), '--nounixsocket', '--dbpath', data],
-        ...['--wiredTigerCacheSizeGB', '0.25'],
+        ...['--wiredTigerCacheSizeGB', String(options.cacheGB ?? 0.25)],
         ...Object.entries(parameters).flatMap(([name, value]) => ['--setParameter', `${name}=${value}`]),
         ...(options.arguments ?? []),
       ],
