@@ -83,6 +83,23 @@ export function writeLargeDump(folder: string, database: string, size: LargeDump
   });
 }
 
+/**
+ * Parents and their children: every offer names one of the people, in an order that has nothing to do with theirs.
+ * Small documents, so that keys and not bytes decide how long it takes.
+ */
+export function writeFamily(folder: string, database: string, parents: number, children: number): void {
+  const random = seededRandom(12);
+  const home = join(folder, database);
+  mkdirSync(home, { recursive: true });
+  writeCollection(home, 'people', { count: parents, pattern: () => person(random), kind: 'person' });
+  writeCollection(home, 'offers', {
+    count: children,
+    pattern: () => offer(random, { _id: OTHER_KEY }, { _id: KEY }),
+    fill: (copy, { keyAt }, index) => writeKey(copy, keyAt, 'person', (index * 7919) % parents),
+    kind: 'offer',
+  });
+}
+
 /** Where a pattern's overwritten parts lie; -1 for what it does not have. */
 interface Places {
   readonly keyAt: number;

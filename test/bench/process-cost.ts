@@ -9,6 +9,8 @@ export interface ProcessCost {
   readonly peakBytes: number;
   readonly exitCode: number;
   readonly stdout: string;
+  /** The lines of stdout with the time of their arrival since the start, milliseconds. */
+  readonly lines: readonly { readonly ms: number; readonly text: string }[];
   readonly stderr: string;
 }
 
@@ -38,9 +40,14 @@ export async function measureProcess(
   const look = setInterval(() => {
     peakBytes = Math.max(peakBytes, peakOf(child.pid));
   }, LOOK_EVERY_MS);
-  const stdout: Buffer[] = [];
+  let stdout = '';
+  const arrivals: number[] = [];
   const stderr: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    const ends = text.split('\n').length - 1;
+    for (let line = 0; line < ends; line++) arrivals.push(performance.now() - started);
+  });
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   const exitCode = await new Promise<number>((resolve, reject) => {
     child.once('error', reject);
@@ -50,7 +57,11 @@ export async function measureProcess(
     wallMs: performance.now() - started,
     peakBytes,
     exitCode,
-    stdout: Buffer.concat(stdout).toString('utf8'),
+    stdout,
+    lines: stdout
+      .split('\n')
+      .slice(0, arrivals.length)
+      .map((text, index) => ({ ms: arrivals[index] as number, text })),
     stderr: Buffer.concat(stderr).toString('utf8'),
   };
   if (exitCode !== (options.expected ?? 0))

@@ -2,7 +2,7 @@
  * The runbook by hand with the official tools, made as quick as they allow: the scratch server is up already, no index is built, nobody looks at
  * anything between the steps, and the keys of the dependents are at hand without a query.
  */
-import { createWriteStream, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, createWriteStream, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -14,7 +14,7 @@ import { mongodump, mongorestore, program } from '../lab/tools.ts';
 import { BUCKET, DATABASE, type Grounds, HOST_FOLDER, STAGING_DATABASE } from './grounds.ts';
 import { LARGE, lostArtworks } from './large-dump.ts';
 
-/** Where the operator finds the tar: on disk, or in S3, from where it is downloaded first. */
+/** Where the operator finds the tar: on a backup disk, or in S3; it is copied or downloaded to a working folder first. */
 export type TarPlace = { readonly file: string } | { readonly key: string };
 
 /** Restores the lost partner's artworks and lots to both targets. Returns milliseconds. */
@@ -28,8 +28,9 @@ export async function runRunbook(grounds: Grounds, place: TarPlace): Promise<num
   ] as const;
   try {
     const started = performance.now();
-    const tar = 'file' in place ? place.file : join(folder, 'db.tar');
+    const tar = join(folder, 'db.tar');
     if ('key' in place) await download(grounds, place.key, tar);
+    else copyFileSync(place.file, tar);
     await program('tar', ['-xf', tar, '-C', folder]);
     await mongorestore(scratch.uri, [
       ...['--quiet', '--noIndexRestore', '--numInsertionWorkersPerCollection', '4'],

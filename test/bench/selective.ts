@@ -21,7 +21,7 @@ export const SELECTIVE_FROM_S3: Measure = {
 
 export const SELECTIVE_FROM_DISK: Measure = {
   name: 'selective-disk',
-  about: 'the same from a tar on disk, against the runbook without the download',
+  about: 'the same from a tar on disk, against the runbook with a copy in place of the download',
   run: async (grounds, options) => {
     const path = await grounds.largeTar();
     const pairs = await pairRuns(grounds, options, { path }, { file: path });

@@ -2,7 +2,17 @@
  * An HTTP proxy in front of the S3 server whose answers a test can replace or change: 503 bursts, HTML instead of data,
  * wrong ranges. Requests pass unchanged with their Host header, so their signatures stay valid.
  */
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { once } from 'node:events';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { FaultList, type SetFault } from './fault-list.ts';
+import { listenLocally } from './server-process.ts';
 
 export interface HttpRequestFacts {
   readonly method: string;
@@ -31,99 +41,69 @@ export interface HttpFault {
   readonly before?: () => Promise<unknown>;
 }
 
-export interface SetHttpFault {
-  /** How often it has hit. */
-  readonly hits: number;
-  remove(): void;
-}
-
 export interface HttpProxy {
   /** `http://127.0.0.1:port` */
   readonly endpoint: string;
   /** Every request so far, in order. */
   readonly requests: readonly HttpRequestFacts[];
-  setFault(fault: HttpFault): SetHttpFault;
+  setFault(fault: HttpFault): SetFault;
   stop(): Promise<void>;
-}
-
-interface ActiveFault {
-  readonly fault: HttpFault;
-  hits: number;
-  isRemoved: boolean;
 }
 
 /** `to` is the port of the real server on 127.0.0.1. */
 export async function startHttpProxy(to: number): Promise<HttpProxy> {
-  const faults: ActiveFault[] = [];
+  const faults = new FaultList<HttpFault>();
   const requests: HttpRequestFacts[] = [];
   const server = createServer((incoming, outgoing) => {
     const facts = { method: incoming.method ?? '', url: incoming.url ?? '', headers: incoming.headers };
     requests.push(facts);
-    const active = faults.find(
-      ({ fault, hits, isRemoved }) =>
-        !isRemoved && hits < (fault.times ?? 1) && (fault.when?.(facts) ?? true),
-    );
-    if (active !== undefined) active.hits++;
-    const fault = active?.fault ?? {};
-    const send = ({ status, headers, body }: HttpAnswer): void => {
-      outgoing.writeHead(status, headers).end(body);
-    };
-    const passOn = (): void => {
-      if (fault.answer !== undefined) {
-        incoming.resume();
-        send(fault.answer);
-        return;
-      }
-      const headers = { ...incoming.headers, ...fault.requestHeaders };
-      for (const [name, value] of Object.entries(headers)) if (value === undefined) delete headers[name];
-      const upstream = request({
-        port: to,
-        host: '127.0.0.1',
-        path: facts.url,
-        method: facts.method,
-        headers,
-      });
-      upstream.on('error', () => outgoing.destroy());
-      outgoing.on('close', () => upstream.destroy());
-      upstream.on('response', (answer) => {
-        if (fault.rewrite === undefined) {
-          outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-          answer.pipe(outgoing);
-          return;
-        }
-        const { rewrite } = fault;
-        readWhole(answer).then((body) =>
-          send(rewrite({ status: answer.statusCode ?? 502, headers: textHeaders(answer.headers), body })),
-        );
-      });
-      incoming.pipe(upstream);
-    };
-    (fault.before?.() ?? Promise.resolve()).then(passOn, () => outgoing.destroy());
+    const live = faults.live().find(({ fault }) => fault.when?.(facts) ?? true);
+    if (live !== undefined) live.hits++;
+    const fault = live?.fault ?? {};
+    const pass = (): Promise<void> => passOn({ incoming, outgoing, to }, fault);
+    (fault.before?.() ?? Promise.resolve()).then(pass).catch(() => outgoing.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
   return {
-    endpoint: `http://127.0.0.1:${address.port}`,
+    endpoint: `http://127.0.0.1:${await listenLocally(server)}`,
     requests,
-    setFault: (fault) => {
-      const active: ActiveFault = { fault, hits: 0, isRemoved: false };
-      faults.push(active);
-      return {
-        get hits() {
-          return active.hits;
-        },
-        remove: () => {
-          active.isRemoved = true;
-        },
-      };
-    },
+    setFault: (fault) => faults.set(fault),
     stop: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();
       await closed;
     },
   };
+}
+
+interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly to: number;
+}
+
+async function passOn({ incoming, outgoing, to }: Exchange, fault: HttpFault): Promise<void> {
+  const send = ({ status, headers, body }: HttpAnswer): void => {
+    outgoing.writeHead(status, headers).end(body);
+  };
+  if (fault.answer !== undefined) {
+    incoming.resume();
+    send(fault.answer);
+    return;
+  }
+  const headers = { ...incoming.headers, ...fault.requestHeaders };
+  for (const [name, value] of Object.entries(headers)) if (value === undefined) delete headers[name];
+  const { method, url } = incoming;
+  const upstream = request({ port: to, host: '127.0.0.1', path: url, method, headers });
+  outgoing.on('close', () => upstream.destroy());
+  incoming.pipe(upstream);
+  const [answer] = (await once(upstream, 'response')) as [IncomingMessage];
+  const status = answer.statusCode ?? 502;
+  if (fault.rewrite !== undefined) {
+    send(fault.rewrite({ status, headers: textHeaders(answer.headers), body: await readWhole(answer) }));
+    return;
+  }
+  outgoing.writeHead(status, answer.headers);
+  await pipeline(answer, outgoing);
 }
 
 async function readWhole(answer: IncomingMessage): Promise<Buffer> {

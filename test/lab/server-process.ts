@@ -1,7 +1,7 @@
 /** A server as a child process: started until it answers, signalled and ended by its own handle. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { guardProcess } from './guard.ts';
 
@@ -99,4 +99,12 @@ export async function freePort(): Promise<number> {
     });
     if (free) return port;
   }
+}
+
+/** Lets a server listen on a port of 127.0.0.1 that the system picks. */
+export async function listenLocally(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return address.port;
 }

@@ -3,7 +3,9 @@
  * It never parses what it passes on, so it serves S3 and MongoDB alike.
  */
 import { connect, createServer, type Socket } from 'node:net';
+import { FaultList, type SetFault } from './fault-list.ts';
 import { pace } from './pacing.ts';
+import { listenLocally } from './server-process.ts';
 
 export interface ProxyOptions {
   /** Port on 127.0.0.1 that connections are passed on to. */
@@ -16,8 +18,8 @@ export interface ProxyOptions {
 
 export interface Fault {
   /**
-   * reset: the client's connection is cut with RST · close: it ends with FIN after a short body · stall: it stays open and says nothing more ·
-   * flip: one bit is flipped and all goes on.
+   * reset: the client's connection is cut with RST · close: it ends with FIN after a short body · stall: it stays open and
+   * says nothing more · flip: one bit is flipped and all goes on.
    */
   readonly kind: 'reset' | 'close' | 'stall' | 'flip';
   /** Which way the bytes that are counted flow; default from the server to the client. */
@@ -26,12 +28,6 @@ export interface Fault {
   readonly afterBytes: number;
   /** How often it hits; default once. */
   readonly times?: number;
-}
-
-export interface SetFault {
-  /** How often it has hit. A fault test asserts this: a fault that never fired proves nothing. */
-  readonly hits: number;
-  remove(): void;
 }
 
 export interface TcpProxy {
@@ -51,38 +47,12 @@ export interface TcpProxy {
 
 type Direction = NonNullable<Fault['direction']>;
 
-interface ActiveFault {
-  readonly fault: Fault;
-  counted: number;
-  hits: number;
-  isRemoved: boolean;
-}
-
 export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
   const open = new Set<Socket>();
-  const faults: ActiveFault[] = [];
+  const faults = new FaultList<CountingFault>();
   const bytes = { fromServer: 0, toServer: 0 };
   let connections = 0;
   let isRefusing = false;
-
-  /** The part of a chunk that still passes, and what then happens to the connection. */
-  const strike = (chunk: Buffer, direction: Direction): { pass: Buffer; kind?: Fault['kind'] } => {
-    for (const active of faults) {
-      const { fault } = active;
-      if (active.isRemoved || (fault.direction ?? 'fromServer') !== direction) continue;
-      if (active.hits >= (fault.times ?? 1)) continue;
-      const room = fault.afterBytes - active.counted;
-      active.counted += chunk.length;
-      if (chunk.length <= room) continue;
-      active.hits++;
-      active.counted = 0;
-      if (fault.kind !== 'flip') return { pass: chunk.subarray(0, room), kind: fault.kind };
-      const flipped = Buffer.from(chunk);
-      flipped[room] = (flipped[room] as number) ^ 1;
-      return { pass: flipped };
-    }
-    return { pass: chunk };
-  };
 
   const server = createServer((client) => {
     connections++;
@@ -90,60 +60,21 @@ export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
       client.resetAndDestroy();
       return;
     }
-    const upstream = connect(options.to, '127.0.0.1');
     open.add(client);
-    const end = (): void => {
-      open.delete(client);
-      client.destroy();
-      upstream.destroy();
-    };
-    const forward = (from: Socket, to: Socket, direction: Direction): void => {
-      const write = direction === 'fromServer' ? pace(from, to, options) : writeWithPressure(from, to);
-      from.on('data', (chunk: Buffer) => {
-        const { pass, kind } = strike(chunk, direction);
-        bytes[direction] += pass.length;
-        if (pass.length > 0) write(pass);
-        if (kind === 'reset') {
-          upstream.destroy();
-          client.resetAndDestroy();
-        } else if (kind === 'close') {
-          upstream.destroy();
-          client.end();
-        } else if (kind === 'stall') {
-          client.pause();
-          upstream.pause();
-        }
-      });
-      from.on('end', () => write(undefined));
-      from.on('error', end);
-      from.on('close', () => {
-        if (from.errored !== null || direction === 'toServer') end();
-      });
-    };
-    forward(client, upstream, 'toServer');
-    forward(upstream, client, 'fromServer');
+    client.once('close', () => open.delete(client));
+    join(client, connect(options.to, '127.0.0.1'), options, (chunk, direction) => {
+      const outcome = strike(faults, chunk, direction);
+      bytes[direction] += outcome.pass.length;
+      return outcome;
+    });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
   return {
-    port: address.port,
+    port: await listenLocally(server),
     get connections() {
       return connections;
     },
     bytes,
-    setFault: (fault) => {
-      const active: ActiveFault = { fault, counted: 0, hits: 0, isRemoved: false };
-      faults.push(active);
-      return {
-        get hits() {
-          return active.hits;
-        },
-        remove: () => {
-          active.isRemoved = true;
-        },
-      };
-    },
+    setFault: (fault) => faults.set({ ...fault, counted: 0 }),
     resetAll: () => {
       for (const client of open) client.resetAndDestroy();
     },
@@ -161,10 +92,63 @@ export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
   };
 }
 
-function writeWithPressure(from: Socket, to: Socket): (chunk: Buffer | undefined) => void {
-  to.on('drain', () => from.resume());
-  return (chunk) => {
-    if (chunk === undefined) to.end();
-    else if (!to.write(chunk)) from.pause();
+interface CountingFault extends Fault {
+  /** Bytes that have passed since the fault was set or last hit. */
+  counted: number;
+}
+
+/** The part of a chunk that still passes, and what then happens to the connection. */
+interface Outcome {
+  readonly pass: Buffer;
+  readonly end?: 'reset' | 'close' | 'stall';
+}
+
+function strike(faults: FaultList<CountingFault>, chunk: Buffer, direction: Direction): Outcome {
+  for (const live of faults.live()) {
+    const { fault } = live;
+    if ((fault.direction ?? 'fromServer') !== direction) continue;
+    const room = fault.afterBytes - fault.counted;
+    fault.counted += chunk.length;
+    if (chunk.length <= room) continue;
+    live.hits++;
+    fault.counted = 0;
+    if (fault.kind !== 'flip') return { pass: chunk.subarray(0, room), end: fault.kind };
+    const flipped = Buffer.from(chunk);
+    flipped[room] = (flipped[room] as number) ^ 1;
+    return { pass: flipped };
+  }
+  return { pass: chunk };
+}
+
+/** Passes bytes both ways until one side ends or a fault does. */
+function join(
+  client: Socket,
+  upstream: Socket,
+  options: ProxyOptions,
+  judge: (chunk: Buffer, direction: Direction) => Outcome,
+): void {
+  const endBoth = (): void => {
+    client.destroy();
+    upstream.destroy();
   };
+  const forward = (from: Socket, to: Socket, direction: Direction): void => {
+    const write = pace(from, to, direction === 'fromServer' ? options : {});
+    from.on('data', (chunk: Buffer) => {
+      const { pass, end } = judge(chunk, direction);
+      if (pass.length > 0) write(pass);
+      if (end === 'stall') {
+        client.pause();
+        upstream.pause();
+      } else if (end !== undefined) {
+        upstream.destroy();
+        if (end === 'reset') client.resetAndDestroy();
+        else client.end();
+      }
+    });
+    from.on('end', () => write(undefined));
+    from.on('error', endBoth);
+  };
+  forward(client, upstream, 'toServer');
+  forward(upstream, client, 'fromServer');
+  client.on('close', endBoth);
 }

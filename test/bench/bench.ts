@@ -1,0 +1,93 @@
+/**
+ * `npm run bench`: what the product must show, measured against the official tools and against bare reading, in one process tree.
+ *
+ *   --only name[,name]   some measures (see --list)
+ *   --pairs N            pairs of runs that medians are taken of (default 3)
+ *   --json               the figures as JSON on stdout
+ *
+ * Exit code 1 when a figure is not reached. Needs 8 GB of disk, `huge` 36 GB.
+ */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { mongoTool } from '../lab/tools.ts';
+import { DEPENDENTS } from './dependents.ts';
+import { prepareGrounds } from './grounds.ts';
+import { HUGE } from './huge.ts';
+import { isReached, type Measure, type Result } from './measure.ts';
+import { MEMORY } from './memory.ts';
+import { SELECTIVE_FROM_DISK, SELECTIVE_FROM_S3 } from './selective.ts';
+import { SELECT_FROM_FAR_S3, SELECT_FROM_GZIP, SELECT_FROM_S3 } from './throughput.ts';
+import { VALIDATE } from './validate.ts';
+import { WHOLE_COLLECTION } from './whole-collection.ts';
+
+const MEASURES: readonly Measure[] = [
+  SELECTIVE_FROM_S3,
+  SELECTIVE_FROM_DISK,
+  SELECT_FROM_S3,
+  SELECT_FROM_FAR_S3,
+  SELECT_FROM_GZIP,
+  DEPENDENTS,
+  WHOLE_COLLECTION,
+  MEMORY,
+  VALIDATE,
+  HUGE,
+];
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    pairs: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+const say = (text: string): boolean => process.stderr.write(`${text}\n`);
+const print = (text: string): boolean => process.stdout.write(`${text}\n`);
+
+async function machine(): Promise<string> {
+  const tools = (await mongoTool('mongorestore', ['--version'])).stdout.toString().split('\n')[0];
+  return `${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.version}, ${tools}`;
+}
+
+function chosenMeasures(): readonly Measure[] {
+  if (values.only === undefined) return MEASURES;
+  const names = values.only.split(',');
+  const unknown = names.filter((name) => !MEASURES.some((measure) => measure.name === name));
+  if (unknown.length > 0) throw new Error(`no measure is called ${unknown.join(', ')}; see --list`);
+  return MEASURES.filter(({ name }) => names.includes(name));
+}
+
+function printTable(results: readonly Result[]): void {
+  print('| measure | ours | reference | figure | must reach | |\n| --- | --: | --: | --: | --: | --- |');
+  for (const result of results) {
+    const { name, ours, reference, figure, unit, mustReach } = result;
+    const limit = 'atLeast' in mustReach ? `≥ ${mustReach.atLeast}` : `≤ ${mustReach.atMost}`;
+    const shown = figure < 100 ? figure.toFixed(2) : figure.toFixed(0);
+    print(
+      `| ${name} | ${ours} | ${reference} | ${shown} ${unit} | ${limit} | ${isReached(result) ? 'yes' : 'NO'} |`,
+    );
+  }
+}
+
+async function bench(): Promise<void> {
+  const grounds = prepareGrounds(say);
+  const results: Result[] = [];
+  try {
+    for (const measure of chosenMeasures()) {
+      say(`${measure.name}: ${measure.about}`);
+      results.push(...(await measure.run(grounds, { pairs: Number(values.pairs), say })));
+    }
+  } finally {
+    await grounds.stop();
+  }
+  if (values.json) print(JSON.stringify({ machine: await machine(), results }, null, 2));
+  else {
+    print(`${await machine()}; medians of ${values.pairs} pairs\n`);
+    printTable(results);
+  }
+  if (!results.every(isReached)) process.exitCode = 1;
+}
+
+if (values.list) for (const { name, about } of MEASURES) print(`${name.padEnd(18)} ${about}`);
+else await bench();

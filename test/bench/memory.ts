@@ -1,0 +1,59 @@
+/** Peak memory of whole commands, for small and large selections. */
+import { ALL_ARTWORKS, type BackupPlace, LOST_ARTWORKS, writePlan } from './bench-plan.ts';
+import { LARGE_KEY } from './grounds.ts';
+import { LARGE, lostArtworks } from './large-dump.ts';
+import { type Measure, megabytes, type Result } from './measure.ts';
+import { planProcess } from './plan-process.ts';
+import { emptyTargets } from './targets.ts';
+
+export const LIMIT_BYTES = 256 * 1024 * 1024;
+
+const TEN_ARTWORKS = `
+  - collection: artworks
+    query: { _id: { $in: [${lostArtworks(LARGE)
+      .ids.slice(0, 10)
+      .map((id) => `{ $oid: ${id.toHexString()} }`)
+      .join(', ')}] } }`;
+
+export const MEMORY: Measure = {
+  name: 'memory',
+  about: 'the most memory that dry-run and apply ever hold, for selections of 10, 408 and 600,000 documents',
+  run: async (grounds, { say }) => {
+    await grounds.largeObject();
+    const places: Readonly<Record<string, BackupPlace>> = {
+      'tar in S3': { key: LARGE_KEY, endpoint: (await grounds.s3()).server.endpoint },
+      '.tar.gz on disk': { path: await grounds.largeTarGz() },
+    };
+    const selections = {
+      '10 documents': TEN_ARTWORKS,
+      '408 with dependents': LOST_ARTWORKS,
+      '600,000 documents': ALL_ARTWORKS,
+    };
+    const results: Result[] = [];
+    for (const [place, where] of Object.entries(places))
+      for (const [size, collections] of Object.entries(selections)) {
+        await emptyTargets(grounds);
+        const folder = writePlan(grounds, where, collections);
+        const dryRun = await planProcess(grounds, folder, ['dry-run', 'plan.yaml']);
+        const apply = await planProcess(grounds, folder, ['apply', 'plan.yaml', '--target', 'staging']);
+        say(
+          `  ${place}, ${size}: dry-run ${megabytes(dryRun.peakBytes)}, apply ${megabytes(apply.peakBytes)}`,
+        );
+        results.push(
+          peakResult(`peak memory: ${place}, ${size}`, Math.max(dryRun.peakBytes, apply.peakBytes)),
+        );
+      }
+    return results;
+  },
+};
+
+export function peakResult(name: string, bytes: number): Result {
+  return {
+    name,
+    ours: megabytes(bytes),
+    reference: '',
+    figure: bytes / 1024 / 1024,
+    unit: 'MiB',
+    mustReach: { atMost: LIMIT_BYTES / 1024 / 1024 },
+  };
+}
