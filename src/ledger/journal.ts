@@ -1,0 +1,172 @@
+/**
+ * The journal of one selection in one target. A batch is intended here before anything of it is written, and recorded when it
+ * is known what happened. Documents themselves are never in it, except the before-images of what is replaced or removed.
+ */
+import { deserialize } from 'bson';
+import type { RawValue } from '../bson/types.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { Commands } from '../target/commands.ts';
+import { readCursor } from '../target/reply.ts';
+import {
+  binaryBytes,
+  type EntryState,
+  entryId,
+  type JournalAction,
+  type JournalEntry,
+  readJournalEntry,
+} from './journal-entry.ts';
+import { JOURNAL, LEDGER_FORMAT } from './layout.ts';
+import { damaged } from './ledger-fault.ts';
+import { insertIntoLedger, literal, updateLedger } from './ledger-writes.ts';
+import { packIds } from './packed-ids.ts';
+
+/** Before-images are cut into documents of this size, because one image may be 16 MiB already. */
+const IMAGE_PART_BYTES = 8 * 1024 * 1024;
+const READ_CONCERN = { level: 'majority' } as const;
+const ENTRIES_PER_READ = 50;
+
+export interface Intention {
+  readonly action: JournalAction;
+  readonly into: string;
+  readonly ids: readonly RawValue[];
+  /** What stands there now, one document per id in their order; only for replace and putBack. */
+  readonly images?: readonly Buffer[];
+}
+
+export class Journal {
+  readonly #commands: Commands;
+  readonly #digest: string;
+
+  constructor(commands: Commands, digest: string) {
+    this.#commands = commands;
+    this.#digest = digest;
+  }
+
+  /** Throws LOCKED when another run has used the batch number: it has taken the lock in the meantime. */
+  async intend(batch: number, fencing: number, intention: Intention): Promise<void> {
+    const id = entryId(this.#digest, batch);
+    const parts = cutImages(intention.images ?? []);
+    // Images first: an entry that is there has all of them.
+    for (const [part, bytes] of parts.entries()) {
+      await insertIntoLedger(this.#commands, JOURNAL, {
+        _id: partId(id, fencing, part),
+        format: LEDGER_FORMAT,
+        bytes,
+      });
+    }
+    const isNew = await insertIntoLedger(this.#commands, JOURNAL, {
+      _id: id,
+      format: LEDGER_FORMAT,
+      batch,
+      action: intention.action,
+      into: intention.into,
+      state: 'intended' satisfies EntryState,
+      fencing,
+      count: intention.ids.length,
+      ids: packIds(intention.ids),
+      skipped: [],
+      imageParts: parts.length,
+    });
+    if (isNew) return;
+    const [present] = await this.#find({ _id: id }, 1);
+    if (present?.fencing === fencing) return;
+    throw new RestorePlanError('LOCKED', `${this.#commands.target}: another run writes the same journal`, {
+      hint: 'This run lost the lock and stopped before writing. Run again when the other run has ended.',
+    });
+  }
+
+  /** What came of an intended batch. `skipped` are positions of ids to which nothing was done. */
+  async record(batch: number, skipped: readonly number[]): Promise<void> {
+    await updateLedger(this.#commands, {
+      collection: JOURNAL,
+      filter: { _id: entryId(this.#digest, batch) },
+      pipeline: [{ $set: { state: 'done' satisfies EntryState, skipped: literal(skipped) } }],
+    });
+  }
+
+  /** Marks everything that was restored as taken back. */
+  async recordReverted(): Promise<void> {
+    await updateLedger(this.#commands, {
+      collection: JOURNAL,
+      filter: { _id: this.#range(), action: { $in: ['insert', 'replace'] } },
+      pipeline: [{ $set: { state: 'reverted' satisfies EntryState } }],
+      multi: true,
+    });
+  }
+
+  /** All entries in the order of their numbers, a page at a time. */
+  async *entries(): AsyncGenerator<JournalEntry, void, undefined> {
+    let after = 0;
+    for (;;) {
+      const page = await this.#find({ _id: this.#range(after), state: { $exists: true } }, ENTRIES_PER_READ);
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined) return;
+      after = last.batch;
+    }
+  }
+
+  /** Number of the newest batch; 0 when there is none. */
+  async lastBatch(): Promise<number> {
+    const [newest] = await this.#find({ _id: this.#range(), state: { $exists: true } }, 1, -1);
+    return newest?.batch ?? 0;
+  }
+
+  /** The before-images of an entry, one document per id, in their order. */
+  async images(entry: JournalEntry): Promise<Buffer[]> {
+    const id = entryId(this.#digest, entry.batch);
+    const parts: Buffer[] = [];
+    for (let part = 0; part < entry.imageParts; part++) {
+      const reply = await this.#commands.runPatiently('reading the journal', {
+        find: JOURNAL,
+        filter: { _id: partId(id, entry.fencing, part) },
+        limit: 1,
+        readConcern: READ_CONCERN,
+      });
+      const raw = readCursor(reply).documents[0];
+      if (raw === undefined) throw damaged(JOURNAL, { _id: partId(id, entry.fencing, part) }, 'bytes');
+      parts.push(binaryBytes(deserialize(raw)['bytes']));
+    }
+    return cutDocuments(Buffer.concat(parts));
+  }
+
+  /** Entries with a number above `after`. */
+  #range(after = 0): Record<string, string> {
+    return { $gte: entryId(this.#digest, after + 1), $lt: `${this.#digest};` };
+  }
+
+  async #find(filter: Record<string, unknown>, limit: number, order: 1 | -1 = 1): Promise<JournalEntry[]> {
+    const reply = await this.#commands.runPatiently('reading the journal', {
+      find: JOURNAL,
+      filter,
+      sort: { _id: order },
+      limit,
+      singleBatch: true,
+      readConcern: READ_CONCERN,
+    });
+    return readCursor(reply).documents.map(readJournalEntry);
+  }
+}
+
+/** The fencing number keeps the parts of an attempt that died before its entry was written out of a later attempt's. */
+function partId(id: string, fencing: number, part: number): string {
+  return `${id}:${fencing}:${String(part).padStart(4, '0')}`;
+}
+
+function cutImages(images: readonly Buffer[]): Buffer[] {
+  const bytes = Buffer.concat(images);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += IMAGE_PART_BYTES)
+    parts.push(bytes.subarray(at, at + IMAGE_PART_BYTES));
+  return parts;
+}
+
+function cutDocuments(bytes: Buffer): Buffer[] {
+  const documents: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + bytes.readInt32LE(at);
+    documents.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return documents;
+}

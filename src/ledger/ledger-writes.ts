@@ -1,0 +1,63 @@
+/** How ledger documents are written: at majority, repeated while faults are transient, so every write must be idempotent. */
+import { RestorePlanError } from '../errors.ts';
+import type { Command, Commands, Reply } from '../target/commands.ts';
+import { readWriteFaults } from '../target/reply.ts';
+import { MAJORITY } from '../target/writer.ts';
+
+const DUPLICATE_KEY = 11000;
+
+/** Times are taken by the server's clock, so that leases and records of several machines can be compared. */
+export const SERVER_NOW = '$$NOW';
+
+/** Inside a pipeline update a plain value would be read as an expression. */
+export function literal(value: unknown): { readonly $literal: unknown } {
+  return { $literal: value };
+}
+
+export interface LedgerUpdate {
+  readonly collection: string;
+  readonly filter: Readonly<Record<string, unknown>>;
+  readonly pipeline: readonly Readonly<Record<string, unknown>>[];
+  readonly upsert?: boolean;
+  readonly multi?: boolean;
+}
+
+/** Number of documents matched or inserted. Of two upserts at once, one may meet the other's document: it counts none. */
+export async function updateLedger(commands: Commands, update: LedgerUpdate): Promise<number> {
+  const reply = await patiently(commands, {
+    update: update.collection,
+    updates: [
+      { q: update.filter, u: update.pipeline, upsert: update.upsert ?? false, multi: update.multi ?? false },
+    ],
+    writeConcern: MAJORITY,
+  });
+  requireNoFault(reply);
+  return Number(reply['n']);
+}
+
+/** False when a document of that `_id` is there already: an earlier attempt whose reply was lost, or somebody else's. */
+export async function insertIntoLedger(
+  commands: Commands,
+  collection: string,
+  document: Readonly<Record<string, unknown>>,
+): Promise<boolean> {
+  const reply = await patiently(commands, {
+    insert: collection,
+    documents: [document],
+    writeConcern: MAJORITY,
+  });
+  requireNoFault(reply);
+  return reply['n'] === 1;
+}
+
+function requireNoFault(reply: Reply): void {
+  const fault = readWriteFaults(reply).find(({ code }) => code !== DUPLICATE_KEY);
+  if (fault === undefined) return;
+  throw new RestorePlanError('TARGET', `the server refused to write the ledger (code ${fault.code})`, {
+    hint: 'Nothing may restrict the restore_plan collections: look for validators or disk quotas on them.',
+  });
+}
+
+function patiently(commands: Commands, command: Command): Promise<Reply> {
+  return commands.runPatiently('writing the ledger', command);
+}

@@ -1,0 +1,133 @@
+/** Writes `restore_plan.runs`. Every write is conditional on the fencing number: a run that lost the lock cannot speak for it. */
+
+import { RestorePlanError } from '../errors.ts';
+import type { TargetName } from '../events.ts';
+import type { Commands } from '../target/commands.ts';
+import { readCursor } from '../target/reply.ts';
+import { LEDGER_FORMAT, RUNS } from './layout.ts';
+import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
+import {
+  type Actor,
+  type RunCollection,
+  type RunRecord,
+  type RunStatus,
+  readRunRecord,
+} from './run-record.ts';
+
+/** What is known when a run begins. */
+export interface RunStart {
+  readonly digest: string;
+  readonly target: TargetName;
+  readonly toolVersion: string;
+  readonly plan: { readonly name: string; readonly digest: string };
+  readonly backup: RunRecord['backup'];
+  readonly actor: Actor;
+}
+
+export interface RunProgress {
+  readonly status: RunStatus;
+  readonly collections?: readonly RunCollection[];
+}
+
+export class Runs {
+  readonly #commands: Commands;
+
+  constructor(commands: Commands) {
+    this.#commands = commands;
+  }
+
+  async find(digest: string): Promise<RunRecord | undefined> {
+    const reply = await this.#commands.runPatiently('reading the ledger', {
+      find: RUNS,
+      filter: { _id: digest },
+      limit: 1,
+      readConcern: { level: 'majority' },
+    });
+    const raw = readCursor(reply).documents[0];
+    return raw === undefined ? undefined : readRunRecord(raw);
+  }
+
+  /** Records that an apply begins, or goes on. */
+  async begin(start: RunStart, fencing: number, collections: readonly RunCollection[]): Promise<void> {
+    await this.#update(start.digest, fencing, {
+      upsert: true,
+      fields: {
+        format: { $ifNull: ['$format', LEDGER_FORMAT] },
+        target: literal(start.target),
+        toolVersion: literal(start.toolVersion),
+        plan: literal(start.plan),
+        backup: literal(start.backup),
+        status: 'applying' satisfies RunStatus,
+        appliedBy: {
+          $concatArrays: [{ $ifNull: ['$appliedBy', []] }, [deed(start.actor)]],
+        },
+        startedAt: { $ifNull: ['$startedAt', SERVER_NOW] },
+        collections: { $ifNull: ['$collections', literal(collections)] },
+        created: { $ifNull: ['$created', []] },
+        // What was approved and soaked is a verified run; one that was cut off has to be verified again first.
+        approvals: { $cond: [WAS_VERIFIED, '$approvals', []] },
+        verifiedAt: { $cond: [WAS_VERIFIED, '$verifiedAt', '$$REMOVE'] },
+        followUps: { $ifNull: ['$followUps', []] },
+      },
+    });
+  }
+
+  async save(digest: string, fencing: number, progress: RunProgress): Promise<void> {
+    await this.#update(digest, fencing, {
+      fields: {
+        status: progress.status,
+        ...(progress.collections && { collections: literal(progress.collections) }),
+        ...(progress.status === 'verified' && { verifiedAt: { $ifNull: ['$verifiedAt', SERVER_NOW] } }),
+      },
+    });
+  }
+
+  /** Before the first document is written: an earlier verification, and approvals of it, no longer hold. */
+  async reopen(digest: string, fencing: number): Promise<void> {
+    await this.#update(digest, fencing, { fields: { approvals: [], verifiedAt: '$$REMOVE' } });
+  }
+
+  /** Before a collection is created, so that a rerun finishes its indexes and leaves those of others alone. */
+  async intendCreation(digest: string, fencing: number, into: string): Promise<void> {
+    await this.#update(digest, fencing, {
+      fields: { created: { $setUnion: ['$created', [literal(into)]] } },
+    });
+  }
+
+  /** False when there is no verified run of this selection to approve. */
+  async approve(digest: string, actor: Actor): Promise<boolean> {
+    const matched = await updateLedger(this.#commands, {
+      collection: RUNS,
+      filter: { _id: digest, status: 'verified' },
+      pipeline: [{ $set: { approvals: { $concatArrays: ['$approvals', [deed(actor)]] } } }],
+    });
+    return matched === 1;
+  }
+
+  async #update(
+    digest: string,
+    fencing: number,
+    { fields, upsert = false }: { fields: Record<string, unknown>; upsert?: boolean },
+  ): Promise<void> {
+    const matched = await updateLedger(this.#commands, {
+      collection: RUNS,
+      filter: { _id: digest, fencing: { $not: { $gt: fencing } } },
+      pipeline: [{ $set: { ...fields, fencing, updatedAt: SERVER_NOW } }],
+      upsert,
+    });
+    if (matched === 1) return;
+    throw new RestorePlanError(
+      'LOCKED',
+      `${this.#commands.target}: another run has written the record of this selection`,
+      {
+        hint: 'This run lost the lock. Wait for the other run to end, then run again.',
+      },
+    );
+  }
+}
+
+const WAS_VERIFIED = { $eq: ['$status', 'verified' satisfies RunStatus] };
+
+function deed(actor: Actor): Record<string, unknown> {
+  return { user: literal(actor.user), host: literal(actor.host), at: SERVER_NOW };
+}

@@ -1,0 +1,118 @@
+import * as assert from 'uvu/assert';
+import { RestorePlanError } from '../../src/errors.ts';
+import { LOCK } from '../../src/ledger/layout.ts';
+import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
+import { type LockHolder, readLock } from '../../src/ledger/lock-state.ts';
+import { Secret } from '../../src/secret.ts';
+import { connectTarget } from '../../src/target/connect.ts';
+import type { Target } from '../../src/target/target.ts';
+import { test } from '../harness.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+
+let lab: Lab;
+let target: Target;
+
+test.before(async () => {
+  lab = await openLab();
+});
+test.before.each(async () => {
+  const plan = {
+    uri: new Secret(lab.staging.uri),
+    database: lab.databaseName('lock'),
+    gate: { soakMs: 0, approvals: 0 },
+  };
+  target = await connectTarget('staging', plan);
+});
+test.after.each(() => target.close());
+test.after(() => lab.close());
+
+const LEASE_MS = 600;
+const holder = (name: string): LockHolder => ({ name, token: `token of ${name}`, command: 'apply' });
+const take = (name: string) => acquireLock(target.commands, holder(name), { leaseMs: LEASE_MS });
+
+async function failure(action: Promise<unknown>): Promise<RestorePlanError> {
+  try {
+    await action;
+  } catch (error) {
+    if (error instanceof RestorePlanError) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
+
+test('each taking of the lock has a higher fencing number', async () => {
+  for (const fencing of [1, 2, 3]) {
+    const lease = await take('anna');
+    assert.is(lease.fencing, fencing);
+    await lease.release();
+  }
+});
+
+test('a holder that lives is named, and not waited for longer than one heartbeat', async () => {
+  const lease = await take('anna@ops-1:1');
+  const started = performance.now();
+  const refusal = await failure(take('bert@ops-2:2'));
+  assert.ok(performance.now() - started < 2 * LEASE_MS + 1_000);
+  assert.is(refusal.code, 'LOCKED');
+  assert.match(refusal.message, 'anna@ops-1:1');
+  assert.match(refusal.hint ?? '', '--holder anna@ops-1:1');
+  await lease.release();
+});
+
+test('the lease of a holder that died is waited for and taken over', async () => {
+  await lockLikeACrashedRun();
+  const lease = await take('bert');
+  assert.is(lease.fencing, 2);
+  await lease.release();
+});
+
+test('of ten runs that come at once, one gets the lock', async () => {
+  const outcomes = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => take(`run ${i}`)));
+  const leases = outcomes.filter((outcome) => outcome.status === 'fulfilled');
+  assert.is(leases.length, 1);
+  await leases[0]?.value.release();
+});
+
+test('a holder whose lock was taken over is refused when it goes on', async () => {
+  const lease = await take('anna');
+  assert.is(await breakLock(target.commands, 'anna'), true);
+  const successor = await take('bert');
+  const refusal = await failure(lease.renew());
+  assert.is(refusal.code, 'LOCKED');
+  assert.match(refusal.message, 'bert');
+  assert.is((await failure(lease.ensure())).code, 'LOCKED');
+  await lease.release();
+  await successor.renew();
+  await successor.release();
+});
+
+test('unlocking names the holder: another name changes nothing', async () => {
+  const lease = await take('anna');
+  assert.is(await breakLock(target.commands, 'bert'), false);
+  await lease.renew();
+  await lease.release();
+  assert.is((await readLock(target.commands))?.holder, undefined);
+});
+
+test('a lock written by a newer version is left alone', async () => {
+  const document = { _id: 'lock' as never, format: 2, holder: null, fencing: 7 };
+  await lab.staging.client.db(target.reader.database).collection(LOCK).insertOne(document);
+  const refusal = await failure(take('anna'));
+  assert.match(refusal.message, 'newer version');
+  const after = await lab.staging.client.db(target.reader.database).collection(LOCK).findOne();
+  assert.is(after?.['fencing'], 7);
+});
+
+/** A lock that nobody renews any more, its lease still running. */
+async function lockLikeACrashedRun(): Promise<void> {
+  const lease = await take('anna');
+  await lease.release();
+  await lab.staging.client
+    .db(target.reader.database)
+    .collection(LOCK)
+    .updateOne({}, [
+      { $set: { holder: { $literal: holder('anna') }, expiresAt: { $add: ['$$NOW', LEASE_MS] } } },
+    ]);
+}
+
+test.run();
