@@ -91,6 +91,7 @@ export class MongoReader implements TargetReader {
       batchSize: options.limit,
       ...(options.projection && { projection: rawDocument(options.projection) }),
       ...(options.collation && { collation: rawDocument(options.collation) }),
+      ...(options.from && { hint: options.from.index, min: rawDocument(options.from.key) }),
       readConcern: READ_CONCERN,
     });
   }

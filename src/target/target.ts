@@ -79,6 +79,8 @@ export interface FindOptions {
   readonly projection?: Buffer;
   /** Raw collation document; the collection's default without it (`{locale: "simple"}` switches a default off). */
   readonly collation?: Buffer;
+  /** In the order of this index, from this key on (a raw document with the index's fields). */
+  readonly from?: { readonly index: string; readonly key: Buffer };
 }
 
 /** A document to be replaced: the bytes the target was seen to hold, and the bytes it shall hold, `_id` first. */

@@ -1,0 +1,23 @@
+/** A selected document on its way to a class, and what a check may say of it. */
+import type { RawValue } from '../bson/types.ts';
+
+export interface Candidate {
+  /** Position in the selection's file, from 0. */
+  readonly index: number;
+  /** The whole document. */
+  readonly document: RawValue;
+  readonly id: RawValue;
+}
+
+/** Why a document cannot be inserted. */
+export interface Objection {
+  readonly class: 'conflict' | 'refused';
+  readonly reason: string;
+}
+
+/** Looks at documents that would be inserted or replaced; says nothing of those it has no objection to. */
+export type CandidateCheck = (candidates: readonly Candidate[]) => Promise<ReadonlyMap<Candidate, Objection>>;
+
+export function bytesOf({ document }: Candidate): Buffer {
+  return document.bytes.subarray(document.start, document.end);
+}

@@ -1,0 +1,107 @@
+/** The class of every document of one batch. */
+import { documentValue } from '../bson/diff-documents.ts';
+import type { RawValue } from '../bson/types.ts';
+import type { Reference, WhenMatched } from '../plan/plan.ts';
+import type { DocumentBatch } from '../selection/selection.ts';
+import type { TargetCollection, TargetReader } from '../target/target.ts';
+import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
+import type { DanglingReference, DocumentClass } from './comparison.ts';
+import { existingDocuments } from './existing.ts';
+import { classifyPair, type PairClass, type PairRules } from './pair.ts';
+import type { ReferenceCheck } from './references.ts';
+import { idOrRefusal, sizeRefusal } from './structure.ts';
+
+/** How the documents of one collection are compared; the same for all its batches. */
+export interface CollectionRules extends PairRules {
+  readonly reader: TargetReader;
+  /** Undefined: the target has no document of this collection, so there is nothing to look up. */
+  readonly existing: TargetCollection | undefined;
+  readonly whenMatched: WhenMatched;
+  readonly checks: readonly CandidateCheck[];
+  readonly references: readonly Reference[];
+  readonly referenceCheck: ReferenceCheck;
+}
+
+export interface Finding {
+  readonly class: DocumentClass;
+  readonly reason: string;
+  readonly index: number;
+  /** Undefined for a document without a usable `_id`. */
+  readonly id: RawValue | undefined;
+  readonly backup: RawValue;
+  readonly target: RawValue | undefined;
+}
+
+export interface BatchFindings {
+  /** In backup order. */
+  readonly findings: readonly Finding[];
+  readonly dangling: readonly DanglingReference[];
+}
+
+export async function compareBatch(batch: DocumentBatch, rules: CollectionRules): Promise<BatchFindings> {
+  const { refused, candidates } = sortOutUnstorable(batch);
+  const existing =
+    rules.existing === undefined
+      ? new Map<Candidate, RawValue>()
+      : await existingDocuments(rules.reader, rules.existing, candidates);
+  const pairs = new Map<Candidate, PairClass>();
+  for (const [candidate, target] of existing) {
+    pairs.set(candidate, classifyPair(candidate.document, target, rules));
+  }
+  const objections = await runChecks(
+    rules.checks,
+    candidates.filter((candidate) => wouldBeWritten(pairs.get(candidate), rules.whenMatched)),
+  );
+  const compared = candidates.map((candidate): Finding => {
+    const outcome = objections.get(candidate) ?? pairs.get(candidate) ?? INSERT;
+    const { index, id, document } = candidate;
+    return { ...outcome, index, id, backup: document, target: existing.get(candidate) };
+  });
+  const dangling = await rules.referenceCheck.dangling(candidates, rules.references);
+  return { findings: [...refused, ...compared].sort((a, b) => a.index - b.index), dangling };
+}
+
+const INSERT = { class: 'insert', reason: '' } as const;
+
+/** Parts the documents that no server would store from those worth asking the target about. */
+function sortOutUnstorable(batch: DocumentBatch): { refused: Finding[]; candidates: Candidate[] } {
+  const refused: Finding[] = [];
+  const candidates: Candidate[] = [];
+  for (const [position, offset] of batch.offsets.entries()) {
+    const index = batch.first + position;
+    const document = documentValue(batch.bytes, offset);
+    const id = idOrRefusal(batch.bytes, offset);
+    const reason = typeof id === 'string' ? id : sizeRefusal(document);
+    if (typeof id !== 'string' && reason === undefined) candidates.push({ index, document, id });
+    else {
+      refused.push({
+        class: 'refused',
+        reason: reason ?? '',
+        index,
+        id: typeof id === 'string' ? undefined : id,
+        backup: document,
+        target: undefined,
+      });
+    }
+  }
+  return { refused, candidates };
+}
+
+function wouldBeWritten(pair: PairClass | undefined, whenMatched: WhenMatched): boolean {
+  if (pair === undefined) return true;
+  return whenMatched === 'replace' && pair.class !== 'identical';
+}
+
+/** Each check sees only what the ones before it had nothing against. */
+async function runChecks(
+  checks: readonly CandidateCheck[],
+  candidates: readonly Candidate[],
+): Promise<Map<Candidate, Objection>> {
+  const objections = new Map<Candidate, Objection>();
+  for (const check of checks) {
+    const left = candidates.filter((candidate) => !objections.has(candidate));
+    if (left.length === 0) break;
+    for (const [candidate, objection] of await check(left)) objections.set(candidate, objection);
+  }
+  return objections;
+}

@@ -1,0 +1,182 @@
+/**
+ * Compares a selection with one target, which it can only read.
+ *
+ * Documents are compared batch by batch, a few batches in flight: memory is bounded by the batches, however large the
+ * selection is. Every document is counted; details are kept for the first few of each class, or handed on one by one.
+ */
+import { showValue } from '../bson/show.ts';
+import type { Emit } from '../events.ts';
+import type { Plan } from '../plan/plan.ts';
+import { compileQuery } from '../query/compile-query.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { TargetCollection, TargetReader } from '../target/target.ts';
+import { collectionInBackup } from './backup-collection.ts';
+import type { CandidateCheck } from './candidate.ts';
+import { type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
+import type { ComparedCollection, ComparedDocument, TargetComparison } from './comparison.ts';
+import { expiryCheck } from './expiry.ts';
+import { requireFit } from './fitness.ts';
+import { inFlight } from './in-flight.ts';
+import { MaskedText } from './masked-text.ts';
+import { fieldDifferences } from './pair.ts';
+import { settingsOf } from './plan-settings.ts';
+import { ReferenceCheck } from './references.ts';
+import { shardKeyCheck } from './shard-key.ts';
+import { Tally } from './tally.ts';
+import { uniqueIndexCheck } from './unique-indexes.ts';
+import { validatorCheck } from './validator.ts';
+
+/** Three batches and their counterparts from the target stay below 40 MB. */
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
+const BATCHES_IN_FLIGHT = 3;
+
+/** Characters of one document's text, and of one differing value's. */
+const DOCUMENT_TEXT = 4_000;
+const VALUE_TEXT = 400;
+
+const EVERYTHING = Buffer.from([5, 0, 0, 0, 0]);
+
+export interface CompareRequest {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly reader: TargetReader;
+  readonly emit: Emit;
+  /** Documents kept per class and collection, and dangling references per collection. */
+  readonly show: number;
+  /** Aborts between batches. */
+  readonly signal: AbortSignal;
+  /** Is given every document of the selection, in backup order, with its details; awaited. */
+  readonly each?: (collection: SelectedCollection, document: ComparedDocument) => void | Promise<void>;
+}
+
+/** Throws RestorePlanError TARGET when the target cannot be asked, or cannot be restored into. */
+export async function compareWithTarget(request: CompareRequest): Promise<TargetComparison> {
+  const { selection, reader, emit } = request;
+  const { collections } = selection.manifest;
+  const documents = collections.reduce((sum, each) => sum + each.count, 0);
+  emit({ type: 'comparison-started', target: reader.name, documents });
+  const shared: Shared = {
+    referenceCheck: new ReferenceCheck(reader, selection),
+    serverTime: await reader.serverTime(),
+    compared: 0,
+  };
+  const compared: ComparedCollection[] = [];
+  for (const each of collections) compared.push(await compareCollection(request, each, shared));
+  emit({ type: 'comparison-finished', target: reader.name });
+  const { kind, id, version } = reader.identity;
+  return {
+    target: reader.name,
+    database: reader.database,
+    server: `${kind} ${id} (MongoDB ${version})`,
+    collections: compared,
+  };
+}
+
+/** What the collections of one comparison have in common. */
+interface Shared {
+  readonly referenceCheck: ReferenceCheck;
+  /** UTC milliseconds by the target's clock. */
+  readonly serverTime: number;
+  /** Documents compared so far. */
+  compared: number;
+}
+
+async function compareCollection(
+  request: CompareRequest,
+  selected: SelectedCollection,
+  shared: Shared,
+): Promise<ComparedCollection> {
+  const { plan, selection, reader, emit, signal } = request;
+  const existing = await reader.collection(selected.into);
+  if (existing !== undefined) requireFit(reader, existing);
+  const collection = existing ?? (await collectionInBackup(selection, selected));
+  const warnings = new Set<string>();
+  const rules = await rulesFor(request, {
+    selected,
+    collection,
+    isMissing: existing === undefined,
+    shared,
+    warn: (message) => warnings.add(message),
+  });
+  const describe = describer(plan);
+  const tally = new Tally(request.show);
+  const batches = readBatches(selection, selected.collection, BATCH);
+  for await (const { findings, dangling } of inFlight(batches, BATCHES_IN_FLIGHT, (batch) => {
+    signal.throwIfAborted();
+    return compareBatch(batch, rules);
+  })) {
+    for (const finding of findings) {
+      const isKept = tally.count(finding.class);
+      if (!isKept && request.each === undefined) continue;
+      const document = describe(finding);
+      if (isKept) tally.keep(document);
+      await request.each?.(selected, document);
+    }
+    tally.addDangling(dangling);
+    shared.compared += findings.length;
+    emit({ type: 'comparison-progress', target: reader.name, compared: shared.compared });
+  }
+  return {
+    collection: selected.collection,
+    into: selected.into,
+    whenMatched: selected.whenMatched,
+    selected: selected.count,
+    counts: tally.counts,
+    danglingReferences: tally.danglingReferences,
+    wouldCreate: existing === undefined ? { indexes: collection.indexes.length } : undefined,
+    documents: tally.documents,
+    dangling: tally.dangling,
+    warnings: [...warnings],
+  };
+}
+
+interface CollectionQuestion {
+  readonly selected: SelectedCollection;
+  /** As the target has it, or as apply would create it. */
+  readonly collection: TargetCollection;
+  readonly isMissing: boolean;
+  readonly shared: Shared;
+  readonly warn: (message: string) => void;
+}
+
+async function rulesFor(
+  { plan, reader }: CompareRequest,
+  { selected, collection, isMissing, shared, warn }: CollectionQuestion,
+): Promise<CollectionRules> {
+  const settings = settingsOf(plan, selected);
+  const isEmpty = isMissing || (await reader.find(collection.name, EVERYTHING, { limit: 1 })).length === 0;
+  const checks = [
+    shardKeyCheck(collection),
+    expiryCheck(collection.indexes, shared.serverTime),
+    validatorCheck(reader, collection, warn),
+    isEmpty ? undefined : uniqueIndexCheck(reader, collection),
+  ];
+  return {
+    reader,
+    existing: isEmpty ? undefined : collection,
+    whenMatched: selected.whenMatched,
+    checks: checks.filter((check): check is CandidateCheck => check !== undefined),
+    references: settings.references,
+    referenceCheck: shared.referenceCheck,
+    isSoftDeleted: settings.softDelete === undefined ? undefined : compileQuery(settings.softDelete),
+    updatedAt: settings.updatedAt,
+  };
+}
+
+function describer({ mask }: Plan): (finding: Finding) => ComparedDocument {
+  const documents = new MaskedText(mask, DOCUMENT_TEXT);
+  const values = new MaskedText(mask, VALUE_TEXT);
+  return ({ class: documentClass, reason, index, id, backup, target }) => ({
+    class: documentClass,
+    id: id === undefined ? '(none)' : showValue(id),
+    reason,
+    differences:
+      target === undefined || documentClass === 'identical'
+        ? []
+        : fieldDifferences(backup, target, values.show),
+    backup: documents.show(backup),
+    target: target && documents.show(target),
+    index,
+  });
+}

@@ -1,0 +1,63 @@
+/** Values as text for people: relaxed Extended JSON, bounded in length, with the plan's `mask` fields hidden. */
+import { elements, keyOf } from '../bson/elements.ts';
+import { showText, showValue } from '../bson/show.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+
+const MASKED = '"[masked]"';
+
+export class MaskedText {
+  readonly #mask: readonly (readonly string[])[];
+  readonly #limit: number;
+
+  /** `mask`: dotted paths, which reach into arrays as queries do. `limit`: characters, after which the text is cut. */
+  constructor(mask: readonly string[], limit: number) {
+    this.#mask = mask.map((path) => path.split('.'));
+    this.#limit = limit;
+  }
+
+  /** The value at a dotted path of its document; the path of a whole document is empty. */
+  readonly show = (value: RawValue, path = ''): string => {
+    const parts = path === '' ? [] : path.split('.').filter((part) => !/^\d+$/.test(part));
+    const pieces: string[] = [];
+    const isWhole = this.#write(value, parts, { pieces, left: this.#limit });
+    const text = pieces.join('');
+    return isWhole && text.length <= this.#limit ? text : `${text.slice(0, this.#limit)}…`;
+  };
+
+  /** False when the limit was reached before the end. A document is left early: 16 MiB are not turned into text for one line. */
+  #write(
+    value: RawValue,
+    path: readonly string[],
+    out: { readonly pieces: string[]; left: number },
+  ): boolean {
+    const put = (text: string): void => {
+      out.pieces.push(text);
+      out.left -= text.length;
+    };
+    if (this.#mask.some((masked) => covers(masked, path))) {
+      put(MASKED);
+      return true;
+    }
+    const isArray = value.type === BSON.ARRAY;
+    if (value.type !== BSON.OBJECT && !isArray) {
+      put(showValue(value, { relaxed: true }));
+      return true;
+    }
+    put(isArray ? '[' : '{');
+    let first = true;
+    for (const element of elements(value.bytes, value.start)) {
+      if (out.left <= 0) return false;
+      const key = keyOf(element);
+      put(`${first ? '' : ','}${isArray ? '' : `${showText(key)}:`}`);
+      first = false;
+      if (!this.#write(element, isArray ? path : [...path, key], out)) return false;
+    }
+    put(isArray ? ']' : '}');
+    return true;
+  }
+}
+
+/** The masked path is the given one, or lies above it. */
+function covers(masked: readonly string[], path: readonly string[]): boolean {
+  return masked.length <= path.length && masked.every((part, index) => part === path[index]);
+}

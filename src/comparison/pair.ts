@@ -1,0 +1,60 @@
+/** Class of a selected document that the target already has under the same `_id`. Pure. */
+import { diffDocuments } from '../bson/diff-documents.ts';
+import { showIsoDate } from '../bson/iso-date.ts';
+import { sameDocument } from '../bson/same-document.ts';
+import { typeName } from '../bson/show.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import type { Matcher } from '../query/compile-query.ts';
+import type { DocumentClass, FieldDifference } from './comparison.ts';
+import { indexKeys } from './index-keys.ts';
+
+export interface PairRules {
+  readonly isSoftDeleted: Matcher | undefined;
+  /** Dotted path of a date. */
+  readonly updatedAt: string | undefined;
+}
+
+export interface PairClass {
+  readonly class: Extract<DocumentClass, 'identical' | 'softDeleted' | 'stale' | 'different'>;
+  readonly reason: string;
+}
+
+export function classifyPair(backup: RawValue, target: RawValue, rules: PairRules): PairClass {
+  if (sameDocument(backup, target)) return { class: 'identical', reason: '' };
+  if (rules.isSoftDeleted?.(target.bytes, target.start)) {
+    return { class: 'softDeleted', reason: 'the target has it, marked as deleted' };
+  }
+  if (rules.updatedAt !== undefined) {
+    const before = dateAt(backup, rules.updatedAt);
+    const since = dateAt(target, rules.updatedAt);
+    if (before !== undefined && since !== undefined && since > before) {
+      const when = `${showIsoDate(since) ?? since} there, ${showIsoDate(before) ?? before} in the backup`;
+      return { class: 'stale', reason: `${rules.updatedAt} is newer in the target: ${when}` };
+    }
+  }
+  return { class: 'different', reason: '' };
+}
+
+/** UTC milliseconds; undefined when the field is no single date. */
+function dateAt(document: RawValue, path: string): number | undefined {
+  const value = indexKeys(document, [path])[0]?.[0];
+  return value?.type === BSON.DATE ? Number(value.bytes.readBigInt64LE(value.start)) : undefined;
+}
+
+/** `show` turns a value at a dotted path into text. */
+export function fieldDifferences(
+  backup: RawValue,
+  target: RawValue,
+  show: (value: RawValue, path: string) => string,
+): FieldDifference[] {
+  return diffDocuments(backup, target).map(({ path, kind, left, right }) => {
+    const retyped = left !== undefined && right !== undefined && left.type !== right.type;
+    return {
+      path: kind === 'order' ? `${path === '' ? '(document)' : path} (order of fields)` : path,
+      backup: left && show(left, path),
+      target: right && show(right, path),
+      backupType: retyped ? typeName(left.type) : undefined,
+      targetType: retyped ? typeName(right.type) : undefined,
+    };
+  });
+}

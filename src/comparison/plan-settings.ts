@@ -1,0 +1,28 @@
+/** What the plan says about one selected collection, by whichever route documents of it were reached. */
+import type { Plan, Reference, RestoredCollection } from '../plan/plan.ts';
+import type { SelectedCollection } from '../selection/selection.ts';
+
+export interface CollectionSettings {
+  readonly updatedAt: string | undefined;
+  readonly softDelete: Buffer | undefined;
+  readonly references: readonly Reference[];
+}
+
+/** A collection reached by several routes has the first `updatedAt` and `softDelete` given, and all references. */
+export function settingsOf(plan: Plan, selected: SelectedCollection): CollectionSettings {
+  const entries = plan.collections
+    .flatMap(withDependents)
+    .filter(({ collection }) => collection === selected.collection);
+  const references = new Map(
+    entries.flatMap((entry) => entry.references).map((each) => [`${each.field}\0${each.collection}`, each]),
+  );
+  return {
+    updatedAt: entries.find((entry) => entry.updatedAt !== undefined)?.updatedAt,
+    softDelete: entries.find((entry) => entry.softDelete !== undefined)?.softDelete,
+    references: [...references.values()],
+  };
+}
+
+function withDependents(entry: RestoredCollection): RestoredCollection[] {
+  return [entry, ...entry.dependents.flatMap(withDependents)];
+}

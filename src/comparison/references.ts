@@ -1,0 +1,104 @@
+/**
+ * References of selected documents to parents that would be missing after the restore: neither in the selection nor in
+ * the target.
+ */
+import { canonicalKey } from '../bson/canonical-key.ts';
+import { findElement } from '../bson/elements.ts';
+import { KeySet } from '../bson/key-set.ts';
+import { showValue } from '../bson/show.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import type { Reference } from '../plan/plan.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { TargetCollection, TargetReader } from '../target/target.ts';
+import type { Candidate } from './candidate.ts';
+import type { DanglingReference } from './comparison.ts';
+import { existingIds } from './existing.ts';
+import { indexKeys } from './index-keys.ts';
+
+const ID = Buffer.from('_id');
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000 };
+
+interface Use {
+  readonly candidate: Candidate;
+  readonly field: string;
+  readonly value: RawValue;
+}
+
+export class ReferenceCheck {
+  readonly #reader: TargetReader;
+  readonly #selection: Selection;
+  /** `_id`s of selected parents, by collection; read once, 12 to 24 bytes per ObjectId. */
+  readonly #selectedIds = new Map<string, Promise<KeySet>>();
+  readonly #parents = new Map<string, Promise<TargetCollection | undefined>>();
+
+  constructor(reader: TargetReader, selection: Selection) {
+    this.#reader = reader;
+    this.#selection = selection;
+  }
+
+  /** The dangling references of one batch. */
+  async dangling(
+    candidates: readonly Candidate[],
+    references: readonly Reference[],
+  ): Promise<DanglingReference[]> {
+    const dangling: DanglingReference[] = [];
+    for (const { field, collection } of references) {
+      const uses = candidates.flatMap((candidate) => usesOf(candidate, field));
+      const missing = await this.#missing(
+        uses.map(({ value }) => value),
+        collection,
+      );
+      for (const { candidate, value } of uses) {
+        if (!missing.has(canonicalKey(value))) continue;
+        dangling.push({ id: showValue(candidate.id), field, collection, missing: showValue(value) });
+      }
+    }
+    return dangling;
+  }
+
+  /** Those of `values`, as canonical keys, that are no `_id` of the collection, here or there. */
+  async #missing(values: readonly RawValue[], collection: string): Promise<Set<string>> {
+    const selected = this.#selection.manifest.collections.find((each) => each.collection === collection);
+    const ids = selected === undefined ? undefined : await this.#idsOf(selected);
+    const open = new Map<string, RawValue>();
+    for (const value of values) if (!ids?.has(value)) open.set(canonicalKey(value), value);
+    if (open.size === 0) return new Set();
+    const parents = await this.#parentsIn(selected?.into ?? collection);
+    if (parents === undefined) return new Set(open.keys());
+    const existing = await existingIds(this.#reader, parents, [...open.values()]);
+    return new Set([...open.keys()].filter((key) => !existing.has(key)));
+  }
+
+  #parentsIn(name: string): Promise<TargetCollection | undefined> {
+    const known = this.#parents.get(name) ?? this.#reader.collection(name);
+    this.#parents.set(name, known);
+    return known;
+  }
+
+  #idsOf(selected: SelectedCollection): Promise<KeySet> {
+    const known = this.#selectedIds.get(selected.collection) ?? readIds(this.#selection, selected);
+    this.#selectedIds.set(selected.collection, known);
+    return known;
+  }
+}
+
+async function readIds(selection: Selection, selected: SelectedCollection): Promise<KeySet> {
+  const ids = new KeySet();
+  for await (const { bytes, offsets } of readBatches(selection, selected.collection, BATCH)) {
+    for (const offset of offsets) {
+      const id = findElement(bytes, offset, ID);
+      if (id !== undefined) ids.add(id);
+    }
+  }
+  return ids;
+}
+
+/** A field that is missing, null or an empty array refers to nothing; a regular expression can be no `_id`. */
+function usesOf(candidate: Candidate, field: string): Use[] {
+  return indexKeys(candidate.document, [field]).flatMap(([value]) =>
+    value === undefined || NO_REFERENCE.has(value.type) ? [] : [{ candidate, field, value }],
+  );
+}
+
+const NO_REFERENCE: ReadonlySet<number> = new Set([BSON.NULL, BSON.UNDEFINED, BSON.REGEX, BSON.ARRAY]);

@@ -1,0 +1,56 @@
+/** Counts the documents of one collection by class, and keeps the first few of each for showing. */
+import type { ComparedDocument, DanglingReference, DocumentClass } from './comparison.ts';
+
+export type ClassCounts = Record<DocumentClass, number>;
+
+/** What needs a reader's eye first comes first. */
+const ORDER: readonly DocumentClass[] = [
+  'conflict',
+  'refused',
+  'stale',
+  'softDeleted',
+  'different',
+  'insert',
+  'identical',
+];
+
+export class Tally {
+  readonly counts: ClassCounts = {
+    insert: 0,
+    identical: 0,
+    different: 0,
+    softDeleted: 0,
+    stale: 0,
+    conflict: 0,
+    refused: 0,
+  };
+  danglingReferences = 0;
+  readonly dangling: DanglingReference[] = [];
+  readonly #show: number;
+  readonly #kept = new Map<DocumentClass, ComparedDocument[]>();
+
+  /** `show`: how many documents of each class, and how many dangling references, are kept. */
+  constructor(show: number) {
+    this.#show = show;
+  }
+
+  /** Counts a document and returns whether it is to be kept, which is when `keep` should be given its details. */
+  count(documentClass: DocumentClass): boolean {
+    return ++this.counts[documentClass] <= this.#show;
+  }
+
+  keep(document: ComparedDocument): void {
+    const kept = this.#kept.get(document.class);
+    if (kept === undefined) this.#kept.set(document.class, [document]);
+    else kept.push(document);
+  }
+
+  addDangling(references: readonly DanglingReference[]): void {
+    this.danglingReferences += references.length;
+    this.dangling.push(...references.slice(0, Math.max(0, this.#show - this.dangling.length)));
+  }
+
+  get documents(): ComparedDocument[] {
+    return ORDER.flatMap((documentClass) => this.#kept.get(documentClass) ?? []);
+  }
+}

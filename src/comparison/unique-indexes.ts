@@ -1,0 +1,246 @@
+/**
+ * Documents whose key in a unique index of the target is held by another document.
+ *
+ * Keys are made here, as the server makes them, and looked up in batches; that is exact for every index without a
+ * collation. Under a collation only the server knows which keys are equal: there one query for the whole batch tells
+ * whether anything comes near, and only then each document is asked about by itself.
+ */
+import { canonicalKey } from '../bson/canonical-key.ts';
+import { documentValue } from '../bson/diff-documents.ts';
+import { findElement } from '../bson/elements.ts';
+import { showValue } from '../bson/show.ts';
+import { BSON } from '../bson/types.ts';
+import { compileQuery, type Matcher } from '../query/compile-query.ts';
+import { QueryFault } from '../query/query-fault.ts';
+import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
+import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
+import { type IndexKey, indexKeys } from './index-keys.ts';
+import { matchOnServer } from './match-on-server.ts';
+import { both, documentOf, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
+import { collationOf } from './validator.ts';
+
+/** A `$or` of this many keys is planned and answered in a few milliseconds. */
+const KEYS_PER_QUERY = 500;
+
+const EVERYTHING = documentOf(() => {});
+const SIMPLE = documentOf((builder) => {
+  builder.element(BSON.STRING, 'locale');
+  builder.string('simple');
+});
+
+/** Undefined where only `_id` is unique. */
+export function uniqueIndexCheck(
+  reader: TargetReader,
+  collection: TargetCollection,
+): CandidateCheck | undefined {
+  const indexes = collection.indexes
+    .filter((index) => index.unique && !isIdIndex(index))
+    .map((index) => new UniqueIndex(reader, collection, index));
+  if (indexes.length === 0) return undefined;
+  return async (candidates) => {
+    const objections = new Map<Candidate, Objection>();
+    for (const index of indexes) {
+      const left = candidates.filter((candidate) => !objections.has(candidate));
+      for (const [candidate, holder] of await index.holders(left)) {
+        const reason = `unique index ${index.name} ${index.pattern}: its key is held by _id ${holder}`;
+        objections.set(candidate, { class: 'conflict', reason });
+      }
+    }
+    return objections;
+  };
+}
+
+function isIdIndex(index: TargetIndex): boolean {
+  return index.key.length === 1 && index.key[0]?.[0] === '_id';
+}
+
+interface Keyed {
+  readonly candidate: Candidate;
+  readonly keys: readonly IndexKey[];
+}
+
+class UniqueIndex {
+  readonly #reader: TargetReader;
+  readonly #collection: TargetCollection;
+  readonly #index: TargetIndex;
+  readonly #paths: readonly string[];
+  readonly #partial: Buffer | undefined;
+  readonly #collation: Buffer | undefined;
+  readonly #isCollated: boolean;
+  readonly #projection: Buffer;
+
+  constructor(reader: TargetReader, collection: TargetCollection, index: TargetIndex) {
+    this.#reader = reader;
+    this.#collection = collection;
+    this.#index = index;
+    this.#paths = index.key.map(([path]) => path);
+    this.#partial = documentIn(index.raw, 'partialFilterExpression');
+    // An index without a collation in a collated collection is a simple one, which has to be said in the query.
+    // Whole top-level fields: a projection of a dotted path would drop array elements that have keys too.
+    this.#projection = projectionOf(this.#paths.map((path) => path.split('.', 1)[0] as string));
+    const collation = documentIn(index.raw, 'collation');
+    this.#isCollated = collation !== undefined;
+    this.#collation = collation ?? (collection.collated ? SIMPLE : undefined);
+  }
+
+  get name(): string {
+    return this.#index.name;
+  }
+
+  get pattern(): string {
+    return `{ ${this.#index.key.map(([path, direction]) => `${path}: ${direction}`).join(', ')} }`;
+  }
+
+  /** `_id` (canonical Extended JSON) of the document that holds a key of the candidate, for each that has such a one. */
+  async holders(candidates: readonly Candidate[]): Promise<Map<Candidate, string>> {
+    const indexed = (await this.#indexed(candidates))
+      .map((candidate): Keyed => ({ candidate, keys: indexKeys(candidate.document, this.#paths) }))
+      .filter(
+        ({ keys }) => !this.#index.sparse || keys.some((key) => key.some((value) => value !== undefined)),
+      );
+    const holders = new Map<Candidate, string>();
+    for (const group of groupsOf(indexed)) {
+      const near = await this.#near(group.flatMap(({ keys }) => keys));
+      if (near.length === 0) continue;
+      const found = this.#isCollated ? await this.#askEach(group) : this.#matchKeys(group, near);
+      for (const [candidate, holder] of found) holders.set(candidate, holder);
+    }
+    return holders;
+  }
+
+  /** Those that the index covers: all, or what its partial filter matches. */
+  async #indexed(candidates: readonly Candidate[]): Promise<readonly Candidate[]> {
+    const query = this.#partial;
+    if (query === undefined) return candidates;
+    const matches = collationOf(this.#collection) === undefined ? localMatcher(query) : undefined;
+    if (matches !== undefined) {
+      return candidates.filter(({ document }) => matches(document.bytes, document.start));
+    }
+    const question = { reader: this.#reader, query, collation: this.#collation };
+    const { matching, unanswered } = await matchOnServer(question, candidates);
+    return [...matching, ...unanswered];
+  }
+
+  /** The documents that may hold one of the keys; of their `_id` and key fields only. */
+  async #near(keys: readonly IndexKey[]): Promise<Buffer[]> {
+    const walked = new Map(
+      keys.filter((key) => this.#isBeyondQueries(key)).map((key) => [keyText(key), key]),
+    );
+    const asked = keys.filter((key) => !walked.has(keyText(key)));
+    const near = asked.length === 0 ? [] : await this.#find(asked, asked.length * 4);
+    for (const key of walked.values()) near.push(...(await this.#firstFrom(key)));
+    return near;
+  }
+
+  /** `{a: [7]}` has the key null for `a.b`, yet no query for null finds it. */
+  #isBeyondQueries(key: IndexKey): boolean {
+    return (
+      !this.#isCollated &&
+      key.some((value, field) => value === undefined && this.#paths[field]?.includes('.'))
+    );
+  }
+
+  /** The index is unique, so the first document from a key on is its holder, or the key is free. */
+  #firstFrom(key: IndexKey): Promise<Buffer[]> {
+    return this.#reader.find(this.#collection.name, this.#partial ?? EVERYTHING, {
+      limit: 1,
+      projection: this.#projection,
+      from: { index: this.#index.name, key: keyDocument(this.#paths, key) },
+      ...(this.#collation === undefined ? {} : { collation: this.#collation }),
+    });
+  }
+
+  #find(keys: readonly IndexKey[], limit: number): Promise<Buffer[]> {
+    const clauses = keys.map((key) =>
+      equalQuery(
+        this.#paths.map((path, field) => [path, key[field]] as const),
+        this.#index.sparse,
+      ),
+    );
+    const wanted = listOf('$or', clauses);
+    return this.#reader.find(
+      this.#collection.name,
+      this.#partial === undefined ? wanted : both(this.#partial, wanted),
+      {
+        limit,
+        projection: this.#projection,
+        ...(this.#collation === undefined ? {} : { collation: this.#collation }),
+      },
+    );
+  }
+
+  #matchKeys(group: readonly Keyed[], near: readonly Buffer[]): Map<Candidate, string> {
+    const holderOf = new Map<string, Buffer>();
+    for (const document of near) {
+      for (const key of indexKeys(documentValue(document), this.#paths)) holderOf.set(keyText(key), document);
+    }
+    const holders = new Map<Candidate, string>();
+    for (const { candidate, keys } of group) {
+      const own = canonicalKey(candidate.id);
+      for (const key of keys) {
+        const holder = holderOf.get(keyText(key));
+        // A document that is to be replaced holds its own key.
+        if (holder !== undefined && idKey(holder) !== own) holders.set(candidate, showId(holder));
+      }
+    }
+    return holders;
+  }
+
+  async #askEach(group: readonly Keyed[]): Promise<Map<Candidate, string>> {
+    const holders = new Map<Candidate, string>();
+    for (const { candidate, keys } of group) {
+      const own = canonicalKey(candidate.id);
+      const holder = (await this.#find(keys, 2)).find((document) => idKey(document) !== own);
+      if (holder !== undefined) holders.set(candidate, showId(holder));
+    }
+    return holders;
+  }
+}
+
+function groupsOf(indexed: readonly Keyed[]): Keyed[][] {
+  const groups: Keyed[][] = [];
+  let room = 0;
+  for (const keyed of indexed) {
+    if (room < keyed.keys.length) {
+      groups.push([]);
+      room = KEYS_PER_QUERY;
+    }
+    groups.at(-1)?.push(keyed);
+    room -= keyed.keys.length;
+  }
+  return groups;
+}
+
+/** Equal texts = the same key. A missing field and null are one. */
+function keyText(key: IndexKey): string {
+  return key
+    .map((value) => (value === undefined || value.type === BSON.NULL ? '' : canonicalKey(value)))
+    .map((text) => `${text.length}:${text}`)
+    .join('');
+}
+
+function localMatcher(query: Buffer): Matcher | undefined {
+  try {
+    return compileQuery(query);
+  } catch (error) {
+    if (error instanceof QueryFault) return undefined;
+    throw error;
+  }
+}
+
+function documentIn(raw: Buffer, key: string): Buffer | undefined {
+  const value = findElement(raw, 0, Buffer.from(key));
+  return value?.type === BSON.OBJECT ? raw.subarray(value.start, value.end) : undefined;
+}
+
+const ID = Buffer.from('_id');
+
+function idKey(document: Buffer): string {
+  const id = findElement(document, 0, ID);
+  return id === undefined ? '' : canonicalKey(id);
+}
+
+function showId(document: Buffer): string {
+  const id = findElement(document, 0, ID);
+  return id === undefined ? '(none)' : showValue(id);
+}
