@@ -11,6 +11,7 @@ import { startHttpProxy } from './http-proxy.ts';
 import { type Lab, openLab } from './lab.ts';
 import { startReplicaSet } from './replica-set.ts';
 import { s3Client } from './s3.ts';
+import { startShardedCluster } from './sharded-cluster.ts';
 import { buildTar, gnuLongName, paxHeader, tarFolder } from './tar.ts';
 import { startTcpProxy } from './tcp-proxy.ts';
 import { mongodump, mongorestore, mongoTool, program } from './tools.ts';
@@ -163,6 +164,21 @@ test(
   },
   { deadlineMs: 60_000 },
 );
+
+test('a sharded cluster spreads a collection over its shards', async () => {
+  const cluster = await startShardedCluster();
+  await cluster.client.db('admin').command({ shardCollection: 'gravity.artworks', key: { _id: 'hashed' } });
+  await cluster.client
+    .db('gravity')
+    .collection('artworks')
+    .insertMany(Array.from({ length: 100 }, () => ({})));
+  const counts = await Promise.all(
+    cluster.shards.map((shard) => shard.client.db('gravity').collection('artworks').countDocuments()),
+  );
+  assert.is(counts.length, 2);
+  assert.ok(counts.every((count) => count > 0 && count < 100));
+  await cluster.stop();
+});
 
 test('servers and folders do not outlive a process that is killed', async () => {
   const script = `
