@@ -1,0 +1,59 @@
+/** The classes of compared documents as every page names them: symbol, name, meaning. Symbols are one column wide and tell classes apart without colour. */
+import type { ComparedCollection, DocumentClass } from '../comparison/comparison.ts';
+
+export interface ClassWords {
+  readonly symbol: string;
+  readonly name: string;
+  /** One clause, lower case, no full stop. */
+  readonly meaning: string;
+}
+
+export const CLASS_WORDS: Readonly<Record<DocumentClass, ClassWords>> = {
+  conflict: {
+    symbol: '!',
+    name: 'conflict',
+    meaning: 'another document of the target holds one of its unique keys',
+  },
+  refused: {
+    symbol: '×',
+    name: 'refused',
+    meaning: 'the target would refuse it, or delete it again at once',
+  },
+  stale: { symbol: '↑', name: 'stale', meaning: 'the target has a newer version' },
+  softDeleted: {
+    symbol: '⌀',
+    name: 'soft-deleted',
+    meaning: 'still in the target, marked as deleted',
+  },
+  different: { symbol: '≠', name: 'different', meaning: 'in the target with other content' },
+  insert: { symbol: '+', name: 'insert', meaning: 'absent from the target' },
+  identical: { symbol: '=', name: 'identical', meaning: 'already in the target, byte for byte' },
+};
+
+/** What needs a reviewer's eye comes first. */
+export const CLASSES = Object.keys(CLASS_WORDS) as readonly DocumentClass[];
+
+export type ClassCounts = Readonly<Record<DocumentClass, number>>;
+
+type Counted = Pick<ComparedCollection, 'counts' | 'whenMatched'>;
+
+/** Documents of other content under the same `_id`. */
+function matched({ counts }: Counted): number {
+  return counts.different + counts.softDeleted + counts.stale;
+}
+
+/** Documents that apply would put in the place of the target's. */
+export function replacedBy(collection: Counted): number {
+  return collection.whenMatched === 'replace' ? matched(collection) : 0;
+}
+
+/** Documents for which apply would stop, because the plan says `whenMatched: fail`. */
+export function failedBy(collection: Counted): number {
+  return collection.whenMatched === 'fail' ? matched(collection) : 0;
+}
+
+export function sumOfCounts(collections: readonly Counted[]): ClassCounts {
+  const sum = (each: DocumentClass): number =>
+    collections.reduce((total, { counts }) => total + counts[each], 0);
+  return Object.fromEntries(CLASSES.map((each) => [each, sum(each)])) as unknown as ClassCounts;
+}

@@ -1,0 +1,108 @@
+/**
+ * The report as GitHub's Markdown, for a comment on a pull request. A comment has a hard limit: what does not fit is left
+ * out, the least important first, and the comment says so.
+ */
+import { showCounted } from '../quantities.ts';
+import type { Report, ReportFollowUp } from '../report-model.ts';
+import { code, details, prose } from './markdown-text.ts';
+import { mermaidGraph } from './mermaid.ts';
+import { detailSections, renderSection } from './sections.ts';
+import { shares } from './shares.ts';
+import { facts, heading, type SummaryTable, summaryTable, verdicts } from './summary.ts';
+
+/** GitHub takes 65,536 characters; the rest is left for whoever posts it to mark it as theirs. */
+export const COMMENT_LIMIT = 65_000;
+
+const LIMITS = { table: 16_000, graph: 8_000, remarks: 6_000 } as const;
+
+/** Room for the sentence that says what was left out. */
+const NOTE_ROOM = 300;
+
+/** At most COMMENT_LIMIT characters. */
+export function markdownReport(report: Report): string {
+  const graph = mermaidGraph(report.graph);
+  const graphFits = report.graph.edges.length === 0 || graph.length <= LIMITS.graph;
+  const overview = [
+    heading(report),
+    verdicts(report),
+    tableWithin(summaryTable(report), LIMITS.table),
+    remarks(report),
+    report.graph.edges.length > 0 && graphFits ? details('How the collections hang together', graph) : '',
+    details('Backup, selection and plan', facts(report)),
+  ].join('');
+
+  const room = COMMENT_LIMIT - overview.length - NOTE_ROOM;
+  const { text, omitted } = sectionsWithin(report, room);
+  const leftOut = [
+    ...(graphFits ? [] : ['the graph of dependents']),
+    ...(omitted > 0 ? [showCounted(omitted, 'list')] : []),
+  ];
+  const note =
+    leftOut.length === 0
+      ? ''
+      : `Too long for a comment: ${leftOut.join(' and ')} left out. The HTML report has everything.\n`;
+  const legend = text === '' ? '' : 'In differences, `-` is the target now and `+` the backup.\n\n';
+  return `${overview}${legend}${text}${note}`;
+}
+
+/** The lists that fit: all of them cut alike when there is too much, the last ones dropped when even that is not enough. */
+function sectionsWithin(report: Report, room: number): { readonly text: string; readonly omitted: number } {
+  const wanted = detailSections(report, Math.max(0, room));
+  const smallest = wanted.map((section) => renderSection(section, 0).length);
+  let shown = 0;
+  let least = 0;
+  while (shown < wanted.length && least + (smallest[shown] as number) <= room)
+    least += smallest[shown++] as number;
+  const sections = wanted.slice(0, shown);
+  const more = sections.map(
+    (section, index) => renderSection(section, room).length - (smallest[index] as number),
+  );
+  const given = shares(more, room - least);
+  const text = sections
+    .map((section, index) => renderSection(section, (smallest[index] as number) + (given[index] as number)))
+    .join('');
+  return { text, omitted: wanted.length - shown };
+}
+
+function tableWithin({ header, rows, legend }: SummaryTable, room: number): string {
+  if (rows.length === 0) return '';
+  let size = 0;
+  const shown = rows.filter((row) => {
+    size += row.length;
+    return size <= room;
+  });
+  const left = rows.length - shown.length;
+  const rest = left === 0 ? '' : `\n${showCounted(left, 'more collection')} not listed here.\n`;
+  return `${header}${shown.join('')}${rest}\n${legend}`;
+}
+
+/** Warnings and follow-ups, which a reviewer should see unfolded. */
+function remarks(report: Report): string {
+  const warnings = [
+    ...report.warnings,
+    ...report.targets.flatMap(({ target, collections }) =>
+      collections.flatMap(({ into, warnings }) =>
+        warnings.map((warning) => `${target}, ${into}: ${warning}`),
+      ),
+    ),
+  ].map((warning) => `- ${prose(warning)}`);
+  return (
+    listWithin('Warnings', warnings) + listWithin('To do afterwards', report.followUps.map(followUpLine))
+  );
+}
+
+function followUpLine({ name, on, action }: ReportFollowUp): string {
+  return `- ${prose(name)} (${on === 'both' ? 'each target' : on}): ${code(action)}`;
+}
+
+function listWithin(title: string, items: readonly string[]): string {
+  if (items.length === 0) return '';
+  let size = 0;
+  const shown = items.filter((item) => {
+    size += item.length + 1;
+    return size <= LIMITS.remarks;
+  });
+  const left = items.length - shown.length;
+  const rest = left === 0 ? '' : `\n- and ${left} more`;
+  return `**${title}**\n\n${shown.join('\n')}${rest}\n\n`;
+}

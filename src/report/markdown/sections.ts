@@ -1,0 +1,131 @@
+/**
+ * The collapsible parts of the Markdown report: for each target, collection and class the documents, as a diff. A
+ * section is made of items, so that it can be cut to the room it is given.
+ */
+import type { FieldDifference } from '../../comparison/comparison.ts';
+import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
+import { truncated } from '../neutral.ts';
+import { showCount, showCounted } from '../quantities.ts';
+import type { ReportDangling, ReportDocument } from '../report-documents.ts';
+import type { Report, ReportCollection, ReportTarget } from '../report-model.ts';
+import { details, fenced, htmlCode } from './markdown-text.ts';
+
+export interface Section {
+  /** HTML, one line. */
+  readonly summary: string;
+  /** What is listed; each becomes lines of one fenced block. */
+  readonly items: readonly string[];
+  /** How many there are in truth; the comparison keeps only some of them for showing. */
+  readonly total: number;
+  readonly noun: string;
+}
+
+/** Characters of one value; a reviewer of a comment wants to see that and how it differs, not all of it. */
+const VALUE_LIMIT = 300;
+const DIFFERENCES_LIMIT = 20;
+
+/** Worst first, over all targets; no section's items grow beyond `limit` characters, more would never fit. */
+export function detailSections(report: Report, limit: number): Section[] {
+  const places = report.targets.flatMap((target) =>
+    target.collections.map((collection) => ({ target, collection })),
+  );
+  const byClass = CLASSES.map((documentClass) =>
+    places.flatMap(({ target, collection }): Section[] => {
+      const total = collection.counts[documentClass];
+      if (total === 0) return [];
+      const { symbol, name, meaning } = CLASS_WORDS[documentClass];
+      return [
+        {
+          summary: `${place(target, collection)}: <b>${symbol} ${name}</b>, ${showCounted(total, 'document')} (${meaning})`,
+          items: itemsOf(collection, documentClass, limit),
+          ...{ total, noun: 'document' },
+        },
+      ];
+    }),
+  );
+  const [insert, identical] = byClass.splice(-2);
+  return [...byClass.flat(), ...danglingSections(places), ...(insert ?? []), ...(identical ?? [])];
+}
+
+interface Place {
+  readonly target: ReportTarget;
+  readonly collection: ReportCollection;
+}
+
+function danglingSections(places: readonly Place[]): Section[] {
+  return places
+    .filter(({ collection }) => collection.danglingReferences > 0)
+    .map(({ target, collection }) => ({
+      summary: `${place(target, collection)}: <b>dangling</b>, ${showCounted(collection.danglingReferences, 'reference')} (the parent is neither selected nor in the target)`,
+      items: collection.dangling.map(danglingItem),
+      total: collection.danglingReferences,
+      noun: 'reference',
+    }));
+}
+
+function place(target: ReportTarget, { into }: ReportCollection): string {
+  return `${target.target}, ${htmlCode(into)}`;
+}
+
+function itemsOf(
+  collection: ReportCollection,
+  documentClass: ReportDocument['class'],
+  limit: number,
+): string[] {
+  const items: string[] = [];
+  let size = 0;
+  for (const document of collection.documents()) {
+    if (document.class !== documentClass) continue;
+    const item = documentItem(document);
+    items.push(item);
+    size += item.length + 1;
+    if (size > limit) break;
+  }
+  return items;
+}
+
+function documentItem({ id, reason, differences }: ReportDocument): string {
+  const shown = differences.slice(0, DIFFERENCES_LIMIT).flatMap(differenceLines);
+  const left = differences.length - DIFFERENCES_LIMIT;
+  return [
+    `@@ ${id} @@`,
+    ...(reason === '' ? [] : [`! ${reason}`]),
+    ...shown,
+    ...(left > 0 ? [`# and ${showCounted(left, 'more difference')}`] : []),
+  ].join('\n');
+}
+
+function differenceLines({ path, backup, target, backupType, targetType }: FieldDifference): string[] {
+  const side = (sign: string, value: string | undefined, type: string | undefined): string[] =>
+    value === undefined
+      ? []
+      : [`${sign} ${path}: ${truncated(value, VALUE_LIMIT)}${type === undefined ? '' : `  (${type})`}`];
+  return [...side('-', target, targetType), ...side('+', backup, backupType)];
+}
+
+function danglingItem({ id, field, collection, missing }: ReportDangling): string {
+  return `@@ ${id} @@\n! ${field}: ${missing} is not in ${collection}`;
+}
+
+/** The section with as many items as fit into `room` characters, and a word about those that do not. */
+export function renderSection(section: Section, room: number): string {
+  const render = (count: number): string => {
+    const left = section.total - count;
+    const rest =
+      left === 0
+        ? ''
+        : `\n${showCount(left)} of ${showCounted(section.total, section.noun)} not listed here.\n`;
+    const body = count === 0 ? '' : fenced('diff', section.items.slice(0, count));
+    return details(section.summary, `${body}${rest}`);
+  };
+  let count = section.items.length;
+  // The whole grows with the number of items: find the largest number that fits.
+  let tooMany = count + 1;
+  let fits = 0;
+  while (tooMany - fits > 1) {
+    if (render(count).length <= room) fits = count;
+    else tooMany = count;
+    count = Math.floor((fits + tooMany) / 2);
+  }
+  return render(fits);
+}

@@ -1,0 +1,122 @@
+/** The uncollapsed parts of the Markdown report: verdict, table of counts, facts. */
+import type { DocumentClass } from '../../comparison/comparison.ts';
+import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
+import { truncated } from '../neutral.ts';
+import { showBytes, showCount, showCounted, showDuration } from '../quantities.ts';
+import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
+import { code, prose } from './markdown-text.ts';
+
+/** Characters of the plan's reason: it is there to read in the plan. */
+const REASON_LIMIT = 4000;
+
+export function heading(report: Report): string {
+  const quoted = report.plan.reason.map((line) => `> ${prose(line)}`.trimEnd());
+  const isCut = quoted.join('\n').length > REASON_LIMIT;
+  while (quoted.join('\n').length > REASON_LIMIT) quoted.pop();
+  const reason = [...quoted, ...(isCut ? ['> …'] : [])].join('\n');
+  return `## Restore dry-run: ${code(report.plan.name)}\n\n${reason === '' ? '' : `${reason}\n\n`}`;
+}
+
+/** One sentence per target. */
+export function verdicts(report: Report): string {
+  const compared = report.targets.map(
+    (target) => `- **${target.target}** (${code(target.database)}): ${verdict(target)}`,
+  );
+  const skipped = report.notCompared.map(
+    ({ target, reason }) => `- **${target}** was not compared: ${prose(reason)}`,
+  );
+  const lines = [...compared, ...skipped];
+  return `${lines.length === 0 ? 'No target was compared.' : lines.join('\n')}\n\nNothing was written to any target.\n\n`;
+}
+
+function verdict({ counts, replaced, failed, danglingReferences }: ReportTarget): string {
+  const troubles = [
+    counts.conflict > 0 ? showCounted(counts.conflict, 'conflict') : '',
+    counts.refused > 0 ? `${showCount(counts.refused)} refused` : '',
+    counts.stale > 0 ? `${showCount(counts.stale)} stale` : '',
+    danglingReferences > 0 ? showCounted(danglingReferences, 'dangling reference') : '',
+    failed > 0
+      ? `apply would stop at ${showCounted(failed, 'document')} already there (\`whenMatched: fail\`)`
+      : '',
+  ].filter((text) => text !== '');
+  const writes = [
+    `${showCounted(counts.insert, 'document')} to insert`,
+    ...(replaced > 0 ? [`${showCount(replaced)} to replace`] : []),
+  ].join(', ');
+  return `${writes}; ${troubles.length === 0 ? 'nothing in the way' : `**${troubles.join(', ')}**`}.`;
+}
+
+export interface SummaryTable {
+  readonly header: string;
+  readonly rows: readonly string[];
+  readonly legend: string;
+}
+
+export function summaryTable(report: Report): SummaryTable {
+  const isShown = (documentClass: DocumentClass): boolean =>
+    documentClass === 'insert' ||
+    documentClass === 'identical' ||
+    report.targets.some(({ counts }) => counts[documentClass] > 0);
+  const columns = CLASSES.filter(isShown)
+    .reverse()
+    .sort((a, b) => Number(b === 'insert') - Number(a === 'insert'));
+  const dangles = report.targets.some(({ danglingReferences }) => danglingReferences > 0);
+  const heads = columns.map((each) => `${CLASS_WORDS[each].symbol} ${CLASS_WORDS[each].name}`);
+  const rows = report.targets.flatMap(({ target, collections }) =>
+    collections.map(({ into, collection, counts, danglingReferences, wouldCreate }) => {
+      const name = into === collection ? code(into) : `${code(into)} (from ${code(collection)})`;
+      const created = wouldCreate === undefined ? '' : ` *new, ${indexCount(wouldCreate.indexes)}*`;
+      const cells = columns.map((each) => cell(counts[each], each !== 'insert' && each !== 'identical'));
+      if (dangles) cells.push(cell(danglingReferences, true));
+      return row([target, `${name}${created}`, ...cells]);
+    }),
+  );
+  const head = row(['target', 'collection', ...heads, ...(dangles ? ['dangling references'] : [])]);
+  const rule = row(['---', '---', ...heads.map(() => '--:'), ...(dangles ? ['--:'] : [])]);
+  const legend = columns
+    .map((each) => `${CLASS_WORDS[each].symbol} ${CLASS_WORDS[each].meaning}`)
+    .join(' · ');
+  return { header: head + rule, rows, legend: `<sub>${legend}</sub>\n\n` };
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |\n`;
+}
+
+function cell(count: number, isOdd: boolean): string {
+  if (count === 0) return '·';
+  return isOdd ? `**${showCount(count)}**` : showCount(count);
+}
+
+function indexCount(indexes: number): string {
+  return `${indexes} ${indexes === 1 ? 'index' : 'indexes'}`;
+}
+
+export function facts({ backup, plan, selection, toolVersion, writtenAt }: Report): string {
+  const size = backup.size === undefined ? '' : `, ${showBytes(backup.size)}`;
+  const whole = selection.readToEnd ? 'read to its end' : 'read only as far as needed';
+  const rows = [
+    ['Backup', `${code(backup.location)} (${prose(backup.kind)}${size}; ${whole})`],
+    ['Taken', takenText(backup)],
+    [
+      'Selection',
+      `${showCounted(selection.documents, 'document')}, ${showBytes(selection.bytes)}, digest ${code(selection.digest)}`,
+    ],
+    ['Plan digest', code(plan.digest)],
+    ...(plan.mask.length === 0 ? [] : [['Masked fields', code(truncated(plan.mask.join(', '), 300))]]),
+    ['Written', `${writtenAt} by restore-plan ${toolVersion}`],
+  ];
+  return `| | |\n| --- | --- |\n${rows.map(row).join('')}\n`;
+}
+
+export function takenText({ time, localTime, modified, at, beforeAtMs }: ReportBackup): string {
+  const parts = [
+    ...(localTime === undefined ? [] : [localTime]),
+    ...(time === undefined ? [] : [time]),
+    ...(at === undefined || beforeAtMs === undefined
+      ? []
+      : [`${showDuration(beforeAtMs)} before the last good moment ${at}`]),
+    ...(modified === undefined ? [] : [`finished ${modified}`]),
+  ];
+  return parts.length === 0 ? 'not known' : parts.map(prose).join('; ');
+}

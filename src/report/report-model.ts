@@ -1,0 +1,217 @@
+/**
+ * A dry-run as written reports tell it: what was chosen, from which backup, and what each target would meet. Pure data,
+ * all of its text neutralised and bounded, masked values gone; the formats beside this file only arrange it.
+ */
+import type { ComparedCollection, DocumentClass, TargetComparison } from '../comparison/comparison.ts';
+import type { TargetName } from '../events.ts';
+import type { FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
+import type { SelectionManifest } from '../selection/selection.ts';
+import { type DependentsGraph, dependentsGraph } from './dependents-graph.ts';
+import { type ClassCounts, failedBy, replacedBy, sumOfCounts } from './document-classes.ts';
+import {
+  type ReportDangling,
+  type ReportDocument,
+  reportDangling,
+  reportDocuments,
+} from './report-documents.ts';
+import { line, lines, name } from './report-text.ts';
+
+export interface ReportInput {
+  readonly plan: Plan;
+  readonly manifest: SelectionManifest;
+  /** One for each target that could be reached, in the order they are restored. */
+  readonly comparisons: readonly TargetComparison[];
+  /** Targets of the plan that were not compared, and why. */
+  readonly notCompared: readonly { readonly target: TargetName; readonly reason: string }[];
+  readonly toolVersion: string;
+  /** UTC milliseconds. */
+  readonly writtenAt: number;
+}
+
+export interface Report {
+  readonly toolVersion: string;
+  /** ISO 8601, UTC. */
+  readonly writtenAt: string;
+  readonly plan: {
+    readonly name: string;
+    /** Lines. */
+    readonly reason: readonly string[];
+    readonly digest: string;
+    readonly mask: readonly string[];
+  };
+  readonly backup: ReportBackup;
+  readonly selection: {
+    readonly digest: string;
+    readonly database: string;
+    readonly readToEnd: boolean;
+    readonly documents: number;
+    readonly bytes: number;
+    readonly collections: readonly ReportSelected[];
+  };
+  readonly graph: DependentsGraph;
+  readonly targets: readonly ReportTarget[];
+  readonly notCompared: readonly { readonly target: TargetName; readonly reason: string }[];
+  readonly followUps: readonly ReportFollowUp[];
+  readonly warnings: readonly string[];
+}
+
+export interface ReportBackup {
+  readonly location: string;
+  readonly kind: string;
+  /** ISO 8601, UTC: the backup's time by its name. */
+  readonly time: string | undefined;
+  /** The same time as the name spells it, with its zone. */
+  readonly localTime: string | undefined;
+  /** ISO 8601, UTC: when the object or file was finished. */
+  readonly modified: string | undefined;
+  /** Bytes as stored. */
+  readonly size: number | undefined;
+  readonly identity: string;
+  /** The plan's `at`, as written. */
+  readonly at: string | undefined;
+  /** Milliseconds from the backup's time to `at`. */
+  readonly beforeAtMs: number | undefined;
+}
+
+export interface ReportSelected {
+  readonly collection: string;
+  readonly into: string;
+  readonly whenMatched: WhenMatched;
+  readonly scanned: number;
+  readonly selected: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface ReportTarget {
+  readonly target: TargetName;
+  readonly database: string;
+  readonly server: string;
+  readonly counts: ClassCounts;
+  /** Documents that apply would replace, as the plan says `whenMatched: replace`. */
+  readonly replaced: number;
+  /** Documents at which apply would stop, as the plan says `whenMatched: fail`. */
+  readonly failed: number;
+  readonly danglingReferences: number;
+  readonly collections: readonly ReportCollection[];
+}
+
+export interface ReportCollection {
+  readonly collection: string;
+  readonly into: string;
+  readonly whenMatched: WhenMatched;
+  readonly selected: number;
+  readonly counts: ClassCounts;
+  readonly danglingReferences: number;
+  readonly wouldCreate: { readonly indexes: number } | undefined;
+  readonly warnings: readonly string[];
+  /** How many documents the comparison kept for showing, and how many of them of each class. */
+  readonly kept: number;
+  readonly keptOf: ClassCounts;
+  /** Those documents, made one by one: there may be 100,000. What needs an eye comes first. */
+  readonly documents: () => Iterable<ReportDocument>;
+  readonly dangling: readonly ReportDangling[];
+}
+
+export interface ReportFollowUp {
+  readonly name: string;
+  readonly on: TargetName | 'both';
+  /** What is to be done, in a line; of a webhook only that it is one. */
+  readonly action: string;
+}
+
+export function buildReport(input: ReportInput): Report {
+  const { plan, manifest } = input;
+  return {
+    toolVersion: input.toolVersion,
+    writtenAt: isoTime(input.writtenAt),
+    plan: {
+      name: name(plan.name),
+      reason: lines(plan.reason ?? ''),
+      digest: plan.digest,
+      mask: plan.mask.map((path) => name(path)),
+    },
+    backup: reportBackup(plan, manifest),
+    selection: reportSelection(manifest),
+    graph: dependentsGraph(plan, manifest),
+    targets: input.comparisons.map((comparison) => reportTarget(comparison, plan)),
+    notCompared: input.notCompared.map(({ target, reason }) => ({ target, reason: line(reason) })),
+    followUps: plan.followUps.map(reportFollowUp),
+    warnings: manifest.warnings.map((warning) => line(warning)),
+  };
+}
+
+function reportBackup({ source }: Plan, { backup }: SelectionManifest): ReportBackup {
+  return {
+    location: line(backup.location),
+    kind: line(backup.kind),
+    time: backup.time === undefined ? undefined : isoTime(backup.time),
+    localTime: backup.localTime === undefined ? undefined : line(backup.localTime),
+    modified: backup.modified === undefined ? undefined : isoTime(backup.modified),
+    size: backup.size,
+    identity: line(backup.fingerprint),
+    at: source.at?.text,
+    beforeAtMs:
+      source.at === undefined || backup.time === undefined ? undefined : source.at.epochMs - backup.time,
+  };
+}
+
+function isoTime(epochMs: number): string {
+  return new Date(epochMs).toISOString().replace('.000Z', 'Z');
+}
+
+function reportSelection(manifest: SelectionManifest): Report['selection'] {
+  const { digest, database, readToEnd, collections } = manifest;
+  return {
+    digest,
+    database: name(database),
+    readToEnd,
+    documents: collections.reduce((total, { count }) => total + count, 0),
+    bytes: collections.reduce((total, { bytes }) => total + bytes, 0),
+    collections: collections.map(({ collection, into, whenMatched, scanned, count, bytes, sha256 }) => ({
+      ...{ collection: name(collection), into: name(into), whenMatched },
+      ...{ scanned, selected: count, bytes, sha256 },
+    })),
+  };
+}
+
+function reportTarget(comparison: TargetComparison, plan: Plan): ReportTarget {
+  const { target, database, server, collections } = comparison;
+  const total = (count: (collection: ComparedCollection) => number): number =>
+    collections.reduce((sum, collection) => sum + count(collection), 0);
+  return {
+    ...{ target, database: name(database), server: line(server) },
+    counts: sumOfCounts(collections),
+    replaced: total(replacedBy),
+    failed: total(failedBy),
+    danglingReferences: total(({ danglingReferences }) => danglingReferences),
+    collections: collections.map((collection) => reportCollection(collection, plan)),
+  };
+}
+
+function reportCollection(compared: ComparedCollection, { mask }: Plan): ReportCollection {
+  const { whenMatched, selected, counts, danglingReferences, wouldCreate } = compared;
+  const keptOf = { ...counts };
+  for (const documentClass of Object.keys(keptOf) as DocumentClass[]) keptOf[documentClass] = 0;
+  for (const document of compared.documents) keptOf[document.class]++;
+  return {
+    ...{ collection: name(compared.collection), into: name(compared.into) },
+    ...{ whenMatched, selected, counts, danglingReferences, wouldCreate },
+    warnings: compared.warnings.map((warning) => line(warning)),
+    kept: compared.documents.length,
+    keptOf,
+    documents: () => reportDocuments(compared.documents, mask),
+    dangling: compared.dangling.map((reference) => reportDangling(reference, mask)),
+  };
+}
+
+function reportFollowUp(followUp: FollowUpPlan): ReportFollowUp {
+  const { action } = followUp;
+  const words =
+    action.kind === 'manual'
+      ? action.text
+      : action.kind === 'run'
+        ? `run ${action.command.join(' ')}`
+        : 'call a webhook';
+  return { name: name(followUp.name), on: followUp.on, action: line(words) };
+}

@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import * as assert from 'uvu/assert';
+import { COMMENT_LIMIT, markdownReport } from '../../src/report/markdown/markdown.ts';
+import { shares } from '../../src/report/markdown/shares.ts';
+import { buildReport, type ReportInput } from '../../src/report/report-model.ts';
+import { test } from '../harness.ts';
+import { hostileReview } from './hostile.ts';
+import { bigReview, collectionOf, compared, PLAN, smallReview } from './review.ts';
+
+const GITHUB_LIMIT = 65_536;
+const markdownOf = (input: ReportInput): string => markdownReport(buildReport(input));
+
+test('a review reads as verdict, table, graph and differences', () => {
+  const text = markdownOf(smallReview());
+  assert.match(text, '## Restore dry-run: `partner-57d17993`\n\n> Partner 57d17993 was destroyed');
+  assert.match(text, '- **staging** (`gravity-staging`): 53 documents to insert; nothing in the way.');
+  assert.match(
+    text,
+    /production\*\* \(`gravity`\): \d+ documents to insert; \*\*3 conflicts, 2 refused, 3 stale/,
+  );
+  assert.match(text, '| staging | `sale_artworks` *new, 3 indexes* | 12 | · |');
+  assert.match(text, 'c0 -->|"partner_id"| c1');
+  assert.match(text, 'c2 -.->|"sale_id"| c3');
+  assert.match(text, '<summary>production, <code>artworks</code>: <b>! conflict</b>, 3 documents (another');
+  assert.match(text, '\n- price.amount: 900.0  (double)\n+ price.amount: 1203  (int)\n');
+  assert.match(
+    text,
+    '2016-09-13 08:00:00 America/New_York; 2016-09-13T12:00:00Z; 1 h before the last good moment',
+  );
+});
+
+test('every document of a small review is listed by its _id', () => {
+  const text = markdownOf(smallReview());
+  for (const { id } of smallReview().comparisons[1]?.collections.flatMap(({ documents }) => documents) ??
+    []) {
+    assert.ok(text.includes(`@@ ${id} @@`), id);
+  }
+  assert.not.match(text, 'not listed here');
+});
+
+test('a review of 20,000 documents fits a comment, shows some of each class and says what it leaves out', () => {
+  const text = markdownOf(bigReview(20_000));
+  assert.ok(text.length <= COMMENT_LIMIT && text.length > COMMENT_LIMIT * 0.9, String(text.length));
+  for (const name of ['conflict', 'refused', 'stale', 'soft-deleted', 'different', 'insert', 'identical']) {
+    assert.match(text, new RegExp(`${name}</b>[^\\n]*</summary>\\n\\n\`\`\`diff\\n@@`), name);
+  }
+  assert.match(text, /1,\d\d\d of 1,250 documents not listed here/);
+});
+
+test('hundreds of collections fit a comment too', () => {
+  const names = Array.from({ length: 900 }, (_, index) => `collection_with_a_rather_long_name_${index}`);
+  const documents = [compared({ class: 'conflict', reason: 'x'.repeat(500) })];
+  const [comparison] = smallReview().comparisons;
+  const text = markdownOf(
+    smallReview({
+      plan: {
+        ...PLAN,
+        collections: names.map((collection) => ({
+          ...(PLAN.collections[0] as (typeof PLAN.collections)[number]),
+          collection,
+        })),
+      },
+      comparisons: [
+        {
+          ...(comparison as NonNullable<typeof comparison>),
+          collections: names.map((name) => collectionOf(name, documents)),
+        },
+      ],
+    }),
+  );
+  assert.ok(text.length <= COMMENT_LIMIT, String(text.length));
+  assert.match(text, /\d+ more collections not listed here/);
+  assert.match(text, 'Too long for a comment: the graph of dependents and ');
+});
+
+test('no target, one target, a target that could not be reached', () => {
+  const [staging] = smallReview().comparisons;
+  const text = markdownOf(
+    smallReview({
+      comparisons: staging === undefined ? [] : [staging],
+      notCompared: [{ target: 'production', reason: 'PRODUCTION_MONGODB_URI is not set' }],
+    }),
+  );
+  assert.match(text, '- **production** was not compared: `PRODUCTION_MONGODB_URI` is not set');
+  assert.match(markdownOf(smallReview({ comparisons: [] })), 'No target was compared.');
+});
+
+/** What is left for GitHub to act on: the text without its code. */
+function withoutCode(text: string): string {
+  return text
+    .replaceAll(/^(`{3,})[a-z]*\n[\s\S]*?\n\1$/gm, '')
+    .replaceAll(/`[^`\n]+`/g, '')
+    .replaceAll(/<code>[^<\n]*<\/code>/g, '');
+}
+
+test('hostile data stays inert: no HTML, mention, reference, link, mathematics, workflow command or broken fence', () => {
+  const text = markdownOf(hostileReview());
+  assert.ok(text.length <= GITHUB_LIMIT, String(text.length));
+  assert.not.match(text, /^\s*::/m);
+  assert.not.match(text, '##[');
+  assert.not.match(text.replaceAll('\n', ''), /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u);
+  const rest = withoutCode(text);
+  assert.not.match(rest, /@|#\d|:\/\/|www\.|GH-\d|\$|\[|`|~~/);
+  const tags = new Set(rest.match(/<[^>]*>/g));
+  assert.equal(
+    [...tags].filter((tag) => !/^<\/?(?:details|summary|b|sub)>$/.test(tag)),
+    [],
+  );
+  for (const row of rest.split('\n').filter((line) => line.startsWith('| production'))) {
+    assert.is(row.split('|').length, rest.match(/^\| target.*$/m)?.[0].split('|').length, row);
+  }
+});
+
+test('shares never exceed the room, nor what a section wants, and leave nothing that somebody could use', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(1000)), fc.nat(5000), (sizes, room) => {
+      const given = shares(sizes, room);
+      const sum = given.reduce((total, each) => total + each, 0);
+      assert.ok(sum <= room);
+      assert.ok(given.every((each, index) => each <= (sizes[index] as number)));
+      const isShort = given.some((each, index) => each < (sizes[index] as number));
+      assert.ok(!isShort || room - sum < sizes.length);
+    }),
+    { seed: 20160913 },
+  );
+});
+
+test.run();
