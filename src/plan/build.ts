@@ -10,7 +10,7 @@ import { whereIs } from './fault.ts';
 import { parseDuration, parseInstant } from './instant.ts';
 import {
   headOf,
-  holdsUnset,
+  holdsUnjudged,
   itemsAt,
   type MapNode,
   nodeAt,
@@ -203,7 +203,7 @@ function duration(root: PlanNode, ...path: readonly PathPart[]): number | undefi
 
 function secret(root: PlanNode, ...path: readonly PathPart[]): Secret | undefined {
   const node = nodeAt(root, ...path);
-  return node?.kind !== 'scalar' || node.unset ? undefined : new Secret(String(node.value));
+  return node?.kind !== 'scalar' || node.unjudged ? undefined : new Secret(String(node.value));
 }
 
 /** `{ _id: { $in: [] } }`: stands for a query with an unset variable, so that it can never select too much. */
@@ -212,5 +212,5 @@ const NOTHING = new Map([['_id', new Map([['$in', []]])]]);
 function query(root: PlanNode, key: string): Buffer | undefined {
   const node = nodeAt(root, key);
   if (node === undefined) return undefined;
-  return parseQuery(holdsUnset(node) ? NOTHING : orderedValue(node));
+  return parseQuery(holdsUnjudged(node) ? NOTHING : orderedValue(node));
 }

@@ -50,7 +50,7 @@ async function withBases(text: PlanText, chain: readonly PlanText[]): Promise<Me
   const reading = await readPlanText(path);
   if ('fault' in reading) {
     return refused(
-      `the base ${quoted(name)} cannot be used: ${reading.fault.message}`,
+      reading.fault.message.replace('the file', `the base ${quoted(name)}`),
       reading.fault.expected,
     );
   }
@@ -77,9 +77,10 @@ const ALTERNATIVES: Readonly<Record<string, readonly string[]>> = {
 };
 
 function mergeMaps(base: MapNode, plan: MapNode, path: readonly PathPart[]): MapNode {
-  const entries = new Map<string, MapEntry>(base.entries);
   const alternatives = ALTERNATIVES[path.join('.')] ?? [];
-  if (alternatives.some((key) => plan.entries.has(key))) for (const key of alternatives) entries.delete(key);
+  const isChosen = alternatives.some((key) => plan.entries.has(key));
+  // The plan's own keys come first: a fault of the merged map as a whole then points into the plan.
+  const entries = new Map<string, MapEntry>();
   for (const [key, entry] of plan.entries) {
     const below = nodeAt(base, key);
     const isBoth = below?.kind === 'map' && entry.value.kind === 'map';
@@ -87,6 +88,9 @@ function mergeMaps(base: MapNode, plan: MapNode, path: readonly PathPart[]): Map
       key,
       isBoth ? { ...entry, value: mergeMaps(below, entry.value as MapNode, [...path, key]) } : entry,
     );
+  }
+  for (const [key, entry] of base.entries) {
+    if (!entries.has(key) && !(isChosen && alternatives.includes(key))) entries.set(key, entry);
   }
   return { ...plan, entries };
 }

@@ -28,7 +28,7 @@ export function interpolate(root: MapNode, env: Environment): Interpolation {
 
   const scalar = (node: ScalarNode, path: readonly PathPart[]): ScalarNode => {
     if (typeof node.value !== 'string' || !node.value.includes('${')) return node;
-    let isUnset = false;
+    let isUnjudged = false;
     const value = node.value.replace(
       VARIABLE,
       (use, name: string | undefined, message: string | undefined) => {
@@ -37,12 +37,13 @@ export function interpolate(root: MapNode, env: Environment): Interpolation {
         if (name === undefined) {
           const expected = `\${NAME} or \${NAME:?message}; $\${ for the characters \${ themselves`;
           faults.push(faultAt(place, 'variable', { message: 'this is no variable', expected }));
+          isUnjudged = true;
           return use;
         }
         const found = Object.hasOwn(env, name) ? env[name] : undefined;
         // An empty value would silently turn a connection string or a query into another one.
         if (found !== undefined && found !== '') return found;
-        isUnset = true;
+        isUnjudged = true;
         unset.push({ name, where: whereIs(place), path: pathText(path), message });
         const what = `the variable ${name} is ${found === '' ? 'empty' : 'not set'}`;
         const near = nearest(
@@ -54,7 +55,7 @@ export function interpolate(root: MapNode, env: Environment): Interpolation {
         return use;
       },
     );
-    return { ...node, value, unset: isUnset };
+    return { ...node, value, unjudged: isUnjudged };
   };
   const walk = (node: PlanNode, path: readonly PathPart[]): PlanNode => {
     if (node.kind === 'scalar') return scalar(node, path);

@@ -35,8 +35,8 @@ export interface ScalarNode {
   readonly value: Scalar;
   /** The value as the file has it, before variables were put in. */
   readonly written: Scalar;
-  /** True when it names a variable that is not set: its value cannot be judged. */
-  readonly unset: boolean;
+  /** True when nothing more can be said of it: it names a variable that is not set, or has a fault already. */
+  readonly unjudged: boolean;
 }
 
 export type PathPart = string | number;
@@ -52,10 +52,10 @@ export function nodeAt(root: PlanNode | undefined, ...path: readonly PathPart[])
   return node;
 }
 
-/** The text at a path, if there is one and its variables are set. */
+/** The text at a path, if there is one and it can be judged. */
 export function textAt(root: PlanNode | undefined, ...path: readonly PathPart[]): string | undefined {
   const node = nodeAt(root, ...path);
-  return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unset ? node.value : undefined;
+  return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unjudged ? node.value : undefined;
 }
 
 /** The items of the list at a path; none when it is missing or no list. */
@@ -128,11 +128,11 @@ export function eachScalar(
   else for (const [key, entry] of node.entries) eachScalar(entry.value, visit, [...path, key]);
 }
 
-/** Whether a variable that is not set stands somewhere in it: then its value cannot be judged. */
-export function holdsUnset(node: PlanNode): boolean {
+/** Whether it holds a value that cannot be judged: then the whole cannot be judged either. */
+export function holdsUnjudged(node: PlanNode): boolean {
   let found = false;
   eachScalar(node, (scalar) => {
-    found ||= scalar.unset;
+    found ||= scalar.unjudged;
   });
   return found;
 }

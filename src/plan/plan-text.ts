@@ -41,7 +41,7 @@ export async function readPlanText(file: string): Promise<TextReading> {
         : stats.isFIFO()
           ? 'a pipe (FIFO)'
           : 'not a plain file';
-      return { fault: faultOfFile(file, 'file', `cannot read the plan: it is ${kind}`, 'a plain file') };
+      return { fault: faultOfFile(file, 'file', `the file cannot be read: it is ${kind}`, 'a plain file') };
     }
     if (stats.size > MAX_PLAN_BYTES) return { fault: tooLarge(file, stats.size) };
     // One byte more than allowed, so that a file that grew since is noticed.
@@ -109,10 +109,10 @@ function tooLarge(file: string, size: number): PlanFault {
 }
 
 function whyUnreadable(error: NodeJS.ErrnoException): string {
-  if (error.code === 'ENOENT') return 'cannot read the plan: there is no such file';
-  if (error.code === 'EACCES' || error.code === 'EPERM') return 'cannot read the plan: permission denied';
-  if (error.code === 'ENXIO') return 'cannot read the plan: it is a socket or a device';
-  return `cannot read the plan: ${error.code ?? error.message}`;
+  if (error.code === 'ENOENT') return 'the file cannot be read: there is no such file';
+  if (error.code === 'EACCES' || error.code === 'EPERM') return 'the file cannot be read: permission denied';
+  if (error.code === 'ENXIO') return 'the file cannot be read: it is a socket or a device';
+  return `the file cannot be read: ${error.code ?? error.message}`;
 }
 
 /** Byte offset of the first byte that is not part of well-formed UTF-8 (RFC 3629), or -1. */

@@ -9,11 +9,23 @@ import { type SchemaNode, schemaAt, type Violation } from './schema.ts';
 export function schemaFaults(root: MapNode, violations: readonly Violation[]): PlanFault[] {
   return violations.flatMap((violation) => {
     const node = nodeAt(root, ...violation.path) ?? root;
-    const isUnset = node.kind === 'scalar' && node.unset;
-    if (isUnset && violation.keyword !== 'type') return [];
+    if (isConsequence(node, violation, violations)) return [];
     const found = describe({ root, node, violation, all: violations });
     return found === undefined ? [] : [faultAt(found.place, found.rule, found)];
   });
+}
+
+/** What the rules say more precisely than a pattern can. */
+const JUDGED_BY_RULES: readonly PathPart[] = ['at', 'maxAge', 'soak', 'timeout'];
+
+function isConsequence(node: PlanNode, { keyword, path }: Violation, all: readonly Violation[]): boolean {
+  if (keyword === 'pattern' && JUDGED_BY_RULES.includes(path.at(-1) ?? '')) return true;
+  const isOfOtherType = all.some(
+    (other) => other.keyword === 'type' && pathText(other.path) === pathText(path),
+  );
+  if (keyword !== 'type' && isOfOtherType) return true;
+  // A variable gives text: that it stands where a number belongs can be said without its value.
+  return node.kind === 'scalar' && node.unjudged && (keyword !== 'type' || node.value === null);
 }
 
 interface Finding extends FaultDetails {
@@ -90,7 +102,7 @@ function describe({ root, node, violation, all }: Case): Finding | undefined {
       return { place: later, rule: 'value', message: `${subject} has the same entry twice`, related };
     }
     default:
-      return value(`${shown(node)} cannot be ${subject}`);
+      return value(`${shown(node)} is not allowed as ${subject}`);
   }
 }
 
@@ -151,7 +163,9 @@ function expectedForm(schema: SchemaNode | undefined): string | undefined {
 /** Compact YAML of an example. */
 function flow(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
-  if (typeof value !== 'object' || value === null) return String(value);
+  // Inside braces, the brace of a variable would end the value.
+  if (typeof value !== 'object' || value === null)
+    return /[{}[\],]/.test(String(value)) ? `"${value}"` : String(value);
   return `{ ${Object.entries(value)
     .map(([key, inner]) => `${key}: ${flow(inner)}`)
     .join(', ')} }`;

@@ -63,6 +63,7 @@ export class NodeConversion {
       if (key === '<<' && isScalar(keyNode) && keyNode.type === 'PLAIN') {
         const expected = '`extends` to build on another file, or an alias for a whole value';
         this.#fault(keyNode, 'yaml', { message: 'merge keys (<<) are not part of YAML 1.2', expected });
+        continue;
       }
       const first = entries.get(key);
       if (first !== undefined) {
@@ -72,7 +73,7 @@ export class NodeConversion {
         continue;
       }
       // In a block of its own the text search does not see that the value belongs to this key.
-      if (SECRET_KEY.test(key)) this.#hide(value.place, undefined);
+      if (SECRET_KEY.test(key)) this.#text.hidden.push({ ...value.place, what: undefined });
       const placed = pair.value === null ? { ...value, place: { ...keyPlace } } : value;
       entries.set(key, { keyPlace, value: placed });
     }
@@ -85,8 +86,9 @@ export class NodeConversion {
     const value = node.value;
     if (typeof value === 'bigint' || typeof value === 'number') {
       const number = exactNumber(value, node.source ?? String(value));
-      if ('message' in number) this.#fault(node, 'number', number);
-      return scalar(place, Number(value));
+      if ('exact' in number) return scalar(place, Number(value));
+      this.#fault(node, 'number', number);
+      return unjudged(place, Number(value));
     }
     if (typeof value === 'string') {
       if (/\p{Surrogate}/u.test(value)) {
@@ -94,7 +96,10 @@ export class NodeConversion {
       }
       // An escape such as \x3a may hide a credential from the search in the text.
       const escaped = findCredentials(value).find((range) => range.what !== undefined);
-      if (escaped !== undefined) this.#hide(place, escaped.what);
+      const isFound = this.#text.hidden.some(
+        (range) => range.what !== undefined && range.start >= place.start && range.end <= place.end,
+      );
+      if (escaped !== undefined && !isFound) this.#text.hidden.push({ ...place, what: escaped.what });
     }
     return scalar(place, typeof value === 'string' || typeof value === 'boolean' ? value : null);
   }
@@ -104,23 +109,17 @@ export class NodeConversion {
     if (target === undefined) {
       const message = `the alias *${name} has no anchor &${name} before it`;
       this.#fault(node, 'yaml', { message });
-      return scalar(this.#place(node), null);
+      return unjudged(this.#place(node), null);
     }
     const before = this.#aliasedValues;
     this.#aliasedValues += this.#sizes.get(target) ?? 1;
-    if (before > MAX_ALIASED_VALUES) return scalar(this.#place(node), null);
+    if (before > MAX_ALIASED_VALUES) return unjudged(this.#place(node), null);
     if (this.#aliasedValues > MAX_ALIASED_VALUES) {
       const message = `the aliases up to here stand for more than ${MAX_ALIASED_VALUES} values`;
       this.#fault(node, 'yaml', { message, expected: 'fewer or smaller aliases' });
-      return scalar(this.#place(node), null);
+      return unjudged(this.#place(node), null);
     }
     return target;
-  }
-
-  /** Unless a find of the text search lies there already. */
-  #hide({ start, end }: Place, what: string | undefined): void {
-    const { hidden } = this.#text;
-    if (!hidden.some((range) => range.start >= start && range.end <= end)) hidden.push({ start, end, what });
   }
 
   #fault(node: Node, rule: FaultRule, details: FaultDetails & { message: string }): void {
@@ -134,7 +133,12 @@ export class NodeConversion {
 }
 
 function scalar(place: Place, value: Scalar): PlanNode {
-  return { kind: 'scalar', place, value, written: value, unset: false };
+  return { kind: 'scalar', place, value, written: value, unjudged: false };
+}
+
+/** A value that has its fault already. */
+function unjudged(place: Place, value: Scalar): PlanNode {
+  return { kind: 'scalar', place, value, written: value, unjudged: true };
 }
 
 /** Keys are text whatever they look like: `1: x` has the key "1". */

@@ -14,11 +14,14 @@ export function exactNumber(
   source: string,
 ): { readonly exact: true } | { readonly message: string; readonly expected: string } {
   const digits = source.replace(/^[-+]/, '');
+  if (/^[\da-f]{24}$/i.test(source)) {
+    return { message: `${source} is read as a number`, expected: 'quotes: it looks like an ObjectId' };
+  }
   if (typeof value === 'bigint') {
     if (value > MAX_EXACT || value < -MAX_EXACT) {
       return {
         message: `the integer ${source} is too large to be exact`,
-        expected: `quotes if it is text (an ObjectId, a key), or { $numberLong: "${source}" } in a query`,
+        expected: `quotes if it is text, or { $numberLong: "${source}" } in a query`,
       };
     }
     if (/^0\d/.test(digits)) {
@@ -32,7 +35,7 @@ export function exactNumber(
   if (/^\d/.test(digits) && !Number.isFinite(value)) {
     return {
       message: `${source} is read as a number that is too large`,
-      expected: 'quotes: an ObjectId whose only letter is an e looks like a number',
+      expected: 'quotes if it is text',
     };
   }
   const significant = digits.replace(/e.*$/i, '').replace('.', '').replace(/^0+/, '');

@@ -1,38 +1,76 @@
 /** Faults of YAML itself, in words that help. */
-import { type Document, visit, type YAMLError } from 'yaml';
+import { type Document, isCollection, isScalar, type Node, visit, type YAMLError } from 'yaml';
 import { faultAt, type Place, type PlanFault } from './fault.ts';
 import type { PlanText } from './plan-text.ts';
 
 /** A fault of the library, in this program's words where its own would not help. */
 export function syntaxFault(document: Document, text: PlanText, error: YAMLError): PlanFault {
   const start = Math.min(error.pos[0], text.text.length);
-  let place: Place = { text, start, end: Math.max(start, error.pos[1]) };
-  const own = SYNTAX_WORDS[error.code];
-  if (own !== undefined) return faultAt(place, 'yaml', own);
-  if (error.message.startsWith('Missing closing')) {
-    // The library points to where the text ran out; the quote that was opened is what the reader looks for.
-    visit(document, {
-      Scalar(_, node) {
-        const [from, to] = node.range ?? [0, 0];
-        if (node.type?.startsWith('QUOTE') && from < start && to >= start)
-          place = { text, start: from, end: from + 1 };
-      },
-    });
-    return faultAt(place, 'yaml', { message: 'a quote is opened here and not closed' });
+  const place: Place = { text, start, end: Math.max(start, error.pos[1]) };
+  const fault = (at: Place, message: string, expected?: string) => faultAt(at, 'yaml', { message, expected });
+
+  if (text.text.slice(start - 1, start + 1) === '${') {
+    return fault({ ...place, start: start - 1 }, 'a variable inside { } or [ ] needs quotes', `"\${NAME}"`);
   }
-  const message = lowerFirst(error.message.replace(/\s+/g, ' '));
-  return faultAt(place, 'yaml', { message: `not valid YAML: ${message}` });
+  // The library points to where the text ran out; what was opened is what the reader looks for.
+  if (error.message.startsWith('Missing closing')) {
+    return fault(openedBefore(document, place, isQuoted), 'a quote is opened here and not closed');
+  }
+  if (/ end with a [\]}]$/.test(error.message)) {
+    const opened = openedBefore(document, place, (node) => isFlow(node) && !isClosed(node, text));
+    return fault(
+      { ...opened, end: opened.start + 1 },
+      `a ${text.text[opened.start]} is opened here and not closed`,
+    );
+  }
+  switch (error.code) {
+    case 'TAB_AS_INDENT':
+      return fault(place, 'a tab is used for indentation', 'spaces');
+    case 'TAG_RESOLVE_FAILED':
+      return fault(place, `a plan has no tags such as ${text.text.slice(start, place.end)}`, 'plain values');
+    case 'BAD_DIRECTIVE':
+      return fault(place, 'a directive that a plan does not know', 'no % directives');
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return fault(
+        place,
+        'a second key on the same line',
+        'quotes around a text that holds a colon and a space',
+      );
+    case 'BAD_SCALAR_START':
+      return fault(place, lowerFirst(error.message), 'quotes around it if it is text');
+    default:
+      return fault(place, `not valid YAML: ${lowerFirst(error.message.replace(/\s+/g, ' '))}`);
+  }
 }
 
-const SYNTAX_WORDS: Readonly<Record<string, { message: string; expected: string } | undefined>> = {
-  TAB_AS_INDENT: { message: 'a tab is used for indentation', expected: 'spaces' },
-  TAG_RESOLVE_FAILED: { message: 'a tag that a plan does not know', expected: 'plain values, without !tags' },
-  BAD_DIRECTIVE: { message: 'a directive that a plan does not know', expected: 'no % directives' },
-};
+const isQuoted = (node: Node) => isScalar(node) && node.type?.startsWith('QUOTE') === true;
+const isFlow = (node: Node) => isCollection(node) && node.flow === true;
 
-/** One mistake makes the library stumble several times on the same line; the first is the one to read. */
-export function firstOfEachLine(faults: readonly PlanFault[]): PlanFault[] {
-  return faults.filter((fault, i) => !faults.slice(0, i).some((earlier) => earlier.line === fault.line));
+function isClosed(node: Node, text: PlanText): boolean {
+  return /[\]}]/.test(text.text[(node.range?.[1] ?? 0) - 1] ?? '');
+}
+
+/** The last such node that begins before the place and reaches it; the place itself when there is none. */
+function openedBefore(document: Document, place: Place, isSuch: (node: Node) => boolean): Place {
+  let found = place;
+  visit(document, {
+    Node(_, node) {
+      const [from, , to] = node.range ?? [0, 0, 0];
+      if (isSuch(node) && from < place.start && to >= place.start)
+        found = { ...place, start: from, end: from + 1 };
+    },
+  });
+  return found;
+}
+
+/** One mistake makes the library stumble several times; the first on each line, and what it still understood, is kept. */
+export function withoutConsequences(faults: readonly PlanFault[]): PlanFault[] {
+  return faults.filter(
+    (fault, i) =>
+      i === 0 ||
+      (!/in YAML stream/.test(fault.message) &&
+        !faults.slice(0, i).some((earlier) => earlier.line === fault.line)),
+  );
 }
 
 function lowerFirst(text: string): string {

@@ -7,7 +7,7 @@ import { faultAt, type Place, type PlanFault } from './fault.ts';
 import type { MapNode } from './nodes.ts';
 import type { PlanText } from './plan-text.ts';
 import { NodeConversion } from './yaml-conversion.ts';
-import { firstOfEachLine, syntaxFault } from './yaml-syntax.ts';
+import { syntaxFault, withoutConsequences } from './yaml-syntax.ts';
 
 /** BSON allows 180 levels; a plan needs far fewer. */
 const MAX_DEPTH = 200;
@@ -39,15 +39,15 @@ export function parsePlanText(text: PlanText): YamlReading {
   const documents = [...composer.compose(tokens, true, text.text.length)];
   const document = documents[0]!;
   const errors = [...document.errors, ...document.warnings];
+  const faults = errors.map((error) => syntaxFault(document, text, error));
   if (documents[1] !== undefined) {
     const start = documents[1].range[0];
     const message = 'a second document starts here';
-    return faulty(
+    faults.push(
       faultAt({ text, start, end: start + 3 }, 'yaml', { message, expected: 'one plan in a file' }),
     );
   }
-  if (errors.length > 0)
-    return faulty(...firstOfEachLine(errors.map((error) => syntaxFault(document, text, error))));
+  if (faults.length > 0) return faulty(...withoutConsequences(faults));
 
   if (document.directives?.yaml.explicit === true && document.directives.yaml.version !== '1.2') {
     const place = { text, start: 0, end: text.text.indexOf('\n') };

@@ -2,7 +2,13 @@
 import { faultAt, type PlanFault } from '../fault.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt } from '../nodes.ts';
 
-export function exactlyOne(root: MapNode, path: readonly PathPart[], keys: readonly string[]): PlanFault[] {
+export interface Choice {
+  readonly keys: readonly string[];
+  /** What each of them is, for messages: `location`. */
+  readonly what: string;
+}
+
+export function exactlyOne(root: MapNode, path: readonly PathPart[], { keys, what }: Choice): PlanFault[] {
   const map = nodeAt(root, ...path);
   if (map?.kind !== 'map') return [];
   const [first, ...others] = [...map.entries.keys()].filter((key) => keys.includes(key));
@@ -10,15 +16,12 @@ export function exactlyOne(root: MapNode, path: readonly PathPart[], keys: reado
   const subject = pathText(path);
   if (first === undefined) {
     return [
-      faultAt(placeAt(root, ...path), 'missing-key', {
-        message: `${subject} has none of ${keys.join(', ')}`,
-        expected,
-      }),
+      faultAt(placeAt(root, ...path), 'missing-key', { message: `${subject} has no ${what}`, expected }),
     ];
   }
   const related = [{ place: placeAt(root, ...path, first), message: `${first} is here` }];
   return others.map((key) => {
-    const message = `${subject} has \`${key}\` besides \`${first}\``;
+    const message = `${subject} has more than one ${what}: \`${key}\` besides \`${first}\``;
     return faultAt(placeAt(root, ...path, key), 'value', { message, expected, related });
   });
 }

@@ -21,7 +21,7 @@ export function followUpRules(root: MapNode): PlanFault[] {
   const named = items.filter(({ name }) => name !== '');
   return [
     ...items.flatMap(({ path }) => [
-      ...exactlyOne(root, path, ['manual', 'run', 'webhook']),
+      ...exactlyOne(root, path, { keys: ['manual', 'run', 'webhook'], what: 'action' }),
       ...optionRules(root, path),
       ...webhookRules(root, path),
     ]),

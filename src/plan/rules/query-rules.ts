@@ -3,10 +3,11 @@ import { compileQuery } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';
 import { faultAt, type Place, type PlanFault } from '../fault.ts';
+import { nearest } from '../nearest.ts';
 import {
   eachScalar,
   headOf,
-  holdsUnset,
+  holdsUnjudged,
   type MapNode,
   nodeAt,
   orderedValue,
@@ -21,7 +22,7 @@ export function queryRules(root: MapNode): PlanFault[] {
   ]);
   return paths.flatMap((path) => {
     const node = nodeAt(root, ...path);
-    if (node === undefined || !isQuery(node) || holdsUnset(node)) return [];
+    if (node === undefined || !isQuery(node) || holdsUnjudged(node)) return [];
     try {
       compileQuery(parseQuery(orderedValue(node)));
       return [];
@@ -30,7 +31,7 @@ export function queryRules(root: MapNode): PlanFault[] {
       return [
         faultAt(placeInQuery(node, error.path), 'query', {
           message: withoutValues(error.message, node),
-          expected: adviceFor(node, error.path),
+          suggestion: nearOperator(error),
         }),
       ];
     }
@@ -82,13 +83,10 @@ function withoutValues(message: string, query: PlanNode): string {
   return out;
 }
 
-/** YAML takes an ObjectId of digits only for a number; then the query's own message does not help. */
-function adviceFor(query: PlanNode, path: string): string | undefined {
-  let advice: string | undefined;
-  eachScalar(query, (scalar, at) => {
-    const isMeant = path === '' || at.join('.').startsWith(path.replace(/\.?\$oid$/, ''));
-    if (isMeant && at.at(-1) === '$oid' && typeof scalar.value !== 'string')
-      advice = 'quotes around the 24 hexadecimal digits';
-  });
-  return advice;
+/** The fault names the operators that there are; the nearest of them was probably meant. */
+function nearOperator(fault: QueryFault): string | undefined {
+  const operator = fault.path.split('.').at(-1) ?? '';
+  if (!operator.startsWith('$')) return undefined;
+  const known = (fault.message.match(/\$\w+/g) ?? []).filter((name) => name !== operator);
+  return nearest(operator, known);
 }

@@ -9,14 +9,15 @@ import { exactlyOne } from './exactly-one.ts';
 
 export function sourceRules(root: MapNode): PlanFault[] {
   if (nodeAt(root, 'source')?.kind !== 'map') return [];
-  const kinds = ['s3', 'path', 'mongodb', 'jsonl'];
-  const faults = exactlyOne(root, ['source'], kinds);
+  const faults = exactlyOne(root, ['source'], { keys: ['s3', 'path', 'mongodb', 'jsonl'], what: 'location' });
   if (nodeAt(root, 'source', 'jsonl')?.kind === 'map') {
-    faults.push(...exactlyOne(root, ['source', 'jsonl'], ['path', 's3']));
+    faults.push(...exactlyOne(root, ['source', 'jsonl'], { keys: ['path', 's3'], what: 'location' }));
   }
   const templates = TEMPLATES.flatMap((path) => {
     const node = nodeAt(root, ...path);
-    return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unset ? [{ path, node }] : [];
+    return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unjudged
+      ? [{ path, node }]
+      : [];
   });
   for (const { path, node } of templates) faults.push(...templateRules(root, path, node));
   faults.push(
@@ -40,9 +41,10 @@ function readTemplate(node: ScalarNode): ReturnType<typeof parseLocationTemplate
   return parseLocationTemplate(String(node.value));
 }
 
+/** Also when its time cannot be understood: one was meant. */
 function hasTime(node: ScalarNode): boolean {
   const template = readTemplate(node);
-  return 'fields' in template && template.fields.length > 0;
+  return 'fault' in template || template.fields.length > 0;
 }
 
 function templateRules(root: MapNode, path: readonly PathPart[], node: ScalarNode): PlanFault[] {
