@@ -81,7 +81,7 @@ test('no target, one target, a target that could not be reached', () => {
       notCompared: [{ target: 'production', reason: 'PRODUCTION_MONGODB_URI is not set' }],
     }),
   );
-  assert.match(text, '- **production** was not compared: `PRODUCTION_MONGODB_URI` is not set');
+  assert.match(text, '- **production** was not compared: PRODUCTION_MONGODB_URI is not set');
   assert.match(markdownOf(smallReview({ comparisons: [] })), 'No target was compared.');
 });
 
