@@ -6,16 +6,19 @@ import type { RunEvent, TargetName } from '../events.ts';
 import { neutral } from './neutral.ts';
 import { showBytes, showCounted, showDuration } from './quantities.ts';
 
-/** What a run goes through; a task list shows one line for each. */
-export type Stage =
-  | 'backup'
-  | 'selection'
-  | 'comparison with staging'
-  | 'comparison with production'
-  | 'gate'
-  | 'writing'
-  | 'verification'
-  | 'follow-ups';
+/** What a run goes through, and how a task list calls it before it has begun. */
+export const STAGE_TITLES = {
+  backup: 'Find the backup',
+  selection: 'Select the documents',
+  'comparison with staging': 'Compare with staging',
+  'comparison with production': 'Compare with production',
+  gate: 'Ask the gate',
+  writing: 'Write',
+  verification: 'Read back and compare',
+  'follow-ups': 'Follow up',
+} as const;
+
+export type Stage = keyof typeof STAGE_TITLES;
 
 export type Outcome = 'done' | 'failed';
 

@@ -5,8 +5,8 @@ export function showCount(count: number): string {
 }
 
 /** `1 document`, `2 documents`. */
-export function showCounted(count: number, noun: string): string {
-  return `${showCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+export function showCounted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${showCount(count)} ${count === 1 ? noun : plural}`;
 }
 
 export function showBytes(bytes: number): string {

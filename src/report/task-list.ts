@@ -16,7 +16,7 @@ import {
 } from 'listr2';
 import type { RunEvent } from '../events.ts';
 import { truncated } from './neutral.ts';
-import { type Outcome, ProgressTeller, type ProgressView, type Stage } from './progress.ts';
+import { type Outcome, ProgressTeller, type ProgressView, STAGE_TITLES, type Stage } from './progress.ts';
 
 /** listr2 9 leaks in fast updates, and nobody reads faster: four redraws a second. */
 const REDRAW_MS = 250;
@@ -80,6 +80,8 @@ export class TaskListView implements ProgressView {
   }
 
   emit(event: RunEvent): void {
+    // The list is about the work; the plan's name stands in the command line above it.
+    if (event.type === 'plan-read') return;
     const line = this.#teller.tell(event);
     const text = truncated(line.text, Math.max(10, this.#terminal.columns - MARGIN));
     const index = this.#rows.findIndex((row) => row.stage === line.stage);
@@ -120,7 +122,7 @@ class StageRow {
 
   constructor(stage: Stage) {
     this.stage = stage;
-    this.title = stage;
+    this.title = STAGE_TITLES[stage];
     this.#ended = new Promise((resolve) => {
       this.#end = resolve;
     });

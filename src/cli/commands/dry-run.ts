@@ -1,5 +1,67 @@
+/** `plan dry-run`: selects the documents and compares them with every reachable target. Writes to none. */
 import { RestorePlanError } from '../../errors.ts';
+import type { TargetName } from '../../events.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { replacedBy } from '../../report/document-classes.ts';
+import type { DryRun } from '../../report/dry-run/page.ts';
+import { prepareSelection } from '../../selection/prepare-selection.ts';
+import { VERSION } from '../../version.ts';
+import type { ExitName, OptionValues } from '../command.ts';
+import { compareTargets } from '../compare-targets.ts';
+import type { CommandContext } from '../context.ts';
+import { openListing } from '../dry-run-listing.ts';
+import { loadPlan } from '../load-plan.ts';
+import { requireVariables } from '../require-variables.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan dry-run` is not supported yet');
+/** Documents shown per class and collection when `--full` is not given. */
+const SHOWN = 5;
+
+export async function run(
+  context: CommandContext,
+  [file = '']: readonly string[],
+  options: OptionValues,
+): Promise<ExitName> {
+  const plan = await loadPlan(context, file);
+  const targets = targetsOf(plan, options['target']);
+  requireVariables(plan, targets);
+  await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
+  context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
+
+  const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
+  const listing = openListing(context, options['full'] === true);
+  try {
+    const { each } = listing;
+    const orders = { plan, selection, targets, show: SHOWN, ...(each && { each }) };
+    const { comparisons, failures } = await compareTargets(context, orders);
+    const notCompared = failures.map(({ target, error: { message, hint } }) => ({
+      target,
+      reason: message,
+      hint,
+    }));
+    const dryRun = { plan, manifest: selection.manifest, comparisons, notCompared };
+    await context.endProgress();
+    await listing.write(dryRun);
+
+    if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
+    return options['detailedExitcode'] === true && isAnythingToWrite(dryRun) ? 'CHANGES_PENDING' : 'OK';
+  } finally {
+    await listing.close();
+  }
+}
+
+/** Those of the plan, or the one asked for. Throws USAGE when the plan does not have it. */
+function targetsOf(plan: Plan, asked: unknown): readonly TargetName[] {
+  const names = (['staging', 'production'] as const).filter((name) => plan.targets[name] !== undefined);
+  if (asked === undefined) return names;
+  const chosen = names.filter((name) => name === asked);
+  if (chosen.length > 0) return chosen;
+  throw new RestorePlanError('USAGE', `the plan has no target ${asked}`, {
+    hint: `Its targets are: ${names.join(', ')}.`,
+  });
+}
+
+function isAnythingToWrite({ comparisons }: DryRun): boolean {
+  return comparisons
+    .flatMap(({ collections }) => collections)
+    .some((collection) => collection.counts.insert > 0 || replacedBy(collection) > 0);
 }

@@ -1,0 +1,127 @@
+/** The documents of a comparison in the style of a diff: `-` what the target has, `+` what the backup has. */
+import type {
+  ComparedCollection,
+  ComparedDocument,
+  DanglingReference,
+  DocumentClass,
+  FieldDifference,
+  TargetComparison,
+} from '../../comparison/comparison.ts';
+import type { TargetName } from '../../events.ts';
+import type { WhenMatched } from '../../plan/plan.ts';
+import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
+import { neutral } from '../neutral.ts';
+import { showCount } from '../quantities.ts';
+import { classPaint } from './collection-tree.ts';
+import { columnsOf, fitted, wrapped } from './columns.ts';
+import type { PageStyle } from './page.ts';
+
+const INDENT = '    ';
+
+/** Fields of one document that are listed; a document rewritten from top to bottom should not push the others off. */
+const DIFFERENCES = 20;
+
+/** Every document that was kept, except those that are the same here and there. Targets that meet the same are shown once. */
+export function* documentsOf(comparisons: readonly TargetComparison[], style: PageStyle): Generator<string> {
+  for (const { targets, collection } of meetings(comparisons)) {
+    const shown = collection.documents.filter((document) => document.class !== 'identical');
+    if (shown.length === 0 && collection.dangling.length === 0) continue;
+    yield* documentsTitle(targets.join(' and '), collection, style);
+    for (const document of shown) yield* documentLines(document, collection.whenMatched, style);
+    for (const reference of collection.dangling) yield* danglingLines(reference, style);
+    yield* leftOut(collection, style);
+  }
+}
+
+interface Meeting {
+  readonly targets: TargetName[];
+  readonly collection: ComparedCollection;
+}
+
+/** One for each collection and target; one for several targets where their documents fare alike. */
+function meetings(comparisons: readonly TargetComparison[]): Meeting[] {
+  const found = new Map<string, Meeting>();
+  for (const { target, collections } of comparisons) {
+    for (const collection of collections) {
+      const key = JSON.stringify(collection);
+      const meeting = found.get(key);
+      if (meeting === undefined) found.set(key, { targets: [target], collection });
+      else meeting.targets.push(target);
+    }
+  }
+  return [...found.values()];
+}
+
+export function* documentsTitle(
+  targets: string,
+  collection: ComparedCollection,
+  style: PageStyle,
+): Generator<string> {
+  yield '';
+  yield rule(`${targets} · ${collection.into}`, style);
+}
+
+function rule(title: string, { paint, columns }: PageStyle): string {
+  const text = `── ${fitted(neutral(title), columns - 8)} `;
+  return paint.strong(`${text}${'─'.repeat(Math.max(0, columns - columnsOf(text)))}`);
+}
+
+export function* documentLines(
+  document: ComparedDocument,
+  whenMatched: WhenMatched,
+  style: PageStyle,
+): Generator<string> {
+  const { paint, columns } = style;
+  const { symbol, name } = CLASS_WORDS[document.class];
+  const color = classPaint(paint, document.class);
+  if (document.class === 'insert') {
+    yield color(fitted(neutral(`${symbol} ${document.backup}`), columns));
+    return;
+  }
+  yield color(
+    fitted(neutral(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`), columns),
+  );
+  if (document.reason !== '') {
+    for (const line of wrapped(neutral(document.reason), columns - INDENT.length)) yield `${INDENT}${line}`;
+  }
+  for (const difference of document.differences.slice(0, DIFFERENCES))
+    yield* differenceLines(difference, style);
+  const more = document.differences.length - DIFFERENCES;
+  if (more > 0) yield paint.quiet(`${INDENT}… ${showCount(more)} more fields`);
+}
+
+/** What apply does with a document that the target holds in another form. */
+function fate(documentClass: DocumentClass, whenMatched: WhenMatched): string {
+  if (documentClass !== 'different' && documentClass !== 'stale' && documentClass !== 'softDeleted')
+    return '';
+  if (whenMatched === 'replace') return ', will be replaced';
+  return whenMatched === 'fail' ? ', apply stops here' : ', stays as it is';
+}
+
+function* differenceLines(difference: FieldDifference, { paint, columns }: PageStyle): Generator<string> {
+  const { path, backup, target, backupType, targetType } = difference;
+  const side = (sign: string, text: string, type: string | undefined): string =>
+    fitted(neutral(`${INDENT}${sign} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`), columns);
+  if (target !== undefined) yield paint.bad(side('-', target, targetType));
+  if (backup !== undefined) yield paint.good(side('+', backup, backupType));
+}
+
+function* danglingLines(reference: DanglingReference, { paint, columns }: PageStyle): Generator<string> {
+  const { id, field, collection, missing } = reference;
+  yield paint.odd(fitted(neutral(`? dangling reference: _id ${id}`), columns));
+  const text = `${field} refers to ${missing} of ${collection}, which is neither selected nor in the target`;
+  for (const line of wrapped(neutral(text), columns - INDENT.length)) yield `${INDENT}${line}`;
+}
+
+function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle): Generator<string> {
+  const parts = CLASSES.filter((each) => each !== 'identical').flatMap((each) => {
+    const kept = collection.documents.filter((document) => document.class === each).length;
+    const more = collection.counts[each] - kept;
+    return more > 0
+      ? [`${showCount(more)} more ${each === 'insert' ? 'to insert' : CLASS_WORDS[each].name}`]
+      : [];
+  });
+  const dangling = collection.danglingReferences - collection.dangling.length;
+  if (dangling > 0) parts.push(`${showCount(dangling)} more dangling references`);
+  if (parts.length > 0) yield paint.quiet(fitted(`… and ${parts.join(', ')}; \`--full\` lists all`, columns));
+}

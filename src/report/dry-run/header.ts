@@ -1,0 +1,52 @@
+/** Top of the page: plan, backup in both zones, distance to `at`, selection. */
+import { neutral } from '../neutral.ts';
+import { showBytes, showCounted, showDuration } from '../quantities.ts';
+import { wrapped } from './columns.ts';
+import type { DryRun, PageStyle } from './page.ts';
+
+const LABEL = 10;
+
+export function* header({ plan, manifest }: DryRun, style: PageStyle): Generator<string> {
+  yield* row('plan', [plan.name], style);
+  if (plan.reason !== undefined) yield* row('', [plan.reason.replaceAll(/\s+/g, ' ').trim()], style);
+  yield* row('backup', backupFacts({ plan, manifest }), style);
+  yield* row('selection', selectionFacts(manifest), style);
+  for (const warning of manifest.warnings) yield* row('note', [warning], style);
+}
+
+function* row(label: string, facts: readonly string[], { paint, columns }: PageStyle): Generator<string> {
+  let shown = label;
+  for (const fact of facts) {
+    for (const line of wrapped(neutral(fact), columns - LABEL)) {
+      yield `${paint.strong(shown)}${' '.repeat(LABEL - shown.length)}${line}`;
+      shown = '';
+    }
+  }
+}
+
+function backupFacts({ plan, manifest }: Pick<DryRun, 'plan' | 'manifest'>): string[] {
+  const { backup } = manifest;
+  const size = backup.size === undefined ? '' : `, ${showBytes(backup.size)}`;
+  const facts = [backup.location, `${backup.kind}${size}`];
+  if (backup.time !== undefined) {
+    const utc = `${new Date(backup.time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+    facts.push(backup.localTime === undefined ? utc : `${backup.localTime} = ${utc}`);
+  }
+  const { at } = plan.source;
+  if (at !== undefined && backup.time !== undefined) {
+    const distance = at.epochMs - backup.time;
+    facts.push(
+      distance === 0 ? `exactly at \`at\` ${at.text}` : `${showDuration(distance)} before \`at\` ${at.text}`,
+    );
+  }
+  return facts;
+}
+
+function selectionFacts({ digest, collections, readToEnd }: DryRun['manifest']): string[] {
+  const documents = collections.reduce((sum, { count }) => sum + count, 0);
+  const bytes = collections.reduce((sum, each) => sum + each.bytes, 0);
+  const facts = [`${showCounted(documents, 'document')}, ${showBytes(bytes)}, digest ${digest.slice(0, 12)}`];
+  if (!readToEnd)
+    facts.push('the backup was read only as far as needed; its other parts are not proven whole');
+  return facts;
+}

@@ -1,0 +1,49 @@
+/** What a reviewer should know beside the counts: collections to be created, odd targets, targets that were not compared. */
+import { CLASS_WORDS, failedBy, replacedBy } from '../document-classes.ts';
+import { neutral } from '../neutral.ts';
+import { showCounted } from '../quantities.ts';
+import { wrapped } from './columns.ts';
+import type { DryRun, PageStyle } from './page.ts';
+
+export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<string> {
+  const notes: string[] = [];
+  for (const { target, database, server, collections } of run.comparisons) {
+    notes.push(`${target} is the database ${database} of ${server}`);
+    for (const collection of collections) {
+      const where = `${target}.${collection.into}`;
+      if (collection.wouldCreate !== undefined) {
+        const indexes = showCounted(collection.wouldCreate.indexes, 'index', 'indexes');
+        notes.push(`${where} does not exist; apply creates it with the backup's options and ${indexes}`);
+      }
+      const replaced = replacedBy(collection);
+      if (replaced > 0) notes.push(`${where}: apply replaces ${showCounted(replaced, 'document')}`);
+      const failed = failedBy(collection);
+      if (failed > 0)
+        notes.push(`${where}: apply stops at ${showCounted(failed, 'document')} (whenMatched: fail)`);
+      for (const { name, many } of obstacles(collection.counts)) {
+        notes.push(`${where}: ${showCounted(many, 'document')} cannot be inserted (${name})`);
+      }
+      notes.push(...collection.warnings.map((warning) => `${where}: ${warning}`));
+    }
+  }
+  if (notes.length > 0) yield '';
+  for (const note of notes) {
+    const [first = '', ...rest] = wrapped(neutral(note), columns - 2);
+    yield `${paint.quiet('·')} ${first}`;
+    for (const line of rest) yield `  ${line}`;
+  }
+  for (const { target, reason, hint } of run.notCompared) {
+    yield '';
+    yield* wrapped(neutral(`${target} was not compared: ${reason}`), columns).map(paint.odd);
+    if (hint !== undefined) yield* wrapped(neutral(hint), columns);
+  }
+}
+
+function obstacles(counts: {
+  readonly conflict: number;
+  readonly refused: number;
+}): { name: string; many: number }[] {
+  return (['conflict', 'refused'] as const)
+    .map((each) => ({ name: CLASS_WORDS[each].name, many: counts[each] }))
+    .filter(({ many }) => many > 0);
+}

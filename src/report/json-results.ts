@@ -1,0 +1,52 @@
+/** The result objects of `--json` (DESIGN.md, section 6). Pure; schemas/ describes them. */
+import type { ComparedCollection, ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
+import type { TargetName } from '../events.ts';
+import type { DryRun } from './dry-run/page.ts';
+
+/** The last object but one of `dry-run --json`. */
+export function dryRunObject({ plan, manifest, comparisons, notCompared }: DryRun) {
+  const { backup, digest, collections } = manifest;
+  return {
+    type: 'dry-run',
+    plan: { name: plan.name, digest: plan.digest },
+    backup: {
+      location: backup.location,
+      time: backup.time === undefined ? null : new Date(backup.time).toISOString(),
+      identity: backup.fingerprint,
+    },
+    selection: {
+      digest,
+      collections: collections.map(({ collection, into, count, bytes, sha256 }) => ({
+        collection,
+        into,
+        selected: count,
+        bytes,
+        sha256,
+      })),
+    },
+    targets: Object.fromEntries(
+      comparisons.map((comparison) => [comparison.target, targetObject(comparison)]),
+    ),
+    notCompared: notCompared.map(({ target, reason }) => ({ target, reason })),
+  } as const;
+}
+
+function targetObject({ database, collections }: TargetComparison) {
+  return { database, collections: collections.map(collectionObject) };
+}
+
+function collectionObject(collection: ComparedCollection) {
+  const { insert, identical, different, softDeleted, stale, conflict, refused } = collection.counts;
+  return {
+    collection: collection.collection,
+    ...{ insert, identical, different, softDeleted, stale, conflict, refused },
+    danglingReferences: collection.danglingReferences,
+    wouldCreate: collection.wouldCreate !== undefined,
+  };
+}
+
+/** One compared document; `dry-run --json` writes those that a page would show, with `--full` all. */
+export function documentObject(target: TargetName, collection: string, document: ComparedDocument) {
+  const { target: existing, ...compared } = document;
+  return { type: 'document', target, collection, ...compared, existing } as const;
+}

@@ -1,0 +1,39 @@
+/** The selection of a plan: the one made before from the same backup, or a new one. */
+import { openBackup } from '../backup/open-backup.ts';
+import type { Emit } from '../events.ts';
+import type { Plan, RestoredCollection } from '../plan/plan.ts';
+import { findSelection } from './open-selection.ts';
+import { selectDocuments } from './select-documents.ts';
+import type { Selection } from './selection.ts';
+
+export interface PrepareRequest {
+  readonly plan: Plan;
+  /** The `.restore-plan` directory. */
+  readonly workDirectory: string;
+  readonly toolVersion: string;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Finds the backup and reads it, unless this very plan was selected from this very backup before: then the documents kept
+ * from that time are used, so that dry-run, staging and production see the same bytes and the archive is read once.
+ * Throws RestorePlanError BACKUP.
+ */
+export async function prepareSelection(request: PrepareRequest): Promise<Selection> {
+  const { plan, workDirectory, emit, signal } = request;
+  const wanted = new Set(plan.collections.flatMap(collectionNames));
+  const backup = await openBackup(plan.source, { wanted, emit, signal });
+  try {
+    const found = await findSelection(workDirectory, plan, backup.identity);
+    if (found === undefined) return await selectDocuments({ ...request, backup });
+    emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
+    return found;
+  } finally {
+    await backup.close();
+  }
+}
+
+function collectionNames(entry: RestoredCollection): string[] {
+  return [entry.collection, ...entry.dependents.flatMap(collectionNames)];
+}
