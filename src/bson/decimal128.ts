@@ -106,3 +106,17 @@ export function showDecimal(decimal: Decimal): string {
   if (point > 0) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
   return `${sign}0.${'0'.repeat(-point)}${digits}`;
 }
+
+/** The integer part (towards zero) and whether nothing was cut off. Undefined beyond 10^40, to keep the integer small. */
+export function truncateDecimal(
+  decimal: Extract<Decimal, { kind: 'finite' }>,
+): { integer: bigint; exact: boolean } | undefined {
+  const { coefficient, exponent } = decimal;
+  const sign = decimal.negative ? -1n : 1n;
+  if (coefficient === 0n) return { integer: 0n, exact: true };
+  if (exponent >= 0) {
+    return exponent > 40 ? undefined : { integer: sign * coefficient * 10n ** BigInt(exponent), exact: true };
+  }
+  const power = 10n ** BigInt(Math.min(-exponent, MAX_DIGITS + 1));
+  return { integer: sign * (coefficient / power), exact: coefficient % power === 0n };
+}

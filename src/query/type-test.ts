@@ -1,10 +1,10 @@
 /** `$type`: by name, by number, or several of them; "number" stands for all four numeric types. */
 
-import { isNumber, readNumber } from '../bson/compare-numbers.ts';
 import { elements } from '../bson/elements.ts';
 import { typeName } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { ValueTest } from './field-path.ts';
+import { exactInteger } from './integer-operand.ts';
 import { QueryFault } from './query-fault.ts';
 
 const NUMERIC = [BSON.DOUBLE, BSON.INT32, BSON.INT64, BSON.DECIMAL128];
@@ -35,8 +35,8 @@ function typesNamed(operand: RawValue, path: string): readonly number[] {
     if (types === undefined) throw new QueryFault(`$type: "${name}" is not a BSON type`, path);
     return types;
   }
-  const number = isNumber(operand.type) ? readNumber(operand) : undefined;
-  const type = number === -1 ? BSON.MIN_KEY : Number(typeof number === 'object' ? Number.NaN : number);
+  const number = exactInteger(operand);
+  const type = number === -1n ? BSON.MIN_KEY : Number(number);
   if (!Object.values(BSON).some((known) => known === type)) {
     throw new QueryFault('$type expects the name or the number of a BSON type', path);
   }

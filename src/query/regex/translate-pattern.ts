@@ -1,0 +1,276 @@
+/**
+ * Translates a regular expression from the server's dialect (PCRE2, UTF mode) to JavaScript's, so that both match the same strings.
+ *
+ * Only whether there is a match counts, so groups do not capture, and greedy and lazy repetition are equal. Written out are: `$`
+ * before a last newline, `.` against newlines, `\s \d \w \b` (ASCII in PCRE2), `\h \v \A \Z \z`, POSIX classes, `x` mode,
+ * `\Q…\E`, octal and hexadecimal escapes, inline options. Refused by name is what would need more than a regular language
+ * (back-references, atomic groups, recursion) or where the two could differ.
+ */
+import { QueryFault } from '../query-fault.ts';
+import { readClass } from './character-class.ts';
+import {
+  ANY,
+  type CharacterSet,
+  codeOf,
+  complement,
+  NEWLINE,
+  sourceOf,
+  WORD,
+  withOtherCases,
+} from './character-set.ts';
+import { classEscape, literalEscape } from './escapes.ts';
+import { PatternFault, PatternText } from './pattern-text.ts';
+import { readQuantifier } from './quantifier.ts';
+
+const MAX_PATTERN_BYTES = 32_764;
+const MAX_GROUPS_DEEP = 100;
+
+/** The pattern in JavaScript. Throws QueryFault when the pattern is wrong, or has no exact counterpart. */
+export function translatePattern(
+  pattern: string,
+  { options, path }: { readonly options: string; readonly path: string },
+): RegExp {
+  try {
+    return new Translator(pattern, options).translate();
+  } catch (fault) {
+    if (!(fault instanceof PatternFault)) throw fault;
+    throw new QueryFault(`regular expression: ${fault.message}`, path, fault);
+  }
+}
+
+/** Options that can change inside a pattern. */
+interface Modes {
+  i: boolean;
+  m: boolean;
+  s: boolean;
+  x: boolean;
+}
+
+/** How many characters a part matches, at least and at most. */
+interface Width {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** A translated part. */
+interface Part {
+  readonly source: string;
+  readonly width: Width;
+  /** Anchors and lookarounds cannot be repeated. */
+  readonly repeatable: boolean;
+}
+
+const NOWHERE: Width = { least: 0, most: 0 };
+/** What stands for nothing: a comment, a change of options. */
+const NOTHING: Part = { source: '', width: NOWHERE, repeatable: false };
+
+class Translator {
+  private readonly text: PatternText;
+  private modes: Modes;
+  private readonly names = new Set<string>();
+  private depth = 0;
+
+  constructor(pattern: string, options: string) {
+    if (/[^imsxu]/.test(options))
+      throw new PatternFault(`option "${options.replace(/[imsxu]/g, '')}" is not known`);
+    if (pattern.includes('\0')) throw new PatternFault('a NUL character must be written \\x00');
+    if (Buffer.byteLength(pattern) > MAX_PATTERN_BYTES) throw new PatternFault('pattern is too long');
+    if (pattern.includes('\ufffd'))
+      throw new PatternFault('U+FFFD stands for bytes that were no text; write \\x{fffd}');
+    this.text = new PatternText(pattern);
+    const has = (letter: string): boolean => options.includes(letter);
+    this.modes = { i: has('i'), m: has('m'), s: has('s'), x: has('x') };
+  }
+
+  translate(): RegExp {
+    const { source, widths } = this.alternatives();
+    if (!this.text.atEnd()) throw new PatternFault('unmatched closing parenthesis');
+    const mayBeEmpty = widths.some(({ least }) => least === 0);
+    // V8 looks for empty matches also between the two halves of a surrogate pair, where no character stands.
+    return new RegExp(mayBeEmpty ? `(?=[^]|$)(?:${source})` : source, 'u');
+  }
+
+  /** Up to a closing parenthesis or the end. `widths` has one entry per alternative. */
+  private alternatives(): { source: string; widths: Width[] } {
+    const parts: { source: string; width: Width }[] = [];
+    do parts.push(this.sequence());
+    while (this.text.takes('|'));
+    return { source: parts.map(({ source }) => source).join('|'), widths: parts.map(({ width }) => width) };
+  }
+
+  private sequence(): { source: string; width: Width } {
+    let source = '';
+    let width = NOWHERE;
+    for (;;) {
+      this.skipIgnored();
+      const next = this.text.peek();
+      if (next === undefined || next === '|' || next === ')') return { source, width };
+      const part = this.repeated(this.atom());
+      source += part.source;
+      width = { least: width.least + part.width.least, most: width.most + part.width.most };
+    }
+  }
+
+  private repeated(part: Part): Part {
+    this.skipIgnored();
+    const quantifier = readQuantifier(this.text);
+    if (quantifier === undefined) return part;
+    if (!part.repeatable) throw new PatternFault('a repetition must follow a character or a group');
+    this.skipIgnored();
+    if (/[*+?]/.test(this.text.peek() ?? '') || readQuantifier(this.text) !== undefined) {
+      throw new PatternFault('possessive and doubled repetitions are not supported');
+    }
+    const least = part.width.least * quantifier.least;
+    const most = part.width.most === 0 ? 0 : part.width.most * quantifier.most;
+    return { source: part.source + quantifier.source, width: { least, most }, repeatable: true };
+  }
+
+  private atom(): Part {
+    const character = this.text.next();
+    switch (character) {
+      case '(':
+        return this.group();
+      case '[':
+        return oneOf(readClass(this.text, this.modes.i));
+      case '.':
+        return oneOf(this.modes.s ? ANY : complement(NEWLINE));
+      case '^':
+        return anchor(this.modes.m ? '(?:^|(?<=\\n)(?=[^]))' : '^');
+      case '$':
+        return anchor(this.modes.m ? '(?=\\n|$)' : '(?=\\n?$)');
+      case '\\':
+        return this.escape();
+      case '*':
+      case '+':
+      case '?':
+        throw new PatternFault('a repetition must follow a character or a group');
+      default:
+        return this.literal(character);
+    }
+  }
+
+  private literal(character: string): Part {
+    const set: CharacterSet = [[codeOf(character), codeOf(character)]];
+    return oneOf(this.modes.i ? withOtherCases(set) : set);
+  }
+
+  private escape(): Part {
+    const { text } = this;
+    if (text.takes('Q')) return this.quoted();
+    if (text.takes('E')) return NOTHING;
+    if (text.takes('A')) return anchor('^');
+    if (text.takes('z')) return anchor('$');
+    if (text.takes('Z')) return anchor('(?=\\n?$)');
+    if (text.takes('b')) return anchor(`(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`);
+    if (text.takes('B')) return anchor(`(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`);
+    if (text.takes('N')) {
+      if (text.peek() === '{') throw new PatternFault('\\N{…} is not supported');
+      return oneOf(complement(NEWLINE));
+    }
+    const set = classEscape(text);
+    return set === undefined ? this.literal(literalEscape(text)) : oneOf(set);
+  }
+
+  /** `\Q…\E`: all characters stand for themselves; a repetition after it belongs to the last of them. */
+  private quoted(): Part {
+    const characters = [...this.text.takeQuoted()];
+    const last = characters.pop();
+    const before = characters.map((character) => this.literal(character).source).join('');
+    if (last === undefined) return NOTHING;
+    const part = this.literal(last);
+    if (before === '') return part;
+    const { source, width } = this.repeated(part);
+    const { length } = characters;
+    return {
+      source: `(?:${before}${source})`,
+      width: { least: length + width.least, most: length + width.most },
+      repeatable: false,
+    };
+  }
+
+  private group(): Part {
+    const { text } = this;
+    if (++this.depth > MAX_GROUPS_DEEP) throw new PatternFault('groups are nested too deep');
+    if (text.peek() === '*') throw new PatternFault('verbs such as (*UTF) are not supported');
+    const outer = { ...this.modes };
+    const opening = text.takes('?') ? this.groupOpening() : '(?:';
+    if (opening === undefined) {
+      this.depth--;
+      return NOTHING;
+    }
+    const { source, widths } = this.alternatives();
+    if (!text.takes(')')) throw new PatternFault('missing closing parenthesis');
+    this.modes = outer;
+    this.depth--;
+    if (opening !== '(?:') {
+      if (opening.startsWith('(?<') && widths.some(({ least, most }) => least !== most)) {
+        throw new PatternFault('what lookbehind matches must have a fixed length');
+      }
+      return anchor(`${opening}${source})`);
+    }
+    const least = Math.min(...widths.map((width) => width.least));
+    const most = Math.max(...widths.map((width) => width.most));
+    return { source: `(?:${source})`, width: { least, most }, repeatable: true };
+  }
+
+  /** What follows `(?`, as JavaScript writes it; undefined for a comment and for options that hold for what follows. */
+  private groupOpening(): '(?:' | '(?=' | '(?!' | '(?<=' | '(?<!' | undefined {
+    const { text } = this;
+    if (text.takes('#')) {
+      if (text.takeUntil(')') === undefined) throw new PatternFault('a comment has no end');
+      return undefined;
+    }
+    if (text.takes(':')) return '(?:';
+    if (text.takes('=')) return '(?=';
+    if (text.takes('!')) return '(?!';
+    if (text.takes('<=')) return '(?<=';
+    if (text.takes('<!')) return '(?<!';
+    if (text.takes('P<') || text.takes('<')) return this.name('>');
+    if (text.takes("'")) return this.name("'");
+    return this.inlineOptions();
+  }
+
+  private name(end: string): '(?:' {
+    const name = this.text.takeUntil(end) ?? '';
+    if (!/^[A-Za-z_]\w{0,31}$/.test(name)) throw new PatternFault('a group has a bad name');
+    if (this.names.has(name)) throw new PatternFault(`two groups are named "${name}"`);
+    this.names.add(name);
+    return '(?:';
+  }
+
+  /** `(?i)` and `(?i-s:…)`. */
+  private inlineOptions(): '(?:' | undefined {
+    const letters = this.text.takeMatching(/[a-zA-Z^-]/);
+    const match = /^([imsx]*)(?:-([imsx]*))?$/.exec(letters);
+    const end = this.text.next();
+    if (match === null || (end !== ')' && end !== ':') || (letters === '' && end === ')')) {
+      throw new PatternFault(`a group that starts with "(?${letters}${end}" is not supported`);
+    }
+    for (const letter of match[1] as string) this.modes[letter as keyof Modes] = true;
+    for (const letter of match[2] ?? '') this.modes[letter as keyof Modes] = false;
+    return end === ':' ? '(?:' : undefined;
+  }
+
+  /** In x mode: white space and comments up to the end of the line. */
+  private skipIgnored(): void {
+    if (!this.modes.x) return;
+    for (;;) {
+      this.text.takeMatching(/[\t-\r ]/);
+      if (/[\u0085\u200e\u200f\u2028\u2029]/.test(this.text.peek() ?? '')) {
+        throw new PatternFault('option x with white space beyond ASCII is not supported');
+      }
+      if (!this.text.takes('#')) return;
+      this.text.takeUntil('\n') ?? this.text.takeRest();
+    }
+  }
+}
+
+const word = sourceOf(WORD);
+
+function oneOf(set: CharacterSet): Part {
+  return { source: sourceOf(set), width: { least: 1, most: 1 }, repeatable: true };
+}
+
+function anchor(source: string): Part {
+  return { source, width: NOWHERE, repeatable: false };
+}
