@@ -1,0 +1,196 @@
+/** `plan validate` as a person, an editor and a pull-request check use it. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import * as assert from 'uvu/assert';
+import type { validationObject } from '../../../src/report/plan-faults/json.ts';
+import { suite } from '../../harness.ts';
+import { jsonLines, runPlan } from '../../lab/plan-command.ts';
+import { PlanFolder } from '../../plan/plan-folder.ts';
+
+const test = suite('plan validate');
+const ROOT = join(import.meta.dirname, '../../..');
+const SCHEMA = join(ROOT, 'schemas/validate.schema.json');
+
+let folder: PlanFolder;
+test.before.each(() => {
+  folder = new PlanFolder();
+});
+test.after.each(() => folder.remove());
+
+const BROKEN = `version: 1
+name: broken
+source: { database: gravity, path: ./dump }
+colections: [{ collection: artworks, query: {} }]
+targets: { staging: { uri: "\${STAGING}", database: "100%, or: more" } }
+`;
+
+test('every example is valid, starts with the modeline of its schema, and none is overlooked', async () => {
+  const folderOfExamples = join(ROOT, 'plans/examples');
+  const names = readdirSync(folderOfExamples).filter((name) => name.endsWith('.yaml'));
+  assert.ok(names.length >= 5);
+  for (const name of names) {
+    const schema = name.endsWith('.base.yaml') ? 'restore-plan-base.schema.json' : 'restore-plan.schema.json';
+    const [modeline] = readFileSync(join(folderOfExamples, name), 'utf8').split('\n', 1);
+    assert.is(modeline, `# yaml-language-server: $schema=../../schemas/${schema}`, name);
+  }
+  const { exitCode, stdout } = await runPlan(
+    ['validate', ...names.map((name) => join('plans/examples', name))],
+    {
+      cwd: ROOT,
+    },
+  );
+  assert.is(exitCode, 0, stdout);
+  assert.is(stdout.match(/^✓ /gm)?.length, names.length);
+});
+
+test('with --require-env, the examples name each variable that they need', async () => {
+  const { exitCode, stdout } = await runPlan(
+    ['validate', '--require-env', 'plans/examples/partner-artworks.yaml'],
+    {
+      cwd: ROOT,
+    },
+  );
+  assert.is(exitCode, 10);
+  for (const name of ['STAGING_MONGODB_URI', 'PRODUCTION_MONGODB_URI', 'INCIDENT_WEBHOOK_URL']) {
+    assert.match(stdout, new RegExp(`error: the variable ${name} is not set`));
+  }
+});
+
+test('--env-file gives variables', async () => {
+  folder.write(
+    'vars.env',
+    'STAGING_MONGODB_URI=mongodb://a\nPRODUCTION_MONGODB_URI=mongodb://b\nINCIDENT_WEBHOOK_URL=https://c\n',
+  );
+  const args = ['validate', '--require-env', '--env-file', join(folder.path, 'vars.env')];
+  const { exitCode, stdout } = await runPlan([...args, 'plans/examples/partner-artworks.yaml'], {
+    cwd: ROOT,
+  });
+  assert.is(stdout, '✓ plans/examples/partner-artworks.yaml: partner-57d17993-artworks is valid\n');
+  assert.is(exitCode, 0);
+});
+
+test('text: faults with frames, notes in a line, a verdict', async () => {
+  folder.write('broken.yaml', BROKEN);
+  const { exitCode, stdout, stderr } = await runPlan(['validate', 'broken.yaml'], { cwd: folder.path });
+  assert.is(exitCode, 10);
+  assert.is(stderr, '');
+  assert.fixture(
+    stdout,
+    `broken.yaml:4:1: error: a plan has no key "colections"
+  expected: one of reason, extends, collections, followUps, mask
+  did you mean "collections"?
+    2 | name: broken
+    3 | source: { database: gravity, path: ./dump }
+  > 4 | colections: [{ collection: artworks, query: {} }]
+      | ^^^^^^^^^^
+    5 | targets: { staging: { uri: "\${STAGING}", database: "100%, or: more" } }
+
+broken.yaml:5:52: error: a database name cannot hold a space
+  expected: letters, digits, - and _
+    3 | source: { database: gravity, path: ./dump }
+    4 | colections: [{ collection: artworks, query: {} }]
+  > 5 | targets: { staging: { uri: "\${STAGING}", database: "100%, or: more" } }
+      |                                                    ^^^^^^^^^^^^^^^^
+
+broken.yaml:5:29: note: the variable STAGING is not set
+✗ broken.yaml: 2 faults, 1 note
+`,
+  );
+});
+
+test('github: one annotation per fault, escaped', async () => {
+  folder.write('a,b.yaml', BROKEN);
+  const { exitCode, stdout } = await runPlan(['validate', '--format', 'github', 'a,b.yaml'], {
+    cwd: folder.path,
+  });
+  assert.is(exitCode, 10);
+  assert.fixture(
+    stdout,
+    `::error file=a%2Cb.yaml,line=4,endLine=4,col=1,endColumn=11,title=restore plan%3A unknown-key::a plan has no key "colections"%0AExpected: one of reason, extends, collections, followUps, mask%0ADid you mean "collections"?
+::error file=a%2Cb.yaml,line=5,endLine=5,col=52,endColumn=68,title=restore plan%3A namespace::a database name cannot hold a space%0AExpected: letters, digits, - and _
+::notice file=a%2Cb.yaml,line=5,endLine=5,col=29,endColumn=39,title=restore plan%3A variable::the variable STAGING is not set
+`,
+  );
+});
+
+test('github: a key of the plan cannot smuggle a command into the log', async () => {
+  folder.write('broken.yaml', `${BROKEN}"x\\n::error::boo%0A": 1\n`);
+  const { stdout } = await runPlan(['validate', '--format', 'github', 'broken.yaml'], { cwd: folder.path });
+  for (const line of stdout.trimEnd().split('\n'))
+    assert.match(line, /^::(error|notice) file=broken\.yaml,line=/);
+  assert.match(stdout, /boo%250A/);
+});
+
+test('text: control characters, bidi marks and commands in a plan are neutral', async () => {
+  folder.write(
+    'broken.yaml',
+    `${BROKEN}"\\e[31m\\u202e::error::": 1\n# raw \u202e and \u001b[2J\nx: "::set-output name=a::b"\n`,
+  );
+  const { stdout } = await runPlan(['validate', 'broken.yaml'], { cwd: folder.path });
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: looking for them is the purpose
+  assert.not.match(stdout, /[\u001b\u202e]|^\s*::/m);
+});
+
+test('json and --json: the same object, as its schema says', async () => {
+  folder.write('broken.yaml', BROKEN);
+  folder.write('good.yaml', BROKEN.replace('colections', 'collections').replace('100%, or: more', 'staging'));
+  const args = ['validate', 'broken.yaml', 'good.yaml'];
+  const page = (await runPlan([...args, '--format', 'json'], { cwd: folder.path })).stdout;
+  const printed = JSON.parse(page) as ReturnType<typeof validationObject>;
+  const validate = new Ajv({ strict: true }).compile(JSON.parse(readFileSync(SCHEMA, 'utf8')));
+  assert.ok(validate(JSON.parse(page)), JSON.stringify(validate.errors));
+  assert.is(printed.valid, false);
+  assert.equal(
+    printed.plans.map((plan) => plan.valid),
+    [false, true],
+  );
+  assert.match(printed.plans[1]?.digest ?? '', /^[0-9a-f]{64}$/);
+  assert.is(printed.plans[0]?.faults[0]?.suggestion, 'collections');
+
+  const lines = jsonLines((await runPlan([...args, '--json'], { cwd: folder.path })).stdout);
+  assert.equal(
+    lines.map((line) => line['type']),
+    ['version', 'validate', 'exit'],
+  );
+  assert.equal(lines[1], printed);
+});
+
+test('sarif: a result per fault with its rule and region', async () => {
+  folder.write('my plans/broken.yaml', BROKEN);
+  const { stdout } = await runPlan(['validate', '--format', 'sarif', 'my plans/broken.yaml'], {
+    cwd: folder.path,
+  });
+  const log = JSON.parse(stdout);
+  assert.is(log.version, '2.1.0');
+  const [run] = log.runs;
+  assert.is(run.results.length, 3);
+  const [first] = run.results;
+  assert.is(run.tool.driver.rules[first.ruleIndex].id, first.ruleId);
+  assert.is(first.level, 'error');
+  assert.equal(first.locations[0].physicalLocation, {
+    artifactLocation: { uri: 'my%20plans/broken.yaml' },
+    region: { startLine: 4, startColumn: 1, endLine: 4, endColumn: 11 },
+  });
+  assert.is(run.results[2].level, 'note');
+});
+
+test('sarif and github of a valid plan are empty, not missing', async () => {
+  folder.write('good.yaml', BROKEN.replace('colections', 'collections').replace('100%, or: more', 'staging'));
+  const env = { STAGING: 'mongodb://a' };
+  const github = await runPlan(['validate', '--format', 'github', 'good.yaml'], { cwd: folder.path, env });
+  assert.is(github.stdout, '');
+  const sarif = await runPlan(['validate', '--format', 'sarif', 'good.yaml'], { cwd: folder.path, env });
+  assert.equal(JSON.parse(sarif.stdout).runs[0].results, []);
+});
+
+test('a base is checked for what it says, not for what it lacks', async () => {
+  folder.write('a.base.yaml', 'version: 1\nsource: { maxAge: 26h }\n');
+  folder.write('b.base.yml', 'source: { maxAge: 26 hours, colour: blue }\n');
+  const { exitCode, stdout } = await runPlan(['validate', 'a.base.yaml', 'b.base.yml'], { cwd: folder.path });
+  assert.is(exitCode, 10);
+  assert.match(stdout, /✓ a\.base\.yaml: the base is valid/);
+  assert.match(stdout, /✗ b\.base\.yml: 2 faults/);
+});
+
+test.run();
