@@ -27,6 +27,8 @@ export const S3_PATIENCE: S3Patience = {
 
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 8_000;
+/** Less than this between two failures is no progress: a connection that breaks after every few bytes leads nowhere. */
+const PROGRESS_BYTES = 64 * 1024;
 
 export interface Attempts {
   /** `s3://bucket/key`, for messages and events. */
@@ -34,7 +36,7 @@ export interface Attempts {
   readonly totalMs: number;
   readonly emit: Emit;
   readonly signal: AbortSignal;
-  /** Bytes got so far: when it grew since the last failure, the patience starts anew. */
+  /** Bytes got so far: when it grew well since the last failure, the patience starts anew. */
   readonly progress?: () => number;
   /** Called before a try that follows expired credentials. */
   readonly renew?: () => void;
@@ -56,7 +58,7 @@ export async function persist<T>(attempts: Attempts, attempt: () => Promise<T>):
       const fault = readS3Fault(error);
       const now = performance.now();
       const progress = attempts.progress?.() ?? 0;
-      if (failures === 0 || progress > reached) {
+      if (failures === 0 || progress - reached >= PROGRESS_BYTES) {
         failures = 0;
         failingSince = now;
         reached = progress;

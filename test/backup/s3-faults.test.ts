@@ -1,0 +1,362 @@
+/**
+ * Faults between the S3 server and this program, by their number in the catalogue of faults: each is ridden out with
+ * the same bytes as the outcome, or refused by name. A real server stands behind every proxy.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import * as assert from 'uvu/assert';
+import { S3_PATIENCE, type S3Patience } from '../../src/backup/s3/s3-patience.ts';
+import { S3Store } from '../../src/backup/s3/s3-store.ts';
+import type { StoredFile } from '../../src/backup/storage/store.ts';
+import type { RunEvent } from '../../src/events.ts';
+import { suite } from '../harness.ts';
+import { type HttpAnswer, type HttpFault, startHttpProxy } from '../lab/http-proxy.ts';
+import { type Bucket, createBucket, type S3Server, s3Client, startS3Server } from '../lab/s3.ts';
+import { freePort } from '../lab/server-process.ts';
+import { type Fault, startTcpProxy } from '../lab/tcp-proxy.ts';
+import { inBucket, readBackup, refusal, useCredentials } from './reading.ts';
+
+const test = suite('S3');
+const MIB = 1024 * 1024;
+/** The product's own patience, a few dozen times shorter. */
+const IMPATIENT: S3Patience = {
+  connectMs: 800,
+  answerMs: 1500,
+  stallMs: 400,
+  firstMs: 1500,
+  readingMs: 2500,
+};
+
+let server: S3Server;
+let bucket: Bucket;
+const data = randomBytes(30 * MIB);
+
+test.before(async () => {
+  server = await startS3Server();
+  useCredentials(server);
+  bucket = await createBucket(s3Client(server), 'faults');
+  await bucket.put('data', data);
+});
+test.after(async () => {
+  bucket.client.destroy();
+  await server.stop();
+});
+
+interface Reading {
+  readonly bytes: Buffer;
+  readonly retries: readonly Extract<RunEvent, { type: 'retry' }>[];
+}
+
+interface ReadingOptions {
+  readonly key?: string;
+  readonly bucket?: string;
+  readonly patience?: S3Patience;
+  /** Called with the bytes that have arrived so far, before the next are asked for. */
+  readonly between?: (arrived: number) => Promise<void>;
+}
+
+/** Finds an object and streams it to its end. */
+async function read(endpoint: string, options: ReadingOptions = {}): Promise<Reading> {
+  const { key = 'data', bucket: name = 'faults', patience = IMPATIENT, between } = options;
+  const retries: Extract<RunEvent, { type: 'retry' }>[] = [];
+  const { location } = inBucket({ endpoint }, { name }, key);
+  if (location.kind !== 's3') throw new Error('not in a bucket');
+  const store = new S3Store(location, {
+    emit: (event) => event.type === 'retry' && retries.push(event),
+    signal: new AbortController().signal,
+    patience,
+  });
+  try {
+    const file = (await store.find(key)) as StoredFile | undefined;
+    if (file === undefined) throw new Error(`${key} was not found`);
+    const source = file.open();
+    const parts: Buffer[] = [];
+    let arrived = 0;
+    for await (const chunk of source.stream(0, source.size)) {
+      parts.push(Buffer.from(chunk));
+      arrived += chunk.length;
+      await between?.(arrived);
+    }
+    return { bytes: Buffer.concat(parts), retries };
+  } finally {
+    await store.close();
+  }
+}
+
+/** Reads through a proxy that breaks connections; checks that the fault did strike. */
+async function readThrough(fault: Fault, options: ReadingOptions = {}): Promise<Reading> {
+  const proxy = await startTcpProxy({ to: server.port });
+  const set = proxy.setFault(fault);
+  try {
+    return await read(`http://127.0.0.1:${proxy.port}`, options);
+  } finally {
+    await proxy.stop();
+    assert.ok(set.hits > 0, 'the fault never struck');
+  }
+}
+
+/** Reads through a proxy that gives false answers; checks that it did. */
+async function readFalsified(fault: HttpFault, options: ReadingOptions = {}): Promise<Reading> {
+  const proxy = await startHttpProxy(server.port);
+  const set = proxy.setFault(fault);
+  try {
+    return await read(proxy.endpoint, options);
+  } finally {
+    await proxy.stop();
+    assert.ok(set.hits > 0, 'the fault never struck');
+  }
+}
+
+const isGet: NonNullable<HttpFault['when']> = ({ method }) => method === 'GET';
+const errorAnswer = (status: number, code: string): HttpAnswer => ({
+  status,
+  headers: { 'content-type': 'application/xml' },
+  body: `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>m</Message></Error>`,
+});
+
+for (const [number, kind] of [
+  ['S1', 'reset'],
+  ['S2', 'close'],
+  ['S3', 'stall'],
+] as const) {
+  for (const times of [1, 6]) {
+    test(`${number} ${kind} in the middle of the body, ${times} times: resumed at the byte`, async () => {
+      const { bytes, retries } = await readThrough({ kind, afterBytes: 3 * MIB + 7, times });
+      assert.ok(bytes.equals(data));
+      assert.ok(retries.length >= 1, 'no retry was reported');
+    });
+  }
+}
+
+test('S1 reset after every few bytes, without end: given up by name', async () => {
+  const reading = readThrough({ kind: 'reset', afterBytes: 4096, times: 9999 });
+  await refusal(reading, /s3:\/\/faults\/data cannot be read: the connection breaks again and again/);
+});
+
+test('S4 a consumer that pauses for longer than any stall: no false alarm', async () => {
+  const patience = { ...IMPATIENT, stallMs: 200, answerMs: 400 };
+  const { bytes, retries } = await read(server.endpoint, { patience, between: () => sleep(700) });
+  assert.ok(bytes.equals(data));
+  assert.equal(retries, []);
+});
+
+test('S5 the object is replaced between the look at it and its bytes: refused', async () => {
+  await bucket.put('replaced', data);
+  const before = (): Promise<unknown> => bucket.put('replaced', Buffer.alloc(data.length, 1));
+  await refusal(readFalsified({ when: isGet, before }, { key: 'replaced' }), /replaced was replaced while/);
+});
+
+test('S5 the object is replaced between two ranges: refused, whatever its new size', async () => {
+  for (const size of [data.length, 100, 2 * data.length]) {
+    await bucket.put('replaced', data);
+    let gets = 0;
+    const when: NonNullable<HttpFault['when']> = ({ method }) => method === 'GET' && ++gets === 4;
+    const before = (): Promise<unknown> => bucket.put('replaced', Buffer.alloc(size, 1));
+    await refusal(readFalsified({ when, before }, { key: 'replaced' }), /replaced was replaced while/);
+  }
+});
+
+test('S6 another object under the same key has another fingerprint', async () => {
+  const fingerprint = async (): Promise<string> => {
+    const { location } = inBucket(server, bucket, 'again');
+    const options = { emit: () => undefined, signal: new AbortController().signal, patience: IMPATIENT };
+    const store = new S3Store(location as Extract<typeof location, { kind: 's3' }>, options);
+    const found = (await store.find('again')) as StoredFile;
+    await store.close();
+    return found.fingerprint;
+  };
+  await bucket.put('again', 'one');
+  const first = await fingerprint();
+  assert.is(await fingerprint(), first);
+  await bucket.put('again', 'two');
+  assert.is.not(await fingerprint(), first);
+});
+
+test('S7 the object is deleted while it is read: refused', async () => {
+  await bucket.put('deleted', data);
+  let gets = 0;
+  const when: NonNullable<HttpFault['when']> = ({ method }) => method === 'GET' && ++gets === 3;
+  const before = (): Promise<void> => bucket.remove('deleted');
+  await refusal(readFalsified({ when, before }, { key: 'deleted' }), /s3:\/\/faults\/deleted does not exist/);
+});
+
+test('S7 a bucket, a key, a permission that is not there: three messages', async () => {
+  await refusal(read(server.endpoint, { bucket: 'no-such-bucket' }), /the bucket does not exist/);
+  const missing = readBackup(inBucket(server, bucket, 'no/such/key'), ['artworks']);
+  await refusal(missing, /s3:\/\/faults\/no\/such\/key does not exist/);
+  const denied = readFalsified({ answer: errorAnswer(403, 'AccessDenied'), times: 9 });
+  const { hint = '' } = await refusal(denied, /may not be read with these credentials/);
+  assert.match(hint, /s3:GetObject/);
+});
+
+test('S7 credentials expire while reading: looked for once more, then refused', async () => {
+  let gets = 0;
+  const when: NonNullable<HttpFault['when']> = ({ method }) => method === 'GET' && ++gets > 2;
+  const answer = errorAnswer(400, 'ExpiredToken');
+  const { bytes, retries } = await readFalsified({ when, answer, times: 1 });
+  assert.ok(bytes.equals(data));
+  assert.is(retries[0]?.reason, 'ExpiredToken');
+  gets = 0;
+  await refusal(readFalsified({ when, answer, times: 99 }), /the AWS credentials have expired/);
+});
+
+test('S7 wrong and missing credentials: told apart', async () => {
+  const wrong = readFalsified({ answer: errorAnswer(403, 'SignatureDoesNotMatch'), times: 9 });
+  await refusal(wrong, /the AWS credentials are not valid/);
+  const { AWS_ACCESS_KEY_ID, ...rest } = process.env;
+  process.env = rest;
+  try {
+    await refusal(read(server.endpoint), /no AWS credentials were found/);
+  } finally {
+    process.env = { ...rest, AWS_ACCESS_KEY_ID };
+  }
+});
+
+for (const [status, code] of [
+  [503, 'SlowDown'],
+  [500, 'InternalError'],
+  [503, 'ServiceUnavailable'],
+] as const) {
+  test(`S8 a burst of ${status} ${code}: ridden out`, async () => {
+    const { bytes, retries } = await readFalsified({
+      when: isGet,
+      answer: errorAnswer(status, code),
+      times: 8,
+    });
+    assert.ok(bytes.equals(data));
+    assert.is(retries.length, 8);
+  });
+}
+
+test('S8 503 without end: given up within the patience', async () => {
+  const started = performance.now();
+  const reading = readFalsified({ when: isGet, answer: errorAnswer(503, 'SlowDown'), times: 9999 });
+  await refusal(reading, /S3 is overloaded or out of order/);
+  assert.ok(performance.now() - started < IMPATIENT.readingMs + 2000);
+});
+
+const PAGE = {
+  status: 200,
+  headers: { 'content-type': 'text/html' },
+  body: '<!DOCTYPE html><html>\u001b[31mPlease log in to Hotel Wifi</html>',
+};
+
+test('S9 a page of a captive portal instead of an answer: quoted, without control characters', async () => {
+  await refusal(
+    readFalsified({ answer: PAGE, times: 99 }),
+    /a page instead of data, beginning with "<!DOCTYPE html><html> \[31mPlease log in/,
+  );
+});
+
+test('S9 a page instead of a range', async () => {
+  await refusal(readFalsified({ when: isGet, answer: PAGE, times: 99 }), /a page instead of data, beginning/);
+});
+
+test('S9 a page instead of a list', async () => {
+  const proxy = await startHttpProxy(server.port);
+  proxy.setFault({ answer: PAGE, times: 99 });
+  await refusal(readBackup(inBucket(proxy, bucket, 'dump/'), ['artworks']), /cannot be read: the server/);
+  await proxy.stop();
+});
+
+test('S10 a server that ignores the range: refused, nothing put at a wrong place', async () => {
+  const fault: HttpFault = {
+    when: isGet,
+    rewrite: ({ headers: { 'content-range': _, ...headers }, body }) => ({ status: 200, headers, body }),
+  };
+  await refusal(readFalsified(fault), /answered with status 200 and ignored the range/);
+});
+
+test('S11 a range other than the one asked for, too few bytes, too many: refused', async () => {
+  const otherRange: HttpFault = {
+    when: isGet,
+    rewrite: ({ headers, body }) => ({
+      status: 206,
+      headers: { ...headers, 'content-range': 'bytes 1-5/9' },
+      body,
+    }),
+  };
+  await refusal(readFalsified(otherRange), /the range "bytes 1-5\/9" instead of "bytes 0-8388607\/31457280"/);
+  const resized = (size: number): HttpFault => ({
+    when: isGet,
+    rewrite: ({ headers, body }) => ({
+      status: 206,
+      headers: { ...headers, 'content-length': String(size) },
+      body: Buffer.alloc(size, body as Buffer),
+    }),
+  });
+  await refusal(readFalsified(resized(1000)), /1000 bytes where 8388608 were asked for/);
+  await refusal(readFalsified(resized(8388700)), /8388700 bytes where 8388608 were asked for/);
+});
+
+test('S11 more bytes than a range has, without a length that says so: refused', async () => {
+  const fault: HttpFault = {
+    when: isGet,
+    rewrite: ({ headers: { 'content-length': _, ...headers }, body }) => ({
+      status: 206,
+      headers: { ...headers, 'transfer-encoding': 'chunked' },
+      body: Buffer.concat([body as Buffer, Buffer.from('more')]),
+    }),
+  };
+  await refusal(readFalsified(fault), /more bytes than were asked for/);
+});
+
+test('S13 an object stored with a checksum of its whole: its ranges raise no false alarm', async () => {
+  await bucket.client.send(
+    new PutObjectCommand({ Bucket: 'faults', Key: 'summed', Body: data, ChecksumAlgorithm: 'CRC32' }),
+  );
+  const { bytes, retries } = await read(server.endpoint, { key: 'summed' });
+  assert.ok(bytes.equals(data));
+  assert.equal(retries, []);
+});
+
+test('S14 a clock that is wrong: named', async () => {
+  const reading = readFalsified({ answer: errorAnswer(403, 'RequestTimeTooSkewed'), times: 99 });
+  await refusal(reading, /refused because the clock of this machine is wrong/);
+});
+
+test('S15 another region, an endpoint with a path, one that speaks no TLS: each says what to set', async () => {
+  const region = readFalsified({ answer: errorAnswer(400, 'AuthorizationHeaderMalformed'), times: 99 });
+  assert.match((await refusal(region, /lies in another region/)).hint ?? '', /source\.s3\.region/);
+  await refusal(read(`${server.endpoint}/some/path`), /cannot be read|does not exist/);
+  const tls = read(server.endpoint.replace('http:', 'https:'));
+  assert.match((await refusal(tls, /TLS/)).hint ?? '', /endpoint/);
+});
+
+test('S16 an empty object and one smaller than a tar block: refused', async () => {
+  for (const [size, words] of [
+    [0, /is empty/],
+    [100, /neither a tar nor a mongodump archive/],
+  ] as const) {
+    await bucket.put('tiny.tar', Buffer.alloc(size, 'x'));
+    await refusal(readBackup(inBucket(server, bucket, 'tiny.tar'), ['artworks']), words);
+  }
+});
+
+test('S17 no such name, nobody listening: tried again, then given up within the patience', async () => {
+  const started = performance.now();
+  await refusal(read('http://s3.nowhere.invalid'), /the name of the server is not known|DNS does not answer/);
+  await refusal(read(`http://127.0.0.1:${await freePort()}`), /the server refuses connections/);
+  assert.ok(performance.now() - started < 2 * (IMPATIENT.firstMs + 1500));
+});
+
+test('S17 a server that takes connections and never answers: given up within the patience', async () => {
+  const proxy = await startTcpProxy({ to: server.port });
+  proxy.setFault({ kind: 'stall', direction: 'toServer', afterBytes: 0, times: 99 });
+  await refusal(read(`http://127.0.0.1:${proxy.port}`), /the server does not answer/);
+  await proxy.stop();
+});
+
+test('S18 the server is killed and started again in the middle: resumed', async () => {
+  let restarting: Promise<void> | undefined;
+  const between = async (): Promise<void> => {
+    restarting ??= server.restart();
+  };
+  const patience = { ...S3_PATIENCE, readingMs: 20_000 };
+  const { bytes } = await read(server.endpoint, { between, patience });
+  await restarting;
+  assert.ok(bytes.equals(data));
+});
+
+test.run();
