@@ -117,6 +117,7 @@ stopOn('SIGHUP', 'SIGTERM');
 
 runProgram(process.argv.slice(2), {
   env: { ...process.env },
+  adoptVariables: (variables) => Object.assign(process.env, variables),
   cwd: process.cwd(),
   stdin: process.stdin,
   stdout,
