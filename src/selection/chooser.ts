@@ -6,12 +6,9 @@ import type { CollectionRoutes, Route } from './routes.ts';
  * is noted in the key sets below. Synchronous, and allocates nothing per document.
  */
 export class Chooser {
-  /** The plan wants the whole collection. */
-  readonly choosesAll: boolean;
   readonly #routes: readonly RouteChooser[];
 
   constructor({ routes }: Pick<CollectionRoutes, 'routes'>) {
-    this.choosesAll = routes.some(({ parent, matches }) => parent === undefined && matches === undefined);
     this.#routes = routes.map((route) => new RouteChooser(route));
   }
 

@@ -64,7 +64,8 @@ async function withoutCopies(
   copies: IndexSet,
 ): Promise<{ count: number; bytes: number; sha256: string }> {
   const hash = createHash('sha256');
-  const kept = await AppendFile.create(`${path}.kept`, hash);
+  const kept = await AppendFile.create(`${path}.kept`);
+  kept.onWrite = (part) => hash.update(part);
   try {
     for await (const batch of fileBatches(path, bytes, BATCH)) {
       for (const [i, start] of batch.offsets.entries()) {
