@@ -15,6 +15,18 @@ const CONFIRM: OptionSpec = {
   description: 'name of the database that will be written to; replaces the question asked on a terminal',
 };
 
+/** Options that every command has. */
+export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [
+  { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },
+  { flags: '--quiet', description: 'no progress on stderr' },
+  { flags: '--no-color', description: 'no colours' },
+  {
+    flags: '--work-dir <folder>',
+    description: 'where selections and local records are kept (default: .restore-plan)',
+  },
+  { flags: '--env-file <file>', description: 'read further environment variables; those already set win' },
+];
+
 /** What any command that opens the backup can end with. */
 const READS_BACKUP = ['PLAN_INVALID', 'BACKUP', 'SIGINT', 'SIGTERM'] as const;
 const READS_TARGET = ['PLAN_INVALID', 'TARGET', 'SIGINT', 'SIGTERM'] as const;
@@ -166,6 +178,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'follow-up',
     arguments: '<action> <plan> [name]',
+    argumentChoices: ['list', 'run', 'done'],
     summary: 'runs or ticks off loose ends: list, run, done',
     options: [
       { ...TARGET, mandatory: false },
@@ -184,5 +197,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['plan schema > restore-plan.schema.json'],
     exits: [],
     load: () => import('./commands/schema.ts'),
+  },
+  {
+    name: 'completion',
+    arguments: '<shell>',
+    argumentChoices: ['bash', 'zsh', 'fish'],
+    summary: 'prints the completion script for bash, zsh or fish',
+    details: 'Load it with `source <(plan completion bash)`, or with `plan completion fish | source`.',
+    examples: ['plan completion bash > ~/.local/share/bash-completion/completions/plan'],
+    exits: [],
+    load: () => import('./commands/completion.ts'),
   },
 ];

@@ -35,6 +35,8 @@ export interface CommandSpec {
   readonly name: string;
   /** As commander writes them: `<plan>`, `<plan...>`, `[file]`. */
   readonly arguments?: string;
+  /** What the first argument may be, where it is a word and not a file; for completion. */
+  readonly argumentChoices?: readonly string[];
   readonly summary: string;
   /** Further paragraphs of the command's own help. */
   readonly details?: string;

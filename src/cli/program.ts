@@ -6,7 +6,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import type { CommandSpec, ExitName, OptionSpec, OptionValues } from './command.ts';
-import { COMMANDS } from './command-table.ts';
+import { COMMANDS, OPTIONS_EVERYWHERE } from './command-table.ts';
 import type { ProcessEdge } from './context.ts';
 import { helpAfter, PROGRAM_HELP_AFTER } from './help.ts';
 import { openSession, type Session } from './session.ts';
@@ -63,23 +63,13 @@ function buildCommand(program: Command, spec: CommandSpec, chosen: Chosen): Comm
     .allowExcessArguments(false);
   if (spec.arguments !== undefined) command.arguments(spec.arguments);
   for (const option of spec.options ?? []) command.addOption(buildOption(option));
-  for (const option of EVERYWHERE) command.addOption(buildOption(option).helpGroup('Options everywhere:'));
+  for (const option of OPTIONS_EVERYWHERE)
+    command.addOption(buildOption(option).helpGroup('Options everywhere:'));
   return command.action(() => {
     const args = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
     return chosen(spec, args, command.opts<OptionValues>());
   });
 }
-
-const EVERYWHERE: readonly OptionSpec[] = [
-  { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },
-  { flags: '--quiet', description: 'no progress on stderr' },
-  { flags: '--no-color', description: 'no colours' },
-  {
-    flags: '--work-dir <folder>',
-    description: 'where selections and local records are kept (default: .restore-plan)',
-  },
-  { flags: '--env-file <file>', description: 'read further environment variables; those already set win' },
-];
 
 function buildOption(spec: OptionSpec): Option {
   const option = new Option(spec.flags, spec.description);

@@ -28,11 +28,7 @@ export async function finishSelection({
   const warnings = [...scan.warnings];
   for (const { routes, chooser, chosen, scanned } of selectors) {
     const { collection, into, whenMatched } = routes;
-    const finished = await finishCollection(
-      collection,
-      chosen,
-      scan.members.filter((member) => member.collection === collection),
-    );
+    const finished = await finishCollection(collection, chosen);
     warnings.push(...finished.warnings);
     for (const { where, parent } of chooser.unused()) {
       if (parent === undefined) continue;

@@ -1,0 +1,53 @@
+/** The completion script for fish: `plan completion fish | source`, or a file in ~/.config/fish/completions. */
+import type { CommandWords, OptionWords } from './words.ts';
+
+export function fishCompletion(commands: readonly CommandWords[]): string {
+  return [
+    '# fish completion for plan. Load it with: plan completion fish | source',
+    'complete -c plan -f',
+    ...commands.map(
+      ({ name, summary }) => `complete -c plan -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`,
+    ),
+    "complete -c plan -n __fish_use_subcommand -a help -d 'show help for a command'",
+    ...commands.flatMap(commandLines),
+    '',
+  ].join('\n');
+}
+
+function commandLines({ name, options, firstArgument, takesPlans }: CommandWords): string[] {
+  const seen = `__fish_seen_subcommand_from ${name}`;
+  const isFirst = 'test (count (commandline -opc)) -eq 2';
+  const when = (condition: string) => `complete -c plan -n '${condition}'`;
+  const plans = firstArgument.length === 0 ? seen : `${seen}; and not ${isFirst}`;
+  return [
+    ...options.map(
+      (option) =>
+        `${when(seen)} -l ${option.name.slice(2)}${valueWords(option)} -d ${quoted(option.description)}`,
+    ),
+    ...(firstArgument.length > 0
+      ? [`${when(`${seen}; and ${isFirst}`)} -a ${quoted(firstArgument.join(' '))}`]
+      : []),
+    ...(takesPlans
+      ? [`${when(plans)} -k -a '(__fish_complete_suffix .yaml; __fish_complete_suffix .yml)'`]
+      : []),
+  ];
+}
+
+function valueWords({ value }: OptionWords): string {
+  switch (value.kind) {
+    case 'none':
+      return '';
+    case 'choice':
+      return ` -x -a ${quoted(value.words.join(' '))}`;
+    case 'folder':
+      return " -x -a '(__fish_complete_directories)'";
+    case 'file':
+      return ' -r -F';
+    case 'text':
+      return ' -x';
+  }
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
