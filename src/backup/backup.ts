@@ -73,6 +73,8 @@ export interface Backup {
    * sequential: one pass over a stream; ask for everything in one scan.
    */
   readonly access: 'random' | 'sequential';
+  /** Whether the wanted database has the collection here; undefined when only reading everything would tell. */
+  holds(collection: string): boolean | undefined;
   /** The collections of the wanted database, where they can be known without reading everything; else undefined. */
   collections(): Promise<readonly CollectionMetadata[] | undefined>;
   /**

@@ -13,18 +13,26 @@ import { StreamBackup } from './readers/stream-backup.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { filesBelow, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
 
-/** The backup closes the store with itself. */
-export function openStored(found: StoredFile | StoredFolder, store: Store, source: Source): Promise<Backup> {
-  return found.kind === 'folder' ? openFolder(found, store, source) : openFile(found, store, source);
+const NO_TIME = { time: undefined, localTime: undefined };
+
+export interface OpenStored {
+  readonly store: Store;
+  readonly source: Source;
+  /** The time of the backup by its name. */
+  readonly when?: Pick<BackupIdentity, 'time' | 'localTime'> | undefined;
 }
 
-async function openFolder(folder: StoredFolder, store: Store, source: Source): Promise<Backup> {
+/** The store stays open when the backup is closed: others may be opened from it. */
+export function openStored(found: StoredFile | StoredFolder, options: OpenStored): Promise<Backup> {
+  return found.kind === 'folder' ? openFolder(found, options) : openFile(found, options);
+}
+
+async function openFolder(folder: StoredFolder, { store, source, when }: OpenStored): Promise<Backup> {
   const files = await filesBelow(store, folder.path);
   const identity: BackupIdentity = {
     location: store.describe(folder.path),
     kind: 'dump directory',
-    time: undefined,
-    localTime: undefined,
+    ...(when ?? NO_TIME),
     modified: newestOf(files),
     size: files.reduce((sum, { size }) => sum + size, 0),
     fingerprint: fingerprintOfAll(files),
@@ -39,12 +47,11 @@ async function openFolder(folder: StoredFolder, store: Store, source: Source): P
     maxRatio: maxRatioOf(source),
     close: async () => {
       await Promise.all(named.map(({ at }) => at.close()));
-      await store.close();
     },
   });
 }
 
-async function openFile(file: StoredFile, store: Store, source: Source): Promise<Backup> {
+async function openFile(file: StoredFile, { source, when }: OpenStored): Promise<Backup> {
   const bytes = file.open();
   const container = sniff(await bytes.read(0, Math.min(SNIFF_BYTES, bytes.size)));
   if (container.kind !== 'tar') throw notABackup(bytes.location, container);
@@ -52,18 +59,14 @@ async function openFile(file: StoredFile, store: Store, source: Source): Promise
   const identity: BackupIdentity = {
     location: bytes.location,
     kind: compression === undefined ? 'tar' : compression === 'gzip' ? 'tar.gz' : 'tar.zst',
-    time: undefined,
-    localTime: undefined,
+    ...(when ?? NO_TIME),
     modified: bytes.modified,
     size: bytes.size,
     fingerprint: bytes.fingerprint,
   };
   const { database, integrity } = source;
   const maxRatio = maxRatioOf(source);
-  const close = async (): Promise<void> => {
-    await bytes.close();
-    await store.close();
-  };
+  const close = (): Promise<void> => bytes.close();
   if (compression !== undefined) {
     return new StreamBackup({ identity, bytes, compression, database, maxRatio, integrity, close });
   }

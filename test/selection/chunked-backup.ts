@@ -86,6 +86,7 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
     },
     access,
     reads,
+    holds: () => undefined,
     collections: async () => collections,
     scan,
     close: async () => {},

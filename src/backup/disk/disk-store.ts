@@ -12,9 +12,10 @@ export class DiskStore implements Store {
 
   async *list(folder: string, nameStart = ''): AsyncGenerator<StoredFile | StoredFolder> {
     const entries = await opendir(folder, { bufferSize: 512 }).catch((cause: unknown) => {
+      if (isMissing(cause)) return []; // as in a bucket, where a folder exists only as far as it has contents
       throw unreadable(folder, cause);
     });
-    for await (const entry of entries as AsyncIterable<Dirent>) {
+    for await (const entry of entries as AsyncIterable<Dirent> | Dirent[]) {
       if (!entry.name.startsWith(nameStart)) continue;
       const found = await this.find(join(folder, entry.name));
       if (found !== undefined) yield found;
@@ -23,8 +24,7 @@ export class DiskStore implements Store {
 
   async find(path: string): Promise<StoredFile | StoredFolder | undefined> {
     const found = await stat(path, { bigint: true }).catch((cause: unknown) => {
-      const code = (cause as NodeJS.ErrnoException).code;
-      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+      if (isMissing(cause)) return undefined;
       throw unreadable(path, cause);
     });
     if (found?.isDirectory()) return { kind: 'folder', path: path.endsWith('/') ? path : `${path}/` };
@@ -32,6 +32,11 @@ export class DiskStore implements Store {
   }
 
   async close(): Promise<void> {}
+}
+
+function isMissing(cause: unknown): boolean {
+  const code = (cause as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 function storedFile(path: string, found: BigIntStats): StoredFile {

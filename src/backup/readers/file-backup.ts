@@ -30,6 +30,10 @@ export class FileBackup implements Backup {
     this.#parts = parts;
   }
 
+  holds(collection: string): boolean {
+    return this.#parts.tree.find(collection) !== undefined;
+  }
+
   async collections(): Promise<readonly CollectionMetadata[]> {
     const waiting = [...this.#parts.tree.collections];
     const found: CollectionMetadata[] = [];

@@ -51,6 +51,10 @@ export class StreamBackup implements Backup {
     this.#parts = parts;
   }
 
+  holds(): undefined {
+    return undefined;
+  }
+
   /** Unknown: the names lie between the documents, all along the stream. */
   async collections(): Promise<undefined> {
     return undefined;

@@ -1,0 +1,94 @@
+/**
+ * The backups that a template finds, those nearest to the wanted moment kept. However many lie there, memory holds a
+ * few hundred of them.
+ */
+import type { LocationTemplate } from '../../plan/location-template.ts';
+import type { Store } from '../storage/store.ts';
+import { type BackupTime, readBackupTime, wallClock, wallClockAt } from './backup-time.ts';
+import { searchTemplate } from './search-template.ts';
+
+export interface Candidate {
+  /** Full path or key; whether something readable lies there is not known yet. */
+  readonly path: string;
+  /** Undefined where the template has no `{time}`. */
+  readonly time: BackupTime | undefined;
+}
+
+export interface Candidates {
+  /** At or before the wanted moment by their name, newest first; one that can be read in two ways, by its earlier one. */
+  readonly before: readonly Candidate[];
+  /** After it, the nearest first. */
+  readonly after: readonly Candidate[];
+  /** Everything that matched the template. */
+  readonly total: number;
+}
+
+/** Kept on each side. Further ones are never chosen: dozens nearer to the moment would have to be unfit. */
+const KEPT = 200;
+
+export interface CandidateSearch {
+  readonly template: LocationTemplate;
+  /** Zone of the times in names. */
+  readonly timezone: string;
+  /** UTC milliseconds; undefined where the template has no `{time}`. */
+  readonly at: number | undefined;
+}
+
+export async function findCandidates(store: Store, search: CandidateSearch): Promise<Candidates> {
+  const { template, timezone, at } = search;
+  const hasTime = template.fields.length > 0;
+  // Sorting by the clock on the wall is cheap; only what is kept is read as a time in its zone.
+  const moment = at === undefined ? Number.POSITIVE_INFINITY : wallClockAt(at, timezone);
+  const before = new Nearest(moment);
+  const after = new Nearest(moment);
+  let total = 0;
+  for await (const { path, fields } of searchTemplate(store, template)) {
+    total++;
+    const wall = hasTime ? wallClock(fields) : 0;
+    (wall <= moment ? before : after).add({ path, wall, time: hasTime ? { fields } : undefined });
+  }
+  const found = [...before.items(), ...after.items()].flatMap((item): Candidate[] => {
+    if (item.time === undefined) return [{ path: item.path, time: undefined }];
+    const time = readBackupTime(item.time.fields, timezone);
+    return time === undefined ? [] : [{ path: item.path, time }];
+  });
+  const isBefore = (candidate: Candidate): boolean => at === undefined || earliest(candidate) <= at;
+  return {
+    before: found.filter(isBefore).sort((a, b) => earliest(b) - earliest(a) || (a.path < b.path ? 1 : -1)),
+    after: found.filter((one) => !isBefore(one)).sort((a, b) => earliest(a) - earliest(b)),
+    total,
+  };
+}
+
+/** The first instant that the name can mean. */
+export function earliest({ time }: Candidate): number {
+  if (time === undefined) return 0;
+  return time.kind === 'once' ? time.epochMs : time.readings[0];
+}
+
+interface Item {
+  readonly path: string;
+  readonly wall: number;
+  readonly time: { readonly fields: Parameters<typeof readBackupTime>[0] } | undefined;
+}
+
+/** Keeps the items nearest to a moment, each path once; sorts only now and then. */
+class Nearest {
+  readonly #moment: number;
+  #items = new Map<string, Item>();
+
+  constructor(moment: number) {
+    this.#moment = moment;
+  }
+
+  add(item: Item): void {
+    this.#items.set(item.path, item);
+    if (this.#items.size >= 4 * KEPT) this.#items = new Map(this.items().map((kept) => [kept.path, kept]));
+  }
+
+  items(): Item[] {
+    const distance = ({ wall }: Item): number =>
+      Math.abs(Math.min(this.#moment, Number.MAX_SAFE_INTEGER) - wall);
+    return [...this.#items.values()].sort((a, b) => distance(a) - distance(b)).slice(0, KEPT);
+  }
+}

@@ -1,0 +1,84 @@
+/** Opens one candidate and says whether it can serve the plan; and if not, why not. */
+import { RestorePlanError } from '../../errors.ts';
+import type { Source } from '../../plan/plan.ts';
+import type { Backup } from '../backup.ts';
+import { openStored } from '../open-stored.ts';
+import type { Store } from '../storage/store.ts';
+import { showDuration, showInstant, showLocal } from './backup-time.ts';
+import type { Candidate } from './candidates.ts';
+import { findStored } from './find-stored.ts';
+
+export type Inspection =
+  /** `unknown`: only reading all of it would tell whether it holds these. */
+  | { readonly kind: 'usable'; readonly backup: Backup; readonly unknown: readonly string[] }
+  | { readonly kind: 'lacks'; readonly backup: Backup; readonly missing: readonly string[] }
+  /** Its name's time happened twice or never: nobody can say whether it is the right one. */
+  | { readonly kind: 'undecided'; readonly error: RestorePlanError }
+  | { readonly kind: 'too old'; readonly error: RestorePlanError }
+  /** A folder matched, but what should lie in it does not. */
+  | { readonly kind: 'absent' }
+  /** It is there and cannot be used: cut off, unreadable, without the database. */
+  | { readonly kind: 'unfit'; readonly error: RestorePlanError };
+
+export interface InspectOptions {
+  readonly store: Store;
+  readonly source: Source;
+  /** Zone of the times in names. */
+  readonly timezone: string;
+  readonly wanted: ReadonlySet<string>;
+}
+
+/** The backup of an inspection is open: the caller closes it. */
+export async function inspect(candidate: Candidate, options: InspectOptions): Promise<Inspection> {
+  const { store, source, timezone, wanted } = options;
+  const { time, path } = candidate;
+  const location = store.describe(path);
+  if (time !== undefined && time.kind !== 'once') {
+    return { kind: 'undecided', error: undecided(location, time, timezone) };
+  }
+  const tooOld = time === undefined ? undefined : ageFault(location, time.epochMs, source);
+  if (tooOld !== undefined) return { kind: 'too old', error: tooOld };
+  try {
+    const found = await findStored(store, path);
+    if (found === undefined) return { kind: 'absent' };
+    const when = time && { time: time.epochMs, localTime: showLocal(time.epochMs, timezone) };
+    const backup = await openStored(found, { store, source, when });
+    const held = [...wanted].map((name) => [name, backup.holds(name)] as const);
+    const missing = held.filter(([, holds]) => holds === false).map(([name]) => name);
+    if (missing.length > 0) return { kind: 'lacks', backup, missing };
+    return {
+      kind: 'usable',
+      backup,
+      unknown: held.filter(([, holds]) => holds === undefined).map(([name]) => name),
+    };
+  } catch (error) {
+    if (error instanceof RestorePlanError && error.code === 'BACKUP') return { kind: 'unfit', error };
+    throw error;
+  }
+}
+
+function undecided(
+  location: string,
+  { kind, readings }: Exclude<NonNullable<Candidate['time']>, { kind: 'once' }>,
+  timezone: string,
+): RestorePlanError {
+  const [earlier, later] = readings.map((reading) => showInstant(reading, timezone)) as [string, string];
+  const why =
+    kind === 'twice'
+      ? `the clocks of ${timezone} went back, so the time in its name happened twice: ${earlier} and ${later}`
+      : `the clocks of ${timezone} went forward, so the time in its name never happened: it may mean ${earlier} or ${later}`;
+  return new RestorePlanError('BACKUP', `${location} cannot be placed in time: ${why}.`, {
+    hint: 'Check source.timezone. To use this backup all the same, name it in full instead of by {time:…}; to pass it over, choose an earlier source.at.',
+    facts: { readings: readings.map((reading) => new Date(reading).toISOString()) },
+  });
+}
+
+function ageFault(location: string, time: number, { at, maxAgeMs }: Source): RestorePlanError | undefined {
+  if (at === undefined || maxAgeMs === undefined || at.epochMs - time <= maxAgeMs) return undefined;
+  const age = showDuration(at.epochMs - time);
+  return new RestorePlanError(
+    'BACKUP',
+    `${location} was taken ${age} before source.at; source.maxAge allows ${showDuration(maxAgeMs)}.`,
+    { hint: 'Look with `plan backups` why no newer one is there, or raise source.maxAge.' },
+  );
+}

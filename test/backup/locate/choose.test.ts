@@ -1,0 +1,217 @@
+/** Which of many backups is taken, and what is said when none can be. */
+import { cpSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { RunEvent } from '../../../src/events.ts';
+import type { Source } from '../../../src/plan/plan.ts';
+import { test } from '../../harness.ts';
+import { temporaryFolder } from '../../lab/guard.ts';
+import { tarFolder } from '../../lab/tar.ts';
+import { readBackup, refusal, sourceAt } from '../reading.ts';
+
+const folder = temporaryFolder('choose');
+test.after(() => folder.remove());
+
+const NEW_YORK = 'America/New_York';
+const TEMPLATE = '{time:yyyy.MM.dd.HH.mm.ss}/db.tar';
+const emptyDocument = Buffer.from([5, 0, 0, 0, 0]);
+
+/** Lays out backups `name/db.tar`, each of a dump that holds the given collections; returns the folder above. */
+let counter = 0;
+async function backups(held: Readonly<Record<string, readonly string[]>>): Promise<string> {
+  const root = join(folder.path, String(++counter));
+  for (const [name, collections] of Object.entries(held)) {
+    const dump = join(folder.path, 'dump');
+    rmSync(dump, { recursive: true, force: true });
+    mkdirSync(join(dump, 'gravity'), { recursive: true });
+    for (const collection of collections)
+      writeFileSync(join(dump, 'gravity', `${collection}.bson`), emptyDocument);
+    const file = join(root, name, 'db.tar');
+    mkdirSync(dirname(file), { recursive: true });
+    await tarFolder(dump, file);
+    utimesSync(file, 0, 0);
+  }
+  return root;
+}
+
+function plan(
+  root: string,
+  at: string,
+  more: Partial<Source> = {},
+  timezone = NEW_YORK,
+  template = TEMPLATE,
+): Source {
+  const instant = { epochMs: Date.parse(at), text: at };
+  return sourceAt({ kind: 'path', path: `${root}/${template}`, timezone }, { at: instant, ...more });
+}
+
+/** The folder name of the backup that was taken. */
+async function chosen(source: Source, wanted: readonly string[] = ['artworks']): Promise<string> {
+  const { events } = await readBackup(source, wanted);
+  const located = events.find((event) => event.type === 'backup-located');
+  return located?.location.split('/').at(-2) ?? '';
+}
+
+const warnings = (events: readonly RunEvent[]): string[] =>
+  events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+
+const HOURLY = {
+  '2016.09.13.07.00.00': ['artworks'],
+  '2016.09.13.08.00.00': ['artworks'],
+  '2016.09.13.09.00.00': ['artworks'],
+  '2016.09.13.10.00.00': ['artworks'],
+};
+
+test('the newest at or before the moment, by the zone of the names', async () => {
+  const root = await backups(HOURLY);
+  assert.is(await chosen(plan(root, '2016-09-13T08:59:59-04:00')), '2016.09.13.08.00.00');
+  assert.is(await chosen(plan(root, '2016-09-13T09:00:00-04:00')), '2016.09.13.09.00.00');
+  assert.is(await chosen(plan(root, '2016-09-13T13:30:00Z')), '2016.09.13.09.00.00');
+  assert.is(await chosen(plan(root, '2016-09-13T18:35:00+05:30')), '2016.09.13.09.00.00');
+  assert.is(await chosen(plan(root, '2016-09-13T09:00:00Z', {}, 'UTC')), '2016.09.13.09.00.00');
+});
+
+test('what was chosen is said in both zones, with its distance to the moment', async () => {
+  const root = await backups(HOURLY);
+  const { events } = await readBackup(plan(root, '2016-09-13T09:10:00-04:00'), ['artworks']);
+  const located = events.find((event) => event.type === 'backup-located');
+  assert.is(located?.localTime, '2016-09-13 09:00:00 America/New_York');
+  assert.is(located?.time, Date.parse('2016-09-13T13:00:00Z'));
+  assert.is(located?.beforeAtMs, 600_000);
+});
+
+test('a leap day', async () => {
+  const root = await backups({ '2016.02.28.23.00.00': ['artworks'], '2016.02.29.23.00.00': ['artworks'] });
+  assert.is(await chosen(plan(root, '2016-03-01T00:00:00-05:00')), '2016.02.29.23.00.00');
+});
+
+test('a newer backup that lacks a wanted collection is passed over, and that is said', async () => {
+  const root = await backups({ ...HOURLY, '2016.09.13.03.00.00': ['artworks', 'sales'] });
+  const { events } = await readBackup(plan(root, '2016-09-13T08:30:00-04:00'), ['artworks', 'sales']);
+  const located = events.find((event) => event.type === 'backup-located');
+  assert.match(located?.location ?? '', /03\.00\.00/);
+  assert.is(warnings(events).length, 2);
+  assert.match(warnings(events)[0] ?? '', /08\.00\.00\/db\.tar was passed over: it does not hold sales/);
+});
+
+test('none holds everything: refused', async () => {
+  const root = await backups(HOURLY);
+  await refusal(
+    chosen(plan(root, '2016-09-13T08:30:00-04:00'), ['artworks', 'bids']),
+    /None of the 2 newest.*bids/s,
+  );
+});
+
+for (const [kind, name, at, readings] of [
+  [
+    'twice',
+    '2016.11.06.01.30.00',
+    '2016-11-06T12:00:00Z',
+    ['2016-11-06T05:30:00.000Z', '2016-11-06T06:30:00.000Z'],
+  ],
+  [
+    'twice',
+    '2016.11.06.01.30.00',
+    '2016-11-06T06:00:00Z',
+    ['2016-11-06T05:30:00.000Z', '2016-11-06T06:30:00.000Z'],
+  ],
+  [
+    'never',
+    '2016.03.13.02.30.00',
+    '2016-03-13T12:00:00Z',
+    ['2016-03-13T06:30:00.000Z', '2016-03-13T07:30:00.000Z'],
+  ],
+] as const) {
+  test(`the newest has a time that happened ${kind} (at ${at}): refused with both readings`, async () => {
+    const root = await backups({ [name]: ['artworks'], '2016.01.01.00.00.00': ['artworks'] });
+    const error = await refusal(chosen(plan(root, at)), /cannot be placed in time/);
+    assert.equal(error.facts['readings'], readings);
+  });
+}
+
+test('a time that happened twice does not matter once a newer backup is there, or when both readings are later', async () => {
+  const root = await backups({
+    '2016.11.05.12.00.00': ['artworks'],
+    '2016.11.06.01.30.00': ['artworks'],
+    '2016.11.06.03.00.00': ['artworks'],
+  });
+  assert.is(await chosen(plan(root, '2016-11-06T12:00:00Z')), '2016.11.06.03.00.00');
+  assert.is(await chosen(plan(root, '2016-11-06T05:00:00Z')), '2016.11.05.12.00.00');
+});
+
+test('older than maxAge: refused', async () => {
+  const root = await backups(HOURLY);
+  const source = plan(root, '2016-09-14T13:00:00-04:00', { maxAgeMs: 26 * 3_600_000 });
+  await refusal(
+    chosen(source),
+    /10\.00\.00\/db\.tar was taken 27 h before source\.at; source\.maxAge allows 26 h/,
+  );
+});
+
+test('all are later: refused, naming the nearest in both zones', async () => {
+  const root = await backups(HOURLY);
+  const reading = chosen(plan(root, '2016-09-13T06:00:00-04:00'));
+  await refusal(
+    reading,
+    /no backup at or before 2016-09-13 06:00:00 America\/New_York \(10:00:00 UTC\); 4 match.*07\.00\.00/,
+  );
+});
+
+test('nothing matches, and there is no such folder: refused, naming the folder', async () => {
+  const root = await backups(HOURLY);
+  const source = plan(root, '2016-09-13T09:00:00-04:00', {}, NEW_YORK, 'hourly-{time:yyyy.MM.dd}/db.tar');
+  await refusal(chosen(source), new RegExp(`Nothing below ${root}/ matches`));
+  const nowhere = plan(`${root}/nowhere`, '2016-09-13T09:00:00-04:00');
+  await refusal(chosen(nowhere), /nowhere\/ does not exist/);
+});
+
+test('finished after the moment: warned, naming the next older one', async () => {
+  const root = await backups(HOURLY);
+  utimesSync(join(root, '2016.09.13.09.00.00/db.tar'), 2e9, 2e9);
+  const { events } = await readBackup(plan(root, '2016-09-13T09:30:00-04:00'), ['artworks']);
+  const [warning] = warnings(events);
+  assert.match(warning ?? '', /was finished at 2033-05-17 23:33:20 America\/New_York .* after source\.at/);
+  assert.match(warning ?? '', /The next older one is .*08\.00\.00\/db\.tar/);
+});
+
+test('a damaged newest backup is an error, never a reason to take an older one', async () => {
+  const root = await backups(HOURLY);
+  writeFileSync(join(root, '2016.09.13.10.00.00/db.tar'), Buffer.alloc(700, 'x'));
+  await refusal(chosen(plan(root, '2016-09-13T12:00:00-04:00')), /10\.00\.00\/db\.tar is neither a tar nor/);
+});
+
+test('times in several folders and wildcards', async () => {
+  const root = await backups({
+    'a/2016/09-13': ['artworks'],
+    'b/2016/09-14': ['artworks'],
+    'b/2015/09-15': ['artworks'],
+  });
+  const template = '*/{time:yyyy}/{time:MM-dd}/db.tar';
+  const located = await readBackup(plan(root, '2016-09-14T23:00:00Z', {}, 'UTC', template), ['artworks']);
+  const event = located.events.find(({ type }) => type === 'backup-located');
+  assert.match(JSON.stringify(event), /b\/2016\/09-14\/db\.tar/);
+});
+
+test('a wildcard without a time must match one backup only', async () => {
+  const root = await backups({ one: ['artworks'] });
+  const source = sourceAt({ kind: 'path', path: `${root}/*/db.tar`, timezone: undefined });
+  assert.is(await chosen(source), 'one');
+  cpSync(join(root, 'one'), join(root, 'two'), { recursive: true });
+  await refusal(chosen(source), /2 backups match, and nothing says which to take/);
+});
+
+test('a folder with a time in its name can be the dump itself', async () => {
+  const root = join(folder.path, 'plain');
+  for (const day of ['2016-09-12', '2016-09-13']) {
+    mkdirSync(join(root, day, 'gravity'), { recursive: true });
+    writeFileSync(join(root, day, 'gravity/artworks.bson'), emptyDocument);
+  }
+  for (const template of ['{time:yyyy-MM-dd}', '{time:yyyy-MM-dd}/']) {
+    const source = plan(root, '2016-09-13T23:00:00Z', {}, 'UTC', template);
+    const { documents, events } = await readBackup(source, ['artworks']);
+    assert.equal(documents.get('artworks'), emptyDocument);
+    assert.match(JSON.stringify(events[0]), /2016-09-13/);
+  }
+});
+
+test.run();
