@@ -108,6 +108,9 @@ function keepCrashNote(note: string): string {
   return `this text:\n${note}`;
 }
 
+// The S3 client would tell the operator which Node versions its next releases drop.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
 const controller = new AbortController();
 process.on('uncaughtException', crash);
 process.on('unhandledRejection', crash);
@@ -117,6 +120,7 @@ stopOn('SIGHUP', 'SIGTERM');
 
 runProgram(process.argv.slice(2), {
   env: { ...process.env },
+  adoptVariables: (variables) => Object.assign(process.env, variables),
   cwd: process.cwd(),
   stdin: process.stdin,
   stdout,

@@ -3,7 +3,7 @@
  * 1.00 are one key, a string and a symbol of the same letters too.
  */
 import { type ExactNumber, isNumber, readNumber } from './compare-numbers.ts';
-import { typePlace } from './compare-values.ts';
+import { splitCodeWithScope, typePlace } from './compare-values.ts';
 import { elements } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
 
@@ -13,6 +13,10 @@ export function canonicalKey(value: RawValue): string {
   const place = String.fromCharCode(typePlace(type) + 1);
   if (type === BSON.STRING || type === BSON.SYMBOL)
     return place + bytes.toString('latin1', start + 4, end - 1);
+  if (type === BSON.CODE_WITH_SCOPE) {
+    const { code, scope } = splitCodeWithScope(value);
+    return place + bytes.toString('latin1', code.start, code.end) + canonicalKey(scope);
+  }
   if (type !== BSON.OBJECT && type !== BSON.ARRAY) return place + bytes.toString('latin1', start, end);
   let key = place;
   for (const element of elements(bytes, start)) {

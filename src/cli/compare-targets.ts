@@ -32,7 +32,7 @@ export interface TargetFailure {
 }
 
 /** A dry-run does not wait a minute for a target that it can do without. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 8_000;
 
 /** Throws the first failure when not a single target could be compared. */
 export async function compareTargets(

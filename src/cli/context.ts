@@ -19,6 +19,8 @@ export interface TextWriter {
 /** What the process edge hands to the program. */
 export interface ProcessEdge {
   readonly env: Environment;
+  /** For the variables of an env file: the credential chain of the AWS SDK reads the process's own environment. */
+  readonly adoptVariables: (variables: Environment) => void;
   /** Absolute. */
   readonly cwd: string;
   readonly stdin: Readable & { readonly isTTY?: boolean };
@@ -39,7 +41,7 @@ export interface GlobalOptions {
   readonly quiet: boolean;
 }
 
-export interface CommandContext extends Omit<ProcessEdge, 'env'> {
+export interface CommandContext extends Omit<ProcessEdge, 'env' | 'adoptVariables'> {
   /** The environment, with `--env-file` beneath it. */
   readonly env: Environment;
   readonly options: GlobalOptions;

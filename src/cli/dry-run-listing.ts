@@ -5,11 +5,14 @@
 import type { ComparedDocument } from '../comparison/comparison.ts';
 import { DocumentSpill } from '../comparison/document-spill.ts';
 import type { TargetName } from '../events.ts';
-import { documentLines, documentsOf, documentsTitle } from '../report/dry-run/documents.ts';
+import { documentLines, documentsOf, documentsTitle, shortened } from '../report/dry-run/documents.ts';
 import { type DryRun, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
 import { documentObject, dryRunObject } from '../report/json-results.ts';
 import { paintWith } from '../report/paint.ts';
 import type { CommandContext } from './context.ts';
+
+/** Documents shown per class and collection when `--full` is not given. */
+export const SHOWN = 5;
 
 export interface Listing {
   /** Wants every compared document as it comes. */
@@ -33,7 +36,7 @@ class KeptPage implements Listing {
   async write(run: DryRun): Promise<void> {
     const style = styleOf(this.#context);
     await writeLines(this.#context, dryRunPage(run, style));
-    await writeLines(this.#context, documentsOf(run.comparisons, style));
+    await writeLines(this.#context, documentsOf(run.comparisons, style, SHOWN));
   }
 
   async close(): Promise<void> {}
@@ -88,8 +91,10 @@ class KeptObjects implements Listing {
 
   async write(run: DryRun): Promise<void> {
     for (const { target, collections } of run.comparisons) {
-      for (const { collection, documents } of collections) {
-        for (const document of documents) this.#context.json(documentObject(target, collection, document));
+      for (const each of collections) {
+        for (const document of shortened(each, SHOWN).documents) {
+          this.#context.json(documentObject(target, each.collection, document));
+        }
       }
     }
     this.#context.json(dryRunObject(run));

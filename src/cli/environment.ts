@@ -4,10 +4,19 @@ import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { RestorePlanError } from '../errors.ts';
+import { registerSecret } from '../secret.ts';
 import type { Environment, TextWriter } from './context.ts';
 
-/** The environment with the variables of `file` beneath it: what is already set wins. Throws USAGE when unreadable. */
-export async function withEnvFile(env: Environment, cwd: string, file: string): Promise<Environment> {
+/** Variables whose values must not appear anywhere, whoever reads them. */
+const SECRET_VARIABLES = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_ACCESS_KEY_ID'] as const;
+
+/** Has every output filtered for the credentials that libraries take from the environment by themselves. */
+export function registerSecretVariables(env: Environment): void {
+  for (const name of SECRET_VARIABLES) if (env[name] !== undefined) registerSecret(env[name]);
+}
+
+/** The variables of an env file (`NAME=value` lines). Throws USAGE when it cannot be read. */
+export async function readEnvFile(cwd: string, file: string): Promise<Environment> {
   let text: string;
   try {
     text = await readFile(resolve(cwd, file), 'utf8');
@@ -17,7 +26,7 @@ export async function withEnvFile(env: Environment, cwd: string, file: string): 
       cause,
     });
   }
-  return { ...parseEnv(text), ...env };
+  return parseEnv(text);
 }
 
 /** `NO_COLOR` and `FORCE_COLOR` as their sites define them; a dumb terminal has no colours. */

@@ -6,9 +6,15 @@ import { EXIT_CODES } from '../errors.ts';
 import { failureText } from '../report/failure.ts';
 import { NdjsonView } from '../report/ndjson.ts';
 import { ask } from './ask.ts';
-import type { ExitName, OptionValues } from './command.ts';
-import type { CommandContext, ProcessEdge } from './context.ts';
-import { colorAllowed, liveDisplayAllowed, operatorOf, withEnvFile } from './environment.ts';
+import type { ExitName, OptionValue, OptionValues } from './command.ts';
+import type { CommandContext, Environment, ProcessEdge } from './context.ts';
+import {
+  colorAllowed,
+  liveDisplayAllowed,
+  operatorOf,
+  readEnvFile,
+  registerSecretVariables,
+} from './environment.ts';
 import { asKnownFailure, exitOf } from './failure.ts';
 import { ProgressSwitch } from './progress-switch.ts';
 
@@ -22,8 +28,7 @@ export interface Session {
 
 /** Throws USAGE when the `--env-file` cannot be read. */
 export async function openSession(edge: ProcessEdge, options: OptionValues): Promise<Session> {
-  const envFile = options['envFile'];
-  const env = typeof envFile === 'string' ? await withEnvFile(edge.env, edge.cwd, envFile) : edge.env;
+  const env = await environmentOf(edge, options['envFile']);
   const wantsColor = options['color'] !== false;
   const color = {
     stdout: wantsColor && colorAllowed(env, edge.stdout),
@@ -78,4 +83,13 @@ export async function openSession(edge: ProcessEdge, options: OptionValues): Pro
       return EXIT_CODES[exit];
     },
   };
+}
+
+/** The process's environment with the env file beneath it: what is already set wins. */
+async function environmentOf(edge: ProcessEdge, envFile: OptionValue): Promise<Environment> {
+  const beneath = typeof envFile === 'string' ? await readEnvFile(edge.cwd, envFile) : {};
+  const env = { ...beneath, ...edge.env };
+  edge.adoptVariables(Object.fromEntries(Object.keys(beneath).map((name) => [name, env[name]])));
+  registerSecretVariables(env);
+  return env;
 }

@@ -54,8 +54,8 @@ export class TaskListView implements ProgressView {
       this.#rows.map((row) => ({
         title: row.title,
         rendererOptions: { outputBar: Number.POSITIVE_INFINITY, persistentOutput: true },
-        // Asked again before a task starts: what did not begin is left off the list, not shown as failed.
-        enabled: () => !this.#over,
+        // Asked again before each task starts: what did not begin before the end is left off the list.
+        enabled: () => !this.#over || row.hasBegun,
         task: (_context, task) => row.show(task),
       })),
       {
@@ -103,18 +103,22 @@ export class TaskListView implements ProgressView {
 
   async end(outcome: Outcome): Promise<void> {
     this.#over = true;
-    this.#rows[this.#current]?.end(outcome);
+    const row = this.#rows[this.#current];
+    if (outcome === 'failed' || row?.hasBegun) row?.end(outcome);
+    else row?.vanish();
     await this.#finished;
   }
 }
 
 type Row = ListrTaskWrapper<unknown, typeof TerminalRenderer, typeof SimpleRenderer>;
-type Ending = 'done' | 'skipped' | 'failed';
+type Ending = 'done' | 'skipped' | 'failed' | 'vanished';
 
 /** One line of the list. What happens before listr2 has started its task is kept until then. */
 class StageRow {
   readonly stage: Stage;
   title: string;
+  /** Some event was about it. */
+  hasBegun = false;
   readonly #remarks: string[] = [];
   readonly #ended: Promise<Ending>;
   #end: (ending: Ending) => void = () => {};
@@ -134,11 +138,14 @@ class StageRow {
     task.title = this.title;
     for (const remark of this.#remarks) task.output = remark;
     const ending = await this.#ended;
+    // A task without a title is not drawn.
+    if (ending === 'vanished') task.title = undefined as unknown as string;
     if (ending === 'skipped') task.skip(this.title);
     if (ending === 'failed') throw new Error(this.title);
   }
 
   retitle(title: string): void {
+    this.hasBegun = true;
     this.title = title;
     if (this.#task !== undefined) this.#task.title = title;
   }
@@ -146,6 +153,11 @@ class StageRow {
   remark(text: string): void {
     this.#remarks.push(text);
     if (this.#task !== undefined) this.#task.output = text;
+  }
+
+  /** Ends a stage that the run never came to, without a trace. */
+  vanish(): void {
+    this.#end('vanished');
   }
 
   end(ending: Ending, title: string = this.title): void {

@@ -1,4 +1,3 @@
-import type { Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { PRIVATE_FILE } from './directory.ts';
 import { workDirectoryFault } from './work-directory-fault.ts';
@@ -18,8 +17,9 @@ export class AppendFile {
   readonly path: string;
   /** Bytes appended so far. */
   bytes = 0;
+  /** Shown all bytes, in order and in large pieces, before they are written. */
+  onWrite: ((bytes: Buffer) => void) | undefined;
   readonly #file: FileHandle;
-  readonly #hash: Hash | undefined;
   #filling: Buffer | undefined;
   #filled = 0;
   readonly #full: Buffer[] = [];
@@ -28,16 +28,15 @@ export class AppendFile {
   #closed = false;
   #fault: { readonly error: unknown } | undefined;
 
-  private constructor(path: string, file: FileHandle, hash: Hash | undefined) {
+  private constructor(path: string, file: FileHandle) {
     this.path = path;
     this.#file = file;
-    this.#hash = hash;
   }
 
-  /** Creates the file, which must not exist. `hash`, when given, is updated with every byte. */
-  static async create(path: string, hash?: Hash): Promise<AppendFile> {
+  /** Creates the file, which must not exist. */
+  static async create(path: string): Promise<AppendFile> {
     try {
-      return new AppendFile(path, await open(path, 'wx', PRIVATE_FILE), hash);
+      return new AppendFile(path, await open(path, 'wx', PRIVATE_FILE));
     } catch (error) {
       throw workDirectoryFault(error, path);
     }
@@ -85,7 +84,7 @@ export class AppendFile {
   #pass(): void {
     if (this.#filling === undefined || this.#filled === 0) return;
     const ready = this.#filling.subarray(0, this.#filled);
-    this.#hash?.update(ready);
+    this.onWrite?.(ready);
     this.#full.push(ready);
     this.#filling = undefined;
     this.#filled = 0;

@@ -1,18 +1,15 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { MemberInfo } from '../backup/backup.ts';
 import { checkDocument } from '../bson/check-document.ts';
 import { ElementCursor } from '../bson/element-cursor.ts';
 import { BsonFault } from '../bson/elements.ts';
-import { KeySet } from '../bson/key-set.ts';
 import { BSON } from '../bson/types.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import type { DocumentConsumer } from './document-framer.ts';
-import type { IdFilter } from './id-filter.ts';
+import { type IdFilter, IdWatch } from './id-filter.ts';
 
 const ID = Buffer.from('_id');
-/** About 10 MB of ObjectIds. */
-const MOST_SUSPECTS = 200_000;
 
 /** Where in the file the documents of a member begin. */
 export interface MemberStart {
@@ -31,27 +28,26 @@ export class ChosenDocuments implements DocumentConsumer {
   count = 0;
   /** Documents whose `_id` is not their first field; the server will move it there. */
   idNotFirst = 0;
-  /** `_id`s that may be in the file more than once; undefined when they became too many to be held. */
-  suspects: KeySet | undefined = new KeySet();
   readonly members: MemberStart[] = [];
   readonly #chooser: Chooser;
-  readonly #ids: IdFilter;
-  readonly #scope: number;
-  readonly #hash: Hash;
+  readonly #ids: IdWatch;
+  readonly #hash = createHash('sha256');
+  /** Documents asked about. */
+  #asked = 0;
+  /** Everything was chosen when the first buffer was full; undefined before that. */
+  #whole: boolean | undefined;
   readonly #file: AppendFile;
   readonly #id = new ElementCursor();
 
-  private constructor(options: ChosenDocumentsOptions, file: AppendFile, hash: Hash) {
-    this.#chooser = options.chooser;
-    this.#ids = options.ids;
-    this.#scope = options.ids.newScope();
+  private constructor({ chooser, ids }: ChosenDocumentsOptions, file: AppendFile) {
+    this.#chooser = chooser;
+    this.#ids = new IdWatch(ids);
     this.#file = file;
-    this.#hash = hash;
+    file.onWrite = (bytes) => this.#digest(bytes);
   }
 
   static async create(path: string, options: ChosenDocumentsOptions): Promise<ChosenDocuments> {
-    const hash = createHash('sha256');
-    return new ChosenDocuments(options, await AppendFile.create(path, hash), hash);
+    return new ChosenDocuments(options, await AppendFile.create(path));
   }
 
   get path(): string {
@@ -62,12 +58,18 @@ export class ChosenDocuments implements DocumentConsumer {
     return this.#file.bytes;
   }
 
+  /** Indexes of documents whose `_id` may have come before; see `IdWatch`. */
+  suspects(): readonly number[] | undefined {
+    return this.#ids.suspects();
+  }
+
   /** The documents that follow are this member's. */
   from(member: MemberInfo): void {
     if (this.members.at(-1)?.member.id !== member.id) this.members.push({ member, first: this.count });
   }
 
   wants(bytes: Buffer, start: number): boolean {
+    this.#asked++;
     if (!this.#chooser.chooses(bytes, start)) return false;
     checkDocument(bytes, start);
     this.#noteId(bytes, start);
@@ -83,10 +85,23 @@ export class ChosenDocuments implements DocumentConsumer {
     return this.#file.drain();
   }
 
-  /** Finishes the file and returns its sha256, hex. */
-  async close(): Promise<string> {
-    await this.#file.close();
-    return this.#hash.digest('hex');
+  /** Finishes the file. */
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  /** sha256, hex, of the finished file; undefined when it was not taken. */
+  sha256(): string | undefined {
+    return this.#whole ? undefined : this.#hash.digest('hex');
+  }
+
+  /**
+   * A collection that is chosen whole is its member again, whose sha256 the backup's reader takes anyway; not to take it twice makes
+   * that case a quarter cheaper. Half a megabyte without a gap is taken as a sign of it. A wrong guess costs one reading of the file.
+   */
+  #digest(bytes: Buffer): void {
+    this.#whole ??= this.count === this.#asked;
+    if (!this.#whole) this.#hash.update(bytes);
   }
 
   #noteId(bytes: Buffer, start: number): void {
@@ -99,9 +114,7 @@ export class ChosenDocuments implements DocumentConsumer {
       );
     }
     if (id.at !== start + 4) this.idNotFirst++;
-    if (!this.#ids.note(id, this.#scope) || this.suspects === undefined) return;
-    this.suspects.add(id);
-    if (this.suspects.size > MOST_SUSPECTS) this.suspects = undefined;
+    this.#ids.note(id);
   }
 }
 

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { rename } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { ScanSummary } from '../backup/backup.ts';
 import { AppendFile } from './append-file.ts';
 import type { ChosenDocuments } from './chosen-documents.ts';
+import { sha256OfFile } from './open-selection.ts';
 import { fileBatches } from './read-batches.ts';
 import { findRepeatedIds, type IndexSet, type WrittenDocuments } from './repeated-ids.ts';
 
@@ -21,9 +23,11 @@ export interface FinishedCollection {
 export async function finishCollection(
   collection: string,
   chosen: ChosenDocuments,
+  members: ScanSummary['members'],
 ): Promise<FinishedCollection> {
-  const sha256 = await chosen.close();
-  const { count, bytes, path, members, suspects } = chosen;
+  await chosen.close();
+  const { count, bytes, path } = chosen;
+  const suspects = chosen.suspects();
   const warnings: string[] = [];
   if (chosen.idNotFirst > 0) {
     warnings.push(
@@ -31,9 +35,10 @@ export async function finishCollection(
     );
   }
   const file = basename(path);
-  if (suspects?.size === 0) return { count, bytes, sha256, file, warnings };
+  if (suspects?.length === 0)
+    return { count, bytes, sha256: await sha256Of(chosen, members), file, warnings };
 
-  const written: WrittenDocuments = { collection, path, count, bytes, members, suspects };
+  const written: WrittenDocuments = { collection, path, count, bytes, members: chosen.members, suspects };
   const { copies, repeated, firstRepeated } = await findRepeatedIds(written);
   if (repeated > 0) {
     warnings.push(
@@ -41,8 +46,17 @@ export async function finishCollection(
         'a target can hold only one of each',
     );
   }
-  if (copies.size === 0) return { count, bytes, sha256, file, warnings };
+  if (copies.size === 0) return { count, bytes, sha256: await sha256Of(chosen, members), file, warnings };
   return { ...(await withoutCopies(written, copies)), file, warnings };
+}
+
+/** The sha256 taken while writing, or the one of the only member when all of it was written, or else the file's own. */
+async function sha256Of(chosen: ChosenDocuments, members: ScanSummary['members']): Promise<string> {
+  const taken = chosen.sha256();
+  if (taken !== undefined) return taken;
+  const [only, ...others] = members;
+  if (only !== undefined && others.length === 0 && only.bytes === chosen.bytes) return only.sha256;
+  return sha256OfFile(chosen.path);
 }
 
 async function withoutCopies(
@@ -50,7 +64,8 @@ async function withoutCopies(
   copies: IndexSet,
 ): Promise<{ count: number; bytes: number; sha256: string }> {
   const hash = createHash('sha256');
-  const kept = await AppendFile.create(`${path}.kept`, hash);
+  const kept = await AppendFile.create(`${path}.kept`);
+  kept.onWrite = (part) => hash.update(part);
   try {
     for await (const batch of fileBatches(path, bytes, BATCH)) {
       for (const [i, start] of batch.offsets.entries()) {

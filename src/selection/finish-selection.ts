@@ -28,7 +28,11 @@ export async function finishSelection({
   const warnings = [...scan.warnings];
   for (const { routes, chooser, chosen, scanned } of selectors) {
     const { collection, into, whenMatched } = routes;
-    const finished = await finishCollection(collection, chosen);
+    const finished = await finishCollection(
+      collection,
+      chosen,
+      scan.members.filter((member) => member.collection === collection),
+    );
     warnings.push(...finished.warnings);
     for (const { where, parent } of chooser.unused()) {
       if (parent === undefined) continue;

@@ -85,7 +85,8 @@ function unusable(path: string, why: string, cause?: unknown): RestorePlanError 
   });
 }
 
-async function sha256OfFile(path: string): Promise<string> {
+/** sha256, hex. */
+export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path, { highWaterMark: HASHED_AT_A_TIME })) hash.update(chunk);
   return hash.digest('hex');

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
 import { findElement } from '../bson/elements.ts';
 import { hashBytes } from '../bson/key-hash.ts';
-import type { KeySet } from '../bson/key-set.ts';
+import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -27,8 +27,8 @@ export interface WrittenDocuments {
   readonly count: number;
   readonly bytes: number;
   readonly members: readonly MemberStart[];
-  /** The only `_id`s that may be repeated; undefined when any may be. */
-  readonly suspects: KeySet | undefined;
+  /** Indexes, in order, of the only documents whose `_id` may have come before; undefined when any may. */
+  readonly suspects: readonly number[] | undefined;
 }
 
 export interface RepeatedIds {
@@ -41,10 +41,23 @@ export interface RepeatedIds {
 
 /** Throws RestorePlanError BACKUP when two members hold different documents under one `_id`. */
 export async function findRepeatedIds(written: WrittenDocuments): Promise<RepeatedIds> {
-  const search = new RepeatSearch(written);
-  const passes = written.suspects === undefined ? Math.ceil(written.count / IDS_PER_PASS) : 1;
+  const suspects = written.suspects === undefined ? undefined : await idsAt(written, written.suspects);
+  const search = new RepeatSearch(written, suspects);
+  const passes = suspects === undefined ? Math.ceil(written.count / IDS_PER_PASS) : 1;
   for (let pass = 0; pass < passes; pass++) await search.run(pass, passes);
   return search;
+}
+
+async function idsAt({ path, bytes }: WrittenDocuments, indexes: readonly number[]): Promise<KeySet> {
+  const ids = new KeySet();
+  let next = 0;
+  for await (const batch of fileBatches(path, bytes, BATCH)) {
+    for (; (indexes[next] ?? Infinity) < batch.first + batch.offsets.length; next++) {
+      const start = batch.offsets[(indexes[next] as number) - batch.first] as number;
+      ids.add(findElement(batch.bytes, start, ID) as RawValue);
+    }
+  }
+  return ids;
 }
 
 /** A set of indexes below a known bound, one bit each. */
@@ -76,16 +89,18 @@ class RepeatSearch implements RepeatedIds {
   repeated = 0;
   firstRepeated: string | undefined;
   readonly #written: WrittenDocuments;
+  readonly #suspects: KeySet | undefined;
   readonly #key = new CanonicalBytes();
 
-  constructor(written: WrittenDocuments) {
+  constructor(written: WrittenDocuments, suspects: KeySet | undefined) {
     this.#written = written;
+    this.#suspects = suspects;
     this.copies = new IndexSet(written.count);
   }
 
   /** Looks at the `_id`s whose hash falls to this pass. */
   async run(pass: number, passes: number): Promise<void> {
-    const { path, bytes, members, suspects } = this.#written;
+    const { path, bytes, members } = this.#written;
     const holders = new Map<string, FirstHolder>();
     let next = 0;
     for await (const batch of fileBatches(path, bytes, BATCH)) {
@@ -93,7 +108,7 @@ class RepeatSearch implements RepeatedIds {
         const index = batch.first + i;
         while ((members[next]?.first ?? Infinity) <= index) next++;
         const id = findElement(batch.bytes, start, ID) as RawValue;
-        if (suspects !== undefined && !suspects.has(id)) continue;
+        if (this.#suspects !== undefined && !this.#suspects.has(id)) continue;
         const key = this.#key.set(id);
         if (passes > 1 && (hashBytes(key.bytes, { start: 0, end: key.length }, 0) >>> 0) % passes !== pass)
           continue;

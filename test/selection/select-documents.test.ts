@@ -358,6 +358,30 @@ test('parents that turn up after their children, in a second shard of a stream, 
   );
 });
 
+test('the sha256 in the manifest is that of the file, whether it was taken while writing or from the backup', async () => {
+  const documents = Array.from({ length: 12_000 }, (_, _id) => ({
+    _id,
+    pad: 'x'.repeat(80),
+    odd: _id % 2 === 1,
+  }));
+  const late = { _id: -1, odd: true };
+  for (const [query, all] of [
+    [{}, documents],
+    [{ odd: true }, documents],
+    [{ odd: { $exists: true } }, documents],
+    // Everything is chosen for more than a megabyte, and then something is not.
+    [{ _id: { $gte: 0 } }, [...documents, late]],
+  ] as const) {
+    const plan = planOf({ collection: 'artworks', query });
+    const backup = chunkedBackup({ access: 'random', members: [member('artworks', all)] });
+    const { manifest } = await select(plan, backup);
+    assert.ok(
+      await findSelection(join(folder, '.restore-plan'), plan, manifest.backup),
+      JSON.stringify(query),
+    );
+  }
+});
+
 test('a document that several members hold counts once when its copies are equal', async () => {
   const selection = await select(
     planOf({ collection: 'artworks', query: { partner: 'p' } }),

@@ -10,11 +10,9 @@ import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { openListing } from '../dry-run-listing.ts';
+import { checkReports, documentsWanted, writeReports } from '../dry-run-reports.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
-
-/** Documents shown per class and collection when `--full` is not given. */
-const SHOWN = 5;
 
 export async function run(
   context: CommandContext,
@@ -23,15 +21,17 @@ export async function run(
 ): Promise<ExitName> {
   const plan = await loadPlan(context, file);
   const targets = targetsOf(plan, options['target']);
+  const full = options['full'] === true;
+  const reports = checkReports(options['report']);
   requireVariables(plan, targets);
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
   const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
-  const listing = openListing(context, options['full'] === true);
+  const listing = openListing(context, full);
   try {
     const { each } = listing;
-    const orders = { plan, selection, targets, show: SHOWN, ...(each && { each }) };
+    const orders = { plan, selection, targets, show: documentsWanted(reports, full), ...(each && { each }) };
     const { comparisons, failures } = await compareTargets(context, orders);
     const notCompared = failures.map(({ target, error: { message, hint } }) => ({
       target,
@@ -41,6 +41,7 @@ export async function run(
     const dryRun = { plan, manifest: selection.manifest, comparisons, notCompared };
     await context.endProgress();
     await listing.write(dryRun);
+    await writeReports(context, reports, dryRun);
 
     if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
     return options['detailedExitcode'] === true && isAnythingToWrite(dryRun) ? 'CHANGES_PENDING' : 'OK';

@@ -46,10 +46,10 @@ interface Modes {
   x: boolean;
 }
 
-/** How many characters a part matches, at least and at most. */
+/** How many characters a part matches at least, and whether that is always the number, in PCRE2's eyes. */
 interface Width {
   readonly least: number;
-  readonly most: number;
+  readonly fixed: boolean;
 }
 
 /** A translated part. */
@@ -60,7 +60,7 @@ interface Part {
   readonly repeatable: boolean;
 }
 
-const NOWHERE: Width = { least: 0, most: 0 };
+const NOWHERE: Width = { least: 0, fixed: true };
 /** What stands for nothing: a comment, a change of options. */
 const NOTHING: Part = { source: '', width: NOWHERE, repeatable: false };
 
@@ -107,7 +107,7 @@ class Translator {
       if (next === undefined || next === '|' || next === ')') return { source, width };
       const part = this.repeated(this.atom());
       source += part.source;
-      width = { least: width.least + part.width.least, most: width.most + part.width.most };
+      width = { least: width.least + part.width.least, fixed: width.fixed && part.width.fixed };
     }
   }
 
@@ -121,8 +121,8 @@ class Translator {
       throw new PatternFault('possessive and doubled repetitions are not supported');
     }
     const least = part.width.least * quantifier.least;
-    const most = part.width.most === 0 ? 0 : part.width.most * quantifier.most;
-    return { source: part.source + quantifier.source, width: { least, most }, repeatable: true };
+    const fixed = part.width.fixed && quantifier.least === quantifier.most;
+    return { source: part.source + quantifier.source, width: { least, fixed }, repeatable: true };
   }
 
   private atom(): Part {
@@ -143,6 +143,9 @@ class Translator {
       case '*':
       case '+':
       case '?':
+      case '{':
+        this.text.back(1);
+        if (readQuantifier(this.text) === undefined) return this.literal(this.text.next());
         throw new PatternFault('a repetition must follow a character or a group');
       default:
         return this.literal(character);
@@ -183,7 +186,7 @@ class Translator {
     const { length } = characters;
     return {
       source: `(?:${before}${source})`,
-      width: { least: length + width.least, most: length + width.most },
+      width: { least: length + width.least, fixed: width.fixed },
       repeatable: false,
     };
   }
@@ -203,14 +206,14 @@ class Translator {
     this.modes = outer;
     this.depth--;
     if (opening !== '(?:') {
-      if (opening.startsWith('(?<') && widths.some(({ least, most }) => least !== most)) {
+      if (opening.startsWith('(?<') && widths.some(({ fixed }) => !fixed)) {
         throw new PatternFault('what lookbehind matches must have a fixed length');
       }
       return anchor(`${opening}${source})`);
     }
     const least = Math.min(...widths.map((width) => width.least));
-    const most = Math.max(...widths.map((width) => width.most));
-    return { source: `(?:${source})`, width: { least, most }, repeatable: true };
+    const fixed = widths.every((width) => width.fixed && width.least === least);
+    return { source: `(?:${source})`, width: { least, fixed }, repeatable: true };
   }
 
   /** What follows `(?`, as JavaScript writes it; undefined for a comment and for options that hold for what follows. */
@@ -268,7 +271,7 @@ class Translator {
 const word = sourceOf(WORD);
 
 function oneOf(set: CharacterSet): Part {
-  return { source: sourceOf(set), width: { least: 1, most: 1 }, repeatable: true };
+  return { source: sourceOf(set), width: { least: 1, fixed: true }, repeatable: true };
 }
 
 function anchor(source: string): Part {

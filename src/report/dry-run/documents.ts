@@ -21,13 +21,20 @@ const INDENT = '    ';
 /** Fields of one document that are listed; a document rewritten from top to bottom should not push the others off. */
 const DIFFERENCES = 20;
 
-/** Every document that was kept, except those that are the same here and there. Targets that meet the same are shown once. */
-export function* documentsOf(comparisons: readonly TargetComparison[], style: PageStyle): Generator<string> {
-  for (const { targets, collection } of meetings(comparisons)) {
-    const shown = collection.documents.filter((document) => document.class !== 'identical');
-    if (shown.length === 0 && collection.dangling.length === 0) continue;
+/**
+ * The first `most` documents of each class, except those that are the same here and there. Targets that meet the same are
+ * shown once.
+ */
+export function* documentsOf(
+  comparisons: readonly TargetComparison[],
+  style: PageStyle,
+  most: number,
+): Generator<string> {
+  for (const { targets, collection } of meetings(comparisons, most)) {
+    if (collection.documents.length === 0 && collection.dangling.length === 0) continue;
     yield* documentsTitle(targets.join(' and '), collection, style);
-    for (const document of shown) yield* documentLines(document, collection.whenMatched, style);
+    for (const document of collection.documents)
+      yield* documentLines(document, collection.whenMatched, style);
     for (const reference of collection.dangling) yield* danglingLines(reference, style);
     yield* leftOut(collection, style);
   }
@@ -39,10 +46,11 @@ interface Meeting {
 }
 
 /** One for each collection and target; one for several targets where their documents fare alike. */
-function meetings(comparisons: readonly TargetComparison[]): Meeting[] {
+function meetings(comparisons: readonly TargetComparison[], most: number): Meeting[] {
   const found = new Map<string, Meeting>();
   for (const { target, collections } of comparisons) {
-    for (const collection of collections) {
+    for (const each of collections) {
+      const collection = shortened(each, most);
       const key = JSON.stringify(collection);
       const meeting = found.get(key);
       if (meeting === undefined) found.set(key, { targets: [target], collection });
@@ -50,6 +58,17 @@ function meetings(comparisons: readonly TargetComparison[]): Meeting[] {
     }
   }
   return [...found.values()];
+}
+
+/** The same collection with only the first `most` documents of each class, and none of those that are the same. */
+export function shortened(collection: ComparedCollection, most: number): ComparedCollection {
+  const shown = new Map<DocumentClass, number>();
+  const documents = collection.documents.filter((document) => {
+    const place = (shown.get(document.class) ?? 0) + 1;
+    shown.set(document.class, place);
+    return document.class !== 'identical' && place <= most;
+  });
+  return { ...collection, documents, dangling: collection.dangling.slice(0, most) };
 }
 
 export function* documentsTitle(

@@ -1,0 +1,61 @@
+/** The files of `dry-run --report`. */
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { RestorePlanError } from '../errors.ts';
+import type { DryRun } from '../report/dry-run/page.ts';
+import { buildReport } from '../report/report-model.ts';
+import { type ReportFormat, reportFormatOf, writeReport } from '../report/write-report.ts';
+import { redact } from '../secret.ts';
+import { VERSION } from '../version.ts';
+import type { OptionValue } from './command.ts';
+import type { CommandContext } from './context.ts';
+import { SHOWN } from './dry-run-listing.ts';
+
+export interface ReportFile {
+  readonly path: string;
+  readonly format: ReportFormat;
+}
+
+/** Per class and collection: what a reviewer may want to look at, and what `--full` adds. */
+const IN_REPORT = 1_000;
+const IN_FULL_REPORT = 100_000;
+
+/** Throws USAGE for a file of another kind, before anything is read. */
+export function checkReports(value: OptionValue): readonly ReportFile[] {
+  const paths = Array.isArray(value) ? (value as readonly string[]) : [];
+  return paths.map((path) => {
+    const format = reportFormatOf(path);
+    if (format !== undefined) return { path, format };
+    throw new RestorePlanError('USAGE', `no report can be written as ${path}`, {
+      hint: 'The ending of the file says which kind: .html, .md or .json.',
+    });
+  });
+}
+
+/** How many documents per class and collection the comparison has to keep. */
+export function documentsWanted(reports: readonly ReportFile[], full: boolean): number {
+  if (reports.length === 0) return SHOWN;
+  return full ? IN_FULL_REPORT : IN_REPORT;
+}
+
+/** Existing files are overwritten: a report is made anew with every dry-run. */
+export async function writeReports(
+  context: CommandContext,
+  reports: readonly ReportFile[],
+  run: DryRun,
+): Promise<void> {
+  if (reports.length === 0) return;
+  const report = buildReport({ ...run, toolVersion: VERSION, writtenAt: context.now() });
+  for (const { path, format } of reports) {
+    const file = resolve(context.cwd, path);
+    await mkdir(dirname(file), { recursive: true });
+    const handle = await open(file, 'w');
+    try {
+      for (const piece of writeReport(format, report)) await handle.write(redact(piece));
+    } finally {
+      await handle.close();
+    }
+    context.json({ type: 'report', file });
+    context.stderr.write(context.options.quiet ? '' : `Report: ${file}\n`);
+  }
+}

@@ -1,0 +1,102 @@
+/** The command line itself: help, usage errors, streams, signals. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { COMMANDS } from '../../src/cli/command-table.ts';
+import { EXIT_MEANINGS } from '../../src/cli/help.ts';
+import { EXIT_CODES } from '../../src/errors.ts';
+import { VERSION } from '../../src/version.ts';
+import { test } from '../harness.ts';
+import { temporaryFolder } from '../lab/guard.ts';
+import { jsonLines, runPlan } from '../lab/plan-command.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const PLAN = join(ROOT, 'plans', 'examples', 'partner-artworks.yaml');
+
+test('the version is the package’s', async () => {
+  assert.is(VERSION, JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version);
+  assert.is((await runPlan(['--version'])).stdout, `${VERSION}\n`);
+});
+
+test(
+  'every command has help with examples and the exit codes it can give',
+  async () => {
+    for (const { name, examples, exits } of COMMANDS) {
+      const { stdout, exitCode } = await runPlan([name, '--help']);
+      assert.is(exitCode, 0);
+      for (const example of examples) assert.ok(stdout.includes(`$ ${example}`), `${name}: ${example}`);
+      for (const exit of exits) assert.ok(stdout.includes(EXIT_MEANINGS[exit]), `${name}: ${exit}`);
+      assert.ok(stdout.split('\n').every((line) => line.length <= 110));
+    }
+  },
+  { deadlineMs: 60_000 },
+);
+
+test('the README’s table of exit codes is the program’s', () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const rows = [...readme.matchAll(/^\| (\d+) +\| (.*?) +\|$/gm)].map(
+    ([, code, meaning]) => `${code} ${meaning}`,
+  );
+  for (const [name, meaning] of Object.entries(EXIT_MEANINGS)) {
+    const code = EXIT_CODES[name as keyof typeof EXIT_CODES];
+    assert.ok(rows.includes(`${code} ${meaning}`), `the README lacks: ${code} ${meaning}`);
+  }
+});
+
+test(
+  'usage errors exit 11, say what is wrong and what was meant',
+  async () => {
+    const cases: readonly (readonly [string[], RegExp, RegExp])[] = [
+      [['dry-rnu', 'x.yaml'], /unknown command 'dry-rnu'/, /Did you mean dry-run\?/],
+      [['dry-run', 'x.yaml', '--ful'], /unknown option '--ful'/, /Did you mean --full\?/],
+      [['dry-run'], /missing required argument 'plan'/, /--help/],
+      [['apply', 'x.yaml'], /required option '--target <name>' not specified/, /--help/],
+      [['apply', 'x.yaml', '--target', 'prod'], /Allowed choices are staging, production/, /--help/],
+      [['dry-run', 'x.yaml', 'y.yaml'], /too many arguments/, /--help/],
+      [[], /no command given/, /plan --help/],
+      [['dry-run', PLAN, '--report', 'x.pdf'], /no report can be written as x.pdf/, /\.html, \.md or \.json/],
+    ];
+    for (const [args, words, hint] of cases) {
+      const { exitCode, stdout, stderr } = await runPlan(args, {
+        env: { STAGING_MONGODB_URI: 'mongodb://x', PRODUCTION_MONGODB_URI: 'mongodb://y' },
+      });
+      assert.is(exitCode, 11, args.join(' '));
+      assert.is(stdout, '');
+      assert.match(stderr, words);
+      assert.match(stderr, hint);
+    }
+  },
+  { deadlineMs: 60_000 },
+);
+
+test('with --json even a usage error is a whole stream', async () => {
+  const { stdout, exitCode } = await runPlan(['dry-run', '--json', '--ful', 'x.yaml']);
+  assert.is(exitCode, 11);
+  assert.equal(
+    jsonLines(stdout).map(({ type }) => type),
+    ['version', 'error', 'exit'],
+  );
+});
+
+test('a command that connects names the variables that are not set', async () => {
+  const { exitCode, stderr } = await runPlan(['dry-run', PLAN]);
+  assert.is(exitCode, 10);
+  assert.match(stderr, /the variables STAGING_MONGODB_URI, PRODUCTION_MONGODB_URI are not set/);
+  assert.match(stderr, /connection string of the staging cluster/);
+});
+
+test('an env file adds variables, and what is already set wins', async () => {
+  const folder = temporaryFolder('env-file');
+  writeFileSync(join(folder.path, 'plan.env'), 'STAGING_MONGODB_URI=mongodb://from-file\n');
+  const { stderr } = await runPlan(['dry-run', PLAN, '--env-file', 'plan.env'], { cwd: folder.path });
+  assert.match(stderr, /the variable PRODUCTION_MONGODB_URI is not set/);
+  folder.remove();
+});
+
+test('an unreadable work directory or plan is said, without a stack', async () => {
+  const { exitCode, stderr } = await runPlan(['dry-run', '/nowhere/plan.yaml']);
+  assert.is(exitCode, 10);
+  assert.not.match(stderr, /\n\s+at /);
+});
+
+test.run();

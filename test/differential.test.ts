@@ -1,0 +1,66 @@
+/**
+ * The engine against a real mongod: same documents, same queries, same answers.
+ *
+ * `npm run differential -- --seed 7 --pairs 1000000` asks more.
+ */
+import * as assert from 'uvu/assert';
+import { parseExtendedJson } from '../src/bson/parse-extended-json.ts';
+import { writeExtendedJson } from '../src/bson/write-extended-json.ts';
+import { runCampaign } from './differential/campaign.ts';
+import { RawConnection } from './differential/raw-connection.ts';
+import { REGRESSIONS } from './differential/regressions.ts';
+import { askEngine, askServer, queryBytes, storeDocuments } from './differential/two-answers.ts';
+import { test } from './harness.ts';
+import { type Standalone, startStandalone } from './lab/mongod.ts';
+
+let server: Standalone;
+let connection: RawConnection;
+test.before(async () => {
+  server = await startStandalone();
+  connection = await RawConnection.open(server.port);
+});
+test.after(async () => {
+  connection.close();
+  await server.stop();
+});
+
+/** What the engine may refuse although the server answers; all of it is refused by name before a document is read. */
+const MAY_REFUSE = [
+  /^regular expression: \{,2\} means a repetition to some versions/,
+  /^regular expression: a repetition must follow a character or a group/,
+  /^regular expression: a group that starts with "\(\?>" is not supported/,
+  /^regular expression: \\N\{…\} is not supported/,
+  /^\$bits\w+: write positions where binary data has the highest bit/,
+];
+
+const PAIRS_PER_SEED = 5_000;
+
+for (const seed of [1, 2, 3, 4, 5]) {
+  test(`${PAIRS_PER_SEED} random queries, seed ${seed}: engine and server give the same documents`, async () => {
+    const result = await runCampaign(connection, { seed, pairs: PAIRS_PER_SEED });
+    assert.is(result.mismatches.length, 0, `\n${result.mismatches.join('\n\n')}`);
+    for (const words of result.unsupported.keys()) {
+      assert.ok(
+        MAY_REFUSE.some((pattern) => pattern.test(words)),
+        `refused although the server answers: ${words}`,
+      );
+    }
+    assert.ok(result.agreed > 0.75 * PAIRS_PER_SEED, `only ${result.agreed} pairs were answered by both`);
+    assert.ok(
+      result.selecting > 0.2 * PAIRS_PER_SEED,
+      `only ${result.selecting} answers tell documents apart`,
+    );
+  });
+}
+
+for (const { about, document, query, selected } of REGRESSIONS) {
+  test(`regression: ${about}`, async () => {
+    const collection = await storeDocuments(connection, [writeExtendedJson(parseExtendedJson(document))]);
+    const filter = queryBytes(parseExtendedJson(query));
+    const ids = selected ? [0] : [];
+    assert.equal(await askServer(connection, collection, filter), { ids }, 'the server');
+    assert.equal(askEngine(collection, filter), { ids }, 'the engine');
+  });
+}
+
+test.run();

@@ -1,0 +1,104 @@
+import * as assert from 'uvu/assert';
+import type { RunEvent } from '../../src/events.ts';
+import { LineView } from '../../src/report/lines.ts';
+import { NdjsonView } from '../../src/report/ndjson.ts';
+import { showBytes, showDuration } from '../../src/report/quantities.ts';
+import { TaskListView } from '../../src/report/task-list.ts';
+import { test } from '../harness.ts';
+
+/** A run of a hundred seconds, of which every event says its second. */
+const RUN: readonly (readonly [second: number, event: RunEvent])[] = [
+  [0, { type: 'plan-read', name: 'partner', digest: 'd'.repeat(64) }],
+  [0, { type: 'selection-started', collections: ['artworks'], totalBytes: 1_000_000_000 }],
+  [1, { type: 'selection-progress', bytesRead: 100_000_000, scanned: 1000, selected: 1 }],
+  [2, { type: 'selection-progress', bytesRead: 200_000_000, scanned: 2000, selected: 2 }],
+  [30, { type: 'retry', what: 'reading the backup', attempt: 2, delayMs: 2000, reason: 'reset' }],
+  [50, { type: 'selection-progress', bytesRead: 500_000_000, scanned: 5000, selected: 5 }],
+  [99, { type: 'selection-finished', digest: 'e'.repeat(64), selected: 9, bytes: 900, bytesRead: 1e9 }],
+  [100, { type: 'target-skipped', target: 'production', reason: 'nobody answers\u001b[2J' }],
+];
+
+class Recorder {
+  text = '';
+  readonly columns = 60;
+  write(text: string): void {
+    this.text += text;
+  }
+}
+
+function play(open: (out: Recorder, now: () => number) => { emit(event: RunEvent): void }): Recorder {
+  const out = new Recorder();
+  let second = 0;
+  const view = open(out, () => second * 1000);
+  for (const [at, event] of RUN) {
+    second = at;
+    view.emit(event);
+  }
+  return out;
+}
+
+test('in a log, stages and remarks have lines of their own and progress one in ten seconds', () => {
+  const { text } = play((out, now) => new LineView(out, now));
+  assert.equal(text.split('\n'), [
+    'Plan partner',
+    'Select from artworks',
+    'reading the backup: reset; attempt 2 in 2 s',
+    'Select: 500 MB of 1.0 GB, 50 %, 10 MB/s, 50 s left, 5 documents chosen',
+    'Selected 9 documents (900 B) from 1.0 GB read',
+    'Not compared with production: nobody answers\\u001b[2J',
+    '',
+  ]);
+});
+
+test('NDJSON begins with the version, thins out progress and ends with the exit', () => {
+  let view: NdjsonView | undefined;
+  const out = play((recorder, now) => {
+    view = new NdjsonView(recorder, now);
+    return view;
+  });
+  view?.exit('OK');
+  const lines = out.text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.is(lines[0].type, 'version');
+  assert.equal(lines.at(-1), { type: 'exit', code: 0, name: 'OK' });
+  assert.is(lines.filter(({ type }) => type === 'selection-progress').length, 3);
+});
+
+test('on a terminal, the task list shows each stage, what was skipped, and leaves out what never began', async () => {
+  let list: TaskListView | undefined;
+  const out = play((recorder, now) => {
+    list = new TaskListView(recorder, {
+      stages: ['backup', 'selection', 'comparison with staging', 'comparison with production', 'writing'],
+      now,
+    });
+    return list;
+  });
+  await list?.end('done');
+  const last = out.text.split('\u001b[G').at(-1) ?? '';
+  assert.match(last, /Selected 9 documents \(900 B\) from 1.0 GB read/);
+  assert.match(last, /reading the backup: reset/);
+  assert.match(last, /Not compared with production/);
+  assert.not.match(last, /Write/);
+  assert.ok(out.text.includes('\u001b[?25h'), 'the cursor is shown again');
+  assert.equal(list?.remaining, ['writing']);
+});
+
+test('a task list does not listen to signals: listr2 would exit 127', async () => {
+  const before = process.listenerCount('SIGINT');
+  const list = new TaskListView(new Recorder(), { stages: ['backup'], now: Date.now });
+  assert.is(process.listenerCount('SIGINT'), before);
+  await list.end('failed');
+});
+
+test('amounts read naturally', () => {
+  assert.equal([0, 999, 1000, 1_550, 999_499, 999_500, 1_100_000_000].map(showBytes), [
+    ...['0 B', '999 B', '1.0 kB', '1.6 kB', '999 kB', '1.0 MB', '1.1 GB'],
+  ]);
+  assert.equal([0, 1400, 60_000, 61_000, 3_600_000, 90_061_000].map(showDuration), [
+    ...['0 s', '1 s', '1 min', '1 min 1 s', '1 h', '1 d 1 h'],
+  ]);
+});
+
+test.run();

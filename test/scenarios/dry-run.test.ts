@@ -1,0 +1,205 @@
+/** `plan dry-run` end to end: a real backup, real targets, the real command line. */
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { dryRunObject } from '../../src/report/json-results.ts';
+import { takeSnapshot } from '../demo/snapshot.ts';
+import { test } from '../harness.ts';
+import { LOST_PARTNER } from '../lab/art-market.ts';
+import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
+import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
+import { createIncident, type Incident } from './incident.ts';
+
+type DryRunObject = ReturnType<typeof dryRunObject>;
+
+const ESCAPE = '\u001b';
+
+let lab: Lab;
+let incident: Incident;
+/** Everything that any command of this file has written. */
+const outputs: PlanRun[] = [];
+
+test.before(async () => {
+  lab = await openLab();
+  incident = await createIncident(lab);
+});
+test.after(async () => {
+  incident.close();
+  await lab.close();
+});
+test.before.each(() => incident.writePlan());
+
+async function run(args: readonly string[], options?: Parameters<Incident['run']>[1]): Promise<PlanRun> {
+  const ran = await incident.run(args, options);
+  outputs.push(ran);
+  return ran;
+}
+
+test('the page shows the collections as a tree, and nothing is written', async () => {
+  const before = [await takeSnapshot(incident.staging), await takeSnapshot(incident.production)];
+  const { exitCode, stdout, stderr } = await run(['dry-run', 'plan.yaml']);
+  assert.is(exitCode, 0, stderr);
+  assert.match(stdout, /collection +selected +staging +production/);
+  assert.match(stdout, /partners +1 +\+1 +\+1/);
+  assert.match(stdout, /└─ artworks +100 +\+100 +\+100/);
+  assert.match(stdout, /└─ sale_artworks +39 +\+39 +\+39/);
+  assert.ok(
+    stdout.split('\n').every((line) => line.length <= 80),
+    'fits 80 columns',
+  );
+  assert.match(stderr, /Selected 140 documents/);
+  assert.equal([await takeSnapshot(incident.staging), await takeSnapshot(incident.production)], before);
+});
+
+test('--json keeps the contract, and the second run uses the selection of the first', async () => {
+  const { exitCode, stdout } = await run(['dry-run', 'plan.yaml', '--json', '--quiet']);
+  assert.is(exitCode, 0);
+  const lines = jsonLines(stdout);
+  assert.is(lines[0]?.['type'], 'version');
+  assert.ok(lines.some(({ type }) => type === 'selection-reused'));
+  assert.equal(lines.at(-1), { type: 'exit', code: 0, name: 'OK' });
+  const result = lines.at(-2) as unknown as DryRunObject;
+  assert.is(result.type, 'dry-run');
+  assert.equal(Object.keys(result).sort(), [
+    ...['backup', 'notCompared', 'plan', 'selection', 'targets', 'type'],
+  ]);
+  assert.equal(result.targets.staging?.collections[1], {
+    collection: 'artworks',
+    ...{ insert: 100, identical: 0, different: 0, softDeleted: 0, stale: 0, conflict: 0, refused: 0 },
+    danglingReferences: 0,
+    wouldCreate: false,
+  });
+});
+
+test('--detailed-exitcode tells whether there is anything to write', async () => {
+  assert.is((await run(['dry-run', 'plan.yaml', '--detailed-exitcode'])).exitCode, 2);
+});
+
+test('--full lists every document, --report writes what its ending says', async () => {
+  const { stdout, exitCode } = await run([
+    ...['dry-run', 'plan.yaml', '--full', '--target', 'staging'],
+    ...['--report', 'out/review.md', '--report', 'out/review.json'],
+  ]);
+  assert.is(exitCode, 0);
+  assert.is(stdout.match(/^\+ \{/gm)?.length, 140);
+  assert.match(readFileSync(join(incident.folder, 'out/review.md'), 'utf8'), /partner-57d17993/);
+  const report = JSON.parse(readFileSync(join(incident.folder, 'out/review.json'), 'utf8'));
+  assert.is(report.targets.staging.collections[1].documents.length, 100);
+  const left = readdirSync(join(incident.folder, '.restore-plan')).filter((name) =>
+    name.startsWith('.comparison'),
+  );
+  assert.equal(left, []);
+});
+
+test('a query that matches nothing and a collection that the backup lacks exit 12', async () => {
+  incident.writePlan((text) => text.replace(LOST_PARTNER.toHexString(), 'ffffffffffffffffffffffff'));
+  const nothing = await run(['dry-run', 'plan.yaml']);
+  assert.is(nothing.exitCode, 12, nothing.stderr);
+  assert.match(nothing.stderr, /partners/);
+  incident.writePlan((text) => text.replace('collection: partners', 'collection: partnerz'));
+  const missing = await run(['dry-run', 'plan.yaml']);
+  assert.is(missing.exitCode, 12, missing.stderr);
+  assert.match(missing.stderr, /partnerz/);
+});
+
+test(
+  'a target that nobody answers at is said and left out; when none answers, exit 13',
+  async () => {
+    const deaf = `mongodb://restore:${CANARY_PASSWORD}@127.0.0.1:1/?connectTimeoutMS=300&serverSelectionTimeoutMS=300`;
+    const one = await run(['dry-run', 'plan.yaml'], { env: { PRODUCTION_MONGODB_URI: deaf } });
+    assert.is(one.exitCode, 0, one.stderr);
+    assert.match(one.stdout, /production was not compared/);
+    assert.match(one.stdout, /artworks +100 +\+100/);
+    const none = await run(['dry-run', 'plan.yaml', '--target', 'staging'], {
+      env: { STAGING_MONGODB_URI: deaf },
+    });
+    assert.is(none.exitCode, 13);
+  },
+  { deadlineMs: 90_000 },
+);
+
+test('a view in the place of a collection exits 13, after the page for the other target', async () => {
+  await incident.staging.createCollection('artworks_view', { viewOn: 'artworks', pipeline: [] });
+  incident.writePlan((text) =>
+    text.replace('foreignKey: partner_id', 'foreignKey: partner_id\n        into: artworks_view'),
+  );
+  const { exitCode, stdout } = await run(['dry-run', 'plan.yaml']);
+  assert.is(exitCode, 13);
+  assert.match(stdout, /staging was not compared:[\s\S]*artworks_view\s+is\s+a\s+view/);
+  assert.match(stdout, /artworks → artworks_v/);
+});
+
+test('L14: hostile values stay harmless on the page', async () => {
+  const artworks = incident.staging.collection('artworks');
+  const backup = (await run(['dry-run', 'plan.yaml', '--json', '--full', '--target', 'staging'])).stdout;
+  const line = jsonLines(backup).find(({ collection }) => collection === 'artworks') as Record<
+    string,
+    string
+  >;
+  const { ObjectId } = await import('bson');
+  const _id = new ObjectId(JSON.parse(line['id'] as string).$oid);
+  const hostile = '\u001b]8;;http://evil\u0007\n::error::pwned\n##[error]x\u202e<script>|`'.padEnd(
+    1_000_000,
+    'x',
+  );
+  await artworks.insertOne({ _id, title: hostile, [hostile.slice(0, 60)]: 1 });
+  try {
+    const { stdout, exitCode } = await run(['dry-run', 'plan.yaml', '--target', 'staging']);
+    assert.is(exitCode, 0);
+    assert.match(stdout, /≠ different, stays as it is/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must be gone
+    assert.not.match(stdout, /[\u0000-\u0009\u000b-\u001f\u202e]/);
+    assert.not.match(stdout, /^\s*::|##\[/m);
+    assert.ok(stdout.split('\n').every((row) => row.length <= 80));
+  } finally {
+    await artworks.deleteOne({ _id });
+  }
+});
+
+test(
+  'L9: a reader that goes away, a narrow and a dumb terminal',
+  async () => {
+    const started = incident.start(['dry-run', 'plan.yaml', '--full']);
+    started.child.stdout?.destroy();
+    started.child.stderr?.destroy();
+    assert.is((await started.ended).exitCode, 0);
+    const narrow = await run(['dry-run', 'plan.yaml'], { terminal: { columns: 20 } });
+    assert.is(narrow.exitCode, 0);
+    assert.match(narrow.stdout, /\+100/);
+    const dumb = await run(['dry-run', 'plan.yaml'], { terminal: { columns: 80 }, env: { TERM: 'dumb' } });
+    assert.is(dumb.exitCode, 0);
+    assert.not.ok(dumb.stdout.includes(ESCAPE));
+    const plain = await run(['dry-run', 'plan.yaml'], { terminal: { columns: 80 }, env: { NO_COLOR: '1' } });
+    assert.not.ok(plain.stdout.slice(plain.stdout.indexOf('plan      ')).includes(`${ESCAPE}[3`));
+  },
+  { deadlineMs: 60_000 },
+);
+
+test('L10: no home, no temporary folder, a work directory that cannot be written', async () => {
+  const bare = await run(['dry-run', 'plan.yaml', '--work-dir', 'elsewhere'], {
+    env: { HOME: undefined, TMPDIR: '/nowhere' },
+  });
+  assert.is(bare.exitCode, 0, bare.stderr);
+  const file = join(incident.folder, 'a-file');
+  writeFileSync(file, '');
+  const blocked = await run(['dry-run', 'plan.yaml', '--work-dir', join(file, 'work')]);
+  assert.is(blocked.exitCode, 1);
+  assert.match(blocked.stderr, /cannot write/);
+  assert.match(blocked.stderr, /--work-dir/);
+  const locked = join(incident.folder, 'locked');
+  mkdirSync(locked);
+  chmodSync(locked, 0o500);
+  if (process.getuid?.() !== 0) {
+    assert.is((await run(['dry-run', 'plan.yaml', '--work-dir', join(locked, 'work')])).exitCode, 1);
+  }
+});
+
+test('L15: no secret in anything that was written', () => {
+  assert.ok(outputs.length > 10);
+  for (const { stdout, stderr } of outputs) {
+    assert.not.ok(stdout.includes(CANARY_PASSWORD));
+    assert.not.ok(stderr.includes(CANARY_PASSWORD));
+  }
+});
+
+test.run();
