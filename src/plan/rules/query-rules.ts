@@ -28,13 +28,19 @@ export function queryRules(root: MapNode): PlanFault[] {
       return [];
     } catch (error) {
       if (!(error instanceof QueryFault)) throw error;
-      return [
-        faultAt(placeInQuery(node, error.path), 'query', {
-          message: withoutValues(error.message, node),
-          suggestion: nearOperator(error),
-        }),
-      ];
+      return [queryFault(node, error)];
     }
+  });
+}
+
+/** A fault of an unknown operator ends in the list of those that there are. */
+function queryFault(query: PlanNode, { message, path }: QueryFault): PlanFault {
+  const [problem = '', supported] = withoutValues(message, query).split('; supported are ');
+  return faultAt(placeInQuery(query, path), 'query', {
+    message: problem,
+    expected: supported === undefined ? undefined : `one of ${supported}`,
+    suggestion:
+      supported === undefined ? undefined : nearest(path.split('.').at(-1) ?? '', supported.split(', ')),
   });
 }
 
@@ -81,12 +87,4 @@ function withoutValues(message: string, query: PlanNode): string {
     }
   });
   return out;
-}
-
-/** The fault names the operators that there are; the nearest of them was probably meant. */
-function nearOperator(fault: QueryFault): string | undefined {
-  const operator = fault.path.split('.').at(-1) ?? '';
-  if (!operator.startsWith('$')) return undefined;
-  const known = (fault.message.match(/\$\w+/g) ?? []).filter((name) => name !== operator);
-  return nearest(operator, known);
 }
