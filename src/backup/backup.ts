@@ -84,3 +84,6 @@ export interface Backup {
   scan(collections: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary>;
   close(): Promise<void>;
 }
+
+/** A backup that is closed together with the store it lies in. */
+export type StoredBackup = Omit<Backup, 'close'>;

@@ -2,7 +2,7 @@
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import type { Source } from '../plan/plan.ts';
-import type { Backup } from './backup.ts';
+import type { Backup, StoredBackup } from './backup.ts';
 import { DiskStore } from './disk/disk-store.ts';
 import { chooseBackup, placeOf } from './locate/choose.ts';
 import { S3_PATIENCE, type S3Patience } from './s3/s3-patience.ts';
@@ -29,7 +29,7 @@ export async function openBackup(source: Source, options: BackupOptions): Promis
     const { wanted, emit } = options;
     const backup = await chooseBackup({ store, source, timezone: place.timezone, wanted, emit }, place);
     announce(backup, source, emit);
-    return closingAlso(backup, store);
+    return withStore(backup, store);
   } catch (error) {
     await store.close();
     throw error;
@@ -46,23 +46,20 @@ export function storeOf(
   return new S3Store(location, { emit, signal, patience });
 }
 
-function announce({ identity }: Backup, { at }: Source, emit: Emit): void {
+function announce({ identity }: StoredBackup, { at }: Source, emit: Emit): void {
   const { location, kind, time, localTime, size } = identity;
   const beforeAtMs = time === undefined || at === undefined ? undefined : at.epochMs - time;
   emit({ type: 'backup-located', location, kind, time, localTime, size, beforeAtMs });
 }
 
-/** The same backup; closing it closes the store too. */
-function closingAlso(backup: Backup, store: Store): Backup {
+/** Nothing else is opened from the store: it is closed with the backup. */
+function withStore(backup: StoredBackup, store: Store): Backup {
   return {
     identity: backup.identity,
     access: backup.access,
     holds: (collection) => backup.holds(collection),
     collections: () => backup.collections(),
     scan: (wanted, visitor) => backup.scan(wanted, visitor),
-    close: async () => {
-      await backup.close();
-      await store.close();
-    },
+    close: () => store.close(),
   };
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { RestorePlanError } from '../errors.ts';
 import type { Source } from '../plan/plan.ts';
-import type { Backup, BackupIdentity } from './backup.ts';
+import type { BackupIdentity, StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
 import { indexTar } from './containers/tar-index.ts';
@@ -22,12 +22,12 @@ export interface OpenStored {
   readonly when?: Pick<BackupIdentity, 'time' | 'localTime'> | undefined;
 }
 
-/** The store stays open when the backup is closed: others may be opened from it. */
-export function openStored(found: StoredFile | StoredFolder, options: OpenStored): Promise<Backup> {
+/** What is opened is closed with the store. */
+export function openStored(found: StoredFile | StoredFolder, options: OpenStored): Promise<StoredBackup> {
   return found.kind === 'folder' ? openFolder(found, options) : openFile(found, options);
 }
 
-async function openFolder(folder: StoredFolder, { store, source, when }: OpenStored): Promise<Backup> {
+async function openFolder(folder: StoredFolder, { store, source, when }: OpenStored): Promise<StoredBackup> {
   const files = await filesBelow(store, folder.path);
   const identity: BackupIdentity = {
     location: store.describe(folder.path),
@@ -41,17 +41,10 @@ async function openFolder(folder: StoredFolder, { store, source, when }: OpenSto
   const cut = folder.path.replace(/[^/]*\/$/, '').length;
   const named = files.map((file) => ({ path: file.path.slice(cut), at: file.open() }));
   const tree = treeOf(named, identity.location, source);
-  return new FileBackup({
-    identity,
-    tree,
-    maxRatio: maxRatioOf(source),
-    close: async () => {
-      await Promise.all(named.map(({ at }) => at.close()));
-    },
-  });
+  return new FileBackup({ identity, tree, maxRatio: maxRatioOf(source) });
 }
 
-async function openFile(file: StoredFile, { source, when }: OpenStored): Promise<Backup> {
+async function openFile(file: StoredFile, { source, when }: OpenStored): Promise<StoredBackup> {
   const bytes = file.open();
   const container = sniff(await bytes.read(0, Math.min(SNIFF_BYTES, bytes.size)));
   if (container.kind !== 'tar') throw notABackup(bytes.location, container);
@@ -66,9 +59,8 @@ async function openFile(file: StoredFile, { source, when }: OpenStored): Promise
   };
   const { database, integrity } = source;
   const maxRatio = maxRatioOf(source);
-  const close = (): Promise<void> => bytes.close();
   if (compression !== undefined) {
-    return new StreamBackup({ identity, bytes, compression, database, maxRatio, integrity, close });
+    return new StreamBackup({ identity, bytes, compression, database, maxRatio, integrity });
   }
   const members = await indexTar(bytes);
   const tree = treeOf(
@@ -76,7 +68,7 @@ async function openFile(file: StoredFile, { source, when }: OpenStored): Promise
     identity.location,
     source,
   );
-  return new FileBackup({ identity, tree, maxRatio, close });
+  return new FileBackup({ identity, tree, maxRatio });
 }
 
 function treeOf(

@@ -6,6 +6,8 @@ import { DiskFile, inodeFingerprint, unreadable } from './disk-file.ts';
 
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
 export class DiskStore implements Store {
+  readonly #opened = new Set<DiskFile>();
+
   describe(path: string): string {
     return path;
   }
@@ -28,23 +30,31 @@ export class DiskStore implements Store {
       throw unreadable(path, cause);
     });
     if (found?.isDirectory()) return { kind: 'folder', path: path.endsWith('/') ? path : `${path}/` };
-    return found?.isFile() ? storedFile(path, found) : undefined;
+    return found?.isFile() ? this.#file(path, found) : undefined;
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    for (const file of this.#opened) await file.close();
+    this.#opened.clear();
+  }
+
+  #file(path: string, found: BigIntStats): StoredFile {
+    const seen = {
+      path,
+      size: Number(found.size),
+      modified: Number(found.mtimeMs),
+      fingerprint: inodeFingerprint(found),
+    };
+    const open = (): DiskFile => {
+      const file = new DiskFile(seen);
+      this.#opened.add(file);
+      return file;
+    };
+    return { kind: 'file', ...seen, open };
+  }
 }
 
 function isMissing(cause: unknown): boolean {
   const code = (cause as NodeJS.ErrnoException).code;
   return code === 'ENOENT' || code === 'ENOTDIR';
-}
-
-function storedFile(path: string, found: BigIntStats): StoredFile {
-  const seen = {
-    path,
-    size: Number(found.size),
-    modified: Number(found.mtimeMs),
-    fingerprint: inodeFingerprint(found),
-  };
-  return { kind: 'file', ...seen, open: () => new DiskFile(seen) };
 }

@@ -8,7 +8,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import { type LocationTemplate, parseLocationTemplate } from '../../plan/location-template.ts';
 import type { PathLocation, S3Location, Source } from '../../plan/plan.ts';
-import type { Backup } from '../backup.ts';
+import type { StoredBackup } from '../backup.ts';
 import type { Store } from '../storage/store.ts';
 import { showInstant } from './backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './candidates.ts';
@@ -34,7 +34,7 @@ export function placeOf(location: PathLocation | S3Location): Place {
 export async function chooseBackup(
   options: InspectOptions & { readonly emit: Emit },
   place: Place,
-): Promise<Backup> {
+): Promise<StoredBackup> {
   const { store, source } = options;
   const found = await findCandidates(store, { ...place, at: source.at?.epochMs });
   if (isPattern(place.template) && place.template.fields.length === 0) assertOne(found, store);
@@ -53,7 +53,6 @@ export async function chooseBackup(
       continue;
     }
     if (inspection.kind !== 'lacks') throw inspection.error;
-    await inspection.backup.close();
     passedOver.push(`${location} was passed over: it does not hold ${inspection.missing.join(', ')}.`);
   }
   if (passedOver.length > 0) throw noneHolds(passedOver, options);
@@ -74,7 +73,7 @@ function assertOne({ before, total }: Candidates, store: Store): void {
 
 /** The dump may have read a collection after the last good moment, although it began before it. */
 function warnIfFinishedLate(
-  { identity }: Backup,
+  { identity }: StoredBackup,
   older: Candidate | undefined,
   { source, store, emit }: InspectOptions & { readonly emit: Emit },
   { timezone }: Place,

@@ -1,7 +1,7 @@
 /** Opens one candidate and says whether it can serve the plan; and if not, why not. */
 import { RestorePlanError } from '../../errors.ts';
 import type { Source } from '../../plan/plan.ts';
-import type { Backup } from '../backup.ts';
+import type { StoredBackup } from '../backup.ts';
 import { openStored } from '../open-stored.ts';
 import type { Store } from '../storage/store.ts';
 import { showDuration, showInstant, showLocal } from './backup-time.ts';
@@ -10,8 +10,8 @@ import { findStored } from './find-stored.ts';
 
 export type Inspection =
   /** `unknown`: only reading all of it would tell whether it holds these. */
-  | { readonly kind: 'usable'; readonly backup: Backup; readonly unknown: readonly string[] }
-  | { readonly kind: 'lacks'; readonly backup: Backup; readonly missing: readonly string[] }
+  | { readonly kind: 'usable'; readonly backup: StoredBackup; readonly unknown: readonly string[] }
+  | { readonly kind: 'lacks'; readonly backup: StoredBackup; readonly missing: readonly string[] }
   /** Its name's time happened twice or never: nobody can say whether it is the right one. */
   | { readonly kind: 'undecided'; readonly error: RestorePlanError }
   | { readonly kind: 'too old'; readonly error: RestorePlanError }
@@ -28,7 +28,6 @@ export interface InspectOptions {
   readonly wanted: ReadonlySet<string>;
 }
 
-/** The backup of an inspection is open: the caller closes it. */
 export async function inspect(candidate: Candidate, options: InspectOptions): Promise<Inspection> {
   const { store, source, timezone, wanted } = options;
   const { time, path } = candidate;

@@ -1,7 +1,13 @@
 /**
  * A dump whose files can be read in any order: a folder on disk, a prefix in S3, an uncompressed tar, tars inside tars.
  */
-import type { Backup, BackupIdentity, CollectionMetadata, MemberVisitor, ScanSummary } from '../backup.ts';
+import type {
+  BackupIdentity,
+  CollectionMetadata,
+  MemberVisitor,
+  ScanSummary,
+  StoredBackup,
+} from '../backup.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
@@ -15,11 +21,9 @@ export interface FileBackupParts {
   readonly identity: BackupIdentity;
   readonly tree: DumpTree<ByteSource>;
   readonly maxRatio: number;
-  /** Closes what the files lie in. */
-  readonly close: () => Promise<void>;
 }
 
-export class FileBackup implements Backup {
+export class FileBackup implements StoredBackup {
   readonly access = 'random';
   readonly identity: BackupIdentity;
   readonly #parts: FileBackupParts;
@@ -67,10 +71,6 @@ export class FileBackup implements Backup {
       }
     }
     return { bytesRead, readToEnd: false, members, warnings };
-  }
-
-  close(): Promise<void> {
-    return this.#parts.close();
   }
 
   #metadataOf(files: CollectionFiles<ByteSource>): Promise<CollectionMetadata> {

@@ -2,7 +2,13 @@
  * A dump in a compressed tar: one pass from the beginning to the end, because no byte can be reached without
  * inflating all that lie before it.
  */
-import type { Backup, BackupIdentity, CollectionMetadata, MemberVisitor, ScanSummary } from '../backup.ts';
+import type {
+  BackupIdentity,
+  CollectionMetadata,
+  MemberVisitor,
+  ScanSummary,
+  StoredBackup,
+} from '../backup.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
 import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
 import { fileNameOf } from '../layout/collection-names.ts';
@@ -26,8 +32,6 @@ export interface StreamBackupParts {
   readonly maxRatio: number;
   /** needed: reading stops once every wanted collection and its metadata were met. */
   readonly integrity: 'whole' | 'needed';
-  /** Closes what the stream comes from. */
-  readonly close: () => Promise<void>;
 }
 
 /** What one pass has met so far. */
@@ -41,7 +45,7 @@ interface Pass {
   readonly warnings: Set<string>;
 }
 
-export class StreamBackup implements Backup {
+export class StreamBackup implements StoredBackup {
   readonly access = 'sequential';
   readonly identity: BackupIdentity;
   readonly #parts: StreamBackupParts;
@@ -92,10 +96,6 @@ export class StreamBackup implements Backup {
       members: pass.members,
       warnings: [...pass.warnings],
     };
-  }
-
-  close(): Promise<void> {
-    return this.#parts.close();
   }
 
   /** A collection of which only one half, documents or metadata, lay in the archive. */

@@ -30,6 +30,7 @@ export interface Store {
   list(folder: string, nameStart?: string): AsyncIterable<StoredFile | StoredFolder>;
   /** What `path` is; undefined when nothing is there. A bucket has a folder wherever a key continues after `/`. */
   find(path: string): Promise<StoredFile | StoredFolder | undefined>;
+  /** Closes everything that was opened from it. */
   close(): Promise<void>;
 }
 
