@@ -1,140 +1,163 @@
 /**
- * A byte form of BSON values in which two values that MongoDB calls equal have the same bytes: type byte, then the value.
+ * Bytes for a BSON value such that two values are equal in MongoDB's sense exactly when their bytes are: 1, 1.0, NumberLong(1)
+ * and decimal 1.00 have one key, a string and a symbol of the same letters too.
  *
- * Numbers are written by value (int32 1, int64 1, double 1.0 and decimal 1.00 are one key), symbols as strings, embedded
- * documents element by element in their order. Nothing is rounded: 2^53 + 1 stays itself.
+ * One encoder writes into one buffer of its own, so looking keys up allocates nothing but for exotic decimals.
  */
-import { type ExactNumber, isNaNValue, readNumber } from './compare-numbers.ts';
-import { type Decimal, encodeDecimal128 } from './decimal128.ts';
-import { ElementCursor } from './element-cursor.ts';
+import { compareNumbers, type ExactNumber, isNumber, readNumber } from './compare-numbers.ts';
+import { splitCodeWithScope, typePlace } from './compare-values.ts';
+import { type Decimal, showDecimal } from './decimal128.ts';
+import { BsonFault, elements, type RawElement } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
 
-const FIRST_BYTES = 256;
-/** A decimal with a larger exponent than this is not turned into an integer to look for an equal double or int64. */
-const LARGEST_DOUBLE_EXPONENT = 308;
+/** Kinds of numeric keys, after the place of numbers. */
+const INTEGER = 1;
+const DOUBLE = 2;
+const DECIMAL = 3;
+
+const MAX_NESTING = 200;
+const TWO_POW_63 = 2 ** 63;
 
 /** Holds one canonical key at a time, in a buffer that is reused: `bytes[0, length)`. */
 export class CanonicalBytes {
-  bytes = Buffer.alloc(FIRST_BYTES);
+  bytes: Buffer = Buffer.allocUnsafe(256);
   length = 0;
+  /** sorted: objects are equal whatever the order of their fields, as in a JSON schema. */
+  private readonly fields: 'ordered' | 'sorted';
+
+  constructor(fields: 'ordered' | 'sorted' = 'ordered') {
+    this.fields = fields;
+  }
 
   /** Replaces what it holds by the key of `value`. */
   set(value: RawValue): this {
     this.length = 0;
-    this.#write(value);
+    this.value(value, 0);
     return this;
   }
 
-  #write(value: RawValue): void {
-    switch (value.type) {
-      case BSON.INT32:
-      case BSON.INT64:
-      case BSON.DOUBLE:
-      case BSON.DECIMAL128:
-        this.#writeNumber(readNumber(value));
-        break;
-      case BSON.SYMBOL:
-        this.#writeRaw(BSON.STRING, value);
-        break;
-      case BSON.OBJECT:
-      case BSON.ARRAY:
-        this.#writeDocument(value);
-        break;
-      default:
-        this.#writeRaw(value.type, value);
+  private value(value: RawValue, depth: number): void {
+    const { bytes, type, start, end } = value;
+    if (isNumber(type)) {
+      this.number(readNumber(value));
+      return;
     }
-  }
-
-  #writeRaw(type: number, { bytes, start, end }: RawValue): void {
-    this.#reserve(1 + end - start);
-    this.bytes[this.length] = type;
-    bytes.copy(this.bytes, this.length + 1, start, end);
-    this.length += 1 + end - start;
-  }
-
-  #writeDocument(value: RawValue): void {
-    const element = new ElementCursor().open(value.bytes, value.start, value.end);
-    const array = value.type === BSON.ARRAY;
-    this.#writeByte(value.type);
-    while (element.next()) {
-      this.#write(element);
-      // The names of an array's elements carry no meaning.
-      if (array) continue;
-      this.#reserve(element.start - element.keyStart);
-      element.bytes.copy(this.bytes, this.length, element.keyStart, element.start);
-      this.length += element.start - element.keyStart;
-    }
-    this.#writeByte(0);
-  }
-
-  #writeNumber(number: ExactNumber): void {
-    const simple = simplest(number);
-    this.#reserve(17);
-    if (typeof simple === 'number') {
-      this.bytes[this.length] = BSON.DOUBLE;
-      this.bytes.writeDoubleLE(simple, this.length + 1);
-      this.length += 9;
-    } else if (typeof simple === 'bigint') {
-      this.bytes[this.length] = BSON.INT64;
-      this.bytes.writeBigInt64LE(simple, this.length + 1);
-      this.length += 9;
+    this.byte(typePlace(type) + 1);
+    if (type === BSON.STRING || type === BSON.SYMBOL) {
+      this.raw(bytes, start, end);
+    } else if (type === BSON.OBJECT || type === BSON.ARRAY) {
+      this.nested(value, depth + 1);
+    } else if (type === BSON.CODE_WITH_SCOPE) {
+      const { code, scope } = splitCodeWithScope(value);
+      this.raw(bytes, code.start, code.end);
+      this.nested(scope, depth + 1);
     } else {
-      this.bytes[this.length] = BSON.DECIMAL128;
-      encodeDecimal128(simple).copy(this.bytes, this.length + 1);
-      this.length += 17;
+      this.raw(bytes, start, end);
     }
   }
 
-  #writeByte(byte: number): void {
-    this.#reserve(1);
-    this.bytes[this.length++] = byte;
+  private nested(value: RawValue, depth: number): void {
+    if (depth > MAX_NESTING)
+      throw new BsonFault(`value is nested deeper than ${MAX_NESTING} levels`, value.start);
+    const items = [...elements(value.bytes, value.start)];
+    if (this.fields === 'sorted' && value.type === BSON.OBJECT) items.sort(byKey);
+    for (const item of items) {
+      this.byte(1);
+      this.raw(item.bytes, item.keyStart, item.start);
+      this.value(item, depth);
+    }
+    this.byte(0);
   }
 
-  #reserve(more: number): void {
+  private number(number: ExactNumber): void {
+    if (typeof number === 'object') {
+      this.decimal(number);
+      return;
+    }
+    this.byte(typePlace(BSON.INT32) + 1);
+    const isInteger =
+      typeof number === 'bigint' ||
+      (Number.isInteger(number) && number >= -TWO_POW_63 && number < TWO_POW_63);
+    this.reserve(9);
+    if (!isInteger) {
+      this.byte(DOUBLE);
+      this.length = this.bytes.writeDoubleLE(Number.isNaN(number) ? Number.NaN : number, this.length);
+      return;
+    }
+    this.byte(INTEGER);
+    if (typeof number === 'number' && number === (number | 0)) {
+      this.length = this.bytes.writeInt32LE(number | 0, this.length);
+      this.length = this.bytes.writeInt32LE(number < 0 ? -1 : 0, this.length);
+    } else {
+      this.length = this.bytes.writeBigInt64LE(BigInt(number), this.length);
+    }
+  }
+
+  /** A decimal that is exactly a double or a 64-bit integer has that one's key. */
+  private decimal(decimal: Decimal): void {
+    const double = Number(showDecimal(decimal));
+    if (compareNumbers(decimal, double) === 0) {
+      this.number(double);
+      return;
+    }
+    const integer =
+      Number.isInteger(double) && Math.abs(double) <= TWO_POW_63 ? wholeNumber(decimal) : undefined;
+    if (integer !== undefined && integer === BigInt.asIntN(64, integer)) {
+      this.number(integer);
+      return;
+    }
+    this.byte(typePlace(BSON.INT32) + 1);
+    this.byte(DECIMAL);
+    const text = Buffer.from(withoutTrailingZeros(decimal));
+    this.raw(text, 0, text.length);
+  }
+
+  private byte(value: number): void {
+    this.reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  /** Copies the bytes; callers see to it that lengths or terminators are among them. */
+  private raw(source: Buffer, start: number, end: number): void {
+    this.reserve(end - start);
+    const { bytes } = this;
+    let to = this.length;
+    // A short copy in JavaScript is cheaper than the call into native code.
+    if (end - start > 64) source.copy(bytes, to, start, end);
+    else for (let from = start; from < end; from++) bytes[to++] = source[from] as number;
+    this.length += end - start;
+  }
+
+  private reserve(more: number): void {
     if (this.length + more <= this.bytes.length) return;
-    const grown = Buffer.alloc(Math.max(2 * this.bytes.length, this.length + more));
+    const grown = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.length + more));
     this.bytes.copy(grown, 0, 0, this.length);
     this.bytes = grown;
   }
 }
 
-/** The one form of a number: a double where one is exactly it, else an int64, else a decimal without trailing zeros. */
-function simplest(number: ExactNumber): ExactNumber {
-  if (typeof number === 'number') return Number.isNaN(number) ? Number.NaN : number + 0;
-  if (typeof number === 'bigint') {
-    const double = Number(number);
-    return BigInt(double) === number ? double : number;
-  }
-  if (isNaNValue(number)) return Number.NaN;
-  if (number.kind === 'infinity') return number.negative ? -Infinity : Infinity;
-  if (number.kind !== 'finite' || number.coefficient === 0n) return 0;
-  return simplestDecimal(number);
+function byKey(a: RawElement, b: RawElement): number {
+  return a.bytes.compare(b.bytes, b.keyStart, b.start, a.keyStart, a.start);
 }
 
-function simplestDecimal(decimal: Decimal & { readonly kind: 'finite' }): ExactNumber {
+type Finite = Extract<Decimal, { kind: 'finite' }>;
+
+function wholeNumber(decimal: Decimal): bigint | undefined {
+  const { negative, coefficient, exponent } = reduced(decimal as Finite);
+  if (exponent < 0) return undefined;
+  return (negative ? -coefficient : coefficient) * 10n ** BigInt(exponent);
+}
+
+function withoutTrailingZeros(decimal: Decimal): string {
+  const { negative, coefficient, exponent } = reduced(decimal as Finite);
+  return `${negative ? '-' : ''}${coefficient}e${exponent}`;
+}
+
+function reduced(decimal: Finite): Finite {
   let { coefficient, exponent } = decimal;
-  while (coefficient % 10n === 0n) {
+  while (coefficient !== 0n && coefficient % 10n === 0n) {
     coefficient /= 10n;
     exponent++;
   }
-  const sign = decimal.negative ? -1n : 1n;
-  const double = Number(`${sign * coefficient}e${exponent}`);
-  if (exponent >= 0 && exponent <= LARGEST_DOUBLE_EXPONENT) {
-    const whole = sign * coefficient * 10n ** BigInt(exponent);
-    if (Number.isFinite(double) && BigInt(double) === whole) return double;
-    if (BigInt.asIntN(64, whole) === whole) return whole;
-  }
-  if (exponent < 0 && isExactly(double, sign * coefficient, -exponent)) return double;
-  // The exponent may now exceed what Decimal128 allows; its 14 bits still hold it, and a key is never read back.
   return { ...decimal, coefficient, exponent };
-}
-
-/** Whether the double is coefficient / 10^places: a fraction in lowest terms is a double only if its denominator is a power of two. */
-function isExactly(double: number, coefficient: bigint, places: number): boolean {
-  if (!Number.isFinite(double) || double === 0) return false;
-  // Dividing by 5^places must leave no rest, or the denominator is no power of two; 34 digits hold at most 48 fives.
-  if (places > 48 || coefficient % 5n ** BigInt(places) !== 0n) return false;
-  const numerator = coefficient / 5n ** BigInt(places);
-  // double × 2^places is exact: a power of two only moves the exponent.
-  return BigInt(double * 2 ** places) === numerator;
 }

@@ -3,6 +3,8 @@
  *
  * 1,000,000 ids take 24 MiB (48 MiB for a moment while the table doubles); a lookup reads one or two cache lines.
  */
+import { hashObjectId } from './key-hash.ts';
+
 const WORDS = 3;
 const FIRST_CAPACITY = 16;
 
@@ -46,7 +48,7 @@ export class ObjectIdSet {
   /** Index of the id in the table, or of the free place where it belongs. */
   private placeOf(a: number, b: number, c: number): number {
     const { table, mask } = this;
-    let slot = hash(a, b, c) & mask;
+    let slot = hashObjectId(a, b, c, 0) & mask;
     for (;;) {
       const at = slot * WORDS;
       const third = table[at + 2];
@@ -79,11 +81,4 @@ export class ObjectIdSet {
       if ((a | b | c) !== 0) this.put(this.placeOf(a, b, c), a, b, c);
     }
   }
-}
-
-/** Ids of one machine differ in a counter and a time; two multiplications spread both over all bits. */
-function hash(a: number, b: number, c: number): number {
-  let h = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ b;
-  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
-  return h ^ (h >>> 13);
 }

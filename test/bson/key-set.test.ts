@@ -83,7 +83,8 @@ test('equality agrees with the comparison of values', () => {
   );
 });
 
-test('a million ObjectIds are all found again', () => {
+test('a million ObjectIds are all found again, in at most 64 MiB', () => {
+  const before = process.memoryUsage().arrayBuffers;
   const keys = new KeySet();
   const bytes = Buffer.alloc(12);
   const value: RawValue = { bytes, type: 7, start: 0, end: 12 };
@@ -93,6 +94,8 @@ test('a million ObjectIds are all found again', () => {
     assert.ok(keys.add(value));
   }
   assert.is(keys.size, 1_000_000);
+  const megabytes = (process.memoryUsage().arrayBuffers - before) / 2 ** 20;
+  assert.ok(megabytes <= 64, `${megabytes} MiB, tables that it outgrew among them`);
   for (let i = 0; i < 1_000_000; i++) {
     bytes.writeInt32BE(0x57d17993 + (i >> 8), 0);
     bytes.writeInt32BE(i * 7, 8);
@@ -100,6 +103,18 @@ test('a million ObjectIds are all found again', () => {
   }
   bytes.writeInt32BE(-1, 4);
   assert.not(keys.has(value));
+});
+
+test('keys of any length are found again', () => {
+  const keys = new KeySet();
+  const texts = Array.from({ length: 2000 }, (_, i) => `${'x'.repeat(i % 97)}${i}`).concat(
+    'y'.repeat(2 ** 20),
+    '',
+  );
+  for (const text of texts) assert.ok(keys.add(raw(text)));
+  assert.is(keys.size, texts.length);
+  for (const text of texts) assert.ok(keys.has(raw(text)));
+  assert.not(keys.has(raw('z'.repeat(2 ** 20))));
 });
 
 test('the ObjectId of all zeros is a key like others', () => {
