@@ -127,4 +127,5 @@ runProgram(process.argv.slice(2), {
   stderr,
   signal: controller.signal,
   now: () => Date.now(),
+  processId: process.pid,
 }).then(exit, crash);

@@ -30,6 +30,8 @@ export interface ProcessEdge {
   readonly signal: AbortSignal;
   /** UTC milliseconds. */
   readonly now: () => number;
+  /** Tells the holder of a lock from others of the same person. */
+  readonly processId: number;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

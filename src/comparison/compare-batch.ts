@@ -53,11 +53,18 @@ export async function compareBatch(batch: DocumentBatch, rules: CollectionRules)
     candidates.filter((candidate) => wouldBeWritten(pairs.get(candidate), rules.whenMatched)),
   );
   const compared = candidates.map((candidate): Finding => {
-    const outcome = objections.get(candidate) ?? pairs.get(candidate) ?? INSERT;
-    const { index, id, document } = candidate;
-    return { ...outcome, index, id, backup: document, target: existing.get(candidate) };
+    const { class: documentClass, reason } = objections.get(candidate) ?? pairs.get(candidate) ?? INSERT;
+    return {
+      class: documentClass,
+      reason,
+      index: candidate.index,
+      id: candidate.id,
+      backup: candidate.document,
+      target: existing.get(candidate),
+    };
   });
   const dangling = await rules.referenceCheck.dangling(candidates, rules.references);
+  if (refused.length === 0) return { findings: compared, dangling };
   return { findings: [...refused, ...compared].sort((a, b) => a.index - b.index), dangling };
 }
 

@@ -167,16 +167,17 @@ async function rulesFor(
 function describer({ mask }: Plan): (finding: Finding) => ComparedDocument {
   const documents = new MaskedText(mask, DOCUMENT_TEXT);
   const values = new MaskedText(mask, VALUE_TEXT);
-  return ({ class: documentClass, reason, index, id, backup, target }) => ({
-    class: documentClass,
-    id: id === undefined ? '(none)' : showValue(id),
-    reason,
-    differences:
-      target === undefined || documentClass === 'identical'
-        ? []
-        : fieldDifferences(backup, target, values.show),
-    backup: documents.show(backup),
-    target: target && documents.show(target),
-    index,
-  });
+  return ({ class: documentClass, reason, index, id, backup, target }) => {
+    const isSame = target === undefined || documentClass === 'identical';
+    const text = documents.show(backup);
+    return {
+      class: documentClass,
+      id: id === undefined ? '(none)' : showValue(id),
+      reason,
+      differences: isSame ? [] : fieldDifferences(backup, target, values.show),
+      backup: text,
+      target: target && (isSame ? text : documents.show(target)),
+      index,
+    };
+  };
 }
