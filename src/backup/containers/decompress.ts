@@ -71,16 +71,25 @@ export async function* decompress(
 }
 
 /**
- * Inflates what the first bytes of a compressed file give, for recognising what is inside. Returns what it could;
- * damage is left for the real reading to find.
+ * Inflates what the first bytes of a compressed file give, for recognising what is inside. Where they are damaged it
+ * goes by fewer of them: the damage is left for the real reading to find and name.
  */
 export function decompressStart(start: Buffer, compression: Compression): Buffer {
-  try {
-    if (compression === 'gzip') return zlib.gunzipSync(start, { finishFlush: zlib.constants.Z_SYNC_FLUSH });
-    return zstd?.zstdDecompressSync(start, { finishFlush: ZSTD_FLUSH }) ?? Buffer.alloc(0);
-  } catch {
-    return Buffer.alloc(0);
+  const trailer = 8; // of gzip: CRC and length
+  for (const length of [start.length, start.length - trailer, start.length / 2, start.length / 8]) {
+    try {
+      const inside = inflateStart(start.subarray(0, length), compression);
+      if (inside.length > 0) return inside;
+    } catch {
+      // Perhaps fewer bytes are sound.
+    }
   }
+  return Buffer.alloc(0);
+}
+
+function inflateStart(start: Buffer, compression: Compression): Buffer {
+  if (compression === 'gzip') return zlib.gunzipSync(start, { finishFlush: zlib.constants.Z_SYNC_FLUSH });
+  return zstd?.zstdDecompressSync(start, { finishFlush: ZSTD_FLUSH }) ?? Buffer.alloc(0);
 }
 
 /** The zstd half of zlib, which Node has since 22.15 and 23.8. */
