@@ -219,7 +219,7 @@ for (const [body, words] of [
   ['{', /artworks\.metadata\.json is not valid JSON/],
   ['[]', /does not hold a metadata object/],
   ['{"type":"hologram"}', /unknown type "hologram"/],
-  ['{"collectionName":"sales"}', /describes "sales", but its file name says "artworks"/],
+  ['{"collectionName":"sales"}', /describes "sales", which its file name does not/],
   ['{"type":"view","options":{"viewOn":"x"}}', /artworks is a view/],
   ['{"type":"timeseries"}', /artworks is a time series/],
 ] as const) {

@@ -27,6 +27,6 @@ export function collectionOf(fileName: string): string | undefined {
   }
 }
 
-export function isLongFileName(fileName: string): boolean {
+function isLongFileName(fileName: string): boolean {
   return fileName.length === MAX_ESCAPED && fileName.slice(KEPT_OF_LONG, KEPT_OF_LONG + 3) === '%24';
 }

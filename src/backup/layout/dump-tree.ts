@@ -2,7 +2,7 @@
  * Sorts the files of a dump by collection. Pure: it sees paths, never bytes, so it serves disks, buckets and tars.
  * `At` is whatever the caller needs to get at a file's bytes.
  */
-import { fileNameOf } from './collection-names.ts';
+import { collectionOf, fileNameOf } from './collection-names.ts';
 import { readDumpPath } from './dump-paths.ts';
 
 export interface DumpFile<At> {
@@ -50,8 +50,16 @@ export function sortDump<At>(files: Iterable<{ path: string; at: At }>, database
     collections: [...byName.values()],
     databases: [...databases].sort(),
     hasOplog,
-    find: (collection) => byName.get(fileNameOf(collection)) ?? byName.get(collection),
+    find: (collection) => byName.get(fileNameOf(collection)) ?? unescaped(byName.get(collection), collection),
   };
+}
+
+/** Files written by a tool that did not escape names; an escaped name never stands for itself. */
+function unescaped<At>(
+  files: CollectionFiles<At> | undefined,
+  collection: string,
+): CollectionFiles<At> | undefined {
+  return files !== undefined && collectionOf(files.fileName) === collection ? files : undefined;
 }
 
 function noFiles<At>(fileName: string): CollectionFiles<At> {

@@ -1,7 +1,7 @@
 /** Reads `<collection>.metadata.json`: the true name and the kind of a collection. Its text is kept as stored. */
 import { RestorePlanError } from '../../errors.ts';
 import type { CollectionMetadata } from '../backup.ts';
-import { collectionOf, isLongFileName } from './collection-names.ts';
+import { collectionOf, fileNameOf } from './collection-names.ts';
 
 /** A metadata document is at most as large as a BSON document, and its JSON a few times that. */
 export const MAX_METADATA_BYTES = 64 * 1024 * 1024;
@@ -50,16 +50,16 @@ function parse(text: string, path: string): StoredMetadata {
 
 function nameOf({ collectionName }: StoredMetadata, path: string, fileName: string): string {
   const byFile = collectionOf(fileName);
-  if (typeof collectionName !== 'string' || collectionName === '')
+  if (typeof collectionName !== 'string' || collectionName === '') {
     return byFile ?? metadataOfNameOnly(path, fileName).collection;
-  // mongodump escapes the name inside the metadata of a long collection as well.
-  const byMetadata = isLongFileName(fileName)
-    ? (collectionOf(collectionName) ?? collectionName)
-    : collectionName;
-  if (byFile === undefined || byFile === byMetadata) return byMetadata;
+  }
+  if (byFile === collectionName || fileNameOf(collectionName) === fileName) return collectionName;
+  // Older mongodumps wrote the escaped name into the metadata of a long one.
+  const unescaped = collectionOf(collectionName);
+  if (byFile === undefined && unescaped !== undefined && fileNameOf(unescaped) === fileName) return unescaped;
   throw new RestorePlanError(
     'BACKUP',
-    `${path} says that it describes ${JSON.stringify(byMetadata)}, but its file name says ${JSON.stringify(byFile)}.`,
+    `${path} says that it describes ${JSON.stringify(collectionName)}, which its file name does not.`,
     { hint: 'Somebody renamed files of the backup. Give them back their names, or take another backup.' },
   );
 }
@@ -67,8 +67,9 @@ function nameOf({ collectionName }: StoredMetadata, path: string, fileName: stri
 function typeOf({ type, options }: StoredMetadata, path: string): CollectionMetadata['type'] {
   if (options?.viewOn !== undefined) return 'view';
   if (options?.timeseries !== undefined) return 'timeseries';
-  if (type === undefined || type === '' || type === 'collection') return 'collection';
-  if (type === 'view' || type === 'timeseries') return type;
+  // A view without its definition was dumped with --viewsAsCollections: what lies beside it are documents.
+  if (type === undefined || type === '' || type === 'collection' || type === 'view') return 'collection';
+  if (type === 'timeseries') return type;
   throw new RestorePlanError(
     'BACKUP',
     `${path} describes a collection of the unknown type ${JSON.stringify(type)}.`,

@@ -11,7 +11,7 @@ import type {
 } from '../backup.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
 import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
-import { fileNameOf } from '../layout/collection-names.ts';
+import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { readDumpPath } from '../layout/dump-paths.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
@@ -37,7 +37,8 @@ export interface StreamBackupParts {
 /** What one pass has met so far. */
 interface Pass {
   readonly wanted: ReadonlySet<string>;
-  readonly collectionByFile: ReadonlyMap<string, string>;
+  /** Collections by the cut and hashed names of their files. */
+  readonly longNames: ReadonlyMap<string, string>;
   readonly visitor: MemberVisitor;
   readonly members: MemberRead[];
   readonly metadata: Map<string, CollectionMetadata>;
@@ -69,7 +70,7 @@ export class StreamBackup implements StoredBackup {
     const location = this.identity.location;
     const pass: Pass = {
       wanted,
-      collectionByFile: new Map([...wanted].map((name) => [fileNameOf(name), name])),
+      longNames: new Map([...wanted].map((name) => [fileNameOf(name), name])),
       visitor,
       members: [],
       metadata: new Map(),
@@ -119,7 +120,8 @@ export class StreamBackup implements StoredBackup {
     if (!('database' in meaning)) return;
     pass.databases.add(meaning.database);
     if (meaning.database !== database || meaning.kind === 'system') return;
-    const collection = pass.collectionByFile.get(meaning.fileName);
+    const named = collectionOf(meaning.fileName) ?? '';
+    const collection = pass.wanted.has(named) ? named : pass.longNames.get(meaning.fileName);
     if (collection === undefined) return;
     if (meaning.kind === 'buckets') throw notDocuments(collection, 'timeseries', this.identity.location);
     const bytes = inflateIfCompressed(file.bytes, { location: path, maxRatio });
