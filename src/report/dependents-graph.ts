@@ -48,6 +48,7 @@ export function dependentsGraph(plan: Plan, manifest: SelectionManifest): Depend
     }
   };
   for (const entry of plan.collections) visit(entry, 0);
+  const planned = new Set(levels.keys());
   const deepest = Math.max(0, ...levels.values());
   for (const { to } of edges.values()) if (!levels.has(to)) levels.set(to, deepest + 1);
 
@@ -55,7 +56,7 @@ export function dependentsGraph(plan: Plan, manifest: SelectionManifest): Depend
   return {
     nodes: [...levels].map(([collection, level]) => ({
       collection,
-      selected: selected.get(collection),
+      selected: planned.has(collection) ? (selected.get(collection) ?? 0) : undefined,
       level,
     })),
     edges: [...edges.values()],

@@ -33,6 +33,24 @@ export const CLASS_WORDS: Readonly<Record<DocumentClass, ClassWords>> = {
 /** What needs a reviewer's eye comes first. */
 export const CLASSES = Object.keys(CLASS_WORDS) as readonly DocumentClass[];
 
+/** For tables and charts: what apply would write first, then from good to bad. */
+export const CLASSES_IN_TABLES: readonly DocumentClass[] = [
+  'insert',
+  'identical',
+  'different',
+  'softDeleted',
+  'stale',
+  'refused',
+  'conflict',
+];
+
+/** The columns of a table: classes that occur, and the two that a reader misses when they do not. */
+export function classesOfTable(counts: readonly ClassCounts[]): DocumentClass[] {
+  return CLASSES_IN_TABLES.filter(
+    (each) => each === 'insert' || each === 'identical' || counts.some((one) => one[each] > 0),
+  );
+}
+
 export type ClassCounts = Readonly<Record<DocumentClass, number>>;
 
 type Counted = Pick<ComparedCollection, 'counts' | 'whenMatched'>;

@@ -108,8 +108,8 @@ export interface ReportCollection {
   /** How many documents the comparison kept for showing, and how many of them of each class. */
   readonly kept: number;
   readonly keptOf: ClassCounts;
-  /** Those documents, made one by one: there may be 100,000. What needs an eye comes first. */
-  readonly documents: () => Iterable<ReportDocument>;
+  /** Those documents, or those of one class, made one by one: there may be 100,000. What needs an eye comes first. */
+  readonly documents: (documentClass?: DocumentClass) => Iterable<ReportDocument>;
   readonly dangling: readonly ReportDangling[];
 }
 
@@ -200,7 +200,13 @@ function reportCollection(compared: ComparedCollection, { mask }: Plan): ReportC
     warnings: compared.warnings.map((warning) => line(warning)),
     kept: compared.documents.length,
     keptOf,
-    documents: () => reportDocuments(compared.documents, mask),
+    documents: (documentClass) =>
+      reportDocuments(
+        documentClass === undefined
+          ? compared.documents
+          : compared.documents.filter((document) => document.class === documentClass),
+        mask,
+      ),
     dangling: compared.dangling.map((reference) => reportDangling(reference, mask)),
   };
 }

@@ -1,13 +1,14 @@
 /** Written reports of a dry-run, for `plan dry-run --report`. */
+import { htmlReport } from './html/html-report.ts';
 import { jsonReport } from './json-report.ts';
 import { markdownReport } from './markdown/markdown.ts';
 import type { Report } from './report-model.ts';
 
-export type ReportFormat = 'md' | 'json';
+export type ReportFormat = 'html' | 'md' | 'json';
 
 /** By the file's ending; undefined for any other. */
 export function reportFormatOf(file: string): ReportFormat | undefined {
-  const ending = /\.(md|json)$/i.exec(file)?.[1];
+  const ending = /\.(html|md|json)$/i.exec(file)?.[1];
   return ending?.toLowerCase() as ReportFormat | undefined;
 }
 
@@ -18,5 +19,7 @@ export function writeReport(format: ReportFormat, report: Report): Iterable<stri
       return jsonReport(report);
     case 'md':
       return [markdownReport(report)];
+    case 'html':
+      return htmlReport(report);
   }
 }

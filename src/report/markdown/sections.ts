@@ -74,8 +74,7 @@ function itemsOf(
 ): string[] {
   const items: string[] = [];
   let size = 0;
-  for (const document of collection.documents()) {
-    if (document.class !== documentClass) continue;
+  for (const document of collection.documents(documentClass)) {
     const item = documentItem(document);
     items.push(item);
     size += item.length + 1;

@@ -1,6 +1,5 @@
 /** The uncollapsed parts of the Markdown report: verdict, table of counts, facts. */
-import type { DocumentClass } from '../../comparison/comparison.ts';
-import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
+import { CLASS_WORDS, classesOfTable } from '../document-classes.ts';
 import { truncated } from '../neutral.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../quantities.ts';
 import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
@@ -53,13 +52,7 @@ export interface SummaryTable {
 }
 
 export function summaryTable(report: Report): SummaryTable {
-  const isShown = (documentClass: DocumentClass): boolean =>
-    documentClass === 'insert' ||
-    documentClass === 'identical' ||
-    report.targets.some(({ counts }) => counts[documentClass] > 0);
-  const columns = CLASSES.filter(isShown)
-    .reverse()
-    .sort((a, b) => Number(b === 'insert') - Number(a === 'insert'));
+  const columns = classesOfTable(report.targets.map(({ counts }) => counts));
   const dangles = report.targets.some(({ danglingReferences }) => danglingReferences > 0);
   const heads = columns.map((each) => `${CLASS_WORDS[each].symbol} ${CLASS_WORDS[each].name}`);
   const rows = report.targets.flatMap(({ target, collections }) =>

@@ -1,0 +1,94 @@
+/**
+ * The documents as the page's script reads them (report-page/data.js): NDJSON in script elements that do not run, one
+ * array for each document. The script cuts the text into lines and parses only those that are on the screen.
+ */
+import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
+import type { ReportDocument } from '../report-documents.ts';
+import type { Report } from '../report-model.ts';
+import { scriptJson } from './html.ts';
+
+/** Characters in one script element: few enough to parse while the page is drawn, many enough to keep elements few. */
+const CHUNK = 1_000_000;
+
+/**
+ * Characters of all documents together. A browser opens this much in about a second; documents beyond it, in the order of
+ * the report, are listed without their content.
+ */
+const BUDGET = 100_000_000;
+
+/** Targets, collections and classes by the numbers that rows use for them. */
+export function dataHead(report: Report): string {
+  return scriptJson({
+    targets: report.targets.map(({ target }) => target),
+    collections: report.targets.map(({ collections }) => collections.map(({ into }) => into)),
+    classes: CLASSES.map((id) => ({ id, ...CLASS_WORDS[id] })),
+  });
+}
+
+export function* documentChunks(report: Report): Generator<string> {
+  let chunk = '';
+  let left = BUDGET;
+  for (const row of rows(report)) {
+    const whole = scriptJson(row);
+    const text = whole.length <= left ? whole : scriptJson(withoutContent(row));
+    left -= text.length;
+    chunk += `${text}\n`;
+    if (chunk.length >= CHUNK) {
+      yield element(chunk);
+      chunk = '';
+    }
+  }
+  if (chunk !== '') yield element(chunk);
+}
+
+function element(chunk: string): string {
+  return `<script type="application/x-ndjson" class="documents">\n${chunk}</script>\n`;
+}
+
+/** [target, collection, class, _id, reason, differences, in the backup, in the target]; the first three are numbers. */
+type Row = readonly [
+  target: number,
+  collection: number,
+  documentClass: number,
+  id: string,
+  reason: string,
+  /** [path, in the backup, in the target, type in the backup, type in the target]; null = absent. */
+  differences: readonly (readonly (string | null)[])[],
+  /** null: left out of the page. */
+  backup: string | null,
+  /** null: absent, or left out; true: the same text as in the backup. */
+  target: string | true | null,
+];
+
+function* rows(report: Report): Generator<Row> {
+  for (const [target, { collections }] of report.targets.entries()) {
+    for (const [collection, { documents }] of collections.entries()) {
+      for (const document of documents()) yield rowOf(document, [target, collection]);
+    }
+  }
+}
+
+function rowOf(document: ReportDocument, [target, collection]: readonly [number, number]): Row {
+  const differences = document.differences.map(({ path, ...sides }) => [
+    path,
+    sides.backup ?? null,
+    sides.target ?? null,
+    sides.backupType ?? null,
+    sides.targetType ?? null,
+  ]);
+  return [
+    target,
+    collection,
+    CLASSES.indexOf(document.class),
+    document.id,
+    document.reason,
+    differences,
+    document.backup,
+    document.target === document.backup ? true : (document.target ?? null),
+  ];
+}
+
+function withoutContent([target, collection, documentClass, id, reason, differences]: Row): Row {
+  const paths = differences.map(([path]) => [path ?? null, null, null, null, null]);
+  return [target, collection, documentClass, id, reason, paths, null, null];
+}

@@ -1,0 +1,52 @@
+/**
+ * A real headless Chromium: the one on the machine (`CHROMIUM` names another), or Debian's package, installed when we may.
+ * Playwright's own downloads are not used.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright-core';
+
+const ARGUMENTS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const INSTALL_MS = 240_000;
+
+export type OpenedBrowser = { readonly browser: Browser } | { readonly reason: string };
+
+/** A browser, or why there is none. The caller closes it. */
+export async function openBrowser(): Promise<OpenedBrowser> {
+  const program = findChromium() ?? (installChromium() ? findChromium() : undefined);
+  if (program === undefined) {
+    return { reason: 'no Chromium here: install the package chromium, or name one in CHROMIUM' };
+  }
+  return { browser: await chromium.launch({ executablePath: program, args: ARGUMENTS }) };
+}
+
+function findChromium(): string | undefined {
+  const places = [
+    process.env['CHROMIUM'],
+    '/usr/bin/chromium',
+    '/usr/bin/chromium-browser',
+    '/usr/bin/google-chrome',
+  ];
+  return places.find((place) => place !== undefined && existsSync(place));
+}
+
+function installChromium(): boolean {
+  if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return false;
+  const apt = (...args: readonly string[]): boolean =>
+    spawnSync('apt-get', args, {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      stdio: 'ignore',
+      timeout: INSTALL_MS,
+    }).status === 0;
+  const packages = ['--no-install-recommends', 'chromium', 'fonts-dejavu-core'];
+  return apt('install', '-y', ...packages) || (apt('update') && apt('install', '-y', ...packages));
+}
