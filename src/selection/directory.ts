@@ -52,15 +52,28 @@ export async function createPartialDirectory(
   const directory = `${finalDirectory}.partial-${randomBytes(6).toString('hex')}`;
   const partial = { directory, documents: join(directory, database), spool: join(directory, SPOOL_FOLDER) };
   try {
-    await mkdir(workDirectory, { recursive: true, mode: PRIVATE_DIRECTORY });
+    await makeDirectory(workDirectory);
     await hideFromGit(workDirectory);
-    await mkdir(dirname(finalDirectory), { recursive: true, mode: PRIVATE_DIRECTORY });
+    await makeDirectory(dirname(finalDirectory));
     await removeAbandoned(dirname(finalDirectory));
     for (const each of Object.values(partial)) await mkdir(each, { mode: PRIVATE_DIRECTORY });
   } catch (error) {
     throw workDirectoryFault(error, directory);
   }
   return partial;
+}
+
+/** Makes a directory, and those above it, unless it is there. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: PRIVATE_DIRECTORY });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT') throw error;
+    // Not tried first: on a read-only disk it fails with ENOENT, which tells the operator nothing.
+    await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY });
+  }
 }
 
 async function hideFromGit(directory: string): Promise<void> {

@@ -5,11 +5,17 @@ import { BSON, type RawValue } from '../bson/types.ts';
 export type ValueVisitor = (value: RawValue) => boolean;
 
 /**
+ * local: the keys a parent has. foreign: the keys a child refers by; there an array also stands for itself, as in a query,
+ * and is found by a parent whose array holds it as an element.
+ */
+export type KeySide = 'local' | 'foreign';
+
+/**
  * A dotted path whose values are keys: `_id`, `artwork_id`, `lots.artwork.id`, `lots.0.artwork`.
  *
  * As in a query or a $lookup, the path goes through documents and through the documents inside arrays, a numeric part also names a
- * position, and an array at its end stands for each of its elements and for itself. Null, undefined and missing values
- * are no keys: a document without a key refers to nothing.
+ * position, and an array at its end stands for each of its elements. Null, undefined and missing values are no keys: a
+ * document without a key refers to nothing.
  */
 export class KeyPath {
   readonly #parts: readonly Buffer[];
@@ -18,7 +24,10 @@ export class KeyPath {
   readonly #fields: readonly ElementCursor[];
   readonly #items: readonly ElementCursor[];
 
-  constructor(path: string) {
+  readonly #side: KeySide;
+
+  constructor(path: string, side: KeySide) {
+    this.#side = side;
     const parts = path.split('.');
     this.#parts = parts.map((part) => Buffer.from(part, 'utf8'));
     this.#positions = parts.map((part) => (/^(?:0|[1-9]\d*)$/.test(part) ? Number(part) : undefined));
@@ -39,6 +48,12 @@ export class KeyPath {
     return value.type === BSON.ARRAY && this.#intoArray(value, depth, visit);
   }
 
+  /** An array reached by its position in another one is a value, not a list of them. */
+  #arriveByPosition(value: ElementCursor, depth: number, visit: ValueVisitor): boolean {
+    if (depth === this.#parts.length) return isKey(value) && visit(value);
+    return this.#arrive(value, depth, visit);
+  }
+
   #intoField(value: ElementCursor, depth: number, visit: ValueVisitor): boolean {
     const field = this.#fields[depth] as ElementCursor;
     field.open(value.bytes, value.start, value.end);
@@ -49,7 +64,7 @@ export class KeyPath {
     const position = this.#positions[depth];
     const item = (this.#items[depth] as ElementCursor).open(array.bytes, array.start, array.end);
     for (let i = 0; item.next(); i++) {
-      if (i === position && this.#arrive(item, depth + 1, visit)) return true;
+      if (i === position && this.#arriveByPosition(item, depth + 1, visit)) return true;
       // An array directly inside an array is not entered without a position, in MongoDB neither.
       if (item.type === BSON.OBJECT && this.#intoField(item, depth, visit)) return true;
     }
@@ -57,12 +72,11 @@ export class KeyPath {
   }
 
   #atEnd(value: ElementCursor, visit: ValueVisitor): boolean {
-    if (value.type === BSON.ARRAY) {
-      const item = this.#items[this.#parts.length] as ElementCursor;
-      item.open(value.bytes, value.start, value.end);
-      while (item.next()) if (isKey(item) && visit(item)) return true;
-    }
-    return isKey(value) && visit(value);
+    if (value.type !== BSON.ARRAY) return isKey(value) && visit(value);
+    const item = this.#items[this.#parts.length] as ElementCursor;
+    item.open(value.bytes, value.start, value.end);
+    while (item.next()) if (isKey(item) && visit(item)) return true;
+    return this.#side === 'foreign' && visit(value);
   }
 }
 

@@ -72,7 +72,7 @@ export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRou
   };
 
   const addDependent = (parent: RestoredCollection, above: Route, dependent: DependentPlan): void => {
-    const source: KeySource = { path: new KeyPath(dependent.localKey), keys: new KeySet() };
+    const source: KeySource = { path: new KeyPath(dependent.localKey, 'local'), keys: new KeySet() };
     above.feeds.push(source);
     const route: Route = {
       name: `${above.name} > ${dependent.collection}`,
@@ -81,7 +81,7 @@ export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRou
       parent: {
         collection: parent.collection,
         foreignKey: dependent.foreignKey,
-        path: new KeyPath(dependent.foreignKey),
+        path: new KeyPath(dependent.foreignKey, 'foreign'),
         keys: source.keys,
       },
       feeds: [],

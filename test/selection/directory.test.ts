@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { serialize } from 'bson';
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import type { BackupIdentity } from '../../src/backup/backup.ts';
 import { fileNameOf } from '../../src/backup/layout/collection-names.ts';
-import { RestorePlanError } from '../../src/errors.ts';
 import { selectionDigest } from '../../src/selection/digest.ts';
 import {
   createPartialDirectory,
@@ -18,6 +16,8 @@ import { findSelection, openSelection } from '../../src/selection/open-selection
 import { readBatches } from '../../src/selection/read-batches.ts';
 import type { SelectedCollection, SelectionManifest } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { refusal } from './selecting.ts';
 
 const PLAN = { name: 'partner 57d1/artworks', digest: 'a'.repeat(64) };
 const BACKUP: BackupIdentity = {
@@ -30,13 +30,13 @@ const BACKUP: BackupIdentity = {
   fingerprint: 'f1',
 };
 
+let folder: TemporaryFolder;
 let workDirectory: string;
-test.before.each(async () => {
-  workDirectory = join(await mkdtemp(join(tmpdir(), 'restore-plan-selection-')), '.restore-plan');
+test.before.each(() => {
+  folder = temporaryFolder('selection');
+  workDirectory = join(folder.path, '.restore-plan');
 });
-test.after.each(async () => {
-  await rm(join(workDirectory, '..'), { recursive: true, force: true });
-});
+test.after.each(() => folder.remove());
 
 function describe(collection: string, bytes: Buffer, count: number): SelectedCollection {
   return {
@@ -198,15 +198,9 @@ test('a batch is refused when the file does not hold whole documents', async () 
 });
 
 async function rejects(promise: Promise<unknown>, code: string, message: RegExp): Promise<void> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.instance(error, RestorePlanError);
-    assert.is((error as RestorePlanError).code, code);
-    assert.match((error as RestorePlanError).message, message);
-    return;
-  }
-  assert.unreachable('should have been refused');
+  const error = await refusal(promise);
+  assert.is(error.code, code);
+  assert.match(error.message, message);
 }
 
 test.run();

@@ -1,5 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Decimal128, type Document, Double, deserialize, Long, ObjectId, serialize } from 'bson';
 import * as fc from 'fast-check';
@@ -9,19 +8,22 @@ import { RestorePlanError } from '../../src/errors.ts';
 import type { RunEvent } from '../../src/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { findSelection } from '../../src/selection/open-selection.ts';
-import { selectDocuments } from '../../src/selection/select-documents.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type ChunkedMember, type Chunking, chunkedBackup } from './chunked-backup.ts';
 import { planOf, type RootSketch } from './plans.ts';
+import { refusal, select as selectIn } from './selecting.ts';
 
+let temporary: TemporaryFolder;
 let folder: string;
 let events: RunEvent[];
-test.before.each(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'restore-plan-select-'));
+test.before.each(() => {
+  temporary = temporaryFolder('select');
+  folder = temporary.path;
   events = [];
 });
-test.after.each(() => rm(folder, { recursive: true, force: true }));
+test.after.each(() => temporary.remove());
 
 const bson = (document: Document): Buffer => Buffer.from(serialize(document, { ignoreUndefined: false }));
 const member = (collection: string, documents: readonly Document[], path?: string): ChunkedMember => ({
@@ -30,15 +32,9 @@ const member = (collection: string, documents: readonly Document[], path?: strin
   ...(path === undefined ? {} : { path }),
 });
 
-function select(plan: Plan, backup: Backup, signal = new AbortController().signal): Promise<Selection> {
-  return selectDocuments({
-    plan,
-    backup,
-    workDirectory: join(folder, '.restore-plan'),
-    toolVersion: '0.0.0',
-    emit: (event) => events.push(event),
-    signal,
-  });
+function select(plan: Plan, backup: Backup, signal?: AbortSignal): Promise<Selection> {
+  const emit = (event: RunEvent) => events.push(event);
+  return selectIn(plan, { backup, folder, emit, ...(signal === undefined ? {} : { signal }) });
 }
 
 async function bytesOf(selection: Selection, collection: string): Promise<Buffer> {
@@ -52,16 +48,6 @@ async function idsOf(selection: Selection, collection: string): Promise<unknown[
     ids.push(deserialize(bytes.subarray(at, at + bytes.readInt32LE(at)))['_id']);
   }
   return ids;
-}
-
-async function refusal(promise: Promise<unknown>): Promise<RestorePlanError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.instance(error, RestorePlanError, `${error}`);
-    return error as RestorePlanError;
-  }
-  return assert.unreachable('should have been refused') as never;
 }
 
 /** The same data in every way a backup can be read. */

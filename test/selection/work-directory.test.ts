@@ -1,0 +1,87 @@
+/** FAULTS.md, L10 as far as selections go: a work directory on a full disk, on a read-only one, or behind a file. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { serialize } from 'bson';
+import * as assert from 'uvu/assert';
+import { test } from '../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { chunkedBackup } from './chunked-backup.ts';
+import { planOf } from './plans.ts';
+import { refusal, select } from './selecting.ts';
+
+let folder: TemporaryFolder;
+test.before.each(() => {
+  folder = temporaryFolder('work-directory');
+});
+test.after.each(() => folder.remove());
+
+const PLAN = planOf({ collection: 'artworks', query: {} });
+const backupOf = (documents: number) =>
+  chunkedBackup({
+    access: 'random',
+    members: [
+      {
+        collection: 'artworks',
+        bytes: Buffer.concat(
+          Array.from({ length: documents }, (_, _id) =>
+            Buffer.from(serialize({ _id, pad: 'x'.repeat(1000) })),
+          ),
+        ),
+      },
+    ],
+  });
+
+/** Runs with a file system of 2 MB mounted at `path`; false where this user may not mount. */
+async function onSmallDisk(path: string, options: string, run: () => Promise<void>): Promise<boolean> {
+  mkdirSync(path);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'small', path]).status !== 0) return false;
+  try {
+    await run();
+  } finally {
+    spawnSync('umount', [path]);
+  }
+  return true;
+}
+
+const mayMount = await (async () => {
+  const probe = temporaryFolder('mount-probe');
+  const could = await onSmallDisk(join(probe.path, 'disk'), 'size=1m', async () => {});
+  probe.remove();
+  return could;
+})();
+
+if (mayMount) {
+  test('L10 a full disk is said, and nothing half-written is left', async () => {
+    const disk = join(folder.path, 'disk');
+    await onSmallDisk(disk, 'size=2m', async () => {
+      const error = await refusal(select(PLAN, { backup: backupOf(8000), folder: disk }));
+      assert.is(error.exitCode, 1);
+      assert.match(error.message, /cannot write .*artworks\.bson: the disk is full/);
+      assert.match(error.hint ?? '', /--work-dir/);
+      assert.equal(readdirSync(join(disk, '.restore-plan', 'selections')), []);
+    });
+  });
+
+  test('L10 a read-only disk is said', async () => {
+    const disk = join(folder.path, 'disk');
+    await onSmallDisk(disk, 'size=1m,ro', async () => {
+      const error = await refusal(select(PLAN, { backup: backupOf(1), folder: disk }));
+      assert.match(error.message, /cannot write .*: the file system is read-only/);
+    });
+  });
+} else {
+  test.skip(
+    'L10 a full disk is said, and nothing half-written is left',
+    'this user may not mount a small disk',
+  );
+  test.skip('L10 a read-only disk is said', 'this user may not mount a read-only disk');
+}
+
+test('L10 a file in the way of the work directory is said', async () => {
+  writeFileSync(join(folder.path, '.restore-plan'), '');
+  const error = await refusal(select(PLAN, { backup: backupOf(1), folder: folder.path }));
+  assert.match(error.message, /cannot write .*\.restore-plan.*: a part of the path is not a directory/);
+});
+
+test.run();
