@@ -44,6 +44,12 @@ export interface RunCollection extends RunCounts {
   readonly selected: number;
 }
 
+/** `into` is the name in the target. Not done: the collection may be missing, or may lack indexes. */
+export interface Creation {
+  readonly into: string;
+  readonly done: boolean;
+}
+
 export interface RunRecord {
   /** Selection digest. */
   readonly digest: string;
@@ -60,8 +66,8 @@ export interface RunRecord {
   readonly updatedAt: Date;
   readonly verifiedAt: Date | undefined;
   readonly collections: readonly RunCollection[];
-  /** Collections that this tool created here for this selection, by their name in the target. */
-  readonly created: readonly string[];
+  /** Collections that this tool created here for this selection. */
+  readonly creations: readonly Creation[];
   readonly approvals: readonly Deed[];
   /** Loose ends; their shape belongs to follow-ups. */
   readonly followUps: readonly unknown[];
@@ -90,7 +96,7 @@ export function readRunRecord(raw: Buffer): RunRecord {
     updatedAt: check('updatedAt', isDate) as Date,
     verifiedAt: check('verifiedAt', (value) => value === undefined || isDate(value)) as Date | undefined,
     collections: check('collections', (value) => isListOf(value, isRunCollection)) as RunCollection[],
-    created: check('created', (value) => isListOf(value, isText)) as string[],
+    creations: check('creations', (value) => isListOf(value, isCreation)) as Creation[],
     approvals: check('approvals', (value) => isListOf(value, isDeed)) as Deed[],
     followUps: check('followUps', Array.isArray) as unknown[],
   };
@@ -111,6 +117,10 @@ function isListOf(value: unknown, holds: (item: unknown) => boolean): boolean {
 
 function isDeed(value: unknown): boolean {
   return hasTexts(value, ['user', 'host']) && isDate((value as Record<string, unknown>)['at']);
+}
+
+function isCreation(value: unknown): boolean {
+  return hasTexts(value, ['into']) && typeof (value as Record<string, unknown>)['done'] === 'boolean';
 }
 
 const COUNTS = ['selected', 'inserted', 'identical', 'replaced', 'kept', 'conflict', 'refused'] as const;

@@ -8,6 +8,7 @@ import { LEDGER_FORMAT, RUNS } from './layout.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import {
   type Actor,
+  type Creation,
   type RunCollection,
   type RunRecord,
   type RunStatus,
@@ -63,7 +64,7 @@ export class Runs {
         },
         startedAt: { $ifNull: ['$startedAt', SERVER_NOW] },
         collections: { $ifNull: ['$collections', literal(collections)] },
-        created: { $ifNull: ['$created', []] },
+        creations: { $ifNull: ['$creations', []] },
         // What was approved and soaked is a verified run; one that was cut off has to be verified again first.
         approvals: { $cond: [WAS_VERIFIED, '$approvals', []] },
         verifiedAt: { $cond: [WAS_VERIFIED, '$verifiedAt', '$$REMOVE'] },
@@ -87,11 +88,9 @@ export class Runs {
     await this.#update(digest, fencing, { fields: { approvals: [], verifiedAt: '$$REMOVE' } });
   }
 
-  /** Before a collection is created, so that a rerun finishes its indexes and leaves those of others alone. */
-  async intendCreation(digest: string, fencing: number, into: string): Promise<void> {
-    await this.#update(digest, fencing, {
-      fields: { created: { $setUnion: ['$created', [literal(into)]] } },
-    });
+  /** Before a collection is created, and after: a rerun finishes what was cut off and leaves the indexes of others alone. */
+  async saveCreations(digest: string, fencing: number, creations: readonly Creation[]): Promise<void> {
+    await this.#update(digest, fencing, { fields: { creations: literal(creations) } });
   }
 
   /** False when there is no verified run of this selection to approve. */

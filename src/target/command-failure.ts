@@ -38,6 +38,11 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   13436, // NotPrimaryOrSecondary
 ]);
 
+/** Also for the errors of single documents in a write reply. */
+export function isTransientCode(code: number): boolean {
+  return TRANSIENT_CODES.has(code);
+}
+
 const TRANSIENT_LABELS = ['RetryableWriteError', 'RetryableError', 'SystemOverloadedError'] as const;
 
 /** Driver error classes that mean: the server could not be reached, or the connection was lost on the way. */
@@ -113,7 +118,7 @@ export interface FailedCommand {
 function isTransient(code: number | undefined, error: DriverError): boolean {
   if (code === UNAUTHORIZED || code === AUTHENTICATION_FAILED) return false;
   return (
-    (code !== undefined && TRANSIENT_CODES.has(code)) ||
+    (code !== undefined && isTransientCode(code)) ||
     NETWORK_ERRORS.has(error.name ?? '') ||
     TRANSIENT_LABELS.some((label) => error.hasErrorLabel?.(label) === true)
   );

@@ -1,5 +1,6 @@
 /** Riding out transient faults: waits between attempts grow, and end when the patience given for one step is used up. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { CommandFailure } from './command-failure.ts';
 
@@ -9,6 +10,19 @@ export interface Patience {
   readonly emit: Emit;
   /** Aborted: no further attempt is made. */
   readonly signal?: AbortSignal;
+}
+
+/** Thrown by an attempt that got an answer, but one that only time can change: a document locked, a write not yet visible. */
+export class TryAgain extends RestorePlanError {
+  readonly transient = true;
+  readonly reason: string;
+
+  constructor(what: string, reason: string) {
+    super('TARGET', `${what}: ${reason}`, {
+      hint: 'Look at the state of the target server, then run the same command again.',
+    });
+    this.reason = reason;
+  }
 }
 
 const FIRST_DELAY_MS = 100;
@@ -21,7 +35,8 @@ export async function rideOut<T>(patience: Patience, what: string, attempt: () =
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof CommandFailure) || !error.transient || patience.signal?.aborted) throw error;
+      if (!(error instanceof CommandFailure || error instanceof TryAgain)) throw error;
+      if (!error.transient || patience.signal?.aborted) throw error;
       const now = performance.now();
       firstFailureAt ??= now;
       // Jitter keeps the batches in flight from coming back all at once to a server that has just recovered.

@@ -108,7 +108,7 @@ export function everyTypeDocuments(): Buffer[] {
     }),
     document((b) => {
       b.element(BSON.OBJECT, 'deep');
-      b.raw(nested(178));
+      b.raw(nested(180));
     }),
     document((b) => {
       b.element(BSON.BINARY, 'filler');

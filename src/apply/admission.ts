@@ -1,0 +1,65 @@
+/** Lets an apply in, or refuses it by name. Every apply goes through here, from the command line or the library alike. */
+import { RestorePlanError } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import type { RunRecord } from '../ledger/run-record.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Selection } from '../selection/selection.ts';
+import type { Target, TargetReader } from '../target/target.ts';
+import { checkGate } from './check-gate.ts';
+import { requireBelonging, requireUntouchedBytes } from './check-request.ts';
+import { compareServers, type Obstacle, roleObstacles, sameServerObstacle } from './gate.ts';
+
+export interface AdmissionRequest {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly target: Target;
+  /** The other target: staging is what opens production; production, where it can be reached, is what staging must not be. */
+  readonly other: TargetReader | undefined;
+  /** All that the target's ledger records. */
+  readonly runs: readonly RunRecord[];
+  readonly emit: Emit;
+}
+
+/** Throws RestorePlanError GATE with every obstacle. */
+export async function requireAdmission(request: AdmissionRequest): Promise<void> {
+  const { plan, selection, target, other, emit } = request;
+  requireBelonging(plan, selection, target);
+  if (other?.name === target.name) throw new TypeError('the other target must be the other one');
+  if (target.name === 'staging') {
+    requireStaging(request);
+    return;
+  }
+  if (other === undefined) {
+    throw shut([
+      {
+        fact: 'staging was not given, so nothing vouches for this selection',
+        remedy: 'Hand in a reader of staging.',
+      },
+    ]);
+  }
+  const verdict = await checkGate({ plan, selection, staging: other, production: target.reader });
+  if (!verdict.open) throw shut(verdict.obstacles);
+  // What staging vouches for is a digest; the bytes on this disk must still be the ones it stands for.
+  await requireUntouchedBytes(selection);
+  emit({ type: 'gate-opened', target: target.name, reason: verdict.reason });
+}
+
+function requireStaging({ plan, target, other, runs }: AdmissionRequest): void {
+  const { database, identity } = target.reader;
+  const obstacles: Obstacle[] = roleObstacles('staging', { database, identity, runs });
+  if (other !== undefined) {
+    const relation = compareServers(identity, other.identity);
+    if (relation !== 'different') obstacles.push(sameServerObstacle(relation));
+  } else if (target.plan.uri?.reveal() === plan.targets.production?.uri?.reveal()) {
+    obstacles.push(sameServerObstacle('same'));
+  }
+  if (obstacles.length > 0) throw shut(obstacles);
+}
+
+function shut(obstacles: readonly Obstacle[]): RestorePlanError {
+  const [first] = obstacles as readonly [Obstacle];
+  return new RestorePlanError('GATE', `refused: ${obstacles.map(({ fact }) => fact).join('; ')}`, {
+    hint: first.remedy,
+    facts: { obstacles },
+  });
+}

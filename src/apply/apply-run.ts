@@ -1,0 +1,103 @@
+/** What the batches of one run share: the lease, the journal's numbering, what is to be said, and what could not be recorded. */
+import { showValue } from '../bson/show.ts';
+import type { RawValue } from '../bson/types.ts';
+import type { Emit } from '../events.ts';
+import type { Intention, Journal } from '../ledger/journal.ts';
+import type { Lease } from '../ledger/lease.ts';
+import type { Runs } from '../ledger/runs.ts';
+import type { Checkpoint, CheckpointName } from './checkpoint.ts';
+import type { Fate } from './write-documents.ts';
+
+/** Documents named one by one in a result; all are counted. */
+const MOST_NOTICES = 1_000;
+
+/** A document that did not go the ordinary way. */
+export interface Notice {
+  /** Collection in the target. */
+  readonly into: string;
+  /** `_id` as Extended JSON; undefined when it has none. */
+  readonly id: string | undefined;
+  readonly outcome: Fate['outcome'];
+  readonly reason: string;
+}
+
+export interface RunTools {
+  readonly digest: string;
+  readonly lease: Lease;
+  readonly runs: Runs;
+  readonly journal: Journal;
+  /** Number of the journal's newest batch. */
+  readonly lastBatch: number;
+  readonly emit: Emit;
+  readonly checkpoint: Checkpoint | undefined;
+}
+
+export class ApplyRun {
+  readonly notices: Notice[] = [];
+  /** Outcomes of batches that the journal could not be told. */
+  readonly unrecorded: { readonly batch: number; readonly skipped: readonly number[] }[] = [];
+  readonly #tools: RunTools;
+  readonly #warned = new Set<string>();
+  #lastBatch: number;
+  #reopened: Promise<void> | undefined;
+  #mayHaveWritten = false;
+
+  constructor(tools: RunTools) {
+    this.#tools = tools;
+    this.#lastBatch = tools.lastBatch;
+  }
+
+  get digest(): string {
+    return this.#tools.digest;
+  }
+
+  get fencing(): number {
+    return this.#tools.lease.fencing;
+  }
+
+  /** True as soon as a document may have been written. */
+  get mayHaveWritten(): boolean {
+    return this.#mayHaveWritten;
+  }
+
+  /** Makes sure of the lock, then journals what is about to be done. Returns the batch's number. */
+  async intend(intention: Intention): Promise<number> {
+    const { lease, runs, journal, digest } = this.#tools;
+    const batch = ++this.#lastBatch;
+    await lease.ensure();
+    this.#reopened ??= runs.reopen(digest, this.fencing);
+    await this.#reopened;
+    await journal.intend(batch, this.fencing, intention);
+    // Writing an intention can take as long as an election; the lease must still hold when the documents go out.
+    await lease.ensure();
+    this.#mayHaveWritten = true;
+    return batch;
+  }
+
+  async record(batch: number, skipped: readonly number[]): Promise<void> {
+    try {
+      await this.#tools.journal.record(batch, skipped);
+    } catch (error) {
+      this.unrecorded.push({ batch, skipped });
+      throw error;
+    }
+  }
+
+  async checkpoint(name: CheckpointName): Promise<void> {
+    await this.#tools.checkpoint?.(name);
+  }
+
+  notice(
+    { into, id }: { readonly into: string; readonly id: RawValue | undefined },
+    { outcome, reason }: Fate,
+  ): void {
+    if (this.notices.length >= MOST_NOTICES) return;
+    this.notices.push({ into, id: id && showValue(id), outcome, reason });
+  }
+
+  warnOnce(message: string): void {
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    this.#tools.emit({ type: 'warning', message });
+  }
+}

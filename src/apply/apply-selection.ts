@@ -1,0 +1,245 @@
+/**
+ * Applies a selection to one target, in this order:
+ *
+ * 1. The request is checked, for production the gate. No caller can leave any of it out.
+ * 2. The lock is taken, and what an earlier run left behind is picked up: its local record, its journal.
+ * 3. Missing collections are created; then batches go out, a few in flight: look, intend, write, record.
+ * 4. Everything is read back at majority and compared, byte by byte.
+ * 5. The ledger says what came of it, and the lock is given back.
+ *
+ * Interrupted anywhere, the next run does the rest: a document is written only where the target has none of that `_id`, and
+ * the journal knows which ones were ours. Not guaranteed: that nobody sees some documents before all of them are in.
+ */
+import type { Emit } from '../events.ts';
+import type { Lease } from '../ledger/lease.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { readRuns } from '../ledger/read-runs.ts';
+import type { Actor, RunCollection, RunCounts, RunStatus } from '../ledger/run-record.ts';
+import type { RunStart } from '../ledger/runs.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
+import { requireAdmission } from './admission.ts';
+import { adoptLocalRecord } from './adopt-local-record.ts';
+import { applyCollection } from './apply-collection.ts';
+import { ApplyRun, type Notice } from './apply-run.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { EarlierRuns } from './earlier-runs.ts';
+import { asEndOfRun } from './end-of-run.ts';
+import { holdLock, stoppedOnRequest } from './hold-lock.ts';
+import { countsOfThisRun, countsOverall, Outcomes } from './outcome.ts';
+import { prepareCollection } from './prepare-collection.ts';
+import { refuseMatches } from './refuse-matches.ts';
+import { type Verification, verifySelection } from './verify-selection.ts';
+
+export interface ApplyRequest {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly target: Target;
+  /** For production: a reader of staging, without which the gate stays shut. For staging: of production, where reachable. */
+  readonly other: TargetReader | undefined;
+  readonly actor: Actor & { readonly pid: number };
+  readonly toolVersion: string;
+  /** Where a record is kept when the ledger cannot be written. */
+  readonly workDirectory: string;
+  readonly emit: Emit;
+  /** Aborted: the batches in hand are finished and recorded, then the run ends with INCOMPLETE. */
+  readonly signal?: AbortSignal;
+  readonly leaseMs?: number;
+  readonly checkpoint?: Checkpoint;
+}
+
+export interface AppliedCollection extends RunCounts {
+  readonly collection: string;
+  readonly into: string;
+}
+
+export interface ApplyResult {
+  readonly target: Target['name'];
+  readonly digest: string;
+  /** What this run did; a document that an earlier run wrote counts as identical. */
+  readonly collections: readonly AppliedCollection[];
+  /** Every document of the selection is in, or was left alone as the plan says, and was read back with its bytes. */
+  readonly verified: boolean;
+  readonly verification: Verification;
+  /** Documents that did not go the ordinary way. */
+  readonly notices: readonly Notice[];
+}
+
+/**
+ * Throws RestorePlanError: GATE, LOCKED, TARGET or CONFLICTS (`whenMatched: fail`) before anything is written; INCOMPLETE or
+ * LEDGER_UNSAVED when it stopped part-way.
+ */
+export async function applySelection(request: ApplyRequest): Promise<ApplyResult> {
+  const { plan, selection, target, other, emit } = request;
+  const runs = await readRuns(target.reader);
+  await requireAdmission({ plan, selection, target, other, runs, emit });
+  return holdLock({ ...request, command: 'apply' }, (lease) => applyUnderLock(request, lease));
+}
+
+async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<ApplyResult> {
+  const { selection, target, emit, checkpoint } = request;
+  const { digest, collections } = selection.manifest;
+  const ledger = openLedger(target);
+  const journal = ledger.journal(digest);
+  await checkpoint?.('lock-taken');
+  await adoptLocalRecord({ ...request, digest, journal });
+  const earlier = await EarlierRuns.read(journal);
+  const run = new ApplyRun({
+    digest,
+    lease,
+    runs: ledger.runs,
+    journal,
+    lastBatch: earlier.lastBatch,
+    emit,
+    checkpoint,
+  });
+  const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
+  try {
+    await refuseMatches(target.reader, selection);
+    await ledger.runs.begin(runStart(request), run.fencing, recordOf(outcomes));
+    await run.checkpoint('run-begun');
+    const prepared = await prepareAll(request, run);
+    await writeAll(request, { run, prepared, earlier, outcomes });
+    await earlier.settle(journal);
+    await run.checkpoint('all-written');
+    await ledger.runs.save(digest, run.fencing, { status: 'applied', collections: recordOf(outcomes) });
+    // A write that waited for the majority: what is read after it holds every write before it, whoever is primary now.
+    await lease.renew();
+    const verification = await verifySelection({
+      selection,
+      reader: target.reader,
+      expect: (selected, index) => expectationOf(outcomes, selected, index),
+      emit,
+      signal: request.signal,
+    });
+    await run.checkpoint('verified');
+    const applied = [...outcomes].map(([{ collection, into }, each]) => ({
+      collection,
+      into,
+      ...countsOfThisRun(each.tally()),
+    }));
+    const verified =
+      verification.failures === 0 && applied.every(({ conflict, refused }) => conflict + refused === 0);
+    const status: RunStatus = verified ? 'verified' : 'incomplete';
+    await ledger.runs.save(digest, run.fencing, { status, collections: recordOf(outcomes) });
+    await run.checkpoint('run-recorded');
+    return {
+      target: target.name,
+      digest,
+      collections: applied,
+      verified,
+      verification,
+      notices: run.notices,
+    };
+  } catch (error) {
+    throw await asEndOfRun(error, {
+      request,
+      run,
+      progress: { status: 'incomplete', collections: recordOf(outcomes) },
+    });
+  }
+}
+
+type AllOutcomes = Map<SelectedCollection, Outcomes>;
+
+/** All collections before the first document: one that is unfit, or cannot be created, stops the run while nothing is written. */
+async function prepareAll(
+  { target, selection, emit }: ApplyRequest,
+  run: ApplyRun,
+): Promise<Map<SelectedCollection, TargetCollection>> {
+  const { runs } = openLedger(target);
+  const { digest } = selection.manifest;
+  const record = await runs.find(digest);
+  const creations = new Map((record?.creations ?? []).map((creation) => [creation.into, creation]));
+  const prepared = new Map<SelectedCollection, TargetCollection>();
+  for (const selected of selection.manifest.collections) {
+    const collection = await prepareCollection(
+      {
+        target,
+        selection,
+        creations: [...creations.values()],
+        recordCreation: async (creation) => {
+          creations.set(creation.into, creation);
+          await runs.saveCreations(digest, run.fencing, [...creations.values()]);
+        },
+        checkpoint: (name) => run.checkpoint(name),
+        onCreated: (name, indexes) =>
+          emit({ type: 'collection-created', target: target.name, collection: name, indexes }),
+      },
+      selected,
+    );
+    prepared.set(selected, collection);
+  }
+  return prepared;
+}
+
+interface Writing {
+  readonly run: ApplyRun;
+  readonly prepared: Map<SelectedCollection, TargetCollection>;
+  readonly earlier: EarlierRuns;
+  readonly outcomes: AllOutcomes;
+}
+
+async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcomes }: Writing): Promise<void> {
+  const { target, selection, emit, signal } = request;
+  const { collections } = selection.manifest;
+  emit({
+    type: 'apply-started',
+    target: target.name,
+    documents: collections.reduce((sum, { count }) => sum + count, 0),
+    bytes: collections.reduce((sum, { bytes }) => sum + bytes, 0),
+    resumed: earlier.lastBatch > 0,
+  });
+  let written = 0;
+  let bytes = 0;
+  for (const [selected, collection] of prepared) {
+    await applyCollection(run, {
+      target,
+      selection,
+      selected,
+      collection,
+      earlier,
+      outcomes: outcomes.get(selected) as Outcomes,
+      signal,
+      onProgress: (documents, size) => {
+        written += documents;
+        bytes += size;
+        emit({ type: 'apply-progress', target: target.name, written, bytes });
+      },
+    });
+    if (signal?.aborted) throw stoppedOnRequest();
+  }
+  emit({ type: 'apply-finished', target: target.name, written });
+}
+
+function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest): RunStart {
+  const { digest, backup } = selection.manifest;
+  return {
+    digest,
+    target: target.name,
+    toolVersion,
+    plan: { name: plan.name, digest: plan.digest },
+    backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
+    actor: { user: actor.user, host: actor.host },
+  };
+}
+
+function recordOf(outcomes: AllOutcomes): RunCollection[] {
+  return [...outcomes].map(([{ collection, into, count }, each]) => ({
+    collection,
+    into,
+    selected: count,
+    ...countsOverall(each.tally()),
+  }));
+}
+
+function expectationOf(
+  outcomes: AllOutcomes,
+  selected: SelectedCollection,
+  index: number,
+): 'restored' | 'present' | 'ignored' {
+  const outcome = outcomes.get(selected)?.get(index);
+  if (outcome === 'kept') return 'present';
+  return outcome === 'conflict' || outcome === 'refused' || outcome === undefined ? 'ignored' : 'restored';
+}

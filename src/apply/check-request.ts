@@ -1,0 +1,44 @@
+/** What the library entry must not be talked into: a target that is not the plan's, a selection that is not what it says. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { RestorePlanError } from '../errors.ts';
+import type { Plan } from '../plan/plan.ts';
+import { selectionDigest } from '../selection/digest.ts';
+import { collectionPath } from '../selection/open-selection.ts';
+import type { Selection } from '../selection/selection.ts';
+import type { Target } from '../target/target.ts';
+
+const HASHED_AT_A_TIME = 4 * 1024 * 1024;
+
+/** Throws GATE: each of these would let something pass for what it is not. */
+export function requireBelonging(plan: Plan, selection: Selection, target: Target): void {
+  const { manifest } = selection;
+  if (plan.targets[target.name] !== target.plan) {
+    throw refused(
+      `the connection given as ${target.name} was not made from the plan's ${target.name} target`,
+    );
+  }
+  if (manifest.planDigest !== plan.digest) {
+    throw refused('the selection was made from another version of the plan');
+  }
+  if (selectionDigest(manifest.collections) !== manifest.digest) {
+    throw refused('the selection does not agree with its own digest');
+  }
+}
+
+/** Takes the sha256 of every file of the selection again. Throws GATE when one is not what its digest says. */
+export async function requireUntouchedBytes(selection: Selection): Promise<void> {
+  for (const selected of selection.manifest.collections) {
+    const hash = createHash('sha256');
+    const file = createReadStream(collectionPath(selection, selected), { highWaterMark: HASHED_AT_A_TIME });
+    for await (const chunk of file) hash.update(chunk);
+    if (hash.digest('hex') === selected.sha256) continue;
+    throw refused(`the selected documents of ${selected.collection} were changed after they were selected`);
+  }
+}
+
+function refused(message: string): RestorePlanError {
+  return new RestorePlanError('GATE', message, {
+    hint: 'Nothing was written. Run plan dry-run, then plan apply --target staging again.',
+  });
+}

@@ -1,0 +1,87 @@
+/** How a run ends that did not come to its end: what it says, and what it still records. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { RestorePlanError } from '../errors.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { saveLocalRecord } from '../ledger/local-record.ts';
+import type { RunProgress } from '../ledger/runs.ts';
+import type { Target } from '../target/target.ts';
+import type { ApplyRun } from './apply-run.ts';
+
+/** For the last record of a run that stops: a target out of reach must not keep it from ending. */
+const LAST_RECORD_MS = 1_500;
+
+export interface StoppedRun {
+  readonly request: { readonly target: Target; readonly workDirectory: string };
+  readonly run: ApplyRun;
+  readonly progress: RunProgress;
+}
+
+/** The error to throw. Saves what can be saved on the way; never throws itself unless the disk fails too. */
+export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<unknown> {
+  if (!(error instanceof RestorePlanError)) return error;
+  const { run } = stopped;
+  // Another run writes the record now.
+  if (error.code === 'LOCKED') return error;
+  const isSaved = await savesProgress(stopped);
+  if (!run.mayHaveWritten) return error;
+  if (isSaved && run.unrecorded.length === 0) return asIncomplete(error);
+  return (await answers(stopped.request.target)) ? keepLocally(error, stopped) : asIncomplete(error);
+}
+
+/** Intended batches stay in the journal as such, so a rerun finds out about them by itself. */
+function asIncomplete(error: RestorePlanError): RestorePlanError {
+  if (error.code === 'INCOMPLETE') return error;
+  return new RestorePlanError('INCOMPLETE', `stopped part-way: ${error.message}`, {
+    hint: `${error.hint ?? ''} Run the same command again: it goes on where this run stopped.`.trim(),
+    cause: error,
+    facts: error.facts,
+  });
+}
+
+async function savesProgress({ request, run, progress }: StoppedRun): Promise<boolean> {
+  const save = openLedger(request.target)
+    .runs.save(run.digest, run.fencing, progress)
+    .then(
+      () => true,
+      () => false,
+    );
+  return Promise.race([save, delay(LAST_RECORD_MS, false, { ref: false })]);
+}
+
+async function answers({ commands }: Target): Promise<boolean> {
+  const ping = commands.run({ ping: 1 }).then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([ping, delay(LAST_RECORD_MS, false, { ref: false })]);
+}
+
+/** The server is there, documents went in, and only the ledger does not take them. */
+async function keepLocally(
+  error: RestorePlanError,
+  { request, run, progress }: StoppedRun,
+): Promise<RestorePlanError> {
+  const { target, workDirectory } = request;
+  const path = await saveLocalRecord(
+    { workDirectory, target: target.name, digest: run.digest },
+    {
+      format: 1,
+      target: target.name,
+      database: target.reader.database,
+      server: target.reader.identity.id,
+      digest: run.digest,
+      batches: run.unrecorded,
+      progress,
+      savedAt: new Date().toISOString(),
+    },
+  );
+  return new RestorePlanError(
+    'LEDGER_UNSAVED',
+    `documents were written to ${target.name}, but its ledger could not be: ${error.message}`,
+    {
+      hint: `What it lacks is kept in ${path}. Mend the ledger, then run the same command again on this machine: it adopts the record and goes on.`,
+      cause: error,
+      facts: { record: path, unrecorded: run.unrecorded },
+    },
+  );
+}

@@ -1,0 +1,78 @@
+/** Runs something under a target's lock, and stops it in time when asked to. */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RestorePlanError } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import type { Lease } from '../ledger/lease.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import type { Actor } from '../ledger/run-record.ts';
+import type { Target } from '../target/target.ts';
+
+/** After a signal, everything in hand must be done within 5 s; the rest of that is for the records. */
+const STOP_GRACE_MS = 3_500;
+const RELEASE_MS = 1_000;
+
+export interface LockRequest {
+  readonly target: Target;
+  /** Who takes it; the process id makes two runs of one person distinct. */
+  readonly actor: Actor & { readonly pid: number };
+  readonly command: 'apply' | 'revert';
+  readonly leaseMs?: number | undefined;
+  readonly emit: Emit;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The lock is given back whatever happens; where that fails, it ends by itself. */
+export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => Promise<T>): Promise<T> {
+  const { target, actor, command, emit, signal } = request;
+  const holder = {
+    name: `${actor.user}@${actor.host}:${actor.pid}`,
+    token: randomBytes(12).toString('hex'),
+    command,
+  };
+  const lease = await openLedger(target).lock(holder, {
+    ...(request.leaseMs !== undefined && { leaseMs: request.leaseMs }),
+    ...(signal && { signal }),
+    onWait: ({ holder: other }) =>
+      emit({
+        type: 'warning',
+        message: `${target.name}: waiting for the lock that ${other?.name} left behind`,
+      }),
+  });
+  emit({ type: 'lock-acquired', target: target.name, fencing: lease.fencing });
+  try {
+    return await stopInTime(work(lease), signal);
+  } finally {
+    await Promise.race([
+      lease.release(),
+      delay(signal?.aborted ? RELEASE_MS : 60_000, undefined, { ref: false }),
+    ]);
+  }
+}
+
+/** The work's own end, or INCOMPLETE when the signal came and it did not end within the grace. */
+async function stopInTime<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  const settled = new AbortController();
+  const overdue = new Promise<never>((_, reject) => {
+    const start = async (): Promise<void> => {
+      await delay(STOP_GRACE_MS, undefined, { signal: settled.signal });
+      reject(stoppedOnRequest());
+    };
+    const begin = (): void => void start().catch(() => undefined);
+    if (signal.aborted) begin();
+    else signal.addEventListener('abort', begin, { once: true });
+  });
+  try {
+    return await Promise.race([work, overdue]);
+  } finally {
+    settled.abort();
+    work.catch(() => undefined);
+  }
+}
+
+export function stoppedOnRequest(): RestorePlanError {
+  return new RestorePlanError('INCOMPLETE', 'stopped on request, with part of the work done', {
+    hint: 'Run the same command again: it goes on where this run stopped.',
+  });
+}

@@ -1,0 +1,62 @@
+/** What became of each document of a selection, one byte per document, and the counts made of it. */
+import type { RunCounts } from '../ledger/run-record.ts';
+
+/**
+ * `…Before`: an earlier run of the same selection wrote it (its journal says so), and it is still as it was written.
+ * kept: the target has another document of that `_id`, and the plan says to leave it.
+ */
+export const OUTCOMES = [
+  'pending',
+  'inserted',
+  'insertedBefore',
+  'identical',
+  'replaced',
+  'replacedBefore',
+  'kept',
+  'conflict',
+  'refused',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+const CODES = Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, code])) as Record<Outcome, number>;
+
+export class Outcomes {
+  readonly #codes: Uint8Array;
+
+  /** `count` documents, all pending. */
+  constructor(count: number) {
+    this.#codes = new Uint8Array(count);
+  }
+
+  set(index: number, outcome: Outcome): void {
+    this.#codes[index] = CODES[outcome];
+  }
+
+  get(index: number): Outcome {
+    return OUTCOMES[this.#codes[index] as number] as Outcome;
+  }
+
+  tally(): Record<Outcome, number> {
+    const counts = new Array<number>(OUTCOMES.length).fill(0);
+    for (const code of this.#codes) counts[code]!++;
+    return Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, counts[code]])) as Record<
+      Outcome,
+      number
+    >;
+  }
+}
+
+/** What this run did: a document that an earlier run wrote counts as identical, it was there. */
+export function countsOfThisRun(tally: Record<Outcome, number>): RunCounts {
+  const { inserted, replaced, kept, conflict, refused } = tally;
+  const identical = tally.identical + tally.insertedBefore + tally.replacedBefore;
+  return { inserted, identical, replaced, kept, conflict, refused };
+}
+
+/** What all runs of this selection did together: this is what the ledger says and what a revert takes back. */
+export function countsOverall(tally: Record<Outcome, number>): RunCounts {
+  const { identical, kept, conflict, refused } = tally;
+  const inserted = tally.inserted + tally.insertedBefore;
+  const replaced = tally.replaced + tally.replacedBefore;
+  return { inserted, identical, replaced, kept, conflict, refused };
+}

@@ -1,0 +1,70 @@
+/** Makes sure that the target has the collection: left as it is where it exists, created from the backup's metadata where not. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { requireFit } from '../comparison/fitness.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { Creation } from '../ledger/run-record.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import { readBlueprint } from '../target/collection-metadata.ts';
+import type { Target, TargetCollection } from '../target/target.ts';
+import type { CheckpointName } from './checkpoint.ts';
+
+export interface Preparation {
+  readonly target: Target;
+  readonly selection: Selection;
+  /** What earlier runs of this selection began to create. */
+  readonly creations: readonly Creation[];
+  /** Records a creation, before it begins and when it is done. */
+  readonly recordCreation: (creation: Creation) => Promise<void>;
+  readonly checkpoint: (name: CheckpointName) => Promise<void>;
+  readonly onCreated: (collection: string, indexes: number) => void;
+}
+
+/** Throws RestorePlanError TARGET where documents cannot be inserted safely and repeatedly. */
+export async function prepareCollection(
+  preparation: Preparation,
+  selected: SelectedCollection,
+): Promise<TargetCollection> {
+  const { target, creations } = preparation;
+  const { into } = selected;
+  const existing = await target.reader.collection(into);
+  if (existing !== undefined) requireFit(target.reader, existing);
+  const wasCutOff = creations.some((creation) => creation.into === into && !creation.done);
+  if (existing !== undefined && !wasCutOff) return existing;
+  await create(preparation, selected);
+  const created = await target.reader.collection(into);
+  if (created === undefined) {
+    throw new RestorePlanError('TARGET', `${target.name}: ${into} vanished right after it was created`, {
+      hint: 'Something else drops collections in this database; stop it, then run again.',
+    });
+  }
+  requireFit(target.reader, created);
+  return created;
+}
+
+async function create(preparation: Preparation, selected: SelectedCollection): Promise<void> {
+  const { target, selection, checkpoint } = preparation;
+  const { into } = selected;
+  const blueprint = readBlueprint(selected.collection, await metadataText(selection, selected));
+  if (blueprint.options.some(({ name }) => name === 'capped')) {
+    throw new RestorePlanError('TARGET', `${target.name}: ${into} is missing, and was capped in the backup`, {
+      hint: 'A capped collection drops documents by itself. Create the collection by hand, as it shall be, then run again.',
+    });
+  }
+  await preparation.recordCreation({ into, done: false });
+  await checkpoint('collection-intended');
+  await target.writer.createCollection(into, blueprint);
+  await checkpoint('collection-created');
+  await target.writer.createIndexes(into, blueprint);
+  await checkpoint('indexes-created');
+  await preparation.recordCreation({ into, done: true });
+  preparation.onCreated(into, blueprint.indexes.length);
+}
+
+async function metadataText(
+  selection: Selection,
+  { metadataFile }: SelectedCollection,
+): Promise<string | undefined> {
+  if (metadataFile === undefined) return undefined;
+  return readFile(join(selection.directory, selection.manifest.database, metadataFile), 'utf8');
+}

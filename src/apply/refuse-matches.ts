@@ -1,0 +1,49 @@
+/** `whenMatched: fail`: one existing document that differs stops the run before anything is written. */
+import { showValue } from '../bson/show.ts';
+import { existingDocuments } from '../comparison/existing.ts';
+import { inFlight } from '../comparison/in-flight.ts';
+import { RestorePlanError } from '../errors.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { Selection } from '../selection/selection.ts';
+import type { TargetReader } from '../target/target.ts';
+import { admit } from './candidates.ts';
+import { isSame } from './write-documents.ts';
+
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
+const BATCHES_IN_FLIGHT = 3;
+const NAMED = 10;
+
+/**
+ * Throws CONFLICTS. Identical documents are no match: they are what this selection restores, perhaps by an earlier run of it.
+ */
+export async function refuseMatches(reader: TargetReader, selection: Selection): Promise<void> {
+  const matches: string[] = [];
+  let count = 0;
+  for (const selected of selection.manifest.collections) {
+    if (selected.whenMatched !== 'fail') continue;
+    const collection = await reader.collection(selected.into);
+    if (collection === undefined) continue;
+    const batches = readBatches(selection, selected.collection, BATCH);
+    for await (const different of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
+      const { candidates } = admit(batch);
+      const existing = await existingDocuments(reader, collection, candidates);
+      return [...existing]
+        .filter(([candidate, there]) => !isSame(candidate, there))
+        .map(([candidate]) => candidate);
+    })) {
+      count += different.length;
+      for (const { id } of different) {
+        if (matches.length < NAMED) matches.push(`${selected.into} ${showValue(id)}`);
+      }
+    }
+  }
+  if (count === 0) return;
+  const named = matches.join(', ') + (count > matches.length ? ', …' : '');
+  throw new RestorePlanError(
+    'CONFLICTS',
+    `${reader.name} has other documents with the _id of ${count} selected ones, and the plan says whenMatched: fail (${named})`,
+    {
+      hint: 'Nothing was written. Look at them with plan dry-run --full, then narrow the query or change whenMatched.',
+    },
+  );
+}

@@ -1,0 +1,257 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { storedForm } from '../../src/bson/stored-form.ts';
+import { BSON } from '../../src/bson/types.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import { test } from '../harness.ts';
+import { temporaryFolder } from '../lab/guard.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import { mongodump } from '../lab/tools.ts';
+import { build, everyIdDocuments, everyTypeDocuments, nested } from '../target/every-type.ts';
+import { openWorkbench, type Workbench } from './workbench.ts';
+
+let lab: Lab;
+let bench: Workbench;
+
+test.before(async () => {
+  lab = await openLab();
+});
+test.before.each(async () => {
+  bench = openWorkbench(lab);
+});
+test.after.each(() => bench.close());
+test.after(() => lab.close());
+
+export function numbered(from: number, to: number, text = 'as in the backup'): Buffer[] {
+  return Array.from({ length: to - from }, (_, i) =>
+    build((b) => {
+      b.element(BSON.INT32, '_id');
+      b.int32(from + i);
+      b.element(BSON.STRING, 'text');
+      b.string(text);
+    }),
+  );
+}
+
+async function failure(action: Promise<unknown>): Promise<RestorePlanError> {
+  try {
+    await action;
+  } catch (error) {
+    if (error instanceof RestorePlanError) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
+
+test('documents of every type: mongodump of the target gives the files of the backup', async () => {
+  const types = everyTypeDocuments();
+  const ids = everyIdDocuments();
+  const selection = bench.selection([
+    { collection: 'types', documents: types },
+    { collection: 'ids', documents: ids },
+  ]);
+  const result = await bench.apply(selection, 'staging');
+  assert.ok(result.verified);
+  await bench.expectRestored('staging', selection, { types, ids });
+  const folder = temporaryFolder('dump');
+  await mongodump(lab.staging.uri, ['--db', bench.plan.targets.staging.database, '--out', folder.path]);
+  const dumped = readFileSync(join(folder.path, bench.plan.targets.staging.database, 'types.bson'));
+  assert.ok(dumped.equals(Buffer.concat(types)), 'the dump of types is the backup, byte for byte');
+  folder.remove();
+});
+
+test('a missing collection is created with the options and indexes of the backup, fields of an index in order', async () => {
+  const metadata =
+    '{"options":{"collation":{"locale":"fr","strength":{"$numberInt":"2"}},"validator":{"n":{"$exists":true}},"validationLevel":"moderate"},' +
+    '"indexes":[{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_","collation":{"locale":"fr","strength":{"$numberInt":"2"}}},' +
+    '{"v":{"$numberInt":"2"},"unique":true,"key":{"b":{"$numberInt":"1"},"2":{"$numberInt":"-1"},"1":{"$numberInt":"1"}},"name":"b_2_1"}],' +
+    '"uuid":"bfca7a6a9dd44cb5bd4a5e4d8c8e5c4e","collectionName":"artworks","type":"collection"}';
+  const documents = [
+    build((b) => {
+      b.element(BSON.INT32, '_id');
+      b.int32(1);
+      b.element(BSON.INT32, 'n');
+      b.int32(1);
+    }),
+  ];
+  const selection = bench.selection([{ collection: 'artworks', documents, metadata }]);
+  await bench.apply(selection, 'staging');
+  const { reader, close } = await bench.connect('staging');
+  const made = await reader.collection('artworks');
+  assert.ok(made?.collated);
+  assert.ok(made?.validator);
+  assert.equal(
+    made?.indexes.map(({ key, unique }) => ({ key, unique })),
+    [
+      { key: [['_id', 1]], unique: false },
+      {
+        key: [
+          ['b', 1],
+          ['2', -1],
+          ['1', 1],
+        ],
+        unique: true,
+      },
+    ],
+  );
+  assert.ok(bench.events.some((event) => event.type === 'collection-created' && event.indexes === 1));
+  await close();
+});
+
+test('what is there already stays: identical documents, and others of the same _id', async () => {
+  const documents = numbered(0, 10);
+  const db = lab.staging.client.db(bench.plan.targets.staging.database);
+  await db.collection('a').insertMany([
+    { _id: 3 as never, text: 'as in the backup' },
+    { _id: 4 as never, text: 'written by the application' },
+    { _id: 99 as never, text: 'not in the selection' },
+  ]);
+  const selection = bench.selection([{ collection: 'a', documents }]);
+  const result = await bench.apply(selection, 'staging');
+  const [counts] = result.collections;
+  assert.equal(counts, {
+    collection: 'a',
+    into: 'a',
+    inserted: 8,
+    identical: 1,
+    replaced: 0,
+    kept: 1,
+    conflict: 0,
+    refused: 0,
+  });
+  assert.ok(result.verified);
+  const changed = numbered(4, 5, 'written by the application');
+  const other = numbered(99, 100, 'not in the selection');
+  await bench.expectRestored('staging', selection, {
+    a: [...documents.slice(0, 4), ...changed, ...documents.slice(5), ...other],
+  });
+});
+
+test('a second run finds everything there and changes nothing', async () => {
+  const documents = numbered(0, 500);
+  const selection = bench.selection([{ collection: 'a', documents }]);
+  await bench.apply(selection, 'staging');
+  const [before] = await bench.runs('staging');
+  const again = await bench.apply(selection, 'staging');
+  assert.is(again.collections[0]?.inserted, 0);
+  assert.is(again.collections[0]?.identical, 500);
+  await bench.expectRestored('staging', selection, { a: documents });
+  const [after] = await bench.runs('staging');
+  assert.is(after?.collections[0]?.inserted, 500, 'the ledger still knows that they were ours');
+  assert.equal(after?.verifiedAt, before?.verifiedAt, 'what nobody touched stays verified since then');
+});
+
+test('production opens after staging was verified, and not before', async () => {
+  const documents = numbered(0, 20);
+  const selection = bench.selection([{ collection: 'a', documents }]);
+  const refusal = await failure(bench.apply(selection, 'production'));
+  assert.is(refusal.code, 'GATE');
+  assert.equal(await bench.documents('production', 'a'), []);
+  await bench.apply(selection, 'staging');
+  await bench.apply(selection, 'production');
+  await bench.expectRestored('production', selection, { a: documents });
+});
+
+test('whenMatched: replace puts the backup in the place of what differs, and keeps before-images', async () => {
+  const documents = numbered(0, 10);
+  const db = lab.staging.client.db(bench.plan.targets.staging.database);
+  await db.collection('a').insertMany([{ _id: 4 as never, text: 'written by the application' }]);
+  const selection = bench.selection([{ collection: 'a', documents, whenMatched: 'replace' }]);
+  const result = await bench.apply(selection, 'staging');
+  assert.is(result.collections[0]?.replaced, 1);
+  assert.is(result.collections[0]?.inserted, 9);
+  await bench.expectRestored('staging', selection, { a: documents });
+});
+
+test('whenMatched: fail writes nothing when one document differs', async () => {
+  const db = lab.staging.client.db(bench.plan.targets.staging.database);
+  await db.collection('b').insertMany([{ _id: 4 as never, text: 'written by the application' }]);
+  const selection = bench.selection([
+    { collection: 'a', documents: numbered(0, 10) },
+    { collection: 'b', documents: numbered(0, 10), whenMatched: 'fail' },
+  ]);
+  const refusal = await failure(bench.apply(selection, 'staging'));
+  assert.is(refusal.code, 'CONFLICTS');
+  assert.match(refusal.message, 'b {"$numberInt":"4"}');
+  assert.equal(await bench.documents('staging', 'a'), []);
+  assert.is((await bench.documents('staging', 'b')).length, 1);
+});
+
+test('a unique key held by another document is a conflict, a document the validator refuses is refused, the rest goes in', async () => {
+  const db = lab.staging.client.db(bench.plan.targets.staging.database);
+  await db.createCollection('a', { validator: { text: { $ne: 'forbidden' } } });
+  await db.collection('a').createIndex({ slug: 1 }, { unique: true, sparse: true });
+  await db.collection('a').insertOne({ _id: 99 as never, slug: 'taken' });
+  const withSlug = build((b) => {
+    b.element(BSON.INT32, '_id');
+    b.int32(50);
+    b.element(BSON.STRING, 'slug');
+    b.string('taken');
+  });
+  const documents = [...numbered(0, 10), withSlug, ...numbered(60, 61, 'forbidden')];
+  const selection = bench.selection([{ collection: 'a', documents }]);
+  const result = await bench.apply(selection, 'staging');
+  assert.is(result.verified, false);
+  assert.is(result.collections[0]?.inserted, 10);
+  assert.is(result.collections[0]?.conflict, 1);
+  assert.is(result.collections[0]?.refused, 1);
+  assert.equal(
+    result.notices.map(({ id, outcome }) => [id, outcome]),
+    [
+      ['{"$numberInt":"50"}', 'conflict'],
+      ['{"$numberInt":"60"}', 'refused'],
+    ],
+  );
+  assert.match(result.notices[0]?.reason ?? '', 'slug');
+  const [run] = await bench.runs('staging');
+  assert.is(run?.status, 'incomplete');
+});
+
+test('documents that no server would take are refused by name, and do not keep the rest out', async () => {
+  const good = numbered(0, 3);
+  const bad = [
+    build((b) => {
+      b.element(BSON.INT32, 'n');
+      b.int32(1);
+    }),
+    build((b) => {
+      b.element(BSON.ARRAY, '_id');
+      b.raw(build(() => undefined));
+    }),
+    build((b) => {
+      b.element(BSON.REGEX, '_id');
+      b.raw(Buffer.from('a\0\0'));
+    }),
+    build((b) => {
+      b.element(BSON.UNDEFINED, '_id');
+    }),
+    build((b) => {
+      b.element(BSON.INT32, '_id');
+      b.int32(7);
+      b.element(BSON.OBJECT, 'deep');
+      b.raw(nested(181));
+    }),
+  ];
+  const selection = bench.selection([{ collection: 'a', documents: [...bad, ...good] }]);
+  const result = await bench.apply(selection, 'staging');
+  assert.is(result.collections[0]?.refused, 5);
+  assert.is(result.collections[0]?.inserted, 3);
+  assert.is(result.notices.length, 5);
+});
+
+test('an _id that is not first is moved to the front, and said', async () => {
+  const odd = build((b) => {
+    b.element(BSON.INT32, 'n');
+    b.int32(1);
+    b.element(BSON.INT32, '_id');
+    b.int32(5);
+  });
+  const selection = bench.selection([{ collection: 'a', documents: [odd] }]);
+  assert.ok((await bench.apply(selection, 'staging')).verified);
+  assert.ok((await bench.apply(selection, 'staging')).verified);
+  await bench.expectRestored('staging', selection, { a: [storedForm(odd)] });
+  assert.ok(bench.events.some((event) => event.type === 'warning' && event.message.includes('_id')));
+});
+
+test.run();

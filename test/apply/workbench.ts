@@ -1,0 +1,124 @@
+/** A plan with two targets on the lab's servers, and what tests do with them again and again. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { type ApplyRequest, type ApplyResult, applySelection } from '../../src/apply/apply-selection.ts';
+import type { RunEvent, TargetName } from '../../src/events.ts';
+import { readLock } from '../../src/ledger/lock-state.ts';
+import { readRuns } from '../../src/ledger/read-runs.ts';
+import type { RunRecord } from '../../src/ledger/run-record.ts';
+import type { Plan } from '../../src/plan/plan.ts';
+import type { Selection } from '../../src/selection/selection.ts';
+import { type ConnectOptions, connectTarget } from '../../src/target/connect.ts';
+import type { Target } from '../../src/target/target.ts';
+import { VERSION } from '../../src/version.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import type { Lab } from '../lab/lab.ts';
+import { type MadeCollection, type MadePlanOptions, madePlan, madeSelection } from './made-selection.ts';
+
+export interface Workbench {
+  readonly plan: Plan;
+  readonly workDirectory: string;
+  readonly events: RunEvent[];
+  selection(collections: readonly MadeCollection[]): Selection;
+  connect(name: TargetName, options?: ConnectOptions): Promise<Target>;
+  apply(selection: Selection, name: TargetName, more?: Partial<ApplyRequest>): Promise<ApplyResult>;
+  runs(name: TargetName): Promise<RunRecord[]>;
+  /** Raw documents of a collection, in the order of their `_id`s. */
+  documents(name: TargetName, collection: string): Promise<Buffer[]>;
+  /** The oracle of every fault test: these documents and no others, the ledger agrees, nobody holds the lock. */
+  expectRestored(
+    name: TargetName,
+    selection: Selection,
+    expected: Readonly<Record<string, readonly Buffer[]>>,
+  ): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const ACTOR = { user: 'anna', host: 'ops-1', pid: 4242 };
+
+export function openWorkbench(lab: Lab, options: Partial<MadePlanOptions> = {}): Workbench {
+  const plan = madePlan({
+    stagingUri: lab.staging.uri,
+    productionUri: lab.production.uri,
+    database: lab.databaseName('apply'),
+    ...options,
+  });
+  const folder: TemporaryFolder = temporaryFolder('workbench');
+  const targets = new Map<TargetName, Promise<Target>>();
+  const events: RunEvent[] = [];
+  let selections = 0;
+  const emit = (event: RunEvent): void => void events.push(event);
+  const connect = async (name: TargetName, connectOptions: ConnectOptions = {}): Promise<Target> => {
+    const target = plan.targets[name];
+    assert.ok(target);
+    return connectTarget(name, target, { emit, patienceMs: 20_000, ...connectOptions });
+  };
+  const shared = (name: TargetName): Promise<Target> => {
+    const open = targets.get(name) ?? connect(name);
+    targets.set(name, open);
+    return open;
+  };
+  const workDirectory = join(folder.path, 'work');
+  const documents = async (name: TargetName, collection: string): Promise<Buffer[]> => {
+    const { commands, reader } = await shared(name);
+    const lab_ = name === 'staging' ? lab.staging : lab.production;
+    void commands;
+    return lab_.client
+      .db(reader.database)
+      .collection(collection, { raw: true, promoteBuffers: true })
+      .find({}, { raw: true, sort: { _id: 1 }, readConcern: { level: 'majority' } })
+      .toArray() as unknown as Promise<Buffer[]>;
+  };
+  const runs = async (name: TargetName): Promise<RunRecord[]> => readRuns((await shared(name)).reader);
+  return {
+    plan,
+    workDirectory,
+    events,
+    selection: (collections) => madeSelection(join(folder.path, `selection-${++selections}`), collections),
+    connect,
+    apply: async (selection, name, more = {}) =>
+      applySelection({
+        plan,
+        selection,
+        target: await shared(name),
+        other: name === 'production' ? (await shared('staging')).reader : undefined,
+        actor: ACTOR,
+        toolVersion: VERSION,
+        workDirectory,
+        emit,
+        leaseMs: 2_000,
+        ...more,
+      }),
+    runs,
+    documents,
+    expectRestored: async (name, selection, expected) => {
+      for (const [collection, wanted] of Object.entries(expected)) {
+        assert.equal(
+          digests(await documents(name, collection)),
+          digests(wanted),
+          `documents of ${collection}`,
+        );
+      }
+      const run = (await runs(name)).find(({ digest }) => digest === selection.manifest.digest);
+      assert.is(run?.status, 'verified');
+      for (const { into, selected, inserted, identical, replaced, kept } of run?.collections ?? []) {
+        assert.is(inserted + identical + replaced + kept, selected, `counts of ${into}`);
+      }
+      assert.is((await readLock((await shared(name)).commands))?.holder, undefined, 'nobody holds the lock');
+    },
+    close: async () => {
+      for (const target of targets.values()) await (await target).close();
+      folder.remove();
+    },
+  };
+}
+
+/** Short enough to be read in a failure, whatever the documents' order. */
+export function digests(documents: readonly Buffer[]): string[] {
+  return documents
+    .map(
+      (document) => `${document.length}:${createHash('sha256').update(document).digest('hex').slice(0, 16)}`,
+    )
+    .sort();
+}
