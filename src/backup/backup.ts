@@ -53,7 +53,7 @@ export interface MemberVisitor {
 export interface ScanSummary {
   /** Bytes read from storage. */
   readonly bytesRead: number;
-  /** False when `integrity: needed` let the scan stop before the archive's end, or a seek left members unread. */
+  /** False when `integrity: needed` let the scan stop before the archive's end: then nothing proves it whole. */
   readonly readToEnd: boolean;
   /** Every wanted member: how many bytes of documents it holds and their sha256 (hex), both after inflating. */
   readonly members: readonly {

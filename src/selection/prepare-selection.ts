@@ -34,6 +34,7 @@ export async function prepareSelection(request: PrepareRequest): Promise<Selecti
   }
 }
 
-function collectionNames(entry: RestoredCollection): string[] {
+/** The names, in the backup, of a collection of the plan and of all that depends on it. */
+export function collectionNames(entry: RestoredCollection): string[] {
   return [entry.collection, ...entry.dependents.flatMap(collectionNames)];
 }

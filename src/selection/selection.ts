@@ -29,7 +29,7 @@ export interface SelectionManifest {
     readonly bytes: number;
     readonly sha256: string;
   }[];
-  /** True when the archive was proven whole; false when `integrity: needed` stopped early or members were skipped by seeking. */
+  /** True when the archive was proven whole; false when `integrity: needed` stopped early. */
   readonly readToEnd: boolean;
   /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
   readonly warnings: readonly string[];

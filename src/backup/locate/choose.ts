@@ -41,19 +41,17 @@ export async function chooseBackup(
   const passedOver: string[] = [];
   for (const [i, candidate] of found.before.slice(0, OPENED_AT_MOST).entries()) {
     const inspection = await inspect(candidate, options);
+    if (inspection.kind === 'absent') continue;
     // A backup named in full is the one that is meant; what it lacks shows when it is read.
-    if (inspection.kind === 'usable' || (inspection.kind === 'lacks' && !isPattern(place.template))) {
-      for (const reason of passedOver) options.emit({ type: 'warning', message: reason });
-      warnIfFinishedLate(inspection.backup, found.before[i + 1], options, place);
-      return inspection.backup;
-    }
-    const location = store.describe(candidate.path);
-    if (inspection.kind === 'absent') {
-      if (!isPattern(place.template)) throw await noBackup(found, store, source, place);
+    if (inspection.kind === 'lacks' && isPattern(place.template)) {
+      const location = store.describe(candidate.path);
+      passedOver.push(`${location} was passed over: it does not hold ${inspection.missing.join(', ')}.`);
       continue;
     }
-    if (inspection.kind !== 'lacks') throw inspection.error;
-    passedOver.push(`${location} was passed over: it does not hold ${inspection.missing.join(', ')}.`);
+    if ('error' in inspection) throw inspection.error;
+    for (const message of passedOver) options.emit({ type: 'warning', message });
+    warnIfFinishedLate(inspection.backup, found.before[i + 1], options, place);
+    return inspection.backup;
   }
   if (passedOver.length > 0) throw noneHolds(passedOver, options);
   throw await noBackup(found, store, source, place);

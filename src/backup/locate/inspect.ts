@@ -56,6 +56,14 @@ export async function inspect(candidate: Candidate, options: InspectOptions): Pr
   }
 }
 
+/**
+ * Whether the search for a backup ends here, well or badly. What merely lacks collections, or is not there, is passed
+ * over; anything else that is wrong with a candidate ends it, because an older backup holds older data.
+ */
+export function decides({ kind }: Inspection): boolean {
+  return kind !== 'lacks' && kind !== 'absent';
+}
+
 function undecided(
   location: string,
   { kind, readings }: Exclude<NonNullable<Candidate['time']>, { kind: 'once' }>,

@@ -70,7 +70,7 @@ export class FileBackup implements StoredBackup {
         bytesRead += file.at.size;
       }
     }
-    return { bytesRead, readToEnd: false, members, warnings };
+    return { bytesRead, readToEnd: true, members, warnings };
   }
 
   #metadataOf(files: CollectionFiles<ByteSource>): Promise<CollectionMetadata> {

@@ -1,5 +1,36 @@
+/** `plan backups`: lists the backups that the plan could use, which holds what, and the choice. Touches no target. */
+import { listBackups } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
+import { backupsPage } from '../../report/backups-page.ts';
+import { paintWith } from '../../report/paint.ts';
+import { collectionNames } from '../../selection/prepare-selection.ts';
+import type { ExitName } from '../command.ts';
+import type { CommandContext } from '../context.ts';
+import { loadPlan } from '../load-plan.ts';
+import { requireVariables } from '../require-variables.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan backups` is not supported yet');
+export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<ExitName> {
+  const plan = await loadPlan(context, file);
+  requireVariables(plan, []);
+  const { location } = plan.source;
+  if (location.kind !== 'path' && location.kind !== 's3') {
+    throw new RestorePlanError(
+      'USAGE',
+      `source.${location.kind} is one source: there is nothing to choose from`,
+      {
+        hint: '`plan dry-run` reads it.',
+      },
+    );
+  }
+  const { emit, signal } = context;
+  const wanted = new Set(plan.collections.flatMap(collectionNames));
+  const listing = await listBackups({ ...plan.source, location }, { wanted, emit, signal });
+  await context.endProgress();
+
+  context.json({ type: 'backups', ...listing });
+  if (!context.options.json) {
+    const style = { paint: paintWith(context.color.stdout), columns: context.stdout.columns };
+    for (const line of backupsPage(listing, style)) context.stdout.write(`${line}\n`);
+  }
+  return listing.backups.some(({ chosen }) => chosen) ? 'OK' : 'BACKUP';
 }

@@ -1,49 +1,19 @@
 /** Which of many backups is taken, and what is said when none can be. */
-import { cpSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { cpSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { RunEvent } from '../../../src/events.ts';
 import type { Source } from '../../../src/plan/plan.ts';
 import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
-import { tarFolder } from '../../lab/tar.ts';
+import { backupsBelow, EMPTY_DOCUMENT, HOURLY, layOutBackups } from '../backup-folders.ts';
 import { readBackup, refusal, sourceAt } from '../reading.ts';
 
 const folder = temporaryFolder('choose');
 test.after(() => folder.remove());
 
-const NEW_YORK = 'America/New_York';
-const TEMPLATE = '{time:yyyy.MM.dd.HH.mm.ss}/db.tar';
-const emptyDocument = Buffer.from([5, 0, 0, 0, 0]);
-
-/** Lays out backups `name/db.tar`, each of a dump that holds the given collections; returns the folder above. */
-let counter = 0;
-async function backups(held: Readonly<Record<string, readonly string[]>>): Promise<string> {
-  const root = join(folder.path, String(++counter));
-  for (const [name, collections] of Object.entries(held)) {
-    const dump = join(folder.path, 'dump');
-    rmSync(dump, { recursive: true, force: true });
-    mkdirSync(join(dump, 'gravity'), { recursive: true });
-    for (const collection of collections)
-      writeFileSync(join(dump, 'gravity', `${collection}.bson`), emptyDocument);
-    const file = join(root, name, 'db.tar');
-    mkdirSync(dirname(file), { recursive: true });
-    await tarFolder(dump, file);
-    utimesSync(file, 0, 0);
-  }
-  return root;
-}
-
-function plan(
-  root: string,
-  at: string,
-  more: Partial<Source> = {},
-  timezone = NEW_YORK,
-  template = TEMPLATE,
-): Source {
-  const instant = { epochMs: Date.parse(at), text: at };
-  return sourceAt({ kind: 'path', path: `${root}/${template}`, timezone }, { at: instant, ...more });
-}
+const backups = (held: Readonly<Record<string, readonly string[]>>): Promise<string> =>
+  layOutBackups(folder, held);
 
 /** The folder name of the backup that was taken. */
 async function chosen(source: Source, wanted: readonly string[] = ['artworks']): Promise<string> {
@@ -55,25 +25,21 @@ async function chosen(source: Source, wanted: readonly string[] = ['artworks']):
 const warnings = (events: readonly RunEvent[]): string[] =>
   events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
 
-const HOURLY = {
-  '2016.09.13.07.00.00': ['artworks'],
-  '2016.09.13.08.00.00': ['artworks'],
-  '2016.09.13.09.00.00': ['artworks'],
-  '2016.09.13.10.00.00': ['artworks'],
-};
-
 test('the newest at or before the moment, by the zone of the names', async () => {
   const root = await backups(HOURLY);
-  assert.is(await chosen(plan(root, '2016-09-13T08:59:59-04:00')), '2016.09.13.08.00.00');
-  assert.is(await chosen(plan(root, '2016-09-13T09:00:00-04:00')), '2016.09.13.09.00.00');
-  assert.is(await chosen(plan(root, '2016-09-13T13:30:00Z')), '2016.09.13.09.00.00');
-  assert.is(await chosen(plan(root, '2016-09-13T18:35:00+05:30')), '2016.09.13.09.00.00');
-  assert.is(await chosen(plan(root, '2016-09-13T09:00:00Z', {}, 'UTC')), '2016.09.13.09.00.00');
+  assert.is(await chosen(backupsBelow(root, { at: '2016-09-13T08:59:59-04:00' })), '2016.09.13.08.00.00');
+  assert.is(await chosen(backupsBelow(root, { at: '2016-09-13T09:00:00-04:00' })), '2016.09.13.09.00.00');
+  assert.is(await chosen(backupsBelow(root, { at: '2016-09-13T13:30:00Z' })), '2016.09.13.09.00.00');
+  assert.is(await chosen(backupsBelow(root, { at: '2016-09-13T18:35:00+05:30' })), '2016.09.13.09.00.00');
+  assert.is(
+    await chosen(backupsBelow(root, { at: '2016-09-13T09:00:00Z', timezone: 'UTC' })),
+    '2016.09.13.09.00.00',
+  );
 });
 
 test('what was chosen is said in both zones, with its distance to the moment', async () => {
   const root = await backups(HOURLY);
-  const { events } = await readBackup(plan(root, '2016-09-13T09:10:00-04:00'), ['artworks']);
+  const { events } = await readBackup(backupsBelow(root, { at: '2016-09-13T09:10:00-04:00' }), ['artworks']);
   const located = events.find((event) => event.type === 'backup-located');
   assert.is(located?.localTime, '2016-09-13 09:00:00 America/New_York');
   assert.is(located?.time, Date.parse('2016-09-13T13:00:00Z'));
@@ -82,12 +48,15 @@ test('what was chosen is said in both zones, with its distance to the moment', a
 
 test('a leap day', async () => {
   const root = await backups({ '2016.02.28.23.00.00': ['artworks'], '2016.02.29.23.00.00': ['artworks'] });
-  assert.is(await chosen(plan(root, '2016-03-01T00:00:00-05:00')), '2016.02.29.23.00.00');
+  assert.is(await chosen(backupsBelow(root, { at: '2016-03-01T00:00:00-05:00' })), '2016.02.29.23.00.00');
 });
 
 test('a newer backup that lacks a wanted collection is passed over, and that is said', async () => {
   const root = await backups({ ...HOURLY, '2016.09.13.03.00.00': ['artworks', 'sales'] });
-  const { events } = await readBackup(plan(root, '2016-09-13T08:30:00-04:00'), ['artworks', 'sales']);
+  const { events } = await readBackup(backupsBelow(root, { at: '2016-09-13T08:30:00-04:00' }), [
+    'artworks',
+    'sales',
+  ]);
   const located = events.find((event) => event.type === 'backup-located');
   assert.match(located?.location ?? '', /03\.00\.00/);
   assert.is(warnings(events).length, 2);
@@ -97,7 +66,7 @@ test('a newer backup that lacks a wanted collection is passed over, and that is 
 test('none holds everything: refused', async () => {
   const root = await backups(HOURLY);
   await refusal(
-    chosen(plan(root, '2016-09-13T08:30:00-04:00'), ['artworks', 'bids']),
+    chosen(backupsBelow(root, { at: '2016-09-13T08:30:00-04:00' }), ['artworks', 'bids']),
     /None of the 2 newest.*bids/s,
   );
 });
@@ -124,7 +93,7 @@ for (const [kind, name, at, readings] of [
 ] as const) {
   test(`the newest has a time that happened ${kind} (at ${at}): refused with both readings`, async () => {
     const root = await backups({ [name]: ['artworks'], '2016.01.01.00.00.00': ['artworks'] });
-    const error = await refusal(chosen(plan(root, at)), /cannot be placed in time/);
+    const error = await refusal(chosen(backupsBelow(root, { at })), /cannot be placed in time/);
     assert.equal(error.facts['readings'], readings);
   });
 }
@@ -135,13 +104,13 @@ test('a time that happened twice does not matter once a newer backup is there, o
     '2016.11.06.01.30.00': ['artworks'],
     '2016.11.06.03.00.00': ['artworks'],
   });
-  assert.is(await chosen(plan(root, '2016-11-06T12:00:00Z')), '2016.11.06.03.00.00');
-  assert.is(await chosen(plan(root, '2016-11-06T05:00:00Z')), '2016.11.05.12.00.00');
+  assert.is(await chosen(backupsBelow(root, { at: '2016-11-06T12:00:00Z' })), '2016.11.06.03.00.00');
+  assert.is(await chosen(backupsBelow(root, { at: '2016-11-06T05:00:00Z' })), '2016.11.05.12.00.00');
 });
 
 test('older than maxAge: refused', async () => {
   const root = await backups(HOURLY);
-  const source = plan(root, '2016-09-14T13:00:00-04:00', { maxAgeMs: 26 * 3_600_000 });
+  const source = backupsBelow(root, { at: '2016-09-14T13:00:00-04:00', more: { maxAgeMs: 26 * 3_600_000 } });
   await refusal(
     chosen(source),
     /10\.00\.00\/db\.tar was taken 27 h before source\.at; source\.maxAge allows 26 h/,
@@ -150,7 +119,7 @@ test('older than maxAge: refused', async () => {
 
 test('all are later: refused, naming the nearest in both zones', async () => {
   const root = await backups(HOURLY);
-  const reading = chosen(plan(root, '2016-09-13T06:00:00-04:00'));
+  const reading = chosen(backupsBelow(root, { at: '2016-09-13T06:00:00-04:00' }));
   await refusal(
     reading,
     /no backup at or before 2016-09-13 06:00:00 America\/New_York \(10:00:00 UTC\); 4 match.*07\.00\.00/,
@@ -159,16 +128,19 @@ test('all are later: refused, naming the nearest in both zones', async () => {
 
 test('nothing matches, and there is no such folder: refused, naming the folder', async () => {
   const root = await backups(HOURLY);
-  const source = plan(root, '2016-09-13T09:00:00-04:00', {}, NEW_YORK, 'hourly-{time:yyyy.MM.dd}/db.tar');
+  const source = backupsBelow(root, {
+    at: '2016-09-13T09:00:00-04:00',
+    template: 'hourly-{time:yyyy.MM.dd}/db.tar',
+  });
   await refusal(chosen(source), new RegExp(`Nothing below ${root}/ matches`));
-  const nowhere = plan(`${root}/nowhere`, '2016-09-13T09:00:00-04:00');
+  const nowhere = backupsBelow(`${root}/nowhere`, { at: '2016-09-13T09:00:00-04:00' });
   await refusal(chosen(nowhere), /nowhere\/ does not exist/);
 });
 
 test('finished after the moment: warned, naming the next older one', async () => {
   const root = await backups(HOURLY);
   utimesSync(join(root, '2016.09.13.09.00.00/db.tar'), 2e9, 2e9);
-  const { events } = await readBackup(plan(root, '2016-09-13T09:30:00-04:00'), ['artworks']);
+  const { events } = await readBackup(backupsBelow(root, { at: '2016-09-13T09:30:00-04:00' }), ['artworks']);
   const [warning] = warnings(events);
   assert.match(warning ?? '', /was finished at 2033-05-17 23:33:20 America\/New_York .* after source\.at/);
   assert.match(warning ?? '', /The next older one is .*08\.00\.00\/db\.tar/);
@@ -177,7 +149,10 @@ test('finished after the moment: warned, naming the next older one', async () =>
 test('a damaged newest backup is an error, never a reason to take an older one', async () => {
   const root = await backups(HOURLY);
   writeFileSync(join(root, '2016.09.13.10.00.00/db.tar'), Buffer.alloc(700, 'x'));
-  await refusal(chosen(plan(root, '2016-09-13T12:00:00-04:00')), /10\.00\.00\/db\.tar is neither a tar nor/);
+  await refusal(
+    chosen(backupsBelow(root, { at: '2016-09-13T12:00:00-04:00' })),
+    /10\.00\.00\/db\.tar is neither a tar nor/,
+  );
 });
 
 test('times in several folders and wildcards', async () => {
@@ -187,7 +162,10 @@ test('times in several folders and wildcards', async () => {
     'b/2015/09-15': ['artworks'],
   });
   const template = '*/{time:yyyy}/{time:MM-dd}/db.tar';
-  const located = await readBackup(plan(root, '2016-09-14T23:00:00Z', {}, 'UTC', template), ['artworks']);
+  const located = await readBackup(
+    backupsBelow(root, { at: '2016-09-14T23:00:00Z', timezone: 'UTC', template }),
+    ['artworks'],
+  );
   const event = located.events.find(({ type }) => type === 'backup-located');
   assert.match(JSON.stringify(event), /b\/2016\/09-14\/db\.tar/);
 });
@@ -204,12 +182,12 @@ test('a folder with a time in its name can be the dump itself', async () => {
   const root = join(folder.path, 'plain');
   for (const day of ['2016-09-12', '2016-09-13']) {
     mkdirSync(join(root, day, 'gravity'), { recursive: true });
-    writeFileSync(join(root, day, 'gravity/artworks.bson'), emptyDocument);
+    writeFileSync(join(root, day, 'gravity/artworks.bson'), EMPTY_DOCUMENT);
   }
   for (const template of ['{time:yyyy-MM-dd}', '{time:yyyy-MM-dd}/']) {
-    const source = plan(root, '2016-09-13T23:00:00Z', {}, 'UTC', template);
+    const source = backupsBelow(root, { at: '2016-09-13T23:00:00Z', timezone: 'UTC', template });
     const { documents, events } = await readBackup(source, ['artworks']);
-    assert.equal(documents.get('artworks'), emptyDocument);
+    assert.equal(documents.get('artworks'), EMPTY_DOCUMENT);
     assert.match(JSON.stringify(events[0]), /2016-09-13/);
   }
 });
