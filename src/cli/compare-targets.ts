@@ -47,6 +47,7 @@ export async function compareTargets(
     try {
       comparisons.push(await compareOne(context, orders, { name: target, plan: targetPlan }));
     } catch (error) {
+      context.signal.throwIfAborted();
       if (!(error instanceof RestorePlanError) || error.code !== 'TARGET') throw error;
       failures.push({ target, error, unreachable: isUnreachable(error) });
       context.emit({ type: 'target-skipped', target, reason: error.message });

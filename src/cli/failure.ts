@@ -19,9 +19,11 @@ export function asKnownFailure(thrown: unknown, signal: AbortSignal): RestorePla
   return undefined;
 }
 
-/** A run that a signal stopped part-way ends with the signal's code, whatever name the stop got on its way up. */
+/** What a stop looks like on its way up: a run that broke off, a target or backup that was let go of. */
+const STOPPED: ReadonlySet<ErrorCode> = new Set(['INCOMPLETE', 'TARGET', 'BACKUP', 'UNEXPECTED']);
+
+/** A run that a signal stopped ends with the signal's code. A refusal or an unsaved ledger is news all the same. */
 export function exitOf(error: RestorePlanError, signal: AbortSignal): ErrorCode {
   const reason = signal.aborted ? signal.reason : undefined;
-  if (reason instanceof RestorePlanError && error.code === 'INCOMPLETE') return reason.code;
-  return error.code;
+  return reason instanceof RestorePlanError && STOPPED.has(error.code) ? reason.code : error.code;
 }

@@ -40,7 +40,8 @@ export async function connectTarget(
     emit: options.emit ?? (() => undefined),
     ...(options.signal ? { signal: options.signal } : {}),
   };
-  const client = await open(name, uri.reveal(), Math.min(SELECTION_MS, patience.totalMs));
+  const selectionMs = Math.min(SELECTION_MS, patience.totalMs);
+  const client = await open(name, uri.reveal(), { selectionMs, signal: options.signal });
   const commands = new Commands(client, { target: name, database: plan.database, patience });
   try {
     const identity = await readServerIdentity(name, commands);
@@ -59,8 +60,18 @@ export async function connectTarget(
   }
 }
 
-async function open(name: TargetName, uri: string, selectionMs: number): Promise<MongoClient> {
+interface OpenOptions {
+  readonly selectionMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function open(
+  name: TargetName,
+  uri: string,
+  { selectionMs, signal }: OpenOptions,
+): Promise<MongoClient> {
   const { MongoClient } = await import('mongodb');
+  signal?.throwIfAborted();
   const settings: MongoClientOptions = {
     appName: 'restore-plan',
     serverSelectionTimeoutMS: selectionMs,
@@ -77,10 +88,29 @@ async function open(name: TargetName, uri: string, selectionMs: number): Promise
   let client: MongoClient | undefined;
   try {
     client = new MongoClient(uri, settings);
-    return await client.connect();
+    return await orAborted(client.connect(), signal);
   } catch (cause) {
-    await client?.close();
+    // Closing a client that is still connecting takes as long as connecting does.
+    const closed = client?.close().catch(() => undefined);
+    signal?.throwIfAborted();
+    await closed;
     throw unreachable(name, cause);
+  }
+}
+
+/** The driver looks for a server until its time is up, whatever happens; we need not. Rejects with the signal's reason. */
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    work.catch(() => undefined);
   }
 }
 

@@ -1,0 +1,93 @@
+/** How a run ends when it is told to: SIGINT and SIGTERM once and twice, and a bug. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { test } from '../harness.ts';
+import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
+import { jsonLines } from '../lab/plan-command.ts';
+import { createIncident, type Incident } from './incident.ts';
+
+let lab: Lab;
+let incident: Incident;
+/** Takes connections and never answers. */
+let silent: Server;
+let silentUri: string;
+
+test.before(async () => {
+  lab = await openLab();
+  incident = await createIncident(lab);
+  silent = createServer();
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as { port: number };
+  silentUri = `mongodb://restore:${CANARY_PASSWORD}@127.0.0.1:${port}/`;
+});
+test.after(async () => {
+  silent.close();
+  incident.close();
+  await lab.close();
+});
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test(`L2: ${signal} ends a run that waits for a silent server with ${code}`, async () => {
+    const env = { STAGING_MONGODB_URI: silentUri };
+    const running = incident.start(['dry-run', 'plan.yaml', '--json', '--target', 'staging'], { env });
+    await running.untilOutput(/selection-(finished|reused)/);
+    const sent = performance.now();
+    running.signal(signal);
+    const { exitCode, stdout, stderr } = await running.ended;
+    assert.is(exitCode, code, stderr);
+    assert.ok(performance.now() - sent < 5_000, `took ${performance.now() - sent} ms`);
+    assert.match(stderr, new RegExp(`${signal}: finishing the batch in hand`));
+    assert.equal(jsonLines(stdout).at(-1), { type: 'exit', code, name: signal });
+  });
+}
+
+test('L2: the second signal ends the process at once', async () => {
+  const env = { STAGING_MONGODB_URI: silentUri };
+  const running = incident.start(['dry-run', 'plan.yaml', '--target', 'staging'], { env });
+  await running.untilOutput(/Selected|already here/);
+  running.signal('SIGTERM');
+  await running.untilOutput(/Once more to stop at once/);
+  const sent = performance.now();
+  running.signal('SIGTERM');
+  const { exitCode } = await running.ended;
+  assert.is(exitCode, 143);
+  assert.ok(performance.now() - sent < 1_000);
+});
+
+test('L2: on a terminal the task list does not turn SIGINT into exit 127', async () => {
+  const env = { STAGING_MONGODB_URI: silentUri };
+  const running = incident.start(['dry-run', 'plan.yaml', '--target', 'staging'], {
+    env,
+    terminal: { columns: 80 },
+    input: undefined as never,
+  });
+  await running.untilOutput(/Selected|already here/);
+  const [pid] = readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, 'utf8').trim().split(' ');
+  process.kill(Number(pid), 'SIGINT');
+  assert.is((await running.ended).exitCode, 130);
+});
+
+test('L11: a bug leaves a note without secrets and exits 70', async () => {
+  // The one way to a bug that needs no bug: a built-in that fails where nobody expects it.
+  const sabotage =
+    'data:text/javascript,Intl.NumberFormat=undefined;Number.prototype.toLocaleString=()=>{throw new TypeError("sabotage "+process.env.STAGING_MONGODB_URI)}';
+  const { exitCode, stderr } = await incident.run(['dry-run', 'plan.yaml', '--target', 'staging'], {
+    nodeArguments: ['--import', sabotage],
+  });
+  assert.is(exitCode, 70, stderr);
+  assert.match(stderr, /internal error: sabotage/);
+  assert.match(stderr, /Please report it/);
+  const folder = join(incident.folder, '.restore-plan');
+  const [note] = readdirSync(folder).filter((name) => name.startsWith('crash-'));
+  const text = readFileSync(join(folder, note as string), 'utf8');
+  assert.match(text, /command: plan dry-run plan.yaml/);
+  assert.not.ok(`${text}${stderr}`.includes(CANARY_PASSWORD));
+});
+
+test.run();
