@@ -45,6 +45,8 @@ export interface ApplyRequest {
   readonly emit: Emit;
   /** Aborted: the batches in hand are finished and recorded, then the run ends with INCOMPLETE. */
   readonly signal?: AbortSignal;
+  /** The last word of whoever asked: called when the run is admitted and nothing is written. Throwing ends it. */
+  readonly confirm?: () => Promise<void>;
   readonly leaseMs?: number;
   readonly checkpoint?: Checkpoint;
 }
@@ -74,6 +76,7 @@ export async function applySelection(request: ApplyRequest): Promise<ApplyResult
   const { plan, selection, target, other, emit } = request;
   const runs = await readRuns(target.reader);
   await requireAdmission({ plan, selection, target, other, runs, emit });
+  await request.confirm?.();
   return holdLock({ ...request, command: 'apply' }, (lease) => applyUnderLock(request, lease));
 }
 

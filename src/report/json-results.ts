@@ -1,4 +1,5 @@
 /** The result objects of `--json` (DESIGN.md, section 6). Pure; schemas/ describes them. */
+import type { ApplyResult } from '../apply/apply-selection.ts';
 import type { ComparedCollection, ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
 import type { DryRun } from './dry-run/page.ts';
@@ -49,4 +50,21 @@ function collectionObject(collection: ComparedCollection) {
 export function documentObject(target: TargetName, collection: string, document: ComparedDocument) {
   const { target: existing, ...compared } = document;
   return { type: 'document', target, collection, ...compared, existing } as const;
+}
+
+/** The last object but one of `apply --json`. */
+export function applyObject({ target, digest, collections, verified, notices }: ApplyResult) {
+  return {
+    type: 'apply',
+    target,
+    selection: { digest },
+    collections: collections.map(
+      ({ collection, inserted, identical, replaced, kept, conflict, refused }) => ({
+        collection,
+        ...{ inserted, identical, replaced, kept, conflict, refused },
+      }),
+    ),
+    verified,
+    notices,
+  } as const;
 }

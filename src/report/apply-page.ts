@@ -1,0 +1,96 @@
+/** What an apply did, as a page for the terminal and as an exit code. */
+import type { Notice } from '../apply/apply-run.ts';
+import type { AppliedCollection, ApplyResult } from '../apply/apply-selection.ts';
+import type { EXIT_CODES } from '../errors.ts';
+import type { RunCounts } from '../ledger/run-record.ts';
+import { columnsOf, fitted, padded, wrapped } from './dry-run/columns.ts';
+import type { PageStyle } from './dry-run/page.ts';
+import { neutral } from './neutral.ts';
+import type { Paint } from './paint.ts';
+import { showCount, showCounted } from './quantities.ts';
+
+/** Documents named one by one on the page. */
+const SHOWN = 20;
+
+/** Outcomes in words, in the order of the columns. */
+const OUTCOMES: readonly (readonly [keyof RunCounts, string])[] = [
+  ['inserted', 'inserted'],
+  ['replaced', 'replaced'],
+  ['identical', 'already there'],
+  ['kept', 'kept as it was'],
+  ['conflict', 'conflict'],
+  ['refused', 'refused'],
+];
+
+/** Lines without newlines. */
+export function* applyPage(result: ApplyResult, style: PageStyle): Generator<string> {
+  const { paint } = style;
+  yield* table(result.collections, style);
+  yield '';
+  yield* noticeLines(result.notices, style);
+  yield* verdict(result, paint).flatMap((line) => wrapped(line, style.columns));
+}
+
+export function applyExit({ verification, collections }: ApplyResult): keyof typeof EXIT_CODES {
+  if (verification.failures > 0) return 'VERIFICATION';
+  return collections.some(({ conflict, refused }) => conflict + refused > 0) ? 'CONFLICTS' : 'OK';
+}
+
+function* table(collections: readonly AppliedCollection[], { paint, columns }: PageStyle): Generator<string> {
+  const used = OUTCOMES.filter(
+    ([outcome]) => outcome === 'inserted' || collections.some((each) => each[outcome] > 0),
+  );
+  const widths = used.map(([outcome, words]) =>
+    Math.max(words.length, ...collections.map((each) => showCount(each[outcome]).length)),
+  );
+  const room = Math.max(10, columns - widths.reduce((sum, width) => sum + width + 2, 0));
+  const names = collections.map(({ into }) => fitted(neutral(into), room));
+  const nameWidth = Math.max('collection'.length, ...names.map(columnsOf));
+  const row = (name: string, cells: readonly string[]): string =>
+    [padded(name, nameWidth), ...cells.map((cell, index) => cell.padStart(widths[index] as number))].join(
+      '  ',
+    );
+  yield paint.strong(
+    row(
+      'collection',
+      used.map(([, words]) => words),
+    ),
+  );
+  for (const [index, each] of collections.entries()) {
+    yield row(
+      names[index] as string,
+      used.map(([outcome]) => showCount(each[outcome])),
+    );
+  }
+}
+
+function* noticeLines(notices: readonly Notice[], { paint, columns }: PageStyle): Generator<string> {
+  for (const { into, id, outcome, reason } of notices.slice(0, SHOWN)) {
+    const color = outcome === 'conflict' || outcome === 'refused' ? paint.bad : paint.odd;
+    yield color(fitted(neutral(`${outcome}: ${into} _id ${id ?? '(none)'}`), columns));
+    if (reason !== '') for (const line of wrapped(neutral(reason), columns - 4)) yield `    ${line}`;
+  }
+  if (notices.length > SHOWN)
+    yield paint.quiet(`… and ${showCount(notices.length - SHOWN)} more; \`--json\` lists them`);
+  if (notices.length > 0) yield '';
+}
+
+function verdict({ target, verified, verification, collections }: ApplyResult, paint: Paint): string[] {
+  const looked = verification.collections.reduce((sum, { checked }) => sum + checked, 0);
+  const { failures } = verification;
+  if (failures > 0) {
+    return [
+      paint.bad(`${showCounted(failures, 'document')} of ${target} are missing or differ from the backup.`),
+    ];
+  }
+  const stuck = collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
+  if (stuck > 0) {
+    return [
+      paint.bad(
+        `${showCounted(stuck, 'document')} could not be written to ${target}; all others were read back and compared.`,
+      ),
+    ];
+  }
+  const words = `Verified: ${showCounted(looked, 'document')} read back from ${target} and compared byte by byte.`;
+  return [verified ? paint.good(words) : words];
+}

@@ -1,0 +1,203 @@
+/** `plan apply` end to end: staging before production, byte for byte, and nothing written where something is refused. */
+import type { Db } from 'mongodb';
+import * as assert from 'uvu/assert';
+import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
+import { test } from '../harness.ts';
+import { LOST_PARTNER } from '../lab/art-market.ts';
+import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
+import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
+import { createIncident, type Incident, takeTar } from './incident.ts';
+
+const PLAN = ['plan.yaml'];
+const STAGING = ['apply', ...PLAN, '--target', 'staging'];
+
+let lab: Lab;
+let incident: Incident;
+const outputs: PlanRun[] = [];
+
+test.before(async () => {
+  lab = await openLab();
+});
+test.before.each(async () => {
+  incident = await createIncident(lab);
+});
+test.after(() => lab.close());
+
+async function run(args: readonly string[], options?: Parameters<Incident['run']>[1]): Promise<PlanRun> {
+  const ran = await incident.run(args, options);
+  outputs.push(ran);
+  return ran;
+}
+
+const PRODUCTION = () => [
+  'apply',
+  ...PLAN,
+  '--target',
+  'production',
+  '--confirm',
+  incident.production.databaseName,
+];
+
+/** Documents, without the ledger's. */
+async function snapshots(): Promise<Map<string, unknown>[]> {
+  return Promise.all(
+    [incident.staging, incident.production].map((database: Db) => takeSnapshot(database) as never),
+  );
+}
+
+test(
+  'staging, then production: every document is back, and the rest untouched',
+  async () => {
+    const before = await snapshots();
+    const staging = await run(STAGING);
+    assert.is(staging.exitCode, 0, staging.stderr);
+    assert.match(staging.stdout, /artworks +100/);
+    assert.match(staging.stdout, /Verified: 140 documents read back from staging/);
+    const production = await run(PRODUCTION());
+    assert.is(production.exitCode, 0, production.stderr);
+    const after = await snapshots();
+    for (const [index, snapshot] of before.entries()) {
+      const { missing, added, changed } = compareSnapshots(snapshot as never, after[index] as never);
+      assert.equal([missing.length, added.length, changed.length], [0, 140, 0]);
+    }
+    const again = await run(['dry-run', ...PLAN, '--detailed-exitcode']);
+    assert.is(again.exitCode, 0, 'nothing is left to write');
+    incident.close();
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
+  '--json keeps the contract, and a second apply writes nothing',
+  async () => {
+    await run(STAGING);
+    const { exitCode, stdout } = await run([...STAGING, '--json', '--quiet']);
+    assert.is(exitCode, 0);
+    const lines = jsonLines(stdout);
+    const result = lines.at(-2) as Record<string, unknown>;
+    assert.is(result['type'], 'apply');
+    assert.is(result['verified'], true);
+    assert.equal((result['collections'] as unknown[])[1], {
+      collection: 'artworks',
+      ...{ inserted: 0, identical: 100, replaced: 0, kept: 0, conflict: 0, refused: 0 },
+    });
+    incident.close();
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
+  'production before staging is refused, and nothing is written',
+  async () => {
+    const before = await snapshots();
+    const { exitCode, stderr } = await run(PRODUCTION());
+    assert.is(exitCode, 18, stderr);
+    assert.match(stderr, /staging/);
+    assert.equal(await snapshots(), before);
+    incident.close();
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'a plan edited to select other documents is refused; an edited reason is not',
+  async () => {
+    assert.is((await run(STAGING)).exitCode, 0);
+    const before = await snapshots();
+    incident.writePlan((text) =>
+      text
+        .replace(
+          'foreignKey: artwork_id',
+          'foreignKey: artwork_id\n            query: { lot_number: { $gte: 0 } }',
+        )
+        .replace('collection: sale_artworks', 'collection: offers')
+        .replace(/\n +references:\n.*\n/, '\n'),
+    );
+    const edited = await run(PRODUCTION());
+    assert.is(edited.exitCode, 18, edited.stderr);
+    assert.equal(await snapshots(), before);
+    incident.writePlan((text) => text.replace('by a support script.', 'by a support script; incident 4711.'));
+    assert.is((await run(PRODUCTION())).exitCode, 0);
+    incident.close();
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
+  'a backup replaced by one with other documents is refused',
+  async () => {
+    assert.is((await run(STAGING)).exitCode, 0);
+    // The partner returns to production under another name, and a new backup is taken.
+    await incident.production.collection('partners').insertOne({ _id: LOST_PARTNER, name: 'Another' });
+    await takeTar(lab, incident.production.databaseName, incident.folder);
+    await incident.production.collection('partners').deleteOne({ _id: LOST_PARTNER });
+    incident.writePlan((text) => text.replace(/\n {4}dependents:[\s\S]*?(?=\ntargets:)/, ''));
+    const before = await snapshots();
+    const { exitCode, stderr } = await run(PRODUCTION());
+    assert.is(exitCode, 18, stderr);
+    assert.equal(await snapshots(), before);
+    incident.close();
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
+  'the same server behind both connection strings is refused, for staging already',
+  async () => {
+    const before = await snapshots();
+    const other = `${lab.staging.uri}${lab.staging.uri.includes('?') ? '&' : '/?'}appName=other`;
+    const same = { env: { PRODUCTION_MONGODB_URI: other } };
+    for (const args of [STAGING, PRODUCTION()]) {
+      const { exitCode, stderr } = await run(args, same);
+      assert.ok(exitCode === 18 || exitCode === 13, stderr);
+    }
+    assert.equal(await snapshots(), before);
+    incident.close();
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
+  'production wants its database named: without a terminal by --confirm, and rightly',
+  async () => {
+    assert.is((await run(STAGING)).exitCode, 0);
+    const before = await snapshots();
+    const unnamed = await run(['apply', ...PLAN, '--target', 'production']);
+    assert.is(unnamed.exitCode, 11, unnamed.stderr);
+    assert.match(unnamed.stderr, new RegExp(`--confirm ${incident.production.databaseName}`));
+    const wrong = await run(['apply', ...PLAN, '--target', 'production', '--confirm', 'gravity']);
+    assert.is(wrong.exitCode, 11);
+    assert.equal(await snapshots(), before);
+    const typed = await run(['apply', ...PLAN, '--target', 'production'], {
+      terminal: { columns: 100 },
+      input: `${incident.production.databaseName}\n`,
+    });
+    assert.is(typed.exitCode, 0, typed.stdout);
+    assert.match(typed.stdout, /Type the name of the database/);
+    incident.close();
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
+  'L9: a closed pipe does not end an apply',
+  async () => {
+    const started = incident.start(STAGING);
+    started.child.stdout?.destroy();
+    started.child.stderr?.destroy();
+    assert.is((await started.ended).exitCode, 0);
+    assert.is(
+      await incident.staging.collection('artworks').countDocuments({ partner_id: LOST_PARTNER }),
+      100,
+    );
+    incident.close();
+  },
+  { deadlineMs: 60_000 },
+);
+
+test('L15: no secret in anything that was written', () => {
+  assert.ok(outputs.length > 10);
+  for (const { stdout, stderr } of outputs) assert.not.ok(`${stdout}${stderr}`.includes(CANARY_PASSWORD));
+});
+
+test.run();
