@@ -65,14 +65,14 @@ function sidesOf(row) {
   const title = (/** @type {string} */ text) => element('div', 'title', text);
   const sides = element('div', 'sides', title('In the target now'), title('In the backup'));
   for (const { left, right, same } of sideBySide(layOut(target), after)) {
-    sides.append(sideLine(left, same ? '' : 'gone'), sideLine(right, same ? '' : 'come'));
+    sides.append(sideLine(left, same ? 'same' : 'gone'), sideLine(right, same ? 'same' : 'come'));
   }
   return sides;
 }
 
 /**
  * @param {string | undefined} text
- * @param {'' | 'gone' | 'come'} change
+ * @param {'same' | 'gone' | 'come'} change
  */
 function sideLine(text, change) {
   if (text === undefined) return element('div', 'line void');

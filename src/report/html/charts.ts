@@ -4,7 +4,7 @@ import { CLASS_WORDS, CLASSES_IN_TABLES, type ClassCounts } from '../document-cl
 import { showCount } from '../quantities.ts';
 import { type Html, html } from './html.ts';
 
-const WIDTH = 240;
+const WIDTH = 180;
 const HEIGHT = 14;
 /** Pixels: also one document among millions is to be seen. */
 const LEAST = 3;

@@ -2,6 +2,7 @@
  * The documents as the page's script reads them (report-page/data.js): NDJSON in script elements that do not run, one
  * array for each document. The script cuts the text into lines and parses only those that are on the screen.
  */
+import type { DocumentClass } from '../../comparison/comparison.ts';
 import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
 import type { ReportDocument } from '../report-documents.ts';
 import type { Report } from '../report-model.ts';
@@ -11,10 +12,13 @@ import { scriptJson } from './html.ts';
 const CHUNK = 1_000_000;
 
 /**
- * Characters of all documents together. A browser opens this much in about a second; documents beyond it, in the order of
- * the report, are listed without their content.
+ * Characters of all documents together. A browser opens this much in less than two seconds; documents beyond it, in the
+ * order of the report, are listed without their content. Half is kept for those that need an eye.
  */
 const BUDGET = 100_000_000;
+const CALM_BUDGET = BUDGET / 2;
+
+const CALM: ReadonlySet<DocumentClass | undefined> = new Set<DocumentClass>(['insert', 'identical']);
 
 /** Targets, collections and classes by the numbers that rows use for them. */
 export function dataHead(report: Report): string {
@@ -27,11 +31,15 @@ export function dataHead(report: Report): string {
 
 export function* documentChunks(report: Report): Generator<string> {
   let chunk = '';
-  let left = BUDGET;
+  let written = 0;
+  let calm = 0;
   for (const row of rows(report)) {
     const whole = scriptJson(row);
-    const text = whole.length <= left ? whole : scriptJson(withoutContent(row));
-    left -= text.length;
+    const isCalm = CALM.has(CLASSES[row[2]]);
+    const fits = written + whole.length <= BUDGET && (!isCalm || calm + whole.length <= CALM_BUDGET);
+    const text = fits ? whole : scriptJson(withoutContent(row));
+    written += text.length;
+    if (isCalm) calm += text.length;
     chunk += `${text}\n`;
     if (chunk.length >= CHUNK) {
       yield element(chunk);
