@@ -4,12 +4,15 @@
  */
 
 /** @typedef {{ id: string, symbol: string, name: string, meaning: string }} ClassWords */
-/** @typedef {{ targets: string[], collections: string[][], classes: ClassWords[] }} Head */
+/**
+ * `compared`: how many documents were compared; the page may list fewer.
+ * @typedef {{ targets: string[], collections: string[][], classes: ClassWords[], compared: number }} Head
+ */
 /** @typedef {[path: string, backup: string | null, target: string | null, backupType: string | null, targetType: string | null]} Difference */
 /**
  * As src/report/html/documents-data.ts writes it. `backup` null: left out of the page; `target` null: absent, or left out;
  * true: the same text as in the backup.
- * @typedef {[target: number, collection: number, documentClass: number, id: string, reason: string, differences: Difference[], backup: string | null, target: string | true | null]} Row
+ * @typedef {[target: number, collection: number, documentClass: number, id: string, reason: string, differences: Difference[], backup: string | null, target: string | true | null, differencesLeftOut: number]} Row
  */
 
 /** @param {string} id */

@@ -2,7 +2,7 @@
 
 /** @param {Row} row */
 function detailOf(row) {
-  const [, , documentClass, id, reason, differences, backup] = row;
+  const [, , documentClass, id, reason, differences, backup, , leftOut] = row;
   const words = /** @type {ClassWords} */ (HEAD.classes[documentClass]);
   const detail = element(
     'div',
@@ -15,6 +15,7 @@ function detailOf(row) {
   );
   const parts = [detail];
   if (differences.length > 0) parts.push(differenceTable(differences));
+  if (leftOut > 0) parts.push(element('p', 'quiet', `${showCount(leftOut)} more fields differ.`));
   parts.push(
     backup === null
       ? element(

@@ -31,8 +31,8 @@ function matching(documents, filter, before) {
         (filter.collection === undefined || filter.collection === name),
     ),
   );
-  const needle = needleOf(filter.text);
-  const haystacks = needle === '' ? [] : documents.lowerCase;
+  const holds = searchFor(filter.text);
+  const haystacks = holds === undefined ? [] : documents.lowerCase;
   const count = before?.length ?? documents.count;
   const found = new Uint32Array(count);
   let size = 0;
@@ -40,18 +40,36 @@ function matching(documents, filter, before) {
     const index = before === undefined ? position : /** @type {number} */ (before[position]);
     if (!wanted[classes[index] ?? 0]) continue;
     if (!isWantedCollection[targets[index] ?? 0]?.[collections[index] ?? 0]) continue;
-    if (needle !== '' && !haystacks[index]?.includes(needle)) continue;
+    if (holds !== undefined && !holds(haystacks[index] ?? '')) continue;
     found[size++] = index;
   }
   return found.subarray(0, size);
 }
 
 /**
- * A text as it stands in a line of JSON.
+ * Tells whether a line of JSON, in lower case, holds a text. Lines are plain ASCII: of other letters, which are escaped there, both
+ * cases are looked for. Undefined for an empty text.
  * @param {string} text
+ * @returns {((line: string) => boolean) | undefined}
  */
-function needleOf(text) {
-  return JSON.stringify(text.trim().toLowerCase()).slice(1, -1).replaceAll('<', '\\u003c');
+function searchFor(text) {
+  const wanted = JSON.stringify(text.trim().toLowerCase()).slice(1, -1);
+  if (wanted === '') return undefined;
+  if (/^[ -;=-~]*$/.test(wanted)) return (line) => line.includes(wanted);
+  const pattern = wanted.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replace(/[<\u007f-\uffff]/g, (character) => {
+    const cases = new Set([character, character.toUpperCase()].filter((each) => each.length === 1));
+    return `(?:${[...cases].map(escapedInLine).join('|')})`;
+  });
+  const expression = new RegExp(pattern);
+  return (line) => expression.test(line);
+}
+
+/**
+ * A pattern for a character as src/report/html/html.ts escapes it.
+ * @param {string} character
+ */
+function escapedInLine(character) {
+  return `\\\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /**
@@ -67,6 +85,6 @@ function isNarrower(narrow, wide) {
     fewerClasses &&
     (wide.target === undefined || wide.target === narrow.target) &&
     (wide.collection === undefined || wide.collection === narrow.collection) &&
-    needleOf(narrow.text).includes(needleOf(wide.text))
+    narrow.text.toLowerCase().includes(wide.text.toLowerCase())
   );
 }

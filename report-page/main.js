@@ -18,6 +18,13 @@ function startPage() {
     showFilter();
   };
 
+  const listed = () => {
+    const { count } = documents;
+    if (HEAD.compared <= count) return `${showCount(count)} documents`;
+    const all = showCount(HEAD.compared);
+    return `${showCount(count)} of ${all} documents are listed, the first of each class and collection; plan dry-run --full lists more`;
+  };
+
   const showFilter = () => {
     const total = documents.count;
     const isAll = isEmptyFilter(filter);
@@ -27,8 +34,8 @@ function startPage() {
         : shown.length === 0
           ? 'No document matches these filters.'
           : isAll
-            ? `${showCount(total)} documents`
-            : `${showCount(shown.length)} of ${showCount(total)} documents`;
+            ? listed()
+            : `${showCount(shown.length)} of ${showCount(total)} listed documents`;
     byId('shown').classList.toggle('empty', shown.length === 0);
     byId('clear').hidden = isAll;
     if (search.value.trim() !== filter.text) search.value = filter.text;

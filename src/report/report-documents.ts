@@ -2,13 +2,20 @@
 import type { ComparedDocument, DanglingReference, FieldDifference } from '../comparison/comparison.ts';
 import { line, name } from './report-text.ts';
 
-export type ReportDocument = ComparedDocument;
+export interface ReportDocument extends ComparedDocument {
+  /** Further fields that differ, beyond those in `differences`. */
+  readonly differencesLeftOut: number;
+}
+
 export type ReportDangling = DanglingReference;
 
 /** Characters. Most documents are far below; one of 16 MiB must not make a report that nobody can open. */
 const LIMIT = { id: 500, path: 300, value: 2000, document: 20_000 } as const;
 
-export const MASKED = '"[masked]"';
+/** Fields. A document that differs in more is another document, and its two sides are shown as well. */
+const DIFFERENCES = 200;
+
+const MASKED = '"[masked]"';
 
 /** Texts of documents and values come masked from the comparison; this hides what stands outside of them. */
 export function* reportDocuments(
@@ -21,7 +28,8 @@ export function* reportDocuments(
       class: document.class,
       id: hidesId ? MASKED : line(document.id, LIMIT.id),
       reason: line(document.reason),
-      differences: document.differences.map(reportDifference),
+      differences: document.differences.slice(0, DIFFERENCES).map(reportDifference),
+      differencesLeftOut: Math.max(0, document.differences.length - DIFFERENCES),
       backup: line(document.backup, LIMIT.document),
       target: document.target === undefined ? undefined : line(document.target, LIMIT.document),
       index: document.index,

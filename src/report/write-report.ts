@@ -12,8 +12,22 @@ export function reportFormatOf(file: string): ReportFormat | undefined {
   return ending?.toLowerCase() as ReportFormat | undefined;
 }
 
+/** Characters of a piece, at least: writing one document at a time would cost more than making it. */
+const PIECE = 256 * 1024;
+
 /** The report's text (UTF-8 when written), in pieces: a page of 100,000 documents should never be one string. */
-export function writeReport(format: ReportFormat, report: Report): Iterable<string> {
+export function* writeReport(format: ReportFormat, report: Report): Generator<string> {
+  let piece = '';
+  for (const text of textOf(format, report)) {
+    piece += text;
+    if (piece.length < PIECE) continue;
+    yield piece;
+    piece = '';
+  }
+  yield piece;
+}
+
+function textOf(format: ReportFormat, report: Report): Iterable<string> {
   switch (format) {
     case 'json':
       return jsonReport(report);

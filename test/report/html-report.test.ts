@@ -55,7 +55,7 @@ pageTest(
   async (report) => {
     const { page, rows, shown, search } = report;
     await page.getByRole('button', { name: 'Show 3 documents: different, production, artworks' }).click();
-    assert.is(await shown.innerText(), '3 of 106 documents');
+    assert.is(await shown.innerText(), '3 of 106 listed documents');
     assert.is(await rows.count(), 3);
     assert.match(
       await rows.first().innerText(),
@@ -64,19 +64,19 @@ pageTest(
 
     await page.getByRole('button', { name: 'Clear filters' }).click();
     await page.locator('#target').selectOption('staging');
-    assert.is(await shown.innerText(), '53 of 106 documents');
+    assert.is(await shown.innerText(), '53 of 106 listed documents');
     await page.locator('#collection').selectOption('sale_artworks');
-    assert.is(await shown.innerText(), '12 of 106 documents');
+    assert.is(await shown.innerText(), '12 of 106 listed documents');
     await page.locator('#target').selectOption('');
-    assert.is(await shown.innerText(), '24 of 106 documents');
+    assert.is(await shown.innerText(), '24 of 106 listed documents');
     await page.locator('#classes').getByRole('button', { name: 'conflict' }).click();
     assert.is(await shown.innerText(), 'No document matches these filters.');
     await page.getByRole('button', { name: 'Clear filters' }).click();
 
     await search.fill('  OIL on Linen ');
-    assert.is(await shown.innerText(), '3 of 106 documents');
+    assert.is(await shown.innerText(), '3 of 106 listed documents');
     await search.fill('"amount":1203');
-    assert.is(await shown.innerText(), '2 of 106 documents');
+    assert.is(await shown.innerText(), '2 of 106 listed documents');
     await search.fill('łódź');
     const lodz = await shown.innerText();
     await search.fill('ŁÓDŹ');
@@ -147,7 +147,7 @@ pageTest('hostile data is only ever text', hostileReview, async ({ page, rows, s
     await page.keyboard.press('Escape');
   }
   await search.fill('</script><script>');
-  assert.is(await shown.innerText(), '2 of 32 documents');
+  assert.is(await shown.innerText(), '2 of 32 listed documents');
   await rows.first().click();
   assert.match(await page.locator('.detail').innerText(), '</script><script>window.owned = true</script>');
   assert.equal(await probe('made()'), { owned: false, elements: 0, scripts: 1 });
@@ -240,9 +240,9 @@ pageTest(
 );
 
 const SEARCHES = [
-  ['oil on linen', '6,250 of 100,000 documents'],
-  ['e', '100,000 of 100,000 documents'],
-  ['57d17993000000000001869f', '1 of 100,000 documents'],
+  ['oil on linen', '6,250 of 100,000 listed documents'],
+  ['e', '100,000 of 100,000 listed documents'],
+  ['57d17993000000000001869f', '1 of 100,000 listed documents'],
   ['nowhere to be found', 'No document matches these filters.'],
   ['', '100,000 documents'],
 ] as const;

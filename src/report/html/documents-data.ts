@@ -5,7 +5,7 @@
 import type { DocumentClass } from '../../comparison/comparison.ts';
 import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
 import type { ReportDocument } from '../report-documents.ts';
-import type { Report } from '../report-model.ts';
+import type { Report, ReportCollection } from '../report-model.ts';
 import { scriptJson } from './html.ts';
 
 /** Characters in one script element: few enough to parse while the page is drawn, many enough to keep elements few. */
@@ -26,7 +26,12 @@ export function dataHead(report: Report): string {
     targets: report.targets.map(({ target }) => target),
     collections: report.targets.map(({ collections }) => collections.map(({ into }) => into)),
     classes: CLASSES.map((id) => ({ id, ...CLASS_WORDS[id] })),
+    compared: report.targets.reduce((sum, { collections }) => sum + selectedOf(collections), 0),
   });
+}
+
+function selectedOf(collections: readonly ReportCollection[]): number {
+  return collections.reduce((sum, { selected }) => sum + selected, 0);
 }
 
 export function* documentChunks(report: Report): Generator<string> {
@@ -53,7 +58,7 @@ function element(chunk: string): string {
   return `<script type="application/x-ndjson" class="documents">\n${chunk}</script>\n`;
 }
 
-/** [target, collection, class, _id, reason, differences, in the backup, in the target]; the first three are numbers. */
+/** [target, collection, class, _id, reason, differences, in the backup, in the target, differences left out]; the first three are numbers. */
 type Row = readonly [
   target: number,
   collection: number,
@@ -66,6 +71,7 @@ type Row = readonly [
   backup: string | null,
   /** null: absent, or left out; true: the same text as in the backup. */
   target: string | true | null,
+  differencesLeftOut: number,
 ];
 
 function* rows(report: Report): Generator<Row> {
@@ -93,10 +99,11 @@ function rowOf(document: ReportDocument, [target, collection]: readonly [number,
     differences,
     document.backup,
     document.target === document.backup ? true : (document.target ?? null),
+    document.differencesLeftOut,
   ];
 }
 
-function withoutContent([target, collection, documentClass, id, reason, differences]: Row): Row {
+function withoutContent([target, collection, documentClass, id, reason, differences, , , leftOut]: Row): Row {
   const paths = differences.map(([path]) => [path ?? null, null, null, null, null]);
-  return [target, collection, documentClass, id, reason, paths, null, null];
+  return [target, collection, documentClass, id, reason, paths, null, null, leftOut];
 }

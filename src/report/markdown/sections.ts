@@ -83,9 +83,9 @@ function itemsOf(
   return items;
 }
 
-function documentItem({ id, reason, differences }: ReportDocument): string {
+function documentItem({ id, reason, differences, differencesLeftOut }: ReportDocument): string {
   const shown = differences.slice(0, DIFFERENCES_LIMIT).flatMap(differenceLines);
-  const left = differences.length - DIFFERENCES_LIMIT;
+  const left = differencesLeftOut + Math.max(0, differences.length - DIFFERENCES_LIMIT);
   return [
     `@@ ${id} @@`,
     ...(reason === '' ? [] : [`! ${reason}`]),
