@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as assert from 'uvu/assert';
+import { test } from '../harness.ts';
+import { guardProcess } from '../lab/guard.ts';
+import { CANARY_PASSWORD } from '../lab/lab.ts';
+import { CANARY_SECRET_KEY } from '../lab/s3.ts';
+
+interface Demo {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: Promise<number | NodeJS.Signals>;
+}
+
+function startDemo(...args: string[]): Demo {
+  const script = join(import.meta.dirname, 'demo.ts');
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), script, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own, so that the test can press Ctrl-C: a signal to the whole group.
+    detached: true,
+  });
+  guardProcess(child);
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString('utf8');
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString('utf8');
+  });
+  const ended = new Promise<number | NodeJS.Signals>((resolve) =>
+    child.once('close', (code, signal) => resolve(signal ?? code ?? -1)),
+  );
+  return { child, output: () => text, ended };
+}
+
+/** The port of the demo's S3 server, from the plan it prints. */
+const s3Port = (output: string): number => Number(/endpoint: http:\/\/127\.0\.0\.1:(\d+)/.exec(output)?.[1]);
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+test(
+  'the demo restores everything, byte for byte, shows no secret and leaves nothing running',
+  async () => {
+    const demo = startDemo();
+    assert.is(await demo.ended, 0, demo.output());
+    const commands = [...demo.output().matchAll(/^\$ (plan .*)$/gm)].map((match) => match[1]);
+    assert.equal(commands, [
+      'plan validate plan.yaml',
+      'plan dry-run plan.yaml',
+      'plan apply plan.yaml --target production',
+      'plan apply plan.yaml --target staging',
+      'plan apply plan.yaml --target production --confirm gravity',
+    ]);
+    assert.match(demo.output(), 'Every document is back, byte for byte, and nothing else changed.');
+    for (const secret of [CANARY_PASSWORD, CANARY_SECRET_KEY]) assert.not.match(demo.output(), secret);
+    assert.not(await answers(s3Port(demo.output())));
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'the demo can be kept to play on, and Ctrl-C ends everything',
+  async () => {
+    const demo = startDemo('--keep');
+    while (!demo.output().includes('Ctrl-C here ends')) {
+      assert.is(demo.child.exitCode, null, demo.output());
+      await sleep(50);
+    }
+    assert.match(demo.output(), /^export STAGING_MONGODB_URI=/m);
+    assert.ok(await answers(s3Port(demo.output())));
+    process.kill(-(demo.child.pid as number), 'SIGINT');
+    assert.is(await demo.ended, 0);
+    assert.not(await answers(s3Port(demo.output())));
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'Ctrl-C in the middle of the demo leaves nothing running',
+  async () => {
+    const demo = startDemo();
+    while (!demo.output().includes('$ plan dry-run')) {
+      assert.is(demo.child.exitCode, null, demo.output());
+      await sleep(10);
+    }
+    process.kill(-(demo.child.pid as number), 'SIGINT');
+    assert.is(await demo.ended, 'SIGINT');
+    while (await answers(s3Port(demo.output()))) await sleep(20);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test.run();
