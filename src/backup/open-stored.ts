@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto';
 import { RestorePlanError } from '../errors.ts';
 import type { Source } from '../plan/plan.ts';
 import type { BackupIdentity, StoredBackup } from './backup.ts';
-import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
+import { type Compression, DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
 import { indexTar } from './containers/tar-index.ts';
 import { type DumpTree, sortDump } from './layout/dump-tree.ts';
+import { openArchive } from './readers/archive-backup.ts';
 import { FileBackup } from './readers/file-backup.ts';
 import { noSuchDatabase } from './readers/refusals.ts';
 import { StreamBackup } from './readers/stream-backup.ts';
@@ -47,28 +48,29 @@ async function openFolder(folder: StoredFolder, { store, source, when }: OpenSto
 async function openFile(file: StoredFile, { source, when }: OpenStored): Promise<StoredBackup> {
   const bytes = file.open();
   const container = sniff(await bytes.read(0, Math.min(SNIFF_BYTES, bytes.size)));
-  if (container.kind !== 'tar') throw notABackup(bytes.location, container);
-  const { compression } = container;
-  const identity: BackupIdentity = {
-    location: bytes.location,
-    kind: compression === undefined ? 'tar' : compression === 'gzip' ? 'tar.gz' : 'tar.zst',
-    ...(when ?? NO_TIME),
-    modified: bytes.modified,
-    size: bytes.size,
-    fingerprint: bytes.fingerprint,
-  };
+  if (container.kind === 'unknown' || container.kind === 'bson') throw notABackup(bytes.location, container);
+  const { kind, compression } = container;
   const { database, integrity } = source;
-  const maxRatio = maxRatioOf(source);
-  if (compression !== undefined) {
-    return new StreamBackup({ identity, bytes, compression, database, maxRatio, integrity });
-  }
+  const { location, modified, size, fingerprint } = bytes;
+  const identity: BackupIdentity = {
+    ...{ location, modified, size, fingerprint },
+    ...(when ?? NO_TIME),
+    kind: kind === 'tar' ? tarKind(compression) : archiveKind(compression),
+  };
+  const parts = { identity, bytes, compression, database, integrity, maxRatio: maxRatioOf(source) };
+  if (kind === 'mongodump archive') return openArchive(parts);
+  if (compression !== undefined) return new StreamBackup({ ...parts, compression });
   const members = await indexTar(bytes);
-  const tree = treeOf(
-    members.map(({ path, bytes: at }) => ({ path, at })),
-    identity.location,
-    source,
-  );
-  return new FileBackup({ identity, tree, maxRatio });
+  const files = members.map(({ path, bytes: at }) => ({ path, at }));
+  return new FileBackup({ ...parts, tree: treeOf(files, location, source) });
+}
+
+function tarKind(compression: Compression | undefined): string {
+  return compression === undefined ? 'tar' : compression === 'gzip' ? 'tar.gz' : 'tar.zst';
+}
+
+function archiveKind(compression: Compression | undefined): string {
+  return compression === undefined ? 'mongodump archive' : `mongodump archive, ${compression}`;
 }
 
 function treeOf(
@@ -85,7 +87,7 @@ function notABackup(location: string, container: Container): RestorePlanError {
   const what =
     container.kind === 'unknown' ? container.what : `a ${container.kind}, which is not supported yet`;
   return new RestorePlanError('BACKUP', `${location} is ${what}.`, {
-    hint: 'A backup is a mongodump directory, or a tar or tar.gz of one.',
+    hint: 'A backup is the folder of a mongodump (above the folder of the database), a tar or tar.gz of one, or a mongodump --archive.',
   });
 }
 

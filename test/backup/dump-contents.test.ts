@@ -47,21 +47,22 @@ test.after(async () => {
   await lab.close();
 });
 
-/** Dumps into a folder and packs it as a tar and a tar.gz beside it. */
+/** Dumps into a folder, packs it as a tar and a tar.gz beside it, and dumps as an archive. */
 async function dump(name: string, args: readonly string[]): Promise<void> {
   const out = join(folder.path, name);
   await mongodump(lab.staging.uri, [...args, '--out', out]);
+  await mongodump(lab.staging.uri, [...args, `--archive=${out}.archive`]);
   await tarFolder(out, `${out}.tar`);
   await tarFolder(out, `${out}.tar.gz`, { gzip: true });
 }
 
-/** Reads the dump as a folder, a tar and a tar.gz in turn. */
+/** Reads the dump as a folder, a tar, a tar.gz and an archive in turn. */
 async function readEach(
   name: string,
   wanted: readonly string[],
   check: (read: Promise<ReadBackup>) => unknown,
 ): Promise<void> {
-  for (const file of [name, `${name}.tar`, `${name}.tar.gz`]) {
+  for (const file of [name, `${name}.tar`, `${name}.tar.gz`, `${name}.archive`]) {
     await check(readBackup(onDisk(join(folder.path, file), { database: db.databaseName }), wanted));
   }
 }

@@ -89,6 +89,19 @@ test('folders above the folder of the database', async () => {
   await assertSame(at('nested'), 'dump directory');
 });
 
+for (const [kind, args] of [
+  ['mongodump archive', []],
+  ['mongodump archive, gzip', ['--gzip']],
+] as const) {
+  test(`a ${kind}, on disk and in a bucket`, async () => {
+    const file = at(`archive${args.length}`);
+    await mongodump(lab.staging.uri, ['--db', database, `--archive=${file}`, ...args]);
+    await assertSame(file, kind);
+    await bucket.putFile('db/archive', file);
+    await assertSameAt(inBucket(lab.s3, bucket, 'db/archive', { database }), kind);
+  });
+}
+
 test('a tar in a bucket', async () => {
   await tarFolder(at('dump'), at('bucket.tar'));
   await bucket.putFile('db/db.tar', at('bucket.tar'));

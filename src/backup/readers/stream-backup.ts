@@ -15,7 +15,7 @@ import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { readDumpPath } from '../layout/dump-paths.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
-import { inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
+import { countBytes, inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
 import {
   documentsMissing,
   noMetadataWarning,
@@ -136,18 +136,6 @@ export class StreamBackup implements StoredBackup {
     const member = { collection, path, id: pass.members.length };
     pass.members.push(await readMember(member, bytes, pass.visitor));
   }
-}
-
-/** Counts what passes through. */
-function countBytes(input: AsyncIterable<Buffer>): { chunks: AsyncIterable<Buffer>; total(): number } {
-  let total = 0;
-  async function* chunks(): AsyncGenerator<Buffer> {
-    for await (const chunk of input) {
-      total += chunk.length;
-      yield chunk;
-    }
-  }
-  return { chunks: chunks(), total: () => total };
 }
 
 /** Everything wanted was met. Folders of further hosts or shards, if there are any, have not been: `needed` says so. */
