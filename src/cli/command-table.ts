@@ -36,7 +36,33 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'init',
     arguments: '[file]',
     summary: 'writes a commented plan to fill in',
-    examples: ['plan init', 'plan init plans/incident-4711.yaml'],
+    details:
+      'Asks on a terminal for what no option gives, and can look into the backup to offer its databases and ' +
+      'collections. What stays open is left empty, and `plan validate` names it. An existing file is never overwritten.',
+    options: [
+      { flags: '--name <name>', description: 'name of the plan' },
+      { flags: '--reason <text>', description: 'why the restore is needed' },
+      {
+        flags: '--source <place>',
+        description: 'the backup: a path or s3://bucket/key, with {time:…} and *',
+      },
+      { flags: '--timezone <zone>', description: 'time zone of the times in the name' },
+      { flags: '--at <instant>', description: 'last moment at which the data was good, with its offset' },
+      { flags: '--endpoint <address>', description: 'address of a store that is not AWS' },
+      { flags: '--database <name>', description: 'database inside the backup' },
+      {
+        flags: '--collection <name=query>',
+        description: 'a collection to restore from, with or without its query',
+        repeatable: true,
+      },
+      { flags: '--staging-database <name>', description: 'database in staging' },
+      { flags: '--production-database <name>', description: 'database in production; - for none' },
+      { flags: '--look', description: 'look into the backup without asking' },
+    ],
+    examples: [
+      'plan init plans/incident-4711.yaml',
+      `plan init plans/incident-4711.yaml --source dump/ --database gravity --collection 'artworks={ sold: true }'`,
+    ],
     exits: [],
     load: () => import('./commands/init.ts'),
   },

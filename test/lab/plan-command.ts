@@ -21,6 +21,8 @@ export interface PlanCommandOptions {
   readonly deadlineMs?: number;
   /** Text typed or piped into its stdin, which then ends. */
   readonly input?: string;
+  /** Keeps its stdin open, for `type()`. */
+  readonly typing?: boolean;
   /** Gives it a pseudo-terminal of this width; stdout and stderr then arrive together in `stdout`. */
   readonly terminal?: { readonly columns: number };
   /** Arguments of node itself, for instance `['--max-old-space-size=64']`. */
@@ -41,6 +43,8 @@ export interface RunningPlan {
   readonly child: ChildProcess;
   readonly ended: Promise<PlanRun>;
   signal(name: NodeJS.Signals): void;
+  /** Types into its stdin (with `typing`). */
+  type(text: string): void;
   /** Resolves when stdout or stderr has matched; fails when the program ends without. */
   untilOutput(pattern: RegExp): Promise<void>;
 }
@@ -61,7 +65,7 @@ export function startPlan(args: readonly string[], options: PlanCommandOptions =
   const child = spawn(command, commandArguments, {
     cwd: options.cwd ?? ROOT,
     env: environment(options.env),
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [options.input === undefined && options.typing !== true ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
   guardProcess(child);
   child.stdin?.on('error', () => undefined);
@@ -94,6 +98,9 @@ export function startPlan(args: readonly string[], options: PlanCommandOptions =
     pid: child.pid ?? -1,
     child,
     ended,
+    type: (text) => {
+      child.stdin?.write(text);
+    },
     signal: (name) => {
       child.kill(name);
     },

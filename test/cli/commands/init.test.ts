@@ -1,0 +1,249 @@
+/** `plan init`: from options, from answers on a terminal, and from what a backup holds. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { draftText, type PlanDraft } from '../../../src/plan/draft.ts';
+import { schemaText } from '../../../src/plan/schema.ts';
+import { suite } from '../../harness.ts';
+import { jsonLines, runPlan, startPlan } from '../../lab/plan-command.ts';
+import { PlanFolder } from '../../plan/plan-folder.ts';
+
+const test = suite('plan init');
+
+let folder: PlanFolder;
+test.before.each(() => {
+  folder = new PlanFolder();
+});
+test.after.each(() => folder.remove());
+
+const textOf = (name: string): string => readFileSync(join(folder.path, name), 'utf8');
+
+/** A dump as mongodump lays it out: one collection with its metadata per pair of files. */
+function writeDump(databases: Readonly<Record<string, readonly string[]>>): void {
+  for (const [database, collections] of Object.entries(databases)) {
+    for (const collection of collections) {
+      folder.write(`dump/${database}/${collection}.bson`, '');
+      const metadata = { indexes: [], collectionName: collection, type: 'collection' };
+      folder.write(`dump/${database}/${collection}.metadata.json`, JSON.stringify(metadata));
+    }
+  }
+}
+
+test('without options and terminal, everything that must be filled in is empty, and a check names it', async () => {
+  const { exitCode, stdout } = await runPlan(['init'], { cwd: folder.path });
+  assert.is(exitCode, 0);
+  assert.is(
+    stdout,
+    'wrote restore-plan.yaml and restore-plan.schema.json beside it\n' +
+      'It has 7 faults to fill in: plan validate restore-plan.yaml\n',
+  );
+  assert.match(
+    textOf('restore-plan.yaml'),
+    /^# yaml-language-server: \$schema=\.\/restore-plan\.schema\.json\n/,
+  );
+  assert.is(textOf('restore-plan.schema.json'), schemaText());
+  const check = await runPlan(['validate', 'restore-plan.yaml'], { cwd: folder.path });
+  assert.equal(
+    check.stdout
+      .match(/error: .* has no value/g)
+      ?.map((fault) => fault.slice('error: '.length, -' has no value'.length)),
+    [
+      'reason',
+      'source.database',
+      'source.path',
+      'collections[0].collection',
+      'collections[0].query',
+      'targets.staging.database',
+      'targets.production.database',
+    ],
+  );
+});
+
+test('options alone make a complete plan', async () => {
+  const { stdout, exitCode } = await runPlan(
+    [
+      ...['init', 'plans/incident-4711.yaml', '--reason', 'Gone: "all" of it', '--database', 'gravity'],
+      ...['--source', 's3://backups/db/{time:yyyy.MM.dd}/', '--timezone', 'America/New_York'],
+      ...['--at', '2016-09-13T09:00:00-04:00', '--endpoint', 'http://localhost:9000'],
+      ...['--collection', 'artworks={ partner_id: ObjectId("57d17993a09a6759d8000d9e"), a: "it\'s" }'],
+      ...[
+        '--collection',
+        'sales={}',
+        '--staging-database',
+        'gravity-staging',
+        '--production-database',
+        'gravity',
+      ],
+    ],
+    { cwd: folder.path },
+  );
+  assert.is(exitCode, 0);
+  assert.match(stdout, /It is complete/);
+  const plan = await folder.plan('plans/incident-4711.yaml');
+  assert.is(plan.name, 'incident-4711');
+  assert.is(plan.reason, 'Gone: "all" of it');
+  assert.equal(plan.source.location, {
+    kind: 's3',
+    bucket: 'backups',
+    key: 'db/{time:yyyy.MM.dd}/',
+    timezone: 'America/New_York',
+    region: undefined,
+    profile: undefined,
+    endpoint: 'http://localhost:9000',
+    forcePathStyle: true,
+  });
+  assert.equal(
+    plan.collections.map(({ collection }) => collection),
+    ['artworks', 'sales'],
+  );
+  assert.match(plan.collections[0]?.query.toString('latin1') ?? '', /partner_id.*it's/s);
+  assert.is(plan.targets.production?.database, 'gravity');
+});
+
+test('a wrong option is a usage error, and nothing is written', async () => {
+  const cases: readonly (readonly [option: string, value: string, message: RegExp])[] = [
+    ['--at', 'yesterday', /this is no instant/],
+    ['--timezone', 'Berlin', /did you mean Europe\/Berlin/],
+    ['--name', 'a b', /letters, digits/],
+    ['--source', '{time:YYYY}', /YYYY is no letter of a time pattern/],
+    ['--source', 's3://bucket', /a bucket and a key/],
+    ['--collection', 'artworks={ a: ', /--collection artworks: /],
+  ];
+  for (const [option, value, message] of cases) {
+    const { exitCode, stderr } = await runPlan(['init', option, value], { cwd: folder.path });
+    assert.is(exitCode, 11, option);
+    assert.match(stderr, message);
+    assert.not.ok(existsSync(join(folder.path, 'restore-plan.yaml')));
+  }
+});
+
+test('a file that is there is never overwritten', async () => {
+  folder.write('mine.yaml', 'precious');
+  const { exitCode, stderr } = await runPlan(['init', 'mine.yaml'], { cwd: folder.path });
+  assert.is(exitCode, 11);
+  assert.match(stderr, /mine\.yaml is there already/);
+  assert.is(textOf('mine.yaml'), 'precious');
+  folder.write('restore-plan.schema.json', '{}');
+  await runPlan(['init', 'other.yaml'], { cwd: folder.path });
+  assert.is(textOf('restore-plan.schema.json'), '{}');
+});
+
+test('--look lists what the backup holds, and takes its only database', async () => {
+  writeDump({ gravity: ['artworks', 'sales', 'fs.files'] });
+  const { exitCode, stderr } = await runPlan(['init', '--look', '--source', 'dump'], { cwd: folder.path });
+  assert.is(exitCode, 0, stderr);
+  assert.match(textOf('restore-plan.yaml'), / {2}database: gravity\n/);
+  assert.match(textOf('restore-plan.yaml'), / {2}# The backup holds:\n {2}# {3}artworks, fs\.files, sales\n/);
+});
+
+test('--look at a backup that is not there says so and writes the plan all the same', async () => {
+  const { exitCode, stderr } = await runPlan(['init', '--look', '--source', 'nowhere.tar'], {
+    cwd: folder.path,
+  });
+  assert.is(exitCode, 0);
+  assert.match(stderr, /The backup was not opened: .*nowhere\.tar does not exist/);
+  assert.match(textOf('restore-plan.yaml'), /path: nowhere\.tar/);
+});
+
+test('on a terminal it asks, corrects, looks into the backup and offers what is there', async () => {
+  writeDump({ gravity: ['artworks', 'sales'], force: ['users'] });
+  const run = startPlan(['init', 'plan.yaml'], {
+    cwd: folder.path,
+    terminal: { columns: 100 },
+    typing: true,
+  });
+  const dialogue: readonly (readonly [question: RegExp, answer: string])[] = [
+    [/Name of the plan \[plan\]: $/, 'a name'],
+    [/letters, digits[^\n]*\n[^\n]*Name of the plan \[plan\]: $/, ''],
+    [/Why is the restore needed: $/, 'A script went wild.'],
+    [/Where is the backup[\s\S]*: $/, 'dump'],
+    [/Look into the backup[^\n]*\[Y\/n\]: $/, ''],
+    [/1 {2}force[\s\S]*2 {2}gravity[\s\S]*Database inside the backup: $/, '2'],
+    [/1 {2}artworks[\s\S]*2 {2}sales[\s\S]*Collections to restore[^\n]*: $/, '1, sale'],
+    [/there is no sale in the list[\s\S]*: $/, '1, sales'],
+    [/Which documents of artworks[^\n]*: $/, '{ a: { $nope: 1 } }'],
+    [/\$nope[\s\S]*Which documents of artworks[^\n]*: $/, '{ a: 1 }'],
+    [/Which documents of sales[^\n]*: $/, '{}'],
+    [/Database in staging \[gravity\]: $/, 'gravity-staging'],
+    [/Database in production[^\n]*\[gravity\]: $/, '-'],
+  ];
+  for (const [question, answer] of dialogue) {
+    await run.untilOutput(question);
+    run.type(`${answer}\n`);
+  }
+  const { exitCode, stdout } = await run.ended;
+  assert.is(exitCode, 0, stdout);
+  assert.match(stdout, /It is complete/);
+  const plan = await folder.plan('plan.yaml', { STAGING_MONGODB_URI: 'mongodb://a' });
+  assert.is(plan.name, 'plan');
+  assert.is(plan.source.database, 'gravity');
+  assert.equal(
+    plan.collections.map(({ collection, query }) => [collection, query.length]),
+    [
+      ['artworks', 12],
+      ['sales', 5],
+    ],
+  );
+  assert.is(plan.targets.production, undefined);
+});
+
+test('with --json the result is an object', async () => {
+  const { stdout } = await runPlan(['init', 'x.yaml', '--json'], { cwd: folder.path });
+  assert.equal(jsonLines(stdout).map(({ type, file, faults }) => [type, file, faults])[1], [
+    'init',
+    'x.yaml',
+    7,
+  ]);
+});
+
+test('every text survives the way into the file, and every hint is right when its # is taken away', async () => {
+  const hostile = [
+    'true',
+    '1e3',
+    'a: b',
+    '# x',
+    "it's",
+    '"q"',
+    '- x',
+    '{}',
+    '*a',
+    '&a',
+    '!t',
+    '%d',
+    '@m',
+    'é ü',
+    ' x ',
+    '0x1F',
+    '',
+    '~',
+    'null',
+    'a #b',
+    '2024-01-01',
+  ];
+  for (const reason of hostile) {
+    const draft: PlanDraft = {
+      name: 'x',
+      reason: `${reason} `,
+      at: '2024-01-01T00:00:00Z',
+      database: 'gravity',
+      location: { kind: 'path', path: `./${reason.replace(/[{*]/g, '')}/{time:yyyy-MM-dd}`, timezone: 'UTC' },
+      collections: [{ collection: 'artworks', query: `{ name: ${JSON.stringify(reason)} }` }],
+      known: ['artworks', 'a\nb: 1'],
+      stagingDatabase: 'staging',
+      production: { database: 'production' },
+    };
+    const text = draftText(draft, './s.json').replace(
+      /^( *)# ((?:maxAge|whenMatched|dependents|gate|followUps):| {2}[- ] )/gm,
+      '$1$2',
+    );
+    folder.write('plan.yaml', text);
+    const plan = await folder.plan('plan.yaml');
+    assert.is(plan.reason, `${reason} `);
+    assert.is(plan.source.maxAgeMs, 93_600_000);
+    assert.is(plan.collections[0]?.dependents.length, 1);
+    assert.is(plan.followUps.length, 2);
+    assert.is(plan.targets.production?.gate.approvals, 1);
+  }
+});
+
+test.run();
