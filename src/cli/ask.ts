@@ -17,15 +17,18 @@ export async function ask(edge: ProcessEdge, question: string): Promise<string |
   });
   // `terminal: false` leaves Ctrl-C to the terminal driver, so it arrives as the SIGINT that the process edge handles.
   const lines = createInterface({ input: edge.stdin, output, terminal: false });
+  // Many questions may follow each other: each takes its listener off the run's signal again.
+  const over = new AbortController();
   try {
     return await new Promise<string | undefined>((resolve, reject) => {
       const stop = () => reject(edge.signal.reason);
       if (edge.signal.aborted) return stop();
-      edge.signal.addEventListener('abort', stop, { once: true });
+      edge.signal.addEventListener('abort', stop, { once: true, signal: over.signal });
       lines.once('close', () => resolve(undefined));
-      lines.question(question, { signal: edge.signal }).then((answer) => resolve(answer.trim()), reject);
+      lines.question(question).then((answer) => resolve(answer.trim()), reject);
     });
   } finally {
+    over.abort();
     lines.close();
   }
 }
