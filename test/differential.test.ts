@@ -30,6 +30,9 @@ const MAY_REFUSE = [
   /^regular expression: a repetition must follow a character or a group/,
   /^regular expression: a group that starts with "\(\?>" is not supported/,
   /^regular expression: \\N\{…\} is not supported/,
+  /^regular expression: what lookbehind matches must have a fixed length/,
+  // The server does not look at some keywords of a whole document, for which they can mean nothing.
+  /^"multipleOf" expects a positive number/,
   /^\$bits\w+: write positions where binary data has the highest bit/,
 ];
 

@@ -10,6 +10,7 @@ import { overPath } from './combine.ts';
 import { type Condition, DocumentScope } from './document-scope.ts';
 import { compileOperators, type FilterContext, plainValueTest } from './field-operators.ts';
 import { exactInteger } from './integer-operand.ts';
+import { compileSchema } from './json-schema/compile-schema.ts';
 import { all, any, not } from './logic.ts';
 import { isOperatorDocument } from './operator-document.ts';
 import { unknownOperator } from './operator-faults.ts';
@@ -61,6 +62,11 @@ const DOCUMENT_OPERATORS: Readonly<Record<string, Compile>> = {
   $and: (operand, context) => all(compileClauses(operand, context)),
   $or: (operand, context) => any(compileClauses(operand, context)),
   $nor: (operand, context) => not(any(compileClauses(operand, context))),
+  $jsonSchema: (operand, { scope, path }) => {
+    const matches = compileSchema(operand, path);
+    const document = scope.wholeDocument();
+    return () => matches(document);
+  },
   $comment: () => () => true,
   $alwaysTrue: always(true),
   $alwaysFalse: always(false),

@@ -5,20 +5,22 @@
  * Elements before the last wanted one are stepped over by their lengths; nothing is decoded and nothing allocated.
  */
 import { ElementCursor } from '../bson/element-cursor.ts';
+import { BSON } from '../bson/types.ts';
 
 /** A condition about the document that its scope read last. */
 export type Condition = () => boolean;
 
-const NO_SLOT = 255;
+const NO_SLOT = -1;
 
 export class DocumentScope {
   private readonly keys: Buffer[] = [];
   private readonly slots: ElementCursor[] = [];
   /** First byte of a key (0 for the empty key) to the first slot whose key starts so. */
-  private readonly firstByByte = new Uint8Array(256).fill(NO_SLOT);
+  private readonly firstByByte = new Int32Array(256).fill(NO_SLOT);
   /** Chain of slots whose keys start with the same byte. */
   private readonly nextByByte: number[] = [];
   private readonly walk = new ElementCursor();
+  private document: ElementCursor | undefined;
 
   /** The slot of a top-level field; asked for at compile time. */
   slotOf(key: Buffer): ElementCursor {
@@ -33,9 +35,16 @@ export class DocumentScope {
     return slot;
   }
 
+  /** The document itself as a value of type object; asked for at compile time. */
+  wholeDocument(): ElementCursor {
+    this.document ??= new ElementCursor();
+    return this.document;
+  }
+
   /** Fills all slots from the document at `start`. Throws BsonFault where the bytes walked are not BSON. */
   read(bytes: Buffer, start: number): void {
     const { keys, slots, walk } = this;
+    if (this.document !== undefined) standOnDocument(this.document, bytes, start);
     const wanted = slots.length;
     if (wanted === 0) return;
     if (wanted === 1) {
@@ -61,4 +70,11 @@ export class DocumentScope {
       }
     }
   }
+}
+
+function standOnDocument(cursor: ElementCursor, bytes: Buffer, start: number): void {
+  cursor.bytes = bytes;
+  cursor.type = BSON.OBJECT;
+  cursor.start = start;
+  cursor.end = start + bytes.readInt32LE(start);
 }

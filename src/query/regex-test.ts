@@ -41,16 +41,22 @@ export function regexTest({ pattern, options }: Regex, path: string): ValueTest 
   const compiled = translatePattern(pattern, { options, path });
   return (value) => {
     if (value.type === BSON.STRING || value.type === BSON.SYMBOL) {
-      const subject = text(value);
-      // What is no UTF-8 matches no pattern on the server.
-      if (subject.includes('\ufffd') && !isUtf8(value.bytes.subarray(value.start + 4, value.end - 1)))
-        return false;
-      return compiled.test(subject);
+      return matchesText(compiled, { bytes: value.bytes, start: value.start + 4, end: value.end - 1 });
     }
     if (value.type !== BSON.REGEX) return false;
     const stored = splitRegex(value);
     return stored.pattern === pattern && stored.options === options;
   };
+}
+
+/** Whether UTF-8 bytes match. What is no UTF-8 matches no pattern on the server. */
+export function matchesText(
+  pattern: RegExp,
+  { bytes, start, end }: { readonly bytes: Buffer; readonly start: number; readonly end: number },
+): boolean {
+  const subject = bytes.toString('utf8', start, end);
+  if (subject.includes('\ufffd') && !isUtf8(bytes.subarray(start, end))) return false;
+  return pattern.test(subject);
 }
 
 function text(value: RawValue): string {

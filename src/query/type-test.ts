@@ -28,6 +28,11 @@ function operandTypes(operand: RawValue, path: string): number[] {
   return types;
 }
 
+/** Type bytes that a name stands for. */
+export function typesOfName(name: string): readonly number[] | undefined {
+  return BY_NAME.get(name);
+}
+
 function typesNamed(operand: RawValue, path: string): readonly number[] {
   if (operand.type === BSON.STRING) {
     const name = operand.bytes.toString('utf8', operand.start + 4, operand.end - 1);

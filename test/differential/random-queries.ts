@@ -2,6 +2,7 @@
 import { JsonDouble, type JsonValue } from '../../src/bson/extended-json.ts';
 import type { Random } from '../lab/random.ts';
 import { randomOptions, randomPattern } from './random-patterns.ts';
+import { randomDocumentSchema } from './random-schemas.ts';
 import {
   FIELDS,
   NUMBERS,
@@ -34,6 +35,7 @@ function randomClause(source: QuerySource, depth: number): Entry {
     return [random.pick(['$and', '$or', '$nor']), clauses];
   }
   if (random.chance(0.02)) return ['$comment', 'why'];
+  if (random.chance(0.1)) return ['$jsonSchema', randomDocumentSchema(source)];
   return [randomPath(random), randomCondition(source, depth)];
 }
 

@@ -12,7 +12,7 @@ const HEADER_BYTES = 16;
 
 export class RawConnection {
   private readonly socket: Socket;
-  private readonly waiting: ((reply: Buffer) => void)[] = [];
+  private readonly waiting: { resolve(reply: Buffer): void; reject(error: Error): void }[] = [];
   private chunks: Buffer[] = [];
   private buffered = 0;
   private requestId = 0;
@@ -20,6 +20,9 @@ export class RawConnection {
   private constructor(socket: Socket) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => this.receive(chunk));
+    socket.on('close', () => {
+      for (const { reject } of this.waiting.splice(0)) reject(new Error('the server closed the connection'));
+    });
   }
 
   static async open(port: number): Promise<RawConnection> {
@@ -43,7 +46,7 @@ export class RawConnection {
     head.writeInt32LE(++this.requestId, 4);
     head.writeInt32LE(OP_MSG, 12);
     this.socket.write(Buffer.concat([head, command]));
-    return new Promise((resolve) => this.waiting.push(resolve));
+    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
   }
 
   private receive(chunk: Buffer): void {
@@ -53,7 +56,7 @@ export class RawConnection {
     let bytes = Buffer.concat(this.chunks);
     while (bytes.length >= 4 && bytes.length >= bytes.readInt32LE(0)) {
       const length = bytes.readInt32LE(0);
-      this.waiting.shift()?.(Buffer.from(bytes.subarray(HEADER_BYTES + 5, length)));
+      this.waiting.shift()?.resolve(Buffer.from(bytes.subarray(HEADER_BYTES + 5, length)));
       bytes = bytes.subarray(length);
     }
     this.chunks = [bytes];
