@@ -1,18 +1,19 @@
 /** One batch: look, intend, write, record. */
 
-import type { RawValue } from '../bson/types.ts';
-import { bytesOf, type Candidate, type CandidateCheck } from '../comparison/candidate.ts';
-import { existingDocuments } from '../comparison/existing.ts';
+import { documentValue } from '../bson/diff-documents.ts';
+import type { DocumentRun } from '../bson/document-run.ts';
+import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
 import type { JournalAction } from '../ledger/journal-entry.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
+import { findCounterparts } from '../target/counterparts.ts';
+import { type AdmittedBatch, admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
-import { admit } from './candidates.ts';
 import type { EarlierRuns } from './earlier-runs.ts';
 import type { Outcomes } from './outcome.ts';
 import {
+  type Fate,
   type Fates,
   insertDocuments,
-  isSame,
   type ReplacementPair,
   replaceDocuments,
   type WritePlace,
@@ -32,112 +33,150 @@ export interface CollectionTask {
   readonly expiryCheck: CandidateCheck | undefined;
 }
 
-interface Sorted {
-  readonly toInsert: Candidate[];
-  readonly toReplace: ReplacementPair[];
-}
-
 /** Returns how many documents it wrote. */
 export async function applyBatch(run: ApplyRun, task: CollectionTask, batch: DocumentBatch): Promise<number> {
-  const into = task.place.collection.name;
-  const { candidates, refusals, reordered } = admit(batch);
-  for (const { index, id, reason } of refusals) {
-    task.outcomes.set(index, 'refused');
-    run.notice({ into, id }, { outcome: 'refused', reason });
+  const admitted = admit(batch);
+  const work = new BatchWork(run, task, admitted);
+  for (const { position, reason } of admitted.refusals) work.settle(position, { outcome: 'refused', reason });
+  if (admitted.reordered > 0) {
+    run.warnOnce(`${task.place.collection.name}: _id is moved to the front, as the server does`);
   }
-  if (reordered > 0) run.warnOnce(`${into}: _id is moved to the front, as the server does`);
-  const { toInsert, toReplace } = await sortOut(run, task, candidates);
+  const { toInsert, toReplace } = await work.sortOut();
   await run.checkpoint('batch-compared');
+  const documents = admitted.run;
   let written = 0;
   if (toInsert.length > 0) {
-    written += await write(run, task, {
+    written += await work.write({
       action: 'insert',
-      candidates: toInsert,
-      execute: () => insertDocuments(task.place, toInsert),
+      positions: toInsert,
+      execute: () => insertDocuments(task.place, documents, toInsert),
     });
   }
   for (const pairs of cutByImages(toReplace)) {
-    written += await write(run, task, {
+    written += await work.write({
       action: 'replace',
-      candidates: pairs.map(({ candidate }) => candidate),
+      positions: pairs.map(({ position }) => position),
       images: pairs.map(({ seen }) => seen),
-      execute: () => replaceDocuments(task.place, pairs),
+      execute: () => replaceDocuments(task.place, documents, pairs),
     });
   }
   return written;
 }
 
-/** Decides for each document by what the target holds now. What is to be left alone gets its outcome here. */
-async function sortOut(
-  run: ApplyRun,
-  task: CollectionTask,
-  candidates: readonly Candidate[],
-): Promise<Sorted> {
-  const { place, outcomes, earlier } = task;
-  const into = place.collection.name;
-  const sorted: Sorted = { toInsert: [], toReplace: [] };
-  const existing = task.mayHold
-    ? await existingDocuments(place.reader, place.collection, candidates)
-    : new Map<Candidate, RawValue>();
-  for (const candidate of candidates) {
-    const there = existing.get(candidate);
-    if (there === undefined) sorted.toInsert.push(candidate);
-    else if (isSame(candidate, there)) {
-      outcomes.set(candidate.index, earlier.outcomeOf(into, candidate.id));
-    } else if (place.whenMatched === 'replace') {
-      sorted.toReplace.push({ candidate, seen: Buffer.from(bytesOf({ ...candidate, document: there })) });
-    } else if (place.whenMatched === 'keepExisting') outcomes.set(candidate.index, 'kept');
-    else {
-      outcomes.set(candidate.index, 'conflict');
-      const reason = 'the target has another document of this _id, and the plan says whenMatched: fail';
-      run.notice({ into, id: candidate.id }, { outcome: 'conflict', reason });
-    }
-  }
-  return withoutExpiring(run, task, sorted);
-}
-
-async function withoutExpiring(run: ApplyRun, task: CollectionTask, sorted: Sorted): Promise<Sorted> {
-  if (task.expiryCheck === undefined) return sorted;
-  const into = task.place.collection.name;
-  const written = [...sorted.toInsert, ...sorted.toReplace.map(({ candidate }) => candidate)];
-  const objections = await task.expiryCheck(written);
-  for (const [candidate, { reason }] of objections) {
-    task.outcomes.set(candidate.index, 'refused');
-    run.notice({ into, id: candidate.id }, { outcome: 'refused', reason });
-  }
-  return {
-    toInsert: sorted.toInsert.filter((candidate) => !objections.has(candidate)),
-    toReplace: sorted.toReplace.filter(({ candidate }) => !objections.has(candidate)),
-  };
+interface Sorted {
+  readonly toInsert: readonly number[];
+  readonly toReplace: readonly ReplacementPair[];
 }
 
 interface Step {
   readonly action: JournalAction;
-  readonly candidates: readonly Candidate[];
+  readonly positions: readonly number[];
   readonly images?: readonly Buffer[];
   readonly execute: () => Promise<Fates>;
 }
 
-/** Intend, write, record. Until the record is made, the entry says: may have happened. */
-async function write(run: ApplyRun, task: CollectionTask, step: Step): Promise<number> {
-  const { action, candidates, images = [] } = step;
-  const into = task.place.collection.name;
-  const batch = await run.intend({ action, into, ids: candidates.map(({ id }) => id), images });
-  await run.checkpoint('batch-intended');
-  const fates = await step.execute();
-  await run.checkpoint('batch-written');
-  const skipped: number[] = [];
-  for (const [position, candidate] of candidates.entries()) {
-    const fate = fates.get(candidate);
-    task.outcomes.set(candidate.index, fate?.outcome ?? (action === 'insert' ? 'inserted' : 'replaced'));
-    if (fate === undefined) continue;
-    skipped.push(position);
-    if (fate.reason !== '') run.notice({ into, id: candidate.id }, fate);
+class BatchWork {
+  readonly #run: ApplyRun;
+  readonly #task: CollectionTask;
+  readonly #documents: DocumentRun;
+  readonly #first: number;
+  readonly #positions: readonly number[];
+
+  constructor(run: ApplyRun, task: CollectionTask, admitted: AdmittedBatch) {
+    this.#run = run;
+    this.#task = task;
+    this.#documents = admitted.run;
+    this.#first = admitted.first;
+    this.#positions = admitted.positions;
   }
-  await run.record(batch, skipped);
-  await run.checkpoint('batch-recorded');
-  return candidates.length - fates.size;
+
+  get #into(): string {
+    return this.#task.place.collection.name;
+  }
+
+  settle(position: number, fate: Fate): void {
+    this.#task.outcomes.set(this.#first + position, fate.outcome);
+    if (fate.reason === '') return;
+    const id = this.#documents.idType(position) === 0 ? undefined : this.#documents.id(position);
+    this.#run.notice({ into: this.#into, id }, fate);
+  }
+
+  /** Decides for each document by what the target holds now. What is to be left alone gets its outcome here. */
+  async sortOut(): Promise<Sorted> {
+    const { place, earlier, mayHold } = this.#task;
+    if (!mayHold) return this.#withoutExpiring({ toInsert: this.#positions, toReplace: [] });
+    const documents = this.#documents;
+    const there = await findCounterparts({
+      reader: place.reader,
+      collection: place.collection,
+      run: documents,
+      positions: this.#positions,
+    });
+    const toInsert: number[] = [];
+    const toReplace: ReplacementPair[] = [];
+    for (const position of this.#positions) {
+      const other = there.other(position);
+      if (there.presence(position) === 'same') {
+        const outcome = earlier.outcomeOf(this.#into, documents.id(position));
+        this.settle(position, { outcome, reason: '' });
+      } else if (other === undefined) toInsert.push(position);
+      else if (place.whenMatched === 'replace') toReplace.push({ position, seen: other });
+      else this.settle(position, place.whenMatched === 'keepExisting' ? KEPT : MATCHED);
+    }
+    return this.#withoutExpiring({ toInsert, toReplace });
+  }
+
+  async #withoutExpiring(sorted: Sorted): Promise<Sorted> {
+    const { expiryCheck } = this.#task;
+    if (expiryCheck === undefined) return sorted;
+    const written = [...sorted.toInsert, ...sorted.toReplace.map(({ position }) => position)];
+    const expiring = new Set<number>();
+    for (const [{ index }, { reason }] of await expiryCheck(written.map((each) => this.#candidate(each)))) {
+      expiring.add(index);
+      this.settle(index, { outcome: 'refused', reason });
+    }
+    return {
+      toInsert: sorted.toInsert.filter((position) => !expiring.has(position)),
+      toReplace: sorted.toReplace.filter(({ position }) => !expiring.has(position)),
+    };
+  }
+
+  #candidate(position: number): Candidate {
+    const documents = this.#documents;
+    return {
+      index: position,
+      document: documentValue(documents.bytes, documents.offsets[position]),
+      id: documents.id(position),
+    };
+  }
+
+  /** Intend, write, record. Until the record is made, the entry says: may have happened. */
+  async write({ action, positions, images = [], execute }: Step): Promise<number> {
+    const run = this.#run;
+    const ids = { run: this.#documents, positions };
+    const batch = await run.intend({ action, into: this.#into, ids, images });
+    await run.checkpoint('batch-intended');
+    const fates = await execute();
+    await run.checkpoint('batch-written');
+    const ordinary: Fate = { outcome: action === 'insert' ? 'inserted' : 'replaced', reason: '' };
+    const skipped: number[] = [];
+    for (let i = 0; i < positions.length; i++) {
+      const position = positions[i] as number;
+      const fate = fates.get(position);
+      if (fate !== undefined) skipped.push(i);
+      this.settle(position, fate ?? ordinary);
+    }
+    await run.record(batch, skipped);
+    await run.checkpoint('batch-recorded');
+    return positions.length - fates.size;
+  }
 }
+
+const KEPT: Fate = { outcome: 'kept', reason: '' };
+const MATCHED: Fate = {
+  outcome: 'conflict',
+  reason: 'the target has another document of this _id, and the plan says whenMatched: fail',
+};
 
 function cutByImages(pairs: readonly ReplacementPair[]): ReplacementPair[][] {
   const cuts: ReplacementPair[][] = [];

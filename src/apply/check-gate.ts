@@ -1,12 +1,12 @@
 /** Collects the facts of the gate from both databases, by reading alone, and has them judged. */
-import { existingDocuments } from '../comparison/existing.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import { readRuns } from '../ledger/read-runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import { findCounterparts } from '../target/counterparts.ts';
 import type { TargetReader } from '../target/target.ts';
-import { admit } from './candidates.ts';
+import { admit } from './admit.ts';
 import { decideGate, type GateFacts, type GateVerdict } from './gate.ts';
 
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
@@ -63,9 +63,10 @@ async function countMissingOf(
   let missing = 0;
   const batches = readBatches(selection, selected.collection, BATCH);
   for await (const absent of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
-    const { candidates } = admit(batch);
-    const existing = await existingDocuments(reader, collection, candidates);
-    return batch.offsets.length - existing.size;
+    const { run, positions } = admit(batch);
+    const there = await findCounterparts({ reader, collection, run, positions });
+    const present = positions.filter((position) => there.presence(position) !== 'absent').length;
+    return run.length - present;
   })) {
     missing += absent;
   }

@@ -1,13 +1,12 @@
 /** `whenMatched: fail`: one existing document that differs stops the run before anything is written. */
 import { showValue } from '../bson/show.ts';
-import { existingDocuments } from '../comparison/existing.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import { RestorePlanError } from '../errors.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
+import { findCounterparts } from '../target/counterparts.ts';
 import type { TargetReader } from '../target/target.ts';
-import { admit } from './candidates.ts';
-import { isSame } from './write-documents.ts';
+import { admit } from './admit.ts';
 
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
 const BATCHES_IN_FLIGHT = 3;
@@ -25,14 +24,12 @@ export async function refuseMatches(reader: TargetReader, selection: Selection):
     if (collection === undefined) continue;
     const batches = readBatches(selection, selected.collection, BATCH);
     for await (const different of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
-      const { candidates } = admit(batch);
-      const existing = await existingDocuments(reader, collection, candidates);
-      return [...existing]
-        .filter(([candidate, there]) => !isSame(candidate, there))
-        .map(([candidate]) => candidate);
+      const { run, positions } = admit(batch);
+      const there = await findCounterparts({ reader, collection, run, positions });
+      return positions.filter((each) => there.presence(each) === 'other').map((each) => run.id(each));
     })) {
       count += different.length;
-      for (const { id } of different) {
+      for (const id of different) {
         if (matches.length < NAMED) matches.push(`${selected.into} ${showValue(id)}`);
       }
     }

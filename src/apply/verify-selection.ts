@@ -1,19 +1,20 @@
 /** Reads every document of a selection back at majority and compares bytes. Reads only. */
 import { showValue } from '../bson/show.ts';
-import type { Candidate } from '../comparison/candidate.ts';
-import { existingDocuments } from '../comparison/existing.ts';
+import type { RawValue } from '../bson/types.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { Emit } from '../events.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
+import { Counterparts, findCounterparts } from '../target/counterparts.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import { admit } from './candidates.ts';
-import { isSame } from './write-documents.ts';
+import { admit } from './admit.ts';
 
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
 const BATCHES_IN_FLIGHT = 3;
 /** Differences named one by one; all are counted. */
 const MOST_DIFFERENCES = 1_000;
+
+const COUNTED = ['checked', 'identical', 'different', 'missing', 'kept'] as const;
 
 /** restored: must be there with its bytes. present: must be there, whatever its content. ignored: says nothing. */
 export type Expectation = 'restored' | 'present' | 'ignored';
@@ -22,7 +23,7 @@ export interface VerificationRequest {
   readonly selection: Selection;
   readonly reader: TargetReader;
   /** What is expected of a document by its position in its collection's file. */
-  readonly expect: (selected: SelectedCollection, index: number, candidate: Candidate) => Expectation;
+  readonly expect: (selected: SelectedCollection, index: number, id: () => RawValue) => Expectation;
   /** One document in so many is looked at; 1 = all. */
   readonly every?: number;
   readonly emit: Emit;
@@ -73,15 +74,12 @@ export async function verifySelection(request: VerificationRequest): Promise<Ver
       request.signal?.throwIfAborted();
       return verifyBatch(batch, { request, selected, collection, every });
     })) {
-      for (const { candidate, finding } of findings) {
-        counts.checked++;
-        counts[finding]++;
-        if (finding !== 'missing' && finding !== 'different') continue;
-        if (differences.length < MOST_DIFFERENCES) {
-          differences.push({ into: selected.into, id: showValue(candidate.id), kind: finding });
-        }
+      for (const key of COUNTED) counts[key] += findings.counts[key];
+      for (const { id, kind } of findings.differences) {
+        if (differences.length < MOST_DIFFERENCES)
+          differences.push({ into: selected.into, id: showValue(id), kind });
       }
-      progress += findings.length;
+      progress += findings.counts.checked;
       emit({ type: 'verification-progress', target: reader.name, verified: progress });
     }
     verified.push({ collection: selected.collection, into: selected.into, ...counts });
@@ -98,24 +96,33 @@ interface BatchQuestion {
   readonly every: number;
 }
 
-interface Found {
-  readonly candidate: Candidate;
-  readonly finding: 'identical' | 'different' | 'missing' | 'kept';
+interface BatchFindings {
+  readonly counts: Omit<VerifiedCollection, 'collection' | 'into'>;
+  readonly differences: readonly { readonly id: RawValue; readonly kind: VerifiedDifference['kind'] }[];
 }
 
-async function verifyBatch(batch: DocumentBatch, question: BatchQuestion): Promise<Found[]> {
+async function verifyBatch(batch: DocumentBatch, question: BatchQuestion): Promise<BatchFindings> {
   const { request, selected, collection, every } = question;
-  const candidates = admit(batch).candidates.filter(({ index }) => index % every === 0);
-  const existing =
-    collection === undefined ? new Map() : await existingDocuments(request.reader, collection, candidates);
-  const found: Found[] = [];
-  for (const candidate of candidates) {
-    const expectation = request.expect(selected, candidate.index, candidate);
+  const { run, first, positions } = admit(batch);
+  const looked = every === 1 ? positions : positions.filter((position) => (first + position) % every === 0);
+  const there =
+    collection === undefined
+      ? new Counterparts(run)
+      : await findCounterparts({ reader: request.reader, collection, run, positions: looked });
+  const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
+  const differences: BatchFindings['differences'][number][] = [];
+  for (const position of looked) {
+    const expectation = request.expect(selected, first + position, () => run.id(position));
     if (expectation === 'ignored') continue;
-    const there = existing.get(candidate);
-    if (there === undefined) found.push({ candidate, finding: 'missing' });
-    else if (isSame(candidate, there)) found.push({ candidate, finding: 'identical' });
-    else found.push({ candidate, finding: expectation === 'restored' ? 'different' : 'kept' });
+    counts.checked++;
+    const presence = there.presence(position);
+    if (presence === 'same') counts.identical++;
+    else if (presence === 'other' && expectation === 'present') counts.kept++;
+    else {
+      const kind = presence === 'absent' ? 'missing' : 'different';
+      counts[kind]++;
+      differences.push({ id: run.id(position), kind });
+    }
   }
-  return found;
+  return { counts, differences };
 }

@@ -3,7 +3,6 @@
  * is known what happened. Documents themselves are never in it, except the before-images of what is replaced or removed.
  */
 import { deserialize } from 'bson';
-import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Commands } from '../target/commands.ts';
 import { readCursor } from '../target/reply.ts';
@@ -18,7 +17,7 @@ import {
 import { JOURNAL, LEDGER_FORMAT } from './layout.ts';
 import { damaged } from './ledger-fault.ts';
 import { insertIntoLedger, literal, updateLedger } from './ledger-writes.ts';
-import { packIds } from './packed-ids.ts';
+import { type IdsOf, packIds } from './packed-ids.ts';
 
 /** Before-images are cut into documents of this size, because one image may be 16 MiB already. */
 const IMAGE_PART_BYTES = 8 * 1024 * 1024;
@@ -28,7 +27,7 @@ const ENTRIES_PER_READ = 50;
 export interface Intention {
   readonly action: JournalAction;
   readonly into: string;
-  readonly ids: readonly RawValue[];
+  readonly ids: IdsOf;
   /** What stands there now, one document per id in their order; only for replace and putBack. */
   readonly images?: readonly Buffer[];
 }
@@ -62,7 +61,7 @@ export class Journal {
       into: intention.into,
       state: 'intended' satisfies EntryState,
       fencing,
-      count: intention.ids.length,
+      count: intention.ids.positions.length,
       ids: packIds(intention.ids),
       skipped: [],
       imageParts: parts.length,

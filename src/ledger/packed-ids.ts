@@ -1,14 +1,22 @@
 /** `_id`s of a batch as bytes: type byte and value, one after another. 13 bytes for an ObjectId; no `_id` is decoded. */
+import type { DocumentRun } from '../bson/document-run.ts';
 import { valueEnd } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 
-export function packIds(ids: readonly RawValue[]): Buffer {
-  const size = ids.reduce((sum, id) => sum + 1 + id.end - id.start, 0);
+/** Documents of a run whose `_id`s are meant. */
+export interface IdsOf {
+  readonly run: DocumentRun;
+  readonly positions: readonly number[];
+}
+
+export function packIds({ run, positions }: IdsOf): Buffer {
+  let size = 0;
+  for (const position of positions) size += 1 + run.idEnd(position) - run.idStart(position);
   const packed = Buffer.allocUnsafe(size);
   let at = 0;
-  for (const id of ids) {
-    packed[at++] = id.type;
-    at += id.bytes.copy(packed, at, id.start, id.end);
+  for (const position of positions) {
+    packed[at++] = run.idType(position);
+    at += run.bytes.copy(packed, at, run.idStart(position), run.idEnd(position));
   }
   return packed;
 }

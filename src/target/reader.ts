@@ -1,13 +1,12 @@
 /** TargetReader over raw commands. Reads are repeated while faults are transient; all are at majority, from the primary. */
-import { findId } from '../bson/stored-form.ts';
-import type { RawValue } from '../bson/types.ts';
+import { DocumentRun, runOf } from '../bson/document-run.ts';
 import type { TargetName } from '../events.ts';
 import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
 import { rideOut } from './patience.ts';
 import { rawDocument } from './raw-value.ts';
-import { canBeStoredAsId, readCursor } from './reply.ts';
+import { canBeStoredAsId, readBatch, readCursor } from './reply.ts';
 import { readServerTime } from './server-identity.ts';
 import type { FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
 
@@ -44,21 +43,27 @@ export class MongoReader implements TargetReader {
   }
 
   async findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]> {
-    const found: Buffer[] = [];
-    let asked: RawValue[] = [];
+    const asked = runOf(ids);
+    const found = await this.lookUp(collection, asked, [...asked.offsets.keys()]);
+    return found.flatMap((run) => run.offsets.map((_, i) => run.document(i)));
+  }
+
+  async lookUp(collection: string, run: DocumentRun, positions: readonly number[]): Promise<DocumentRun[]> {
+    const found: DocumentRun[] = [];
+    let asked: number[] = [];
     let bytes = 0;
-    for (const document of ids) {
-      const id = findId(document);
-      if (id === undefined || !canBeStoredAsId(id)) continue;
-      if (asked.length > 0 && (asked.length >= LOOKUP_COUNT || bytes + document.length > LOOKUP_BYTES)) {
-        found.push(...(await this.#lookUp(collection, asked)));
+    for (const position of positions) {
+      if (!canBeStoredAsId(run.idType(position))) continue;
+      const size = run.end(position) - (run.offsets[position] as number);
+      if (asked.length > 0 && (asked.length >= LOOKUP_COUNT || bytes + size > LOOKUP_BYTES)) {
+        found.push(...(await this.#lookUp(collection, run, asked)));
         asked = [];
         bytes = 0;
       }
-      asked.push(id);
-      bytes += document.length;
+      asked.push(position);
+      bytes += size;
     }
-    if (asked.length > 0) found.push(...(await this.#lookUp(collection, asked)));
+    if (asked.length > 0) found.push(...(await this.#lookUp(collection, run, asked)));
     return found;
   }
 
@@ -66,20 +71,20 @@ export class MongoReader implements TargetReader {
    * One `find` whose reply holds everything. The target's documents may be larger than those asked with: when the reply
    * overflows, the halves are asked for instead, because a cursor would tie the rest to one server and one connection.
    */
-  async #lookUp(collection: string, ids: readonly RawValue[]): Promise<Buffer[]> {
+  async #lookUp(collection: string, run: DocumentRun, asked: readonly number[]): Promise<DocumentRun[]> {
     const reply = await this.#commands.runPatiently(`reading ${this.database}.${collection}`, {
       find: collection,
-      filter: rawDocument(idFilter(ids)),
-      batchSize: ids.length + 1,
+      filter: rawDocument(idFilter(run, asked)),
+      batchSize: asked.length + 1,
       readConcern: READ_CONCERN,
     });
-    const { documents, id } = readCursor(reply);
-    if (id === 0n) return documents;
+    const { bytes, offsets, id } = readBatch(reply);
+    if (id === 0n) return [new DocumentRun(bytes, offsets)];
     await this.#killCursor(collection, id);
-    const half = Math.ceil(ids.length / 2);
+    const half = Math.ceil(asked.length / 2);
     return [
-      ...(await this.#lookUp(collection, ids.slice(0, half))),
-      ...(await this.#lookUp(collection, ids.slice(half))),
+      ...(await this.#lookUp(collection, run, asked.slice(0, half))),
+      ...(await this.#lookUp(collection, run, asked.slice(half))),
     ];
   }
 

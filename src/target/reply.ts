@@ -5,42 +5,48 @@ import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reply } from './commands.ts';
 
 export interface CursorReply {
-  /** Whole documents of the first batch, views of the reply. */
-  readonly documents: Buffer[];
-  /** 0n when the first batch held everything. */
+  /** The reply's batch: whole documents that start at `offsets` of `bytes`. */
+  readonly bytes: Buffer;
+  readonly offsets: readonly number[];
+  /** 0n when this batch was the last. */
   readonly id: bigint;
 }
 
-/** First batch of a `find`, `aggregate`, `listCollections` or `listIndexes` reply. */
-export function readCursor(reply: Reply): CursorReply {
-  const cursor = asBuffer(reply['cursor']);
-  let documents: Buffer[] = [];
+/** The batch of a `find`, `aggregate`, `listCollections`, `listIndexes` or `getMore` reply. */
+export function readBatch(reply: Reply): CursorReply {
+  const bytes = asBuffer(reply['cursor']);
+  let offsets: number[] = [];
   let id = 0n;
-  for (const element of elements(cursor)) {
+  for (const element of elements(bytes)) {
     const key = keyOf(element);
-    if (key === 'firstBatch' || key === 'nextBatch') documents = arrayDocuments(element);
-    if (key === 'id') id = cursor.readBigInt64LE(element.start);
+    if (key === 'firstBatch' || key === 'nextBatch') offsets = documentOffsets(element);
+    if (key === 'id') id = bytes.readBigInt64LE(element.start);
   }
-  return { documents, id };
+  return { bytes, offsets, id };
+}
+
+/** The same as single documents, views of the reply. */
+export function readCursor(reply: Reply): { readonly documents: Buffer[]; readonly id: bigint } {
+  const { bytes, offsets, id } = readBatch(reply);
+  return { documents: offsets.map((start) => bytes.subarray(start, start + bytes.readInt32LE(start))), id };
 }
 
 /**
- * The documents of a raw array, in order. Hot: runs over every byte-compared document, so it steps from length to length
- * and looks at nothing but the array keys between them.
+ * Where the documents of a raw array start. Hot: runs over every document that is read back, so it steps from length to
+ * length and looks at nothing but the array keys between them.
  */
-function arrayDocuments(array: RawValue): Buffer[] {
+function documentOffsets(array: RawValue): number[] {
   const { bytes } = array;
   const last = array.end - 1;
-  const documents: Buffer[] = [];
+  const offsets: number[] = [];
   let at = array.start + 4;
   while (at < last) {
     at++;
     while (bytes[at] !== 0) at++;
-    const start = at + 1;
-    at = start + bytes.readInt32LE(start);
-    documents.push(bytes.subarray(start, at));
+    offsets.push(at + 1);
+    at += 1 + bytes.readInt32LE(at + 1);
   }
-  return documents;
+  return offsets;
 }
 
 export interface WriteFault {
@@ -72,7 +78,7 @@ export function asBuffer(value: unknown): Buffer {
   return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 
-/** Types that the server never stores as `_id`; asking for them would match something else or fail. */
-export function canBeStoredAsId(value: RawValue): boolean {
-  return value.type !== BSON.ARRAY && value.type !== BSON.REGEX && value.type !== BSON.UNDEFINED;
+/** Types that the server never stores as `_id` (0: there is none); asking for them would match something else or fail. */
+export function canBeStoredAsId(type: number): boolean {
+  return type !== 0 && type !== BSON.ARRAY && type !== BSON.REGEX && type !== BSON.UNDEFINED;
 }

@@ -2,6 +2,7 @@
  * One MongoDB database that documents are restored into, seen through two ports.
  * Comparison, dry-run and status are handed a TargetReader, which has no write; only apply, revert and the ledger get a writer.
  */
+import type { DocumentRun } from '../bson/document-run.ts';
 import type { TargetName } from '../events.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { CollectionBlueprint } from './collection-metadata.ts';
@@ -58,6 +59,8 @@ export interface TargetReader {
    * `ids` are raw documents `{_id: …}` or documents that hold an `_id`; only that element is used.
    */
   findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]>;
+  /** The same for the documents of a run at `positions`, with no object per document: several times cheaper. */
+  lookUp(collection: string, run: DocumentRun, positions: readonly number[]): Promise<DocumentRun[]>;
   /**
    * Runs a read-only aggregation on the target and returns raw result documents, all of them: let the pipeline limit
    * them. `pipeline` holds raw BSON stages; `collection` 1 is the database (`$documents`).
