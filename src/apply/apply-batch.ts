@@ -3,6 +3,7 @@
 import { documentValue } from '../bson/diff-documents.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
 import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
+import type { Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import type { JournalAction } from '../ledger/journal-entry.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
 import { findCounterparts } from '../target/counterparts.ts';
@@ -31,6 +32,10 @@ export interface CollectionTask {
   readonly earlier: EarlierRuns;
   /** Documents that a TTL index would delete at once. */
   readonly expiryCheck: CandidateCheck | undefined;
+  /** What the last dry-run saw here; a document that is another now is named. */
+  readonly memory: TargetMemory | undefined;
+  /** The collection's name in the backup. */
+  readonly collection: string;
 }
 
 /** Returns how many documents it wrote. */
@@ -104,7 +109,10 @@ class BatchWork {
   /** Decides for each document by what the target holds now. What is to be left alone gets its outcome here. */
   async sortOut(): Promise<Sorted> {
     const { place, earlier, mayHold } = this.#task;
-    if (!mayHold) return this.#withoutExpiring({ toInsert: this.#positions, toReplace: [] });
+    if (!mayHold) {
+      for (const position of this.#positions) this.#compareWithMemory(position, 'absent');
+      return this.#withoutExpiring({ toInsert: this.#positions, toReplace: [] });
+    }
     const documents = this.#documents;
     const there = await findCounterparts({
       reader: place.reader,
@@ -119,11 +127,24 @@ class BatchWork {
       if (there.presence(position) === 'same') {
         const outcome = earlier.outcomeOf(this.#into, documents.id(position));
         this.settle(position, { outcome, reason: '' });
-      } else if (other === undefined) toInsert.push(position);
+        // What an earlier run of ours has written since the dry-run is no news.
+        if (outcome === 'identical') this.#compareWithMemory(position, 'same');
+        continue;
+      }
+      this.#compareWithMemory(position, other ?? 'absent');
+      if (other === undefined) toInsert.push(position);
       else if (place.whenMatched === 'replace') toReplace.push({ position, seen: other });
       else this.settle(position, place.whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
     return this.#withoutExpiring({ toInsert, toReplace });
+  }
+
+  #compareWithMemory(position: number, now: Sighting): void {
+    const { memory, collection } = this.#task;
+    const change = memory?.changeOf({ collection, index: this.#first + position }, now);
+    if (change !== undefined) {
+      this.#run.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
+    }
   }
 
   async #withoutExpiring(sorted: Sorted): Promise<Sorted> {

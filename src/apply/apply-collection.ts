@@ -2,6 +2,7 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { expiryCheck } from '../comparison/expiry.ts';
 import { inFlight } from '../comparison/in-flight.ts';
+import type { TargetMemory } from '../comparison/target-memory.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetCollection } from '../target/target.ts';
@@ -25,6 +26,7 @@ export interface CollectionRequest {
   readonly selected: SelectedCollection;
   readonly collection: TargetCollection;
   readonly earlier: EarlierRuns;
+  readonly memory: TargetMemory | undefined;
   /** Filled in as the documents are come to. */
   readonly outcomes: Outcomes;
   readonly signal: AbortSignal | undefined;
@@ -47,6 +49,8 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
     outcomes: request.outcomes,
     mayHold: first !== undefined,
     earlier: request.earlier,
+    memory: request.memory,
+    collection: selected.collection,
     expiryCheck: expiryCheck(collection.indexes, await target.reader.serverTime()),
   };
   const budget = new ByteBudget(BYTES_IN_FLIGHT);

@@ -1,6 +1,7 @@
 /** What the batches of one run share: the lease, the journal's numbering, what is to be said, and what could not be recorded. */
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
+import type { Change } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
 import type { Intention, Journal } from '../ledger/journal.ts';
 import type { Lease } from '../ledger/lease.ts';
@@ -21,6 +22,14 @@ export interface Notice {
   readonly reason: string;
 }
 
+/** A document that the target holds in another state than the last dry-run saw. */
+export interface ChangeNotice {
+  readonly into: string;
+  /** `_id` as Extended JSON. */
+  readonly id: string;
+  readonly change: Change;
+}
+
 export interface RunTools {
   readonly digest: string;
   readonly lease: Lease;
@@ -34,6 +43,9 @@ export interface RunTools {
 
 export class ApplyRun {
   readonly notices: Notice[] = [];
+  /** The first of them. */
+  readonly changes: ChangeNotice[] = [];
+  changeCount = 0;
   /** Outcomes of batches that the journal could not be told. */
   readonly unrecorded: { readonly batch: number; readonly skipped: readonly number[] }[] = [];
   readonly #tools: RunTools;
@@ -93,6 +105,11 @@ export class ApplyRun {
   ): void {
     if (this.notices.length >= MOST_NOTICES) return;
     this.notices.push({ into, id: id && showValue(id), outcome, reason });
+  }
+
+  noteChange({ into, id }: { readonly into: string; readonly id: RawValue }, change: Change): void {
+    this.changeCount++;
+    if (this.changes.length < MOST_NOTICES) this.changes.push({ into, id: showValue(id), change });
   }
 
   warnOnce(message: string): void {

@@ -10,6 +10,7 @@
  * Interrupted anywhere, the next run does the rest: a document is written only where the target has none of that `_id`, and
  * the journal knows which ones were ours. Not guaranteed: that nobody sees some documents before all of them are in.
  */
+import type { TargetMemory } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { openLedger } from '../ledger/ledger.ts';
@@ -22,7 +23,7 @@ import type { Target, TargetCollection, TargetReader } from '../target/target.ts
 import { requireAdmission } from './admission.ts';
 import { adoptLocalRecord } from './adopt-local-record.ts';
 import { applyCollection } from './apply-collection.ts';
-import { ApplyRun, type Notice } from './apply-run.ts';
+import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
@@ -47,6 +48,8 @@ export interface ApplyRequest {
   readonly signal?: AbortSignal;
   /** The last word of whoever asked: called when the run is admitted and nothing is written. Throwing ends it. */
   readonly confirm?: () => Promise<void>;
+  /** What the last dry-run saw; documents that are others now are named in the result. */
+  readonly memory?: TargetMemory | undefined;
   readonly leaseMs?: number;
   readonly checkpoint?: Checkpoint;
 }
@@ -66,6 +69,16 @@ export interface ApplyResult {
   readonly verification: Verification;
   /** Documents that did not go the ordinary way. */
   readonly notices: readonly Notice[];
+  /** Undefined when no dry-run was remembered. */
+  readonly sinceDryRun: SinceDryRun | undefined;
+}
+
+export interface SinceDryRun {
+  /** When the dry-run looked, UTC milliseconds. */
+  readonly seenAt: number;
+  readonly count: number;
+  /** The first of them. */
+  readonly changes: readonly ChangeNotice[];
 }
 
 /**
@@ -134,6 +147,11 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
       verified,
       verification,
       notices: run.notices,
+      sinceDryRun: request.memory && {
+        seenAt: request.memory.seenAt,
+        count: run.changeCount,
+        changes: run.changes,
+      },
     };
   } catch (error) {
     throw await asEndOfRun(error, {
@@ -203,6 +221,7 @@ async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcome
       selected,
       collection,
       earlier,
+      memory: request.memory,
       outcomes: outcomes.get(selected) as Outcomes,
       signal,
       onProgress: (documents, size) => {

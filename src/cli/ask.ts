@@ -3,12 +3,17 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { ProcessEdge } from './context.ts';
 
+/** Somebody sits at a terminal: questions can be read there and answered. */
+export function canAsk({ stdin, stderr }: ProcessEdge): boolean {
+  return stdin.isTTY === true && stderr.isTTY;
+}
+
 /**
  * Asks and returns the answer, trimmed. Undefined where nobody can answer: no terminal on stdin or stderr, or the
  * input ended. Rejects with the signal's reason when the run is stopped meanwhile.
  */
 export async function ask(edge: ProcessEdge, question: string): Promise<string | undefined> {
-  if (edge.stdin.isTTY !== true || !edge.stderr.isTTY) return undefined;
+  if (!canAsk(edge)) return undefined;
   const output = new Writable({
     write(chunk, _encoding, done) {
       edge.stderr.write(String(chunk));

@@ -1,6 +1,7 @@
 /** Compares a selection with every target that can be reached, one after the other. */
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
+import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { Plan, TargetPlan } from '../plan/plan.ts';
@@ -58,14 +59,15 @@ export async function compareTargets(
 }
 
 async function compareOne(
-  { emit, signal }: CommandContext,
+  { emit, signal, now, workDirectory }: CommandContext,
   { plan, selection, show, each }: ComparisonOrders,
   chosen: { readonly name: TargetName; readonly plan: TargetPlan },
 ): Promise<TargetComparison> {
   const target = await connectTarget(chosen.name, chosen.plan, { emit, signal, patienceMs: PATIENCE_MS });
   try {
     for (const message of target.notes) emit({ type: 'warning', message });
-    return await compareWithTarget({
+    const memory = TargetMemory.empty(selection.manifest, now());
+    const comparison = await compareWithTarget({
       plan,
       selection,
       // The reader alone: a comparison has nothing to write with.
@@ -73,8 +75,11 @@ async function compareOne(
       emit,
       show,
       signal,
+      memory,
       ...(each && { each: ({ collection }, document) => each(chosen.name, collection, document) }),
     });
+    await memory.save(workDirectory, target.reader);
+    return comparison;
   } finally {
     await target.close();
   }

@@ -51,6 +51,8 @@ export interface CommandContext extends Omit<ProcessEdge, 'env' | 'adoptVariable
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
   /** Absolute; where selections and local records are kept (`--work-dir`). Not created until something is written. */
   readonly workDirectory: string;
+  /** Whether somebody can be asked: a terminal on stdin and on stderr. */
+  readonly interactive: boolean;
   /** Who runs this, for the ledger: login name and host. */
   readonly operator: { readonly user: string; readonly host: string };
   /** Progress, for whichever view is open. */

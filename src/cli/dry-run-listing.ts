@@ -6,10 +6,10 @@ import type { ComparedDocument } from '../comparison/comparison.ts';
 import { DocumentSpill } from '../comparison/document-spill.ts';
 import type { TargetName } from '../events.ts';
 import { documentLines, documentsOf, documentsTitle, shortened } from '../report/dry-run/documents.ts';
-import { type DryRun, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
+import { type DryRun, dryRunPage } from '../report/dry-run/page.ts';
 import { documentObject, dryRunObject } from '../report/json-results.ts';
-import { paintWith } from '../report/paint.ts';
 import type { CommandContext } from './context.ts';
+import { pageStyle, writeLines } from './page.ts';
 
 /** Documents shown per class and collection when `--full` is not given. */
 export const SHOWN = 5;
@@ -34,9 +34,9 @@ class KeptPage implements Listing {
   }
 
   async write(run: DryRun): Promise<void> {
-    const style = styleOf(this.#context);
-    await writeLines(this.#context, dryRunPage(run, style));
-    await writeLines(this.#context, documentsOf(run.comparisons, style, SHOWN));
+    const style = pageStyle(this.#context);
+    await writeLines(this.#context.stdout, dryRunPage(run, style));
+    await writeLines(this.#context.stdout, documentsOf(run.comparisons, style, SHOWN));
   }
 
   async close(): Promise<void> {}
@@ -64,14 +64,14 @@ class FullPage implements Listing {
   };
 
   async write(run: DryRun): Promise<void> {
-    const style = styleOf(this.#context);
-    await writeLines(this.#context, dryRunPage(run, style));
+    const style = pageStyle(this.#context);
+    await writeLines(this.#context.stdout, dryRunPage(run, style));
     for (const comparison of run.comparisons) {
       for (const compared of comparison.collections) {
-        await writeLines(this.#context, documentsTitle(comparison.target, compared, style));
+        await writeLines(this.#context.stdout, documentsTitle(comparison.target, compared, style));
         const documents = this.#spills.get(comparison.target)?.read(compared.collection) ?? [];
         for await (const document of documents) {
-          await writeLines(this.#context, documentLines(document, compared.whenMatched, style));
+          await writeLines(this.#context.stdout, documentLines(document, compared.whenMatched, style));
         }
       }
     }
@@ -124,18 +124,4 @@ class FullObjects implements Listing {
   }
 
   async close(): Promise<void> {}
-}
-
-/** Below this width a page is no longer readable whatever is done. */
-const NARROWEST = 20;
-
-function styleOf({ color, stdout }: CommandContext): PageStyle {
-  return { paint: paintWith(color.stdout), columns: Math.max(NARROWEST, stdout.columns) };
-}
-
-async function writeLines({ stdout }: CommandContext, lines: Iterable<string>): Promise<void> {
-  for (const line of lines) {
-    stdout.write(`${line}\n`);
-    await stdout.drained();
-  }
 }

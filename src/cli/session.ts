@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { EXIT_CODES } from '../errors.ts';
 import { failureText } from '../report/failure.ts';
 import { NdjsonView } from '../report/ndjson.ts';
-import { ask } from './ask.ts';
+import { ask, canAsk } from './ask.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, Environment, ProcessEdge } from './context.ts';
 import {
@@ -49,6 +49,7 @@ export async function openSession(edge: ProcessEdge, options: OptionValues): Pro
       edge.cwd,
       typeof options['workDir'] === 'string' ? options['workDir'] : '.restore-plan',
     ),
+    interactive: canAsk(edge),
     operator: operatorOf(env),
     emit(event) {
       ndjson?.emit(event);

@@ -24,6 +24,7 @@ import { settingsOf } from './plan-settings.ts';
 import { ReferenceCheck } from './references.ts';
 import { shardKeyCheck } from './shard-key.ts';
 import { Tally } from './tally.ts';
+import type { Sighting, TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
 import { validatorCheck } from './validator.ts';
 
@@ -46,6 +47,8 @@ export interface CompareRequest {
   readonly show: number;
   /** Aborts between batches. */
   readonly signal: AbortSignal;
+  /** Filled with what the target holds of each document. */
+  readonly memory?: TargetMemory;
   /** Is given every document of the selection, in backup order, with its details; awaited. */
   readonly each?: (collection: SelectedCollection, document: ComparedDocument) => void | Promise<void>;
 }
@@ -107,6 +110,10 @@ async function compareCollection(
     return compareBatch(batch, rules);
   })) {
     for (const finding of findings) {
+      request.memory?.remember(
+        { collection: selected.collection, index: finding.index },
+        sightingOf(finding),
+      );
       const isKept = tally.count(finding.class);
       if (!isKept && request.each === undefined) continue;
       const document = describe(finding);
@@ -162,6 +169,11 @@ async function rulesFor(
     isSoftDeleted: settings.softDelete === undefined ? undefined : compileQuery(settings.softDelete),
     updatedAt: settings.updatedAt,
   };
+}
+
+function sightingOf({ class: documentClass, target }: Finding): Sighting {
+  if (target === undefined) return 'absent';
+  return documentClass === 'identical' ? 'same' : target.bytes.subarray(target.start, target.end);
 }
 
 function describer({ mask }: Plan): (finding: Finding) => ComparedDocument {

@@ -1,6 +1,6 @@
 /** What an apply did, as a page for the terminal and as an exit code. */
 import type { Notice } from '../apply/apply-run.ts';
-import type { AppliedCollection, ApplyResult } from '../apply/apply-selection.ts';
+import type { AppliedCollection, ApplyResult, SinceDryRun } from '../apply/apply-selection.ts';
 import type { EXIT_CODES } from '../errors.ts';
 import type { RunCounts } from '../ledger/run-record.ts';
 import { columnsOf, fitted, padded, wrapped } from './dry-run/columns.ts';
@@ -28,6 +28,7 @@ export function* applyPage(result: ApplyResult, style: PageStyle): Generator<str
   yield* table(result.collections, style);
   yield '';
   yield* noticeLines(result.notices, style);
+  yield* changeLines(result.sinceDryRun, style);
   yield* verdict(result, paint).flatMap((line) => wrapped(line, style.columns));
 }
 
@@ -73,6 +74,17 @@ function* noticeLines(notices: readonly Notice[], { paint, columns }: PageStyle)
   if (notices.length > SHOWN)
     yield paint.quiet(`… and ${showCount(notices.length - SHOWN)} more; \`--json\` lists them`);
   if (notices.length > 0) yield '';
+}
+
+function* changeLines(since: SinceDryRun | undefined, { paint, columns }: PageStyle): Generator<string> {
+  if (since === undefined || since.count === 0) return;
+  const when = new Date(since.seenAt).toISOString().slice(0, 19).replace('T', ' ');
+  yield paint.strong(`Changed since the dry-run of ${when} UTC: ${showCounted(since.count, 'document')}`);
+  for (const { into, id, change } of since.changes.slice(0, SHOWN)) {
+    yield fitted(neutral(`  ${change}: ${into} _id ${id}`), columns);
+  }
+  if (since.count > SHOWN) yield paint.quiet(`  … and ${showCount(since.count - SHOWN)} more`);
+  yield '';
 }
 
 function verdict({ target, verified, verification, collections }: ApplyResult, paint: Paint): string[] {

@@ -53,7 +53,7 @@ export function documentObject(target: TargetName, collection: string, document:
 }
 
 /** The last object but one of `apply --json`. */
-export function applyObject({ target, digest, collections, verified, notices }: ApplyResult) {
+export function applyObject({ target, digest, collections, verified, notices, sinceDryRun }: ApplyResult) {
   return {
     type: 'apply',
     target,
@@ -66,5 +66,6 @@ export function applyObject({ target, digest, collections, verified, notices }: 
     ),
     verified,
     notices,
+    changedSinceDryRun: sinceDryRun?.changes ?? [],
   } as const;
 }

@@ -173,7 +173,24 @@ test(
       input: `${incident.production.databaseName}\n`,
     });
     assert.is(typed.exitCode, 0, typed.stdout);
+    assert.match(typed.stdout, /artworks +100 +\S*\+100/, 'production is compared and shown before');
     assert.match(typed.stdout, /Type the name of the database/);
+    incident.close();
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
+  'what changed in the target since the dry-run is named document by document',
+  async () => {
+    await run(['dry-run', ...PLAN]);
+    await incident.staging.collection('partners').insertOne({ _id: LOST_PARTNER, name: 'Somebody else' });
+    const { exitCode, stdout } = await run(STAGING);
+    assert.is(exitCode, 0);
+    assert.match(stdout, /kept as it was/);
+    assert.match(stdout, /Changed since the dry-run of .* UTC: 1 document\n {2}appeared: partners _id/);
+    const again = jsonLines((await run([...STAGING, '--json'])).stdout).at(-2) as Record<string, unknown[]>;
+    assert.is(again['changedSinceDryRun']?.length, 1, 'its own documents are no news');
     incident.close();
   },
   { deadlineMs: 90_000 },

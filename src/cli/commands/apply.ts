@@ -1,18 +1,20 @@
 /** `plan apply`: opens the gate, writes the documents, reads them back. Stopped part-way, the same command goes on. */
 import { applySelection } from '../../apply/apply-selection.ts';
+import { TargetMemory } from '../../comparison/target-memory.ts';
 import type { TargetName } from '../../events.ts';
+import type { Plan } from '../../plan/plan.ts';
 import { applyExit, applyPage } from '../../report/apply-page.ts';
 import { applyObject } from '../../report/json-results.ts';
-import { paintWith } from '../../report/paint.ts';
-import { showBytes, showCounted } from '../../report/quantities.ts';
+import { neutral } from '../../report/neutral.ts';
+import type { Stage } from '../../report/progress.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
-import type { Selection } from '../../selection/selection.ts';
 import { VERSION } from '../../version.ts';
-import type { ExitName, OptionValues } from '../command.ts';
-import { confirm } from '../confirm.ts';
+import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { connectTargets } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
+import { lastWord } from '../last-word.ts';
 import { loadPlan } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../page.ts';
 import { requireVariables } from '../require-variables.ts';
 
 export async function run(
@@ -23,11 +25,12 @@ export async function run(
   const plan = await loadPlan(context, file);
   const name = options['target'] as TargetName;
   requireVariables(plan, name === 'production' ? ['staging', 'production'] : ['staging']);
-  await context.follow(['backup', 'selection', 'gate', 'writing', 'verification']);
+  await context.follow(stagesOf(context, name, options['confirm']));
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
   const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
   const targets = await connectTargets(context, plan, name);
+  const { reader } = targets.target;
   try {
     const result = await applySelection({
       ...context,
@@ -37,29 +40,33 @@ export async function run(
       other: targets.other?.reader,
       actor: { ...context.operator, pid: context.processId },
       toolVersion: VERSION,
-      confirm: async () => {
-        if (name === 'staging') return;
-        const database = targets.target.reader.database;
-        await confirm(context, { what: about(selection, name), database, given: options['confirm'] });
-      },
+      memory: await TargetMemory.load(context.workDirectory, selection.manifest, reader),
+      confirm: () => lastWord(context, { plan, selection, reader, given: options['confirm'] }),
     });
     await context.endProgress();
-    context.json(applyObject(result));
-    if (!context.options.json) {
-      for (const line of applyPage(result, {
-        paint: paintWith(context.color.stdout),
-        columns: context.stdout.columns,
-      }))
-        context.stdout.write(`${line}\n`);
-    }
+    if (context.options.json) context.json(applyObject(result));
+    else await writeLines(context.stdout, applyPage(result, pageStyle(context)));
+    if (result.verified && !context.options.quiet) context.stderr.write(nextStep(plan, name, file));
     return applyExit(result);
   } finally {
     await targets.close();
   }
 }
 
-function about({ manifest: { collections } }: Selection, target: TargetName): string {
-  const documents = collections.reduce((sum, { count }) => sum + count, 0);
-  const bytes = collections.reduce((sum, each) => sum + each.bytes, 0);
-  return `Write ${showCounted(documents, 'document')} (${showBytes(bytes)}) to ${target}`;
+/** Production is compared before somebody is asked; see lastWord. */
+function stagesOf({ interactive }: CommandContext, name: TargetName, confirm: OptionValue): Stage[] {
+  const asks = name === 'production' && interactive && confirm === undefined;
+  return [
+    'backup',
+    'selection',
+    ...(name === 'production' ? (['gate'] as const) : []),
+    ...(asks ? (['comparison with production'] as const) : []),
+    'writing',
+    'verification',
+  ];
+}
+
+function nextStep({ targets }: Plan, name: TargetName, file: string): string {
+  if (name !== 'staging' || targets.production === undefined) return '';
+  return `\nNext: look at staging, then \`plan apply ${neutral(file)} --target production\`.\n`;
 }

@@ -1,0 +1,22 @@
+/** Pages of results on a text stream. */
+import type { PageStyle } from '../report/dry-run/page.ts';
+import { paintWith } from '../report/paint.ts';
+import type { CommandContext, TextWriter } from './context.ts';
+
+/** Below this width a page is no longer readable whatever is done. */
+const NARROWEST = 20;
+
+export function pageStyle(context: CommandContext, stream: 'stdout' | 'stderr' = 'stdout'): PageStyle {
+  return {
+    paint: paintWith(context.color[stream]),
+    columns: Math.max(NARROWEST, context[stream].columns),
+  };
+}
+
+/** Waits for a slow reader, so that a page of any length needs no memory. */
+export async function writeLines(stream: TextWriter, lines: Iterable<string>): Promise<void> {
+  for (const line of lines) {
+    stream.write(`${line}\n`);
+    await stream.drained();
+  }
+}
