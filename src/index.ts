@@ -1,0 +1,50 @@
+/**
+ * The library: the steps that the commands are made of. They belong together as in `plan apply`:
+ *
+ *     const { plan } = await readPlan('plan.yaml', { env });
+ *     const selection = await prepareSelection({ plan, workDirectory: '.restore-plan', … });
+ *     const staging = await connectTarget('staging', plan.targets.staging);
+ *     const comparison = await compareWithTarget({ plan, selection, reader: staging.reader, … });
+ *     const result = await applySelection({ plan, selection, target: staging, … });
+ *
+ * The engine keeps its promises here too: `applySelection` asks the gate before it writes to production, takes the lock and
+ * keeps the ledger, whoever calls it. Errors are RestorePlanErrors; what a run reports comes as RunEvents.
+ */
+export { type ApplyRequest, type ApplyResult, applySelection } from './apply/apply-selection.ts';
+export { checkGate, type GateQuestion } from './apply/check-gate.ts';
+export { decideGate, type GateFacts, type GateVerdict, type Obstacle } from './apply/gate.ts';
+export { type Verification, type VerificationRequest, verifySelection } from './apply/verify-selection.ts';
+export type { Backup, BackupIdentity } from './backup/backup.ts';
+export { type BackupListing, type ListedBackup, listBackups } from './backup/list-backups.ts';
+export { type BackupOptions, openBackup } from './backup/open-backup.ts';
+export { type CompareRequest, compareWithTarget } from './comparison/compare-with-target.ts';
+export type {
+  ComparedCollection,
+  ComparedDocument,
+  DanglingReference,
+  DocumentClass,
+  FieldDifference,
+  TargetComparison,
+} from './comparison/comparison.ts';
+export { type ErrorCode, EXIT_CODES, RestorePlanError } from './errors.ts';
+export type { Emit, RunEvent, TargetName } from './events.ts';
+export { type Ledger, openLedger } from './ledger/ledger.ts';
+export { readRuns } from './ledger/read-runs.ts';
+export type { Actor, RunRecord, RunStatus } from './ledger/run-record.ts';
+export type { PlanFault } from './plan/fault.ts';
+export type { Plan } from './plan/plan.ts';
+export { type PlanReading, type ReadPlanOptions, readPlan } from './plan/read-plan.ts';
+export { redact, registerSecret, Secret } from './secret.ts';
+export { findSelection, openSelection } from './selection/open-selection.ts';
+export { type PrepareRequest, prepareSelection } from './selection/prepare-selection.ts';
+export { readBatches } from './selection/read-batches.ts';
+export { type SelectionRequest, selectDocuments } from './selection/select-documents.ts';
+export type {
+  DocumentBatch,
+  SelectedCollection,
+  Selection,
+  SelectionManifest,
+} from './selection/selection.ts';
+export { type ConnectOptions, connectTarget } from './target/connect.ts';
+export type { ServerIdentity, Target, TargetReader } from './target/target.ts';
+export { VERSION } from './version.ts';
