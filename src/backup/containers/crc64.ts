@@ -2,7 +2,8 @@
  * CRC-64/XZ (Go's crc64.ECMA): the checksum of a namespace in a mongodump archive.
  *
  * Reflected polynomial 0xC96C5795D7870F42, start and final exclusive-or all ones. Kept as two 32-bit halves and taken
- * eight bytes at a time by tables ("slicing by 8"): 1,570 MiB/s, where BigInt arithmetic makes 5 (Node 20).
+ * eight bytes at a time by tables ("slicing by 8"): 1,570 MiB/s of CPU time, where one table and single bytes make 440,
+ * and BigInt arithmetic 16 (Node 20).
  */
 const POLYNOMIAL_LOW = 0xd7870f42 | 0;
 const POLYNOMIAL_HIGH = 0xc96c5795 | 0;

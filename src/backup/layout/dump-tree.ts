@@ -1,50 +1,54 @@
-/**
- * Sorts the files of a dump by collection. Pure: it sees paths, never bytes, so it serves disks, buckets and tars.
- * `At` is whatever the caller needs to get at a file's bytes.
- */
+/** Sorts the files of a dump by collection. It goes by their paths alone, so it serves disks, buckets and tars alike. */
+import type { ByteSource } from '../storage/byte-source.ts';
 import { collectionOf, fileNameOf } from './collection-names.ts';
 import { readDumpPath } from './dump-paths.ts';
 
-export interface DumpFile<At> {
+/** A file of a backup, wherever it lies. */
+export interface NamedFile {
   /** Inside the backup, with `/`; the first part may be the name of the backup itself. */
   readonly path: string;
+  readonly at: ByteSource;
+  /** CRC-64/XZ of its inflated bytes, where something beside the file tells it. */
+  readonly crc?: bigint;
+}
+
+export interface DumpFile extends NamedFile {
   /** Tells the files of a dump apart. */
   readonly id: number;
-  readonly at: At;
 }
 
 /** A collection's files, one of each kind per host or shard folder. */
-export interface CollectionFiles<At> {
+export interface CollectionFiles {
   readonly fileName: string;
-  readonly documents: DumpFile<At>[];
-  readonly metadata: DumpFile<At>[];
+  readonly documents: DumpFile[];
+  readonly metadata: DumpFile[];
   /** Files `system.buckets.*`: the stored form of a time series. */
-  readonly buckets: DumpFile<At>[];
+  readonly buckets: DumpFile[];
 }
 
-export interface DumpTree<At> {
-  readonly collections: readonly CollectionFiles<At>[];
+export interface DumpTree {
+  readonly collections: readonly CollectionFiles[];
   /** Databases that have documents or metadata here, sorted. */
   readonly databases: readonly string[];
   /** There is an `oplog.bson` beside the databases. */
   readonly hasOplog: boolean;
-  find(collection: string): CollectionFiles<At> | undefined;
+  find(collection: string): CollectionFiles | undefined;
 }
 
-export function sortDump<At>(files: Iterable<{ path: string; at: At }>, database: string): DumpTree<At> {
-  const byName = new Map<string, CollectionFiles<At>>();
+export function sortDump(files: Iterable<NamedFile>, database: string): DumpTree {
+  const byName = new Map<string, CollectionFiles>();
   const databases = new Set<string>();
   let hasOplog = false;
   let id = 0;
-  for (const { path, at } of files) {
-    const meaning = readDumpPath(path, database);
+  for (const file of files) {
+    const meaning = readDumpPath(file.path, database);
     if (meaning.kind === 'oplog') hasOplog = true;
     if (!('database' in meaning)) continue;
     databases.add(meaning.database);
     if (meaning.database !== database || meaning.kind === 'system') continue;
     const entry = byName.get(meaning.fileName) ?? noFiles(meaning.fileName);
     byName.set(meaning.fileName, entry);
-    entry[meaning.kind].push({ path, id: id++, at });
+    entry[meaning.kind].push({ ...file, id: id++ });
   }
   return {
     collections: [...byName.values()],
@@ -55,13 +59,10 @@ export function sortDump<At>(files: Iterable<{ path: string; at: At }>, database
 }
 
 /** Files written by a tool that did not escape names; an escaped name never stands for itself. */
-function unescaped<At>(
-  files: CollectionFiles<At> | undefined,
-  collection: string,
-): CollectionFiles<At> | undefined {
+function unescaped(files: CollectionFiles | undefined, collection: string): CollectionFiles | undefined {
   return files !== undefined && collectionOf(files.fileName) === collection ? files : undefined;
 }
 
-function noFiles<At>(fileName: string): CollectionFiles<At> {
+function noFiles(fileName: string): CollectionFiles {
   return { fileName, documents: [], metadata: [], buckets: [] };
 }

@@ -10,8 +10,7 @@ import type {
 } from '../backup.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
-import type { ByteSource } from '../storage/byte-source.ts';
-import { inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
+import { assertCrc, inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
 import { documentsMissing, noMetadataWarning, notDocuments, OPLOG_WARNING } from './refusals.ts';
 
 /** Metadata files read at the same time; each is a round trip where the files are objects of a bucket. */
@@ -19,7 +18,7 @@ const METADATA_AT_ONCE = 8;
 
 export interface FileBackupParts {
   readonly identity: BackupIdentity;
-  readonly tree: DumpTree<ByteSource>;
+  readonly tree: DumpTree;
   readonly maxRatio: number;
 }
 
@@ -27,7 +26,7 @@ export class FileBackup implements StoredBackup {
   readonly access = 'random';
   readonly identity: BackupIdentity;
   readonly #parts: FileBackupParts;
-  readonly #metadata = new Map<CollectionFiles<ByteSource>, Promise<CollectionMetadata>>();
+  readonly #metadata = new Map<CollectionFiles, Promise<CollectionMetadata>>();
 
   constructor(parts: FileBackupParts) {
     this.identity = parts.identity;
@@ -61,11 +60,11 @@ export class FileBackup implements StoredBackup {
       if (metadata.type !== 'collection')
         throw notDocuments(collection, metadata.type, this.identity.location);
       if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
-      if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].path));
+      if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
       visitor.metadata(metadata);
       for (const file of files.documents) {
-        const member = { collection, path: file.path, id: file.id };
-        members.push(await readMember(member, this.#bytesOf(file), visitor));
+        const member = { collection, path: file.at.location, id: file.id };
+        members.push(await readMember(member, this.#documentsOf(file), visitor));
         await file.at.close();
         bytesRead += file.at.size;
       }
@@ -73,7 +72,7 @@ export class FileBackup implements StoredBackup {
     return { bytesRead, readToEnd: true, members, warnings };
   }
 
-  #metadataOf(files: CollectionFiles<ByteSource>): Promise<CollectionMetadata> {
+  #metadataOf(files: CollectionFiles): Promise<CollectionMetadata> {
     let reading = this.#metadata.get(files);
     if (reading === undefined) {
       reading = this.#readMetadata(files);
@@ -82,21 +81,27 @@ export class FileBackup implements StoredBackup {
     return reading;
   }
 
-  async #readMetadata(files: CollectionFiles<ByteSource>): Promise<CollectionMetadata> {
+  async #readMetadata(files: CollectionFiles): Promise<CollectionMetadata> {
     const file = files.metadata[0];
     if (file === undefined) {
       const some = files.documents[0] ?? files.buckets[0];
       const metadata = metadataOfNameOnly(some?.path ?? files.fileName, files.fileName);
       return files.buckets.length > 0 ? { ...metadata, type: 'timeseries' } : metadata;
     }
-    const text = await readText(this.#bytesOf(file), file.path);
+    const { location } = file.at;
+    const text = await readText(this.#bytesOf(file), location);
     await file.at.close();
-    return readMetadata(text, file.path, files.fileName);
+    return readMetadata(text, location, files.fileName);
   }
 
-  #bytesOf(file: DumpFile<ByteSource>): AsyncIterable<Buffer> {
+  #documentsOf(file: DumpFile): AsyncIterable<Buffer> {
+    const documents = this.#bytesOf(file);
+    return file.crc === undefined ? documents : assertCrc(documents, file.crc, file.at.location);
+  }
+
+  #bytesOf(file: DumpFile): AsyncIterable<Buffer> {
     return inflateIfCompressed(file.at.stream(0, file.at.size), {
-      location: file.path,
+      location: file.at.location,
       maxRatio: this.#parts.maxRatio,
     });
   }

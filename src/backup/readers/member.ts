@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { RestorePlanError } from '../../errors.ts';
 import type { MemberInfo, MemberVisitor, ScanSummary } from '../backup.ts';
 import { ByteCursor } from '../containers/byte-cursor.ts';
+import { Crc64 } from '../containers/crc64.ts';
 import { decompress } from '../containers/decompress.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
@@ -40,6 +41,23 @@ export async function* inflateIfCompressed(
   } finally {
     await cursor.close();
   }
+}
+
+/** Passes the bytes on and compares their CRC-64 at the end. `location` names them in messages. */
+export async function* assertCrc(
+  chunks: AsyncIterable<Buffer>,
+  expected: bigint,
+  location: string,
+): AsyncGenerator<Buffer> {
+  const crc = new Crc64();
+  for await (const chunk of chunks) {
+    crc.update(chunk);
+    yield chunk;
+  }
+  if (crc.digest() === expected) return;
+  throw new RestorePlanError('BACKUP', `${location} is damaged: its checksum is wrong.`, {
+    hint: 'Nothing of it was used; take another backup.',
+  });
 }
 
 /** The text of a metadata file. `path` names it in messages. */

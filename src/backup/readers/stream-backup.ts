@@ -10,6 +10,7 @@ import type {
   StoredBackup,
 } from '../backup.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
+import { unpackNested } from '../containers/nested-tars.ts';
 import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { readDumpPath } from '../layout/dump-paths.ts';
@@ -26,8 +27,12 @@ import {
 
 export interface StreamBackupParts {
   readonly identity: BackupIdentity;
-  readonly bytes: ByteSource;
-  readonly compression: Compression;
+  /** Read one after the other; `path` is the tar's own in what is around it. */
+  readonly streams: readonly {
+    readonly bytes: ByteSource;
+    readonly compression: Compression;
+    readonly path: string;
+  }[];
   readonly database: string;
   readonly maxRatio: number;
   /** needed: reading stops once every wanted collection and its metadata were met. */
@@ -66,8 +71,7 @@ export class StreamBackup implements StoredBackup {
   }
 
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
-    const { bytes, compression, database, maxRatio, integrity } = this.#parts;
-    const location = this.identity.location;
+    const { streams, database, integrity } = this.#parts;
     const pass: Pass = {
       wanted,
       longNames: new Map([...wanted].map((name) => [fileNameOf(name), name])),
@@ -77,26 +81,42 @@ export class StreamBackup implements StoredBackup {
       databases: new Set(),
       warnings: new Set(),
     };
-    const counted = countBytes(bytes.stream(0, bytes.size));
+    let bytesRead = 0;
     let readToEnd = true;
-    for await (const file of streamTar(
-      decompress(counted.chunks, { compression, location, maxRatio }),
-      location,
-    )) {
-      await this.#meet(file, pass);
-      if (integrity === 'needed' && isServed(pass)) {
-        readToEnd = false;
-        break;
+    for (const stream of streams) {
+      const counted = countBytes(stream.bytes.stream(0, stream.bytes.size));
+      for await (const file of this.#files(stream, counted.chunks)) {
+        await this.#meet(file, pass);
+        if (integrity === 'needed' && isServed(pass)) {
+          readToEnd = false;
+          break;
+        }
       }
+      bytesRead += counted.total();
+      if (!readToEnd) break;
     }
-    if (!pass.databases.has(database)) throw noSuchDatabase(database, [...pass.databases].sort(), location);
+    if (!pass.databases.has(database)) {
+      throw noSuchDatabase(database, [...pass.databases].sort(), this.identity.location);
+    }
     this.#finish(pass);
     return {
-      bytesRead: counted.total(),
+      bytesRead,
       readToEnd,
       members: pass.members,
       warnings: [...pass.warnings],
     };
+  }
+
+  /** All files of a tar, with those of tars inside it. */
+  #files(
+    { bytes, compression }: StreamBackupParts['streams'][number],
+    chunks: AsyncIterable<Buffer>,
+  ): AsyncGenerator<StreamedFile> {
+    const { database, maxRatio } = this.#parts;
+    const { location } = bytes;
+    const inflated = decompress(chunks, { compression, location, maxRatio });
+    const mayBePacked = (path: string): boolean => readDumpPath(path, database).kind === 'other';
+    return unpackNested(streamTar(inflated, location), { location, maxRatio, mayBePacked });
   }
 
   /** A collection of which only one half, documents or metadata, lay in the archive. */

@@ -1,0 +1,150 @@
+/**
+ * Logical backups of Percona Backup for MongoDB, since its version 2.0: for each replica set a folder with one
+ * `metadata.json` and a file of documents per collection, `<database>.<collection><.gz>`.
+ *
+ * Shown as the mongodump tree they came from: PBM makes these files by taking a mongodump archive apart. The checksum
+ * in the metadata is the archive's, of the inflated documents. A collection without documents has no file.
+ */
+import { RestorePlanError } from '../../errors.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
+import { MemorySource } from '../storage/memory-source.ts';
+import { fileNameOf } from './collection-names.ts';
+import type { NamedFile } from './dump-tree.ts';
+
+interface Namespace {
+  readonly database: string;
+  readonly collection: string;
+  /** Text of the collection's metadata, as mongodump writes it. */
+  readonly metadata: string;
+  readonly type: string;
+  readonly crc: bigint;
+  /** Bytes of its documents, inflated. */
+  readonly size: bigint;
+}
+
+/** Longest metadata that is believed; 100,000 collections take a tenth of it. */
+const MAX_METADATA_BYTES = 256 * 1024 * 1024;
+
+/** What PBM appends to the name of a compressed file, and whether it can be read here. */
+const EXTENSIONS = ['', '.gz', '.zst', '.s2', '.snappy', '.lz4'] as const;
+const UNREADABLE = new Set<string>(['.s2', '.snappy', '.lz4']);
+
+/** The files as a mongodump tree; undefined when this is no PBM backup. */
+export async function readPbmBackup(files: readonly NamedFile[]): Promise<NamedFile[] | undefined> {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const tree: NamedFile[] = [];
+  for (const { path, at } of files) {
+    if (!path.endsWith('/metadata.json')) continue;
+    const folder = path.slice(0, path.lastIndexOf('/') + 1);
+    const namespaces = await readNamespaces(at);
+    if (namespaces === undefined) continue;
+    for (const namespace of namespaces) tree.push(...filesOf(namespace, { folder, byPath, metadata: at }));
+  }
+  return tree.length === 0 ? undefined : tree;
+}
+
+interface Surroundings {
+  readonly folder: string;
+  readonly byPath: ReadonlyMap<string, NamedFile>;
+  readonly metadata: ByteSource;
+}
+
+/** Two files of a mongodump: documents and metadata. */
+function filesOf(namespace: Namespace, { folder, byPath, metadata }: Surroundings): NamedFile[] {
+  const { database, collection, crc, type } = namespace;
+  const dumped = `${folder}${database}/${fileNameOf(collection)}`;
+  const described: NamedFile[] =
+    namespace.metadata === ''
+      ? []
+      : [
+          {
+            path: `${dumped}.metadata.json`,
+            at: new MemorySource(
+              Buffer.from(namespace.metadata),
+              `${metadata.location}!${collection}`,
+              metadata,
+            ),
+          },
+        ];
+  if (type === 'view') return described;
+  const stored = `${folder}${database}.${collection}`;
+  if (namespace.size === 0n) {
+    const empty = new MemorySource(Buffer.alloc(0), `${metadata.location}!${collection}`, metadata);
+    return [...described, { path: `${dumped}.bson`, at: empty }];
+  }
+  const extension = EXTENSIONS.find((one) => byPath.has(stored + one));
+  const documents = extension === undefined ? undefined : byPath.get(stored + extension);
+  // Without its documents, the collection is shown as incomplete when it is asked for.
+  if (documents === undefined || extension === undefined) return described;
+  const at = UNREADABLE.has(extension)
+    ? new UnreadableSource(documents.at, extension.slice(1))
+    : documents.at;
+  return [...described, { path: `${dumped}.bson`, at, crc }];
+}
+
+async function readNamespaces(at: ByteSource): Promise<Namespace[] | undefined> {
+  if (at.size > MAX_METADATA_BYTES) return undefined;
+  const text = (await at.read(0, at.size)).toString('utf8');
+  let value: { readonly namespaces?: unknown };
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(value?.namespaces)) return undefined;
+  return value.namespaces.map((one: Readonly<Record<string, unknown>>) => ({
+    database: String(one['db']),
+    collection: String(one['collection']),
+    metadata: String(one['metadata'] ?? ''),
+    type: String(one['type'] ?? ''),
+    crc: longOf(one['crc'], at),
+    size: longOf(one['size'], at),
+  }));
+}
+
+/** A 64-bit integer of canonical Extended JSON: `{ "$numberLong": "5" }`. */
+function longOf(value: unknown, { location }: ByteSource): bigint {
+  const { $numberLong: text = value } = (value ?? {}) as { $numberLong?: unknown };
+  if (/^-?\d{1,19}$/.test(String(text))) return BigInt(String(text));
+  throw new RestorePlanError('BACKUP', `${location} is damaged: a size or checksum is missing.`, {
+    hint: 'Take another backup.',
+  });
+}
+
+/** Stands for a file in a format that cannot be read; says so to whoever wants its bytes. */
+class UnreadableSource implements ByteSource {
+  readonly location: string;
+  readonly size: number;
+  readonly modified: number | undefined;
+  readonly fingerprint: string;
+  readonly #format: string;
+
+  constructor({ location, size, modified, fingerprint }: ByteSource, format: string) {
+    this.location = location;
+    this.size = size;
+    this.modified = modified;
+    this.fingerprint = fingerprint;
+    this.#format = format;
+  }
+
+  async read(): Promise<Buffer> {
+    throw this.#refusal();
+  }
+
+  // biome-ignore lint/correctness/useYield: there is nothing to give
+  async *stream(): AsyncGenerator<Buffer> {
+    throw this.#refusal();
+  }
+
+  async close(): Promise<void> {}
+
+  #refusal(): RestorePlanError {
+    return new RestorePlanError(
+      'BACKUP',
+      `${this.location} is compressed with ${this.#format}, which is not supported.`,
+      {
+        hint: 'Make PBM compress with gzip, zstd or not at all (backup.compression), or restore this backup with pbm.',
+      },
+    );
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Chooses the reader by what the bytes are: a tar is looked into, a set of files is sorted as a dump, and what is packed
+ * inside either is opened in turn.
+ */
+import { RestorePlanError } from '../errors.ts';
+import type { BackupIdentity, StoredBackup } from './backup.ts';
+import { type Compression, DEFAULT_MAX_RATIO } from './containers/decompress.ts';
+import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
+import { indexTar } from './containers/tar-index.ts';
+import { readDumpPath } from './layout/dump-paths.ts';
+import { type NamedFile, sortDump } from './layout/dump-tree.ts';
+import { readPbmBackup } from './layout/pbm.ts';
+import { openArchive } from './readers/archive-backup.ts';
+import { FileBackup } from './readers/file-backup.ts';
+import { noSuchDatabase } from './readers/refusals.ts';
+import { StreamBackup } from './readers/stream-backup.ts';
+import type { ByteSource } from './storage/byte-source.ts';
+
+/** What is known before the kind is. */
+export interface Opening {
+  readonly identity: Omit<BackupIdentity, 'kind'>;
+  readonly database: string;
+  readonly integrity: 'whole' | 'needed';
+  readonly maxDecompressionRatio: number | undefined;
+}
+
+/** Files looked into for a packed dump, and levels of packing. */
+const LOOKED_INTO = 64;
+const MAX_DEPTH = 4;
+
+/** One file that holds the whole backup. */
+export async function openContainer(bytes: ByteSource, opening: Opening): Promise<StoredBackup> {
+  const container = await look(bytes);
+  if (container.kind === 'unknown' || container.kind === 'bson') throw notABackup(bytes.location, container);
+  const { kind, compression } = container;
+  if (kind === 'tar' && compression === undefined)
+    return openFiles(await filesOfTar(bytes), opening, ['tar']);
+  const path = bytes.location;
+  return openPacked([{ path, at: bytes, kind, compression }], opening, []);
+}
+
+/** A folder of files, or the contents of a tar. `kinds` are the containers around them, the outermost first. */
+export async function openFiles(
+  files: readonly NamedFile[],
+  opening: Opening,
+  kinds: readonly string[],
+): Promise<StoredBackup> {
+  const { database, identity, maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO } = opening;
+  const tree = sortDump(files, database);
+  if (tree.databases.includes(database))
+    return new FileBackup({ identity: named(identity, kinds), tree, maxRatio });
+  const pbm = await readPbmBackup(files);
+  if (pbm !== undefined) {
+    const pbmTree = sortDump(pbm, database);
+    if (!pbmTree.databases.includes(database))
+      throw noSuchDatabase(database, pbmTree.databases, identity.location);
+    return new FileBackup({ identity: named(identity, ['PBM backup']), tree: pbmTree, maxRatio });
+  }
+  const packed = await findPacked(files, database);
+  const plain = packed.filter(({ kind, compression }) => kind === 'tar' && compression === undefined);
+  if (plain.length > 0 && kinds.length < MAX_DEPTH) {
+    const inside = await Promise.all(plain.map(({ path, at }) => filesOfTar(at, path)));
+    return openFiles(
+      [...files.filter((file) => !plain.some(({ at }) => at === file.at)), ...inside.flat()],
+      opening,
+      [...kinds, 'tar'],
+    );
+  }
+  const readable = packed.filter(({ kind }) => kind === 'tar' || kind === 'mongodump archive');
+  if (readable.length > 0) return openPacked(readable, opening, kinds);
+  const unreadable = packed[0];
+  if (unreadable !== undefined && tree.databases.length === 0)
+    throw notABackup(unreadable.at.location, unreadable);
+  throw noSuchDatabase(database, tree.databases, identity.location);
+}
+
+interface PackedFile {
+  readonly path: string;
+  readonly at: ByteSource;
+  readonly kind: Container['kind'];
+  readonly compression: Compression | undefined;
+  readonly what?: string;
+}
+
+/** Archives and compressed tars: each is one stream. Several tars are read one after the other. */
+async function openPacked(
+  packed: readonly PackedFile[],
+  opening: Opening,
+  kinds: readonly string[],
+): Promise<StoredBackup> {
+  const { identity, database, integrity, maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO } = opening;
+  const common = { database, integrity, maxRatio };
+  const archive = packed.find(({ kind }) => kind === 'mongodump archive');
+  if (archive !== undefined) {
+    const { at: bytes, compression } = archive;
+    const kind = compression === undefined ? 'mongodump archive' : `mongodump archive, ${compression}`;
+    return openArchive({ ...common, identity: named(identity, [...kinds, kind]), bytes, compression });
+  }
+  const kind = packed[0]?.compression === 'zstd' ? 'tar.zst' : 'tar.gz';
+  const streams = packed.flatMap(({ at, path, compression }) =>
+    compression === undefined ? [] : [{ bytes: at, path, compression }],
+  );
+  return new StreamBackup({ ...common, identity: named(identity, [...kinds, kind]), streams });
+}
+
+async function findPacked(files: readonly NamedFile[], database: string): Promise<PackedFile[]> {
+  const others = files.filter(({ path }) => readDumpPath(path, database).kind === 'other');
+  const packed: PackedFile[] = [];
+  for (const { path, at } of others.slice(0, LOOKED_INTO)) {
+    const container = await look(at);
+    if (container.kind === 'tar' || container.kind === 'mongodump archive')
+      packed.push({ path, at, ...container });
+    else if (looksPacked(path)) packed.push({ path, at, compression: undefined, ...container });
+  }
+  return packed;
+}
+
+function looksPacked(path: string): boolean {
+  return /\.(?:tar|tgz|tbz|txz|archive|dump|gz|bz2|xz|zst|lz4|snappy|s2|zip|7z|gpg|enc)(?:\.\w+)?$/i.test(
+    path,
+  );
+}
+
+async function look(bytes: ByteSource): Promise<Container> {
+  return sniff(await bytes.read(0, Math.min(SNIFF_BYTES, bytes.size)));
+}
+
+/** A tar inside another stands for a folder of its name. */
+async function filesOfTar(bytes: ByteSource, folder?: string): Promise<NamedFile[]> {
+  const members = await indexTar(bytes);
+  return members.map(({ path, bytes: at }) => ({
+    path: folder === undefined ? path : `${folder}/${path}`,
+    at,
+  }));
+}
+
+/** `tar.gz in tar`; a folder around them goes without saying. */
+function named(identity: Opening['identity'], kinds: readonly string[]): BackupIdentity {
+  return { ...identity, kind: kinds.length === 0 ? 'dump directory' : [...kinds].reverse().join(' in ') };
+}
+
+function notABackup(location: string, container: Container | PackedFile): RestorePlanError {
+  const what =
+    'what' in container && container.what !== undefined ? container.what : 'a single collection (BSON)';
+  return new RestorePlanError('BACKUP', `${location} is ${what}.`, {
+    hint: 'A backup is the folder of a mongodump (above the folder of the database), a tar or tar.gz of one, or a mongodump --archive.',
+  });
+}

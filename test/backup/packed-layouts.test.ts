@@ -1,0 +1,233 @@
+/** Dumps packed in ways that backup tools have: tars in tars, chunks, several hosts, Percona Backup for MongoDB. */
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as zlib from 'node:zlib';
+import * as assert from 'uvu/assert';
+import { Crc64 } from '../../src/backup/containers/crc64.ts';
+import type { Source } from '../../src/plan/plan.ts';
+import { test } from '../harness.ts';
+import { artMarket, fillArtMarket } from '../lab/art-market.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import type { Bucket } from '../lab/s3.ts';
+import { tarFolder } from '../lab/tar.ts';
+import { mongodump } from '../lab/tools.ts';
+import { inBucket, onDisk, readBackup, refusal, useCredentials } from './reading.ts';
+
+let lab: Lab;
+let folder: TemporaryFolder;
+let bucket: Bucket;
+let database: string;
+const WANTED = ['artworks', 'sales', 'empty'];
+
+const at = (path: string): string => join(folder.path, path);
+const dumped = (file: string): Buffer => readFileSync(at(`MongoDB/${database}/${file}`));
+
+test.before(async () => {
+  lab = await openLab();
+  folder = temporaryFolder('packed');
+  bucket = await lab.bucket('packed');
+  useCredentials(lab.s3);
+  const db = lab.database('gravity');
+  database = db.databaseName;
+  await fillArtMarket(db, artMarket({ artworks: 100 }));
+  await db.createCollection('empty');
+  await mongodump(lab.staging.uri, ['--db', database, '--out', at('MongoDB')]);
+});
+test.after(async () => {
+  folder.remove();
+  await lab.close();
+});
+
+async function assertSame(source: Source, kind: string): Promise<void> {
+  const read = await readBackup(source, WANTED);
+  assert.is(read.kind, kind);
+  for (const name of WANTED) {
+    assert.ok(read.documents.get(name)?.equals(dumped(`${name}.bson`)), `${name} has other bytes`);
+    assert.is(read.metadata.get(name)?.text, dumped(`${name}.metadata.json`).toString('utf8'));
+  }
+}
+
+/** Packs paths of the temporary folder as `trigger/…` would lie in the outer tar of the Ruby gem. */
+async function packTrigger(name: string, contents: Readonly<Record<string, string>>): Promise<string> {
+  rmSync(at('trigger'), { recursive: true, force: true });
+  for (const [path, from] of Object.entries(contents)) {
+    mkdirSync(dirname(at(`trigger/${path}`)), { recursive: true });
+    cpSync(at(from), at(`trigger/${path}`), { recursive: true });
+  }
+  await tarFolder(folder.path, at(name), { members: ['trigger'] });
+  return at(name);
+}
+
+test('the Ruby backup gem, version 3, without a compressor', async () => {
+  const file = await packTrigger('v3.tar', { 'databases/MongoDB': 'MongoDB' });
+  await assertSame(onDisk(file, { database }), 'tar');
+});
+
+test('the Ruby backup gem, version 3, with gzip', async () => {
+  await tarFolder(folder.path, at('inner.tar.gz'), { members: ['MongoDB'], gzip: true });
+  const file = await packTrigger('v3gz.tar', { 'databases/MongoDB-12345.tar.gz': 'inner.tar.gz' });
+  await assertSame(onDisk(file, { database }), 'tar.gz in tar');
+});
+
+test('the Ruby backup gem, version 4, with other archives beside the database, on disk and in a bucket', async () => {
+  await tarFolder(folder.path, at('inner.tar'), { members: ['MongoDB'] });
+  writeFileSync(at('notes.txt'), 'notes');
+  await tarFolder(folder.path, at('files.tar'), { members: ['notes.txt'] });
+  const contents = {
+    'archives/files.tar': 'files.tar',
+    'databases/MongoDB.tar': 'inner.tar',
+    'read.me': 'notes.txt',
+  };
+  const file = await packTrigger('v4.tar', contents);
+  await assertSame(onDisk(file, { database }), 'tar in tar');
+  await bucket.putFile('v4/db.tar', file);
+  await assertSame(inBucket(lab.s3, bucket, 'v4/db.tar', { database }), 'tar in tar');
+});
+
+test('a tar inside a tar.gz, and a tar.gz inside a tar.gz', async () => {
+  for (const gzip of [false, true]) {
+    await tarFolder(folder.path, at('deep'), { members: ['MongoDB'], gzip });
+    writeFileSync(at('notes.txt'), 'notes');
+    await tarFolder(folder.path, at('outer.tar.gz'), { members: ['notes.txt', 'deep'], gzip: true });
+    await assertSame(onDisk(at('outer.tar.gz'), { database }), 'tar.gz');
+  }
+});
+
+test('a mongodump archive inside a tar, and a tar inside a folder', async () => {
+  await mongodump(lab.staging.uri, ['--db', database, `--archive=${at('dump.archive')}`, '--gzip']);
+  await tarFolder(folder.path, at('archive.tar'), { members: ['dump.archive'] });
+  await assertSame(onDisk(at('archive.tar'), { database }), 'mongodump archive, gzip in tar');
+  mkdirSync(at('only-a-tar'), { recursive: true });
+  await tarFolder(folder.path, at('only-a-tar/db.tar'), { members: ['MongoDB'] });
+  await assertSame(onDisk(at('only-a-tar'), { database }), 'tar');
+});
+
+test('what is packed with something unreadable is named', async () => {
+  writeFileSync(at('MongoDB.tar.bz2'), Buffer.concat([Buffer.from('BZh91AY&SY'), Buffer.alloc(900, 1)]));
+  const file = await packTrigger('bz2.tar', { 'databases/MongoDB.tar.bz2': 'MongoDB.tar.bz2' });
+  await refusal(readBackup(onDisk(file, { database }), WANTED), /MongoDB\.tar\.bz2 is compressed with bzip2/);
+});
+
+/** Cuts a file into chunks as `split` does. */
+function chunksOf(file: string, count: number): Map<string, Buffer> {
+  const bytes = readFileSync(file);
+  const size = Math.ceil(bytes.length / count);
+  const names = Array.from({ length: count }, (_, i) => `db.tar-a${String.fromCharCode(97 + i)}`);
+  return new Map(names.map((name, i) => [name, bytes.subarray(i * size, (i + 1) * size)]));
+}
+
+test('chunks -aa, -ab, -ac are one tar, on disk and in a bucket, by name and by template', async () => {
+  await tarFolder(folder.path, at('whole.tar'), { members: ['MongoDB'] });
+  const day = 'chunks/2016.09.13.08.00.00';
+  mkdirSync(at(day), { recursive: true });
+  for (const [name, bytes] of chunksOf(at('whole.tar'), 3)) {
+    writeFileSync(at(`${day}/${name}`), bytes);
+    await bucket.put(`${day}/${name}`, bytes);
+  }
+  await assertSame(onDisk(at(`${day}/db.tar`), { database }), 'tar');
+  await assertSame(inBucket(lab.s3, bucket, `${day}/db.tar`, { database }), 'tar');
+  const template = 'chunks/{time:yyyy.MM.dd.HH.mm.ss}/db.tar';
+  const text = '2016-09-13T12:00:00Z';
+  const instant = { epochMs: Date.parse(text), text };
+  await assertSame(onDisk(at(template), { database, at: instant }), 'tar');
+  await assertSame(inBucket(lab.s3, bucket, template, { database, at: instant }), 'tar');
+});
+
+test('a chunk that is missing: refused, the first, one in the middle and the last', async () => {
+  await tarFolder(folder.path, at('whole.tar'), { members: ['MongoDB'] });
+  for (const [missing, words] of [
+    ['db.tar-aa', /db\.tar-aa is missing/],
+    ['db.tar-ab', /db\.tar-ab is missing/],
+    ['db.tar-ac', /db\.tar is cut off/],
+  ] as const) {
+    rmSync(at('incomplete'), { recursive: true, force: true });
+    mkdirSync(at('incomplete'));
+    for (const [name, bytes] of chunksOf(at('whole.tar'), 3)) {
+      if (name !== missing) writeFileSync(at(`incomplete/${name}`), bytes);
+    }
+    await refusal(readBackup(onDisk(at('incomplete/db.tar'), { database }), WANTED), words);
+  }
+});
+
+test('folders of several hosts: every member is read', async () => {
+  for (const host of ['c0.example.net_27017', 'c1.example.net_27017']) {
+    cpSync(at('MongoDB'), at(`hosts/${host}`), { recursive: true });
+  }
+  await tarFolder(at('hosts'), at('hosts.tar'));
+  await tarFolder(at('hosts'), at('hosts.tar.gz'), { gzip: true });
+  for (const file of ['hosts', 'hosts.tar', 'hosts.tar.gz']) {
+    const { documents, summary } = await readBackup(onDisk(at(file), { database }), ['sales']);
+    assert.is(summary.members.length, 2);
+    assert.is.not(summary.members[0]?.path, summary.members[1]?.path);
+    assert.is(summary.members[0]?.sha256, summary.members[1]?.sha256);
+    assert.equal(documents.get('sales'), Buffer.concat([dumped('sales.bson'), dumped('sales.bson')]));
+  }
+});
+
+/** Lays out what Percona Backup for MongoDB makes of the dump: it takes a mongodump archive apart in the same way. */
+function layOutPbm(root: string, extension: string, compress: (bytes: Buffer) => Buffer): void {
+  const files = readdirSync(at(`MongoDB/${database}`)).filter((name) => name.endsWith('.metadata.json'));
+  mkdirSync(at(`${root}/rs0`), { recursive: true });
+  const namespaces = files.map((name) => {
+    const collection = name.replace('.metadata.json', '');
+    const documents = dumped(`${collection}.bson`);
+    const crc = new Crc64();
+    crc.update(documents);
+    if (documents.length > 0) {
+      writeFileSync(at(`${root}/rs0/${database}.${collection}${extension}`), compress(documents));
+    }
+    return {
+      db: database,
+      collection,
+      metadata: dumped(name).toString('utf8'),
+      type: 'collection',
+      crc: { $numberLong: String(crc.digest()) },
+      size: { $numberLong: String(documents.length) },
+    };
+  });
+  const header = { concurrent_collections: { $numberInt: '4' }, version: '0.1', server_version: '8.2.0' };
+  writeFileSync(at(`${root}/rs0/metadata.json`), JSON.stringify({ ...header, namespaces }, null, '\t'));
+  mkdirSync(at(`${root}/rs0/oplog`), { recursive: true });
+  writeFileSync(at(`${root}/rs0/oplog/20160913080000-1.20160913080100-1`), 'oplog');
+}
+
+for (const [extension, compress] of [
+  ['', (bytes: Buffer) => bytes],
+  ['.gz', (bytes: Buffer) => zlib.gzipSync(bytes)],
+] as const) {
+  test(`a PBM backup, ${extension === '' ? 'not compressed' : 'gzip'}, by its time`, async () => {
+    layOutPbm(`pbm${extension}/2016-09-13T08:00:00Z`, extension, compress);
+    const text = '2016-09-13T09:00:00Z';
+    const path = at(`pbm${extension}/{time:yyyy-MM-ddTHH:mm:ssZ}/`);
+    await assertSame(onDisk(path, { database, at: { epochMs: Date.parse(text), text } }), 'PBM backup');
+  });
+}
+
+test('a PBM backup with a damaged file, without one of its files, compressed in other ways: refused by name', async () => {
+  const reading = (root: string): Promise<unknown> =>
+    readBackup(onDisk(at(`${root}/`), { database }), WANTED);
+  layOutPbm('pbm-damaged', '', (bytes) => Buffer.from(bytes).fill(0x20, 90, 91));
+  await refusal(reading('pbm-damaged'), /gravity-.*\.(artworks|sales) is damaged: its checksum is wrong/);
+  layOutPbm('pbm-incomplete', '', (bytes) => bytes);
+  rmSync(at(`pbm-incomplete/rs0/${database}.sales`));
+  await refusal(reading('pbm-incomplete'), /has the metadata of sales but not its documents/);
+  layOutPbm('pbm-s2', '.s2', (bytes) => bytes);
+  await refusal(reading('pbm-s2'), /\.s2 is compressed with s2, which is not supported/);
+});
+
+test('a tar.zst: read where the runtime has zstd, refused by name where it has not', async () => {
+  await tarFolder(folder.path, at('plain.tar'), { members: ['MongoDB'] });
+  const library = zlib as { zstdCompressSync?: (bytes: Buffer) => Buffer };
+  const magic = Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.alloc(2000)]);
+  const compressed = library.zstdCompressSync?.(readFileSync(at('plain.tar'))) ?? magic;
+  writeFileSync(at('db.tar.zst'), compressed);
+  const source = onDisk(at('db.tar.zst'), { database });
+  if (library.zstdCompressSync !== undefined) {
+    await assertSame(source, 'tar.zst');
+    writeFileSync(at('db.tar.zst'), compressed.subarray(0, compressed.length - 20));
+    await refusal(readBackup(source, WANTED), /cut off|damaged/);
+  } else await refusal(readBackup(source, WANTED), /compressed with zstd, which this Node\.js cannot read/);
+});
+
+test.run();
