@@ -1,4 +1,4 @@
-/** The page's own side-by-side difference (report-page/difference.js), run without a browser. */
+/** The page's own side-by-side difference (src/report/html/page/difference.js), run without a browser. */
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
@@ -16,7 +16,7 @@ interface DifferenceScript {
   sideBySide(left: readonly string[], right: readonly string[]): Pair[];
 }
 
-const SCRIPT = new URL('../../report-page/difference.js', import.meta.url);
+const SCRIPT = new URL('../../src/report/html/page/difference.js', import.meta.url);
 const { layOut, sideBySide }: DifferenceScript = runInNewContext(
   `${readFileSync(SCRIPT, 'utf8')}; ({ layOut, sideBySide })`,
 );

@@ -1,5 +1,5 @@
 /**
- * The documents as the page's script reads them (report-page/data.js): NDJSON in script elements that do not run, one
+ * The documents as the page's script reads them (page/data.js): NDJSON in script elements that do not run, one
  * array for each document. The script cuts the text into lines and parses only those that are on the screen.
  */
 import type { DocumentClass } from '../../comparison/comparison.ts';

@@ -1,8 +1,8 @@
-/** The page's own files, plain HTML, CSS and JavaScript in report-page/ of the package. */
+/** The page's own files, plain HTML, CSS and JavaScript in page/ beside this file; the same place seen from src and from dist. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-const FOLDER = new URL('../../../report-page/', import.meta.url);
+const FOLDER = new URL('../../../src/report/html/page/', import.meta.url);
 
 /** Put together in this order into one style sheet and one classic script. */
 const STYLES = ['colours.css', 'page.css', 'summary.css', 'documents.css', 'detail.css', 'print.css'];
