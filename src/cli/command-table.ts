@@ -61,7 +61,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     examples: [
       'plan init plans/incident-4711.yaml',
-      `plan init plans/incident-4711.yaml --source dump/ --database gravity --collection 'artworks={ sold: true }'`,
+      `plan init incident.yaml --source dump/ --database gravity --collection 'artworks={ sold: true }'`,
     ],
     exits: [],
     load: () => import('./commands/init.ts'),

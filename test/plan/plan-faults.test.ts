@@ -90,11 +90,11 @@ test('P4: an alias bomb is refused in 100 ms and 50 MB', async () => {
   );
   await faultsOf(VALID.replace('test', 'a b')); // the first reading pays for loading the schema
   const before = process.memoryUsage().rss;
-  const started = performance.now();
+  const started = process.cpuUsage();
   const fault = await onlyFaultOf(text);
   assert.match(fault.message, /aliases up to here stand for more than/);
-  const took = performance.now() - started;
-  assert.ok(took < 100, `${took} ms`);
+  const took = process.cpuUsage(started).user / 1000;
+  assert.ok(took < 100, `${took} ms of processor time`);
   assert.ok(process.memoryUsage().rss - before < 50e6);
 });
 
