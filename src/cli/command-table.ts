@@ -131,7 +131,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'apply',
     arguments: '<plan>',
-    summary: 'opens the gate, writes the documents, reads them back',
+    summary: 'opens the gate, writes the documents, reads them back, does the follow-ups',
     details:
       'Staging comes first: production opens only for a selection that was applied to staging and verified there. ' +
       'A run that was stopped part-way is resumed by the same command.',
@@ -209,6 +209,10 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [
       { ...TARGET, mandatory: false },
       { flags: '--note <text>', description: 'what was done, for the ledger' },
+      {
+        flags: '--again',
+        description: 'run one again of which it is not known whether it ran to its end',
+      },
     ],
     examples: [
       'plan follow-up list plans/incident-4711.yaml',

@@ -1,5 +1,151 @@
+/** `plan follow-up list|run|done`: the loose ends of a plan. */
 import { RestorePlanError } from '../../errors.ts';
+import type { TargetName } from '../../events.ts';
+import { type FollowUpStatus, followUpStatuses } from '../../follow-ups/follow-up-status.ts';
+import { runFollowUps } from '../../follow-ups/run-follow-ups.ts';
+import { tickOff } from '../../follow-ups/tick-off.ts';
+import { readRuns } from '../../ledger/read-runs.ts';
+import { runOfPlan } from '../../ledger/run-of-plan.ts';
+import type { RunRecord } from '../../ledger/run-record.ts';
+import { nearest } from '../../plan/nearest.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { followUpExit, followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
+import type { Target } from '../../target/target.ts';
+import type { ExitName, OptionValues } from '../command.ts';
+import { connect } from '../connect-targets.ts';
+import type { CommandContext } from '../context.ts';
+import { loadPlan } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../page.ts';
+import { requireVariables } from '../require-variables.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan follow-up` is not supported yet');
+interface Work {
+  readonly context: CommandContext;
+  readonly plan: Plan;
+  /** Name of the follow-up. */
+  readonly name: string | undefined;
+  readonly options: OptionValues;
+}
+
+type Action = (work: Work, target: Target) => Promise<readonly FollowUpStatus[]>;
+
+const ACTIONS: Readonly<Record<string, Action>> = { list, run: runThem, done };
+
+export async function run(
+  context: CommandContext,
+  [word = '', file = '', name]: readonly string[],
+  options: OptionValues,
+): Promise<ExitName> {
+  const action = Object.hasOwn(ACTIONS, word) ? ACTIONS[word] : undefined;
+  if (action === undefined) {
+    throw new RestorePlanError('USAGE', `plan follow-up knows no ${word}`, {
+      hint: 'It knows list, run and done.',
+    });
+  }
+  const plan = await loadPlan(context, file);
+  requireKnownName(plan, word, name);
+  const targets = targetsOf(plan, { word, name, chosen: options['target'] as TargetName | undefined });
+  requireVariables(plan, targets);
+  await context.follow(['follow-ups']);
+  const statuses: FollowUpStatus[] = [];
+  for (const target of targets) {
+    const connection = await connect(context, plan, { name: target });
+    try {
+      statuses.push(...(await action({ context, plan, name, options }, connection)));
+    } finally {
+      await connection.close();
+    }
+  }
+  await context.endProgress();
+  for (const status of statuses) context.json(followUpObject(status));
+  if (!context.options.json) {
+    const lines =
+      statuses.length === 0
+        ? ['The plan has no follow-ups.']
+        : followUpLines(statuses, pageStyle(context), file);
+    await writeLines(context.stdout, lines);
+  }
+  return word === 'run' ? followUpExit(statuses) : 'OK';
+}
+
+async function list({ plan }: Work, { reader }: Target): Promise<readonly FollowUpStatus[]> {
+  const run = runOfPlan(await readRuns(reader), plan);
+  return followUpStatuses({ followUps: plan.followUps, target: reader.name, run });
+}
+
+async function runThem(
+  { context, plan, name, options }: Work,
+  target: Target,
+): Promise<readonly FollowUpStatus[]> {
+  const { digest } = await requireVerified(plan, target);
+  const { emit, signal, workDirectory, operator: actor, env: environment } = context;
+  const again = options['again'] === true;
+  return runFollowUps({
+    plan,
+    digest,
+    target,
+    actor,
+    environment,
+    workDirectory,
+    emit,
+    signal,
+    only: name,
+    again,
+  });
+}
+
+async function done(work: Work, target: Target): Promise<readonly FollowUpStatus[]> {
+  const { context, plan, name = '', options } = work;
+  const { digest } = await requireVerified(plan, target);
+  const note = typeof options['note'] === 'string' ? options['note'] : undefined;
+  await tickOff({ plan, digest, target, name, actor: context.operator, note });
+  return (await list(work, target)).filter(({ followUp }) => followUp.name === name);
+}
+
+async function requireVerified(plan: Plan, { name, reader }: Target): Promise<RunRecord> {
+  const run = runOfPlan(await readRuns(reader), plan);
+  if (run?.status === 'verified') return run;
+  throw new RestorePlanError('USAGE', `follow-ups are not due: the plan is not verified in ${name}`, {
+    hint: `Restore it first: plan apply ${plan.file} --target ${name}`,
+    facts: { target: name, status: run?.status ?? null },
+  });
+}
+
+function requireKnownName(plan: Plan, word: string, name: string | undefined): void {
+  if (word === 'done' && name === undefined) {
+    throw new RestorePlanError('USAGE', 'plan follow-up done needs the name of the follow-up', {
+      hint: `plan follow-up list ${plan.file} shows them.`,
+    });
+  }
+  const names = plan.followUps.map((followUp) => followUp.name);
+  if (name === undefined || names.includes(name)) return;
+  const suggestion = nearest(name, names);
+  throw new RestorePlanError('USAGE', `the plan has no follow-up "${name}"`, {
+    hint:
+      suggestion === undefined
+        ? `It has ${names.map((each) => `"${each}"`).join(', ')}.`
+        : `Did you mean "${suggestion}"?`,
+  });
+}
+
+interface TargetQuestion {
+  readonly word: string;
+  readonly name: string | undefined;
+  /** Value of `--target`. */
+  readonly chosen: TargetName | undefined;
+}
+
+/** The targets that follow-ups of the plan, or the named one, concern. To tick one off that concerns both, one must be named. */
+function targetsOf(plan: Plan, { word, name, chosen }: TargetQuestion): readonly TargetName[] {
+  if (chosen !== undefined) return [chosen];
+  const concerned = plan.followUps.filter((followUp) => name === undefined || followUp.name === name);
+  const targets = (['staging', 'production'] as const).filter(
+    (target) =>
+      plan.targets[target] !== undefined && concerned.some(({ on }) => on === target || on === 'both'),
+  );
+  if (word !== 'list' && targets.length > 1) {
+    throw new RestorePlanError('USAGE', 'say which target is meant', {
+      hint: 'Add --target staging or --target production.',
+    });
+  }
+  return targets;
 }

@@ -1,0 +1,54 @@
+import type { TargetName } from '../events.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Secret } from '../secret.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface EnvironmentQuestion {
+  readonly plan: Plan;
+  readonly target: TargetName;
+  readonly followUp: string;
+  /** Selection digest. */
+  readonly digest: string;
+  /** File with the restored ids, one per line. */
+  readonly idsFile: string;
+  readonly passUri: boolean;
+  /** The environment of the operator. */
+  readonly inherited: Environment;
+}
+
+/**
+ * The environment of a follow-up's command: the operator's own without connection strings and the plan's secrets, and what the command
+ * should know. The target's connection string is added only where the plan says `passUri`.
+ */
+export function commandEnvironment(question: EnvironmentQuestion): Record<string, string> {
+  const { plan, target, passUri, inherited } = question;
+  const secrets = planSecrets(plan).map((secret) => secret.reveal());
+  const mayPass = (value: string): boolean =>
+    !/mongodb(?:\+srv)?:\/\//i.test(value) && !secrets.some((secret) => value.includes(secret));
+  const own: Record<string, string> = {
+    RESTORE_PLAN_NAME: plan.name,
+    RESTORE_PLAN_FOLLOW_UP: question.followUp,
+    RESTORE_PLAN_TARGET: target,
+    RESTORE_PLAN_DATABASE: plan.targets[target]?.database ?? '',
+    RESTORE_PLAN_SELECTION: question.digest,
+    RESTORE_PLAN_IDS: question.idsFile,
+  };
+  const uri = passUri ? plan.targets[target]?.uri?.reveal() : undefined;
+  if (uri !== undefined) own['RESTORE_PLAN_URI'] = uri;
+  const passed = Object.entries(inherited).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && mayPass(entry[1]),
+  );
+  return { ...Object.fromEntries(passed), ...own };
+}
+
+/** Everything in a plan that came from a secret variable. */
+function planSecrets({ source, targets, followUps }: Plan): Secret[] {
+  const found = [
+    targets.staging.uri,
+    targets.production?.uri,
+    source.location.kind === 'mongodb' ? source.location.uri : undefined,
+    ...followUps.flatMap(({ action }) => (action.kind === 'webhook' ? [action.url, action.secret] : [])),
+  ];
+  return found.filter((secret) => secret !== undefined && secret.reveal() !== '') as Secret[];
+}

@@ -1,0 +1,188 @@
+/**
+ * Does the loose ends of a plan that can be done without a person, in one target.
+ *
+ * Each is claimed in the ledger before it is begun and its end is recorded: one that succeeded is never begun again for the same
+ * selection and target. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
+ * only an operator's word (`again`, or ticking it off) brings it out of that state.
+ */
+import { randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { RestorePlanError } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import { type FollowUpEnd, FollowUpWrites } from '../ledger/follow-up-writes.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { FollowUpPlan, Plan } from '../plan/plan.ts';
+import { redact } from '../secret.ts';
+import type { Target } from '../target/target.ts';
+import { commandEnvironment, type Environment } from './command-environment.ts';
+import { type FollowUpStatus, followUpStatuses } from './follow-up-status.ts';
+import { idLine, restoredIds } from './restored-ids.ts';
+import { runCommand } from './run-command.ts';
+import { sendWebhook } from './send-webhook.ts';
+import { webhookBody } from './webhook-body.ts';
+
+export interface FollowUpRequest {
+  readonly plan: Plan;
+  /** Selection digest. */
+  readonly digest: string;
+  readonly target: Target;
+  readonly actor: Actor;
+  /** The operator's environment. */
+  readonly environment: Environment;
+  /** For the file of ids while a command runs. */
+  readonly workDirectory: string;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  /** Only this one; undefined = all that are due. */
+  readonly only?: string | undefined;
+  /** Also begin one whose end is not known. Only with `only`. */
+  readonly again?: boolean;
+}
+
+/**
+ * Returns where every follow-up of the target stands afterwards. One that fails is recorded as failed, those that need it wait,
+ * others go on. Throws RestorePlanError: LEDGER_UNSAVED when the end of one could not be recorded, the signal's reason when stopped.
+ */
+export async function runFollowUps(request: FollowUpRequest): Promise<FollowUpStatus[]> {
+  const { plan, digest, target, signal } = request;
+  const { runs } = openLedger(target);
+  const tried = new Set<string>();
+  for (;;) {
+    const run = await runs.find(digest);
+    const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, run });
+    const next = statuses.find((status) => !tried.has(status.followUp.name) && isToBeDone(status, request));
+    if (next === undefined || run === undefined) return statuses;
+    signal.throwIfAborted();
+    tried.add(next.followUp.name);
+    await attempt(request, run, next);
+    signal.throwIfAborted();
+  }
+}
+
+function isToBeDone({ followUp, state }: FollowUpStatus, { only, again = false }: FollowUpRequest): boolean {
+  if (followUp.action.kind === 'manual' || (only !== undefined && followUp.name !== only)) return false;
+  return state === 'open' || state === 'failed' || (state === 'unknown' && only !== undefined && again);
+}
+
+async function attempt(request: FollowUpRequest, run: RunRecord, status: FollowUpStatus): Promise<void> {
+  const { plan, digest, target, actor, emit } = request;
+  const { name } = status.followUp;
+  const writes = new FollowUpWrites(target.commands, digest);
+  const id = randomUUID();
+  const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
+  // Lost to another process that begins it at this moment: it will be seen in the ledger.
+  if (!(await writes.claim({ name, attempt: id, actor, inSpiteOf }))) return;
+  emit({ type: 'follow-up', target: target.name, name, state: 'started', detail: undefined });
+  const end = await act(request, run, { status, attempt: id }).catch(endOfFault);
+  try {
+    await writes.end({ name, attempt: id }, end);
+  } catch (cause) {
+    throw new RestorePlanError(
+      'LEDGER_UNSAVED',
+      `follow-up "${name}" on ${target.name} is ${end.state}, but the ledger could not be told`,
+      {
+        hint:
+          end.state === 'done'
+            ? `The ledger will show it as unknown. Record it once the ledger can be written: plan follow-up done ${plan.file} "${name}" --target ${target.name}`
+            : `The ledger will show it as unknown. Run it again with plan follow-up run ${plan.file} "${name}" --target ${target.name} --again`,
+        cause,
+      },
+    );
+  }
+  emit({ type: 'follow-up', target: target.name, name, state: end.state, detail: end.detail });
+}
+
+interface Attempt {
+  readonly status: FollowUpStatus;
+  readonly attempt: string;
+}
+
+async function act(
+  request: FollowUpRequest,
+  run: RunRecord,
+  { status, attempt: id }: Attempt,
+): Promise<FollowUpEnd> {
+  const { plan, digest, target, emit, signal, workDirectory } = request;
+  const { followUp } = status;
+  const { action, name } = followUp;
+  const unset = unsetVariables(plan, followUp);
+  if (unset.length > 0) return failed(`not set: ${unset.join(', ')}`);
+  const idsOf = (): AsyncIterable<string> => idLines(target, digest);
+  if (action.kind === 'webhook') {
+    if (action.url === undefined) return failed('its address is not set');
+    const facts = { plan, followUp, run, database: target.reader.database, delivery: id, idLines: idsOf() };
+    const { url, secret, timeoutMs } = action;
+    const what = `follow-up "${name}"`;
+    const body = await webhookBody(facts);
+    return endOf(await sendWebhook({ url, secret, timeoutMs, body, delivery: id, emit, signal, what }));
+  }
+  if (action.kind === 'manual') return failed('it is for a person');
+  return withIdsFile({ workDirectory, name: id, lines: idsOf() }, async (idsFile) => {
+    const { passUri, command, directory, timeoutMs } = action;
+    const inherited = request.environment;
+    const question = { plan, target: target.name, followUp: name, digest, idsFile, passUri, inherited };
+    const env = commandEnvironment(question);
+    return endOf(await runCommand({ command, directory, env, input: idsFile, timeoutMs, signal }));
+  });
+}
+
+/** Without its secret a webhook would go out unsigned, and a command would get a variable's name for its value. */
+function unsetVariables(plan: Plan, followUp: FollowUpPlan): string[] {
+  const place = `followUps[${plan.followUps.indexOf(followUp)}].`;
+  const unset = plan.unsetVariables.filter(({ path }) => path.startsWith(place));
+  return [...new Set(unset.map(({ name }) => name))];
+}
+
+async function* idLines(target: Target, digest: string): AsyncGenerator<string, void, undefined> {
+  for await (const id of restoredIds(openLedger(target).journal(digest))) yield idLine(id);
+}
+
+interface EndedAction {
+  readonly succeeded: boolean;
+  readonly detail: string;
+  readonly output: string | undefined;
+}
+
+function endOf({ succeeded, detail, output }: EndedAction): FollowUpEnd {
+  return { state: succeeded ? 'done' : 'failed', detail, output: output === '' ? undefined : output };
+}
+
+/** What kept it from being done at all: the journal could not be read, the file of ids not be written. */
+function endOfFault(error: unknown): FollowUpEnd {
+  return failed(redact(error instanceof Error ? error.message : String(error)));
+}
+
+function failed(detail: string): FollowUpEnd {
+  return { state: 'failed', detail, output: undefined };
+}
+
+interface IdsFile {
+  readonly workDirectory: string;
+  readonly name: string;
+  readonly lines: AsyncIterable<string>;
+}
+
+/** Writes the lines to a private file, hands over its path, and removes it when the work is done. */
+async function withIdsFile<T>(
+  { workDirectory, name, lines }: IdsFile,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
+  const folder = join(workDirectory, 'follow-ups');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, `${name}.ndjson`);
+  try {
+    await pipeline(Readable.from(withNewlines(lines)), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+    return await work(path);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  for await (const line of lines) yield `${line}\n`;
+}

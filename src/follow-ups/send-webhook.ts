@@ -1,0 +1,113 @@
+/** Sends the webhook of a follow-up: a signed JSON body, tried again while the receiver is out of reach or busy. */
+import { createHmac } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Emit } from '../events.ts';
+import type { Secret } from '../secret.ts';
+
+const ATTEMPTS = 5;
+const FIRST_DELAY_MS = 500;
+const LONGEST_DELAY_MS = 30_000;
+/** Statuses that pass: time-outs, too many requests, and whatever the receiver's side has trouble with. */
+const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** Of an answer that is shown when it is no success. */
+const ANSWER_CHARACTERS = 300;
+
+export interface WebhookRequest {
+  readonly url: Secret;
+  /** Key of the signature. */
+  readonly secret: Secret | undefined;
+  /** JSON text. */
+  readonly body: string;
+  /** The same for every attempt, so that a receiver can tell a repetition. */
+  readonly delivery: string;
+  /** For one attempt. */
+  readonly timeoutMs: number;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  /** What the `retry` event calls it. */
+  readonly what: string;
+  /** Before the second attempt; doubled each time. */
+  readonly firstDelayMs?: number;
+}
+
+export interface WebhookEnd {
+  readonly succeeded: boolean;
+  /** `HTTP 204`, `HTTP 500`, `ECONNREFUSED`. Never holds the address, which may carry a token. */
+  readonly detail: string;
+  /** Beginning of the answer, when it was no success. */
+  readonly output: string | undefined;
+}
+
+interface Attempt extends WebhookEnd {
+  readonly mayPass: boolean;
+  /** What the receiver asked for. */
+  readonly retryAfterMs: number | undefined;
+}
+
+/** Never rejects: whatever happens is its end. */
+export async function sendWebhook(request: WebhookRequest): Promise<WebhookEnd> {
+  if (!URL.canParse(request.url.reveal())) {
+    return { succeeded: false, detail: 'the address is not valid', output: undefined };
+  }
+  const firstDelayMs = request.firstDelayMs ?? FIRST_DELAY_MS;
+  for (let attempt = 1; ; attempt++) {
+    const { mayPass, retryAfterMs, ...end } = await sendOnce(request);
+    if (end.succeeded || !mayPass || attempt === ATTEMPTS || request.signal.aborted) return end;
+    const backOff = firstDelayMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+    const delayMs = Math.min(LONGEST_DELAY_MS, Math.max(backOff, retryAfterMs ?? 0));
+    request.emit({ type: 'retry', what: request.what, attempt: attempt + 1, delayMs, reason: end.detail });
+    try {
+      await delay(delayMs, undefined, { signal: request.signal });
+    } catch {
+      return { ...end, detail: `stopped with this run, after ${end.detail}` };
+    }
+  }
+}
+
+async function sendOnce({
+  url,
+  secret,
+  body,
+  delivery,
+  timeoutMs,
+  signal,
+}: WebhookRequest): Promise<Attempt> {
+  try {
+    const answer = await fetch(url.reveal(), {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'restore-plan',
+        'x-restore-plan-delivery': delivery,
+        ...(secret && { 'x-restore-plan-signature': signatureOf(body, secret) }),
+      },
+      body,
+      // A redirected POST would arrive somewhere nobody named, and mostly as a GET.
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    });
+    const text = answer.ok ? undefined : (await answer.text()).slice(0, ANSWER_CHARACTERS);
+    if (answer.ok) await answer.body?.cancel();
+    return {
+      succeeded: answer.ok,
+      detail: `HTTP ${answer.status}`,
+      output: text,
+      mayPass: PASSING.has(answer.status),
+      retryAfterMs: Number(answer.headers.get('retry-after') ?? Number.NaN) * 1000 || undefined,
+    };
+  } catch (error) {
+    const detail = signal.aborted ? 'stopped with this run' : reasonOf(error, timeoutMs);
+    return { succeeded: false, detail, output: undefined, mayPass: !signal.aborted, retryAfterMs: undefined };
+  }
+}
+
+/** `sha256=` and the HMAC of the body in hexadecimal, as GitHub signs its webhooks. */
+export function signatureOf(body: string, secret: Secret): string {
+  return `sha256=${createHmac('sha256', secret.reveal()).update(body).digest('hex')}`;
+}
+
+function reasonOf(error: unknown, timeoutMs: number): string {
+  const { name, cause } = error as { name?: string; cause?: { code?: unknown } };
+  if (name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`;
+  return typeof cause?.code === 'string' ? cause.code : 'the address cannot be reached';
+}

@@ -1,0 +1,100 @@
+/** Loose ends as a page for the terminal, as JSON, and as an exit code. */
+import type { EXIT_CODES } from '../errors.ts';
+import type { FollowUpState, FollowUpStatus } from '../follow-ups/follow-up-status.ts';
+import { wrapped } from './dry-run/columns.ts';
+import type { PageStyle } from './dry-run/page.ts';
+import { neutral } from './neutral.ts';
+import type { Paint } from './paint.ts';
+
+const INDENT = '    ';
+/** Lines of a failed command's output that are shown; `--json` has all that was kept. */
+const OUTPUT_LINES = 8;
+
+/** States that need a person, in the words of the page. */
+const WORDS: Readonly<Record<FollowUpState, string>> = {
+  'not due': 'not due before the documents are verified',
+  'not needed': 'not needed, nothing was written',
+  waiting: 'waits',
+  open: 'open',
+  unknown: 'begun, end not known',
+  failed: 'failed',
+  done: 'done',
+};
+
+/** Lines without newlines. `file` is the plan as the operator names it. */
+export function* followUpLines(
+  statuses: readonly FollowUpStatus[],
+  style: PageStyle,
+  file: string,
+): Generator<string> {
+  for (const status of statuses) {
+    const { followUp, target, state } = status;
+    const paint = colorOf(state, style.paint);
+    yield paint(
+      neutral(`${state === 'done' ? '[x]' : '[ ]'} ${followUp.name} (${target}): ${wordsOf(status)}`),
+    );
+    for (const text of details(status, file)) {
+      for (const line of wrapped(neutral(text), style.columns - INDENT.length)) yield INDENT + line;
+    }
+  }
+}
+
+function wordsOf({ state, waitsFor, record }: FollowUpStatus): string {
+  if (state === 'waiting') return `waits for ${waitsFor.map((name) => `"${name}"`).join(', ')}`;
+  const detail = record?.detail === undefined || state === 'done' ? '' : `: ${record.detail}`;
+  return WORDS[state] + detail + (record === undefined ? '' : by(record));
+}
+
+function by({ by: { user, host }, startedAt, endedAt }: NonNullable<FollowUpStatus['record']>): string {
+  return `, ${user}@${host}, ${(endedAt ?? startedAt).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+function* details({ followUp, target, state, record }: FollowUpStatus, file: string): Generator<string> {
+  const words = `${file} "${followUp.name}" --target ${target}`;
+  if (record?.note !== undefined) yield `Note: ${record.note}`;
+  if (state === 'failed' && record?.output !== undefined) {
+    yield* record.output.trimEnd().split('\n').slice(-OUTPUT_LINES);
+  }
+  if (followUp.action.kind === 'manual' && (state === 'open' || state === 'waiting'))
+    yield followUp.action.text;
+  if (state === 'open' && followUp.action.kind === 'manual')
+    yield `When it is done: plan follow-up done ${words}`;
+  else if (state === 'open' || state === 'failed') yield `Next: plan follow-up run ${words}`;
+  if (state === 'unknown') {
+    yield `It may still be going on, or was cut off. If it did its work: plan follow-up done ${words}`;
+    if (followUp.action.kind !== 'manual')
+      yield `If it may be done once more: plan follow-up run ${words} --again`;
+  }
+}
+
+function colorOf(state: FollowUpState, paint: Paint): (text: string) => string {
+  if (state === 'done') return paint.good;
+  if (state === 'failed' || state === 'unknown') return paint.bad;
+  return state === 'open' || state === 'waiting' ? paint.odd : paint.quiet;
+}
+
+/** What a person has to do is no failure of the run; what was to go by itself and did not is. */
+export function followUpExit(statuses: readonly FollowUpStatus[]): keyof typeof EXIT_CODES {
+  const stuck = statuses.some(
+    ({ state, followUp }) => followUp.action.kind !== 'manual' && (state === 'failed' || state === 'unknown'),
+  );
+  return stuck ? 'INCOMPLETE' : 'OK';
+}
+
+/** One `follow-up-status` object of `--json`. */
+export function followUpObject({ followUp, target, state, waitsFor, record }: FollowUpStatus) {
+  return {
+    type: 'follow-up-status',
+    target,
+    name: followUp.name,
+    action: followUp.action.kind,
+    state,
+    waitsFor,
+    by: record?.by ?? null,
+    startedAt: record?.startedAt.toISOString() ?? null,
+    endedAt: record?.endedAt?.toISOString() ?? null,
+    detail: record?.detail ?? null,
+    output: record?.output ?? null,
+    note: record?.note ?? null,
+  } as const;
+}

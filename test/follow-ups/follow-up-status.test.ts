@@ -1,0 +1,126 @@
+import * as assert from 'uvu/assert';
+import { RestorePlanError } from '../../src/errors.ts';
+import { followUpStatuses } from '../../src/follow-ups/follow-up-status.ts';
+import type { RunRecord } from '../../src/ledger/run-record.ts';
+import type { FollowUpPlan } from '../../src/plan/plan.ts';
+import { test } from '../harness.ts';
+
+const BY = { user: 'anna', host: 'ops-1' };
+const NOW = new Date(0);
+
+const followUp = (name: string, more: Partial<FollowUpPlan> = {}): FollowUpPlan => ({
+  name,
+  on: 'both',
+  when: 'inserted',
+  needs: [],
+  action: { kind: 'manual', text: 'mail somebody' },
+  ...more,
+});
+
+function runWith(records: readonly unknown[], more: Partial<RunRecord> = {}): RunRecord {
+  const counts = { selected: 2, inserted: 2, identical: 0, replaced: 0, kept: 0, conflict: 0, refused: 0 };
+  return {
+    digest: 'a'.repeat(64),
+    target: 'staging',
+    toolVersion: '0',
+    plan: { name: 'p', digest: 'd' },
+    backup: { location: 'l', kind: 'k', fingerprint: 'f' },
+    status: 'verified',
+    fencing: 1,
+    appliedBy: [],
+    startedAt: NOW,
+    updatedAt: NOW,
+    verifiedAt: NOW,
+    collections: [{ collection: 'artworks', into: 'artworks', ...counts }],
+    creations: [],
+    approvals: [],
+    followUps: records,
+    ...more,
+  };
+}
+
+const record = (name: string, state: string): unknown => ({
+  name,
+  state,
+  attempt: 'x',
+  by: BY,
+  startedAt: NOW,
+});
+
+function statesOf(
+  followUps: readonly FollowUpPlan[],
+  run: RunRecord | undefined,
+  target: 'staging' | 'production' = 'staging',
+) {
+  return followUpStatuses({ followUps, target, run }).map(({ followUp: { name }, state, waitsFor }) =>
+    [name, state, ...waitsFor].join(' '),
+  );
+}
+
+test('a follow-up is open when its target is verified, and not due before', () => {
+  assert.equal(statesOf([followUp('a')], undefined), ['a not due']);
+  for (const status of ['applying', 'applied', 'incomplete', 'reverted'] as const) {
+    assert.equal(statesOf([followUp('a')], runWith([], { status })), ['a not due'], status);
+  }
+  assert.equal(statesOf([followUp('a')], runWith([])), ['a open']);
+});
+
+test('each target has the follow-ups that name it', () => {
+  const all = [followUp('s', { on: 'staging' }), followUp('p', { on: 'production' }), followUp('b')];
+  assert.equal(statesOf(all, runWith([])), ['s open', 'b open']);
+  assert.equal(statesOf(all, runWith([]), 'production'), ['p open', 'b open']);
+});
+
+test('the ledger says what was done, what failed, and what was begun and never ended', () => {
+  const all = ['a', 'b', 'c', 'd'].map((name) => followUp(name));
+  const run = runWith([
+    record('a', 'done'),
+    record('b', 'failed'),
+    record('c', 'started'),
+    record('gone', 'done'),
+  ]);
+  assert.equal(statesOf(all, run), ['a done', 'b failed', 'c unknown', 'd open']);
+});
+
+test('where nothing was written, only those that are always wanted are open', () => {
+  const [collection] = runWith([]).collections;
+  const collections = [{ ...(collection as RunRecord['collections'][number]), inserted: 0, identical: 2 }];
+  const all = [
+    followUp('a'),
+    followUp('b', { when: 'always' }),
+    followUp('c', { when: 'always', needs: ['a'] }),
+  ];
+  assert.equal(statesOf(all, runWith([], { collections })), ['a not needed', 'b open', 'c open']);
+});
+
+test('what others need comes first, and they wait until it is done', () => {
+  const all = [
+    followUp('last', { needs: ['middle'] }),
+    followUp('middle', { needs: ['first'] }),
+    followUp('first'),
+  ];
+  assert.equal(statesOf(all, runWith([])), ['first open', 'middle waiting first', 'last waiting middle']);
+  const done = (name: string) => record(name, 'done');
+  assert.equal(statesOf(all, runWith([done('first')])), ['first done', 'middle open', 'last waiting middle']);
+  assert.equal(statesOf(all, runWith([record('first', 'failed')])), [
+    'first failed',
+    'middle waiting first',
+    'last waiting middle',
+  ]);
+});
+
+test('a need that concerns the other target only is not waited for', () => {
+  const all = [followUp('a', { needs: ['b'] }), followUp('b', { on: 'production' })];
+  assert.equal(statesOf(all, runWith([])), ['a open']);
+});
+
+test('a ledger that holds something else there is refused', () => {
+  for (const item of [{}, 'done', { ...(record('a', 'done') as object), state: 'perhaps' }]) {
+    assert.throws(
+      () => statesOf([followUp('a')], runWith([item])),
+      (error: unknown) => error instanceof RestorePlanError && error.code === 'TARGET',
+    );
+  }
+});
+
+test.run();
