@@ -14,6 +14,17 @@ export type DocumentClass =
   | 'conflict'
   | 'refused';
 
+/** What needs a reader's eye first comes first. */
+export const ATTENTION_ORDER: readonly DocumentClass[] = [
+  'conflict',
+  'refused',
+  'stale',
+  'softDeleted',
+  'different',
+  'insert',
+  'identical',
+];
+
 export interface FieldDifference {
   /** Dotted path. */
   readonly path: string;

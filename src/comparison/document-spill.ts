@@ -1,6 +1,6 @@
 /**
- * Every compared document of one target, kept on disk while a page is made of them: one JSON object per line, in backup
- * order, one file per collection. Private, and removed when the command ends.
+ * Every compared document of one target, kept on disk while a page is made of them: one JSON object per line, one file per
+ * collection and class. Private, and removed when the command ends.
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AppendFile } from '../selection/append-file.ts';
 import { PRIVATE_DIRECTORY } from '../selection/directory.ts';
-import type { ComparedDocument } from './comparison.ts';
+import { ATTENTION_ORDER, type ComparedDocument, type DocumentClass } from './comparison.ts';
 
 export class DocumentSpill {
   readonly #folder: string;
   readonly #files = new Map<string, AppendFile>();
+  /** Whose files are open; each holds a buffer, and a plan may name hundreds of collections. */
+  #collection: string | undefined;
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -26,31 +28,48 @@ export class DocumentSpill {
     return new DocumentSpill(folder);
   }
 
+  /** Collection after collection, each in backup order. */
   async add(collection: string, document: ComparedDocument): Promise<void> {
-    let file = this.#files.get(collection);
+    if (collection !== this.#collection) await this.#close();
+    this.#collection = collection;
+    const name = nameOf(collection, document.class);
+    let file = this.#files.get(name);
     if (file === undefined) {
       file = await AppendFile.create(join(this.#folder, `${this.#files.size}.ndjson`));
-      this.#files.set(collection, file);
+      this.#files.set(name, file);
     }
     const line = Buffer.from(`${JSON.stringify(document)}\n`);
     file.append(line, 0, line.length);
     await file.drain();
   }
 
-  /** In backup order. Nothing may be added any more. */
-  async *read(collection: string): AsyncGenerator<ComparedDocument, void, undefined> {
-    const file = this.#files.get(collection);
-    if (file === undefined) return;
-    await file.close();
-    const lines = createInterface({
-      input: createReadStream(file.path),
-      crlfDelay: Number.POSITIVE_INFINITY,
-    });
-    for await (const line of lines) yield JSON.parse(line) as ComparedDocument;
+  /** What needs an eye first, or one class alone; each class in backup order. Nothing may be added any more. */
+  async *read(
+    collection: string,
+    documentClass?: DocumentClass,
+  ): AsyncGenerator<ComparedDocument, void, undefined> {
+    await this.#close();
+    for (const each of documentClass === undefined ? ATTENTION_ORDER : [documentClass]) {
+      const file = this.#files.get(nameOf(collection, each));
+      if (file === undefined) continue;
+      const lines = createInterface({
+        input: createReadStream(file.path),
+        crlfDelay: Number.POSITIVE_INFINITY,
+      });
+      for await (const line of lines) yield JSON.parse(line) as ComparedDocument;
+    }
+  }
+
+  async #close(): Promise<void> {
+    for (const file of this.#files.values()) await file.close();
   }
 
   async remove(): Promise<void> {
     for (const file of this.#files.values()) await file.close().catch(() => undefined);
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+function nameOf(collection: string, documentClass: DocumentClass): string {
+  return `${documentClass} ${collection}`;
 }

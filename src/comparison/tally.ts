@@ -1,18 +1,12 @@
 /** Counts the documents of one collection by class, and keeps the first few of each for showing. */
-import type { ComparedDocument, DanglingReference, DocumentClass } from './comparison.ts';
+import {
+  ATTENTION_ORDER,
+  type ComparedDocument,
+  type DanglingReference,
+  type DocumentClass,
+} from './comparison.ts';
 
 export type ClassCounts = Record<DocumentClass, number>;
-
-/** What needs a reader's eye first comes first. */
-const ORDER: readonly DocumentClass[] = [
-  'conflict',
-  'refused',
-  'stale',
-  'softDeleted',
-  'different',
-  'insert',
-  'identical',
-];
 
 export class Tally {
   readonly counts: ClassCounts = {
@@ -51,6 +45,6 @@ export class Tally {
   }
 
   get documents(): ComparedDocument[] {
-    return ORDER.flatMap((documentClass) => this.#kept.get(documentClass) ?? []);
+    return ATTENTION_ORDER.flatMap((documentClass) => this.#kept.get(documentClass) ?? []);
   }
 }

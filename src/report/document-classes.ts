@@ -1,5 +1,5 @@
 /** The classes of compared documents as every page names them: symbol, name, meaning. Symbols are one column wide and tell classes apart without colour. */
-import type { ComparedCollection, DocumentClass } from '../comparison/comparison.ts';
+import { ATTENTION_ORDER, type ComparedCollection, type DocumentClass } from '../comparison/comparison.ts';
 
 export interface ClassWords {
   readonly symbol: string;
@@ -30,8 +30,7 @@ export const CLASS_WORDS: Readonly<Record<DocumentClass, ClassWords>> = {
   identical: { symbol: '=', name: 'identical', meaning: 'already in the target, byte for byte' },
 };
 
-/** What needs a reviewer's eye comes first. */
-export const CLASSES = Object.keys(CLASS_WORDS) as readonly DocumentClass[];
+export const CLASSES = ATTENTION_ORDER;
 
 /** For tables and charts: what apply would write first, then from good to bad. */
 export const CLASSES_IN_TABLES: readonly DocumentClass[] = [

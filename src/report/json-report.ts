@@ -1,10 +1,11 @@
 /** The report as one JSON object; schemas/dry-run-report.schema.json describes it. Written document by document. */
+import { CLASSES } from './document-classes.ts';
 import type { Report, ReportCollection, ReportTarget } from './report-model.ts';
 
 /** Version of the shape. */
 const FORMAT = 1;
 
-export function* jsonReport(report: Report): Generator<string> {
+export async function* jsonReport(report: Report): AsyncGenerator<string> {
   const { targets, ...rest } = report;
   const head = { type: 'dry-run-report', format: FORMAT, ...rest };
   yield `${JSON.stringify(head, undefined, 2).slice(0, -2)},\n  "targets": {`;
@@ -15,7 +16,7 @@ export function* jsonReport(report: Report): Generator<string> {
   yield '\n  }\n}\n';
 }
 
-function* targetJson(target: ReportTarget): Generator<string> {
+async function* targetJson(target: ReportTarget): AsyncGenerator<string> {
   const { target: name, collections, counts: _, ...facts } = target;
   yield `${JSON.stringify(name)}: ${opened(facts)},"collections":[`;
   for (const [index, collection] of collections.entries()) {
@@ -25,13 +26,16 @@ function* targetJson(target: ReportTarget): Generator<string> {
   yield ']}';
 }
 
-function* collectionJson(collection: ReportCollection): Generator<string> {
-  const { documents, counts, kept: _kept, keptOf: _keptOf, ...facts } = collection;
+async function* collectionJson(collection: ReportCollection): AsyncGenerator<string> {
+  const { documents, counts, ...facts } = collection;
   yield `${opened({ ...facts, ...counts })},"documents":[`;
   let separator = '\n        ';
-  for (const document of documents()) {
-    yield separator + JSON.stringify(document);
-    separator = ',\n        ';
+  for (const documentClass of CLASSES) {
+    for await (const { target, ...document } of documents(documentClass)) {
+      const other = documentClass === 'identical' ? undefined : target;
+      yield separator + JSON.stringify({ ...document, target: other });
+      separator = ',\n        ';
+    }
   }
   yield ']}';
 }

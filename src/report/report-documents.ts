@@ -18,12 +18,12 @@ const DIFFERENCES = 200;
 const MASKED = '"[masked]"';
 
 /** Texts of documents and values come masked from the comparison; this hides what stands outside of them. */
-export function* reportDocuments(
-  documents: readonly ComparedDocument[],
+export async function* reportDocuments(
+  documents: Iterable<ComparedDocument> | AsyncIterable<ComparedDocument>,
   mask: readonly string[],
-): Generator<ReportDocument> {
+): AsyncGenerator<ReportDocument> {
   const hidesId = hides(mask, '_id');
-  for (const document of documents) {
+  for await (const document of documents) {
     yield {
       class: document.class,
       id: hidesId ? MASKED : line(document.id, LIMIT.id),

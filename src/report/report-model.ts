@@ -2,7 +2,12 @@
  * A dry-run as written reports tell it: what was chosen, from which backup, and what each target would meet. Pure data,
  * all of its text neutralised and bounded, masked values gone; the formats beside this file only arrange it.
  */
-import type { ComparedCollection, DocumentClass, TargetComparison } from '../comparison/comparison.ts';
+import type {
+  ComparedCollection,
+  ComparedDocument,
+  DocumentClass,
+  TargetComparison,
+} from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
 import type { FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
@@ -26,6 +31,15 @@ export interface ReportInput {
   readonly toolVersion: string;
   /** UTC milliseconds. */
   readonly writtenAt: number;
+  /** All documents of a class, where they were kept elsewhere; without it, those that the comparisons kept. */
+  readonly allDocuments?: (place: DocumentPlace) => AsyncIterable<ComparedDocument>;
+}
+
+export interface DocumentPlace {
+  readonly target: TargetName;
+  /** Name in the backup. */
+  readonly collection: string;
+  readonly documentClass: DocumentClass;
 }
 
 export interface Report {
@@ -105,11 +119,8 @@ export interface ReportCollection {
   readonly danglingReferences: number;
   readonly wouldCreate: { readonly indexes: number } | undefined;
   readonly warnings: readonly string[];
-  /** How many documents the comparison kept for showing, and how many of them of each class. */
-  readonly kept: number;
-  readonly keptOf: ClassCounts;
-  /** Those documents, or those of one class, made one by one: there may be 100,000. What needs an eye comes first. */
-  readonly documents: (documentClass?: DocumentClass) => Iterable<ReportDocument>;
+  /** Those listed of one class, made one by one: there may be hundreds of thousands. */
+  readonly documents: (documentClass: DocumentClass) => AsyncIterable<ReportDocument>;
   readonly dangling: readonly ReportDangling[];
 }
 
@@ -134,7 +145,7 @@ export function buildReport(input: ReportInput): Report {
     backup: reportBackup(plan, manifest),
     selection: reportSelection(manifest),
     graph: dependentsGraph(plan, manifest),
-    targets: input.comparisons.map((comparison) => reportTarget(comparison, plan)),
+    targets: input.comparisons.map((comparison) => reportTarget(comparison, input)),
     notCompared: input.notCompared.map(({ target, reason }) => ({ target, reason: line(reason) })),
     followUps: plan.followUps.map(reportFollowUp),
     warnings: manifest.warnings.map((warning) => line(warning)),
@@ -175,7 +186,7 @@ function reportSelection(manifest: SelectionManifest): Report['selection'] {
   };
 }
 
-function reportTarget(comparison: TargetComparison, plan: Plan): ReportTarget {
+function reportTarget(comparison: TargetComparison, input: ReportInput): ReportTarget {
   const { target, database, server, collections } = comparison;
   const total = (count: (collection: ComparedCollection) => number): number =>
     collections.reduce((sum, collection) => sum + count(collection), 0);
@@ -185,28 +196,26 @@ function reportTarget(comparison: TargetComparison, plan: Plan): ReportTarget {
     replaced: total(replacedBy),
     failed: total(failedBy),
     danglingReferences: total(({ danglingReferences }) => danglingReferences),
-    collections: collections.map((collection) => reportCollection(collection, plan)),
+    collections: collections.map((collection) => reportCollection(collection, target, input)),
   };
 }
 
-function reportCollection(compared: ComparedCollection, { mask }: Plan): ReportCollection {
-  const { whenMatched, selected, counts, danglingReferences, wouldCreate } = compared;
-  const keptOf = { ...counts };
-  for (const documentClass of Object.keys(keptOf) as DocumentClass[]) keptOf[documentClass] = 0;
-  for (const document of compared.documents) keptOf[document.class]++;
+function reportCollection(
+  compared: ComparedCollection,
+  target: TargetName,
+  { plan: { mask }, allDocuments }: ReportInput,
+): ReportCollection {
+  const { collection, whenMatched, selected, counts, danglingReferences, wouldCreate } = compared;
+  const documents = (
+    documentClass: DocumentClass,
+  ): Iterable<ComparedDocument> | AsyncIterable<ComparedDocument> =>
+    allDocuments?.({ target, collection, documentClass }) ??
+    compared.documents.filter((document) => document.class === documentClass);
   return {
-    ...{ collection: name(compared.collection), into: name(compared.into) },
+    ...{ collection: name(collection), into: name(compared.into) },
     ...{ whenMatched, selected, counts, danglingReferences, wouldCreate },
     warnings: compared.warnings.map((warning) => line(warning)),
-    kept: compared.documents.length,
-    keptOf,
-    documents: (documentClass) =>
-      reportDocuments(
-        documentClass === undefined
-          ? compared.documents
-          : compared.documents.filter((document) => document.class === documentClass),
-        mask,
-      ),
+    documents: (documentClass) => reportDocuments(documents(documentClass), mask),
     dangling: compared.dangling.map((reference) => reportDangling(reference, mask)),
   };
 }

@@ -12,13 +12,16 @@ export function reportFormatOf(file: string): ReportFormat | undefined {
   return ending?.toLowerCase() as ReportFormat | undefined;
 }
 
-/** Characters of a piece, at least: writing one document at a time would cost more than making it. */
-const PIECE = 256 * 1024;
+/**
+ * Characters of a piece, at least: writing one document at a time would cost more than making it. Strings twice as long would
+ * wait in memory for a full garbage collection.
+ */
+const PIECE = 64 * 1024;
 
 /** The report's text (UTF-8 when written), in pieces: a page of 100,000 documents should never be one string. */
-export function* writeReport(format: ReportFormat, report: Report): Generator<string> {
+export async function* writeReport(format: ReportFormat, report: Report): AsyncGenerator<string> {
   let piece = '';
-  for (const text of textOf(format, report)) {
+  for await (const text of textOf(format, report)) {
     piece += text;
     if (piece.length < PIECE) continue;
     yield piece;
@@ -27,13 +30,16 @@ export function* writeReport(format: ReportFormat, report: Report): Generator<st
   yield piece;
 }
 
-function textOf(format: ReportFormat, report: Report): Iterable<string> {
+async function* textOf(format: ReportFormat, report: Report): AsyncGenerator<string> {
   switch (format) {
     case 'json':
-      return jsonReport(report);
+      yield* jsonReport(report);
+      break;
     case 'md':
-      return [markdownReport(report)];
+      yield await markdownReport(report);
+      break;
     case 'html':
-      return htmlReport(report);
+      yield* htmlReport(report);
+      break;
   }
 }

@@ -8,10 +8,10 @@ import { hostileReview } from './hostile.ts';
 import { bigReview, collectionOf, compared, PLAN, smallReview } from './review.ts';
 
 const GITHUB_LIMIT = 65_536;
-const markdownOf = (input: ReportInput): string => markdownReport(buildReport(input));
+const markdownOf = (input: ReportInput): Promise<string> => markdownReport(buildReport(input));
 
-test('a review reads as verdict, table, graph and differences', () => {
-  const text = markdownOf(smallReview());
+test('a review reads as verdict, table, graph and differences', async () => {
+  const text = await markdownOf(smallReview());
   assert.match(text, '## Restore dry-run: `partner-57d17993`\n\n> Partner 57d17993 was destroyed');
   assert.match(text, '- **staging** (`gravity-staging`): 53 documents to insert; nothing in the way.');
   assert.match(
@@ -29,8 +29,8 @@ test('a review reads as verdict, table, graph and differences', () => {
   );
 });
 
-test('every document of a small review is listed by its _id', () => {
-  const text = markdownOf(smallReview());
+test('every document of a small review is listed by its _id', async () => {
+  const text = await markdownOf(smallReview());
   for (const { id } of smallReview().comparisons[1]?.collections.flatMap(({ documents }) => documents) ??
     []) {
     assert.ok(text.includes(`@@ ${id} @@`), id);
@@ -38,8 +38,8 @@ test('every document of a small review is listed by its _id', () => {
   assert.not.match(text, 'not listed here');
 });
 
-test('a review of 20,000 documents fits a comment, shows some of each class and says what it leaves out', () => {
-  const text = markdownOf(bigReview(20_000));
+test('a review of 20,000 documents fits a comment, shows some of each class and says what it leaves out', async () => {
+  const text = await markdownOf(bigReview(20_000));
   assert.ok(text.length <= COMMENT_LIMIT && text.length > COMMENT_LIMIT * 0.9, String(text.length));
   for (const name of ['conflict', 'refused', 'stale', 'soft-deleted', 'different', 'insert', 'identical']) {
     assert.match(text, new RegExp(`${name}</b>[^\\n]*</summary>\\n\\n\`\`\`diff\\n@@`), name);
@@ -47,11 +47,11 @@ test('a review of 20,000 documents fits a comment, shows some of each class and 
   assert.match(text, /1,\d\d\d of 1,250 documents not listed here/);
 });
 
-test('hundreds of collections fit a comment too', () => {
+test('hundreds of collections fit a comment too', async () => {
   const names = Array.from({ length: 900 }, (_, index) => `collection_with_a_rather_long_name_${index}`);
   const documents = [compared({ class: 'conflict', reason: 'x'.repeat(500) })];
   const [comparison] = smallReview().comparisons;
-  const text = markdownOf(
+  const text = await markdownOf(
     smallReview({
       plan: {
         ...PLAN,
@@ -73,16 +73,16 @@ test('hundreds of collections fit a comment too', () => {
   assert.match(text, 'Too long for a comment: the graph of dependents and ');
 });
 
-test('no target, one target, a target that could not be reached', () => {
+test('no target, one target, a target that could not be reached', async () => {
   const [staging] = smallReview().comparisons;
-  const text = markdownOf(
+  const text = await markdownOf(
     smallReview({
       comparisons: staging === undefined ? [] : [staging],
       notCompared: [{ target: 'production', reason: 'PRODUCTION_MONGODB_URI is not set' }],
     }),
   );
   assert.match(text, '- **production** was not compared: PRODUCTION_MONGODB_URI is not set');
-  assert.match(markdownOf(smallReview({ comparisons: [] })), 'No target was compared.');
+  assert.match(await markdownOf(smallReview({ comparisons: [] })), 'No target was compared.');
 });
 
 /** What is left for GitHub to act on: the text without its code. */
@@ -93,8 +93,8 @@ function withoutCode(text: string): string {
     .replaceAll(/<code>[^<\n]*<\/code>/g, '');
 }
 
-test('hostile data stays inert: no HTML, mention, reference, link, mathematics, workflow command or broken fence', () => {
-  const text = markdownOf(hostileReview());
+test('hostile data stays inert: no HTML, mention, reference, link, mathematics, workflow command or broken fence', async () => {
+  const text = await markdownOf(hostileReview());
   assert.ok(text.length <= GITHUB_LIMIT, String(text.length));
   assert.not.match(text, /^\s*::/m);
   assert.not.match(text, '##[');
@@ -111,7 +111,7 @@ test('hostile data stays inert: no HTML, mention, reference, link, mathematics, 
   }
 });
 
-test('shares never exceed the room, nor what a section wants, and leave nothing that somebody could use', () => {
+test('shares never exceed the room, nor what a section wants, and leave nothing that somebody could use', async () => {
   fc.assert(
     fc.property(fc.array(fc.nat(1000)), fc.nat(5000), (sizes, room) => {
       const given = shares(sizes, room);

@@ -1,6 +1,7 @@
 /** A report opened in a browser as a reviewer would: from a file. Whatever it should not do is noted down. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { buildReport, type ReportInput } from '../../src/report/report-model.ts';
 import { writeReport } from '../../src/report/write-report.ts';
@@ -22,10 +23,23 @@ export interface ReportPage {
   close(): Promise<void>;
 }
 
+/** Writes a report of `input` and opens it. */
 export async function openReport(browser: Browser, input: ReportInput): Promise<ReportPage> {
   const folder = temporaryFolder('report');
   const file = join(folder.path, 'report.html');
-  const size = writeFile(file, input);
+  await writeFile(file, input);
+  const report = await openReportFile(browser, file);
+  return {
+    ...report,
+    async close() {
+      await report.close();
+      folder.remove();
+    },
+  };
+}
+
+/** Opens a report that was written before. */
+export async function openReportFile(browser: Browser, file: string): Promise<ReportPage> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   await page.addInitScript({ path: join(import.meta.dirname, 'probes.js') });
   const faults: string[] = [];
@@ -33,28 +47,23 @@ export async function openReport(browser: Browser, input: ReportInput): Promise<
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('dialog', (dialog) => faults.push(`dialog: ${dialog.message()}`));
   page.on('request', (request) => {
-    if (request.url() !== `file://${file}`) faults.push(`request: ${request.url()}`);
+    if (request.url() !== pathToFileURL(file).href) faults.push(`request: ${request.url()}`);
   });
   const start = performance.now();
-  await page.goto(`file://${file}`);
+  await page.goto(pathToFileURL(file).href);
   await page.locator('#shown:not(:empty)').waitFor();
   return {
-    ...{ page, openMs: performance.now() - start, size, faults },
+    ...{ page, openMs: performance.now() - start, size: statSync(file).size, faults },
     rows: page.locator('#rows > .row'),
     search: page.locator('#search'),
     shown: page.locator('#shown'),
     probe: (call) => page.evaluate(`probes.${call}`),
-    async close() {
-      await page.close();
-      folder.remove();
-    },
+    close: () => page.close(),
   };
 }
 
-function writeFile(file: string, input: ReportInput): number {
+async function writeFile(file: string, input: ReportInput): Promise<void> {
   const descriptor = openSync(file, 'w');
-  let size = 0;
-  for (const piece of writeReport('html', buildReport(input))) size += writeSync(descriptor, piece);
+  for await (const piece of writeReport('html', buildReport(input))) writeSync(descriptor, piece);
   closeSync(descriptor);
-  return size;
 }

@@ -9,8 +9,8 @@ import { VERSION } from '../../version.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { openListing } from '../dry-run-listing.ts';
-import { checkReports, documentsWanted, writeReports } from '../dry-run-reports.ts';
+import { type Listing, openListing } from '../dry-run-listing.ts';
+import { checkReports, openReports, type Reports } from '../dry-run-reports.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
 
@@ -22,16 +22,17 @@ export async function run(
   const plan = await loadPlan(context, file);
   const targets = targetsOf(plan, options['target']);
   const full = options['full'] === true;
-  const reports = checkReports(options['report']);
+  const reportFiles = checkReports(options['report']);
   requireVariables(plan, targets);
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
   const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
   const listing = openListing(context, full);
+  const reports = openReports(context, reportFiles, full);
   try {
-    const { each } = listing;
-    const orders = { plan, selection, targets, show: documentsWanted(reports, full), ...(each && { each }) };
+    const each = eachOf(listing, reports);
+    const orders = { plan, selection, targets, show: reports.show, ...(each && { each }) };
     const { comparisons, failures } = await compareTargets(context, orders);
     const notCompared = failures.map(({ target, error: { message, hint } }) => ({
       target,
@@ -41,13 +42,23 @@ export async function run(
     const dryRun = { plan, manifest: selection.manifest, comparisons, notCompared };
     await context.endProgress();
     await listing.write(dryRun);
-    await writeReports(context, reports, dryRun);
+    await reports.write(dryRun);
 
     if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
     return options['detailedExitcode'] === true && isAnythingToWrite(dryRun) ? 'CHANGES_PENDING' : 'OK';
   } finally {
     await listing.close();
+    await reports.close();
   }
+}
+
+/** For whoever wants every document. */
+function eachOf(listing: Listing, reports: Reports): Listing['each'] {
+  if (listing.each === undefined) return reports.each;
+  return async (...compared) => {
+    await listing.each?.(...compared);
+    await reports.each?.(...compared);
+  };
 }
 
 /** Those of the plan, or the one asked for. Throws USAGE when the plan does not have it. */

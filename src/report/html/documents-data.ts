@@ -2,7 +2,6 @@
  * The documents as the page's script reads them (page/data.js): NDJSON in script elements that do not run, one
  * array for each document. The script cuts the text into lines and parses only those that are on the screen.
  */
-import type { DocumentClass } from '../../comparison/comparison.ts';
 import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
 import type { ReportDocument } from '../report-documents.ts';
 import type { Report, ReportCollection } from '../report-model.ts';
@@ -12,13 +11,13 @@ import { scriptJson } from './html.ts';
 const CHUNK = 1_000_000;
 
 /**
- * Characters of all documents together. A browser opens this much in less than two seconds; documents beyond it, in the
- * order of the report, are listed without their content. Half is kept for those that need an eye.
+ * Characters of all documents together. A browser opens this much in less than two seconds; documents beyond it are listed
+ * without their content.
  */
 const BUDGET = 100_000_000;
-const CALM_BUDGET = BUDGET / 2;
 
-const CALM: ReadonlySet<DocumentClass | undefined> = new Set<DocumentClass>(['insert', 'identical']);
+/** Documents. A browser draws nothing higher than 33 million pixels, and a row takes 34. */
+const ROWS = 500_000;
 
 /** Targets, collections and classes by the numbers that rows use for them. */
 export function dataHead(report: Report): string {
@@ -34,29 +33,26 @@ function selectedOf(collections: readonly ReportCollection[]): number {
   return collections.reduce((sum, { selected }) => sum + selected, 0);
 }
 
-export function* documentChunks(report: Report): Generator<string> {
-  let chunk = '';
+export async function* documentChunks(report: Report): AsyncGenerator<string> {
   let written = 0;
-  let calm = 0;
-  for (const row of rows(report)) {
+  let count = 0;
+  let left = 0;
+  for await (const row of rows(report)) {
+    if (count++ === ROWS) break;
     const whole = scriptJson(row);
-    const isCalm = CALM.has(CLASSES[row[2]]);
-    const fits = written + whole.length <= BUDGET && (!isCalm || calm + whole.length <= CALM_BUDGET);
-    const text = fits ? whole : scriptJson(withoutContent(row));
-    written += text.length;
-    if (isCalm) calm += text.length;
-    chunk += `${text}\n`;
-    if (chunk.length >= CHUNK) {
-      yield element(chunk);
-      chunk = '';
+    const text = written + whole.length <= BUDGET ? whole : scriptJson(withoutContent(row));
+    if (left <= 0) {
+      yield `${written === 0 ? '' : END}<script type="application/x-ndjson" class="documents">\n`;
+      left = CHUNK;
     }
+    yield `${text}\n`;
+    written += text.length;
+    left -= text.length;
   }
-  if (chunk !== '') yield element(chunk);
+  if (written > 0) yield END;
 }
 
-function element(chunk: string): string {
-  return `<script type="application/x-ndjson" class="documents">\n${chunk}</script>\n`;
-}
+const END = '</script>\n';
 
 /** [target, collection, class, _id, reason, differences, in the backup, in the target, differences left out]; the first three are numbers. */
 type Row = readonly [
@@ -74,10 +70,13 @@ type Row = readonly [
   differencesLeftOut: number,
 ];
 
-function* rows(report: Report): Generator<Row> {
-  for (const [target, { collections }] of report.targets.entries()) {
-    for (const [collection, { documents }] of collections.entries()) {
-      for (const document of documents()) yield rowOf(document, [target, collection]);
+/** What needs an eye comes first, so that it is never what is left out. */
+async function* rows(report: Report): AsyncGenerator<Row> {
+  for (const documentClass of CLASSES) {
+    for (const [target, { collections }] of report.targets.entries()) {
+      for (const [collection, { documents }] of collections.entries()) {
+        for await (const document of documents(documentClass)) yield rowOf(document, [target, collection]);
+      }
     }
   }
 }

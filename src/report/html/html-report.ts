@@ -10,7 +10,7 @@ import { Html, html } from './html.ts';
 import { overviewPart } from './overview.ts';
 import { readPageFiles, sourceHash } from './page-files.ts';
 
-export function* htmlReport(report: Report): Generator<string> {
+export async function* htmlReport(report: Report): AsyncGenerator<string> {
   const { template, style, script } = readPageFiles();
   const policy = [
     "default-src 'none'",

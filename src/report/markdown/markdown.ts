@@ -19,7 +19,7 @@ const LIMITS = { table: 16_000, graph: 8_000, remarks: 6_000 } as const;
 const NOTE_ROOM = 300;
 
 /** At most COMMENT_LIMIT characters. */
-export function markdownReport(report: Report): string {
+export async function markdownReport(report: Report): Promise<string> {
   const graph = mermaidGraph(report.graph);
   const graphFits = report.graph.edges.length === 0 || graph.length <= LIMITS.graph;
   const overview = [
@@ -32,7 +32,7 @@ export function markdownReport(report: Report): string {
   ].join('');
 
   const room = COMMENT_LIMIT - overview.length - NOTE_ROOM;
-  const { text, omitted } = sectionsWithin(report, room);
+  const { text, omitted } = await sectionsWithin(report, room);
   const leftOut = [
     ...(graphFits ? [] : ['the graph of dependents']),
     ...(omitted > 0 ? [showCounted(omitted, 'list')] : []),
@@ -46,8 +46,11 @@ export function markdownReport(report: Report): string {
 }
 
 /** The lists that fit: all of them cut alike when there is too much, the last ones dropped when even that is not enough. */
-function sectionsWithin(report: Report, room: number): { readonly text: string; readonly omitted: number } {
-  const wanted = detailSections(report, Math.max(0, room));
+async function sectionsWithin(
+  report: Report,
+  room: number,
+): Promise<{ readonly text: string; readonly omitted: number }> {
+  const wanted = await detailSections(report, Math.max(0, room));
   const smallest = wanted.map((section) => renderSection(section, 0).length);
   let shown = 0;
   let least = 0;

@@ -25,26 +25,26 @@ const VALUE_LIMIT = 300;
 const DIFFERENCES_LIMIT = 20;
 
 /** Worst first, over all targets; no section's items grow beyond `limit` characters, more would never fit. */
-export function detailSections(report: Report, limit: number): Section[] {
+export async function detailSections(report: Report, limit: number): Promise<Section[]> {
   const places = report.targets.flatMap((target) =>
     target.collections.map((collection) => ({ target, collection })),
   );
-  const byClass = CLASSES.map((documentClass) =>
-    places.flatMap(({ target, collection }): Section[] => {
-      const total = collection.counts[documentClass];
-      if (total === 0) return [];
+  const needEye: Section[] = [];
+  const calm: Section[] = [];
+  for (const documentClass of CLASSES) {
+    const isCalm = documentClass === 'insert' || documentClass === 'identical';
+    for (const each of places) {
+      const total = each.collection.counts[documentClass];
+      if (total === 0) continue;
       const { symbol, name, meaning } = CLASS_WORDS[documentClass];
-      return [
-        {
-          summary: `${place(target, collection)}: <b>${symbol} ${name}</b>, ${showCounted(total, 'document')} (${meaning})`,
-          items: itemsOf(collection, documentClass, limit),
-          ...{ total, noun: 'document' },
-        },
-      ];
-    }),
-  );
-  const [insert, identical] = byClass.splice(-2);
-  return [...byClass.flat(), ...danglingSections(places), ...(insert ?? []), ...(identical ?? [])];
+      (isCalm ? calm : needEye).push({
+        summary: `${place(each)}: <b>${symbol} ${name}</b>, ${showCounted(total, 'document')} (${meaning})`,
+        items: await itemsOf(each.collection, documentClass, limit),
+        ...{ total, noun: 'document' },
+      });
+    }
+  }
+  return [...needEye, ...danglingSections(places), ...calm];
 }
 
 interface Place {
@@ -56,25 +56,25 @@ function danglingSections(places: readonly Place[]): Section[] {
   return places
     .filter(({ collection }) => collection.danglingReferences > 0)
     .map(({ target, collection }) => ({
-      summary: `${place(target, collection)}: <b>dangling</b>, ${showCounted(collection.danglingReferences, 'reference')} (the parent is neither selected nor in the target)`,
+      summary: `${place({ target, collection })}: <b>dangling</b>, ${showCounted(collection.danglingReferences, 'reference')} (the parent is neither selected nor in the target)`,
       items: collection.dangling.map(danglingItem),
       total: collection.danglingReferences,
       noun: 'reference',
     }));
 }
 
-function place(target: ReportTarget, { into }: ReportCollection): string {
-  return `${target.target}, ${htmlCode(into)}`;
+function place({ target, collection }: Place): string {
+  return `${target.target}, ${htmlCode(collection.into)}`;
 }
 
-function itemsOf(
+async function itemsOf(
   collection: ReportCollection,
   documentClass: ReportDocument['class'],
   limit: number,
-): string[] {
+): Promise<string[]> {
   const items: string[] = [];
   let size = 0;
-  for (const document of collection.documents(documentClass)) {
+  for await (const document of collection.documents(documentClass)) {
     const item = documentItem(document);
     items.push(item);
     size += item.length + 1;
