@@ -57,6 +57,15 @@ export class ElementCursor implements RawElement {
     return this;
   }
 
+  /** Stands before the element that follows another cursor's. */
+  openBehind(other: ElementCursor): this {
+    this.bytes = other.bytes;
+    this.type = MISSING;
+    this.last = other.last;
+    this.end = other.end;
+    return this;
+  }
+
   /** Moves to the next element; false at the end, and then the cursor is MISSING. */
   next(): boolean {
     const { bytes, last } = this;

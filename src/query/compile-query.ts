@@ -8,6 +8,7 @@ import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { overPath } from './combine.ts';
 import { type Condition, DocumentScope } from './document-scope.ts';
+import { compileExpr } from './expression/compile-expression.ts';
 import { compileOperators, type FilterContext, plainValueTest } from './field-operators.ts';
 import { exactInteger } from './integer-operand.ts';
 import { compileSchema } from './json-schema/compile-schema.ts';
@@ -66,6 +67,11 @@ const DOCUMENT_OPERATORS: Readonly<Record<string, Compile>> = {
     const matches = compileSchema(operand, path);
     const document = scope.wholeDocument();
     return () => matches(document);
+  },
+  $expr: (operand, { scope, path, isNested }) => {
+    if (isNested)
+      throw new QueryFault('$expr stands for the whole document and cannot be inside $elemMatch', path);
+    return compileExpr(operand, { scope, path });
   },
   $comment: () => () => true,
   $alwaysTrue: always(true),

@@ -132,3 +132,12 @@ export function valuesIn(value: JsonValue): JsonValue[] {
   }
   return [value];
 }
+
+/** The same with the first of repeated keys only: expressions do not look at documents that hold a key twice. */
+export function withoutRepeats(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(withoutRepeats);
+  if (!(value instanceof Map || value instanceof RepeatedKeys)) return value;
+  const unique = new Map<string, JsonValue>();
+  for (const [key, inner] of value) if (!unique.has(key)) unique.set(key, withoutRepeats(inner));
+  return unique;
+}

@@ -14,7 +14,7 @@ export interface StoredCollection {
   readonly documents: readonly Buffer[];
 }
 
-const DATABASE = 'differential';
+export const DATABASE = 'differential';
 const ID = Buffer.from('_id');
 const IDS_ONLY = command({ _id: 1 });
 let counter = 0;

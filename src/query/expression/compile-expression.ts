@@ -1,0 +1,118 @@
+/**
+ * `$expr`: expressions of the aggregation language, as far as they agree with the server on every value tried.
+ *
+ * An expression that would end the server's query with an error (text added to a number, division by zero) ends the selection
+ * with a QueryFault: documents are then not silently left out.
+ */
+import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
+import { BSON, type RawValue } from '../../bson/types.ts';
+import type { Condition, DocumentScope } from '../document-scope.ts';
+import { unknownOperator } from '../operator-faults.ts';
+import { QueryFault } from '../query-fault.ts';
+import { argumentsOf } from './arguments.ts';
+import { ARITHMETIC_OPERATORS } from './arithmetic-operators.ts';
+import { DATE_OPERATORS } from './date-operators.ts';
+import {
+  constant,
+  derived,
+  type EagerOperator,
+  type Expression,
+  type ExpressionContext,
+  type LazyOperator,
+  type OperatorUse,
+} from './expression.ts';
+import { fieldReference } from './field-reference.ts';
+import { EAGER_OPERATORS, isTruthy, LAZY_OPERATORS } from './general-operators.ts';
+import { arrayValue, objectValue, textBytes } from './value.ts';
+
+const EAGER: Readonly<Record<string, EagerOperator>> = { ...EAGER_OPERATORS, ...ARITHMETIC_OPERATORS };
+const LAZY: Readonly<Record<string, LazyOperator>> = { ...LAZY_OPERATORS, ...DATE_OPERATORS };
+
+/** The condition that an expression's value is true. Throws QueryFault now or, where a document's values are to blame, later. */
+export function compileExpr(
+  operand: RawValue,
+  { scope, path }: { scope: DocumentScope; path: string },
+): Condition {
+  const { evaluate } = compileExpression(operand, { scope, path });
+  return () => isTruthy(evaluate());
+}
+
+/** The expression itself, for those who want its value. */
+export function compileExpression(
+  operand: RawValue,
+  place: { scope: DocumentScope; path: string },
+): Expression {
+  return compile(operand, { ...place, compile });
+}
+
+function compile(operand: RawValue, context: ExpressionContext): Expression {
+  switch (operand.type) {
+    case BSON.STRING: {
+      const text = textBytes(operand).toString();
+      return text.startsWith('$') ? fieldReference(text, context) : constant(operand);
+    }
+    case BSON.ARRAY: {
+      const items = [...elements(operand.bytes, operand.start)].map((item, index) =>
+        compile(item, { ...context, path: `${context.path}.${index}` }),
+      );
+      return derived(items, () => arrayValue(items.map((item) => held(item.evaluate()))));
+    }
+    case BSON.OBJECT:
+      return compileObject(operand, context);
+    default:
+      return constant(operand);
+  }
+}
+
+function compileObject(operand: RawValue, context: ExpressionContext): Expression {
+  const fields = [...elements(operand.bytes, operand.start)];
+  const [first, ...more] = fields;
+  if (first !== undefined && keyOf(first).startsWith('$')) {
+    if (more.length > 0) throw new QueryFault('an expression is an object with one operator', context.path);
+    return compileOperator(first, context);
+  }
+  const entries = fields.map((field) => {
+    const name = keyOf(field);
+    if (name === '' || name.startsWith('$') || name.includes('.')) {
+      throw new QueryFault(`"${name}" cannot name a field in an expression`, context.path);
+    }
+    return [name, compile(field, { ...context, path: `${context.path}.${name}` })] as const;
+  });
+  if (new Set(entries.map(([name]) => name)).size < entries.length) {
+    throw new QueryFault('an object in an expression names a field twice', context.path);
+  }
+  return derived(
+    entries.map(([, value]) => value),
+    () => objectValue(entries.map(([name, value]) => [name, held(value.evaluate())])),
+  );
+}
+
+function compileOperator(operand: RawElement, context: ExpressionContext): Expression {
+  const operator = keyOf(operand);
+  const use: OperatorUse = {
+    operator,
+    operand,
+    context: { ...context, path: `${context.path}.${operator}` },
+  };
+  if (Object.hasOwn(LAZY, operator)) return (LAZY[operator] as LazyOperator)(use);
+  if (!Object.hasOwn(EAGER, operator)) {
+    throw unknownOperator(operator, [...Object.keys(EAGER), ...Object.keys(LAZY)], context.path);
+  }
+  const { count, apply } = EAGER[operator] as EagerOperator;
+  const parts = argumentsOf(use);
+  if (parts.length < count[0] || parts.length > count[1]) {
+    const wanted = count[0] === count[1] ? String(count[0]) : `${count[0]} or more`;
+    throw new QueryFault(`${operator} takes ${wanted} arguments, not ${parts.length}`, use.context.path);
+  }
+  return derived(parts, () =>
+    apply(
+      parts.map((part) => held(part.evaluate())),
+      use,
+    ),
+  );
+}
+
+/** A value that stays when the cursor it stands on moves: the same field may be read again for the next argument. */
+function held({ bytes, type, start, end }: RawValue): RawValue {
+  return { bytes, type, start, end };
+}

@@ -1,0 +1,45 @@
+/** What an expression is once compiled. */
+import type { RawElement } from '../../bson/elements.ts';
+import type { RawValue } from '../../bson/types.ts';
+import type { DocumentScope } from '../document-scope.ts';
+
+export interface Expression {
+  /** The value for the document that the scope read last; may be missing, and is good until the next document. */
+  readonly evaluate: () => RawValue;
+  /** The value is the same for every document. */
+  readonly isConstant: boolean;
+}
+
+export interface ExpressionContext {
+  readonly scope: DocumentScope;
+  /** Dotted path inside the query, for faults. */
+  readonly path: string;
+  /** Compiles an operand; handed in, because operators hold expressions and expressions operators. */
+  readonly compile: (operand: RawValue, context: ExpressionContext) => Expression;
+}
+
+export interface OperatorUse {
+  readonly operator: string;
+  readonly operand: RawElement;
+  readonly context: ExpressionContext;
+}
+
+/** An operator that needs all its arguments before it can say anything. */
+export interface EagerOperator {
+  /** Least and most number of arguments. */
+  readonly count: readonly [number, number];
+  /** Throws QueryFault where the server would end the query with an error. */
+  readonly apply: (values: readonly RawValue[], use: OperatorUse) => RawValue;
+}
+
+/** An operator that decides which of its arguments to look at, or takes them by name. */
+export type LazyOperator = (use: OperatorUse) => Expression;
+
+export function constant(value: RawValue): Expression {
+  return { evaluate: () => value, isConstant: true };
+}
+
+/** An expression of other expressions. Of constants it is worked out now, so that its errors show before any document is read. */
+export function derived(parts: readonly Expression[], evaluate: () => RawValue): Expression {
+  return parts.every((part) => part.isConstant) ? constant(evaluate()) : { evaluate, isConstant: false };
+}
