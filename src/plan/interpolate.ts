@@ -46,10 +46,7 @@ export function interpolate(root: MapNode, env: Environment): Interpolation {
         isUnjudged = true;
         unset.push({ name, where: whereIs(place), path: pathText(path), message });
         const what = `the variable ${name} is ${found === '' ? 'empty' : 'not set'}`;
-        const near = nearest(
-          name,
-          Object.keys(env).filter((other) => env[other]),
-        );
+        const near = nearVariable(name, env);
         const said = message === undefined || message === '' ? what : `${what}: ${quoted(message)}`;
         unsetNotes.push(noteAt(place, 'variable', { message: said, suggestion: near }));
         return use;
@@ -70,6 +67,14 @@ export function interpolate(root: MapNode, env: Environment): Interpolation {
     return { ...node, entries: new Map(entries) };
   };
   return { root: map(root, []), unset, unsetNotes, faults };
+}
+
+/** Of the variables that are set; an environment has many, and most misspellings keep the first letter. */
+function nearVariable(name: string, env: Environment): string | undefined {
+  return nearest(
+    name,
+    Object.keys(env).filter((other) => other[0] === name[0] && env[other]),
+  );
 }
 
 /** The use itself where the file has it in these characters, else the whole value. */

@@ -2,12 +2,17 @@
  * The JSON Schema of a plan, and what it finds. The schema file is also the reference for people and editors, so
  * messages take their words (titles, examples) from it.
  */
-import { readFileSync } from 'node:fs';
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { CompiledSchema } from './compile-schema.ts';
 import type { PathPart } from './nodes.ts';
 
 /** The same place from src/plan and from dist/plan. */
 const SCHEMA_FILE = new URL('../../schemas/restore-plan.schema.json', import.meta.url);
+
+/** There only in a built program. */
+const COMPILED_FILE = fileURLToPath(new URL('./compiled-schema.cjs', import.meta.url));
 
 /** The parts of a schema that messages use. */
 export interface SchemaNode {
@@ -36,44 +41,38 @@ export function schemaText(): string {
   return readFileSync(SCHEMA_FILE, 'utf8');
 }
 
-let loaded: { readonly schema: SchemaNode; readonly validate: ValidateFunction } | undefined;
+let compiled: CompiledSchema | undefined;
 
-function load(): { readonly schema: SchemaNode; readonly validate: ValidateFunction } {
-  if (loaded !== undefined) return loaded;
-  const schema = JSON.parse(schemaText()) as SchemaNode;
-  const ajv = new Ajv({
-    allErrors: true,
-    strict: true,
-    // Would want every alternative of a oneOf to repeat the properties it requires.
-    strictRequired: false,
-    allowUnionTypes: true,
-    // Compiling the schema is most of the time of `plan validate`. That the schema itself is valid is tested, not checked
-    // again at each start, and its definitions become functions of their own instead of being repeated in place.
-    validateSchema: false,
-    meta: false,
-    inlineRefs: false,
-    code: { optimize: false },
-  });
-  loaded = { schema, validate: ajv.compile(schema) };
-  return loaded;
+async function compiledSchema(): Promise<CompiledSchema> {
+  if (compiled !== undefined) return compiled;
+  if (existsSync(COMPILED_FILE)) compiled = createRequire(import.meta.url)(COMPILED_FILE) as CompiledSchema;
+  else compiled = (await import('./compile-schema.ts')).compileSchema(schemaRoot());
+  return compiled;
+}
+
+let root: SchemaNode | undefined;
+
+function schemaRoot(): SchemaNode {
+  root ??= JSON.parse(schemaText()) as SchemaNode;
+  return root;
 }
 
 /** Everything the schema has against a value. Which of several alternatives is there is left to the rules. */
-export function violations(value: unknown): Violation[] {
-  const { validate } = load();
+export async function violations(value: unknown): Promise<Violation[]> {
+  const validate = await compiledSchema();
   if (validate(value)) return [];
   return (validate.errors ?? [])
     .filter(({ keyword, schemaPath }) => keyword !== 'if' && !schemaPath.includes('/oneOf'))
-    .map((error: ErrorObject) => ({
+    .map((error) => ({
       keyword: error.keyword,
       path: pathOf(error.instancePath),
-      params: error.params as Readonly<Record<string, unknown>>,
+      params: error.params,
     }));
 }
 
 /** The schema of the value at a path of the plan, with references followed; undefined where it knows none. */
 export function schemaAt(path: readonly PathPart[]): SchemaNode | undefined {
-  const { schema } = load();
+  const schema = schemaRoot();
   let node: SchemaNode | undefined = resolved(schema, { $ref: '#/definitions/plan' });
   for (const part of path) {
     const next: SchemaNode | undefined = typeof part === 'number' ? node?.items : ownProperty(node, part);

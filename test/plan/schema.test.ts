@@ -1,11 +1,13 @@
 /** The schema is the reference: complete, strict, and valid itself. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import * as assert from 'uvu/assert';
+import { type CompiledSchema, compiledSource, compileSchema } from '../../src/plan/compile-schema.ts';
 import { type SchemaNode, schemaAt, schemaText } from '../../src/plan/schema.ts';
 import { suite } from '../harness.ts';
-import { runPlan } from '../lab/plan-command.ts';
+import { BUILT_PROGRAM, runPlan } from '../lab/plan-command.ts';
 
 const test = suite('the schema of a plan');
 
@@ -84,6 +86,34 @@ test('finds the schema of a value through references and lists', () => {
   assert.is(schemaAt(path)?.examples?.[0], 'sale_id');
   assert.is(schemaAt(['source', 'maxAge'])?.examples?.[0], '26h');
   assert.is(schemaAt(['source', 'constructor']), undefined);
+});
+
+test('the built program carries the schema compiled as it is now', async () => {
+  const program = process.env[BUILT_PROGRAM];
+  if (program === undefined) return;
+  const built = readFileSync(join(dirname(program), 'plan/compiled-schema.cjs'), 'utf8');
+  assert.ok(built === (await compiledSource(schema)), 'run npm run build');
+});
+
+test('compiled here and compiled by the build, it finds the same', async () => {
+  const source = await compiledSource(schema);
+  const module = { exports: {} as CompiledSchema };
+  new Function('module', 'exports', 'require', source)(
+    module,
+    module.exports,
+    createRequire(import.meta.url),
+  );
+  const compiled = compileSchema(schema);
+  const values = [
+    {},
+    { version: 2, source: { s3: {} } },
+    { version: 1, mask: ['a', 'a'], extra: 1 },
+    { extends: 'x', name: 'a b' },
+  ];
+  for (const value of values) {
+    assert.is(module.exports(value), compiled(value));
+    assert.equal(module.exports.errors, compiled.errors);
+  }
 });
 
 test('plan schema prints it', async () => {
