@@ -44,9 +44,10 @@ export async function pairRuns(
     const reference = await runRunbook(grounds, theirs);
     await assertRestored(grounds, expected);
     await emptyTargets(grounds);
-    const { wallMs } = await applyToBoth(grounds, writePlan(grounds, ours, LOST_ARTWORKS));
+    const { wallMs, stages } = await applyToBoth(grounds, writePlan(grounds, ours, LOST_ARTWORKS));
     await assertRestored(grounds, expected);
     say(`  pair ${number}: ${Math.round(wallMs)} ms against ${Math.round(reference)} ms`);
+    for (const stage of stages) say(`    ${stage}`);
     results.push({ ours: wallMs, reference });
   }
   return results;
