@@ -1,16 +1,10 @@
 /** Selects the documents of one plan through the library and prints what that took, without the start of the process. */
 import { join } from 'node:path';
 
-const DIST = join(import.meta.dirname, '..', '..', '..', 'dist');
-const { readPlan } = (await import(
-  join(DIST, 'plan', 'read-plan.js')
-)) as typeof import('../../../src/plan/read-plan.ts');
-const { openBackup } = (await import(
-  join(DIST, 'backup', 'open-backup.js')
-)) as typeof import('../../../src/backup/open-backup.ts');
-const { selectDocuments } = (await import(
-  join(DIST, 'selection', 'select-documents.js')
-)) as typeof import('../../../src/selection/select-documents.ts');
+const LIBRARY = join(import.meta.dirname, '..', '..', '..', 'dist', 'index.js');
+const { openBackup, readPlan, selectDocuments } = (await import(
+  LIBRARY
+)) as typeof import('../../../src/index.ts');
 
 const [planFile, workDirectory] = process.argv.slice(2) as [string, string];
 const reading = await readPlan(planFile, { env: process.env });
