@@ -16,7 +16,8 @@ export { decideGate, type GateFacts, type GateVerdict, type Obstacle } from './a
 export { type Verification, type VerificationRequest, verifySelection } from './apply/verify-selection.ts';
 export type { Backup, BackupIdentity } from './backup/backup.ts';
 export { type BackupListing, type ListedBackup, listBackups } from './backup/list-backups.ts';
-export { type BackupOptions, openBackup } from './backup/open-backup.ts';
+export { openBackup } from './backup/open-backup.ts';
+export type { BackupOptions } from './backup/place.ts';
 export { type CompareRequest, compareWithTarget } from './comparison/compare-with-target.ts';
 export type {
   ComparedCollection,

@@ -2,9 +2,8 @@
 import type { Source } from '../plan/plan.ts';
 import { showDuration, showInstant, showLocal } from './locate/backup-time.ts';
 import { type Candidate, earliest, findCandidates } from './locate/candidates.ts';
-import { placeOf } from './locate/choose.ts';
 import { decides, type Inspection, inspect } from './locate/inspect.ts';
-import { type BackupOptions, storeOf } from './open-backup.ts';
+import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
 
 export interface ListedBackup {
   readonly location: string;
@@ -39,12 +38,9 @@ export interface BackupListing {
 const SHOWN_BEFORE = 12;
 const SHOWN_AFTER = 3;
 
-export async function listBackups(
-  source: Source & { readonly location: Parameters<typeof storeOf>[0] },
-  options: BackupOptions,
-): Promise<BackupListing> {
-  const { timezone, template } = placeOf(source.location);
-  const store = storeOf(source.location, options);
+export async function listBackups(source: StoredSource, options: BackupOptions): Promise<BackupListing> {
+  const place = placeOf(source, options);
+  const { store, timezone, template } = place;
   try {
     const found = await findCandidates(store, { template, timezone, at: source.at?.epochMs });
     const at = source.at?.epochMs;
@@ -67,7 +63,7 @@ export async function listBackups(
     const earlier: ListedBackup[] = [];
     let decided: Inspection['kind'] | undefined;
     for (const candidate of found.before.slice(0, SHOWN_BEFORE)) {
-      const inspection = await inspect(candidate, { store, source, timezone, wanted: options.wanted });
+      const inspection = await inspect(candidate, { place, source, wanted: options.wanted });
       const chosen = decided === undefined && inspection.kind === 'usable';
       const reason = chosen
         ? chosenBecause(inspection, source, timezone)

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Source } from '../plan/plan.ts';
 import type { BackupIdentity, StoredBackup } from './backup.ts';
 import { type Opening, openContainer, openFiles } from './open-container.ts';
-import { filesBelow, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
+import { filesBelow, newestOf, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
 
 export interface OpenStored {
   readonly store: Store;
@@ -35,10 +35,9 @@ export async function openStored(
 function factsOfAll(files: readonly StoredFile[]): Pick<BackupIdentity, 'size' | 'modified' | 'fingerprint'> {
   const hash = createHash('sha256');
   for (const file of files) hash.update(`${file.path}\0${file.fingerprint}\0`);
-  const times = files.flatMap(({ modified }) => (modified === undefined ? [] : [modified]));
   return {
     size: files.reduce((sum, { size }) => sum + size, 0),
-    modified: times.length === 0 ? undefined : times.reduce((a, b) => Math.max(a, b)),
+    modified: newestOf(files),
     fingerprint: `files:${hash.digest('hex')}`,
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { LocationTemplate } from '../../plan/location-template.ts';
 import type { Store } from '../storage/store.ts';
-import { type BackupTime, readBackupTime, wallClock, wallClockAt } from './backup-time.ts';
+import { type BackupTime, type LocalFields, readBackupTime, wallClock, wallClockAt } from './backup-time.ts';
 import { searchTemplate } from './search-template.ts';
 
 export interface Candidate {
@@ -12,6 +12,8 @@ export interface Candidate {
   readonly path: string;
   /** Undefined where the template has no `{time}`. */
   readonly time: BackupTime | undefined;
+  /** The time as the name spells it. */
+  readonly fields: LocalFields;
 }
 
 export interface Candidates {
@@ -45,12 +47,13 @@ export async function findCandidates(store: Store, search: CandidateSearch): Pro
   for await (const { path, fields } of searchTemplate(store, template)) {
     total++;
     const wall = hasTime ? wallClock(fields) : 0;
-    (wall <= moment ? before : after).add({ path, wall, time: hasTime ? { fields } : undefined });
+    (wall <= moment ? before : after).add({ path, wall, fields });
   }
   const found = [...before.items(), ...after.items()].flatMap((item): Candidate[] => {
-    if (item.time === undefined) return [{ path: item.path, time: undefined }];
-    const time = readBackupTime(item.time.fields, timezone);
-    return time === undefined ? [] : [{ path: item.path, time }];
+    const { path, fields } = item;
+    if (!hasTime) return [{ path, fields, time: undefined }];
+    const time = readBackupTime(fields, timezone);
+    return time === undefined ? [] : [{ path, fields, time }];
   });
   const isBefore = (candidate: Candidate): boolean => at === undefined || earliest(candidate) <= at;
   return {
@@ -69,7 +72,7 @@ export function earliest({ time }: Candidate): number {
 interface Item {
   readonly path: string;
   readonly wall: number;
-  readonly time: { readonly fields: Parameters<typeof readBackupTime>[0] } | undefined;
+  readonly fields: LocalFields;
 }
 
 /** Keeps the items nearest to a moment, each path once; sorts only now and then. */

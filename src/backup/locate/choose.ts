@@ -6,8 +6,7 @@
  */
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
-import { type LocationTemplate, parseLocationTemplate } from '../../plan/location-template.ts';
-import type { PathLocation, S3Location, Source } from '../../plan/plan.ts';
+import type { LocationTemplate } from '../../plan/location-template.ts';
 import type { StoredBackup } from '../backup.ts';
 import type { Store } from '../storage/store.ts';
 import { showInstant } from './backup-time.ts';
@@ -18,43 +17,34 @@ import { fixedFolder, isPattern } from './search-template.ts';
 /** Candidates that are opened before the search is given up; every one costs some requests. */
 const OPENED_AT_MOST = 40;
 
-export interface Place {
-  readonly template: LocationTemplate;
-  readonly timezone: string;
+export interface ChooseOptions extends InspectOptions {
+  readonly emit: Emit;
 }
 
-/** Where the plan says its backups lie. The plan check has read the template before. */
-export function placeOf(location: PathLocation | S3Location): Place {
-  const text = location.kind === 's3' ? location.key : location.path;
-  const template = parseLocationTemplate(text);
-  if ('fault' in template) throw new RestorePlanError('PLAN_INVALID', `${text}: ${template.fault.message}.`);
-  return { template, timezone: location.timezone ?? 'UTC' };
-}
-
-export async function chooseBackup(
-  options: InspectOptions & { readonly emit: Emit },
-  place: Place,
-): Promise<StoredBackup> {
-  const { store, source } = options;
+export async function chooseBackup(options: ChooseOptions): Promise<StoredBackup> {
+  const { place, source } = options;
+  const { store, template } = place;
   const found = await findCandidates(store, { ...place, at: source.at?.epochMs });
-  if (isPattern(place.template) && place.template.fields.length === 0) assertOne(found, store);
+  if (isPattern(template) && template.fields.length === 0) assertOne(found, store);
   const passedOver: string[] = [];
   for (const [i, candidate] of found.before.slice(0, OPENED_AT_MOST).entries()) {
     const inspection = await inspect(candidate, options);
     if (inspection.kind === 'absent') continue;
     // A backup named in full is the one that is meant; what it lacks shows when it is read.
-    if (inspection.kind === 'lacks' && isPattern(place.template)) {
+    if (isPattern(template) && (inspection.kind === 'lacks' || inspection.kind === 'foreign')) {
       const location = store.describe(candidate.path);
-      passedOver.push(`${location} was passed over: it does not hold ${inspection.missing.join(', ')}.`);
+      const what =
+        inspection.kind === 'lacks' ? inspection.missing.join(', ') : `the database ${source.database}`;
+      passedOver.push(`${location} was passed over: it does not hold ${what}.`);
       continue;
     }
     if ('error' in inspection) throw inspection.error;
     for (const message of passedOver) options.emit({ type: 'warning', message });
-    warnIfFinishedLate(inspection.backup, found.before[i + 1], options, place);
+    warnIfFinishedLate(inspection.backup, found.before[i + 1], options);
     return inspection.backup;
   }
   if (passedOver.length > 0) throw noneHolds(passedOver, options);
-  throw await noBackup(found, store, source, place);
+  throw await noBackup(found, options);
 }
 
 function assertOne({ before, total }: Candidates, store: Store): void {
@@ -73,10 +63,10 @@ function assertOne({ before, total }: Candidates, store: Store): void {
 function warnIfFinishedLate(
   { identity }: StoredBackup,
   older: Candidate | undefined,
-  { source, store, emit }: InspectOptions & { readonly emit: Emit },
-  { timezone }: Place,
+  { source, place, emit }: ChooseOptions,
 ): void {
   const { at } = source;
+  const { store, timezone } = place;
   if (at === undefined || identity.modified === undefined || identity.modified <= at.epochMs) return;
   const next =
     older === undefined ? 'There is no older one.' : `The next older one is ${store.describe(older.path)}.`;
@@ -96,10 +86,9 @@ function noneHolds(passedOver: readonly string[], { wanted }: InspectOptions): R
 
 async function noBackup(
   found: Candidates,
-  store: Store,
-  { at }: Source,
-  { template, timezone }: Place,
+  { place, source: { at } }: ChooseOptions,
 ): Promise<RestorePlanError> {
+  const { store, template, timezone } = place;
   const folder = fixedFolder(template);
   if (!isPattern(template)) return missing(store.describe(literalPath(template)));
   if (found.total === 0) {

@@ -1,7 +1,7 @@
 /** What lies at one path: a file, a folder, or a file that was split into chunks beside each other. */
 import { RestorePlanError } from '../../errors.ts';
 import { JoinedSource } from '../storage/joined-source.ts';
-import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
+import { newestOf, type Store, type StoredFile, type StoredFolder } from '../storage/store.ts';
 
 /** Undefined when nothing is there. */
 export async function findStored(store: Store, path: string): Promise<StoredFile | StoredFolder | undefined> {
@@ -31,12 +31,11 @@ function joinChunks(store: Store, path: string, chunks: readonly StoredFile[]): 
       hint: `The backup was split into chunks; there are ${chunks.length}, but not this one. Take another backup.`,
     });
   });
-  const times = chunks.flatMap(({ modified }) => (modified === undefined ? [] : [modified]));
   return {
     kind: 'file',
     path,
     size: chunks.reduce((sum, { size }) => sum + size, 0),
-    modified: times.length === 0 ? undefined : Math.max(...times),
+    modified: newestOf(chunks),
     fingerprint: chunks.map(({ fingerprint }) => fingerprint).join('+'),
     open: () =>
       new JoinedSource(

@@ -2,11 +2,9 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { Source } from '../../plan/plan.ts';
 import type { StoredBackup } from '../backup.ts';
-import { openStored } from '../open-stored.ts';
-import type { Store } from '../storage/store.ts';
+import type { Place } from '../place.ts';
 import { showDuration, showInstant, showLocal } from './backup-time.ts';
 import type { Candidate } from './candidates.ts';
-import { findStored } from './find-stored.ts';
 
 export type Inspection =
   /** `unknown`: only reading all of it would tell whether it holds these. */
@@ -15,33 +13,33 @@ export type Inspection =
   /** Its name's time happened twice or never: nobody can say whether it is the right one. */
   | { readonly kind: 'undecided'; readonly error: RestorePlanError }
   | { readonly kind: 'too old'; readonly error: RestorePlanError }
+  /** It is a backup of other databases. */
+  | { readonly kind: 'foreign'; readonly error: RestorePlanError }
   /** A folder matched, but what should lie in it does not. */
   | { readonly kind: 'absent' }
-  /** It is there and cannot be used: cut off, unreadable, without the database. */
+  /** It is there and cannot be used: cut off, damaged, not readable. */
   | { readonly kind: 'unfit'; readonly error: RestorePlanError };
 
 export interface InspectOptions {
-  readonly store: Store;
+  readonly place: Place;
   readonly source: Source;
-  /** Zone of the times in names. */
-  readonly timezone: string;
   readonly wanted: ReadonlySet<string>;
 }
 
 export async function inspect(candidate: Candidate, options: InspectOptions): Promise<Inspection> {
-  const { store, source, timezone, wanted } = options;
+  const { place, source, wanted } = options;
+  const { timezone } = place;
   const { time, path } = candidate;
-  const location = store.describe(path);
+  const location = place.store.describe(path);
   if (time !== undefined && time.kind !== 'once') {
     return { kind: 'undecided', error: undecided(location, time, timezone) };
   }
   const tooOld = time === undefined ? undefined : ageFault(location, time.epochMs, source);
   if (tooOld !== undefined) return { kind: 'too old', error: tooOld };
   try {
-    const found = await findStored(store, path);
-    if (found === undefined) return { kind: 'absent' };
     const when = time && { time: time.epochMs, localTime: showLocal(time.epochMs, timezone) };
-    const backup = await openStored(found, { store, source, when });
+    const backup = await place.open(candidate, when);
+    if (backup === undefined) return { kind: 'absent' };
     const held = [...wanted].map((name) => [name, backup.holds(name)] as const);
     const missing = held.filter(([, holds]) => holds === false).map(([name]) => name);
     if (missing.length > 0) return { kind: 'lacks', backup, missing };
@@ -51,17 +49,22 @@ export async function inspect(candidate: Candidate, options: InspectOptions): Pr
       unknown: held.filter(([, holds]) => holds === undefined).map(([name]) => name),
     };
   } catch (error) {
-    if (error instanceof RestorePlanError && error.code === 'BACKUP') return { kind: 'unfit', error };
-    throw error;
+    if (!(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
+    return { kind: isOfOtherDatabases(error) ? 'foreign' : 'unfit', error };
   }
 }
 
 /**
- * Whether the search for a backup ends here, well or badly. What merely lacks collections, or is not there, is passed
- * over; anything else that is wrong with a candidate ends it, because an older backup holds older data.
+ * Whether the search for a backup ends here, well or badly. What merely lacks collections or the database, or is not
+ * there, is passed over; anything else that is wrong with a candidate ends it, because an older backup holds older data.
  */
 export function decides({ kind }: Inspection): boolean {
-  return kind !== 'lacks' && kind !== 'absent';
+  return kind !== 'lacks' && kind !== 'foreign' && kind !== 'absent';
+}
+
+/** The refusal of a database that is not there lists those that are. */
+function isOfOtherDatabases({ facts }: RestorePlanError): boolean {
+  return Array.isArray(facts['databases']) && facts['databases'].length > 0;
 }
 
 function undecided(

@@ -24,6 +24,23 @@ export async function* searchTemplate(
   yield* searchFrom({ store, segments: segmentsOf(template) }, 0, { path: '', fields: {} });
 }
 
+/** The same template, for the file of one collection. */
+export function withCollection({ parts, fields }: LocationTemplate, collection: string): LocationTemplate {
+  const literal = { kind: 'literal', text: collection } as const;
+  return { parts: parts.map((part) => (part.kind === 'collection' ? literal : part)), fields };
+}
+
+/** The path that the template gives for a moment and a collection; what is not given stays as it is written. */
+export function fillTemplate({ parts }: LocationTemplate, fields: LocalFields, collection?: string): string {
+  return parts
+    .map((part) => {
+      if (part.kind === 'literal') return part.text;
+      if (part.kind === 'collection') return collection ?? '{collection}';
+      return part.kind === 'any' ? '*' : String(fields[part.field] ?? '').padStart(part.digits, '0');
+    })
+    .join('');
+}
+
 /** The folder above the first part that is a pattern. */
 export function fixedFolder(template: LocationTemplate): string {
   const segments = segmentsOf(template);

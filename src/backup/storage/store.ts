@@ -34,6 +34,12 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** When the last of these was finished; undefined when nobody knows. */
+export function newestOf(files: readonly Pick<StoredFile, 'modified'>[]): number | undefined {
+  const times = files.flatMap(({ modified }) => (modified === undefined ? [] : [modified]));
+  return times.length === 0 ? undefined : times.reduce((a, b) => Math.max(a, b));
+}
+
 /** All files below `folder`, at any depth, sorted by path. For one backup's folder; never for a whole bucket. */
 export async function filesBelow(store: Store, folder: string): Promise<StoredFile[]> {
   const files: StoredFile[] = [];

@@ -13,14 +13,10 @@ export async function run(context: CommandContext, [file = '']: readonly string[
   const plan = await loadPlan(context, file);
   requireVariables(plan, []);
   const { location } = plan.source;
-  if (location.kind !== 'path' && location.kind !== 's3') {
-    throw new RestorePlanError(
-      'USAGE',
-      `source.${location.kind} is one source: there is nothing to choose from`,
-      {
-        hint: '`plan dry-run` reads it.',
-      },
-    );
+  if (location.kind === 'mongodb') {
+    throw new RestorePlanError('USAGE', 'source.mongodb is one database: there is nothing to choose from', {
+      hint: '`plan dry-run` reads it.',
+    });
   }
   const { emit, signal } = context;
   const wanted = new Set(plan.collections.flatMap(collectionNames));

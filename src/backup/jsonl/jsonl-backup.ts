@@ -1,0 +1,113 @@
+/** Documents as Extended JSON text, a file per collection: a nightly export, a report. Types are as the text spells them. */
+import { isUtf8 } from 'node:buffer';
+import { ExtendedJsonFault } from '../../bson/extended-json.ts';
+import { parseExtendedJson } from '../../bson/parse-extended-json.ts';
+import { writeExtendedJson } from '../../bson/write-extended-json.ts';
+import { RestorePlanError } from '../../errors.ts';
+import type {
+  BackupIdentity,
+  CollectionMetadata,
+  MemberVisitor,
+  ScanSummary,
+  StoredBackup,
+} from '../backup.ts';
+import { inflateIfCompressed, type MemberRead, readMember } from '../readers/member.ts';
+import { noMetadataWarning } from '../readers/refusals.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
+import { JsonFramer } from './json-framer.ts';
+
+/** BSON handed on at a time. */
+const CHUNK_BYTES = 1024 * 1024;
+
+export interface JsonlBackupParts {
+  readonly identity: BackupIdentity;
+  /** By collection. */
+  readonly files: ReadonlyMap<string, ByteSource>;
+  readonly maxRatio: number;
+}
+
+export class JsonlBackup implements StoredBackup {
+  readonly access = 'random';
+  readonly identity: BackupIdentity;
+  readonly #parts: JsonlBackupParts;
+
+  constructor(parts: JsonlBackupParts) {
+    this.identity = parts.identity;
+    this.#parts = parts;
+  }
+
+  holds(collection: string): boolean {
+    return this.#parts.files.has(collection);
+  }
+
+  async collections(): Promise<readonly CollectionMetadata[]> {
+    return [...this.#parts.files.keys()].map(metadataOf);
+  }
+
+  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
+    const members: MemberRead[] = [];
+    const warnings: string[] = [];
+    let bytesRead = 0;
+    for (const collection of wanted) {
+      const file = this.#parts.files.get(collection);
+      if (file === undefined) continue;
+      const { location, size } = file;
+      warnings.push(noMetadataWarning(location));
+      visitor.metadata(metadataOf(collection));
+      const text = inflateIfCompressed(file.stream(0, size), { location, maxRatio: this.#parts.maxRatio });
+      const member = { collection, path: location, id: members.length };
+      members.push(await readMember(member, readDocuments(text, location), visitor));
+      bytesRead += size;
+    }
+    return { bytesRead, readToEnd: true, members, warnings };
+  }
+}
+
+function metadataOf(collection: string): CollectionMetadata {
+  return { collection, text: undefined, type: 'collection' };
+}
+
+/** The documents of a text as BSON, some at a time. `location` names the file in messages. */
+async function* readDocuments(text: AsyncIterable<Buffer>, location: string): AsyncGenerator<Buffer> {
+  const framer = new JsonFramer();
+  let documents: Buffer[] = [];
+  let bytes = 0;
+  let count = 0;
+  const framing = <T>(step: () => T): T => naming(location, step);
+  for await (const chunk of text) {
+    for (const document of framing(() => framer.push(chunk))) {
+      count++;
+      const bson = naming(`${location}: document ${count}`, () => toBson(document));
+      documents.push(bson);
+      bytes += bson.length;
+      if (bytes < CHUNK_BYTES) continue;
+      yield Buffer.concat(documents);
+      documents = [];
+      bytes = 0;
+    }
+  }
+  framing(() => framer.finish());
+  if (documents.length > 0) yield Buffer.concat(documents);
+}
+
+function toBson(text: Buffer): Buffer {
+  if (!isUtf8(text)) throw new ExtendedJsonFault('is not valid UTF-8');
+  return writeExtendedJson(parseExtendedJson(text.toString('utf8')));
+}
+
+/** `subject` is what the fault's message speaks of. */
+function naming<T>(subject: string, step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    if (!(error instanceof ExtendedJsonFault)) throw error;
+    const where = [
+      error.path === '' ? '' : ` at ${error.path}`,
+      error.offset === undefined ? '' : ` (byte ${error.offset})`,
+    ].join('');
+    throw new RestorePlanError('BACKUP', `${subject}: ${error.message}${where}.`, {
+      hint: 'The file must hold Extended JSON, one document after the other or in one array. Nothing of it was used.',
+      cause: error,
+    });
+  }
+}
