@@ -64,6 +64,11 @@ export function replacedBy(collection: Counted): number {
   return collection.whenMatched === 'replace' ? matched(collection) : 0;
 }
 
+/** Documents that stay as the target has them, because the plan says `whenMatched: keepExisting`. */
+export function keptBy(collection: Counted): number {
+  return collection.whenMatched === 'keepExisting' ? matched(collection) : 0;
+}
+
 /** Documents for which apply would stop, because the plan says `whenMatched: fail`. */
 export function failedBy(collection: Counted): number {
   return collection.whenMatched === 'fail' ? matched(collection) : 0;

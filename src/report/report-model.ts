@@ -12,7 +12,7 @@ import type { TargetName } from '../events.ts';
 import type { FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import { type DependentsGraph, dependentsGraph } from './dependents-graph.ts';
-import { type ClassCounts, failedBy, replacedBy, sumOfCounts } from './document-classes.ts';
+import { type ClassCounts, failedBy, keptBy, replacedBy, sumOfCounts } from './document-classes.ts';
 import {
   type ReportDangling,
   type ReportDocument,
@@ -104,6 +104,8 @@ export interface ReportTarget {
   readonly counts: ClassCounts;
   /** Documents that apply would replace, as the plan says `whenMatched: replace`. */
   readonly replaced: number;
+  /** Documents of other content that stay as they are, as the plan says `whenMatched: keepExisting`. */
+  readonly kept: number;
   /** Documents at which apply would stop, as the plan says `whenMatched: fail`. */
   readonly failed: number;
   readonly danglingReferences: number;
@@ -194,6 +196,7 @@ function reportTarget(comparison: TargetComparison, input: ReportInput): ReportT
     ...{ target, database: name(database), server: line(server) },
     counts: sumOfCounts(collections),
     replaced: total(replacedBy),
+    kept: total(keptBy),
     failed: total(failedBy),
     danglingReferences: total(({ danglingReferences }) => danglingReferences),
     collections: collections.map((collection) => reportCollection(collection, target, input)),

@@ -28,7 +28,7 @@ export function verdicts(report: Report): string {
   return `${lines.length === 0 ? 'No target was compared.' : lines.join('\n')}\n\nNothing was written to any target.\n\n`;
 }
 
-function verdict({ counts, replaced, failed, danglingReferences }: ReportTarget): string {
+function verdict({ counts, replaced, kept, failed, danglingReferences }: ReportTarget): string {
   const troubles = [
     counts.conflict > 0 ? showCounted(counts.conflict, 'conflict') : '',
     counts.refused > 0 ? `${showCount(counts.refused)} refused` : '',
@@ -41,6 +41,7 @@ function verdict({ counts, replaced, failed, danglingReferences }: ReportTarget)
   const writes = [
     `${showCounted(counts.insert, 'document')} to insert`,
     ...(replaced > 0 ? [`${showCount(replaced)} to replace`] : []),
+    ...(kept > 0 ? [`${showCount(kept)} of other content to leave as they are`] : []),
   ].join(', ');
   return `${writes}; ${troubles.length === 0 ? 'nothing in the way' : `**${troubles.join(', ')}**`}.`;
 }

@@ -63,19 +63,62 @@ function sidesOf(row) {
     sides.append(...after.map((line) => element('div', 'line', line)));
     return sides;
   }
-  const title = (/** @type {string} */ text) => element('div', 'title', text);
-  const sides = element('div', 'sides', title('In the target now'), title('In the backup'));
-  for (const { left, right, same } of sideBySide(layOut(target), after)) {
-    sides.append(sideLine(left, same ? 'same' : 'gone'), sideLine(right, same ? 'same' : 'come'));
+  const sides = element(
+    'div',
+    'sides',
+    element('div', 'title', 'In the target now'),
+    element('div', 'title right', 'In the backup'),
+  );
+  for (const { pairs, isFar } of runsOf(sideBySide(layOut(target), after))) {
+    const lines = pairs.flatMap(({ left, right, same }) => [
+      sideLine(left, '', same ? 'same' : 'gone'),
+      sideLine(right, 'right', same ? 'same' : 'come'),
+    ]);
+    sides.append(...(isFar && pairs.length >= FOLDED ? [foldedLines(lines)] : lines));
   }
   return sides;
 }
 
+/** Lines around a change that are always shown, and how many equal ones away from it are worth a click. */
+const AROUND = 3;
+const FOLDED = 4;
+
+/** @typedef {{ pairs: Pair[], isFar: boolean }} Run */
+
+/**
+ * The lines near a change and those far from any, in turn.
+ * @param {Pair[]} pairs
+ * @returns {Run[]}
+ */
+function runsOf(pairs) {
+  /** @type {Run[]} */
+  const runs = [];
+  pairs.forEach((pair, index) => {
+    const around = pairs.slice(Math.max(0, index - AROUND), index + AROUND + 1);
+    const isFar = around.every(({ same }) => same);
+    const run = runs.at(-1);
+    if (run?.isFar === isFar) run.pairs.push(pair);
+    else runs.push({ pairs: [pair], isFar });
+  });
+  return runs;
+}
+
+/**
+ * A button in the place of lines, which it brings back.
+ * @param {HTMLElement[]} lines
+ */
+function foldedLines(lines) {
+  const button = element('button', 'fold', `⋯ ${lines.length / 2} equal lines`);
+  button.setAttribute('type', 'button');
+  button.addEventListener('click', () => button.replaceWith(...lines));
+  return button;
+}
+
 /**
  * @param {string | undefined} text
+ * @param {'' | 'right'} side
  * @param {'same' | 'gone' | 'come'} change
  */
-function sideLine(text, change) {
-  if (text === undefined) return element('div', 'line void');
-  return element('div', `line ${change}`, text);
+function sideLine(text, side, change) {
+  return element('div', `line ${side} ${text === undefined ? 'void' : change}`, text ?? '');
 }
