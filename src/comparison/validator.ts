@@ -41,8 +41,14 @@ export function validatorCheck(
 
 /** For documents that the server cannot be asked about; undefined where our query engine does not know an operator. */
 function localMatcher(validator: Buffer): Matcher | undefined {
+  const matches = unlessUnanswerable(() => compileQuery(validator));
+  // A document that an expression has no answer for is left to the server to judge when it is inserted.
+  return matches && ((bytes, start) => unlessUnanswerable(() => matches(bytes, start)) ?? true);
+}
+
+function unlessUnanswerable<Answer>(ask: () => Answer): Answer | undefined {
   try {
-    return compileQuery(validator);
+    return ask();
   } catch (error) {
     if (error instanceof QueryFault) return undefined;
     throw error;

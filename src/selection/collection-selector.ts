@@ -4,6 +4,7 @@ import type { MemberInfo } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/collection-names.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
+import { QueryFault } from '../query/query-fault.ts';
 import { Chooser } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';
 import { DocumentFramer } from './document-framer.ts';
@@ -188,6 +189,7 @@ function newFile(
 }
 
 function damaged(error: unknown, member: MemberInfo, document: number): unknown {
+  if (error instanceof QueryFault) return unanswerable(error, member, document);
   if (!(error instanceof BsonFault)) return error;
   return new RestorePlanError(
     'BACKUP',
@@ -196,6 +198,20 @@ function damaged(error: unknown, member: MemberInfo, document: number): unknown 
       hint: 'Nothing of this backup was used. Take another backup, for instance the next older one: plan backups lists them.',
       cause: error,
       facts: { member: member.path, collection: member.collection, document, offset: error.offset },
+    },
+  );
+}
+
+/** An expression ($expr) that would have ended the query on a server too, rather than leave the document out. */
+function unanswerable(fault: QueryFault, member: MemberInfo, document: number): RestorePlanError {
+  const where = fault.path === '' ? 'the query' : `the query's ${fault.path}`;
+  return new RestorePlanError(
+    'PLAN_INVALID',
+    `${where} has no answer for document ${document} of ${member.path}: ${fault.message}`,
+    {
+      hint: 'Have the expression look at such documents first, for instance with $cond and $type. Nothing was selected.',
+      cause: fault,
+      facts: { member: member.path, collection: member.collection, document },
     },
   );
 }

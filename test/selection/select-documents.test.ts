@@ -565,6 +565,17 @@ test('two entries that restore one collection differently contradict each other'
   assert.is(error.code, 'PLAN_INVALID');
 });
 
+test('an expression without an answer for a document ends the selection and names the document', async () => {
+  const error = await refusal(
+    select(
+      planOf({ collection: 'artworks', query: { $expr: { $add: ['$partner', 1] } } }),
+      chunkedBackup({ access: 'random', members: ART }),
+    ),
+  );
+  assert.is(error.code, 'PLAN_INVALID');
+  assert.match(error.message, /\$expr\.\$add has no answer for document 1 of .*: \$add needs numbers/);
+});
+
 test('metadata goes along as it is, and so do the warnings of whoever read the backup', async () => {
   const text = '{"options":{"collation":{"locale":"en"}},"indexes":[],"collectionName":"artworks"}';
   const selection = await select(
