@@ -12,7 +12,7 @@ const SRC = join(ROOT, 'src');
 /** Lower layers first. A file imports from its own layer's folder and from layers below it, never upward or sideways. */
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'secret.ts', 'events.ts', 'version.ts', 'bson'],
-  ['query'],
+  ['query', 'mongo'],
   ['plan'],
   ['backup', 'target'],
   ['selection'],

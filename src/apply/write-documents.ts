@@ -6,11 +6,11 @@
  * somebody else's (FAULTS.md, section 1.4). So an attempt may be repeated as often as it takes.
  */
 import type { DocumentRun } from '../bson/document-run.ts';
+import type { WriteFault } from '../mongo/reply.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isTransientCode } from '../target/command-failure.ts';
 import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
 import { type Patience, rideOut, TryAgain } from '../target/patience.ts';
-import type { WriteFault } from '../target/reply.ts';
 import type { TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
 import type { Outcome } from './outcome.ts';
 

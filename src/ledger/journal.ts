@@ -4,8 +4,8 @@
  */
 import { deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
+import { readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
-import { readCursor } from '../target/reply.ts';
 import {
   binaryBytes,
   type EntryState,

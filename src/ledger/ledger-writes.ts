@@ -1,7 +1,7 @@
 /** How ledger documents are written: at majority, repeated while faults are transient, so every write must be idempotent. */
 import { RestorePlanError } from '../errors.ts';
-import type { Command, Commands, Reply } from '../target/commands.ts';
-import { readWriteFaults } from '../target/reply.ts';
+import { type Reply, readWriteFaults } from '../mongo/reply.ts';
+import type { Command, Commands } from '../target/commands.ts';
 import { MAJORITY } from '../target/writer.ts';
 
 const DUPLICATE_KEY = 11000;

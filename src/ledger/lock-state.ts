@@ -1,7 +1,7 @@
 /** The lock's document in `restore_plan.lock`, read. */
 import { deserialize } from 'bson';
+import { readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
-import { readCursor } from '../target/reply.ts';
 import { LOCK } from './layout.ts';
 import { requireKnownFormat } from './ledger-fault.ts';
 

@@ -7,8 +7,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
+import { asBuffer } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
-import { asBuffer } from '../target/reply.ts';
 import { MAJORITY } from '../target/writer.ts';
 import { LEDGER_FORMAT, LOCK } from './layout.ts';
 import { Lease } from './lease.ts';

@@ -2,8 +2,8 @@
 
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import { readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
-import { readCursor } from '../target/reply.ts';
 import { LEDGER_FORMAT, RUNS } from './layout.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import {

@@ -5,11 +5,9 @@
  */
 import type { Db, MongoClient } from 'mongodb';
 import type { TargetName } from '../events.ts';
+import type { Reply } from '../mongo/reply.ts';
 import { CommandFailure } from './command-failure.ts';
 import { type Patience, rideOut } from './patience.ts';
-
-/** The top level of a reply; nested documents are raw bytes. */
-export type Reply = Readonly<Record<string, unknown>>;
 
 export interface Command {
   readonly [field: string]: unknown;

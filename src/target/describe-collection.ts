@@ -2,8 +2,8 @@
 import { deserialize } from 'bson';
 import { elements, findElement, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import { asBuffer, readCursor } from '../mongo/reply.ts';
 import type { Commands } from './commands.ts';
-import { asBuffer, readCursor } from './reply.ts';
 import type { ServerIdentity, TargetCollection, TargetIndex } from './target.ts';
 
 const EMPTY_DOCUMENT = Buffer.from([5, 0, 0, 0, 0]);

@@ -1,12 +1,12 @@
 /** TargetReader over raw commands. Reads are repeated while faults are transient; all are at majority, from the primary. */
 import { DocumentRun, runOf } from '../bson/document-run.ts';
 import type { TargetName } from '../events.ts';
+import { rawDocument } from '../mongo/raw-value.ts';
+import { canBeStoredAsId, readBatch, readCursor } from '../mongo/reply.ts';
 import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
 import { rideOut } from './patience.ts';
-import { rawDocument } from './raw-value.ts';
-import { canBeStoredAsId, readBatch, readCursor } from './reply.ts';
 import { readServerTime } from './server-identity.ts';
 import type { FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
 

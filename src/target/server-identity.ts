@@ -6,9 +6,9 @@
 import { deserialize, type ObjectId } from 'bson';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import { asBuffer, type Reply, readCursor } from '../mongo/reply.ts';
 import { CommandFailure } from './command-failure.ts';
-import type { Commands, Reply } from './commands.ts';
-import { asBuffer, readCursor } from './reply.ts';
+import type { Commands } from './commands.ts';
 import type { ServerIdentity } from './target.ts';
 
 /** Throws RestorePlanError TARGET when the server is not one that takes writes. */

@@ -4,10 +4,10 @@
  */
 import type { DocumentRun } from '../bson/document-run.ts';
 import type { TargetName } from '../events.ts';
+import type { WriteFault } from '../mongo/reply.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { CollectionBlueprint } from './collection-metadata.ts';
 import type { Commands } from './commands.ts';
-import type { WriteFault } from './reply.ts';
 
 /** What the server says of itself; two targets are told apart by this, never by connection strings. */
 export interface ServerIdentity {

@@ -3,12 +3,12 @@
  * there, and the caller reads back before it tries again. The driver's own retries do not apply to raw commands.
  */
 
+import { rawDocument, rawValue } from '../mongo/raw-value.ts';
+import { readWriteFaults } from '../mongo/reply.ts';
 import type { CollectionBlueprint } from './collection-metadata.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, type Commands } from './commands.ts';
 import { documentSequence } from './document-sequence.ts';
-import { rawDocument, rawValue } from './raw-value.ts';
-import { readWriteFaults } from './reply.ts';
 import { removeStatement, replaceStatement } from './statements.ts';
 import type { Replacement, TargetWriter, WriteOutcome } from './target.ts';
 

@@ -2,7 +2,9 @@
 import { deserialize } from 'bson';
 import { elements, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import type { Reply } from './commands.ts';
+
+/** The top level of a reply; nested documents are raw bytes. */
+export type Reply = Readonly<Record<string, unknown>>;
 
 export interface CursorReply {
   /** The reply's batch: whole documents that start at `offsets` of `bytes`. */
