@@ -9,7 +9,7 @@ import type { TargetReader } from '../target/target.ts';
 import type { OptionValue } from './command.ts';
 import { confirm } from './confirm.ts';
 import type { CommandContext } from './context.ts';
-import { SHOWN } from './dry-run-listing.ts';
+import { SHOWN } from './dry-run-output.ts';
 import { pageStyle, writeLines } from './page.ts';
 
 export interface Proposal {

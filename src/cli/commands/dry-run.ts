@@ -9,8 +9,9 @@ import { VERSION } from '../../version.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { type Listing, openListing } from '../dry-run-listing.ts';
-import { checkReports, openReports, type Reports } from '../dry-run-reports.ts';
+import { writeDryRun } from '../dry-run-output.ts';
+import { checkReports, documentsKept, writeReports } from '../dry-run-reports.ts';
+import { FullDocuments } from '../full-documents.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
 
@@ -21,44 +22,33 @@ export async function run(
 ): Promise<ExitName> {
   const plan = await loadPlan(context, file);
   const targets = targetsOf(plan, options['target']);
-  const full = options['full'] === true;
-  const reportFiles = checkReports(options['report']);
+  const isFull = options['full'] === true;
+  const files = checkReports(options['report']);
   requireVariables(plan, targets);
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
   const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
-  const listing = openListing(context, full);
-  const reports = openReports(context, reportFiles, full);
+  const full = isFull ? new FullDocuments(context.workDirectory) : undefined;
   try {
-    const each = eachOf(listing, reports);
-    const orders = { plan, selection, targets, show: reports.show, ...(each && { each }) };
+    const show = documentsKept(files, isFull);
+    const orders = { plan, selection, targets, show, ...(full && { each: full.add }) };
     const { comparisons, failures } = await compareTargets(context, orders);
-    const notCompared = failures.map(({ target, error: { message, hint } }) => ({
-      target,
-      reason: message,
-      hint,
-    }));
-    const dryRun = { plan, manifest: selection.manifest, comparisons, notCompared };
+    const dryRun: DryRun = {
+      plan,
+      manifest: selection.manifest,
+      comparisons,
+      notCompared: failures.map(({ target, error }) => ({ target, reason: error.message, hint: error.hint })),
+    };
     await context.endProgress();
-    await listing.write(dryRun);
-    await reports.write(dryRun);
+    await writeDryRun(context, dryRun, full);
+    await writeReports(context, dryRun, { files, full });
 
     if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
     return options['detailedExitcode'] === true && isAnythingToWrite(dryRun) ? 'CHANGES_PENDING' : 'OK';
   } finally {
-    await listing.close();
-    await reports.close();
+    await full?.close();
   }
-}
-
-/** For whoever wants every document. */
-function eachOf(listing: Listing, reports: Reports): Listing['each'] {
-  if (listing.each === undefined) return reports.each;
-  return async (...compared) => {
-    await listing.each?.(...compared);
-    await reports.each?.(...compared);
-  };
 }
 
 /** Those of the plan, or the one asked for. Throws USAGE when the plan does not have it. */

@@ -4,7 +4,11 @@
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
 
+/** One column per character: nearly all text, told in one pass. */
+const PLAIN = /^[\x20-\x7e]*$/;
+
 export function columnsOf(text: string): number {
+  if (PLAIN.test(text)) return text.length;
   let columns = 0;
   for (const character of text) columns += WIDE.test(character) ? 2 : /\p{Mn}/u.test(character) ? 0 : 1;
   return columns;
@@ -12,7 +16,8 @@ export function columnsOf(text: string): number {
 
 /** At most `columns` wide; what was cut off is marked by an ellipsis. */
 export function fitted(text: string, columns: number): string {
-  if (text.length * 2 <= columns || columnsOf(text) <= columns) return text;
+  if (columnsOf(text) <= columns) return text;
+  if (PLAIN.test(text.slice(0, columns))) return `${text.slice(0, columns - 1)}…`;
   let kept = '';
   let left = columns - 1;
   for (const character of text) {

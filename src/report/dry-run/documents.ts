@@ -10,7 +10,7 @@ import type {
 import type { TargetName } from '../../events.ts';
 import type { WhenMatched } from '../../plan/plan.ts';
 import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
-import { neutral } from '../neutral.ts';
+import { neutral, truncated } from '../neutral.ts';
 import { showCount } from '../quantities.ts';
 import { classPaint } from './collection-tree.ts';
 import { columnsOf, fitted, wrapped } from './columns.ts';
@@ -94,12 +94,10 @@ export function* documentLines(
   const { symbol, name } = CLASS_WORDS[document.class];
   const color = classPaint(paint, document.class);
   if (document.class === 'insert') {
-    yield color(fitted(neutral(`${symbol} ${document.backup}`), columns));
+    yield color(row(`${symbol} ${document.backup}`, columns));
     return;
   }
-  yield color(
-    fitted(neutral(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`), columns),
-  );
+  yield color(row(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`, columns));
   if (document.reason !== '') {
     for (const line of wrapped(neutral(document.reason), columns - INDENT.length)) yield `${INDENT}${line}`;
   }
@@ -120,14 +118,14 @@ function fate(documentClass: DocumentClass, whenMatched: WhenMatched): string {
 function* differenceLines(difference: FieldDifference, { paint, columns }: PageStyle): Generator<string> {
   const { path, backup, target, backupType, targetType } = difference;
   const side = (sign: string, text: string, type: string | undefined): string =>
-    fitted(neutral(`${INDENT}${sign} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`), columns);
+    row(`${INDENT}${sign} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`, columns);
   if (target !== undefined) yield paint.bad(side('-', target, targetType));
   if (backup !== undefined) yield paint.good(side('+', backup, backupType));
 }
 
 function* danglingLines(reference: DanglingReference, { paint, columns }: PageStyle): Generator<string> {
   const { id, field, collection, missing } = reference;
-  yield paint.odd(fitted(neutral(`? dangling reference: _id ${id}`), columns));
+  yield paint.odd(row(`? dangling reference: _id ${id}`, columns));
   const text = `${field} refers to ${missing} of ${collection}, which is neither selected nor in the target`;
   for (const line of wrapped(neutral(text), columns - INDENT.length)) yield `${INDENT}${line}`;
 }
@@ -143,4 +141,12 @@ function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle)
   const dangling = collection.danglingReferences - collection.dangling.length;
   if (dangling > 0) parts.push(`${showCount(dangling)} more dangling references`);
   if (parts.length > 0) yield paint.quiet(fitted(`… and ${parts.join(', ')}; \`--full\` lists all`, columns));
+}
+
+/**
+ * One neutral line that fits. Cut roughly before it is looked at closely: characters without a width are rare, and a
+ * document of 4,000 characters should cost no more than the line that is made of it.
+ */
+function row(text: string, columns: number): string {
+  return fitted(neutral(truncated(text, columns * 8)), columns);
 }
