@@ -168,6 +168,7 @@ async function rulesFor(
     referenceCheck: shared.referenceCheck,
     isSoftDeleted: settings.softDelete === undefined ? undefined : compileQuery(settings.softDelete),
     updatedAt: settings.updatedAt,
+    hidesUpdatedAt: plan.mask.some((path) => `${settings.updatedAt}.`.startsWith(`${path}.`)),
   };
 }
 

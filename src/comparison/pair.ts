@@ -12,6 +12,8 @@ export interface PairRules {
   readonly isSoftDeleted: Matcher | undefined;
   /** Dotted path of a date. */
   readonly updatedAt: string | undefined;
+  /** The plan masks that date: a reason may not tell it. */
+  readonly hidesUpdatedAt: boolean;
 }
 
 export interface PairClass {
@@ -28,8 +30,10 @@ export function classifyPair(backup: RawValue, target: RawValue, rules: PairRule
     const before = dateAt(backup, rules.updatedAt);
     const since = dateAt(target, rules.updatedAt);
     if (before !== undefined && since !== undefined && since > before) {
+      const reason = `${rules.updatedAt} is newer in the target`;
+      if (rules.hidesUpdatedAt) return { class: 'stale', reason };
       const when = `${showIsoDate(since) ?? since} there, ${showIsoDate(before) ?? before} in the backup`;
-      return { class: 'stale', reason: `${rules.updatedAt} is newer in the target: ${when}` };
+      return { class: 'stale', reason: `${reason}: ${when}` };
     }
   }
   return { class: 'different', reason: '' };

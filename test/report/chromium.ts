@@ -4,6 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 
 const ARGUMENTS = [
@@ -39,14 +41,15 @@ function findChromium(): string | undefined {
   return places.find((place) => place !== undefined && existsSync(place));
 }
 
+/** One test file at a time: dpkg and apt refuse a second run beside the first. */
 function installChromium(): boolean {
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return false;
-  const apt = (...args: readonly string[]): boolean =>
-    spawnSync('apt-get', args, {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      stdio: 'ignore',
-      timeout: INSTALL_MS,
-    }).status === 0;
-  const packages = ['--no-install-recommends', 'chromium', 'fonts-dejavu-core'];
-  return apt('install', '-y', ...packages) || (apt('update') && apt('install', '-y', ...packages));
+  const install = 'apt-get install -y --no-install-recommends chromium fonts-dejavu-core';
+  const script = `command -v chromium || ${install} || (apt-get update && ${install})`;
+  const { status } = spawnSync('flock', [join(tmpdir(), 'restore-plan-apt.lock'), 'sh', '-c', script], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: 'ignore',
+    timeout: INSTALL_MS,
+  });
+  return status === 0;
 }

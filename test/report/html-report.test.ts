@@ -146,19 +146,23 @@ pageTest(
   },
 );
 
-pageTest('hostile data is only ever text', hostileReview, async ({ page, rows, search, shown, probe }) => {
-  assert.is(await shown.innerText(), '32 documents');
-  for (let index = 0; index < 12; index++) {
-    await rows.nth(index).click();
-    await page.keyboard.press('Escape');
-  }
-  await search.fill('</script><script>');
-  assert.is(await shown.innerText(), '2 of 32 listed documents');
-  await rows.first().click();
-  assert.match(await page.locator('.detail').innerText(), '</script><script>window.owned = true</script>');
-  assert.equal(await probe('made()'), { owned: false, elements: 0, scripts: 1 });
-  assert.ok((await probe<number>('excessWidth()')) <= 0, 'the page is wider than the window');
-});
+pageTest(
+  'L14: hostile data is only ever text',
+  hostileReview,
+  async ({ page, rows, search, shown, probe }) => {
+    assert.is(await shown.innerText(), '32 documents');
+    for (let index = 0; index < 12; index++) {
+      await rows.nth(index).click();
+      await page.keyboard.press('Escape');
+    }
+    await search.fill('</script><script>');
+    assert.is(await shown.innerText(), '2 of 32 listed documents');
+    await rows.first().click();
+    assert.match(await page.locator('.detail').innerText(), '</script><script>window.owned = true</script>');
+    assert.equal(await probe('made()'), { owned: false, elements: 0, scripts: 1 });
+    assert.ok((await probe<number>('excessWidth()')) <= 0, 'the page is wider than the window');
+  },
+);
 
 pageTest(
   'a masked _id is nowhere on the page',

@@ -66,7 +66,7 @@ test('a report without targets, times, reason or documents fits its schema', asy
   assert.is(report.notCompared[0].target, 'staging');
 });
 
-test('hostile data fits the schema and leaves no unseen character', async () => {
+test('L14: hostile data fits the schema and leaves no unseen character', async () => {
   const text = (await piecesOf(hostileReview())).join('');
   validate(JSON.parse(text));
   assert.equal(validate.errors ?? [], []);

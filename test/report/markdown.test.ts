@@ -93,7 +93,7 @@ function withoutCode(text: string): string {
     .replaceAll(/<code>[^<\n]*<\/code>/g, '');
 }
 
-test('hostile data stays inert: no HTML, mention, reference, link, mathematics, workflow command or broken fence', async () => {
+test('L14: hostile data stays inert: no HTML, mention, reference, link, mathematics, workflow command or broken fence', async () => {
   const text = await markdownOf(hostileReview());
   assert.ok(text.length <= GITHUB_LIMIT, String(text.length));
   assert.not.match(text, /^\s*::/m);

@@ -44,7 +44,7 @@ async function makeDifferent(): Promise<void> {
 
 const read = (file: string): string => readFileSync(join(incident.folder, file), 'utf8');
 
-test('all three reports of one run tell the same, hide what is masked and hold no secret', async () => {
+test('L15: all three reports of one run tell the same, hide what is masked and hold no secret', async () => {
   const reports = FILES.flatMap((file) => ['--report', file]);
   const { exitCode, stderr } = await incident.run(['dry-run', 'plan.yaml', '--full', ...reports]);
   assert.is(exitCode, 0, stderr);
@@ -92,7 +92,7 @@ const opened = await openBrowser();
 if ('reason' in opened) test.skip('the HTML report in a browser', opened.reason);
 else {
   test.after(() => opened.browser.close());
-  test('the HTML report shows the difference side by side, and the hostile text as text', async () => {
+  test('L14: the HTML report shows the difference side by side, and hostile text as text', async () => {
     const report = await openReportFile(opened.browser, join(incident.folder, 'review.html'));
     const { page, rows, shown } = report;
     assert.is(await shown.innerText(), '280 documents');
