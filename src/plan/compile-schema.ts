@@ -1,6 +1,6 @@
 /**
  * Compiles the JSON Schema of a plan. The build does it once and keeps the result beside the program
- * (scripts/compile-schema.ts): loading and running the compiler took a fifth of a whole `plan validate`.
+ * (schemas/compile.ts): loading and running the compiler took a fifth of a whole `plan validate`.
  */
 import { Ajv } from 'ajv';
 

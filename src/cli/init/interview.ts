@@ -1,18 +1,12 @@
 /** From options and answers to the draft of a plan. */
-
 import { RestorePlanError } from '../../errors.ts';
 import type { DraftCollection, DraftLocation, PlanDraft } from '../../plan/draft.ts';
-import { parseInstant } from '../../plan/instant.ts';
-import { parseLocationTemplate } from '../../plan/location-template.ts';
-import { isTimeZone, nearTimeZone } from '../../plan/time-zone.ts';
-import { compileQuery } from '../../query/compile-query.ts';
-import { parseQuery } from '../../query/parse-query.ts';
-import { QueryFault } from '../../query/query-fault.ts';
 import { neutral } from '../../report/neutral.ts';
 import type { OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
-import { type BackupQuestion, contentsOf, databasesOf } from './backup-contents.ts';
-import { answerTo, chosenFrom, isAgreed } from './questions.ts';
+import { instantFault, nameFault, queryFault, sourceFault, zoneFault } from './answer-faults.ts';
+import { contentsOf, databasesOf } from './backup-contents.ts';
+import { answerTo, chosenFrom, isAgreed, type Question } from './questions.ts';
 
 export interface Interview {
   readonly context: CommandContext;
@@ -23,69 +17,86 @@ export interface Interview {
   readonly suggestedName: string;
 }
 
-export async function interview({ context, options, folder, suggestedName }: Interview): Promise<PlanDraft> {
-  const text = (name: string): string | undefined =>
-    typeof options[name] === 'string' ? options[name] : undefined;
-  const ask = (
-    option: string,
-    question: string,
-    more: { otherwise?: string; fault?: (answer: string) => string | undefined } = {},
-  ) => answerTo(context, { option: `--${option}`, given: text(camelCased(option)), ask: question, ...more });
-
-  const name =
-    (await ask('name', 'Name of the plan', { otherwise: suggestedName, fault: nameFault })) ?? suggestedName;
-  const reason = await ask('reason', 'Why is the restore needed');
-  const source = await ask(
-    'source',
-    'Where is the backup: a path, or s3://bucket/key.\n{time:yyyy.MM.dd.HH.mm.ss} stands for a time, * for any text, a / at the end for a folder',
-    { fault: sourceFault },
-  );
-  const isTimed = source?.includes('{time:') === true;
-  const timezone =
-    isTimed || text('timezone') !== undefined
-      ? await ask('timezone', 'Time zone of the times in the name', { fault: zoneFault })
-      : undefined;
-  const at =
-    isTimed || text('at') !== undefined
-      ? await ask('at', 'Last moment at which the data was good, such as 2016-09-13T09:00:00-04:00', {
-          fault: instantFault,
-        })
-      : undefined;
-  const location = source === undefined ? undefined : locationOf(source, timezone, text('endpoint'));
-
-  const backup = location === undefined ? undefined : { location, at, folder };
-  const isLooking =
-    backup !== undefined &&
-    (options['look'] === true || (await isAgreed(context, 'Look into the backup, to offer what it holds')));
-  const databases =
-    isLooking && text('database') === undefined
-      ? await offered(context, () => databasesOf(context, backup))
-      : undefined;
-  const [database] = await chosenFrom(context, databases ?? [], {
-    option: '--database',
-    given: text('database'),
-    ask: 'Database inside the backup',
+export async function interview(about: Interview): Promise<PlanDraft> {
+  const name = await ask(about, 'name', {
+    ask: 'Name of the plan',
+    otherwise: about.suggestedName,
+    fault: nameFault,
   });
-  const contents =
-    isLooking && database !== undefined
-      ? await offered(context, () => contentsOf(context, { ...backup, database } satisfies BackupQuestion))
-      : undefined;
-  if (contents !== undefined) context.stderr.write(`${neutral(contents.location)}:\n`);
-
-  const collections = await collectionsOf(context, options, contents?.collections ?? []);
-  const stagingDatabase = await ask(
-    'staging-database',
-    'Database in staging',
-    database === undefined ? {} : { otherwise: database },
-  );
-  const productionDatabase = await ask(
-    'production-database',
-    'Database in production (- for a plan without production)',
-    database === undefined ? {} : { otherwise: database },
-  );
+  const reason = await ask(about, 'reason', { ask: 'Why is the restore needed' });
+  const { location, at } = await askWhere(about);
+  const { database, known } = await askDatabase(about, location, at);
+  const collections = await askCollections(about, known);
+  const usual = database === undefined ? {} : { otherwise: database };
+  const stagingDatabase = await ask(about, 'staging-database', { ask: 'Database in staging', ...usual });
+  const productionDatabase = await ask(about, 'production-database', {
+    ask: 'Database in production (- for a plan without production)',
+    ...usual,
+  });
   const production = productionDatabase === '-' ? undefined : { database: productionDatabase };
-  const known = contents?.collections ?? [];
-  return { name, reason, at, database, location, collections, known, stagingDatabase, production };
+  const targets = { stagingDatabase, production };
+  return {
+    name: name ?? about.suggestedName,
+    reason,
+    at,
+    database,
+    location,
+    collections,
+    known,
+    ...targets,
+  };
+}
+
+/** One question, or the option of that name. */
+function ask(
+  { context, options }: Interview,
+  option: string,
+  question: Omit<Question, 'option' | 'given'>,
+): Promise<string | undefined> {
+  return answerTo(context, { option: `--${option}`, given: textOption(options, option), ...question });
+}
+
+async function askWhere(
+  about: Interview,
+): Promise<{ readonly location: DraftLocation | undefined; readonly at: string | undefined }> {
+  const source = await ask(about, 'source', {
+    ask: 'Where is the backup: a path, or s3://bucket/key.\n{time:yyyy.MM.dd.HH.mm.ss} stands for a time, * for any text, a / at the end for a folder',
+    fault: sourceFault,
+  });
+  const isAsked = (option: string) =>
+    source?.includes('{time:') || textOption(about.options, option) !== undefined;
+  const zone = { ask: 'Time zone of the times in the name', fault: zoneFault };
+  const moment = {
+    ask: 'Last moment at which the data was good, such as 2016-09-13T09:00:00-04:00',
+    fault: instantFault,
+  };
+  const timezone = isAsked('timezone') ? await ask(about, 'timezone', zone) : undefined;
+  const at = isAsked('at') ? await ask(about, 'at', moment) : undefined;
+  if (source === undefined) return { location: undefined, at };
+  return { location: locationOf(source, timezone, textOption(about.options, 'endpoint')), at };
+}
+
+/** The database inside the backup, and the collections that it is known to hold. */
+async function askDatabase(
+  { context, options, folder }: Interview,
+  location: DraftLocation | undefined,
+  at: string | undefined,
+): Promise<{ readonly database: string | undefined; readonly known: readonly string[] }> {
+  const given = textOption(options, 'database');
+  const question = { option: '--database', given, ask: 'Database inside the backup' };
+  const isLooking =
+    location !== undefined &&
+    (options['look'] === true || (await isAgreed(context, 'Look into the backup, to offer what it holds')));
+  if (!isLooking) return { database: (await chosenFrom(context, [], question))[0], known: [] };
+
+  const backup = { location, at, folder };
+  const databases =
+    given === undefined ? await offered(context, () => databasesOf(context, backup)) : undefined;
+  const [database] = await chosenFrom(context, databases ?? [], question);
+  if (database === undefined) return { database, known: [] };
+  const contents = await offered(context, () => contentsOf(context, { ...backup, database }));
+  if (contents !== undefined) context.stderr.write(`${neutral(contents.location)}:\n`);
+  return { database, known: contents?.collections ?? [] };
 }
 
 /** A backup that cannot be opened now does not keep anybody from writing a plan. */
@@ -100,9 +111,8 @@ async function offered<T>(context: CommandContext, look: () => Promise<T>): Prom
 }
 
 /** `--collection artworks` or `--collection 'artworks={ partner_id: 5 }'`, any number of times. */
-async function collectionsOf(
-  context: CommandContext,
-  options: OptionValues,
+async function askCollections(
+  { context, options }: Interview,
   known: readonly string[],
 ): Promise<DraftCollection[]> {
   const given = options['collection'];
@@ -145,36 +155,10 @@ function locationOf(
   return { kind: 's3', bucket: s3[1] ?? '', key: s3[2] ?? '', timezone, endpoint };
 }
 
-function nameFault(name: string): string | undefined {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) return undefined;
-  return 'letters, digits, dots, dashes and underscores, at most 100';
-}
-
-function sourceFault(source: string): string | undefined {
-  if (/^s3:\/\/[^/]*\/?$/.test(source)) return 'a bucket and a key, as in s3://bucket/db.tar';
-  const template = parseLocationTemplate(source.replace(/^s3:\/\/[^/]*\//, ''));
-  return 'fault' in template ? `${template.fault.message}; expected ${template.fault.expected}` : undefined;
-}
-
-function zoneFault(zone: string): string | undefined {
-  if (isTimeZone(zone)) return undefined;
-  const near = nearTimeZone(zone);
-  return `there is no such time zone${near === undefined ? '; it is a name such as America/New_York' : `; did you mean ${near}?`}`;
-}
-
-function instantFault(text: string): string | undefined {
-  const reading = parseInstant(text);
-  return 'instant' in reading ? undefined : `${reading.message}; expected ${reading.expected}`;
-}
-
-function queryFault(text: string): string | undefined {
-  try {
-    compileQuery(parseQuery(text));
-    return undefined;
-  } catch (error) {
-    if (error instanceof QueryFault) return error.message;
-    throw error;
-  }
+/** Undefined unless the option was given as text. */
+function textOption(options: OptionValues, name: string): string | undefined {
+  const value = options[camelCased(name)];
+  return typeof value === 'string' ? value : undefined;
 }
 
 function camelCased(option: string): string {

@@ -1,11 +1,10 @@
-/** Rules about `source` that a schema cannot say: one location, and a time that can be found in its name. */
-import { type FaultDetails, faultAt, noteAt, type Place, type PlanFault } from '../fault.ts';
-import { parseDuration, parseInstant } from '../instant.ts';
+/** Rules about `source` that a schema cannot say: one location, and a name that can be found. */
+import { faultAt, type Place, type PlanFault } from '../fault.ts';
 import { type LocationTemplate, parseLocationTemplate } from '../location-template.ts';
-import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
-import { isTimeZone, nearTimeZone } from '../time-zone.ts';
+import { type MapNode, nodeAt, type PathPart, pathText, type ScalarNode } from '../nodes.ts';
 import { collectionEntries } from './collection-entries.ts';
 import { exactlyOne } from './exactly-one.ts';
+import { timeRules } from './time-rules.ts';
 
 export function sourceRules(root: MapNode): PlanFault[] {
   if (nodeAt(root, 'source')?.kind !== 'map') return [];
@@ -20,13 +19,8 @@ export function sourceRules(root: MapNode): PlanFault[] {
       : [];
   });
   for (const { path, node } of templates) faults.push(...templateRules(root, path, node));
-  faults.push(
-    ...timeRules(
-      root,
-      templates.some(({ node }) => hasTime(node)),
-    ),
-  );
-  return faults;
+  const isTimed = templates.some(({ node }) => hasTime(node));
+  return [...faults, ...timeRules(root, isTimed)];
 }
 
 /** Where a template may stand. */
@@ -96,61 +90,6 @@ function zoneRules(root: MapNode, path: readonly PathPart[], { node, template }:
     faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
   }
   return faults;
-}
-
-function timeRules(root: MapNode, isTimed: boolean): PlanFault[] {
-  const faults: PlanFault[] = [];
-  const at = textAt(root, 'source', 'at');
-  if (at !== undefined) {
-    const reading = parseInstant(at);
-    if ('message' in reading) faults.push(atValue(root, ['source', 'at'], reading));
-  }
-  const maxAge = textAt(root, 'source', 'maxAge');
-  if (maxAge !== undefined) {
-    const expected = 'a duration such as 26h or 1h30m';
-    const milliseconds = parseDuration(maxAge);
-    if (milliseconds === undefined)
-      faults.push(atValue(root, ['source', 'maxAge'], { message: 'this is no duration', expected }));
-    if (milliseconds === 0)
-      faults.push(atValue(root, ['source', 'maxAge'], { message: 'no backup is young enough', expected }));
-    if (nodeAt(root, 'source', 'at') === undefined) {
-      const message = 'source.maxAge counts back from source.at, which is missing';
-      faults.push(
-        faultAt(placeAt(root, 'source', 'maxAge'), 'missing-key', { message, expected: 'both or neither' }),
-      );
-    }
-  }
-  for (const path of [
-    ['source', 'timezone'],
-    ['source', 's3', 'timezone'],
-    ['source', 'jsonl', 's3', 'timezone'],
-  ]) {
-    const zone = textAt(root, ...path);
-    if (zone === undefined) continue;
-    if (!isTimeZone(zone)) {
-      const isOffset = /^[+-]|\d:\d/.test(zone);
-      const message = isOffset
-        ? 'an offset does not say when daylight saving begins and ends'
-        : `there is no such time zone`;
-      const suggestion = isOffset ? undefined : nearTimeZone(zone);
-      faults.push(
-        atValue(root, path, { message, suggestion, expected: 'an IANA time zone such as America/New_York' }),
-      );
-    } else if (!isTimed) {
-      const message = `${pathText(path)} has no effect: the location has no {time:…}`;
-      faults.push(noteAt(placeAt(root, ...path), 'time', { message }));
-    }
-  }
-  return faults;
-}
-
-function atValue(
-  root: MapNode,
-  path: readonly PathPart[],
-  details: FaultDetails & { readonly message: string },
-): PlanFault {
-  const node = nodeAt(root, ...path);
-  return faultAt(node?.place ?? placeAt(root, ...path), 'time', details);
 }
 
 /** The `{time:…}` inside the template's text. */

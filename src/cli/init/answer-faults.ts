@@ -1,0 +1,39 @@
+/** What is wrong with an answer to `plan init`; undefined when it can be used. */
+import { parseInstant } from '../../plan/instant.ts';
+import { parseLocationTemplate } from '../../plan/location-template.ts';
+import { isTimeZone, nearTimeZone } from '../../plan/time-zone.ts';
+import { compileQuery } from '../../query/compile-query.ts';
+import { parseQuery } from '../../query/parse-query.ts';
+import { QueryFault } from '../../query/query-fault.ts';
+
+export function nameFault(name: string): string | undefined {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) return undefined;
+  return 'letters, digits, dots, dashes and underscores, at most 100';
+}
+
+export function sourceFault(source: string): string | undefined {
+  if (/^s3:\/\/[^/]*\/?$/.test(source)) return 'a bucket and a key, as in s3://bucket/db.tar';
+  const template = parseLocationTemplate(source.replace(/^s3:\/\/[^/]*\//, ''));
+  return 'fault' in template ? `${template.fault.message}; expected ${template.fault.expected}` : undefined;
+}
+
+export function zoneFault(zone: string): string | undefined {
+  if (isTimeZone(zone)) return undefined;
+  const near = nearTimeZone(zone);
+  return `there is no such time zone${near === undefined ? '; it is a name such as America/New_York' : `; did you mean ${near}?`}`;
+}
+
+export function instantFault(text: string): string | undefined {
+  const reading = parseInstant(text);
+  return 'instant' in reading ? undefined : `${reading.message}; expected ${reading.expected}`;
+}
+
+export function queryFault(text: string): string | undefined {
+  try {
+    compileQuery(parseQuery(text));
+    return undefined;
+  } catch (error) {
+    if (error instanceof QueryFault) return error.message;
+    throw error;
+  }
+}
