@@ -2,7 +2,7 @@
 
 import { CLASSES } from '../report/document-classes.ts';
 import { documentLines, documentsOf, documentsTitle, shortened } from '../report/dry-run/documents.ts';
-import { type DryRun, dryRunPage } from '../report/dry-run/page.ts';
+import { type DryRun, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
 import { documentObject, dryRunObject } from '../report/json-results.ts';
 import type { CommandContext } from './context.ts';
 import type { FullDocuments } from './full-documents.ts';
@@ -29,16 +29,20 @@ async function writePage(
   const { stdout } = context;
   const style = pageStyle(context);
   await writeLines(stdout, dryRunPage(run, style));
-  if (full === undefined) {
-    await writeLines(stdout, documentsOf(run.comparisons, style, SHOWN));
-    return;
-  }
+  await writeLines(
+    stdout,
+    full === undefined ? documentsOf(run.comparisons, style, SHOWN) : everyDocument(run, full, style),
+  );
+}
+
+async function* everyDocument(run: DryRun, full: FullDocuments, style: PageStyle): AsyncGenerator<string> {
   for (const { target, collections } of run.comparisons) {
     for (const compared of collections) {
-      await writeLines(stdout, documentsTitle(target, compared, style));
+      const { collection, whenMatched } = compared;
+      yield* documentsTitle(target, compared, style);
       for (const documentClass of CLASSES) {
-        for await (const document of full.read({ target, collection: compared.collection, documentClass })) {
-          await writeLines(stdout, documentLines(document, compared.whenMatched, style));
+        for await (const document of full.read({ target, collection, documentClass })) {
+          yield* documentLines(document, whenMatched, style);
         }
       }
     }

@@ -16,8 +16,8 @@ export function columnsOf(text: string): number {
 
 /** At most `columns` wide; what was cut off is marked by an ellipsis. */
 export function fitted(text: string, columns: number): string {
+  if (text.length > columns && PLAIN.test(text.slice(0, columns))) return `${text.slice(0, columns - 1)}…`;
   if (columnsOf(text) <= columns) return text;
-  if (PLAIN.test(text.slice(0, columns))) return `${text.slice(0, columns - 1)}…`;
   let kept = '';
   let left = columns - 1;
   for (const character of text) {
