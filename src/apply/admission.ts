@@ -4,8 +4,9 @@ import type { Emit } from '../events.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
+import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
-import { checkGate } from './check-gate.ts';
+import { checkGate, checkGateAgain } from './check-gate.ts';
 import { requireBelonging, requireUntouchedBytes } from './check-request.ts';
 import { compareServers, type Obstacle, roleObstacles, sameServerObstacle } from './gate.ts';
 
@@ -24,25 +25,48 @@ export interface AdmissionRequest {
 export async function requireAdmission(request: AdmissionRequest): Promise<void> {
   const { plan, selection, target, other, emit } = request;
   requireBelonging(plan, selection, target);
-  if (other?.name === target.name) throw new TypeError('the other target must be the other one');
+  if (other !== undefined) requireOther(plan, target, other);
   if (target.name === 'staging') {
     requireStaging(request);
     return;
   }
-  if (other === undefined) {
-    throw shut([
-      {
-        fact: 'staging was not given, so nothing vouches for this selection',
-        remedy: 'Hand in a reader of staging.',
-      },
-    ]);
-  }
+  if (other === undefined) throw shut([NO_STAGING]);
   const verdict = await checkGate({ plan, selection, staging: other, production: target.reader });
   if (!verdict.open) throw shut(verdict.obstacles);
   // What staging vouches for is a digest; the bytes on this disk must still be the ones it stands for.
   await requireUntouchedBytes(selection);
   emit({ type: 'gate-opened', target: target.name, reason: verdict.reason });
 }
+
+/** What vouches for production must be the plan's own staging, opened by `connectTarget`; the same the other way round. */
+function requireOther(plan: Plan, target: Target, other: TargetReader): void {
+  const expected = target.name === 'staging' ? 'production' : 'staging';
+  const isGenuine = other instanceof MongoReader && other.plan === plan.targets[expected];
+  if (isGenuine && other.name === expected) return;
+  throw shut([
+    {
+      fact: `what was handed in as ${expected} is not a connection to the plan's ${expected} target`,
+      remedy: `Connect with connectTarget('${expected}', plan.targets.${expected}).`,
+    },
+  ]);
+}
+
+/** The same under the lock, without looking for every document again: confirming and waiting for the lock may have taken long. */
+export async function requireAdmissionStill(request: AdmissionRequest): Promise<void> {
+  const { plan, selection, target, other } = request;
+  if (target.name === 'staging') {
+    requireStaging(request);
+    return;
+  }
+  if (other === undefined) throw shut([NO_STAGING]);
+  const verdict = await checkGateAgain({ plan, selection, staging: other, production: target.reader });
+  if (!verdict.open) throw shut(verdict.obstacles);
+}
+
+const NO_STAGING: Obstacle = {
+  fact: 'staging was not given, so nothing vouches for this selection',
+  remedy: 'Hand in a reader of staging.',
+};
 
 function requireStaging({ plan, target, other, runs }: AdmissionRequest): void {
   const { database, identity } = target.reader;

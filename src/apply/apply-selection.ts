@@ -20,7 +20,7 @@ import type { RunStart } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
-import { requireAdmission } from './admission.ts';
+import { requireAdmission, requireAdmissionStill } from './admission.ts';
 import { adoptLocalRecord } from './adopt-local-record.ts';
 import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
@@ -86,11 +86,13 @@ export interface SinceDryRun {
  * LEDGER_UNSAVED when it stopped part-way.
  */
 export async function applySelection(request: ApplyRequest): Promise<ApplyResult> {
-  const { plan, selection, target, other, emit } = request;
-  const runs = await readRuns(target.reader);
-  await requireAdmission({ plan, selection, target, other, runs, emit });
+  const { target } = request;
+  await requireAdmission({ ...request, runs: await readRuns(target.reader) });
   await request.confirm?.();
-  return holdLock({ ...request, command: 'apply' }, (lease) => applyUnderLock(request, lease));
+  return holdLock({ ...request, command: 'apply' }, async (lease) => {
+    await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) });
+    return applyUnderLock(request, lease);
+  });
 }
 
 async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<ApplyResult> {

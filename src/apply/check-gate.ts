@@ -19,13 +19,23 @@ export interface GateQuestion {
   readonly production: TargetReader;
 }
 
-export async function checkGate({
-  plan,
-  selection,
-  staging,
-  production,
-}: GateQuestion): Promise<GateVerdict> {
-  const facts: GateFacts = {
+/** The whole gate: every document of the selection is looked for on staging. */
+export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
+  const facts = await collectFacts(question);
+  const verdict = decideGate(facts);
+  // Looking every document up is the dear part; it is left out when the gate stays shut anyway.
+  if (!verdict.open) return verdict;
+  return decideGate({ ...facts, missingInStaging: await countMissing(question.selection, question.staging) });
+}
+
+/** The ledgers and identities once more, for a gate that was open a moment ago: somebody may have reverted staging since. */
+export async function checkGateAgain(question: GateQuestion): Promise<GateVerdict> {
+  return decideGate(await collectFacts(question));
+}
+
+/** Taken together as if nothing were missing on staging. */
+async function collectFacts({ plan, selection, staging, production }: GateQuestion): Promise<GateFacts> {
+  return {
     digest: selection.manifest.digest,
     planName: plan.name,
     gate: plan.targets.production?.gate ?? { soakMs: 0, approvals: 0 },
@@ -38,10 +48,6 @@ export async function checkGate({
     stagingTime: await staging.serverTime(),
     missingInStaging: 0,
   };
-  // Looking every document up is the dear part; it is left out when the gate stays shut anyway.
-  const verdict = decideGate(facts);
-  if (!verdict.open) return verdict;
-  return decideGate({ ...facts, missingInStaging: await countMissing(selection, staging) });
 }
 
 /** Documents of the selection that are not there any more, whatever their content. */

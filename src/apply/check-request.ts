@@ -26,6 +26,12 @@ export function requireBelonging(plan: Plan, selection: Selection, target: Targe
   }
 }
 
+/** Throws GATE when the connection was not made from the plan's own target of that name. */
+export function requireOwnTarget(plan: Plan, target: Target): void {
+  if (plan.targets[target.name] === target.plan) return;
+  throw refused(`the connection given as ${target.name} was not made from the plan's ${target.name} target`);
+}
+
 /** Takes the sha256 of every file of the selection again. Throws GATE when one is not what its digest says. */
 export async function requireUntouchedBytes(selection: Selection): Promise<void> {
   for (const selected of selection.manifest.collections) {

@@ -38,7 +38,12 @@ export class EarlierRuns {
 
   /** Records what came of the batches left open, once every document has been looked at. */
   async settle(journal: Journal): Promise<void> {
-    for (const { batch, into, ids } of this.#leftOpen) {
+    for (const { batch, into, ids, action } of this.#leftOpen) {
+      // What a revert that died took out is in again by now, or was found missing and counted as such.
+      if (action === 'remove' || action === 'putBack') {
+        await journal.record(batch, []);
+        continue;
+      }
       const confirmed = this.#collections.get(into)?.confirmed;
       const skipped = [...ids.keys()].filter((position) => !confirmed?.has(ids[position] as RawValue));
       await journal.record(batch, skipped);
@@ -49,8 +54,8 @@ export class EarlierRuns {
   #add(entry: JournalEntry): void {
     this.lastBatch = entry.batch;
     const { action, state, into } = entry;
-    if (state === 'reverted' || (action !== 'insert' && action !== 'replace')) return;
     if (state === 'intended') this.#leftOpen.push(entry);
+    if (state === 'reverted' || (action !== 'insert' && action !== 'replace')) return;
     const collection = this.#collections.get(into) ?? new WrittenIds();
     this.#collections.set(into, collection);
     const written = action === 'insert' ? collection.inserted : collection.replaced;

@@ -20,8 +20,8 @@ export interface GateFacts {
   readonly staging: DatabaseFacts;
   /** UTC milliseconds by staging's clock, which also made the ledger's times. */
   readonly stagingTime: number;
-  /** Documents of the selection that staging lacks now; undefined when that was not looked at, because something else is missing. */
-  readonly missingInStaging: number | undefined;
+  /** Documents of the selection that staging lacks now. */
+  readonly missingInStaging: number;
 }
 
 /** One fact that keeps the gate shut, and what to do about it. */
@@ -143,13 +143,11 @@ function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
   };
 }
 
-function documentsGone(missing: number | undefined): Obstacle {
-  return missing === undefined
-    ? { fact: 'staging was not searched for the documents', remedy: 'Run again.' }
-    : {
-        fact: `${missing} documents of the selection are no longer on staging`,
-        remedy: 'Run plan apply with --target staging again.',
-      };
+function documentsGone(missing: number): Obstacle {
+  return {
+    fact: `${missing} documents of the selection are no longer on staging`,
+    remedy: 'Run plan apply with --target staging again.',
+  };
 }
 
 /** Different people who approved and are none of those who applied. */

@@ -83,8 +83,14 @@ export class Journal {
     });
   }
 
-  /** Marks everything that was restored as taken back. */
+  /** Marks everything that was restored as taken back, and what a revert that died had left open as done. */
   async recordReverted(): Promise<void> {
+    await updateLedger(this.#commands, {
+      collection: JOURNAL,
+      filter: { _id: this.#range(), action: { $in: ['remove', 'putBack'] }, state: 'intended' },
+      pipeline: [{ $set: { state: 'done' satisfies EntryState } }],
+      multi: true,
+    });
     await updateLedger(this.#commands, {
       collection: JOURNAL,
       filter: { _id: this.#range(), action: { $in: ['insert', 'replace'] } },

@@ -48,7 +48,7 @@ export async function connectTarget(
     return {
       name,
       plan,
-      reader: new MongoReader(name, identity, commands),
+      reader: new MongoReader(plan, identity, commands),
       writer: new MongoWriter(commands),
       notes: [...notes, ...serverNotes(name, identity)],
       commands,

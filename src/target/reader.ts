@@ -3,6 +3,7 @@ import { DocumentRun, runOf } from '../bson/document-run.ts';
 import type { TargetName } from '../events.ts';
 import { rawDocument } from '../mongo/raw-value.ts';
 import { canBeStoredAsId, readBatch, readCursor } from '../mongo/reply.ts';
+import type { TargetPlan } from '../plan/plan.ts';
 import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
@@ -21,11 +22,13 @@ const WRITING_STAGES: readonly string[] = ['$out', '$merge'];
 
 export class MongoReader implements TargetReader {
   readonly name: TargetName;
+  readonly plan: TargetPlan;
   readonly identity: ServerIdentity;
   readonly #commands: Commands;
 
-  constructor(name: TargetName, identity: ServerIdentity, commands: Commands) {
-    this.name = name;
+  constructor(plan: TargetPlan, identity: ServerIdentity, commands: Commands) {
+    this.name = commands.target;
+    this.plan = plan;
     this.identity = identity;
     this.#commands = commands;
   }

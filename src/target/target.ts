@@ -50,6 +50,8 @@ export interface TargetCollection {
 
 export interface TargetReader {
   readonly name: TargetName;
+  /** The part of the plan it was made from, so that nobody passes one database off as another. */
+  readonly plan: TargetPlan;
   readonly database: string;
   readonly identity: ServerIdentity;
   /** Undefined when the target lacks the collection. */
@@ -119,7 +121,6 @@ export interface TargetWriter {
 /** One open connection to a target. Dry-run, comparison and status are handed `reader` alone. */
 export interface Target {
   readonly name: TargetName;
-  /** The part of the plan it was made from, so that nobody passes production off as staging. */
   readonly plan: TargetPlan;
   readonly reader: TargetReader;
   readonly writer: TargetWriter;

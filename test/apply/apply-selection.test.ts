@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { storedForm } from '../../src/bson/stored-form.ts';
 import { BSON } from '../../src/bson/types.ts';
-import { RestorePlanError } from '../../src/errors.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { mongodump } from '../lab/tools.ts';
 import { build, everyIdDocuments, everyTypeDocuments, nested } from '../target/every-type.ts';
+import { failure, numbered } from './documents.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
 let lab: Lab;
@@ -22,27 +22,6 @@ test.before.each(async () => {
 });
 test.after.each(() => bench.close());
 test.after(() => lab.close());
-
-export function numbered(from: number, to: number, text = 'as in the backup'): Buffer[] {
-  return Array.from({ length: to - from }, (_, i) =>
-    build((b) => {
-      b.element(BSON.INT32, '_id');
-      b.int32(from + i);
-      b.element(BSON.STRING, 'text');
-      b.string(text);
-    }),
-  );
-}
-
-async function failure(action: Promise<unknown>): Promise<RestorePlanError> {
-  try {
-    await action;
-  } catch (error) {
-    if (error instanceof RestorePlanError) return error;
-    throw error;
-  }
-  throw new Error('it did not fail');
-}
 
 test('documents of every type: mongodump of the target gives the files of the backup', async () => {
   const types = everyTypeDocuments();

@@ -1,8 +1,11 @@
 /** A plan with two targets on the lab's servers, and what tests do with them again and again. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { type ApplyRequest, type ApplyResult, applySelection } from '../../src/apply/apply-selection.ts';
+import type { RevertReport } from '../../src/apply/revert-report.ts';
+import { type RevertRequest, revertSelection } from '../../src/apply/revert-selection.ts';
 import type { RunEvent, TargetName } from '../../src/events.ts';
 import { readLock } from '../../src/ledger/lock-state.ts';
 import { readRuns } from '../../src/ledger/read-runs.ts';
@@ -21,8 +24,14 @@ export interface Workbench {
   readonly workDirectory: string;
   readonly events: RunEvent[];
   selection(collections: readonly MadeCollection[]): Selection;
+  /** A connection of the test's own, to be closed by it. */
   connect(name: TargetName, options?: ConnectOptions): Promise<Target>;
+  /** The connection that `apply` and `revert` use. */
+  target(name: TargetName): Promise<Target>;
   apply(selection: Selection, name: TargetName, more?: Partial<ApplyRequest>): Promise<ApplyResult>;
+  revert(selection: Selection, name: TargetName, more?: Partial<RevertRequest>): Promise<RevertReport>;
+  /** The target's database through the driver, as somebody else would use it. */
+  db(name: TargetName): Promise<Db>;
   runs(name: TargetName): Promise<RunRecord[]>;
   /** Raw documents of a collection, in the order of their `_id`s. */
   documents(name: TargetName, collection: string): Promise<Buffer[]>;
@@ -60,15 +69,15 @@ export function openWorkbench(lab: Lab, options: Partial<MadePlanOptions> = {}):
     return open;
   };
   const workDirectory = join(folder.path, 'work');
+  const db = async (name: TargetName): Promise<Db> => {
+    const { client } = name === 'staging' ? lab.staging : lab.production;
+    return client.db((await shared(name)).reader.database);
+  };
   const documents = async (name: TargetName, collection: string): Promise<Buffer[]> => {
-    const { commands, reader } = await shared(name);
-    const lab_ = name === 'staging' ? lab.staging : lab.production;
-    void commands;
-    return lab_.client
-      .db(reader.database)
-      .collection(collection, { raw: true, promoteBuffers: true })
-      .find({}, { raw: true, sort: { _id: 1 }, readConcern: { level: 'majority' } })
-      .toArray() as unknown as Promise<Buffer[]>;
+    const options = { raw: true, sort: { _id: 1 }, readConcern: { level: 'majority' } } as const;
+    return (await db(name)).collection(collection).find({}, options).toArray() as unknown as Promise<
+      Buffer[]
+    >;
   };
   const runs = async (name: TargetName): Promise<RunRecord[]> => readRuns((await shared(name)).reader);
   return {
@@ -77,6 +86,7 @@ export function openWorkbench(lab: Lab, options: Partial<MadePlanOptions> = {}):
     events,
     selection: (collections) => madeSelection(join(folder.path, `selection-${++selections}`), collections),
     connect,
+    target: shared,
     apply: async (selection, name, more = {}) =>
       applySelection({
         plan,
@@ -90,6 +100,18 @@ export function openWorkbench(lab: Lab, options: Partial<MadePlanOptions> = {}):
         leaseMs: 2_000,
         ...more,
       }),
+    revert: async (selection, name, more = {}) =>
+      revertSelection({
+        plan,
+        selection,
+        target: await shared(name),
+        actor: ACTOR,
+        workDirectory,
+        emit,
+        leaseMs: 2_000,
+        ...more,
+      }),
+    db,
     runs,
     documents,
     expectRestored: async (name, selection, expected) => {

@@ -1,0 +1,27 @@
+/** Small documents for apply tests, and how a refusal is caught. */
+import { BSON } from '../../src/bson/types.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import { build } from '../target/every-type.ts';
+
+/** `{_id: from, text}` … `{_id: to - 1, text}`. */
+export function numbered(from: number, to: number, text = 'as in the backup'): Buffer[] {
+  return Array.from({ length: to - from }, (_, i) =>
+    build((b) => {
+      b.element(BSON.INT32, '_id');
+      b.int32(from + i);
+      b.element(BSON.STRING, 'text');
+      b.string(text);
+    }),
+  );
+}
+
+/** The RestorePlanError that an action ends with. */
+export async function failure(action: Promise<unknown>): Promise<RestorePlanError> {
+  try {
+    await action;
+  } catch (error) {
+    if (error instanceof RestorePlanError) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}

@@ -1,0 +1,352 @@
+/** Ways to get production written to before staging vouches for it. Each must be refused, with nothing written. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { ApplyRequest } from '../../src/apply/apply-selection.ts';
+import type { RestorePlanError } from '../../src/errors.ts';
+import { RUNS } from '../../src/ledger/layout.ts';
+import { openLedger } from '../../src/ledger/ledger.ts';
+import type { Selection } from '../../src/selection/selection.ts';
+import { connectTarget } from '../../src/target/connect.ts';
+import { test } from '../harness.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import { failure, numbered } from './documents.ts';
+import type { MadeCollection, MadePlanOptions } from './made-selection.ts';
+import { openWorkbench, type Workbench } from './workbench.ts';
+
+let lab: Lab;
+
+test.before(async () => {
+  lab = await openLab();
+});
+test.after(() => lab.close());
+
+const DOCUMENTS = numbered(0, 20);
+const COLLECTION: MadeCollection = { collection: 'a', documents: DOCUMENTS };
+
+interface Attempt {
+  /** What is done before; returns what the attempt on production is made with. */
+  readonly prepare: (
+    bench: Workbench,
+    selection: Selection,
+  ) => Promise<(Partial<ApplyRequest> & { selection?: Selection }) | undefined>;
+  readonly plan?: () => Partial<MadePlanOptions>;
+  readonly says: string;
+  readonly code?: RestorePlanError['code'];
+}
+
+const applied = async (bench: Workbench, selection: Selection): Promise<undefined> => {
+  await bench.apply(selection, 'staging');
+  return undefined;
+};
+
+const approve = async (bench: Workbench, selection: Selection, user: string): Promise<void> => {
+  const { runs } = openLedger(await bench.target('staging'));
+  await runs.approve(selection.manifest.digest, { user, host: 'ops-2' });
+};
+
+/** Stops an apply to staging at a checkpoint, as a crash would. */
+async function stopAt(bench: Workbench, selection: Selection, checkpoint: string): Promise<void> {
+  const stop = async (name: string): Promise<void> => {
+    if (name === checkpoint) throw new Error('crash');
+  };
+  await bench.apply(selection, 'staging', { checkpoint: stop }).then(
+    () => assert.unreachable('it went on'),
+    (error: Error) => assert.is(error.message, 'crash'),
+  );
+}
+
+const ATTEMPTS: Readonly<Record<string, Attempt>> = {
+  'staging was never applied to': { prepare: async () => undefined, says: 'never applied to staging' },
+  'staging stopped while documents were written': {
+    prepare: async (bench, selection) => void (await stopAt(bench, selection, 'batch-written')),
+    says: 'staging is applying',
+  },
+  'staging was written to but not read back': {
+    prepare: async (bench, selection) => void (await stopAt(bench, selection, 'verified')),
+    says: 'staging is applied',
+  },
+  'staging could not take a document': {
+    prepare: async (bench, selection) => {
+      const db = await bench.db('staging');
+      await db.createCollection('a', { validator: { _id: { $ne: 7 } } });
+      await bench.apply(selection, 'staging');
+      return undefined;
+    },
+    says: 'staging is incomplete',
+  },
+  'staging was reverted': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      await bench.revert(selection, 'staging');
+      return undefined;
+    },
+    says: 'staging is reverted',
+  },
+  'staging is half reverted': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const checkpoint = async (name: string): Promise<void> => {
+        if (name === 'batch-intended') throw new Error('crash');
+      };
+      await bench.revert(selection, 'staging', { checkpoint }).catch(() => undefined);
+      return undefined;
+    },
+    says: 'staging is reverting',
+  },
+  'staging is reverted while the operator thinks': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      return { confirm: async () => void (await bench.revert(selection, 'staging')) };
+    },
+    says: 'staging is reverted',
+  },
+  'the plan selects other documents since': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      return { selection: bench.selection([{ ...COLLECTION, documents: numbered(0, 21) }]) };
+    },
+    says: 'another selection of this plan',
+  },
+  'the plan writes into another collection since': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      return { selection: bench.selection([{ ...COLLECTION, into: 'b' }]) };
+    },
+    says: 'another selection of this plan',
+  },
+  'the plan replaces since, where it kept before': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      return { selection: bench.selection([{ ...COLLECTION, whenMatched: 'replace' }]) };
+    },
+    says: 'another selection of this plan',
+  },
+  'a document is gone from staging again': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      await (await bench.db('staging')).collection('a').deleteOne({ _id: 7 as never });
+      return undefined;
+    },
+    says: '1 documents of the selection are no longer on staging',
+  },
+  'the collection is gone from staging': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      await (await bench.db('staging')).collection('a').drop();
+      return undefined;
+    },
+    says: '20 documents of the selection are no longer on staging',
+  },
+  'the soak is not over': { plan: () => ({ gate: { soakMs: 60_000 } }), prepare: applied, says: 'soaked' },
+  'nobody approved': { plan: () => ({ gate: { approvals: 1 } }), prepare: applied, says: '0 of 1 approvals' },
+  'the one who applied approved': {
+    plan: () => ({ gate: { approvals: 1 } }),
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      await approve(bench, selection, 'anna');
+      return undefined;
+    },
+    says: '0 of 1 approvals',
+  },
+  'one person approved twice': {
+    plan: () => ({ gate: { approvals: 2 } }),
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      await approve(bench, selection, 'bert');
+      await approve(bench, selection, 'bert');
+      return undefined;
+    },
+    says: '1 of 2 approvals',
+  },
+  'approval was given before staging was written to once more': {
+    plan: () => ({ gate: { approvals: 1 } }),
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      await approve(bench, selection, 'bert');
+      await (await bench.db('staging')).collection('a').deleteOne({ _id: 7 as never });
+      await bench.apply(selection, 'staging');
+      return undefined;
+    },
+    says: '0 of 1 approvals',
+  },
+  'one server under two database names': {
+    plan: () => ({ productionUri: lab.staging.uri, productionDatabase: lab.databaseName('gate-other') }),
+    // Staging is refused for the same reason, which another test shows.
+    prepare: async () => undefined,
+    says: 'the same server',
+  },
+  'one server under two spellings': {
+    plan: () => ({
+      productionUri: lab.staging.uri.replace('127.0.0.1', 'localhost'),
+      productionDatabase: lab.databaseName('gate-other'),
+    }),
+    prepare: applied,
+    says: 'the same server',
+  },
+  'the database given as staging is recorded as production': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const runs = (await bench.db('staging')).collection(RUNS);
+      const [run] = await runs.find().toArray();
+      await runs.insertOne({ ...run, _id: 'b'.repeat(64) as never, target: 'production' });
+      return undefined;
+    },
+    says: 'recorded in its own ledger as production',
+  },
+  'the database given as production is recorded as staging': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const [run] = await (await bench.db('staging')).collection(RUNS).find().toArray();
+      const production = await bench.db('production');
+      await production.collection(RUNS).insertOne({ ...run, _id: 'b'.repeat(64) as never });
+      return undefined;
+    },
+    says: 'recorded in its own ledger as staging',
+  },
+  'no staging is handed in': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      return { other: undefined };
+    },
+    says: 'staging was not given',
+  },
+  'production is handed in as its own staging': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      return { other: (await bench.target('production')).reader };
+    },
+    says: "not a connection to the plan's staging",
+  },
+  'another database is handed in as staging': {
+    prepare: async (_bench, selection) => {
+      const elsewhere = openWorkbench(lab);
+      const twin = elsewhere.selection([COLLECTION]);
+      await elsewhere.apply(twin, 'staging');
+      assert.is(twin.manifest.digest, selection.manifest.digest);
+      return { other: (await elsewhere.target('staging')).reader };
+    },
+    says: "not a connection to the plan's staging",
+  },
+  'an object that answers like staging is handed in': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const { reader } = await bench.target('staging');
+      return {
+        other: Object.assign(Object.create(null), {
+          name: 'staging',
+          plan: reader.plan,
+          find: async () => [],
+        }),
+      };
+    },
+    says: "not a connection to the plan's staging",
+  },
+  'production is connected to under the name of staging': {
+    prepare: async (bench) => {
+      const { production } = bench.plan.targets;
+      const disguised = await connectTarget('staging', production as NonNullable<typeof production>);
+      setTimeout(() => void disguised.close(), 5_000).unref();
+      return { target: disguised, other: undefined };
+    },
+    says: 'not made from the plan',
+  },
+  'the selection was made from another version of the plan': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const manifest = { ...selection.manifest, planDigest: 'b'.repeat(64) };
+      return { selection: { ...selection, manifest } };
+    },
+    says: 'another version of the plan',
+  },
+  'the manifest claims the digest that staging verified': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const other = bench.selection([{ ...COLLECTION, documents: numbered(0, 21) }]);
+      const manifest = { ...other.manifest, digest: selection.manifest.digest };
+      return { selection: { ...other, manifest } };
+    },
+    says: 'does not agree with its own digest',
+  },
+  'the selected documents were changed on the disk': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const path = join(selection.directory, 'gravity', 'a.bson');
+      const bytes = readFileSync(path);
+      bytes[bytes.indexOf('backup')] = 'B'.charCodeAt(0);
+      writeFileSync(path, bytes);
+      return undefined;
+    },
+    says: 'changed after they were selected',
+  },
+  "staging's record is of a newer version": {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      await (await bench.db('staging')).collection(RUNS).updateOne({}, { $set: { format: 2 } });
+      return undefined;
+    },
+    says: 'newer version',
+    code: 'TARGET',
+  },
+  "staging's record was edited by hand": {
+    prepare: async (bench, selection) => {
+      await stopAt(bench, selection, 'batch-written');
+      await (await bench.db('staging')).collection(RUNS).updateOne({}, { $set: { status: 'Verified!' } });
+      return undefined;
+    },
+    says: 'damaged',
+    code: 'TARGET',
+  },
+};
+
+for (const [name, { prepare, plan, says, code = 'GATE' }] of Object.entries(ATTEMPTS)) {
+  test(`production stays shut: ${name}`, async () => {
+    const bench = openWorkbench(lab, plan?.());
+    try {
+      const selection = bench.selection([COLLECTION]);
+      const { selection: chosen = selection, ...more } = (await prepare(bench, selection)) ?? {};
+      const refusal = await failure(bench.apply(chosen, 'production', more));
+      assert.is(refusal.code, code, refusal.message);
+      assert.match(refusal.message, says);
+      assert.ok(refusal.hint, 'a refusal says what to do');
+      assert.equal(await bench.documents('production', 'a'), []);
+    } finally {
+      await bench.close();
+    }
+  });
+}
+
+test('production opens after soak and approval by somebody else', async () => {
+  const bench = openWorkbench(lab, { gate: { soakMs: 1, approvals: 1 } });
+  const selection = bench.selection([COLLECTION]);
+  await bench.apply(selection, 'staging');
+  await approve(bench, selection, 'bert');
+  await bench.apply(selection, 'production');
+  await bench.expectRestored('production', selection, { a: DOCUMENTS });
+  await bench.close();
+});
+
+test('staging is refused when it is the server of production, or recorded as production', async () => {
+  const same = openWorkbench(lab, { productionUri: lab.staging.uri });
+  const refusal = await failure(same.apply(same.selection([COLLECTION]), 'staging'));
+  assert.is(refusal.code, 'GATE');
+  assert.equal(await same.documents('staging', 'a'), []);
+  await same.close();
+
+  const bench = openWorkbench(lab);
+  const selection = bench.selection([COLLECTION]);
+  await bench.apply(selection, 'staging');
+  await bench.apply(selection, 'production');
+  const swapped = openWorkbench(lab, {
+    stagingUri: lab.production.uri,
+    productionUri: lab.staging.uri,
+    database: bench.plan.targets.staging.database,
+  });
+  const again = await failure(swapped.apply(swapped.selection([COLLECTION]), 'staging'));
+  assert.is(again.code, 'GATE');
+  assert.match(again.message, 'recorded in its own ledger as production');
+  await swapped.close();
+  await bench.close();
+});
+
+test.run();

@@ -1,0 +1,149 @@
+import * as assert from 'uvu/assert';
+import type { RevertReport } from '../../src/apply/revert-report.ts';
+import { test } from '../harness.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import { everyIdDocuments, everyTypeDocuments } from '../target/every-type.ts';
+import { failure, numbered } from './documents.ts';
+import { digests, openWorkbench, type Workbench } from './workbench.ts';
+
+let lab: Lab;
+let bench: Workbench;
+
+test.before(async () => {
+  lab = await openLab();
+});
+test.before.each(() => {
+  bench = openWorkbench(lab);
+});
+test.after.each(() => bench.close());
+test.after(() => lab.close());
+
+const counts = (report: RevertReport, i = 0) => report.collections[i]?.counts;
+
+test('documents of every type that a restore brought are gone after a revert', async () => {
+  const selection = bench.selection([
+    { collection: 'types', documents: everyTypeDocuments() },
+    { collection: 'ids', documents: everyIdDocuments() },
+  ]);
+  await bench.apply(selection, 'staging');
+  await bench.revert(selection, 'staging');
+  assert.equal(await bench.documents('staging', 'types'), []);
+  assert.equal(await bench.documents('staging', 'ids'), []);
+  const [run] = await bench.runs('staging');
+  assert.is(run?.status, 'reverted');
+});
+
+test('what was there before the restore stays, also where it is identical to the backup', async () => {
+  const db = await bench.db('staging');
+  await db.collection('a').insertMany([
+    { _id: 3 as never, text: 'as in the backup' },
+    { _id: 4 as never, text: 'written by the application' },
+    { _id: 99 as never, text: 'not in the selection' },
+  ]);
+  const before = await bench.documents('staging', 'a');
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
+  await bench.apply(selection, 'staging');
+  const report = await bench.revert(selection, 'staging');
+  assert.is(counts(report)?.remove, 8);
+  assert.equal(digests(await bench.documents('staging', 'a')), digests(before));
+});
+
+test('a document that somebody changed since is left, named with the reason, and everything else goes', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
+  await bench.apply(selection, 'staging');
+  const db = await bench.db('staging');
+  await db.collection('a').updateOne({ _id: 4 as never }, { $set: { text: 'changed since' } });
+  await db.collection('a').deleteOne({ _id: 5 as never });
+  const previews: RevertReport[] = [];
+  const report = await bench.revert(selection, 'staging', {
+    confirm: async (preview) => void previews.push(preview),
+  });
+  assert.equal(previews, [report], 'the preview says what is then done');
+  assert.equal(counts(report), { remove: 8, putBack: 0, gone: 1, back: 0, changed: 1, deleted: 0 });
+  assert.equal(report.untouched, [
+    { into: 'a', id: '{"$numberInt":"4"}', reason: 'it was changed since it was restored' },
+  ]);
+  assert.equal(digests(await bench.documents('staging', 'a')), digests(numbered(4, 5, 'changed since')));
+});
+
+test('a change of type alone is a change', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 2) }]);
+  await bench.apply(selection, 'staging');
+  const db = await bench.db('staging');
+  await db.collection('a').updateOne({ _id: 1 as never }, { $set: { text: 'as in the backup', n: 1 } });
+  await db.collection('a').updateOne({ _id: 1 as never }, { $unset: { n: '' } });
+  await db.collection('a').updateOne({ _id: 0 as never }, { $set: { n: 1 } });
+  const report = await bench.revert(selection, 'staging');
+  assert.is(counts(report)?.remove, 1, 'changed and changed back is as it was');
+  assert.is(counts(report)?.changed, 1);
+});
+
+test('replaced documents get their before-images back, byte for byte', async () => {
+  const db = await bench.db('staging');
+  await db.collection('a').insertMany([
+    { _id: 3 as never, text: 'before', at: new Date(0), n: 1.5 },
+    { _id: 4 as never, text: 'before too' },
+    { _id: 5 as never, text: 'before, changed since' },
+    { _id: 6 as never, text: 'before, deleted since' },
+  ]);
+  const before = await bench.documents('staging', 'a');
+  const selection = bench.selection([
+    { collection: 'a', documents: numbered(0, 10), whenMatched: 'replace' },
+  ]);
+  await bench.apply(selection, 'staging');
+  await db.collection('a').updateOne({ _id: 5 as never }, { $set: { text: 'changed since' } });
+  await db.collection('a').deleteOne({ _id: 6 as never });
+  const report = await bench.revert(selection, 'staging');
+  assert.equal(counts(report), { remove: 6, putBack: 2, gone: 0, back: 0, changed: 1, deleted: 1 });
+  const expected = [...before.slice(0, 2), ...numbered(5, 6, 'changed since')];
+  assert.equal(digests(await bench.documents('staging', 'a')), digests(expected));
+});
+
+test('a second revert finds nothing to do; a restore after a revert brings everything back', async () => {
+  const documents = numbered(0, 10);
+  const selection = bench.selection([{ collection: 'a', documents }]);
+  await bench.apply(selection, 'staging');
+  await bench.revert(selection, 'staging');
+  const again = await bench.revert(selection, 'staging', {
+    confirm: async () => assert.unreachable('there is nothing to confirm'),
+  });
+  assert.is(counts(again)?.remove, 0);
+  await bench.apply(selection, 'staging');
+  await bench.expectRestored('staging', selection, { a: documents });
+  await bench.revert(selection, 'staging');
+  assert.equal(await bench.documents('staging', 'a'), []);
+});
+
+test('an interrupted revert goes on where it stopped', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 20_000) }]);
+  await bench.apply(selection, 'staging');
+  let recorded = 0;
+  const stopped = new AbortController();
+  const refusal = await failure(
+    bench.revert(selection, 'staging', {
+      signal: stopped.signal,
+      checkpoint: (name) => {
+        if (name === 'batch-recorded' && ++recorded === 1) stopped.abort();
+      },
+    }),
+  );
+  assert.is(refusal.code, 'INCOMPLETE');
+  const left = (await bench.documents('staging', 'a')).length;
+  assert.ok(left > 0 && left < 20_000);
+  assert.is((await bench.runs('staging'))[0]?.status, 'reverting');
+  await bench.revert(selection, 'staging');
+  assert.equal(await bench.documents('staging', 'a'), []);
+});
+
+test('a selection that was never applied has nothing to revert', async () => {
+  const db = await bench.db('staging');
+  await db.collection('a').insertOne({ _id: 1 as never, text: 'as in the backup' });
+  const report = await bench.revert(
+    bench.selection([{ collection: 'a', documents: numbered(0, 3) }]),
+    'staging',
+  );
+  assert.is(counts(report)?.remove, 0);
+  assert.is((await bench.documents('staging', 'a')).length, 1);
+});
+
+test.run();
