@@ -3,7 +3,7 @@
 import { documentValue } from '../bson/diff-documents.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
 import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
-import type { Sighting, TargetMemory } from '../comparison/target-memory.ts';
+import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import type { JournalAction } from '../ledger/journal-entry.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
 import { findCounterparts } from '../target/counterparts.ts';
@@ -131,20 +131,24 @@ class BatchWork {
         if (outcome === 'identical') this.#compareWithMemory(position, 'same');
         continue;
       }
-      this.#compareWithMemory(position, other ?? 'absent');
+      const change = this.#compareWithMemory(position, other ?? 'absent');
       if (other === undefined) toInsert.push(position);
-      else if (place.whenMatched === 'replace') toReplace.push({ position, seen: other });
-      else this.settle(position, place.whenMatched === 'keepExisting' ? KEPT : MATCHED);
+      else if (place.whenMatched === 'replace') {
+        if (change === undefined) toReplace.push({ position, seen: other });
+        else this.settle(position, UNSEEN);
+      } else this.settle(position, place.whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
     return this.#withoutExpiring({ toInsert, toReplace });
   }
 
-  #compareWithMemory(position: number, now: Sighting): void {
+  /** Whether the target's document is another one than the last dry-run saw; then it is named. */
+  #compareWithMemory(position: number, now: Sighting): Change | undefined {
     const { memory, collection } = this.#task;
     const change = memory?.changeOf({ collection, index: this.#first + position }, now);
     if (change !== undefined) {
       this.#run.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
     }
+    return change;
   }
 
   async #withoutExpiring(sorted: Sorted): Promise<Sorted> {
@@ -197,6 +201,12 @@ const KEPT: Fate = { outcome: 'kept', reason: '' };
 const MATCHED: Fate = {
   outcome: 'conflict',
   reason: 'the target has another document of this _id, and the plan says whenMatched: fail',
+};
+
+/** A replacement was agreed to for the document that the dry-run showed, and for no other. */
+const UNSEEN: Fate = {
+  outcome: 'conflict',
+  reason: 'the target’s document is another one than the dry-run saw; look at it with a new dry-run',
 };
 
 function cutByImages(pairs: readonly ReplacementPair[]): ReplacementPair[][] {

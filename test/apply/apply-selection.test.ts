@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { storedForm } from '../../src/bson/stored-form.ts';
 import { BSON } from '../../src/bson/types.ts';
+import { TargetMemory } from '../../src/comparison/target-memory.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
@@ -141,6 +142,28 @@ test('whenMatched: replace puts the backup in the place of what differs, and kee
   assert.is(result.collections[0]?.replaced, 1);
   assert.is(result.collections[0]?.inserted, 9);
   await bench.expectRestored('staging', selection, { a: documents });
+});
+
+test('whenMatched: replace leaves a document alone that is another one than the dry-run saw', async () => {
+  const db = await bench.db('staging');
+  await db.collection('a').insertMany([
+    { _id: 3 as never, text: 'seen' },
+    { _id: 4 as never, text: 'seen' },
+  ]);
+  const selection = bench.selection([
+    { collection: 'a', documents: numbered(0, 10), whenMatched: 'replace' },
+  ]);
+  const memory = TargetMemory.empty(selection.manifest, 0);
+  const [third, fourth] = (await bench.documents('staging', 'a')) as [Buffer, Buffer];
+  memory.remember({ collection: 'a', index: 3 }, third);
+  memory.remember({ collection: 'a', index: 4 }, fourth);
+  await db.collection('a').updateOne({ _id: 4 as never }, { $set: { text: 'changed since the dry-run' } });
+  const result = await bench.apply(selection, 'staging', { memory });
+  assert.is(result.collections[0]?.replaced, 1);
+  assert.is(result.collections[0]?.conflict, 1);
+  assert.match(result.notices[0]?.reason ?? '', 'dry-run');
+  const changed = numbered(4, 5, 'changed since the dry-run')[0] as Buffer;
+  assert.ok((await bench.documents('staging', 'a'))[4]?.equals(changed));
 });
 
 test('whenMatched: fail writes nothing when one document differs', async () => {
