@@ -44,6 +44,24 @@ test('every example is valid, starts with the modeline of its schema, and none i
   assert.is(stdout.match(/^✓ /gm)?.length, names.length);
 });
 
+test('the plan that the README explains is valid, and the page of faults that it shows is real', async () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const plan = /```yaml\n(# yaml-language-server[\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  folder.write('plan.yaml', plan);
+  const { exitCode, stdout } = await runPlan(['validate', 'plan.yaml'], { cwd: folder.path });
+  assert.is(exitCode, 0, stdout);
+
+  const page = /```\n(incident-4711\.yaml:[\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  const head = '#\n'.repeat(6) + BROKEN.replace(/colections.*\n/, '').replace('100%, or: more', 'staging');
+  const broken = `${head}collections:\n  - collection: artworks\n    query: { sold: true }\n    when_matched: replace\n\n`;
+  folder.write('incident-4711.yaml', broken);
+  const run = await runPlan(['validate', 'incident-4711.yaml'], {
+    cwd: folder.path,
+    env: { STAGING: 'mongodb://a' },
+  });
+  assert.match(run.stdout, page);
+});
+
 test('with --require-env, the examples name each variable that they need', async () => {
   const { exitCode, stdout } = await runPlan(
     ['validate', '--require-env', 'plans/examples/partner-artworks.yaml'],
