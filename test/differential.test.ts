@@ -6,9 +6,10 @@
 import * as assert from 'uvu/assert';
 import { parseExtendedJson } from '../src/bson/parse-extended-json.ts';
 import { writeExtendedJson } from '../src/bson/write-extended-json.ts';
+import { comparesText } from '../src/query/compares-text.ts';
 import { runCampaign } from './differential/campaign.ts';
 import { runExpressionCampaign } from './differential/expression-campaign.ts';
-import { RawConnection } from './differential/raw-connection.ts';
+import { command, RawConnection } from './differential/raw-connection.ts';
 import { REGRESSIONS } from './differential/regressions.ts';
 import { askEngine, askServer, queryBytes, storeDocuments } from './differential/two-answers.ts';
 import { test } from './harness.ts';
@@ -81,6 +82,22 @@ for (const seed of [1, 2]) {
     assert.ok(result.agreed > 1700, `only ${result.agreed} expressions have values`);
   });
 }
+
+test('queries that compare no text have the same answer under a collation', async () => {
+  const collation = command({ locale: 'en', strength: 1 });
+  const letter = await storeDocuments(connection, [command({ _id: 0, a: 'a' })], collation);
+  const capital = command({ a: 'A' });
+  assert.ok(comparesText(capital));
+  assert.equal(await askServer(connection, letter, capital), { ids: [0] }, 'the collation is at work');
+  const result = await runCampaign(connection, {
+    seed: 6,
+    pairs: 3000,
+    collation,
+    only: (query) => !comparesText(query),
+  });
+  assert.is(result.mismatches.length, 0, `\n${result.mismatches.join('\n\n')}`);
+  assert.ok(result.selecting > 400, `only ${result.selecting} answers tell documents apart`);
+});
 
 for (const { about, document, query, selected } of REGRESSIONS) {
   test(`regression: ${about}`, async () => {

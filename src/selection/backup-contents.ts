@@ -1,6 +1,7 @@
 /**
  * What the backup must hold for a plan, checked as early as the backup lets it be known.
  */
+import type { CollectionMetadata } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
 
@@ -18,6 +19,34 @@ export function refuseMissing(
     hint: hintOf(held),
     facts: { missing: missing.map(({ collection }) => collection) },
   });
+}
+
+/**
+ * Throws RestorePlanError PLAN_INVALID when a query compares text and the collection was made with a collation, by whose rules
+ * a server would compare it.
+ */
+export function refuseCollation(
+  { collection, text }: CollectionMetadata,
+  { routes }: CollectionRoutes,
+): void {
+  const locale = text === undefined ? undefined : localeOf(text);
+  const route = routes.find(({ comparesText }) => comparesText);
+  if (locale === undefined || route === undefined) return;
+  throw new RestorePlanError(
+    'PLAN_INVALID',
+    `${route.where}: the query compares text, and ${collection} compares text by the collation of locale ${locale}`,
+    {
+      hint: 'Byte by byte the answer could be another than the server\'s. Ask by _id, or with { $regex: "^exactly$" }, which knows no collation.',
+      facts: { collection, locale },
+    },
+  );
+}
+
+/** Locale of a collection's collation; undefined when it has none, or the one that compares byte by byte. */
+function localeOf(metadata: string): string | undefined {
+  const { options } = JSON.parse(metadata) as { options?: { collation?: { locale?: unknown } } };
+  const locale = options?.collation?.locale;
+  return typeof locale === 'string' && locale !== 'simple' ? locale : undefined;
 }
 
 function hintOf(held: readonly string[] | undefined): string {

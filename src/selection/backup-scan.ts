@@ -1,7 +1,7 @@
 import type { Backup, CollectionMetadata, MemberInfo, MemberVisitor, ScanSummary } from '../backup/backup.ts';
 import { notDocuments } from '../backup/readers/refusals.ts';
 import type { Emit } from '../events.ts';
-import { refuseMissing } from './backup-contents.ts';
+import { refuseCollation, refuseMissing } from './backup-contents.ts';
 import type { CollectionSelector } from './collection-selector.ts';
 
 /** Bytes between two progress events. */
@@ -79,9 +79,11 @@ export class BackupScan implements MemberVisitor {
   }
 
   metadata(metadata: CollectionMetadata): void {
-    if (!this.#selectors.has(metadata.collection)) return;
+    const selector = this.#selectors.get(metadata.collection);
+    if (selector === undefined) return;
     const { collection, type } = metadata;
     if (type !== 'collection') throw notDocuments(collection, type, this.#backup.identity.location);
+    refuseCollation(metadata, selector.routes);
     // Shards and hosts each have their copy; the first with a text will do for all.
     if (this.found.get(metadata.collection)?.text === undefined)
       this.found.set(metadata.collection, metadata);

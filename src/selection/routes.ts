@@ -5,6 +5,7 @@
 import { KeySet } from '../bson/key-set.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
+import { comparesText } from '../query/compares-text.ts';
 import { compileQuery, type Matcher } from '../query/compile-query.ts';
 import { KeyPath } from './key-path.ts';
 
@@ -23,6 +24,8 @@ export interface Route {
   readonly where: string;
   /** The route's own query; undefined = every document. */
   readonly matches: Matcher | undefined;
+  /** The query compares text, which a collection with a collation would do by other rules. */
+  readonly comparesText: boolean;
   /** Undefined for a collection at the top of the plan. */
   readonly parent: ParentKeys | undefined;
   /** What a document chosen by this route adds its keys to. Complete once `collectionRoutes` has returned. */
@@ -78,6 +81,7 @@ export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRou
       name: `${above.name} > ${dependent.collection}`,
       where: dependent.where,
       matches: matcherOf(dependent.query),
+      comparesText: dependent.query !== undefined && comparesText(dependent.query),
       parent: {
         collection: parent.collection,
         foreignKey: dependent.foreignKey,
@@ -102,6 +106,7 @@ function rootRoute(root: CollectionPlan): Route {
     name: root.collection,
     where: root.where,
     matches: matcherOf(root.query),
+    comparesText: comparesText(root.query),
     parent: undefined,
     feeds: [],
   };

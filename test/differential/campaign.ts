@@ -26,6 +26,10 @@ export interface CampaignOptions {
   readonly pairs: number;
   /** Stops early after so many disagreements. */
   readonly mostMismatches?: number;
+  /** The server's collections are made with this collation. */
+  readonly collation?: Buffer;
+  /** Leaves out the queries that it says no to. */
+  readonly only?: (query: Buffer) => boolean;
 }
 
 export interface CampaignResult {
@@ -61,16 +65,15 @@ export async function runCampaign(
     const random = seededRandom(options.seed * 1_000_003 + round);
     const trees = Array.from({ length: DOCUMENTS_PER_COLLECTION }, (_, id) => randomDocument(random, id));
     const values = trees.flatMap(valuesIn);
-    const collection = await storeDocuments(
-      connection,
-      trees.map((tree) => writeExtendedJson(tree)),
-    );
+    const documents = trees.map((tree) => writeExtendedJson(tree));
+    const collection = await storeDocuments(connection, documents, options.collation);
     const queries = Array.from({ length: Math.min(QUERIES_PER_COLLECTION, options.pairs - pairs) }, () =>
       randomQuery({ random, values }),
     );
     pairs += queries.length;
-    for (let from = 0; from < queries.length; from += IN_FLIGHT) {
-      const batch = queries.slice(from, from + IN_FLIGHT).map((query) => {
+    const asked = queries.filter((query) => options.only?.(queryBytes(query)) ?? true);
+    for (let from = 0; from < asked.length; from += IN_FLIGHT) {
+      const batch = asked.slice(from, from + IN_FLIGHT).map((query) => {
         const filter = queryBytes(query);
         return { query, filter, server: askServer(connection, collection, filter) };
       });

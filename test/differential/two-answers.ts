@@ -22,8 +22,10 @@ let counter = 0;
 export async function storeDocuments(
   connection: RawConnection,
   documents: readonly Buffer[],
+  collation?: Buffer,
 ): Promise<StoredCollection> {
   const name = `c${counter++}`;
+  if (collation !== undefined) await connection.send(command({ create: name, collation, $db: DATABASE }));
   const failure = failureOf(
     await connection.send(
       command({ insert: name, documents, bypassEmptyTsReplacement: true, $db: DATABASE }),

@@ -576,6 +576,22 @@ test('an expression without an answer for a document ends the selection and name
   assert.match(error.message, /\$expr\.\$add has no answer for document 1 of .*: \$add needs numbers/);
 });
 
+test('a query that compares text is refused where the collection has a collation', async () => {
+  const text =
+    '{"options":{"collation":{"locale":"en","strength":2}},"indexes":[],"collectionName":"artworks"}';
+  const backup = (): Backup =>
+    chunkedBackup({
+      access: 'sequential',
+      members: ART,
+      metadata: [{ collection: 'artworks', text, type: 'collection' }],
+    });
+  const error = await refusal(select(planOf({ collection: 'artworks', query: { partner: 'p' } }), backup()));
+  assert.is(error.code, 'PLAN_INVALID');
+  assert.match(error.message, /artworks compares text by the collation of locale en/);
+  const byPattern = await select(planOf({ collection: 'artworks', query: { partner: /^p$/ } }), backup());
+  assert.equal(await idsOf(byPattern, 'artworks'), [1, 3]);
+});
+
 test('metadata goes along as it is, and so do the warnings of whoever read the backup', async () => {
   const text = '{"options":{"collation":{"locale":"en"}},"indexes":[],"collectionName":"artworks"}';
   const selection = await select(
