@@ -82,6 +82,11 @@ export interface Backup {
    * changed since the backup was opened. A collection the backup lacks is simply never visited.
    */
   scan(collections: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary>;
+  /**
+   * About the first `maxBytes` bytes of a collection's documents, the last of them perhaps cut off; empty where there are
+   * none. Absent where it would mean reading everything.
+   */
+  sample?(collection: string, maxBytes: number): Promise<Buffer>;
   close(): Promise<void>;
 }
 

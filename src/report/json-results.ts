@@ -5,7 +5,7 @@ import type { TargetName } from '../events.ts';
 import type { DryRun } from './dry-run/page.ts';
 
 /** The last object but one of `dry-run --json`. */
-export function dryRunObject({ plan, manifest, comparisons, notCompared }: DryRun) {
+export function dryRunObject({ plan, manifest, comparisons, notCompared, suggestions = [] }: DryRun) {
   const { backup, digest, collections } = manifest;
   return {
     type: 'dry-run',
@@ -29,6 +29,7 @@ export function dryRunObject({ plan, manifest, comparisons, notCompared }: DryRu
       comparisons.map((comparison) => [comparison.target, targetObject(comparison)]),
     ),
     notCompared: notCompared.map(({ target, reason }) => ({ target, reason })),
+    suggestions,
   } as const;
 }
 

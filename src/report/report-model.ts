@@ -9,6 +9,7 @@ import type {
   TargetComparison,
 } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
+import { type Suggestion, suggestionText } from '../follow-ups/suggestions/suggestion.ts';
 import type { FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import { type DependentsGraph, dependentsGraph } from './dependents-graph.ts';
@@ -28,6 +29,8 @@ export interface ReportInput {
   readonly comparisons: readonly TargetComparison[];
   /** Targets of the plan that were not compared, and why. */
   readonly notCompared: readonly { readonly target: TargetName; readonly reason: string }[];
+  /** What the plan may have forgotten. */
+  readonly suggestions?: readonly Suggestion[];
   readonly toolVersion: string;
   /** UTC milliseconds. */
   readonly writtenAt: number;
@@ -150,7 +153,9 @@ export function buildReport(input: ReportInput): Report {
     targets: input.comparisons.map((comparison) => reportTarget(comparison, input)),
     notCompared: input.notCompared.map(({ target, reason }) => ({ target, reason: line(reason) })),
     followUps: plan.followUps.map(reportFollowUp),
-    warnings: manifest.warnings.map((warning) => line(warning)),
+    warnings: [...manifest.warnings, ...(input.suggestions ?? []).map(suggestionText)].map((warning) =>
+      line(warning),
+    ),
   };
 }
 

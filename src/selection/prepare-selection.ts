@@ -1,4 +1,5 @@
 /** The selection of a plan: the one made before from the same backup, or a new one. */
+import type { Backup } from '../backup/backup.ts';
 import { openBackup } from '../backup/open-backup.ts';
 import type { Emit } from '../events.ts';
 import type { Plan, RestoredCollection } from '../plan/plan.ts';
@@ -13,6 +14,8 @@ export interface PrepareRequest {
   readonly toolVersion: string;
   readonly emit: Emit;
   readonly signal: AbortSignal;
+  /** Further work on the backup while it is open, once the selection is there. */
+  readonly meanwhile?: (backup: Backup, selection: Selection) => Promise<void>;
 }
 
 /**
@@ -26,9 +29,12 @@ export async function prepareSelection(request: PrepareRequest): Promise<Selecti
   const backup = await openBackup(plan.source, { wanted, emit, signal });
   try {
     const found = await findSelection(workDirectory, plan, backup.identity);
-    if (found === undefined) return await selectDocuments({ ...request, backup });
-    emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
-    return found;
+    if (found !== undefined) {
+      emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
+    }
+    const selection = found ?? (await selectDocuments({ ...request, backup }));
+    await request.meanwhile?.(backup, selection);
+    return selection;
   } finally {
     await backup.close();
   }

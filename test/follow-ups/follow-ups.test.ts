@@ -352,6 +352,28 @@ test(
 );
 
 test(
+  'a forgotten dependent is found by the dry-run',
+  async () => {
+    const { exitCode, stdout } = await plan(['dry-run', 'plan.yaml']);
+    assert.is(exitCode, 0);
+    const all = await incident.production.collection('offers').countDocuments();
+    const [, many] =
+      /\? offers\.artwork_id: (\d+) documents refer to the selection \(artworks\); not in this plan/.exec(
+        stdout.replace(/\s+/g, ' '),
+      ) ?? [];
+    assert.ok(Number(many) > 0 && Number(many) < all, `${many} of ${all}`);
+    const again = jsonLines((await plan(['dry-run', 'plan.yaml', '--json'])).stdout).at(-2);
+    const [first] = (again as Document)['suggestions'] as Document[];
+    const { kind, collection, field, parent, documents } = first as Document;
+    assert.equal(
+      [kind, collection, field, parent, documents],
+      ['forgottenDependent', 'offers', 'artwork_id', 'artworks', Number(many)],
+    );
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
   'no secret is in any output, in the ledger, or in what is left in the work directory',
   async () => {
     script('leak.sh', 'env; echo "$RESTORE_PLAN_URI"; exit 1');

@@ -61,7 +61,7 @@ test('--json keeps the contract, and the second run uses the selection of the fi
   const result = lines.at(-2) as unknown as DryRunObject;
   assert.is(result.type, 'dry-run');
   assert.equal(Object.keys(result).sort(), [
-    ...['backup', 'notCompared', 'plan', 'selection', 'targets', 'type'],
+    ...['backup', 'notCompared', 'plan', 'selection', 'suggestions', 'targets', 'type'],
   ]);
   assert.equal(result.targets.staging?.collections[1], {
     collection: 'artworks',

@@ -74,6 +74,11 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
     };
   }
 
+  async function sample(collection: string, maxBytes: number): Promise<Buffer> {
+    const found = members.find(({ info }) => info.collection === collection);
+    return (found?.bytes ?? Buffer.alloc(0)).subarray(0, maxBytes);
+  }
+
   return {
     identity: {
       location: 'test',
@@ -89,6 +94,7 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
     holds: () => undefined,
     collections: async () => collections,
     scan,
+    ...(access === 'random' && { sample }),
     close: async () => {},
   };
 }

@@ -28,7 +28,8 @@ export function sniff(start: Buffer): Container {
 }
 
 export function compressionOf(start: Buffer): Compression | undefined {
-  if (startsWith(start, [0x1f, 0x8b])) return 'gzip';
+  // With the method (8, the only one): 1f 8b 00 00 is also the length of a document of 35,615 bytes.
+  if (startsWith(start, [0x1f, 0x8b, 0x08])) return 'gzip';
   if (startsWith(start, [0x28, 0xb5, 0x2f, 0xfd])) return 'zstd';
   return undefined;
 }

@@ -8,6 +8,7 @@ import type {
   ScanSummary,
   StoredBackup,
 } from '../backup.ts';
+import { compressionOf } from '../containers/sniff.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import { assertCrc, inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
@@ -70,6 +71,23 @@ export class FileBackup implements StoredBackup {
       }
     }
     return { bytesRead, readToEnd: true, members, warnings };
+  }
+
+  async sample(collection: string, maxBytes: number): Promise<Buffer> {
+    const file = this.#parts.tree.find(collection)?.documents[0];
+    if (file === undefined) return Buffer.alloc(0);
+    const { at } = file;
+    const stored = await at.read(0, Math.min(maxBytes, at.size));
+    await at.close();
+    if (compressionOf(stored) === undefined) return stored;
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of this.#bytesOf(file)) {
+      parts.push(Buffer.from(chunk));
+      bytes += chunk.length;
+      if (bytes >= maxBytes) break;
+    }
+    return Buffer.concat(parts);
   }
 
   #metadataOf(files: CollectionFiles): Promise<CollectionMetadata> {

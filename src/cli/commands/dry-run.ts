@@ -1,6 +1,8 @@
 /** `plan dry-run`: selects the documents and compares them with every reachable target. Writes to none. */
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
+import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
+import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { replacedBy } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/dry-run/page.ts';
@@ -28,7 +30,15 @@ export async function run(
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
-  const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
+  let suggestions: readonly Suggestion[] = [];
+  const selection = await prepareSelection({
+    ...context,
+    plan,
+    toolVersion: VERSION,
+    meanwhile: async (backup, made) => {
+      suggestions = await suggestFollowUps({ plan, selection: made, backup, signal: context.signal });
+    },
+  });
   const full = isFull ? new FullDocuments(context.workDirectory) : undefined;
   try {
     const show = documentsKept(files, isFull);
@@ -39,6 +49,7 @@ export async function run(
       manifest: selection.manifest,
       comparisons,
       notCompared: failures.map(({ target, error }) => ({ target, reason: error.message, hint: error.hint })),
+      suggestions,
     };
     await context.endProgress();
     await writeDryRun(context, dryRun, full);

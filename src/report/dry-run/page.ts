@@ -4,6 +4,7 @@
  */
 import type { TargetComparison } from '../../comparison/comparison.ts';
 import type { TargetName } from '../../events.ts';
+import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { SelectionManifest } from '../../selection/selection.ts';
 import type { Paint } from '../paint.ts';
@@ -17,6 +18,8 @@ export interface DryRun {
   /** One for each target that was compared, in the order they are restored. */
   readonly comparisons: readonly TargetComparison[];
   readonly notCompared: readonly NotCompared[];
+  /** What the plan may have forgotten. */
+  readonly suggestions?: readonly Suggestion[];
 }
 
 export interface NotCompared {

@@ -1,4 +1,5 @@
 /** What a reviewer should know beside the counts: collections to be created, odd targets, targets that were not compared. */
+import { suggestionText } from '../../follow-ups/suggestions/suggestion.ts';
 import { CLASS_WORDS, failedBy, replacedBy } from '../document-classes.ts';
 import { neutral } from '../neutral.ts';
 import { showCounted } from '../quantities.ts';
@@ -31,6 +32,15 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
     const [first = '', ...rest] = wrapped(neutral(note), columns - 2);
     yield `${paint.quiet('·')} ${first}`;
     for (const line of rest) yield `  ${line}`;
+  }
+  if (run.suggestions !== undefined && run.suggestions.length > 0) {
+    yield '';
+    yield paint.strong('Perhaps forgotten');
+    for (const suggestion of run.suggestions) {
+      const [first = '', ...rest] = wrapped(neutral(suggestionText(suggestion)), columns - 2);
+      yield `${paint.odd('?')} ${first}`;
+      for (const line of rest) yield `  ${line}`;
+    }
   }
   for (const { target, reason, hint } of run.notCompared) {
     yield '';

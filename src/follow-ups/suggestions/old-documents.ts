@@ -1,0 +1,56 @@
+import { BSON } from '../../bson/types.ts';
+import type { Plan, RestoredCollection } from '../../plan/plan.ts';
+import { KeyPath } from '../../selection/key-path.ts';
+import { readBatches } from '../../selection/read-batches.ts';
+import type { Selection } from '../../selection/selection.ts';
+import type { Suggestion } from './suggestion.ts';
+
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000 };
+const OLD_DAYS = 90;
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+type Old = Extract<Suggestion, { kind: 'oldDocuments' }>;
+
+/** Selected documents whose `updatedAt` is long before `at`, by collection; for collections whose plan names an `updatedAt`. */
+export async function oldDocuments({ source, collections }: Plan, selection: Selection): Promise<Old[]> {
+  const { at } = source;
+  if (at === undefined) return [];
+  const limit = at.epochMs - OLD_DAYS * DAY_MS;
+  const found: Old[] = [];
+  const fields = new Map(collections.flatMap(updatedAtFields));
+  for (const { collection, count } of selection.manifest.collections) {
+    const field = fields.get(collection);
+    if (field === undefined) continue;
+    const path = new KeyPath(field, 'local');
+    let documents = 0;
+    let oldest = limit;
+    for await (const { bytes, offsets } of readBatches(selection, collection, BATCH)) {
+      for (const start of offsets) {
+        const isOld = path.some(bytes, start, (value) => {
+          if (value.type !== BSON.DATE) return false;
+          const time = Number(value.bytes.readBigInt64LE(value.start));
+          oldest = Math.min(oldest, time);
+          return time < limit;
+        });
+        if (isOld) documents++;
+      }
+    }
+    if (documents > 0) {
+      found.push({
+        kind: 'oldDocuments',
+        collection,
+        field,
+        documents,
+        selected: count,
+        oldest,
+        days: OLD_DAYS,
+      });
+    }
+  }
+  return found;
+}
+
+function updatedAtFields(entry: RestoredCollection): [collection: string, field: string][] {
+  const own: [string, string][] = entry.updatedAt === undefined ? [] : [[entry.collection, entry.updatedAt]];
+  return [...own, ...entry.dependents.flatMap(updatedAtFields)];
+}

@@ -1,0 +1,62 @@
+import { elements, keyOf } from '../../bson/elements.ts';
+import type { KeySet } from '../../bson/key-set.ts';
+import { BSON, type RawValue } from '../../bson/types.ts';
+import { referenceNames } from './reference-names.ts';
+
+export interface Parent {
+  readonly collection: string;
+  /** `_id`s of its selected documents. */
+  readonly ids: KeySet;
+}
+
+/** Deeper fields are not looked at. */
+const MAX_DEPTH = 12;
+/** Bytes of a string value (length, text, NUL) below which equality may be chance. */
+const SHORTEST_STRING = 4 + 8 + 1;
+
+/** Collects, from a sample of a collection's documents, the fields that may refer to a parent: by their name, or by a value that is a parent's `_id`. */
+export class ReferenceSearch {
+  readonly #parents: readonly { readonly parent: Parent; readonly names: ReadonlySet<string> }[];
+  readonly #found = new Map<string, Set<Parent>>();
+
+  constructor(parents: readonly Parent[]) {
+    this.#parents = parents.map((parent) => ({ parent, names: referenceNames(parent.collection) }));
+  }
+
+  look(bytes: Buffer, start: number): void {
+    this.#walk({ bytes, type: BSON.OBJECT, start, end: bytes.length }, '', 0);
+  }
+
+  /** Dotted paths and what they may refer to. */
+  get found(): { readonly field: string; readonly parent: Parent }[] {
+    return [...this.#found].flatMap(([field, parents]) => [...parents].map((parent) => ({ field, parent })));
+  }
+
+  #walk({ bytes, start, type: container }: RawValue, path: string, depth: number): void {
+    for (const element of elements(bytes, start)) {
+      const key = container === BSON.ARRAY ? '' : keyOf(element);
+      if (key.includes('.')) continue;
+      // The elements of an array are reached by the path of the array.
+      const field = container === BSON.ARRAY ? path : path === '' ? key : `${path}.${key}`;
+      if (element.type === BSON.OBJECT || element.type === BSON.ARRAY) {
+        if (depth < MAX_DEPTH) this.#walk(element, field, depth + 1);
+        if (element.type === BSON.OBJECT) continue;
+      }
+      for (const { parent, names } of this.#parents) {
+        if (names.has(key) || (isTelling(element) && parent.ids.has(element))) this.#add(field, parent);
+      }
+    }
+  }
+
+  #add(field: string, parent: Parent): void {
+    const parents = this.#found.get(field) ?? new Set();
+    parents.add(parent);
+    this.#found.set(field, parents);
+  }
+}
+
+/** Small numbers and short words are equal by chance. */
+function isTelling({ type, start, end }: RawValue): boolean {
+  if (type === BSON.STRING) return end - start >= SHORTEST_STRING;
+  return type === BSON.OBJECT_ID || type === BSON.BINARY;
+}

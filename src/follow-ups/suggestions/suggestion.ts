@@ -1,0 +1,43 @@
+/** Loose ends that nobody wrote into the plan, as far as backup and selection show them. */
+
+export type Suggestion =
+  | {
+      readonly kind: 'forgottenDependent';
+      /** Collection of the backup that the plan does not name. */
+      readonly collection: string;
+      /** Dotted path of the field that refers. */
+      readonly field: string;
+      /** Collection of the plan that it refers to. */
+      readonly parent: string;
+      /** Documents that refer to selected ones. */
+      readonly documents: number;
+      /** False when reading was stopped for its size: there may be more. */
+      readonly complete: boolean;
+    }
+  | {
+      readonly kind: 'oldDocuments';
+      readonly collection: string;
+      /** The plan's `updatedAt`. */
+      readonly field: string;
+      readonly documents: number;
+      readonly selected: number;
+      /** UTC milliseconds. */
+      readonly oldest: number;
+      /** How long before `at` counts as old, days. */
+      readonly days: number;
+    };
+
+/** One sentence, without collection or field names neutralised. */
+export function suggestionText(suggestion: Suggestion): string {
+  if (suggestion.kind === 'forgottenDependent') {
+    const { collection, field, parent, documents, complete } = suggestion;
+    const many = `${complete ? '' : 'at least '}${documents}`;
+    const verb = documents === 1 ? 'document refers' : 'documents refer';
+    return `${collection}.${field}: ${many} ${verb} to the selection (${parent}); not in this plan`;
+  }
+  const { collection, field, documents, selected, oldest, days } = suggestion;
+  return (
+    `${collection}: ${documents} of ${selected} selected documents were last updated more than ${days} days before \`at\` ` +
+    `(${field}, oldest ${new Date(oldest).toISOString().slice(0, 10)}); see whether they are still current`
+  );
+}
