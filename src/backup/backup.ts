@@ -50,6 +50,12 @@ export interface MemberVisitor {
   end(member: MemberInfo): void | Promise<void>;
 }
 
+/**
+ * For a collection, a raw query that every document the caller may want matches; undefined = all are wanted. Only a hint:
+ * a backup that can query leaves the others out, every other kind gives all documents.
+ */
+export type FilterOf = (collection: string) => Buffer | undefined;
+
 export interface ScanSummary {
   /** Bytes read from storage. */
   readonly bytesRead: number;
@@ -81,7 +87,7 @@ export interface Backup {
    * Reads the members of the named collections. Throws RestorePlanError BACKUP when bytes are missing, damaged or
    * changed since the backup was opened. A collection the backup lacks is simply never visited.
    */
-  scan(collections: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary>;
+  scan(collections: ReadonlySet<string>, visitor: MemberVisitor, filterOf?: FilterOf): Promise<ScanSummary>;
   /**
    * About the first `maxBytes` bytes of a collection's documents, the last of them perhaps cut off; empty where there are
    * none. Absent where it would mean reading everything.

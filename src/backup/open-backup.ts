@@ -1,8 +1,8 @@
 /** From a plan's source to a Backup: find the right one, open it, say which it is. */
-import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import type { Source } from '../plan/plan.ts';
 import type { Backup, StoredBackup } from './backup.ts';
+import { openLive } from './live/live-backup.ts';
 import { chooseBackup } from './locate/choose.ts';
 import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
 import type { Store } from './storage/store.ts';
@@ -10,9 +10,10 @@ import type { Store } from './storage/store.ts';
 /** Finds and opens the backup that the source names. Throws RestorePlanError BACKUP; then nothing is left open. */
 export async function openBackup(source: Source, options: BackupOptions): Promise<Backup> {
   const { location } = source;
-  if (location.kind === 'mongodb')
-    throw new RestorePlanError('BACKUP', 'source.mongodb is not supported yet.');
-  const backup = await openStoredSource({ ...source, location }, options);
+  const backup =
+    location.kind === 'mongodb'
+      ? await openLive(location, source, options.signal)
+      : await openStoredSource({ ...source, location }, options);
   announce(backup, source, options.emit);
   return backup;
 }

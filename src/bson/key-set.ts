@@ -20,6 +20,11 @@ export class KeySet {
     return this.objectIds.size + this.others.size;
   }
 
+  /** All keys, 12 bytes each, when every one of them is an ObjectId; else undefined. */
+  packedObjectIds(): Buffer | undefined {
+    return this.others.size === 0 ? this.objectIds.packed() : undefined;
+  }
+
   /** Copies the value's key. False when an equal value is already there. */
   add(value: RawValue): boolean {
     if (value.type === BSON.OBJECT_ID) return this.objectIds.add(value.bytes, value.start);

@@ -45,6 +45,18 @@ export class ObjectIdSet {
     return true;
   }
 
+  /** All ids, 12 bytes each, in no particular order. */
+  packed(): Buffer {
+    const { table } = this;
+    const ids = Buffer.alloc(this.size * 12);
+    let to = this.hasZero ? 12 : 0;
+    for (let at = 0; at < table.length; at += WORDS) {
+      if (!this.isUsed(at)) continue;
+      for (let word = 0; word < WORDS; word++) to = ids.writeInt32LE(table[at + word] as number, to);
+    }
+    return ids;
+  }
+
   /** Index of the id in the table, or of the free place where it belongs. */
   private placeOf(a: number, b: number, c: number): number {
     const { table, mask } = this;

@@ -62,8 +62,10 @@ function hintOf(held: readonly string[] | undefined): string {
 /** Throws RestorePlanError BACKUP when a query at the top of the plan chose nothing. `scanned` = documents read of each collection. */
 export function refuseUnmatched(unmatched: readonly { route: Route; scanned: number }[]): void {
   if (unmatched.length === 0) return;
-  const named = unmatched.map(
-    ({ route, scanned }) => `none of the ${scanned} documents of ${route.name} (${route.where})`,
+  const named = unmatched.map(({ route, scanned }) =>
+    scanned === 0
+      ? `no document of ${route.name} (${route.where})`
+      : `none of the ${scanned} documents of ${route.name} (${route.where})`,
   );
   throw new RestorePlanError('BACKUP', `a query matched nothing: ${named.join('; ')}`, {
     hint: 'Check the query, its types ({ $oid: … } is not a string) and the time of the backup: plan backups lists others.',

@@ -3,6 +3,7 @@ import { notDocuments } from '../backup/readers/refusals.ts';
 import type { Emit } from '../events.ts';
 import { refuseCollation, refuseMissing } from './backup-contents.ts';
 import type { CollectionSelector } from './collection-selector.ts';
+import { filterOf } from './pushdown.ts';
 
 /** Bytes between two progress events. */
 const PROGRESS_BYTES = 4 * 1024 * 1024;
@@ -67,7 +68,9 @@ export class BackupScan implements MemberVisitor {
   async read(selectors: readonly CollectionSelector[]): Promise<void> {
     this.#options.signal.throwIfAborted();
     const names = new Set(selectors.map(({ routes }) => routes.collection));
-    const { bytesRead, readToEnd, members, warnings } = await this.#backup.scan(names, this);
+    const { bytesRead, readToEnd, members, warnings } = await this.#backup.scan(names, this, (collection) =>
+      this.#filterOf(collection),
+    );
     this.bytesRead += bytesRead;
     this.#readToEnd &&= readToEnd;
     for (const warning of warnings) this.#warnings.add(warning);
@@ -103,6 +106,11 @@ export class BackupScan implements MemberVisitor {
     if (selector === undefined) return;
     await selector.end(member, this.#parentsRead(selector));
     this.#report();
+  }
+
+  #filterOf(collection: string): Buffer | undefined {
+    const selector = this.#selectors.get(collection);
+    return selector && filterOf(selector.routes);
   }
 
   #parentsRead({ routes }: CollectionSelector): boolean {

@@ -22,7 +22,9 @@ export interface Route {
   readonly name: string;
   /** `file:line:col` of the entry. */
   readonly where: string;
-  /** The route's own query; undefined = every document. */
+  /** The route's own query, raw; undefined = every document. */
+  readonly query: Buffer | undefined;
+  /** The same, compiled. */
   readonly matches: Matcher | undefined;
   /** The query compares text, which a collection with a collation would do by other rules. */
   readonly comparesText: boolean;
@@ -80,7 +82,7 @@ export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRou
     const route: Route = {
       name: `${above.name} > ${dependent.collection}`,
       where: dependent.where,
-      matches: matcherOf(dependent.query),
+      ...queryOf(dependent.query),
       comparesText: dependent.query !== undefined && comparesText(dependent.query),
       parent: {
         collection: parent.collection,
@@ -105,15 +107,17 @@ function rootRoute(root: CollectionPlan): Route {
   return {
     name: root.collection,
     where: root.where,
-    matches: matcherOf(root.query),
+    ...queryOf(root.query),
     comparesText: comparesText(root.query),
     parent: undefined,
     feeds: [],
   };
 }
 
-function matcherOf(query: Buffer | undefined): Matcher | undefined {
-  return query === undefined || query.length === EMPTY_DOCUMENT_BYTES ? undefined : compileQuery(query);
+function queryOf(query: Buffer | undefined): Pick<Route, 'query' | 'matches'> {
+  if (query === undefined || query.length === EMPTY_DOCUMENT_BYTES)
+    return { query: undefined, matches: undefined };
+  return { query, matches: compileQuery(query) };
 }
 
 function refuseContradiction(first: RestoredCollection, second: RestoredCollection): void {

@@ -1,0 +1,71 @@
+/** Connects to the database that `source.mongodb` names. The driver is loaded here, when it is needed. */
+import type { MongoClient } from 'mongodb';
+import { ConnectionString } from 'mongodb-connection-string-url';
+import { RestorePlanError } from '../../errors.ts';
+import type { Secret } from '../../secret.ts';
+
+/** How long to look for a server, milliseconds; an election takes up to 12 s. */
+const SELECTION_MS = 15_000;
+
+export interface LiveConnection {
+  readonly client: MongoClient;
+  /** `host:port,host:port`; no credentials. */
+  readonly hosts: string;
+}
+
+/** Throws RestorePlanError BACKUP when it cannot be reached or refuses the user. */
+export async function connectLive(uri: Secret, signal: AbortSignal | undefined): Promise<LiveConnection> {
+  const { hosts, searchParams } = parse(uri);
+  const { MongoClient } = await import('mongodb');
+  signal?.throwIfAborted();
+  let client: MongoClient | undefined;
+  try {
+    client = new MongoClient(uri.reveal(), {
+      appName: 'restore-plan',
+      ...(searchParams.has('serverSelectionTimeoutMS') ? {} : { serverSelectionTimeoutMS: SELECTION_MS }),
+      readConcernLevel: 'majority',
+      retryReads: true,
+    });
+    return { client: await client.connect(), hosts: hosts.join(',') };
+  } catch (cause) {
+    await client?.close().catch(() => undefined);
+    signal?.throwIfAborted();
+    throw liveFault(cause, 'connecting');
+  }
+}
+
+function parse(uri: Secret): ConnectionString {
+  try {
+    return new ConnectionString(uri.reveal());
+  } catch {
+    // The parser's message can quote the string, so it is neither shown nor kept as a cause.
+    throw new RestorePlanError('BACKUP', 'source.mongodb.uri is not a valid MongoDB connection string.', {
+      hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/.',
+    });
+  }
+}
+
+const UNAUTHORIZED = 13;
+const AUTHENTICATION_FAILED = 18;
+
+/** What the driver threw, as a sentence about the source; goes by codes and classes, shows no message of the server. */
+export function liveFault(cause: unknown, doing: string): RestorePlanError {
+  const { code, codeName, name } = cause as { code?: unknown; codeName?: unknown; name?: unknown };
+  const reason = String(codeName ?? name ?? 'unknown error');
+  if (code === UNAUTHORIZED) {
+    return new RestorePlanError('BACKUP', `The user of source.mongodb may not read it (${doing}).`, {
+      hint: 'Grant it the role "read" on source.database, then run again.',
+      cause,
+    });
+  }
+  if (code === AUTHENTICATION_FAILED) {
+    return new RestorePlanError('BACKUP', 'source.mongodb refused the user or the password.', {
+      hint: 'Check the credentials and the authSource in the connection string.',
+      cause,
+    });
+  }
+  return new RestorePlanError('BACKUP', `source.mongodb cannot be read (${doing}: ${reason}).`, {
+    hint: 'Check that its servers are up and that this machine may connect to them, then run again.',
+    cause,
+  });
+}

@@ -1,0 +1,160 @@
+/**
+ * A running database as the source, for instance a staging copy that still has the data. Its server answers the
+ * queries; documents come as raw bytes, in the order of `_id`.
+ *
+ * Each collection is read at its own moment, as mongodump reads it. What was read once is not expected to be there
+ * again: every run selects anew, and the digest of the selection tells whether the documents are the same.
+ */
+import type { Db, FindOptions } from 'mongodb';
+import { RestorePlanError } from '../../errors.ts';
+import { rawDocument } from '../../mongo/raw-value.ts';
+import { asBuffer } from '../../mongo/reply.ts';
+import type { MongodbLocation, Source } from '../../plan/plan.ts';
+import type {
+  Backup,
+  BackupIdentity,
+  CollectionMetadata,
+  FilterOf,
+  MemberInfo,
+  MemberVisitor,
+  ScanSummary,
+} from '../backup.ts';
+import { type MemberRead, readMember } from '../readers/member.ts';
+import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
+import { connectLive, type LiveConnection, liveFault } from './connect-live.ts';
+import { describe, type LiveCollection, listCollections } from './live-metadata.ts';
+
+/** Documents fetched with one request; the server ends a batch at 16 MiB. */
+const BATCH_DOCUMENTS = 10_000;
+
+/** Throws RestorePlanError BACKUP when it cannot be reached or has no such database. */
+export async function openLive(
+  { uri }: MongodbLocation,
+  { database }: Source,
+  signal: AbortSignal | undefined,
+): Promise<Backup> {
+  if (uri === undefined) {
+    throw new RestorePlanError('BACKUP', 'The connection string of source.mongodb is not set.', {
+      hint: 'Set the variable that the plan names in source.mongodb.uri, then run again.',
+    });
+  }
+  const connection = await connectLive(uri, signal);
+  const { client, hosts } = connection;
+  try {
+    const db = client.db(database);
+    const collections = await asking('listing collections', () => listCollections(db));
+    const location = `mongodb (live) ${hosts}/${database}`;
+    if (collections.length === 0) throw noSuchDatabase(database, await databasesOf(connection), location);
+    const { localTime } = await asking('reading its time', () => db.command({ hello: 1 }));
+    const identity: BackupIdentity = {
+      location,
+      kind: 'mongodb (live)',
+      ...{ time: undefined, localTime: undefined, modified: undefined, size: undefined },
+      fingerprint: `live:${hosts}/${database}@${Number(localTime)}`,
+    };
+    return new LiveBackup({ identity, db, collections, close: () => client.close() });
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+interface LiveBackupParts {
+  readonly identity: BackupIdentity;
+  readonly db: Db;
+  readonly collections: readonly LiveCollection[];
+  readonly close: () => Promise<void>;
+}
+
+class LiveBackup implements Backup {
+  readonly access = 'random';
+  readonly identity: BackupIdentity;
+  readonly #parts: LiveBackupParts;
+
+  constructor(parts: LiveBackupParts) {
+    this.identity = parts.identity;
+    this.#parts = parts;
+  }
+
+  holds(collection: string): boolean {
+    return this.#parts.collections.some(({ name }) => name === collection);
+  }
+
+  collections(): Promise<readonly CollectionMetadata[]> {
+    const { db, collections } = this.#parts;
+    return asking('listing indexes', () => Promise.all(collections.map((one) => describe(db, one))));
+  }
+
+  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor, filterOf?: FilterOf): Promise<ScanSummary> {
+    const { db, collections, identity } = this.#parts;
+    const members: MemberRead[] = [];
+    for (const collection of collections) {
+      const { name, type } = collection;
+      if (!wanted.has(name)) continue;
+      if (type !== 'collection') throw notDocuments(name, type, identity.location);
+      visitor.metadata(await asking('listing indexes', () => describe(db, collection)));
+      const member: MemberInfo = {
+        collection: name,
+        path: `${identity.location}!${name}`,
+        id: members.length,
+      };
+      members.push(await readMember(member, readDocuments(db, name, filterOf?.(name)), visitor));
+    }
+    return {
+      bytesRead: members.reduce((sum, { bytes }) => sum + bytes, 0),
+      readToEnd: true,
+      members,
+      warnings: [],
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#parts.close();
+  }
+}
+
+/** Batches of whole documents. A raw filter goes to the server byte for byte. */
+async function* readDocuments(
+  db: Db,
+  collection: string,
+  filter: Buffer | undefined,
+): AsyncGenerator<Buffer> {
+  const doing = `reading ${collection}`;
+  const cursor = db.collection(collection).find(filter === undefined ? {} : { $and: [rawDocument(filter)] }, {
+    ...RAW,
+    sort: { _id: 1 },
+    allowDiskUse: true,
+    batchSize: BATCH_DOCUMENTS,
+    // Equality as in a backup: a collation of the collection would call different strings equal.
+    collation: { locale: 'simple' },
+  });
+  try {
+    while (await asking(doing, () => cursor.hasNext())) {
+      const documents: unknown[] = cursor.readBufferedDocuments();
+      yield Buffer.concat(documents.map(asBuffer));
+    }
+  } finally {
+    await cursor.close().catch(() => undefined);
+  }
+}
+
+const RAW: FindOptions = { raw: true };
+
+async function databasesOf({ client }: LiveConnection): Promise<string[]> {
+  // Not every user may list databases; the message is poorer then, nothing else.
+  const listed = await client
+    .db('admin')
+    .command({ listDatabases: 1, nameOnly: true })
+    .catch(() => undefined);
+  const databases = (listed?.['databases'] ?? []) as readonly { readonly name: string }[];
+  return databases.map(({ name }) => name).filter((name) => !['admin', 'config', 'local'].includes(name));
+}
+
+/** Turns what the driver throws into an error about the source. */
+async function asking<T>(doing: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw liveFault(error, doing);
+  }
+}

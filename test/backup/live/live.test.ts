@@ -1,0 +1,131 @@
+/** A running database as the source: its server answers the queries, its documents come as they are. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ObjectId } from 'bson';
+import * as assert from 'uvu/assert';
+import { openBackup } from '../../../src/backup/open-backup.ts';
+import type { Plan, Source } from '../../../src/plan/plan.ts';
+import { Secret } from '../../../src/secret.ts';
+import { test } from '../../harness.ts';
+import { artMarket, fillArtMarket, LOST_PARTNER } from '../../lab/art-market.ts';
+import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
+import { CANARY_PASSWORD, type Lab, openLab } from '../../lab/lab.ts';
+import { freePort } from '../../lab/server-process.ts';
+import { mongodump } from '../../lab/tools.ts';
+import { planOf } from '../../selection/plans.ts';
+import { select } from '../../selection/selecting.ts';
+import { readBackup, refusal, sourceAt } from '../reading.ts';
+
+let lab: Lab;
+let folder: TemporaryFolder;
+let database: string;
+const market = artMarket({ artworks: 300 });
+
+test.before(async () => {
+  lab = await openLab();
+  folder = temporaryFolder('live');
+  const db = lab.database('gravity');
+  database = db.databaseName;
+  await fillArtMarket(db, market);
+  await db.createCollection('capped', { capped: true, size: 4096 });
+  await db.createCollection('view', { viewOn: 'artworks', pipeline: [] });
+  await mongodump(lab.staging.uri, ['--db', database, '--out', folder.path]);
+});
+test.after(async () => {
+  folder.remove();
+  await lab.close();
+});
+
+function live(uri = lab.staging.uri, more: Partial<Source> = {}): Source {
+  return sourceAt({ kind: 'mongodb', uri: new Secret(uri) }, { database, ...more });
+}
+
+/** Documents as hexadecimal text, sorted: a live database gives them in the order of `_id`. */
+function sorted(documents: Buffer): string[] {
+  const all: string[] = [];
+  for (let at = 0; at < documents.length; at += documents.readInt32LE(at)) {
+    all.push(documents.toString('hex', at, at + documents.readInt32LE(at)));
+  }
+  return all.sort();
+}
+
+test('documents and metadata are those that mongodump writes', async () => {
+  const wanted = ['artworks', 'sales', 'capped'];
+  const { documents, metadata, kind, summary } = await readBackup(live(), wanted);
+  assert.is(kind, 'mongodb (live)');
+  assert.is(summary.readToEnd, true);
+  for (const name of wanted) {
+    const dumped = (ending: string): Buffer => readFileSync(join(folder.path, database, `${name}.${ending}`));
+    assert.equal(sorted(documents.get(name) as Buffer), sorted(dumped('bson')));
+    assert.is(metadata.get(name)?.text, dumped('metadata.json').toString('utf8'));
+  }
+});
+
+/** Selects from the live database and tells how many documents it sent for each collection. */
+async function selected(plan: Plan): Promise<Record<string, { scanned: number; count: number }>> {
+  const backup = await openBackup(live(), { wanted: new Set(), emit: () => undefined });
+  try {
+    const { manifest } = await select(plan, { backup, folder: folder.path, emit: () => undefined });
+    return Object.fromEntries(
+      manifest.collections.map(({ collection, scanned, count }) => [collection, { scanned, count }]),
+    );
+  } finally {
+    await backup.close();
+  }
+}
+
+test('the server answers the query, and finds the children of what it found', async () => {
+  const works = market.artworks.filter(({ partner_id }) => LOST_PARTNER.equals(partner_id));
+  const lots = market.sale_artworks.filter((lot) => works.some(({ _id }) => _id.equals(lot['artwork_id'])));
+  const dependents = [{ collection: 'sale_artworks', foreignKey: 'artwork_id' }];
+  const found = await selected(
+    planOf({ collection: 'artworks', query: { partner_id: LOST_PARTNER }, dependents }),
+  );
+  assert.equal(found, {
+    artworks: { scanned: works.length, count: works.length },
+    sale_artworks: { scanned: lots.length, count: lots.length },
+  });
+});
+
+test('a collection reached by two routes, and keys that are no ObjectIds', async () => {
+  const [sale] = market.sales;
+  const bySlug = [{ collection: 'artworks', foreignKey: 'slug', localKey: 'slug' }];
+  const found = await selected(
+    planOf(
+      { collection: 'sales', query: { _id: sale?.['_id'] } },
+      { collection: 'sale_artworks', query: { sale_id: sale?.['_id'] } },
+      { collection: 'artworks', query: { partner_id: LOST_PARTNER }, dependents: bySlug },
+    ),
+  );
+  assert.equal(found['sales'], { scanned: 1, count: 1 });
+  assert.ok((found['artworks']?.count ?? 0) > 0);
+});
+
+test('a query that matches nothing, a collection that is not there, a view: refused', async () => {
+  await refusal(
+    selected(planOf({ collection: 'artworks', query: { partner_id: new ObjectId() } })),
+    /no document of artworks/,
+  );
+  await refusal(selected(planOf({ collection: 'nothing', query: {} })), /holds no collection nothing/);
+  await refusal(readBackup(live(), ['view']), /view is a view in mongodb \(live\)/);
+});
+
+test('another database, a wrong password, nobody there, no connection string: refused without a secret', async () => {
+  const wrongPassword = lab.staging.uri.replace(CANARY_PASSWORD, 'wrong-password');
+  const nobody = `mongodb://user:${CANARY_PASSWORD}@127.0.0.1:${await freePort()}/?serverSelectionTimeoutMS=300`;
+  for (const [source, words] of [
+    [
+      live(lab.staging.uri, { database: 'nowhere' }),
+      /does not hold the database nowhere; it holds only .*gravity/,
+    ],
+    [live(wrongPassword), /refused the user or the password/],
+    [live(nobody), /cannot be read \(connecting: MongoServerSelectionError\)/],
+    [live('not a uri'), /is not a valid MongoDB connection string/],
+    [sourceAt({ kind: 'mongodb', uri: undefined }), /connection string of source\.mongodb is not set/],
+  ] as const) {
+    const { message, hint } = await refusal(readBackup(source, ['artworks']), words);
+    assert.not.match(`${message} ${hint}`, /canary|wrong-password/);
+  }
+});
+
+test.run();
