@@ -184,6 +184,7 @@ test('servers and folders do not outlive a process that is killed', async () => 
   const script = `
     import { startStandalone } from ${JSON.stringify(join(import.meta.dirname, 'mongod.ts'))};
     import { temporaryFolder } from ${JSON.stringify(join(import.meta.dirname, 'guard.ts'))};
+    setInterval(() => undefined, 1000);
     startStandalone().then((mongod) =>
       process.stdout.write(JSON.stringify({ pid: mongod.process.pid, folder: temporaryFolder('orphan').path }) + '\\n'));`;
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
