@@ -32,6 +32,21 @@ test(
   { deadlineMs: 60_000 },
 );
 
+test('the README’s table of commands is the program’s', () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const rows = [...readme.matchAll(/^\| `plan (.+?)` +\| (.*?) +\|$/gm)].map(([, usage, does]) => [
+    usage,
+    does,
+  ]);
+  assert.equal(
+    rows,
+    COMMANDS.map(({ name, arguments: args, summary }) => [
+      args === undefined ? name : `${name} ${args}`,
+      summary,
+    ]),
+  );
+});
+
 test('the README’s table of exit codes is the program’s', () => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const rows = [...readme.matchAll(/^\| (\d+) +\| (.*?) +\|$/gm)].map(
