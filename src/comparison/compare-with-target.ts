@@ -154,7 +154,7 @@ async function rulesFor(
   const settings = settingsOf(plan, selected);
   const isEmpty = isMissing || (await reader.find(collection.name, EVERYTHING, { limit: 1 })).length === 0;
   const checks = [
-    shardKeyCheck(collection),
+    shardKeyCheck({ collection, version: reader.identity.version, warn }),
     expiryCheck(collection.indexes, shared.serverTime),
     validatorCheck(reader, collection, warn),
     isEmpty ? undefined : uniqueIndexCheck(reader, collection),

@@ -1,21 +1,35 @@
 /** Documents that a sharded collection has no place for. */
-import { BSON } from '../bson/types.ts';
+import { findElement } from '../bson/elements.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
 import type { TargetCollection } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
-import { indexKeys } from './index-keys.ts';
+
+export interface ShardKeyQuestion {
+  readonly collection: TargetCollection;
+  /** Of the server: `8.2.0`. */
+  readonly version: string;
+  readonly warn: (message: string) => void;
+}
+
+/** From this version on, a document without the shard key is stored as if the key were null; before, it was refused. */
+const TAKES_MISSING_KEYS = [4, 4] as const;
 
 /** Undefined where the collection is not sharded. */
-export function shardKeyCheck({ shardKey }: TargetCollection): CandidateCheck | undefined {
+export function shardKeyCheck({ collection, version, warn }: ShardKeyQuestion): CandidateCheck | undefined {
+  const { shardKey } = collection;
   if (shardKey === undefined) return undefined;
+  const takesMissing = isAtLeast(version, TAKES_MISSING_KEYS);
   return async (candidates) => {
     const objections = new Map<Candidate, Objection>();
     for (const candidate of candidates) {
-      const keys = indexKeys(candidate.document, shardKey);
-      const missing = shardKey.filter((_, field) => keys.some((key) => key[field] === undefined));
-      const split = keys.length > 1 || keys.some((key) => key.some((value) => value?.type === BSON.ARRAY));
-      if (missing.length > 0)
-        objections.set(candidate, refused(`it lacks the shard key ${missing.join(', ')}`));
-      else if (split) objections.set(candidate, refused('its shard key is an array'));
+      const found = shardKey.map((path) => valueAt(candidate.document, path));
+      if (found.includes('array'))
+        objections.set(candidate, refused('its shard key is, or lies in, an array'));
+      const missing = shardKey.filter((_, field) => found[field] === undefined);
+      if (missing.length === 0) continue;
+      const lacks = `lacks the shard key ${missing.join(', ')}`;
+      if (!takesMissing) objections.set(candidate, refused(`it ${lacks}`));
+      else warn(`a document ${lacks}; the server stores it as if that were null`);
     }
     return objections;
   };
@@ -23,4 +37,19 @@ export function shardKeyCheck({ shardKey }: TargetCollection): CandidateCheck | 
 
 function refused(reason: string): Objection {
   return { class: 'refused', reason };
+}
+
+function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
+  const [haveMajor = 0, haveMinor = 0] = version.split('.').map(Number);
+  return haveMajor > major || (haveMajor === major && haveMinor >= minor);
+}
+
+function valueAt(document: RawValue, path: string): RawValue | 'array' | undefined {
+  let value: RawValue | undefined = document;
+  for (const part of path.split('.')) {
+    if (value?.type !== BSON.OBJECT) return undefined;
+    value = findElement(value.bytes, value.start, Buffer.from(part));
+    if (value?.type === BSON.ARRAY) return 'array';
+  }
+  return value;
 }
