@@ -40,7 +40,7 @@ const MAY_REFUSE = [
 
 const PAIRS_PER_SEED = 5_000;
 
-for (const seed of [1, 2, 3, 4, 5]) {
+for (const seed of [1, 2, 3, 4]) {
   test(`${PAIRS_PER_SEED} random queries, seed ${seed}: engine and server give the same documents`, async () => {
     const result = await runCampaign(connection, { seed, pairs: PAIRS_PER_SEED });
     assert.is(result.mismatches.length, 0, `\n${result.mismatches.join('\n\n')}`);
@@ -70,8 +70,8 @@ const MAY_REFUSE_VALUES = [
 ];
 
 for (const seed of [1, 2]) {
-  test(`2000 random expressions, seed ${seed}: engine and server give the same values`, async () => {
-    const result = await runExpressionCampaign(connection, { seed, count: 2000 });
+  test(`1500 random expressions, seed ${seed}: engine and server give the same values`, async () => {
+    const result = await runExpressionCampaign(connection, { seed, count: 1500 });
     assert.is(result.mismatches.length, 0, `\n${result.mismatches.join('\n\n')}`);
     for (const words of result.unsupported.keys()) {
       assert.ok(
@@ -79,7 +79,7 @@ for (const seed of [1, 2]) {
         `refused although the server answers: ${words}`,
       );
     }
-    assert.ok(result.agreed > 1700, `only ${result.agreed} expressions have values`);
+    assert.ok(result.agreed > 1250, `only ${result.agreed} expressions have values`);
   });
 }
 
@@ -96,7 +96,7 @@ test('queries that compare no text have the same answer under a collation', asyn
     only: (query) => !comparesText(query),
   });
   assert.is(result.mismatches.length, 0, `\n${result.mismatches.join('\n\n')}`);
-  assert.ok(result.selecting > 400, `only ${result.selecting} answers tell documents apart`);
+  assert.ok(result.selecting > 300, `only ${result.selecting} answers tell documents apart`);
 });
 
 for (const { about, document, query, selected } of REGRESSIONS) {

@@ -5,6 +5,7 @@
  * Passed through, because servers accept it and backups hold it: text that is not UTF-8, array keys that are not 0, 1, 2 …,
  * repeated keys, regular expression options that mean nothing, a wrong inner length in binary data of subtype 2.
  */
+import { splitCodeWithScope } from './compare-values.ts';
 import { ElementCursor } from './element-cursor.ts';
 import { BsonFault, documentEnd } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
@@ -57,13 +58,8 @@ function checkTerminated(bytes: Buffer, end: number): void {
   if (bytes[end - 1] !== 0) throw new BsonFault('text does not end in a zero byte', end - 1);
 }
 
-function checkCodeWithScope({ bytes, start, end }: RawValue, depth: number): void {
-  const codeLength = bytes.readInt32LE(start + 4);
-  const scopeStart = start + 8 + codeLength;
-  if (codeLength < 1 || scopeStart > end - 5)
-    throw new BsonFault(`impossible code length ${codeLength}`, start + 4);
-  checkTerminated(bytes, scopeStart);
-  const scopeEnd = documentEnd(bytes, scopeStart, end);
-  if (scopeEnd !== end) throw new BsonFault('code with scope has a wrong length', start);
-  checkElements({ bytes, type: BSON.OBJECT, start: scopeStart, end }, depth + 1);
+function checkCodeWithScope(value: RawValue, depth: number): void {
+  const { code, scope } = splitCodeWithScope(value);
+  checkTerminated(value.bytes, code.end);
+  checkElements(scope, depth + 1);
 }

@@ -6,7 +6,7 @@
  */
 import { compareNumbers, readNumber } from './compare-numbers.ts';
 import { ElementCursor } from './element-cursor.ts';
-import { cstringEnd } from './elements.ts';
+import { BsonFault, cstringEnd, documentEnd } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
 
 /** Place in the order by type byte; equal place = values of the two types are compared. A missing value (0) stands with undefined. */
@@ -127,10 +127,14 @@ function compareCodeWithScope(a: RawValue, b: RawValue): number {
   return compareStrings(left.code, right.code) || compareDocuments(left.scope, right.scope);
 }
 
-/** The code (as a string value) and the scope (as a document) of a code-with-scope value. */
+/** The code (as a string value) and the scope (as a document) of a code-with-scope value; throws BsonFault when they do not fill it. */
 export function splitCodeWithScope(value: RawValue): { code: RawValue; scope: RawValue } {
   const { bytes, start, end } = value;
-  const middle = start + 8 + bytes.readInt32LE(start + 4);
+  const codeLength = bytes.readInt32LE(start + 4);
+  const middle = start + 8 + codeLength;
+  if (codeLength < 1 || middle > end) throw new BsonFault(`impossible code length ${codeLength}`, start + 4);
+  if (documentEnd(bytes, middle, end) !== end)
+    throw new BsonFault('code with scope has a wrong length', start);
   return {
     code: { bytes, type: BSON.CODE, start: start + 4, end: middle },
     scope: { bytes, type: BSON.OBJECT, start: middle, end },

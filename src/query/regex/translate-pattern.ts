@@ -87,7 +87,7 @@ class Translator {
     if (!this.text.atEnd()) throw new PatternFault('unmatched closing parenthesis');
     const mayBeEmpty = widths.some(({ least }) => least === 0);
     // V8 looks for empty matches also between the two halves of a surrogate pair, where no character stands.
-    return new RegExp(mayBeEmpty ? `(?=[^]|$)(?:${source})` : source, 'u');
+    return compiled(mayBeEmpty ? `(?=[^]|$)(?:${source})` : source);
   }
 
   /** Up to a closing parenthesis or the end. `widths` has one entry per alternative. */
@@ -276,4 +276,15 @@ function oneOf(set: CharacterSet): Part {
 
 function anchor(source: string): Part {
   return { source, width: NOWHERE, repeatable: false };
+}
+
+function compiled(source: string): RegExp {
+  try {
+    const pattern = new RegExp(source, 'u');
+    // V8 compiles at the first use, and only then finds a pattern too large.
+    pattern.test('');
+    return pattern;
+  } catch (cause) {
+    throw new PatternFault(`JavaScript cannot run it: ${(cause as Error).message}`);
+  }
 }
