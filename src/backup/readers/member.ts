@@ -1,5 +1,4 @@
 /** Reading one member of a backup: inflate it where needed, hash it, hand it to the visitor. */
-import { createHash } from 'node:crypto';
 import { RestorePlanError } from '../../errors.ts';
 import type { MemberInfo, MemberVisitor, ScanSummary } from '../backup.ts';
 import { ByteCursor } from '../containers/byte-cursor.ts';
@@ -7,6 +6,7 @@ import { Crc64 } from '../containers/crc64.ts';
 import { decompress } from '../containers/decompress.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
+import { BackgroundHash } from './background-hash.ts';
 
 export type MemberRead = ScanSummary['members'][number];
 
@@ -16,16 +16,22 @@ export async function readMember(
   chunks: AsyncIterable<Buffer>,
   visitor: MemberVisitor,
 ): Promise<MemberRead> {
-  const hash = createHash('sha256');
+  const hash = new BackgroundHash();
   let bytes = 0;
-  for await (const chunk of chunks) {
-    bytes += chunk.length;
-    hash.update(chunk);
-    const working = visitor.chunk(member, chunk);
-    if (working !== undefined) await working;
+  try {
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      const hashing = hash.update(chunk);
+      hashing?.catch(() => undefined); // thrown below, unless the visitor throws first
+      const working = visitor.chunk(member, chunk);
+      if (working !== undefined) await working;
+      if (hashing !== undefined) await hashing;
+    }
+    await visitor.end(member);
+    return { path: member.path, collection: member.collection, bytes, sha256: await hash.digest() };
+  } finally {
+    hash.close();
   }
-  await visitor.end(member);
-  return { path: member.path, collection: member.collection, bytes, sha256: hash.digest('hex') };
 }
 
 /** Inflates a file that begins like a compressed one, whatever its name says (`oplog.bson` of a `--gzip` dump does). */

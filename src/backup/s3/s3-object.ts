@@ -22,7 +22,7 @@ export class S3Object implements ByteSource {
   readonly fingerprint: string;
   readonly #bucket: S3Bucket;
   readonly #facts: ObjectFacts;
-  /** Buffers of whole ranges to be used again: fresh ones would pile up until the garbage collector comes by. */
+  /** Buffers of whole ranges to be used again: fresh ones would pile up until the garbage collector comes by. Shared with a hashing thread. */
   readonly #spare: Buffer[];
 
   constructor(bucket: S3Bucket, facts: ObjectFacts, spare: Buffer[] = []) {
@@ -86,7 +86,7 @@ export class S3Object implements ByteSource {
 
   #buffer(length: number): Buffer {
     if (length < RANGE_BYTES) return Buffer.allocUnsafeSlow(length);
-    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(RANGE_BYTES);
+    return this.#spare.pop() ?? Buffer.from(new SharedArrayBuffer(RANGE_BYTES));
   }
 
   #giveBack(bytes: Buffer): void {
