@@ -48,6 +48,8 @@ export interface MemberVisitor {
   chunk(member: MemberInfo, bytes: Buffer): void | Promise<void>;
   /** The member is complete: its declared size or CRC was met. */
   end(member: MemberInfo): void | Promise<void>;
+  /** So many bytes more have come from storage, wanted or not; for progress. May be called while another call is not settled. */
+  stored?(bytes: number): void;
 }
 
 /**
@@ -83,6 +85,8 @@ export interface Backup {
   holds(collection: string): boolean | undefined;
   /** The collections of the wanted database, where they can be known without reading everything; else undefined. */
   collections(): Promise<readonly CollectionMetadata[] | undefined>;
+  /** Bytes that `scan` would read from storage for these collections; undefined where nobody knows beforehand. */
+  storedBytes(collections: ReadonlySet<string>): number | undefined;
   /**
    * Reads the members of the named collections. Throws RestorePlanError BACKUP when bytes are missing, damaged or
    * changed since the backup was opened. A collection the backup lacks is simply never visited.

@@ -42,6 +42,7 @@ function withStore(backup: StoredBackup, store: Store): Backup {
     access: backup.access,
     holds: (collection) => backup.holds(collection),
     collections: () => backup.collections(),
+    storedBytes: (wanted) => backup.storedBytes(wanted),
     scan: (wanted, visitor) => backup.scan(wanted, visitor),
     ...(backup.sample && { sample: backup.sample.bind(backup) }),
     close: () => store.close(),

@@ -26,7 +26,8 @@ export class BackupScan implements MemberVisitor {
   #readToEnd = true;
   /** Names the backup holds, where it could say so before it was read. */
   #held: readonly string[] | undefined;
-  #bytesSeen = 0;
+  /** Bytes that have come from storage so far. */
+  #bytesStored = 0;
   #bytesReported = 0;
 
   constructor(backup: Backup, selectors: readonly CollectionSelector[], options: ScanOptions) {
@@ -97,8 +98,11 @@ export class BackupScan implements MemberVisitor {
     const selector = this.#selectors.get(member.collection);
     if (selector === undefined) return;
     await selector.chunk(member, bytes, this.#parentsRead(selector));
-    this.#bytesSeen += bytes.length;
-    if (this.#bytesSeen - this.#bytesReported >= PROGRESS_BYTES) this.#report();
+  }
+
+  stored(bytes: number): void {
+    this.#bytesStored += bytes;
+    if (this.#bytesStored - this.#bytesReported >= PROGRESS_BYTES) this.#report();
   }
 
   async end(member: MemberInfo): Promise<void> {
@@ -119,13 +123,13 @@ export class BackupScan implements MemberVisitor {
   }
 
   #report(): void {
-    this.#bytesReported = this.#bytesSeen;
+    this.#bytesReported = this.#bytesStored;
     let scanned = 0;
     let selected = 0;
     for (const selector of this.#selectors.values()) {
       scanned += selector.scanned;
       selected += selector.chosen.count;
     }
-    this.#options.emit({ type: 'selection-progress', bytesRead: this.#bytesSeen, scanned, selected });
+    this.#options.emit({ type: 'selection-progress', bytesRead: this.#bytesStored, scanned, selected });
   }
 }

@@ -46,7 +46,7 @@ export async function selectDocuments(request: SelectionRequest): Promise<Select
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));
 
     const collections = routes.map(({ collection }) => collection);
-    emit({ type: 'selection-started', collections, totalBytes: undefined });
+    emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
     const scan = new BackupScan(backup, selectors, { emit, signal });
     await scan.refuseKnownFaults();
     await readBackup(backup, scan, selectors);

@@ -57,6 +57,7 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
       const length = Math.min(nextLength(), member.bytes.length - member.at, lent.length);
       member.bytes.copy(lent, 0, member.at, member.at + length);
       member.at += length;
+      visitor.stored?.(length);
       await visitor.chunk(member.info, lent.subarray(0, length));
       lent.fill(0xee, 0, length);
     }
@@ -93,6 +94,7 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
     reads,
     holds: () => undefined,
     collections: async () => collections,
+    storedBytes: () => members.reduce((sum, { bytes }) => sum + bytes.length, 0),
     scan,
     ...(access === 'random' && { sample }),
     close: async () => {},

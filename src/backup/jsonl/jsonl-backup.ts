@@ -11,7 +11,7 @@ import type {
   ScanSummary,
   StoredBackup,
 } from '../backup.ts';
-import { inflateIfCompressed, type MemberRead, readMember } from '../readers/member.ts';
+import { countBytes, inflateIfCompressed, type MemberRead, readMember } from '../readers/member.ts';
 import { noMetadataWarning } from '../readers/refusals.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { JsonFramer } from './json-framer.ts';
@@ -44,6 +44,10 @@ export class JsonlBackup implements StoredBackup {
     return [...this.#parts.files.keys()].map(metadataOf);
   }
 
+  storedBytes(collections: ReadonlySet<string>): number {
+    return [...collections].reduce((sum, name) => sum + (this.#parts.files.get(name)?.size ?? 0), 0);
+  }
+
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
     const members: MemberRead[] = [];
     const warnings: string[] = [];
@@ -54,7 +58,10 @@ export class JsonlBackup implements StoredBackup {
       const { location, size } = file;
       warnings.push(noMetadataWarning(location));
       visitor.metadata(metadataOf(collection));
-      const text = inflateIfCompressed(file.stream(0, size), { location, maxRatio: this.#parts.maxRatio });
+      const text = inflateIfCompressed(countBytes(file.stream(0, size), visitor).chunks, {
+        location,
+        maxRatio: this.#parts.maxRatio,
+      });
       const member = { collection, path: location, id: members.length };
       members.push(await readMember(member, readDocuments(text, location), visitor));
       bytesRead += size;

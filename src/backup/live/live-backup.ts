@@ -19,7 +19,7 @@ import type {
   MemberVisitor,
   ScanSummary,
 } from '../backup.ts';
-import { type MemberRead, readMember } from '../readers/member.ts';
+import { countBytes, type MemberRead, readMember } from '../readers/member.ts';
 import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
 import { connectLive, type LiveConnection, liveFault } from './connect-live.ts';
 import { describe, type LiveCollection, listCollections } from './live-metadata.ts';
@@ -85,6 +85,11 @@ class LiveBackup implements Backup {
     return asking('listing indexes', () => Promise.all(collections.map((one) => describe(db, one))));
   }
 
+  /** How much a query finds, only asking it would tell. */
+  storedBytes(): undefined {
+    return undefined;
+  }
+
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor, filterOf?: FilterOf): Promise<ScanSummary> {
     const { db, collections, identity } = this.#parts;
     const members: MemberRead[] = [];
@@ -98,7 +103,13 @@ class LiveBackup implements Backup {
         path: `${identity.location}!${name}`,
         id: members.length,
       };
-      members.push(await readMember(member, readDocuments(db, name, filterOf?.(name)), visitor));
+      members.push(
+        await readMember(
+          member,
+          countBytes(readDocuments(db, name, filterOf?.(name)), visitor).chunks,
+          visitor,
+        ),
+      );
     }
     return {
       bytesRead: members.reduce((sum, { bytes }) => sum + bytes, 0),

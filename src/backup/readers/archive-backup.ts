@@ -75,6 +75,11 @@ export class ArchiveBackup implements StoredBackup {
     return this.#collections.has(collection);
   }
 
+  /** All of it: collections lie interleaved. */
+  storedBytes(): number {
+    return this.#parts.bytes.size;
+  }
+
   async collections(): Promise<readonly CollectionMetadata[]> {
     return [...this.#collections.values()];
   }
@@ -86,7 +91,7 @@ export class ArchiveBackup implements StoredBackup {
     const parser = new ArchiveParser();
     let readToEnd = true;
     let hasOplog = false;
-    const counted = countBytes(bytes.stream(0, bytes.size));
+    const counted = countBytes(bytes.stream(0, bytes.size), visitor);
     for await (const chunk of inflated(counted.chunks, this.#parts)) {
       for (const piece of parsing(this.identity, () => parser.push(chunk))) {
         hasOplog ||= piece.namespace.database === '' && piece.namespace.collection === 'oplog';

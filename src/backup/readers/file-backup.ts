@@ -11,7 +11,14 @@ import type {
 import { compressionOf } from '../containers/sniff.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
-import { assertCrc, inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
+import {
+  assertCrc,
+  countBytes,
+  inflateIfCompressed,
+  type MemberRead,
+  readMember,
+  readText,
+} from './member.ts';
 import { documentsMissing, noMetadataWarning, notDocuments, OPLOG_WARNING } from './refusals.ts';
 
 /** Metadata files read at the same time; each is a round trip where the files are objects of a bucket. */
@@ -49,6 +56,13 @@ export class FileBackup implements StoredBackup {
     return found.sort((a, b) => (a.collection < b.collection ? -1 : 1));
   }
 
+  storedBytes(collections: ReadonlySet<string>): number {
+    const files = [...collections].flatMap(
+      (collection) => this.#parts.tree.find(collection)?.documents ?? [],
+    );
+    return files.reduce((sum, { at }) => sum + at.size, 0);
+  }
+
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
     const { tree } = this.#parts;
     const members: MemberRead[] = [];
@@ -65,7 +79,7 @@ export class FileBackup implements StoredBackup {
       visitor.metadata(metadata);
       for (const file of files.documents) {
         const member = { collection, path: file.at.location, id: file.id };
-        members.push(await readMember(member, this.#documentsOf(file), visitor));
+        members.push(await readMember(member, this.#documentsOf(file, visitor), visitor));
         await file.at.close();
         bytesRead += file.at.size;
       }
@@ -112,13 +126,14 @@ export class FileBackup implements StoredBackup {
     return readMetadata(text, location, files.fileName);
   }
 
-  #documentsOf(file: DumpFile): AsyncIterable<Buffer> {
-    const documents = this.#bytesOf(file);
+  #documentsOf(file: DumpFile, visitor: MemberVisitor): AsyncIterable<Buffer> {
+    const documents = this.#bytesOf(file, visitor);
     return file.crc === undefined ? documents : assertCrc(documents, file.crc, file.at.location);
   }
 
-  #bytesOf(file: DumpFile): AsyncIterable<Buffer> {
-    return inflateIfCompressed(file.at.stream(0, file.at.size), {
+  #bytesOf(file: DumpFile, visitor?: MemberVisitor): AsyncIterable<Buffer> {
+    const stored = file.at.stream(0, file.at.size);
+    return inflateIfCompressed(visitor === undefined ? stored : countBytes(stored, visitor).chunks, {
       location: file.at.location,
       maxRatio: this.#parts.maxRatio,
     });

@@ -86,12 +86,16 @@ export async function readText(chunks: AsyncIterable<Buffer>, path: string): Pro
   return Buffer.concat(parts).toString('utf8');
 }
 
-/** Counts what passes through. */
-export function countBytes(input: AsyncIterable<Buffer>): { chunks: AsyncIterable<Buffer>; total(): number } {
+/** Counts what passes through, and tells the visitor. */
+export function countBytes(
+  input: AsyncIterable<Buffer>,
+  visitor: MemberVisitor,
+): { chunks: AsyncIterable<Buffer>; total(): number } {
   let total = 0;
   async function* chunks(): AsyncGenerator<Buffer> {
     for await (const chunk of input) {
       total += chunk.length;
+      visitor.stored?.(chunk.length);
       yield chunk;
     }
   }

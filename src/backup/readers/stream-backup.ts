@@ -65,6 +65,11 @@ export class StreamBackup implements StoredBackup {
     return undefined;
   }
 
+  /** All of it: what is not wanted is read as well. */
+  storedBytes(): number {
+    return this.#parts.streams.reduce((sum, { bytes }) => sum + bytes.size, 0);
+  }
+
   /** Unknown: the names lie between the documents, all along the stream. */
   async collections(): Promise<undefined> {
     return undefined;
@@ -84,7 +89,7 @@ export class StreamBackup implements StoredBackup {
     let bytesRead = 0;
     let readToEnd = true;
     for (const stream of streams) {
-      const counted = countBytes(stream.bytes.stream(0, stream.bytes.size));
+      const counted = countBytes(stream.bytes.stream(0, stream.bytes.size), visitor);
       for await (const file of this.#files(stream, counted.chunks)) {
         await this.#meet(file, pass);
         if (integrity === 'needed' && isServed(pass)) {
