@@ -11,8 +11,12 @@
  * keeps the ledger, whoever calls it. Errors are RestorePlanErrors; what a run reports comes as RunEvents.
  */
 export { type ApplyRequest, type ApplyResult, applySelection } from './apply/apply-selection.ts';
+export { type Approval, type ApprovalRequest, approveRun } from './apply/approve-run.ts';
 export { checkGate, type GateQuestion } from './apply/check-gate.ts';
 export { decideGate, type GateFacts, type GateVerdict, type Obstacle } from './apply/gate.ts';
+export type { RevertReport } from './apply/revert-report.ts';
+export { type RevertRequest, revertSelection } from './apply/revert-selection.ts';
+export { type VerifyRequest, verifyRestore } from './apply/verify-restore.ts';
 export { type Verification, type VerificationRequest, verifySelection } from './apply/verify-selection.ts';
 export type { Backup, BackupIdentity } from './backup/backup.ts';
 export { type BackupListing, type ListedBackup, listBackups } from './backup/list-backups.ts';
@@ -29,7 +33,6 @@ export type {
 } from './comparison/comparison.ts';
 export { type ErrorCode, EXIT_CODES, RestorePlanError } from './errors.ts';
 export type { Emit, RunEvent, TargetName } from './events.ts';
-export { type Ledger, openLedger } from './ledger/ledger.ts';
 export { readRuns } from './ledger/read-runs.ts';
 export type { Actor, RunRecord, RunStatus } from './ledger/run-record.ts';
 export type { PlanFault } from './plan/fault.ts';

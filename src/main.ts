@@ -9,6 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import type { Checkpoint } from './apply/checkpoint.ts';
 import type { TextWriter } from './cli/context.ts';
 import { runProgram } from './cli/program.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
@@ -108,6 +109,18 @@ function keepCrashNote(note: string): string {
   return `this text:\n${note}`;
 }
 
+/**
+ * For the fault tests: `RESTORE_PLAN_DIE_AT=batch-written*3` ends this process, as if by `kill -9`, when a run comes to that
+ * checkpoint for the third time (src/apply/checkpoint.ts). It can do nothing that a power cut could not.
+ */
+function dieAt(wanted: string | undefined): Checkpoint {
+  const [name, count = '1'] = wanted?.split('*') ?? [];
+  let left = Number(count);
+  return (reached) => {
+    if (reached === name && --left === 0) process.kill(process.pid, 'SIGKILL');
+  };
+}
+
 // The S3 client would tell the operator which Node versions its next releases drop.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
@@ -128,4 +141,5 @@ runProgram(process.argv.slice(2), {
   signal: controller.signal,
   now: () => Date.now(),
   processId: process.pid,
+  checkpoint: dieAt(process.env['RESTORE_PLAN_DIE_AT']),
 }).then(exit, crash);

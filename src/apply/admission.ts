@@ -6,7 +6,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
-import { checkGate, checkGateAgain } from './check-gate.ts';
+import { checkGate, decideGateOf } from './check-gate.ts';
 import { requireBelonging, requireUntouchedBytes } from './check-request.ts';
 import { compareServers, type Obstacle, roleObstacles, sameServerObstacle } from './gate.ts';
 
@@ -59,7 +59,8 @@ export async function requireAdmissionStill(request: AdmissionRequest): Promise<
     return;
   }
   if (other === undefined) throw shut([NO_STAGING]);
-  const verdict = await checkGateAgain({ plan, selection, staging: other, production: target.reader });
+  const { digest } = selection.manifest;
+  const verdict = await decideGateOf({ plan, digest, staging: other, production: target.reader });
   if (!verdict.open) throw shut(verdict.obstacles);
 }
 

@@ -1,10 +1,12 @@
 /** Applies one collection of the selection: prepares it, then sends its batches, a few in flight. */
+
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { expiryCheck } from '../comparison/expiry.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
+import { accessTo } from '../target/access.ts';
 import type { Target, TargetCollection } from '../target/target.ts';
 import { applyBatch, type CollectionTask } from './apply-batch.ts';
 import type { ApplyRun } from './apply-run.ts';
@@ -37,12 +39,13 @@ export interface CollectionRequest {
 /** Ends early, after the batches in hand, when the signal is aborted. Documents not come to by then stay pending. */
 export async function applyCollection(run: ApplyRun, request: CollectionRequest): Promise<void> {
   const { target, selection, selected, collection } = request;
+  const { writer, commands } = accessTo(target);
   const [first] = await target.reader.find(collection.name, EMPTY_DOCUMENT, { limit: 1 });
   const task: CollectionTask = {
     place: {
       reader: target.reader,
-      writer: target.writer,
-      patience: target.commands.patience,
+      writer,
+      patience: commands.patience,
       collection,
       whenMatched: selected.whenMatched,
     },

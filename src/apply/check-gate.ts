@@ -19,24 +19,33 @@ export interface GateQuestion {
   readonly production: TargetReader;
 }
 
+/** The same question about a selection of which only the digest is known. */
+export interface GateQuestionOf extends Omit<GateQuestion, 'selection'> {
+  readonly digest: string;
+}
+
 /** The whole gate: every document of the selection is looked for on staging. */
 export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
-  const facts = await collectFacts(question);
+  const { digest } = question.selection.manifest;
+  const facts = await collectFacts({ ...question, digest });
   const verdict = decideGate(facts);
   // Looking every document up is the dear part; it is left out when the gate stays shut anyway.
   if (!verdict.open) return verdict;
   return decideGate({ ...facts, missingInStaging: await countMissing(question.selection, question.staging) });
 }
 
-/** The ledgers and identities once more, for a gate that was open a moment ago: somebody may have reverted staging since. */
-export async function checkGateAgain(question: GateQuestion): Promise<GateVerdict> {
+/**
+ * The gate as far as ledgers and identities decide it: no document is looked for. For a gate that was open a moment ago, and
+ * for showing what it still wants.
+ */
+export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdict> {
   return decideGate(await collectFacts(question));
 }
 
 /** Taken together as if nothing were missing on staging. */
-async function collectFacts({ plan, selection, staging, production }: GateQuestion): Promise<GateFacts> {
+async function collectFacts({ plan, digest, staging, production }: GateQuestionOf): Promise<GateFacts> {
   return {
-    digest: selection.manifest.digest,
+    digest,
     planName: plan.name,
     gate: plan.targets.production?.gate ?? { soakMs: 0, approvals: 0 },
     production: {

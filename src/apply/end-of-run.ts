@@ -1,9 +1,11 @@
 /** How a run ends that did not come to its end: what it says, and what it still records. */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import { saveLocalRecord } from '../ledger/local-record.ts';
 import type { RunProgress } from '../ledger/runs.ts';
+import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
 import type { ApplyRun } from './apply-run.ts';
 
@@ -48,11 +50,13 @@ async function savesProgress({ request, run, progress }: StoppedRun): Promise<bo
   return Promise.race([save, delay(LAST_RECORD_MS, false, { ref: false })]);
 }
 
-async function answers({ commands }: Target): Promise<boolean> {
-  const ping = commands.run({ ping: 1 }).then(
-    () => true,
-    () => false,
-  );
+async function answers(target: Target): Promise<boolean> {
+  const ping = accessTo(target)
+    .commands.run({ ping: 1 })
+    .then(
+      () => true,
+      () => false,
+    );
   return Promise.race([ping, delay(LAST_RECORD_MS, false, { ref: false })]);
 }
 

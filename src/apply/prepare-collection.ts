@@ -1,10 +1,12 @@
 /** Makes sure that the target has the collection: left as it is where it exists, created from the backup's metadata where not. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requireFit } from '../comparison/fitness.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import { accessTo } from '../target/access.ts';
 import { readBlueprint } from '../target/collection-metadata.ts';
 import type { Target, TargetCollection } from '../target/target.ts';
 import type { CheckpointName } from './checkpoint.ts';
@@ -53,9 +55,10 @@ async function create(preparation: Preparation, selected: SelectedCollection): P
   }
   await preparation.recordCreation({ into, done: false });
   await checkpoint('collection-intended');
-  await target.writer.createCollection(into, blueprint);
+  const { writer } = accessTo(target);
+  await writer.createCollection(into, blueprint);
   await checkpoint('collection-created');
-  await target.writer.createIndexes(into, blueprint);
+  await writer.createIndexes(into, blueprint);
   await checkpoint('indexes-created');
   await preparation.recordCreation({ into, done: true });
   preparation.onCreated(into, blueprint.indexes.length);

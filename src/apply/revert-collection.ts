@@ -1,10 +1,12 @@
 /** Reverts one collection, a few batches in flight. */
+
 import type { DocumentRun } from '../bson/document-run.ts';
 import { showValue } from '../bson/show.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { JournalAction } from '../ledger/journal-entry.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection } from '../selection/selection.ts';
+import { accessTo } from '../target/access.ts';
 import type { TargetCollection } from '../target/target.ts';
 import { admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
@@ -30,10 +32,11 @@ export async function revertCollection(
   collection: TargetCollection,
 ): Promise<void> {
   const { target, selection, signal } = reverting.request;
+  const { writer, commands } = accessTo(target);
   const place: RevertPlace = {
     reader: target.reader,
-    writer: target.writer,
-    patience: target.commands.patience,
+    writer,
+    patience: commands.patience,
     collection,
   };
   const batches = readBatches(selection, selected.collection, REVERT_BATCH);

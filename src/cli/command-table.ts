@@ -177,7 +177,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--sample <fraction>', description: 'compare one document in so many, for instance 1/100' },
     ],
     examples: ['plan verify plans/incident-4711.yaml --target production'],
-    exits: [...READS_TARGET, 'VERIFICATION'],
+    exits: [...READS_BACKUP, 'TARGET', 'VERIFICATION'],
     load: () => import('./commands/verify.ts'),
   },
   {
@@ -186,7 +186,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'removes what this plan inserted and nobody has changed since; puts back what it replaced',
     options: [TARGET, CONFIRM],
     examples: ['plan revert plans/incident-4711.yaml --target staging'],
-    exits: [...READS_TARGET, 'INCOMPLETE', 'LOCKED', 'LEDGER_UNSAVED'],
+    exits: [...READS_BACKUP, 'TARGET', 'INCOMPLETE', 'LOCKED', 'LEDGER_UNSAVED'],
     load: () => import('./commands/revert.ts'),
   },
   {

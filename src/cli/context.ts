@@ -2,6 +2,7 @@
  * What a command is given of the world: everything it may know of the process, and nothing it could keep.
  */
 import type { Readable } from 'node:stream';
+import type { Checkpoint } from '../apply/checkpoint.ts';
 import type { Emit } from '../events.ts';
 import type { Stage } from '../report/progress.ts';
 
@@ -32,6 +33,8 @@ export interface ProcessEdge {
   readonly now: () => number;
   /** Tells the holder of a lock from others of the same person. */
   readonly processId: number;
+  /** Called at the named moments of an apply or a revert. */
+  readonly checkpoint: Checkpoint;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -5,6 +5,7 @@
  * selection and target. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
  * only an operator's word (`again`, or ticking it off) brings it out of that state.
  */
+
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -18,6 +19,7 @@ import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';
+import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
 import { commandEnvironment, type Environment } from './command-environment.ts';
 import { type FollowUpStatus, followUpStatuses } from './follow-up-status.ts';
@@ -72,7 +74,7 @@ function isToBeDone({ followUp, state }: FollowUpStatus, { only, again = false }
 async function attempt(request: FollowUpRequest, run: RunRecord, status: FollowUpStatus): Promise<void> {
   const { plan, digest, target, actor, emit } = request;
   const { name } = status.followUp;
-  const writes = new FollowUpWrites(target.commands, digest);
+  const writes = new FollowUpWrites(accessTo(target).commands, digest);
   const id = randomUUID();
   const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
   // Lost to another process that begins it at this moment: it will be seen in the ledger.

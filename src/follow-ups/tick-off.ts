@@ -5,6 +5,7 @@ import { openLedger } from '../ledger/ledger.ts';
 import type { Actor } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';
+import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
 import { followUpStatuses } from './follow-up-status.ts';
 
@@ -42,7 +43,7 @@ export async function tickOff({ plan, digest, target, name, actor, note }: TickO
       },
     );
   }
-  const writes = new FollowUpWrites(target.commands, digest);
+  const writes = new FollowUpWrites(accessTo(target).commands, digest);
   const attempt = randomUUID();
   const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
   if (!(await writes.claim({ name, attempt, actor, inSpiteOf }))) return false;

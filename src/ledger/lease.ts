@@ -4,7 +4,7 @@ import { CommandFailure } from '../target/command-failure.ts';
 import type { Commands } from '../target/commands.ts';
 import { LOCK } from './layout.ts';
 import { SERVER_NOW, updateLedger } from './ledger-writes.ts';
-import { LOCK_ID, type LockHolder, readLock } from './lock-state.ts';
+import { LOCK_ID, type LockHolder, lockNow } from './lock-state.ts';
 
 /** Share of the lease after which it is renewed, and after which no batch starts without renewing it first. */
 const RENEW_AFTER = 0.25;
@@ -102,7 +102,7 @@ export class Lease {
   }
 
   async #takenAway(): Promise<RestorePlanError> {
-    const now = await readLock(this.#commands);
+    const now = await lockNow(this.#commands);
     const by = now?.holder === undefined ? 'it was unlocked' : `${now.holder.name} holds it now`;
     return new RestorePlanError('LOCKED', `${this.#commands.target}: this run lost the lock: ${by}`, {
       hint: 'It wrote nothing after that. Wait for the other run, then run again; what is done already stays done.',

@@ -2,6 +2,7 @@
  * The ledger of one target database: what was done there, by whom, and who is doing something now (DESIGN.md, section 5).
  * Only apply, revert, approve and unlock open it; everybody else reads runs through a TargetReader (`readRuns`).
  */
+import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
 import { Journal } from './journal.ts';
 import type { Lease } from './lease.ts';
@@ -16,7 +17,8 @@ export interface Ledger {
   unlock(holderName: string): Promise<boolean>;
 }
 
-export function openLedger({ commands }: Target): Ledger {
+export function openLedger(target: Target): Ledger {
+  const { commands } = accessTo(target);
   return {
     runs: new Runs(commands),
     journal: (digest) => new Journal(commands, digest),

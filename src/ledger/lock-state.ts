@@ -24,8 +24,8 @@ export interface LockState {
   readonly expiresAt: Date | undefined;
 }
 
-/** The lock as it is now; undefined when this database was never locked. */
-export async function readLock(commands: Commands): Promise<LockState | undefined> {
+/** For the holder of a lock, in the middle of a run; everybody else reads it through a TargetReader (`readLock`). */
+export async function lockNow(commands: Commands): Promise<LockState | undefined> {
   const reply = await commands.runPatiently('reading the lock', {
     find: LOCK,
     filter: { _id: LOCK_ID },

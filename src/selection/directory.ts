@@ -15,6 +15,7 @@ import { workDirectoryFault } from './work-directory-fault.ts';
 
 export const PRIVATE_DIRECTORY = 0o700;
 export const PRIVATE_FILE = 0o600;
+export const SELECTIONS_FOLDER = 'selections';
 export const MANIFEST_FILE = 'manifest.json';
 /** Not a name a database can have, so it never meets the folder of the documents. */
 const SPOOL_FOLDER = '.spool';
@@ -30,7 +31,7 @@ export function selectionDirectory(
 ): string {
   const slug = plan.name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 80);
   const key = createHash('sha256').update(`${plan.digest}\n${backup.fingerprint}`).digest('hex');
-  return join(workDirectory, 'selections', `${slug}-${key.slice(0, 16)}`);
+  return join(workDirectory, SELECTIONS_FOLDER, `${slug}-${key.slice(0, 16)}`);
 }
 
 /** A selection in the making. */

@@ -3,6 +3,7 @@ import type { MongoClient, MongoClientOptions } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit, TargetName } from '../events.ts';
 import type { TargetPlan } from '../plan/plan.ts';
+import { withAccess } from './access.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, Commands } from './commands.ts';
 import { checkConnectionString } from './connection-string.ts';
@@ -45,15 +46,14 @@ export async function connectTarget(
   const commands = new Commands(client, { target: name, database: plan.database, patience });
   try {
     const identity = await readServerIdentity(name, commands);
-    return {
+    const target: Target = {
       name,
       plan,
       reader: new MongoReader(plan, identity, commands),
-      writer: new MongoWriter(commands),
       notes: [...notes, ...serverNotes(name, identity)],
-      commands,
       close: () => client.close(),
     };
+    return withAccess(target, { writer: new MongoWriter(commands), commands });
   } catch (error) {
     await client.close();
     throw error;

@@ -7,7 +7,6 @@ import type { TargetName } from '../events.ts';
 import type { WriteFault } from '../mongo/reply.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { CollectionBlueprint } from './collection-metadata.ts';
-import type { Commands } from './commands.ts';
 
 /** What the server says of itself; two targets are told apart by this, never by connection strings. */
 export interface ServerIdentity {
@@ -118,15 +117,12 @@ export interface TargetWriter {
   createIndexes(collection: string, blueprint: CollectionBlueprint): Promise<void>;
 }
 
-/** One open connection to a target. Dry-run, comparison and status are handed `reader` alone. */
+/** One open connection to a target. Its holder can read; what writes is behind `accessTo`. */
 export interface Target {
   readonly name: TargetName;
   readonly plan: TargetPlan;
   readonly reader: TargetReader;
-  readonly writer: TargetWriter;
   /** What was changed in the connection string's settings, and what kind of server answered: to be said to the operator. */
   readonly notes: readonly string[];
-  /** Raw commands on the target's database; the ledger keeps its documents with them. */
-  readonly commands: Commands;
   close(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** A plan with two targets on the lab's servers, and what tests do with them again and again. */
+
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Db } from 'mongodb';
@@ -7,7 +8,7 @@ import { type ApplyRequest, type ApplyResult, applySelection } from '../../src/a
 import type { RevertReport } from '../../src/apply/revert-report.ts';
 import { type RevertRequest, revertSelection } from '../../src/apply/revert-selection.ts';
 import type { RunEvent, TargetName } from '../../src/events.ts';
-import { readLock } from '../../src/ledger/lock-state.ts';
+import { readLock } from '../../src/ledger/read-lock.ts';
 import { readRuns } from '../../src/ledger/read-runs.ts';
 import type { RunRecord } from '../../src/ledger/run-record.ts';
 import type { Plan } from '../../src/plan/plan.ts';
@@ -127,7 +128,7 @@ export function openWorkbench(lab: Lab, options: Partial<MadePlanOptions> = {}):
       for (const { into, selected, inserted, identical, replaced, kept } of run?.collections ?? []) {
         assert.is(inserted + identical + replaced + kept, selected, `counts of ${into}`);
       }
-      assert.is((await readLock((await shared(name)).commands))?.holder, undefined, 'nobody holds the lock');
+      assert.is((await readLock((await shared(name)).reader))?.holder, undefined, 'nobody holds the lock');
     },
     close: async () => {
       for (const target of targets.values()) await (await target).close();

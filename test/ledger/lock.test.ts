@@ -2,8 +2,10 @@ import * as assert from 'uvu/assert';
 import { RestorePlanError } from '../../src/errors.ts';
 import { LOCK } from '../../src/ledger/layout.ts';
 import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
-import { type LockHolder, readLock } from '../../src/ledger/lock-state.ts';
+import type { LockHolder } from '../../src/ledger/lock-state.ts';
+import { readLock } from '../../src/ledger/read-lock.ts';
 import { Secret } from '../../src/secret.ts';
+import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import type { Target } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
@@ -28,7 +30,7 @@ test.after(() => lab.close());
 
 const LEASE_MS = 600;
 const holder = (name: string): LockHolder => ({ name, token: `token of ${name}`, command: 'apply' });
-const take = (name: string) => acquireLock(target.commands, holder(name), { leaseMs: LEASE_MS });
+const take = (name: string) => acquireLock(accessTo(target).commands, holder(name), { leaseMs: LEASE_MS });
 
 async function failure(action: Promise<unknown>): Promise<RestorePlanError> {
   try {
@@ -75,7 +77,7 @@ test('of ten runs that come at once, one gets the lock', async () => {
 
 test('a holder whose lock was taken over is refused when it goes on', async () => {
   const lease = await take('anna');
-  assert.is(await breakLock(target.commands, 'anna'), true);
+  assert.is(await breakLock(accessTo(target).commands, 'anna'), true);
   const successor = await take('bert');
   const refusal = await failure(lease.renew());
   assert.is(refusal.code, 'LOCKED');
@@ -88,10 +90,10 @@ test('a holder whose lock was taken over is refused when it goes on', async () =
 
 test('unlocking names the holder: another name changes nothing', async () => {
   const lease = await take('anna');
-  assert.is(await breakLock(target.commands, 'bert'), false);
+  assert.is(await breakLock(accessTo(target).commands, 'bert'), false);
   await lease.renew();
   await lease.release();
-  assert.is((await readLock(target.commands))?.holder, undefined);
+  assert.is((await readLock(target.reader))?.holder, undefined);
 });
 
 test('a lock written by a newer version is left alone', async () => {

@@ -4,6 +4,7 @@ import { documentOf, EMPTY_DOCUMENT } from '../../src/bson/document-builder.ts';
 import { findId } from '../../src/bson/stored-form.ts';
 import { BSON } from '../../src/bson/types.ts';
 import { Secret } from '../../src/secret.ts';
+import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import type { Target } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
@@ -36,11 +37,11 @@ test('documents of every type come back byte for byte', async () => {
   const small = documents.slice(0, -1);
   const large = documents.at(-1) as Buffer;
   assert.is(large.length, 16 * 1024 * 1024);
-  assert.equal(await target.writer.insert('types', Buffer.concat(small)), {
+  assert.equal(await accessTo(target).writer.insert('types', Buffer.concat(small)), {
     written: small.length,
     faults: [],
   });
-  assert.equal(await target.writer.insert('types', large), { written: 1, faults: [] });
+  assert.equal(await accessTo(target).writer.insert('types', large), { written: 1, faults: [] });
   const found = await target.reader.findByIds('types', documents);
   assert.equal(hex(found), hex(documents));
   assert.ok(found.find((document) => document.length === large.length)?.equals(large));
@@ -48,7 +49,7 @@ test('documents of every type come back byte for byte', async () => {
 
 test('documents are found by an _id of every type', async () => {
   const documents = everyIdDocuments();
-  assert.equal(await target.writer.insert('ids', Buffer.concat(documents)), {
+  assert.equal(await accessTo(target).writer.insert('ids', Buffer.concat(documents)), {
     written: documents.length,
     faults: [],
   });
@@ -79,7 +80,7 @@ test('a query and a pipeline stage reach the server with keys twice and in their
 
 test('a document is replaced and removed only while it is the one that was seen', async () => {
   const before = everyTypeDocuments().slice(0, -1);
-  await target.writer.insert('changes', Buffer.concat(before));
+  await accessTo(target).writer.insert('changes', Buffer.concat(before));
   const replacements = before.map((seen) => ({
     seen,
     after: build((b) => {
@@ -90,16 +91,16 @@ test('a document is replaced and removed only while it is the one that was seen'
       b.int64(0n);
     }),
   }));
-  const first = await target.writer.replace('changes', replacements);
+  const first = await accessTo(target).writer.replace('changes', replacements);
   assert.equal(first, { written: before.length, faults: [] });
-  const second = await target.writer.replace('changes', replacements);
+  const second = await accessTo(target).writer.replace('changes', replacements);
   assert.equal(second, { written: 0, faults: [] });
-  assert.equal(await target.writer.remove('changes', before), { written: 0, faults: [] });
+  assert.equal(await accessTo(target).writer.remove('changes', before), { written: 0, faults: [] });
   assert.equal(
     hex(await target.reader.findByIds('changes', before)),
     hex(replacements.map((each) => each.after)),
   );
-  const removed = await target.writer.remove(
+  const removed = await accessTo(target).writer.remove(
     'changes',
     replacements.map((each) => each.after),
   );

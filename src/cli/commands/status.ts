@@ -1,5 +1,102 @@
+/** `plan status`: where each target stands, what is still open, and what the gate still wants. */
+import { type GateStatus, gateStatus, type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import { RestorePlanError } from '../../errors.ts';
+import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
+import { gateLines, statusObject, targetLines } from '../../report/status-page.ts';
+import { keptSelection } from '../../selection/kept-selection.ts';
+import type { Target } from '../../target/target.ts';
+import { connect } from '../connect-targets.ts';
+import type { CommandContext } from '../context.ts';
+import { loadPlan } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../page.ts';
+import { requireVariables } from '../require-variables.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan status` is not supported yet');
+/** Whoever asks for the status wants to know of the target that does not answer, and soon. */
+const PATIENCE_MS = 8_000;
+
+export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
+  const plan = await loadPlan(context, file);
+  const names = (['staging', 'production'] as const).filter((name) => plan.targets[name] !== undefined);
+  requireVariables(plan, names);
+  const targets: Target[] = [];
+  const failures: RestorePlanError[] = [];
+  try {
+    for (const name of names) {
+      const target = await connectIfPossible(context, plan, name);
+      if (target instanceof RestorePlanError) failures.push(target);
+      else targets.push(target);
+    }
+    const [first] = failures;
+    if (targets.length === 0 && first !== undefined) throw first;
+    const statuses: TargetStatus[] = [];
+    for (const { reader } of targets) statuses.push(await targetStatus(plan, reader));
+    const gate = await askGate(context, { plan, targets, statuses });
+    await context.endProgress();
+    await show(context, { plan, file, statuses, gate, failures });
+    if (first !== undefined) throw first;
+  } finally {
+    for (const target of targets) await target.close();
+  }
+}
+
+async function connectIfPossible(
+  context: CommandContext,
+  plan: Plan,
+  name: Target['name'],
+): Promise<Target | RestorePlanError> {
+  try {
+    return await connect(context, plan, { name, patienceMs: PATIENCE_MS });
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (error instanceof RestorePlanError && error.code === 'TARGET') return error;
+    throw error;
+  }
+}
+
+interface Known {
+  readonly plan: Plan;
+  readonly targets: readonly Target[];
+  readonly statuses: readonly TargetStatus[];
+}
+
+/** Undefined when the plan has no production, a target does not answer, or nothing was applied to staging yet. */
+async function askGate(
+  context: CommandContext,
+  { plan, targets, statuses }: Known,
+): Promise<GateStatus | undefined> {
+  const staging = targets.find(({ name }) => name === 'staging')?.reader;
+  const production = targets.find(({ name }) => name === 'production')?.reader;
+  const digest = statuses.find(({ target }) => target === 'staging')?.run?.digest;
+  if (staging === undefined || production === undefined || digest === undefined) return undefined;
+  const selection = await keptSelection(context.workDirectory, digest);
+  return gateStatus(plan, { staging, production }, { digest, selection });
+}
+
+interface Shown {
+  readonly plan: Plan;
+  readonly file: string;
+  readonly statuses: readonly TargetStatus[];
+  readonly gate: GateStatus | undefined;
+  readonly failures: readonly RestorePlanError[];
+}
+
+async function show(context: CommandContext, { plan, file, statuses, gate, failures }: Shown): Promise<void> {
+  const loose = statuses.map((status) => ({
+    status,
+    followUps: followUpStatuses({ followUps: plan.followUps, target: status.target, run: status.run }),
+  }));
+  if (context.options.json) {
+    for (const { followUps } of loose) for (const each of followUps) context.json(followUpObject(each));
+    context.json(statusObject(plan, statuses, gate));
+    return;
+  }
+  const style = pageStyle(context);
+  for (const { status, followUps } of loose) {
+    await writeLines(context.stdout, targetLines(status, style));
+    await writeLines(context.stdout, followUpLines(followUps, style, file));
+  }
+  for (const { message } of failures) await writeLines(context.stdout, [style.paint.bad(message), '']);
+  if (plan.targets.production !== undefined) await writeLines(context.stdout, gateLines(gate, style));
 }

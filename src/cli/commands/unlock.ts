@@ -1,5 +1,40 @@
+/** `plan unlock`: takes the lock away from a holder that is known to be dead. */
 import { RestorePlanError } from '../../errors.ts';
+import type { TargetName } from '../../events.ts';
+import { openLedger } from '../../ledger/ledger.ts';
+import { readLock } from '../../ledger/read-lock.ts';
+import { neutral } from '../../report/neutral.ts';
+import type { OptionValues } from '../command.ts';
+import { connect } from '../connect-targets.ts';
+import type { CommandContext } from '../context.ts';
+import { loadPlan } from '../load-plan.ts';
+import { requireVariables } from '../require-variables.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan unlock` is not supported yet');
+export async function run(
+  context: CommandContext,
+  [file = '']: readonly string[],
+  options: OptionValues,
+): Promise<void> {
+  const plan = await loadPlan(context, file);
+  const name = options['target'] as TargetName;
+  const holder = String(options['holder']);
+  requireVariables(plan, [name]);
+  const target = await connect(context, plan, { name });
+  try {
+    if (!(await openLedger(target).unlock(holder))) {
+      const now = (await readLock(target.reader))?.holder;
+      throw new RestorePlanError('LOCKED', `${neutral(holder)} does not hold the lock of ${name}`, {
+        hint:
+          now === undefined
+            ? 'Nobody does: the next run can take it.'
+            : `${now.name} holds it. Make sure that it is dead before you name it.`,
+        facts: { holder: now?.name ?? null },
+      });
+    }
+    await context.endProgress();
+    context.json({ type: 'unlock', target: name, holder });
+    if (!context.options.json) context.stdout.write(`Unlocked ${name}; ${neutral(holder)} held it.\n`);
+  } finally {
+    await target.close();
+  }
 }

@@ -1,5 +1,61 @@
+/** `plan verify`: compares the restored documents with the target again, any time. */
+import { verifyRestore } from '../../apply/verify-restore.ts';
 import { RestorePlanError } from '../../errors.ts';
+import type { TargetName } from '../../events.ts';
+import { verifyLines, verifyObject } from '../../report/verify-page.ts';
+import { appliedSelection } from '../applied-selection.ts';
+import type { ExitName, OptionValue, OptionValues } from '../command.ts';
+import { connect } from '../connect-targets.ts';
+import type { CommandContext } from '../context.ts';
+import { loadPlan } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../page.ts';
+import { requireVariables } from '../require-variables.ts';
 
-export async function run(): Promise<never> {
-  throw new RestorePlanError('UNEXPECTED', '`plan verify` is not supported yet');
+export async function run(
+  context: CommandContext,
+  [file = '']: readonly string[],
+  options: OptionValues,
+): Promise<ExitName> {
+  const plan = await loadPlan(context, file);
+  const name = options['target'] as TargetName;
+  const every = readSample(options['sample']);
+  requireVariables(plan, [name]);
+  await context.follow(['verification']);
+  const target = await connect(context, plan, { name });
+  try {
+    const applied = await appliedSelection(context, plan, target.reader);
+    if (applied === undefined || applied.run.status === 'reverted') {
+      throw new RestorePlanError(
+        'VERIFICATION',
+        applied === undefined
+          ? `the plan was never applied to ${name}`
+          : `what the plan restored in ${name} was reverted`,
+        { hint: `Restore it with plan apply ${file} --target ${name}.` },
+      );
+    }
+    const { emit, signal } = context;
+    const { selection } = applied;
+    const verification = await verifyRestore({ selection, target, every, emit, signal });
+    await context.endProgress();
+    context.json(verifyObject(verification, { target: name, digest: selection.manifest.digest, every }));
+    if (!context.options.json) {
+      await writeLines(
+        context.stdout,
+        verifyLines(verification, { target: name, every }, pageStyle(context)),
+      );
+    }
+    return verification.failures === 0 ? 'OK' : 'VERIFICATION';
+  } finally {
+    await target.close();
+  }
+}
+
+/** `1/100` is one document in a hundred. */
+function readSample(sample: OptionValue): number {
+  if (sample === undefined) return 1;
+  const every = /^1\/([1-9]\d{0,6})$/.exec(String(sample))?.[1];
+  if (every !== undefined) return Number(every);
+  throw new RestorePlanError('USAGE', '--sample must be a fraction like 1/100', {
+    hint: '1/100 compares one document in a hundred; without --sample all are compared.',
+  });
 }

@@ -1,0 +1,57 @@
+/** Records that a second person has looked at the verified staging run and agrees to production. */
+import { RestorePlanError } from '../errors.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { readRuns } from '../ledger/read-runs.ts';
+import { runOfPlan } from '../ledger/run-of-plan.ts';
+import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Target } from '../target/target.ts';
+import { requireOwnTarget } from './check-request.ts';
+import { approvalObstacle, approversOf } from './gate.ts';
+
+export interface ApprovalRequest {
+  readonly plan: Plan;
+  readonly staging: Target;
+  readonly actor: Actor;
+}
+
+export interface Approval {
+  readonly digest: string;
+  /** Everybody whose approval counts now. */
+  readonly approvers: readonly string[];
+  /** How many the plan asks for. */
+  readonly needed: number;
+}
+
+/** Throws GATE when there is no verified run to approve, or the approval would not count. */
+export async function approveRun({ plan, staging, actor }: ApprovalRequest): Promise<Approval> {
+  if (staging.name !== 'staging') throw new TypeError('approval is given on staging');
+  requireOwnTarget(plan, staging);
+  const run = runOfPlan(await readRuns(staging.reader), plan);
+  if (run?.status !== 'verified' || run.plan.digest !== plan.digest) throw nothingToApprove(plan, run);
+  const obstacle = approvalObstacle(run, actor);
+  if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
+  const { runs } = openLedger(staging);
+  if (!approversOf(run).includes(actor.user) && !(await runs.approve(run.digest, actor))) {
+    throw nothingToApprove(plan, run);
+  }
+  const approved = (await runs.find(run.digest)) ?? run;
+  return {
+    digest: run.digest,
+    approvers: approversOf(approved),
+    needed: plan.targets.production?.gate.approvals ?? 0,
+  };
+}
+
+function nothingToApprove(plan: Plan, run: RunRecord | undefined): RestorePlanError {
+  const fact =
+    run === undefined
+      ? 'the plan was not applied to staging'
+      : run.plan.digest === plan.digest
+        ? `the run on staging is ${run.status}, not verified`
+        : 'the plan has changed since it was applied to staging';
+  return new RestorePlanError('GATE', `there is nothing to approve: ${fact}`, {
+    hint: 'Run plan apply with --target staging until it ends verified; then approve what it did.',
+    facts: { status: run?.status ?? null },
+  });
+}

@@ -1,0 +1,52 @@
+/** What a revert would do, or did, as a page for the terminal and as JSON. */
+import type { RevertReport } from '../apply/revert-report.ts';
+import { fitted, wrapped } from './dry-run/columns.ts';
+import type { PageStyle } from './dry-run/page.ts';
+import { neutral } from './neutral.ts';
+import { showCounted } from './quantities.ts';
+
+/** Documents named one by one on the page. */
+const SHOWN = 20;
+
+/** Lines without newlines. */
+export function* revertLines(
+  { target, collections, untouched }: RevertReport,
+  { isPreview }: { readonly isPreview: boolean },
+  { paint, columns }: PageStyle,
+): Generator<string> {
+  yield paint.strong(isPreview ? `A revert in ${target} would do this:` : `Reverted in ${target}:`);
+  for (const { into, counts } of collections) {
+    const { remove, putBack, gone, back, changed, deleted } = counts;
+    const parts = [
+      `${showCounted(remove, 'document')} ${isPreview ? 'to remove' : 'removed'}`,
+      ...(putBack > 0 ? [`${putBack} ${isPreview ? 'to put back' : 'put back'} as they were`] : []),
+      ...(gone + back > 0 ? [`${gone + back} taken back before`] : []),
+      ...(changed + deleted > 0 ? [`${changed + deleted} not touched`] : []),
+    ];
+    yield* wrapped(neutral(`${into}: ${parts.join(', ')}`), columns);
+  }
+  for (const { into, id, reason } of untouched.slice(0, SHOWN)) {
+    yield paint.odd(fitted(neutral(`not touched: ${into} _id ${id}`), columns));
+    for (const line of wrapped(reason, columns - 4)) yield `    ${line}`;
+  }
+  const unnamed = untouched.length - SHOWN;
+  if (unnamed > 0) yield paint.quiet(`… and ${unnamed} more; --json lists them`);
+}
+
+/** The last object but one of `revert --json`. */
+export function revertObject({ target, digest, collections, untouched }: RevertReport) {
+  return {
+    type: 'revert',
+    target,
+    selection: { digest },
+    collections: collections.map(({ collection, into, counts }) => ({
+      collection,
+      into,
+      removed: counts.remove,
+      putBack: counts.putBack,
+      before: counts.gone + counts.back,
+      untouched: counts.changed + counts.deleted,
+    })),
+    untouched,
+  } as const;
+}

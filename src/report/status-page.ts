@@ -1,0 +1,124 @@
+/** Where a plan stands, as a page for the terminal and as JSON. */
+import { approversOf } from '../apply/gate.ts';
+import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
+import type { Deed, RunRecord, RunStatus } from '../ledger/run-record.ts';
+import type { Plan } from '../plan/plan.ts';
+import { wrapped } from './dry-run/columns.ts';
+import type { PageStyle } from './dry-run/page.ts';
+import { neutral } from './neutral.ts';
+import { showCounted } from './quantities.ts';
+
+const INDENT = '  ';
+
+const WORDS: Readonly<Record<RunStatus, string>> = {
+  applying: 'a run is going on, or was cut off: run plan apply again',
+  applied: 'all documents are in, but were not read back: run plan apply again',
+  verified: 'verified',
+  incomplete: 'incomplete: run plan apply again',
+  reverting: 'a revert is going on, or was cut off: run plan revert again',
+  reverted: 'reverted',
+};
+
+/** Lines without newlines. */
+export function* targetLines(status: TargetStatus, { paint, columns }: PageStyle): Generator<string> {
+  const { target, database, server, run, lock, isOfAnotherPlanVersion } = status;
+  yield paint.strong(neutral(`${target}: ${database} (${server})`));
+  const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run)];
+  if (isOfAnotherPlanVersion) lines.push('the plan has changed since');
+  if (lock?.holder !== undefined) {
+    lines.push(
+      `${lock.holder.name} (${lock.holder.command}) holds the lock; last sign of life ${when(lock.heartbeatAt)}`,
+    );
+  }
+  for (const text of lines) {
+    for (const line of wrapped(neutral(text), columns - INDENT.length)) yield INDENT + line;
+  }
+  yield '';
+}
+
+function* runLines(run: RunRecord): Generator<string> {
+  const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
+  yield `${WORDS[run.status]}${run.status === 'verified' ? verified : ''}`;
+  yield `selection ${run.digest.slice(0, 12)} from ${run.backup.location}`;
+  const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
+  yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
+  for (const { into, inserted, replaced, identical, kept, conflict, refused } of run.collections) {
+    const parts = Object.entries({
+      inserted,
+      replaced,
+      'already there': identical,
+      'left as they were': kept,
+      conflict,
+      refused,
+    })
+      .filter(([, count]) => count > 0)
+      .map(([word, count]) => `${count} ${word}`);
+    yield `${into}: ${parts.length === 0 ? 'nothing yet' : parts.join(', ')}`;
+  }
+  if (run.approvals.length > 0) yield `approved by ${run.approvals.map(showDeed).join('; ')}`;
+}
+
+/** `undefined`: the gate could not be asked. */
+export function* gateLines(gate: GateStatus | undefined, { paint, columns }: PageStyle): Generator<string> {
+  if (gate === undefined) {
+    yield paint.odd(
+      'The production gate is shut: nothing of this plan is verified on staging, or a target does not answer.',
+    );
+    return;
+  }
+  const { verdict, documentsLookedFor } = gate;
+  if (verdict.open) {
+    yield* wrapped(`The production gate is open: ${verdict.reason}.`, columns).map(paint.good);
+    if (!documentsLookedFor) {
+      yield* wrapped(
+        'The documents are not kept on this machine, so nobody looked whether they are still on staging; plan apply does.',
+        columns,
+      );
+    }
+    return;
+  }
+  yield paint.odd(`The production gate is shut (${showCounted(verdict.obstacles.length, 'reason')}):`);
+  for (const { fact, remedy } of verdict.obstacles) {
+    for (const line of wrapped(neutral(`${fact}. ${remedy}`), columns - INDENT.length)) yield INDENT + line;
+  }
+}
+
+function showDeed({ user, host, at }: Deed): string {
+  return `${user}@${host}, ${when(at)}`;
+}
+
+function when(time: Date | undefined): string {
+  return time === undefined ? 'never' : `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** The last object but one of `status --json`. */
+export function statusObject(plan: Plan, statuses: readonly TargetStatus[], gate: GateStatus | undefined) {
+  return {
+    type: 'status',
+    plan: { name: plan.name, digest: plan.digest },
+    targets: Object.fromEntries(statuses.map((status) => [status.target, targetObject(status)])),
+    gate: gate === undefined ? null : { ...gate.verdict, documentsLookedFor: gate.documentsLookedFor },
+  } as const;
+}
+
+function targetObject({ database, server, run, lock, isOfAnotherPlanVersion }: TargetStatus) {
+  return {
+    database,
+    server,
+    lock: lock?.holder?.name ?? null,
+    run:
+      run === undefined
+        ? null
+        : {
+            selection: run.digest,
+            status: run.status,
+            isOfAnotherPlanVersion,
+            appliedBy: run.appliedBy,
+            startedAt: run.startedAt,
+            verifiedAt: run.verifiedAt ?? null,
+            collections: run.collections,
+            approvals: run.approvals,
+            approvers: approversOf(run),
+          },
+  };
+}

@@ -1,0 +1,62 @@
+/** What a verification found, as a page for the terminal and as JSON. */
+import type { Verification } from '../apply/verify-selection.ts';
+import type { TargetName } from '../events.ts';
+import { fitted, wrapped } from './dry-run/columns.ts';
+import type { PageStyle } from './dry-run/page.ts';
+import { neutral } from './neutral.ts';
+import { showCounted } from './quantities.ts';
+
+/** Documents named one by one on the page. */
+const SHOWN = 20;
+
+export interface Verified {
+  readonly target: TargetName;
+  /** One document in so many was looked at. */
+  readonly every: number;
+}
+
+/** Lines without newlines. */
+export function* verifyLines(
+  { collections, differences, failures }: Verification,
+  { target, every }: Verified,
+  { paint, columns }: PageStyle,
+): Generator<string> {
+  for (const { into, checked, identical, different, missing, kept } of collections) {
+    const parts = [
+      `${showCounted(checked, 'document')} compared`,
+      `${identical} as in the backup`,
+      ...(different > 0 ? [`${different} different`] : []),
+      ...(missing > 0 ? [`${missing} missing`] : []),
+      ...(kept > 0 ? [`${kept} left as they were`] : []),
+    ];
+    yield* wrapped(neutral(`${into}: ${parts.join(', ')}`), columns);
+  }
+  yield '';
+  for (const { into, id, kind } of differences.slice(0, SHOWN)) {
+    yield paint.bad(fitted(neutral(`${kind}: ${into} _id ${id}`), columns));
+  }
+  if (failures > SHOWN) yield paint.quiet(`… and ${failures - SHOWN} more; --json lists them`);
+  if (failures > 0) yield '';
+  const sample = every === 1 ? '' : `, one document in ${every}`;
+  yield failures === 0
+    ? paint.good(`Verified: ${target} holds what was restored, byte for byte${sample}.`)
+    : paint.bad(
+        `${showCounted(failures, 'document')} of ${target} are missing or differ from the backup${sample}.`,
+      );
+}
+
+/** The last object but one of `verify --json`. */
+export function verifyObject(
+  { collections, differences, failures }: Verification,
+  { target, digest, every }: Verified & { readonly digest: string },
+) {
+  return {
+    type: 'verify',
+    target,
+    selection: { digest },
+    sample: every,
+    collections,
+    differences,
+    verified: failures === 0,
+  } as const;
+}

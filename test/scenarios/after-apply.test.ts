@@ -1,0 +1,191 @@
+/** What comes after an apply: status, approval, verification, revert, a dead run's lock. */
+import * as assert from 'uvu/assert';
+import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
+import { test } from '../harness.ts';
+import { LOST_PARTNER } from '../lab/art-market.ts';
+import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
+import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
+import { createIncident, type Incident } from './incident.ts';
+
+let lab: Lab;
+let incident: Incident;
+const outputs: PlanRun[] = [];
+
+test.before(async () => {
+  lab = await openLab();
+});
+test.before.each(async () => {
+  incident = await createIncident(lab);
+});
+test.after.each(() => incident.close());
+test.after(() => lab.close());
+
+async function plan(command: string, ...args: string[]): Promise<PlanRun> {
+  const ran = await incident.run([command, 'plan.yaml', ...args]);
+  outputs.push(ran);
+  return ran;
+}
+
+async function planOk(command: string, ...args: string[]): Promise<PlanRun> {
+  const ran = await plan(command, ...args);
+  assert.is(ran.exitCode, 0, ran.stderr);
+  return ran;
+}
+
+const STAGING = ['--target', 'staging'];
+const production = () => ['--target', 'production', '--confirm', incident.production.databaseName];
+
+function result(run: PlanRun, type: string): Record<string, unknown> {
+  const found = jsonLines(run.stdout).find((line) => line['type'] === type);
+  assert.ok(found, run.stdout);
+  return found;
+}
+
+test(
+  'status tells the story: nothing applied, staging verified, production done',
+  async () => {
+    const before = await planOk('status');
+    assert.match(before.stdout, /nothing of this plan was applied here/);
+    assert.match(before.stdout, /gate is shut/);
+    await planOk('apply', ...STAGING);
+    const staged = await planOk('status');
+    assert.match(staged.stdout, /verified since/);
+    assert.match(staged.stdout, /artworks: 100 inserted/);
+    assert.match(staged.stdout, /gate is open/);
+    await planOk('apply', ...production());
+    const status = result(await planOk('status', '--json'), 'status');
+    const { targets, gate } = status as {
+      targets: Record<string, { run: { status: string } }>;
+      gate: { open: boolean };
+    };
+    assert.is(targets['staging']?.run.status, 'verified');
+    assert.is(targets['production']?.run.status, 'verified');
+    assert.is(gate.open, true);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'approval by the one who applied is refused, and status says that somebody else is wanted',
+  async () => {
+    incident.writePlan((text) => `${text}    gate: { approvals: 1, soak: 1s }\n`);
+    const early = await plan('approve');
+    assert.is(early.exitCode, 18);
+    await planOk('apply', ...STAGING);
+    const own = await plan('approve');
+    assert.is(own.exitCode, 18, own.stderr);
+    assert.match(own.stderr, /second person/);
+    assert.match((await planOk('status')).stdout, /0 of 1 approvals/);
+    assert.is((await plan('apply', ...production())).exitCode, 18);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'verify finds what was changed and what is gone since, whole or by sample',
+  async () => {
+    await planOk('apply', ...STAGING);
+    const good = await planOk('verify', ...STAGING);
+    assert.match(good.stdout, /byte for byte/);
+    await planOk('verify', ...STAGING, '--sample', '1/10');
+    const artworks = incident.staging.collection('artworks');
+    const restored = await artworks.find({ partner_id: LOST_PARTNER }).limit(2).toArray();
+    await artworks.updateOne({ _id: restored[0]!._id }, { $set: { title: 'changed since' } });
+    await artworks.deleteOne({ _id: restored[1]!._id });
+    const bad = await plan('verify', ...STAGING, '--json');
+    assert.is(bad.exitCode, 16);
+    const { verified, differences } = result(bad, 'verify') as {
+      verified: boolean;
+      differences: { kind: string }[];
+    };
+    assert.is(verified, false);
+    assert.equal(differences.map(({ kind }) => kind).sort(), ['different', 'missing']);
+    const wrong = await plan('verify', ...STAGING, '--sample', '5%');
+    assert.is(wrong.exitCode, 11);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'revert takes out what was restored and nothing else, once',
+  async () => {
+    const before = await takeSnapshot(incident.staging);
+    await planOk('apply', ...STAGING);
+    const artworks = incident.staging.collection('artworks');
+    const one = await artworks.findOne({ partner_id: LOST_PARTNER });
+    await artworks.updateOne({ _id: one!._id }, { $set: { title: 'changed since' } });
+    const reverted = await planOk('revert', ...STAGING);
+    assert.match(reverted.stdout, /artworks: 99 documents removed, 1 not touched/);
+    assert.match(reverted.stdout, /changed since it was restored/);
+    assert.match(reverted.stderr, /would do this/);
+    await artworks.deleteOne({ _id: one!._id });
+    const { missing, added, changed } = compareSnapshots(
+      before as never,
+      (await takeSnapshot(incident.staging)) as never,
+    );
+    assert.equal(
+      [missing, added, changed].map((list) => list.length),
+      [0, 0, 0],
+    );
+    assert.match((await planOk('revert', ...STAGING)).stdout, /0 documents removed/);
+    assert.match((await planOk('status')).stdout, /reverted/);
+    assert.is((await plan('verify', ...STAGING)).exitCode, 16);
+    assert.is((await plan('apply', ...production())).exitCode, 18);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'revert of production wants the name of the database',
+  async () => {
+    await planOk('apply', ...STAGING);
+    await planOk('apply', ...production());
+    const count = await incident.production.collection('artworks').countDocuments();
+    const refused = await plan('revert', '--target', 'production');
+    assert.is(refused.exitCode, 11);
+    assert.is(await incident.production.collection('artworks').countDocuments(), count);
+    await planOk('revert', ...production());
+    assert.is(await incident.production.collection('artworks').countDocuments(), count - 100);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'a plan edited since is reverted as it was applied',
+  async () => {
+    await planOk('apply', ...STAGING);
+    incident.writePlan((text) =>
+      text.replace('collection: partners\n', 'collection: partners\n    whenMatched: fail\n'),
+    );
+    assert.match((await planOk('status')).stdout, /the plan has changed since/);
+    await planOk('revert', ...STAGING);
+    assert.is(await incident.staging.collection('artworks').countDocuments({ partner_id: LOST_PARTNER }), 0);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'a run that died leaves a lock that names it; unlock takes exactly that name',
+  async () => {
+    const died = await incident.run(['apply', 'plan.yaml', ...STAGING], {
+      env: { RESTORE_PLAN_DIE_AT: 'batch-intended' },
+    });
+    assert.is(died.signal, 'SIGKILL');
+    const lock = incident.staging.collection<{ _id: string; holder: { name: string } }>('restore_plan.lock');
+    const holder = (await lock.findOne({ _id: 'lock' }))?.holder.name ?? '';
+    assert.match((await planOk('status')).stdout, 'holds the lock');
+    const wrong = await plan('unlock', ...STAGING, '--holder', 'nobody@nowhere:1');
+    assert.is(wrong.exitCode, 17);
+    assert.match(wrong.stderr, holder);
+    await planOk('unlock', ...STAGING, '--holder', holder);
+    await planOk('apply', ...STAGING);
+    await planOk('verify', ...STAGING);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test('no output of this file holds a secret', () => {
+  for (const { stdout, stderr } of outputs) assert.not.match(stdout + stderr, CANARY_PASSWORD);
+});
+
+test.run();
