@@ -134,9 +134,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'opens the gate, writes the documents, reads them back, does the follow-ups',
     details:
       'Staging comes first: production opens only for a selection that was applied to staging and verified there. ' +
-      'A run that was stopped part-way is resumed by the same command.',
-    options: [TARGET, CONFIRM],
+      'A run that was stopped part-way is resumed by the same command. Without --target, on a terminal, the whole ' +
+      'runbook is walked: staging, a pause to look at it, production.',
+    options: [{ ...TARGET, mandatory: false }, CONFIRM],
     examples: [
+      'plan apply plans/incident-4711.yaml',
       'plan apply plans/incident-4711.yaml --target staging',
       'plan apply plans/incident-4711.yaml --target production --confirm gravity',
     ],

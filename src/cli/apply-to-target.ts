@@ -1,0 +1,100 @@
+/** Applies a prepared selection to one target, does its follow-ups, and writes what came of it. */
+import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
+import { TargetMemory } from '../comparison/target-memory.ts';
+import type { TargetName } from '../events.ts';
+import type { FollowUpStatus } from '../follow-ups/follow-up-status.ts';
+import { runFollowUps } from '../follow-ups/run-follow-ups.ts';
+import type { Plan } from '../plan/plan.ts';
+import { applyExit, applyPage } from '../report/apply-page.ts';
+import { followUpExit, followUpLines, followUpObject } from '../report/follow-ups-page.ts';
+import { applyObject } from '../report/json-results.ts';
+import type { Stage } from '../report/progress.ts';
+import type { Selection } from '../selection/selection.ts';
+import type { Target } from '../target/target.ts';
+import { VERSION } from '../version.ts';
+import type { ExitName, OptionValue } from './command.ts';
+import { connectTargets } from './connect-targets.ts';
+import type { CommandContext } from './context.ts';
+import { lastWord } from './last-word.ts';
+import { pageStyle, writeLines } from './page.ts';
+
+export interface ApplyOrder {
+  readonly plan: Plan;
+  /** The plan as the operator named it. */
+  readonly file: string;
+  readonly selection: Selection;
+  readonly name: TargetName;
+  /** Value of `--confirm`. */
+  readonly confirm: OptionValue;
+}
+
+export async function applyToTarget(context: CommandContext, order: ApplyOrder): Promise<ExitName> {
+  const { plan, file, selection, name } = order;
+  const targets = await connectTargets(context, plan, name);
+  const { reader } = targets.target;
+  try {
+    const result = await applySelection({
+      ...context,
+      plan,
+      selection,
+      target: targets.target,
+      other: targets.other?.reader,
+      actor: { ...context.operator, pid: context.processId },
+      toolVersion: VERSION,
+      memory: await TargetMemory.load(context.workDirectory, selection.manifest, reader),
+      confirm: () => lastWord(context, { plan, selection, reader, given: order.confirm }),
+    });
+    const statuses = result.verified
+      ? await followUps(context, { plan, target: targets.target, result })
+      : [];
+    await context.endProgress();
+    if (context.options.json) {
+      for (const status of statuses) context.json(followUpObject(status));
+      context.json(applyObject(result));
+    } else {
+      await writeLines(context.stdout, applyPage(result, pageStyle(context)));
+      await writeLines(context.stdout, followUpLines(statuses, pageStyle(context), file));
+    }
+    return applyExit(result) === 'OK' ? followUpExit(statuses) : applyExit(result);
+  } finally {
+    await targets.close();
+  }
+}
+
+/** What an apply goes through once the selection is there. Production is compared before somebody is asked; see lastWord. */
+export function applyStages(
+  { interactive }: CommandContext,
+  { plan, name, confirm }: Pick<ApplyOrder, 'plan' | 'name' | 'confirm'>,
+): Stage[] {
+  const asks = name === 'production' && interactive && confirm === undefined;
+  return [
+    ...(name === 'production' ? (['gate'] as const) : []),
+    ...(asks ? (['comparison with production'] as const) : []),
+    'writing',
+    'verification',
+    ...(plan.followUps.length > 0 ? (['follow-ups'] as const) : []),
+  ];
+}
+
+interface Applied {
+  readonly plan: Plan;
+  readonly target: Target;
+  readonly result: ApplyResult;
+}
+
+/** The documents are in: whatever becomes of the loose ends, what was restored is shown. */
+async function followUps(
+  context: CommandContext,
+  { plan, target, result }: Applied,
+): Promise<FollowUpStatus[]> {
+  const { emit, signal, workDirectory, operator: actor, env: environment } = context;
+  try {
+    return await runFollowUps({
+      ...{ plan, digest: result.digest, target, actor, environment, workDirectory, emit, signal },
+    });
+  } catch (error) {
+    await context.endProgress();
+    if (!context.options.json) await writeLines(context.stdout, applyPage(result, pageStyle(context)));
+    throw error;
+  }
+}

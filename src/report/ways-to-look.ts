@@ -1,0 +1,37 @@
+/** How to look at what was restored to staging, before production: command lines to copy. */
+import { findElement } from '../bson/elements.ts';
+import { showValue } from '../bson/show.ts';
+import type { PageStyle } from './dry-run/page.ts';
+import { neutral } from './neutral.ts';
+
+const ID = Buffer.from('_id');
+
+export interface LookFacts {
+  /** The plan as the operator named it. */
+  readonly file: string;
+  readonly database: string;
+  /** Some restored documents, raw, by their collection in the target. */
+  readonly examples: ReadonlyMap<string, readonly Buffer[]>;
+}
+
+/** Lines without newlines. They are not wrapped, so that they can be copied. */
+export function* waysToLook(
+  { file, database, examples }: LookFacts,
+  { paint }: PageStyle,
+): Generator<string> {
+  yield '';
+  yield paint.strong('Look at staging before you go on.');
+  yield 'Compare it again, in another terminal:';
+  yield `  plan verify ${neutral(file)} --target staging`;
+  yield `  plan dry-run ${neutral(file)} --target production`;
+  yield 'Some of the restored documents, in mongosh on the staging server:';
+  yield `  use ${neutral(database)}`;
+  for (const [collection, documents] of examples) {
+    const ids = documents.flatMap((document) => {
+      const id = findElement(document, 0, ID);
+      return id === undefined ? [] : [showValue(id)];
+    });
+    const name = neutral(JSON.stringify(collection));
+    yield `  db.getCollection(${name}).find({ _id: { $in: EJSON.deserialize([${ids.join(', ')}]) } })`;
+  }
+}
