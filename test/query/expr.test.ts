@@ -54,6 +54,11 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ],
   ['{"$expr":{"$gt":["$a"]}}', '$expr.$gt', /takes 2 arguments, not 1/],
   ['{"$expr":{"$divide":[1,0]}}', '$expr.$divide', /by zero/],
+  [
+    '{"$expr":{"$or":[true,{"$switch":{"branches":[{"case":false,"then":"$a"}]}}]}}',
+    '$expr.$or.1.$switch',
+    /no branch holds/,
+  ],
   ['{"$expr":{"$gt":["$$NOW","$a"]}}', '$expr.$gt.0', /\$\$NOW is not supported here/],
   ['{"$expr":{"$eq":["$a..b",1]}}', '$expr.$eq.0', /is no field/],
   ['{"$expr":{"$eq":[1,1],"$ne":[1,2]}}', '$expr', /one operator/],

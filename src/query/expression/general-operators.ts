@@ -205,10 +205,16 @@ function switchOperator(use: OperatorUse): Expression {
     ...branches.flatMap(({ condition, result }) => [condition, result]),
     ...(otherwise ? [otherwise] : []),
   ];
+  const noBranch = (): QueryFault =>
+    new QueryFault('$switch: no branch holds for a document, and there is no default', context.path);
+  const isHopeless = branches.every(
+    ({ condition }) => condition.isConstant && !isTruthy(condition.evaluate()),
+  );
+  if (isHopeless && otherwise === undefined) throw noBranch();
   return derived(parts, () => {
     const branch = branches.find(({ condition }) => isTruthy(condition.evaluate()));
     if (branch !== undefined) return branch.result.evaluate();
     if (otherwise !== undefined) return otherwise.evaluate();
-    throw new QueryFault('$switch: no branch holds for a document, and there is no default', context.path);
+    throw noBranch();
   });
 }
