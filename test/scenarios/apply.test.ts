@@ -5,8 +5,9 @@ import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
 import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
-import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
+import type { PlanRun } from '../lab/plan-command.ts';
 import { createIncident, type Incident, takeTar } from './incident.ts';
+import { checkedStream } from './json-stream.ts';
 
 const PLAN = ['plan.yaml'];
 const STAGING = ['apply', ...PLAN, '--target', 'staging'];
@@ -73,7 +74,7 @@ test(
     await run(STAGING);
     const { exitCode, stdout } = await run([...STAGING, '--json', '--quiet']);
     assert.is(exitCode, 0);
-    const lines = jsonLines(stdout);
+    const lines = checkedStream(stdout);
     const result = lines.at(-2) as Record<string, unknown>;
     assert.is(result['type'], 'apply');
     assert.is(result['verified'], true);
@@ -189,7 +190,10 @@ test(
     assert.is(exitCode, 0);
     assert.match(stdout, /kept as it was/);
     assert.match(stdout, /Changed since the dry-run of .* UTC: 1 document\n {2}appeared: partners _id/);
-    const again = jsonLines((await run([...STAGING, '--json'])).stdout).at(-2) as Record<string, unknown[]>;
+    const again = checkedStream((await run([...STAGING, '--json'])).stdout).at(-2) as Record<
+      string,
+      unknown[]
+    >;
     assert.is(again['changedSinceDryRun']?.length, 1, 'its own documents are no news');
     incident.close();
   },

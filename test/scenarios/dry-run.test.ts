@@ -7,8 +7,9 @@ import { takeSnapshot } from '../demo/snapshot.ts';
 import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
-import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
+import type { PlanRun } from '../lab/plan-command.ts';
 import { createIncident, type Incident } from './incident.ts';
+import { checkedStream } from './json-stream.ts';
 
 type DryRunObject = ReturnType<typeof dryRunObject>;
 
@@ -54,7 +55,7 @@ test('the page shows the collections as a tree, and nothing is written', async (
 test('--json keeps the contract, and the second run uses the selection of the first', async () => {
   const { exitCode, stdout } = await run(['dry-run', 'plan.yaml', '--json', '--quiet']);
   assert.is(exitCode, 0);
-  const lines = jsonLines(stdout);
+  const lines = checkedStream(stdout);
   assert.is(lines[0]?.['type'], 'version');
   assert.ok(lines.some(({ type }) => type === 'selection-reused'));
   assert.equal(lines.at(-1), { type: 'exit', code: 0, name: 'OK' });
@@ -132,7 +133,7 @@ test('a view in the place of a collection exits 13, after the page for the other
 test('L14: hostile values stay harmless on the page', async () => {
   const artworks = incident.staging.collection('artworks');
   const backup = (await run(['dry-run', 'plan.yaml', '--json', '--full', '--target', 'staging'])).stdout;
-  const line = jsonLines(backup).find(({ collection }) => collection === 'artworks') as Record<
+  const line = checkedStream(backup).find(({ collection }) => collection === 'artworks') as Record<
     string,
     string
   >;
