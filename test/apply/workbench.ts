@@ -47,7 +47,10 @@ export interface Workbench {
 
 export const ACTOR = { user: 'anna', host: 'ops-1', pid: 4242 };
 
-export function openWorkbench(lab: Lab, options: Partial<MadePlanOptions> = {}): Workbench {
+/** The lab's servers, or a test's own ones that it may break. */
+export type Servers = Pick<Lab, 'staging' | 'production' | 'databaseName'>;
+
+export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = {}): Workbench {
   const plan = madePlan({
     stagingUri: lab.staging.uri,
     productionUri: lab.production.uri,

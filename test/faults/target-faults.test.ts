@@ -1,0 +1,260 @@
+/** FAULTS.md, section 2, group T, by number: what goes wrong between us and the target while documents are written. */
+import * as assert from 'uvu/assert';
+import { accessTo } from '../../src/target/access.ts';
+import { failure, numbered } from '../apply/documents.ts';
+import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { test } from '../harness.ts';
+import { setFailPoint } from '../lab/failpoint.ts';
+import { startTcpProxy } from '../lab/tcp-proxy.ts';
+import { type OwnServers, ownServers } from './own-servers.ts';
+
+let servers: OwnServers;
+
+test.before(async () => {
+  servers = await ownServers({ parameters: { ttlMonitorSleepSecs: 1 } });
+});
+test.after(() => servers.stop());
+
+/** 3,000 documents of 4 KB: three batches. */
+const DOCUMENTS = numbered(0, 3_000, 'x'.repeat(4_000));
+const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
+const OURS = { appName: 'restore-plan' };
+
+async function on(body: (bench: Workbench) => Promise<void>, uri?: string): Promise<void> {
+  const bench = openWorkbench(servers, uri === undefined ? {} : { stagingUri: uri });
+  try {
+    await body(bench);
+  } finally {
+    await bench.close();
+  }
+}
+
+for (const times of [1, 2, 5]) {
+  test(`T1 the connection is cut before the server acts, ${times} times: ridden out`, () =>
+    on(async (bench) => {
+      const data = { failCommands: ['insert', 'update'], closeConnection: true, ...OURS };
+      const fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: { times }, data });
+      const selection = bench.selection(SELECTION);
+      await bench.apply(selection, 'staging');
+      assert.is(await fault.timesFired(), times);
+      await fault.off();
+      await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    }));
+}
+
+test('T1 replies are lost after the server acted: every document once, and known as ours', async () => {
+  const [member] = servers.set.members;
+  const proxy = await startTcpProxy({ to: member?.port ?? 0 });
+  const uri = `mongodb://127.0.0.1:${proxy.port}/?directConnection=true`;
+  await on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    let fault: ReturnType<typeof proxy.setFault> | undefined;
+    const result = await bench.apply(selection, 'staging', {
+      checkpoint: (name) => {
+        // From here on the server's answers are a few hundred bytes each, so these hit answers to inserts.
+        if (name === 'batch-intended') fault ??= proxy.setFault({ kind: 'reset', afterBytes: 50, times: 4 });
+      },
+    });
+    assert.ok(fault);
+    assert.ok(
+      bench.events.some(({ type }) => type === 'retry'),
+      'a connection was lost',
+    );
+    assert.is(result.collections[0]?.inserted, DOCUMENTS.length);
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    const [run] = await bench.runs('staging');
+    assert.is(run?.collections[0]?.inserted, DOCUMENTS.length);
+  }, uri);
+  await proxy.stop();
+});
+
+test('T1 the connection is cut always: stopped part-way within the patience, resumable', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    const data = { failCommands: ['insert'], closeConnection: true, ...OURS };
+    const target = await bench.connect('staging', { patienceMs: 1_500 });
+    let fault: Awaited<ReturnType<typeof setFailPoint>> | undefined;
+    const stopped = await failure(
+      bench.apply(selection, 'staging', {
+        target,
+        checkpoint: async (name) => {
+          if (name === 'batch-intended')
+            fault ??= await setFailPoint(servers.set.client, { name: 'failCommand', mode: 'alwaysOn', data });
+        },
+      }),
+    );
+    assert.is(stopped.code, 'INCOMPLETE');
+    assert.ok(((await fault?.timesFired()) ?? 0) > 1);
+    await fault?.off();
+    await target.close();
+    await bench.apply(selection, 'staging');
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+for (const [what, code] of [
+  ['a write concern that timed out', 64],
+  ['a write concern that cannot be met', 100],
+] as const) {
+  test(`T3 ${what}: not believed, read back instead`, () =>
+    on(async (bench) => {
+      const writeConcernError = { code, errmsg: 'not now' };
+      const data = { failCommands: ['insert'], writeConcernError, ...OURS };
+      const fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: { times: 3 }, data });
+      const selection = bench.selection(SELECTION);
+      await bench.apply(selection, 'staging');
+      assert.is(await fault.timesFired(), 3);
+      await fault.off();
+      await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    }));
+}
+
+test('T4 w=0 and w=1 in the connection string are overridden, and said', async () => {
+  for (const weak of [
+    'w=0',
+    'w=1',
+    'journal=false&w=1',
+    'readConcernLevel=local&readPreference=secondaryPreferred',
+  ]) {
+    await on(
+      async (bench) => {
+        const { notes, close } = await bench.connect('staging');
+        await close();
+        assert.ok(notes.length > 0 && notes.every((note) => note.includes('overridden')), notes.join());
+        const selection = bench.selection([{ collection: 'a', documents: DOCUMENTS.slice(0, 10) }]);
+        await bench.apply(selection, 'staging');
+        await bench.expectRestored('staging', selection, { a: DOCUMENTS.slice(0, 10) });
+      },
+      servers.set.uri + (servers.set.uri.includes('?') ? '&' : '/?') + weak,
+    );
+  }
+});
+
+test('T5 documents that a TTL index would delete at once are refused by name, and verification does not miss them', () =>
+  on(async (bench) => {
+    const db = await bench.db('staging');
+    await db.collection('a').createIndex({ at: 1 }, { expireAfterSeconds: 60 });
+    await db.collection('b').insertMany([
+      { _id: 1 as never, at: new Date(0) },
+      { _id: 2 as never, at: new Date(Date.now() + 86_400_000) },
+    ]);
+    const documents = await bench.documents('staging', 'b');
+    const selection = bench.selection([{ collection: 'a', documents }]);
+    const result = await bench.apply(selection, 'staging');
+    assert.is(result.collections[0]?.refused, 1);
+    assert.is(result.collections[0]?.inserted, 1);
+    assert.match(result.notices[0]?.reason ?? '', 'TTL index');
+    assert.is(result.verification.failures, 0);
+  }));
+
+test('T6 T8 a document of the same _id appears while the batch is on its way: kept when other, counted when the same', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    const db = await bench.db('staging');
+    let done = false;
+    const result = await bench.apply(selection, 'staging', {
+      checkpoint: async (name) => {
+        if (name !== 'batch-intended' || done) return;
+        done = true;
+        await db.collection('a').insertMany([
+          { _id: 2_998 as never, text: 'x'.repeat(4_000) },
+          { _id: 2_999 as never, text: 'somebody else’s' },
+        ]);
+      },
+    });
+    assert.is(result.collections[0]?.kept, 1);
+    assert.is(result.collections[0]?.identical, 1);
+    assert.match(result.notices[0]?.reason ?? '', 'appeared');
+    const expected = [...DOCUMENTS.slice(0, -1), ...numbered(2_999, 3_000, 'somebody else’s')];
+    await bench.expectRestored('staging', selection, { a: expected });
+    const report = await bench.revert(selection, 'staging');
+    assert.is(report.collections[0]?.counts.remove, 2_998, 'what somebody else wrote is not taken back');
+  }));
+
+test('T7 a unique index that is built in the middle: its conflicts are named, the rest goes in', () =>
+  on(async (bench) => {
+    const selection = bench.selection([{ collection: 'a', documents: numbered(0, 50, 'the same') }]);
+    const db = await bench.db('staging');
+    const result = await bench.apply(selection, 'staging', {
+      checkpoint: async (name) => {
+        if (name === 'batch-intended') await db.collection('a').createIndex({ text: 1 }, { unique: true });
+      },
+    });
+    assert.is(result.collections[0]?.inserted, 1);
+    assert.is(result.collections[0]?.conflict, 49);
+    assert.is(result.verified, false);
+  }));
+
+test('T9 a view, a time series, a capped collection: refused with nothing written', () =>
+  on(async (bench) => {
+    const db = await bench.db('staging');
+    await db.createCollection('source');
+    await db.createCollection('view', { viewOn: 'source', pipeline: [] });
+    await db.createCollection('capped', { capped: true, size: 100_000 });
+    await db.createCollection('series', { timeseries: { timeField: 'at' } });
+    for (const into of ['view', 'capped', 'series']) {
+      const selection = bench.selection([
+        { collection: 'first', documents: DOCUMENTS.slice(0, 3) },
+        { collection: 'a', into, documents: DOCUMENTS.slice(0, 3) },
+      ]);
+      const refusal = await failure(bench.apply(selection, 'staging'));
+      assert.is(refusal.code, 'TARGET', into);
+      assert.equal(await bench.documents('staging', 'first'), []);
+    }
+  }));
+
+for (const [name, code] of [
+  ['MaxTimeMSExpired', 50],
+  ['WriteConflict', 112],
+  ['LockTimeout', 24],
+  ['ExceededTimeLimit', 262],
+  ['InterruptedDueToReplStateChange', 11602],
+] as const) {
+  test(`T12 ${name}: tried again`, () =>
+    on(async (bench) => {
+      const data = { failCommands: ['insert', 'find'], errorCode: code, ...OURS };
+      const selection = bench.selection(SELECTION);
+      await bench.connect('staging').then(({ close }) => close());
+      const fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: { times: 4 }, data });
+      await bench.apply(selection, 'staging');
+      assert.is(await fault.timesFired(), 4);
+      await fault.off();
+      await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    }));
+}
+
+test('T13 the target takes no writes for a while (fsyncLock): waited for, finished', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    let locked = false;
+    const admin = servers.set.client.db('admin');
+    await bench.apply(selection, 'staging', {
+      checkpoint: async (name) => {
+        if (name !== 'batch-intended' || locked) return;
+        locked = true;
+        await admin.command({ fsync: 1, lock: true });
+        setTimeout(() => void admin.command({ fsyncUnlock: 1 }), 2_500);
+      },
+    });
+    assert.ok(locked);
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+test('T14 every batch takes longer than the lease: progress goes on, the lock is kept', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    const data = { failCommands: ['insert'], blockConnection: true, blockTimeMS: 2_500, ...OURS };
+    const fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: { times: 4 }, data });
+    await bench.apply(selection, 'staging', { leaseMs: 1_200 });
+    assert.is(await fault.timesFired(), 4);
+    await fault.off();
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+test('a target that connectTarget did not make can be written to by nobody', () =>
+  on(async (bench) => {
+    const target = await bench.connect('staging');
+    assert.throws(() => accessTo({ ...target }));
+    await target.close();
+  }));
+
+test.run();
