@@ -2,14 +2,17 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { openBackup } from '../../src/backup/open-backup.ts';
 import type { Source } from '../../src/plan/plan.ts';
 import { test } from '../harness.ts';
-import { artMarket, fillArtMarket } from '../lab/art-market.ts';
+import { artMarket, fillArtMarket, LOST_PARTNER } from '../lab/art-market.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import type { Bucket } from '../lab/s3.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump } from '../lab/tools.ts';
+import { planOf } from '../selection/plans.ts';
+import { select } from '../selection/selecting.ts';
 import { inBucket, onDisk, readBackup, refusal, useCredentials } from './reading.ts';
 
 let lab: Lab;
@@ -122,6 +125,33 @@ for (const folder of ['dump', 'gz']) {
     await assertSameAt(inBucket(lab.s3, bucket, `${folder}/`, { database }), 'dump directory');
   });
 }
+
+test('the same plan gives the same selection digest from each layout', async () => {
+  await tarFolder(at('dump'), at('same.tar'));
+  await tarFolder(at('gz'), at('same.tar.gz'), { gzip: true });
+  await bucket.putFile('same.tar', at('same.tar'));
+  await mongodump(lab.staging.uri, ['--db', database, `--archive=${at('same.archive')}`, '--gzip']);
+  const sources = [
+    ...['dump', 'gz', 'same.tar', 'same.tar.gz', 'same.archive'].map((path) =>
+      onDisk(at(path), { database }),
+    ),
+    inBucket(lab.s3, bucket, 'same.tar', { database }),
+  ];
+  const dependents = [{ collection: 'sale_artworks', foreignKey: 'artwork_id' }];
+  const plan = planOf({ collection: 'artworks', query: { partner_id: LOST_PARTNER }, dependents });
+  const digests = new Set<string>();
+  for (const source of sources) {
+    const backup = await openBackup(source, { wanted: new Set(), emit: () => undefined });
+    try {
+      const { manifest } = await select({ ...plan, source }, { backup, folder: folder.path });
+      assert.ok(manifest.collections.every(({ count }) => count > 0));
+      digests.add(manifest.digest);
+    } finally {
+      await backup.close();
+    }
+  }
+  assert.is(digests.size, 1);
+});
 
 test('a database that is not there is refused, naming those that are', async () => {
   const reading = readBackup(onDisk(at('dump'), { database: 'gravty' }), WANTED);

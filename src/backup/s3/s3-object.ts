@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { RANGE_BYTES, type S3Bucket } from './s3-bucket.ts';
@@ -45,6 +46,7 @@ export class S3Object implements ByteSource {
     const { flights: control, signal } = this.#bucket;
     const left = new AbortController();
     const either = AbortSignal.any([signal, left.signal]);
+    setMaxListeners(0, either); // one for each range in flight, which is no leak
     const flights: Flight[] = [];
     let next = from;
     const fillUp = (): void => {
