@@ -8,6 +8,7 @@ import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
 import type { PlanRun } from '../lab/plan-command.ts';
+import { CANARY_KEY_ID, CANARY_SECRET_KEY, s3Environment } from '../lab/s3.ts';
 import { createIncident, type Incident } from './incident.ts';
 import { checkedStream } from './json-stream.ts';
 
@@ -195,11 +196,27 @@ test('L10: no home, no temporary folder, a work directory that cannot be written
   }
 });
 
+test(
+  'an S3 backup that is not there exits 12, and an env file can hold the credentials',
+  async () => {
+    const where = `s3: { bucket: no-such-bucket, key: db.tar, region: us-east-1, endpoint: "${lab.s3.endpoint}", forcePathStyle: true }`;
+    incident.writePlan((text) => text.replace('path: ./db.tar', where));
+    const lines = Object.entries(s3Environment(lab.s3)).map(([name, value]) => `${name}='${value}'`);
+    writeFileSync(join(incident.folder, 's3.env'), `${lines.join('\n')}\n`);
+    const missing = await run(['dry-run', 'plan.yaml', '--env-file', 's3.env', '--json']);
+    assert.is(missing.exitCode, 12, missing.stderr);
+    assert.match(missing.stderr, /no-such-bucket/);
+    assert.not.match(missing.stderr, /credential|signature/i);
+  },
+  { deadlineMs: 60_000 },
+);
+
 test('L15: no secret in anything that was written', () => {
   assert.ok(outputs.length > 10);
   for (const { stdout, stderr } of outputs) {
-    assert.not.ok(stdout.includes(CANARY_PASSWORD));
-    assert.not.ok(stderr.includes(CANARY_PASSWORD));
+    for (const secret of [CANARY_PASSWORD, CANARY_KEY_ID, CANARY_SECRET_KEY]) {
+      assert.not.ok(`${stdout}${stderr}`.includes(secret));
+    }
   }
 });
 
