@@ -9,6 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import type { Checkpoint } from './apply/checkpoint.ts';
 import type { TextWriter } from './cli/context.ts';
 import { runProgram } from './cli/program.ts';
@@ -123,6 +124,11 @@ function dieAt(wanted: string | undefined): Checkpoint {
 
 // The S3 client would tell the operator which Node versions its next releases drop.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
+// Every byte read passes through buffers outside the heap, and V8 answers that pressure by starting to mark the whole heap every
+// 20 MB. Without incremental marking it frees the buffers in its small collections: half the processor time of reading from S3
+// (0.95 → 0.48 s for 700 MB), a third less for a dry-run of 600,000 documents (7.2 → 4.6 s), and the same peak memory.
+setFlagsFromString('--no-incremental-marking');
 
 const controller = new AbortController();
 process.on('uncaughtException', crash);
