@@ -39,7 +39,7 @@ export function madeSelection(directory: string, collections: readonly MadeColle
       metadataFile: more.metadata === undefined ? undefined : metadataFile,
     };
   });
-  return {
+  const selection: Selection = {
     directory,
     manifest: {
       format: 1,
@@ -63,6 +63,8 @@ export function madeSelection(directory: string, collections: readonly MadeColle
       warnings: [],
     },
   };
+  writeFileSync(join(directory, 'manifest.json'), JSON.stringify(selection.manifest));
+  return selection;
 }
 
 export interface MadePlanOptions {

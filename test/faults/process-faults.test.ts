@@ -1,0 +1,154 @@
+/** FAULTS.md, section 2, group L, by number: the process dies, two run at once, the ledger fails. The long form is `npm run faults`. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { CHECKPOINTS } from '../../src/apply/checkpoint.ts';
+import { JOURNAL, RUNS } from '../../src/ledger/layout.ts';
+import { breakLock } from '../../src/ledger/lock.ts';
+import { accessTo } from '../../src/target/access.ts';
+import { failure, numbered } from '../apply/documents.ts';
+import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { test } from '../harness.ts';
+import { setFailPoint } from '../lab/failpoint.ts';
+import { applyInChild } from './child.ts';
+import { type OwnServers, ownServers } from './own-servers.ts';
+
+let servers: OwnServers;
+
+test.before(async () => {
+  servers = await ownServers();
+});
+test.after(() => servers.stop());
+
+const DOCUMENTS = numbered(0, 3_000, 'x'.repeat(4_000));
+const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
+const OURS = { appName: 'restore-plan' };
+
+async function on(body: (bench: Workbench) => Promise<void>): Promise<void> {
+  const bench = openWorkbench(servers);
+  try {
+    await body(bench);
+  } finally {
+    await bench.close();
+  }
+}
+
+for (const checkpoint of CHECKPOINTS) {
+  test(`L1 kill -9 at ${checkpoint}: one rerun finishes`, () =>
+    on(async (bench) => {
+      const selection = bench.selection(SELECTION);
+      const died = await applyInChild(bench, selection, { dieAt: checkpoint });
+      assert.is(died.signal, 'SIGKILL', died.stderr);
+      await bench.apply(selection, 'staging', { leaseMs: 1_500 });
+      await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+      const [run] = await bench.runs('staging');
+      assert.is(run?.collections[0]?.inserted, DOCUMENTS.length, 'the ledger knows all of them as ours');
+      const open = await (await bench.db('staging'))
+        .collection(JOURNAL)
+        .countDocuments({ state: 'intended' });
+      assert.is(open, 0, 'no batch is left open in the journal');
+    }));
+}
+
+test('L4 two applies at once: one goes through, the other names its holder', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    const [first, second] = await Promise.allSettled([
+      bench.apply(selection, 'staging', {
+        actor: { user: 'anna', host: 'ops-1', pid: 1 },
+        checkpoint: (name) =>
+          name === 'batch-intended' ? new Promise((r) => setTimeout(r, 3_000)) : undefined,
+      }),
+      new Promise((resolve) => setTimeout(resolve, 500)).then(() =>
+        bench.apply(selection, 'staging', { actor: { user: 'bert', host: 'ops-2', pid: 2 } }),
+      ),
+    ]);
+    assert.is(first.status, 'fulfilled');
+    assert.is(second.status, 'rejected');
+    assert.match(String((second as PromiseRejectedResult).reason.message), 'anna@ops-1:1');
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+test('L5 a holder that was paused past its lease is refused at its next batch', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    const target = await bench.connect('staging');
+    let taken = false;
+    const refused = await failure(
+      bench.apply(selection, 'staging', {
+        target,
+        checkpoint: async (name) => {
+          if (name !== 'batch-compared' || taken) return;
+          taken = true;
+          // What a pause looks like from outside: somebody else has the lock by now.
+          await breakLock(accessTo(target).commands, 'anna@ops-1:4242');
+          await new Promise((resolve) => setTimeout(resolve, 1_500));
+        },
+      }),
+    );
+    await target.close();
+    assert.is(refused.code, 'LOCKED');
+    await bench.apply(selection, 'staging');
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+test('L6 the ledger cannot be written after documents were: kept on this machine, adopted by the next run', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    const data = { failCommands: ['update'], errorCode: 13, ...OURS };
+    let fault: Awaited<ReturnType<typeof setFailPoint>> | undefined;
+    const unsaved = await failure(
+      bench.apply(selection, 'staging', {
+        leaseMs: 60_000,
+        checkpoint: async (name) => {
+          if (name === 'batch-written')
+            fault ??= await setFailPoint(servers.set.client, { name: 'failCommand', mode: 'alwaysOn', data });
+        },
+      }),
+    );
+    assert.is(unsaved.code, 'LEDGER_UNSAVED', unsaved.message);
+    assert.ok(((await fault?.timesFired()) ?? 0) > 0);
+    await fault?.off();
+    const [record] = readdirSync(join(bench.workDirectory, 'ledger'));
+    assert.match(record ?? '', selection.manifest.digest);
+    await breakLock(accessTo(await bench.target('staging')).commands, 'anna@ops-1:4242');
+    await bench.apply(selection, 'staging');
+    assert.equal(readdirSync(join(bench.workDirectory, 'ledger')), [], 'the record was adopted');
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+test('L7 a ledger of a newer version or damaged is refused; a lost one is rebuilt by comparing', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    await bench.apply(selection, 'staging');
+    const db = await bench.db('staging');
+    for (const change of [{ format: 9 }, { status: 'fine' }, { appliedBy: 'anna' }]) {
+      const [record] = await db.collection(RUNS).find().toArray();
+      await db.collection(RUNS).updateOne({}, { $set: change });
+      const refusal = await failure(bench.apply(selection, 'staging'));
+      assert.is(refusal.code, 'TARGET');
+      assert.ok(refusal.hint);
+      await db.collection(RUNS).replaceOne({}, record ?? {});
+    }
+    await db.collection(JOURNAL).updateOne({ action: 'insert' }, { $set: { ids: 'gone' } });
+    assert.match((await failure(bench.apply(selection, 'staging'))).message, 'damaged');
+    await db.collection(JOURNAL).drop();
+    await db.collection(RUNS).drop();
+    const again = await bench.apply(selection, 'staging');
+    assert.is(again.collections[0]?.identical, DOCUMENTS.length);
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+test('L13 a revert that is killed at its checkpoints goes on where it stopped', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    await bench.apply(selection, 'staging');
+    for (const dieAt of ['batch-intended', 'batch-written', 'run-recorded'] as const) {
+      const died = await applyInChild(bench, selection, { dieAt, command: 'revert' });
+      assert.is(died.signal, 'SIGKILL', died.stderr);
+    }
+    await bench.revert(selection, 'staging');
+    assert.equal(await bench.documents('staging', 'a'), []);
+  }));
+
+test.run();
