@@ -6,6 +6,7 @@
  *     const staging = await connectTarget('staging', plan.targets.staging);
  *     const comparison = await compareWithTarget({ plan, selection, reader: staging.reader, … });
  *     const result = await applySelection({ plan, selection, target: staging, … });
+ *     const looseEnds = await runFollowUps({ plan, digest: result.digest, target: staging, … });
  *
  * The engine keeps its promises here too: `applySelection` asks the gate before it writes to production, takes the lock and
  * keeps the ledger, whoever calls it. Errors are RestorePlanErrors; what a run reports comes as RunEvents.
@@ -33,6 +34,11 @@ export type {
 } from './comparison/comparison.ts';
 export { type ErrorCode, EXIT_CODES, RestorePlanError } from './errors.ts';
 export type { Emit, RunEvent, TargetName } from './events.ts';
+export { type FollowUpState, type FollowUpStatus, followUpStatuses } from './follow-ups/follow-up-status.ts';
+export { type FollowUpRequest, runFollowUps } from './follow-ups/run-follow-ups.ts';
+export { suggestFollowUps } from './follow-ups/suggestions/suggest.ts';
+export type { Suggestion } from './follow-ups/suggestions/suggestion.ts';
+export { type TickOffRequest, tickOff } from './follow-ups/tick-off.ts';
 export { readRuns } from './ledger/read-runs.ts';
 export type { Actor, RunRecord, RunStatus } from './ledger/run-record.ts';
 export type { PlanFault } from './plan/fault.ts';
