@@ -58,6 +58,9 @@ const NETWORK_ERRORS: ReadonlySet<string> = new Set([
   'MongoOperationTimeoutError',
 ]);
 
+/** What the driver throws out of a connection that breaks under it, while a server is killed: no reply came, so nothing is known. */
+const BARE_ERRORS: ReadonlySet<string> = new Set(['Error', 'TypeError']);
+
 const UNAUTHORIZED = 13;
 const AUTHENTICATION_FAILED = 18;
 
@@ -120,6 +123,7 @@ function isTransient(code: number | undefined, error: DriverError): boolean {
   return (
     (code !== undefined && isTransientCode(code)) ||
     NETWORK_ERRORS.has(error.name ?? '') ||
+    (code === undefined && BARE_ERRORS.has(error.name ?? '')) ||
     TRANSIENT_LABELS.some((label) => error.hasErrorLabel?.(label) === true)
   );
 }

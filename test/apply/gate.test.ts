@@ -29,7 +29,7 @@ interface Attempt {
   readonly prepare: (
     bench: Workbench,
     selection: Selection,
-  ) => Promise<(Partial<ApplyRequest> & { selection?: Selection }) | undefined>;
+  ) => Promise<(Partial<ApplyRequest> & { selection?: Selection; end?: () => Promise<void> }) | undefined>;
   readonly plan?: () => Partial<MadePlanOptions>;
   readonly says: string;
   readonly code?: RestorePlanError['code'];
@@ -246,8 +246,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
     prepare: async (bench) => {
       const { production } = bench.plan.targets;
       const disguised = await connectTarget('staging', production as NonNullable<typeof production>);
-      setTimeout(() => void disguised.close(), 5_000).unref();
-      return { target: disguised, other: undefined };
+      return { target: disguised, other: undefined, end: () => disguised.close() };
     },
     says: 'not made from the plan',
   },
@@ -302,15 +301,18 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
 for (const [name, { prepare, plan, says, code = 'GATE' }] of Object.entries(ATTEMPTS)) {
   test(`production stays shut: ${name}`, async () => {
     const bench = openWorkbench(lab, plan?.());
+    let end: (() => Promise<void>) | undefined;
     try {
       const selection = bench.selection([COLLECTION]);
-      const { selection: chosen = selection, ...more } = (await prepare(bench, selection)) ?? {};
+      const { selection: chosen = selection, end: last, ...more } = (await prepare(bench, selection)) ?? {};
+      end = last;
       const refusal = await failure(bench.apply(chosen, 'production', more));
       assert.is(refusal.code, code, refusal.message);
       assert.match(refusal.message, says);
       assert.ok(refusal.hint, 'a refusal says what to do');
       assert.equal(await bench.documents('production', 'a'), []);
     } finally {
+      await end?.();
       await bench.close();
     }
   });
