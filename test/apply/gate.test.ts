@@ -224,7 +224,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       const twin = elsewhere.selection([COLLECTION]);
       await elsewhere.apply(twin, 'staging');
       assert.is(twin.manifest.digest, selection.manifest.digest);
-      return { other: (await elsewhere.target('staging')).reader };
+      return { other: (await elsewhere.target('staging')).reader, end: () => elsewhere.close() };
     },
     says: "not a connection to the plan's staging",
   },
