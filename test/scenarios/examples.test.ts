@@ -163,10 +163,6 @@ test('none is left out', () => {
 });
 
 for (const [name, expected] of Object.entries(SELECTED)) {
-  if (name === 'settings-from-live-copy.yaml') {
-    test.skip(`${name} selects what its comments say`, 'source.mongodb is not read yet');
-    continue;
-  }
   test(`${name} selects what its comments say`, async () => {
     const env = {
       ...s3Environment(lab.s3),
