@@ -1,9 +1,8 @@
 /** Dumps packed in ways that backup tools have: tars in tars, chunks, several hosts, Percona Backup for MongoDB. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as zlib from 'node:zlib';
 import * as assert from 'uvu/assert';
-import { Crc64 } from '../../src/backup/containers/crc64.ts';
 import type { Source } from '../../src/plan/plan.ts';
 import { test } from '../harness.ts';
 import { artMarket, fillArtMarket } from '../lab/art-market.ts';
@@ -12,6 +11,7 @@ import { type Lab, openLab } from '../lab/lab.ts';
 import type { Bucket } from '../lab/s3.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump } from '../lab/tools.ts';
+import { layOutPbm } from './pbm-layout.ts';
 import { inBucket, onDisk, readBackup, refusal, useCredentials } from './reading.ts';
 
 let lab: Lab;
@@ -165,31 +165,10 @@ test('folders of several hosts: every member is read', async () => {
   }
 });
 
-/** Lays out what Percona Backup for MongoDB makes of the dump: it takes a mongodump archive apart in the same way. */
-function layOutPbm(root: string, extension: string, compress: (bytes: Buffer) => Buffer): void {
-  const files = readdirSync(at(`MongoDB/${database}`)).filter((name) => name.endsWith('.metadata.json'));
-  mkdirSync(at(`${root}/rs0`), { recursive: true });
-  const namespaces = files.map((name) => {
-    const collection = name.replace('.metadata.json', '');
-    const documents = dumped(`${collection}.bson`);
-    const crc = new Crc64();
-    crc.update(documents);
-    if (documents.length > 0) {
-      writeFileSync(at(`${root}/rs0/${database}.${collection}${extension}`), compress(documents));
-    }
-    return {
-      db: database,
-      collection,
-      metadata: dumped(name).toString('utf8'),
-      type: 'collection',
-      crc: { $numberLong: String(crc.digest()) },
-      size: { $numberLong: String(documents.length) },
-    };
-  });
-  const header = { concurrent_collections: { $numberInt: '4' }, version: '0.1', server_version: '8.2.0' };
-  writeFileSync(at(`${root}/rs0/metadata.json`), JSON.stringify({ ...header, namespaces }, null, '\t'));
-  mkdirSync(at(`${root}/rs0/oplog`), { recursive: true });
-  writeFileSync(at(`${root}/rs0/oplog/20160913080000-1.20160913080100-1`), 'oplog');
+/** A PBM backup of the dump in a folder of the temporary one. */
+function layOut(root: string, extension = '', compress?: (bytes: Buffer) => Buffer): void {
+  const dump = { dumped: at(`MongoDB/${database}`), database };
+  layOutPbm(at(root), { ...dump, extension, ...(compress && { compress }) });
 }
 
 for (const [extension, compress] of [
@@ -197,7 +176,7 @@ for (const [extension, compress] of [
   ['.gz', (bytes: Buffer) => zlib.gzipSync(bytes)],
 ] as const) {
   test(`a PBM backup, ${extension === '' ? 'not compressed' : 'gzip'}, by its time`, async () => {
-    layOutPbm(`pbm${extension}/2016-09-13T08:00:00Z`, extension, compress);
+    layOut(`pbm${extension}/2016-09-13T08:00:00Z`, extension, compress);
     const text = '2016-09-13T09:00:00Z';
     const path = at(`pbm${extension}/{time:yyyy-MM-ddTHH:mm:ssZ}/`);
     await assertSame(onDisk(path, { database, at: { epochMs: Date.parse(text), text } }), 'PBM backup');
@@ -207,12 +186,12 @@ for (const [extension, compress] of [
 test('a PBM backup with a damaged file, without one of its files, compressed in other ways: refused by name', async () => {
   const reading = (root: string): Promise<unknown> =>
     readBackup(onDisk(at(`${root}/`), { database }), WANTED);
-  layOutPbm('pbm-damaged', '', (bytes) => Buffer.from(bytes).fill(0x20, 90, 91));
+  layOut('pbm-damaged', '', (bytes) => Buffer.from(bytes).fill(0x20, 90, 91));
   await refusal(reading('pbm-damaged'), /gravity-.*\.(artworks|sales) is damaged: its checksum is wrong/);
-  layOutPbm('pbm-incomplete', '', (bytes) => bytes);
+  layOut('pbm-incomplete');
   rmSync(at(`pbm-incomplete/rs0/${database}.sales`));
   await refusal(reading('pbm-incomplete'), /has the metadata of sales but not its documents/);
-  layOutPbm('pbm-s2', '.s2', (bytes) => bytes);
+  layOut('pbm-s2', '.s2');
   await refusal(reading('pbm-s2'), /\.s2 is compressed with s2, which is not supported/);
 });
 

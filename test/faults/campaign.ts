@@ -1,9 +1,10 @@
 /**
- * The long fault runs: `npm run faults -- [kills] [--documents 50000] [--failover 200000]`.
+ * The long fault runs: `npm run faults -- [kills] [--documents 50000] [--failover 200000] [--cut-every 16]`; 0 leaves one out.
  *
  * 1. An apply is killed with -9 at random moments (200 by default), each followed by one rerun; the target must end as after
  *    an undisturbed run, with nothing left open in the journal.
  * 2. The primary of a three-member set is killed every few seconds while 200,000 documents are applied.
+ * 3. Backups of every layout are cut off at every 16 bytes; each is refused, or what was cut off was not needed.
  */
 import { parseArgs } from 'node:util';
 import { JOURNAL } from '../../src/ledger/layout.ts';
@@ -11,14 +12,16 @@ import { numbered } from '../apply/documents.ts';
 import { openWorkbench } from '../apply/workbench.ts';
 import { applyInChild } from './child.ts';
 import { ownServers } from './own-servers.ts';
+import { cutEveryLayout } from './truncation.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { documents: { type: 'string' }, failover: { type: 'string' } },
+  options: { documents: { type: 'string' }, failover: { type: 'string' }, 'cut-every': { type: 'string' } },
 });
 const kills = Number(positionals[0] ?? 200);
 const documents = Number(values.documents ?? 50_000);
 const failover = Number(values.failover ?? 200_000);
+const cutEvery = Number(values['cut-every'] ?? 16);
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
 
 /** Reproducible, so that a failure can be run again. */
@@ -89,3 +92,4 @@ async function killPrimaries(): Promise<void> {
 
 if (kills > 0) await killAtRandom();
 if (failover > 0) await killPrimaries();
+if (cutEvery > 0) await cutEveryLayout(cutEvery, say);

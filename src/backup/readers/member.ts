@@ -34,6 +34,15 @@ export async function readMember(
   }
 }
 
+/** Even an empty collection leaves some bytes in a file of such a name. */
+const COMPRESSED_NAME = /\.(?:gz|zst)$/;
+
+function cutToNothing(location: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} is cut off: it is compressed, by its name, and empty.`, {
+    hint: 'Its upload or copy did not finish. Nothing of it was used; take another backup.',
+  });
+}
+
 /** Inflates a file that begins like a compressed one, whatever its name says (`oplog.bson` of a `--gzip` dump does). */
 export async function* inflateIfCompressed(
   chunks: AsyncIterable<Buffer>,
@@ -41,7 +50,9 @@ export async function* inflateIfCompressed(
 ): AsyncGenerator<Buffer> {
   const cursor = new ByteCursor(chunks);
   try {
-    const compression = compressionOf(await cursor.peek(4));
+    const start = await cursor.peek(4);
+    if (start.length === 0 && COMPRESSED_NAME.test(options.location)) throw cutToNothing(options.location);
+    const compression = compressionOf(start);
     const rest = cursor.chunks(Number.POSITIVE_INFINITY);
     yield* compression === undefined ? rest : decompress(rest, { ...options, compression });
   } finally {

@@ -1,0 +1,122 @@
+/** Every layout of the same data, made by the real mongodump: one selection from all of them, and none from a piece of one. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deserialize } from 'bson';
+import * as assert from 'uvu/assert';
+import { openBackup } from '../../src/backup/open-backup.ts';
+import { test } from '../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import type { Bucket } from '../lab/s3.ts';
+import { select } from '../selection/selecting.ts';
+import { documentsOf, everyLayout, type Layout } from './every-layout.ts';
+import { inBucket, readBackup, useCredentials } from './reading.ts';
+import { fillSmallGallery, GALLERY_PLAN, IMAGE, sourceOnDisk } from './small-gallery.ts';
+import { digestOf, sweepTruncation } from './truncation.ts';
+
+let lab: Lab;
+let folder: TemporaryFolder;
+let bucket: Bucket;
+let database: string;
+let layouts: readonly Layout[];
+
+test.before(async () => {
+  lab = await openLab();
+  folder = temporaryFolder('every-layout');
+  bucket = await lab.bucket('every-layout');
+  useCredentials(lab.s3);
+  const db = lab.database('gallery');
+  database = db.databaseName;
+  await fillSmallGallery(db);
+  layouts = await everyLayout({ uri: lab.staging.uri, database, root: folder.path });
+});
+test.after(async () => {
+  folder.remove();
+  await lab.close();
+});
+
+const digestFrom = (source: Parameters<typeof readBackup>[0]): Promise<string> =>
+  digestOf({ plan: GALLERY_PLAN, source, folder: folder.path });
+
+test('the same plan gives the same selection digest from every layout on disk', async () => {
+  const digests = new Map<string, string>();
+  for (const layout of layouts) {
+    const source = sourceOnDisk(layout, folder.path, database);
+    digests.set(layout.name, await digestFrom(source));
+    assert.is((await readBackup(source, ['artworks'])).kind, layout.kind, layout.name);
+  }
+  const expected = digests.get('a dump directory');
+  assert.equal(
+    [...digests].filter(([, digest]) => digest !== expected),
+    [],
+  );
+  assert.ok(digests.size >= 25, `${digests.size} layouts`);
+});
+
+test('and from every layout in S3', async () => {
+  for (const file of new Set(layouts.flatMap(({ files }) => files)))
+    await bucket.put(file, readFileSync(join(folder.path, file)));
+  const expected = await digestFrom(sourceOnDisk(layouts[0] as Layout, folder.path, database));
+  for (const { name, path, files, isJsonl } of layouts) {
+    if (isJsonl) continue; // tested with its own source
+    const isFolder = files[0]?.startsWith(`${path}/`);
+    const source = inBucket(lab.s3, bucket, isFolder ? `${path}/` : path, { database });
+    assert.is(await digestFrom(source), expected, name);
+  }
+});
+
+test('GridFS: a file comes with its chunks, byte for byte', async () => {
+  const source = sourceOnDisk(layouts[0] as Layout, folder.path, database);
+  const backup = await openBackup(source, { wanted: new Set(), emit: () => undefined });
+  const { directory, manifest } = await select({ ...GALLERY_PLAN, source }, { backup, folder: folder.path });
+  await backup.close();
+  const chunks = documentsOf(readFileSync(join(directory, manifest.database, 'fs.chunks.bson')));
+  const data = chunks.map((chunk) => deserialize(chunk, { promoteBuffers: true })['data'] as Buffer);
+  assert.equal(Buffer.concat(data), IMAGE);
+  const whole = manifest.collections.find(({ collection }) => collection === 'fs.files');
+  assert.is(whole?.count, 1);
+  // The member's sha256 in the manifest is that of the file in the backup, not of what was chosen of it.
+  const dumped = readFileSync(join(folder.path, 'MongoDB', database, 'fs.chunks.bson'));
+  const member = manifest.members.find(({ path }) => path.endsWith('fs.chunks.bson'));
+  assert.is(member?.sha256, createHash('sha256').update(dumped).digest('hex'));
+});
+
+/** Read by the same code as another one; the long run of `npm run faults` leaves out none, and cuts at every byte. */
+const LIKE_ANOTHER = /^(?:the folder of the database|a (?:ustar|v7) tar|folders of two hosts)$/;
+
+test(
+  'A1 a file of a backup cut at every 512 bytes and at every percent: refused, or nothing was missing',
+  async () => {
+    for (const layout of layouts.filter(({ name }) => !LIKE_ANOTHER.test(name))) {
+      const source = sourceOnDisk(layout, folder.path, database);
+      const { refused } = await sweepTruncation({
+        ...{ layout, root: folder.path, selecting: { plan: GALLERY_PLAN, source, folder: folder.path } },
+        // A folder has a dozen files, each of them small.
+        cuts: { everyBytes: 512, everyPercent: layout.files.length > 3 ? 25 : 1, lastBytes: 2 },
+      });
+      assert.ok(refused > 0, `${layout.name}: no cut was refused`);
+    }
+  },
+  { deadlineMs: 200_000 },
+);
+
+test(
+  'A1 an object in S3 cut at every tenth of it: refused, or nothing was missing',
+  async () => {
+    for (const name of ['a dump directory', 'a gnu tar', 'a tar of the backup gem in chunks', 'a tar.gz']) {
+      const layout = layouts.find((one) => one.name === name) as Layout;
+      const { path, files } = layout;
+      const source = inBucket(lab.s3, bucket, files.length > 3 ? `${path}/` : path, { database });
+      const { refused } = await sweepTruncation({
+        ...{ layout, root: folder.path, selecting: { plan: GALLERY_PLAN, source, folder: folder.path } },
+        cuts: { everyBytes: Number.POSITIVE_INFINITY, everyPercent: 10, lastBytes: 1 },
+        store: (file, bytes) => bucket.put(file, bytes),
+      });
+      assert.ok(refused > 0, `${name}: no cut was refused`);
+    }
+  },
+  { deadlineMs: 60_000 },
+);
+
+test.run();

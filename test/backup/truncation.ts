@@ -1,0 +1,132 @@
+/**
+ * Cuts the files of a backup off and selects from it: it must be refused with exit code 12, in time, and leave nothing; or
+ * what was cut off was not needed, and the selection is the whole one. What has no end of its own is told apart by hand.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { openBackup } from '../../src/backup/open-backup.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import type { Plan, Source } from '../../src/plan/plan.ts';
+import { select } from '../selection/selecting.ts';
+import { documentsOf, type Layout } from './every-layout.ts';
+
+export interface Selecting {
+  readonly plan: Plan;
+  readonly source: Source;
+  /** Where `.restore-plan` is made. */
+  readonly folder: string;
+}
+
+/** Opens the source, selects and gives the digest. */
+export async function digestOf({ plan, source, folder }: Selecting): Promise<string> {
+  const wanted = new Set(
+    plan.collections.flatMap((one) => [one, ...one.dependents].map((each) => each.collection)),
+  );
+  const backup = await openBackup(source, { wanted, emit: () => undefined });
+  try {
+    return (await select({ ...plan, source }, { backup, folder })).manifest.digest;
+  } finally {
+    await backup.close();
+  }
+}
+
+/** Where to cut a file: every so many bytes, every so many hundredths of it, and at each of its last bytes. */
+export interface CutPlan {
+  readonly everyBytes: number;
+  readonly everyPercent: number;
+  readonly lastBytes: number;
+}
+
+export function cutsOf(size: number, { everyBytes, everyPercent, lastBytes }: CutPlan): number[] {
+  const cuts = new Set<number>();
+  for (let cut = 0; cut < size; cut += everyBytes) cuts.add(cut);
+  for (let percent = 0; percent < 100; percent += everyPercent) cuts.add(Math.floor((size * percent) / 100));
+  for (let cut = Math.max(0, size - lastBytes); cut < size; cut++) cuts.add(cut);
+  return [...cuts].sort((a, b) => a - b);
+}
+
+export interface Sweep {
+  readonly layout: Layout;
+  readonly root: string;
+  readonly selecting: Selecting;
+  readonly cuts: CutPlan;
+  /** Puts the bytes of a file, below the root, where the source reads them; default: on disk. */
+  readonly store?: (file: string, bytes: Buffer) => unknown;
+}
+
+export interface Swept {
+  readonly refused: number;
+  /** Selections that were whole all the same: padding, or a file that the plan does not need, was cut. */
+  readonly whole: number;
+}
+
+/** One selection may take this long, milliseconds. */
+const DEADLINE_MS = 10_000;
+
+/** Throws when a cut is neither refused as it must be nor leads to the whole selection. */
+export async function sweepTruncation(sweep: Sweep): Promise<Swept> {
+  const { layout, root, selecting } = sweep;
+  const store = sweep.store ?? ((file, bytes) => writeFileSync(join(root, file), bytes));
+  const expected = await digestOf(selecting);
+  let refused = 0;
+  let whole = 0;
+  for (const file of layout.files) {
+    const bytes = readFileSync(join(root, file));
+    for (const cut of cutsOf(bytes.length, sweep.cuts)) {
+      if (endsNowhere(file, bytes, cut)) continue;
+      await store(file, bytes.subarray(0, cut));
+      const digest = await outcome(
+        selecting,
+        `${layout.name}: ${file} cut at byte ${cut} of ${bytes.length}`,
+      );
+      if (digest === undefined) refused++;
+      else {
+        assert.is(digest, expected, `${layout.name}: ${file} cut at byte ${cut}: a partial selection`);
+        whole++;
+      }
+    }
+    await store(file, bytes);
+  }
+  assert.is(await digestOf(selecting), expected);
+  return { refused, whole };
+}
+
+/**
+ * A `.bson` file that is not packed has no end of its own: between two documents it cannot be told from a shorter one.
+ * Nor can text that has not even begun, as the export of an empty collection has not.
+ */
+function endsNowhere(file: string, bytes: Buffer, cut: number): boolean {
+  if (!file.endsWith('.bson')) return cut === 0 && file.endsWith('.json') && file.startsWith('export/');
+  const ends = new Set([0]);
+  let end = 0;
+  for (const { length } of documentsOf(bytes)) {
+    end += length;
+    ends.add(end);
+  }
+  return ends.has(cut);
+}
+
+/** The digest of what was selected; undefined when the backup was refused as it must be. */
+async function outcome(selecting: Selecting, what: string): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: no answer in ${DEADLINE_MS} ms`)), DEADLINE_MS);
+  });
+  const before = selections(selecting.folder);
+  try {
+    return await Promise.race([digestOf(selecting), late]);
+  } catch (error) {
+    if (!(error instanceof RestorePlanError)) throw new Error(`${what}: ${error}`, { cause: error });
+    assert.is(error.exitCode, 12, `${what}: ${error.message}`);
+    assert.equal(selections(selecting.folder), before, `${what}: something of a selection is left`);
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function selections(folder: string): string[] {
+  const path = join(folder, '.restore-plan/selections');
+  return existsSync(path) ? readdirSync(path).sort() : [];
+}
