@@ -29,6 +29,18 @@ export class ByteSet {
     return this.table[this.slotOf(key, length)] !== 0;
   }
 
+  /** All keys, in no particular order; each is lent until the next one. */
+  *keys(): Generator<Buffer> {
+    for (const place of this.table) {
+      if (place === 0) continue;
+      const block = this.blocks[(place - 1) >>> BLOCK_BITS] as Buffer;
+      const at = (place - 1) & (BLOCK_BYTES - 1);
+      const start = at + LENGTH_BYTES;
+      yield block.subarray(start, start + block.readInt32LE(at));
+    }
+    for (const key of this.long) yield Buffer.from(key, 'latin1');
+  }
+
   /** False when the key is already there. */
   add(key: Buffer, length: number): boolean {
     if (length + LENGTH_BYTES > BLOCK_BYTES) {

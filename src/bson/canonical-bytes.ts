@@ -11,9 +11,9 @@ import { BsonFault, elements, type RawElement } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
 
 /** Kinds of numeric keys, after the place of numbers. */
-const INTEGER = 1;
-const DOUBLE = 2;
-const DECIMAL = 3;
+export const INTEGER = 1;
+export const DOUBLE = 2;
+export const DECIMAL = 3;
 
 const MAX_NESTING = 200;
 const TWO_POW_63 = 2 ** 63;

@@ -4,6 +4,11 @@ export class DocumentBuilder {
   private bytes = Buffer.allocUnsafe(256);
   private length = 0;
 
+  /** Bytes written so far. */
+  get size(): number {
+    return this.length;
+  }
+
   /** Starts a document (or array) here and returns where, for `endDocument`. */
   beginDocument(): number {
     const start = this.length;

@@ -7,6 +7,7 @@ import { ByteSet } from './byte-set.ts';
 import { CanonicalBytes } from './canonical-bytes.ts';
 import { typePlace } from './compare-values.ts';
 import { ObjectIdSet } from './object-id-set.ts';
+import { type BareValue, readCanonical } from './read-canonical.ts';
 import { BSON, type RawValue } from './types.ts';
 
 export class KeySet {
@@ -20,9 +21,15 @@ export class KeySet {
     return this.objectIds.size + this.others.size;
   }
 
-  /** All keys, 12 bytes each, when every one of them is an ObjectId; else undefined. */
-  packedObjectIds(): Buffer | undefined {
-    return this.others.size === 0 ? this.objectIds.packed() : undefined;
+  /**
+   * A value for each key, lent until the next one: of numbers that are equal, one. Undefined in place of a key that is a
+   * document, a regular expression or of another kind that `$in` does not take as itself.
+   */
+  *values(): Generator<BareValue | undefined> {
+    const ids = this.objectIds.packed();
+    for (let at = 0; at < ids.length; at += 12)
+      yield { type: BSON.OBJECT_ID, bytes: ids.subarray(at, at + 12) };
+    for (const key of this.others.keys()) yield readCanonical(key);
   }
 
   /** Copies the value's key. False when an equal value is already there. */

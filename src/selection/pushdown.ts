@@ -10,6 +10,8 @@ import type { CollectionRoutes, Route } from './routes.ts';
 
 /** A command may be 16 MiB; more keys than fit are looked for by reading everything. */
 const MAX_FILTER_BYTES = 12 * 1024 * 1024;
+/** Type, index, NUL and a byte: an element of a list is no smaller. */
+const LEAST_ELEMENT_BYTES = 4;
 
 /** Undefined: read everything. For a child, its parents must have been read before. */
 export function filterOf({ routes, cyclic }: CollectionRoutes): Buffer | undefined {
@@ -32,25 +34,32 @@ function branchOf({ query, parent }: Route): Buffer | undefined {
   return combined('$and', [refers, query]);
 }
 
-/** `{ <foreignKey>: { $in: [keys] } }`, where all keys are ObjectIds; keys of other types are not kept as they were. */
+/** `{ <foreignKey>: { $in: [keys] } }`; undefined where a key would mean something else there, or where they are too many. */
 function refersTo(foreignKey: string, keys: KeySet): Buffer | undefined {
-  const ids = keys.packedObjectIds();
-  if (ids === undefined || ids.length * 2 > MAX_FILTER_BYTES) return undefined;
-  const keysOf = Array.from({ length: ids.length / 12 }, (_, i) => ids.subarray(i * 12, i * 12 + 12));
-  return documentOf(foreignKey, BSON.OBJECT, documentOf('$in', BSON.ARRAY, listOf(BSON.OBJECT_ID, keysOf)));
+  if (keys.size * LEAST_ELEMENT_BYTES > MAX_FILTER_BYTES) return undefined;
+  const builder = new DocumentBuilder();
+  const list = builder.beginDocument();
+  let count = 0;
+  for (const value of keys.values()) {
+    if (value === undefined || builder.size > MAX_FILTER_BYTES) return undefined;
+    builder.element(value.type, String(count++));
+    builder.raw(value.bytes);
+  }
+  builder.endDocument(list);
+  return documentOf(foreignKey, BSON.OBJECT, documentOf('$in', BSON.ARRAY, builder.finish()));
 }
 
 /** `{ $or: [branches] }` */
 function combined(operator: '$and' | '$or', branches: readonly Buffer[]): Buffer {
-  return documentOf(operator, BSON.ARRAY, listOf(BSON.OBJECT, branches));
+  return documentOf(operator, BSON.ARRAY, listOf(branches));
 }
 
-function listOf(type: number, values: readonly Uint8Array[]): Buffer {
+function listOf(documents: readonly Buffer[]): Buffer {
   const builder = new DocumentBuilder();
   const list = builder.beginDocument();
-  for (const [i, value] of values.entries()) {
-    builder.element(type, String(i));
-    builder.raw(value);
+  for (const [i, document] of documents.entries()) {
+    builder.element(BSON.OBJECT, String(i));
+    builder.raw(document);
   }
   builder.endDocument(list);
   return builder.finish();

@@ -83,6 +83,35 @@ test('equality agrees with the comparison of values', () => {
   );
 });
 
+test('the values of a set make an equal set', () => {
+  const key = fc.oneof(
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((n) => Long.fromBigInt(n)),
+    fc.integer().map((n) => new Int32(n)),
+    fc.double().map((n) => new Double(n)),
+    fc
+      .tuple(fc.bigInt({ min: -(10n ** 33n), max: 10n ** 33n }), fc.integer({ min: -6143, max: 6111 }))
+      .map(([n, e]) => Decimal128.fromString(`${n}E${e}`)),
+    fc.string({ maxLength: 40 }),
+    fc.constantFrom(true, false, new MinKey(), new MaxKey()),
+    fc.date({ noInvalidDate: true }),
+    fc.integer({ min: 0, max: 9 }).map((n) => new ObjectId(n.toString(16).padStart(24, '0'))),
+  );
+  fc.assert(
+    fc.property(fc.array(key, { maxLength: 50 }), (made) => {
+      const keys = new KeySet();
+      for (const each of made) keys.add(raw(each));
+      const again = new KeySet();
+      for (const value of keys.values()) {
+        const { type, bytes } = value as NonNullable<typeof value>;
+        assert.ok(again.add({ type, bytes, start: 0, end: bytes.length }));
+      }
+      assert.is(again.size, keys.size);
+      for (const each of made) assert.ok(again.has(raw(each)), `${each}`);
+    }),
+    { seed: 7, numRuns: 400 },
+  );
+});
+
 test('a million ObjectIds are all found again, in at most 64 MiB', () => {
   const before = process.memoryUsage().arrayBuffers;
   const keys = new KeySet();

@@ -1,7 +1,7 @@
 /** A running database as the source: its server answers the queries, its documents come as they are. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ObjectId } from 'bson';
+import { BSONSymbol, Code, Decimal128, Double, Long, MinKey, ObjectId, Timestamp, UUID } from 'bson';
 import * as assert from 'uvu/assert';
 import { openBackup } from '../../../src/backup/open-backup.ts';
 import type { Plan, Source } from '../../../src/plan/plan.ts';
@@ -99,6 +99,53 @@ test('a collection reached by two routes, and keys that are no ObjectIds', async
   );
   assert.equal(found['sales'], { scanned: 1, count: 1 });
   assert.ok((found['artworks']?.count ?? 0) > 0);
+});
+
+/** Parents with keys of many types, and children that refer to them by equal values of the same or another type. */
+const KEYS: Readonly<Record<string, readonly [parent: unknown, child: unknown]>> = {
+  int32: [1, new Double(1)],
+  double: [new Double(2.5), Decimal128.fromString('2.50')],
+  int64: [Long.fromString('9007199254740993'), Decimal128.fromString('9007199254740993')],
+  decimal: [Decimal128.fromString('0.1'), Decimal128.fromString('0.10')],
+  NaN: [new Double(Number.NaN), Decimal128.fromString('NaN')],
+  string: ['Straße', 'Straße'],
+  symbol: ['letters', new BSONSymbol('letters')],
+  uuid: [new UUID('0c4a6b56-70b1-4d3c-9d62-0de0d1d2a5a0'), new UUID('0c4a6b56-70b1-4d3c-9d62-0de0d1d2a5a0')],
+  date: [new Date(5), new Date(5)],
+  timestamp: [new Timestamp({ t: 3, i: 4 }), new Timestamp({ t: 3, i: 4 })],
+  boolean: [true, true],
+  MinKey: [new MinKey(), new MinKey()],
+  ObjectId: [new ObjectId('57d17993a09a6759d8000d9e'), new ObjectId('57d17993a09a6759d8000d9e')],
+};
+
+test('keys of every plain type: the server sends the children that refer to them, and no others', async () => {
+  const db = lab.staging.client.db(database);
+  const pairs = Object.entries(KEYS);
+  await db.collection('owners').insertMany(pairs.map(([name, [key]], i) => ({ _id: i as never, name, key })));
+  await db.collection('owned').insertMany([
+    ...pairs.map(([name, [, key]]) => ({ name, owner: key })),
+    ...['straße', 'Strasse', 4, null, new Double(0.1), /letters/].map((owner) => ({
+      name: 'other',
+      owner,
+    })),
+  ]);
+  const dependents = [{ collection: 'owned', foreignKey: 'owner', localKey: 'key' }];
+  const all = await selected(planOf({ collection: 'owners', query: {}, dependents }));
+  assert.equal(all['owned'], { scanned: pairs.length, count: pairs.length });
+  for (const [name] of pairs) {
+    const found = await selected(planOf({ collection: 'owners', query: { name }, dependents }));
+    assert.equal(found['owned'], { scanned: 1, count: 1 }, name);
+  }
+});
+
+test('keys that a list in a query does not take as themselves: everything is read, the same is found', async () => {
+  const db = lab.staging.client.db(database);
+  const keys = [{ a: 1, b: 'x' }, /^a/i, new Code('x')];
+  await db.collection('exotic').insertMany(keys.map((key, i) => ({ _id: i as never, key })));
+  await db.collection('exotics').insertMany([...keys, 'abc', { b: 'x', a: 1 }].map((owner) => ({ owner })));
+  const dependents = [{ collection: 'exotics', foreignKey: 'owner', localKey: 'key' }];
+  const found = await selected(planOf({ collection: 'exotic', query: {}, dependents }));
+  assert.equal(found['exotics'], { scanned: keys.length + 2, count: keys.length });
 });
 
 test('a query that matches nothing, a collection that is not there, a view: refused', async () => {
