@@ -33,7 +33,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli/'],
   'temporal-polyfill': ['plan/', 'backup/'],
   acorn: ['query/shell-query.ts'],
-  'mongodb/lib/': ['target/document-sequence.ts'],
+  'mongodb/lib/': ['target/driver-internals.ts'],
 };
 
 interface Import {

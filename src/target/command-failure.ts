@@ -56,10 +56,22 @@ const NETWORK_ERRORS: ReadonlySet<string> = new Set([
   'MongoWaitQueueTimeoutError',
   'MongoTopologyClosedError',
   'MongoOperationTimeoutError',
+  'TimeoutError', // of an AbortSignal: our own limit
 ]);
 
-/** What the driver throws out of a connection that breaks under it, while a server is killed: no reply came, so nothing is known. */
-const BARE_ERRORS: ReadonlySet<string> = new Set(['Error', 'TypeError']);
+/** The socket's own errors: the driver passes them on as they are when a connection breaks while a large command is being sent. */
+const SOCKET_ERRORS: ReadonlySet<string> = new Set([
+  'ECONNABORTED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTCONN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+]);
 
 const UNAUTHORIZED = 13;
 const AUTHENTICATION_FAILED = 18;
@@ -98,7 +110,9 @@ export class CommandFailure extends RestorePlanError {
 
   constructor({ target, command, namespace, cause }: FailedCommand) {
     const error = (typeof cause === 'object' && cause !== null ? cause : {}) as DriverError;
-    const code = typeof error.code === 'number' ? error.code : undefined;
+    // A DOMException has numeric codes too, which mean something else.
+    const isFromServer = typeof error.code === 'number' && !(cause instanceof DOMException);
+    const code = isFromServer ? (error.code as number) : undefined;
     const reason = typeof error.codeName === 'string' ? error.codeName : (error.name ?? 'unknown error');
     const transient = isTransient(code, error);
     const { message, hint } = explain(`${target}: `, { command, namespace, code, reason, transient });
@@ -123,7 +137,7 @@ function isTransient(code: number | undefined, error: DriverError): boolean {
   return (
     (code !== undefined && isTransientCode(code)) ||
     NETWORK_ERRORS.has(error.name ?? '') ||
-    (code === undefined && BARE_ERRORS.has(error.name ?? '')) ||
+    SOCKET_ERRORS.has(String(error.code)) ||
     TRANSIENT_LABELS.some((label) => error.hasErrorLabel?.(label) === true)
   );
 }

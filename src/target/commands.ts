@@ -3,10 +3,11 @@
  * through here: retries, cursors and documents of the driver's API would decode documents (FAULTS.md, section 1.3) and
  * report write errors that cannot be trusted (section 1.4).
  */
-import type { Db, MongoClient } from 'mongodb';
+import type { MongoClient } from 'mongodb';
 import type { TargetName } from '../events.ts';
 import type { Reply } from '../mongo/reply.ts';
 import { CommandFailure } from './command-failure.ts';
+import { runForRawReply } from './driver-internals.ts';
 import { type Patience, rideOut } from './patience.ts';
 
 export interface Command {
@@ -17,40 +18,42 @@ export interface CommandsOptions {
   readonly target: TargetName;
   readonly database: string;
   readonly patience: Patience;
+  /** Longest wait for one reply, milliseconds. */
+  readonly replyMs: number;
 }
 
-/** Longest that the server may work on one command, milliseconds; the socket gives up a little later. */
+/** Longest that the server may work on one command, milliseconds. */
 export const COMMAND_TIME_MS = 30_000;
 
 export class Commands {
   readonly #client: MongoClient;
-  readonly #database: Db;
+  /** Name of the target's database. */
+  readonly database: string;
   readonly target: TargetName;
   readonly patience: Patience;
+  readonly #replyMs: number;
 
-  constructor(client: MongoClient, { target, database, patience }: CommandsOptions) {
+  constructor(client: MongoClient, { target, database, patience, replyMs }: CommandsOptions) {
     this.#client = client;
-    this.#database = client.db(database);
+    this.database = database;
     this.target = target;
     this.patience = patience;
-  }
-
-  get database(): string {
-    return this.#database.databaseName;
+    this.#replyMs = replyMs;
   }
 
   /**
    * One attempt. The first field of `command` is its name. Throws CommandFailure when there is no reply, the reply is
    * not ok, or a write concern was not met: whatever the command was to write may or may not be there.
    */
-  async run(command: Command, database?: string): Promise<Reply> {
-    const db = database === undefined ? this.#database : this.#client.db(database);
+  async run(command: Command, database = this.database): Promise<Reply> {
+    // The driver's own time limit does not end a command that a server which hangs does not even take off the wire.
+    const signal = AbortSignal.timeout(this.#replyMs);
     try {
-      return await db.command(command, { raw: true });
+      return await runForRawReply(this.#client, { database, command, signal });
     } catch (cause) {
       const name = Object.keys(command)[0] ?? '';
       const collection = command[name];
-      const namespace = typeof collection === 'string' ? `${db.databaseName}.${collection}` : db.databaseName;
+      const namespace = typeof collection === 'string' ? `${database}.${collection}` : database;
       throw new CommandFailure({ target: this.target, command: name, namespace, cause });
     }
   }

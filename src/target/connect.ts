@@ -16,11 +16,15 @@ export interface ConnectOptions {
   readonly emit?: Emit;
   /** How long a step rides out transient faults before it gives up; milliseconds. */
   readonly patienceMs?: number;
+  /** Longest wait for one reply, milliseconds. */
+  readonly replyMs?: number;
   /** Aborted: nothing is tried again. */
   readonly signal?: AbortSignal;
 }
 
 const PATIENCE_MS = 60_000;
+/** A little more than the server gets, so that the server's own verdict arrives first. */
+const REPLY_MS = COMMAND_TIME_MS + 15_000;
 /** How long to look for a server that takes the command; an election takes up to 12 s, and `patience` repeats this. */
 const SELECTION_MS = 10_000;
 
@@ -42,8 +46,9 @@ export async function connectTarget(
     ...(options.signal ? { signal: options.signal } : {}),
   };
   const selectionMs = Math.min(SELECTION_MS, patience.totalMs);
-  const client = await open(name, uri.reveal(), { selectionMs, signal: options.signal });
-  const commands = new Commands(client, { target: name, database: plan.database, patience });
+  const replyMs = options.replyMs ?? REPLY_MS;
+  const client = await open(name, uri.reveal(), { selectionMs, replyMs, signal: options.signal });
+  const commands = new Commands(client, { target: name, database: plan.database, patience, replyMs });
   try {
     const identity = await readServerIdentity(name, commands);
     const target: Target = {
@@ -62,13 +67,14 @@ export async function connectTarget(
 
 interface OpenOptions {
   readonly selectionMs: number;
+  readonly replyMs: number;
   readonly signal: AbortSignal | undefined;
 }
 
 async function open(
   name: TargetName,
   uri: string,
-  { selectionMs, signal }: OpenOptions,
+  { selectionMs, replyMs, signal }: OpenOptions,
 ): Promise<MongoClient> {
   const { MongoClient } = await import('mongodb');
   signal?.throwIfAborted();
@@ -76,8 +82,7 @@ async function open(
     appName: 'restore-plan',
     serverSelectionTimeoutMS: selectionMs,
     connectTimeoutMS: SELECTION_MS,
-    // A little more than the server gets, so that the server's own verdict arrives first.
-    socketTimeoutMS: COMMAND_TIME_MS + 15_000,
+    socketTimeoutMS: replyMs,
     maxPoolSize: 8,
     retryReads: true,
     retryWrites: true,

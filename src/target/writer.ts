@@ -8,7 +8,7 @@ import { readWriteFaults } from '../mongo/reply.ts';
 import type { CollectionBlueprint } from './collection-metadata.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, type Commands } from './commands.ts';
-import { documentSequence } from './document-sequence.ts';
+import { documentSequence } from './driver-internals.ts';
 import { removeStatement, replaceStatement } from './statements.ts';
 import type { Replacement, TargetWriter, WriteOutcome } from './target.ts';
 

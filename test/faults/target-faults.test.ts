@@ -208,6 +208,7 @@ for (const [name, code] of [
   ['LockTimeout', 24],
   ['ExceededTimeLimit', 262],
   ['InterruptedDueToReplStateChange', 11602],
+  ['NotWritablePrimary', 10107],
 ] as const) {
   test(`T12 ${name}: tried again`, () =>
     on(async (bench) => {
@@ -218,6 +219,7 @@ for (const [name, code] of [
       await bench.apply(selection, 'staging');
       assert.is(await fault.timesFired(), 4);
       await fault.off();
+      for (const event of bench.events) if (event.type === 'retry') assert.is(event.reason, name);
       await bench.expectRestored('staging', selection, { a: DOCUMENTS });
     }));
 }

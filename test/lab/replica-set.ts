@@ -83,13 +83,23 @@ async function initiate(name: string, members: readonly Mongod[], user: User | u
       },
     });
     const primary = await findPrimary(members, '');
-    if (user === undefined) return;
-    const admin = await connectDirectly(primary.address);
-    // Without any user yet, the server lets a client on the same machine create the first one.
-    await admin
+    if (user !== undefined) await createFirstUser(primary, members, user);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Without any user yet, the server lets a client on the same machine create the first one. */
+async function createFirstUser(primary: Mongod, members: readonly Mongod[], user: User): Promise<void> {
+  const client = await connectDirectly(primary.address);
+  try {
+    await client
       .db('admin')
-      .command({ createUser: user.name, pwd: user.password, roles: ['root', '__system'] })
-      .finally(() => admin.close());
+      .command({ createUser: user.name, pwd: user.password, roles: ['root', '__system'] });
+  } catch {
+    // On a busy machine the set may elect again at once: then the user is there, or it has to be created on the next primary.
+    const next = await findPrimary(members, '');
+    if (!(await isPrimary(next, credentialsOf(user)))) await createFirstUser(next, members, user);
   } finally {
     await client.close();
   }
