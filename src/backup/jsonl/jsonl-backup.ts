@@ -13,7 +13,7 @@ import type {
 } from '../backup.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, readMember } from '../readers/member.ts';
 import { noMetadataWarning } from '../readers/refusals.ts';
-import type { ByteSource } from '../storage/byte-source.ts';
+import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { JsonFramer } from './json-framer.ts';
 
 /** BSON handed on at a time. */
@@ -58,7 +58,7 @@ export class JsonlBackup implements StoredBackup {
       const { location, size } = file;
       warnings.push(noMetadataWarning(location));
       visitor.metadata(metadataOf(collection));
-      const text = inflateIfCompressed(countBytes(file.stream(0, size), visitor).chunks, {
+      const text = inflateIfCompressed(countBytes(wholeOf(file), visitor).chunks, {
         location,
         maxRatio: this.#parts.maxRatio,
       });

@@ -1,44 +1,55 @@
 /**
- * SHA-256 of a member's bytes, computed beside the reading of them.
+ * SHA-256 or MD5 of bytes, computed beside the reading of them.
  *
  * Hashing costs about as much processor time as receiving and matching the bytes together. Chunks in shared memory (the
  * ranges of a download) are therefore hashed by a worker thread, which sees them without a copy; any others in place.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 
 /** The worker's whole program; as text, so that it is the same whether this file runs from its source or built. */
 const PROGRAM = `
   const { createHash } = require('node:crypto');
-  const { parentPort } = require('node:worker_threads');
-  const hash = createHash('sha256');
+  const { parentPort, workerData } = require('node:worker_threads');
+  let hash = createHash(workerData);
   parentPort.on('message', (bytes) => {
     if (bytes !== null) hash.update(bytes);
     parentPort.postMessage(bytes === null ? hash.digest('hex') : '');
+    if (bytes === null) hash = createHash(workerData);
   });
 `;
 
 export class BackgroundHash {
-  readonly #inPlace = createHash('sha256');
+  readonly #algorithm: 'sha256' | 'md5';
+  #inPlace: Hash;
   #worker: Worker | undefined;
   #isBegun = false;
+
+  constructor(algorithm: 'sha256' | 'md5' = 'sha256') {
+    this.#algorithm = algorithm;
+    this.#inPlace = createHash(algorithm);
+  }
 
   /**
    * Takes the next chunk. Where a promise comes back, the chunk's bytes must stay as they are until it settles, and the
    * next chunk must wait for it.
    */
   update(chunk: Buffer): Promise<unknown> | undefined {
-    if (!this.#isBegun && chunk.buffer instanceof SharedArrayBuffer) this.#worker = startWorker();
+    if (!this.#isBegun && chunk.buffer instanceof SharedArrayBuffer) {
+      this.#worker = startWorker(this.#algorithm);
+    }
     this.#isBegun = true;
     if (this.#worker !== undefined) return ask(this.#worker, chunk);
     this.#inPlace.update(chunk);
     return undefined;
   }
 
-  /** sha256, hex. */
+  /** Of what was taken since the last digest, hex. */
   digest(): Promise<string> {
     if (this.#worker !== undefined) return ask(this.#worker, null);
-    return Promise.resolve(this.#inPlace.digest('hex'));
+    const digest = this.#inPlace.digest('hex');
+    this.#inPlace = createHash(this.#algorithm);
+    return Promise.resolve(digest);
   }
 
   /** Ends the thread, whatever it was asked. */
@@ -47,8 +58,8 @@ export class BackgroundHash {
   }
 }
 
-function startWorker(): Worker {
-  const worker = new Worker(PROGRAM, { eval: true, execArgv: [] });
+function startWorker(algorithm: string): Worker {
+  const worker = new Worker(PROGRAM, { eval: true, execArgv: [], workerData: algorithm });
   worker.unref();
   worker.setMaxListeners(0);
   return worker;

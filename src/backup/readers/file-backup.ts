@@ -11,6 +11,7 @@ import type {
 import { compressionOf } from '../containers/sniff.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import { wholeOf } from '../storage/byte-source.ts';
 import {
   assertCrc,
   countBytes,
@@ -132,7 +133,7 @@ export class FileBackup implements StoredBackup {
   }
 
   #bytesOf(file: DumpFile, visitor?: MemberVisitor): AsyncIterable<Buffer> {
-    const stored = file.at.stream(0, file.at.size);
+    const stored = wholeOf(file.at);
     return inflateIfCompressed(visitor === undefined ? stored : countBytes(stored, visitor).chunks, {
       location: file.at.location,
       maxRatio: this.#parts.maxRatio,

@@ -15,7 +15,7 @@ import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { readDumpPath } from '../layout/dump-paths.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
-import type { ByteSource } from '../storage/byte-source.ts';
+import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
 import {
   documentsMissing,
@@ -89,7 +89,10 @@ export class StreamBackup implements StoredBackup {
     let bytesRead = 0;
     let readToEnd = true;
     for (const stream of streams) {
-      const counted = countBytes(stream.bytes.stream(0, stream.bytes.size), visitor);
+      // gzip ends in a checksum of its own; zstd may.
+      const { bytes, compression } = stream;
+      const stored = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
+      const counted = countBytes(stored, visitor);
       for await (const file of this.#files(stream, counted.chunks)) {
         await this.#meet(file, pass);
         if (integrity === 'needed' && isServed(pass)) {

@@ -4,6 +4,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { S3Location } from '../../plan/plan.ts';
 import { FlightControl } from './flight-control.ts';
+import { checksumOf, isOfParts, type ObjectChecksum } from './object-checksum.ts';
 import { describeAnswer, type Filling, receiveRange } from './range-download.ts';
 import { connectS3, type KeyPage, type ObjectFacts, type S3Client } from './s3-client.ts';
 import { type Attempts, persist, type S3Patience } from './s3-patience.ts';
@@ -59,6 +60,14 @@ export class S3Bucket {
     });
   }
 
+  /** What the object's bytes must add up to, as far as S3 knows. */
+  async checksum(object: ObjectFacts): Promise<ObjectChecksum | undefined> {
+    return persist(this.#attempts(object.key, this.#options.patience.firstMs), async () => {
+      const client = await this.#connect();
+      return checksumOf(await client.checksums(object, { parts: isOfParts(object.etag) }));
+    });
+  }
+
   /** Receives the bytes that are missing in `filling`; its first byte is byte `start` of the object. */
   async receive(object: ObjectFacts, filling: Filling, start: number, signal: AbortSignal): Promise<void> {
     const location = this.describe(object.key);
@@ -82,6 +91,10 @@ export class S3Bucket {
       yield page;
       next = page.next;
     } while (next !== undefined);
+  }
+
+  get emit(): Emit {
+    return this.#options.emit;
   }
 
   get signal(): AbortSignal {

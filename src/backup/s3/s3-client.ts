@@ -7,6 +7,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { S3Location } from '../../plan/plan.ts';
+import type { ChecksumFacts } from './object-checksum.ts';
 
 /** Milliseconds to wait for a connection, and then for the first byte of an answer. */
 export interface S3Timeouts {
@@ -43,6 +44,8 @@ export interface KeyPage {
 
 export interface S3Client {
   head(key: string): Promise<Partial<ObjectFacts>>;
+  /** What S3 knows of the bytes of the very object that `etag` and `versionId` name; of the size of its parts too, if asked. */
+  checksums(object: ObjectFacts, options: { readonly parts: boolean }): Promise<ChecksumFacts>;
   /** Bytes `from` up to, not including, `to`; of the very object that `etag` and `versionId` name. */
   range(object: Pick<ObjectFacts, 'key' | 'etag' | 'versionId'>, span: Span): Promise<RangeAnswer>;
   /** The first bytes of whatever the server answers for the key; for explaining a failure. */
@@ -95,6 +98,18 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
         ...(ETag === undefined ? {} : { etag: ETag }),
         versionId: VersionId,
         modified: LastModified?.getTime(),
+      };
+    },
+    checksums: async ({ key, etag, versionId, size }, { parts }) => {
+      const one = { Bucket: bucket, Key: key, VersionId: versionId, IfMatch: etag } as const;
+      const [whole, part] = await Promise.all([
+        client.send(new sdk.HeadObjectCommand({ ...one, ChecksumMode: 'ENABLED' })),
+        parts ? client.send(new sdk.HeadObjectCommand({ ...one, PartNumber: 1 })) : undefined,
+      ]);
+      return {
+        ...{ size, etag, type: whole.ChecksumType, encryption: whole.ServerSideEncryption },
+        ...{ crc32: whole.ChecksumCRC32, crc64nvme: whole.ChecksumCRC64NVME },
+        partBytes: part?.ContentLength,
       };
     },
     range: async ({ key, etag, versionId }, { from, to, signal }) => {

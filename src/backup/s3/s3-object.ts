@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
+import { checkedStream } from './checked-stream.ts';
 import { RANGE_BYTES, type S3Bucket } from './s3-bucket.ts';
 import type { ObjectFacts } from './s3-client.ts';
 
@@ -73,6 +74,11 @@ export class S3Object implements ByteSource {
       await Promise.allSettled(flights.map(({ landed }) => landed));
       for (const { bytes } of flights) this.#giveBack(bytes);
     }
+  }
+
+  checked(): AsyncIterable<Buffer> {
+    const { emit } = this.#bucket;
+    return checkedStream(this, { emit, ask: () => this.#bucket.checksum(this.#facts) });
   }
 
   async close(): Promise<void> {}

@@ -20,6 +20,16 @@ export interface ByteSource {
    * Leaving the loop early releases what was in flight.
    */
   stream(from: number, to: number): AsyncIterable<Buffer>;
+  /**
+   * All bytes, as `stream` gives them, compared at the end with the checksum that the store keeps of the whole. Throws BACKUP
+   * where they differ. Absent where a store keeps none.
+   */
+  checked?(): AsyncIterable<Buffer>;
   /** Releases handles and sockets. A source may be read again afterwards; it opens itself again. */
   close(): Promise<void>;
+}
+
+/** All bytes, checked where the store keeps a checksum of them: for files whose own format has none. */
+export function wholeOf(source: ByteSource): AsyncIterable<Buffer> {
+  return source.checked?.() ?? source.stream(0, source.size);
 }

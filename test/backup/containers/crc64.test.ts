@@ -1,7 +1,7 @@
-/** CRC-64/XZ by its published vectors; "abc" agrees with the xz tool. */
+/** CRC-64/XZ and CRC-64/NVME by their published vectors; "abc" agrees with the xz tool. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Crc64 } from '../../../src/backup/containers/crc64.ts';
+import { Crc64, nvmeTables } from '../../../src/backup/containers/crc64.ts';
 import { test } from '../../harness.ts';
 
 function crc(...parts: readonly Buffer[]): string {
@@ -18,6 +18,12 @@ for (const [text, sum] of [
 ] as const) {
   test(`of "${text}"`, () => assert.is(crc(Buffer.from(text)), sum));
 }
+
+test('of "123456789" by the polynomial of S3', () => {
+  const sum = new Crc64(nvmeTables());
+  sum.update(Buffer.from('123456789'));
+  assert.is(BigInt.asUintN(64, sum.digest()).toString(16), 'ae8b14860a799888');
+});
 
 test('of one empty document, as the signed number that archives hold', () => {
   const sum = new Crc64();

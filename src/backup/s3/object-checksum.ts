@@ -1,0 +1,143 @@
+/**
+ * What S3 knows of the bytes of a whole object, and how a reader of all of them is held against it.
+ *
+ * Uploads since 2025 carry a CRC of the whole object. Of others there is the ETag: the MD5 of the bytes, or of the MD5s of
+ * the parts of an upload in parts, unless the object is encrypted with a key of its own.
+ */
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { Crc64, nvmeTables } from '../containers/crc64.ts';
+import { BackgroundHash } from '../readers/background-hash.ts';
+
+/** Of the answer to a HEAD; checksums as S3 writes them, in base64. */
+export interface ChecksumFacts {
+  readonly size: number;
+  readonly etag: string;
+  /** Checksums of an upload in parts are of the parts (COMPOSITE) or of the whole. Older servers do not say. */
+  readonly type: string | undefined;
+  readonly crc32: string | undefined;
+  readonly crc64nvme: string | undefined;
+  /** `AES256`, `aws:kms`, …; undefined = not encrypted. */
+  readonly encryption: string | undefined;
+  /** Bytes of the first part of an upload in parts; all but the last have as many. */
+  readonly partBytes: number | undefined;
+}
+
+export type ObjectChecksum =
+  | { readonly kind: 'crc32' | 'crc64nvme'; readonly expected: string }
+  /** MD5s of parts of so many bytes. An ETag is a promise of AWS, not of every server. */
+  | { readonly kind: 'etag'; readonly expected: string; readonly partBytes: number };
+
+/** Undefined when nothing that S3 says of the object can be held against its bytes. */
+export function checksumOf(facts: ChecksumFacts): ObjectChecksum | undefined {
+  for (const kind of ['crc32', 'crc64nvme'] as const) {
+    const expected = facts[kind];
+    // `…-3`: of three parts.
+    if (expected !== undefined && facts.type !== 'COMPOSITE' && !expected.includes('-'))
+      return { kind, expected };
+  }
+  if (facts.encryption !== undefined && facts.encryption !== 'AES256') return undefined;
+  const expected = facts.etag.replaceAll('"', '');
+  const parts = partsOf(expected);
+  if (parts === undefined) return undefined;
+  if (parts === 'whole') return { kind: 'etag', expected, partBytes: Math.max(1, facts.size) };
+  const { partBytes } = facts;
+  if (partBytes === undefined || Math.ceil(facts.size / partBytes) !== parts) return undefined;
+  return { kind: 'etag', expected, partBytes };
+}
+
+/** Whether the ETag is of an upload in parts, whose size has to be asked for. */
+export function isOfParts(etag: string): boolean {
+  return typeof partsOf(etag.replaceAll('"', '')) === 'number';
+}
+
+function partsOf(etag: string): number | 'whole' | undefined {
+  const match = /^[0-9a-f]{32}(?:-(\d{1,5}))?$/.exec(etag);
+  if (match === null) return undefined;
+  return match[1] === undefined ? 'whole' : Number(match[1]);
+}
+
+/** Computes a checksum beside the reading. */
+export interface RunningChecksum {
+  /** Takes the next bytes; where a promise comes back, they must stay as they are until it settles. */
+  update(chunk: Buffer): Promise<unknown> | undefined;
+  /** In the form of `expected`. */
+  digest(): Promise<string>;
+  close(): void;
+}
+
+export function runningChecksum(checksum: ObjectChecksum): RunningChecksum {
+  if (checksum.kind === 'etag') return new RunningEtag(checksum);
+  return checksum.kind === 'crc32' ? new RunningCrc32() : new RunningCrc64();
+}
+
+class RunningCrc32 implements RunningChecksum {
+  #crc = 0;
+
+  update(chunk: Buffer): undefined {
+    this.#crc = crc32(chunk, this.#crc);
+  }
+
+  async digest(): Promise<string> {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(this.#crc);
+    return bytes.toString('base64');
+  }
+
+  close(): void {}
+}
+
+class RunningCrc64 implements RunningChecksum {
+  readonly #crc = new Crc64(nvmeTables());
+
+  update(chunk: Buffer): undefined {
+    this.#crc.update(chunk);
+  }
+
+  async digest(): Promise<string> {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64BE(this.#crc.digest());
+    return bytes.toString('base64');
+  }
+
+  close(): void {}
+}
+
+class RunningEtag implements RunningChecksum {
+  readonly #hash = new BackgroundHash('md5');
+  readonly #parts: string[] = [];
+  readonly #partBytes: number;
+  readonly #isOfParts: boolean;
+  #inPart = 0;
+
+  constructor({ expected, partBytes }: Extract<ObjectChecksum, { kind: 'etag' }>) {
+    this.#partBytes = partBytes;
+    this.#isOfParts = isOfParts(expected);
+  }
+
+  async update(chunk: Buffer): Promise<void> {
+    for (let at = 0; at < chunk.length; ) {
+      const piece = chunk.subarray(at, at + this.#partBytes - this.#inPart);
+      await this.#hash.update(piece);
+      at += piece.length;
+      this.#inPart += piece.length;
+      if (this.#inPart === this.#partBytes) await this.#endPart();
+    }
+  }
+
+  async digest(): Promise<string> {
+    if (this.#inPart > 0 || this.#parts.length === 0) await this.#endPart();
+    if (!this.#isOfParts) return this.#parts[0] as string;
+    const whole = createHash('md5').update(Buffer.from(this.#parts.join(''), 'hex'));
+    return `${whole.digest('hex')}-${this.#parts.length}`;
+  }
+
+  close(): void {
+    this.#hash.close();
+  }
+
+  async #endPart(): Promise<void> {
+    this.#parts.push(await this.#hash.digest());
+    this.#inPart = 0;
+  }
+}
