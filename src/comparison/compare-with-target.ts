@@ -4,9 +4,8 @@
  * Documents are compared batch by batch, a few batches in flight: memory is bounded by the batches, however large the
  * selection is. Every document is counted; details are kept for the first few of each class, or handed on one by one.
  */
-import { showValue } from '../bson/show.ts';
 import type { Emit } from '../events.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, WhenMatched } from '../plan/plan.ts';
 import { compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
@@ -14,7 +13,7 @@ import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { collectionInBackup } from './backup-collection.ts';
 import type { CandidateCheck } from './candidate.ts';
 import { type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
-import type { ComparedCollection, ComparedDocument, TargetComparison } from './comparison.ts';
+import type { ComparedCollection, ComparedDocument, DocumentClass, TargetComparison } from './comparison.ts';
 import { expiryCheck } from './expiry.ts';
 import { requireFit } from './fitness.ts';
 import { inFlight } from './in-flight.ts';
@@ -23,6 +22,7 @@ import { fieldDifferences } from './pair.ts';
 import { settingsOf } from './plan-settings.ts';
 import { ReferenceCheck } from './references.ts';
 import { shardKeyCheck } from './shard-key.ts';
+import { SharedKeys } from './shared-keys.ts';
 import { Tally } from './tally.ts';
 import type { Sighting, TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
@@ -35,6 +35,9 @@ const BATCHES_IN_FLIGHT = 3;
 /** Characters of one document's text, and of one differing value's. */
 const DOCUMENT_TEXT = 4_000;
 const VALUE_TEXT = 400;
+
+/** Classes of documents that the target holds in another form. */
+const IN_ANOTHER_FORM: ReadonlySet<DocumentClass> = new Set(['different', 'stale', 'softDeleted']);
 
 const EVERYTHING = Buffer.from([5, 0, 0, 0, 0]);
 
@@ -55,12 +58,17 @@ export interface CompareRequest {
 
 /** Throws RestorePlanError TARGET when the target cannot be asked, or cannot be restored into. */
 export async function compareWithTarget(request: CompareRequest): Promise<TargetComparison> {
-  const { selection, reader, emit } = request;
+  const { plan, selection, reader, emit } = request;
   const { collections } = selection.manifest;
   const documents = collections.reduce((sum, each) => sum + each.count, 0);
   emit({ type: 'comparison-started', target: reader.name, documents });
+  const texts: Texts = {
+    documents: new MaskedText(plan.mask, DOCUMENT_TEXT),
+    values: new MaskedText(plan.mask, VALUE_TEXT),
+  };
   const shared: Shared = {
-    referenceCheck: new ReferenceCheck(reader, selection),
+    texts,
+    referenceCheck: new ReferenceCheck(reader, selection, texts.values),
     serverTime: await reader.serverTime(),
     compared: 0,
   };
@@ -76,8 +84,15 @@ export async function compareWithTarget(request: CompareRequest): Promise<Target
   };
 }
 
+/** Documents, and values within them, as text. */
+interface Texts {
+  readonly documents: MaskedText;
+  readonly values: MaskedText;
+}
+
 /** What the collections of one comparison have in common. */
 interface Shared {
+  readonly texts: Texts;
   readonly referenceCheck: ReferenceCheck;
   /** UTC milliseconds by the target's clock. */
   readonly serverTime: number;
@@ -90,33 +105,34 @@ async function compareCollection(
   selected: SelectedCollection,
   shared: Shared,
 ): Promise<ComparedCollection> {
-  const { plan, selection, reader, emit, signal } = request;
+  const { selection, reader, emit, signal } = request;
   const existing = await reader.collection(selected.into);
   if (existing !== undefined) requireFit(reader, existing);
   const collection = existing ?? (await collectionInBackup(selection, selected));
   const warnings = new Set<string>();
+  const warn = (message: string) => warnings.add(message);
   const rules = await rulesFor(request, {
-    selected,
-    collection,
-    isMissing: existing === undefined,
-    shared,
-    warn: (message) => warnings.add(message),
+    ...{ selected, collection, isMissing: existing === undefined, shared, warn },
   });
-  const describe = describer(plan);
+  const { showId } = shared.texts.values;
+  const sharedKeys = await SharedKeys.find({
+    ...{ selection, name: selected.collection, collection, showId, warn },
+  });
   const tally = new Tally(request.show);
   const batches = readBatches(selection, selected.collection, BATCH);
   for await (const { findings, dangling } of inFlight(batches, BATCHES_IN_FLIGHT, (batch) => {
     signal.throwIfAborted();
     return compareBatch(batch, rules);
   })) {
-    for (const finding of findings) {
+    for (const found of findings) {
+      const finding = withClaim(found, selected.whenMatched, sharedKeys);
       request.memory?.remember(
         { collection: selected.collection, index: finding.index },
         sightingOf(finding),
       );
       const isKept = tally.count(finding.class);
       if (!isKept && request.each === undefined) continue;
-      const document = describe(finding);
+      const document = describe(finding, shared.texts);
       if (isKept) tally.keep(document);
       await request.each?.(selected, document);
     }
@@ -157,7 +173,7 @@ async function rulesFor(
     shardKeyCheck({ collection, version: reader.identity.version, warn }),
     expiryCheck(collection.indexes, shared.serverTime),
     validatorCheck(reader, collection, warn),
-    isEmpty ? undefined : uniqueIndexCheck(reader, collection),
+    isEmpty ? undefined : uniqueIndexCheck(reader, collection, shared.texts.values.showId),
   ];
   return {
     reader,
@@ -177,20 +193,26 @@ function sightingOf({ class: documentClass, target }: Finding): Sighting {
   return documentClass === 'identical' ? 'same' : target.bytes.subarray(target.start, target.end);
 }
 
-function describer({ mask }: Plan): (finding: Finding) => ComparedDocument {
-  const documents = new MaskedText(mask, DOCUMENT_TEXT);
-  const values = new MaskedText(mask, VALUE_TEXT);
-  return ({ class: documentClass, reason, index, id, backup, target }) => {
-    const isSame = target === undefined || documentClass === 'identical';
-    const text = documents.show(backup);
-    return {
-      class: documentClass,
-      id: id === undefined ? '(none)' : showValue(id),
-      reason,
-      differences: isSame ? [] : fieldDifferences(backup, target, values.show),
-      backup: text,
-      target: target && (isSame ? text : documents.show(target)),
-      index,
-    };
+/** A document that would be written takes its unique keys, unless one before it did. */
+function withClaim(finding: Finding, whenMatched: WhenMatched, keys: SharedKeys): Finding {
+  const { class: documentClass, backup, id } = finding;
+  const isWritten =
+    documentClass === 'insert' || (whenMatched === 'replace' && IN_ANOTHER_FORM.has(documentClass));
+  const objection = isWritten && id !== undefined ? keys.claim(backup, id) : undefined;
+  return objection === undefined ? finding : { ...finding, ...objection };
+}
+
+function describe(finding: Finding, { documents, values }: Texts): ComparedDocument {
+  const { class: documentClass, reason, index, id, backup, target } = finding;
+  const isSame = target === undefined || documentClass === 'identical';
+  const text = documents.show(backup);
+  return {
+    class: documentClass,
+    id: id === undefined ? '(none)' : values.showId(id),
+    reason,
+    differences: isSame ? [] : fieldDifferences(backup, target, values.show),
+    backup: text,
+    target: target && (isSame ? text : documents.show(target)),
+    index,
   };
 }

@@ -21,12 +21,23 @@ export class MaskedText {
     if (this.#mask.length === 0 && value.end - value.start <= 4 * this.#limit) {
       return cut(showValue(value, { relaxed: true }), this.#limit);
     }
-    const parts = path === '' ? [] : path.split('.').filter((part) => !/^\d+$/.test(part));
+    const parts = path === '' ? [] : path.split('.');
     const pieces: string[] = [];
     const isWhole = this.#write(value, parts, { pieces, left: this.#limit });
     const text = pieces.join('');
     return isWhole ? cut(text, this.#limit) : `${text.slice(0, this.#limit)}…`;
   };
+
+  /** The `_id` of a document. */
+  readonly showId = (id: RawValue): string => this.showKey(id, '_id');
+
+  /** A value that names a document: canonical and whole, unless the plan masks it or a part of it. */
+  showKey(value: RawValue, path: string): string {
+    const isMasked = this.#mask.some(
+      (masked) => `${masked.join('.')}.`.startsWith(`${path}.`) || covers(masked, path.split('.')),
+    );
+    return isMasked ? this.show(value, path) : showValue(value);
+  }
 
   /** False when the limit was reached before the end. A document is left early: 16 MiB are not turned into text for one line. */
   #write(
@@ -54,7 +65,8 @@ export class MaskedText {
       const key = keyOf(element);
       put(`${first ? '' : ','}${isArray ? '' : `${showText(key)}:`}`);
       first = false;
-      if (!this.#write(element, isArray ? path : [...path, key], out)) return false;
+      // A key with a dot in it is masked like the path it looks like.
+      if (!this.#write(element, [...path, ...key.split('.')], out)) return false;
     }
     put(isArray ? ']' : '}');
     return true;
@@ -65,7 +77,10 @@ function cut(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit)}…`;
 }
 
-/** The masked path is the given one, or lies above it. */
-function covers(masked: readonly string[], path: readonly string[]): boolean {
-  return masked.length <= path.length && masked.every((part, index) => part === path[index]);
+/** The masked path is the given one, or lies above it. A number in the path may be a position, which a mask leaves out. */
+function covers([wanted, ...below]: readonly string[], [part, ...rest]: readonly string[]): boolean {
+  if (wanted === undefined) return true;
+  if (part === undefined) return false;
+  if (part === wanted && covers(below, rest)) return true;
+  return /^\d+$/.test(part) && covers([wanted, ...below], rest);
 }

@@ -5,7 +5,6 @@
 import { canonicalKey } from '../bson/canonical-key.ts';
 import { findElement } from '../bson/elements.ts';
 import { KeySet } from '../bson/key-set.ts';
-import { showValue } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference } from '../plan/plan.ts';
 import { readBatches } from '../selection/read-batches.ts';
@@ -15,6 +14,7 @@ import type { Candidate } from './candidate.ts';
 import type { DanglingReference } from './comparison.ts';
 import { existingIds } from './existing.ts';
 import { indexKeys } from './index-keys.ts';
+import type { MaskedText } from './masked-text.ts';
 
 const ID = Buffer.from('_id');
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000 };
@@ -26,13 +26,15 @@ interface Use {
 }
 
 export class ReferenceCheck {
+  readonly #text: MaskedText;
   readonly #reader: TargetReader;
   readonly #selection: Selection;
   /** `_id`s of selected parents, by collection; read once, 12 to 24 bytes per ObjectId. */
   readonly #selectedIds = new Map<string, Promise<KeySet>>();
   readonly #parents = new Map<string, Promise<TargetCollection | undefined>>();
 
-  constructor(reader: TargetReader, selection: Selection) {
+  constructor(reader: TargetReader, selection: Selection, text: MaskedText) {
+    this.#text = text;
     this.#reader = reader;
     this.#selection = selection;
   }
@@ -51,7 +53,10 @@ export class ReferenceCheck {
       );
       for (const { candidate, value } of uses) {
         if (!missing.has(canonicalKey(value))) continue;
-        dangling.push({ id: showValue(candidate.id), field, collection, missing: showValue(value) });
+        dangling.push({
+          ...{ id: this.#text.showId(candidate.id), field, collection },
+          missing: this.#text.showKey(value, field),
+        });
       }
     }
     return dangling;

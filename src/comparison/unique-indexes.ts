@@ -8,15 +8,22 @@
 import { canonicalKey } from '../bson/canonical-key.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { findElement } from '../bson/elements.ts';
-import { showValue } from '../bson/show.ts';
-import { BSON } from '../bson/types.ts';
-import { compileQuery, type Matcher } from '../query/compile-query.ts';
-import { QueryFault } from '../query/query-fault.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 import { type IndexKey, indexKeys } from './index-keys.ts';
 import { matchOnServer } from './match-on-server.ts';
 import { both, documentOf, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
+import {
+  indexCollation,
+  indexText,
+  keysUnder,
+  keyText,
+  localMatcher,
+  partialFilterOf,
+  pathsOf,
+  uniqueIndexesOf,
+} from './unique-keys.ts';
 import { collationOf } from './validator.ts';
 
 /** A `$or` of this many keys is planned and answered in a few milliseconds. */
@@ -28,30 +35,26 @@ const SIMPLE = documentOf((builder) => {
   builder.string('simple');
 });
 
-/** Undefined where only `_id` is unique. */
+/** Undefined where only `_id` is unique. `showId` turns an `_id` into text. */
 export function uniqueIndexCheck(
   reader: TargetReader,
   collection: TargetCollection,
+  showId: (id: RawValue) => string,
 ): CandidateCheck | undefined {
-  const indexes = collection.indexes
-    .filter((index) => index.unique && !isIdIndex(index))
-    .map((index) => new UniqueIndex(reader, collection, index));
+  const indexes = uniqueIndexesOf(collection).map((index) => new UniqueIndex(reader, collection, index));
   if (indexes.length === 0) return undefined;
   return async (candidates) => {
     const objections = new Map<Candidate, Objection>();
     for (const index of indexes) {
       const left = candidates.filter((candidate) => !objections.has(candidate));
       for (const [candidate, holder] of await index.holders(left)) {
-        const reason = `unique index ${index.name} ${index.pattern}: its key is held by _id ${holder}`;
+        const shown = holder === undefined ? '(none)' : showId(holder);
+        const reason = `${index.text}: its key is held by _id ${shown}`;
         objections.set(candidate, { class: 'conflict', reason });
       }
     }
     return objections;
   };
-}
-
-function isIdIndex(index: TargetIndex): boolean {
-  return index.key.length === 1 && index.key[0]?.[0] === '_id';
 }
 
 interface Keyed {
@@ -73,32 +76,26 @@ class UniqueIndex {
     this.#reader = reader;
     this.#collection = collection;
     this.#index = index;
-    this.#paths = index.key.map(([path]) => path);
-    this.#partial = documentIn(index.raw, 'partialFilterExpression');
+    this.#paths = pathsOf(index);
+    this.#partial = partialFilterOf(index);
     // An index without a collation in a collated collection is a simple one, which has to be said in the query.
     // Whole top-level fields: a projection of a dotted path would drop array elements that have keys too.
     this.#projection = projectionOf(this.#paths.map((path) => path.split('.', 1)[0] as string));
-    const collation = documentIn(index.raw, 'collation');
+    const collation = indexCollation(index);
     this.#isCollated = collation !== undefined;
     this.#collation = collation ?? (collection.collated ? SIMPLE : undefined);
   }
 
-  get name(): string {
-    return this.#index.name;
+  get text(): string {
+    return indexText(this.#index);
   }
 
-  get pattern(): string {
-    return `{ ${this.#index.key.map(([path, direction]) => `${path}: ${direction}`).join(', ')} }`;
-  }
-
-  /** `_id` (canonical Extended JSON) of the document that holds a key of the candidate, for each that has such a one. */
-  async holders(candidates: readonly Candidate[]): Promise<Map<Candidate, string>> {
+  /** `_id` of the document that holds a key of the candidate, for each that has such a one. */
+  async holders(candidates: readonly Candidate[]): Promise<Map<Candidate, RawValue | undefined>> {
     const indexed = (await this.#indexed(candidates))
-      .map((candidate): Keyed => ({ candidate, keys: indexKeys(candidate.document, this.#paths) }))
-      .filter(
-        ({ keys }) => !this.#index.sparse || keys.some((key) => key.some((value) => value !== undefined)),
-      );
-    const holders = new Map<Candidate, string>();
+      .map((candidate): Keyed => ({ candidate, keys: keysUnder(this.#index, candidate.document) }))
+      .filter(({ keys }) => keys.length > 0);
+    const holders = new Map<Candidate, RawValue | undefined>();
     for (const group of groupsOf(indexed)) {
       const near = await this.#near(group.flatMap(({ keys }) => keys));
       if (near.length === 0) continue;
@@ -169,29 +166,29 @@ class UniqueIndex {
     );
   }
 
-  #matchKeys(group: readonly Keyed[], near: readonly Buffer[]): Map<Candidate, string> {
+  #matchKeys(group: readonly Keyed[], near: readonly Buffer[]): Map<Candidate, RawValue | undefined> {
     const holderOf = new Map<string, Buffer>();
     for (const document of near) {
       for (const key of indexKeys(documentValue(document), this.#paths)) holderOf.set(keyText(key), document);
     }
-    const holders = new Map<Candidate, string>();
+    const holders = new Map<Candidate, RawValue | undefined>();
     for (const { candidate, keys } of group) {
       const own = canonicalKey(candidate.id);
       for (const key of keys) {
         const holder = holderOf.get(keyText(key));
         // A document that is to be replaced holds its own key.
-        if (holder !== undefined && idKey(holder) !== own) holders.set(candidate, showId(holder));
+        if (holder !== undefined && idKey(holder) !== own) holders.set(candidate, findElement(holder, 0, ID));
       }
     }
     return holders;
   }
 
-  async #askEach(group: readonly Keyed[]): Promise<Map<Candidate, string>> {
-    const holders = new Map<Candidate, string>();
+  async #askEach(group: readonly Keyed[]): Promise<Map<Candidate, RawValue | undefined>> {
+    const holders = new Map<Candidate, RawValue | undefined>();
     for (const { candidate, keys } of group) {
       const own = canonicalKey(candidate.id);
       const holder = (await this.#find(keys, 2)).find((document) => idKey(document) !== own);
-      if (holder !== undefined) holders.set(candidate, showId(holder));
+      if (holder !== undefined) holders.set(candidate, findElement(holder, 0, ID));
     }
     return holders;
   }
@@ -211,36 +208,9 @@ function groupsOf(indexed: readonly Keyed[]): Keyed[][] {
   return groups;
 }
 
-/** Equal texts = the same key. A missing field and null are one. */
-function keyText(key: IndexKey): string {
-  return key
-    .map((value) => (value === undefined || value.type === BSON.NULL ? '' : canonicalKey(value)))
-    .map((text) => `${text.length}:${text}`)
-    .join('');
-}
-
-function localMatcher(query: Buffer): Matcher | undefined {
-  try {
-    return compileQuery(query);
-  } catch (error) {
-    if (error instanceof QueryFault) return undefined;
-    throw error;
-  }
-}
-
-function documentIn(raw: Buffer, key: string): Buffer | undefined {
-  const value = findElement(raw, 0, Buffer.from(key));
-  return value?.type === BSON.OBJECT ? raw.subarray(value.start, value.end) : undefined;
-}
-
 const ID = Buffer.from('_id');
 
 function idKey(document: Buffer): string {
   const id = findElement(document, 0, ID);
   return id === undefined ? '' : canonicalKey(id);
-}
-
-function showId(document: Buffer): string {
-  const id = findElement(document, 0, ID);
-  return id === undefined ? '(none)' : showValue(id);
 }

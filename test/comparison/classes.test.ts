@@ -238,6 +238,58 @@ test('masked fields are hidden, at any depth and inside arrays, also where they 
   );
 });
 
+test('a mask hides keys with dots, keys that are numbers, and ids, wherever they are told', async () => {
+  await target.collection('partners').createIndex({ slug: 1 }, { unique: true });
+  await target.collection('partners').insertMany([
+    { _id: 'a@b.c', slug: 'one' },
+    { _id: 'same', 'contact.phone': '555-1', prices: { 7: '555-2' }, slug: 'two' },
+  ] as never);
+  const { first } = await compare({
+    ...where,
+    mask: ['contact.phone', 'prices.7', '_id', 'sale_id'],
+    collections: {
+      partners: {
+        documents: [
+          { _id: 'same', 'contact.phone': '555-3', prices: { 7: '555-4' }, slug: 'two' },
+          { _id: 'x@y.z', slug: 'one', sale_id: 'q@r.s' },
+        ],
+        settings: { references: [{ field: 'sale_id', collection: 'sales' }] },
+      },
+    },
+  });
+  assert.equal(
+    first.documents.map((document) => document.class),
+    ['conflict', 'different'],
+  );
+  assert.not.match(JSON.stringify(first), /555-|@/);
+  assert.match(first.documents[0]?.reason ?? '', /its key is held by _id "\[masked\]"/);
+  assert.is(first.dangling[0]?.missing, '"[masked]"');
+});
+
+test('documents that share a unique key with each other: the first is inserted, the others conflict', async () => {
+  await target.collection('partners').createIndex({ slug: 1, kind: 1 }, { unique: true });
+  const filler = Array.from({ length: 9_000 }, (_, index) => ({ _id: index, slug: index, kind: 0 }));
+  const { first } = await compare({
+    ...where,
+    collections: {
+      partners: {
+        documents: [
+          { _id: 'a', slug: 'x', kind: 1 },
+          { _id: 'b', slug: 'x', kind: 2 },
+          ...filler,
+          { _id: 'c', slug: 'x', kind: new Double(1) },
+        ],
+      },
+    },
+  });
+  assert.equal([first.counts.insert, first.counts.conflict], [9_002, 1]);
+  assert.is(first.documents[0]?.id, '"c"');
+  assert.is(
+    first.documents[0]?.reason,
+    'unique index slug_1_kind_1 { slug: 1, kind: 1 }: its key is also that of _id "a", which is selected too',
+  );
+});
+
 test('counts cover everything, details only the first few, and each hands on all', async () => {
   const documents = Array.from({ length: 25_000 }, (_, index) => ({
     _id: index,

@@ -53,8 +53,10 @@ for (const [name, key, options] of INDEXES) {
         () => undefined,
         (error) => error.code,
       );
-      if (code === undefined) await collection.deleteOne({ _id: candidate['_id'] });
-      else {
+      // Under a collation nobody but the server knows which selected documents share a key with each other.
+      if (code === undefined && options.collation !== undefined)
+        await collection.deleteOne({ _id: candidate['_id'] });
+      if (code !== undefined) {
         assert.is(code, 11000);
         refused.push(candidate['_id']);
       }

@@ -1,0 +1,117 @@
+/**
+ * Selected documents that would take a unique key of the target from each other: only one of them can be written.
+ *
+ * A first pass over the selection finds the keys that come more than once, usually none; only those are kept. Then, as the
+ * documents are compared in backup order, the first one to be written claims such a key and every later one is told.
+ */
+import { ByteSet } from '../bson/byte-set.ts';
+import { documentValue } from '../bson/diff-documents.ts';
+import type { RawValue } from '../bson/types.ts';
+import type { Matcher } from '../query/compile-query.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { Selection } from '../selection/selection.ts';
+import type { TargetCollection, TargetIndex } from '../target/target.ts';
+import type { Objection } from './candidate.ts';
+import {
+  indexCollation,
+  indexText,
+  keysUnder,
+  keyText,
+  localMatcher,
+  partialFilterOf,
+  uniqueIndexesOf,
+} from './unique-keys.ts';
+import { collationOf } from './validator.ts';
+
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000 };
+
+export interface SharedKeysQuestion {
+  readonly selection: Selection;
+  /** Name of the collection in the backup. */
+  readonly name: string;
+  /** As the target has it, or as apply would create it. */
+  readonly collection: TargetCollection;
+  /** How an `_id` is shown. */
+  readonly showId: (id: RawValue) => string;
+  /** Is told what could not be looked at. */
+  readonly warn: (message: string) => void;
+}
+
+/** The keys of one unique index that several selected documents have. */
+interface Contested {
+  readonly index: TargetIndex;
+  /** Undefined: the index covers every document. */
+  readonly covers: Matcher | undefined;
+  /** Who claimed each; undefined = nobody yet. */
+  readonly holders: Map<string, string | undefined>;
+}
+
+export class SharedKeys {
+  readonly #contested: readonly Contested[];
+  readonly #showId: (id: RawValue) => string;
+
+  private constructor(contested: readonly Contested[], showId: (id: RawValue) => string) {
+    this.#contested = contested;
+    this.#showId = showId;
+  }
+
+  /** Reads the selected documents of the collection once, if it has a unique index. */
+  static async find(question: SharedKeysQuestion): Promise<SharedKeys> {
+    const indexes = comparableIndexes(question).map((each) => ({ ...each, seen: new ByteSet() }));
+    if (indexes.length > 0) {
+      for await (const { bytes, offsets } of readBatches(question.selection, question.name, BATCH)) {
+        for (const offset of offsets) {
+          const document = documentValue(bytes, offset);
+          for (const { seen, ...contested } of indexes) {
+            for (const text of keyTexts(contested, document)) {
+              const key = Buffer.from(text, 'latin1');
+              if (!seen.add(key, key.length)) contested.holders.set(text, undefined);
+            }
+          }
+        }
+      }
+    }
+    const contested = indexes.filter(({ holders }) => holders.size > 0);
+    return new SharedKeys(contested, question.showId);
+  }
+
+  /** To be called for every document that would be written, in backup order. Without an objection its keys are its own. */
+  claim(document: RawValue, id: RawValue): Objection | undefined {
+    const claims = this.#contested.flatMap((contested) =>
+      [...keyTexts(contested, document)]
+        .filter((text) => contested.holders.has(text))
+        .map((text) => ({ ...contested, text })),
+    );
+    for (const { index, holders, text } of claims) {
+      const holder = holders.get(text);
+      if (holder === undefined) continue;
+      const reason = `${indexText(index)}: its key is also that of _id ${holder}, which is selected too`;
+      return { class: 'conflict', reason };
+    }
+    for (const { holders, text } of claims) holders.set(text, this.#showId(id));
+    return undefined;
+  }
+}
+
+/** The unique indexes whose keys can be told equal here; `warn` names the others. */
+function comparableIndexes({ collection, warn }: SharedKeysQuestion): Contested[] {
+  return uniqueIndexesOf(collection).flatMap((index) => {
+    const filter = partialFilterOf(index);
+    const covers = filter && localMatcher(filter);
+    const isCollated = indexCollation(index) !== undefined || collationOf(collection) !== undefined;
+    if (isCollated || (filter !== undefined && covers === undefined)) {
+      const why = isCollated ? 'collation' : 'partial filter';
+      warn(
+        `whether selected documents share a key of the ${indexText(index)} was not looked at, because of its ${why}`,
+      );
+      return [];
+    }
+    return [{ index, covers, holders: new Map() }];
+  });
+}
+
+/** Each key once: an array may hold one value twice, and a document does not stand in its own way. */
+function keyTexts({ index, covers }: Omit<Contested, 'holders'>, document: RawValue): Set<string> {
+  if (covers?.(document.bytes, document.start) === false) return new Set();
+  return new Set(keysUnder(index, document).map(keyText));
+}

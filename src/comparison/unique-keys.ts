@@ -1,0 +1,64 @@
+/** What a unique index of a collection makes of a document: which keys, written so that equal keys are equal texts. */
+import { canonicalKey } from '../bson/canonical-key.ts';
+import { findElement } from '../bson/elements.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import { compileQuery, type Matcher } from '../query/compile-query.ts';
+import { QueryFault } from '../query/query-fault.ts';
+import type { TargetCollection, TargetIndex } from '../target/target.ts';
+import { type IndexKey, indexKeys } from './index-keys.ts';
+
+/** The unique indexes but that of `_id`. */
+export function uniqueIndexesOf({ indexes }: TargetCollection): TargetIndex[] {
+  return indexes.filter((index) => index.unique && !isIdIndex(index));
+}
+
+function isIdIndex(index: TargetIndex): boolean {
+  return index.key.length === 1 && index.key[0]?.[0] === '_id';
+}
+
+export function pathsOf(index: TargetIndex): string[] {
+  return index.key.map(([path]) => path);
+}
+
+/** `unique index slug_1 { slug: 1 }` */
+export function indexText({ name, key }: TargetIndex): string {
+  return `unique index ${name} { ${key.map(([path, direction]) => `${path}: ${direction}`).join(', ')} }`;
+}
+
+/** A sparse index leaves out a document that has none of its fields. */
+export function keysUnder(index: TargetIndex, document: RawValue): readonly IndexKey[] {
+  const keys = indexKeys(document, pathsOf(index));
+  return !index.sparse || keys.some((key) => key.some((value) => value !== undefined)) ? keys : [];
+}
+
+/** Equal texts = the same key, without a collation. A missing field and null are one. */
+export function keyText(key: IndexKey): string {
+  return key
+    .map((value) => (value === undefined || value.type === BSON.NULL ? '' : canonicalKey(value)))
+    .map((text) => `${text.length}:${text}`)
+    .join('');
+}
+
+export function partialFilterOf(index: TargetIndex): Buffer | undefined {
+  return documentIn(index.raw, 'partialFilterExpression');
+}
+
+/** Undefined: equal bytes are equal keys. */
+export function indexCollation(index: TargetIndex): Buffer | undefined {
+  return documentIn(index.raw, 'collation');
+}
+
+/** Undefined where our query engine does not know an operator. */
+export function localMatcher(query: Buffer): Matcher | undefined {
+  try {
+    return compileQuery(query);
+  } catch (error) {
+    if (error instanceof QueryFault) return undefined;
+    throw error;
+  }
+}
+
+function documentIn(raw: Buffer, key: string): Buffer | undefined {
+  const value = findElement(raw, 0, Buffer.from(key));
+  return value?.type === BSON.OBJECT ? raw.subarray(value.start, value.end) : undefined;
+}
