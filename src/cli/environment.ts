@@ -4,6 +4,7 @@ import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { RestorePlanError } from '../errors.ts';
+import { whyUnreadable } from '../plan/plan-text.ts';
 import { registerSecret } from '../secret.ts';
 import type { Environment, TextWriter } from './context.ts';
 
@@ -21,8 +22,8 @@ export async function readEnvFile(cwd: string, file: string): Promise<Environmen
   try {
     text = await readFile(resolve(cwd, file), 'utf8');
   } catch (cause) {
-    throw new RestorePlanError('USAGE', `cannot read the env file ${file}`, {
-      hint: `${(cause as NodeJS.ErrnoException).code ?? 'The reason is unknown'}; check the path given to --env-file.`,
+    throw new RestorePlanError('USAGE', `the env file ${file} cannot be read: ${whyUnreadable(cause)}`, {
+      hint: 'Check the path given to --env-file.',
       cause,
     });
   }

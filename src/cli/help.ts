@@ -27,10 +27,16 @@ const ALWAYS: readonly ExitName[] = ['OK', 'UNEXPECTED', 'USAGE', 'INTERNAL'];
 /** Text that follows a command's options in its `--help`. */
 export function helpAfter(spec: CommandSpec): string {
   const exits = [...new Set([...ALWAYS, ...spec.exits])].sort((a, b) => EXIT_CODES[a] - EXIT_CODES[b]);
-  const width = Math.max(...exits.map((name) => String(EXIT_CODES[name]).length));
-  const codes = exits.map((name) => `  ${String(EXIT_CODES[name]).padStart(width)}  ${EXIT_MEANINGS[name]}`);
   const examples = spec.examples.map((line) => `  $ ${line}`);
-  return ['', 'Examples:', ...examples, '', 'Exit codes:', ...codes].join('\n');
+  return ['', 'Examples:', ...examples, '', ...exitCodes(exits)].join('\n');
+}
+
+function exitCodes(exits: readonly ExitName[]): string[] {
+  const width = Math.max(...exits.map((name) => String(EXIT_CODES[name]).length));
+  return [
+    'Exit codes:',
+    ...exits.map((name) => `  ${String(EXIT_CODES[name]).padStart(width)}  ${EXIT_MEANINGS[name]}`),
+  ];
 }
 
 export const PROGRAM_HELP_AFTER = [
@@ -40,6 +46,8 @@ export const PROGRAM_HELP_AFTER = [
   '  $ plan dry-run plans/incident-4711.yaml',
   '  $ plan apply plans/incident-4711.yaml --target staging',
   '  $ plan apply plans/incident-4711.yaml --target production',
+  '',
+  ...exitCodes(Object.keys(EXIT_MEANINGS) as ExitName[]),
   '',
   '`plan <command> --help` shows the options, examples and exit codes of a command.',
 ].join('\n');

@@ -16,7 +16,9 @@ export async function loadPlan(context: CommandContext, file: string): Promise<P
     'PLAN_INVALID',
     `the plan has ${faultCount(faults, notes)}\n\n${faultsText(faults, false)}`.trimEnd(),
     {
-      hint: `Correct ${file} and check it with \`plan validate ${file}\`.`,
+      hint: faults.every(({ rule }) => rule === 'file')
+        ? 'Name the file of a plan; `plan init <file>` writes a new one.'
+        : 'Correct it, and check it with `plan validate`.',
       facts: {
         faults: faults.map(({ file: where, line, column, rule, message }) => ({
           file: where,

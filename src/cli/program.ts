@@ -3,20 +3,21 @@
  * into one exit code. Nothing here touches the process; `main.ts` hands in what is needed of it.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { EXIT_CODES, RestorePlanError } from '../errors.ts';
+import { EXIT_CODES } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import type { CommandSpec, ExitName, OptionSpec, OptionValues } from './command.ts';
 import { COMMANDS, OPTIONS_EVERYWHERE } from './command-table.ts';
 import type { ProcessEdge } from './context.ts';
 import { helpAfter, PROGRAM_HELP_AFTER } from './help.ts';
 import { openSession, type Session } from './session.ts';
+import { usageError } from './usage-error.ts';
 
 /** Runs one command line (`argv` without node and script) and returns the process's exit code. Throws only bugs. */
 export async function runProgram(argv: readonly string[], edge: ProcessEdge): Promise<number> {
   let session: Session | undefined;
   let exit: ExitName = 'OK';
   const program = buildProgram(edge, async (spec, args, options) => {
-    session = await openSession(edge, options);
+    session = await openSession(edge, options, planFileOf(spec, args));
     const { run } = await spec.load();
     exit = (await run(session.context, args, options)) ?? 'OK';
   });
@@ -24,13 +25,22 @@ export async function runProgram(argv: readonly string[], edge: ProcessEdge): Pr
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.OK;
-    const failure = error instanceof CommanderError ? usageError(error) : error;
+    const failure = error instanceof CommanderError ? usageError(error, argv) : error;
     // A usage error comes before any context; `--json` was then never parsed, only written.
     session ??= await openSession(edge, { json: argv.includes('--json') });
     return await session.fail(failure);
   }
   return session === undefined ? EXIT_CODES.OK : await session.finish(exit);
 }
+
+/** The plan as the operator named it, where the command works on one. */
+function planFileOf({ arguments: usage = '' }: CommandSpec, args: readonly string[]): string | undefined {
+  const place = usage.split(' ').indexOf('<plan>');
+  return place < 0 ? undefined : args[place];
+}
+
+/** Heading of the options that every command has. */
+const EVERYWHERE = 'Options everywhere:';
 
 type Chosen = (spec: CommandSpec, args: readonly string[], options: OptionValues) => Promise<void>;
 
@@ -63,8 +73,8 @@ function buildCommand(program: Command, spec: CommandSpec, chosen: Chosen): Comm
     .allowExcessArguments(false);
   if (spec.arguments !== undefined) command.arguments(spec.arguments);
   for (const option of spec.options ?? []) command.addOption(buildOption(option));
-  for (const option of OPTIONS_EVERYWHERE)
-    command.addOption(buildOption(option).helpGroup('Options everywhere:'));
+  for (const option of OPTIONS_EVERYWHERE) command.addOption(buildOption(option).helpGroup(EVERYWHERE));
+  command.addHelpOption(new Option('-h, --help', 'show help').helpGroup(EVERYWHERE));
   return command.action(() => {
     const args = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
     return chosen(spec, args, command.opts<OptionValues>());
@@ -83,18 +93,6 @@ function buildOption(spec: OptionSpec): Option {
     });
   }
   return option;
-}
-
-/** "error: unknown option '--ful'\n(Did you mean --full?)" becomes our error: message and hint. */
-function usageError(error: CommanderError): RestorePlanError {
-  if (error.code === 'commander.help') {
-    return new RestorePlanError('USAGE', 'no command given', { hint: '`plan --help` lists the commands.' });
-  }
-  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
-  const suggestion = rest.join(' ').replace(/^\((.*)\)$/, '$1');
-  return new RestorePlanError('USAGE', first, {
-    hint: suggestion === '' ? 'See `plan --help` or `plan <command> --help`.' : suggestion,
-  });
 }
 
 function sentence(summary: string): string {

@@ -17,6 +17,7 @@ import {
 } from './environment.ts';
 import { asKnownFailure, exitOf } from './failure.ts';
 import { ProgressSwitch } from './progress-switch.ts';
+import { withWholeCommands } from './whole-commands.ts';
 
 export interface Session {
   readonly context: CommandContext;
@@ -26,8 +27,12 @@ export interface Session {
   fail(thrown: unknown): Promise<number>;
 }
 
-/** Throws USAGE when the `--env-file` cannot be read. */
-export async function openSession(edge: ProcessEdge, options: OptionValues): Promise<Session> {
+/** `planFile`: the plan as the operator named it. Throws USAGE when the `--env-file` cannot be read. */
+export async function openSession(
+  edge: ProcessEdge,
+  options: OptionValues,
+  planFile?: string,
+): Promise<Session> {
   const env = await environmentOf(edge, options['envFile']);
   const wantsColor = options['color'] !== false;
   const color = {
@@ -77,8 +82,9 @@ export async function openSession(edge: ProcessEdge, options: OptionValues): Pro
         ndjson?.exit('INTERNAL');
         throw thrown;
       }
-      edge.stderr.write(failureText(error, color.stderr));
-      ndjson?.error(error);
+      const shown = planFile === undefined ? error : withWholeCommands(error, planFile);
+      edge.stderr.write(failureText(shown, color.stderr));
+      ndjson?.error(shown);
       const exit = exitOf(error, edge.signal);
       ndjson?.exit(exit);
       return EXIT_CODES[exit];

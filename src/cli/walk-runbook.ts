@@ -1,6 +1,6 @@
 /** The whole runbook on a terminal: staging, a pause to look at it, production. */
 import type { Plan } from '../plan/plan.ts';
-import { neutral } from '../report/neutral.ts';
+import { shellWord } from '../report/shell-word.ts';
 import { waysToLook } from '../report/ways-to-look.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -37,7 +37,7 @@ export async function walkRunbook(
   const answer = await context.ask('\nPress Enter to go on with production, or type anything else to stop: ');
   if (answer !== '') {
     context.stderr.write(
-      `Stopped before production. To go on: \`plan apply ${neutral(file)} --target production\`.\n`,
+      `Stopped before production. To go on: \`plan apply ${shellWord(file)} --target production\`.\n`,
     );
     return 'OK';
   }

@@ -39,7 +39,7 @@ export async function tickOff({ plan, digest, target, name, actor, note }: TickO
       'USAGE',
       `"${name}" is not due: the selection is not verified in ${target.name}`,
       {
-        hint: `First restore it: plan apply ${plan.file} --target ${target.name}`,
+        hint: `First restore it: \`plan apply --target ${target.name}\``,
       },
     );
   }

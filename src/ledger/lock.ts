@@ -103,7 +103,7 @@ function heldBy(commands: Commands, state: LockState): RestorePlanError {
     'LOCKED',
     `${commands.target}: ${name} (${state.holder?.command ?? 'unknown'}) holds the lock; last sign of life ${since}`,
     {
-      hint: `Wait for it to end. If it is dead: plan unlock <plan> --target ${commands.target} --holder ${name}`,
+      hint: `Wait for it to end. If it is dead: \`plan unlock --target ${commands.target} --holder ${name}\``,
       facts: { holder: name, fencing: state.fencing },
     },
   );

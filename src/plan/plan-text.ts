@@ -3,10 +3,11 @@
  * into lines and columns.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { findCredentials, type HiddenRange } from './credentials.ts';
 import { faultOfFile, type PlanFault } from './fault.ts';
+import { nearest } from './nearest.ts';
 
 /** Largest plan file, in bytes. A plan that lists 10,000 ids has half of it; a file beyond it is not a plan. */
 export const MAX_PLAN_BYTES = 768 * 1024;
@@ -31,7 +32,8 @@ export async function readPlanText(file: string): Promise<TextReading> {
     // O_NONBLOCK: opening a FIFO that nobody writes to returns at once instead of hanging.
     handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    return { fault: faultOfFile(file, 'file', whyUnreadable(error as NodeJS.ErrnoException)) };
+    const fault = unreadable(file, error);
+    return { fault: { ...fault, suggestion: await similarFile(file) } };
   }
   try {
     const stats = await handle.stat();
@@ -55,7 +57,7 @@ export async function readPlanText(file: string): Promise<TextReading> {
     if (length > MAX_PLAN_BYTES) return { fault: tooLarge(file, length) };
     return planTextOf(file, buffer.subarray(0, length));
   } catch (error) {
-    return { fault: faultOfFile(file, 'file', whyUnreadable(error as NodeJS.ErrnoException)) };
+    return { fault: unreadable(file, error) };
   } finally {
     await handle.close();
   }
@@ -108,11 +110,30 @@ function tooLarge(file: string, size: number): PlanFault {
   );
 }
 
-function whyUnreadable(error: NodeJS.ErrnoException): string {
-  if (error.code === 'ENOENT') return 'the file cannot be read: there is no such file';
-  if (error.code === 'EACCES' || error.code === 'EPERM') return 'the file cannot be read: permission denied';
-  if (error.code === 'ENXIO') return 'the file cannot be read: it is a socket or a device';
-  return `the file cannot be read: ${error.code ?? error.message}`;
+function unreadable(file: string, error: unknown): PlanFault {
+  return faultOfFile(file, 'file', `the file cannot be read: ${whyUnreadable(error)}`);
+}
+
+/** What the operating system's refusal of a file means, in words. */
+export function whyUnreadable(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
+  if (code === 'EISDIR') return 'it is a directory';
+  if (code === 'ENXIO') return 'it is a socket or a device';
+  return code ?? message;
+}
+
+/** A YAML file in the same folder with nearly that name. */
+async function similarFile(file: string): Promise<string | undefined> {
+  const folder = dirname(file);
+  // Only a suggestion: where the folder cannot be listed either, there is none.
+  const names = await readdir(folder).catch(() => []);
+  const near = nearest(
+    basename(file),
+    names.filter((name) => /\.ya?ml$/.test(name)),
+  );
+  return near === undefined || near === basename(file) ? undefined : join(folder, near);
 }
 
 /** Byte offset of the first byte that is not part of well-formed UTF-8 (RFC 3629), or -1. */

@@ -3,11 +3,12 @@ import type { Notice } from '../apply/apply-run.ts';
 import type { AppliedCollection, ApplyResult, SinceDryRun } from '../apply/apply-selection.ts';
 import type { EXIT_CODES } from '../errors.ts';
 import type { RunCounts } from '../ledger/run-record.ts';
-import { columnsOf, fitted, padded, wrapped } from './dry-run/columns.ts';
+import { columnsOf, fitted, padded } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import type { Paint } from './paint.ts';
 import { showCount, showCounted } from './quantities.ts';
+import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
 const SHOWN = 20;
@@ -29,7 +30,8 @@ export function* applyPage(result: ApplyResult, style: PageStyle): Generator<str
   yield '';
   yield* noticeLines(result.notices, style);
   yield* changeLines(result.sinceDryRun, style);
-  yield* verdict(result, paint).flatMap((line) => wrapped(line, style.columns));
+  const { color, words } = verdict(result, paint);
+  yield* wrapped(words, style).map(color);
 }
 
 export function applyExit({ verification, collections }: ApplyResult): keyof typeof EXIT_CODES {
@@ -69,7 +71,7 @@ function* noticeLines(notices: readonly Notice[], { paint, columns }: PageStyle)
   for (const { into, id, outcome, reason } of notices.slice(0, SHOWN)) {
     const color = outcome === 'conflict' || outcome === 'refused' ? paint.bad : paint.odd;
     yield color(fitted(neutral(`${outcome}: ${into} _id ${id ?? '(none)'}`), columns));
-    if (reason !== '') for (const line of wrapped(neutral(reason), columns - 4)) yield `    ${line}`;
+    if (reason !== '') yield* wrapped(reason, { columns, indent: 4 });
   }
   if (notices.length > SHOWN)
     yield paint.quiet(`… and ${showCount(notices.length - SHOWN)} more; \`--json\` lists them`);
@@ -87,22 +89,23 @@ function* changeLines(since: SinceDryRun | undefined, { paint, columns }: PageSt
   yield '';
 }
 
-function verdict({ target, verified, verification, collections }: ApplyResult, paint: Paint): string[] {
+interface Verdict {
+  readonly color: (text: string) => string;
+  readonly words: string;
+}
+
+function verdict({ target, verified, verification, collections }: ApplyResult, paint: Paint): Verdict {
   const looked = verification.collections.reduce((sum, { checked }) => sum + checked, 0);
   const { failures } = verification;
   if (failures > 0) {
-    return [
-      paint.bad(`${showCounted(failures, 'document')} of ${target} are missing or differ from the backup.`),
-    ];
+    const words = `${showCounted(failures, 'document')} of ${target} are missing or differ from the backup.`;
+    return { color: paint.bad, words };
   }
   const stuck = collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
   if (stuck > 0) {
-    return [
-      paint.bad(
-        `${showCounted(stuck, 'document')} could not be written to ${target}; all others were read back and compared.`,
-      ),
-    ];
+    const words = `${showCounted(stuck, 'document')} could not be written to ${target}; all others were read back and compared.`;
+    return { color: paint.bad, words };
   }
   const words = `Verified: ${showCounted(looked, 'document')} read back from ${target} and compared byte by byte.`;
-  return [verified ? paint.good(words) : words];
+  return { color: verified ? paint.good : (text) => text, words };
 }

@@ -1,9 +1,9 @@
 /** `plan backups` as a page: the candidates around the wanted moment, newest first, the chosen one marked. */
 import type { BackupListing, ListedBackup } from '../backup/list-backups.ts';
-import { columnsOf, padded, wrapped } from './dry-run/columns.ts';
+import { columnsOf, padded } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
-import { neutral } from './neutral.ts';
 import { showBytes, showCounted, showDuration } from './quantities.ts';
+import { wrapped } from './wrap.ts';
 
 const INDENT = '  ';
 const NONE = '-';
@@ -49,12 +49,10 @@ function distance(beforeAtMs: number | undefined): string {
 }
 
 function* details(backup: ListedBackup, { paint, columns }: PageStyle): Generator<string> {
-  const indent = INDENT + INDENT;
   const paragraphs = [backup.location, ...holdings(backup), backup.reason];
   for (const paragraph of paragraphs) {
-    for (const line of wrapped(neutral(paragraph), columns - indent.length)) {
-      yield indent + (backup.chosen ? line : paint.quiet(line));
-    }
+    const lines = wrapped(paragraph, { columns, indent: 2 * INDENT.length });
+    yield* backup.chosen ? lines : lines.map(paint.quiet);
   }
 }
 

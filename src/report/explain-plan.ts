@@ -16,10 +16,11 @@ import { wrapped } from './wrap.ts';
 /** Queries longer than this are cut: the plan itself shows them whole. */
 const MAX_QUERY = 300;
 
-/** Paragraphs and lists, wrapped to `columns`, newline at the end. */
-export function explainPlan(plan: Plan, columns: number): string {
-  const width = Math.max(40, Math.min(columns, 100));
-  const paragraph = (text: string, indent = 0, mark = ''): string => wrapped(text, { width, indent, mark });
+/** Paragraphs and lists, wrapped to the terminal's width, newline at the end. */
+export function explainPlan(plan: Plan, terminalColumns: number): string {
+  const columns = Math.max(40, Math.min(terminalColumns, 100));
+  const paragraph = (text: string, indent = 0, mark = ''): string =>
+    `${wrapped(text.replaceAll(/\s+/g, ' ').trim(), { columns, indent, mark }).join('\n')}\n`;
   const heading = (text: string): string => `\n${text}\n`;
   return [
     paragraph(`${plan.name}: ${plan.reason ?? 'no reason is given.'}`),

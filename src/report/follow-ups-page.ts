@@ -1,12 +1,14 @@
 /** Loose ends as a page for the terminal, as JSON, and as an exit code. */
 import type { EXIT_CODES } from '../errors.ts';
 import type { FollowUpState, FollowUpStatus } from '../follow-ups/follow-up-status.ts';
-import { wrapped } from './dry-run/columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import type { Paint } from './paint.ts';
+import { shellWord } from './shell-word.ts';
+import { wrapped } from './wrap.ts';
 
-const INDENT = '    ';
+const INDENT = 4;
+
 /** Lines of a failed command's output that are shown; `--json` has all that was kept. */
 const OUTPUT_LINES = 8;
 
@@ -33,8 +35,11 @@ export function* followUpLines(
     yield paint(
       neutral(`${state === 'done' ? '[x]' : '[ ]'} ${followUp.name} (${target}): ${wordsOf(status)}`),
     );
-    for (const text of details(status, file)) {
-      for (const line of wrapped(neutral(text), style.columns - INDENT.length)) yield INDENT + line;
+    for (const text of details(status)) yield* wrapped(text, { ...style, indent: INDENT });
+    for (const { when, command } of nextSteps(status, file)) {
+      yield* wrapped(when, { ...style, indent: INDENT });
+      // Not wrapped: to be copied.
+      yield `${' '.repeat(INDENT + 2)}${command}`;
     }
   }
 }
@@ -49,22 +54,34 @@ function by({ by: { user, host }, startedAt, endedAt }: NonNullable<FollowUpStat
   return `, ${user}@${host}, ${(endedAt ?? startedAt).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-function* details({ followUp, target, state, record }: FollowUpStatus, file: string): Generator<string> {
-  const words = `${file} "${followUp.name}" --target ${target}`;
+function* details({ followUp, state, record }: FollowUpStatus): Generator<string> {
   if (record?.note !== undefined) yield `Note: ${record.note}`;
   if (state === 'failed' && record?.output !== undefined) {
     yield* record.output.trimEnd().split('\n').slice(-OUTPUT_LINES);
   }
   if (followUp.action.kind === 'manual' && (state === 'open' || state === 'waiting'))
     yield followUp.action.text;
-  if (state === 'open' && followUp.action.kind === 'manual')
-    yield `When it is done: plan follow-up done ${words}`;
-  else if (state === 'open' || state === 'failed') yield `Next: plan follow-up run ${words}`;
+}
+
+interface NextStep {
+  readonly when: string;
+  readonly command: string;
+}
+
+function nextSteps({ followUp, target, state }: FollowUpStatus, file: string): NextStep[] {
+  const line = (action: string): string =>
+    `plan follow-up ${action} ${shellWord(file)} ${shellWord(followUp.name)} --target ${target}`;
+  const isManual = followUp.action.kind === 'manual';
   if (state === 'unknown') {
-    yield `It may still be going on, or was cut off. If it did its work: plan follow-up done ${words}`;
-    if (followUp.action.kind !== 'manual')
-      yield `If it may be done once more: plan follow-up run ${words} --again`;
+    const done = {
+      when: 'It may still be going on, or was cut off. If it did its work:',
+      command: line('done'),
+    };
+    const again = { when: 'If it may be done once more:', command: `${line('run')} --again` };
+    return isManual ? [done] : [done, again];
   }
+  if (state === 'open' && isManual) return [{ when: 'When it is done:', command: line('done') }];
+  return state === 'open' || state === 'failed' ? [{ when: 'Next:', command: line('run') }] : [];
 }
 
 function colorOf(state: FollowUpState, paint: Paint): (text: string) => string {

@@ -1,9 +1,10 @@
 /** What a revert would do, or did, as a page for the terminal and as JSON. */
 import type { RevertReport } from '../apply/revert-report.ts';
-import { fitted, wrapped } from './dry-run/columns.ts';
+import { fitted } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import { showCounted } from './quantities.ts';
+import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
 const SHOWN = 20;
@@ -23,11 +24,11 @@ export function* revertLines(
       ...(gone + back > 0 ? [`${gone + back} taken back before`] : []),
       ...(changed + deleted > 0 ? [`${changed + deleted} not touched`] : []),
     ];
-    yield* wrapped(neutral(`${into}: ${parts.join(', ')}`), columns);
+    yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });
   }
   for (const { into, id, reason } of untouched.slice(0, SHOWN)) {
     yield paint.odd(fitted(neutral(`not touched: ${into} _id ${id}`), columns));
-    for (const line of wrapped(reason, columns - 4)) yield `    ${line}`;
+    yield* wrapped(reason, { columns, indent: 4 });
   }
   const unnamed = untouched.length - SHOWN;
   if (unnamed > 0) yield paint.quiet(`… and ${unnamed} more; --json lists them`);

@@ -3,12 +3,12 @@ import { approversOf } from '../apply/gate.ts';
 import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
 import type { Deed, RunRecord, RunStatus } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
-import { wrapped } from './dry-run/columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import { showCounted } from './quantities.ts';
+import { wrapped } from './wrap.ts';
 
-const INDENT = '  ';
+const INDENT = 2;
 
 const WORDS: Readonly<Record<RunStatus, string>> = {
   applying: 'a run is going on, or was cut off: run plan apply again',
@@ -31,7 +31,7 @@ export function* targetLines(status: TargetStatus, { paint, columns }: PageStyle
     );
   }
   for (const text of lines) {
-    for (const line of wrapped(neutral(text), columns - INDENT.length)) yield INDENT + line;
+    yield* wrapped(text, { columns, indent: INDENT });
   }
   yield '';
 }
@@ -68,18 +68,18 @@ export function* gateLines(gate: GateStatus | undefined, { paint, columns }: Pag
   }
   const { verdict, documentsLookedFor } = gate;
   if (verdict.open) {
-    yield* wrapped(`The production gate is open: ${verdict.reason}.`, columns).map(paint.good);
+    yield* wrapped(`The production gate is open: ${verdict.reason}.`, { columns }).map(paint.good);
     if (!documentsLookedFor) {
       yield* wrapped(
         'The documents are not kept on this machine, so nobody looked whether they are still on staging; plan apply does.',
-        columns,
+        { columns },
       );
     }
     return;
   }
   yield paint.odd(`The production gate is shut (${showCounted(verdict.obstacles.length, 'reason')}):`);
   for (const { fact, remedy } of verdict.obstacles) {
-    for (const line of wrapped(neutral(`${fact}. ${remedy}`), columns - INDENT.length)) yield INDENT + line;
+    yield* wrapped(`${fact}. ${remedy}`, { columns, indent: INDENT });
   }
 }
 

@@ -1,10 +1,11 @@
 /** What a verification found, as a page for the terminal and as JSON. */
 import type { Verification } from '../apply/verify-selection.ts';
 import type { TargetName } from '../events.ts';
-import { fitted, wrapped } from './dry-run/columns.ts';
+import { fitted } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import { showCounted } from './quantities.ts';
+import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
 const SHOWN = 20;
@@ -29,7 +30,7 @@ export function* verifyLines(
       ...(missing > 0 ? [`${missing} missing`] : []),
       ...(kept > 0 ? [`${kept} left as they were`] : []),
     ];
-    yield* wrapped(neutral(`${into}: ${parts.join(', ')}`), columns);
+    yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });
   }
   yield '';
   for (const { into, id, kind } of differences.slice(0, SHOWN)) {

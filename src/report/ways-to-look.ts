@@ -3,6 +3,7 @@ import { findElement } from '../bson/elements.ts';
 import { showValue } from '../bson/show.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
+import { shellWord } from './shell-word.ts';
 
 const ID = Buffer.from('_id');
 
@@ -22,8 +23,8 @@ export function* waysToLook(
   yield '';
   yield paint.strong('Look at staging before you go on.');
   yield 'Compare it again, in another terminal:';
-  yield `  plan verify ${neutral(file)} --target staging`;
-  yield `  plan dry-run ${neutral(file)} --target production`;
+  yield `  plan verify ${shellWord(file)} --target staging`;
+  yield `  plan dry-run ${shellWord(file)} --target production`;
   yield 'Some of the restored documents, in mongosh on the staging server:';
   yield `  use ${neutral(database)}`;
   for (const [collection, documents] of examples) {

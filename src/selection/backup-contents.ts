@@ -68,7 +68,7 @@ export function refuseUnmatched(unmatched: readonly { route: Route; scanned: num
       : `none of the ${scanned} documents of ${route.name} (${route.where})`,
   );
   throw new RestorePlanError('BACKUP', `a query matched nothing: ${named.join('; ')}`, {
-    hint: 'Check the query, its types ({ $oid: … } is not a string) and the time of the backup: plan backups lists others.',
+    hint: 'Check the query, its types ({ $oid: … } is not a string) and the time of the backup: `plan backups` lists others.',
     facts: { unmatched: unmatched.map(({ route }) => route.name) },
   });
 }

@@ -195,7 +195,7 @@ function damaged(error: unknown, member: MemberInfo, document: number): unknown 
     'BACKUP',
     `${member.path}: document ${document} is damaged, at byte ${error.offset} of the member: ${error.message}`,
     {
-      hint: 'Nothing of this backup was used. Take another backup, for instance the next older one: plan backups lists them.',
+      hint: 'Nothing of this backup was used. Take another backup, for instance the next older one: `plan backups` lists them.',
       cause: error,
       facts: { member: member.path, collection: member.collection, document, offset: error.offset },
     },

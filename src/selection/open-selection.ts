@@ -80,7 +80,7 @@ async function readManifest(path: string): Promise<SelectionManifest> {
 
 function unusable(path: string, why: string, cause?: unknown): RestorePlanError {
   return new RestorePlanError('BACKUP', `selection is not usable: ${path} ${why}`, {
-    hint: 'Run plan dry-run again; it selects the documents anew.',
+    hint: 'Run `plan dry-run` again; it selects the documents anew.',
     cause,
   });
 }

@@ -30,7 +30,7 @@ export async function* readBatches(
   } catch (error) {
     if (!(error instanceof BsonFault)) throw error;
     throw new RestorePlanError('BACKUP', `selection is damaged: ${path} does not hold whole documents`, {
-      hint: 'Delete that selection directory and run plan dry-run again.',
+      hint: 'Delete that selection directory and run `plan dry-run` again.',
       cause: error,
     });
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { COMMANDS } from '../../src/cli/command-table.ts';
 import { EXIT_MEANINGS } from '../../src/cli/help.ts';
+import { wholeCommands } from '../../src/cli/whole-commands.ts';
 import { EXIT_CODES } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { test } from '../harness.ts';
@@ -64,10 +65,17 @@ test(
     const cases: readonly (readonly [string[], RegExp, RegExp])[] = [
       [['dry-rnu', 'x.yaml'], /unknown command 'dry-rnu'/, /Did you mean dry-run\?/],
       [['dry-run', 'x.yaml', '--ful'], /unknown option '--ful'/, /Did you mean --full\?/],
-      [['dry-run'], /missing required argument 'plan'/, /--help/],
-      [['apply', 'x.yaml'], /say which target to apply to/, /--target staging/],
+      [['help', 'dry-rnu'], /unknown command 'dry-rnu'/, /Did you mean dry-run\?/],
+      [
+        ['dry-run'],
+        /missing required argument 'plan'/,
+        /used as `plan dry-run <plan>`; `plan dry-run --help`/,
+      ],
+      [['apply', 'x.yaml'], /say which target to apply to/, /First `plan apply x.yaml --target staging`/],
       [['revert', 'x.yaml'], /required option '--target <name>' not specified/, /--help/],
       [['apply', 'x.yaml', '--target', 'prod'], /Allowed choices are staging, production/, /--help/],
+      [['apply', 'x.yaml', '--target', 'stagin'], /Allowed choices/, /Did you mean staging\?/],
+      [['follow-up', 'don', 'x.yaml'], /knows no don/, /Did you mean done\?/],
       [['dry-run', 'x.yaml', 'y.yaml'], /too many arguments/, /--help/],
       [[], /no command given/, /plan --help/],
       [['dry-run', PLAN, '--report', 'x.pdf'], /no report can be written as x.pdf/, /\.html, \.md or \.json/],
@@ -84,6 +92,33 @@ test(
   },
   { deadlineMs: 60_000 },
 );
+
+test('the help of the program shows the usual order and every exit code', async () => {
+  const { stdout, exitCode } = await runPlan(['--help']);
+  assert.is(exitCode, 0);
+  assert.match(stdout, '$ plan dry-run plans/incident-4711.yaml');
+  for (const meaning of Object.values(EXIT_MEANINGS)) assert.ok(stdout.includes(meaning), meaning);
+});
+
+test('a plan that is not there is named, and one of nearly that name is offered', async () => {
+  const folder = temporaryFolder('near-name');
+  writeFileSync(join(folder.path, 'incident.yaml'), 'version: 1\n');
+  const { stderr, exitCode } = await runPlan(['dry-run', 'incident.yml'], { cwd: folder.path });
+  assert.is(exitCode, 10);
+  assert.match(stderr, /incident.yml:1:1: error: the file cannot be read: there is no such file/);
+  assert.match(stderr, /did you mean "incident.yaml"\?/);
+  folder.remove();
+});
+
+test('commands in hints are whole lines to type', async () => {
+  assert.is(
+    wholeCommands('Run `plan backups`, or `plan apply --target staging`.', 'plans/a b.yaml'),
+    "Run `plan backups 'plans/a b.yaml'`, or `plan apply 'plans/a b.yaml' --target staging`.",
+  );
+  assert.is(wholeCommands('`plan init <file>` writes one.', 'a.yaml'), '`plan init <file>` writes one.');
+  const { stderr } = await runPlan(['follow-up', 'done', PLAN]);
+  assert.match(stderr, `next:  \`plan follow-up list ${PLAN}\` shows them.`);
+});
 
 test('with --json even a usage error is a whole stream', async () => {
   const { stdout, exitCode } = await runPlan(['dry-run', '--json', '--ful', 'x.yaml']);

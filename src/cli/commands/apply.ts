@@ -5,7 +5,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { neutral } from '../../report/neutral.ts';
+import { shellWord } from '../../report/shell-word.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
 import { VERSION } from '../../version.ts';
 import { applyStages, applyToTarget } from '../apply-to-target.ts';
@@ -21,7 +21,7 @@ export async function run(
   { target, confirm }: OptionValues,
 ): Promise<ExitName> {
   const chosen = target as TargetName | undefined;
-  if (chosen === undefined) requireSomebody(context, file);
+  if (chosen === undefined) requireSomebody(context);
   const plan = await loadPlan(context, file);
   const name = chosen ?? 'staging';
   requireVariables(plan, targetsNeeded(plan, chosen));
@@ -36,10 +36,10 @@ export async function run(
 }
 
 /** A walk asks questions; where nobody can answer, the target must be said. */
-function requireSomebody({ interactive, options }: CommandContext, file: string): void {
+function requireSomebody({ interactive, options }: CommandContext): void {
   if (interactive && !options.json) return;
   throw new RestorePlanError('USAGE', 'say which target to apply to', {
-    hint: `First \`plan apply ${file} --target staging\`. Without --target, plan apply walks through staging and production on a terminal.`,
+    hint: 'First `plan apply --target staging`. Without --target, plan apply walks through staging and production on a terminal.',
   });
 }
 
@@ -50,5 +50,5 @@ function targetsNeeded({ targets }: Plan, chosen: TargetName | undefined): Targe
 
 function nextStep({ targets }: Plan, name: TargetName, file: string): string {
   if (name !== 'staging' || targets.production === undefined) return '';
-  return `\nNext: look at staging, then \`plan apply ${neutral(file)} --target production\`.\n`;
+  return `\nNext: look at staging, then \`plan apply ${shellWord(file)} --target production\`.\n`;
 }

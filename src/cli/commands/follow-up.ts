@@ -37,8 +37,9 @@ export async function run(
 ): Promise<ExitName> {
   const action = Object.hasOwn(ACTIONS, word) ? ACTIONS[word] : undefined;
   if (action === undefined) {
+    const near = nearest(word, Object.keys(ACTIONS));
     throw new RestorePlanError('USAGE', `plan follow-up knows no ${word}`, {
-      hint: 'It knows list, run and done.',
+      hint: near === undefined ? 'It knows list, run and done.' : `Did you mean ${near}?`,
     });
   }
   const plan = await loadPlan(context, file);
@@ -105,7 +106,7 @@ async function requireVerified(plan: Plan, { name, reader }: Target): Promise<Ru
   const run = runOfPlan(await readRuns(reader), plan);
   if (run?.status === 'verified') return run;
   throw new RestorePlanError('USAGE', `follow-ups are not due: the plan is not verified in ${name}`, {
-    hint: `Restore it first: plan apply ${plan.file} --target ${name}`,
+    hint: `Restore it first: \`plan apply --target ${name}\``,
     facts: { target: name, status: run?.status ?? null },
   });
 }
@@ -113,7 +114,7 @@ async function requireVerified(plan: Plan, { name, reader }: Target): Promise<Ru
 function requireKnownName(plan: Plan, word: string, name: string | undefined): void {
   if (word === 'done' && name === undefined) {
     throw new RestorePlanError('USAGE', 'plan follow-up done needs the name of the follow-up', {
-      hint: `plan follow-up list ${plan.file} shows them.`,
+      hint: '`plan follow-up list` shows them.',
     });
   }
   const names = plan.followUps.map((followUp) => followUp.name);

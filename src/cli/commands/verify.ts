@@ -30,7 +30,7 @@ export async function run(
         applied === undefined
           ? `the plan was never applied to ${name}`
           : `what the plan restored in ${name} was reverted`,
-        { hint: `Restore it with plan apply ${file} --target ${name}.` },
+        { hint: `Restore it with \`plan apply --target ${name}\`.` },
       );
     }
     const { emit, signal } = context;

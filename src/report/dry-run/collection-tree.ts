@@ -4,11 +4,11 @@
  */
 import type { ComparedCollection, DocumentClass } from '../../comparison/comparison.ts';
 import type { RestoredCollection } from '../../plan/plan.ts';
+import { columnsOf, fitted, padded } from '../columns.ts';
 import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
 import { neutral } from '../neutral.ts';
 import type { Paint } from '../paint.ts';
 import { showCount } from '../quantities.ts';
-import { columnsOf, fitted, padded } from './columns.ts';
 import type { DryRun, PageStyle } from './page.ts';
 
 const GAP = '  ';

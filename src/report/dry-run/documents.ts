@@ -9,11 +9,12 @@ import type {
 } from '../../comparison/comparison.ts';
 import type { TargetName } from '../../events.ts';
 import type { WhenMatched } from '../../plan/plan.ts';
+import { columnsOf, fitted } from '../columns.ts';
 import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
 import { neutral, truncated } from '../neutral.ts';
 import { showCount } from '../quantities.ts';
+import { wrapped } from '../wrap.ts';
 import { classPaint } from './collection-tree.ts';
-import { columnsOf, fitted, wrapped } from './columns.ts';
 import type { PageStyle } from './page.ts';
 
 const INDENT = '    ';
@@ -99,7 +100,7 @@ export function* documentLines(
   }
   yield color(row(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`, columns));
   if (document.reason !== '') {
-    for (const line of wrapped(neutral(document.reason), columns - INDENT.length)) yield `${INDENT}${line}`;
+    yield* wrapped(document.reason, { columns, indent: INDENT.length });
   }
   for (const difference of document.differences.slice(0, DIFFERENCES))
     yield* differenceLines(difference, style);
@@ -127,7 +128,7 @@ function* danglingLines(reference: DanglingReference, { paint, columns }: PageSt
   const { id, field, collection, missing } = reference;
   yield paint.odd(row(`? dangling reference: _id ${id}`, columns));
   const text = `${field} refers to ${missing} of ${collection}, which is neither selected nor in the target`;
-  for (const line of wrapped(neutral(text), columns - INDENT.length)) yield `${INDENT}${line}`;
+  yield* wrapped(text, { columns, indent: INDENT.length });
 }
 
 function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle): Generator<string> {

@@ -1,7 +1,6 @@
 /** Top of the page: plan, backup in both zones, distance to `at`, selection. */
-import { neutral } from '../neutral.ts';
 import { showBytes, showCounted, showDuration } from '../quantities.ts';
-import { wrapped } from './columns.ts';
+import { wrapped } from '../wrap.ts';
 import type { DryRun, PageStyle } from './page.ts';
 
 const LABEL = 10;
@@ -17,7 +16,7 @@ export function* header({ plan, manifest }: DryRun, style: PageStyle): Generator
 function* row(label: string, facts: readonly string[], { paint, columns }: PageStyle): Generator<string> {
   let shown = label;
   for (const fact of facts) {
-    for (const line of wrapped(neutral(fact), columns - LABEL)) {
+    for (const line of wrapped(fact, { columns: columns - LABEL })) {
       yield `${paint.strong(shown)}${' '.repeat(LABEL - shown.length)}${line}`;
       shown = '';
     }

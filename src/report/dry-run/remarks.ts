@@ -1,9 +1,8 @@
 /** What a reviewer should know beside the counts: collections to be created, odd targets, targets that were not compared. */
 import { suggestionText } from '../../follow-ups/suggestions/suggestion.ts';
 import { CLASS_WORDS, failedBy, replacedBy } from '../document-classes.ts';
-import { neutral } from '../neutral.ts';
 import { showCounted } from '../quantities.ts';
-import { wrapped } from './columns.ts';
+import { wrapped } from '../wrap.ts';
 import type { DryRun, PageStyle } from './page.ts';
 
 export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<string> {
@@ -28,24 +27,18 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
     }
   }
   if (notes.length > 0) yield '';
-  for (const note of notes) {
-    const [first = '', ...rest] = wrapped(neutral(note), columns - 2);
-    yield `${paint.quiet('·')} ${first}`;
-    for (const line of rest) yield `  ${line}`;
-  }
+  for (const note of notes) yield* wrapped(note, { columns, mark: '· ' });
   if (run.suggestions !== undefined && run.suggestions.length > 0) {
     yield '';
     yield paint.strong('Perhaps forgotten');
     for (const suggestion of run.suggestions) {
-      const [first = '', ...rest] = wrapped(neutral(suggestionText(suggestion)), columns - 2);
-      yield `${paint.odd('?')} ${first}`;
-      for (const line of rest) yield `  ${line}`;
+      yield* wrapped(suggestionText(suggestion), { columns, mark: '? ' });
     }
   }
   for (const { target, reason, hint } of run.notCompared) {
     yield '';
-    yield* wrapped(neutral(`${target} was not compared: ${reason}`), columns).map(paint.odd);
-    if (hint !== undefined) yield* wrapped(neutral(hint), columns);
+    yield* wrapped(`${target} was not compared: ${reason}`, { columns }).map(paint.odd);
+    if (hint !== undefined) yield* wrapped(hint, { columns });
   }
 }
 

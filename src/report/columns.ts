@@ -32,30 +32,3 @@ export function fitted(text: string, columns: number): string {
 export function padded(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - columnsOf(text)));
 }
-
-/** Broken at spaces into lines of at most `columns`; a longer word is broken where it must be. */
-export function wrapped(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    let rest = word;
-    const joined = line === '' ? rest : `${line} ${rest}`;
-    if (columnsOf(joined) <= columns) {
-      line = joined;
-      continue;
-    }
-    if (line !== '') lines.push(line);
-    while (columnsOf(rest) > columns) {
-      const characters = [...rest];
-      let head = '';
-      while (characters.length > 0 && columnsOf(head + characters[0]) <= Math.max(2, columns)) {
-        head += characters.shift();
-      }
-      lines.push(head);
-      rest = characters.join('');
-    }
-    line = rest;
-  }
-  lines.push(line);
-  return lines;
-}

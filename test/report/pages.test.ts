@@ -1,0 +1,53 @@
+/** Pages for the terminal: whatever they are made of, they fit, and speak to nobody but the reader (L14). */
+import * as assert from 'uvu/assert';
+import { columnsOf } from '../../src/report/columns.ts';
+import { documentsOf } from '../../src/report/dry-run/documents.ts';
+import type { DryRun } from '../../src/report/dry-run/page.ts';
+import { dryRunPage } from '../../src/report/dry-run/page.ts';
+import { explainPlan } from '../../src/report/explain-plan.ts';
+import { paintWith } from '../../src/report/paint.ts';
+import { wrapped } from '../../src/report/wrap.ts';
+import { test } from '../harness.ts';
+import { hostileReview } from './hostile.ts';
+
+/** What a terminal or a CI runner would take for more than text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must be gone
+const ALIVE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]|^\s*::|##\[/;
+
+const paint = paintWith(false);
+
+test('a dry-run made of attacks is dead text at any width, and fits it', () => {
+  const review = hostileReview();
+  const run: DryRun = {
+    ...review,
+    notCompared: review.notCompared.map((each) => ({ ...each, hint: each.reason })),
+  };
+  for (const columns of [20, 40, 80, 160]) {
+    const lines = [
+      ...dryRunPage(run, { paint, columns }),
+      ...documentsOf(run.comparisons, { paint, columns }, 50),
+    ];
+    for (const line of lines) assert.not.match(line.slice(0, 1_000), ALIVE);
+    if (columns < 80) continue;
+    // An escaped first character makes a line a little longer.
+    const tooLong = lines.filter((line) => columnsOf(line) > columns + 5);
+    assert.equal(tooLong, []);
+  }
+});
+
+test('the prose about a hostile plan is dead text', () => {
+  for (const columns of [40, 80]) {
+    const { plan } = hostileReview();
+    for (const line of explainPlan(plan, columns).split('\n')) assert.not.match(line, ALIVE);
+  }
+});
+
+test('no place where a line breaks makes a workflow command of a text', () => {
+  for (let columns = 4; columns < 60; columns++) {
+    for (const text of ['look at this ::error file=a.ts::owned', `${'x'.repeat(40)}::error::owned`]) {
+      for (const line of wrapped(text, { columns, mark: '- ' })) assert.not.match(line, /^(?:- |\s)*::/);
+    }
+  }
+});
+
+test.run();
