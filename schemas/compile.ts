@@ -1,7 +1,14 @@
-/** Part of `npm run build`: keeps the compiled schema beside the program, which then starts without the compiler. */
+/**
+ * Part of `npm run build`: puts the compiled schema in the place of the module that would compile it, so that neither the
+ * library nor the program loads the compiler.
+ */
 import { writeFileSync } from 'node:fs';
 import { compiledSource } from '../src/plan/compile-schema.ts';
-import { schemaText } from '../src/plan/schema.ts';
+import { schemaText } from '../src/plan/schema-file.ts';
 
-const target = new URL('../dist/plan/compiled-schema.cjs', import.meta.url);
-writeFileSync(target, await compiledSource(JSON.parse(schemaText())));
+const folder = new URL('../dist/plan/', import.meta.url);
+writeFileSync(new URL('compiled-schema.cjs', folder), await compiledSource(JSON.parse(schemaText())));
+writeFileSync(
+  new URL('compiled-schema.js', folder),
+  "export { default as matchesSchema } from './compiled-schema.cjs';\n",
+);

@@ -73,7 +73,7 @@ async function check(file: string, { env, requireEnv = false }: ReadPlanOptions)
   if (root === undefined) return { merged: undefined, faults: order(faults), notes: [] };
 
   const merged = interpolate(root, env);
-  const found = await checkValues(merged.root);
+  const found = checkValues(merged.root);
   faults.push(...merged.faults, ...found.filter((fault) => fault.severity === 'error'));
   const notes = found.filter((fault) => fault.severity === 'note');
   if (requireEnv)
@@ -83,8 +83,8 @@ async function check(file: string, { env, requireEnv = false }: ReadPlanOptions)
 }
 
 /** Schema first; a rule adds nothing at a place where the schema already found a fault. */
-async function checkValues(root: MapNode): Promise<PlanFault[]> {
-  const violated = await violations(plainValue(root));
+function checkValues(root: MapNode): PlanFault[] {
+  const violated = violations(plainValue(root));
   const version = nodeAt(root, 'version');
   // Another version has other keys: what this one says about them would mislead.
   if (version?.kind === 'scalar' && typeof version.value === 'number' && version.value !== 1) {

@@ -1,18 +1,9 @@
 /**
- * The JSON Schema of a plan, and what it finds. The schema file is also the reference for people and editors, so
- * messages take their words (titles, examples) from it.
+ * What the JSON Schema of a plan finds, and what it says of a value: messages take their words (titles, examples) from it.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import type { CompiledSchema } from './compile-schema.ts';
+import { matchesSchema } from './compiled-schema.ts';
 import type { PathPart } from './nodes.ts';
-
-/** The same place from src/plan and from dist/plan. */
-const SCHEMA_FILE = new URL('../../schemas/restore-plan.schema.json', import.meta.url);
-
-/** There only in a built program. */
-const COMPILED_FILE = fileURLToPath(new URL('./compiled-schema.cjs', import.meta.url));
+import { schemaText } from './schema-file.ts';
 
 /** The parts of a schema that messages use. */
 export interface SchemaNode {
@@ -37,19 +28,6 @@ export interface Violation {
   readonly params: Readonly<Record<string, unknown>>;
 }
 
-export function schemaText(): string {
-  return readFileSync(SCHEMA_FILE, 'utf8');
-}
-
-let compiled: CompiledSchema | undefined;
-
-async function compiledSchema(): Promise<CompiledSchema> {
-  if (compiled !== undefined) return compiled;
-  if (existsSync(COMPILED_FILE)) compiled = createRequire(import.meta.url)(COMPILED_FILE) as CompiledSchema;
-  else compiled = (await import('./compile-schema.ts')).compileSchema(schemaRoot());
-  return compiled;
-}
-
 let root: SchemaNode | undefined;
 
 function schemaRoot(): SchemaNode {
@@ -58,10 +36,9 @@ function schemaRoot(): SchemaNode {
 }
 
 /** Everything the schema has against a value. Which of several alternatives is there is left to the rules. */
-export async function violations(value: unknown): Promise<Violation[]> {
-  const validate = await compiledSchema();
-  if (validate(value)) return [];
-  return (validate.errors ?? [])
+export function violations(value: unknown): Violation[] {
+  if (matchesSchema(value)) return [];
+  return (matchesSchema.errors ?? [])
     .filter(({ keyword, schemaPath }) => keyword !== 'if' && !schemaPath.includes('/oneOf'))
     .map((error) => ({
       keyword: error.keyword,

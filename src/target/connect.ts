@@ -76,7 +76,7 @@ async function open(
   uri: string,
   { selectionMs, replyMs, signal }: OpenOptions,
 ): Promise<MongoClient> {
-  const { MongoClient } = await import('mongodb');
+  const { MongoClient } = await import('../mongo/driver.ts');
   signal?.throwIfAborted();
   const settings: MongoClientOptions = {
     appName: 'restore-plan',

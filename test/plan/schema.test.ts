@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import * as assert from 'uvu/assert';
 import { type CompiledSchema, compiledSource, compileSchema } from '../../src/plan/compile-schema.ts';
-import { type SchemaNode, schemaAt, schemaText } from '../../src/plan/schema.ts';
+import { type SchemaNode, schemaAt } from '../../src/plan/schema.ts';
+import { schemaText } from '../../src/plan/schema-file.ts';
 import { suite } from '../harness.ts';
 import { BUILT_PROGRAM, runPlan } from '../lab/plan-command.ts';
 

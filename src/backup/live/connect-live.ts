@@ -16,7 +16,7 @@ export interface LiveConnection {
 /** Throws RestorePlanError BACKUP when it cannot be reached or refuses the user. */
 export async function connectLive(uri: Secret, signal: AbortSignal | undefined): Promise<LiveConnection> {
   const { hosts, searchParams } = parse(uri);
-  const { MongoClient } = await import('mongodb');
+  const { MongoClient } = await import('../../mongo/driver.ts');
   signal?.throwIfAborted();
   let client: MongoClient | undefined;
   try {

@@ -1,11 +1,17 @@
 /**
- * The door to the AWS SDK: the three requests that reading backups needs, one attempt each. It is loaded at the first
- * use, because it takes 140 ms. What it throws are the SDK's errors; `s3-fault.ts` reads them.
+ * The door to the AWS SDK: the three requests that reading backups needs, one attempt each. This module is imported at
+ * its first use, because the SDK takes long to load. What it throws are the SDK's errors; `s3-fault.ts` reads them.
  *
  * Checksums are asked for only where S3 demands them: S3 servers that answer a range with the checksum of the whole
  * object would make the SDK refuse good bytes.
  */
 import type { Readable } from 'node:stream';
+import {
+  S3Client as AwsClient,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+} from '@aws-sdk/client-s3';
 import type { S3Location } from '../../plan/plan.ts';
 import type { ChecksumFacts } from './object-checksum.ts';
 
@@ -63,7 +69,6 @@ export interface Span {
 
 /** Makes a client; credentials come from the AWS chain alone (environment, profile, container, instance). */
 export async function connectS3(location: S3Location, timeouts: S3Timeouts): Promise<S3Client> {
-  const sdk = await import('@aws-sdk/client-s3');
   const { bucket, region, profile, endpoint, forcePathStyle } = location;
   const settings = {
     ...(region === undefined ? {} : { region }),
@@ -81,16 +86,16 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
       socketTimeout: 0, // a pause of ours would look like a stall of theirs; `range-download.ts` watches instead
     },
   } as const;
-  let client = new sdk.S3Client(settings);
+  let client = new AwsClient(settings);
   if (endpoint !== undefined && !(await hasRegion(client))) {
     // Servers other than AWS rarely care; AWS itself would, and is asked without an endpoint.
-    client = new sdk.S3Client({ ...settings, region: 'us-east-1' });
+    client = new AwsClient({ ...settings, region: 'us-east-1' });
   }
 
   return {
     head: async (key) => {
       const { ContentLength, ETag, VersionId, LastModified } = await client.send(
-        new sdk.HeadObjectCommand({ Bucket: bucket, Key: key }),
+        new HeadObjectCommand({ Bucket: bucket, Key: key }),
       );
       return {
         key,
@@ -103,8 +108,8 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
     checksums: async ({ key, etag, versionId, size }, { parts }) => {
       const one = { Bucket: bucket, Key: key, VersionId: versionId, IfMatch: etag } as const;
       const [whole, part] = await Promise.all([
-        client.send(new sdk.HeadObjectCommand({ ...one, ChecksumMode: 'ENABLED' })),
-        parts ? client.send(new sdk.HeadObjectCommand({ ...one, PartNumber: 1 })) : undefined,
+        client.send(new HeadObjectCommand({ ...one, ChecksumMode: 'ENABLED' })),
+        parts ? client.send(new HeadObjectCommand({ ...one, PartNumber: 1 })) : undefined,
       ]);
       return {
         ...{ size, etag, type: whole.ChecksumType, encryption: whole.ServerSideEncryption },
@@ -114,7 +119,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
     },
     range: async ({ key, etag, versionId }, { from, to, signal }) => {
       const answer = await client.send(
-        new sdk.GetObjectCommand({
+        new GetObjectCommand({
           Bucket: bucket,
           Key: key,
           Range: `bytes=${from}-${to - 1}`,
@@ -127,11 +132,11 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
     },
     firstBytes: async (key) =>
       rangeAnswer(
-        await client.send(new sdk.GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-511' })),
+        await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-511' })),
       ),
     list: async (prefix, { next, most }) => {
       const page = await client.send(
-        new sdk.ListObjectsV2Command({
+        new ListObjectsV2Command({
           Bucket: bucket,
           Prefix: prefix,
           Delimiter: '/',

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
 import { draftText } from '../../plan/draft.ts';
 import { readPlan } from '../../plan/read-plan.ts';
-import { schemaText } from '../../plan/schema.ts';
+import { schemaText } from '../../plan/schema-file.ts';
 import { neutral } from '../../report/neutral.ts';
 import { faultCount } from '../../report/plan-faults/text.ts';
 import type { OptionValues } from '../command.ts';

@@ -1,5 +1,5 @@
 /** `plan schema`: the JSON Schema of plan files, for editors and checks outside this program. */
-import { schemaText } from '../../plan/schema.ts';
+import { schemaText } from '../../plan/schema-file.ts';
 import type { CommandContext } from '../context.ts';
 
 export async function run(context: CommandContext): Promise<void> {

@@ -1,8 +1,9 @@
-/** The page's own files, plain HTML, CSS and JavaScript in page/ beside this file; the same place seen from src and from dist. */
+/** The page's own files, plain HTML, CSS and JavaScript in page/ beside this file; the package carries them from there. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { packageFile } from '../../package-file.ts';
 
-const FOLDER = new URL('../../../src/report/html/page/', import.meta.url);
+const FOLDER = packageFile('src/report/html/page/');
 
 /** Put together in this order into one style sheet and one classic script. */
 const STYLES = ['colours.css', 'page.css', 'summary.css', 'documents.css', 'detail.css', 'print.css'];

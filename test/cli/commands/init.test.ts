@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { draftText, type PlanDraft } from '../../../src/plan/draft.ts';
-import { schemaText } from '../../../src/plan/schema.ts';
+import { schemaText } from '../../../src/plan/schema-file.ts';
 import { suite } from '../../harness.ts';
 import { jsonLines, runPlan, startPlan } from '../../lab/plan-command.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';

@@ -1,0 +1,76 @@
+/**
+ * Part of `npm run build`: packs the program and all that it uses of its dependencies into dist/main.js and dist/program/.
+ *
+ * A `plan apply` would load 580 modules, most of them the driver's and the S3 client's; finding, reading and linking them
+ * takes as long as the rest of a small restore. What is imported when needed stays in files of its own. The library entry
+ * (dist/index.js) is not packed: it shares its dependencies with the application that uses it.
+ */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, type Metafile } from 'esbuild';
+
+const ROOT = join(import.meta.dirname, '..');
+const PROGRAM = join(ROOT, 'dist', 'program');
+
+rmSync(PROGRAM, { recursive: true, force: true });
+const { metafile } = await build({
+  absWorkingDir: ROOT,
+  entryPoints: ['src/main.ts'],
+  outdir: 'dist',
+  chunkNames: 'program/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  // Names and lines stay: they make a crash note readable, and shorter ones start no faster.
+  minify: false,
+  // ES modules where there are any: of those, what is not used is left out.
+  mainFields: ['module', 'main'],
+  // Our modules would take bson's ES module and the driver its CommonJS one; the two are the same.
+  alias: { bson: './node_modules/bson/lib/bson.cjs' },
+  // Packages without ES modules go on calling `require`, for what comes with Node.js and for the driver's optional companions.
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
+  external: optionalPackagesOf('mongodb'),
+  plugins: [
+    {
+      name: 'compiled schema',
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /\/compiled-schema\.ts$/ }, () => ({
+          path: join(ROOT, 'dist', 'plan', 'compiled-schema.js'),
+        })),
+    },
+  ],
+  legalComments: 'none', // whole licences are kept instead
+  logLevel: 'warning',
+  metafile: true,
+});
+writeFileSync(join(PROGRAM, 'LICENSES.txt'), licencesOf(metafile));
+
+function optionalPackagesOf(name: string): string[] {
+  const text = readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8');
+  return Object.keys(JSON.parse(text).peerDependenciesMeta);
+}
+
+/** The licences of all packages of which something was packed: they ask to go where the code goes. */
+function licencesOf({ outputs }: Metafile): string {
+  const inputs = Object.values(outputs).flatMap((output) => Object.keys(output.inputs));
+  const folders = inputs.flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []);
+  const packages = new Map<string, string[]>();
+  for (const folder of [...new Set(folders)].sort()) {
+    const text = licenceOf(join(ROOT, folder));
+    packages.set(text, [...(packages.get(text) ?? []), folder.replace(/^.*node_modules\//, '')]);
+  }
+  return [...packages]
+    .map(([text, names]) => `${names.join(', ')}\n\n${text}\n`)
+    .join(`\n${'-'.repeat(80)}\n`);
+}
+
+/** The text; where a package has none, the name of the licence that it declares. */
+function licenceOf(folder: string): string {
+  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+  if (file !== undefined) return readFileSync(join(folder, file), 'utf8').trim();
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).license;
+}
