@@ -13,6 +13,7 @@ import { mongoTool } from '../lab/tools.ts';
 import { DEPENDENTS } from './dependents.ts';
 import { prepareGrounds } from './grounds.ts';
 import { HUGE } from './huge.ts';
+import { LISTING } from './listing.ts';
 import { isReached, type Measure, type Result } from './measure.ts';
 import { MEMORY } from './memory.ts';
 import { SELECTIVE_FROM_DISK, SELECTIVE_FROM_S3 } from './selective.ts';
@@ -29,6 +30,7 @@ const MEASURES: readonly Measure[] = [
   DEPENDENTS,
   WHOLE_COLLECTION,
   MEMORY,
+  LISTING,
   VALIDATE,
   HUGE,
 ];

@@ -69,7 +69,8 @@ export async function measureProcess(
   return cost;
 }
 
-function peakOf(pid: number | undefined): number {
+/** The most memory that a running process has ever held, bytes; 0 once it has ended. */
+export function peakOf(pid: number | undefined): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;

@@ -27,6 +27,8 @@ export interface S3Address {
 export interface S3Server extends S3Address {
   readonly port: number;
   readonly process: ServerProcess;
+  /** Where it keeps its objects; only for storing very many of them at once (`copyObject`). */
+  readonly dataFolder: string;
   /** Starts it again on the same port and objects after `process.kill()`. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -68,6 +70,7 @@ export async function startS3Server(): Promise<S3Server> {
     accessKeyId: CANARY_KEY_ID,
     secretAccessKey: CANARY_SECRET_KEY,
     port,
+    dataFolder: join(folder.path, 'data'),
     get process() {
       return server;
     },
