@@ -7,12 +7,12 @@ import type { BackupIdentity, StoredBackup } from './backup.ts';
 import { type Compression, DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
 import { indexTar } from './containers/tar-index.ts';
-import { readDumpPath } from './layout/dump-paths.ts';
+import { isDataFile, readDumpPath } from './layout/dump-paths.ts';
 import { type NamedFile, sortDump } from './layout/dump-tree.ts';
 import { readPbmBackup } from './layout/pbm.ts';
 import { openArchive } from './readers/archive-backup.ts';
 import { FileBackup } from './readers/file-backup.ts';
-import { noSuchDatabase } from './readers/refusals.ts';
+import { dataFiles, noSuchDatabase } from './readers/refusals.ts';
 import { StreamBackup } from './readers/stream-backup.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 
@@ -56,6 +56,8 @@ export async function openFiles(
       throw noSuchDatabase(database, pbmTree.databases, identity.location);
     return new FileBackup({ identity: named(identity, ['PBM backup']), tree: pbmTree, maxRatio });
   }
+  if (tree.databases.length === 0 && files.some(({ path }) => isDataFile(path)))
+    throw dataFiles(identity.location);
   const packed = await findPacked(files, database);
   const plain = packed.filter(({ kind, compression }) => kind === 'tar' && compression === undefined);
   if (plain.length > 0 && kinds.length < MAX_DEPTH) {

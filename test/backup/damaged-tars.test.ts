@@ -5,11 +5,14 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants, gzipSync } from 'node:zlib';
+import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { buildTar, buildTarMember, gnuLongName, paxHeader, TAR_END, type TarMember } from '../lab/tar.ts';
+import { planOf } from '../selection/plans.ts';
 import { onDisk, type ReadBackup, readBackup, refusal } from './reading.ts';
+import { digestOf } from './truncation.ts';
 
 const folder = temporaryFolder('tars');
 test.after(() => folder.remove());
@@ -76,6 +79,26 @@ test('A3 a later header is damaged: nothing of the archive is used', async () =>
   const second = 2 * BLOCK;
   flipped[second] = 0x41;
   await assertRefused(flipped, /wrong header checksum \(byte 1024\)/);
+});
+
+test('A4 a bit of a body flipped: refused where it breaks BSON; else other bytes, and so another selection', async () => {
+  const plan = planOf({ collection: 'artworks', query: {} });
+  const named = Buffer.from(serialize({ _id: 1, name: 'Untitled' }));
+  const select = (bytes: Buffer): Promise<string> => {
+    const file = join(folder.path, 'body.tar');
+    writeFileSync(file, buildTar([{ ...artworks, body: bytes }, metadata]));
+    return digestOf({ plan, source: onDisk(file), folder: folder.path });
+  };
+  const flipped = (at: number): Buffer => {
+    const bytes = Buffer.from(named);
+    bytes[at] = (bytes[at] as number) ^ 1;
+    return bytes;
+  };
+  const before = await select(named);
+  assert.is(await select(named), before);
+  for (const at of [0, named.length - 1, named.indexOf('name') - 1])
+    await refusal(select(flipped(at)), /artworks\.bson: document 1 is damaged/);
+  assert.is.not(await select(flipped(named.indexOf('Untitled'))), before);
 });
 
 test('A5 zero blocks in the middle, garbage after the end, two tars in one', async () => {

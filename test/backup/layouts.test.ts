@@ -153,7 +153,7 @@ test('the same plan gives the same selection digest from each layout', async () 
   assert.is(digests.size, 1);
 });
 
-test('a database that is not there is refused, naming those that are', async () => {
+test('A10 a database that is not there is refused, naming those that are', async () => {
   const reading = readBackup(onDisk(at('dump'), { database: 'gravty' }), WANTED);
   const error = await refusal(reading, /does not hold the database gravty; it holds only /);
   assert.equal(error.facts['databases'], [database]);

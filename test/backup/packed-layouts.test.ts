@@ -195,7 +195,16 @@ test('a PBM backup with a damaged file, without one of its files, compressed in 
   await refusal(reading('pbm-s2'), /\.s2 is compressed with s2, which is not supported/);
 });
 
-test('a tar.zst: read where the runtime has zstd, refused by name where it has not', async () => {
+test('a physical backup, and the disk of a mongod: refused by name', async () => {
+  for (const file of ['pbm-physical/rs0/collection-0-42.wt.s2', 'db-path/WiredTiger']) {
+    mkdirSync(dirname(at(file)), { recursive: true });
+    writeFileSync(at(file), 'WiredTiger');
+    const root = at(file.split('/')[0] as string);
+    await refusal(readBackup(onDisk(root, { database }), WANTED), /is a copy of a mongod's data files/);
+  }
+});
+
+test('A8 a tar.zst: read where the runtime has zstd, refused by name where it has not', async () => {
   await tarFolder(folder.path, at('plain.tar'), { members: ['MongoDB'] });
   const library = zlib as { zstdCompressSync?: (bytes: Buffer) => Buffer };
   const magic = Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.alloc(2000)]);

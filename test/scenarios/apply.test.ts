@@ -125,7 +125,7 @@ test(
 );
 
 test(
-  'a backup replaced by one with other documents is refused',
+  'S6 a backup replaced by one with other documents is refused',
   async () => {
     assert.is((await run(STAGING)).exitCode, 0);
     // The partner returns to production under another name, and a new backup is taken.

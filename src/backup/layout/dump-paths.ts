@@ -37,3 +37,8 @@ export function readDumpPath(path: string, database: string): DumpPath {
   if (fileName.startsWith('system.') || fileName.startsWith('$')) return { kind: 'system', database: folder };
   return { kind: documents === undefined ? 'metadata' : 'documents', database: folder, fileName };
 }
+
+/** A file of a mongod's dbPath, as it is or compressed: of a physical backup, or a snapshot of the disk. */
+export function isDataFile(path: string): boolean {
+  return /(?:^|\/)(?:WiredTiger|[^/]+\.wt)(?:\.(?:gz|s2|snappy|lz4|zst))?$/.test(path);
+}

@@ -45,6 +45,17 @@ export function noSuchDatabase(
   );
 }
 
+/** A physical backup: what lies in a mongod's dbPath. */
+export function dataFiles(location: string): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${location} is a copy of a mongod's data files, which only a mongod can read.`,
+    {
+      hint: 'Start a mongod on a copy of them and name it as source.mongodb, or use a logical backup (mongodump, pbm backup --type logical).',
+    },
+  );
+}
+
 export const OPLOG_WARNING =
   'The backup holds an oplog (mongodump --oplog). It is not replayed: each collection is as it was when it was read.';
 

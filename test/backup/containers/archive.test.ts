@@ -71,7 +71,7 @@ test('A1 cut at every 512 bytes, every percent and every byte of the last kiloby
   for (let cut = 0; cut < packed.length; cut += 199) await refusal(read(packed.subarray(0, cut)), / is /);
 });
 
-test('a changed byte of any document: refused, wanted or not', async () => {
+test('A4 a changed byte of any document: refused, wanted or not', async () => {
   for (const part of [0.3, 0.5, 0.7, 0.9]) {
     const changed = Buffer.from(archive);
     const at = Math.floor(changed.length * part);
@@ -80,7 +80,7 @@ test('a changed byte of any document: refused, wanted or not', async () => {
   }
 });
 
-test('bytes behind the end, and an archive behind an archive: refused', async () => {
+test('A5 bytes behind the end, and an archive behind an archive: refused', async () => {
   await refusal(read(Buffer.concat([archive, Buffer.alloc(8)])), /impossible length 0/);
   await refusal(read(Buffer.concat([archive, archive])), /impossible length|damaged header/);
 });
@@ -93,7 +93,7 @@ test('integrity: needed stops once every wanted collection has ended', async () 
   assert.ok(summary.readToEnd === false || summary.members.length === WANTED.length);
 });
 
-test('another database: refused, naming those that are there', async () => {
+test('A10 another database: refused, naming those that are there', async () => {
   await refusal(
     read(archive, { database: 'gravty' }),
     /does not hold the database gravty; it holds only gravity/,

@@ -71,30 +71,52 @@ test('none holds everything: refused', async () => {
   );
 });
 
-for (const [kind, name, at, readings] of [
+const NEITHER_ONCE = [
   [
     'twice',
+    'America/New_York',
     '2016.11.06.01.30.00',
-    '2016-11-06T12:00:00Z',
-    ['2016-11-06T05:30:00.000Z', '2016-11-06T06:30:00.000Z'],
+    '2016-11-06T05:30:00.000Z',
+    '2016-11-06T06:30:00.000Z',
   ],
+  ['twice', 'Europe/Berlin', '2016.10.30.02.30.00', '2016-10-30T00:30:00.000Z', '2016-10-30T01:30:00.000Z'],
   [
     'twice',
-    '2016.11.06.01.30.00',
-    '2016-11-06T06:00:00Z',
-    ['2016-11-06T05:30:00.000Z', '2016-11-06T06:30:00.000Z'],
+    'Australia/Lord_Howe',
+    '2016.04.03.01.45.00',
+    '2016-04-02T14:45:00.000Z',
+    '2016-04-02T15:15:00.000Z',
   ],
   [
     'never',
+    'America/New_York',
     '2016.03.13.02.30.00',
-    '2016-03-13T12:00:00Z',
-    ['2016-03-13T06:30:00.000Z', '2016-03-13T07:30:00.000Z'],
+    '2016-03-13T06:30:00.000Z',
+    '2016-03-13T07:30:00.000Z',
   ],
-] as const) {
-  test(`the newest has a time that happened ${kind} (at ${at}): refused with both readings`, async () => {
+  ['never', 'Europe/Berlin', '2016.03.27.02.30.00', '2016-03-27T00:30:00.000Z', '2016-03-27T01:30:00.000Z'],
+  [
+    'never',
+    'Australia/Lord_Howe',
+    '2016.10.02.02.10.00',
+    '2016-10-01T15:10:00.000Z',
+    '2016-10-01T15:40:00.000Z',
+  ],
+] as const;
+
+for (const [kind, timezone, name, ...readings] of NEITHER_ONCE) {
+  test(`the newest has a time that happened ${kind} in ${timezone}: refused with both readings`, async () => {
     const root = await backups({ [name]: ['artworks'], '2016.01.01.00.00.00': ['artworks'] });
-    const error = await refusal(chosen(backupsBelow(root, { at })), /cannot be placed in time/);
-    assert.equal(error.facts['readings'], readings);
+    // A day later, between the two readings, and exactly at the first.
+    const [first, second] = readings.map((reading) => Date.parse(reading)) as [number, number];
+    for (const moment of [second + 86_400_000, (first + second) / 2, first]) {
+      const at = new Date(moment).toISOString();
+      const error = await refusal(chosen(backupsBelow(root, { at, timezone })), /cannot be placed in time/);
+      assert.equal(error.facts['readings'], readings);
+    }
+    // Before both, it is later than the moment, whatever it means.
+    const at = new Date(first - 1000).toISOString();
+    assert.is(await chosen(backupsBelow(root, { at, timezone })), '2016.01.01.00.00.00');
   });
 }
 
