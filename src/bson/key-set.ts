@@ -6,18 +6,22 @@
 import { ByteSet } from './byte-set.ts';
 import { CanonicalBytes } from './canonical-bytes.ts';
 import { typePlace } from './compare-values.ts';
+import { ObjectIdBatch } from './object-id-batch.ts';
 import { ObjectIdSet } from './object-id-set.ts';
 import { type BareValue, readCanonical } from './read-canonical.ts';
 import { BSON, type RawValue } from './types.ts';
 
 export class KeySet {
   private readonly objectIds = new ObjectIdSet();
+  /** ObjectIds on their way into the set. */
+  private waiting: ObjectIdBatch | undefined;
   private readonly others = new ByteSet();
   private readonly key = new CanonicalBytes();
   /** Whether there is any key of a place in the type order (from -1), so that values of other types cost nothing. */
   private readonly hasPlace = new Uint8Array(256);
 
   get size(): number {
+    this.settle();
     return this.objectIds.size + this.others.size;
   }
 
@@ -26,6 +30,7 @@ export class KeySet {
    * document, a regular expression or of another kind that `$in` does not take as itself.
    */
   *values(): Generator<BareValue | undefined> {
+    this.settle();
     const ids = this.objectIds.packed();
     for (let at = 0; at < ids.length; at += 12)
       yield { type: BSON.OBJECT_ID, bytes: ids.subarray(at, at + 12) };
@@ -34,16 +39,41 @@ export class KeySet {
 
   /** Copies the value's key. False when an equal value is already there. */
   add(value: RawValue): boolean {
-    if (value.type === BSON.OBJECT_ID) return this.objectIds.add(value.bytes, value.start);
+    if (value.type === BSON.OBJECT_ID) {
+      this.settle();
+      return this.objectIds.add(value.bytes, value.start);
+    }
     this.hasPlace[typePlace(value.type) + 1] = 1;
     const { bytes, length } = this.key.set(value);
     return this.others.add(bytes, length);
   }
 
+  /** Copies the value's key without saying whether it is new: so many ObjectIds can be put in together. */
+  collect(value: RawValue): void {
+    if (value.type !== BSON.OBJECT_ID) {
+      this.add(value);
+      return;
+    }
+    this.waiting ??= new ObjectIdBatch();
+    this.waiting.push(value.bytes, value.start);
+    if (this.waiting.isFull) this.settle();
+  }
+
   has(value: RawValue): boolean {
+    this.settle();
     if (value.type === BSON.OBJECT_ID) return this.objectIds.has(value.bytes, value.start);
     if (this.hasPlace[typePlace(value.type) + 1] === 0) return false;
     const { bytes, length } = this.key.set(value);
     return this.others.has(bytes, length);
+  }
+
+  /** Sets `found[i]` to 1 or 0 for every ObjectId of a batch, and empties it. */
+  findAll(batch: ObjectIdBatch, found: Uint8Array): void {
+    this.settle();
+    this.objectIds.findAll(batch, found);
+  }
+
+  private settle(): void {
+    if (this.waiting !== undefined && this.waiting.count > 0) this.objectIds.addAll(this.waiting);
   }
 }

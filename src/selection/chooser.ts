@@ -1,4 +1,5 @@
 import type { RawValue } from '../bson/types.ts';
+import { ParentLookup } from './parent-lookup.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
 
 /**
@@ -10,6 +11,11 @@ export class Chooser {
 
   constructor({ routes }: Pick<CollectionRoutes, 'routes'>) {
     this.#routes = routes.map((route) => new RouteChooser(route));
+  }
+
+  /** Prepares for the `count` documents that will be asked about next; `starts` are their offsets, ascending. */
+  lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
+    for (const { parents } of this.#routes) parents?.lookAhead(bytes, starts, count);
   }
 
   /** Whether the document at `start` is chosen by the keys known so far. */
@@ -40,22 +46,22 @@ export class Chooser {
 class RouteChooser {
   readonly route: Route;
   used = false;
-  readonly #isParentKey: (value: RawValue) => boolean;
+  readonly parents: ParentLookup | undefined;
   readonly #noteKey: readonly ((value: RawValue) => boolean)[];
 
   constructor(route: Route) {
     this.route = route;
-    this.#isParentKey = (value) => route.parent?.keys.has(value) ?? false;
+    this.parents = route.parent && new ParentLookup(route.parent);
     this.#noteKey = route.feeds.map(({ keys }) => (value) => {
-      keys.add(value);
+      keys.collect(value);
       return false;
     });
   }
 
   chooses(bytes: Buffer, start: number): boolean {
-    const { matches, parent, feeds } = this.route;
+    const { matches, feeds } = this.route;
     // The key is looked at before the query: it is the cheaper question, and mostly the answer is no.
-    if (parent !== undefined && !parent.path.some(bytes, start, this.#isParentKey)) return false;
+    if (this.parents !== undefined && !this.parents.refers(bytes, start)) return false;
     if (matches !== undefined && !matches(bytes, start)) return false;
     this.used = true;
     for (let i = 0; i < feeds.length; i++) {

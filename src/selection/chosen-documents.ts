@@ -68,6 +68,10 @@ export class ChosenDocuments implements DocumentConsumer {
     if (this.members.at(-1)?.member.id !== member.id) this.members.push({ member, first: this.count });
   }
 
+  lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
+    this.#chooser.lookAhead(bytes, starts, count);
+  }
+
   wants(bytes: Buffer, start: number): boolean {
     this.#asked++;
     if (!this.#chooser.chooses(bytes, start)) return false;

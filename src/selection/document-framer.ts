@@ -1,8 +1,11 @@
 import { BsonFault, documentEnd } from '../bson/elements.ts';
+import { IDS_TOGETHER } from '../bson/object-id-batch.ts';
 import { MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 
-/** What is done with the documents of a member. Both methods are synchronous and see bytes that are only lent to them. */
+/** What is done with the documents of a member. All methods are synchronous and see bytes that are only lent to them. */
 export interface DocumentConsumer {
+  /** Told of the `count` documents that `wants` will be asked about next; `starts` are their offsets. */
+  lookAhead?(bytes: Buffer, starts: ArrayLike<number>, count: number): void;
   /** Decides about the document in `bytes[start, end)`, whose frame is sound. */
   wants(bytes: Buffer, start: number, end: number): boolean;
   /** Takes a run of wanted documents that lie back to back in `bytes[start, end)`. */
@@ -12,6 +15,8 @@ export interface DocumentConsumer {
 /** Bytes of a document that were not all there yet are kept in a buffer that starts this small and grows to the document. */
 const FIRST_CARRY_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
+/** Documents framed before the first of them is asked about. */
+const DOCUMENTS_TOGETHER = IDS_TOGETHER;
 
 /**
  * Cuts the chunks of one member into documents.
@@ -28,6 +33,7 @@ export class DocumentFramer {
   #position = 0;
   #carry = Buffer.allocUnsafeSlow(0);
   #carried = 0;
+  readonly #starts = new Int32Array(DOCUMENTS_TOGETHER + 1);
 
   constructor(consumer: DocumentConsumer) {
     this.#consumer = consumer;
@@ -51,23 +57,25 @@ export class DocumentFramer {
   /** Cuts `bytes` from `from` on; returns where the first document begins that is not all there. `base` is the member offset of byte 0. */
   #cut(bytes: Buffer, from: number, base: number): number {
     const consumer = this.#consumer;
-    const limit = bytes.length;
+    const starts = this.#starts;
     let at = from;
     let runStart = -1;
     try {
-      while (limit - at >= LENGTH_BYTES) {
-        const length = bytes.readInt32LE(at);
-        const plausible = length >= MIN_DOCUMENT_BYTES && length <= MAX_DOCUMENT_BYTES;
-        if (plausible && length > limit - at) break;
-        this.documents++;
-        const end = documentEnd(bytes, at, limit);
-        if (consumer.wants(bytes, at, end)) {
-          if (runStart < 0) runStart = at;
-        } else if (runStart >= 0) {
-          consumer.append(bytes, runStart, at);
-          runStart = -1;
+      for (;;) {
+        const count = this.#frame(bytes, at);
+        if (count === 0) break;
+        consumer.lookAhead?.(bytes, starts, count);
+        for (let i = 0; i < count; i++) {
+          this.documents++;
+          const end = starts[i + 1] as number;
+          if (consumer.wants(bytes, at, end)) {
+            if (runStart < 0) runStart = at;
+          } else if (runStart >= 0) {
+            consumer.append(bytes, runStart, at);
+            runStart = -1;
+          }
+          at = end;
         }
-        at = end;
       }
     } catch (error) {
       if (error instanceof BsonFault) throw new BsonFault(error.message, base + error.offset);
@@ -75,6 +83,31 @@ export class DocumentFramer {
     }
     if (runStart >= 0) consumer.append(bytes, runStart, at);
     return at;
+  }
+
+  /**
+   * Notes where the next documents from `from` on start, and where the last of them ends; returns how many. 0: the next is not all
+   * there. A bad frame is left until it is the next, and then thrown.
+   */
+  #frame(bytes: Buffer, from: number): number {
+    const starts = this.#starts;
+    const limit = bytes.length;
+    let at = from;
+    let count = 0;
+    while (count < DOCUMENTS_TOGETHER && limit - at >= LENGTH_BYTES) {
+      const length = bytes.readInt32LE(at);
+      const plausible = length >= MIN_DOCUMENT_BYTES && length <= MAX_DOCUMENT_BYTES;
+      if (plausible && length > limit - at) break;
+      if (!plausible || bytes[at + length - 1] !== 0) {
+        if (count > 0) break;
+        this.documents++;
+        documentEnd(bytes, at, limit);
+      }
+      starts[count++] = at;
+      at += length;
+      starts[count] = at;
+    }
+    return count;
   }
 
   /** Adds what is missing to the kept document, as far as `chunk` has it; returns how many bytes of `chunk` it took. */

@@ -41,6 +41,18 @@ export class KeyPath {
     return field.open(bytes, start).find(this.#parts[0] as Buffer) && this.#arrive(field, 1, visit);
   }
 
+  /** A field of the document itself, such as `_id`. */
+  get isTopLevel(): boolean {
+    return this.#parts.length === 1;
+  }
+
+  /** Offset of the only key of a top-level path, when that is an ObjectId; else undefined. */
+  objectIdAt(bytes: Buffer, start: number): number | undefined {
+    const field = this.#fields[0] as ElementCursor;
+    const isId = field.open(bytes, start).find(this.#parts[0] as Buffer) && field.type === BSON.OBJECT_ID;
+    return isId ? field.start : undefined;
+  }
+
   /** `depth` parts led to `value`. */
   #arrive(value: ElementCursor, depth: number, visit: ValueVisitor): boolean {
     if (depth === this.#parts.length) return this.#atEnd(value, visit);

@@ -36,6 +36,10 @@ export class Spool implements DocumentConsumer {
     if (this.members.at(-1)?.member.id !== member.id) this.members.push({ member, first: this.count });
   }
 
+  lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
+    this.#chooser.lookAhead(bytes, starts, count);
+  }
+
   wants(bytes: Buffer, start: number): boolean {
     if (!this.#chooser.mayChoose(bytes, start)) return false;
     // Checked here, where member and position are known for the message.

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { compareValues } from '../../src/bson/compare-values.ts';
 import { findElement } from '../../src/bson/elements.ts';
 import { KeySet } from '../../src/bson/key-set.ts';
+import { IDS_TOGETHER, ObjectIdBatch } from '../../src/bson/object-id-batch.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { test } from '../harness.ts';
 
@@ -109,6 +110,35 @@ test('the values of a set make an equal set', () => {
       for (const each of made) assert.ok(again.has(raw(each)), `${each}`);
     }),
     { seed: 7, numRuns: 400 },
+  );
+});
+
+test('ObjectIds that are put in and looked up together are the ones of one by one', () => {
+  const number = fc.nat({ max: 3000 });
+  const id = (n: number): RawValue => raw(new ObjectId((n * 7919).toString(16).padStart(24, '0')));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(number, fc.nat({ max: 999 })), { maxLength: 2000 }), (steps) => {
+      const together = new KeySet();
+      const oneByOne = new KeySet();
+      const batch = new ObjectIdBatch();
+      const found = new Uint8Array(IDS_TOGETHER);
+      for (const [n, step] of steps) {
+        if (step < 990) {
+          together.collect(id(n));
+          oneByOne.add(id(n));
+        } else {
+          const probes = Array.from({ length: IDS_TOGETHER }, (_, i) => id(n + i));
+          for (const { bytes, start } of probes) batch.push(bytes, start);
+          together.findAll(batch, found);
+          assert.equal(
+            [...found],
+            probes.map((probe) => Number(oneByOne.has(probe))),
+          );
+        }
+      }
+      assert.is(together.size, oneByOne.size);
+    }),
+    { seed: 7, numRuns: 50 },
   );
 });
 

@@ -1,0 +1,83 @@
+import { BsonFault } from '../bson/elements.ts';
+import { IDS_TOGETHER, ObjectIdBatch } from '../bson/object-id-batch.ts';
+import type { RawValue } from '../bson/types.ts';
+import type { ParentKeys } from './routes.ts';
+
+/** Fewer keys than these stay in the cache by themselves. */
+const FEW_KEYS = 20_000;
+
+/** Answers about a document; 0 and 1 are the set's own. */
+const ABSENT = 0;
+const PRESENT = 1;
+const UNKNOWN = 2;
+
+/**
+ * Tells whether documents refer to a chosen parent, by one route.
+ *
+ * Among many parents the answers for the next documents are looked up together (`lookAhead`). That is only ever a faster way to the
+ * same answer: whoever asks about other documents, or in another order, gets it too.
+ */
+export class ParentLookup {
+  readonly #parent: ParentKeys;
+  readonly #isKey: (value: RawValue) => boolean;
+  readonly #batch = new ObjectIdBatch();
+  /** Which document each id of the batch is of. */
+  readonly #documents = new Int32Array(IDS_TOGETHER);
+  readonly #found = new Uint8Array(IDS_TOGETHER);
+  readonly #starts = new Int32Array(IDS_TOGETHER);
+  readonly #answers = new Uint8Array(IDS_TOGETHER);
+  #bytes: Buffer | undefined;
+  #count = 0;
+  #next = 0;
+  /** Keys known when the answers were looked up. */
+  #keysThen = 0;
+
+  constructor(parent: ParentKeys) {
+    this.#parent = parent;
+    this.#isKey = (value) => parent.keys.has(value);
+  }
+
+  /** Looks up the keys of the `count` documents that `refers` will be asked about next; `starts` are their offsets, ascending. */
+  lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
+    const { keys, path } = this.#parent;
+    this.#next = 0;
+    this.#count = 0;
+    this.#keysThen = keys.size;
+    if (this.#keysThen < FEW_KEYS || !path.isTopLevel) return;
+    this.#bytes = bytes;
+    const batch = this.#batch;
+    try {
+      for (const end = Math.min(count, IDS_TOGETHER); this.#count < end; this.#count++) {
+        const start = starts[this.#count] as number;
+        const id = path.objectIdAt(bytes, start);
+        this.#starts[this.#count] = start;
+        this.#answers[this.#count] = UNKNOWN;
+        if (id === undefined) continue;
+        this.#documents[batch.count] = this.#count;
+        batch.push(bytes, id);
+      }
+    } catch (error) {
+      // The damaged document is asked about in its turn, and then its fault is thrown.
+      if (!(error instanceof BsonFault)) throw error;
+    }
+    const looked = batch.count;
+    keys.findAll(batch, this.#found);
+    for (let i = 0; i < looked; i++) this.#answers[this.#documents[i] as number] = this.#found[i] as number;
+  }
+
+  /** Whether the document at `start` refers to a parent known by now. */
+  refers(bytes: Buffer, start: number): boolean {
+    const answer = this.#answerFor(bytes, start);
+    if (answer === PRESENT) return true;
+    // Keys may have come since; they never go.
+    if (answer === ABSENT && this.#parent.keys.size === this.#keysThen) return false;
+    return this.#parent.path.some(bytes, start, this.#isKey);
+  }
+
+  #answerFor(bytes: Buffer, start: number): number {
+    if (bytes !== this.#bytes) return UNKNOWN;
+    while (this.#next < this.#count && (this.#starts[this.#next] as number) < start) this.#next++;
+    if (this.#next === this.#count || this.#starts[this.#next] !== start) return UNKNOWN;
+    return this.#answers[this.#next++] as number;
+  }
+}
