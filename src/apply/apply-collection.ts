@@ -44,7 +44,7 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
   const task: CollectionTask = {
     place: {
       reader: target.reader,
-      writer,
+      writer: run.noting(writer),
       patience: commands.patience,
       collection,
       whenMatched: selected.whenMatched,

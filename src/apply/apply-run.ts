@@ -6,7 +6,9 @@ import type { Emit } from '../events.ts';
 import type { Intention, Journal } from '../ledger/journal.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Runs } from '../ledger/runs.ts';
+import type { TargetWriter } from '../target/target.ts';
 import type { Checkpoint, CheckpointName } from './checkpoint.ts';
+import { notedWriter } from './noted-writer.ts';
 import type { Fate } from './write-documents.ts';
 
 /** Documents named one by one in a result; all are counted. */
@@ -72,6 +74,13 @@ export class ApplyRun {
     return this.#mayHaveWritten;
   }
 
+  /** The target's writer, as far as this run is concerned: it notes that documents may have been written. */
+  noting(writer: TargetWriter): TargetWriter {
+    return notedWriter(writer, () => {
+      this.#mayHaveWritten = true;
+    });
+  }
+
   /** Makes sure of the lock, then journals what is about to be done. Returns the batch's number. */
   async intend(intention: Intention): Promise<number> {
     const { lease, runs, journal, digest } = this.#tools;
@@ -82,7 +91,6 @@ export class ApplyRun {
     await journal.intend(batch, this.fencing, intention);
     // Writing an intention can take as long as an election; the lease must still hold when the documents go out.
     await lease.ensure();
-    this.#mayHaveWritten = true;
     return batch;
   }
 

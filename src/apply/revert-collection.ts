@@ -31,11 +31,12 @@ export async function revertCollection(
   selected: SelectedCollection,
   collection: TargetCollection,
 ): Promise<void> {
-  const { target, selection, signal } = reverting.request;
+  const { request, run } = reverting;
+  const { target, selection, signal } = request;
   const { writer, commands } = accessTo(target);
   const place: RevertPlace = {
     reader: target.reader,
-    writer,
+    writer: run.noting(writer),
     patience: commands.patience,
     collection,
   };

@@ -107,6 +107,8 @@ export class CommandFailure extends RestorePlanError {
   readonly reason: string;
   /** True when waiting and trying again may help. A write may or may not have happened. */
   readonly transient: boolean;
+  /** True when the user may not run the command: the server did nothing of it. */
+  readonly lacksPrivilege: boolean;
 
   constructor({ target, command, namespace, cause }: FailedCommand) {
     const error = (typeof cause === 'object' && cause !== null ? cause : {}) as DriverError;
@@ -121,6 +123,7 @@ export class CommandFailure extends RestorePlanError {
     this.serverCode = code;
     this.reason = reason;
     this.transient = transient;
+    this.lacksPrivilege = code === UNAUTHORIZED;
   }
 }
 

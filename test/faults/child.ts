@@ -17,61 +17,94 @@ interface Orders {
   readonly workDirectory: string;
   readonly command: 'apply' | 'revert';
   readonly dieAt: CheckpointName | undefined;
+  readonly leaseMs: number;
 }
 
 export interface ChildOptions {
   readonly dieAt?: CheckpointName;
-  /** Milliseconds after its start. */
+  /** Milliseconds after it has connected. */
   readonly killAfterMs?: number;
   readonly command?: Orders['command'];
+  readonly leaseMs?: number;
 }
 
 export interface ChildRun {
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stderr: string;
+  /** From the moment it had connected to its end. */
+  readonly workedMs: number;
+}
+
+/** A process that has started and waits for its orders; starting takes longer than many a run. */
+export interface WaitingChild {
+  run(bench: Workbench, selection: Selection, options: ChildOptions): Promise<ChildRun>;
+  stop(): void;
 }
 
 const LEASE_MS = 1_500;
 
+export function startChild(): WaitingChild {
+  const child = spawn(process.execPath, ['--import', 'tsx', import.meta.filename], { stdio: 'pipe' });
+  guardProcess(child);
+  return {
+    run: (bench, selection, options) => {
+      child.stdin.end(JSON.stringify(ordersFor(bench, selection, options)));
+      const stderr: Buffer[] = [];
+      child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+      let connectedAt = performance.now();
+      let timer: NodeJS.Timeout | undefined;
+      child.stdout.once('data', () => {
+        connectedAt = performance.now();
+        const { killAfterMs } = options;
+        if (killAfterMs !== undefined) timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+      });
+      return new Promise((resolve) => {
+        child.once('close', (exitCode, signal) => {
+          clearTimeout(timer);
+          const workedMs = performance.now() - connectedAt;
+          resolve({ exitCode, signal, stderr: Buffer.concat(stderr).toString(), workedMs });
+        });
+      });
+    },
+    stop: () => child.kill('SIGKILL'),
+  };
+}
+
 export function applyInChild(
   bench: Workbench,
   selection: Selection,
-  { dieAt, killAfterMs, command = 'apply' }: ChildOptions,
+  options: ChildOptions,
 ): Promise<ChildRun> {
+  return startChild().run(bench, selection, options);
+}
+
+function ordersFor(
+  bench: Workbench,
+  selection: Selection,
+  { dieAt, command = 'apply', leaseMs = LEASE_MS }: ChildOptions,
+): Orders {
   const { staging } = bench.plan.targets;
-  const orders: Orders = {
+  return {
     uri: staging.uri?.reveal() ?? '',
     database: staging.database,
     directory: selection.directory,
     workDirectory: bench.workDirectory,
     command,
     dieAt,
+    leaseMs,
   };
-  const child = spawn(process.execPath, ['--import', 'tsx', import.meta.filename], {
-    stdio: ['pipe', 'ignore', 'pipe'],
-  });
-  guardProcess(child);
-  child.stdin.end(JSON.stringify(orders));
-  const stderr: Buffer[] = [];
-  child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
-  const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs);
-  return new Promise((resolve) => {
-    child.once('close', (exitCode, signal) => {
-      clearTimeout(timer);
-      resolve({ exitCode, signal, stderr: Buffer.concat(stderr).toString() });
-    });
-  });
 }
 
 async function main(): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  const { uri, database, directory, workDirectory, command, dieAt } = JSON.parse(
+  const { uri, database, directory, workDirectory, command, dieAt, leaseMs } = JSON.parse(
     Buffer.concat(chunks).toString(),
   ) as Orders;
   const plan = madePlan({ stagingUri: uri, productionUri: 'mongodb://127.0.0.1:1/', database });
   const target = await connectTarget('staging', plan.targets.staging);
+  process.stdout.write('connected\n');
   const request = {
     plan,
     selection: await openSelection(directory),
@@ -81,7 +114,7 @@ async function main(): Promise<void> {
     toolVersion: '0.0.0',
     workDirectory,
     emit: () => undefined,
-    leaseMs: LEASE_MS,
+    leaseMs,
     checkpoint: (name: CheckpointName) => {
       if (name === dieAt) process.kill(process.pid, 'SIGKILL');
     },

@@ -116,6 +116,7 @@ test('T10 a role that lacks a privilege: named, with nothing written', async () 
   const bench = openWorkbench(servers, { stagingUri: limited, database });
   const selection = bench.selection(SELECTION);
   const refusal = await failure(bench.apply(selection, 'staging'));
+  assert.is(refusal.code, 'TARGET', 'nothing was written, so it is no run that stopped part-way');
   assert.match(refusal.message, `lacks the privilege "insert" on ${database}.a`);
   assert.not.match(JSON.stringify(refusal), 'canary');
   assert.is((await bench.documents('staging', 'a')).length, 1);

@@ -1,0 +1,25 @@
+/** A writer that says when documents may have been written, whatever the answer was. */
+import { CommandFailure } from '../target/command-failure.ts';
+import type { TargetWriter, WriteOutcome } from '../target/target.ts';
+
+/** Not called for a command that the user has no right to: the server refuses it before it looks at a document. */
+export function notedWriter(writer: TargetWriter, onMayHaveWritten: () => void): TargetWriter {
+  const noted = async (write: Promise<WriteOutcome>): Promise<WriteOutcome> => {
+    let isRefused = false;
+    try {
+      return await write;
+    } catch (error) {
+      isRefused = error instanceof CommandFailure && error.lacksPrivilege;
+      throw error;
+    } finally {
+      if (!isRefused) onMayHaveWritten();
+    }
+  };
+  return {
+    insert: (collection, documents) => noted(writer.insert(collection, documents)),
+    replace: (collection, replacements) => noted(writer.replace(collection, replacements)),
+    remove: (collection, seen) => noted(writer.remove(collection, seen)),
+    createCollection: (name, blueprint) => writer.createCollection(name, blueprint),
+    createIndexes: (collection, blueprint) => writer.createIndexes(collection, blueprint),
+  };
+}

@@ -1,0 +1,91 @@
+/** Kills an apply with -9 at random moments and at every checkpoint; one rerun each must end as an undisturbed run does. */
+import { CHECKPOINTS } from '../../src/apply/checkpoint.ts';
+import { JOURNAL } from '../../src/ledger/layout.ts';
+import { numbered } from '../apply/documents.ts';
+import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { type ChildOptions, startChild } from './child.ts';
+import { ownServers } from './own-servers.ts';
+
+export interface KillOrders {
+  /** Random moments. */
+  readonly kills: number;
+  /** Another seed, other moments. */
+  readonly seed: number;
+  readonly documents: number;
+  readonly atCheckpoints: boolean;
+  readonly say: (text: string) => void;
+}
+
+/** Short, so that a rerun does not wait long for the lock that the dead left behind. */
+const LEASE_MS = 600;
+
+export async function killAtRandom({
+  kills,
+  seed,
+  documents,
+  atCheckpoints,
+  say,
+}: KillOrders): Promise<void> {
+  const servers = await ownServers();
+  const bench = openWorkbench(servers);
+  const selection = bench.selection([
+    { collection: 'a', documents: numbered(0, documents, 'x'.repeat(1_000)) },
+  ]);
+  const undisturbed = await startChild().run(bench, selection, {});
+  const expected = await stored(bench);
+  await clear(bench);
+  say(`undisturbed: ${documents} documents in ${Math.round(undisturbed.workedMs)} ms`);
+
+  const deaths: ChildOptions[] = atCheckpoints ? CHECKPOINTS.map((dieAt) => ({ dieAt })) : [];
+  const random = randomNumbers(seed);
+  for (let i = 0; i < kills; i++)
+    deaths.push({ killAfterMs: (random.next().value as number) * undisturbed.workedMs });
+
+  let killed = 0;
+  let inTheMiddle = 0;
+  let next = startChild();
+  for (const [i, death] of deaths.entries()) {
+    const child = next;
+    const { signal } = await child.run(bench, selection, { ...death, leaseMs: LEASE_MS });
+    next = startChild();
+    if (signal === 'SIGKILL') killed++;
+    else if (death.dieAt !== undefined) throw new Error(`${death.dieAt} was never reached`);
+    const open = await openBatches(bench);
+    if (open > 0) inTheMiddle++;
+    await bench.apply(selection, 'staging', { leaseMs: LEASE_MS });
+    const moment = death.dieAt ?? `${Math.round(death.killAfterMs ?? 0)} ms`;
+    if (!(await stored(bench)).equals(expected)) throw new Error(`other bytes after a kill at ${moment}`);
+    await bench.expectRestored('staging', selection, {});
+    if ((await openBatches(bench)) > 0) throw new Error(`batches are left open after a kill at ${moment}`);
+    await clear(bench);
+    if ((i + 1) % 10 === 0 || i + 1 === deaths.length)
+      say(
+        `kill -9: ${i + 1} of ${deaths.length} runs, ${killed} killed, ${inTheMiddle} with batches under way; all ended the same`,
+      );
+  }
+  next.stop();
+  await bench.close();
+  await servers.stop();
+  if (inTheMiddle === 0) throw new Error('no kill hit a batch under way: the campaign proved nothing');
+}
+
+/** Every document of the collection, by `_id`, at majority. */
+async function stored(bench: Workbench): Promise<Buffer> {
+  return Buffer.concat(await bench.documents('staging', 'a'));
+}
+
+async function openBatches(bench: Workbench): Promise<number> {
+  return (await bench.db('staging')).collection(JOURNAL).countDocuments({ state: 'intended' });
+}
+
+async function clear(bench: Workbench): Promise<void> {
+  await (await bench.db('staging')).dropDatabase();
+}
+
+/** From 0 to 1, reproducible, so that a failure can be run again. */
+function* randomNumbers(seed: number): Generator<number> {
+  for (let state = seed; ; ) {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    yield state / 2_147_483_648;
+  }
+}
