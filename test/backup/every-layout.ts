@@ -6,6 +6,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFi
 import { join } from 'node:path';
 import * as zlib from 'node:zlib';
 import { deserialize, serialize } from 'bson';
+import { packS2 } from '../lab/s2.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump, mongoTool } from '../lab/tools.ts';
 import { layOutPbm } from './pbm-layout.ts';
@@ -132,6 +133,7 @@ function percona({ root, database }: DumpOf): Sketch[] {
   const kinds = [
     ['not compressed', '', (bytes: Buffer) => bytes],
     ['gzip', '.gz', (bytes: Buffer) => zlib.gzipSync(bytes)],
+    ['s2', '.s2', packS2],
     ...(zstdCompressSync === undefined ? [] : [['zstd', '.zst', zstdCompressSync] as const]),
   ] as const;
   return kinds.map(([name, extension, compress]) => {

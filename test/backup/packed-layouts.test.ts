@@ -191,8 +191,8 @@ test('a PBM backup with a damaged file, without one of its files, compressed in 
   layOut('pbm-incomplete');
   rmSync(at(`pbm-incomplete/rs0/${database}.sales`));
   await refusal(reading('pbm-incomplete'), /has the metadata of sales but not its documents/);
-  layOut('pbm-s2', '.s2');
-  await refusal(reading('pbm-s2'), /\.s2 is compressed with s2, which is not supported/);
+  layOut('pbm-lz4', '.lz4');
+  await refusal(reading('pbm-lz4'), /\.lz4 is compressed with lz4, which is not supported/);
 });
 
 test('a physical backup, and the disk of a mongod: refused by name', async () => {

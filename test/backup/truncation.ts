@@ -62,7 +62,7 @@ export interface Swept {
 }
 
 /** One selection may take this long, milliseconds. */
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 30_000;
 
 /** Throws when a cut is neither refused as it must be nor leads to the whole selection. */
 export async function sweepTruncation(sweep: Sweep): Promise<Swept> {

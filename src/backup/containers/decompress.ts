@@ -58,7 +58,7 @@ export async function* decompress(
     let bytesOut = 0;
     for await (const chunk of inflate as AsyncIterable<Buffer>) {
       bytesOut += chunk.length;
-      if (bytesOut > RATIO_GRACE_BYTES + options.maxRatio * bytesIn) throw bomb(options);
+      assertBelievable({ bytesIn, bytesOut }, options);
       yield chunk;
     }
   } catch (error) {
@@ -148,8 +148,13 @@ function trailingBytes({ compression, location }: DecompressOptions, at: number)
   );
 }
 
-function bomb({ location, maxRatio }: DecompressOptions): RestorePlanError {
-  return new RestorePlanError(
+/** Throws BACKUP when so little input cannot have held so much. */
+export function assertBelievable(
+  { bytesIn, bytesOut }: { readonly bytesIn: number; readonly bytesOut: number },
+  { location, maxRatio }: Pick<DecompressOptions, 'location' | 'maxRatio'>,
+): void {
+  if (bytesOut <= RATIO_GRACE_BYTES + maxRatio * bytesIn) return;
+  throw new RestorePlanError(
     'BACKUP',
     `${location} inflates to more than ${maxRatio} times its size, as a decompression bomb does.`,
     { hint: 'If the data really is that repetitive, raise source.maxDecompressionRatio in the plan.' },

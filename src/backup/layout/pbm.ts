@@ -27,7 +27,7 @@ const MAX_METADATA_BYTES = 256 * 1024 * 1024;
 
 /** What PBM appends to the name of a compressed file, and whether it can be read here. */
 const EXTENSIONS = ['', '.gz', '.zst', '.s2', '.snappy', '.lz4'] as const;
-const UNREADABLE = new Set<string>(['.s2', '.snappy', '.lz4']);
+const UNREADABLE = new Set<string>(['.lz4']);
 
 /** The files as a mongodump tree; undefined when this is no PBM backup. */
 export async function readPbmBackup(files: readonly NamedFile[]): Promise<NamedFile[] | undefined> {
@@ -143,7 +143,7 @@ class UnreadableSource implements ByteSource {
       'BACKUP',
       `${this.location} is compressed with ${this.#format}, which is not supported.`,
       {
-        hint: 'Make PBM compress with gzip, zstd or not at all (backup.compression), or restore this backup with pbm.',
+        hint: 'Make PBM compress with s2, gzip, zstd or not at all (backup.compression), or restore this backup with pbm.',
       },
     );
   }

@@ -8,6 +8,7 @@ import type {
   ScanSummary,
   StoredBackup,
 } from '../backup.ts';
+import { isSnappyStream } from '../containers/snappy-stream.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
@@ -94,7 +95,7 @@ export class FileBackup implements StoredBackup {
     const { at } = file;
     const stored = await at.read(0, Math.min(maxBytes, at.size));
     await at.close();
-    if (compressionOf(stored) === undefined) return stored;
+    if (compressionOf(stored) === undefined && !isSnappyStream(stored)) return stored;
     const parts: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of this.#bytesOf(file)) {
@@ -137,6 +138,7 @@ export class FileBackup implements StoredBackup {
     return inflateIfCompressed(visitor === undefined ? stored : countBytes(stored, visitor).chunks, {
       location: file.at.location,
       maxRatio: this.#parts.maxRatio,
+      hasCrc: file.crc !== undefined,
     });
   }
 }

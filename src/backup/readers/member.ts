@@ -4,6 +4,7 @@ import type { MemberInfo, MemberVisitor, ScanSummary } from '../backup.ts';
 import { ByteCursor } from '../containers/byte-cursor.ts';
 import { Crc64 } from '../containers/crc64.ts';
 import { decompress } from '../containers/decompress.ts';
+import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy-stream.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
 import { BackgroundHash } from './background-hash.ts';
@@ -35,7 +36,7 @@ export async function readMember(
 }
 
 /** Even an empty collection leaves some bytes in a file of such a name. */
-const COMPRESSED_NAME = /\.(?:gz|zst)$/;
+const COMPRESSED_NAME = /\.(?:gz|zst|s2|snappy)$/;
 
 function cutToNothing(location: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} is cut off: it is compressed, by its name, and empty.`, {
@@ -46,15 +47,21 @@ function cutToNothing(location: string): RestorePlanError {
 /** Inflates a file that begins like a compressed one, whatever its name says (`oplog.bson` of a `--gzip` dump does). */
 export async function* inflateIfCompressed(
   chunks: AsyncIterable<Buffer>,
-  options: { readonly location: string; readonly maxRatio: number },
+  options: {
+    readonly location: string;
+    readonly maxRatio: number;
+    /** A checksum beside the file tells whether all of it came, which Snappy and S2 do not tell. */
+    readonly hasCrc?: boolean;
+  },
 ): AsyncGenerator<Buffer> {
   const cursor = new ByteCursor(chunks);
   try {
-    const start = await cursor.peek(4);
+    const start = await cursor.peek(SNAPPY_SNIFF_BYTES);
     if (start.length === 0 && COMPRESSED_NAME.test(options.location)) throw cutToNothing(options.location);
     const compression = compressionOf(start);
     const rest = cursor.chunks(Number.POSITIVE_INFINITY);
-    yield* compression === undefined ? rest : decompress(rest, { ...options, compression });
+    if (options.hasCrc && isSnappyStream(start)) yield* decodeSnappyStream(cursor, options);
+    else yield* compression === undefined ? rest : decompress(rest, { ...options, compression });
   } finally {
     await cursor.close();
   }
