@@ -9,8 +9,8 @@ import type { TargetReader } from '../target/target.ts';
 import { admit } from './admit.ts';
 import { decideGate, type GateFacts, type GateVerdict } from './gate.ts';
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
 const BATCHES_IN_FLIGHT = 3;
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN_FLIGHT };
 
 export interface GateQuestion {
   readonly plan: Plan;

@@ -8,8 +8,8 @@ import { findCounterparts } from '../target/counterparts.ts';
 import type { TargetReader } from '../target/target.ts';
 import { admit } from './admit.ts';
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
 const BATCHES_IN_FLIGHT = 3;
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN_FLIGHT };
 const NAMED = 10;
 
 /**

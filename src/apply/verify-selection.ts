@@ -9,8 +9,8 @@ import { Counterparts, findCounterparts } from '../target/counterparts.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { admit } from './admit.ts';
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
 const BATCHES_IN_FLIGHT = 3;
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN_FLIGHT };
 /** Differences named one by one; all are counted. */
 const MOST_DIFFERENCES = 1_000;
 

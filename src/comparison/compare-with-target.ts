@@ -29,8 +29,8 @@ import { uniqueIndexCheck } from './unique-indexes.ts';
 import { validatorCheck } from './validator.ts';
 
 /** Three batches and their counterparts from the target stay below 40 MB. */
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000 };
 const BATCHES_IN_FLIGHT = 3;
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN_FLIGHT };
 
 /** Characters of one document's text, and of one differing value's. */
 const DOCUMENT_TEXT = 4_000;

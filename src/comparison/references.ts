@@ -17,7 +17,7 @@ import { indexKeys } from './index-keys.ts';
 import type { MaskedText } from './masked-text.ts';
 
 const ID = Buffer.from('_id');
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000 };
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000, held: 1 };
 
 interface Use {
   readonly candidate: Candidate;

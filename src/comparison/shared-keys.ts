@@ -23,7 +23,7 @@ import {
 } from './unique-keys.ts';
 import { collationOf } from './validator.ts';
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000 };
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000, held: 1 };
 
 export interface SharedKeysQuestion {
   readonly selection: Selection;

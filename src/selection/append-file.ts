@@ -6,6 +6,11 @@ import { workDirectoryFault } from './work-directory-fault.ts';
 const BUFFER_BYTES = 512 * 1024;
 /** Full buffers that may wait for the disk after `drain`; while they do, the caller goes on scanning. */
 const BUFFERS_IN_FLIGHT = 2;
+/** As many as one chunk of a download fills, and those in flight. */
+const MOST_SPARE_BUFFERS = 18;
+
+/** Written buffers, of all files, to be filled again: thrown away they would pile up until the garbage collector comes by. */
+const spare: Buffer[] = [];
 
 /**
  * A new private file that is only appended to, through buffers written behind the caller's back.
@@ -23,7 +28,6 @@ export class AppendFile {
   #filling: Buffer | undefined;
   #filled = 0;
   readonly #full: Buffer[] = [];
-  readonly #free: Buffer[] = [];
   #writing: Promise<void> | undefined;
   #closed = false;
   #fault: { readonly error: unknown } | undefined;
@@ -46,7 +50,7 @@ export class AppendFile {
     this.bytes += end - start;
     let at = start;
     while (at < end) {
-      this.#filling ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+      this.#filling ??= spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
       const taken = Math.min(end - at, BUFFER_BYTES - this.#filled);
       bytes.copy(this.#filling, this.#filled, at, at + taken);
       this.#filled += taken;
@@ -76,7 +80,6 @@ export class AppendFile {
       await this.flush();
     } finally {
       await this.#file.close();
-      this.#free.length = 0;
     }
   }
 
@@ -97,7 +100,7 @@ export class AppendFile {
       for (let next = this.#full[0]; next !== undefined; next = this.#full[0]) {
         await writeWhole(this.#file, next);
         this.#full.shift();
-        if (next.length === BUFFER_BYTES && this.#free.length < BUFFERS_IN_FLIGHT) this.#free.push(next);
+        if (next.length === BUFFER_BYTES && spare.length < MOST_SPARE_BUFFERS) spare.push(next);
       }
     } catch (error) {
       this.#fault = { error };

@@ -13,7 +13,7 @@ import { fileBatches } from './read-batches.ts';
 import type { CollectionRoutes } from './routes.ts';
 import { Spool } from './spool.ts';
 
-const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000 };
+const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000, held: 1 };
 
 export interface SelectorOptions {
   /** Folder of the selection's `.bson` files. */

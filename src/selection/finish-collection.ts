@@ -8,7 +8,7 @@ import { sha256OfFile } from './open-selection.ts';
 import { fileBatches } from './read-batches.ts';
 import { findRepeatedIds, type IndexSet, type WrittenDocuments } from './repeated-ids.ts';
 
-const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000 };
+const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000, held: 1 };
 
 export interface FinishedCollection {
   readonly count: number;

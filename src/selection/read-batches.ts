@@ -12,10 +12,15 @@ export interface BatchLimits {
   /** Bytes of documents per batch. A single larger document makes a batch of its own. */
   readonly maxBytes: number;
   readonly maxDocuments: number;
+  /**
+   * Batches that the caller has in use when it asks for the next, counted with that one: later batches then come in the memory of earlier
+   * ones. Left out, every batch owns its memory; what is thrown away piles up until the garbage collector comes by.
+   */
+  readonly held?: number;
 }
 
 /**
- * Batches in backup order. Each batch owns its Buffer, so several may be in flight; memory is one batch per batch held.
+ * Batches in backup order; several may be in flight.
  * `collection` is the name in the backup. Throws RestorePlanError BACKUP when the file is not the one the manifest describes.
  */
 export async function* readBatches(
@@ -45,17 +50,26 @@ export async function* readBatches(
 export async function* fileBatches(
   path: string,
   bytes: number,
-  { maxBytes, maxDocuments }: BatchLimits,
+  { maxBytes, maxDocuments, held }: BatchLimits,
 ): AsyncGenerator<DocumentBatch, void, undefined> {
   const file = await open(path, 'r');
+  const wanted = Math.max(maxBytes, MIN_DOCUMENT_BYTES);
+  const inUse: Buffer[] = [];
+  const memory = (): Buffer => {
+    const next =
+      (inUse.length === held ? inUse.shift() : undefined) ?? Buffer.allocUnsafeSlow(Math.min(wanted, bytes));
+    if (held !== undefined) inUse.push(next);
+    return next;
+  };
   try {
     let first = 0;
     let position = 0;
     while (position < bytes) {
-      const wanted = Math.max(maxBytes, MIN_DOCUMENT_BYTES);
-      let read = await readAt(file, position, Math.min(wanted, bytes - position));
+      let read = await fill(memory().subarray(0, bytes - position), file, position);
       const length = read.length >= MIN_DOCUMENT_BYTES ? read.readInt32LE(0) : MIN_DOCUMENT_BYTES;
-      if (length > read.length) read = await readAt(file, position, Math.min(length, bytes - position));
+      if (length > read.length) {
+        read = await fill(Buffer.allocUnsafeSlow(Math.min(length, bytes - position)), file, position);
+      }
       const batch = cutBatch(read, first, maxDocuments);
       yield batch;
       position += batch.bytes.length;
@@ -86,13 +100,13 @@ function cutBatch(bytes: Buffer, first: number, maxDocuments: number): DocumentB
   return { bytes: bytes.subarray(0, at), offsets, first };
 }
 
-async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(length);
+/** Reads until `into` is full or the file ends; returns the part that was filled. */
+async function fill(into: Buffer, file: FileHandle, position: number): Promise<Buffer> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
+  while (filled < into.length) {
+    const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
-  return filled === length ? bytes : bytes.subarray(0, filled);
+  return into.subarray(0, filled);
 }

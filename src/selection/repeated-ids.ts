@@ -17,7 +17,7 @@ import type { MemberStart } from './chosen-documents.ts';
 import { fileBatches } from './read-batches.ts';
 
 const ID = Buffer.from('_id');
-const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000 };
+const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000, held: 1 };
 /** `_id`s held at a time, about 200 bytes each; when there are more, the file is gone through several times. */
 const IDS_PER_PASS = 150_000;
 

@@ -19,7 +19,7 @@ import { type Parent, ReferenceSearch } from './reference-search.ts';
 import type { Suggestion } from './suggestion.ts';
 
 const ID = Buffer.from('_id');
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000 };
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 const SAMPLE_BYTES = 256 * 1024;
 /** Read in all to count; a suggestion is not worth more. */
 const MOST_BYTES = 512 * 1024 * 1024;

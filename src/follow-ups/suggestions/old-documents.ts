@@ -5,7 +5,7 @@ import { readBatches } from '../../selection/read-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { Suggestion } from './suggestion.ts';
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000 };
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 const OLD_DAYS = 90;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
