@@ -2,8 +2,9 @@
 import type { Source } from '../plan/plan.ts';
 import { showDuration, showInstant, showLocal } from './locate/backup-time.ts';
 import { type Candidate, earliest, findCandidates } from './locate/candidates.ts';
-import { decides, type Inspection, inspect } from './locate/inspect.ts';
+import { decides, type Inspection, type InspectOptions, inspect } from './locate/inspect.ts';
 import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
+import type { Store } from './storage/store.ts';
 
 export interface ListedBackup {
   readonly location: string;
@@ -37,6 +38,7 @@ export interface BackupListing {
 /** How many are shown, and opened to see what they hold. */
 const SHOWN_BEFORE = 12;
 const SHOWN_AFTER = 3;
+const INSPECTED_AT_ONCE = 4;
 
 export async function listBackups(source: StoredSource, options: BackupOptions): Promise<BackupListing> {
   const place = placeOf(source, options);
@@ -62,11 +64,13 @@ export async function listBackups(source: StoredSource, options: BackupOptions):
     }));
     const earlier: ListedBackup[] = [];
     let decided: Inspection['kind'] | undefined;
-    for (const candidate of found.before.slice(0, SHOWN_BEFORE)) {
-      const inspection = await inspect(candidate, { place, source, wanted: options.wanted });
+    const shown = found.before.slice(0, SHOWN_BEFORE);
+    const inspections = await inspectAll(shown, { place, source, wanted: options.wanted });
+    for (const [i, candidate] of shown.entries()) {
+      const inspection = inspections[i] as Inspection;
       const chosen = decided === undefined && inspection.kind === 'usable';
       const reason = chosen
-        ? chosenBecause(inspection, source, timezone)
+        ? chosenBecause(inspection, { source, timezone, older: locationOf(found.before[i + 1], store) })
         : rejectedBecause(inspection, decided);
       earlier.push({ ...row(candidate), ...contentsOf(inspection, options.wanted), chosen, reason });
       if (decides(inspection)) decided ??= inspection.kind;
@@ -100,10 +104,34 @@ function contentsOf(
   };
 }
 
+/** In the order of the candidates; some at a time, since each takes several round trips to a bucket. */
+async function inspectAll(
+  candidates: readonly Candidate[],
+  options: InspectOptions,
+): Promise<readonly Inspection[]> {
+  const inspections: Inspection[] = [];
+  const waiting = candidates.entries();
+  const work = async (): Promise<void> => {
+    for (const [i, candidate] of waiting) inspections[i] = await inspect(candidate, options);
+  };
+  await Promise.all(Array.from({ length: INSPECTED_AT_ONCE }, work));
+  return inspections;
+}
+
+function locationOf(candidate: Candidate | undefined, store: Store): string | undefined {
+  return candidate && store.describe(candidate.path);
+}
+
+interface Reasons {
+  readonly source: Source;
+  readonly timezone: string;
+  /** Where the next older one lies. */
+  readonly older: string | undefined;
+}
+
 function chosenBecause(
   inspection: Inspection & { kind: 'usable' },
-  { at }: Source,
-  timezone: string,
+  { source: { at }, timezone, older }: Reasons,
 ): string {
   const { modified } = inspection.backup.identity;
   const held = inspection.unknown.length === 0 ? ' that holds every wanted collection' : '';
@@ -112,7 +140,7 @@ function chosenBecause(
   const late =
     at === undefined || modified === undefined || modified <= at.epochMs
       ? ''
-      : `; but it was finished ${showDuration(modified - at.epochMs)} after source.at, at ${showInstant(modified, timezone)}: it may have read a collection after the loss`;
+      : `; but it was finished ${showDuration(modified - at.epochMs)} after source.at, at ${showInstant(modified, timezone)}: it may have read a collection after the loss; ${older === undefined ? 'there is no older one' : `the next older one is ${older}`}`;
   return `chosen: ${why}${unknown}${late}`;
 }
 
