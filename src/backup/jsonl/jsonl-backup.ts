@@ -11,7 +11,7 @@ import type {
   ScanSummary,
   StoredBackup,
 } from '../backup.ts';
-import { countBytes, inflateIfCompressed, type MemberRead, readMember } from '../readers/member.ts';
+import { countBytes, inflateIfCompressed, type MemberRead, MemberReader } from '../readers/member.ts';
 import { noMetadataWarning } from '../readers/refusals.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { JsonFramer } from './json-framer.ts';
@@ -52,19 +52,24 @@ export class JsonlBackup implements StoredBackup {
     const members: MemberRead[] = [];
     const warnings: string[] = [];
     let bytesRead = 0;
-    for (const collection of wanted) {
-      const file = this.#parts.files.get(collection);
-      if (file === undefined) continue;
-      const { location, size } = file;
-      warnings.push(noMetadataWarning(location));
-      visitor.metadata(metadataOf(collection));
-      const text = inflateIfCompressed(countBytes(wholeOf(file), visitor).chunks, {
-        location,
-        maxRatio: this.#parts.maxRatio,
-      });
-      const member = { collection, path: location, id: members.length };
-      members.push(await readMember(member, readDocuments(text, location), visitor));
-      bytesRead += size;
+    const reader = new MemberReader(visitor);
+    try {
+      for (const collection of wanted) {
+        const file = this.#parts.files.get(collection);
+        if (file === undefined) continue;
+        const { location, size } = file;
+        warnings.push(noMetadataWarning(location));
+        visitor.metadata(metadataOf(collection));
+        const text = inflateIfCompressed(countBytes(wholeOf(file), visitor).chunks, {
+          location,
+          maxRatio: this.#parts.maxRatio,
+        });
+        const member = { collection, path: location, id: members.length };
+        members.push(await reader.read(member, readDocuments(text, location)));
+        bytesRead += size;
+      }
+    } finally {
+      reader.close();
     }
     return { bytesRead, readToEnd: true, members, warnings };
   }

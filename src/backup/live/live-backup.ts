@@ -19,7 +19,7 @@ import type {
   MemberVisitor,
   ScanSummary,
 } from '../backup.ts';
-import { countBytes, type MemberRead, readMember } from '../readers/member.ts';
+import { countBytes, type MemberRead, MemberReader } from '../readers/member.ts';
 import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
 import { connectLive, type LiveConnection, liveFault } from './connect-live.ts';
 import { describe, type LiveCollection, listCollections } from './live-metadata.ts';
@@ -93,23 +93,24 @@ class LiveBackup implements Backup {
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor, filterOf?: FilterOf): Promise<ScanSummary> {
     const { db, collections, identity } = this.#parts;
     const members: MemberRead[] = [];
-    for (const collection of collections) {
-      const { name, type } = collection;
-      if (!wanted.has(name)) continue;
-      if (type !== 'collection') throw notDocuments(name, type, identity.location);
-      visitor.metadata(await asking('listing indexes', () => describe(db, collection)));
-      const member: MemberInfo = {
-        collection: name,
-        path: `${identity.location}!${name}`,
-        id: members.length,
-      };
-      members.push(
-        await readMember(
-          member,
-          countBytes(readDocuments(db, name, filterOf?.(name)), visitor).chunks,
-          visitor,
-        ),
-      );
+    const reader = new MemberReader(visitor);
+    try {
+      for (const collection of collections) {
+        const { name, type } = collection;
+        if (!wanted.has(name)) continue;
+        if (type !== 'collection') throw notDocuments(name, type, identity.location);
+        visitor.metadata(await asking('listing indexes', () => describe(db, collection)));
+        const member: MemberInfo = {
+          collection: name,
+          path: `${identity.location}!${name}`,
+          id: members.length,
+        };
+        members.push(
+          await reader.read(member, countBytes(readDocuments(db, name, filterOf?.(name)), visitor).chunks),
+        );
+      }
+    } finally {
+      reader.close();
     }
     return {
       bytesRead: members.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -1,88 +1,98 @@
 /**
- * SHA-256 or MD5 of bytes, computed beside the reading of them.
+ * SHA-256 or MD5 of one run of bytes after the other, computed beside the reading of them.
  *
- * Hashing costs about as much processor time as receiving and matching the bytes together. Chunks in shared memory (the
- * ranges of a download) are therefore hashed by a worker thread, which sees them without a copy; any others in place.
+ * Hashing costs about as much processor time as receiving and matching the bytes together, so a worker thread does it
+ * wherever the bytes get there without a copy: chunks in shared memory are seen by it where they are, the memory of
+ * chunks that were given away is handed over to it. A run that begins with other chunks is hashed in place.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { Worker } from 'node:worker_threads';
+import { isGivenAway } from '../storage/given-away.ts';
+import { type HashAlgorithm, HashThread } from './hash-thread.ts';
 
-/** The worker's whole program; as text, so that it is the same whether this file runs from its source or built. */
-const PROGRAM = `
-  const { createHash } = require('node:crypto');
-  const { parentPort, workerData } = require('node:worker_threads');
-  let hash = createHash(workerData);
-  parentPort.on('message', (bytes) => {
-    if (bytes !== null) hash.update(bytes);
-    parentPort.postMessage(bytes === null ? hash.digest('hex') : '');
-    if (bytes === null) hash = createHash(workerData);
-  });
-`;
+/** Memory is handed over in parcels of about this size: each has a price of its own. */
+const PARCEL_BYTES = 512 * 1024;
+/** Parcels that may wait to be hashed. */
+const MOST_PARCELS = 16;
 
 export class BackgroundHash {
-  readonly #algorithm: 'sha256' | 'md5';
+  readonly #algorithm: HashAlgorithm;
   #inPlace: Hash;
-  #worker: Worker | undefined;
-  #isBegun = false;
+  #thread: HashThread | undefined;
+  /** Who hashes this run; undefined before its first chunk. */
+  #by: 'thread' | 'in place' | undefined;
+  #parcel: Buffer[] = [];
+  #parcelBytes = 0;
+  /** Parcels of which it is not known that they are hashed. */
+  readonly #sent: Promise<unknown>[] = [];
 
-  constructor(algorithm: 'sha256' | 'md5' = 'sha256') {
+  constructor(algorithm: HashAlgorithm = 'sha256') {
     this.#algorithm = algorithm;
     this.#inPlace = createHash(algorithm);
   }
 
   /**
-   * Takes the next chunk. Where a promise comes back, the chunk's bytes must stay as they are until it settles, and the
-   * next chunk must wait for it.
+   * Hashes the next chunk, which is lent. Where a promise comes back, the chunk's bytes must stay as they are until it
+   * settles, and the next chunk must wait for it.
    */
   update(chunk: Buffer): Promise<unknown> | undefined {
-    if (!this.#isBegun && chunk.buffer instanceof SharedArrayBuffer) {
-      this.#worker = startWorker(this.#algorithm);
+    const isShared = chunk.buffer instanceof SharedArrayBuffer;
+    this.#by ??= isShared ? 'thread' : 'in place';
+    if (this.#by === 'thread') {
+      this.#sendParcel();
+      const bytes = isShared ? chunk : new Uint8Array(chunk);
+      return this.#startedThread().hash([bytes], isShared ? [] : [bytes.buffer as ArrayBuffer]);
     }
-    this.#isBegun = true;
-    if (this.#worker !== undefined) return ask(this.#worker, chunk);
     this.#inPlace.update(chunk);
     return undefined;
   }
 
-  /** Of what was taken since the last digest, hex. */
-  digest(): Promise<string> {
-    if (this.#worker !== undefined) return ask(this.#worker, null);
-    const digest = this.#inPlace.digest('hex');
+  /**
+   * Hashes the next chunk, which was given away, and takes its memory: the chunk is not to be looked at again. Where a
+   * promise comes back, the next chunk must wait for it.
+   */
+  take(chunk: Buffer): Promise<unknown> | undefined {
+    if (!isGivenAway(chunk) || this.#by === 'in place') return this.update(chunk);
+    this.#by = 'thread';
+    this.#parcel.push(chunk);
+    this.#parcelBytes += chunk.length;
+    if (this.#parcelBytes < PARCEL_BYTES) return undefined;
+    this.#sendParcel();
+    return this.#sent.length > MOST_PARCELS ? this.#sent.shift() : undefined;
+  }
+
+  /** Of the run, hex; what comes next is another run. */
+  async digest(): Promise<string> {
+    const isInThread = this.#by === 'thread';
+    this.#by = undefined;
+    if (isInThread) {
+      this.#sendParcel();
+      return this.#startedThread().digest();
+    }
+    const hash = this.#inPlace;
     this.#inPlace = createHash(this.#algorithm);
-    return Promise.resolve(digest);
+    return hash.digest('hex');
   }
 
   /** Ends the thread, whatever it was asked. */
   close(): void {
-    void this.#worker?.terminate();
+    this.#thread?.close();
   }
-}
 
-function startWorker(algorithm: string): Worker {
-  const worker = new Worker(PROGRAM, { eval: true, execArgv: [], workerData: algorithm });
-  worker.unref();
-  worker.setMaxListeners(0);
-  return worker;
-}
+  #sendParcel(): void {
+    if (this.#parcel.length === 0) return;
+    const parcel = this.#parcel;
+    this.#parcel = [];
+    this.#parcelBytes = 0;
+    const hashed = this.#startedThread().hash(
+      parcel,
+      parcel.map(({ buffer }) => buffer as ArrayBuffer),
+    );
+    hashed.catch(() => undefined); // a thread that failed fails the digest too
+    this.#sent.push(hashed);
+  }
 
-/** Shared memory is seen by the thread as it is; other memory is copied to it. */
-function ask(worker: Worker, chunk: Buffer | null): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const settle = (): void => {
-      worker.off('message', answered).off('error', failed).off('exit', ended);
-      worker.unref();
-    };
-    const answered = (answer: string): void => {
-      settle();
-      resolve(answer);
-    };
-    const failed = (error: Error): void => {
-      settle();
-      reject(error);
-    };
-    const ended = (): void => failed(new Error('the hashing thread ended early'));
-    worker.on('message', answered).on('error', failed).on('exit', ended);
-    worker.ref();
-    worker.postMessage(chunk);
-  });
+  #startedThread(): HashThread {
+    this.#thread ??= new HashThread(this.#algorithm);
+    return this.#thread;
+  }
 }

@@ -18,7 +18,7 @@ import {
   countBytes,
   inflateIfCompressed,
   type MemberRead,
-  readMember,
+  MemberReader,
   readText,
 } from './member.ts';
 import { documentsMissing, noMetadataWarning, notDocuments, OPLOG_WARNING } from './refusals.ts';
@@ -70,21 +70,26 @@ export class FileBackup implements StoredBackup {
     const members: MemberRead[] = [];
     const warnings = tree.hasOplog ? [OPLOG_WARNING] : [];
     let bytesRead = 0;
-    for (const collection of wanted) {
-      const files = tree.find(collection);
-      if (files === undefined) continue;
-      const metadata = await this.#metadataOf(files);
-      if (metadata.type !== 'collection')
-        throw notDocuments(collection, metadata.type, this.identity.location);
-      if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
-      if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
-      visitor.metadata(metadata);
-      for (const file of files.documents) {
-        const member = { collection, path: file.at.location, id: file.id };
-        members.push(await readMember(member, this.#documentsOf(file, visitor), visitor));
-        await file.at.close();
-        bytesRead += file.at.size;
+    const reader = new MemberReader(visitor);
+    try {
+      for (const collection of wanted) {
+        const files = tree.find(collection);
+        if (files === undefined) continue;
+        const metadata = await this.#metadataOf(files);
+        if (metadata.type !== 'collection')
+          throw notDocuments(collection, metadata.type, this.identity.location);
+        if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
+        if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
+        visitor.metadata(metadata);
+        for (const file of files.documents) {
+          const member = { collection, path: file.at.location, id: file.id };
+          members.push(await reader.read(member, this.#documentsOf(file, visitor)));
+          await file.at.close();
+          bytesRead += file.at.size;
+        }
       }
+    } finally {
+      reader.close();
     }
     return { bytesRead, readToEnd: true, members, warnings };
   }

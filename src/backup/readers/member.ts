@@ -7,31 +7,40 @@ import { decompress } from '../containers/decompress.ts';
 import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy-stream.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
+import { isGivenAway } from '../storage/given-away.ts';
 import { BackgroundHash } from './background-hash.ts';
 
 export type MemberRead = ScanSummary['members'][number];
 
-/** Passes a member's documents to the visitor; returns their count of bytes (inflated) and sha256. */
-export async function readMember(
-  member: MemberInfo,
-  chunks: AsyncIterable<Buffer>,
-  visitor: MemberVisitor,
-): Promise<MemberRead> {
-  const hash = new BackgroundHash();
-  let bytes = 0;
-  try {
+/** Passes members, one after the other, to a visitor and hashes them. */
+export class MemberReader {
+  readonly #visitor: MemberVisitor;
+  readonly #hash = new BackgroundHash();
+
+  constructor(visitor: MemberVisitor) {
+    this.#visitor = visitor;
+  }
+
+  /** Returns the member's count of bytes (inflated) and sha256. */
+  async read(member: MemberInfo, chunks: AsyncIterable<Buffer>): Promise<MemberRead> {
+    let bytes = 0;
     for await (const chunk of chunks) {
       bytes += chunk.length;
-      const hashing = hash.update(chunk);
+      const isOurs = isGivenAway(chunk);
+      const hashing = isOurs ? undefined : this.#hash.update(chunk);
       hashing?.catch(() => undefined); // thrown below, unless the visitor throws first
-      const working = visitor.chunk(member, chunk);
+      const working = this.#visitor.chunk(member, chunk);
       if (working !== undefined) await working;
-      if (hashing !== undefined) await hashing;
+      const hashed = isOurs ? this.#hash.take(chunk) : hashing;
+      if (hashed !== undefined) await hashed;
     }
-    await visitor.end(member);
-    return { path: member.path, collection: member.collection, bytes, sha256: await hash.digest() };
-  } finally {
-    hash.close();
+    await this.#visitor.end(member);
+    return { path: member.path, collection: member.collection, bytes, sha256: await this.#hash.digest() };
+  }
+
+  /** Ends what hashes in the background. */
+  close(): void {
+    this.#hash.close();
   }
 }
 

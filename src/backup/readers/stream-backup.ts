@@ -16,7 +16,7 @@ import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { readDumpPath } from '../layout/dump-paths.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
-import { countBytes, inflateIfCompressed, type MemberRead, readMember, readText } from './member.ts';
+import { countBytes, inflateIfCompressed, type MemberRead, MemberReader, readText } from './member.ts';
 import {
   documentsMissing,
   noMetadataWarning,
@@ -45,6 +45,7 @@ interface Pass {
   /** Collections by the cut and hashed names of their files. */
   readonly longNames: ReadonlyMap<string, string>;
   readonly visitor: MemberVisitor;
+  readonly reader: MemberReader;
   readonly members: MemberRead[];
   readonly metadata: Map<string, CollectionMetadata>;
   readonly databases: Set<string>;
@@ -81,6 +82,7 @@ export class StreamBackup implements StoredBackup {
       wanted,
       longNames: new Map([...wanted].map((name) => [fileNameOf(name), name])),
       visitor,
+      reader: new MemberReader(visitor),
       members: [],
       metadata: new Map(),
       databases: new Set(),
@@ -88,20 +90,24 @@ export class StreamBackup implements StoredBackup {
     };
     let bytesRead = 0;
     let readToEnd = true;
-    for (const stream of streams) {
-      // gzip ends in a checksum of its own; zstd may.
-      const { bytes, compression } = stream;
-      const stored = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
-      const counted = countBytes(stored, visitor);
-      for await (const file of this.#files(stream, counted.chunks)) {
-        await this.#meet(file, pass);
-        if (integrity === 'needed' && isServed(pass)) {
-          readToEnd = false;
-          break;
+    try {
+      for (const stream of streams) {
+        // gzip ends in a checksum of its own; zstd may.
+        const { bytes, compression } = stream;
+        const stored = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
+        const counted = countBytes(stored, visitor);
+        for await (const file of this.#files(stream, counted.chunks)) {
+          await this.#meet(file, pass);
+          if (integrity === 'needed' && isServed(pass)) {
+            readToEnd = false;
+            break;
+          }
         }
+        bytesRead += counted.total();
+        if (!readToEnd) break;
       }
-      bytesRead += counted.total();
-      if (!readToEnd) break;
+    } finally {
+      pass.reader.close();
     }
     if (!pass.databases.has(database)) {
       throw noSuchDatabase(database, [...pass.databases].sort(), this.identity.location);
@@ -162,7 +168,7 @@ export class StreamBackup implements StoredBackup {
       return;
     }
     const member = { collection, path, id: pass.members.length };
-    pass.members.push(await readMember(member, bytes, pass.visitor));
+    pass.members.push(await pass.reader.read(member, bytes));
   }
 }
 

@@ -5,20 +5,22 @@
  * was enough and tries again now and then, since networks change. What limits the rate (distance, the server, the
  * consumer of the bytes) need not be known. Pure: the clock is handed in.
  */
-const START = 4;
+const START = 3;
 const WORTHWHILE = 1.15;
-/** Ranges delivered at one setting before more is tried again. */
-const PATIENCE = 96;
+/** New ranges need a round trip, and their connections time to get up to speed, before they say anything. Milliseconds. */
+const WARM_UP_MS = 150;
+/** A rate is taken over at least this long, milliseconds. */
+const WINDOW_MS = 300;
+/** Before more is tried again, milliseconds. */
+const PATIENCE_MS = 5_000;
 
 export class FlightControl {
   readonly #most: number;
   #limit: number;
-  /** Ranges still to come that were asked for under the setting before; they say nothing about this one. */
-  #old = 0;
-  #measured = { ranges: 0, bytes: 0, since: 0 };
-  /** The best rate of a smaller setting, bytes per millisecond. */
+  /** What arrived under this limit since it warmed up. */
+  #measured = { bytes: 0, since: 0 };
+  /** The best rate of a smaller limit, bytes per millisecond. */
   #before = 0;
-  #settledFor = 0;
   #isGrowing = true;
 
   constructor(most: number) {
@@ -31,51 +33,26 @@ export class FlightControl {
     return this.#limit;
   }
 
-  /** Nothing was in flight before the next range: the time since the last one is no measure of anything. */
+  /** Nothing was in flight before `now` (milliseconds, monotonic): the time since the last byte is no measure of anything. */
   begin(now: number): void {
-    this.#measured = { ranges: 0, bytes: 0, since: now };
-    this.#old = 0;
+    this.#measured = { bytes: 0, since: now + WARM_UP_MS };
   }
 
-  /** A range of `bytes` arrived in order at `now` (milliseconds, monotonic). */
-  delivered(bytes: number, now: number): void {
-    if (this.#old > 0) {
-      this.#old--;
-      if (this.#old === 0) this.#measured = { ranges: 0, bytes: 0, since: now };
-      return;
-    }
-    this.#measured.ranges++;
+  /** `bytes` arrived at `now`, on any of the connections. */
+  arrived(bytes: number, now: number): void {
+    const elapsed = now - this.#measured.since;
+    if (elapsed < 0) return;
     this.#measured.bytes += bytes;
-    if (!this.#isGrowing) {
-      this.#settledFor++;
-      if (this.#settledFor >= PATIENCE && this.#limit < this.#most) this.#tryMore(this.#rate(now), now);
-    } else if (this.#measured.ranges >= this.#limit) {
-      const rate = this.#rate(now);
-      if (rate < this.#before * WORTHWHILE) this.#settle(Math.max(1, Math.ceil(this.#limit / 2)), now);
-      else if (this.#limit >= this.#most) this.#settle(this.#limit, now);
-      else this.#tryMore(rate, now);
+    if (elapsed < (this.#isGrowing ? WINDOW_MS : PATIENCE_MS)) return;
+    const rate = this.#measured.bytes / elapsed;
+    if (this.#isGrowing && rate < this.#before * WORTHWHILE) {
+      this.#isGrowing = false;
+      this.#limit = Math.ceil(this.#limit / 2);
+    } else {
+      this.#isGrowing = this.#limit < this.#most;
+      this.#before = rate;
+      this.#limit = Math.min(this.#most, this.#limit * 2);
     }
-  }
-
-  #rate(now: number): number {
-    return this.#measured.bytes / Math.max(1, now - this.#measured.since);
-  }
-
-  #tryMore(rate: number, now: number): void {
-    this.#isGrowing = true;
-    this.#before = rate;
-    this.#change(Math.min(this.#most, this.#limit * 2), now);
-  }
-
-  #settle(limit: number, now: number): void {
-    this.#isGrowing = false;
-    this.#settledFor = 0;
-    this.#change(limit, now);
-  }
-
-  #change(limit: number, now: number): void {
-    this.#old = this.#limit;
-    this.#limit = limit;
-    this.#measured = { ranges: 0, bytes: 0, since: now };
+    this.begin(now);
   }
 }

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { Crc64, nvmeTables } from '../containers/crc64.ts';
 import { BackgroundHash } from '../readers/background-hash.ts';
+import { giveAway } from '../storage/given-away.ts';
 
 /** Of the answer to a HEAD; checksums as S3 writes them, in base64. */
 export interface ChecksumFacts {
@@ -59,7 +60,7 @@ function partsOf(etag: string): number | 'whole' | undefined {
 
 /** Computes a checksum beside the reading. */
 export interface RunningChecksum {
-  /** Takes the next bytes; where a promise comes back, they must stay as they are until it settles. */
+  /** Takes the next bytes, which are lent for the call; where a promise comes back, the next ones must wait for it. */
   update(chunk: Buffer): Promise<unknown> | undefined;
   /** In the form of `expected`. */
   digest(): Promise<string>;
@@ -105,7 +106,7 @@ class RunningCrc64 implements RunningChecksum {
 
 class RunningEtag implements RunningChecksum {
   readonly #hash = new BackgroundHash('md5');
-  readonly #parts: string[] = [];
+  readonly #parts: Promise<string>[] = [];
   readonly #partBytes: number;
   readonly #isOfParts: boolean;
   #inPart = 0;
@@ -115,29 +116,36 @@ class RunningEtag implements RunningChecksum {
     this.#isOfParts = isOfParts(expected);
   }
 
-  async update(chunk: Buffer): Promise<void> {
+  /** A copy is hashed, so that the chunk itself can be given away. */
+  update(chunk: Buffer): Promise<unknown> | undefined {
+    let busy: Promise<unknown> | undefined;
     for (let at = 0; at < chunk.length; ) {
-      const piece = chunk.subarray(at, at + this.#partBytes - this.#inPart);
-      await this.#hash.update(piece);
-      at += piece.length;
-      this.#inPart += piece.length;
-      if (this.#inPart === this.#partBytes) await this.#endPart();
+      const length = Math.min(chunk.length - at, this.#partBytes - this.#inPart);
+      const copy = new Uint8Array(chunk.subarray(at, at + length));
+      busy = this.#hash.take(giveAway(Buffer.from(copy.buffer))) ?? busy;
+      at += length;
+      this.#inPart += length;
+      if (this.#inPart === this.#partBytes) this.#endPart();
     }
+    return busy;
   }
 
   async digest(): Promise<string> {
-    if (this.#inPart > 0 || this.#parts.length === 0) await this.#endPart();
-    if (!this.#isOfParts) return this.#parts[0] as string;
-    const whole = createHash('md5').update(Buffer.from(this.#parts.join(''), 'hex'));
-    return `${whole.digest('hex')}-${this.#parts.length}`;
+    if (this.#inPart > 0 || this.#parts.length === 0) this.#endPart();
+    const parts = await Promise.all(this.#parts);
+    if (!this.#isOfParts) return parts[0] as string;
+    const whole = createHash('md5').update(Buffer.from(parts.join(''), 'hex'));
+    return `${whole.digest('hex')}-${parts.length}`;
   }
 
   close(): void {
     this.#hash.close();
   }
 
-  async #endPart(): Promise<void> {
-    this.#parts.push(await this.#hash.digest());
+  #endPart(): void {
+    const md5 = this.#hash.digest();
+    md5.catch(() => undefined); // thrown where all of them are awaited
+    this.#parts.push(md5);
     this.#inPart = 0;
   }
 }

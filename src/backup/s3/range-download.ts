@@ -1,16 +1,39 @@
 /**
- * Receives one byte range of one object into memory, and proves that it is the range that was asked for.
+ * Receives one byte range of one object, and proves that it is the range that was asked for.
  *
- * One call is one request; what broke off is resumed by calling again with the bytes that are still missing. A server
+ * One call is one request; what broke off is resumed by calling again for the bytes that are still missing. A server
  * that answers something else than the range is not asked again: its bytes would be put at the wrong place.
  */
 import { RestorePlanError } from '../../errors.ts';
 import type { ObjectFacts, RangeAnswer, S3Client } from './s3-client.ts';
 
-/** How far a buffer is filled; survives a failed attempt. */
-export interface Filling {
+/** Takes the bytes of a range in order; survives a failed attempt. */
+export interface RangeSink {
+  /** Bytes of the whole range. */
+  readonly length: number;
+  /** Bytes taken so far. */
+  readonly received: number;
+  /** Takes the next bytes, and their memory. */
+  take(chunk: Buffer): void;
+}
+
+/** Collects a range in one buffer. */
+export class RangeBuffer implements RangeSink {
   readonly bytes: Buffer;
-  filled: number;
+  received = 0;
+
+  constructor(length: number) {
+    this.bytes = Buffer.allocUnsafe(length);
+  }
+
+  get length(): number {
+    return this.bytes.length;
+  }
+
+  take(chunk: Buffer): void {
+    chunk.copy(this.bytes, this.received);
+    this.received += chunk.length;
+  }
 }
 
 export interface RangeRequest {
@@ -21,16 +44,18 @@ export interface RangeRequest {
   readonly signal: AbortSignal;
   /** The attempt fails after this long without a byte, milliseconds. */
   readonly stallMs: number;
+  /** Told of every piece of the body, bytes. */
+  readonly arrived: (bytes: number) => void;
 }
 
-/** Fills the rest of `filling`, whose first byte is byte `start` of the object. */
-export async function receiveRange(request: RangeRequest, filling: Filling, start: number): Promise<void> {
+/** Receives what `sink` has not got yet; its first byte is byte `start` of the object. */
+export async function receiveRange(request: RangeRequest, sink: RangeSink, start: number): Promise<void> {
   const { client, object, location, signal } = request;
-  const span = { from: start + filling.filled, to: start + filling.bytes.length };
+  const span = { from: start + sink.received, to: start + sink.length };
   const answer = await client.range(object, { ...span, signal });
   try {
     await assertRange(answer, { ...span, size: object.size }, location);
-    await receiveBody(request, answer, filling);
+    await receiveBody(request, answer, sink);
   } finally {
     answer.body.destroy();
   }
@@ -79,10 +104,10 @@ async function firstBytes({ body }: RangeAnswer): Promise<Buffer> {
 }
 
 /**
- * Copies the body into the buffer as it arrives. The watchdog counts ticks instead of looking at the clock, so that a
+ * Hands over the body as it arrives. The watchdog counts ticks instead of looking at the clock, so that a
  * process that was stopped, or busy for long, does not take its own pause for a stall.
  */
-function receiveBody(request: RangeRequest, answer: RangeAnswer, filling: Filling): Promise<void> {
+function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink): Promise<void> {
   const { stallMs, location } = request;
   const { body } = answer;
   return new Promise<void>((resolve, reject) => {
@@ -94,17 +119,17 @@ function receiveBody(request: RangeRequest, answer: RangeAnswer, filling: Fillin
     const settle = (error?: unknown): void => {
       clearInterval(watchdog);
       if (error !== undefined) reject(error);
-      else if (filling.filled === filling.bytes.length) resolve();
+      else if (sink.received === sink.length) resolve();
       else reject(Object.assign(new Error('body ended early'), { code: 'ERR_STREAM_PREMATURE_CLOSE' }));
     };
     body.on('data', (chunk: Buffer) => {
       idle = 0;
-      if (chunk.length > filling.bytes.length - filling.filled) {
+      if (chunk.length > sink.length - sink.received) {
         body.destroy(wrongAnswer(location, 'more bytes than were asked for'));
         return;
       }
-      chunk.copy(filling.bytes, filling.filled);
-      filling.filled += chunk.length;
+      request.arrived(chunk.length);
+      sink.take(chunk);
     });
     body.once('end', () => settle());
     body.once('error', settle);

@@ -5,8 +5,8 @@ import type { Emit } from '../../events.ts';
 import type { S3Location } from '../../plan/plan.ts';
 import { FlightControl } from './flight-control.ts';
 import { checksumOf, isOfParts, type ObjectChecksum } from './object-checksum.ts';
-import { describeAnswer, type Filling, receiveRange } from './range-download.ts';
-import type { KeyPage, ObjectFacts, S3Client } from './s3-client.ts';
+import { describeAnswer, type RangeSink, receiveRange } from './range-download.ts';
+import { connectS3, type KeyPage, type ObjectFacts, type S3Client } from './s3-client.ts';
 import { type Attempts, persist, type S3Patience } from './s3-patience.ts';
 
 export interface BucketOptions {
@@ -15,16 +15,32 @@ export interface BucketOptions {
   readonly patience: S3Patience;
 }
 
-/**
- * Bytes of one range. Small enough that several fit into memory, large enough that a request's fixed cost is lost in it.
- */
-export const RANGE_BYTES = 8 * 1024 * 1024;
+const MIB = 1024 * 1024;
 
-/** Memory for ranges in flight and the one being worked on, over all streams of a bucket that follow each other. */
-const BUDGET_BYTES = 64 * 1024 * 1024;
+/** Bytes of a stream that were asked for and have not been handed out yet. */
+export const MOST_BYTES_IN_FLIGHT = 64 * MIB;
+
+/** More connections than this bring little, and their ranges would be small. */
+const MOST_RANGES = 8;
+
+/** A range's fixed cost is lost in more bytes than this. */
+const LARGEST_RANGE = 16 * MIB;
+
+/** Bytes of one range where `limit` of them are kept in flight: as many as memory allows. */
+export function rangeBytes(limit: number): number {
+  return Math.min(LARGEST_RANGE, Math.floor(MOST_BYTES_IN_FLIGHT / limit));
+}
+
+/** Where the bytes of a range go. */
+export interface RangeOrder {
+  readonly sink: RangeSink;
+  /** The sink's first byte is this byte of the object. */
+  readonly start: number;
+  readonly signal: AbortSignal;
+}
 
 export class S3Bucket {
-  readonly flights = new FlightControl(BUDGET_BYTES / RANGE_BYTES - 1);
+  readonly flights = new FlightControl(MOST_RANGES);
   readonly #location: S3Location;
   readonly #options: BucketOptions;
   #client: Promise<S3Client> | undefined;
@@ -68,14 +84,15 @@ export class S3Bucket {
     });
   }
 
-  /** Receives the bytes that are missing in `filling`; its first byte is byte `start` of the object. */
-  async receive(object: ObjectFacts, filling: Filling, start: number, signal: AbortSignal): Promise<void> {
+  /** Receives a range, however often it breaks off. */
+  async receive(object: ObjectFacts, { sink, start, signal }: RangeOrder): Promise<void> {
     const location = this.describe(object.key);
     const { stallMs, readingMs } = this.#options.patience;
-    const attempts = { ...this.#attempts(object.key, readingMs), signal, progress: () => filling.filled };
+    const attempts = { ...this.#attempts(object.key, readingMs), signal, progress: () => sink.received };
+    const arrived = (bytes: number): void => this.flights.arrived(bytes, performance.now());
     await persist(attempts, async () => {
       const client = await this.#connect();
-      await receiveRange({ client, object, location, signal, stallMs }, filling, start);
+      await receiveRange({ client, object, location, signal, stallMs, arrived }, sink, start);
     });
   }
 
@@ -113,9 +130,7 @@ export class S3Bucket {
   }
 
   #connect(): Promise<S3Client> {
-    this.#client ??= import('./s3-client.ts').then(({ connectS3 }) =>
-      connectS3(this.#location, this.#options.patience),
-    );
+    this.#client ??= connectS3(this.#location, this.#options.patience);
     return this.#client;
   }
 

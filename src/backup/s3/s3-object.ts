@@ -1,21 +1,19 @@
 import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
+import { giveAway } from '../storage/given-away.ts';
 import { checkedStream } from './checked-stream.ts';
-import { RANGE_BYTES, type S3Bucket } from './s3-bucket.ts';
+import { RangeBuffer, type RangeSink } from './range-download.ts';
+import { RangeFlight } from './range-flight.ts';
+import { MOST_BYTES_IN_FLIGHT, rangeBytes, type S3Bucket } from './s3-bucket.ts';
 import type { ObjectFacts } from './s3-client.ts';
-
-/** A range that is being received. */
-interface Flight {
-  readonly bytes: Buffer;
-  readonly landed: Promise<void>;
-}
 
 /**
  * An object in S3, pinned to its ETag (and version): once it is replaced, S3 refuses every further range.
  *
- * A stream keeps several ranges in flight and hands them out in order. Ranges are received whole before they are handed
- * out, so a consumer may take as long as it likes without a connection standing still meanwhile.
+ * A stream keeps several ranges in flight and hands out what arrives in the object's order, the first range's chunks
+ * as they come in. No connection is ever told to wait, so a consumer may take as long as it likes without one standing
+ * still meanwhile; what is asked for and not yet handed out is bounded.
  */
 export class S3Object implements ByteSource {
   readonly location: string;
@@ -24,13 +22,10 @@ export class S3Object implements ByteSource {
   readonly fingerprint: string;
   readonly #bucket: S3Bucket;
   readonly #facts: ObjectFacts;
-  /** Buffers of whole ranges to be used again: fresh ones would pile up until the garbage collector comes by. Shared with a hashing thread. */
-  readonly #spare: Buffer[];
 
-  constructor(bucket: S3Bucket, facts: ObjectFacts, spare: Buffer[] = []) {
+  constructor(bucket: S3Bucket, facts: ObjectFacts) {
     this.#bucket = bucket;
     this.#facts = facts;
-    this.#spare = spare;
     this.location = bucket.describe(facts.key);
     this.size = facts.size;
     this.modified = facts.modified;
@@ -38,9 +33,9 @@ export class S3Object implements ByteSource {
   }
 
   async read(offset: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(length);
-    if (length > 0) await this.#receive(bytes, offset, this.#bucket.signal);
-    return bytes;
+    const sink = new RangeBuffer(length);
+    if (length > 0) await this.#receive(sink, offset, this.#bucket.signal);
+    return sink.bytes;
   }
 
   async *stream(from: number, to: number): AsyncGenerator<Buffer> {
@@ -48,31 +43,40 @@ export class S3Object implements ByteSource {
     const left = new AbortController();
     const either = AbortSignal.any([signal, left.signal]);
     setMaxListeners(0, either); // one for each range in flight, which is no leak
-    const flights: Flight[] = [];
+    const flights: { readonly range: RangeFlight; readonly landed: Promise<void> }[] = [];
     let next = from;
+    let handedOut = from;
     const fillUp = (): void => {
       while (next < to && flights.length < control.limit) {
-        const bytes = this.#buffer(Math.min(RANGE_BYTES, to - next));
-        const landed = this.#receive(bytes, next, either);
-        landed.catch(() => undefined); // thrown where it is awaited
-        flights.push({ bytes, landed });
-        next += bytes.length;
+        const length = Math.min(rangeBytes(control.limit), to - next);
+        if (flights.length > 0 && next + length - handedOut > MOST_BYTES_IN_FLIGHT) return;
+        const start = next;
+        const range = new RangeFlight(length);
+        flights.push({ range, landed: range.fill((sink) => this.#receive(sink, start, either)) });
+        next += length;
       }
     };
     control.begin(performance.now());
     try {
       fillUp();
-      for (let first = flights.shift(); first !== undefined; first = flights.shift()) {
-        await first.landed;
-        control.delivered(first.bytes.length, performance.now());
+      for (let first = flights[0]; first !== undefined; first = flights[0]) {
+        for (
+          let chunks = await first.range.arrived();
+          chunks.length > 0;
+          chunks = await first.range.arrived()
+        ) {
+          for (const chunk of chunks) {
+            handedOut += chunk.length;
+            yield giveAway(chunk);
+          }
+          fillUp();
+        }
+        flights.shift();
         fillUp();
-        yield first.bytes;
-        this.#giveBack(first.bytes);
       }
     } finally {
       left.abort();
-      await Promise.allSettled(flights.map(({ landed }) => landed));
-      for (const { bytes } of flights) this.#giveBack(bytes);
+      await Promise.all(flights.map(({ landed }) => landed));
     }
   }
 
@@ -83,22 +87,13 @@ export class S3Object implements ByteSource {
 
   async close(): Promise<void> {}
 
-  async #receive(bytes: Buffer, start: number, signal: AbortSignal): Promise<void> {
-    if (start + bytes.length > this.size) {
+  async #receive(sink: RangeSink, start: number, signal: AbortSignal): Promise<void> {
+    if (start + sink.length > this.size) {
       throw new RestorePlanError('BACKUP', `${this.location} ends at byte ${this.size}, too early.`, {
         hint: 'Its upload did not finish. Take another backup.',
       });
     }
-    await this.#bucket.receive(this.#facts, { bytes, filled: 0 }, start, signal);
-  }
-
-  #buffer(length: number): Buffer {
-    if (length < RANGE_BYTES) return Buffer.allocUnsafeSlow(length);
-    return this.#spare.pop() ?? Buffer.from(new SharedArrayBuffer(RANGE_BYTES));
-  }
-
-  #giveBack(bytes: Buffer): void {
-    if (bytes.length === RANGE_BYTES) this.#spare.push(bytes);
+    await this.#bucket.receive(this.#facts, { sink, start, signal });
   }
 }
 

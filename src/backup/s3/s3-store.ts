@@ -8,7 +8,6 @@ import { fingerprintOf, S3Object } from './s3-object.ts';
 /** A bucket as folders and files. A key that ends in `/` (a folder made by a console) is a folder, never a file. */
 export class S3Store implements Store {
   readonly #bucket: S3Bucket;
-  readonly #spare: Buffer[] = [];
 
   constructor(location: S3Location, options: BucketOptions) {
     this.#bucket = new S3Bucket(location, options);
@@ -51,7 +50,7 @@ export class S3Store implements Store {
       size: object.size,
       modified: object.modified,
       fingerprint: fingerprintOf(object),
-      open: () => new S3Object(this.#bucket, object, this.#spare),
+      open: () => new S3Object(this.#bucket, object),
     };
   }
 }

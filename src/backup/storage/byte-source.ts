@@ -16,7 +16,8 @@ export interface ByteSource {
   /** Exactly `length` bytes from `offset`; for headers and small files. Throws BACKUP when they are not all there. */
   read(offset: number, length: number): Promise<Buffer>;
   /**
-   * The bytes from `from` up to, not including, `to`, in order. A chunk is valid until the next one is asked for.
+   * The bytes from `from` up to, not including, `to`, in order. A chunk is lent until the next one is asked for,
+   * unless `given-away.ts` says that it is the consumer's.
    * Leaving the loop early releases what was in flight.
    */
   stream(from: number, to: number): AsyncIterable<Buffer>;

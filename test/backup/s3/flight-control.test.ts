@@ -3,62 +3,76 @@ import * as assert from 'uvu/assert';
 import { FlightControl } from '../../../src/backup/s3/flight-control.ts';
 import { test } from '../../harness.ts';
 
-const RANGE = 8 * 1024 * 1024;
+const PIECE = 64 * 1024;
 
-/** Delivers ranges over a network that carries `rate(n)` bytes per millisecond with n in flight; returns the last limit. */
-function settleOn(rate: (inFlight: number) => number, ranges: number, most = 7): number {
-  const control = new FlightControl(most);
-  let now = 0;
-  control.begin(now);
-  for (let i = 0; i < ranges; i++) {
-    now += RANGE / rate(control.limit);
-    control.delivered(RANGE, now);
+/** A network that carries `rate(n)` bytes per millisecond with n ranges in flight. */
+class Network {
+  readonly control: FlightControl;
+  #now = 0;
+
+  constructor(most: number) {
+    this.control = new FlightControl(most);
+    this.control.begin(this.#now);
   }
-  return control.limit;
+
+  /** The limit after so much time. */
+  after(milliseconds: number, rate: (inFlight: number) => number): number {
+    for (const end = this.#now + milliseconds; this.#now < end; ) {
+      this.#now += PIECE / rate(this.control.limit);
+      this.control.arrived(PIECE, this.#now);
+    }
+    return this.control.limit;
+  }
 }
 
 test('where each connection is slow, as many as memory allows', () => {
   assert.is(
-    settleOn((inFlight) => 32_000 * inFlight, 60),
-    7,
+    new Network(8).after(2_000, (inFlight) => 32_000 * inFlight),
+    8,
   );
 });
 
 test('where the server or the consumer sets the pace, no more than at the start', () => {
   assert.is(
-    settleOn(() => 500_000, 60),
-    4,
+    new Network(8).after(2_000, () => 500_000),
+    3,
   );
 });
 
 test('where a few are enough, a few', () => {
   assert.is(
-    settleOn((inFlight) => 10_000 * Math.min(inFlight, 8), 90, 64),
-    8,
+    new Network(64).after(4_000, (inFlight) => 10_000 * Math.min(inFlight, 10)),
+    12,
   );
 });
 
 test('a network that becomes slower is found out later', () => {
-  const control = new FlightControl(7);
-  let now = 0;
-  control.begin(now);
-  const deliver = (rate: (inFlight: number) => number, ranges: number): void => {
-    for (let i = 0; i < ranges; i++) {
-      now += RANGE / rate(control.limit);
-      control.delivered(RANGE, now);
-    }
-  };
-  deliver(() => 500_000, 60);
-  assert.is(control.limit, 4);
-  deliver((inFlight) => 20_000 * inFlight, 200);
-  assert.is(control.limit, 7);
+  const network = new Network(8);
+  assert.is(
+    network.after(2_000, () => 500_000),
+    3,
+  );
+  assert.is(
+    network.after(20_000, (inFlight) => 20_000 * inFlight),
+    8,
+  );
 });
 
 test('never more than allowed, never none', () => {
   assert.is(
-    settleOn((inFlight) => 1000 * inFlight, 60, 1),
+    new Network(1).after(20_000, (inFlight) => 1000 * inFlight),
     1,
   );
+});
+
+test('bytes that arrive while new ranges warm up are no measure', () => {
+  const control = new FlightControl(8);
+  control.begin(0);
+  control.arrived(PIECE, 149);
+  control.arrived(PIECE, 449);
+  assert.is(control.limit, 3);
+  control.arrived(PIECE, 450);
+  assert.is(control.limit, 6);
 });
 
 test.run();
