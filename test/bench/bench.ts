@@ -35,17 +35,37 @@ const MEASURES: readonly Measure[] = [
   HUGE,
 ];
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    pairs: { type: 'string', default: '3' },
-    json: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
-  },
-});
-
 const say = (text: string): boolean => process.stderr.write(`${text}\n`);
 const print = (text: string): boolean => process.stdout.write(`${text}\n`);
+
+const USAGE = `npm run bench -- [--only <measure,measure>] [--pairs <number>] [--json] [--list]
+  --only   these measures; --list names all
+  --pairs  how often each comparison is run, the median counts (default 3)
+  --json   the results as JSON`;
+
+/** Ends the process with the usage where the options are not understood. */
+function options() {
+  try {
+    return parseArgs({
+      options: {
+        only: { type: 'string' },
+        pairs: { type: 'string', default: '3' },
+        json: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    }).values;
+  } catch (error) {
+    say(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(11);
+  }
+}
+
+const values = options();
+if (values.help) {
+  print(USAGE);
+  process.exit();
+}
 
 async function machine(): Promise<string> {
   const tools = (await mongoTool('mongorestore', ['--version'])).stdout.toString().split('\n')[0];

@@ -7,11 +7,13 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { LocationTemplate } from '../../plan/location-template.ts';
+import { nearest } from '../../plan/nearest.ts';
+import type { Source } from '../../plan/plan.ts';
 import type { StoredBackup } from '../backup.ts';
 import type { Store } from '../storage/store.ts';
 import { showInstant } from './backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './candidates.ts';
-import { type InspectOptions, inspect } from './inspect.ts';
+import { type Inspection, type InspectOptions, inspect } from './inspect.ts';
 import { fixedFolder, isPattern } from './search-template.ts';
 
 /** Candidates that are opened before the search is given up; every one costs some requests. */
@@ -26,25 +28,34 @@ export async function chooseBackup(options: ChooseOptions): Promise<StoredBackup
   const { store, template } = place;
   const found = await findCandidates(store, { ...place, at: source.at?.epochMs });
   if (isPattern(template) && template.fields.length === 0) assertOne(found, store);
-  const passedOver: string[] = [];
+  const passedOver: PassedOver[] = [];
   for (const [i, candidate] of found.before.slice(0, OPENED_AT_MOST).entries()) {
     const inspection = await inspect(candidate, options);
     if (inspection.kind === 'absent') continue;
     // A backup named in full is the one that is meant; what it lacks shows when it is read.
     if (isPattern(template) && (inspection.kind === 'lacks' || inspection.kind === 'foreign')) {
-      const location = store.describe(candidate.path);
-      const what =
-        inspection.kind === 'lacks' ? inspection.missing.join(', ') : `the database ${source.database}`;
-      passedOver.push(`${location} was passed over: it does not hold ${what}.`);
+      passedOver.push({ location: store.describe(candidate.path), inspection });
       continue;
     }
     if ('error' in inspection) throw inspection.error;
-    for (const message of passedOver) options.emit({ type: 'warning', message });
+    for (const each of passedOver) options.emit({ type: 'warning', message: whyPassedOver(each, source) });
     warnIfFinishedLate(inspection.backup, found.before[i + 1], options);
     return inspection.backup;
   }
-  if (passedOver.length > 0) throw noneHolds(passedOver, options);
+  const [newest] = passedOver;
+  if (newest !== undefined) throw await noneServes(newest, passedOver.length);
   throw await noBackup(found, options);
+}
+
+/** A backup without what the plan needs. */
+interface PassedOver {
+  readonly location: string;
+  readonly inspection: Extract<Inspection, { readonly kind: 'lacks' | 'foreign' }>;
+}
+
+function whyPassedOver({ location, inspection }: PassedOver, { database }: Source): string {
+  const what = inspection.kind === 'lacks' ? inspection.missing.join(', ') : `the database ${database}`;
+  return `${location} was passed over: it does not hold ${what}.`;
 }
 
 function assertOne({ before, total }: Candidates, store: Store): void {
@@ -76,12 +87,25 @@ function warnIfFinishedLate(
   });
 }
 
-function noneHolds(passedOver: readonly string[], { wanted }: InspectOptions): RestorePlanError {
-  return new RestorePlanError(
-    'BACKUP',
-    `None of the ${passedOver.length} newest backups at or before source.at holds ${[...wanted].join(', ')}. ${passedOver[0]}`,
-    { hint: 'Correct the collection names in the plan; `plan backups` shows which backup holds what.' },
-  );
+/** Says what the newest of them lacks: the others were looked at only because of that. */
+async function noneServes(newest: PassedOver, count: number): Promise<RestorePlanError> {
+  const { location, inspection } = newest;
+  const which = count === 1 ? 'The only backup' : `None of the ${count} newest backups`;
+  const start = `${which} at or before source.at ${count === 1 ? 'does not serve' : 'serves'} the plan.`;
+  if (inspection.kind === 'foreign') {
+    // The refusal of a database that is not there lists those that are, for people and for programs.
+    const { message, hint, facts } = inspection.error;
+    return new RestorePlanError('BACKUP', `${start} ${message}`, { ...(hint && { hint }), facts });
+  }
+  const { backup, missing } = inspection;
+  const held = ((await backup.collections()) ?? []).map(({ collection }) => collection);
+  const near = missing.flatMap((name) => nearest(name, held) ?? []);
+  const suggestion =
+    near.length === 0 ? 'Correct the collection names in the plan;' : `Did you mean ${near.join(', ')}?`;
+  return new RestorePlanError('BACKUP', `${start} ${location} does not hold ${missing.join(', ')}.`, {
+    hint: `${suggestion} \`plan backups\` shows which backup holds what.`,
+    facts: { missing },
+  });
 }
 
 async function noBackup(

@@ -6,7 +6,8 @@ import { draftText } from '../../plan/draft.ts';
 import { readPlan } from '../../plan/read-plan.ts';
 import { schemaText } from '../../plan/schema-file.ts';
 import { neutral } from '../../report/neutral.ts';
-import { faultCount } from '../../report/plan-faults/text.ts';
+import { showCounted } from '../../report/quantities.ts';
+import { shellWord } from '../../report/shell-word.ts';
 import type { OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { interview } from '../init/interview.ts';
@@ -47,8 +48,8 @@ export async function run(
   }
   const next =
     faults.length === 0
-      ? `It is complete. Look at it, then: plan dry-run ${neutral(shown)}`
-      : `It has ${faultCount(faults, [])} to fill in: plan validate ${neutral(shown)}`;
+      ? `It is complete. Look at it, then: plan dry-run ${shellWord(shown)}`
+      : `${showCounted(faults.length, 'thing is', 'things are')} still to be filled in: plan validate ${shellWord(shown)} names them.`;
   context.stdout.write(
     `wrote ${neutral(shown)}${hasSchema ? ` and ${SCHEMA_FILE} beside it` : ''}\n${next}\n`,
   );

@@ -8,13 +8,18 @@ import { QueryFault } from '../../query/query-fault.ts';
 
 export function nameFault(name: string): string | undefined {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) return undefined;
-  return 'letters, digits, dots, dashes and underscores, at most 100';
+  return 'not a name: expected letters, digits, dots, dashes and underscores, at most 100';
 }
 
 export function sourceFault(source: string): string | undefined {
   if (/^s3:\/\/[^/]*\/?$/.test(source)) return 'a bucket and a key, as in s3://bucket/db.tar';
   const template = parseLocationTemplate(source.replace(/^s3:\/\/[^/]*\//, ''));
   return 'fault' in template ? `${template.fault.message}; expected ${template.fault.expected}` : undefined;
+}
+
+export function endpointFault(address: string): string | undefined {
+  if (/^https?:\/\/[^\s@]+$/.test(address)) return undefined;
+  return 'this is no address of a store; expected one such as https://minio.example.com';
 }
 
 export function zoneFault(zone: string): string | undefined {

@@ -4,9 +4,16 @@ import type { DraftCollection, DraftLocation, PlanDraft } from '../../plan/draft
 import { neutral } from '../../report/neutral.ts';
 import type { OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
-import { instantFault, nameFault, queryFault, sourceFault, zoneFault } from './answer-faults.ts';
+import {
+  endpointFault,
+  instantFault,
+  nameFault,
+  queryFault,
+  sourceFault,
+  zoneFault,
+} from './answer-faults.ts';
 import { contentsOf, databasesOf } from './backup-contents.ts';
-import { answerTo, chosenFrom, isAgreed, type Question } from './questions.ts';
+import { answerTo, chosenFrom, isAgreed, type Question, say } from './questions.ts';
 
 export interface Interview {
   readonly context: CommandContext;
@@ -60,20 +67,27 @@ async function askWhere(
   about: Interview,
 ): Promise<{ readonly location: DraftLocation | undefined; readonly at: string | undefined }> {
   const source = await ask(about, 'source', {
-    ask: 'Where is the backup: a path, or s3://bucket/key.\n{time:yyyy.MM.dd.HH.mm.ss} stands for a time, * for any text, a / at the end for a folder',
+    about:
+      'Where the backup is: a path, or s3://bucket/key. In it, {time:yyyy.MM.dd.HH.mm.ss} stands for the time of the backup, * for any text, a / at the end for a folder.',
+    ask: 'Backup',
     fault: sourceFault,
   });
   const isAsked = (option: string) =>
     source?.includes('{time:') || textOption(about.options, option) !== undefined;
   const zone = { ask: 'Time zone of the times in the name', fault: zoneFault };
   const moment = {
-    ask: 'Last moment at which the data was good, such as 2016-09-13T09:00:00-04:00',
+    about:
+      'The last moment at which the data was good, with its offset, such as 2016-09-13T09:00:00-04:00. The newest backup at or before it is taken.',
+    ask: 'Data good until',
     fault: instantFault,
   };
   const timezone = isAsked('timezone') ? await ask(about, 'timezone', zone) : undefined;
   const at = isAsked('at') ? await ask(about, 'at', moment) : undefined;
   if (source === undefined) return { location: undefined, at };
-  return { location: locationOf(source, timezone, textOption(about.options, 'endpoint')), at };
+  const endpoint = source.startsWith('s3://')
+    ? await ask(about, 'endpoint', { ask: 'Address of the store, if it is not AWS', fault: endpointFault })
+    : undefined;
+  return { location: locationOf(source, timezone, endpoint), at };
 }
 
 /** The database inside the backup, and the collections that it is known to hold. */
@@ -105,7 +119,8 @@ async function offered<T>(context: CommandContext, look: () => Promise<T>): Prom
     return await look();
   } catch (error) {
     if (!(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
-    context.stderr.write(`  The backup was not opened: ${neutral(error.message)}\n`);
+    say(context, `The backup was not opened: ${error.message}`, 2);
+    if (error.hint !== undefined) say(context, error.hint, 2);
     return undefined;
   }
 }
@@ -133,12 +148,10 @@ async function askCollections(
   });
   const collections: DraftCollection[] = [];
   for (const collection of names) {
-    const ask = `Which documents of ${neutral(collection)}, such as { partner_id: ObjectId("…") }; {} for all`;
     const query = await answerTo(context, {
-      option: '--collection',
-      given: undefined,
-      ask,
-      fault: queryFault,
+      ...{ option: '--collection', given: undefined, fault: queryFault },
+      about: `Which documents of ${collection}: a query such as { partner_id: ObjectId("57d17993a09a6759d8000d9e") }; {} for all.`,
+      ask: `Query of ${neutral(collection)}`,
     });
     collections.push({ collection, query });
   }

