@@ -16,12 +16,13 @@ test('a review reads as verdict, table, graph and differences', async () => {
   assert.match(text, '- **staging** (`gravity-staging`): 53 documents to insert; nothing in the way.');
   assert.match(
     text,
-    /production\*\* \(`gravity`\): 34 documents to insert, 8 of other content to leave as they are; \*\*3 conflicts, 2 refused, 3 stale/,
+    /production\*\* \(`gravity`\): 34 documents to insert, 8 of other content to leave as they are, \d+ already there, byte for byte; \*\*3 conflicts, 2 refused, 3 stale/,
   );
   assert.match(text, '| staging | `sale_artworks` *new, 3 indexes* | 12 | · |');
   assert.match(text, 'c0 -->|"partner_id"| c1');
   assert.match(text, 'c2 -.->|"sale_id"| c3');
   assert.match(text, '<summary>production, <code>artworks</code>: <b>! conflict</b>, 3 documents (another');
+  assert.match(text, /<b>\+ insert<\/b>.*\n\n```diff\n@@ .* @@\n\+ \{"_id":/);
   assert.match(text, '\n- price.amount: 900.0  (double)\n+ price.amount: 1203  (int)\n');
   assert.match(
     text,

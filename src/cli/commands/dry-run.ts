@@ -1,4 +1,5 @@
 /** `plan dry-run`: selects the documents and compares them with every reachable target. Writes to none. */
+import type { TargetComparison } from '../../comparison/comparison.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
@@ -6,6 +7,7 @@ import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { replacedBy } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/dry-run/page.ts';
+import { shellWord } from '../../report/shell-word.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
 import { VERSION } from '../../version.ts';
 import type { ExitName, OptionValues } from '../command.ts';
@@ -54,6 +56,7 @@ export async function run(
     await context.endProgress();
     await writeDryRun(context, dryRun, full);
     await writeReports(context, dryRun, { files, full });
+    if (!context.options.quiet && !context.options.json) context.stderr.write(nextStep(dryRun, file));
 
     if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
     return options['detailedExitcode'] === true && isAnythingToWrite(dryRun) ? 'CHANGES_PENDING' : 'OK';
@@ -74,7 +77,16 @@ function targetsOf(plan: Plan, asked: unknown): readonly TargetName[] {
 }
 
 function isAnythingToWrite({ comparisons }: DryRun): boolean {
-  return comparisons
-    .flatMap(({ collections }) => collections)
-    .some((collection) => collection.counts.insert > 0 || replacedBy(collection) > 0);
+  return comparisons.some(hasSomethingToWrite);
+}
+
+function hasSomethingToWrite({ collections }: TargetComparison): boolean {
+  return collections.some((collection) => collection.counts.insert > 0 || replacedBy(collection) > 0);
+}
+
+/** The first target that lacks something is the next one to apply to. */
+function nextStep({ comparisons }: DryRun, file: string): string {
+  const next = comparisons.find(hasSomethingToWrite);
+  if (next === undefined) return '\nNothing was written, and there is nothing to write.\n';
+  return `\nNothing was written. Next, when this is what you want: \`plan apply ${shellWord(file)} --target ${next.target}\`.\n`;
 }

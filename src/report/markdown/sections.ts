@@ -24,6 +24,10 @@ export interface Section {
 const VALUE_LIMIT = 300;
 const DIFFERENCES_LIMIT = 20;
 
+/** Documents without differences whose content is shown, of each class and collection, and characters of it. */
+const CONTENTS = 5;
+const CONTENT_LIMIT = 600;
+
 /** Worst first, over all targets; no section's items grow beyond `limit` characters, more would never fit. */
 export async function detailSections(report: Report, limit: number): Promise<Section[]> {
   const places = report.targets.flatMap((target) =>
@@ -75,7 +79,7 @@ async function itemsOf(
   const items: string[] = [];
   let size = 0;
   for await (const document of collection.documents(documentClass)) {
-    const item = documentItem(document);
+    const item = documentItem(document, items.length < CONTENTS);
     items.push(item);
     size += item.length + 1;
     if (size > limit) break;
@@ -83,8 +87,11 @@ async function itemsOf(
   return items;
 }
 
-function documentItem({ id, reason, differences, differencesLeftOut }: ReportDocument): string {
+function documentItem(document: ReportDocument, showsContent: boolean): string {
+  const { id, reason, differences, differencesLeftOut, backup } = document;
+  const isNew = differences.length === 0 && document.class !== 'identical';
   const shown = differences.slice(0, DIFFERENCES_LIMIT).flatMap(differenceLines);
+  if (isNew && showsContent) shown.push(`+ ${truncated(backup, CONTENT_LIMIT)}`);
   const left = differencesLeftOut + Math.max(0, differences.length - DIFFERENCES_LIMIT);
   return [
     `@@ ${id} @@`,
