@@ -1,16 +1,17 @@
 /**
  * How many ranges to keep in flight: more for as long as that makes reading faster.
  *
- * Starts with a few and doubles while each doubling brings at least 15 % more bytes per second; then steps back to what
- * was enough and tries again now and then, since networks change. What limits the rate (distance, the server, the
- * consumer of the bytes) need not be known. Pure: the clock is handed in.
+ * Starts with one: where the server is near that is enough, and its bytes are matched while the caches still hold them.
+ * Doubles while each doubling brings at least 15 % more bytes per second; then steps back to what was enough and tries
+ * again now and then, since networks change. What limits the rate (distance, the server, the consumer of the bytes) need
+ * not be known. Pure: the clock is handed in.
  */
-const START = 3;
+const START = 1;
 const WORTHWHILE = 1.15;
 /** New ranges need a round trip, and their connections time to get up to speed, before they say anything. Milliseconds. */
-const WARM_UP_MS = 150;
+const WARM_UP_MS = 100;
 /** A rate is taken over at least this long, milliseconds. */
-const WINDOW_MS = 300;
+const WINDOW_MS = 200;
 /** Before more is tried again, milliseconds. */
 const PATIENCE_MS = 5_000;
 

@@ -24,7 +24,7 @@ export const MOST_BYTES_IN_FLIGHT = 64 * MIB;
 const MOST_RANGES = 8;
 
 /** A range's fixed cost is lost in more bytes than this. */
-const LARGEST_RANGE = 16 * MIB;
+const LARGEST_RANGE = 32 * MIB;
 
 /** Bytes of one range where `limit` of them are kept in flight: as many as memory allows. */
 export function rangeBytes(limit: number): number {

@@ -19,7 +19,7 @@ import type { S3Location } from '../../plan/plan.ts';
 import type { ChecksumFacts } from './object-checksum.ts';
 
 /** Bytes that one read of a socket may bring. */
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /** Milliseconds to wait for a connection, and then for the first byte of an answer. */
 export interface S3Timeouts {

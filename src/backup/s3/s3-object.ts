@@ -8,6 +8,8 @@ import { RangeFlight } from './range-flight.ts';
 import { MOST_BYTES_IN_FLIGHT, rangeBytes, type S3Bucket } from './s3-bucket.ts';
 import type { ObjectFacts } from './s3-client.ts';
 
+const NEARLY_DONE_BYTES = 2 * 1024 * 1024;
+
 /**
  * An object in S3, pinned to its ETag (and version): once it is replaced, S3 refuses every further range.
  *
@@ -47,7 +49,7 @@ export class S3Object implements ByteSource {
     let next = from;
     let handedOut = from;
     const fillUp = (): void => {
-      while (next < to && flights.length < control.limit) {
+      while (next < to && flights.filter(({ range }) => !isNearlyDone(range)).length < control.limit) {
         const length = Math.min(rangeBytes(control.limit), to - next);
         if (flights.length > 0 && next + length - handedOut > MOST_BYTES_IN_FLIGHT) return;
         const start = next;
@@ -95,6 +97,11 @@ export class S3Object implements ByteSource {
     }
     await this.#bucket.receive(this.#facts, { sink, start, signal });
   }
+}
+
+/** What is left is worth no more than the round trip of the next request. */
+function isNearlyDone({ length, received }: RangeFlight): boolean {
+  return length - received < NEARLY_DONE_BYTES;
 }
 
 export function fingerprintOf({ etag, size, versionId }: ObjectFacts): string {
