@@ -12,7 +12,7 @@ export const CLASS_WORDS: Readonly<Record<DocumentClass, ClassWords>> = {
   conflict: {
     symbol: '!',
     name: 'conflict',
-    meaning: 'another document of the target holds one of its unique keys',
+    meaning: 'another document, of the target or of the selection, holds one of its unique keys',
   },
   refused: {
     symbol: '×',
