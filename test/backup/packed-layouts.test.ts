@@ -150,6 +150,23 @@ test('a chunk that is missing: refused, the first, one in the middle and the las
   }
 });
 
+test('a chunk that is cut off: refused by its size, whichever it is', async () => {
+  await tarFolder(folder.path, at('whole.tar'), { members: ['MongoDB'] });
+  const chunks = chunksOf(at('whole.tar'), 3);
+  for (const [cut, words] of [
+    ['db.tar-aa', /db\.tar-aa is cut off: it is smaller/],
+    ['db.tar-ab', /db\.tar-ab is cut off: it is smaller/],
+    ['db.tar-ac', /db\.tar is cut off/],
+  ] as const) {
+    rmSync(at('cut'), { recursive: true, force: true });
+    mkdirSync(at('cut'));
+    for (const [name, bytes] of chunks) {
+      writeFileSync(at(`cut/${name}`), name === cut ? bytes.subarray(0, -512 * 30) : bytes);
+    }
+    await refusal(readBackup(onDisk(at('cut/db.tar'), { database }), WANTED), words);
+  }
+});
+
 test('folders of several hosts: every member is read', async () => {
   for (const host of ['c0.example.net_27017', 'c1.example.net_27017']) {
     cpSync(at('MongoDB'), at(`hosts/${host}`), { recursive: true });

@@ -2,6 +2,7 @@
  * Cuts the files of a backup off and selects from it: it must be refused with exit code 12, in time, and leave nothing; or
  * what was cut off was not needed, and the selection is the whole one. What has no end of its own is told apart by hand.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -10,6 +11,7 @@ import { RestorePlanError } from '../../src/errors.ts';
 import type { Plan, Source } from '../../src/plan/plan.ts';
 import { select } from '../selection/selecting.ts';
 import { documentsOf, type Layout } from './every-layout.ts';
+import { readBackup } from './reading.ts';
 
 export interface Selecting {
   readonly plan: Plan;
@@ -18,17 +20,29 @@ export interface Selecting {
   readonly folder: string;
 }
 
-/** Opens the source, selects and gives the digest. */
+/** Opens the source, selects and gives the digest. Where it throws, nothing of a selection is left. */
 export async function digestOf({ plan, source, folder }: Selecting): Promise<string> {
   const wanted = new Set(
     plan.collections.flatMap((one) => [one, ...one.dependents].map((each) => each.collection)),
   );
   const backup = await openBackup(source, { wanted, emit: () => undefined });
+  const before = selections(folder);
   try {
     return (await select({ ...plan, source }, { backup, folder })).manifest.digest;
+  } catch (error) {
+    assert.equal(selections(folder), before, 'something of a selection is left');
+    throw error;
   } finally {
     await backup.close();
   }
+}
+
+/** The same question, four times as fast: reads what a selection would read, and gives the digest of that. */
+export async function bytesOf(source: Source, collections: readonly string[]): Promise<string> {
+  const { documents } = await readBackup(source, collections);
+  const hash = createHash('sha256');
+  for (const name of collections) hash.update(documents.get(name) ?? 'nothing');
+  return hash.digest('hex');
 }
 
 /** Where to cut a file: every so many bytes, every so many hundredths of it, and at each of its last bytes. */
@@ -49,7 +63,8 @@ export function cutsOf(size: number, { everyBytes, everyPercent, lastBytes }: Cu
 export interface Sweep {
   readonly layout: Layout;
   readonly root: string;
-  readonly selecting: Selecting;
+  /** Of all that comes from the backup as it lies there; throws where it is refused. */
+  readonly digest: () => Promise<string>;
   readonly cuts: CutPlan;
   /** Puts the bytes of a file, below the root, where the source reads them; default: on disk. */
   readonly store?: (file: string, bytes: Buffer) => unknown;
@@ -66,29 +81,32 @@ const DEADLINE_MS = 30_000;
 
 /** Throws when a cut is neither refused as it must be nor leads to the whole selection. */
 export async function sweepTruncation(sweep: Sweep): Promise<Swept> {
-  const { layout, root, selecting } = sweep;
+  const { layout, root, digest: digestNow } = sweep;
   const store = sweep.store ?? ((file, bytes) => writeFileSync(join(root, file), bytes));
-  const expected = await digestOf(selecting);
+  const expected = await digestNow();
   let refused = 0;
   let whole = 0;
   for (const file of layout.files) {
     const bytes = readFileSync(join(root, file));
-    for (const cut of cutsOf(bytes.length, sweep.cuts)) {
-      if (endsNowhere(file, bytes, cut)) continue;
-      await store(file, bytes.subarray(0, cut));
-      const digest = await outcome(
-        selecting,
-        `${layout.name}: ${file} cut at byte ${cut} of ${bytes.length}`,
-      );
-      if (digest === undefined) refused++;
-      else {
-        assert.is(digest, expected, `${layout.name}: ${file} cut at byte ${cut}: a partial selection`);
-        whole++;
+    try {
+      for (const cut of cutsOf(bytes.length, sweep.cuts)) {
+        if (endsNowhere(file, bytes, cut)) continue;
+        await store(file, bytes.subarray(0, cut));
+        const digest = await outcome(
+          digestNow,
+          `${layout.name}: ${file} cut at byte ${cut} of ${bytes.length}`,
+        );
+        if (digest === undefined) refused++;
+        else {
+          assert.is(digest, expected, `${layout.name}: ${file} cut at byte ${cut}: a partial selection`);
+          whole++;
+        }
       }
+    } finally {
+      await store(file, bytes);
     }
-    await store(file, bytes);
   }
-  assert.is(await digestOf(selecting), expected);
+  assert.is(await digestNow(), expected);
   return { refused, whole };
 }
 
@@ -108,18 +126,16 @@ function endsNowhere(file: string, bytes: Buffer, cut: number): boolean {
 }
 
 /** The digest of what was selected; undefined when the backup was refused as it must be. */
-async function outcome(selecting: Selecting, what: string): Promise<string | undefined> {
+async function outcome(digest: () => Promise<string>, what: string): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what}: no answer in ${DEADLINE_MS} ms`)), DEADLINE_MS);
   });
-  const before = selections(selecting.folder);
   try {
-    return await Promise.race([digestOf(selecting), late]);
+    return await Promise.race([digest(), late]);
   } catch (error) {
     if (!(error instanceof RestorePlanError)) throw new Error(`${what}: ${error}`, { cause: error });
     assert.is(error.exitCode, 12, `${what}: ${error.message}`);
-    assert.equal(selections(selecting.folder), before, `${what}: something of a selection is left`);
     return undefined;
   } finally {
     clearTimeout(timer);

@@ -31,6 +31,7 @@ function joinChunks(store: Store, path: string, chunks: readonly StoredFile[]): 
       hint: `The backup was split into chunks; there are ${chunks.length}, but not this one. Take another backup.`,
     });
   });
+  refuseCutChunk(chunks, store);
   return {
     kind: 'file',
     path,
@@ -43,6 +44,26 @@ function joinChunks(store: Store, path: string, chunks: readonly StoredFile[]): 
         chunks.map((chunk) => chunk.open()),
       ),
   };
+}
+
+/**
+ * `split` makes chunks of one size; only the last may be smaller, or (of as many chunks as were asked for) larger by fewer
+ * bytes than there are chunks. A chunk that was cut off would move all that follows it.
+ */
+function refuseCutChunk(chunks: readonly StoredFile[], store: Store): void {
+  const size = Math.max(...chunks.slice(0, -1).map((chunk) => chunk.size), 0);
+  const last = chunks.at(-1) as StoredFile;
+  const cut =
+    chunks.slice(0, -1).find((chunk) => chunk.size < size) ??
+    (chunks.length > 1 && last.size >= size + chunks.length ? chunks[0] : undefined);
+  if (cut === undefined) return;
+  throw new RestorePlanError(
+    'BACKUP',
+    `${store.describe(cut.path)} is cut off: it is smaller than other chunks.`,
+    {
+      hint: 'Its upload or copy did not finish. Nothing of it was used; take another backup.',
+    },
+  );
 }
 
 /** The letters of chunk `index`: aa, ab … az, ba … */
