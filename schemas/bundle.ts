@@ -1,38 +1,48 @@
 /**
- * Part of `npm run build`: packs the program and all that it uses of its dependencies into dist/main.js and dist/program/.
+ * Part of `npm run build`: packs the program and all that it uses of its dependencies into one file under dist/program/, and
+ * what starts it (src/start.ts) into dist/main.js.
  *
  * A `plan apply` would load 580 modules, most of them the driver's and the S3 client's; finding, reading and linking them
- * takes as long as the rest of a small restore. What is imported when needed stays in files of its own. The library entry
+ * takes as long as the rest of a small restore. One file, because what V8 compiled of it can be kept. The library entry
  * (dist/index.js) is not packed: it shares its dependencies with the application that uses it.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { join, relative } from 'node:path';
+import { type BuildOptions, build, type Metafile } from 'esbuild';
 
 const ROOT = join(import.meta.dirname, '..');
-const PROGRAM = join(ROOT, 'dist', 'program');
+const FOLDER = join(ROOT, 'dist', 'program');
 
-rmSync(PROGRAM, { recursive: true, force: true });
-const { metafile } = await build({
+const OPTIONS = {
   absWorkingDir: ROOT,
-  entryPoints: ['src/main.ts'],
-  outdir: 'dist',
-  chunkNames: 'program/[name]-[hash]',
   bundle: true,
-  splitting: true,
-  format: 'esm',
   platform: 'node',
   target: 'node20.19',
-  // Names and lines stay: they make a crash note readable, and shorter ones start no faster.
-  minify: false,
+  // Names and lines stay: they make a crash note readable, and shorter names would not be faster.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 120,
+  legalComments: 'none', // whole licences are kept instead
+  logLevel: 'warning',
+  metafile: true,
+} as const satisfies BuildOptions;
+
+rmSync(FOLDER, { recursive: true, force: true });
+const { metafile } = await build({
+  ...OPTIONS,
+  entryPoints: ['src/main.ts'],
+  outdir: FOLDER,
+  entryNames: '[name]-[hash]',
+  outExtension: { '.js': '.cjs' },
+  format: 'cjs',
+  banner: { js: "const programUrl = require('node:url').pathToFileURL(__filename).href;" },
+  define: { 'import.meta.url': 'programUrl' },
+  // What is imported when it is needed is in the same file, and evaluated when it is needed.
+  supported: { 'dynamic-import': false },
   // ES modules where there are any: of those, what is not used is left out.
   mainFields: ['module', 'main'],
   // Our modules would take bson's ES module and the driver its CommonJS one; the two are the same.
   alias: { bson: './node_modules/bson/lib/bson.cjs' },
-  // Packages without ES modules go on calling `require`, for what comes with Node.js and for the driver's optional companions.
-  banner: {
-    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
-  },
   external: optionalPackagesOf('mongodb'),
   plugins: [
     {
@@ -43,11 +53,17 @@ const { metafile } = await build({
         })),
     },
   ],
-  legalComments: 'none', // whole licences are kept instead
-  logLevel: 'warning',
-  metafile: true,
 });
-writeFileSync(join(PROGRAM, 'LICENSES.txt'), licencesOf(metafile));
+writeFileSync(join(FOLDER, 'LICENSES.txt'), licencesOf(metafile));
+
+const [program] = Object.keys(metafile.outputs) as [string];
+await build({
+  ...OPTIONS,
+  entryPoints: { main: 'src/start.ts' },
+  outdir: 'dist',
+  format: 'esm',
+  define: { PROGRAM: JSON.stringify(relative('dist', program)) },
+});
 
 function optionalPackagesOf(name: string): string[] {
   const text = readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8');

@@ -1,6 +1,6 @@
 /** What `npm pack` makes: the program runs from it alone, and it stays small. Only where the program was just built. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { schemaText } from '../../src/plan/schema-file.ts';
@@ -40,9 +40,8 @@ function unpacked(): { readonly path: string; readonly bytes: number } {
   return { path: join(folder.path, 'package'), bytes: packed.size };
 }
 
-if (process.env[BUILT_PROGRAM] === undefined)
-  test.skip('runs without what it was built from', 'nothing was built');
-else
+if (process.env[BUILT_PROGRAM] === undefined) test.skip('holds a program', 'nothing was built');
+else {
   test('runs without what it was built from', () => {
     const { path, bytes } = unpacked();
     assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
@@ -53,5 +52,29 @@ else
     folder.write('plan.yaml', PLAN);
     assert.match(run(process.execPath, program, 'validate', 'plan.yaml'), /one is valid/);
   });
+
+  test('keeps what V8 compiled of it, and compiles again what is damaged', () => {
+    const { path } = unpacked();
+    const programs = join(path, 'dist', 'program');
+    const schema = (): string => run(process.execPath, join(path, 'dist', 'main.js'), 'schema');
+    const keptFiles = (): string[] => readdirSync(programs).filter((name) => name.endsWith('.compiled'));
+    assert.equal(keptFiles(), []);
+    schema();
+    const [name, ...more] = keptFiles() as [string];
+    assert.equal(more, []);
+    const file = join(programs, name);
+    const whole = readFileSync(file);
+    assert.is(schema(), schemaText());
+    assert.ok(readFileSync(file).equals(whole));
+    const changed = Buffer.from(whole);
+    changed.fill(0x55, whole.length / 2, whole.length / 2 + 100);
+    for (const damaged of [changed, whole.subarray(0, 5000), Buffer.alloc(0)]) {
+      writeFileSync(file, damaged);
+      assert.is(schema(), schemaText());
+      assert.ok(readFileSync(file).length > 5000 && !readFileSync(file).equals(damaged));
+    }
+    assert.equal(keptFiles(), [name]);
+  });
+}
 
 test.run();
