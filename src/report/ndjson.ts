@@ -5,6 +5,7 @@
 import { EXIT_CODES, type RestorePlanError } from '../errors.ts';
 import type { RunEvent } from '../events.ts';
 import { VERSION } from '../version.ts';
+import { jsonText } from './json-text.ts';
 
 /** Progress within a stage is reported at most once in this many milliseconds; everything else always. */
 const PROGRESS_MS = 1000;
@@ -49,6 +50,6 @@ export class NdjsonView {
   }
 
   #line(value: object): void {
-    this.#out.write(`${JSON.stringify(value)}\n`);
+    this.#out.write(`${jsonText(value)}\n`);
   }
 }

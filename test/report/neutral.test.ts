@@ -1,6 +1,7 @@
 /** L14: what a backup says must not speak to a terminal or a CI runner. */
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
+import { jsonText } from '../../src/report/json-text.ts';
 import { neutral, truncated } from '../../src/report/neutral.ts';
 import { test } from '../harness.ts';
 
@@ -32,6 +33,23 @@ test('nothing neutral is changed again, and nothing dangerous is left', () => {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must be gone
       assert.not.match(once, /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
       assert.not.match(once, /^\s*::/);
+    }),
+    { seed: 4711 },
+  );
+});
+
+test('printed JSON holds nothing that a terminal or a runner obeys, and the same values', () => {
+  const text = 'a ##[error]b \u009b31m \u202e \u2028 \ufeff \u{e0041} \\##[x 東京';
+  for (const indent of [undefined, 2]) {
+    const json = jsonText({ [text]: [text] }, indent);
+    assert.equal(JSON.parse(json), { [text]: [text] });
+    assert.is(neutral(json.replaceAll('\n', ' ')), json.replaceAll('\n', ' '));
+    assert.match(json, '東京');
+  }
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (value) => {
+      assert.is(JSON.parse(jsonText(value)), value);
+      assert.is(neutral(jsonText(value)), jsonText(value));
     }),
     { seed: 4711 },
   );

@@ -1,5 +1,6 @@
 /** `plan validate`: checks plans without touching any network. */
 import { checkBase, type ReadPlanOptions, readPlan } from '../../plan/read-plan.ts';
+import { jsonText } from '../../report/json-text.ts';
 import { neutral } from '../../report/neutral.ts';
 import { paintWith } from '../../report/paint.ts';
 import { githubAnnotations } from '../../report/plan-faults/github.ts';
@@ -38,7 +39,7 @@ function written(
   { format, color }: { readonly format: unknown; readonly color: boolean },
 ): string {
   const everything = checked.flatMap(({ faults, notes }) => [...faults, ...notes]);
-  if (format === 'json') return `${JSON.stringify(validationObject(checked), null, 2)}\n`;
+  if (format === 'json') return `${jsonText(validationObject(checked), 2)}\n`;
   if (format === 'sarif') return sarifLog(everything, VERSION);
   if (format === 'github') return githubAnnotations(everything);
   return checked.map((file) => verdict(file, color)).join('');

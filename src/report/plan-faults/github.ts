@@ -3,6 +3,7 @@
  * https://docs.github.com/actions/reference/workflow-commands-for-github-actions
  */
 import type { PlanFault } from '../../plan/fault.ts';
+import { neutral } from '../neutral.ts';
 
 /** One line per fault, newline at the end. */
 export function githubAnnotations(faults: readonly PlanFault[]): string {
@@ -34,7 +35,8 @@ export function sentences(fault: PlanFault): string {
 }
 
 function data(text: string): string {
-  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+  const lines = text.split('\n').map(neutral).join('\n');
+  return lines.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
 }
 
 function property(text: string): string {

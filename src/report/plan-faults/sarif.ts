@@ -1,5 +1,6 @@
 /** Faults as SARIF 2.1.0, the format that code-scanning services read. */
 import type { FaultRule, PlanFault } from '../../plan/fault.ts';
+import { jsonText } from '../json-text.ts';
 import { sentences } from './github.ts';
 
 const RULES: Readonly<Record<FaultRule, string>> = {
@@ -55,7 +56,7 @@ export function sarifLog(faults: readonly PlanFault[], toolVersion: string): str
       },
     ],
   };
-  return `${JSON.stringify(log, null, 2)}\n`;
+  return `${jsonText(log, 2)}\n`;
 }
 
 function location(place: { readonly file: string }, where: Readonly<Record<string, number>>) {
