@@ -83,7 +83,8 @@ async function open(
     serverSelectionTimeoutMS: selectionMs,
     connectTimeoutMS: SELECTION_MS,
     socketTimeoutMS: replyMs,
-    maxPoolSize: 8,
+    // All batches in flight, and always one for the lease's heartbeat.
+    maxPoolSize: 16,
     retryReads: true,
     retryWrites: true,
     readPreference: 'primary',
