@@ -4,6 +4,8 @@ import type { RangeSink } from './range-download.ts';
 export class RangeFlight implements RangeSink {
   readonly length: number;
   received = 0;
+  #firstAt: number | undefined;
+  #lastAt = 0;
   #waiting: Buffer[] = [];
   #wake: (() => void) | undefined;
   /** How receiving ended. */
@@ -13,7 +15,14 @@ export class RangeFlight implements RangeSink {
     this.length = length;
   }
 
+  /** From the first bytes to the last so far. */
+  get milliseconds(): number {
+    return this.#lastAt - (this.#firstAt ?? this.#lastAt);
+  }
+
   take(chunk: Buffer): void {
+    this.#lastAt = performance.now();
+    this.#firstAt ??= this.#lastAt;
     this.received += chunk.length;
     this.#waiting.push(chunk);
     this.#wake?.();

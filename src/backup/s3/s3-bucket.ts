@@ -15,22 +15,6 @@ export interface BucketOptions {
   readonly patience: S3Patience;
 }
 
-const MIB = 1024 * 1024;
-
-/** Bytes of a stream that were asked for and have not been handed out yet. */
-export const MOST_BYTES_IN_FLIGHT = 64 * MIB;
-
-/** More connections than this bring little, and their ranges would be small. */
-const MOST_RANGES = 8;
-
-/** A range's fixed cost is lost in more bytes than this. */
-const LARGEST_RANGE = 32 * MIB;
-
-/** Bytes of one range where `limit` of them are kept in flight: as many as memory allows. */
-export function rangeBytes(limit: number): number {
-  return Math.min(LARGEST_RANGE, Math.floor(MOST_BYTES_IN_FLIGHT / limit));
-}
-
 /** Where the bytes of a range go. */
 export interface RangeOrder {
   readonly sink: RangeSink;
@@ -40,7 +24,7 @@ export interface RangeOrder {
 }
 
 export class S3Bucket {
-  readonly flights = new FlightControl(MOST_RANGES);
+  readonly flights = new FlightControl();
   readonly #location: S3Location;
   readonly #options: BucketOptions;
   #client: Promise<S3Client> | undefined;

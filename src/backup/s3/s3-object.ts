@@ -3,9 +3,10 @@ import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { giveAway } from '../storage/given-away.ts';
 import { checkedStream } from './checked-stream.ts';
+import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
 import { RangeBuffer, type RangeSink } from './range-download.ts';
 import { RangeFlight } from './range-flight.ts';
-import { MOST_BYTES_IN_FLIGHT, rangeBytes, type S3Bucket } from './s3-bucket.ts';
+import type { S3Bucket } from './s3-bucket.ts';
 import type { ObjectFacts } from './s3-client.ts';
 
 const NEARLY_DONE_BYTES = 2 * 1024 * 1024;
@@ -50,7 +51,7 @@ export class S3Object implements ByteSource {
     let handedOut = from;
     const fillUp = (): void => {
       while (next < to && flights.filter(({ range }) => !isNearlyDone(range)).length < control.limit) {
-        const length = Math.min(rangeBytes(control.limit), to - next);
+        const length = Math.min(control.rangeBytes, to - next);
         if (flights.length > 0 && next + length - handedOut > MOST_BYTES_IN_FLIGHT) return;
         const start = next;
         const range = new RangeFlight(length);
@@ -74,6 +75,7 @@ export class S3Object implements ByteSource {
           fillUp();
         }
         flights.shift();
+        control.landed(first.range.length, first.range.milliseconds);
         fillUp();
       }
     } finally {

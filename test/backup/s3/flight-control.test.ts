@@ -75,4 +75,18 @@ test('bytes that arrive while new ranges warm up are no measure', () => {
   assert.is(control.limit, 2);
 });
 
+test('a range is what a connection delivers in a quarter of a second, within what memory allows', () => {
+  const MIB = 1024 * 1024;
+  const control = new FlightControl(8);
+  assert.is(control.rangeBytes, 4 * MIB); // nothing is known yet
+  control.landed(4 * MIB, 100);
+  assert.is(control.rangeBytes, 10 * MIB);
+  control.landed(4 * MIB, 5);
+  assert.is(control.rangeBytes, 32 * MIB);
+  const network = new Network(8);
+  network.after(2_000, (inFlight) => 32_000 * inFlight);
+  network.control.landed(4 * MIB, 5);
+  assert.is(network.control.rangeBytes, Math.floor((64 * MIB) / 10));
+});
+
 test.run();
