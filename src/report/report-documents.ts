@@ -15,18 +15,14 @@ const LIMIT = { id: 500, path: 300, value: 2000, document: 20_000 } as const;
 /** Fields. A document that differs in more is another document, and its two sides are shown as well. */
 const DIFFERENCES = 200;
 
-const MASKED = '"[masked]"';
-
-/** Texts of documents and values come masked from the comparison; this hides what stands outside of them. */
+/** Masked values are hidden already, by the comparison. */
 export async function* reportDocuments(
   documents: Iterable<ComparedDocument> | AsyncIterable<ComparedDocument>,
-  mask: readonly string[],
 ): AsyncGenerator<ReportDocument> {
-  const hidesId = hides(mask, '_id');
   for await (const document of documents) {
     yield {
       class: document.class,
-      id: hidesId ? MASKED : line(document.id, LIMIT.id),
+      id: line(document.id, LIMIT.id),
       reason: line(document.reason),
       differences: document.differences.slice(0, DIFFERENCES).map(reportDifference),
       differencesLeftOut: Math.max(0, document.differences.length - DIFFERENCES),
@@ -46,18 +42,11 @@ function reportDifference({ path, backup, target, ...types }: FieldDifference): 
   };
 }
 
-export function reportDangling(reference: DanglingReference, mask: readonly string[]): ReportDangling {
+export function reportDangling(reference: DanglingReference): ReportDangling {
   return {
-    id: hides(mask, '_id') ? MASKED : line(reference.id, LIMIT.id),
+    id: line(reference.id, LIMIT.id),
     field: line(reference.field, LIMIT.path),
     collection: name(reference.collection),
-    missing: hides(mask, reference.field) ? MASKED : line(reference.missing, LIMIT.id),
+    missing: line(reference.missing, LIMIT.id),
   };
-}
-
-/** Whether any part of the value at `path` is to be hidden: the masked path is the same, lies above it or inside it. */
-function hides(mask: readonly string[], path: string): boolean {
-  return mask.some(
-    (masked) => masked === path || path.startsWith(`${masked}.`) || masked.startsWith(`${path}.`),
-  );
 }

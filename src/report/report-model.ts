@@ -211,7 +211,7 @@ function reportTarget(comparison: TargetComparison, input: ReportInput): ReportT
 function reportCollection(
   compared: ComparedCollection,
   target: TargetName,
-  { plan: { mask }, allDocuments }: ReportInput,
+  { allDocuments }: ReportInput,
 ): ReportCollection {
   const { collection, whenMatched, selected, counts, danglingReferences, wouldCreate } = compared;
   const documents = (
@@ -223,8 +223,8 @@ function reportCollection(
     ...{ collection: name(collection), into: name(compared.into) },
     ...{ whenMatched, selected, counts, danglingReferences, wouldCreate },
     warnings: compared.warnings.map((warning) => line(warning)),
-    documents: (documentClass) => reportDocuments(documents(documentClass), mask),
-    dangling: compared.dangling.map((reference) => reportDangling(reference, mask)),
+    documents: (documentClass) => reportDocuments(documents(documentClass)),
+    dangling: compared.dangling.map(reportDangling),
   };
 }
 

@@ -5,7 +5,7 @@ import { test } from '../harness.ts';
 import { openBrowser } from './chromium.ts';
 import { hostileReview } from './hostile.ts';
 import { openReport, type ReportPage } from './report-page.ts';
-import { bigReview, PLAN, smallReview } from './review.ts';
+import { bigReview, smallReview } from './review.ts';
 
 const opened = await openBrowser();
 const browser: Browser | undefined = 'browser' in opened ? opened.browser : undefined;
@@ -161,15 +161,6 @@ pageTest(
     assert.match(await page.locator('.detail').innerText(), '</script><script>window.owned = true</script>');
     assert.equal(await probe('made()'), { owned: false, elements: 0, scripts: 1 });
     assert.ok((await probe<number>('excessWidth()')) <= 0, 'the page is wider than the window');
-  },
-);
-
-pageTest(
-  'a masked _id is nowhere on the page',
-  () => smallReview({ plan: { ...PLAN, mask: ['_id', 'email'] } }),
-  async ({ page, rows }) => {
-    assert.match(await rows.first().innerText(), '"[masked]"');
-    assert.match(await page.locator('.facts').innerText(), /Masked fields\s+_id, email/);
   },
 );
 

@@ -95,16 +95,6 @@ test('documents that replace or stop an apply are counted by what the plan says'
   assert.is(report.targets.staging.failed, 2);
 });
 
-test('a masked _id and a masked reference are hidden wherever they are named', async () => {
-  const review = smallReview({ plan: { ...PLAN, mask: ['_id', 'sale_id'] } });
-  const [, production] = (await jsonOf(review)).targets.production.collections;
-  assert.ok(production.documents.every((document: { id: string }) => document.id === '"[masked]"'));
-  const [, , lots] = (await jsonOf(review)).targets.production.collections;
-  assert.equal(lots.dangling, [
-    { id: '"[masked]"', field: 'sale_id', collection: 'sales', missing: '"[masked]"' },
-  ]);
-});
-
 test('the report is written in pieces, of bounded length', async () => {
   const longest = Math.max(...(await piecesOf(bigReview(5000))).map((piece) => piece.length));
   assert.ok(longest < 300_000, String(longest));
