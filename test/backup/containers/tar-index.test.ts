@@ -1,0 +1,62 @@
+/** How often a tar is read to find its files: over a network each read is a round trip. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { indexTar } from '../../../src/backup/containers/tar-index.ts';
+import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
+import type { ByteSource } from '../../../src/backup/storage/byte-source.ts';
+import type { StoredFile } from '../../../src/backup/storage/store.ts';
+import { test } from '../../harness.ts';
+import { temporaryFolder } from '../../lab/guard.ts';
+import { buildTar } from '../../lab/tar.ts';
+
+const folder = temporaryFolder('tar-index');
+test.after(() => folder.remove());
+
+/** Finds the files of a tar of `count` files of `size` bytes each; says what was read for it. */
+async function walk(count: number, size: number): Promise<{ reads: number; bytes: number }> {
+  const members = Array.from({ length: count }, (_, i) => ({
+    path: `db/${i}.bson`,
+    body: Buffer.alloc(size, i),
+  }));
+  const path = join(folder.path, 'db.tar');
+  writeFileSync(path, buildTar(members));
+  const file = ((await new DiskStore().find(path)) as StoredFile).open();
+  const read = { reads: 0, bytes: 0 };
+  const counting: ByteSource = {
+    ...{ location: file.location, size: file.size, modified: file.modified, fingerprint: file.fingerprint },
+    read: (offset, length) => {
+      read.reads++;
+      read.bytes += length;
+      return file.read(offset, length);
+    },
+    stream: (from, to) => file.stream(from, to),
+    close: () => file.close(),
+  };
+  const found = await indexTar(counting);
+  assert.equal(
+    found.map(({ path: name, bytes }) => [name, bytes.size]),
+    members.map(({ path: name }) => [name, size]),
+  );
+  for (const i of [0, count - 1])
+    assert.ok((await (found[i] as (typeof found)[number]).bytes.read(0, size)).equals(Buffer.alloc(size, i)));
+  await file.close();
+  return read;
+}
+
+test('many small files share a read', async () => {
+  assert.ok((await walk(1000, 2000)).reads < 10);
+});
+
+test('files of some hundred kilobytes share a larger one', async () => {
+  const { reads } = await walk(120, 300_000);
+  assert.ok(reads < 45, `${reads} reads`);
+});
+
+test('large files cost a small read each', async () => {
+  const { reads, bytes } = await walk(12, 5_000_000);
+  assert.ok(reads <= 12 + 3, `${reads} reads`);
+  assert.ok(bytes < 14 * 130 * 1024 + 2 * 5_000_000, `${bytes} bytes`);
+});
+
+test.run();
