@@ -44,17 +44,18 @@ export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdic
 
 /** Taken together as if nothing were missing on staging. */
 async function collectFacts({ plan, digest, staging, production }: GateQuestionOf): Promise<GateFacts> {
+  const [productionRuns, stagingRuns, stagingTime] = await Promise.all([
+    readRuns(production),
+    readRuns(staging),
+    staging.serverTime(),
+  ]);
   return {
     digest,
     planName: plan.name,
     gate: plan.targets.production?.gate ?? { soakMs: 0, approvals: 0 },
-    production: {
-      database: production.database,
-      identity: production.identity,
-      runs: await readRuns(production),
-    },
-    staging: { database: staging.database, identity: staging.identity, runs: await readRuns(staging) },
-    stagingTime: await staging.serverTime(),
+    production: { database: production.database, identity: production.identity, runs: productionRuns },
+    staging: { database: staging.database, identity: staging.identity, runs: stagingRuns },
+    stagingTime,
     missingInStaging: 0,
   };
 }

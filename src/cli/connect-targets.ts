@@ -18,21 +18,27 @@ export interface ApplyTargets {
 const SHORT_PATIENCE_MS = 8_000;
 
 /**
- * Connects to the target, and to the other one: to production only if it answers, to staging in any case, because without
- * it production stays shut. Throws TARGET, and USAGE when the plan has no such target.
+ * Connects to the target, and meanwhile to the other one: to production only if it answers, to staging in any case, because
+ * without it production stays shut. Throws TARGET, and USAGE when the plan has no such target.
  */
 export async function connectTargets(
   context: CommandContext,
   plan: Plan,
   name: TargetName,
 ): Promise<ApplyTargets> {
-  const target = await connect(context, plan, { name });
+  const connecting =
+    name === 'production' ? connect(context, plan, { name: 'staging' }) : connectIfReachable(context, plan);
+  connecting.catch(() => undefined); // its failure waits for its turn
+  let target: Target;
+  try {
+    target = await connect(context, plan, { name });
+  } catch (error) {
+    void connecting.then((other) => other?.close()).catch(() => undefined);
+    throw error;
+  }
   let other: Target | undefined;
   try {
-    other =
-      name === 'production'
-        ? await connect(context, plan, { name: 'staging' })
-        : await connectIfReachable(context, plan);
+    other = await connecting;
   } catch (error) {
     await target.close();
     throw error;

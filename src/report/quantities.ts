@@ -1,7 +1,8 @@
 /** Numbers as people read them. Bytes are decimal (1 MB = 1,000,000 bytes), as storage and networks count them. */
 
+/** A whole number with commas. By hand: the first number formatter of a process takes 10 to 30 ms to load. */
 export function showCount(count: number): string {
-  return count.toLocaleString('en-US');
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** `1 document`, `2 documents`. */

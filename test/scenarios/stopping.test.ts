@@ -76,7 +76,7 @@ test('L2: on a terminal the task list does not turn SIGINT into exit 127', async
 test('L11: a bug leaves a note without secrets and exits 70', async () => {
   // The one way to a bug that needs no bug: a built-in that fails where nobody expects it.
   const sabotage =
-    'data:text/javascript,Intl.NumberFormat=undefined;Number.prototype.toLocaleString=()=>{throw new TypeError("sabotage "+process.env.STAGING_MONGODB_URI)}';
+    'data:text/javascript,String.prototype.trimEnd=()=>{throw new TypeError("sabotage "+process.env.STAGING_MONGODB_URI)}';
   const { exitCode, stderr } = await incident.run(['dry-run', 'plan.yaml', '--target', 'staging'], {
     nodeArguments: ['--import', sabotage],
   });
