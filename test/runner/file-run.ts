@@ -66,7 +66,8 @@ export function runFile(file: string, options: FileRunOptions): Promise<FileRun>
       const results = RESULTS.exec(output);
       const total = Number(results?.[1] ?? 0);
       const passed = Number(results?.[2] ?? 0);
-      const faults = faultsOf({ killed, running, hasResults: results !== null, total });
+      const declared = total + Number(results?.[3] ?? 0);
+      const faults = faultsOf({ killed, running, hasResults: results !== null, declared });
       if (faults.length === 0 && total === passed && code !== 0)
         faults.push(`ended with ${signal ?? `exit code ${code}`} although every test passed`);
       resolve({
@@ -85,13 +86,14 @@ interface Ending {
   readonly killed: string;
   readonly running: string;
   readonly hasResults: boolean;
-  readonly total: number;
+  /** Tests of the file, skipped ones included: each skip says why. */
+  readonly declared: number;
 }
 
-function faultsOf({ killed, running, hasResults, total }: Ending): string[] {
+function faultsOf({ killed, running, hasResults, declared }: Ending): string[] {
   if (killed !== '')
     return [!hasResults && running !== '' ? `${killed}; it was running “${running}”` : killed];
   if (!hasResults)
     return [running === '' ? 'ended without running any test' : `ended while running “${running}”`];
-  return total === 0 ? ['has no tests: is `.run()` missing at its end?'] : [];
+  return declared === 0 ? ['has no tests: is `.run()` missing at its end?'] : [];
 }

@@ -17,6 +17,14 @@ test('a file whose tests pass is counted, with its skips and their reasons', asy
   );
 });
 
+test('a file whose every test is skipped, with a reason, is no failure', async () => {
+  const { passed, failed, skipped } = await run('only-skips');
+  assert.equal(
+    { passed, failed, skipped },
+    { passed: 0, failed: 0, skipped: ['needs what this machine lacks: there is a reason'] },
+  );
+});
+
 test('a failing test is counted and its message kept whole', async () => {
   const { passed, failed, output } = await run('failing');
   assert.equal({ passed, failed }, { passed: 1, failed: 1 });
