@@ -11,6 +11,8 @@ import { type HashAlgorithm, HashThread } from './hash-thread.ts';
 
 /** Memory is handed over in parcels of about this size: each has a price of its own. */
 const PARCEL_BYTES = 512 * 1024;
+/** Fewer bytes than this are not worth starting a thread for. */
+const THREAD_FROM_BYTES = 4 * 1024 * 1024;
 /** Parcels that may wait to be hashed. */
 const MOST_PARCELS = 16;
 
@@ -55,7 +57,7 @@ export class BackgroundHash {
     this.#by = 'thread';
     this.#parcel.push(chunk);
     this.#parcelBytes += chunk.length;
-    if (this.#parcelBytes < PARCEL_BYTES) return undefined;
+    if (this.#parcelBytes < (this.#thread === undefined ? THREAD_FROM_BYTES : PARCEL_BYTES)) return undefined;
     this.#sendParcel();
     return this.#sent.length > MOST_PARCELS ? this.#sent.shift() : undefined;
   }
@@ -64,10 +66,12 @@ export class BackgroundHash {
   async digest(): Promise<string> {
     const isInThread = this.#by === 'thread';
     this.#by = undefined;
-    if (isInThread) {
+    if (isInThread && this.#thread !== undefined) {
       this.#sendParcel();
-      return this.#startedThread().digest();
+      return this.#thread.digest();
     }
+    for (const chunk of this.#parcel.splice(0)) this.#inPlace.update(chunk);
+    this.#parcelBytes = 0;
     const hash = this.#inPlace;
     this.#inPlace = createHash(this.#algorithm);
     return hash.digest('hex');
