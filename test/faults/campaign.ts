@@ -1,13 +1,16 @@
 /**
- * The long fault runs: `npm run faults -- [kills] [--seed 4711] [--documents 50000] [--no-checkpoints] [--failover 200000]`.
+ * The long fault runs: `npm run faults -- [kills] [--seed 4711] [--documents 50000] [--no-checkpoints] [--failover 200000]
+ * [--cut-every 16]`; 0 leaves one out.
  *
  * 1. An apply is killed with -9 at every checkpoint and at random moments (200 by default), each followed by one rerun; the
  *    target must hold the bytes that an undisturbed run leaves, with nothing left open in the journal.
  * 2. The primary of a three-member set is killed every few seconds while 200,000 documents are applied.
+ * 3. Backups of every layout are cut off at every 16 bytes; each is refused, or what was cut off was not needed.
  */
 import { parseArgs } from 'node:util';
 import { killPrimaries } from './failover-campaign.ts';
 import { killAtRandom } from './kill-campaign.ts';
+import { cutEveryLayout } from './truncation.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -17,6 +20,7 @@ const { values, positionals } = parseArgs({
     documents: { type: 'string', default: '50000' },
     checkpoints: { type: 'boolean', default: true },
     failover: { type: 'string', default: '200000' },
+    'cut-every': { type: 'string', default: '16' },
   },
 });
 const kills = Number(positionals[0] ?? 200);
@@ -35,3 +39,4 @@ if (kills > 0 || values.checkpoints) {
   });
 }
 if (Number(values.failover) > 0) await killPrimaries({ documents: Number(values.failover), say });
+if (Number(values['cut-every']) > 0) await cutEveryLayout(Number(values['cut-every']), say);
