@@ -14,7 +14,7 @@ import type { TextWriter } from './cli/context.ts';
 import { runProgram } from './cli/program.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
 import { redact } from './secret.ts';
-import { V8_FLAGS } from './v8-flags.ts';
+import { limitYoungSpace, V8_FLAGS } from './v8-flags.ts';
 import { VERSION } from './version.ts';
 
 const SHOW_CURSOR = '\u001b[?25h';
@@ -126,6 +126,7 @@ function dieAt(wanted: string | undefined): Checkpoint {
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 setFlagsFromString(V8_FLAGS);
+limitYoungSpace();
 
 const controller = new AbortController();
 process.on('uncaughtException', crash);

@@ -83,6 +83,7 @@ run((name) => {
 // One run of a command needs more of the program than another: the first from S3 more than one from a file.
 process.once('exit', (code) => {
   const isEnough = script.cachedDataRejected === false && kept !== undefined && loads <= kept.loads;
-  if (code === 0 && !isEnough && canWrite(dirname(program)))
-    keep(file, { loads, compiled: script.createCachedData() });
+  if (code !== 0 || isEnough || !canWrite(dirname(program))) return;
+  setFlagsFromString(V8_FLAGS); // they may have been changed since
+  keep(file, { loads, compiled: script.createCachedData() });
 });
