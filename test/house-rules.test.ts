@@ -100,6 +100,19 @@ test('each dependency has one door', () => {
   );
 });
 
+/** Doors of packages that take long to load. */
+const LAZY: readonly string[] = ['mongo/driver.ts', 'backup/s3/s3-client.ts', 'report/task-list.ts'];
+
+test('what takes long to load is loaded when it is needed', () => {
+  const wrong = files.flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/^import (?!type\b)[^;]*? from '(\.[^']+)'/gm)]
+      .map((match) => relative(SRC, resolve(dirname(file), match[1] as string)))
+      .filter((imported) => LAZY.includes(imported))
+      .map((imported) => `${relative(SRC, file)} imports ${imported}`),
+  );
+  assert.equal(wrong, [], 'use `await import(…)`: every command would pay for what few of them use');
+});
+
 test('only main.ts, and what starts it, touches the process', () => {
   const wrong = files
     .filter((file) => !['main.ts', 'start.ts'].includes(relative(SRC, file)))

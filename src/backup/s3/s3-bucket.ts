@@ -6,7 +6,7 @@ import type { S3Location } from '../../plan/plan.ts';
 import { FlightControl } from './flight-control.ts';
 import { checksumOf, isOfParts, type ObjectChecksum } from './object-checksum.ts';
 import { describeAnswer, type RangeSink, receiveRange } from './range-download.ts';
-import { connectS3, type KeyPage, type ObjectFacts, type S3Client } from './s3-client.ts';
+import type { KeyPage, ObjectFacts, S3Client } from './s3-client.ts';
 import { type Attempts, persist, type S3Patience } from './s3-patience.ts';
 
 export interface BucketOptions {
@@ -114,7 +114,9 @@ export class S3Bucket {
   }
 
   #connect(): Promise<S3Client> {
-    this.#client ??= connectS3(this.#location, this.#options.patience);
+    this.#client ??= import('./s3-client.ts').then(({ connectS3 }) =>
+      connectS3(this.#location, this.#options.patience),
+    );
     return this.#client;
   }
 
