@@ -2,8 +2,8 @@
  * SHA-256 or MD5 of one run of bytes after the other, computed beside the reading of them.
  *
  * Hashing costs about as much processor time as receiving and matching the bytes together, so a worker thread does it
- * wherever the bytes get there without a copy: chunks in shared memory are seen by it where they are, the memory of
- * chunks that were given away is handed over to it. A run that begins with other chunks is hashed in place.
+ * where the bytes get there without a copy: the memory of chunks that were given away is handed over to it. A run that
+ * begins with other chunks is hashed in place.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { isGivenAway } from '../storage/given-away.ts';
@@ -33,29 +33,16 @@ export class BackgroundHash {
   }
 
   /**
-   * Hashes the next chunk, which is lent. Where a promise comes back, the chunk's bytes must stay as they are until it
-   * settles, and the next chunk must wait for it.
-   */
-  update(chunk: Buffer): Promise<unknown> | undefined {
-    const isShared = chunk.buffer instanceof SharedArrayBuffer;
-    this.#by ??= isShared ? 'thread' : 'in place';
-    if (this.#by === 'thread') {
-      this.#sendParcel();
-      const bytes = isShared ? chunk : new Uint8Array(chunk);
-      return this.#startedThread().hash([bytes], isShared ? [] : [bytes.buffer as ArrayBuffer]);
-    }
-    this.#inPlace.update(chunk);
-    return undefined;
-  }
-
-  /**
-   * Hashes the next chunk, which was given away, and takes its memory: the chunk is not to be looked at again. Where a
+   * Hashes the next chunk, and takes its memory if it was given away: such a chunk is not to be looked at again. Where a
    * promise comes back, the next chunk must wait for it.
    */
-  take(chunk: Buffer): Promise<unknown> | undefined {
-    if (!isGivenAway(chunk) || this.#by === 'in place') return this.update(chunk);
-    this.#by = 'thread';
-    this.#parcel.push(chunk);
+  update(chunk: Buffer): Promise<unknown> | undefined {
+    this.#by ??= isGivenAway(chunk) ? 'thread' : 'in place';
+    if (this.#by === 'in place') {
+      this.#inPlace.update(chunk);
+      return undefined;
+    }
+    this.#parcel.push(isGivenAway(chunk) ? chunk : Buffer.from(new Uint8Array(chunk).buffer));
     this.#parcelBytes += chunk.length;
     if (this.#parcelBytes < (this.#thread === undefined ? THREAD_FROM_BYTES : PARCEL_BYTES)) return undefined;
     this.#sendParcel();
@@ -87,16 +74,9 @@ export class BackgroundHash {
     const parcel = this.#parcel;
     this.#parcel = [];
     this.#parcelBytes = 0;
-    const hashed = this.#startedThread().hash(
-      parcel,
-      parcel.map(({ buffer }) => buffer as ArrayBuffer),
-    );
+    this.#thread ??= new HashThread(this.#algorithm);
+    const hashed = this.#thread.hash(parcel);
     hashed.catch(() => undefined); // a thread that failed fails the digest too
     this.#sent.push(hashed);
-  }
-
-  #startedThread(): HashThread {
-    this.#thread ??= new HashThread(this.#algorithm);
-    return this.#thread;
   }
 }

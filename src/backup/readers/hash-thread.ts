@@ -38,9 +38,12 @@ export class HashThread {
     this.#worker.on('exit', () => this.#fail(new Error('the hashing thread ended early')));
   }
 
-  /** Hashes the chunks; settles when they are no longer needed. `given` is memory that is handed over with them. */
-  hash(chunks: readonly Uint8Array[], given: ArrayBuffer[]): Promise<string> {
-    return this.#ask(chunks, given);
+  /** Hashes the chunks, each of which fills its memory, and takes that over. Settles when they are hashed. */
+  hash(chunks: readonly Buffer[]): Promise<string> {
+    return this.#ask(
+      chunks,
+      chunks.map(({ buffer }) => buffer as ArrayBuffer),
+    );
   }
 
   /** Hex, of all since the last digest. */
@@ -52,7 +55,7 @@ export class HashThread {
     void this.#worker.terminate();
   }
 
-  #ask(message: readonly Uint8Array[] | null, given: ArrayBuffer[]): Promise<string> {
+  #ask(message: readonly Buffer[] | null, given: ArrayBuffer[]): Promise<string> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     this.#worker.ref();
     const answer = new Promise<string>((resolve, reject) => this.#unanswered.push({ resolve, reject }));

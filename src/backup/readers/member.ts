@@ -7,7 +7,6 @@ import { decompress } from '../containers/decompress.ts';
 import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy-stream.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
-import { isGivenAway } from '../storage/given-away.ts';
 import { BackgroundHash } from './background-hash.ts';
 
 export type MemberRead = ScanSummary['members'][number];
@@ -26,13 +25,10 @@ export class MemberReader {
     let bytes = 0;
     for await (const chunk of chunks) {
       bytes += chunk.length;
-      const isOurs = isGivenAway(chunk);
-      const hashing = isOurs ? undefined : this.#hash.update(chunk);
-      hashing?.catch(() => undefined); // thrown below, unless the visitor throws first
       const working = this.#visitor.chunk(member, chunk);
       if (working !== undefined) await working;
-      const hashed = isOurs ? this.#hash.take(chunk) : hashing;
-      if (hashed !== undefined) await hashed;
+      const hashing = this.#hash.update(chunk);
+      if (hashing !== undefined) await hashing;
     }
     await this.#visitor.end(member);
     return { path: member.path, collection: member.collection, bytes, sha256: await this.#hash.digest() };

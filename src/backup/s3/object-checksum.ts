@@ -122,7 +122,7 @@ class RunningEtag implements RunningChecksum {
     for (let at = 0; at < chunk.length; ) {
       const length = Math.min(chunk.length - at, this.#partBytes - this.#inPart);
       const copy = new Uint8Array(chunk.subarray(at, at + length));
-      busy = this.#hash.take(giveAway(Buffer.from(copy.buffer))) ?? busy;
+      busy = this.#hash.update(giveAway(Buffer.from(copy.buffer))) ?? busy;
       at += length;
       this.#inPart += length;
       if (this.#inPart === this.#partBytes) this.#endPart();
