@@ -10,7 +10,7 @@ import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { admit } from './admit.ts';
 
 const BATCHES_IN_FLIGHT = 3;
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN_FLIGHT };
+const BATCH = { maxBytes: 2 * 1024 * 1024, maxDocuments: 2_000, held: BATCHES_IN_FLIGHT };
 /** Differences named one by one; all are counted. */
 const MOST_DIFFERENCES = 1_000;
 
