@@ -6,6 +6,7 @@
  */
 import type { Emit } from '../events.ts';
 import type { Plan, WhenMatched } from '../plan/plan.ts';
+import { comparesText } from '../query/compares-text.ts';
 import { compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
@@ -168,6 +169,11 @@ async function rulesFor(
   { selected, collection, isMissing, shared, warn }: CollectionQuestion,
 ): Promise<CollectionRules> {
   const settings = settingsOf(plan, selected);
+  if (settings.softDelete !== undefined && collection.collated && comparesText(settings.softDelete)) {
+    warn(
+      `${collection.name} compares text by a collation, softDelete byte by byte: a document may be soft-deleted and not be called so`,
+    );
+  }
   const isEmpty = isMissing || (await reader.find(collection.name, EVERYTHING, { limit: 1 })).length === 0;
   const checks = [
     shardKeyCheck({ collection, version: reader.identity.version, warn }),

@@ -57,6 +57,17 @@ test('a document whose _id is not first is identical to what the server made of 
   assert.is(first.counts.identical, 1);
 });
 
+test('a softDelete that compares text is warned of where the collection compares text by a collation', async () => {
+  await target.createCollection('artworks', { collation: { locale: 'en', strength: 2 } });
+  await target.collection('artworks').insertOne({ _id: 1, state: 'Deleted' } as never);
+  const warningsWith = async (softDelete: object): Promise<readonly string[]> => {
+    const artworks = { documents: [{ _id: 1 }], settings: { softDelete: toBytes(softDelete) } };
+    return (await compare({ ...where, collections: { artworks } })).first.warnings;
+  };
+  assert.match((await warningsWith({ state: 'deleted' })).join(), /softDelete byte by byte/);
+  assert.equal(await warningsWith({ deleted: true }), []);
+});
+
 test('numbers of other types are the same _id', async () => {
   const ids = [new Double(1), Long.fromNumber(2), Decimal128.fromString('3.00'), { a: new Double(4) }];
   await target.collection('artworks').insertMany(ids.map((_id) => ({ _id })) as never);
