@@ -51,7 +51,7 @@ function nothingToApprove(plan: Plan, run: RunRecord | undefined): RestorePlanEr
         ? `the run on staging is ${run.status}, not verified`
         : 'the plan has changed since it was applied to staging';
   return new RestorePlanError('GATE', `there is nothing to approve: ${fact}`, {
-    hint: 'Run plan apply with --target staging until it ends verified; then approve what it did.',
+    hint: 'Run `plan apply --target staging` until it ends verified; then approve what it did.',
     facts: { status: run?.status ?? null },
   });
 }

@@ -45,6 +45,6 @@ export async function requireUntouchedBytes(selection: Selection): Promise<void>
 
 function refused(message: string): RestorePlanError {
   return new RestorePlanError('GATE', message, {
-    hint: 'Nothing was written. Run plan dry-run, then plan apply --target staging again.',
+    hint: 'Nothing was written. Run `plan dry-run`, then `plan apply --target staging` again.',
   });
 }

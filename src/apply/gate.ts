@@ -103,7 +103,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
     return [
       {
         fact: `the run on staging is ${run.status}, not verified`,
-        remedy: 'Run plan apply with --target staging until it ends verified.',
+        remedy: 'Run `plan apply --target staging` until it ends verified.',
       },
     ];
   }
@@ -120,7 +120,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
   if (approvers.length < facts.gate.approvals) {
     obstacles.push({
       fact: `${approvers.length} of ${facts.gate.approvals} approvals are given`,
-      remedy: `Somebody other than ${run.appliedBy.map(({ user }) => user).join(', ')} must run plan approve.`,
+      remedy: `Somebody other than ${run.appliedBy.map(({ user }) => user).join(', ')} must run \`plan approve\`.`,
     });
   }
   return obstacles;
@@ -132,21 +132,21 @@ function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
   if (latest === undefined) {
     return {
       fact: 'this selection was never applied to staging',
-      remedy: 'Run plan apply with --target staging first.',
+      remedy: 'Run `plan apply --target staging` first.',
     };
   }
   return {
     fact:
       `staging has another selection of this plan (${short(latest.digest)}, not ${short(digest)}): ` +
       'the plan or the backup has changed since, so that other documents would be written',
-    remedy: 'Run plan apply with --target staging again, with the plan as it is now.',
+    remedy: 'Run `plan apply --target staging` again, with the plan as it is now.',
   };
 }
 
 function documentsGone(missing: number): Obstacle {
   return {
     fact: `${missing} documents of the selection are no longer on staging`,
-    remedy: 'Run plan apply with --target staging again.',
+    remedy: 'Run `plan apply --target staging` again.',
   };
 }
 
@@ -161,7 +161,7 @@ export function approvalObstacle(run: RunRecord, actor: Actor): Obstacle | undef
   if (!run.appliedBy.some(({ user }) => user === actor.user)) return undefined;
   return {
     fact: `${actor.user} applied this selection to staging and cannot approve it`,
-    remedy: 'A second person must run plan approve.',
+    remedy: 'A second person must run `plan approve`.',
   };
 }
 

@@ -40,7 +40,7 @@ export async function refuseMatches(reader: TargetReader, selection: Selection):
     'CONFLICTS',
     `${reader.name} has other documents with the _id of ${count} selected ones, and the plan says whenMatched: fail (${named})`,
     {
-      hint: 'Nothing was written. Look at them with plan dry-run --full, then narrow the query or change whenMatched.',
+      hint: 'Nothing was written. Look at them with `plan dry-run --full`, then narrow the query or change whenMatched.',
     },
   );
 }

@@ -2,9 +2,10 @@
  * One run of one command: its context, its progress display, and the way it ends.
  */
 import { resolve } from 'node:path';
-import { EXIT_CODES } from '../errors.ts';
+import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import { failureText } from '../report/failure.ts';
 import { NdjsonView } from '../report/ndjson.ts';
+import { wholeCommands } from '../report/whole-commands.ts';
 import { ask, canAsk } from './ask.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, Environment, ProcessEdge } from './context.ts';
@@ -17,7 +18,6 @@ import {
 } from './environment.ts';
 import { asKnownFailure, exitOf } from './failure.ts';
 import { ProgressSwitch } from './progress-switch.ts';
-import { withWholeCommands } from './whole-commands.ts';
 
 export interface Session {
   readonly context: CommandContext;
@@ -90,6 +90,13 @@ export async function openSession(
       return EXIT_CODES[exit];
     },
   };
+}
+
+/** The same failure with the plan named in the commands of its hint. */
+function withWholeCommands(error: RestorePlanError, planFile: string): RestorePlanError {
+  const { code, message, hint, cause, facts } = error;
+  if (hint === undefined) return error;
+  return new RestorePlanError(code, message, { hint: wholeCommands(hint, planFile), cause, facts });
 }
 
 /** The process's environment with the env file beneath it: what is already set wins. */

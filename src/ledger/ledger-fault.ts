@@ -25,7 +25,7 @@ export function damaged(
   return new RestorePlanError('TARGET', `${where} is damaged: document ${id} has no valid ${field}`, {
     hint:
       'Somebody may have edited it by hand; put it back from a backup of that collection. If that is impossible, remove the ' +
-      'document and run plan apply again: it compares every document with the target and records them anew.',
+      'document and run `plan apply` again: it compares every document with the target and records them anew.',
     facts: { where, id, field },
   });
 }

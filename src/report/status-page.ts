@@ -1,26 +1,33 @@
 /** Where a plan stands, as a page for the terminal and as JSON. */
 import { approversOf } from '../apply/gate.ts';
 import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
+import type { TargetName } from '../events.ts';
 import type { Deed, RunRecord, RunStatus } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import { showCounted } from './quantities.ts';
+import { wholeCommands } from './whole-commands.ts';
 import { wrapped } from './wrap.ts';
 
 const INDENT = 2;
 
-const WORDS: Readonly<Record<RunStatus, string>> = {
-  applying: 'a run is going on, or was cut off: run plan apply again',
-  applied: 'all documents are in, but were not read back: run plan apply again',
-  verified: 'verified',
-  incomplete: 'incomplete: run plan apply again',
-  reverting: 'a revert is going on, or was cut off: run plan revert again',
-  reverted: 'reverted',
+const WORDS: Readonly<Record<RunStatus, (target: TargetName) => string>> = {
+  applying: (target) => `a run is going on, or was cut off: run \`plan apply --target ${target}\` again`,
+  applied: (target) =>
+    `all documents are in, but were not read back: run \`plan apply --target ${target}\` again`,
+  verified: () => 'verified',
+  incomplete: (target) => `incomplete: run \`plan apply --target ${target}\` again`,
+  reverting: (target) => `a revert is going on, or was cut off: run \`plan revert --target ${target}\` again`,
+  reverted: () => 'reverted',
 };
 
-/** Lines without newlines. */
-export function* targetLines(status: TargetStatus, { paint, columns }: PageStyle): Generator<string> {
+/** Lines without newlines. `file` is the plan as the operator names it. */
+export function* targetLines(
+  status: TargetStatus,
+  { paint, columns }: PageStyle,
+  file: string,
+): Generator<string> {
   const { target, database, server, run, lock, isOfAnotherPlanVersion } = status;
   yield paint.strong(neutral(`${target}: ${database} (${server})`));
   const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run)];
@@ -31,14 +38,14 @@ export function* targetLines(status: TargetStatus, { paint, columns }: PageStyle
     );
   }
   for (const text of lines) {
-    yield* wrapped(text, { columns, indent: INDENT });
+    yield* wrapped(wholeCommands(text, file), { columns, indent: INDENT });
   }
   yield '';
 }
 
 function* runLines(run: RunRecord): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
-  yield `${WORDS[run.status]}${run.status === 'verified' ? verified : ''}`;
+  yield `${WORDS[run.status](run.target)}${run.status === 'verified' ? verified : ''}`;
   yield `selection ${run.digest.slice(0, 12)} from ${run.backup.location}`;
   const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
   yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
@@ -59,7 +66,11 @@ function* runLines(run: RunRecord): Generator<string> {
 }
 
 /** `undefined`: the gate could not be asked. */
-export function* gateLines(gate: GateStatus | undefined, { paint, columns }: PageStyle): Generator<string> {
+export function* gateLines(
+  gate: GateStatus | undefined,
+  { paint, columns }: PageStyle,
+  file: string,
+): Generator<string> {
   if (gate === undefined) {
     yield paint.odd(
       'The production gate is shut: nothing of this plan is verified on staging, or a target does not answer.',
@@ -79,7 +90,7 @@ export function* gateLines(gate: GateStatus | undefined, { paint, columns }: Pag
   }
   yield paint.odd(`The production gate is shut (${showCounted(verdict.obstacles.length, 'reason')}):`);
   for (const { fact, remedy } of verdict.obstacles) {
-    yield* wrapped(`${fact}. ${remedy}`, { columns, indent: INDENT });
+    yield* wrapped(wholeCommands(`${fact}. ${remedy}`, file), { columns, indent: INDENT });
   }
 }
 

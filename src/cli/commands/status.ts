@@ -94,9 +94,9 @@ async function show(context: CommandContext, { plan, file, statuses, gate, failu
   }
   const style = pageStyle(context);
   for (const { status, followUps } of loose) {
-    await writeLines(context.stdout, targetLines(status, style));
+    await writeLines(context.stdout, targetLines(status, style, file));
     await writeLines(context.stdout, followUpLines(followUps, style, file));
   }
   for (const { message } of failures) await writeLines(context.stdout, [style.paint.bad(message), '']);
-  if (plan.targets.production !== undefined) await writeLines(context.stdout, gateLines(gate, style));
+  if (plan.targets.production !== undefined) await writeLines(context.stdout, gateLines(gate, style, file));
 }
