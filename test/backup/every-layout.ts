@@ -136,11 +136,15 @@ function percona({ root, database }: DumpOf): Sketch[] {
     ['s2', '.s2', packS2],
     ...(zstdCompressSync === undefined ? [] : [['zstd', '.zst', zstdCompressSync] as const]),
   ] as const;
-  return kinds.map(([name, extension, compress]) => {
+  const recent = 'pbm-recent/2024-09-13T08:00:00Z';
+  const dumped = join(root, 'MongoDB', database);
+  layOutPbm(join(root, recent), { dumped, database, extension: '.s2', compress: packS2, isRecent: true });
+  const older = kinds.map(([name, extension, compress]): Sketch => {
     const path = `pbm${extension}/2016-09-13T08:00:00Z`;
-    layOutPbm(join(root, path), { dumped: join(root, 'MongoDB', database), database, extension, compress });
+    layOutPbm(join(root, path), { dumped, database, extension, compress });
     return [`a PBM backup, ${name}`, 'PBM backup', path];
   });
+  return [...older, ['a recent PBM backup', 'PBM backup', recent]];
 }
 
 /** The same dump of two hosts, and each collection parted between two shards. */

@@ -1,6 +1,6 @@
 /**
  * Logical backups of Percona Backup for MongoDB, since its version 2.0: for each replica set a folder with one
- * `metadata.json` and a file of documents per collection, `<database>.<collection><.gz>`.
+ * `metadata.json` or `meta.pbm` and a file of documents per collection, `<database>.<collection><.gz>`.
  *
  * Shown as the mongodump tree they came from: PBM makes these files by taking a mongodump archive apart. The checksum
  * in the metadata is the archive's, of the inflated documents. A collection without documents has no file.
@@ -10,20 +10,7 @@ import type { ByteSource } from '../storage/byte-source.ts';
 import { MemorySource } from '../storage/memory-source.ts';
 import { fileNameOf } from './collection-names.ts';
 import type { NamedFile } from './dump-tree.ts';
-
-interface Namespace {
-  readonly database: string;
-  readonly collection: string;
-  /** Text of the collection's metadata, as mongodump writes it. */
-  readonly metadata: string;
-  readonly type: string;
-  readonly crc: bigint;
-  /** Bytes of its documents, inflated. */
-  readonly size: bigint;
-}
-
-/** Longest metadata that is believed; 100,000 collections take a tenth of it. */
-const MAX_METADATA_BYTES = 256 * 1024 * 1024;
+import { type PbmNamespace, readPbmMetadata } from './pbm-metadata.ts';
 
 /** What PBM appends to the name of a compressed file, and whether it can be read here. */
 const EXTENSIONS = ['', '.gz', '.zst', '.s2', '.snappy', '.lz4'] as const;
@@ -34,10 +21,9 @@ export async function readPbmBackup(files: readonly NamedFile[]): Promise<NamedF
   const byPath = new Map(files.map((file) => [file.path, file]));
   const tree: NamedFile[] = [];
   for (const { path, at } of files) {
-    if (!path.endsWith('/metadata.json')) continue;
-    const folder = path.slice(0, path.lastIndexOf('/') + 1);
-    const namespaces = await readNamespaces(at);
+    const namespaces = await readPbmMetadata(path, at);
     if (namespaces === undefined) continue;
+    const folder = path.slice(0, path.lastIndexOf('/') + 1);
     for (const namespace of namespaces) tree.push(...filesOf(namespace, { folder, byPath, metadata: at }));
   }
   return tree.length === 0 ? undefined : tree;
@@ -50,7 +36,7 @@ interface Surroundings {
 }
 
 /** Two files of a mongodump: documents and metadata. */
-function filesOf(namespace: Namespace, { folder, byPath, metadata }: Surroundings): NamedFile[] {
+function filesOf(namespace: PbmNamespace, { folder, byPath, metadata }: Surroundings): NamedFile[] {
   const { database, collection, crc, type } = namespace;
   const dumped = `${folder}${database}/${fileNameOf(collection)}`;
   const described: NamedFile[] =
@@ -80,35 +66,6 @@ function filesOf(namespace: Namespace, { folder, byPath, metadata }: Surrounding
     ? new UnreadableSource(documents.at, extension.slice(1))
     : documents.at;
   return [...described, { path: `${dumped}.bson`, at, crc }];
-}
-
-async function readNamespaces(at: ByteSource): Promise<Namespace[] | undefined> {
-  if (at.size > MAX_METADATA_BYTES) return undefined;
-  const text = (await at.read(0, at.size)).toString('utf8');
-  let value: { readonly namespaces?: unknown };
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(value?.namespaces)) return undefined;
-  return value.namespaces.map((one: Readonly<Record<string, unknown>>) => ({
-    database: String(one['db']),
-    collection: String(one['collection']),
-    metadata: String(one['metadata'] ?? ''),
-    type: String(one['type'] ?? ''),
-    crc: longOf(one['crc'], at),
-    size: longOf(one['size'], at),
-  }));
-}
-
-/** A 64-bit integer of canonical Extended JSON: `{ "$numberLong": "5" }`. */
-function longOf(value: unknown, { location }: ByteSource): bigint {
-  const { $numberLong: text = value } = (value ?? {}) as { $numberLong?: unknown };
-  if (/^-?\d{1,19}$/.test(String(text))) return BigInt(String(text));
-  throw new RestorePlanError('BACKUP', `${location} is damaged: a size or checksum is missing.`, {
-    hint: 'Take another backup.',
-  });
 }
 
 /** Stands for a file in a format that cannot be read; says so to whoever wants its bytes. */
