@@ -36,37 +36,50 @@ export async function killAtRandom({
   await clear(bench);
   say(`undisturbed: ${documents} documents in ${Math.round(undisturbed.workedMs)} ms`);
 
-  const deaths: ChildOptions[] = atCheckpoints ? CHECKPOINTS.map((dieAt) => ({ dieAt })) : [];
-  const random = randomNumbers(seed);
-  for (let i = 0; i < kills; i++)
-    deaths.push({ killAfterMs: (random.next().value as number) * undisturbed.workedMs });
-
-  let killed = 0;
-  let inTheMiddle = 0;
   let next = startChild();
-  for (const [i, death] of deaths.entries()) {
+  const tally = { checkpoints: 0, killed: 0, missed: 0, inTheMiddle: 0 };
+  /** False when the run had ended before its moment came. */
+  const dieAndRerun = async (death: ChildOptions, moment: string): Promise<boolean> => {
     const child = next;
     const { signal } = await child.run(bench, selection, { ...death, leaseMs: LEASE_MS });
     next = startChild();
-    if (signal === 'SIGKILL') killed++;
-    else if (death.dieAt !== undefined) throw new Error(`${death.dieAt} was never reached`);
-    const open = await openBatches(bench);
-    if (open > 0) inTheMiddle++;
+    if ((await openBatches(bench)) > 0) tally.inTheMiddle++;
     await bench.apply(selection, 'staging', { leaseMs: LEASE_MS });
-    const moment = death.dieAt ?? `${Math.round(death.killAfterMs ?? 0)} ms`;
     if (!(await stored(bench)).equals(expected)) throw new Error(`other bytes after a kill at ${moment}`);
     await bench.expectRestored('staging', selection, {});
     if ((await openBatches(bench)) > 0) throw new Error(`batches are left open after a kill at ${moment}`);
     await clear(bench);
-    if ((i + 1) % 10 === 0 || i + 1 === deaths.length)
-      say(
-        `kill -9: ${i + 1} of ${deaths.length} runs, ${killed} killed, ${inTheMiddle} with batches under way; all ended the same`,
-      );
+    return signal === 'SIGKILL';
+  };
+
+  for (const dieAt of atCheckpoints ? CHECKPOINTS : []) {
+    if (!(await dieAndRerun({ dieAt }, dieAt))) throw new Error(`${dieAt} was never reached`);
+    tally.checkpoints++;
   }
+  const random = randomNumbers(seed);
+  while (tally.killed < kills) {
+    const killAfterMs = (random.next().value as number) * undisturbed.workedMs;
+    if (await dieAndRerun({ killAfterMs }, `${Math.round(killAfterMs)} ms`)) tally.killed++;
+    else tally.missed++;
+    if (tally.missed > kills + 20) throw new Error('most runs end before they can be killed');
+    if ((tally.killed + tally.missed) % 10 === 0) say(summary(tally));
+  }
+  say(summary(tally));
   next.stop();
   await bench.close();
   await servers.stop();
-  if (inTheMiddle === 0) throw new Error('no kill hit a batch under way: the campaign proved nothing');
+  if (tally.inTheMiddle === 0) throw new Error('no kill hit a batch under way: the campaign proved nothing');
+}
+
+interface Tally {
+  readonly checkpoints: number;
+  readonly killed: number;
+  readonly missed: number;
+  readonly inTheMiddle: number;
+}
+
+function summary({ checkpoints, killed, missed, inTheMiddle }: Tally): string {
+  return `kill -9 at ${checkpoints} checkpoints and ${killed} random moments (${missed} came too late), ${inTheMiddle} times with batches under way; every rerun ended the same`;
 }
 
 /** Every document of the collection, by `_id`, at majority. */

@@ -1,0 +1,101 @@
+/** FAULTS.md, section 2, T9 and T11, on a sharded cluster behind a mongos: two shards, the collection lies on both. */
+import { serialize } from 'bson';
+import * as assert from 'uvu/assert';
+import { compareServers } from '../../src/apply/gate.ts';
+import { verifyRestore } from '../../src/apply/verify-restore.ts';
+import { failure } from '../apply/documents.ts';
+import { openWorkbench, type Servers, type Workbench } from '../apply/workbench.ts';
+import { test } from '../harness.ts';
+import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
+
+let cluster: ShardedCluster;
+let servers: Servers;
+test.before(
+  async () => {
+    cluster = await startShardedCluster({ shards: 2 });
+    const [shard] = cluster.shards;
+    let databases = 0;
+    servers = {
+      staging: cluster,
+      production: { uri: shard?.uri ?? '', client: cluster.client },
+      databaseName: (topic) => `${topic}-${++databases}`,
+    };
+  },
+  { deadlineMs: 90_000 },
+);
+test.after(() => cluster.stop());
+
+const document = (id: number, region: unknown): Buffer =>
+  Buffer.from(serialize({ _id: id, region, text: 'x'.repeat(2_000) }));
+const DOCUMENTS = Array.from({ length: 3_000 }, (_, i) => document(i, i % 2 === 0 ? 'eu' : 'us'));
+
+/** A workbench whose staging has a collection `a` with `eu` on one shard and `us` on the other. */
+async function onBothShards(body: (bench: Workbench) => Promise<void>): Promise<void> {
+  const bench = openWorkbench(servers);
+  try {
+    const { databaseName } = await bench.db('staging');
+    const namespace = `${databaseName}.a`;
+    const admin = cluster.client.db('admin');
+    await admin.command({ enableSharding: databaseName, primaryShard: 'shard0' });
+    await admin.command({ shardCollection: namespace, key: { region: 1 } });
+    await admin.command({ split: namespace, middle: { region: 'm' } });
+    await admin.command({ moveChunk: namespace, find: { region: 'us' }, to: 'shard1' });
+    await body(bench);
+  } finally {
+    await bench.close();
+  }
+}
+
+test('T9 a sharded collection: applied to both shards, verified, applied again, reverted', () =>
+  onBothShards(async (bench) => {
+    const selection = bench.selection([{ collection: 'a', documents: DOCUMENTS }]);
+    await bench.apply(selection, 'staging');
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    const { databaseName } = await bench.db('staging');
+    for (const shard of cluster.shards) {
+      assert.is(await shard.client.db(databaseName).collection('a').countDocuments(), 1_500);
+    }
+    const target = await bench.target('staging');
+    const { failures } = await verifyRestore({ selection, target, every: 1, emit: () => undefined });
+    assert.is(failures, 0);
+    const again = await bench.apply(selection, 'staging');
+    assert.is(again.collections[0]?.identical, DOCUMENTS.length);
+    const report = await bench.revert(selection, 'staging');
+    assert.is(report.collections[0]?.counts.remove, DOCUMENTS.length);
+    assert.equal(await bench.documents('staging', 'a'), []);
+  }));
+
+test('T9 documents without a place in a sharded collection are refused one by one; the rest goes in', () =>
+  onBothShards(async (bench) => {
+    const homeless = [document(3_000, ['eu', 'us']), document(3_001, ['eu'])];
+    const selection = bench.selection([
+      { collection: 'a', documents: [...DOCUMENTS.slice(0, 10), ...homeless] },
+    ]);
+    const result = await bench.apply(selection, 'staging');
+    assert.is(result.collections[0]?.inserted, 10);
+    assert.is(result.collections[0]?.refused, 2);
+    assert.is(result.verified, false);
+  }));
+
+test('T11 a mongos is said, and a shard of the same cluster is no other server', async () => {
+  const bench = openWorkbench(servers);
+  const staging = await bench.connect('staging');
+  const production = await bench.connect('production');
+  try {
+    assert.match(staging.notes.join(), 'a sharded cluster (mongos)');
+    assert.is(staging.reader.identity.exact, true);
+    assert.is(compareServers(staging.reader.identity, production.reader.identity), 'same');
+    const selection = bench.selection([{ collection: 'a', documents: DOCUMENTS.slice(0, 3) }]);
+    const refusal = await failure(
+      bench.apply(selection, 'staging', { target: staging, other: production.reader }),
+    );
+    assert.is(refusal.code, 'GATE');
+    assert.match(refusal.message, 'the same server');
+  } finally {
+    await staging.close();
+    await production.close();
+    await bench.close();
+  }
+});
+
+test.run();
