@@ -1,4 +1,4 @@
-/** One batch: look, intend, write, record, read back. */
+/** One batch: look, intend, write, record. */
 
 import { documentValue } from '../bson/diff-documents.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
@@ -193,20 +193,7 @@ class BatchWork {
     }
     await run.record(batch, skipped);
     await run.checkpoint('batch-recorded');
-    await this.#readBack(positions, fates);
     return positions.length - fates.size;
-  }
-
-  /**
-   * Reads back what was written, while other batches are on their way and the server still has it in memory. Only counts what is
-   * there with its bytes: a new primary may not know yet that the majority has the rest, so the verification at the end asks again.
-   */
-  async #readBack(positions: readonly number[], fates: Fates): Promise<void> {
-    const { place, outcomes } = this.#task;
-    const written = fates.size === 0 ? positions : positions.filter((position) => !fates.has(position));
-    const question = { reader: place.reader, collection: place.collection, run: this.#documents };
-    const there = await findCounterparts({ ...question, positions: written });
-    outcomes.addReadBack(written.filter((position) => there.presence(position) === 'same').length);
   }
 }
 

@@ -3,8 +3,8 @@
  *
  * 1. The request is checked, for production the gate. No caller can leave any of it out.
  * 2. The lock is taken, and what an earlier run left behind is picked up: its local record, its journal.
- * 3. Missing collections are created; then batches go out, a few in flight: look, intend, write, record, read back.
- * 4. Everything has to be read back at majority and compared, byte by byte: what a batch did not prove is read now.
+ * 3. Missing collections are created; then batches go out, some in flight: look, intend, write, record.
+ * 4. Everything is read back at majority and compared, byte by byte.
  * 5. The ledger says what came of it, and the lock is given back.
  *
  * Interrupted anywhere, the next run does the rest: a document is written only where the target has none of that `_id`, and
@@ -128,7 +128,6 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
       selection,
       reader: target.reader,
       expect: (selected, index) => expectationOf(outcomes, selected, index),
-      isProven: (selected) => outcomes.get(selected)?.areAllReadBack === true,
       emit,
       signal: request.signal,
     });

@@ -22,21 +22,10 @@ const CODES = Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, code]
 
 export class Outcomes {
   readonly #codes: Uint8Array;
-  #readBack = 0;
 
   /** `count` documents, all pending. */
   constructor(count: number) {
     this.#codes = new Uint8Array(count);
-  }
-
-  /** So many more documents were read back at majority after they were written, with their bytes. */
-  addReadBack(documents: number): void {
-    this.#readBack += documents;
-  }
-
-  /** Every document was written by this run and read back: there is nothing left to verify. */
-  get areAllReadBack(): boolean {
-    return this.#readBack === this.#codes.length;
   }
 
   set(index: number, outcome: Outcome): void {

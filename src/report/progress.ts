@@ -165,7 +165,7 @@ export class ProgressTeller {
         };
       case 'retry':
         return note(
-          `${event.what}: ${event.reason}; attempt ${event.attempt} in ${showDuration(event.delayMs)}`,
+          `${event.what}: ${event.reason}; ${inAMoment(event.delayMs)} (attempt ${event.attempt + 1})`,
         );
       case 'warning':
         return note(`Warning: ${event.message}`);
@@ -213,4 +213,8 @@ function backupText(event: RunEvent & { readonly type: 'backup-located' }): stri
 /** Digests are shown by their first twelve characters. */
 function short(digest: string): string {
   return digest.slice(0, 12);
+}
+
+function inAMoment(delayMs: number): string {
+  return delayMs < 1_000 ? 'trying again' : `trying again in ${showDuration(delayMs)}`;
 }

@@ -42,7 +42,7 @@ test('in a log, stages and remarks have lines of their own and progress one in t
   assert.equal(text.split('\n'), [
     'Plan partner',
     'Select from artworks',
-    'reading the backup: reset; attempt 2 in 2 s',
+    'reading the backup: reset; trying again in 2 s (attempt 3)',
     'Select: 500 MB of 1.0 GB, 50 %, 10 MB/s, 50 s left, 5 documents chosen',
     'Selected 9 documents (900 B) from 1.0 GB read',
     'Not compared with production: nobody answers\\u001b[2J',
