@@ -1,6 +1,7 @@
 /** The collection that apply would create where the target lacks it: options and indexes of the backup's metadata. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { findElement } from '../bson/elements.ts';
 import { parseExtendedJson } from '../bson/parse-extended-json.ts';
 import { BSON } from '../bson/types.ts';
@@ -8,8 +9,6 @@ import { writeExtendedJson } from '../bson/write-extended-json.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { readIndex } from '../target/describe-collection.ts';
 import type { TargetCollection } from '../target/target.ts';
-
-const EMPTY = Buffer.from([5, 0, 0, 0, 0]);
 
 /** Without metadata it is a collection without options and with no index but that of `_id`. */
 export async function collectionInBackup(
@@ -19,7 +18,7 @@ export async function collectionInBackup(
   const metadata = await readMetadata(selection, selected);
   const options = metadata.get('options');
   const indexes = metadata.get('indexes');
-  const raw = options instanceof Map ? writeExtendedJson(options) : EMPTY;
+  const raw = options instanceof Map ? writeExtendedJson(options) : EMPTY_DOCUMENT;
   return {
     name: selected.into,
     type: 'collection',

@@ -4,6 +4,7 @@
  * Documents are compared batch by batch, a few batches in flight: memory is bounded by the batches, however large the
  * selection is. Every document is counted; details are kept for the first few of each class, or handed on one by one.
  */
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Emit } from '../events.ts';
 import type { Plan, WhenMatched } from '../plan/plan.ts';
 import { comparesText } from '../query/compares-text.ts';
@@ -39,8 +40,6 @@ const VALUE_TEXT = 400;
 
 /** Classes of documents that the target holds in another form. */
 const IN_ANOTHER_FORM: ReadonlySet<DocumentClass> = new Set(['different', 'stale', 'softDeleted']);
-
-const EVERYTHING = Buffer.from([5, 0, 0, 0, 0]);
 
 export interface CompareRequest {
   readonly plan: Plan;
@@ -174,7 +173,8 @@ async function rulesFor(
       `${collection.name} compares text by a collation, softDelete byte by byte: a document may be soft-deleted and not be called so`,
     );
   }
-  const isEmpty = isMissing || (await reader.find(collection.name, EVERYTHING, { limit: 1 })).length === 0;
+  const isEmpty =
+    isMissing || (await reader.find(collection.name, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
   const checks = [
     shardKeyCheck({ collection, version: reader.identity.version, warn }),
     expiryCheck(collection.indexes, shared.serverTime),

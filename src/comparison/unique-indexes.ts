@@ -7,6 +7,7 @@
  */
 import { canonicalKey } from '../bson/canonical-key.ts';
 import { documentValue } from '../bson/diff-documents.ts';
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { findElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
@@ -29,7 +30,6 @@ import { collationOf } from './validator.ts';
 /** A `$or` of this many keys is planned and answered in a few milliseconds. */
 const KEYS_PER_QUERY = 500;
 
-const EVERYTHING = documentOf(() => {});
 const SIMPLE = documentOf((builder) => {
   builder.element(BSON.STRING, 'locale');
   builder.string('simple');
@@ -139,7 +139,7 @@ class UniqueIndex {
 
   /** The index is unique, so the first document from a key on is its holder, or the key is free. */
   #firstFrom(key: IndexKey): Promise<Buffer[]> {
-    return this.#reader.find(this.#collection.name, this.#partial ?? EVERYTHING, {
+    return this.#reader.find(this.#collection.name, this.#partial ?? EMPTY_DOCUMENT, {
       limit: 1,
       projection: this.#projection,
       from: { index: this.#index.name, key: keyDocument(this.#paths, key) },

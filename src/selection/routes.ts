@@ -2,6 +2,7 @@
  * The plan's tree of collections as what a scan needs: per collection of the backup, the routes by which its documents are
  * chosen, and which collections must be read before it.
  */
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
@@ -58,9 +59,6 @@ export interface CollectionRoutes {
   readonly cyclic: boolean;
 }
 
-/** An empty document: the query that matches everything. */
-const EMPTY_DOCUMENT_BYTES = 5;
-
 /** The collections of the plan, parents first. Throws RestorePlanError PLAN_INVALID where two entries contradict each other. */
 export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRoutes[] {
   const entries = new Map<string, { plan: RestoredCollection; routes: Route[] }>();
@@ -115,7 +113,8 @@ function rootRoute(root: CollectionPlan): Route {
 }
 
 function queryOf(query: Buffer | undefined): Pick<Route, 'query' | 'matches'> {
-  if (query === undefined || query.length === EMPTY_DOCUMENT_BYTES)
+  // An empty document matches everything.
+  if (query === undefined || query.length === EMPTY_DOCUMENT.length)
     return { query: undefined, matches: undefined };
   return { query, matches: compileQuery(query) };
 }

@@ -1,12 +1,11 @@
 /** What a target's collection is: type, options, validator, indexes, shard key, as listCollections and listIndexes tell it. */
 import { deserialize } from 'bson';
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { elements, findElement, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { asBuffer, readCursor } from '../mongo/reply.ts';
 import type { Commands } from './commands.ts';
 import type { ServerIdentity, TargetCollection, TargetIndex } from './target.ts';
-
-const EMPTY_DOCUMENT = Buffer.from([5, 0, 0, 0, 0]);
 
 /** Undefined when the database has no such collection. */
 export async function describeCollection(

@@ -1,5 +1,4 @@
 import * as assert from 'uvu/assert';
-import { RestorePlanError } from '../../src/errors.ts';
 import { LOCK } from '../../src/ledger/layout.ts';
 import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
 import type { LockHolder } from '../../src/ledger/lock-state.ts';
@@ -8,6 +7,7 @@ import { Secret } from '../../src/secret.ts';
 import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import type { Target } from '../../src/target/target.ts';
+import { failure } from '../apply/documents.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 
@@ -31,16 +31,6 @@ test.after(() => lab.close());
 const LEASE_MS = 600;
 const holder = (name: string): LockHolder => ({ name, token: `token of ${name}`, command: 'apply' });
 const take = (name: string) => acquireLock(accessTo(target).commands, holder(name), { leaseMs: LEASE_MS });
-
-async function failure(action: Promise<unknown>): Promise<RestorePlanError> {
-  try {
-    await action;
-  } catch (error) {
-    if (error instanceof RestorePlanError) return error;
-    throw error;
-  }
-  throw new Error('it did not fail');
-}
 
 test('each taking of the lock has a higher fencing number', async () => {
   for (const fencing of [1, 2, 3]) {

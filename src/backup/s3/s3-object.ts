@@ -63,11 +63,9 @@ export class S3Object implements ByteSource {
     try {
       fillUp();
       for (let first = flights[0]; first !== undefined; first = flights[0]) {
-        for (
-          let chunks = await first.range.arrived();
-          chunks.length > 0;
-          chunks = await first.range.arrived()
-        ) {
+        for (;;) {
+          const chunks = await first.range.arrived();
+          if (chunks.length === 0) break;
           for (const chunk of chunks) {
             handedOut += chunk.length;
             yield giveAway(chunk);
