@@ -34,7 +34,7 @@ export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<u
 function asIncomplete(error: RestorePlanError): RestorePlanError {
   if (error.code === 'INCOMPLETE') return error;
   return new RestorePlanError('INCOMPLETE', `stopped part-way: ${error.message}`, {
-    hint: `${error.hint ?? ''} Run the same command again: it goes on where this run stopped.`.trim(),
+    hint: `${error.hint ?? 'Run again.'} The same command goes on where this run stopped.`,
     cause: error,
     facts: error.facts,
   });

@@ -11,6 +11,8 @@ import type { Target } from '../target/target.ts';
 /** After a signal, everything in hand must be done within 5 s; the rest of that is for the records. */
 const STOP_GRACE_MS = 3_500;
 const RELEASE_MS = 1_000;
+/** After a failure: a target that is out of reach has been waited for already. */
+const RELEASE_AFTER_FAILURE_MS = 5_000;
 
 export interface LockRequest {
   readonly target: Target;
@@ -40,13 +42,15 @@ export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => 
       }),
   });
   emit({ type: 'lock-acquired', target: target.name, fencing: lease.fencing });
+  let releaseMs = 60_000;
   try {
     return await stopInTime(work(lease), signal);
+  } catch (error) {
+    releaseMs = RELEASE_AFTER_FAILURE_MS;
+    throw error;
   } finally {
-    await Promise.race([
-      lease.release(),
-      delay(signal?.aborted ? RELEASE_MS : 60_000, undefined, { ref: false }),
-    ]);
+    if (signal?.aborted) releaseMs = RELEASE_MS;
+    await Promise.race([lease.release(), delay(releaseMs, undefined, { ref: false })]);
   }
 }
 

@@ -27,6 +27,7 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   237, // CursorKilled
   262, // ExceededTimeLimit
   358, // InternalTransactionNotSupported during failover
+  371, // UserWritesBlocked
   462, // IngressRequestRateLimitExceeded
   9001, // SocketException
   10107, // NotWritablePrimary
@@ -36,7 +37,22 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   13388, // StaleConfig
   13435, // NotPrimaryNoSecondaryOk
   13436, // NotPrimaryOrSecondary
+  14031, // OutOfDiskSpace
 ]);
+
+const WRITES_BLOCKED = 371;
+const OUT_OF_DISK_SPACE = 14031;
+
+/** What such codes are called: the server takes no writes at all at present, and blames the document at hand for nothing. */
+const STANDSTILLS: Readonly<Record<number, string>> = {
+  [WRITES_BLOCKED]: 'UserWritesBlocked',
+  [OUT_OF_DISK_SPACE]: 'OutOfDiskSpace',
+};
+
+/** Name of a code that says: no write is taken at present, whatever the document. Undefined for every other. */
+export function standstillName(code: number): string | undefined {
+  return STANDSTILLS[code];
+}
 
 /** Also for the errors of single documents in a write reply. */
 export function isTransientCode(code: number): boolean {
@@ -168,10 +184,22 @@ function explain(prefix: string, failed: Circumstances): { message: string; hint
       hint: 'Check the credentials and the authSource in the connection string.',
     };
   }
+  if (code === WRITES_BLOCKED) {
+    return {
+      message: `${prefix}the server takes no writes at present (${command} on ${namespace}: ${reason})`,
+      hint: 'Somebody, or the service that runs the server, has blocked them (setUserWriteBlockMode), often because a disk is nearly full. When that is mended, run again.',
+    };
+  }
+  if (code === OUT_OF_DISK_SPACE) {
+    return {
+      message: `${prefix}the disk of the server is full (${command} on ${namespace}: ${reason})`,
+      hint: 'Make room on it, then run again.',
+    };
+  }
   if (failed.transient) {
     return {
       message: `${prefix}the server cannot be reached or cannot answer (${command} on ${namespace}: ${reason})`,
-      hint: 'Check that the servers are up and that this machine may connect to them, then run again.',
+      hint: 'Check that the servers are up and that this machine may connect to them, then run again. One that ended by itself says why at the end of its log: a full disk, for instance.',
     };
   }
   return {

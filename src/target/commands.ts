@@ -5,8 +5,8 @@
  */
 import type { MongoClient } from 'mongodb';
 import type { TargetName } from '../events.ts';
-import type { Reply } from '../mongo/reply.ts';
-import { CommandFailure } from './command-failure.ts';
+import { type Reply, readWriteFaults } from '../mongo/reply.ts';
+import { CommandFailure, standstillName } from './command-failure.ts';
 import { runForRawReply } from './driver-internals.ts';
 import { type Patience, rideOut } from './patience.ts';
 
@@ -43,19 +43,30 @@ export class Commands {
 
   /**
    * One attempt. The first field of `command` is its name. Throws CommandFailure when there is no reply, the reply is
-   * not ok, or a write concern was not met: whatever the command was to write may or may not be there.
+   * not ok, a write concern was not met, or the server takes no writes at all: whatever the command was to write may or may
+   * not be there.
    */
   async run(command: Command, database = this.database): Promise<Reply> {
     // The driver's own time limit does not end a command that a server which hangs does not even take off the wire.
     const signal = AbortSignal.timeout(this.#replyMs);
-    try {
-      return await runForRawReply(this.#client, { database, command, signal });
-    } catch (cause) {
+    const failed = (cause: unknown): CommandFailure => {
       const name = Object.keys(command)[0] ?? '';
       const collection = command[name];
       const namespace = typeof collection === 'string' ? `${database}.${collection}` : database;
-      throw new CommandFailure({ target: this.target, command: name, namespace, cause });
+      return new CommandFailure({ target: this.target, command: name, namespace, cause });
+    };
+    let reply: Reply;
+    try {
+      reply = await runForRawReply(this.#client, { database, command, signal });
+    } catch (cause) {
+      throw failed(cause);
     }
+    // The reply blames the documents for these, one by one; they are not to be refused for it.
+    for (const { code } of readWriteFaults(reply)) {
+      const codeName = standstillName(code);
+      if (codeName !== undefined) throw failed({ code, codeName });
+    }
+    return reply;
   }
 
   /** A command without effect, or one that may be repeated: tried again while faults are transient. */

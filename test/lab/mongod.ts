@@ -5,6 +5,7 @@ import { MongoClient } from 'mongodb';
 import { mongodBinaries } from './binaries.ts';
 import { temporaryFolder } from './guard.ts';
 import { freePort, type ServerProcess, startServerProcess } from './server-process.ts';
+import type { SmallDisk } from './small-disk.ts';
 
 export interface MongodOptions {
   /** Further `--setParameter`s, for instance `{ ttlMonitorSleepSecs: 1 }`. */
@@ -13,6 +14,8 @@ export interface MongodOptions {
   readonly cacheGB?: number;
   /** Further command-line arguments. */
   readonly arguments?: readonly string[];
+  /** Where its data lies; default: a folder of its own. */
+  readonly disk?: SmallDisk;
 }
 
 export interface Mongod {
@@ -20,6 +23,7 @@ export interface Mongod {
   /** `127.0.0.1:port` */
   readonly address: string;
   readonly process: ServerProcess;
+  readonly logFile: string;
   /** Starts it again on the same port and data after `process.kill()`. */
   restart(): Promise<void>;
   /** Kills it and removes its data. */
@@ -40,18 +44,21 @@ export async function startStandalone(options: MongodOptions = {}): Promise<Stan
 export async function startMongod(options: MongodOptions = {}): Promise<Mongod> {
   const { mongod, env } = await mongodBinaries();
   const folder = temporaryFolder('mongod');
-  const data = join(folder.path, 'data');
-  mkdirSync(data);
+  const data = options.disk?.path ?? join(folder.path, 'data');
+  mkdirSync(data, { recursive: true });
+  const [binary, ...inside] = [...(options.disk?.enter ?? []), mongod] as [string, ...string[]];
   const port = await freePort();
   const parameters = { enableTestCommands: 1, ...options.parameters };
+  const logFile = join(folder.path, 'mongod.log');
   const start = (): Promise<ServerProcess> =>
     startServerProcess({
       name: 'mongod',
-      binary: mongod,
+      binary,
       env,
       port,
-      logFile: join(folder.path, 'mongod.log'),
+      logFile,
       arguments: [
+        ...inside,
         ...['--bind_ip', '127.0.0.1', '--port', String(port), '--nounixsocket', '--dbpath', data],
         ...['--wiredTigerCacheSizeGB', String(options.cacheGB ?? 0.25)],
         ...Object.entries(parameters).flatMap(([name, value]) => ['--setParameter', `${name}=${value}`]),
@@ -62,6 +69,7 @@ export async function startMongod(options: MongodOptions = {}): Promise<Mongod> 
   return {
     port,
     address: `127.0.0.1:${port}`,
+    logFile,
     get process() {
       return server;
     },
