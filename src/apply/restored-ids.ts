@@ -1,5 +1,6 @@
 /** What the journal says this selection put into one target: the ids, and where the before-images of replaced documents lie. */
 import { canonicalKey } from '../bson/canonical-key.ts';
+import type { DocumentRun } from '../bson/document-run.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Journal } from '../ledger/journal.ts';
@@ -35,6 +36,28 @@ export class RestoredIds {
   actionOn(into: string, id: RawValue): 'inserted' | 'replaced' | undefined {
     if (this.#replaced.get(into)?.has(canonicalKey(id))) return 'replaced';
     return this.#inserted.get(into)?.has(id) ? 'inserted' : undefined;
+  }
+
+  /**
+   * Those of the documents that this selection wrote; the others are none of a revert's business. In groups to be looked at one
+   * after the other: what was inserted, then of what was replaced one journal entry at a time, whose images fit into memory and
+   * into one command together. The images of a whole batch may not: what was replaced may have been far larger.
+   */
+  groups(into: string, run: DocumentRun, positions: readonly number[]): number[][] {
+    const inserted: number[] = [];
+    const replaced = new Map<JournalEntry, number[]>();
+    for (const position of positions) {
+      const id = run.id(position);
+      const entry = this.#replaced.get(into)?.get(canonicalKey(id))?.entry;
+      if (entry === undefined) {
+        if (this.#inserted.get(into)?.has(id)) inserted.push(position);
+        continue;
+      }
+      const group = replaced.get(entry);
+      if (group === undefined) replaced.set(entry, [position]);
+      else group.push(position);
+    }
+    return [inserted, ...replaced.values()].filter((group) => group.length > 0);
   }
 
   /** The document as it was before it was last replaced. */

@@ -1,4 +1,4 @@
-/** One batch of a revert: what can be taken back of it, and the taking back. */
+/** One group of documents of a revert: what can be taken back of it, and the taking back. */
 import type { DocumentRun } from '../bson/document-run.ts';
 import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
 import { type Patience, rideOut, TryAgain } from '../target/patience.ts';
@@ -22,17 +22,16 @@ export interface RevertPlace {
   readonly collection: TargetCollection;
 }
 
-/** Looks at the documents of a batch that the journal says this selection wrote; the others are none of its business. */
+/** Looks at documents of one of `RestoredIds.groups`. */
 export async function classifyForRevert(
   place: Pick<RevertPlace, 'reader' | 'collection'>,
   restored: RestoredIds,
   { run, positions }: { readonly run: DocumentRun; readonly positions: readonly number[] },
 ): Promise<RevertItem[]> {
   const { reader, collection } = place;
-  const ours = positions.filter((each) => restored.actionOn(collection.name, run.id(each)) !== undefined);
-  const there = await findCounterparts({ reader, collection, run, positions: ours });
+  const there = await findCounterparts({ reader, collection, run, positions });
   const items: RevertItem[] = [];
-  for (const position of ours) {
+  for (const position of positions) {
     const id = run.id(position);
     if (restored.actionOn(collection.name, id) === 'inserted') {
       items.push({ position, class: INSERTED[there.presence(position)], image: undefined });

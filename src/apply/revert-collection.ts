@@ -52,11 +52,25 @@ interface BatchToRevert {
   readonly batch: DocumentBatch;
 }
 
-async function revertBatch(
-  { run, restored, tally }: Reverting,
-  { place, selected, batch }: BatchToRevert,
-): Promise<void> {
+async function revertBatch(reverting: Reverting, { place, selected, batch }: BatchToRevert): Promise<void> {
   const { run: documents, positions } = admit(batch);
+  for (const group of reverting.restored.groups(place.collection.name, documents, positions)) {
+    if (reverting.request.signal?.aborted) return;
+    await revertGroup(reverting, { place, selected, documents, positions: group });
+  }
+}
+
+interface GroupToRevert {
+  readonly place: RevertPlace;
+  readonly selected: SelectedCollection;
+  readonly documents: DocumentRun;
+  readonly positions: readonly number[];
+}
+
+async function revertGroup(
+  { run, restored, tally }: Reverting,
+  { place, selected, documents, positions }: GroupToRevert,
+): Promise<void> {
   const items = await classifyForRevert(place, restored, { run: documents, positions });
   await run.checkpoint('batch-compared');
   const into = place.collection.name;

@@ -45,7 +45,7 @@ export interface RevertRequest {
 }
 
 /** Reads only. */
-export async function previewRevert({ selection, target, signal }: RevertRequest): Promise<RevertReport> {
+async function previewRevert({ selection, target, signal }: RevertRequest): Promise<RevertReport> {
   const { digest } = selection.manifest;
   const restored = await RestoredIds.read(openLedger(target).journal(digest));
   const tally = new RevertTally(target.name, selection);
@@ -54,13 +54,15 @@ export async function previewRevert({ selection, target, signal }: RevertRequest
     if (collection === undefined) continue;
     const place = { reader: target.reader, collection };
     const batches = readBatches(selection, selected.collection, REVERT_BATCH);
-    for await (const { run, items } of inFlight(batches, REVERTS_IN_FLIGHT, async (batch) => {
-      signal?.throwIfAborted();
+    for await (const _ of inFlight(batches, REVERTS_IN_FLIGHT, async (batch) => {
       const { run, positions } = admit(batch);
-      return { run, items: await classifyForRevert(place, restored, { run, positions }) };
-    })) {
-      for (const item of items) tally.add(selected, item.class, () => showValue(run.id(item.position)));
-    }
+      for (const group of restored.groups(collection.name, run, positions)) {
+        signal?.throwIfAborted();
+        for (const item of await classifyForRevert(place, restored, { run, positions: group })) {
+          tally.add(selected, item.class, () => showValue(run.id(item.position)));
+        }
+      }
+    }));
   }
   return tally.report();
 }

@@ -99,6 +99,20 @@ test('replaced documents get their before-images back, byte for byte', async () 
   assert.equal(digests(await bench.documents('staging', 'a')), digests(expected));
 });
 
+test('documents far larger than what replaced them are put back, though one command could not hold them all', async () => {
+  const db = await bench.db('staging');
+  const large = 'x'.repeat(1024 * 1024);
+  for (let _id = 0; _id < 56; _id++) await db.collection('a').insertOne({ _id: _id as never, large });
+  const before = await bench.documents('staging', 'a');
+  const selection = bench.selection([
+    { collection: 'a', documents: numbered(0, 56), whenMatched: 'replace' },
+  ]);
+  await bench.apply(selection, 'staging');
+  const report = await bench.revert(selection, 'staging');
+  assert.is(counts(report)?.putBack, 56);
+  assert.equal(digests(await bench.documents('staging', 'a')), digests(before));
+});
+
 test('a second revert finds nothing to do; a restore after a revert brings everything back', async () => {
   const documents = numbered(0, 10);
   const selection = bench.selection([{ collection: 'a', documents }]);
