@@ -1,8 +1,10 @@
 /** One group of documents of a revert: what can be taken back of it, and the taking back. */
 import type { DocumentRun } from '../bson/document-run.ts';
+import { RestorePlanError } from '../errors.ts';
+import { isTransientCode } from '../target/command-failure.ts';
 import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
 import { type Patience, rideOut, TryAgain } from '../target/patience.ts';
-import type { TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
+import type { TargetCollection, TargetReader, TargetWriter, WriteOutcome } from '../target/target.ts';
 import type { RestoredIds } from './restored-ids.ts';
 
 /** remove, putBack: still as this selection wrote it. gone, back: done already. changed, deleted: somebody's since, not touched. */
@@ -91,7 +93,7 @@ export function putBackDocuments(
 interface TakingBack {
   readonly positions: readonly number[];
   readonly what: string;
-  readonly attempt: (open: readonly number[]) => Promise<{ readonly written: number }>;
+  readonly attempt: (open: readonly number[]) => Promise<WriteOutcome>;
   /** Of a document that is not as it was written any more: is that our own doing? */
   readonly isDone: (there: Counterparts, position: number) => boolean;
 }
@@ -112,9 +114,18 @@ async function takeBack(place: RevertPlace, run: DocumentRun, taking: TakingBack
     }
     if (open.length === 0) return;
     isInDoubt = true;
-    const { written } = await taking.attempt(open);
+    const { written, faults } = await taking.attempt(open);
+    const refusal = faults.find(({ code }) => !isTransientCode(code));
+    if (refusal !== undefined) throw refused(what, refusal.code);
     if (written < open.length)
       throw new TryAgain(what, `${open.length - written} documents are not settled yet`);
   });
   return untouched;
+}
+
+/** A validator or a unique index that came after the restore; waiting would not help. */
+function refused(what: string, code: number): RestorePlanError {
+  return new RestorePlanError('TARGET', `${what}: the server refuses a document (code ${code})`, {
+    hint: 'Look for a validator or a unique index that came after the restore, and let the document as it was before pass.',
+  });
 }

@@ -113,6 +113,18 @@ test('documents far larger than what replaced them are put back, though one comm
   assert.equal(digests(await bench.documents('staging', 'a')), digests(before));
 });
 
+test('a before-image that a later validator refuses ends the revert at once, with the reason', async () => {
+  const db = await bench.db('staging');
+  await db.collection('a').insertOne({ _id: 0 as never, text: 'before' });
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 1), whenMatched: 'replace' }]);
+  await bench.apply(selection, 'staging');
+  await db.command({ collMod: 'a', validator: { text: 'as in the backup' } });
+  const started = performance.now();
+  const refusal = await failure(bench.revert(selection, 'staging'));
+  assert.match(refusal.message, 'code 121');
+  assert.ok(performance.now() - started < 10_000, 'waiting for it would not help');
+});
+
 test('a second revert finds nothing to do; a restore after a revert brings everything back', async () => {
   const documents = numbered(0, 10);
   const selection = bench.selection([{ collection: 'a', documents }]);
