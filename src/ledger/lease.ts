@@ -1,6 +1,5 @@
 /** A lock that is held: renewed by a heartbeat, made sure of before each batch, given back at the end. */
 import { RestorePlanError } from '../errors.ts';
-import { CommandFailure } from '../target/command-failure.ts';
 import type { Commands } from '../target/commands.ts';
 import { LOCK } from './layout.ts';
 import { SERVER_NOW, updateLedger } from './ledger-writes.ts';
@@ -10,12 +9,22 @@ import { LOCK_ID, type LockHolder, lockNow } from './lock-state.ts';
 const RENEW_AFTER = 0.25;
 const TRUSTED_FOR = 0.6;
 
+/** By two clocks, milliseconds: a suspended machine stops the steady one, and somebody may set the other. */
+export interface Moment {
+  readonly steady: number;
+  readonly wall: number;
+}
+
+export function momentNow(): Moment {
+  return { steady: performance.now(), wall: Date.now() };
+}
+
 export interface Holding {
   readonly holder: LockHolder;
   readonly leaseMs: number;
   readonly fencing: number;
-  /** `performance.now()` before the request that took it. */
-  readonly renewedAt: number;
+  /** Before the request that took it. */
+  readonly renewedAt: Moment;
 }
 
 export class Lease {
@@ -23,11 +32,10 @@ export class Lease {
   readonly #commands: Commands;
   readonly #holding: Holding;
   readonly #heartbeat: NodeJS.Timeout;
-  #renewedAt: number;
-  /** The wall clock beside it: a suspended machine stops the other one. */
-  #renewedAtWall = Date.now();
+  #renewedAt: Moment;
   #renewing: Promise<void> | undefined;
-  #lost: RestorePlanError | undefined;
+  /** Why it is held no longer. */
+  #over: RestorePlanError | undefined;
 
   constructor(commands: Commands, holding: Holding) {
     this.#commands = commands;
@@ -41,10 +49,11 @@ export class Lease {
     this.#heartbeat.unref();
   }
 
-  /** Call before each batch. Throws LOCKED when another run has taken the lock. */
+  /** Call before each batch. Throws LOCKED when another run has taken the lock, or this one has given it back. */
   async ensure(): Promise<void> {
-    if (this.#lost !== undefined) throw this.#lost;
-    const age = Math.max(performance.now() - this.#renewedAt, Date.now() - this.#renewedAtWall);
+    if (this.#over !== undefined) throw this.#over;
+    const now = momentNow();
+    const age = Math.max(now.steady - this.#renewedAt.steady, now.wall - this.#renewedAt.wall);
     if (age > this.#holding.leaseMs * TRUSTED_FOR) await this.renew();
   }
 
@@ -64,8 +73,7 @@ export class Lease {
   }
 
   async #renewOnce(): Promise<void> {
-    const sentAt = performance.now();
-    const sentAtWall = Date.now();
+    const sentAt = momentNow();
     const matched = await updateLedger(this.#commands, {
       collection: LOCK,
       filter: this.#mine(),
@@ -75,25 +83,37 @@ export class Lease {
     });
     if (matched === 1) {
       this.#renewedAt = sentAt;
-      this.#renewedAtWall = sentAtWall;
       return;
     }
     clearInterval(this.#heartbeat);
-    this.#lost = await this.#takenAway();
-    throw this.#lost;
+    const lost = await this.#takenAway();
+    this.#over = lost;
+    throw lost;
   }
 
-  /** Gives the lock back. Never throws: a lease that cannot be given back ends by itself. */
+  /**
+   * Gives the lock back; a batch that a stop has left behind gets no leave to write from here on. Never throws: a lease that
+   * cannot be given back ends by itself.
+   */
   async release(): Promise<void> {
     clearInterval(this.#heartbeat);
-    if (this.#lost !== undefined) return;
+    if (this.#over !== undefined) return;
+    this.#over = new RestorePlanError(
+      'LOCKED',
+      `${this.#commands.target}: this run has given the lock back`,
+      {
+        hint: 'Run again; what is done already stays done.',
+      },
+    );
+    // A heartbeat on its way would find the lock given back and look for who took it, on a connection about to be closed.
+    await this.#renewing?.catch(() => undefined);
     const unlock = updateLedger(this.#commands, {
       collection: LOCK,
       filter: this.#mine(),
       pipeline: [{ $set: { holder: null, expiresAt: SERVER_NOW } }],
     });
     await unlock.catch((error: unknown) => {
-      if (!(error instanceof CommandFailure)) throw error;
+      if (!(error instanceof RestorePlanError)) throw error;
     });
   }
 

@@ -11,7 +11,7 @@ import { asBuffer } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
 import { MAJORITY } from '../target/writer.ts';
 import { LEDGER_FORMAT, LOCK } from './layout.ts';
-import { Lease } from './lease.ts';
+import { Lease, momentNow } from './lease.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import { LOCK_ID, type LockHolder, type LockState, readLockState } from './lock-state.ts';
 
@@ -39,7 +39,7 @@ export async function acquireLock(
   const leaseMs = options.leaseMs ?? LEASE_MS;
   let first: LockState | undefined;
   for (;;) {
-    const sentAt = performance.now();
+    const sentAt = momentNow();
     const state = await tryToTake(commands, holder, leaseMs);
     if (state.holder?.token === holder.token) {
       return new Lease(commands, { holder, leaseMs, fencing: state.fencing, renewedAt: sentAt });

@@ -51,6 +51,13 @@ test('a holder that lives is named, and not waited for longer than one heartbeat
   await lease.release();
 });
 
+test('a lease that was given back gives no leave to write', async () => {
+  const lease = await take('anna');
+  await lease.ensure();
+  await lease.release();
+  assert.is((await failure(lease.ensure())).code, 'LOCKED');
+});
+
 test('the lease of a holder that died is waited for and taken over', async () => {
   await lockLikeACrashedRun();
   const lease = await take('bert');
