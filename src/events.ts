@@ -74,7 +74,9 @@ export type RunEvent =
   | {
       readonly type: 'retry';
       readonly what: string;
+      /** The one that failed, from 1. */
       readonly attempt: number;
+      /** Until the next one. */
       readonly delayMs: number;
       readonly reason: string;
     }

@@ -55,7 +55,7 @@ export async function sendWebhook(request: WebhookRequest): Promise<WebhookEnd> 
     if (end.succeeded || !mayPass || attempt === ATTEMPTS || request.signal.aborted) return end;
     const backOff = firstDelayMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
     const delayMs = Math.min(LONGEST_DELAY_MS, Math.max(backOff, retryAfterMs ?? 0));
-    request.emit({ type: 'retry', what: request.what, attempt: attempt + 1, delayMs, reason: end.detail });
+    request.emit({ type: 'retry', what: request.what, attempt, delayMs, reason: end.detail });
     try {
       await delay(delayMs, undefined, { signal: request.signal });
     } catch {
