@@ -8,6 +8,8 @@ import { inspect } from 'node:util';
 
 const registered = new Set<string>();
 const REDACTED = '[redacted]';
+/** A part of an address as long as this is a key, not a word. */
+const KEY_CHARACTERS = 16;
 
 export class Secret {
   readonly #value: string;
@@ -35,10 +37,18 @@ export class Secret {
   }
 }
 
-/** Registers a value (at least 6 characters, shorter ones would blank out ordinary words) to be struck from all output. */
+/**
+ * Registers a value (at least 6 characters, shorter ones would blank out ordinary words) to be struck from all output, and of an
+ * address what makes it secret: the password of a connection string, the path of a webhook and the keys in it.
+ */
 export function registerSecret(value: string): void {
   if (value.length < 6) return;
   registered.add(value);
+  const path = /^https?:\/\/[^/]+(\/.{5,})$/is.exec(value)?.[1];
+  if (path !== undefined) {
+    registered.add(path);
+    for (const part of path.split(/[/?&=]/)) if (part.length >= KEY_CHARACTERS) registered.add(part);
+  }
   const password = /^[a-z0-9+.-]+:\/\/[^/@]*?:([^@/]+)@/i.exec(value)?.[1];
   if (password !== undefined && password.length >= 6) {
     registered.add(password);

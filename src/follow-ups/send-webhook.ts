@@ -2,14 +2,16 @@
 import { createHmac } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Emit } from '../events.ts';
-import type { Secret } from '../secret.ts';
+import { redact, type Secret } from '../secret.ts';
 
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 30_000;
 /** Statuses that pass: time-outs, too many requests, and whatever the receiver's side has trouble with. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
-/** Of an answer that is shown when it is no success. */
+/** Read of an answer that is no success; bytes. */
+const ANSWER_BYTES = 16 * 1024;
+/** Shown of it. */
 const ANSWER_CHARACTERS = 300;
 
 export interface WebhookRequest {
@@ -34,7 +36,7 @@ export interface WebhookEnd {
   readonly succeeded: boolean;
   /** `HTTP 204`, `HTTP 500`, `ECONNREFUSED`. Never holds the address, which may carry a token. */
   readonly detail: string;
-  /** Beginning of the answer, when it was no success. */
+  /** Beginning of the answer, when it was no success; secrets struck out, for receivers echo the address they were called at. */
   readonly output: string | undefined;
 }
 
@@ -86,7 +88,7 @@ async function sendOnce({
       redirect: 'manual',
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
-    const text = answer.ok ? undefined : (await answer.text()).slice(0, ANSWER_CHARACTERS);
+    const text = answer.ok ? undefined : await beginningOf(answer);
     if (answer.ok) await answer.body?.cancel();
     return {
       succeeded: answer.ok,
@@ -101,8 +103,20 @@ async function sendOnce({
   }
 }
 
+/** Secrets are struck out before the text is cut, so that no half of one is left over. */
+async function beginningOf({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= ANSWER_BYTES) break;
+  }
+  return redact(Buffer.concat(chunks).toString('utf8', 0, ANSWER_BYTES)).slice(0, ANSWER_CHARACTERS);
+}
+
 /** `sha256=` and the HMAC of the body in hexadecimal, as GitHub signs its webhooks. */
-export function signatureOf(body: string, secret: Secret): string {
+function signatureOf(body: string, secret: Secret): string {
   return `sha256=${createHmac('sha256', secret.reveal()).update(body).digest('hex')}`;
 }
 

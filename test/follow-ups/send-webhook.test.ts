@@ -112,6 +112,26 @@ test('a refusal is not repeated; the beginning of the answer is kept', async () 
   assert.is(received.length, 1);
 });
 
+test('an answer that echoes the address, or a key of it, does not tell them', async () => {
+  answers = [
+    (response) => response.writeHead(404).end('Cannot POST /hooks/token-in-the-path'),
+    (response) => response.writeHead(403).end('{"error":"token-in-the-path is revoked"}'),
+  ];
+  assert.is((await send()).output, 'Cannot POST [redacted]');
+  assert.is((await send()).output, '{"error":"[redacted] is revoked"}');
+});
+
+test('an answer without end is not waited for', async () => {
+  answers = [
+    (response) => {
+      response.writeHead(400);
+      const more = (): void => void response.write('x'.repeat(64 * 1024), (error) => error ?? more());
+      more();
+    },
+  ];
+  assert.is((await send()).output, 'x'.repeat(300));
+});
+
 test('a redirect is not followed', async () => {
   answers = [status(302, { location: '/elsewhere' })];
   assert.is((await send()).detail, 'HTTP 302');
