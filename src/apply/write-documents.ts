@@ -49,20 +49,26 @@ export async function insertDocuments(
   const what = `inserting into ${place.reader.database}.${place.collection.name}`;
   let open = positions;
   let isInDoubt = false;
-  let wasInDoubt = false;
+  /** Some attempt got no answer. Until then, a document that is there was written by somebody else. */
+  let mayBeOurs = false;
   await rideOut(place.patience, what, async () => {
     if (isInDoubt) {
-      wasInDoubt = true;
       const there = await look(place, run, open);
       for (const position of open) {
-        if (there.presence(position) === 'other') fates.set(position, somebodyElses(place));
+        const presence = there.presence(position);
+        if (presence === 'other') fates.set(position, somebodyElses(place));
+        else if (presence === 'same' && !mayBeOurs) fates.set(position, IDENTICAL);
       }
       open = open.filter((position) => there.presence(position) === 'absent');
     }
     isInDoubt = true;
     const again: number[] = [];
     const taken: number[] = [];
-    for (const { position, fault } of await insertOrSplit(place, run, open)) {
+    const faults = await insertOrSplit(place, run, open).catch((error: unknown) => {
+      mayBeOurs = true;
+      throw error;
+    });
+    for (const { position, fault } of faults) {
       if (isTransientCode(fault.code)) again.push(position);
       else if (isSameId(fault)) taken.push(position);
       else fates.set(position, fateOf(fault));
@@ -73,13 +79,15 @@ export async function insertDocuments(
       // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
       if (presence === 'absent') again.push(position);
       else if (presence === 'other') fates.set(position, somebodyElses(place));
-      else if (!wasInDoubt) fates.set(position, { outcome: 'identical', reason: '' });
+      else if (!mayBeOurs) fates.set(position, IDENTICAL);
     }
     open = again;
     if (again.length > 0) throw new TryAgain(what, `${again.length} documents are not settled yet`);
   });
   return fates;
 }
+
+const IDENTICAL: Fate = { outcome: 'identical', reason: '' };
 
 export interface ReplacementPair {
   readonly position: number;

@@ -1,0 +1,57 @@
+import * as assert from 'uvu/assert';
+import { type Fates, insertDocuments } from '../../src/apply/write-documents.ts';
+import { runOf } from '../../src/bson/document-run.ts';
+import { Secret } from '../../src/secret.ts';
+import { accessTo } from '../../src/target/access.ts';
+import { connectTarget } from '../../src/target/connect.ts';
+import type { Target, TargetReader } from '../../src/target/target.ts';
+import { test } from '../harness.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import { numbered } from './documents.ts';
+
+let lab: Lab;
+let target: Target;
+
+test.before(async () => {
+  lab = await openLab();
+  const gate = { soakMs: 0, approvals: 0 };
+  const plan = { uri: new Secret(lab.staging.uri), database: lab.databaseName('write'), gate };
+  target = await connectTarget('staging', plan);
+});
+test.after(async () => {
+  await target.close();
+  await lab.close();
+});
+
+/** The target's reader as it is while a write is on its way to the majority: its first look does not see the document. */
+function lateReader(reader: TargetReader): TargetReader {
+  let looks = 0;
+  return {
+    ...{ name: reader.name, plan: reader.plan, database: reader.database, identity: reader.identity },
+    collection: (name) => reader.collection(name),
+    findByIds: (collection, ids) => reader.findByIds(collection, ids),
+    lookUp: async (...question) => (looks++ === 0 ? [] : reader.lookUp(...question)),
+    aggregate: (...question) => reader.aggregate(...question),
+    find: (...question) => reader.find(...question),
+    serverTime: () => reader.serverTime(),
+  };
+}
+
+test('a document that somebody else is writing at this moment is not taken for ours', async () => {
+  const { writer, commands } = accessTo(target);
+  const documents = numbered(0, 3);
+  await writer.insert('a', documents[1] as Buffer);
+  const collection = await target.reader.collection('a');
+  assert.ok(collection);
+  const place = {
+    reader: lateReader(target.reader),
+    writer,
+    patience: commands.patience,
+    collection,
+    whenMatched: 'keepExisting',
+  } as const;
+  const fates: Fates = await insertDocuments(place, runOf(documents), [0, 1, 2]);
+  assert.equal([...fates], [[1, { outcome: 'identical', reason: '' }]], 'a revert would delete it otherwise');
+});
+
+test.run();
