@@ -78,9 +78,11 @@ export interface Backup {
   readonly identity: BackupIdentity;
   /**
    * random: members are read in any order, each scan costs only the members it names, so scans may follow each other.
-   * sequential: one pass over a stream; ask for everything in one scan.
+   * interleaved: one pass over a stream in which each collection is one member; ask for everything in one scan.
+   * sequential: the same with one member after the other, and nobody knows what follows: perhaps another host's or shard's part of
+   * a collection that came by already.
    */
-  readonly access: 'random' | 'sequential';
+  readonly access: 'random' | 'interleaved' | 'sequential';
   /** Whether the wanted database has the collection here; undefined when only reading everything would tell. */
   holds(collection: string): boolean | undefined;
   /** The collections of the wanted database, where they can be known without reading everything; else undefined. */

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { PRIVATE_FILE } from './directory.ts';
 import { workDirectoryFault } from './work-directory-fault.ts';
 
@@ -81,6 +81,15 @@ export class AppendFile {
     } finally {
       await this.#file.close();
     }
+  }
+
+  /** Closes and deletes the file, without writing what has not been written yet. */
+  async discard(): Promise<void> {
+    this.#filling = undefined;
+    this.#filled = 0;
+    this.#full.length = 0;
+    await this.close();
+    await rm(this.path);
   }
 
   /** Hands the buffer being filled to the writer. */

@@ -2,7 +2,7 @@ import type { Backup, CollectionMetadata, MemberInfo, MemberVisitor, ScanSummary
 import { notDocuments } from '../backup/readers/refusals.ts';
 import type { Emit } from '../events.ts';
 import { refuseCollation, refuseMissing } from './backup-contents.ts';
-import type { CollectionSelector } from './collection-selector.ts';
+import type { CollectionSelector, ParentsRead } from './collection-selector.ts';
 import { filterOf } from './pushdown.ts';
 
 /** Bytes between two progress events. */
@@ -65,6 +65,12 @@ export class BackupScan implements MemberVisitor {
     );
   }
 
+  /** Reads the members of these collections once more, which can be decided about by now. */
+  async readAgain(selectors: readonly CollectionSelector[]): Promise<void> {
+    for (const each of selectors) await each.startAgain();
+    await this.read(selectors);
+  }
+
   /** Reads the members of these collections. Throws when one of them has none. */
   async read(selectors: readonly CollectionSelector[]): Promise<void> {
     this.#options.signal.throwIfAborted();
@@ -117,9 +123,9 @@ export class BackupScan implements MemberVisitor {
     return selector && filterOf(selector.routes);
   }
 
-  #parentsRead({ routes }: CollectionSelector): boolean {
-    for (const parent of routes.parents) if (!this.#selectors.get(parent)?.settled) return false;
-    return true;
+  #parentsRead({ routes: { parents } }: CollectionSelector): ParentsRead {
+    for (const parent of parents) if (!this.#selectors.get(parent)?.settled) return 'not yet';
+    return parents.size > 0 && this.#backup.access === 'sequential' ? 'so far' : 'all';
   }
 
   #report(): void {

@@ -1,4 +1,5 @@
 import type { RawValue } from '../bson/types.ts';
+import { QueryFault } from '../query/query-fault.ts';
 import { ParentLookup } from './parent-lookup.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
 
@@ -26,7 +27,7 @@ export class Chooser {
     return chosen;
   }
 
-  /** Whether it could be chosen once more keys are known: it passes a route's own query and refers to some parent. */
+  /** Whether it could be chosen once more keys are known: it refers to some parent and a route's own query does not reject it. */
   mayChoose(bytes: Buffer, start: number): boolean {
     for (const route of this.#routes) if (route.mayChoose(bytes, start)) return true;
     return false;
@@ -73,7 +74,13 @@ class RouteChooser {
   mayChoose(bytes: Buffer, start: number): boolean {
     const { matches, parent } = this.route;
     if (parent !== undefined && !parent.path.some(bytes, start, anyKey)) return false;
-    return matches === undefined || matches(bytes, start);
+    try {
+      return matches === undefined || matches(bytes, start);
+    } catch (error) {
+      // A query without an answer is a fault only for a document that refers to a chosen parent.
+      if (error instanceof QueryFault) return true;
+      throw error;
+    }
   }
 }
 

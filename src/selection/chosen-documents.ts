@@ -8,15 +8,9 @@ import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import type { DocumentConsumer } from './document-framer.ts';
 import { type IdFilter, IdWatch } from './id-filter.ts';
+import type { MemberStart } from './member-order.ts';
 
 const ID = Buffer.from('_id');
-
-/** Where in the file the documents of a member begin. */
-export interface MemberStart {
-  readonly member: MemberInfo;
-  /** Index of its first document in the file. */
-  readonly first: number;
-}
 
 /**
  * Writes the chosen documents of one collection to a file, as they are.
@@ -65,7 +59,8 @@ export class ChosenDocuments implements DocumentConsumer {
 
   /** The documents that follow are this member's. */
   from(member: MemberInfo): void {
-    if (this.members.at(-1)?.member.id !== member.id) this.members.push({ member, first: this.count });
+    if (this.members.at(-1)?.member.id === member.id) return;
+    this.members.push({ member, first: this.count, at: this.bytes });
   }
 
   lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
@@ -92,6 +87,11 @@ export class ChosenDocuments implements DocumentConsumer {
   /** Finishes the file. */
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  /** Closes and deletes the file. */
+  discard(): Promise<void> {
+    return this.#file.discard();
   }
 
   /** sha256, hex, of the finished file; undefined when it was not taken. */

@@ -1,10 +1,10 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MemberInfo } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/collection-names.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { QueryFault } from '../query/query-fault.ts';
+import { Candidates, type SpareSpace } from './candidates.ts';
 import { Chooser } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';
 import { DocumentFramer } from './document-framer.ts';
@@ -22,14 +22,19 @@ export interface SelectorOptions {
   readonly spoolFolder: string;
   /** Shared by all collections of a selection. */
   readonly ids: IdFilter;
+  /** The same. */
+  readonly space: SpareSpace;
   readonly signal: AbortSignal;
 }
+
+/** Of the collections that decide about one. So far: all that came by is decided about, and more of them may follow. */
+export type ParentsRead = 'all' | 'so far' | 'not yet';
 
 /**
  * Selects the documents of one collection while its members stream by.
  *
- * They are decided about at once when all their parents have been read, else spooled and decided about in `decideSpooled`. A
- * collection of which anything was spooled goes on being spooled: its documents must keep the order of the backup.
+ * They are decided about at once when their parents have been read, else spooled and decided about in `decide`. A collection of which
+ * anything was spooled goes on being spooled: its documents must keep the order of the backup.
  */
 export class CollectionSelector {
   readonly routes: CollectionRoutes;
@@ -38,12 +43,14 @@ export class CollectionSelector {
   readonly chooser: Chooser;
   readonly #options: SelectorOptions;
   #chosen: ChosenDocuments;
+  /** All documents, where parents had not been read. */
   #spool: Spool | undefined;
+  /** Where parents had been read, and more of them may follow. */
+  #candidates: Candidates | undefined;
+  /** It is read again, and all keys are known. */
+  #knowsAllKeys = false;
   readonly #framers = new Map<number, DocumentFramer>();
   #scannedBefore = 0;
-  /** Parent keys when the first document was decided about as it came by. */
-  #keysAtFirst: number | undefined;
-  #parentsCameLater = false;
 
   private constructor(routes: CollectionRoutes, options: SelectorOptions, begun: Begun) {
     this.routes = routes;
@@ -64,10 +71,6 @@ export class CollectionSelector {
     return this.#chosen;
   }
 
-  get spooled(): boolean {
-    return this.#spool !== undefined;
-  }
-
   /** Documents seen in the backup. */
   get scanned(): number {
     let scanned = this.#scannedBefore;
@@ -75,24 +78,15 @@ export class CollectionSelector {
     return scanned;
   }
 
-  /** All that was announced of it has been read and decided about. Another member may still follow; see `missedSome`. */
+  /** All that came by of it has been decided about. */
   get settled(): boolean {
     return this.membersRead > 0 && this.#framers.size === 0 && this.#spool === undefined;
   }
 
-  /**
-   * Parents turned up after children had been decided about without them (the backup holds several members of a collection, such as
-   * shards, one after the other): the collection has to be read again.
-   */
-  get missedSome(): boolean {
-    if (this.#spool !== undefined || this.#keysAtFirst === undefined) return false;
-    return this.#parentsCameLater || this.chooser.keysKnown > this.#keysAtFirst;
-  }
-
-  /** Takes the next bytes of a member. `parentsRead`: every collection that decides about this one is settled. */
-  async chunk(member: MemberInfo, bytes: Buffer, parentsRead: boolean): Promise<void> {
-    const framer = this.#framers.get(member.id) ?? (await this.#begin(member, parentsRead));
-    const consumer = this.#spool ?? this.#chosen;
+  /** Takes the next bytes of a member. */
+  async chunk(member: MemberInfo, bytes: Buffer, parents: ParentsRead): Promise<void> {
+    const framer = this.#framers.get(member.id) ?? (await this.#begin(member, parents));
+    const consumer = this.#consumer;
     consumer.from(member);
     try {
       framer.push(bytes);
@@ -102,8 +96,8 @@ export class CollectionSelector {
     await consumer.drain();
   }
 
-  async end(member: MemberInfo, parentsRead: boolean): Promise<void> {
-    const framer = this.#framers.get(member.id) ?? (await this.#begin(member, parentsRead));
+  async end(member: MemberInfo, parents: ParentsRead): Promise<void> {
+    const framer = this.#framers.get(member.id) ?? (await this.#begin(member, parents));
     try {
       framer.end();
     } catch (error) {
@@ -114,20 +108,10 @@ export class CollectionSelector {
     this.membersRead++;
   }
 
-  /** Forgets what was chosen so that the collection can be read again, this time to be spooled. */
-  async startAgain(): Promise<void> {
-    await this.#chosen.close();
-    await rm(this.#chosen.path);
-    this.#chosen = await newFile(this.routes, this.#options, this.chooser);
-    this.#spool = await this.#newSpool();
-    this.#keysAtFirst = undefined;
-    this.#scannedBefore = 0;
-    this.membersRead = 0;
-  }
-
-  /** Goes through what was spooled for more keys. */
+  /** Looks for keys, of more of its own documents, among what was spooled. */
   async lookForKeys(): Promise<void> {
-    const spool = this.#spool as Spool;
+    const spool = this.#spool;
+    if (spool === undefined) return;
     await spool.flush();
     for await (const { bytes, offsets } of fileBatches(spool.path, spool.bytes, BATCH)) {
       this.#options.signal.throwIfAborted();
@@ -135,10 +119,69 @@ export class CollectionSelector {
     }
   }
 
-  /** Decides about everything spooled, now that all keys are known. */
-  async decideSpooled(): Promise<void> {
-    const spool = this.#spool as Spool;
-    await spool.close();
+  /**
+   * Decides about everything that was put off, now that all keys are known. False where documents are needed that were too many to be
+   * kept: the collection has to be read again.
+   */
+  async decide(): Promise<boolean> {
+    if (this.#spool !== undefined) {
+      await this.#decideAbout(this.#spool);
+      await this.#spool.discard();
+      this.#spool = undefined;
+    } else if (this.#candidates?.missedParents) {
+      const { kept } = this.#candidates;
+      if (kept === undefined) return false;
+      await this.#forgetChosen();
+      await this.#decideAbout(kept);
+    }
+    await this.#candidates?.discard();
+    return true;
+  }
+
+  /** Forgets what was chosen and kept, so that the collection can be read again, this time with all keys known. */
+  async startAgain(): Promise<void> {
+    await this.#forgetChosen();
+    await this.#spool?.discard();
+    this.#spool = undefined;
+    await this.#candidates?.discard();
+    this.#candidates = undefined;
+    this.#knowsAllKeys = true;
+    this.#scannedBefore = 0;
+    this.membersRead = 0;
+  }
+
+  /** Lets go of its files after a fault; they are to be removed with their folder. */
+  async abandon(): Promise<void> {
+    await Promise.allSettled([this.#chosen.close(), this.#spool?.close(), this.#candidates?.kept?.close()]);
+  }
+
+  get #consumer(): ChosenDocuments | Spool | Candidates {
+    return this.#spool ?? this.#candidates ?? this.#chosen;
+  }
+
+  async #begin(member: MemberInfo, parents: ParentsRead): Promise<DocumentFramer> {
+    const isFirst = this.#spool === undefined && this.#candidates === undefined;
+    if (isFirst && !this.#knowsAllKeys && parents !== 'all') {
+      const spool = await this.#newSpool();
+      if (parents === 'not yet') this.#spool = spool;
+      else
+        this.#candidates = new Candidates({
+          ...{ chooser: this.chooser, chosen: this.#chosen, spool },
+          space: this.#options.space,
+        });
+    }
+    const framer = new DocumentFramer(this.#consumer);
+    this.#framers.set(member.id, framer);
+    return framer;
+  }
+
+  async #forgetChosen(): Promise<void> {
+    await this.#chosen.discard();
+    this.#chosen = await newFile(this.routes, this.#options, this.chooser);
+  }
+
+  async #decideAbout(spool: Spool): Promise<void> {
+    await spool.flush();
     const members = [...spool.members];
     for await (const { bytes, offsets, first } of fileBatches(spool.path, spool.bytes, BATCH)) {
       this.#options.signal.throwIfAborted();
@@ -151,22 +194,6 @@ export class CollectionSelector {
       }
       await this.#chosen.drain();
     }
-    this.#spool = undefined;
-    await rm(spool.path);
-  }
-
-  /** Lets go of its files after a fault; they are to be removed with their folder. */
-  async abandon(): Promise<void> {
-    await Promise.allSettled([this.#chosen.close(), this.#spool?.close()]);
-  }
-
-  async #begin(member: MemberInfo, parentsRead: boolean): Promise<DocumentFramer> {
-    if (parentsRead) this.#keysAtFirst ??= this.chooser.keysKnown;
-    else if (this.#keysAtFirst === undefined) this.#spool ??= await this.#newSpool();
-    else this.#parentsCameLater = true;
-    const framer = new DocumentFramer(this.#spool ?? this.#chosen);
-    this.#framers.set(member.id, framer);
-    return framer;
   }
 
   #newSpool(): Promise<Spool> {

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import type { ScanSummary } from '../backup/backup.ts';
 import { AppendFile } from './append-file.ts';
 import type { ChosenDocuments } from './chosen-documents.ts';
+import { inMemberOrder, isInMemberOrder } from './member-order.ts';
 import { sha256OfFile } from './open-selection.ts';
 import { fileBatches } from './read-batches.ts';
 import { findRepeatedIds, type IndexSet, type WrittenDocuments } from './repeated-ids.ts';
@@ -19,15 +20,17 @@ export interface FinishedCollection {
   readonly warnings: readonly string[];
 }
 
-/** Closes the file of a collection's chosen documents, takes out copies that several members of the backup hold, and says what is odd. */
+/**
+ * Closes the file of a collection's chosen documents, brings its members in order, takes out copies that several of them hold, and says
+ * what is odd.
+ */
 export async function finishCollection(
   collection: string,
   chosen: ChosenDocuments,
   members: ScanSummary['members'],
 ): Promise<FinishedCollection> {
   await chosen.close();
-  const { count, bytes, path } = chosen;
-  const suspects = chosen.suspects();
+  const { count, bytes, path, members: starts } = chosen;
   const warnings: string[] = [];
   if (chosen.idNotFirst > 0) {
     warnings.push(
@@ -35,10 +38,12 @@ export async function finishCollection(
     );
   }
   const file = basename(path);
-  if (suspects?.length === 0)
-    return { count, bytes, sha256: await sha256Of(chosen, members), file, warnings };
+  const asTheyCame = { collection, path, count, bytes, members: starts, suspects: chosen.suspects() };
+  const isOrdered = isInMemberOrder(asTheyCame);
+  const written = isOrdered ? asTheyCame : await inMemberOrder(asTheyCame);
+  const sha256 = (): Promise<string> => (isOrdered ? sha256Of(chosen, members) : sha256OfFile(path));
+  if (written.suspects?.length === 0) return { count, bytes, sha256: await sha256(), file, warnings };
 
-  const written: WrittenDocuments = { collection, path, count, bytes, members: chosen.members, suspects };
   const { copies, repeated, firstRepeated } = await findRepeatedIds(written);
   if (repeated > 0) {
     warnings.push(
@@ -46,7 +51,7 @@ export async function finishCollection(
         'a target can hold only one of each',
     );
   }
-  if (copies.size === 0) return { count, bytes, sha256: await sha256Of(chosen, members), file, warnings };
+  if (copies.size === 0) return { count, bytes, sha256: await sha256(), file, warnings };
   return { ...(await withoutCopies(written, copies)), file, warnings };
 }
 

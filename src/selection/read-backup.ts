@@ -2,21 +2,30 @@
  * In which order the collections of a plan are read and decided about.
  */
 import type { Backup } from '../backup/backup.ts';
+import { BsonFault } from '../bson/elements.ts';
+import type { Emit } from '../events.ts';
+import { QueryFault } from '../query/query-fault.ts';
 import { refuseUnmatched } from './backup-contents.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
 
+export interface Reading {
+  readonly backup: Pick<Backup, 'access' | 'identity'>;
+  readonly scan: BackupScan;
+  readonly selectors: readonly CollectionSelector[];
+  readonly emit: Emit;
+}
+
 /** Reads what the plan needs and decides about every document of it. */
-export async function readBackup(
-  backup: Pick<Backup, 'access'>,
-  scan: BackupScan,
-  selectors: readonly CollectionSelector[],
-): Promise<void> {
-  const levels = byLevel(selectors);
-  if (backup.access === 'sequential') await readOnce(scan, selectors);
-  for (const level of levels) {
+export async function readBackup({ backup, scan, selectors, emit }: Reading): Promise<void> {
+  if (backup.access !== 'random') await scan.read(selectors);
+  for (const level of byLevel(selectors)) {
     if (backup.access === 'random') await scan.read(level);
-    await decideSpooled(level);
+    const undecided = await decide(level, scan);
+    if (undecided.length > 0) {
+      emit({ type: 'warning', message: readAgainBecause(undecided, backup.identity.location) });
+      await scan.readAgain(undecided);
+    }
     // After each level: what a query at the top did not find, no dependent needs to be read for.
     refuseUnmatched(
       level.flatMap(({ chooser, scanned }) =>
@@ -40,31 +49,43 @@ function byLevel(selectors: readonly CollectionSelector[]): CollectionSelector[]
 }
 
 /**
- * One pass over a stream. A second one only where children were decided about before a further member of their parents
- * came (several shards in one stream): then those, and what depends on them, are read again and spooled.
+ * Decides about what a group has put off; where they decide about each other, goes through them until no key is new. Returns those that
+ * need documents that were not kept.
  */
-async function readOnce(scan: BackupScan, selectors: readonly CollectionSelector[]): Promise<void> {
-  await scan.read(selectors);
-  const again = new Set(selectors.filter(({ missedSome }) => missedSome));
-  if (again.size === 0) return;
-  for (const names = new Set<string>(); names.size < again.size; ) {
-    for (const { routes } of again) names.add(routes.collection);
-    for (const each of selectors) {
-      if (!each.spooled && [...each.routes.parents].some((parent) => names.has(parent))) again.add(each);
-    }
-  }
-  for (const each of again) await each.startAgain();
-  await scan.read([...again]);
-}
-
-/** Decides about a group's spooled documents; where they decide about each other, goes through them until no key is new. */
-async function decideSpooled(level: readonly CollectionSelector[]): Promise<void> {
-  const spooled = level.filter((selector) => selector.spooled);
-  const cyclic = spooled.filter(({ routes }) => routes.cyclic);
+async function decide(
+  level: readonly CollectionSelector[],
+  scan: BackupScan,
+): Promise<readonly CollectionSelector[]> {
+  const cyclic = level.filter(({ routes }) => routes.cyclic);
   const keysKnown = (): number => cyclic.reduce((sum, { chooser }) => sum + chooser.keysKnown, 0);
   for (let before = -1; before < keysKnown(); ) {
     before = keysKnown();
-    for (const selector of cyclic) await selector.lookForKeys();
+    for (const each of cyclic) await locateFaults(each, scan, () => each.lookForKeys());
   }
-  for (const selector of spooled) await selector.decideSpooled();
+  const undecided: CollectionSelector[] = [];
+  for (const each of level) if (!(await locateFaults(each, scan, () => each.decide()))) undecided.push(each);
+  return undecided;
+}
+
+/** Where a document was put off and is now found damaged, the collection is read again to say where the document lies. */
+async function locateFaults<T>(
+  selector: CollectionSelector,
+  scan: BackupScan,
+  act: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await act();
+  } catch (fault) {
+    if (!(fault instanceof BsonFault || fault instanceof QueryFault)) throw fault;
+    await scan.readAgain([selector]);
+    throw fault;
+  }
+}
+
+function readAgainBecause(undecided: readonly CollectionSelector[], location: string): string {
+  const names = undecided.map(({ routes }) => routes.collection).join(', ');
+  return (
+    `${location} holds more parents of ${names} after them, and they were too many to be kept on disk until then: ` +
+    'it is read once more. More free space for --work-dir may avoid that.'
+  );
 }

@@ -13,7 +13,7 @@ import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { MemberStart } from './chosen-documents.ts';
+import type { MemberFile, MemberStart } from './member-order.ts';
 import { fileBatches } from './read-batches.ts';
 
 const ID = Buffer.from('_id');
@@ -21,14 +21,8 @@ const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000, held: 1 };
 /** `_id`s held at a time, about 200 bytes each; when there are more, the file is gone through several times. */
 const IDS_PER_PASS = 150_000;
 
-export interface WrittenDocuments {
+export interface WrittenDocuments extends MemberFile {
   readonly collection: string;
-  readonly path: string;
-  readonly count: number;
-  readonly bytes: number;
-  readonly members: readonly MemberStart[];
-  /** Indexes, in order, of the only documents whose `_id` may have come before; undefined when any may. */
-  readonly suspects: readonly number[] | undefined;
 }
 
 export interface RepeatedIds {

@@ -2,7 +2,8 @@
  * Chooses the documents of a plan from a backup and keeps them as a selection.
  *
  * 1. A backup that can be read in any order is read level by level: parents, then their dependents; each member once.
- * 2. A backup that is a stream is read once. Dependents that come by before their parents are spooled to the work directory.
+ * 2. A backup that is a stream is read once. Dependents that come by before their parents are spooled to the work directory, and so are,
+ *    beside their being decided about, those that come after parents of which the stream may hold more.
  * 3. What was spooled (also: trees within one collection) is decided about as soon as all parents are known.
  * 4. The files are finished, described in a manifest and given their final name together.
  *
@@ -13,6 +14,7 @@ import type { Backup } from '../backup/backup.ts';
 import type { Emit } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
 import { BackupScan } from './backup-scan.ts';
+import { spareBytes } from './candidates.ts';
 import { CollectionSelector } from './collection-selector.ts';
 import { createPartialDirectory, publishSelection, selectionDirectory } from './directory.ts';
 import { finishSelection } from './finish-selection.ts';
@@ -29,6 +31,11 @@ export interface SelectionRequest {
   readonly toolVersion: string;
   readonly emit: Emit;
   readonly signal: AbortSignal;
+  /**
+   * Bytes of disk for dependents that are kept only because a stream may hold more of their parents; when they are used up and it does, it
+   * is read again. Default: 4 GiB, at most half of what the disk has free.
+   */
+  readonly spareBytes?: number;
 }
 
 /**
@@ -42,14 +49,17 @@ export async function selectDocuments(request: SelectionRequest): Promise<Select
   const partial = await createPartialDirectory(workDirectory, directory, plan.source.database);
   const selectors: CollectionSelector[] = [];
   try {
-    const options = { folder: partial.documents, spoolFolder: partial.spool, ids: new IdFilter(), signal };
+    const options = {
+      ...{ folder: partial.documents, spoolFolder: partial.spool, ids: new IdFilter(), signal },
+      space: { left: request.spareBytes ?? (await spareBytes(partial.spool)) },
+    };
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));
 
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
     const scan = new BackupScan(backup, selectors, { emit, signal });
     await scan.refuseKnownFaults();
-    await readBackup(backup, scan, selectors);
+    await readBackup({ backup, scan, selectors, emit });
 
     const manifest = await finishSelection({ request, folder: partial.documents, selectors, scan });
     await publishSelection(partial, directory, manifest);

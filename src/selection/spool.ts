@@ -1,13 +1,13 @@
 import type { MemberInfo } from '../backup/backup.ts';
-import { checkDocument } from '../bson/check-document.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
-import type { MemberStart } from './chosen-documents.ts';
 import type { DocumentConsumer } from './document-framer.ts';
+import type { MemberStart } from './member-order.ts';
 
 /**
  * Documents that cannot be decided about yet, because parents may still follow in the backup: kept in a file, in backup
- * order, until all keys are known. Only those that could be chosen at all are kept.
+ * order, until all keys are known. Only those that could be chosen at all are kept, and they are not checked: whoever
+ * finds one of them damaged has its place in the backup looked up by another reading.
  */
 export class Spool implements DocumentConsumer {
   count = 0;
@@ -33,7 +33,8 @@ export class Spool implements DocumentConsumer {
   }
 
   from(member: MemberInfo): void {
-    if (this.members.at(-1)?.member.id !== member.id) this.members.push({ member, first: this.count });
+    if (this.members.at(-1)?.member.id === member.id) return;
+    this.members.push({ member, first: this.count, at: this.bytes });
   }
 
   lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
@@ -42,8 +43,6 @@ export class Spool implements DocumentConsumer {
 
   wants(bytes: Buffer, start: number): boolean {
     if (!this.#chooser.mayChoose(bytes, start)) return false;
-    // Checked here, where member and position are known for the message.
-    checkDocument(bytes, start);
     // Parents mostly come before their children: what is decided already need not wait for a second look.
     this.#chooser.chooses(bytes, start);
     this.count++;
@@ -51,6 +50,12 @@ export class Spool implements DocumentConsumer {
   }
 
   append(bytes: Buffer, start: number, end: number): void {
+    this.#file.append(bytes, start, end);
+  }
+
+  /** Keeps a document that its caller has decided about for now. */
+  keep(bytes: Buffer, start: number, end: number): void {
+    this.count++;
     this.#file.append(bytes, start, end);
   }
 
@@ -64,5 +69,10 @@ export class Spool implements DocumentConsumer {
 
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  /** Closes and deletes the file. */
+  discard(): Promise<void> {
+    return this.#file.discard();
   }
 }

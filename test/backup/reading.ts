@@ -1,7 +1,7 @@
 /** What the tests of backups share: a source as a plan gives it, and reading everything a backup has of some collections. */
 
 import * as assert from 'uvu/assert';
-import type { CollectionMetadata, ScanSummary } from '../../src/backup/backup.ts';
+import type { Backup, CollectionMetadata, ScanSummary } from '../../src/backup/backup.ts';
 import { openBackup } from '../../src/backup/open-backup.ts';
 import type { BackupOptions } from '../../src/backup/place.ts';
 import { RestorePlanError } from '../../src/errors.ts';
@@ -44,7 +44,7 @@ export function useCredentials(server: S3Address): void {
 
 export interface ReadBackup {
   readonly kind: string;
-  readonly access: 'random' | 'sequential';
+  readonly access: Backup['access'];
   /** Documents of each member, concatenated by collection in the order of reading. */
   readonly documents: ReadonlyMap<string, Buffer>;
   readonly metadata: ReadonlyMap<string, CollectionMetadata>;

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { type Document, ObjectId, serialize, Timestamp } from 'bson';
 import * as assert from 'uvu/assert';
 import type { RestorePlanError } from '../../src/errors.ts';
+import type { Plan } from '../../src/plan/plan.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { CORPUS_DECODE_ERRORS } from '../bson/corpus-decode-errors.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
-import { chunkedBackup } from './chunked-backup.ts';
+import { type ChunkedMember, type Chunking, chunkedBackup } from './chunked-backup.ts';
 import { planOf } from './plans.ts';
 import { refusal, select } from './selecting.ts';
 
@@ -118,6 +119,67 @@ test('damage inside a document that is not wanted does not keep others from bein
   await refusalOf(Buffer.concat([FIRST, odd, LAST]));
   const selection = await selectFrom(Buffer.concat([FIRST, odd, LAST]), { query: { state: 'open' } });
   assert.equal(selectedBytes(selection), Buffer.concat([FIRST, LAST]));
+});
+
+/** The second document of `lots` is damaged, by a boolean of 7, and refers to artwork 1. */
+const LOTS = [
+  { _id: 1, artwork: 9 },
+  { _id: 2, artwork: 1, ok: true },
+].map(bson);
+const [, DAMAGED] = LOTS as [Buffer, Buffer];
+DAMAGED[DAMAGED.indexOf('ok\0') + 3] = 7;
+const lots: ChunkedMember = { collection: 'lots', bytes: Buffer.concat(LOTS) };
+const artworks = (...ids: number[]): Buffer => Buffer.concat(ids.map((_id) => bson({ _id })));
+
+for (const [way, chunking] of Object.entries<Omit<Chunking, 'nextLength'>>({
+  'after its parent': {
+    access: 'random',
+    members: [{ collection: 'artworks', bytes: artworks(1, 9) }, lots],
+  },
+  'before its parent': {
+    access: 'sequential',
+    members: [lots, { collection: 'artworks', bytes: artworks(1, 9) }],
+  },
+  'before its parent, in another folder': {
+    access: 'sequential',
+    members: [
+      { collection: 'artworks', bytes: artworks(9), path: 'c0/gravity/artworks.bson' },
+      lots,
+      { collection: 'artworks', bytes: artworks(1), path: 'c1/gravity/artworks.bson' },
+    ],
+  },
+})) {
+  test(`a damaged child that comes ${way}: refused where it is wanted, naming the place`, async () => {
+    const backup = chunkedBackup({ ...chunking, nextLength: () => 11 });
+    const planFor = (_id: number): Plan =>
+      planOf({
+        collection: 'artworks',
+        query: { _id },
+        dependents: [{ collection: 'lots', foreignKey: 'artwork' }],
+      });
+    const error = await refusal(select(planFor(1), { backup, folder: folder.path }));
+    const offset = (LOTS[0] as Buffer).length + DAMAGED.indexOf('ok\0') + 3;
+    assert.equal(error.facts, { member: 'dump/gravity/lots.bson', collection: 'lots', document: 2, offset });
+    const { manifest } = await select(planFor(9), { backup, folder: folder.path });
+    assert.equal(
+      manifest.collections.map(({ count }) => count),
+      [1, 1],
+    );
+  });
+}
+
+test('a damaged branch of a tree is refused, naming the place', async () => {
+  const bytes = Buffer.concat([DAMAGED, artworks(1)]);
+  for (const access of ['random', 'sequential'] as const) {
+    const backup = chunkedBackup({ access, members: [{ collection: 'lots', bytes }] });
+    const plan = planOf({
+      collection: 'lots',
+      query: { _id: 1 },
+      dependents: [{ collection: 'lots', foreignKey: 'artwork' }],
+    });
+    const { facts } = await refusal(select(plan, { backup, folder: folder.path }));
+    assert.equal([facts['document'], facts['offset']], [1, DAMAGED.indexOf('ok\0') + 3]);
+  }
 });
 
 /** An element by hand: type byte, key, value bytes. */

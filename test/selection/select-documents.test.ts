@@ -65,7 +65,7 @@ const WAYS: readonly {
     name: 'stream, interleaved',
     chunking: (members) => {
       let turn = 0;
-      return { access: 'sequential', members, nextLength: () => 7, nextMember: () => turn++ };
+      return { access: 'interleaved', members, nextLength: () => 7, nextMember: () => turn++ };
     },
   },
 ];
@@ -338,6 +338,10 @@ test('parents that turn up after their children, in a second shard of a stream, 
   );
   assert.equal(await idsOf(selection, 'sale_artworks'), [10, 11, 12]);
   assert.equal(await idsOf(selection, 'bids'), [20, 22]);
+  assert.ok(
+    [...backup.reads.values()].every((reads) => reads === 1),
+    'each member is read once',
+  );
   assert.equal(
     selection.manifest.collections.map(({ scanned }) => scanned),
     [2, 4, 3],
@@ -574,6 +578,33 @@ test('an expression without an answer for a document ends the selection and name
   );
   assert.is(error.code, 'PLAN_INVALID');
   assert.match(error.message, /\$expr\.\$add has no answer for document 1 of .*: \$add needs numbers/);
+});
+
+test('an expression without an answer for a child ends the selection where the child is wanted, in every order', async () => {
+  const members = [
+    member('artworks', [{ _id: 1 }, { _id: 2 }]),
+    member('lots', [
+      { _id: 1, artwork: 1, price: 5 },
+      { _id: 2, artwork: 2, price: 'none' },
+    ]),
+  ];
+  const planFor = (_id: number): Plan =>
+    planOf({
+      collection: 'artworks',
+      query: { _id },
+      dependents: [
+        {
+          collection: 'lots',
+          foreignKey: 'artwork',
+          query: { $expr: { $gt: [{ $add: ['$price', 1] }, 0] } },
+        },
+      ],
+    });
+  for (const { name, chunking } of WAYS) {
+    const error = await refusal(select(planFor(2), chunkedBackup(chunking(members))));
+    assert.match(error.message, /has no answer for document 2 of dump\/gravity\/lots\.bson/, name);
+    assert.equal(await idsOf(await select(planFor(1), chunkedBackup(chunking(members))), 'lots'), [1], name);
+  }
 });
 
 test('a query that compares text is refused where the collection has a collation', async () => {

@@ -14,9 +14,10 @@ export interface Selecting {
   readonly folder: string;
   readonly emit?: Emit;
   readonly signal?: AbortSignal;
+  readonly spareBytes?: number;
 }
 
-export function select(plan: Plan, { backup, folder, emit, signal }: Selecting): Promise<Selection> {
+export function select(plan: Plan, { backup, folder, emit, signal, ...more }: Selecting): Promise<Selection> {
   return selectDocuments({
     plan,
     backup,
@@ -24,6 +25,7 @@ export function select(plan: Plan, { backup, folder, emit, signal }: Selecting):
     toolVersion: '0.0.0',
     emit: emit ?? (() => {}),
     signal: signal ?? new AbortController().signal,
+    ...more,
   });
 }
 

@@ -59,7 +59,7 @@ interface OpenMember extends MemberInfo {
 }
 
 export class ArchiveBackup implements StoredBackup {
-  readonly access = 'sequential';
+  readonly access = 'interleaved';
   readonly identity: BackupIdentity;
   readonly #parts: ArchiveBackupParts;
   readonly #collections: ReadonlyMap<string, CollectionMetadata>;

@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Document, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
+import type { Backup } from '../../../src/backup/backup.ts';
 import { suggestFollowUps } from '../../../src/follow-ups/suggestions/suggest.ts';
 import { suggestionText } from '../../../src/follow-ups/suggestions/suggestion.ts';
 import type { CollectionPlan, Plan } from '../../../src/plan/plan.ts';
@@ -21,7 +22,7 @@ const oid = (n: number): ObjectId => new ObjectId(n.toString(16).padStart(24, '0
 
 function backupOf(
   data: Readonly<Record<string, readonly Document[]>>,
-  access: 'random' | 'sequential' = 'random',
+  access: Backup['access'] = 'random',
 ): ChunkedBackup {
   return chunkedBackup({
     access,

@@ -1,0 +1,101 @@
+import { statfs } from 'node:fs/promises';
+import type { MemberInfo } from '../backup/backup.ts';
+import type { Chooser } from './chooser.ts';
+import type { ChosenDocuments } from './chosen-documents.ts';
+import type { DocumentConsumer } from './document-framer.ts';
+import type { Spool } from './spool.ts';
+
+/**
+ * Enough for the children in the dumps of most sharded clusters. More would hold up the reading of a large single dump, which
+ * writes them for nothing: a common disk takes 4 GiB in about the time in which as much is inflated.
+ */
+const MOST_SPARE_BYTES = 4 * 1024 ** 3;
+
+/** Disk space, shared by all collections of a selection, for documents that are kept only in case. */
+export interface SpareSpace {
+  /** Bytes; below zero once too much was kept. */
+  left: number;
+}
+
+/** Bytes that `folder` can do without: at most half of what its disk has free. */
+export async function spareBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return Math.min(MOST_SPARE_BYTES, (bavail * bsize) / 2);
+}
+
+export interface CandidatesOptions {
+  readonly chooser: Chooser;
+  readonly chosen: ChosenDocuments;
+  /** Empty. */
+  readonly spool: Spool;
+  readonly space: SpareSpace;
+}
+
+/**
+ * Decides about the documents of a stream by the parents that have come by so far, and keeps all that further parents could choose:
+ * the stream may go on with the folder of another host or shard, and is not to be read twice for that.
+ */
+export class Candidates implements DocumentConsumer {
+  readonly #chooser: Chooser;
+  readonly #chosen: ChosenDocuments;
+  readonly #space: SpareSpace;
+  readonly #keysAtFirst: number;
+  #kept: Spool | undefined;
+  /** Bytes of the space that are in use here. */
+  #taken = 0;
+
+  constructor({ chooser, chosen, spool, space }: CandidatesOptions) {
+    this.#chooser = chooser;
+    this.#chosen = chosen;
+    this.#kept = spool;
+    this.#space = space;
+    this.#keysAtFirst = chooser.keysKnown;
+  }
+
+  /** Parents came after some of the documents had been decided about without them. */
+  get missedParents(): boolean {
+    return this.#chooser.keysKnown > this.#keysAtFirst;
+  }
+
+  /** The chosen documents and all that could be, in backup order; undefined when they became too many to be kept. */
+  get kept(): Spool | undefined {
+    return this.#kept;
+  }
+
+  from(member: MemberInfo): void {
+    this.#chosen.from(member);
+    this.#kept?.from(member);
+  }
+
+  lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
+    this.#chooser.lookAhead(bytes, starts, count);
+  }
+
+  wants(bytes: Buffer, start: number, end: number): boolean {
+    const isChosen = this.#chosen.wants(bytes, start);
+    if (this.#kept !== undefined && (isChosen || this.#chooser.mayChoose(bytes, start)))
+      this.#kept.keep(bytes, start, end);
+    return isChosen;
+  }
+
+  append(bytes: Buffer, start: number, end: number): void {
+    this.#chosen.append(bytes, start, end);
+  }
+
+  async drain(): Promise<void> {
+    await this.#chosen.drain();
+    if (this.#kept === undefined) return;
+    this.#space.left -= this.#kept.bytes - this.#taken;
+    this.#taken = this.#kept.bytes;
+    await (this.#space.left < 0 ? this.discard() : this.#kept.drain());
+  }
+
+  /** Keeps nothing any longer. */
+  async discard(): Promise<void> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    this.#space.left += this.#taken;
+    this.#taken = 0;
+    await kept?.discard();
+  }
+}
