@@ -63,7 +63,7 @@ const MAY_REFUSE_VALUES = [
   / a timezone is written as an offset such as "\+02:00" here$/,
   / of a date before 1970 with milliseconds is not supported$/,
   / of a date and a decimal is not supported$/,
-  / a document holds a date beyond the year 275760$/,
+  / a document holds a date beyond the year 275000$/,
   /^\$\w+ needs (numbers|a date) and a document holds \w+$/,
   / leaves the range of dates$/,
   /: "startOfWeek" is no day of the week$/,

@@ -140,13 +140,18 @@ function date(source: QuerySource, depth: number): JsonValue {
   );
 }
 
+/** At the ends of JavaScript's dates, and of BSON's. */
+const FAR_INSTANTS = ['8640000000000000', '-8639999999999999', '9223372036854775807', '-9223372036854775808'];
+
 function instant(random: Random): string {
+  if (random.chance(0.02)) return random.pick(FAR_INSTANTS);
   return random.chance(0.5) ? random.pick(INSTANTS) : String(Math.floor((random.fraction() - 0.4) * 4e12));
 }
 
 function fromDate(source: QuerySource, depth: number): JsonValue {
   const { random } = source;
   const operand = date(source, depth - 1);
+  if (random.chance(0.1)) return wrap('$subtract', [operand, date(source, depth - 1)]);
   if (random.chance(0.2)) {
     return wrap(
       '$dateDiff',

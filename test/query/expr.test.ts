@@ -27,6 +27,11 @@ const CASES: readonly (readonly [string, string, boolean])[] = [
     '{"a":{"$date":"2016-09-13T00:00:00Z"},"b":{"$date":"2016-09-15T00:00:00Z"}}',
     true,
   ],
+  [
+    '{"$eq":[{"$subtract":["$b","$a"]},-9223372036854775808]}',
+    '{"a":{"$date":-1},"b":{"$date":{"$numberLong":"9223372036854775807"}}}',
+    true,
+  ],
   ['{"$in":["$a",["x","y"]]}', '{"a":"y"}', true],
 ];
 
@@ -77,6 +82,21 @@ const REFUSED_WITH_DOCUMENT: readonly (readonly [string, string, RegExp])[] = [
   ['{"$add":["$a",1]}', '{"a":"x"}', /needs numbers and a document holds string/],
   ['{"$eq":["$a",1]}', '{"a":1,"a":2}', /holds "a" twice/],
   ['{"$year":"$at"}', '{"at":5}', /needs a date and a document holds int/],
+  [
+    '{"$year":{"date":"$at","timezone":"+01:00"}}',
+    '{"at":{"$date":{"$numberLong":"8640000000000000"}}}',
+    /\$year: a document holds a date beyond the year 275000/,
+  ],
+  [
+    '{"$dayOfYear":"$at"}',
+    '{"at":{"$date":{"$numberLong":"-8640000000000000"}}}',
+    /\$dayOfYear: a document holds a date beyond the year 275000/,
+  ],
+  [
+    '{"$dateDiff":{"startDate":"$at","endDate":"$at","unit":"month","timezone":"-01:00"}}',
+    '{"at":{"$date":{"$numberLong":"-8640000000000000"}}}',
+    /\$dateDiff: a document holds a date beyond the year 275000/,
+  ],
   ['{"$in":[1,"$a"]}', '{}', /needs an array and a document holds missing/],
 ];
 

@@ -120,8 +120,9 @@ function add(a: RawValue, b: RawValue, use: OperatorUse): RawValue {
 function subtract(a: RawValue, b: RawValue, use: OperatorUse): RawValue {
   if (isNullish(a) || isNullish(b)) return NULL_VALUE;
   if (a.type === BSON.DATE) {
+    // Between dates more than 292 million years apart the server's result wraps around, too.
     if (b.type === BSON.DATE)
-      return int64Value(a.bytes.readBigInt64LE(a.start) - b.bytes.readBigInt64LE(b.start));
+      return int64Value(BigInt.asIntN(64, a.bytes.readBigInt64LE(a.start) - b.bytes.readBigInt64LE(b.start)));
     return moveDate(a, b, { sign: -1n, use });
   }
   requireNumbers([a, b], use);

@@ -109,6 +109,9 @@ function dateDifference(use: OperatorUse): Expression {
   });
 }
 
+/** JavaScript's dates end in 275760; the rest is room for an offset, and for the beginning of the year or week of a date. */
+const FARTHEST_MS = Date.UTC(275_000);
+
 /** Milliseconds of a date, a timestamp or an ObjectId. */
 function instant(value: RawValue, { operator, context }: OperatorUse): number {
   const { bytes, type, start } = value;
@@ -119,8 +122,8 @@ function instant(value: RawValue, { operator, context }: OperatorUse): number {
     throw new QueryFault(`${operator} needs a date and a document holds ${name}`, context.path);
   }
   const ms = Number(bytes.readBigInt64LE(start));
-  if (Number.isNaN(new Date(ms).getTime())) {
-    throw new QueryFault(`${operator}: a document holds a date beyond the year 275760`, context.path);
+  if (Math.abs(ms) > FARTHEST_MS) {
+    throw new QueryFault(`${operator}: a document holds a date beyond the year 275000`, context.path);
   }
   return ms;
 }
