@@ -41,8 +41,10 @@ function typesNamed(operand: RawValue, path: string): readonly number[] {
     return types;
   }
   const number = exactInteger(operand);
-  const type = number === -1n ? BSON.MIN_KEY : Number(number);
-  if (!Object.values(BSON).some((known) => known === type)) {
+  if (number === -1n) return [BSON.MIN_KEY];
+  const type = Object.values(BSON).find((known) => BigInt(known) === number);
+  // The byte 255 is written -1 in a query.
+  if (type === undefined || type === BSON.MIN_KEY) {
     throw new QueryFault('$type expects the name or the number of a BSON type', path);
   }
   return [type];

@@ -94,7 +94,7 @@ const TYPES: readonly JsonValue[] = [
     'decimal',
     'minKey',
   ],
-  ...['maxKey', 'number', 1, 2, 3, 4, 10, 16, 18, -1, 127, new JsonDouble(2)],
+  ...['maxKey', 'number', 1, 2, 3, 4, 10, 16, 18, -1, 127, 255, new JsonDouble(2)],
 ];
 
 function randomOperators(source: QuerySource, depth: number): Entry[] {

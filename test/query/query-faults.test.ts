@@ -11,6 +11,7 @@ const CASES: readonly (readonly [query: string, paths: readonly string[]])[] = [
   ['{ $or: [{ $baz: 1 }, { b: { $bar: 1 } }] }', ['$or.0.$baz', '$or.1.b.$bar']],
   ['{ a: { $regex: "(", $options: "i" } }', ['a.$regex']],
   ['{ "a.b": { $x: 1 }, c: { $size: "a" } }', ['a.b.$x', 'c.$size']],
+  ['{ a: { $type: 255 }, b: { $type: -1 } }', ['a.$type']],
   ['{ a: ', ['']],
 ];
 
