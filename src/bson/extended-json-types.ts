@@ -70,8 +70,10 @@ const WRAPPERS: Readonly<Record<string, Wrapper>> = {
         '$numberDouble',
         /^(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|-?Infinity|NaN)$/i,
       );
-      if (digits === undefined) return undefined;
-      return { type: BSON.DOUBLE, value: built((builder) => builder.double(Number(digits))) };
+      const number = Number(digits);
+      // Digits beyond the range of a double would become an infinity.
+      if (digits === undefined || (/\d/.test(digits) && !Number.isFinite(number))) return undefined;
+      return { type: BSON.DOUBLE, value: built((builder) => builder.double(number)) };
     },
   },
   $numberDecimal: {
@@ -242,7 +244,8 @@ function binary(subType: number, data: Buffer): Buffer {
 
 function regex(pattern: unknown, options: unknown): TypedValue | undefined {
   if (typeof pattern !== 'string' || typeof options !== 'string') return undefined;
-  if (pattern.includes('\0') || options.includes('\0') || !isUnicode(pattern)) return undefined;
+  if (pattern.includes('\0') || options.includes('\0')) return undefined;
+  if (!isUnicode(pattern) || !isUnicode(options)) return undefined;
   const value = built((builder) => {
     builder.cstring(pattern);
     // The specification wants the letters of the options in order.
@@ -261,8 +264,8 @@ function constant(matches: boolean, type: number): TypedValue | undefined {
 }
 
 function uint32(value: unknown): number | undefined {
-  const number = value instanceof JsonDouble ? value.value : Number(value);
-  return typeof value !== 'string' && Number.isInteger(number) && number >= 0 && number <= 0xffffffff
+  const number = value instanceof JsonDouble ? value.value : value;
+  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= 0xffffffff
     ? number
     : undefined;
 }

@@ -112,8 +112,9 @@ class Reader {
       throw this.fault(this.at >= this.text.length ? 'text ends too early' : 'expected a JSON value');
     }
     this.at += match[0].length;
-    if (match[1] !== undefined || match[2] !== undefined) return new JsonDouble(Number(match[0]));
     const number = Number(match[0]);
+    if (!Number.isFinite(number)) throw this.fault('number is too large for a double');
+    if (match[1] !== undefined || match[2] !== undefined) return new JsonDouble(number);
     if (Number.isSafeInteger(number)) return number;
     const integer = BigInt(match[0]);
     // Relaxed Extended JSON writes doubles of 2^63 and more as plain digits.

@@ -79,6 +79,7 @@ function readLiteral(node: Literal, path: string): JsonValue {
   }
   const { value } = node;
   if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new QueryFault('number is too large for a double', path);
     if (!Number.isInteger(value) || /^\d*\./.test(node.raw ?? '')) return new JsonDouble(value);
     if (Number.isSafeInteger(value)) return value;
     throw new QueryFault(

@@ -28,6 +28,7 @@ for (const [text, expected] of READ) {
 const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['{ a: 1, a: 2 }', 'a', /comes twice/],
   ['{ a: 12345678901234567890 }', 'a', /lost digits/],
+  ['{ a: 1e400 }', 'a', /too large/],
   ['{ a: new Date() }', 'a', /is written ISODate/],
   ['{ a: ObjectId() }', 'a', /24 hexadecimal digits/],
   ['{ a: ObjectId("57d1") }', 'a', /24 hexadecimal digits/],
