@@ -1,5 +1,5 @@
 /** The form in which a MongoDB server keeps a document: the same bytes, except that `_id` comes first. */
-import { elements, findElement } from './elements.ts';
+import { findElement } from './elements.ts';
 import type { RawValue } from './types.ts';
 
 const ID_KEY = Buffer.from('_id');
@@ -22,17 +22,14 @@ export function startsWithId(bytes: Buffer, start = 0): boolean {
 
 /** The document at `start` with its `_id` moved to the front; every other byte as it was. A copy only where it was not. */
 export function storedForm(bytes: Buffer, start = 0): Buffer {
-  const end = start + bytes.readInt32LE(start);
-  const document = bytes.subarray(start, end);
-  if (startsWithId(document)) return document;
-  for (const element of elements(document)) {
-    if (document.toString('latin1', element.keyStart, element.start) !== '_id\0') continue;
-    return Buffer.concat([
-      document.subarray(0, 4),
-      document.subarray(element.at, element.end),
-      document.subarray(4, element.at),
-      document.subarray(element.end),
-    ]);
-  }
-  return document;
+  const document = bytes.subarray(start, start + bytes.readInt32LE(start));
+  const id = startsWithId(document) ? undefined : findId(document);
+  if (id === undefined) return document;
+  const at = id.start - ID_KEY.length - 2; // type byte, key, NUL
+  return Buffer.concat([
+    document.subarray(0, 4),
+    document.subarray(at, id.end),
+    document.subarray(4, at),
+    document.subarray(id.end),
+  ]);
 }
