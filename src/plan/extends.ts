@@ -71,13 +71,13 @@ async function withBases(text: PlanText, chain: readonly PlanText[]): Promise<Me
 }
 
 /** Keys of which a map has exactly one: naming another one in the plan replaces the base's. */
-const ALTERNATIVES: Readonly<Record<string, readonly string[]>> = {
-  source: ['s3', 'path', 'mongodb', 'jsonl'],
-  'source.jsonl': ['path', 's3'],
-};
+const ALTERNATIVES = new Map([
+  ['source', ['s3', 'path', 'mongodb', 'jsonl']],
+  ['source.jsonl', ['path', 's3']],
+]);
 
 function mergeMaps(base: MapNode, plan: MapNode, path: readonly PathPart[]): MapNode {
-  const alternatives = ALTERNATIVES[path.join('.')] ?? [];
+  const alternatives = ALTERNATIVES.get(path.join('.')) ?? [];
   const isChosen = alternatives.some((key) => plan.entries.has(key));
   // The plan's own keys come first: a fault of the merged map as a whole then points into the plan.
   const entries = new Map<string, MapEntry>();

@@ -173,6 +173,17 @@ test('P11: __proto__ and constructor are unknown keys and pollute nothing', asyn
   assert.is(({} as Record<string, unknown>)['polluted'], undefined);
 });
 
+test('P11: so they are where plan and base both have them', async () => {
+  for (const key of ['constructor', '__proto__', 'toString']) {
+    writeFileSync(join(folder, 'base.yaml'), `${key}: { a: 1 }\n`);
+    const faults = await faultsOf(`${VALID}extends: ./base.yaml\n${key}: { b: 1 }\n`);
+    assert.equal(
+      faults.map((fault) => fault.message),
+      [`a plan has no key "${key}"`],
+    );
+  }
+});
+
 test('P11: in a query, __proto__ is a field like any other', async () => {
   const { plan } = await read(VALID.replace('query: {}', 'query: { __proto__: 1, constructor: 2 }'));
   assert.match(plan?.collections[0]?.query.toString('latin1') ?? '', /__proto__.*constructor/s);
