@@ -4,21 +4,19 @@
  */
 import { hideCredentials } from './credentials.ts';
 import type { Place } from './fault.ts';
-import { positionOf } from './plan-text.ts';
+import { type PlanText, positionOf } from './plan-text.ts';
 
 const LINES_BEFORE = 2;
 const LINES_AFTER = 1;
 const MAX_WIDTH = 100;
 
 export function codeFrame(place: Place): string {
-  const { text, lineStarts, hidden } = place.text;
+  const { text, lineStarts } = place.text;
   if (text.trim() === '') return '';
   const start = positionOf(place.text, place.start);
   const end = positionOf(place.text, place.end);
-  const clean = hidden.length === 0 ? text : hideCredentials(text, hidden);
   const lineText = (line: number): string =>
-    clean
-      .slice(lineStarts[line - 1], lineStarts[line] ?? clean.length)
+    withoutCredentials(place.text, lineStarts[line - 1] as number, lineStarts[line] ?? text.length)
       .replace(/[\r\n]+$/, '')
       .replace(/\t/g, ' ')
       .replace(UNPRINTABLE, '\u00b7');
@@ -41,6 +39,17 @@ export function codeFrame(place: Place): string {
     rows.push(`  ${' '.repeat(gutter)} | ${' '.repeat(start.column - 1 - cut)}${'^'.repeat(width)}`);
   }
   return rows.join('\n');
+}
+
+/** The text from offset `from` up to `to`. */
+function withoutCredentials({ text, hidden }: PlanText, from: number, to: number): string {
+  const inside = hidden.filter(({ start, end }) => start < to && end > from);
+  const ranges = inside.map((range) => ({
+    ...range,
+    start: Math.max(0, range.start - from),
+    end: Math.min(range.end, to) - from,
+  }));
+  return hideCredentials(text.slice(from, to), ranges);
 }
 
 /** Control characters and marks that reorder or hide text: they could make a terminal show something else. */

@@ -15,12 +15,13 @@ export interface HiddenRange {
 const PATTERNS: readonly { readonly what: string | undefined; readonly pattern: RegExp }[] = [
   {
     what: 'a password in an address',
-    pattern: /\b[a-z][a-z0-9+.-]*:\\?\/\\?\/[^\s/?#@:'"]*:([^\s/?#@'"]+)@/dgi,
+    pattern: /\b[a-z][a-z0-9+.-]{0,30}:\\?\/\\?\/[^\s/?#@:'"]*:([^\s/?#@'"]+)@/dgi,
   },
   {
-    // A MongoDB password may hold a bare / or # by mistake: everything up to the last @ of the word is hidden.
+    // A MongoDB password may hold a bare / or # by mistake: everything up to the last @ of the word is hidden, within bounds:
+    // many such words that nothing parts would otherwise each be searched to the end of the file.
     what: 'a password in an address',
-    pattern: /\bmongodb(?:\+srv)?:\\?\/\\?\/[^\s:@'"]*:([^\s'"]+)@/dgi,
+    pattern: /\bmongodb(?:\+srv)?:\\?\/\\?\/[^\s:@'"]*:([^\s'"]{1,1000})@/dgi,
   },
   { what: 'an AWS access key', pattern: /\b((?:AKIA|ASIA)[A-Z0-9]{16})\b/dg },
   {
@@ -62,19 +63,25 @@ export function findCredentials(text: string): HiddenRange[] {
     (a, b) =>
       Number(a.what === undefined) - Number(b.what === undefined) || b.end - b.start - (a.end - a.start),
   );
+  const isTaken = new Uint8Array(text.length);
   return found
-    .filter(
-      (range, i) => !found.slice(0, i).some((other) => other.start < range.end && range.start < other.end),
-    )
+    .filter(({ start, end }) => {
+      const isFree = !isTaken.subarray(start, end).includes(1);
+      if (isFree) isTaken.fill(1, start, end);
+      return isFree;
+    })
     .sort((a, b) => a.start - b.start);
 }
 
-/** Replaces what must not be shown by asterisks, one for each character, so that columns stay. */
+/** Replaces what must not be shown by asterisks, one for each character, so that columns stay. Ranges may overlap. */
 export function hideCredentials(text: string, ranges: readonly HiddenRange[]): string {
-  let out = text;
-  for (const { start, end } of ranges) {
-    const hidden = out.slice(start, end).replace(/[^\r\n]/g, '*');
-    out = out.slice(0, start) + hidden + out.slice(end);
+  let out = '';
+  let at = 0;
+  for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
+    if (end <= at) continue;
+    const from = Math.max(at, start);
+    out += text.slice(at, from) + text.slice(from, end).replace(/[^\r\n]/g, '*');
+    at = end;
   }
-  return out;
+  return out + text.slice(at);
 }

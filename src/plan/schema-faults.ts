@@ -7,23 +7,43 @@ import { type SchemaNode, schemaAt, type Violation } from './schema.ts';
 
 /** Violations that follow from another one, or that cannot be judged, give nothing. */
 export function schemaFaults(root: MapNode, violations: readonly Violation[]): PlanFault[] {
+  const others = byPlace(violations);
   return violations.flatMap((violation) => {
     const node = nodeAt(root, ...violation.path) ?? root;
-    if (isConsequence(node, violation, violations)) return [];
-    const found = describe({ root, node, violation, all: violations });
+    if (isConsequence(node, violation, others)) return [];
+    const found = describe({ root, node, violation, others });
     return found === undefined ? [] : [faultAt(found.place, found.rule, found)];
   });
+}
+
+/** Violations by the path of the value, as `pathText` writes it: there may be many thousand. */
+interface ByPlace {
+  /** Values of a wrong type. */
+  readonly wrongTypes: ReadonlySet<string>;
+  /** Keys that a map should not have. */
+  readonly unknownKeys: ReadonlyMap<string, readonly string[]>;
+}
+
+function byPlace(violations: readonly Violation[]): ByPlace {
+  const wrongTypes = new Set<string>();
+  const unknownKeys = new Map<string, string[]>();
+  for (const { keyword, path, params } of violations) {
+    const place = pathText(path);
+    if (keyword === 'type') wrongTypes.add(place);
+    if (keyword !== 'additionalProperties') continue;
+    const keys = unknownKeys.get(place) ?? [];
+    keys.push(String(params['additionalProperty']));
+    unknownKeys.set(place, keys);
+  }
+  return { wrongTypes, unknownKeys };
 }
 
 /** What the rules say more precisely than a pattern can. */
 const JUDGED_BY_RULES: readonly PathPart[] = ['at', 'maxAge', 'soak', 'timeout'];
 
-function isConsequence(node: PlanNode, { keyword, path }: Violation, all: readonly Violation[]): boolean {
+function isConsequence(node: PlanNode, { keyword, path }: Violation, others: ByPlace): boolean {
   if (keyword === 'pattern' && JUDGED_BY_RULES.includes(path.at(-1) ?? '')) return true;
-  const isOfOtherType = all.some(
-    (other) => other.keyword === 'type' && pathText(other.path) === pathText(path),
-  );
-  if (keyword !== 'type' && isOfOtherType) return true;
+  if (keyword !== 'type' && others.wrongTypes.has(pathText(path))) return true;
   // A variable gives text: that it stands where a number belongs can be said without its value.
   return node.kind === 'scalar' && node.unjudged && (keyword !== 'type' || node.value === null);
 }
@@ -38,10 +58,10 @@ interface Case {
   readonly root: MapNode;
   readonly node: PlanNode;
   readonly violation: Violation;
-  readonly all: readonly Violation[];
+  readonly others: ByPlace;
 }
 
-function describe({ root, node, violation, all }: Case): Finding | undefined {
+function describe({ root, node, violation, others }: Case): Finding | undefined {
   const { keyword, path, params } = violation;
   const subject = path.length === 0 ? 'the plan' : pathText(path);
   const schema = schemaAt(path);
@@ -57,7 +77,7 @@ function describe({ root, node, violation, all }: Case): Finding | undefined {
       return unknownKey(root, path, String(params['additionalProperty']));
     case 'required': {
       const missing = String(params['missingProperty']);
-      if (isMisspelt(missing, violation, all)) return undefined;
+      if (isMisspelt(missing, path, others)) return undefined;
       const message = `${subject} has no \`${missing}\``;
       const expected = expectedForm(schemaAt([...path, missing]));
       return { place: placeAt(root, ...path), rule: 'missing-key', message, expected };
@@ -141,13 +161,9 @@ function hasKey(path: readonly PathPart[], key: string): boolean {
 }
 
 /** A key that is missing because it was misspelt is one mistake: the unknown key names it. */
-function isMisspelt(missing: string, violation: Violation, all: readonly Violation[]): boolean {
-  return all.some(
-    (other) =>
-      other.keyword === 'additionalProperties' &&
-      pathText(other.path) === pathText(violation.path) &&
-      nearest(String(other.params['additionalProperty']), [missing]) !== undefined,
-  );
+function isMisspelt(missing: string, path: readonly PathPart[], { unknownKeys }: ByPlace): boolean {
+  const unknown = unknownKeys.get(pathText(path)) ?? [];
+  return unknown.some((key) => nearest(key, [missing]) !== undefined);
 }
 
 /** `field path, such as updated_at` */

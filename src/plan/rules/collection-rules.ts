@@ -6,6 +6,7 @@ import { quoted } from '../code-frame.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { type CollectionEntry, collectionEntries } from './collection-entries.ts';
+import { wayBetween } from './way-between.ts';
 
 export function collectionRules(root: MapNode): PlanFault[] {
   const entries = collectionEntries(root);
@@ -22,15 +23,11 @@ const placeOfName = (root: MapNode, entry: CollectionEntry) =>
 
 /** Two roots of one collection, or two equal dependents of one parent, would select the same documents twice. */
 function listedTwice(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
-  return entries.flatMap((entry, i) => {
-    const first = entries
-      .slice(0, i)
-      .find(
-        (other) =>
-          other.name === entry.name &&
-          other.parents.at(-1) === entry.parents.at(-1) &&
-          sameKeys(other, entry),
-      );
+  const byKeys = new Map<string, CollectionEntry>();
+  return entries.flatMap((entry) => {
+    const keys = keysOf(entry);
+    const first = byKeys.get(keys);
+    if (first === undefined) byKeys.set(keys, entry);
     if (first === undefined) return [];
     const isRoot = entry.parents.length === 0;
     const message = isRoot
@@ -42,12 +39,10 @@ function listedTwice(root: MapNode, entries: readonly CollectionEntry[]): PlanFa
   });
 }
 
-function sameKeys(a: CollectionEntry, b: CollectionEntry): boolean {
-  const key = (entry: CollectionEntry, name: string, otherwise?: string) =>
-    textAt(entry.node, name) ?? otherwise;
-  return (
-    key(a, 'foreignKey') === key(b, 'foreignKey') && key(a, 'localKey', '_id') === key(b, 'localKey', '_id')
-  );
+/** The same text for entries of one parent that find the same documents, were it not for their queries. */
+function keysOf({ name, node, parents }: CollectionEntry): string {
+  const [foreignKey = '', localKey = '_id'] = [textAt(node, 'foreignKey'), textAt(node, 'localKey')];
+  return JSON.stringify([parents.at(-1)?.path, name, foreignKey, localKey]);
 }
 
 /**
@@ -67,7 +62,7 @@ function circles(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[
       faults.push(faultAt(placeOfName(root, entry), 'collections', { message, expected }));
       continue;
     }
-    const way = wayBetween(entry.name, parent, dependentsOf);
+    const way = wayBetween(entry.name, parent, (name) => dependentsOf.get(name) ?? []);
     if (way === undefined) {
       const known = dependentsOf.get(parent) ?? new Set();
       dependentsOf.set(parent, known.add(entry.name));
@@ -81,25 +76,6 @@ function circles(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[
   return faults;
 }
 
-/** Names from `from` to `to` along the dependents, both included. */
-function wayBetween(
-  from: string,
-  to: string,
-  dependentsOf: ReadonlyMap<string, ReadonlySet<string>>,
-): string[] | undefined {
-  const ways = [[from]];
-  const seen = new Set([from]);
-  for (let way = ways.shift(); way !== undefined; way = ways.shift()) {
-    const last = way.at(-1) as string;
-    if (last === to) return way;
-    for (const next of dependentsOf.get(last) ?? []) {
-      if (!seen.has(next)) ways.push([...way, next]);
-      seen.add(next);
-    }
-  }
-  return undefined;
-}
-
 /** What is done with a document must not depend on the route by which it was found. */
 const SETTINGS: readonly { readonly key: string; readonly otherwise: (name: string) => string }[] = [
   { key: 'into', otherwise: (name) => name },
@@ -109,8 +85,10 @@ const SETTINGS: readonly { readonly key: string; readonly otherwise: (name: stri
 ];
 
 function disagreements(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
-  return entries.flatMap((entry, i) => {
-    const first = entries.slice(0, i).find((other) => other.name === entry.name);
+  const byName = new Map<string, CollectionEntry>();
+  return entries.flatMap((entry) => {
+    const first = byName.get(entry.name);
+    if (first === undefined) byName.set(entry.name, entry);
     if (first === undefined) return [];
     return SETTINGS.flatMap(({ key, otherwise }) => {
       const here = nodeAt(entry.node, key);

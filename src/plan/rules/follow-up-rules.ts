@@ -5,6 +5,7 @@ import { parseDuration } from '../instant.ts';
 import { nearest } from '../nearest.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { exactlyOne } from './exactly-one.ts';
+import { wayBetween } from './way-between.ts';
 
 interface Entry {
   readonly name: string;
@@ -92,8 +93,10 @@ function webhookRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
 }
 
 function sameName(root: MapNode, entries: readonly Entry[]): PlanFault[] {
-  return entries.flatMap((entry, i) => {
-    const first = entries.slice(0, i).find((other) => other.name === entry.name);
+  const byName = new Map<string, Entry>();
+  return entries.flatMap((entry) => {
+    const first = byName.get(entry.name);
+    if (first === undefined) byName.set(entry.name, entry);
     if (first === undefined) return [];
     const message = `two follow-ups are called ${quoted(entry.name)}`;
     const related = [{ place: placeAt(root, ...first.path, 'name'), message: 'first here' }];
@@ -107,6 +110,9 @@ function sameName(root: MapNode, entries: readonly Entry[]): PlanFault[] {
   });
 }
 
+/** Names that a message lists. */
+const MOST_NAMES = 20;
+
 function needRules(root: MapNode, entry: Entry, all: readonly Entry[]): PlanFault[] {
   return itemsAt(entry.node, 'needs').flatMap((node, i) => {
     const need = textAt(entry.node, 'needs', i);
@@ -114,8 +120,9 @@ function needRules(root: MapNode, entry: Entry, all: readonly Entry[]): PlanFaul
     const needed = all.find((other) => other.name === need);
     if (needed === undefined) {
       const names = all.map((other) => other.name).filter((name) => name !== entry.name);
-      const expected =
-        names.length === 0 ? 'the name of another follow-up' : `one of ${names.map(quoted).join(', ')}`;
+      const some = names.slice(0, MOST_NAMES).map(quoted).join(', ');
+      const more = names.length > MOST_NAMES ? ' …' : '';
+      const expected = names.length === 0 ? 'the name of another follow-up' : `one of ${some}${more}`;
       const message = `there is no follow-up called ${quoted(need)}`;
       return [faultAt(node.place, 'follow-ups', { message, expected, suggestion: nearest(need, names) })];
     }
@@ -135,23 +142,21 @@ function targetsOf(entry: Entry): string[] {
   return on === 'staging' || on === 'production' ? [on] : [];
 }
 
+function textsAt(node: PlanNode, key: string): string[] {
+  return itemsAt(node, key).flatMap((_, i) => textAt(node, key, i) ?? []);
+}
+
 /** Each circle is reported once, at the follow-up that stands first. */
 function circles(root: MapNode, entries: readonly Entry[]): PlanFault[] {
   const reported = new Set<string>();
-  const needsOf = (name: string) => {
-    const entry = entries.find((other) => other.name === name);
-    return itemsAt(entry?.node, 'needs').flatMap((_, i) => textAt(entry?.node, 'needs', i) ?? []);
-  };
-  const wayBack = (name: string, way: readonly string[]): string[] | undefined => {
-    for (const need of needsOf(name)) {
-      if (need === way[0]) return [...way, need];
-      const longer = way.includes(need) ? undefined : wayBack(need, [...way, need]);
-      if (longer !== undefined) return longer;
-    }
-    return undefined;
-  };
+  const needs = new Map(
+    // Of two with the same name the first one counts.
+    entries.toReversed().map(({ name, node }) => [name, textsAt(node, 'needs')] as const),
+  );
   return entries.flatMap((entry) => {
-    const way = reported.has(entry.name) ? undefined : wayBack(entry.name, [entry.name]);
+    const way = reported.has(entry.name)
+      ? undefined
+      : wayBetween(entry.name, entry.name, (name) => needs.get(name) ?? []);
     if (way === undefined) return [];
     for (const name of way) reported.add(name);
     const message = `these follow-ups wait for each other: ${way.join(' → ')}`;

@@ -1,0 +1,61 @@
+/** Plans written to keep the check busy: small files that must not take long. Whoever opens a pull request can write one. */
+import * as assert from 'uvu/assert';
+import { readPlan } from '../../src/plan/read-plan.ts';
+import { suite } from '../harness.ts';
+import { PlanFolder } from './plan-folder.ts';
+
+const test = suite('hostile plans');
+const folder = new PlanFolder();
+test.after(() => folder.remove());
+
+/** Each takes a second or two; before, minutes or years. */
+const LONGEST_MS = 20_000;
+
+const PLAN = `version: 1
+name: busy
+source: { path: ./dump, database: gallery }
+targets: { staging: { uri: mongodb://localhost, database: staging } }
+collections: [{ collection: artworks, query: {} }]
+`;
+
+const lines = (count: number, line: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => line(index)).join('');
+
+const followUp = (name: string, needs: readonly string[]): string =>
+  `  - { name: ${name}, on: staging, manual: x, needs: [${needs.join(', ')}] }\n`;
+
+const CASES: readonly (readonly [name: string, text: string])[] = [
+  ['half a scheme of an address, again and again', `${PLAN}# ${'a.'.repeat(300_000)}`],
+  ['addresses that nothing parts, none with a password', `${PLAN}# ${'mongodb://:x/'.repeat(50_000)}`],
+  ['30,000 words that look like secrets', `${PLAN}# ${'token:a, '.repeat(30_000)}`],
+  ['20,000 unknown keys', `${PLAN}${lines(20_000, (i) => `k${i}: 1\n`)}`],
+  ['unknown keys between secrets', `${PLAN}${lines(5_000, (i) => `k${i}: 1 # token: ${i}\n`)}`],
+  [
+    'follow-ups that each need all before them',
+    `${PLAN}followUps:\n${lines(40, (i) =>
+      followUp(
+        `f${i}`,
+        Array.from({ length: i }, (_, j) => `f${j}`),
+      ),
+    )}`,
+  ],
+  [
+    'a long chain of follow-ups',
+    `${PLAN}followUps:\n${lines(1_000, (i) => followUp(`f${i}`, [`f${i + 1}`]))}`,
+  ],
+];
+
+for (const [name, text] of CASES) {
+  test(
+    name,
+    async () => {
+      const file = folder.write('plan.yaml', text);
+      const start = performance.now();
+      await readPlan(file, { env: {} });
+      assert.ok(performance.now() - start < LONGEST_MS);
+    },
+    { deadlineMs: 10 * LONGEST_MS },
+  );
+}
+
+test.run();
