@@ -13,16 +13,19 @@ import type { Checkpoint } from './apply/checkpoint.ts';
 import type { TextWriter } from './cli/context.ts';
 import { runProgram } from './cli/program.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
+import { failureText } from './report/failure.ts';
 import { redact } from './secret.ts';
 import { limitYoungSpace, V8_FLAGS } from './v8-flags.ts';
 import { VERSION } from './version.ts';
 
 const SHOW_CURSOR = '\u001b[?25h';
 
-function writerOn(stream: NodeJS.WriteStream): TextWriter {
+/** `lost` is told why nothing can be written any more, unless it is that nobody reads (EPIPE). */
+function writerOn(stream: NodeJS.WriteStream, lost: (fault: Error) => void): TextWriter {
   let open = true;
-  stream.on('error', () => {
-    open = false; // EPIPE: the reader is gone; the run goes on, its words are dropped
+  stream.on('error', (fault: NodeJS.ErrnoException) => {
+    open = false; // the run goes on, its words are dropped
+    if (fault.code !== 'EPIPE') lost(fault);
   });
   return {
     isTTY: stream.isTTY === true,
@@ -51,12 +54,30 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => stream.write('', () => resolve()));
 }
 
-const stdout = writerOn(process.stdout);
-const stderr = writerOn(process.stderr);
+let resultFault: Error | undefined;
+const stdout = writerOn(process.stdout, (fault) => {
+  resultFault = fault;
+});
+const stderr = writerOn(process.stderr, () => {});
 
 async function exit(code: number): Promise<never> {
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
-  process.exit(code);
+  await new Promise(setImmediate); // a failed write is told in a tick of its own
+  process.exit(code === EXIT_CODES.OK && isResultLost() ? EXIT_CODES.UNEXPECTED : code);
+}
+
+/** A full disk cuts a redirected result off: whoever reads it later must not take it for whole. */
+function isResultLost(): boolean {
+  if (resultFault === undefined) return false;
+  const error = new RestorePlanError(
+    'UNEXPECTED',
+    `the result could not be written: ${resultFault.message}`,
+    {
+      hint: 'What the command did is done; only its output is not whole.',
+    },
+  );
+  stderr.write(failureText(error, false));
+  return true;
 }
 
 function stopOn(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP', code: 'SIGINT' | 'SIGTERM'): void {
@@ -95,10 +116,20 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 }
 
+/** Undefined when it was removed. */
+function currentFolder(): string | undefined {
+  try {
+    return process.cwd();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Returns how to refer to the note: its file, or the text itself where no folder can be written to. */
 function keepCrashNote(note: string): string {
   const name = `crash-${new Date().toISOString().replaceAll(':', '-')}-${process.pid}.txt`;
-  for (const folder of [join(process.cwd(), '.restore-plan'), tmpdir()]) {
+  const here = currentFolder();
+  for (const folder of [...(here === undefined ? [] : [join(here, '.restore-plan')]), tmpdir()]) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       writeFileSync(join(folder, name), note, { mode: 0o600 });
@@ -131,14 +162,25 @@ limitYoungSpace();
 const controller = new AbortController();
 process.on('uncaughtException', crash);
 process.on('unhandledRejection', crash);
+// Nothing is left to wait for, and the run has not ended: it would look like success.
+process.once('beforeExit', () => crash(new Error('the run was never ended')));
 stopOn('SIGINT', 'SIGINT');
 stopOn('SIGTERM', 'SIGTERM');
 stopOn('SIGHUP', 'SIGTERM');
 
+const cwd = currentFolder();
+if (cwd === undefined) {
+  const gone = new RestorePlanError('UNEXPECTED', 'the current folder does not exist any more', {
+    hint: 'Change to another folder and run the command again.',
+  });
+  stderr.write(failureText(gone, false));
+  process.exit(gone.exitCode);
+}
+
 runProgram(process.argv.slice(2), {
   env: { ...process.env },
   adoptVariables: (variables) => Object.assign(process.env, variables),
-  cwd: process.cwd(),
+  cwd,
   stdin: process.stdin,
   stdout,
   stderr,

@@ -40,6 +40,7 @@ export async function prepareCollection(
       hint: 'Something else drops collections in this database; stop it, then run again.',
     });
   }
+  preparation.onCreated(into, created.indexes.length);
   requireFit(target.reader, created);
   return created;
 }
@@ -61,7 +62,6 @@ async function create(preparation: Preparation, selected: SelectedCollection): P
   await writer.createIndexes(into, blueprint);
   await checkpoint('indexes-created');
   await preparation.recordCreation({ into, done: true });
-  preparation.onCreated(into, blueprint.indexes.length);
 }
 
 async function metadataText(

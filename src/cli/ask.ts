@@ -3,9 +3,9 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { ProcessEdge } from './context.ts';
 
-/** Somebody sits at a terminal: questions can be read there and answered. */
-export function canAsk({ stdin, stderr }: ProcessEdge): boolean {
-  return stdin.isTTY === true && stderr.isTTY;
+/** Somebody sits at a terminal: questions can be read there and answered. No longer after Ctrl-D. */
+export function canAsk({ stdin, stderr }: Pick<ProcessEdge, 'stdin' | 'stderr'>): boolean {
+  return stdin.isTTY === true && stderr.isTTY && !stdin.readableEnded && !stdin.destroyed;
 }
 
 /**
@@ -29,7 +29,10 @@ export async function ask(edge: ProcessEdge, question: string): Promise<string |
       const stop = () => reject(edge.signal.reason);
       if (edge.signal.aborted) return stop();
       edge.signal.addEventListener('abort', stop, { once: true, signal: over.signal });
-      lines.once('close', () => resolve(undefined));
+      lines.once('close', () => {
+        edge.stderr.write('\n');
+        resolve(undefined);
+      });
       lines.question(question).then((answer) => resolve(answer.trim()), reject);
     });
   } finally {

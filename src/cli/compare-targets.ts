@@ -1,4 +1,5 @@
 /** Compares a selection with every target that can be reached, one after the other. */
+import { compareServers, sameServerObstacle } from '../apply/gate.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
@@ -8,6 +9,7 @@ import type { Plan, TargetPlan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { connectTarget } from '../target/connect.ts';
+import type { ServerIdentity } from '../target/target.ts';
 import type { CommandContext } from './context.ts';
 
 export interface ComparisonOrders {
@@ -42,11 +44,13 @@ export async function compareTargets(
 ): Promise<ComparisonResults> {
   const comparisons: TargetComparison[] = [];
   const failures: TargetFailure[] = [];
+  const servers: ServerIdentity[] = [];
   for (const target of orders.targets) {
     const targetPlan = orders.plan.targets[target];
     if (targetPlan === undefined) continue;
     try {
-      comparisons.push(await compareOne(context, orders, { name: target, plan: targetPlan }));
+      const meet = (server: ServerIdentity) => servers.push(server);
+      comparisons.push(await compareOne(context, orders, { name: target, plan: targetPlan, meet }));
     } catch (error) {
       context.signal.throwIfAborted();
       if (!(error instanceof RestorePlanError) || error.code !== 'TARGET') throw error;
@@ -54,17 +58,31 @@ export async function compareTargets(
       context.emit({ type: 'target-skipped', target, reason: error.message });
     }
   }
+  warnOfSameServer(context, servers);
   if (comparisons.length === 0 && failures[0] !== undefined) throw failures[0].error;
   return { comparisons, failures };
+}
+
+/** Apply will refuse; the reviewer should hear of it first. */
+function warnOfSameServer({ emit }: CommandContext, [staging, production]: readonly ServerIdentity[]): void {
+  if (staging === undefined || production === undefined) return;
+  if (compareServers(staging, production) !== 'same') return;
+  const { fact, remedy } = sameServerObstacle('same');
+  emit({ type: 'warning', message: `${fact}: plan apply will refuse. ${remedy}` });
 }
 
 async function compareOne(
   { emit, signal, now, workDirectory }: CommandContext,
   { plan, selection, show, each }: ComparisonOrders,
-  chosen: { readonly name: TargetName; readonly plan: TargetPlan },
+  chosen: {
+    readonly name: TargetName;
+    readonly plan: TargetPlan;
+    readonly meet: (server: ServerIdentity) => void;
+  },
 ): Promise<TargetComparison> {
   const target = await connectTarget(chosen.name, chosen.plan, { emit, signal, patienceMs: PATIENCE_MS });
   try {
+    chosen.meet(target.reader.identity);
     for (const message of target.notes) emit({ type: 'warning', message });
     const memory = TargetMemory.empty(selection.manifest, now());
     const comparison = await compareWithTarget({

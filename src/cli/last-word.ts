@@ -21,12 +21,12 @@ export interface Proposal {
 }
 
 /**
- * Staging needs no word. Production is compared once more and shown to whoever sits at the terminal, who then types the
+ * Staging needs no word, but a wrong one is refused there too. Production is compared once more and shown to whoever sits at the terminal, who then types the
  * database's name; `--confirm` says it beforehand. Throws USAGE where nobody can say it, or says another.
  */
 export async function lastWord(context: CommandContext, proposal: Proposal): Promise<void> {
   const { selection, reader, given } = proposal;
-  if (reader.name === 'staging') return;
+  if (reader.name === 'staging' && given === undefined) return;
   if (given === undefined && context.interactive) await showWhatIsThere(context, proposal);
   const { collections } = selection.manifest;
   const documents = collections.reduce((sum, { count }) => sum + count, 0);

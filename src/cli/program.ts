@@ -86,12 +86,17 @@ function buildOption(spec: OptionSpec): Option {
   if (spec.choices !== undefined) option.choices(spec.choices);
   if (spec.default !== undefined) option.default(spec.default);
   if (spec.mandatory) option.makeOptionMandatory();
-  if (spec.repeatable) {
-    option.argParser((value: string, previous: readonly string[] | undefined) => {
-      if (value === '') throw new InvalidArgumentError('It is empty.');
-      return [...(previous ?? []), value];
-    });
-  }
+  const parse = option.parseArg;
+  let isGiven = false;
+  option.argParser((value: string, previous: unknown) => {
+    // Mostly a shell variable that is not set; taken for a name it would be the current folder.
+    if (value === '') throw new InvalidArgumentError('It is empty.');
+    if (spec.repeatable) return [...((previous as readonly string[] | undefined) ?? []), value];
+    // The last one would win: of two targets, the one that was perhaps not meant.
+    if (isGiven) throw new InvalidArgumentError('The option was given before; give it once.');
+    isGiven = true;
+    return parse === undefined ? value : parse(value, previous as never);
+  });
   return option;
 }
 

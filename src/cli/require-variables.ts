@@ -19,9 +19,11 @@ export function requireVariables(plan: Plan, targets: readonly TargetName[]): vo
   const uses = missing.map(
     ({ name, where, message }) => `  ${name} at ${where}${message ? `: ${message}` : ''}`,
   );
+  const empty = missing.filter(({ isEmpty }) => isEmpty).length;
+  const state = empty === 0 ? 'not set' : empty === missing.length ? 'empty' : 'not set or empty';
   throw new RestorePlanError(
     'PLAN_INVALID',
-    `${names.length === 1 ? `the variable ${names[0]} is` : `the variables ${names.join(', ')} are`} not set\n${uses.join('\n')}`,
+    `${names.length === 1 ? `the variable ${names[0]} is` : `the variables ${names.join(', ')} are`} ${state}\n${uses.join('\n')}`,
     {
       hint: `Set ${names.length === 1 ? 'it' : 'them'} in the environment or in a file given with --env-file.`,
       facts: { variables: names },

@@ -54,7 +54,9 @@ export async function openSession(
       edge.cwd,
       typeof options['workDir'] === 'string' ? options['workDir'] : '.restore-plan',
     ),
-    interactive: canAsk(edge),
+    get interactive() {
+      return canAsk(edge);
+    },
     operator: operatorOf(env),
     emit(event) {
       ndjson?.emit(event);

@@ -31,13 +31,16 @@ function unknownCommand(word: string): RestorePlanError {
 
 /** "… argument 'stagin' is invalid. Allowed choices are staging, production." has the near one named too. */
 function suggestedChoice(message: string): string {
-  const [, given = '', choices = ''] =
+  const [, given, choices = ''] =
     /argument '(.*)' is invalid\. Allowed choices are (.*)\.$/.exec(message) ?? [];
-  const near = nearest(given, choices.split(', '));
+  const near = given === undefined ? undefined : nearest(given, choices.split(', '));
   return near === undefined ? '' : `Did you mean ${near}?`;
 }
 
 function whereToLook(argv: readonly string[]): string {
+  if (argv[0]?.startsWith('-')) {
+    return 'Options stand behind the command, as in `plan status plan.yaml --json`; `plan --help` lists the commands.';
+  }
   const command = COMMANDS.find(({ name }) => name === argv[0]);
   if (command === undefined) return '`plan --help` lists the commands.';
   const usage = ['plan', command.name, command.arguments].filter((part) => part !== undefined).join(' ');

@@ -147,7 +147,8 @@ async function compareCollection(
     selected: selected.count,
     counts: tally.counts,
     danglingReferences: tally.danglingReferences,
-    wouldCreate: existing === undefined ? { indexes: collection.indexes.length } : undefined,
+    // The server makes the index on _id, whether the metadata names it or not.
+    wouldCreate: existing === undefined ? { indexes: Math.max(1, collection.indexes.length) } : undefined,
     documents: tally.documents,
     dangling: tally.dangling,
     warnings: [...warnings],

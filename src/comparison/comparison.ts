@@ -57,7 +57,7 @@ export interface ComparedCollection {
   readonly selected: number;
   readonly counts: Readonly<Record<DocumentClass, number>>;
   readonly danglingReferences: number;
-  /** The target lacks the collection; apply would create it with this many indexes of the backup's metadata. */
+  /** The target lacks the collection; apply would create it with this many indexes, the one on `_id` included. */
   readonly wouldCreate: { readonly indexes: number } | undefined;
   /** Documents kept for showing, at most the limit asked for; every class other than insert and identical comes first. */
   readonly documents: readonly ComparedDocument[];

@@ -44,7 +44,7 @@ export function interpolate(root: MapNode, env: Environment): Interpolation {
         // An empty value would silently turn a connection string or a query into another one.
         if (found !== undefined && found !== '') return found;
         isUnjudged = true;
-        unset.push({ name, where: whereIs(place), path: pathText(path), message });
+        unset.push({ name, where: whereIs(place), path: pathText(path), message, isEmpty: found === '' });
         const what = `the variable ${name} is ${found === '' ? 'empty' : 'not set'}`;
         const near = nearVariable(name, env);
         const said = message === undefined || message === '' ? what : `${what}: ${quoted(message)}`;

@@ -32,6 +32,8 @@ export interface UnsetVariable {
   readonly path: string;
   /** The text of `${VAR:?message}`. */
   readonly message: string | undefined;
+  /** It is set, to nothing. */
+  readonly isEmpty: boolean;
 }
 
 /** An instant as the plan wrote it: `text` keeps its offset. */

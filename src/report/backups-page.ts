@@ -14,8 +14,9 @@ export function* backupsPage(listing: BackupListing, style: PageStyle): Generato
   const rest = total - backups.length;
   yield `${showCounted(total, 'backup')} found${rest > 0 ? `, the ${backups.length} nearest are shown` : ''}`;
   yield '';
-  const head = [`time in ${timezone}`, 'time in UTC', 'from at', 'size', 'kind'];
-  const rows = backups.map(cells);
+  const isLocal = timezone !== 'UTC';
+  const head = [...(isLocal ? [`time in ${timezone}`] : []), 'time in UTC', 'from at', 'size', 'kind'];
+  const rows = backups.map((backup) => cells(backup, isLocal));
   const widths = head.map((title, i) =>
     Math.max(...[head, ...rows].map((row) => columnsOf(row[i] ?? title))),
   );
@@ -32,9 +33,9 @@ export function* backupsPage(listing: BackupListing, style: PageStyle): Generato
   }
 }
 
-function cells({ time, localTime, beforeAtMs, size, kind }: ListedBackup): string[] {
+function cells({ time, localTime, beforeAtMs, size, kind }: ListedBackup, isLocal: boolean): string[] {
   return [
-    localTime?.slice(0, 19) ?? NONE,
+    ...(isLocal ? [localTime?.slice(0, 19) ?? NONE] : []),
     time === undefined ? NONE : new Date(time).toISOString().slice(0, 19).replace('T', ' '),
     distance(beforeAtMs),
     size === undefined ? NONE : showBytes(size),

@@ -3,7 +3,7 @@ import type { RevertReport } from '../apply/revert-report.ts';
 import { fitted } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
-import { showCounted } from './quantities.ts';
+import { showCount, showCounted } from './quantities.ts';
 import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
@@ -20,9 +20,12 @@ export function* revertLines(
     const { remove, putBack, gone, back, changed, deleted } = counts;
     const parts = [
       `${showCounted(remove, 'document')} ${isPreview ? 'to remove' : 'removed'}`,
-      ...(putBack > 0 ? [`${putBack} ${isPreview ? 'to put back' : 'put back'} as they were`] : []),
-      ...(gone + back > 0 ? [`${gone + back} taken back before`] : []),
-      ...(changed + deleted > 0 ? [`${changed + deleted} not touched`] : []),
+      ...(putBack > 0
+        ? [`${showCount(putBack)} ${isPreview ? 'to put back' : 'put back'} as they were`]
+        : []),
+      ...(gone > 0 ? [`${showCount(gone)} already gone`] : []),
+      ...(back > 0 ? [`${showCount(back)} already as they were`] : []),
+      ...(changed + deleted > 0 ? [`${showCount(changed + deleted)} not touched`] : []),
     ];
     yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });
   }

@@ -6,7 +6,7 @@ import type { Deed, RunRecord, RunStatus } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
-import { showCounted } from './quantities.ts';
+import { showCount, showCounted } from './quantities.ts';
 import { wholeCommands } from './whole-commands.ts';
 import { wrapped } from './wrap.ts';
 
@@ -59,7 +59,7 @@ function* runLines(run: RunRecord): Generator<string> {
       refused,
     })
       .filter(([, count]) => count > 0)
-      .map(([word, count]) => `${count} ${word}`);
+      .map(([word, count]) => `${showCount(count)} ${word}`);
     yield `${into}: ${parts.length === 0 ? 'nothing yet' : parts.join(', ')}`;
   }
   if (run.approvals.length > 0) yield `approved by ${run.approvals.map(showDeed).join('; ')}`;

@@ -4,7 +4,7 @@ import type { TargetName } from '../events.ts';
 import { fitted } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
-import { showCounted } from './quantities.ts';
+import { showCount, showCounted } from './quantities.ts';
 import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
@@ -25,10 +25,10 @@ export function* verifyLines(
   for (const { into, checked, identical, different, missing, kept } of collections) {
     const parts = [
       `${showCounted(checked, 'document')} compared`,
-      `${identical} as in the backup`,
-      ...(different > 0 ? [`${different} different`] : []),
-      ...(missing > 0 ? [`${missing} missing`] : []),
-      ...(kept > 0 ? [`${kept} left as they were`] : []),
+      `${showCount(identical)} as in the backup`,
+      ...(different > 0 ? [`${showCount(different)} different`] : []),
+      ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
+      ...(kept > 0 ? [`${showCount(kept)} left as they were`] : []),
     ];
     yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });
   }

@@ -44,7 +44,10 @@ export interface PartialDirectory {
   readonly spool: string;
 }
 
-/** Makes the work directory, private and invisible to git, and in it an empty temporary sibling of `finalDirectory`. */
+/**
+ * Makes the work directory, private and invisible to git (a folder that holds something else stays as visible as it is),
+ * and in it an empty temporary sibling of `finalDirectory`.
+ */
 export async function createPartialDirectory(
   workDirectory: string,
   finalDirectory: string,
@@ -54,7 +57,7 @@ export async function createPartialDirectory(
   const partial = { directory, documents: join(directory, database), spool: join(directory, SPOOL_FOLDER) };
   try {
     await makeDirectory(workDirectory);
-    await hideFromGit(workDirectory);
+    if (await isForUsAlone(workDirectory)) await hideFromGit(workDirectory);
     await makeDirectory(dirname(finalDirectory));
     await removeAbandoned(dirname(finalDirectory));
     for (const each of Object.values(partial)) await mkdir(each, { mode: PRIVATE_DIRECTORY });
@@ -75,6 +78,11 @@ async function makeDirectory(path: string): Promise<void> {
     // Not tried first: on a read-only disk it fails with ENOENT, which tells the operator nothing.
     await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY });
   }
+}
+
+/** `--work-dir .` must not hide the plans that lie there. */
+async function isForUsAlone(directory: string): Promise<boolean> {
+  return basename(directory) === '.restore-plan' || (await readdir(directory)).length === 0;
 }
 
 async function hideFromGit(directory: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** Opens one target. The driver is loaded here and only when a command connects: `plan validate` never pays for it. */
-import type { MongoClient, MongoClientOptions } from 'mongodb';
+import type { MongoClient, MongoClientOptions, TopologyDescription } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit, TargetName } from '../events.ts';
 import type { TargetPlan } from '../plan/plan.ts';
@@ -124,12 +124,30 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): 
 function unreachable(name: TargetName, cause: unknown): RestorePlanError {
   const failure = new CommandFailure({ target: name, command: 'connect', namespace: 'the server', cause });
   if (failure.serverCode !== undefined) return failure;
+  const set = foreignSet(cause);
+  if (set !== undefined) {
+    return new RestorePlanError(
+      'TARGET',
+      `${name}: no server that answers is a member of the replica set ${set}`,
+      {
+        cause,
+        hint: 'Check replicaSet and the hosts in the connection string.',
+        facts: { target: name },
+      },
+    );
+  }
   const reason = cause instanceof Error ? cause.message : 'unknown error';
   return new RestorePlanError('TARGET', `${name} cannot be reached: ${reason}`, {
     cause,
     hint: 'Check the connection string, that the servers are up, and that this machine may connect to them.',
     facts: { target: name },
   });
+}
+
+/** The driver forgets servers of another set than the one asked for; once none is left, its text speaks only of time. */
+function foreignSet(cause: unknown): string | undefined {
+  const seen = (cause as { reason?: Partial<TopologyDescription> }).reason;
+  return seen?.servers?.size === 0 ? (seen.setName ?? undefined) : undefined;
 }
 
 function serverNotes(name: TargetName, identity: ServerIdentity): string[] {

@@ -75,7 +75,7 @@ test('a missing collection is created with the options and indexes of the backup
       },
     ],
   );
-  assert.ok(bench.events.some((event) => event.type === 'collection-created' && event.indexes === 1));
+  assert.ok(bench.events.some((event) => event.type === 'collection-created' && event.indexes === 2));
   await close();
 });
 

@@ -1,5 +1,5 @@
 /** The command line itself: help, usage errors, streams, signals. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { COMMANDS } from '../../src/cli/command-table.ts';
@@ -9,7 +9,7 @@ import { wholeCommands } from '../../src/report/whole-commands.ts';
 import { VERSION } from '../../src/version.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
-import { jsonLines, runPlan } from '../lab/plan-command.ts';
+import { BUILT_PROGRAM, jsonLines, runPlan } from '../lab/plan-command.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PLAN = join(ROOT, 'plans', 'examples', 'partner-artworks.yaml');
@@ -78,6 +78,17 @@ test(
       [['follow-up', 'don', 'x.yaml'], /knows no don/, /Did you mean done\?/],
       [['dry-run', 'x.yaml', 'y.yaml'], /too many arguments/, /--help/],
       [[], /no command given/, /plan --help/],
+      [['--quiet', 'status', 'x.yaml'], /unknown option '--quiet'/, /Options stand behind the command/],
+      [
+        ['apply', 'x.yaml', '--target', 'staging', '--target', 'production'],
+        /'--target <name>' argument 'production' is invalid\. The option was given before/,
+        /--help/,
+      ],
+      [
+        ['status', 'x.yaml', '--work-dir', ''],
+        /'--work-dir <folder>' argument '' is invalid\. It is empty/,
+        /--help/,
+      ],
       [['dry-run', PLAN, '--report', 'x.pdf'], /no report can be written as x.pdf/, /\.html, \.md or \.json/],
     ];
     for (const [args, words, hint] of cases) {
@@ -88,6 +99,7 @@ test(
       assert.is(stdout, '');
       assert.match(stderr, words);
       assert.match(stderr, hint);
+      assert.not.match(stderr, /Did you mean \?/);
     }
   },
   { deadlineMs: 60_000 },
@@ -134,6 +146,61 @@ test('a command that connects names the variables that are not set', async () =>
   assert.is(exitCode, 10);
   assert.match(stderr, /the variables STAGING_MONGODB_URI, PRODUCTION_MONGODB_URI are not set/);
   assert.match(stderr, /connection string of the staging cluster/);
+});
+
+test('a variable that is set to nothing is said to be empty', async () => {
+  const env = { STAGING_MONGODB_URI: '', PRODUCTION_MONGODB_URI: 'mongodb://x' };
+  const { exitCode, stderr } = await runPlan(['dry-run', PLAN], { env });
+  assert.is(exitCode, 10);
+  assert.match(stderr, /the variable STAGING_MONGODB_URI is empty/);
+});
+
+test('a result that does not fit on the disk is no success; a reader that had enough is', async () => {
+  const full = await runPlan(['schema'], { through: 'exec "$@" > /dev/full' });
+  assert.is(full.exitCode, 1);
+  assert.match(full.stderr, /the result could not be written: ENOSPC/);
+  const gone = await runPlan(['schema'], { through: '{ "$@"; echo "exit $?" >&2; } | head -c 10' });
+  assert.is(gone.stderr, 'exit 0\n');
+});
+
+test('a folder that was removed is said, without a stack', async () => {
+  // Running the sources takes a loader that needs a folder itself.
+  if (process.env[BUILT_PROGRAM] === undefined) return;
+  const folder = temporaryFolder('removed');
+  const { exitCode, stderr } = await runPlan(['schema'], {
+    cwd: folder.path,
+    through: 'rmdir "$PWD"; exec "$@"',
+  });
+  assert.is(exitCode, 1);
+  assert.match(stderr, /^error: the current folder does not exist any more\nnext: /);
+});
+
+test('where no backup is, plan backups says so and exits 12', async () => {
+  const folder = temporaryFolder('no-backups');
+  const source = (path: string): string => `version: 1
+name: nothing
+reason: A test.
+source: { at: 2026-11-22T12:00:00Z, database: gravity, path: "${path}", timezone: UTC }
+collections: [{ collection: artworks, query: {} }]
+targets: { staging: { uri: "mongodb://x", database: gravity } }
+`;
+  const ends = async (path: string, command = 'backups') => {
+    writeFileSync(join(folder.path, 'plan.yaml'), source(path));
+    return runPlan([command, 'plan.yaml'], { cwd: folder.path });
+  };
+  const none = await ends('backups/{time:yyyy-MM-dd}/db.tar');
+  assert.is(none.exitCode, 12);
+  assert.match(none.stderr, /error: nothing matches the place that the plan names\nnext: /);
+
+  mkdirSync(join(folder.path, 'backups', '2026-11-21'), { recursive: true });
+  const misspelt = await ends('backups/{time:yyyy-MM-dd}/dbb.tar');
+  assert.is(misspelt.exitCode, 12);
+  assert.match(misspelt.stdout, /\n {2}time in UTC +from at/);
+  assert.match(misspelt.stderr, /error: none of these backups serves the plan\nnext: /);
+  const chosen = await ends('backups/{time:yyyy-MM-dd}/dbb.tar', 'dry-run');
+  assert.is(chosen.exitCode, 12);
+  assert.match(chosen.stderr, /There is nothing at .*\/2026-11-21\/dbb\.tar\./);
+  folder.remove();
 });
 
 test('an env file adds variables, and what is already set wins', async () => {

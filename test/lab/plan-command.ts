@@ -25,6 +25,8 @@ export interface PlanCommandOptions {
   readonly typing?: boolean;
   /** Gives it a pseudo-terminal of this width; stdout and stderr then arrive together in `stdout`. */
   readonly terminal?: { readonly columns: number };
+  /** A line of shell that runs the program as `"$@"`, for instance `exec "$@" > /dev/full`. Not with `terminal`. */
+  readonly through?: string;
   /** Arguments of node itself, for instance `['--max-old-space-size=64']`. */
   readonly nodeArguments?: readonly string[];
 }
@@ -60,7 +62,9 @@ export function startPlan(args: readonly string[], options: PlanCommandOptions =
   const node = [...(options.nodeArguments ?? []), ...programArguments(), ...args];
   const [command, commandArguments] =
     options.terminal === undefined
-      ? [process.execPath, node]
+      ? options.through === undefined
+        ? [process.execPath, node]
+        : ['sh', ['-c', options.through, 'sh', process.execPath, ...node]]
       : ['script', terminalArguments([process.execPath, ...node], options.terminal.columns)];
   const child = spawn(command, commandArguments, {
     cwd: options.cwd ?? ROOT,

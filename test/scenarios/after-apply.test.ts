@@ -114,8 +114,11 @@ test(
     const artworks = incident.staging.collection('artworks');
     const one = await artworks.findOne({ partner_id: LOST_PARTNER });
     await artworks.updateOne({ _id: one!._id }, { $set: { title: 'changed since' } });
+    await artworks.deleteOne({ partner_id: LOST_PARTNER, _id: { $ne: one!._id } });
+    const other = await plan('revert', ...STAGING, '--confirm', 'another');
+    assert.is(other.exitCode, 11);
     const reverted = await planOk('revert', ...STAGING);
-    assert.match(reverted.stdout, /artworks: 99 documents removed, 1 not touched/);
+    assert.match(reverted.stdout, /artworks: 98 documents removed, 1 already gone, 1 not touched/);
     assert.match(reverted.stdout, /changed since it was restored/);
     assert.match(reverted.stderr, /would do this/);
     await artworks.deleteOne({ _id: one!._id });

@@ -50,6 +50,13 @@ test(
   'staging, then production: every document is back, and the rest untouched',
   async () => {
     const before = await snapshots();
+    const elsewhere = await run([...STAGING, '--confirm', incident.production.databaseName]);
+    assert.is(elsewhere.exitCode, 11);
+    assert.match(
+      elsewhere.stderr,
+      /--confirm names gravity-\d.*, but the target's database is gravity-staging-\d/,
+    );
+    assert.equal(await snapshots(), before);
     const staging = await run(STAGING);
     assert.is(staging.exitCode, 0, staging.stderr);
     assert.match(staging.stdout, /artworks +100/);

@@ -116,6 +116,21 @@ test(
       env: { STAGING_MONGODB_URI: deaf },
     });
     assert.is(none.exitCode, 13);
+    // Production alone was compared, and is not what comes next.
+    const second = await run(['dry-run', 'plan.yaml'], { env: { STAGING_MONGODB_URI: deaf } });
+    assert.is(second.exitCode, 0);
+    assert.match(
+      second.stderr,
+      /Staging comes first; once it answers: `plan apply plan\.yaml --target staging`/,
+    );
+    const foreign = await run(['dry-run', 'plan.yaml', '--target', 'staging'], {
+      env: { STAGING_MONGODB_URI: lab.staging.uri.replace('replicaSet=staging', 'replicaSet=another') },
+    });
+    assert.is(foreign.exitCode, 13);
+    assert.match(foreign.stderr, /no server that answers is a member of the replica set another/);
+    const same = await run(['dry-run', 'plan.yaml'], { env: { STAGING_MONGODB_URI: lab.production.uri } });
+    assert.is(same.exitCode, 0);
+    assert.match(same.stderr, /Warning: staging and production are the same server: plan apply will refuse/);
   },
   { deadlineMs: 90_000 },
 );
@@ -184,6 +199,9 @@ test('L10: no home, no temporary folder, a work directory that cannot be written
   assert.is(bare.exitCode, 0, bare.stderr);
   const file = join(incident.folder, 'a-file');
   writeFileSync(file, '');
+  const here = await run(['dry-run', 'plan.yaml', '--work-dir', '.']);
+  assert.is(here.exitCode, 0, here.stderr);
+  assert.not.ok(readdirSync(incident.folder).includes('.gitignore'), 'the plan is not hidden from git');
   const blocked = await run(['dry-run', 'plan.yaml', '--work-dir', join(file, 'work')]);
   assert.is(blocked.exitCode, 1);
   assert.match(blocked.stderr, /cannot write/);

@@ -125,6 +125,13 @@ async function noBackup(
       },
     );
   }
+  const [newest] = found.before;
+  if (newest !== undefined) {
+    const others = found.before.length > 1 ? ', nor at any older place that matches the template' : '';
+    return new RestorePlanError('BACKUP', `There is nothing at ${store.describe(newest.path)}${others}.`, {
+      hint: 'The folder of that time is there: correct what follows {time:…} in the template; `plan backups` lists what matches.',
+    });
+  }
   const nearest = found.after[0];
   const moment = at === undefined ? '' : ` at or before ${showInstant(at.epochMs, timezone)}`;
   const next =
@@ -134,7 +141,7 @@ async function noBackup(
   return new RestorePlanError(
     'BACKUP',
     `There is no backup${moment}; ${found.total} match the template${next}.`,
-    { hint: 'Check source.at and source.timezone; `plan backups` lists what is there.' },
+    { hint: 'Check source.at and the time zone; `plan backups` lists what is there.' },
   );
 }
 

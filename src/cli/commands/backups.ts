@@ -1,15 +1,14 @@
 /** `plan backups`: lists the backups that the plan could use, which holds what, and the choice. Touches no target. */
-import { listBackups } from '../../backup/list-backups.ts';
+import { type BackupListing, listBackups } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { backupsPage } from '../../report/backups-page.ts';
 import { paintWith } from '../../report/paint.ts';
 import { collectionNames } from '../../selection/prepare-selection.ts';
-import type { ExitName } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
 
-export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<ExitName> {
+export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
   const plan = await loadPlan(context, file);
   requireVariables(plan, []);
   const { location } = plan.source;
@@ -28,5 +27,16 @@ export async function run(context: CommandContext, [file = '']: readonly string[
     const style = { paint: paintWith(context.color.stdout), columns: context.stdout.columns };
     for (const line of backupsPage(listing, style)) context.stdout.write(`${line}\n`);
   }
-  return listing.backups.some(({ chosen }) => chosen) ? 'OK' : 'BACKUP';
+  if (!listing.backups.some(({ chosen }) => chosen)) throw noneServes(listing);
+}
+
+function noneServes({ total }: BackupListing): RestorePlanError {
+  if (total > 0) {
+    return new RestorePlanError('BACKUP', 'none of these backups serves the plan', {
+      hint: 'The reason stands beside each: correct source.at, the end of the template, or what the plan wants of the backup.',
+    });
+  }
+  return new RestorePlanError('BACKUP', 'nothing matches the place that the plan names', {
+    hint: 'Compare source.path or source.s3 in the plan with the names that are there.',
+  });
 }

@@ -122,9 +122,11 @@ function requireKnownName(plan: Plan, word: string, name: string | undefined): v
   const suggestion = nearest(name, names);
   throw new RestorePlanError('USAGE', `the plan has no follow-up "${name}"`, {
     hint:
-      suggestion === undefined
-        ? `It has ${names.map((each) => `"${each}"`).join(', ')}.`
-        : `Did you mean "${suggestion}"?`,
+      suggestion !== undefined
+        ? `Did you mean "${suggestion}"?`
+        : names.length === 0
+          ? 'It has none.'
+          : `It has ${names.map((each) => `"${each}"`).join(', ')}.`,
   });
 }
 

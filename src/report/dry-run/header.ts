@@ -29,7 +29,8 @@ function backupFacts({ plan, manifest }: Pick<DryRun, 'plan' | 'manifest'>): str
   const facts = [backup.location, `${backup.kind}${size}`];
   if (backup.time !== undefined) {
     const utc = `${new Date(backup.time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
-    facts.push(backup.localTime === undefined ? utc : `${backup.localTime} = ${utc}`);
+    const isLocal = backup.localTime !== undefined && backup.localTime !== utc;
+    facts.push(isLocal ? `${backup.localTime} = ${utc}` : utc);
   }
   const { at } = plan.source;
   if (at !== undefined && backup.time !== undefined) {

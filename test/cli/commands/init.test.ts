@@ -156,6 +156,22 @@ test('--look at a backup that is not there says so and writes the plan all the s
   assert.match(textOf('restore-plan.yaml'), /path: nowhere\.tar/);
 });
 
+test('Ctrl-D ends the questions, and what was not answered is left to be filled in', async () => {
+  const run = startPlan(['init', 'plan.yaml'], {
+    cwd: folder.path,
+    terminal: { columns: 100 },
+    typing: true,
+  });
+  await run.untilOutput(/Name of the plan \[plan\]: $/);
+  run.type('after-hours\n');
+  await run.untilOutput(/Why is the restore needed: $/);
+  run.type('\u0004');
+  const { exitCode, stdout } = await run.ended;
+  assert.is(exitCode, 0, stdout);
+  assert.match(stdout, /things are still to be filled in/);
+  assert.match(textOf('plan.yaml'), /^name: after-hours$/m);
+});
+
 test('on a terminal it asks, corrects, looks into the backup and offers what is there', async () => {
   writeDump({ gravity: ['artworks', 'sales'], force: ['users'] });
   const run = startPlan(['init', 'plan.yaml'], {
