@@ -3,12 +3,25 @@
  * Layouts and real dumps are tested with the real adapters.
  */
 import { createHash } from 'node:crypto';
+import { type Document, serialize } from 'bson';
 import type { Backup, CollectionMetadata, MemberVisitor } from '../../src/backup/backup.ts';
 
 export interface ChunkedMember {
   readonly collection: string;
   readonly bytes: Buffer;
   readonly path?: string;
+}
+
+/** The bytes of a document as a dump would hold them. */
+export const bson = (document: Document): Buffer =>
+  Buffer.from(serialize(document, { ignoreUndefined: false }));
+
+export function memberOf(
+  collection: string,
+  documents: readonly Document[],
+  path = `dump/gravity/${collection}.bson`,
+): ChunkedMember {
+  return { collection, bytes: Buffer.concat(documents.map(bson)), path };
 }
 
 export interface ChunkedBackup extends Backup {
@@ -100,3 +113,26 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
     close: async () => {},
   };
 }
+
+/** Artworks of two partners, their lots, and bids on these. */
+export const ART: readonly ChunkedMember[] = [
+  memberOf('artworks', [
+    { _id: 1, partner: 'p' },
+    { _id: 2, partner: 'q' },
+    { _id: 3, partner: 'p' },
+  ]),
+  memberOf('sale_artworks', [
+    { _id: 10, artwork_id: 1, state: 'open' },
+    { _id: 11, artwork_id: 2, state: 'open' },
+    { _id: 12, artwork_id: 3, state: 'draft' },
+    { _id: 13, artwork_id: 3, state: 'open' },
+  ]),
+  memberOf('bids', [
+    { _id: 20, lot: 10 },
+    { _id: 21, lot: 11 },
+    { _id: 22, lot: 12 },
+    { _id: 23, lot: 13 },
+    { _id: 24 },
+    { _id: 25, lot: null },
+  ]),
+];

@@ -1,5 +1,7 @@
 /** Selecting in a test's own folder, and being refused. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { deserialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../src/backup/backup.ts';
 import { RestorePlanError } from '../../src/errors.ts';
@@ -7,6 +9,7 @@ import type { Emit } from '../../src/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { selectDocuments } from '../../src/selection/select-documents.ts';
 import type { Selection } from '../../src/selection/selection.ts';
+import { documentsOf } from '../backup/every-layout.ts';
 
 export interface Selecting {
   readonly backup: Backup;
@@ -38,4 +41,14 @@ export async function refusal(promise: Promise<unknown>): Promise<RestorePlanErr
     throw error;
   }
   return assert.unreachable('should have been refused') as never;
+}
+
+/** The documents that were selected of a collection, as they are in its file. */
+export function bytesOf({ directory, manifest }: Selection, collection: string): Promise<Buffer> {
+  return readFile(join(directory, manifest.database, `${collection}.bson`));
+}
+
+/** Their `_id`s. */
+export async function idsOf(selection: Selection, collection: string): Promise<unknown[]> {
+  return documentsOf(await bytesOf(selection, collection)).map((document) => deserialize(document)['_id']);
 }
