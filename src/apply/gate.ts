@@ -112,7 +112,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
   const soakedMs = facts.stagingTime - run.verifiedAt.getTime();
   if (soakedMs < facts.gate.soakMs) {
     obstacles.push({
-      fact: `the restore has soaked on staging for ${minutes(soakedMs)} of ${minutes(facts.gate.soakMs)}`,
+      fact: `the restore has soaked on staging for ${span(soakedMs)} of ${span(facts.gate.soakMs)}`,
       remedy: `Wait until ${new Date(run.verifiedAt.getTime() + facts.gate.soakMs).toISOString()}.`,
     });
   }
@@ -166,4 +166,11 @@ export function approvalObstacle(run: RunRecord, actor: Actor): Obstacle | undef
 }
 
 const short = (digest: string): string => digest.slice(0, 12);
-const minutes = (ms: number): string => `${Math.floor(ms / 60_000)} min`;
+
+/** `45 s`, `14 min 59 s`, `2 h`, `2 h 5 min`: rounded down, so that a time that is not over never looks over. */
+function span(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [h, min, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const parts = h > 0 ? [`${h} h`, min > 0 && `${min} min`] : [min > 0 && `${min} min`, s > 0 && `${s} s`];
+  return parts.filter((part) => part !== false).join(' ') || '0 s';
+}

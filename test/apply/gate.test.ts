@@ -318,6 +318,20 @@ for (const [name, { prepare, plan, says, code = 'GATE' }] of Object.entries(ATTE
   });
 }
 
+for (const [soakMs, left] of [
+  [30_000, /soaked on staging for \d+ s of 30 s$/],
+  [15 * 60_000, /of 15 min$/],
+  [26 * 3_600_000 + 90_000, /of 26 h 1 min$/],
+] as const) {
+  test(`a soak of ${soakMs / 1000} s is told in units in which it can be seen to pass`, async () => {
+    const bench = openWorkbench(lab, { gate: { soakMs } });
+    const selection = bench.selection([COLLECTION]);
+    await bench.apply(selection, 'staging');
+    assert.match((await failure(bench.apply(selection, 'production'))).message, left);
+    await bench.close();
+  });
+}
+
 test('production opens after soak and approval by somebody else', async () => {
   const bench = openWorkbench(lab, { gate: { soakMs: 1, approvals: 1 } });
   const selection = bench.selection([COLLECTION]);
