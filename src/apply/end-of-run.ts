@@ -18,7 +18,7 @@ export interface StoppedRun {
   readonly progress: RunProgress;
 }
 
-/** The error to throw. Saves what can be saved on the way; never throws itself unless the disk fails too. */
+/** The error to throw. Saves what can be saved on the way; never throws itself. */
 export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<unknown> {
   if (!(error instanceof RestorePlanError)) return error;
   const { run } = stopped;
@@ -66,26 +66,33 @@ async function keepLocally(
   { request, run, progress }: StoppedRun,
 ): Promise<RestorePlanError> {
   const { target, workDirectory } = request;
-  const path = await saveLocalRecord(
-    { workDirectory, target: target.name, digest: run.digest },
-    {
-      format: 1,
-      target: target.name,
-      database: target.reader.database,
-      server: target.reader.identity.id,
-      digest: run.digest,
-      batches: run.unrecorded,
-      progress,
-      savedAt: new Date().toISOString(),
-    },
-  );
-  return new RestorePlanError(
-    'LEDGER_UNSAVED',
-    `documents were written to ${target.name}, but its ledger could not be: ${error.message}`,
-    {
-      hint: `What it lacks is kept in ${path}. Mend the ledger, then run the same command again on this machine: it adopts the record and goes on.`,
-      cause: error,
-      facts: { record: path, unrecorded: run.unrecorded },
-    },
-  );
+  const what = `documents were written to ${target.name}, but its ledger could not be: ${error.message}`;
+  const { unrecorded } = run;
+  let path: string;
+  try {
+    path = await saveLocalRecord(
+      { workDirectory, target: target.name, digest: run.digest },
+      {
+        format: 1,
+        target: target.name,
+        database: target.reader.database,
+        server: target.reader.identity.id,
+        digest: run.digest,
+        batches: unrecorded,
+        progress,
+        savedAt: new Date().toISOString(),
+      },
+    );
+  } catch (cause) {
+    return new RestorePlanError('LEDGER_UNSAVED', `${what}; nor could ${workDirectory} be written to`, {
+      hint: 'Mend both, then run the same command again: the journal names what was begun, and each document of it is looked for.',
+      cause,
+      facts: { unrecorded },
+    });
+  }
+  return new RestorePlanError('LEDGER_UNSAVED', what, {
+    hint: `What it lacks is kept in ${path}. Mend the ledger, then run the same command again on this machine: it adopts the record and goes on.`,
+    cause: error,
+    facts: { record: path, unrecorded },
+  });
 }

@@ -1,5 +1,5 @@
 /** FAULTS.md, section 2, group L, by number: the process dies, two run at once, the ledger fails. The long form is `npm run faults`. */
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { CHECKPOINTS } from '../../src/apply/checkpoint.ts';
@@ -115,6 +115,31 @@ test('L6 the ledger cannot be written after documents were: kept on this machine
     await bench.apply(selection, 'staging');
     assert.equal(readdirSync(join(bench.workDirectory, 'ledger')), [], 'the record was adopted');
     await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
+test('L6 neither the ledger nor the disk can be written after documents were: said, and found out by the next run', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SELECTION);
+    const data = { failCommands: ['update'], errorCode: 13, ...OURS };
+    let fault: Awaited<ReturnType<typeof setFailPoint>> | undefined;
+    const unsaved = await failure(
+      bench.apply(selection, 'staging', {
+        checkpoint: async (name) => {
+          if (name !== 'batch-written') return;
+          // No folder of local records can be made where a file is.
+          mkdirSync(bench.workDirectory, { recursive: true });
+          writeFileSync(join(bench.workDirectory, 'ledger'), '');
+          fault ??= await setFailPoint(servers.set.client, { name: 'failCommand', mode: 'alwaysOn', data });
+        },
+      }),
+    );
+    await fault?.off();
+    assert.is(unsaved.code, 'LEDGER_UNSAVED', unsaved.message);
+    rmSync(join(bench.workDirectory, 'ledger'));
+    await bench.apply(selection, 'staging');
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    const [run] = await bench.runs('staging');
+    assert.is(run?.collections[0]?.inserted, DOCUMENTS.length, 'the ledger knows all of them as ours');
   }));
 
 test('L7 a ledger of a newer version or damaged is refused; a lost one is rebuilt by comparing', () =>
