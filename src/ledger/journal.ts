@@ -74,11 +74,14 @@ export class Journal {
     });
   }
 
-  /** What came of an intended batch. `skipped` are positions of ids to which nothing was done. */
+  /**
+   * What came of an intended batch. `skipped` are positions of ids to which nothing was done. Says nothing of a batch that was
+   * recorded or reverted before: a record kept on one machine may arrive when another machine has gone on.
+   */
   async record(batch: number, skipped: readonly number[]): Promise<void> {
     await updateLedger(this.#commands, {
       collection: JOURNAL,
-      filter: { _id: entryId(this.#digest, batch) },
+      filter: { _id: entryId(this.#digest, batch), state: 'intended' satisfies EntryState },
       pipeline: [{ $set: { state: 'done' satisfies EntryState, skipped: literal(skipped) } }],
     });
   }

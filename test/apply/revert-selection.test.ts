@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert';
 import type { RevertReport } from '../../src/apply/revert-report.ts';
+import { openLedger } from '../../src/ledger/ledger.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { everyIdDocuments, everyTypeDocuments } from '../target/every-type.ts';
@@ -138,6 +139,15 @@ test('a second revert finds nothing to do; a restore after a revert brings every
   await bench.expectRestored('staging', selection, { a: documents });
   await bench.revert(selection, 'staging');
   assert.equal(await bench.documents('staging', 'a'), []);
+});
+
+test('what one machine records late does not undo what another has reverted since', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 3) }]);
+  await bench.apply(selection, 'staging');
+  await bench.revert(selection, 'staging');
+  const journal = openLedger(await bench.target('staging')).journal(selection.manifest.digest);
+  await journal.record(1, []);
+  for await (const { batch, state } of journal.entries()) if (batch === 1) assert.is(state, 'reverted');
 });
 
 test('an interrupted revert goes on where it stopped', async () => {
