@@ -38,7 +38,7 @@ export class DocumentSpill {
       file = await AppendFile.create(join(this.#folder, `${this.#files.size}.ndjson`));
       this.#files.set(name, file);
     }
-    const line = Buffer.from(`${JSON.stringify(document)}\n`);
+    const line = Buffer.from(`${lineOf(document)}\n`);
     file.append(line, 0, line.length);
     await file.drain();
   }
@@ -68,6 +68,13 @@ export class DocumentSpill {
     for (const file of this.#files.values()) await file.close().catch(() => undefined);
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** Newer versions of Node end a line also at the Unicode separators, which JSON leaves as they are. */
+function lineOf(document: ComparedDocument): string {
+  return JSON.stringify(document).replace(/[\u2028\u2029]/g, (separator) =>
+    separator === '\u2028' ? '\\u2028' : '\\u2029',
+  );
 }
 
 function nameOf(collection: string, documentClass: DocumentClass): string {
