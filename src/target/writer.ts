@@ -3,12 +3,14 @@
  * there, and the caller reads back before it tries again. The driver's own retries do not apply to raw commands.
  */
 
+import { RestorePlanError } from '../errors.ts';
 import { rawDocument, rawValue } from '../mongo/raw-value.ts';
-import { readWriteFaults } from '../mongo/reply.ts';
+import { type Reply, readWriteFaults } from '../mongo/reply.ts';
 import type { CollectionBlueprint } from './collection-metadata.ts';
 import { CommandFailure } from './command-failure.ts';
-import { COMMAND_TIME_MS, type Commands } from './commands.ts';
+import { COMMAND_TIME_MS, type Command, type Commands } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
+import { holdsEmptyTimestamp } from './empty-timestamp.ts';
 import { removeStatement, replaceStatement } from './statements.ts';
 import type { Replacement, TargetWriter, WriteOutcome } from './target.ts';
 
@@ -24,33 +26,50 @@ const WRITE = { ordered: false, maxTimeMS: COMMAND_TIME_MS, writeConcern: MAJORI
 const KEEP_EMPTY_TIMESTAMPS = { bypassEmptyTsReplacement: true } as const;
 
 const NAMESPACE_EXISTS = 48;
+const UNKNOWN_FIELD = 40415;
 
 export class MongoWriter implements TargetWriter {
   readonly #commands: Commands;
+  /** False as soon as the server has said that it does not know how, as those before 2024 do (SERVER-88750). */
+  #keepsEmptyTimestamps = true;
 
   constructor(commands: Commands) {
     this.#commands = commands;
   }
 
   async insert(collection: string, documents: Buffer): Promise<WriteOutcome> {
-    const reply = await this.#commands.run({
-      insert: collection,
-      ...WRITE,
-      ...KEEP_EMPTY_TIMESTAMPS,
-      documents: documentSequence('documents', documents),
-    });
+    const command = { insert: collection, ...WRITE, documents: documentSequence('documents', documents) };
+    const reply = await this.#write(command, () => holdsEmptyTimestamp(documents));
     return { written: Number(reply['n']), faults: readWriteFaults(reply) };
   }
 
   async replace(collection: string, replacements: readonly Replacement[]): Promise<WriteOutcome> {
     const statements = replacements.map(({ seen, after }) => replaceStatement(seen, after));
-    const reply = await this.#commands.run({
-      update: collection,
-      ...WRITE,
-      ...KEEP_EMPTY_TIMESTAMPS,
-      updates: documentSequence('updates', Buffer.concat(statements)),
-    });
+    const updates = documentSequence('updates', Buffer.concat(statements));
+    const reply = await this.#write({ update: collection, ...WRITE, updates }, () =>
+      replacements.some(({ after }) => holdsEmptyTimestamp(after)),
+    );
     return { written: Number(reply['n']), faults: readWriteFaults(reply) };
+  }
+
+  /** A server that does not know the field refuses the whole command before it looks at a document. */
+  async #write(command: Command, holdsEmpty: () => boolean): Promise<Reply> {
+    if (this.#keepsEmptyTimestamps) {
+      try {
+        return await this.#commands.run({ ...command, ...KEEP_EMPTY_TIMESTAMPS });
+      } catch (error) {
+        if (!(error instanceof CommandFailure && error.serverCode === UNKNOWN_FIELD)) throw error;
+        this.#keepsEmptyTimestamps = false;
+      }
+    }
+    if (!holdsEmpty()) return this.#commands.run(command);
+    throw new RestorePlanError(
+      'TARGET',
+      `${this.#commands.target}: a document holds an empty Timestamp, which this server would replace by its own time`,
+      {
+        hint: 'Update the server: MongoDB 8.0, and the patch releases of 5.0 to 7.0 since 2024, can keep it as it is.',
+      },
+    );
   }
 
   async remove(collection: string, seen: readonly Buffer[]): Promise<WriteOutcome> {

@@ -1,11 +1,13 @@
 /** FAULTS.md, section 2, group T, by number: what goes wrong between us and the target while documents are written. */
 import * as assert from 'uvu/assert';
+import { BSON } from '../../src/bson/types.ts';
 import { accessTo } from '../../src/target/access.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { openWorkbench, type Workbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
 import { startTcpProxy } from '../lab/tcp-proxy.ts';
+import { build } from '../target/every-type.ts';
 import { type OwnServers, ownServers } from './own-servers.ts';
 
 let servers: OwnServers;
@@ -67,6 +69,31 @@ test('T1 replies are lost after the server acted: every document once, and known
   }, uri);
   await proxy.stop();
 });
+
+test('T11 an older server, which cannot keep an empty Timestamp, is restored to all the same', () =>
+  on(async (bench) => {
+    const { client } = servers.set;
+    const data = { failCommands: ['insert', 'update'], errorCode: 40415, ...OURS };
+    const insert = async (document: Buffer): Promise<unknown> => {
+      const target = await bench.connect('staging');
+      const fault = await setFailPoint(client, { name: 'failCommand', mode: { times: 1 }, data });
+      try {
+        return await accessTo(target).writer.insert('older', document);
+      } finally {
+        assert.is(await fault.timesFired(), 1);
+        await target.close();
+      }
+    };
+    const empty = build((b) => {
+      b.element(BSON.INT32, '_id');
+      b.int32(7);
+      b.element(BSON.TIMESTAMP, 'at');
+      b.raw(Buffer.alloc(8));
+    });
+    assert.equal(await insert(DOCUMENTS[0] as Buffer), { written: 1, faults: [] });
+    assert.match((await failure(insert(empty))).message, 'empty Timestamp');
+    assert.is((await bench.documents('staging', 'older')).length, 1, 'nothing was changed on its way in');
+  }));
 
 test('T1 the connection is cut always: stopped part-way within the patience, resumable', () =>
   on(async (bench) => {
