@@ -15,6 +15,7 @@ import { FileBackup } from './readers/file-backup.ts';
 import { dataFiles, noSuchDatabase } from './readers/refusals.ts';
 import { StreamBackup } from './readers/stream-backup.ts';
 import type { ByteSource } from './storage/byte-source.ts';
+import { ReadAhead } from './storage/read-ahead.ts';
 
 /** What is known before the kind is. */
 export interface Opening {
@@ -29,7 +30,8 @@ const LOOKED_INTO = 64;
 const MAX_DEPTH = 4;
 
 /** One file that holds the whole backup. */
-export async function openContainer(bytes: ByteSource, opening: Opening): Promise<StoredBackup> {
+export async function openContainer(file: ByteSource, opening: Opening): Promise<StoredBackup> {
+  const bytes = new ReadAhead(file);
   const container = await look(bytes);
   if (container.kind === 'unknown' || container.kind === 'bson') throw notABackup(bytes.location, container);
   const { kind, compression } = container;
@@ -59,18 +61,20 @@ export async function openFiles(
   if (tree.databases.length === 0 && files.some(({ path }) => isDataFile(path)))
     throw dataFiles(identity.location);
   const packed = await findPacked(files, database);
-  const plain = packed.filter(({ kind, compression }) => kind === 'tar' && compression === undefined);
+  const plain = [...packed].filter(
+    ([, { kind, compression }]) => kind === 'tar' && compression === undefined,
+  );
   if (plain.length > 0 && kinds.length < MAX_DEPTH) {
-    const inside = await Promise.all(plain.map(({ path, at }) => filesOfTar(at, path)));
-    return openFiles(
-      [...files.filter((file) => !plain.some(({ at }) => at === file.at)), ...inside.flat()],
-      opening,
-      [...kinds, 'tar'],
-    );
+    const tars = new Set(plain.map(([file]) => file));
+    const inside = await Promise.all(plain.map(([{ path }, { at }]) => filesOfTar(at, path)));
+    return openFiles([...files.filter((file) => !tars.has(file)), ...inside.flat()], opening, [
+      ...kinds,
+      'tar',
+    ]);
   }
-  const readable = packed.filter(({ kind }) => kind === 'tar' || kind === 'mongodump archive');
+  const readable = [...packed.values()].filter(({ kind }) => kind === 'tar' || kind === 'mongodump archive');
   if (readable.length > 0) return openPacked(readable, opening, kinds);
-  const unreadable = packed[0];
+  const [unreadable] = packed.values();
   if (unreadable !== undefined && tree.databases.length === 0)
     throw notABackup(unreadable.at.location, unreadable);
   throw noSuchDatabase(database, tree.databases, identity.location);
@@ -78,7 +82,7 @@ export async function openFiles(
 
 interface PackedFile {
   readonly path: string;
-  readonly at: ByteSource;
+  readonly at: ReadAhead;
   readonly kind: Container['kind'];
   readonly compression: Compression | undefined;
   readonly what?: string;
@@ -105,14 +109,19 @@ async function openPacked(
   return new StreamBackup({ ...common, identity: named(identity, [...kinds, kind]), streams });
 }
 
-async function findPacked(files: readonly NamedFile[], database: string): Promise<PackedFile[]> {
+async function findPacked(
+  files: readonly NamedFile[],
+  database: string,
+): Promise<Map<NamedFile, PackedFile>> {
   const others = files.filter(({ path }) => readDumpPath(path, database).kind === 'other');
-  const packed: PackedFile[] = [];
-  for (const { path, at } of others.slice(0, LOOKED_INTO)) {
+  const packed = new Map<NamedFile, PackedFile>();
+  for (const file of others.slice(0, LOOKED_INTO)) {
+    const { path } = file;
+    const at = new ReadAhead(file.at);
     const container = await look(at);
     if (container.kind === 'tar' || container.kind === 'mongodump archive')
-      packed.push({ path, at, ...container });
-    else if (looksPacked(path)) packed.push({ path, at, compression: undefined, ...container });
+      packed.set(file, { path, at, ...container });
+    else if (looksPacked(path)) packed.set(file, { path, at, compression: undefined, ...container });
   }
   return packed;
 }
@@ -128,7 +137,7 @@ async function look(bytes: ByteSource): Promise<Container> {
 }
 
 /** A tar inside another stands for a folder of its name. */
-async function filesOfTar(bytes: ByteSource, folder?: string): Promise<NamedFile[]> {
+async function filesOfTar(bytes: ReadAhead, folder?: string): Promise<NamedFile[]> {
   const members = await indexTar(bytes);
   return members.map(({ path, bytes: at }) => ({
     path: folder === undefined ? path : `${folder}/${path}`,

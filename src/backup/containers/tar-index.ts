@@ -4,18 +4,20 @@
  * Costs one small read per file that is larger than the read-ahead; smaller files share one. Where the next header lies
  * is known only from the one before, so over a network each read is a round trip. The walk goes to the end of the
  * archive, so a tar that was cut off, or has anything after its end, is refused before a byte of it is used.
+ *
+ * Small files (metadata) that came along with a header are kept, so that they need no round trip of their own.
  */
 import type { ByteSource } from '../storage/byte-source.ts';
+import { MemorySource } from '../storage/memory-source.ts';
 import { PartSource } from '../storage/part-source.ts';
+import type { ReadAhead } from '../storage/read-ahead.ts';
 import { TarEntries } from './tar-entries.ts';
 import { BLOCK_BYTES, isZero } from './tar-header.ts';
 
-/** One read-ahead brings the metadata that lies beside a header along; at 40 MB/s it costs 3 ms. */
-const LEAST_AHEAD_BYTES = 128 * 1024;
-/** Where headers lie near each other, one larger read brings several; at 40 MB/s it costs 26 ms, half a long round trip. */
-const MOST_AHEAD_BYTES = 1024 * 1024;
-/** Doubling the read-ahead twice would have brought this header along. */
-const NEAR = 4;
+/** Metadata has some hundred bytes; what is larger is read when it is needed. */
+const SMALL_FILE_BYTES = 16 * 1024;
+/** Of all small files together. */
+const MOST_KEPT_BYTES = 8 * 1024 * 1024;
 
 export interface TarMember {
   /** Path inside the tar, cleaned. */
@@ -23,14 +25,14 @@ export interface TarMember {
   readonly bytes: ByteSource;
 }
 
-export async function indexTar(source: ByteSource): Promise<TarMember[]> {
-  const window = new ReadAhead(source);
+export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
   const entries = new TarEntries(source.location);
   const members: TarMember[] = [];
+  let kept = 0;
   let at = 0;
   const take = async (length: number): Promise<Buffer> => {
     if (at + length > source.size) throw entries.cutOff(source.size);
-    const bytes = await window.read(at, length);
+    const bytes = await source.read(at, length);
     at += length;
     return bytes;
   };
@@ -43,9 +45,14 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     } else if (step.kind === 'file') {
       const end = at + step.size + TarEntries.padding(step.size);
       if (end > source.size) throw entries.cutOff(source.size);
+      const { path, size } = step;
+      const small =
+        size <= Math.min(SMALL_FILE_BYTES, MOST_KEPT_BYTES - kept) ? source.held(at, size) : undefined;
+      kept += small?.length ?? 0;
+      const part = new PartSource(source, { path, from: at, size });
       members.push({
-        path: step.path,
-        bytes: new PartSource(window, { path: step.path, from: at, size: step.size }),
+        path,
+        bytes: small === undefined ? part : new MemorySource(Buffer.from(small), part.location, part),
       });
       at = end;
     }
@@ -54,44 +61,4 @@ export async function indexTar(source: ByteSource): Promise<TarMember[]> {
     if (!isZero(chunk)) throw entries.fault(at, 'has something after its end');
   }
   return members;
-}
-
-/** Serves small reads from the last block it fetched; passes everything else through. */
-class ReadAhead implements ByteSource {
-  readonly location: string;
-  readonly size: number;
-  readonly modified: number | undefined;
-  readonly fingerprint: string;
-  readonly #source: ByteSource;
-  #bytes: Buffer = Buffer.alloc(0);
-  #from = 0;
-  #ahead = LEAST_AHEAD_BYTES;
-
-  constructor(source: ByteSource) {
-    this.#source = source;
-    this.location = source.location;
-    this.size = source.size;
-    this.modified = source.modified;
-    this.fingerprint = source.fingerprint;
-  }
-
-  async read(offset: number, length: number): Promise<Buffer> {
-    if (length > LEAST_AHEAD_BYTES) return this.#source.read(offset, length);
-    const end = this.#from + this.#bytes.length;
-    if (offset < this.#from || offset + length > end) {
-      const isNear = offset >= this.#from && offset - end < NEAR * this.#ahead;
-      this.#ahead = isNear ? Math.min(2 * this.#ahead, MOST_AHEAD_BYTES) : LEAST_AHEAD_BYTES;
-      this.#bytes = await this.#source.read(offset, Math.min(this.#ahead, this.size - offset));
-      this.#from = offset;
-    }
-    return this.#bytes.subarray(offset - this.#from, offset - this.#from + length);
-  }
-
-  stream(from: number, to: number): AsyncIterable<Buffer> {
-    return this.#source.stream(from, to);
-  }
-
-  close(): Promise<void> {
-    return this.#source.close();
-  }
 }

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { indexTar } from '../../../src/backup/containers/tar-index.ts';
 import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
 import type { ByteSource } from '../../../src/backup/storage/byte-source.ts';
+import { ReadAhead } from '../../../src/backup/storage/read-ahead.ts';
 import type { StoredFile } from '../../../src/backup/storage/store.ts';
 import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
@@ -13,27 +14,46 @@ import { buildTar } from '../../lab/tar.ts';
 const folder = temporaryFolder('tar-index');
 test.after(() => folder.remove());
 
+interface ReadCount {
+  reads: number;
+  bytes: number;
+}
+
+/** The bytes as a file on disk that counts what is read of it. */
+async function counted(tar: Buffer): Promise<{ file: ByteSource; read: ReadCount }> {
+  const path = join(folder.path, 'db.tar');
+  writeFileSync(path, tar);
+  const stored = ((await new DiskStore().find(path)) as StoredFile).open();
+  const read = { reads: 0, bytes: 0 };
+  const file: ByteSource = {
+    ...{
+      location: stored.location,
+      size: stored.size,
+      modified: stored.modified,
+      fingerprint: stored.fingerprint,
+    },
+    read: (offset, length) => {
+      read.reads++;
+      read.bytes += length;
+      return stored.read(offset, length);
+    },
+    stream: (from, to) => {
+      read.reads++;
+      return stored.stream(from, to);
+    },
+    close: () => stored.close(),
+  };
+  return { file, read };
+}
+
 /** Finds the files of a tar of `count` files of `size` bytes each; says what was read for it. */
-async function walk(count: number, size: number): Promise<{ reads: number; bytes: number }> {
+async function walk(count: number, size: number): Promise<ReadCount> {
   const members = Array.from({ length: count }, (_, i) => ({
     path: `db/${i}.bson`,
     body: Buffer.alloc(size, i),
   }));
-  const path = join(folder.path, 'db.tar');
-  writeFileSync(path, buildTar(members));
-  const file = ((await new DiskStore().find(path)) as StoredFile).open();
-  const read = { reads: 0, bytes: 0 };
-  const counting: ByteSource = {
-    ...{ location: file.location, size: file.size, modified: file.modified, fingerprint: file.fingerprint },
-    read: (offset, length) => {
-      read.reads++;
-      read.bytes += length;
-      return file.read(offset, length);
-    },
-    stream: (from, to) => file.stream(from, to),
-    close: () => file.close(),
-  };
-  const found = await indexTar(counting);
+  const { file, read } = await counted(buildTar(members));
+  const found = await indexTar(new ReadAhead(file));
   assert.equal(
     found.map(({ path: name, bytes }) => [name, bytes.size]),
     members.map(({ path: name }) => [name, size]),
@@ -57,6 +77,26 @@ test('large files cost a small read each', async () => {
   const { reads, bytes } = await walk(12, 5_000_000);
   assert.ok(reads <= 12 + 3, `${reads} reads`);
   assert.ok(bytes < 14 * 130 * 1024 + 2 * 5_000_000, `${bytes} bytes`);
+});
+
+test('metadata that came along with a header costs no further read', async () => {
+  const large = Buffer.alloc(2_000_000, 1);
+  const members = ['artworks', 'partners'].flatMap((name) => [
+    { path: `db/${name}.bson`, body: large },
+    { path: `db/${name}.metadata.json`, body: Buffer.from(`{"collectionName":"${name}"}`) },
+  ]);
+  const { file, read } = await counted(buildTar(members));
+  const found = await indexTar(new ReadAhead(file));
+  const reads = read.reads;
+  for (const [i, { bytes }] of found.entries()) {
+    if (bytes.size === large.length) continue;
+    const body = members[i]?.body as Buffer;
+    assert.ok((await bytes.read(0, bytes.size)).equals(body));
+    for await (const chunk of bytes.stream(0, bytes.size)) assert.ok(chunk.equals(body));
+  }
+  assert.is(read.reads, reads);
+  assert.ok(reads <= 3, `${reads} reads`);
+  await file.close();
 });
 
 test.run();
