@@ -1,3 +1,4 @@
+import type { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
 import { QueryFault } from '../query/query-fault.ts';
 import { ParentLookup } from './parent-lookup.ts';
@@ -9,9 +10,14 @@ import type { CollectionRoutes, Route } from './routes.ts';
  */
 export class Chooser {
   readonly #routes: readonly RouteChooser[];
+  /** Keys that are the `_id`s of all chosen documents, where dependents refer to these; undefined where there is no such set. */
+  readonly ids: KeySet | undefined;
 
   constructor({ routes }: Pick<CollectionRoutes, 'routes'>) {
     this.#routes = routes.map((route) => new RouteChooser(route));
+    // Of several routes, each notes only what it chose itself.
+    const [only, ...others] = routes;
+    this.ids = others.length > 0 ? undefined : only?.feeds.find(({ path }) => path.isId)?.keys;
   }
 
   /** Prepares for the `count` documents that will be asked about next; `starts` are their offsets, ascending. */

@@ -24,7 +24,8 @@ export class ChosenDocuments implements DocumentConsumer {
   idNotFirst = 0;
   readonly members: MemberStart[] = [];
   readonly #chooser: Chooser;
-  readonly #ids: IdWatch;
+  /** Undefined where the chooser has all `_id`s anyway. */
+  readonly #ids: IdWatch | undefined;
   readonly #hash = createHash('sha256');
   /** Documents asked about. */
   #asked = 0;
@@ -35,7 +36,7 @@ export class ChosenDocuments implements DocumentConsumer {
 
   private constructor({ chooser, ids }: ChosenDocumentsOptions, file: AppendFile) {
     this.#chooser = chooser;
-    this.#ids = new IdWatch(ids);
+    if (chooser.ids === undefined) this.#ids = new IdWatch(ids);
     this.#file = file;
     file.onWrite = (bytes) => this.#digest(bytes);
   }
@@ -52,9 +53,11 @@ export class ChosenDocuments implements DocumentConsumer {
     return this.#file.bytes;
   }
 
-  /** Indexes of documents whose `_id` may have come before; see `IdWatch`. */
+  /** Indexes, in order, of documents whose `_id` may have come before; empty is certain, undefined means that any may. */
   suspects(): readonly number[] | undefined {
-    return this.#ids.suspects();
+    if (this.#ids !== undefined) return this.#ids.suspects();
+    // As many different keys as documents: none came twice.
+    return this.#chooser.ids?.size === this.count ? [] : undefined;
   }
 
   /** The documents that follow are this member's. */
@@ -118,7 +121,7 @@ export class ChosenDocuments implements DocumentConsumer {
       );
     }
     if (id.at !== start + 4) this.idNotFirst++;
-    this.#ids.note(id);
+    this.#ids?.note(id);
   }
 }
 

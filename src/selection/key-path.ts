@@ -25,9 +25,12 @@ export class KeyPath {
   readonly #items: readonly ElementCursor[];
 
   readonly #side: KeySide;
+  /** It is `_id`. */
+  readonly isId: boolean;
 
   constructor(path: string, side: KeySide) {
     this.#side = side;
+    this.isId = path === '_id';
     const parts = path.split('.');
     this.#parts = parts.map((part) => Buffer.from(part, 'utf8'));
     this.#positions = parts.map((part) => (/^(?:0|[1-9]\d*)$/.test(part) ? Number(part) : undefined));

@@ -163,7 +163,7 @@ test(
           await assertSelects(sketch, all, { backup, shards: [all] });
         },
       ),
-      { numRuns: 150, seed: 3 },
+      { numRuns: 100, seed: 3 },
     );
   },
   { deadlineMs: 60_000 },
@@ -196,7 +196,7 @@ test(
           });
         },
       ),
-      { numRuns: 250, seed: 4 },
+      { numRuns: 150, seed: 4 },
     );
   },
   { deadlineMs: 60_000 },

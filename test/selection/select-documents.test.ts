@@ -153,22 +153,33 @@ test('the same copies are found when there are more than are held at a time', as
   assert.is(Buffer.compare(await bytesOf(selection, 'counters'), bytes), 0);
 });
 
-test('B11 the same _id twice within one member is reported', async () => {
-  const selection = await select(
-    planOf({ collection: 'artworks', query: {} }),
-    chunkedBackup({
-      access: 'random',
-      members: [
-        memberOf('artworks', [{ _id: 1 }, { _id: 2 }, { _id: new Double(1) }, { _id: Long.fromNumber(1) }]),
-      ],
-    }),
-  );
-  assert.is(selection.manifest.collections[0]?.count, 4);
-  assert.match(
-    selection.manifest.warnings.join('\n'),
-    /artworks: 2 documents of the backup repeat the _id of an earlier one.*1/,
-  );
-});
+for (const dependents of [[], [{ collection: 'lots', foreignKey: 'artwork' }]]) {
+  test(`B11 the same _id twice within one member is reported (${dependents.length} dependents)`, async () => {
+    const twice = [{ _id: 1 }, { _id: 2 }, { _id: new Double(1) }, { _id: Long.fromNumber(1) }];
+    const selection = await select(
+      planOf({ collection: 'artworks', query: {}, dependents }),
+      chunkedBackup({
+        access: 'random',
+        members: [memberOf('artworks', twice), memberOf('lots', [{ _id: 1, artwork: 1 }])],
+      }),
+    );
+    assert.is(selection.manifest.collections[0]?.count, 4);
+    assert.match(
+      selection.manifest.warnings.join('\n'),
+      /artworks: 2 documents of the backup repeat the _id of an earlier one.*1/,
+    );
+  });
+
+  test(`an _id of null comes through, and its copy counts once (${dependents.length} dependents)`, async () => {
+    const artworks = [{ _id: null }, { _id: 1 }];
+    const members = ['a', 'b'].map((host) => memberOf('artworks', artworks, `${host}/gravity/artworks.bson`));
+    const selection = await select(
+      planOf({ collection: 'artworks', query: {}, dependents }),
+      chunkedBackup({ access: 'random', members: [...members, memberOf('lots', [])] }),
+    );
+    assert.equal(await idsOf(selection, 'artworks'), [null, 1]);
+  });
+}
 
 test('a query that matches nothing, and every such query, is refused by name', async () => {
   const error = await refusal(
