@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as zlib from 'node:zlib';
+import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { Source } from '../../src/plan/plan.ts';
 import { test } from '../harness.ts';
@@ -210,6 +211,21 @@ test('a PBM backup with a damaged file, without one of its files, compressed in 
   await refusal(reading('pbm-incomplete'), /has the metadata of sales but not its documents/);
   layOut('pbm-lz4', '.lz4');
   await refusal(reading('pbm-lz4'), /\.lz4 is compressed with lz4, which is not supported/);
+});
+
+test('a PBM backup whose metadata is damaged: refused by name', async () => {
+  const number = Buffer.from(serialize({ specifications: [2 ** 31 - 1] }));
+  for (const [name, metadata] of [
+    ['metadata.json', '{"namespaces":[null]}'],
+    ['metadata.json', '{"namespaces":[{"db":5,"collection":"artworks"}]}'],
+    ['meta.pbm', number],
+  ] as const) {
+    rmSync(at('pbm-metadata'), { recursive: true, force: true });
+    mkdirSync(at('pbm-metadata/rs0'), { recursive: true });
+    writeFileSync(at(`pbm-metadata/rs0/${name}`), metadata);
+    const reading = readBackup(onDisk(at('pbm-metadata/'), { database }), WANTED);
+    await refusal(reading, /is damaged: a collection has no name/);
+  }
 });
 
 test('a physical backup, and the disk of a mongod: refused by name', async () => {

@@ -70,13 +70,16 @@ export async function* decompress(
   if (inflate.bytesWritten < bytesIn) throw trailingBytes(options, inflate.bytesWritten);
 }
 
+/** The first bytes of a file inflate to no more than this: those of a bomb could be gigabytes. */
+const START_BYTES = 16 * 1024 * 1024;
+
 /**
- * Inflates what the first bytes of a compressed file give, for recognising what is inside. Where they are damaged it
- * goes by fewer of them: the damage is left for the real reading to find and name.
+ * Inflates what the first bytes of a compressed file give, for recognising what is inside. Where they are damaged, or
+ * inflate to very much, it goes by fewer of them: that is left for the real reading to find and name.
  */
 export function decompressStart(start: Buffer, compression: Compression): Buffer {
   const trailer = 8; // of gzip: CRC and length
-  for (const length of [start.length, start.length - trailer, start.length / 2, start.length / 8]) {
+  for (const length of [start.length, start.length - trailer, start.length / 2, start.length / 8, 128]) {
     try {
       const inside = inflateStart(start.subarray(0, length), compression);
       if (inside.length > 0) return inside;
@@ -87,15 +90,18 @@ export function decompressStart(start: Buffer, compression: Compression): Buffer
   return Buffer.alloc(0);
 }
 
+const LIMIT = { maxOutputLength: START_BYTES } as const;
+
 function inflateStart(start: Buffer, compression: Compression): Buffer {
-  if (compression === 'gzip') return zlib.gunzipSync(start, { finishFlush: zlib.constants.Z_SYNC_FLUSH });
-  return zstd?.zstdDecompressSync(start, { finishFlush: ZSTD_FLUSH }) ?? Buffer.alloc(0);
+  if (compression === 'gzip')
+    return zlib.gunzipSync(start, { finishFlush: zlib.constants.Z_SYNC_FLUSH, ...LIMIT });
+  return zstd?.zstdDecompressSync(start, { finishFlush: ZSTD_FLUSH, ...LIMIT }) ?? Buffer.alloc(0);
 }
 
 /** The zstd half of zlib, which Node has since 22.15 and 23.8. */
 interface ZstdZlib {
   createZstdDecompress(options: zlib.ZlibOptions): zlib.Gunzip;
-  zstdDecompressSync(bytes: Buffer, options: { finishFlush: number }): Buffer;
+  zstdDecompressSync(bytes: Buffer, options: { finishFlush: number; maxOutputLength: number }): Buffer;
 }
 
 const library: object = zlib;

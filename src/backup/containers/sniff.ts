@@ -79,6 +79,7 @@ function looksLikeBson(start: Buffer): boolean {
   return length >= 5 && length <= 17 * 1024 * 1024 && (start.length < length || start[length - 1] === 0);
 }
 
+/** Shows nothing of what may be documents. */
 function describe(start: Buffer): string {
   if (start.length === 0) return 'empty';
   const shown = start
@@ -86,7 +87,8 @@ function describe(start: Buffer): string {
     .replace(/[^\x20-\x7e]+/g, ' ')
     .trim();
   if (/^<(?:!doctype|html|\?xml)/i.test(shown)) return `a web or XML page ("${shown}")`;
-  return `neither a tar nor a mongodump archive; it starts with "${shown}"`;
+  if (/^[[{]/.test(shown)) return 'JSON by its first character, which source.jsonl reads';
+  return `neither a tar nor a mongodump archive; its first bytes are ${start.toString('hex', 0, 4)}`;
 }
 
 function startsWith(bytes: Buffer, magic: readonly number[]): boolean {

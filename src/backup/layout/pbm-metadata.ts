@@ -38,14 +38,19 @@ function readJson(text: string, at: ByteSource): PbmNamespace[] | undefined {
     return undefined;
   }
   if (!Array.isArray(value?.namespaces)) return undefined;
-  return value.namespaces.map((one: Readonly<Record<string, unknown>>) => ({
-    database: String(one['db']),
-    collection: String(one['collection']),
-    metadata: String(one['metadata'] ?? ''),
-    type: String(one['type'] ?? ''),
-    crc: longOf(one['crc'], at),
-    size: longOf(one['size'], at),
-  }));
+  return value.namespaces.map((one: Readonly<Record<string, unknown>> | null) => {
+    const { db: database, collection, metadata, type, crc, size } = one ?? {};
+    if (typeof database !== 'string' || typeof collection !== 'string')
+      throw damaged(at, 'a collection has no name');
+    return {
+      database,
+      collection,
+      metadata: String(metadata ?? ''),
+      type: String(type ?? ''),
+      crc: longOf(crc, at),
+      size: longOf(size, at),
+    };
+  });
 }
 
 /** A 64-bit integer of canonical Extended JSON: `{ "$numberLong": "5" }`. */
@@ -68,6 +73,7 @@ function readBson(bytes: Buffer, at: ByteSource): PbmNamespace[] {
 }
 
 function namespaceOf(value: RawValue, at: ByteSource): PbmNamespace {
+  if (value.type !== BSON.OBJECT) throw damaged(at, 'a collection has no name');
   const field = (key: string): RawValue | undefined =>
     findElement(value.bytes, value.start, Buffer.from(key));
   const text = (key: string): string => {
