@@ -147,13 +147,17 @@ function value(text: string | undefined): string {
 function scalar(text: string): string {
   const isPlain =
     /^[A-Za-z./][\w./@+-]*(?: [\w./@+,;-]+)*$/.test(text) &&
-    !/^(?:true|false|null|\.nan|\.inf|\.\d+)$/i.test(text);
+    !/^(?:(?:true|false|null|\.nan|\.inf)$|\.\d)/i.test(text);
   const isTimeOrAddress = /^(?:\d{4}-\d{2}-\d{2}T[\d:.]+(?:Z|[+-]\d{2}:\d{2})|https?:\/\/[\w.:/-]+)$/.test(
     text,
   );
   return isPlain || isTimeOrAddress ? text : JSON.stringify(text);
 }
 
+/** A query of several lines keeps them, below its key. */
 function queryScalar(query: string): string {
-  return query.trim() === '{}' ? '{}' : `'${query.replaceAll("'", "''")}'`;
+  const text = query.trim().replaceAll('\r\n', '\n');
+  if (text === '{}') return text;
+  if (/[^\P{Cc}\n\t]/u.test(text)) return JSON.stringify(text);
+  return text.includes('\n') ? `|-\n${text.replace(/^/gm, '      ')}` : `'${text.replaceAll("'", "''")}'`;
 }
