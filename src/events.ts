@@ -63,7 +63,13 @@ export type RunEvent =
   | { readonly type: 'apply-finished'; readonly target: TargetName; readonly written: number }
   | { readonly type: 'verification-started'; readonly target: TargetName; readonly documents: number }
   | { readonly type: 'verification-progress'; readonly target: TargetName; readonly verified: number }
-  | { readonly type: 'verification-finished'; readonly target: TargetName; readonly differences: number }
+  | {
+      readonly type: 'verification-finished';
+      readonly target: TargetName;
+      readonly differences: number;
+      /** Documents that need not be there as in the backup: they were kept, in conflict or refused. */
+      readonly notWritten: number;
+    }
   | {
       readonly type: 'follow-up';
       readonly target: TargetName;

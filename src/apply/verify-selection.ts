@@ -85,7 +85,9 @@ export async function verifySelection(request: VerificationRequest): Promise<Ver
     verified.push({ collection: name, into, ...counts });
   }
   const failures = verified.reduce((sum, { missing, different }) => sum + missing + different, 0);
-  emit({ type: 'verification-finished', target: reader.name, differences: failures });
+  const identical = verified.reduce((sum, each) => sum + each.identical, 0);
+  const notWritten = documents - identical - failures;
+  emit({ type: 'verification-finished', target: reader.name, differences: failures, notWritten });
   return { collections: verified, differences, failures };
 }
 

@@ -192,7 +192,7 @@ function concatenated(run: DocumentRun, positions: readonly number[]): Buffer {
 
 function somebodyElses({ whenMatched }: WritePlace): Fate {
   const outcome = whenMatched === 'keepExisting' ? 'kept' : 'conflict';
-  return { outcome, reason: 'another document of this _id appeared in the target meanwhile' };
+  return { outcome, reason: 'another document of this _id was there first' };
 }
 
 function isSameId({ code, keyPattern }: DocumentFault['fault']): boolean {

@@ -136,7 +136,7 @@ function unknownKey(root: MapNode, path: readonly PathPart[], key: string): Find
   return {
     place: placeAt(root, ...path, key),
     rule: 'unknown-key',
-    message: `${where} has no key ${quoted(key)}${home === undefined ? '' : `; it belongs in ${pathText(home)}`}`,
+    message: `${where} has no key ${quoted(key)}${home === undefined ? '' : `; it belongs ${home.length === 0 ? 'at the top of the plan' : `in ${pathText(home)}`}`}`,
     expected: oneOf(missing.length > 0 ? missing : known),
     suggestion,
   };

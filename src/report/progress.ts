@@ -152,10 +152,7 @@ export class ProgressTeller {
         return {
           stage: 'verification',
           state: 'done',
-          text:
-            event.differences === 0
-              ? `Read back from ${event.target}: every byte as in the backup`
-              : `Read back from ${event.target}: ${showCounted(event.differences, 'difference')}`,
+          text: `Read back from ${event.target}: ${readBack(event)}`,
         };
       case 'follow-up':
         return {
@@ -217,4 +214,10 @@ function short(digest: string): string {
 
 function inAMoment(delayMs: number): string {
   return delayMs < 1_000 ? 'trying again' : `trying again in ${showDuration(delayMs)}`;
+}
+
+function readBack({ differences, notWritten }: RunEvent & { type: 'verification-finished' }): string {
+  if (differences > 0) return showCounted(differences, 'difference');
+  const but = notWritten === 0 ? '' : `, but for ${showCounted(notWritten, 'document')} not written`;
+  return `every byte as in the backup${but}`;
 }

@@ -50,10 +50,32 @@ export async function findCounterparts(question: CounterpartQuestion): Promise<C
   const { reader, collection, run, positions } = question;
   const counterparts = new Counterparts(run);
   const pairing = new Pairing(run, positions, counterparts);
-  for (const found of await reader.lookUp(collection.name, run, positions)) pairing.add(found);
+  const answers = await reader.lookUp(collection.name, run, positions);
+  for (const found of answers) pairing.add(found);
   // Under a collation the server finds `abc` for `ABC`: what no key accounts for is asked one by one.
   if (pairing.unpaired > 0) await askOneByOne(question, counterparts);
+  else pairRepeats(question, answers, counterparts);
   return counterparts;
+}
+
+/** A backup may repeat an `_id`; the server answers once for all of them. */
+function pairRepeats(
+  { run, positions }: CounterpartQuestion,
+  answers: readonly DocumentRun[],
+  counterparts: Counterparts,
+): void {
+  const answered = answers.reduce((sum, { length }) => sum + length, 0);
+  if (answered === 0 || answered === positions.length) return;
+  const byKey = new Map(
+    answers.flatMap((found) =>
+      Array.from(found.offsets, (_, i) => [canonicalKey(found.id(i)), { found, i }] as const),
+    ),
+  );
+  for (const position of positions) {
+    if (counterparts.presence(position) !== 'absent') continue;
+    const answer = byKey.get(canonicalKey(run.id(position)));
+    if (answer !== undefined) counterparts.mark(position, answer.found, answer.i);
+  }
 }
 
 /**

@@ -108,6 +108,23 @@ test('what is there already stays: identical documents, and others of the same _
   });
 });
 
+test('an _id that the backup repeats is restored once, verified, and opens production', async () => {
+  const documents = numbered(0, 4);
+  const [first, second] = documents as [Buffer, Buffer];
+  const [otherFirst] = numbered(0, 1, 'the same _id with another content') as [Buffer];
+  const selection = bench.selection([
+    { collection: 'a', documents: [...documents, first, second, otherFirst] },
+  ]);
+  const result = await bench.apply(selection, 'staging');
+  const [counts] = result.collections;
+  assert.equal([counts?.inserted, counts?.identical, counts?.kept], [4, 2, 1]);
+  assert.ok(result.verified);
+  const again = await bench.apply(selection, 'staging');
+  assert.equal([again.collections[0]?.inserted, again.collections[0]?.kept, again.verified], [0, 1, true]);
+  await bench.apply(selection, 'production');
+  assert.equal(await bench.documents('production', 'a'), documents);
+});
+
 test('a second run finds everything there and changes nothing', async () => {
   const documents = numbered(0, 500);
   const selection = bench.selection([{ collection: 'a', documents }]);

@@ -48,10 +48,12 @@ function parse(uri: Secret): ConnectionString {
 const UNAUTHORIZED = 13;
 const AUTHENTICATION_FAILED = 18;
 
-/** What the driver threw, as a sentence about the source; goes by codes and classes, shows no message of the server. */
+/** What the driver threw, as a sentence about the source; goes by codes and classes, shows no message of a server. */
 export function liveFault(cause: unknown, doing: string): RestorePlanError {
   const { code, codeName, name } = cause as { code?: unknown; codeName?: unknown; name?: unknown };
-  const reason = String(codeName ?? name ?? 'unknown error');
+  // The driver's own words when it finds no server: they name the host and the reason, never the connection string.
+  const isNobody = name === 'MongoServerSelectionError' && cause instanceof Error;
+  const reason = isNobody ? cause.message : String(codeName ?? name ?? 'unknown error');
   if (code === UNAUTHORIZED) {
     return new RestorePlanError('BACKUP', `The user of source.mongodb may not read it (${doing}).`, {
       hint: 'Grant it the role "read" on source.database, then run again.',

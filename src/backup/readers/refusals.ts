@@ -39,7 +39,10 @@ export function noSuchDatabase(
     'BACKUP',
     `${location} does not hold the database ${database}; it holds ${list}.`,
     {
-      hint: found.length === 0 ? 'Is it a mongodump?' : 'Correct source.database in the plan.',
+      hint:
+        found.length === 0
+          ? 'Correct where source leads to: there is nothing of a dump or a database.'
+          : 'Correct source.database in the plan.',
       facts: { databases: found },
     },
   );

@@ -96,6 +96,7 @@ async function show(context: CommandContext, { plan, file, statuses, gate, failu
   for (const { status, followUps } of loose) {
     await writeLines(context.stdout, targetLines(status, style, file));
     await writeLines(context.stdout, followUpLines(followUps, style, file));
+    if (followUps.length > 0) await writeLines(context.stdout, ['']);
   }
   for (const { message } of failures) await writeLines(context.stdout, [style.paint.bad(message), '']);
   if (plan.targets.production !== undefined) await writeLines(context.stdout, gateLines(gate, style, file));

@@ -166,7 +166,7 @@ test('another database, a wrong password, nobody there, no connection string: re
       /does not hold the database nowhere; it holds only .*gravity/,
     ],
     [live(wrongPassword), /refused the user or the password/],
-    [live(nobody), /cannot be read \(connecting: MongoServerSelectionError\)/],
+    [live(nobody), /cannot be read \(connecting: connect ECONNREFUSED 127\.0\.0\.1:\d+\)/],
     [live('not a uri'), /is not a valid MongoDB connection string/],
     [sourceAt({ kind: 'mongodb', uri: undefined }), /connection string of source\.mongodb is not set/],
   ] as const) {
