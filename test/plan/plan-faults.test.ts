@@ -195,7 +195,13 @@ test('P12: a variable that is not set is a note with its name and place, and a f
   assert.is(plan?.targets.staging.uri, undefined);
   const where = `${join(folder, 'plan.yaml')}:5:29`;
   assert.equal(plan?.unsetVariables, [
-    { name: 'STAGING_URI', where, path: 'targets.staging.uri', message: 'ask the platform team' },
+    {
+      name: 'STAGING_URI',
+      where,
+      path: 'targets.staging.uri',
+      message: 'ask the platform team',
+      isEmpty: false,
+    },
   ]);
   assert.match(notes[0]?.message ?? '', /STAGING_URI is not set.*ask the platform team/);
   for (const env of [{}, { STAGING_URI: '' }]) {
