@@ -107,7 +107,7 @@ export class AppendFile {
   async #writeFull(): Promise<void> {
     try {
       for (let next = this.#full[0]; next !== undefined; next = this.#full[0]) {
-        await writeWhole(this.#file, next);
+        await writeAll(this.#file, next);
         this.#full.shift();
         if (next.length === BUFFER_BYTES && spare.length < MOST_SPARE_BUFFERS) spare.push(next);
       }
@@ -124,7 +124,7 @@ export class AppendFile {
   }
 }
 
-async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
+async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
   let written = 0;
   while (written < bytes.length) {
     written += (await file.write(bytes, written, bytes.length - written)).bytesWritten;

@@ -1,9 +1,9 @@
 import type { Backup, CollectionMetadata, MemberInfo, MemberVisitor, ScanSummary } from '../backup/backup.ts';
 import { notDocuments } from '../backup/readers/refusals.ts';
 import type { Emit } from '../events.ts';
-import { refuseCollation, refuseMissing } from './backup-contents.ts';
 import type { CollectionSelector, ParentsRead } from './collection-selector.ts';
 import { filterOf } from './pushdown.ts';
+import { refuseCollation, refuseMissing } from './refusals.ts';
 
 /** Bytes between two progress events. */
 const PROGRESS_BYTES = 4 * 1024 * 1024;
@@ -17,7 +17,8 @@ interface ScanOptions {
 export class BackupScan implements MemberVisitor {
   /** Bytes read from storage by the scans that have ended. */
   bytesRead = 0;
-  readonly found = new Map<string, CollectionMetadata>();
+  /** What the backup says of each collection of the plan. */
+  readonly collections = new Map<string, CollectionMetadata>();
   readonly #backup: Backup;
   readonly #selectors: ReadonlyMap<string, CollectionSelector>;
   readonly #options: ScanOptions;
@@ -95,8 +96,8 @@ export class BackupScan implements MemberVisitor {
     if (type !== 'collection') throw notDocuments(collection, type, this.#backup.identity.location);
     refuseCollation(metadata, selector.routes);
     // Shards and hosts each have their copy; the first with a text will do for all.
-    if (this.found.get(metadata.collection)?.text === undefined)
-      this.found.set(metadata.collection, metadata);
+    if (this.collections.get(metadata.collection)?.text === undefined)
+      this.collections.set(metadata.collection, metadata);
   }
 
   async chunk(member: MemberInfo, bytes: Buffer): Promise<void> {

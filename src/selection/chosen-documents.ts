@@ -7,7 +7,8 @@ import { BSON } from '../bson/types.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import type { DocumentConsumer } from './document-framer.ts';
-import { type IdFilter, IdWatch } from './id-filter.ts';
+import type { IdFilter } from './id-filter.ts';
+import { IdWatch } from './id-watch.ts';
 import type { MemberStart } from './member-order.ts';
 
 const ID = Buffer.from('_id');

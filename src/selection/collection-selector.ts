@@ -1,19 +1,15 @@
 import { join } from 'node:path';
 import type { MemberInfo } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/collection-names.ts';
-import { BsonFault } from '../bson/elements.ts';
-import { RestorePlanError } from '../errors.ts';
-import { QueryFault } from '../query/query-fault.ts';
 import { Candidates, type SpareSpace } from './candidates.ts';
 import { Chooser } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';
+import { faultAt } from './document-fault.ts';
 import { DocumentFramer } from './document-framer.ts';
+import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
-import { fileBatches } from './read-batches.ts';
 import type { CollectionRoutes } from './routes.ts';
 import { Spool } from './spool.ts';
-
-const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000, held: 1 };
 
 export interface SelectorOptions {
   /** Folder of the selection's `.bson` files. */
@@ -91,7 +87,7 @@ export class CollectionSelector {
     try {
       framer.push(bytes);
     } catch (error) {
-      throw damaged(error, member, framer.documents);
+      throw faultAt(error, member, framer.documents);
     }
     await consumer.drain();
   }
@@ -101,7 +97,7 @@ export class CollectionSelector {
     try {
       framer.end();
     } catch (error) {
-      throw damaged(error, member, framer.documents);
+      throw faultAt(error, member, framer.documents);
     }
     this.#scannedBefore += framer.documents;
     this.#framers.delete(member.id);
@@ -113,7 +109,7 @@ export class CollectionSelector {
     const spool = this.#spool;
     if (spool === undefined) return;
     await spool.flush();
-    for await (const { bytes, offsets } of fileBatches(spool.path, spool.bytes, BATCH)) {
+    for await (const { bytes, offsets } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
       this.#options.signal.throwIfAborted();
       for (const start of offsets) this.chooser.chooses(bytes, start);
     }
@@ -183,7 +179,7 @@ export class CollectionSelector {
   async #decideAbout(spool: Spool): Promise<void> {
     await spool.flush();
     const members = [...spool.members];
-    for await (const { bytes, offsets, first } of fileBatches(spool.path, spool.bytes, BATCH)) {
+    for await (const { bytes, offsets, first } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
       this.#options.signal.throwIfAborted();
       for (const [i, start] of offsets.entries()) {
         while (members[0] !== undefined && members[0].first <= first + i) {
@@ -213,32 +209,4 @@ function newFile(
   chooser: Chooser,
 ): Promise<ChosenDocuments> {
   return ChosenDocuments.create(join(folder, `${fileNameOf(collection)}.bson`), { chooser, ids });
-}
-
-function damaged(error: unknown, member: MemberInfo, document: number): unknown {
-  if (error instanceof QueryFault) return unanswerable(error, member, document);
-  if (!(error instanceof BsonFault)) return error;
-  return new RestorePlanError(
-    'BACKUP',
-    `${member.path}: document ${document} is damaged, at byte ${error.offset} of the member: ${error.message}`,
-    {
-      hint: 'Nothing of this backup was used. Take another backup, for instance the next older one: `plan backups` lists them.',
-      cause: error,
-      facts: { member: member.path, collection: member.collection, document, offset: error.offset },
-    },
-  );
-}
-
-/** An expression ($expr) that would have ended the query on a server too, rather than leave the document out. */
-function unanswerable(fault: QueryFault, member: MemberInfo, document: number): RestorePlanError {
-  const where = fault.path === '' ? 'the query' : `the query's ${fault.path}`;
-  return new RestorePlanError(
-    'PLAN_INVALID',
-    `${where} has no answer for document ${document} of ${member.path}: ${fault.message}`,
-    {
-      hint: 'Have the expression look at such documents first, for instance with $cond and $type. Nothing was selected.',
-      cause: fault,
-      facts: { member: member.path, collection: member.collection, document },
-    },
-  );
 }

@@ -100,7 +100,10 @@ export async function publishSelection(
   manifest: SelectionManifest,
 ): Promise<void> {
   try {
-    await writeWhole(join(partial.directory, MANIFEST_FILE), `${JSON.stringify(manifest, undefined, 2)}\n`);
+    await writePrivateFile(
+      join(partial.directory, MANIFEST_FILE),
+      `${JSON.stringify(manifest, undefined, 2)}\n`,
+    );
     await rm(partial.spool, { recursive: true });
     // Not atomic together, and need not be: between the two the selection is absent, never half there.
     await rm(finalDirectory, { recursive: true, force: true });
@@ -111,7 +114,7 @@ export async function publishSelection(
 }
 
 /** Writes a new private file. */
-export async function writeWhole(path: string, text: string): Promise<void> {
+export async function writePrivateFile(path: string, text: string): Promise<void> {
   try {
     await writeFile(path, text, { flag: 'wx', mode: PRIVATE_FILE });
   } catch (error) {

@@ -4,12 +4,11 @@ import { basename } from 'node:path';
 import type { ScanSummary } from '../backup/backup.ts';
 import { AppendFile } from './append-file.ts';
 import type { ChosenDocuments } from './chosen-documents.ts';
+import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
+import { sha256OfFile } from './file-sha256.ts';
+import type { IndexSet } from './index-set.ts';
 import { inMemberOrder, isInMemberOrder } from './member-order.ts';
-import { sha256OfFile } from './open-selection.ts';
-import { fileBatches } from './read-batches.ts';
-import { findRepeatedIds, type IndexSet, type WrittenDocuments } from './repeated-ids.ts';
-
-const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000, held: 1 };
+import { findRepeatedIds, type RepeatedIds, type WrittenDocuments } from './repeated-ids.ts';
 
 export interface FinishedCollection {
   readonly count: number;
@@ -30,29 +29,40 @@ export async function finishCollection(
   members: ScanSummary['members'],
 ): Promise<FinishedCollection> {
   await chosen.close();
-  const { count, bytes, path, members: starts } = chosen;
-  const warnings: string[] = [];
-  if (chosen.idNotFirst > 0) {
-    warnings.push(
-      `${collection}: _id is not the first field of ${documents(chosen.idNotFirst)}; the server moves it to the front`,
-    );
-  }
+  const { count, bytes, path, idNotFirst } = chosen;
   const file = basename(path);
-  const asTheyCame = { collection, path, count, bytes, members: starts, suspects: chosen.suspects() };
+  const asTheyCame = {
+    ...{ collection, path, count, bytes },
+    members: chosen.members,
+    suspects: chosen.suspects(),
+  };
   const isOrdered = isInMemberOrder(asTheyCame);
   const written = isOrdered ? asTheyCame : await inMemberOrder(asTheyCame);
-  const sha256 = (): Promise<string> => (isOrdered ? sha256Of(chosen, members) : sha256OfFile(path));
-  if (written.suspects?.length === 0) return { count, bytes, sha256: await sha256(), file, warnings };
+  const repeated = await findRepeatedIds(written);
+  const warnings = oddities(collection, idNotFirst, repeated);
+  if (repeated.copies.size > 0) return { ...(await withoutCopies(written, repeated.copies)), file, warnings };
+  const sha256 = isOrdered ? await sha256Of(chosen, members) : await sha256OfFile(path);
+  return { count, bytes, sha256, file, warnings };
+}
 
-  const { copies, repeated, firstRepeated } = await findRepeatedIds(written);
+function oddities(
+  collection: string,
+  idNotFirst: number,
+  { repeated, firstRepeated }: RepeatedIds,
+): readonly string[] {
+  const found: string[] = [];
+  if (idNotFirst > 0) {
+    found.push(
+      `${collection}: _id is not the first field of ${documents(idNotFirst)}; the server moves it to the front`,
+    );
+  }
   if (repeated > 0) {
-    warnings.push(
+    found.push(
       `${collection}: ${documents(repeated)} of the backup repeat the _id of an earlier one, first _id ${firstRepeated}; ` +
         'a target can hold only one of each',
     );
   }
-  if (copies.size === 0) return { count, bytes, sha256: await sha256(), file, warnings };
-  return { ...(await withoutCopies(written, copies)), file, warnings };
+  return found;
 }
 
 /** The sha256 taken while writing, or the one of the only member when all of it was written, or else the file's own. */
@@ -72,7 +82,7 @@ async function withoutCopies(
   const kept = await AppendFile.create(`${path}.kept`);
   kept.onWrite = (part) => hash.update(part);
   try {
-    for await (const batch of fileBatches(path, bytes, BATCH)) {
+    for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
       for (const [i, start] of batch.offsets.entries()) {
         if (copies.has(batch.first + i)) continue;
         kept.append(batch.bytes, start, batch.offsets[i + 1] ?? batch.bytes.length);

@@ -3,7 +3,7 @@ import { fileNameOf } from '../backup/layout/collection-names.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
 import { selectionDigest } from './digest.ts';
-import { writeWhole } from './directory.ts';
+import { writePrivateFile } from './directory.ts';
 import { finishCollection } from './finish-collection.ts';
 import type { SelectionRequest } from './select-documents.ts';
 import type { SelectedCollection, SelectionManifest } from './selection.ts';
@@ -40,9 +40,9 @@ export async function finishSelection({
         `${collection}: no document refers by ${parent.foreignKey} to a selected document of ${parent.collection} (${where})`,
       );
     }
-    const metadata = scan.found.get(collection)?.text;
+    const metadata = scan.collections.get(collection)?.text;
     const metadataFile = `${fileNameOf(collection)}.metadata.json`;
-    if (metadata !== undefined) await writeWhole(join(folder, metadataFile), metadata);
+    if (metadata !== undefined) await writePrivateFile(join(folder, metadataFile), metadata);
     const { count, bytes, sha256, file } = finished;
     collections.push({
       ...{ collection, into, whenMatched, scanned, count, bytes, sha256, file },

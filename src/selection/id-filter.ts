@@ -1,7 +1,3 @@
-import { CanonicalBytes } from '../bson/canonical-bytes.ts';
-import { hashBytes, hashObjectId, wordAt } from '../bson/key-hash.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
-
 /** 16 MiB, of which only the pages that are written to take memory. */
 const WORDS = 1 << 22;
 /** A block is one cache line: all bits of an `_id` lie in it, so a question costs one cache miss. */
@@ -10,25 +6,23 @@ const BLOCK_MASK = WORDS / BLOCK_WORDS - 1;
 const BIT_MASK = 32 * BLOCK_WORDS - 1;
 /** `_id`s in the first table. So many leave it so empty that a wrong "seen", for which the file is gone through again, is unlikely at all. */
 const FIRST_TABLE_IDS = 1_000_000;
-const SECOND_SEED = 0x5bd1e995;
 /** Makes two more places out of both hashes. */
 const THIRD_FACTOR = 0x9e3779b1;
 /** `_id`s looked up together: their cache misses then overlap, which makes each five times cheaper. */
-const TOGETHER = 512;
-/** Suspects held per collection. */
-const MOST_SUSPECTS = 200_000;
+export const IDS_NOTED_TOGETHER = 512;
 
 /**
  * Remembers which `_id`s were seen, in a fixed amount of memory: a blocked Bloom filter with six bits per `_id`, 16 MiB of it for the
  * first million and as much for all others.
  *
- * "Not seen" is certain. "Seen" is wrong for none of two million `_id`s, and for 3 in 10,000 of ten million (measured), so whoever is told "seen" looks again.
+ * "Not seen" is certain. "Seen" is wrong for none of two million `_id`s, and for 3 in 10,000 of ten million (measured), so whoever is told
+ * "seen" looks again.
  */
 export class IdFilter {
   readonly #first = new Int32Array(WORDS);
   #second: Int32Array | undefined;
   /** What was read to bring blocks into the cache. */
-  readonly #touched = new Int32Array(TOGETHER);
+  readonly #touched = new Int32Array(IDS_NOTED_TOGETHER);
   #noted = 0;
   #scopes = 0;
 
@@ -38,7 +32,10 @@ export class IdFilter {
     return Math.imul(this.#scopes, 0x9e3779b1);
   }
 
-  /** Notes `count` (at most 512) `_id`s, each given as two hashes, and sets `seen[i]` to 1 where it may have been noted before, else to 0. */
+  /**
+   * Notes `count` (at most `IDS_NOTED_TOGETHER`) `_id`s, each given as two hashes, and sets `seen[i]` to 1 where it may have been noted
+   * before, else to 0.
+   */
   noteAll(hashes: Int32Array, count: number, seen: Uint8Array): void {
     seen.fill(0, 0, count);
     if (this.#noted >= FIRST_TABLE_IDS) {
@@ -100,53 +97,4 @@ function setBit(table: Int32Array, block: number, bit: number): number {
 
 function bitAt(table: Int32Array, block: number, bit: number): number {
   return ((table[block + ((bit & BIT_MASK) >>> 5)] as number) >>> (bit & 31)) & 1;
-}
-
-/** Watches the `_id`s of one collection for repetitions. */
-export class IdWatch {
-  readonly #filter: IdFilter;
-  readonly #scope: number;
-  readonly #key = new CanonicalBytes();
-  readonly #hashes = new Int32Array(2 * TOGETHER);
-  readonly #seen = new Uint8Array(TOGETHER);
-  #waiting = 0;
-  #noted = 0;
-  /** Indexes of documents whose `_id` may have come before, in order; undefined when they became too many to be held. */
-  #suspects: number[] | undefined = [];
-
-  constructor(filter: IdFilter) {
-    this.#filter = filter;
-    this.#scope = filter.newScope();
-  }
-
-  /** Notes the `_id` of the next document. */
-  note(id: RawValue): void {
-    const at = 2 * this.#waiting;
-    if (id.type === BSON.OBJECT_ID) {
-      const a = wordAt(id.bytes, id.start);
-      const b = wordAt(id.bytes, id.start + 4);
-      const c = wordAt(id.bytes, id.start + 8);
-      this.#hashes[at] = hashObjectId(a, b, c, this.#scope);
-      this.#hashes[at + 1] = hashObjectId(a, b, c, this.#scope ^ SECOND_SEED);
-    } else {
-      const { bytes, length } = this.#key.set(id);
-      this.#hashes[at] = hashBytes(bytes, { start: 0, end: length }, this.#scope);
-      this.#hashes[at + 1] = hashBytes(bytes, { start: 0, end: length }, this.#scope ^ SECOND_SEED);
-    }
-    if (++this.#waiting === TOGETHER) this.#lookUp();
-  }
-
-  /** Indexes, in order, of documents whose `_id` may have come before; empty is certain, undefined means that any may. */
-  suspects(): readonly number[] | undefined {
-    this.#lookUp();
-    return this.#suspects;
-  }
-
-  #lookUp(): void {
-    this.#filter.noteAll(this.#hashes, this.#waiting, this.#seen);
-    for (let i = 0; i < this.#waiting; i++) if (this.#seen[i] === 1) this.#suspects?.push(this.#noted + i);
-    this.#noted += this.#waiting;
-    this.#waiting = 0;
-    if ((this.#suspects?.length ?? 0) > MOST_SUSPECTS) this.#suspects = undefined;
-  }
 }

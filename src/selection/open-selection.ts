@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { BackupIdentity } from '../backup/backup.ts';
@@ -7,10 +5,8 @@ import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { selectionDigest } from './digest.ts';
 import { MANIFEST_FILE, selectionDirectory } from './directory.ts';
+import { sha256OfFile } from './file-sha256.ts';
 import type { SelectedCollection, Selection, SelectionManifest } from './selection.ts';
-
-/** Bytes per read when a file is hashed. */
-const HASHED_AT_A_TIME = 1024 * 1024;
 
 /**
  * Opens a selection directory: the manifest must be of this format, agree with its own digest, and every file must have
@@ -83,11 +79,4 @@ function unusable(path: string, why: string, cause?: unknown): RestorePlanError 
     hint: 'Run `plan dry-run` again; it selects the documents anew.',
     cause,
   });
-}
-
-/** sha256, hex. */
-export async function sha256OfFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: HASHED_AT_A_TIME })) hash.update(chunk);
-  return hash.digest('hex');
 }

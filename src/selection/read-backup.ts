@@ -5,9 +5,9 @@ import type { Backup } from '../backup/backup.ts';
 import { BsonFault } from '../bson/elements.ts';
 import type { Emit } from '../events.ts';
 import { QueryFault } from '../query/query-fault.ts';
-import { refuseUnmatched } from './backup-contents.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
+import { refuseUnmatched } from './refusals.ts';
 
 export interface Reading {
   readonly backup: Pick<Backup, 'access' | 'identity'>;

@@ -13,11 +13,11 @@ import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
+import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
+import { IndexSet } from './index-set.ts';
 import type { MemberFile, MemberStart } from './member-order.ts';
-import { fileBatches } from './read-batches.ts';
 
 const ID = Buffer.from('_id');
-const BATCH = { maxBytes: 1024 * 1024, maxDocuments: 100_000, held: 1 };
 /** `_id`s held at a time, about 200 bytes each; when there are more, the file is gone through several times. */
 const IDS_PER_PASS = 150_000;
 
@@ -35,6 +35,7 @@ export interface RepeatedIds {
 
 /** Throws RestorePlanError BACKUP when two members hold different documents under one `_id`. */
 export async function findRepeatedIds(written: WrittenDocuments): Promise<RepeatedIds> {
+  if (written.suspects?.length === 0) return new RepeatSearch(written, undefined);
   const suspects = written.suspects === undefined ? undefined : await idsAt(written, written.suspects);
   const search = new RepeatSearch(written, suspects);
   const passes = suspects === undefined ? Math.ceil(written.count / IDS_PER_PASS) : 1;
@@ -45,32 +46,13 @@ export async function findRepeatedIds(written: WrittenDocuments): Promise<Repeat
 async function idsAt({ path, bytes }: WrittenDocuments, indexes: readonly number[]): Promise<KeySet> {
   const ids = new KeySet();
   let next = 0;
-  for await (const batch of fileBatches(path, bytes, BATCH)) {
+  for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
     for (; (indexes[next] ?? Infinity) < batch.first + batch.offsets.length; next++) {
       const start = batch.offsets[(indexes[next] as number) - batch.first] as number;
       ids.add(findElement(batch.bytes, start, ID) as RawValue);
     }
   }
   return ids;
-}
-
-/** A set of indexes below a known bound, one bit each. */
-export class IndexSet {
-  size = 0;
-  readonly #bits: Uint8Array;
-
-  constructor(bound: number) {
-    this.#bits = new Uint8Array(Math.ceil(bound / 8));
-  }
-
-  add(index: number): void {
-    this.#bits[index >>> 3] = (this.#bits[index >>> 3] as number) | (1 << (index & 7));
-    this.size++;
-  }
-
-  has(index: number): boolean {
-    return (((this.#bits[index >>> 3] as number) >>> (index & 7)) & 1) === 1;
-  }
 }
 
 interface FirstHolder {
@@ -97,7 +79,7 @@ class RepeatSearch implements RepeatedIds {
     const { path, bytes, members } = this.#written;
     const holders = new Map<string, FirstHolder>();
     let next = 0;
-    for await (const batch of fileBatches(path, bytes, BATCH)) {
+    for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
       for (const [i, start] of batch.offsets.entries()) {
         const index = batch.first + i;
         while ((members[next]?.first ?? Infinity) <= index) next++;

@@ -1,5 +1,5 @@
 /**
- * What the backup must hold for a plan, checked as early as the backup lets it be known.
+ * Backups that a plan cannot be carried out with, refused as early as the backup lets it be known.
  */
 import type { CollectionMetadata } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
