@@ -20,7 +20,7 @@ export async function planProcess(
 export interface BothApplied {
   readonly wallMs: number;
   readonly peakBytes: number;
-  /** Where the time went, for the eye: `staging: start 210, selection 640 …`, milliseconds. */
+  /** A line for each target, for the eye. */
   readonly stages: readonly string[];
 }
 
@@ -53,7 +53,8 @@ const STAGE_ENDS: Readonly<Record<string, string>> = {
   exit: 'end',
 };
 
-function stagesOf({ lines }: ProcessCost): string {
+/** Where the time went, milliseconds: `start 210, selection 640 …`. */
+export function stagesOf({ lines }: ProcessCost): string {
   let last = 0;
   const stages: string[] = [];
   for (const { ms, text } of lines) {
