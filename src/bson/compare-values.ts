@@ -117,7 +117,7 @@ function compareDocuments(a: RawValue, b: RawValue): number {
   }
 }
 
-export function compareKeys(a: ElementCursor, b: ElementCursor): number {
+function compareKeys(a: ElementCursor, b: ElementCursor): number {
   return a.bytes.compare(b.bytes, b.keyStart, b.start - 1, a.keyStart, a.start - 1);
 }
 

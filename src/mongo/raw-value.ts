@@ -48,8 +48,3 @@ export function rawValue(value: RawValue): object {
 export function rawDocument(bytes: Buffer): object {
   return new RawArgument(BSON.OBJECT, bytes);
 }
-
-/** A raw array, in BSON's form: a document whose keys are `0`, `1`, … */
-export function rawArray(bytes: Buffer): object {
-  return new RawArgument(BSON.ARRAY, bytes);
-}

@@ -53,7 +53,7 @@ function withoutCredentials({ text, hidden }: PlanText, from: number, to: number
 }
 
 /** Control characters and marks that reorder or hide text: they could make a terminal show something else. */
-export const UNPRINTABLE =
+const UNPRINTABLE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 

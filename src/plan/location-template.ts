@@ -55,7 +55,7 @@ const HABITS: Readonly<Record<string, string | undefined>> = {
   m: 'mm',
 };
 
-export const TIME_LETTERS = 'yyyy MM dd HH mm ss, as in {time:yyyy-MM-dd}';
+const TIME_LETTERS = 'yyyy MM dd HH mm ss, as in {time:yyyy-MM-dd}';
 
 export function parseLocationTemplate(text: string): LocationTemplate | { readonly fault: TemplateFault } {
   const parts: TemplatePart[] = [];

@@ -10,7 +10,7 @@ import { faultOfFile, type PlanFault } from './fault.ts';
 import { nearest } from './nearest.ts';
 
 /** Largest plan file, in bytes. A plan that lists 10,000 ids has half of it; a file beyond it is not a plan. */
-export const MAX_PLAN_BYTES = 768 * 1024;
+const MAX_PLAN_BYTES = 768 * 1024;
 
 export interface PlanText {
   /** As the file was named on the command line or, for a base, relative to the file that extends it. */

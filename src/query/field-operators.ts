@@ -1,7 +1,7 @@
 /**
  * The operators that stand under a field: `{field: {$gt: 5, $exists: true}}`.
  *
- * Every operator of MongoDB is either here or in UNSUPPORTED with the reason; anything else is no operator.
+ * Every operator of MongoDB is either here or in `operator-faults.ts` with the reason; anything else is no operator.
  */
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
@@ -62,7 +62,7 @@ const isIn: Compile = ({ combine, operator, operand, path }) => {
 const bits: Compile = ({ combine, operator, operand, path }) =>
   combine.leaf(bitsTest(operator as BitOperator, operand, path));
 
-export const FIELD_OPERATORS: Readonly<Record<string, Compile>> = {
+const FIELD_OPERATORS: Readonly<Record<string, Compile>> = {
   $eq: comparison,
   $gt: comparison,
   $gte: comparison,

@@ -7,7 +7,7 @@ import { Header } from 'tar/header';
 export const BLOCK_BYTES = 512;
 
 /** Larger extension bodies (a long name, PAX records) than this are an attack or damage, not a name. */
-export const MAX_EXTENSION_BYTES = 1024 * 1024;
+const MAX_EXTENSION_BYTES = 1024 * 1024;
 
 /** What a PAX extended header overrides for the next file. */
 export interface PaxOverrides {

@@ -57,7 +57,7 @@ export function showInstant(epochMs: number, zone: string | undefined): string {
 }
 
 /** `2016-09-13 08:00:00` */
-export function wallText(wallMs: number): string {
+function wallText(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(0, 19).replace('T', ' ');
 }
 

@@ -12,7 +12,7 @@ export const NULL_VALUE: RawValue = { bytes: NOTHING, type: BSON.NULL, start: 0,
 const TRUE: RawValue = made(BSON.BOOL, Buffer.from([1]));
 const FALSE: RawValue = made(BSON.BOOL, Buffer.from([0]));
 
-export function made(type: number, bytes: Buffer): RawValue {
+function made(type: number, bytes: Buffer): RawValue {
   return { bytes, type, start: 0, end: bytes.length };
 }
 

@@ -6,7 +6,7 @@ export type CharacterSet = readonly Range[];
 
 const LAST = 0x10ffff;
 
-export function setOf(...ranges: readonly (Range | string)[]): CharacterSet {
+function setOf(...ranges: readonly (Range | string)[]): CharacterSet {
   return ranges.map((range) => (typeof range === 'string' ? [codeOf(range), codeOf(range)] : range));
 }
 
