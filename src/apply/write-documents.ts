@@ -3,7 +3,7 @@
  *
  * A reply is believed only when it is a clean one. After anything else (connection lost, election, write concern not met) the
  * documents are read back by `_id` at majority and their bytes compared: same = it is done, absent = still to do, other =
- * somebody else's (FAULTS.md, section 1.4). So an attempt may be repeated as often as it takes.
+ * somebody else's. So an attempt may be repeated as often as it takes.
  */
 import type { DocumentRun } from '../bson/document-run.ts';
 import type { WriteFault } from '../mongo/reply.ts';

@@ -2,7 +2,7 @@
  * Walks the elements of a raw BSON document.
  *
  * All functions take a Buffer and offsets, allocate nothing but their result, and throw `BsonFault` where the bytes do
- * not form an element. Cost: 3.5–5.7 GB/s for finding a top-level ObjectId field (DESIGN.md, section 8).
+ * not form an element. Cost: 3.5–5.7 GB/s for finding a top-level ObjectId field (Node 20).
  */
 import { BSON, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES, type RawValue } from './types.ts';
 

@@ -37,5 +37,5 @@ export interface RawValue {
 /** The smallest document: an int32 length and the terminator. */
 export const MIN_DOCUMENT_BYTES = 5;
 
-/** What the official tools accept: 16 MiB and 16 KiB (FORMATS.md, section 1). */
+/** What the official tools accept: 16 MiB and 16 KiB (bsondump has the most room). */
 export const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 + 16 * 1024;

@@ -4,7 +4,7 @@
 import type { TargetName } from '../events.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 
-/** Class of one selected document against one target (DESIGN.md, section 4). */
+/** Class of one selected document against one target. */
 export type DocumentClass =
   | 'insert'
   | 'identical'

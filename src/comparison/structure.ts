@@ -1,6 +1,6 @@
 /**
  * What the server refuses of a document whatever the collection: no usable `_id`, nested too deep, too large.
- * Limits as measured on mongod 8.2 (FAULTS.md, section 1.3).
+ * Limits as measured on mongod 8.2.
  */
 import { cstringEnd, findElement, valueEnd } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';

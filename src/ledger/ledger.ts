@@ -1,5 +1,5 @@
 /**
- * The ledger of one target database: what was done there, by whom, and who is doing something now (DESIGN.md, section 5).
+ * The ledger of one target database: what was done there, by whom, and who is doing something now.
  * Only apply, revert, approve and unlock open it; everybody else reads runs through a TargetReader (`readRuns`).
  */
 import { accessTo } from '../target/access.ts';

@@ -59,7 +59,7 @@ export interface WriteFault {
   readonly keyPattern: readonly string[] | undefined;
 }
 
-/** The per-document errors of a write reply; the driver's own error objects lose some of them (FAULTS.md, section 1.4). */
+/** The per-document errors of a write reply; the driver's own error objects lose some of them. */
 export function readWriteFaults(reply: Reply): WriteFault[] {
   const faults = reply['writeErrors'];
   if (!Array.isArray(faults)) return [];

@@ -1,4 +1,4 @@
-/** The result objects of `--json` (DESIGN.md, section 6). Pure; schemas/ describes them. */
+/** The result objects of `--json`. Pure; schemas/ describes them. */
 import type { ApplyResult } from '../apply/apply-selection.ts';
 import type { ComparedCollection, ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';

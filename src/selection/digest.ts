@@ -1,5 +1,5 @@
 /**
- * The selection digest: what would be written, wherever it was read from. It keys ledger and gate (DESIGN.md, section 5).
+ * The selection digest: what would be written, wherever it was read from. It keys ledger and gate.
  */
 import { createHash } from 'node:crypto';
 import type { SelectedCollection } from './selection.ts';

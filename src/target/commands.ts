@@ -1,7 +1,7 @@
 /**
  * Runs single commands against the target's primary and hands back raw replies. Everything the tool asks of a server goes
- * through here: retries, cursors and documents of the driver's API would decode documents (FAULTS.md, section 1.3) and
- * report write errors that cannot be trusted (section 1.4).
+ * through here: retries, cursors and documents of the driver's API would decode documents and
+ * report write errors that cannot be trusted.
  */
 import type { MongoClient } from 'mongodb';
 import type { TargetName } from '../events.ts';

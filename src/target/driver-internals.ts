@@ -23,7 +23,7 @@ const Sequence = commands.DocumentSequence as new (field: string) => DocumentSeq
 /**
  * A command argument made of raw documents. OP_MSG carries the documents of an insert, update or delete as a section of their
  * own ("kind 1"), outside the command document; the driver's public API always decodes and encodes them again, which reorders
- * keys and changes types (FAULTS.md, section 1.3).
+ * keys and changes types.
  *
  * `bytes` are whole documents, one after another: one push for all of them, so the cost does not grow with their number.
  * The value must be a direct field of the command.

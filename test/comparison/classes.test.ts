@@ -1,4 +1,4 @@
-/** Every class of DESIGN.md, section 4, against a real server. */
+/** Every class of a document, against a real server. */
 import { Binary, Decimal128, Double, Int32, Long, ObjectId } from 'bson';
 import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';

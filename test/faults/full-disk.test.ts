@@ -1,4 +1,4 @@
-/** FAULTS.md, section 2, T13: the target has no room. mongod ends itself then; a service may block writes before it comes to that. */
+/** Fault T13: the target has no room. mongod ends itself then; a service may block writes before it comes to that. */
 import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { readLock } from '../../src/ledger/read-lock.ts';

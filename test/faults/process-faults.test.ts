@@ -1,4 +1,4 @@
-/** FAULTS.md, section 2, group L, by number: the process dies, two run at once, the ledger fails. The long form is `npm run faults`. */
+/** The catalogue of faults, group L, by number: the process dies, two run at once, the ledger fails. The long form is `npm run faults`. */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';

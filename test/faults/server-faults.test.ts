@@ -1,4 +1,4 @@
-/** FAULTS.md, section 2: T2 (servers die and step down), T10 (rights), T11 (which server answers). */
+/** Faults T2 (servers die and step down), T10 (rights), T11 (which server answers). */
 import { MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { Secret } from '../../src/secret.ts';

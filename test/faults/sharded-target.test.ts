@@ -1,4 +1,4 @@
-/** FAULTS.md, section 2, T9 and T11, on a sharded cluster behind a mongos: two shards, the collection lies on both. */
+/** Faults T9 and T11, on a sharded cluster behind a mongos: two shards, the collection lies on both. */
 import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { compareServers } from '../../src/apply/gate.ts';

@@ -1,4 +1,4 @@
-/** FAULTS.md, section 2, group T, by number: what goes wrong between us and the target while documents are written. */
+/** The catalogue of faults, group T, by number: what goes wrong between us and the target while documents are written. */
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
 import { accessTo } from '../../src/target/access.ts';

@@ -1,6 +1,6 @@
 /**
- * FAULTS.md, group P, by number. What a page of faults says word for word stands in broken/; here is what such a page
- * cannot show: time, memory, bytes, files that are no files, and the program's exit code.
+ * The catalogue of faults, group P, by number. What a page of faults says word for word stands in broken/; here is what
+ * such a page cannot show: time, memory, bytes, files that are no files, and the program's exit code.
  *
  * Elsewhere: P17 (one cluster behind two addresses) and P20's views need servers and are tested with the gate and the
  * targets; P18 (a plan edited between staging and production) is tested with the gate.

@@ -1,4 +1,4 @@
-/** A review in which everything that comes from data is an attack on whoever reads it (FAULTS.md, L14). */
+/** A review in which everything that comes from data is an attack on whoever reads it (fault L14). */
 import type { ReportInput } from '../../src/report/report-model.ts';
 import { collectionOf, compared, manifestOf, PLAN } from './review.ts';
 

@@ -1,4 +1,4 @@
-/** FAULTS.md, group B: bytes in a dump that are not what they should be, and odd bytes that must come through unharmed. */
+/** The catalogue of faults, group B: bytes in a dump that are not what they should be, and odd bytes that must come through unharmed. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Document, ObjectId, serialize, Timestamp } from 'bson';

@@ -1,4 +1,4 @@
-/** FAULTS.md, L10 as far as selections go: a work directory on a full disk, on a read-only one, or behind a file. */
+/** Fault L10 as far as selections go: a work directory on a full disk, on a read-only one, or behind a file. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Documents that a decode-and-encode path would damage: every BSON type, and every hazard of FAULTS.md, section 1.3. */
+/** Documents that a decode-and-encode path would damage: every BSON type, and every hazard that is known of such a path. */
 import { DocumentBuilder, documentOf } from '../../src/bson/document-builder.ts';
 import { BSON } from '../../src/bson/types.ts';
 

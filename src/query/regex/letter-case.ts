@@ -2,7 +2,7 @@
  * Which letters differ only in case, by Unicode's simple case folding, which is what PCRE2 goes by.
  *
  * JavaScript knows folding only as a flag for a whole pattern, and then folds `\w` too; so the flag is never used and the
- * letters are written out. test/query/regex.test.ts asks a server about every letter there is.
+ * letters are written out. test/query/regex/translate-pattern.test.ts asks a server about every letter there is.
  */
 
 const ASCII: Readonly<Record<number, readonly number[]>> = asciiCases();
