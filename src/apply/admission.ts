@@ -4,6 +4,7 @@ import type { Emit } from '../events.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
+import { hostsOf } from '../target/connection-string.ts';
 import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { checkGate, decideGateOf } from './check-gate.ts';
@@ -33,15 +34,13 @@ export async function requireAdmission(request: AdmissionRequest): Promise<void>
   if (other === undefined) throw shut([NO_STAGING]);
   const verdict = await checkGate({ plan, selection, staging: other, production: target.reader });
   if (!verdict.open) throw shut(verdict.obstacles);
-  // What staging vouches for is a digest; the bytes on this disk must still be the ones it stands for.
-  await requireUntouchedBytes(selection);
   emit({ type: 'gate-opened', target: target.name, reason: verdict.reason });
 }
 
 /** What vouches for production must be the plan's own staging, opened by `connectTarget`; the same the other way round. */
 function requireOther(plan: Plan, target: Target, other: TargetReader): void {
   const expected = target.name === 'staging' ? 'production' : 'staging';
-  const isGenuine = other instanceof MongoReader && other.plan === plan.targets[expected];
+  const isGenuine = MongoReader.isGenuine(other) && other.plan === plan.targets[expected];
   if (isGenuine && other.name === expected) return;
   throw shut([
     {
@@ -62,6 +61,8 @@ export async function requireAdmissionStill(request: AdmissionRequest): Promise<
   const { digest } = selection.manifest;
   const verdict = await decideGateOf({ plan, digest, staging: other, production: target.reader });
   if (!verdict.open) throw shut(verdict.obstacles);
+  // What staging vouches for is a digest; the bytes on this disk must still be the ones it stands for.
+  await requireUntouchedBytes(selection);
 }
 
 const NO_STAGING: Obstacle = {
@@ -75,10 +76,16 @@ function requireStaging({ plan, target, other, runs }: AdmissionRequest): void {
   if (other !== undefined) {
     const relation = compareServers(identity, other.identity);
     if (relation !== 'different') obstacles.push(sameServerObstacle(relation));
-  } else if (target.plan.uri?.reveal() === plan.targets.production?.uri?.reveal()) {
+  } else if (leadsToProduction(plan, target)) {
     obstacles.push(sameServerObstacle('same'));
   }
   if (obstacles.length > 0) throw shut(obstacles);
+}
+
+/** Where production does not answer, the names in its connection string must do. */
+function leadsToProduction(plan: Plan, { plan: staging, reader }: Target): boolean {
+  const production = hostsOf(plan.targets.production?.uri);
+  return [...hostsOf(staging.uri), ...reader.identity.members].some((host) => production.includes(host));
 }
 
 function shut(obstacles: readonly Obstacle[]): RestorePlanError {

@@ -85,14 +85,21 @@ export interface SinceDryRun {
  * Throws RestorePlanError: GATE, LOCKED, TARGET or CONFLICTS (`whenMatched: fail`) before anything is written; INCOMPLETE or
  * LEDGER_UNSAVED when it stopped part-way.
  */
-export async function applySelection(request: ApplyRequest): Promise<ApplyResult> {
-  const { target } = request;
+export async function applySelection(given: ApplyRequest): Promise<ApplyResult> {
+  const { target } = given;
+  const request = { ...given, selection: copyOf(given.selection) };
   await requireAdmission({ ...request, runs: await readRuns(target.reader) });
   await request.confirm?.();
   return holdLock({ ...request, command: 'apply' }, async (lease) => {
     await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) });
     return applyUnderLock(request, lease);
   });
+}
+
+/** What is let in is what is written, whatever becomes of the caller's object. */
+function copyOf({ directory, manifest }: Selection): Selection {
+  const collections = manifest.collections.map((selected) => ({ ...selected }));
+  return { directory, manifest: { ...manifest, collections } };
 }
 
 async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<ApplyResult> {

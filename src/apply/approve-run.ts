@@ -7,7 +7,7 @@ import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Target } from '../target/target.ts';
 import { requireOwnTarget } from './check-request.ts';
-import { approvalObstacle, approversOf } from './gate.ts';
+import { approvalObstacle, approversOf, person } from './gate.ts';
 
 export interface ApprovalRequest {
   readonly plan: Plan;
@@ -32,9 +32,8 @@ export async function approveRun({ plan, staging, actor }: ApprovalRequest): Pro
   const obstacle = approvalObstacle(run, actor);
   if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
   const { runs } = openLedger(staging);
-  if (!approversOf(run).includes(actor.user) && !(await runs.approve(run.digest, actor))) {
-    throw nothingToApprove(plan, run);
-  }
+  const isNew = !approversOf(run).map(person).includes(person(actor.user));
+  if (isNew && !(await runs.approve(run.digest, actor))) throw nothingToApprove(plan, run);
   const approved = (await runs.find(run.digest)) ?? run;
   return {
     digest: run.digest,

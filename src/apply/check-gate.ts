@@ -26,8 +26,9 @@ export interface GateQuestionOf extends Omit<GateQuestion, 'selection'> {
 
 /** The whole gate: every document of the selection is looked for on staging. */
 export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
-  const { digest } = question.selection.manifest;
-  const facts = await collectFacts({ ...question, digest });
+  const { digest, collections } = question.selection.manifest;
+  const documents = collections.reduce((sum, { count }) => sum + count, 0);
+  const facts = { ...(await collectFacts({ ...question, digest })), documents };
   const verdict = decideGate(facts);
   // Looking every document up is the dear part; it is left out when the gate stays shut anyway.
   if (!verdict.open) return verdict;
@@ -44,18 +45,22 @@ export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdic
 
 /** Taken together as if nothing were missing on staging. */
 async function collectFacts({ plan, digest, staging, production }: GateQuestionOf): Promise<GateFacts> {
-  const [productionRuns, stagingRuns, stagingTime] = await Promise.all([
+  const [productionRuns, stagingRuns, stagingTime, productionIdentity, stagingIdentity] = await Promise.all([
     readRuns(production),
     readRuns(staging),
     staging.serverTime(),
+    // A standalone is another process after each start, and one name may lead to another server by now.
+    production.identityNow(),
+    staging.identityNow(),
   ]);
   return {
     digest,
     planName: plan.name,
     gate: plan.targets.production?.gate ?? { soakMs: 0, approvals: 0 },
-    production: { database: production.database, identity: production.identity, runs: productionRuns },
-    staging: { database: staging.database, identity: staging.identity, runs: stagingRuns },
+    production: { database: production.database, identity: productionIdentity, runs: productionRuns },
+    staging: { database: staging.database, identity: stagingIdentity, runs: stagingRuns },
     stagingTime,
+    documents: undefined,
     missingInStaging: 0,
   };
 }

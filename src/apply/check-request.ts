@@ -5,9 +5,11 @@ import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { selectionDigest } from '../selection/digest.ts';
 import { collectionPath } from '../selection/open-selection.ts';
-import type { Selection } from '../selection/selection.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 
+/** The ledger, which vouches for everything, and what belongs to the server. */
+const RESERVED = /^(?:restore_plan(?:\.|$)|system\.)/;
 const HASHED_AT_A_TIME = 4 * 1024 * 1024;
 
 /** Throws GATE: each of these would let something pass for what it is not. */
@@ -21,9 +23,19 @@ export function requireBelonging(plan: Plan, selection: Selection, target: Targe
   if (manifest.planDigest !== plan.digest) {
     throw refused('the selection was made from another version of the plan');
   }
-  if (selectionDigest(manifest.collections) !== manifest.digest) {
+  if (selectionDigest(manifest.collections) !== manifest.digest || !isAllDigested(manifest.collections)) {
     throw refused('the selection does not agree with its own digest');
   }
+  const reserved = manifest.collections.find(({ into }) => RESERVED.test(into));
+  if (reserved !== undefined) throw refused(`nothing is restored into ${reserved.into}`);
+}
+
+/** The digest leaves out what has no documents, and a collection is read by its name: neither may hide any. */
+function isAllDigested(collections: readonly SelectedCollection[]): boolean {
+  const names = new Set(collections.map(({ collection }) => collection));
+  return (
+    names.size === collections.length && collections.every(({ count, bytes }) => count > 0 || bytes === 0)
+  );
 }
 
 /** Throws GATE when the connection was not made from the plan's own target of that name. */
@@ -37,8 +49,12 @@ export async function requireUntouchedBytes(selection: Selection): Promise<void>
   for (const selected of selection.manifest.collections) {
     const hash = createHash('sha256');
     const file = createReadStream(collectionPath(selection, selected), { highWaterMark: HASHED_AT_A_TIME });
-    for await (const chunk of file) hash.update(chunk);
-    if (hash.digest('hex') === selected.sha256) continue;
+    let bytes = 0;
+    for await (const chunk of file) {
+      hash.update(chunk);
+      bytes += chunk.length;
+    }
+    if (hash.digest('hex') === selected.sha256 && bytes === selected.bytes) continue;
     throw refused(`the selected documents of ${selected.collection} were changed after they were selected`);
   }
 }

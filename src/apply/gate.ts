@@ -1,7 +1,7 @@
 /**
  * Whether production may be written to. Pure: facts in, verdict out. Nothing else opens the gate; there is no override.
  */
-import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { Actor, RunCollection, RunRecord } from '../ledger/run-record.ts';
 import type { ServerIdentity } from '../target/target.ts';
 
 /** One database as its server and its ledger describe it. */
@@ -20,7 +20,9 @@ export interface GateFacts {
   readonly staging: DatabaseFacts;
   /** UTC milliseconds by staging's clock, which also made the ledger's times. */
   readonly stagingTime: number;
-  /** Documents of the selection that staging lacks now. */
+  /** Documents of the selection; undefined where only its digest is known. */
+  readonly documents: number | undefined;
+  /** Those that staging lacks now. */
   readonly missingInStaging: number;
 }
 
@@ -39,9 +41,12 @@ export function decideGate(facts: GateFacts): GateVerdict {
   if (obstacles.length > 0) return { open: false, obstacles };
   const run = stagingRun(facts) as RunRecord;
   const verified = (run.verifiedAt as Date).toISOString();
+  const kept = sumOf(run, ({ kept }) => kept);
+  const but =
+    kept === 0 ? '' : `; ${kept} documents that staging held in another form were kept as they were`;
   return {
     open: true,
-    reason: `the same selection was applied to staging and verified there at ${verified}`,
+    reason: `the same selection was applied to staging and verified there at ${verified}${but}`,
   };
 }
 
@@ -81,15 +86,19 @@ export function sameServerObstacle(relation: 'same' | 'unproven'): Obstacle {
 
 /**
  * The same process or a member in common: the same. An identity that both state in full and that differs: different. Names
- * alone prove nothing unless sets have different names and no member in common.
+ * alone prove nothing unless sets have different names and no member in common. A cluster that hides its shards may have any
+ * replica set among them.
  */
 export function compareServers(a: ServerIdentity, b: ServerIdentity): 'same' | 'different' | 'unproven' {
   if (a.processId === b.processId || a.members.some((member) => b.members.includes(member))) return 'same';
+  if (a.kind !== b.kind && (hidesShards(a) || hidesShards(b))) return 'unproven';
   if (a.exact && b.exact) return a.kind === b.kind && a.id === b.id ? 'same' : 'different';
   const bothSets = a.kind === 'replica set' && b.kind === 'replica set';
   return bothSets && setName(a) !== setName(b) ? 'different' : 'unproven';
 }
 
+const hidesShards = ({ kind, members }: ServerIdentity): boolean =>
+  kind === 'sharded cluster' && members.length === 0;
 const setName = ({ id }: ServerIdentity): string => id.split('/')[0] as string;
 
 function stagingRun({ staging, digest }: GateFacts): RunRecord | undefined {
@@ -108,6 +117,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
     ];
   }
   const obstacles: Obstacle[] = [];
+  if (!accountsForAll(run, facts.documents)) obstacles.push(unaccounted());
   if (facts.missingInStaging !== 0) obstacles.push(documentsGone(facts.missingInStaging));
   const soakedMs = facts.stagingTime - run.verifiedAt.getTime();
   if (soakedMs < facts.gate.soakMs) {
@@ -124,6 +134,26 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
     });
   }
   return obstacles;
+}
+
+/** A record that this program wrote as verified says of every document that it is in, or was kept. */
+function accountsForAll(run: RunRecord, documents: number | undefined): boolean {
+  const isWhole = run.collections.every(
+    ({ selected, inserted, identical, replaced, kept }) =>
+      inserted + identical + replaced + kept === selected,
+  );
+  return isWhole && (documents === undefined || sumOf(run, ({ selected }) => selected) === documents);
+}
+
+function unaccounted(): Obstacle {
+  return {
+    fact: 'the record of staging says verified, but does not account for every document of the selection',
+    remedy: 'It was not written so by this program. Run `plan apply --target staging` again.',
+  };
+}
+
+function sumOf({ collections }: RunRecord, count: (collection: RunCollection) => number): number {
+  return collections.reduce((sum, collection) => sum + count(collection), 0);
 }
 
 function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
@@ -150,19 +180,31 @@ function documentsGone(missing: number): Obstacle {
   };
 }
 
-/** Different people who approved and are none of those who applied. */
+/** Different people who approved and are none of those who applied; each as first spelled. */
 export function approversOf({ approvals, appliedBy }: RunRecord): string[] {
-  const appliers = new Set(appliedBy.map(({ user }) => user));
-  return [...new Set(approvals.map(({ user }) => user))].filter((user) => !appliers.has(user));
+  const known = new Set(['', ...appliedBy.map(({ user }) => person(user))]);
+  return approvals.flatMap(({ user }) => {
+    if (known.has(person(user))) return [];
+    known.add(person(user));
+    return [user];
+  });
 }
 
 /** Why this person's approval would not count; undefined where it would. */
 export function approvalObstacle(run: RunRecord, actor: Actor): Obstacle | undefined {
-  if (!run.appliedBy.some(({ user }) => user === actor.user)) return undefined;
+  if (!run.appliedBy.some(({ user }) => person(user) === person(actor.user))) return undefined;
   return {
     fact: `${actor.user} applied this selection to staging and cannot approve it`,
     remedy: 'A second person must run `plan approve`.',
   };
+}
+
+/** A name without what makes one person look like two: case, width, white space, characters that are not seen. */
+export function person(user: string): string {
+  return user
+    .normalize('NFKC')
+    .replace(/[\p{Cf}\s]/gu, '')
+    .toLowerCase();
 }
 
 const short = (digest: string): string => digest.slice(0, 12);

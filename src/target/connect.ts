@@ -58,7 +58,8 @@ export async function connectTarget(
       notes: [...notes, ...serverNotes(name, identity)],
       close: () => client.close(),
     };
-    return withAccess(target, { writer: new MongoWriter(commands), commands });
+    // Frozen: a connection that could be renamed would pass production off as staging.
+    return withAccess(Object.freeze(target), { writer: new MongoWriter(commands), commands });
   } catch (error) {
     await client.close();
     throw error;

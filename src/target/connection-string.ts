@@ -48,6 +48,23 @@ export function checkConnectionString(target: TargetName, uri: Secret): CheckedC
   return { uri: new Secret(parsed.toString()), notes };
 }
 
+const DEFAULT_PORT = 27_017;
+
+/** The servers that a connection string names, as `host:port`, lower case; this machine always as 127.0.0.1. */
+export function hostsOf(uri: Secret | undefined): string[] {
+  if (uri === undefined) return [];
+  let parsed: ConnectionString;
+  try {
+    parsed = new ConnectionString(uri.reveal(), { looseValidation: true });
+  } catch {
+    return [];
+  }
+  return parsed.hosts.map((host) => {
+    const [, name = '', port = DEFAULT_PORT] = /^(.*?)(?::(\d+))?$/.exec(host.toLowerCase()) ?? [];
+    return `${['localhost', '[::1]'].includes(name) ? '127.0.0.1' : name}:${port}`;
+  });
+}
+
 function canonicalName(name: string): string {
   return Object.keys(OVERRIDDEN).find((known) => known.toLowerCase() === name.toLowerCase()) ?? name;
 }

@@ -8,7 +8,7 @@ import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
 import { rideOut } from './patience.ts';
-import { readServerTime } from './server-identity.ts';
+import { readServerIdentity, readServerTime } from './server-identity.ts';
 import type { FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
 
 /** Limits of one lookup: a reply holds at most 16 MiB, and a longer `$in` gains no speed. */
@@ -31,6 +31,19 @@ export class MongoReader implements TargetReader {
     this.plan = plan;
     this.identity = identity;
     this.#commands = commands;
+    // What a reader says opens production: nobody may put words into its mouth.
+    Object.freeze(this);
+  }
+
+  /** True for a reader as `connectTarget` made it; an heir of one, which could answer what it likes, is none. */
+  static isGenuine(value: object): value is MongoReader {
+    return #commands in value;
+  }
+
+  identityNow(): Promise<ServerIdentity> {
+    return rideOut(this.#commands.patience, 'asking for the server’s identity', () =>
+      readServerIdentity(this.name, this.#commands),
+    );
   }
 
   get database(): string {
@@ -139,6 +152,8 @@ export class MongoReader implements TargetReader {
     await this.#commands.run({ killCursors: collection, cursors: [id] }).catch(() => undefined);
   }
 }
+
+Object.freeze(MongoReader.prototype);
 
 function refuseWritingStages(pipeline: readonly Buffer[]): void {
   for (const stage of pipeline) {

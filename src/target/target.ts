@@ -52,7 +52,10 @@ export interface TargetReader {
   /** The part of the plan it was made from, so that nobody passes one database off as another. */
   readonly plan: TargetPlan;
   readonly database: string;
+  /** As it was when the connection was made. */
   readonly identity: ServerIdentity;
+  /** The same, asked again. */
+  identityNow(): Promise<ServerIdentity>;
   /** Undefined when the target lacks the collection. */
   collection(name: string): Promise<TargetCollection | undefined>;
   /**

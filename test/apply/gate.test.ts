@@ -2,17 +2,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import type { ApplyRequest } from '../../src/apply/apply-selection.ts';
-import type { RestorePlanError } from '../../src/errors.ts';
 import { RUNS } from '../../src/ledger/layout.ts';
-import { openLedger } from '../../src/ledger/ledger.ts';
-import type { Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { failure, numbered } from './documents.ts';
-import type { MadeCollection, MadePlanOptions } from './made-selection.ts';
-import { openWorkbench, type Workbench } from './workbench.ts';
+import { type Attempt, applied, approve, COLLECTION, DOCUMENTS, stopAt, tryAll } from './gate-attempts.ts';
+import { openWorkbench } from './workbench.ts';
 
 let lab: Lab;
 
@@ -20,41 +16,6 @@ test.before(async () => {
   lab = await openLab();
 });
 test.after(() => lab.close());
-
-const DOCUMENTS = numbered(0, 20);
-const COLLECTION: MadeCollection = { collection: 'a', documents: DOCUMENTS };
-
-interface Attempt {
-  /** What is done before; returns what the attempt on production is made with. */
-  readonly prepare: (
-    bench: Workbench,
-    selection: Selection,
-  ) => Promise<(Partial<ApplyRequest> & { selection?: Selection; end?: () => Promise<void> }) | undefined>;
-  readonly plan?: () => Partial<MadePlanOptions>;
-  readonly says: string;
-  readonly code?: RestorePlanError['code'];
-}
-
-const applied = async (bench: Workbench, selection: Selection): Promise<undefined> => {
-  await bench.apply(selection, 'staging');
-  return undefined;
-};
-
-const approve = async (bench: Workbench, selection: Selection, user: string): Promise<void> => {
-  const { runs } = openLedger(await bench.target('staging'));
-  await runs.approve(selection.manifest.digest, { user, host: 'ops-2' });
-};
-
-/** Stops an apply to staging at a checkpoint, as a crash would. */
-async function stopAt(bench: Workbench, selection: Selection, checkpoint: string): Promise<void> {
-  const stop = async (name: string): Promise<void> => {
-    if (name === checkpoint) throw new Error('crash');
-  };
-  await bench.apply(selection, 'staging', { checkpoint: stop }).then(
-    () => assert.unreachable('it went on'),
-    (error: Error) => assert.is(error.message, 'crash'),
-  );
-}
 
 const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   'staging was never applied to': { prepare: async () => undefined, says: 'never applied to staging' },
@@ -181,7 +142,8 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       productionUri: lab.staging.uri.replace('127.0.0.1', 'localhost'),
       productionDatabase: lab.databaseName('gate-other'),
     }),
-    prepare: applied,
+    // Refused for staging already, too.
+    prepare: async () => undefined,
     says: 'the same server',
   },
   'the database given as staging is recorded as production': {
@@ -298,25 +260,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   },
 };
 
-for (const [name, { prepare, plan, says, code = 'GATE' }] of Object.entries(ATTEMPTS)) {
-  test(`production stays shut: ${name}`, async () => {
-    const bench = openWorkbench(lab, plan?.());
-    let end: (() => Promise<void>) | undefined;
-    try {
-      const selection = bench.selection([COLLECTION]);
-      const { selection: chosen = selection, end: last, ...more } = (await prepare(bench, selection)) ?? {};
-      end = last;
-      const refusal = await failure(bench.apply(chosen, 'production', more));
-      assert.is(refusal.code, code, refusal.message);
-      assert.match(refusal.message, says);
-      assert.ok(refusal.hint, 'a refusal says what to do');
-      assert.equal(await bench.documents('production', 'a'), []);
-    } finally {
-      await end?.();
-      await bench.close();
-    }
-  });
-}
+tryAll(() => lab, ATTEMPTS);
 
 for (const [soakMs, left] of [
   [30_000, /soaked on staging for \d+ s of 30 s$/],

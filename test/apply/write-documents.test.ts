@@ -34,6 +34,7 @@ function lateReader(reader: TargetReader): TargetReader {
     aggregate: (...question) => reader.aggregate(...question),
     find: (...question) => reader.find(...question),
     serverTime: () => reader.serverTime(),
+    identityNow: () => reader.identityNow(),
   };
 }
 
