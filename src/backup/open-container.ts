@@ -12,7 +12,7 @@ import { type NamedFile, sortDump } from './layout/dump-tree.ts';
 import { readPbmBackup } from './layout/pbm.ts';
 import { openArchive } from './readers/archive-backup.ts';
 import { FileBackup } from './readers/file-backup.ts';
-import { dataFiles, noSuchDatabase } from './readers/refusals.ts';
+import { dataFiles, isOfOtherDatabases, noSuchDatabase } from './readers/refusals.ts';
 import { StreamBackup } from './readers/stream-backup.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/read-ahead.ts';
@@ -73,7 +73,10 @@ export async function openFiles(
     ]);
   }
   const readable = [...packed.values()].filter(({ kind }) => kind === 'tar' || kind === 'mongodump archive');
-  if (readable.length > 0) return openPacked(readable, opening, kinds);
+  if (readable.length > 0) {
+    refuseBrokenTar([...packed.values()]);
+    return openPacked(readable, opening, kinds);
+  }
   const [unreadable] = packed.values();
   if (unreadable !== undefined && tree.databases.length === 0)
     throw notABackup(unreadable.at.location, unreadable);
@@ -96,17 +99,57 @@ async function openPacked(
 ): Promise<StoredBackup> {
   const { identity, database, integrity, maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO } = opening;
   const common = { database, integrity, maxRatio };
-  const archive = packed.find(({ kind }) => kind === 'mongodump archive');
-  if (archive !== undefined) {
-    const { at: bytes, compression } = archive;
-    const kind = compression === undefined ? 'mongodump archive' : `mongodump archive, ${compression}`;
-    return openArchive({ ...common, identity: named(identity, [...kinds, kind]), bytes, compression });
+  const archives = packed.filter(({ kind }) => kind === 'mongodump archive');
+  if (archives.length > 0) {
+    const open = ({ at: bytes, compression }: PackedFile): Promise<StoredBackup> => {
+      const kind = compression === undefined ? 'mongodump archive' : `mongodump archive, ${compression}`;
+      return openArchive({ ...common, identity: named(identity, [...kinds, kind]), bytes, compression });
+    };
+    return openOnly(archives, open, opening);
   }
   const kind = packed[0]?.compression === 'zstd' ? 'tar.zst' : 'tar.gz';
   const streams = packed.flatMap(({ at, path, compression }) =>
     compression === undefined ? [] : [{ bytes: at, path, compression }],
   );
   return new StreamBackup({ ...common, identity: named(identity, [...kinds, kind]), streams });
+}
+
+/** The only one of these archives that holds the database: documents of two are not put together. */
+async function openOnly(
+  archives: readonly PackedFile[],
+  open: (archive: PackedFile) => Promise<StoredBackup>,
+  { identity, database }: Opening,
+): Promise<StoredBackup> {
+  const opened: { path: string; backup: StoredBackup }[] = [];
+  let fault: unknown;
+  for (const archive of archives) {
+    try {
+      opened.push({ path: archive.path, backup: await open(archive) });
+    } catch (error) {
+      if (!isOfOtherDatabases(error)) throw error;
+      fault = error;
+    }
+  }
+  const [only, ...others] = opened;
+  if (only === undefined) throw fault;
+  if (others.length === 0) return only.backup;
+  throw new RestorePlanError(
+    'BACKUP',
+    `${identity.location} holds the database ${database} in several archives: ${opened.map(({ path }) => path).join(', ')}.`,
+    { hint: 'Archives are not put together: name one of them as the source, in a plan for each.' },
+  );
+}
+
+/** Beside tars that can be read, one that cannot: it may hold another shard's part, and is not passed over. */
+function refuseBrokenTar(packed: readonly PackedFile[]): void {
+  const broken = packed.find(
+    ({ path, kind }) =>
+      kind !== 'tar' && kind !== 'mongodump archive' && /\.(?:tar|tgz|tar\.gz|tar\.zst)$/i.test(path),
+  );
+  if (broken === undefined) return;
+  throw new RestorePlanError('BACKUP', `${broken.at.location} is named as a tar and is ${whatIs(broken)}.`, {
+    hint: 'Its upload or copy did not finish, or it is damaged. Nothing of this backup was used; take another one.',
+  });
 }
 
 async function findPacked(
@@ -150,10 +193,12 @@ function named(identity: Opening['identity'], kinds: readonly string[]): BackupI
   return { ...identity, kind: kinds.length === 0 ? 'dump directory' : [...kinds].reverse().join(' in ') };
 }
 
+function whatIs(container: Container | PackedFile): string {
+  return 'what' in container && container.what !== undefined ? container.what : 'a single collection (BSON)';
+}
+
 function notABackup(location: string, container: Container | PackedFile): RestorePlanError {
-  const what =
-    'what' in container && container.what !== undefined ? container.what : 'a single collection (BSON)';
-  return new RestorePlanError('BACKUP', `${location} is ${what}.`, {
+  return new RestorePlanError('BACKUP', `${location} is ${whatIs(container)}.`, {
     hint: 'A backup is the folder of a mongodump (above the folder of the database), a tar or tar.gz of one, or a mongodump --archive.',
   });
 }

@@ -95,6 +95,8 @@ const LIKE_ANOTHER = new Set([
   ...[
     'the folder of the database',
     'folders of two hosts',
+    'a tar of the folders of two shards',
+    'a tar.gz of the folders of two shards',
     'a ustar tar',
     'a v7 tar',
     'a tar of gzipped files',

@@ -49,7 +49,7 @@ export async function everyLayout(dump: DumpOf): Promise<readonly Layout[]> {
     ...(await gemTars(dump)),
     ...(await archives(dump)),
     ...percona(dump),
-    ...hostsAndShards(dump),
+    ...(await hostsAndShards(dump)),
     ...oldDumps(dump),
   ];
   const layouts = sketches.map(([name, kind, path]) => ({ name, kind, path, files: filesOf(root, path) }));
@@ -147,8 +147,8 @@ function percona({ root, database }: DumpOf): Sketch[] {
   return [...older, ['a recent PBM backup', 'PBM backup', recent]];
 }
 
-/** The same dump of two hosts, and each collection parted between two shards. */
-function hostsAndShards({ root, database }: DumpOf): Sketch[] {
+/** The same dump of two hosts, and each collection parted between two shards, whose folders are packed in reverse as well. */
+async function hostsAndShards({ root, database }: DumpOf): Promise<Sketch[]> {
   for (const host of ['c0.example.net_27017', 'c1.example.net_27017'])
     cpSync(join(root, 'MongoDB'), join(root, 'hosts', host), { recursive: true });
   for (const [i, shard] of ['shard0', 'shard1'].entries()) {
@@ -161,7 +161,17 @@ function hostsAndShards({ root, database }: DumpOf): Sketch[] {
       writeFileSync(join(folder, name), Buffer.concat(part));
     }
   }
+  const shards = join(root, 'shards');
+  const members = ['shard1', 'shard0'];
+  await tarFolder(shards, join(root, 'shards.tar'), { members });
+  await tarFolder(shards, join(root, 'shards.tar.gz'), { members, gzip: true });
+  mkdirSync(join(root, 'shard-tars'));
+  for (const shard of members)
+    await tarFolder(shards, join(root, 'shard-tars', `${shard}.tar.gz`), { members: [shard], gzip: true });
   return [
+    ['a tar of the folders of two shards', 'tar', 'shards.tar'],
+    ['a tar.gz of the folders of two shards', 'tar.gz', 'shards.tar.gz'],
+    ['a tar.gz for each of two shards', 'tar.gz', 'shard-tars'],
     ['folders of two hosts', 'dump directory', 'hosts'],
     ['folders of two shards', 'dump directory', 'shards'],
   ];

@@ -104,6 +104,33 @@ test('a mongodump archive inside a tar, and a tar inside a folder', async () => 
   await assertSame(onDisk(at('only-a-tar'), { database }), 'tar');
 });
 
+test('two mongodump archives: that of the database is read; parts of it in both are refused, not half of them taken', async () => {
+  mkdirSync(at('archives'), { recursive: true });
+  const dump = (db: string, name: string): Promise<unknown> =>
+    mongodump(lab.staging.uri, ['--db', db, `--archive=${at(`archives/${name}`)}`]);
+  const other = lab.database('other');
+  await other.collection('things').insertOne({});
+  await dump(other.databaseName, 'a.archive');
+  await dump(database, 'b.archive');
+  await assertSame(onDisk(at('archives'), { database }), 'mongodump archive');
+  await dump(database, 'c.archive');
+  const error = await refusal(
+    readBackup(onDisk(at('archives'), { database }), WANTED),
+    /in several archives: archives\/b\.archive, archives\/c\.archive/,
+  );
+  assert.match(error.hint ?? '', /name one of them/);
+});
+
+test('a tar.gz that is cut off beside a whole one is refused, not passed over', async () => {
+  mkdirSync(at('halves'), { recursive: true });
+  await tarFolder(folder.path, at('halves/shard0.tar.gz'), { members: ['MongoDB'], gzip: true });
+  const whole = readFileSync(at('halves/shard0.tar.gz'));
+  for (const length of [0, 1, 12, 300]) {
+    writeFileSync(at('halves/shard1.tar.gz'), whole.subarray(0, length));
+    await refusal(readBackup(onDisk(at('halves'), { database }), WANTED), /shard1\.tar\.gz is/);
+  }
+});
+
 test('what is packed with something unreadable is named', async () => {
   writeFileSync(at('MongoDB.tar.bz2'), Buffer.concat([Buffer.from('BZh91AY&SY'), Buffer.alloc(900, 1)]));
   const file = await packTrigger('bz2.tar', { 'databases/MongoDB.tar.bz2': 'MongoDB.tar.bz2' });

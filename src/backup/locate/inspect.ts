@@ -3,6 +3,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { Source } from '../../plan/plan.ts';
 import type { StoredBackup } from '../backup.ts';
 import type { Place } from '../place.ts';
+import { isOfOtherDatabases } from '../readers/refusals.ts';
 import { showDuration, showInstant, showLocal } from './backup-time.ts';
 import type { Candidate } from './candidates.ts';
 
@@ -63,10 +64,6 @@ export function decides({ kind }: Inspection): boolean {
 }
 
 /** The refusal of a database that is not there lists those that are. */
-function isOfOtherDatabases({ facts }: RestorePlanError): boolean {
-  return Array.isArray(facts['databases']) && facts['databases'].length > 0;
-}
-
 function undecided(
   location: string,
   { kind, readings }: Exclude<NonNullable<Candidate['time']>, { kind: 'once' }>,

@@ -48,6 +48,13 @@ export function noSuchDatabase(
   );
 }
 
+/** Whether a backup was refused only because it is one of other databases. */
+export function isOfOtherDatabases(error: unknown): boolean {
+  if (!(error instanceof RestorePlanError)) return false;
+  const { databases } = error.facts;
+  return Array.isArray(databases) && databases.length > 0;
+}
+
 /** A physical backup: what lies in a mongod's dbPath. */
 export function dataFiles(location: string): RestorePlanError {
   return new RestorePlanError(
