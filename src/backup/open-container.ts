@@ -157,8 +157,11 @@ async function findPacked(
   database: string,
 ): Promise<Map<NamedFile, PackedFile>> {
   const others = files.filter(({ path }) => readDumpPath(path, database).kind === 'other');
+  const likely = others.filter(({ path }) => looksPacked(path));
+  if (likely.length > LOOKED_INTO) throw tooManyPacked(likely);
+  const rest = others.filter(({ path }) => !looksPacked(path));
   const packed = new Map<NamedFile, PackedFile>();
-  for (const file of others.slice(0, LOOKED_INTO)) {
+  for (const file of [...likely, ...rest].slice(0, LOOKED_INTO)) {
     const { path } = file;
     const at = new ReadAhead(file.at);
     const container = await look(at);
@@ -167,6 +170,15 @@ async function findPacked(
     else if (looksPacked(path)) packed.set(file, { path, at, compression: undefined, ...container });
   }
   return packed;
+}
+
+function tooManyPacked(files: readonly NamedFile[]): RestorePlanError {
+  const [first] = files;
+  return new RestorePlanError(
+    'BACKUP',
+    `there are ${files.length} packed files, ${first?.path} the first of them: more than the ${LOOKED_INTO} that one backup may consist of.`,
+    { hint: 'If each is a backup of its own, name one of them, or put the time into the path: `{time:…}`.' },
+  );
 }
 
 function looksPacked(path: string): boolean {

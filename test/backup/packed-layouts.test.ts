@@ -131,6 +131,20 @@ test('a tar.gz that is cut off beside a whole one is refused, not passed over', 
   }
 });
 
+test('the parts of very many shards, of which not all would be looked into, are refused', async () => {
+  mkdirSync(at('many'), { recursive: true });
+  await tarFolder(folder.path, at('one.tar.gz'), { members: ['MongoDB'], gzip: true });
+  for (let i = 0; i < 65; i++) cpSync(at('one.tar.gz'), at(`many/shard${i}.tar.gz`));
+  await refusal(
+    readBackup(onDisk(at('many'), { database }), WANTED),
+    /65 packed files, many\/shard0\.tar\.gz/,
+  );
+  rmSync(at('many/shard64.tar.gz'));
+  for (let i = 0; i < 70; i++) writeFileSync(at(`many/notes ${i}`), 'notes');
+  const { documents } = await readBackup(onDisk(at('many'), { database }), ['sales']);
+  assert.is(documents.get('sales')?.length, 64 * dumped('sales.bson').length);
+});
+
 test('what is packed with something unreadable is named', async () => {
   writeFileSync(at('MongoDB.tar.bz2'), Buffer.concat([Buffer.from('BZh91AY&SY'), Buffer.alloc(900, 1)]));
   const file = await packTrigger('bz2.tar', { 'databases/MongoDB.tar.bz2': 'MongoDB.tar.bz2' });
