@@ -15,7 +15,7 @@ import {
   Spinner,
 } from 'listr2';
 import type { RunEvent } from '../events.ts';
-import { truncated } from './neutral.ts';
+import { fitted } from './columns.ts';
 import { type Outcome, ProgressTeller, type ProgressView, STAGE_TITLES, type Stage } from './progress.ts';
 
 /** listr2 9 leaks in fast updates, and nobody reads faster: four redraws a second. */
@@ -83,7 +83,7 @@ export class TaskListView implements ProgressView {
     // The list is about the work; the plan's name stands in the command line above it.
     if (event.type === 'plan-read') return;
     const line = this.#teller.tell(event);
-    const text = truncated(line.text, Math.max(10, this.#terminal.columns - MARGIN));
+    const text = fitted(line.text, Math.max(10, this.#terminal.columns - MARGIN));
     const index = this.#rows.findIndex((row) => row.stage === line.stage);
     const row = this.#rows[index];
     if (row === undefined || index < this.#current) {
@@ -138,8 +138,8 @@ class StageRow {
     task.title = this.title;
     for (const remark of this.#remarks) task.output = remark;
     const ending = await this.#ended;
-    // A task without a title is not drawn.
-    if (ending === 'vanished') task.title = undefined as unknown as string;
+    // A task without a title is not drawn; the wrapper would make text of the absence of one.
+    if (ending === 'vanished') task.task.title$ = undefined as unknown as string;
     if (ending === 'skipped') task.skip(this.title);
     if (ending === 'failed') throw new Error(this.title);
   }

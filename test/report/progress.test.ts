@@ -80,9 +80,19 @@ test('on a terminal, the task list shows each stage, what was skipped, and leave
   assert.match(last, /Selected 9 documents \(900 B\) from 1.0 GB read/);
   assert.match(last, /reading the backup: reset/);
   assert.match(last, /Not compared with production/);
-  assert.not.match(last, /Write/);
+  assert.not.match(last, /Write|undefined/);
   assert.ok(out.text.includes('\u001b[?25h'), 'the cursor is shown again');
   assert.equal(list?.remaining, ['writing']);
+});
+
+test('a line of a task list is cut by columns, so that wide characters do not break it', async () => {
+  const out = new Recorder();
+  const list = new TaskListView(out, { stages: ['writing'], now: Date.now });
+  list.emit({ type: 'collection-created', target: 'staging', collection: '作'.repeat(200), indexes: 1 });
+  list.emit({ type: 'apply-finished', target: 'staging', written: 1 });
+  await list.end('done');
+  const longest = Math.max(...[...out.text.matchAll(/作+/g)].map(([name]) => 2 * name.length));
+  assert.ok(longest > 20 && longest <= out.columns, `${longest} columns`);
 });
 
 test('a task list does not listen to signals: listr2 would exit 127', async () => {
