@@ -67,12 +67,15 @@ export function applyStages(
   { plan, name, confirm }: Pick<ApplyOrder, 'plan' | 'name' | 'confirm'>,
 ): Stage[] {
   const asks = name === 'production' && interactive && confirm === undefined;
+  const follows = plan.followUps.some(
+    ({ on, action }) => action.kind !== 'manual' && (on === name || on === 'both'),
+  );
   return [
     ...(name === 'production' ? (['gate'] as const) : []),
     ...(asks ? (['comparison with production'] as const) : []),
     'writing',
     'verification',
-    ...(plan.followUps.length > 0 ? (['follow-ups'] as const) : []),
+    ...(follows ? (['follow-ups'] as const) : []),
   ];
 }
 
