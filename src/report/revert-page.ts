@@ -15,6 +15,10 @@ export function* revertLines(
   { isPreview }: { readonly isPreview: boolean },
   { paint, columns }: PageStyle,
 ): Generator<string> {
+  if (!isPreview && collections.every(({ counts }) => Object.values(counts).every((count) => count === 0))) {
+    yield `Nothing that this plan restored is left in ${target}: nothing to revert.`;
+    return;
+  }
   yield paint.strong(isPreview ? `A revert in ${target} would do this:` : `Reverted in ${target}:`);
   for (const { into, counts } of collections) {
     const { remove, putBack, gone, back, changed, deleted } = counts;
