@@ -12,12 +12,16 @@ import { wrapped } from './wrap.ts';
 
 const INDENT = 2;
 
-const WORDS: Readonly<Record<RunStatus, (target: TargetName) => string>> = {
+/** `stuck`: documents that are in conflict or refused. */
+const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => string>> = {
   applying: (target) => `a run is going on, or was cut off: run \`plan apply --target ${target}\` again`,
   applied: (target) =>
     `all documents are in, but were not read back: run \`plan apply --target ${target}\` again`,
   verified: () => 'verified',
-  incomplete: (target) => `incomplete: run \`plan apply --target ${target}\` again`,
+  incomplete: (target, stuck) =>
+    stuck === 0
+      ? `incomplete: run \`plan apply --target ${target}\` again`
+      : `incomplete: ${showCounted(stuck, 'document')} could not be written; when nothing is in the way any more, run \`plan apply --target ${target}\` again`,
   reverting: (target) => `a revert is going on, or was cut off: run \`plan revert --target ${target}\` again`,
   reverted: () => 'reverted',
 };
@@ -45,7 +49,8 @@ export function* targetLines(
 
 function* runLines(run: RunRecord): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
-  yield `${WORDS[run.status](run.target)}${run.status === 'verified' ? verified : ''}`;
+  const stuck = run.collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
+  yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified : ''}`;
   yield `selection ${run.digest.slice(0, 12)} from ${run.backup.location}`;
   const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
   yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
@@ -72,9 +77,8 @@ export function* gateLines(
   file: string,
 ): Generator<string> {
   if (gate === undefined) {
-    yield paint.odd(
-      'The production gate is shut: nothing of this plan is verified on staging, or a target does not answer.',
-    );
+    const why = 'nothing of this plan was applied to staging, or a target does not answer';
+    yield* wrapped(`The production gate is shut: ${why}.`, { columns }).map(paint.odd);
     return;
   }
   const { verdict, documentsLookedFor } = gate;
