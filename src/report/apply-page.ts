@@ -96,9 +96,10 @@ interface Verdict {
 
 function verdict({ target, verified, verification, collections }: ApplyResult, paint: Paint): Verdict {
   const looked = verification.collections.reduce((sum, { checked }) => sum + checked, 0);
+  const kept = verification.collections.reduce((sum, each) => sum + each.kept, 0);
   const { failures } = verification;
   if (failures > 0) {
-    const words = `${showCounted(failures, 'document')} of ${target} are missing or differ from the backup.`;
+    const words = `${showCounted(failures, 'document')} of ${target} missing or different from the backup.`;
     return { color: paint.bad, words };
   }
   const stuck = collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
@@ -106,6 +107,7 @@ function verdict({ target, verified, verification, collections }: ApplyResult, p
     const words = `${showCounted(stuck, 'document')} could not be written to ${target}; all others were read back and compared.`;
     return { color: paint.bad, words };
   }
-  const words = `Verified: ${showCounted(looked, 'document')} read back from ${target} and compared byte by byte.`;
+  const all = `${showCounted(looked, 'document')} read back from ${target} and compared byte by byte`;
+  const words = `Verified: ${all}${kept === 0 ? '' : `; ${showCount(kept)} of them left as found`}.`;
   return { color: verified ? paint.good : (text) => text, words };
 }

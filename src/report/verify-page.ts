@@ -42,7 +42,7 @@ export function* verifyLines(
   yield failures === 0
     ? paint.good(`Verified: ${target} holds what was restored, byte for byte${sample}.`)
     : paint.bad(
-        `${showCounted(failures, 'document')} of ${target} are missing or differ from the backup${sample}.`,
+        `${showCounted(failures, 'document')} of ${target} missing or different from the backup${sample}.`,
       );
 }
 
