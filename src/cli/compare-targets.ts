@@ -18,6 +18,8 @@ export interface ComparisonOrders {
   readonly targets: readonly TargetName[];
   /** Documents kept per class and collection. */
   readonly show: number;
+  /** Dangling references kept per collection. */
+  readonly showDangling: number;
   /** Is given every document; awaited. */
   readonly each?: (target: TargetName, collection: string, document: ComparedDocument) => Promise<void>;
 }
@@ -73,7 +75,7 @@ function warnOfSameServer({ emit }: CommandContext, [staging, production]: reado
 
 async function compareOne(
   { emit, signal, now, workDirectory }: CommandContext,
-  { plan, selection, show, each }: ComparisonOrders,
+  { plan, selection, show, showDangling, each }: ComparisonOrders,
   chosen: {
     readonly name: TargetName;
     readonly plan: TargetPlan;
@@ -92,6 +94,7 @@ async function compareOne(
       reader: target.reader,
       emit,
       show,
+      showDangling,
       signal,
       memory,
       ...(each && { each: ({ collection }, document) => each(chosen.name, collection, document) }),

@@ -1,7 +1,13 @@
 /** What a dry-run writes to stdout: the page, or the objects of `--json`. */
 
 import { CLASSES } from '../report/document-classes.ts';
-import { documentLines, documentsOf, documentsTitle, shortened } from '../report/dry-run/documents.ts';
+import {
+  danglingOf,
+  documentLines,
+  documentsOf,
+  documentsTitle,
+  shortened,
+} from '../report/dry-run/documents.ts';
 import { type DryRun, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
 import { documentObject, dryRunObject } from '../report/json-results.ts';
 import type { CommandContext } from './context.ts';
@@ -45,6 +51,7 @@ async function* everyDocument(run: DryRun, full: FullDocuments, style: PageStyle
           yield* documentLines(document, whenMatched, style);
         }
       }
+      yield* danglingOf(compared, style);
     }
   }
 }

@@ -32,9 +32,17 @@ export function checkReports(value: OptionValue): readonly ReportFile[] {
   });
 }
 
-/** How many documents of each class the comparison has to keep. */
-export function documentsKept(reports: readonly ReportFile[], isFull: boolean): number {
-  return reports.length === 0 || isFull ? SHOWN : IN_REPORT;
+/** Dangling references per collection that `--full` lists: they are kept in memory, not on the disk as documents are. */
+const DANGLING = 10_000;
+
+/** How much of each class and collection the comparison has to keep. */
+export function keptForShowing(
+  reports: readonly ReportFile[],
+  isFull: boolean,
+): { readonly show: number; readonly showDangling: number } {
+  if (isFull) return { show: SHOWN, showDangling: DANGLING };
+  const show = reports.length === 0 ? SHOWN : IN_REPORT;
+  return { show, showDangling: show };
 }
 
 /** Existing files are overwritten: a report is made anew with every dry-run. */

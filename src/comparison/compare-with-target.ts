@@ -46,8 +46,10 @@ export interface CompareRequest {
   readonly selection: Selection;
   readonly reader: TargetReader;
   readonly emit: Emit;
-  /** Documents kept per class and collection, and dangling references per collection. */
+  /** Documents kept per class and collection. */
   readonly show: number;
+  /** Dangling references kept per collection; as many as documents when left out. */
+  readonly showDangling?: number;
   /** Aborts between batches. */
   readonly signal: AbortSignal;
   /** Filled with what the target holds of each document. */
@@ -118,7 +120,7 @@ async function compareCollection(
   const sharedKeys = await SharedKeys.find({
     ...{ selection, name: selected.collection, collection, showId, warn },
   });
-  const tally = new Tally(request.show);
+  const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
   const batches = readBatches(selection, selected.collection, BATCH);
   for await (const { findings, dangling } of inFlight(batches, BATCHES_IN_FLIGHT, (batch) => {
     signal.throwIfAborted();

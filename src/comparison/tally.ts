@@ -6,6 +6,14 @@ import {
   type DocumentClass,
 } from './comparison.ts';
 
+/** How much is kept for showing. */
+export interface Shown {
+  /** Of each class. */
+  readonly documents: number;
+  /** References. */
+  readonly dangling: number;
+}
+
 export type ClassCounts = Record<DocumentClass, number>;
 
 export class Tally {
@@ -20,17 +28,16 @@ export class Tally {
   };
   danglingReferences = 0;
   readonly dangling: DanglingReference[] = [];
-  readonly #show: number;
+  readonly #show: Shown;
   readonly #kept = new Map<DocumentClass, ComparedDocument[]>();
 
-  /** `show`: how many documents of each class, and how many dangling references, are kept. */
-  constructor(show: number) {
+  constructor(show: Shown) {
     this.#show = show;
   }
 
   /** Counts a document and returns whether it is to be kept, which is when `keep` should be given its details. */
   count(documentClass: DocumentClass): boolean {
-    return ++this.counts[documentClass] <= this.#show;
+    return ++this.counts[documentClass] <= this.#show.documents;
   }
 
   keep(document: ComparedDocument): void {
@@ -41,7 +48,7 @@ export class Tally {
 
   addDangling(references: readonly DanglingReference[]): void {
     this.danglingReferences += references.length;
-    this.dangling.push(...references.slice(0, Math.max(0, this.#show - this.dangling.length)));
+    this.dangling.push(...references.slice(0, Math.max(0, this.#show.dangling - this.dangling.length)));
   }
 
   get documents(): ComparedDocument[] {

@@ -93,6 +93,20 @@ test('--full lists every document, --report writes what its ending says', async 
   assert.equal(left, []);
 });
 
+test('--full lists every dangling reference, on the page and in the report', async () => {
+  await incident.staging.collection('sales').deleteMany({});
+  const shown = await run(['dry-run', 'plan.yaml', '--target', 'staging']);
+  assert.match(shown.stdout, /\d more dangling references; `--full` lists all/);
+  const { stdout } = await run([
+    ...['dry-run', 'plan.yaml', '--full', '--target', 'staging', '--report', 'review.json'],
+  ]);
+  const report = JSON.parse(readFileSync(join(incident.folder, 'review.json'), 'utf8'));
+  const [lots] = report.targets.staging.collections.slice(-1);
+  assert.ok(lots.danglingReferences > 5);
+  assert.is(stdout.match(/^\? dangling reference/gm)?.length, lots.danglingReferences);
+  assert.is(lots.dangling.length, lots.danglingReferences);
+});
+
 test('a query that matches nothing and a collection that the backup lacks exit 12', async () => {
   incident.writePlan((text) => text.replace(LOST_PARTNER.toHexString(), 'ffffffffffffffffffffffff'));
   const nothing = await run(['dry-run', 'plan.yaml']);

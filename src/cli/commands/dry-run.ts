@@ -14,7 +14,7 @@ import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { writeDryRun } from '../dry-run-output.ts';
-import { checkReports, documentsKept, writeReports } from '../dry-run-reports.ts';
+import { checkReports, keptForShowing, writeReports } from '../dry-run-reports.ts';
 import { FullDocuments } from '../full-documents.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
@@ -43,8 +43,8 @@ export async function run(
   });
   const full = isFull ? new FullDocuments(context.workDirectory) : undefined;
   try {
-    const show = documentsKept(files, isFull);
-    const orders = { plan, selection, targets, show, ...(full && { each: full.add }) };
+    const kept = keptForShowing(files, isFull);
+    const orders = { plan, selection, targets, ...kept, ...(full && { each: full.add }) };
     const { comparisons, failures } = await compareTargets(context, orders);
     const dryRun: DryRun = {
       plan,

@@ -12,7 +12,7 @@ import type { WhenMatched } from '../../plan/plan.ts';
 import { columnsOf, fitted } from '../columns.ts';
 import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
 import { neutral, truncated } from '../neutral.ts';
-import { showCount } from '../quantities.ts';
+import { showCount, showCounted } from '../quantities.ts';
 import { wrapped } from '../wrap.ts';
 import { classPaint } from './collection-tree.ts';
 import type { PageStyle } from './page.ts';
@@ -122,6 +122,16 @@ function* differenceLines(difference: FieldDifference, { paint, columns }: PageS
     row(`${INDENT}${sign} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`, columns);
   if (target !== undefined) yield paint.bad(side('-', target, targetType));
   if (backup !== undefined) yield paint.good(side('+', backup, backupType));
+}
+
+/** The dangling references that were kept, and how many more there are. */
+export function* danglingOf(
+  { dangling, danglingReferences }: ComparedCollection,
+  style: PageStyle,
+): Generator<string> {
+  for (const reference of dangling) yield* danglingLines(reference, style);
+  const more = danglingReferences - dangling.length;
+  if (more > 0) yield style.paint.quiet(`… and ${showCounted(more, 'more dangling reference')}`);
 }
 
 function* danglingLines(reference: DanglingReference, { paint, columns }: PageStyle): Generator<string> {
