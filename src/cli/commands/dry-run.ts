@@ -87,9 +87,9 @@ function hasSomethingToWrite({ collections }: TargetComparison): boolean {
 /** The first target that lacks something is the next one to apply to; never production as long as staging does not answer. */
 function nextStep({ comparisons, notCompared }: DryRun, file: string): string {
   if (notCompared.some(({ target }) => target === 'staging')) {
-    return `\nNothing was written. Staging comes first; once it answers: \`plan apply ${shellWord(file)} --target staging\`.\n`;
+    return `\nNothing was written. Staging comes first; once it answers:\n  plan apply ${shellWord(file)} --target staging\n`;
   }
   const next = comparisons.find(hasSomethingToWrite);
   if (next === undefined) return '\nNothing was written, and there is nothing to write.\n';
-  return `\nNothing was written. Next, when this is what you want: \`plan apply ${shellWord(file)} --target ${next.target}\`.\n`;
+  return `\nNothing was written. Next, when this is what you want:\n  plan apply ${shellWord(file)} --target ${next.target}\n`;
 }
