@@ -135,7 +135,7 @@ test(
     assert.is(second.exitCode, 0);
     assert.match(
       second.stderr,
-      /Staging comes first; once it answers: `plan apply plan\.yaml --target staging`/,
+      /Staging comes first; once it answers:\n {2}plan apply plan\.yaml --target staging\n/,
     );
     const foreign = await run(['dry-run', 'plan.yaml', '--target', 'staging'], {
       env: { STAGING_MONGODB_URI: lab.staging.uri.replace('replicaSet=staging', 'replicaSet=another') },
