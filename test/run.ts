@@ -16,7 +16,7 @@ const ROOT = join(import.meta.dirname, '..');
 const FLOOR = join(import.meta.dirname, 'floor.json');
 const PROGRAM = join(ROOT, 'dist', 'main.js');
 const AT_A_TIME = 2;
-const FILE_DEADLINE_MS = 300_000;
+const FILE_DEADLINE_MS = 600_000;
 const GRACE_MS = 10_000;
 
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);

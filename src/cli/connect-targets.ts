@@ -79,6 +79,7 @@ async function connectIfReachable(context: CommandContext, plan: Plan): Promise<
   try {
     return await connect(context, plan, { name: 'production', patienceMs: SHORT_PATIENCE_MS });
   } catch (error) {
+    context.signal.throwIfAborted();
     if (!(error instanceof RestorePlanError)) throw error;
     const message = `production does not answer from here, so nothing proves that staging is another server; production's own gate will ask again (${error.message})`;
     context.emit({ type: 'warning', message });

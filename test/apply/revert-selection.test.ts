@@ -123,7 +123,7 @@ test('a before-image that a later validator refuses ends the revert at once, wit
   const started = performance.now();
   const refusal = await failure(bench.revert(selection, 'staging'));
   assert.match(refusal.message, 'code 121');
-  assert.ok(performance.now() - started < 10_000, 'waiting for it would not help');
+  assert.ok(performance.now() - started < 30_000, 'waiting for it would not help');
 });
 
 test('a second revert finds nothing to do; a restore after a revert brings everything back', async () => {

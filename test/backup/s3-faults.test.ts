@@ -136,12 +136,12 @@ test('S1 reset after every few bytes, without end: given up by name', async () =
 });
 
 test('S4 a consumer that pauses for longer than any stall: no false alarm', async () => {
-  const patience = { ...IMPATIENT, stallMs: 200, answerMs: 400 };
+  const patience = { ...IMPATIENT, stallMs: 1_000, answerMs: 20_000 };
   let paused = 0;
   const between = async (arrived: number): Promise<void> => {
     if (arrived < paused * 20 * MIB) return;
     paused++;
-    await sleep(700);
+    await sleep(1_500);
   };
   const { bytes, retries } = await read(server.endpoint, { patience, between });
   assert.is(paused, 4);
@@ -250,7 +250,7 @@ test('S8 503 without end: given up within the patience', async () => {
   const started = performance.now();
   const reading = readFalsified({ when: isGet, answer: errorAnswer(503, 'SlowDown'), times: 9999 });
   await refusal(reading, /S3 is overloaded or out of order/);
-  assert.ok(performance.now() - started < IMPATIENT.readingMs + 2000);
+  assert.ok(performance.now() - started < IMPATIENT.readingMs + 10_000);
 });
 
 const PAGE = {
@@ -355,7 +355,7 @@ test('S17 no such name, nobody listening: tried again, then given up within the 
   const started = performance.now();
   await refusal(read('http://s3.nowhere.invalid'), /the name of the server is not known|DNS does not answer/);
   await refusal(read(`http://127.0.0.1:${await freePort()}`), /the server refuses connections/);
-  assert.ok(performance.now() - started < 2 * (IMPATIENT.firstMs + 1500));
+  assert.ok(performance.now() - started < 2 * (IMPATIENT.firstMs + 10_000));
 });
 
 test('S17 a server that takes connections and never answers: given up within the patience', async () => {

@@ -30,7 +30,7 @@ test(
       assert.ok(stdout.split('\n').every((line) => line.length <= 110));
     }
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test('the README’s table of commands is the program’s', () => {
@@ -102,7 +102,7 @@ test(
       assert.not.match(stderr, /Did you mean \?/);
     }
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test('the help of the program shows the usual order and every exit code', async () => {

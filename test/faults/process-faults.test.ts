@@ -53,16 +53,20 @@ for (const checkpoint of CHECKPOINTS) {
 test('L4 two applies at once: one goes through, the other names its holder', () =>
   on(async (bench) => {
     const selection = bench.selection(SELECTION);
-    const [first, second] = await Promise.allSettled([
+    let another: Promise<unknown> | undefined;
+    const apply = (user: string, host: string, checkpoint?: (name: string) => unknown) =>
       bench.apply(selection, 'staging', {
-        actor: { user: 'anna', host: 'ops-1', pid: 1 },
-        checkpoint: (name) =>
-          name === 'batch-intended' ? new Promise((r) => setTimeout(r, 3_000)) : undefined,
+        actor: { user, host, pid: 1 },
+        ...(checkpoint && { checkpoint: async (name) => void (await checkpoint(name)) }),
+      });
+    const [first] = await Promise.allSettled([
+      apply('anna', 'ops-1', (name) => {
+        if (name !== 'batch-intended') return undefined;
+        another ??= apply('bert', 'ops-2');
+        return another.catch(() => undefined);
       }),
-      new Promise((resolve) => setTimeout(resolve, 500)).then(() =>
-        bench.apply(selection, 'staging', { actor: { user: 'bert', host: 'ops-2', pid: 2 } }),
-      ),
     ]);
+    const [second] = await Promise.allSettled([another]);
     assert.is(first.status, 'fulfilled');
     assert.is(second.status, 'rejected');
     assert.match(String((second as PromiseRejectedResult).reason.message), 'anna@ops-1:1');

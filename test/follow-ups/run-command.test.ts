@@ -97,19 +97,15 @@ test('a command that takes too long is ended, with everything it started', async
   await until(() => !isAlive(child));
 });
 
-test(
-  'a command that ignores being asked is killed',
-  async () => {
-    const started = performance.now();
-    const end = await run([script(`trap '' TERM; touch ${at('ready')}; while true; do sleep 1; done`)], {
-      timeoutMs: 300,
-    });
-    assert.ok(existsSync(at('ready')));
-    assert.is(end.succeeded, false);
-    assert.ok(performance.now() - started < 12_000);
-  },
-  { deadlineMs: 20_000 },
-);
+test('a command that ignores being asked is killed', async () => {
+  const started = performance.now();
+  const end = await run([script(`trap '' TERM; touch ${at('ready')}; while true; do sleep 1; done`)], {
+    timeoutMs: 300,
+  });
+  assert.ok(existsSync(at('ready')));
+  assert.is(end.succeeded, false);
+  assert.ok(performance.now() - started < 40_000);
+});
 
 test('a run that is stopped stops its command', async () => {
   const controller = new AbortController();
@@ -119,14 +115,10 @@ test('a run that is stopped stops its command', async () => {
   assert.equal(await running, { succeeded: false, detail: 'stopped with this run', output: '' });
 });
 
-test(
-  'what a command leaves in the background does not keep the run from ending',
-  async () => {
-    const end = await run([script('sleep 30 & echo done')]);
-    assert.equal([end.succeeded, end.output], [true, 'done\n']);
-  },
-  { deadlineMs: 15_000 },
-);
+test('what a command leaves in the background does not keep the run from ending', async () => {
+  const end = await run([script('sleep 90 & echo done')]);
+  assert.equal([end.succeeded, end.output], [true, 'done\n']);
+});
 
 function isAlive(pid: number): boolean {
   try {

@@ -107,7 +107,7 @@ test('the TCP proxy can be far away and thin', async () => {
   const body = await answer.Body?.transformToByteArray();
   const took = performance.now() - started;
   assert.is(body?.length, 2_000_000);
-  assert.ok(took >= 240 && took < 1000, `2 MB at 10 MB/s and 50 ms took ${took} ms`);
+  assert.ok(took >= 240 && took < 10_000, `2 MB at 10 MB/s and 50 ms took ${took} ms`);
   client.destroy();
   await proxy.stop();
 });

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { guardProcess } from './guard.ts';
+import { describeAtDeadline, processTree } from './still-running.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -76,16 +77,22 @@ export function startPlan(args: readonly string[], options: PlanCommandOptions =
   if (options.input !== undefined) child.stdin?.end(options.input);
   const output = { stdout: collect(child.stdout), stderr: collect(child.stderr) };
   let isOver = false;
+  const describe = (): string => {
+    const said = `${output.stdout()}\n${output.stderr()}`.slice(-4000);
+    return `plan ${args.join(' ')}\n${processTree(child.pid ?? -1)}its screen:\n${said}`;
+  };
+  const forget = describeAtDeadline(describe);
   const ended = new Promise<PlanRun>((resolve, reject) => {
     const deadlineMs = options.deadlineMs ?? 60_000;
     const timer = setTimeout(() => {
+      const state = describe();
       child.kill('SIGKILL');
-      const said = `${output.stdout()}\n${output.stderr()}`.slice(-4000);
-      reject(new Error(`plan ${args.join(' ')} did not end within ${deadlineMs} ms:\n${said}`));
+      reject(new Error(`did not end within ${deadlineMs} ms: ${state}`));
     }, deadlineMs);
     child.once('error', reject);
     child.once('close', (code, signal) => {
       clearTimeout(timer);
+      forget();
       isOver = true;
       resolve({
         exitCode: code ?? undefined,

@@ -121,7 +121,7 @@ test('P6: 100 MB and a scalar of 1 MB are refused by size, before parsing', asyn
     /too large for a plan: 100000000 bytes/,
   );
   assert.match((await onlyFaultOf(`${VALID}reason: ${'a'.repeat(1e6)}\n`)).message, /too large for a plan/);
-  assert.ok(performance.now() - started < 2000);
+  assert.ok(performance.now() - started < 20_000);
 });
 
 test('P6: a query of 10,000 ids is read', async () => {
@@ -298,7 +298,7 @@ test(
     const { faults } = await readPlan(fifo, { env: {} });
     assert.match(faults?.[0]?.message ?? '', /a pipe \(FIFO\)/);
   },
-  { deadlineMs: 2000 },
+  { deadlineMs: 20_000 },
 );
 
 test('P15: a plan that vanishes between two commands is refused by the second', async () => {

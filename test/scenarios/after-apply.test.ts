@@ -62,7 +62,7 @@ test(
     assert.is(targets['production']?.run.status, 'verified');
     assert.is(gate.open, true);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -78,7 +78,7 @@ test(
     assert.match((await planOk('status')).stdout, /0 of 1 approvals/);
     assert.is((await plan('apply', ...production())).exitCode, 18);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -103,7 +103,7 @@ test(
     const wrong = await plan('verify', ...STAGING, '--sample', '5%');
     assert.is(wrong.exitCode, 11);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -135,7 +135,7 @@ test(
     assert.is((await plan('verify', ...STAGING)).exitCode, 16);
     assert.is((await plan('apply', ...production())).exitCode, 18);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -150,7 +150,7 @@ test(
     await planOk('revert', ...production());
     assert.is(await incident.production.collection('artworks').countDocuments(), count - 100);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -164,7 +164,7 @@ test(
     await planOk('revert', ...STAGING);
     assert.is(await incident.staging.collection('artworks').countDocuments({ partner_id: LOST_PARTNER }), 0);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -184,7 +184,7 @@ test(
     await planOk('apply', ...STAGING);
     await planOk('verify', ...STAGING);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test('no output of this file holds a secret', () => {

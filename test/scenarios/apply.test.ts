@@ -72,7 +72,7 @@ test(
     assert.is(again.exitCode, 0, 'nothing is left to write');
     incident.close();
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -91,7 +91,7 @@ test(
     });
     incident.close();
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -104,7 +104,7 @@ test(
     assert.equal(await snapshots(), before);
     incident.close();
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -128,7 +128,7 @@ test(
     assert.is((await run(PRODUCTION())).exitCode, 0);
     incident.close();
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -146,7 +146,7 @@ test(
     assert.equal(await snapshots(), before);
     incident.close();
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -162,7 +162,7 @@ test(
     assert.equal(await snapshots(), before);
     incident.close();
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -185,7 +185,7 @@ test(
     assert.match(typed.stdout, /Type the name of the database/);
     incident.close();
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -204,7 +204,7 @@ test(
     assert.is(again['changedSinceDryRun']?.length, 1, 'its own documents are no news');
     incident.close();
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -220,7 +220,7 @@ test(
     );
     incident.close();
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test('L15: no secret in anything that was written', () => {

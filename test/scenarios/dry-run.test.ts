@@ -146,7 +146,7 @@ test(
     assert.is(same.exitCode, 0);
     assert.match(same.stderr, /Warning: staging and production are the same server: plan apply will refuse/);
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test('a view in the place of a collection exits 13, after the page for the other target', async () => {
@@ -203,7 +203,7 @@ test(
     const plain = await run(['dry-run', 'plan.yaml'], { terminal: { columns: 80 }, env: { NO_COLOR: '1' } });
     assert.not.ok(plain.stdout.slice(plain.stdout.indexOf('plan      ')).includes(`${ESCAPE}[3`));
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test('L10: no home, no temporary folder, a work directory that cannot be written', async () => {
@@ -240,7 +240,7 @@ test(
     assert.match(missing.stderr, /no-such-bucket/);
     assert.not.match(missing.stderr, /credential|signature/i);
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test('L15: no secret in anything that was written', () => {

@@ -83,7 +83,7 @@ targets:
       ],
     );
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test.run();

@@ -66,7 +66,7 @@ test(
       await production.close();
     }
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test.run();

@@ -80,7 +80,7 @@ test(
     assert.is(listing.backups.length, 15);
     assert.ok(peak > 0 && peak <= LIMIT_BYTES, `${peak} bytes`);
   },
-  { deadlineMs: 90_000 },
+  { deadlineMs: 120_000 },
 );
 
 test.run();

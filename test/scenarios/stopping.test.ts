@@ -57,7 +57,7 @@ test('L2: the second signal ends the process at once', async () => {
   running.signal('SIGTERM');
   const { exitCode } = await running.ended;
   assert.is(exitCode, 143);
-  assert.ok(performance.now() - sent < 1_000);
+  assert.ok(performance.now() - sent < 3_000);
 });
 
 test('L2: on a terminal the task list does not turn SIGINT into exit 127', async () => {

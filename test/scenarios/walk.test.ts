@@ -49,7 +49,7 @@ test(
     );
     assert.not.ok(stdout.includes(CANARY_PASSWORD));
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -63,7 +63,7 @@ test(
     assert.match(stdout, /Stopped before production\. To go on: `plan apply plan\.yaml --target production`/);
     assert.not(await isBack(incident.production));
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -75,7 +75,7 @@ test(
     assert.not.match(walk.stdout, /Press Enter/);
     assert.not(await isBack(incident.production));
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -86,7 +86,7 @@ test(
     assert.is(walk.exitCode, 0, walk.stdout);
     assert.ok(await isBack(incident.staging));
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test(
@@ -102,7 +102,7 @@ test(
     }
     assert.not(await isBack(incident.staging));
   },
-  { deadlineMs: 60_000 },
+  { deadlineMs: 120_000 },
 );
 
 test.run();
