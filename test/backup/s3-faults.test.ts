@@ -341,6 +341,24 @@ test('S15 another region, an endpoint with a path, one that speaks no TLS: each 
   assert.match((await refusal(tls, /TLS/)).hint ?? '', /endpoint/);
 });
 
+for (const [token, words] of [
+  ['<NextContinuationToken>again</NextContinuationToken>', /the same page of a list again/],
+  ['', /something that is no list of keys/],
+] as const) {
+  test(`S15 a list of keys that goes on for ever, ${token === '' ? 'without' : 'with'} a token: refused`, async () => {
+    const proxy = await startHttpProxy(server.port);
+    const key = '<Contents><Key>list/gravity/artworks.bson</Key><Size>5</Size></Contents>';
+    const page = `<Name>faults</Name><IsTruncated>true</IsTruncated>${token}${key}`;
+    proxy.setFault({
+      when: ({ url }) => url.includes('list-type=2'),
+      answer: { status: 200, body: `<ListBucketResult>${page}</ListBucketResult>` },
+      times: 50,
+    });
+    const reading = readBackup(inBucket(proxy, bucket, 'list/'), ['artworks']);
+    await refusal(reading, words).finally(proxy.stop);
+  });
+}
+
 test('S16 an empty object and one smaller than a tar block: refused', async () => {
   for (const [size, words] of [
     [0, /is empty/],

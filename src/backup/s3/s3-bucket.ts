@@ -89,6 +89,9 @@ export class S3Bucket {
         return client.list(prefix, { next, ...(most === undefined ? {} : { most }) });
       });
       if (page === undefined) throw notS3(this.describe(prefix), 'something that is no list of keys');
+      // Servers that overlook the token would send their first page for ever.
+      if (next !== undefined && page.next === next)
+        throw notS3(this.describe(prefix), 'the same page of a list again');
       yield page;
       next = page.next;
     } while (next !== undefined);

@@ -62,7 +62,7 @@ export interface S3Client {
   range(object: Pick<ObjectFacts, 'key' | 'etag' | 'versionId'>, span: Span): Promise<RangeAnswer>;
   /** The first bytes of whatever the server answers for the key; for explaining a failure. */
   firstBytes(key: string): Promise<RangeAnswer>;
-  /** One page of what lies directly in a folder. Undefined when the answer is no list at all. */
+  /** One page of what lies directly in a folder. Undefined when the answer is no list, or does not say where it goes on. */
   list(prefix: string, options: { next?: string | undefined; most?: number }): Promise<KeyPage | undefined>;
   close(): void;
 }
@@ -152,7 +152,8 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
           MaxKeys: most,
         }),
       );
-      if (page.Name === undefined) return undefined;
+      if (page.Name === undefined || (page.IsTruncated && page.NextContinuationToken === undefined))
+        return undefined;
       return {
         objects: (page.Contents ?? []).map(({ Key, Size, ETag, LastModified }) => ({
           key: Key ?? '',
