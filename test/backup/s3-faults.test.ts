@@ -242,7 +242,7 @@ for (const [status, code] of [
       times: 4,
     });
     assert.ok(bytes.equals(data));
-    assert.is(retries.length, 4);
+    assert.ok(retries.length >= 4);
   });
 }
 
