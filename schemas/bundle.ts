@@ -57,6 +57,10 @@ const { metafile } = await build({
 writeFileSync(join(FOLDER, 'LICENSES.txt'), licencesOf(metafile));
 
 const [program] = Object.keys(metafile.outputs) as [string];
+// start.ts reads it as latin1. esbuild escapes what is not ASCII, except in tagged templates, whose tag might read them raw; ours does not.
+const packed = readFileSync(join(ROOT, program), 'utf8');
+writeFileSync(join(ROOT, program), packed.replace(/[^\0-\x7f]/g, escapedUnit));
+
 await build({
   ...OPTIONS,
   entryPoints: { main: 'src/start.ts' },
@@ -64,6 +68,10 @@ await build({
   format: 'esm',
   define: { PROGRAM: JSON.stringify(relative('dist', program)) },
 });
+
+function escapedUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
 
 function optionalPackagesOf(name: string): string[] {
   const text = readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8');

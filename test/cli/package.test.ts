@@ -53,6 +53,13 @@ else {
     assert.match(run(process.execPath, program, 'validate', 'plan.yaml'), /one is valid/);
   });
 
+  test('is written in ASCII, which is how it is read: its pages show the signs that they are made of', () => {
+    const programs = join(ROOT, 'dist', 'program');
+    for (const name of readdirSync(programs).filter((each) => each.endsWith('.cjs'))) {
+      assert.equal(readFileSync(join(programs, name), 'utf8').match(/[^\0-\x7f]/g) ?? [], [], name);
+    }
+  });
+
   test('keeps what V8 compiled of it, and compiles again what is damaged', () => {
     const { path } = unpacked();
     const programs = join(path, 'dist', 'program');
