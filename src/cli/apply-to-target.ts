@@ -1,4 +1,4 @@
-/** Applies a prepared selection to one target, does its follow-ups, and writes what came of it. */
+/** Applies a prepared selection to one connected target, does its follow-ups, and writes what came of it. */
 import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
 import type { TargetName } from '../events.ts';
@@ -13,40 +13,39 @@ import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue } from './command.ts';
-import { connectTargets } from './connect-targets.ts';
+import type { ApplyTargets } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 import { lastWord } from './last-word.ts';
 import { pageStyle, writeLines } from './page.ts';
 
 export interface ApplyOrder {
   readonly plan: Plan;
+  /** Closed at the end. */
+  readonly targets: ApplyTargets;
   /** The plan as the operator named it. */
   readonly file: string;
   readonly selection: Selection;
-  readonly name: TargetName;
   /** Value of `--confirm`. */
   readonly confirm: OptionValue;
 }
 
 export async function applyToTarget(context: CommandContext, order: ApplyOrder): Promise<ExitName> {
-  const { plan, file, selection, name } = order;
-  const targets = await connectTargets(context, plan, name);
-  const { reader } = targets.target;
+  const { plan, file, selection, targets } = order;
+  const { target, other } = targets;
+  const { reader } = target;
   try {
     const result = await applySelection({
       ...context,
       plan,
       selection,
-      target: targets.target,
-      other: targets.other?.reader,
+      target,
+      other: other?.reader,
       actor: { ...context.operator, pid: context.processId },
       toolVersion: VERSION,
       memory: await TargetMemory.load(context.workDirectory, selection.manifest, reader),
       confirm: () => lastWord(context, { plan, selection, reader, given: order.confirm }),
     });
-    const statuses = result.verified
-      ? await followUps(context, { plan, target: targets.target, result })
-      : [];
+    const statuses = result.verified ? await followUps(context, { plan, target, result }) : [];
     await context.endProgress();
     if (context.options.json) {
       for (const status of statuses) context.json(followUpObject(status));
@@ -64,7 +63,7 @@ export async function applyToTarget(context: CommandContext, order: ApplyOrder):
 /** What an apply goes through once the selection is there. Production is compared before somebody is asked; see lastWord. */
 export function applyStages(
   { interactive }: CommandContext,
-  { plan, name, confirm }: Pick<ApplyOrder, 'plan' | 'name' | 'confirm'>,
+  { plan, name, confirm }: Pick<ApplyOrder, 'plan' | 'confirm'> & { readonly name: TargetName },
 ): Stage[] {
   const asks = name === 'production' && interactive && confirm === undefined;
   const follows = plan.followUps.some(

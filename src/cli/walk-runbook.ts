@@ -1,4 +1,4 @@
-/** The whole runbook on a terminal: staging, a pause to look at it, production. */
+/** The whole runbook on a terminal, after staging: a pause to look at it, then production. */
 import type { Plan } from '../plan/plan.ts';
 import { shellWord } from '../report/shell-word.ts';
 import { waysToLook } from '../report/ways-to-look.ts';
@@ -6,6 +6,7 @@ import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import { applyStages, applyToTarget } from './apply-to-target.ts';
 import type { ExitName } from './command.ts';
+import { connectTargets } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 import { pageStyle, writeLines } from './page.ts';
 
@@ -19,18 +20,12 @@ interface Runbook {
 /** Documents per collection that are offered to look at. */
 const EXAMPLES = 3;
 
-/**
- * Stops where a target does not end well, and where the operator does not say to go on. Production is still opened by its
- * gate alone, and still wants its name typed.
- */
-export async function walkRunbook(
+/** Stops where the operator does not say to go on. Production is still opened by its gate alone, and still wants its name typed. */
+export async function goOnWithProduction(
   context: CommandContext,
   { plan, file, selection }: Runbook,
 ): Promise<ExitName> {
-  const order = { plan, file, selection, confirm: undefined };
-  const staging = await applyToTarget(context, { ...order, name: 'staging' });
-  if (staging !== 'OK' || plan.targets.production === undefined) return staging;
-
+  if (plan.targets.production === undefined) return 'OK';
   const examples = await examplesOf(selection);
   const facts = { file, database: plan.targets.staging.database, examples };
   await writeLines(context.stderr, waysToLook(facts, pageStyle(context, 'stderr')));
@@ -41,8 +36,10 @@ export async function walkRunbook(
     );
     return 'OK';
   }
-  await context.follow(applyStages(context, { plan, name: 'production', confirm: undefined }));
-  return applyToTarget(context, { ...order, name: 'production' });
+  const confirm = undefined;
+  await context.follow(applyStages(context, { plan, name: 'production', confirm }));
+  const targets = await connectTargets(context, plan, 'production');
+  return applyToTarget(context, { plan, file, selection, targets, confirm });
 }
 
 /** The first documents of each collection, raw, by their collection in the target. */

@@ -14,6 +14,8 @@ export interface PrepareRequest {
   readonly toolVersion: string;
   readonly emit: Emit;
   readonly signal: AbortSignal;
+  /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
+  readonly needs?: Promise<unknown>;
   /** Further work on the backup while it is open, once the selection is there. */
   readonly meanwhile?: (backup: Backup, selection: Selection) => Promise<void>;
 }
@@ -28,6 +30,7 @@ export async function prepareSelection(request: PrepareRequest): Promise<Selecti
   const wanted = new Set(plan.collections.flatMap(collectionNames));
   const backup = await openBackup(plan.source, { wanted, emit, signal });
   try {
+    await request.needs;
     const found = await findSelection(workDirectory, plan, backup.identity);
     if (found !== undefined) {
       emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });

@@ -223,6 +223,25 @@ test(
   { deadlineMs: 120_000 },
 );
 
+test(
+  'a target that nobody answers at is said before the backup is read, and a missing backup before that',
+  async () => {
+    const deaf = `mongodb://restore:${CANARY_PASSWORD}@127.0.0.1:1/?connectTimeoutMS=300&serverSelectionTimeoutMS=300`;
+    const env = { STAGING_MONGODB_URI: deaf };
+    const typesOf = ({ stdout }: PlanRun): unknown[] => checkedStream(stdout).map(({ type }) => type);
+    const unread = await run([...STAGING, '--json'], { env });
+    assert.is(unread.exitCode, 13, unread.stderr);
+    assert.ok(typesOf(unread).includes('backup-located'));
+    assert.not.ok(typesOf(unread).includes('selection-started'));
+    incident.writePlan((text) => text.replace('db.tar', 'no-such.tar'));
+    const absent = await run([...STAGING, '--json'], { env });
+    assert.is(absent.exitCode, 12, absent.stderr);
+    assert.not.ok(typesOf(absent).includes('backup-located'));
+    incident.close();
+  },
+  { deadlineMs: 60_000 },
+);
+
 test('L15: no secret in anything that was written', () => {
   assert.ok(outputs.length > 10);
   for (const { stdout, stderr } of outputs) assert.not.ok(`${stdout}${stderr}`.includes(CANARY_PASSWORD));

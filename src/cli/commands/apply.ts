@@ -7,13 +7,15 @@ import type { TargetName } from '../../events.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { shellWord } from '../../report/shell-word.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
+import type { Selection } from '../../selection/selection.ts';
 import { VERSION } from '../../version.ts';
 import { applyStages, applyToTarget } from '../apply-to-target.ts';
 import type { ExitName, OptionValues } from '../command.ts';
+import { connectTargets } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
-import { walkRunbook } from '../walk-runbook.ts';
+import { goOnWithProduction } from '../walk-runbook.ts';
 
 export async function run(
   context: CommandContext,
@@ -28,10 +30,20 @@ export async function run(
   await context.follow(['backup', 'selection', ...applyStages(context, { plan, name, confirm })]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
-  const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
-  if (chosen === undefined) return walkRunbook(context, { plan, file, selection });
-  const exit = await applyToTarget(context, { plan, file, selection, name, confirm });
-  if (exit === 'OK' && !context.options.quiet) context.stderr.write(nextStep(plan, name, file));
+  // Meanwhile, so that a target that cannot be reached is known before much is read.
+  const connecting = connectTargets(context, plan, name);
+  connecting.catch(() => undefined); // its failure waits until the backup is found
+  let selection: Selection;
+  try {
+    selection = await prepareSelection({ ...context, plan, toolVersion: VERSION, needs: connecting });
+  } catch (error) {
+    void connecting.then((targets) => targets.close()).catch(() => undefined);
+    throw error;
+  }
+  const exit = await applyToTarget(context, { plan, file, selection, targets: await connecting, confirm });
+  if (exit !== 'OK') return exit;
+  if (chosen === undefined) return goOnWithProduction(context, { plan, file, selection });
+  if (!context.options.quiet) context.stderr.write(nextStep(plan, name, file));
   return exit;
 }
 
