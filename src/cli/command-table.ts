@@ -63,7 +63,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'plan init plans/incident-4711.yaml',
       `plan init incident.yaml --source dump/ --database gravity --collection 'artworks={ sold: true }'`,
     ],
-    exits: [],
+    exits: ['SIGINT', 'SIGTERM'],
     load: () => import('./commands/init.ts'),
   },
   {
@@ -220,7 +220,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'plan follow-up list plans/incident-4711.yaml',
       'plan follow-up done plans/incident-4711.yaml "Tell the partner" --note "mailed on Tuesday"',
     ],
-    exits: [...READS_TARGET, 'INCOMPLETE', 'LOCKED'],
+    exits: [...READS_TARGET, 'INCOMPLETE', 'LEDGER_UNSAVED'],
     load: () => import('./commands/follow-up.ts'),
   },
   {
