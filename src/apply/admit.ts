@@ -1,22 +1,11 @@
 /** The documents of a batch as they will stand in the target, and those that no server would take. Pure. */
 import { DocumentRun } from '../bson/document-run.ts';
 import { startsWithId, storedForm } from '../bson/stored-form.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
+import { idRefusal, lengthRefusal } from '../comparison/structure.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
 
-const MOST_BYTES = 16 * 1024 * 1024;
-
-const UNUSABLE_IDS: Readonly<Record<number, string>> = {
-  // The server would invent one, and a second run would insert the document again.
-  0: 'it has no _id',
-  [BSON.ARRAY]: 'its _id is an array, which the server does not take',
-  [BSON.REGEX]: 'its _id is a regular expression, which the server does not take',
-  [BSON.UNDEFINED]: 'its _id is undefined, which the server does not take',
-};
-
-export interface Refusal {
+interface Refusal {
   readonly position: number;
-  readonly id: RawValue | undefined;
   readonly reason: string;
 }
 
@@ -39,11 +28,9 @@ export function admit({ bytes, offsets, first }: DocumentBatch): AdmittedBatch {
   const refusals: Refusal[] = [];
   for (let position = 0; position < run.length; position++) {
     const length = run.end(position) - (run.offsets[position] as number);
-    const reason =
-      UNUSABLE_IDS[run.idType(position)] ??
-      (length > MOST_BYTES ? `it has ${length} bytes; the server stores at most 16 MiB` : undefined);
+    const reason = idRefusal(run.idType(position)) ?? lengthRefusal(length);
     if (reason === undefined) positions.push(position);
-    else refusals.push({ position, id: run.idType(position) === 0 ? undefined : run.id(position), reason });
+    else refusals.push({ position, reason });
   }
   return { run, first, positions, refusals, reordered };
 }

@@ -11,23 +11,33 @@ const MAX_STORED_BYTES = 16 * 1024 * 1024;
 const MAX_DEPTH = 181;
 
 const UNUSABLE_IDS: Readonly<Record<number, string>> = {
-  [BSON.ARRAY]: 'an array',
-  [BSON.REGEX]: 'a regular expression',
-  [BSON.UNDEFINED]: 'undefined',
+  // The server would invent one, and a second run would insert the document again.
+  0: 'it has no _id',
+  [BSON.ARRAY]: 'its _id is an array, which the server does not take',
+  [BSON.REGEX]: 'its _id is a regular expression, which the server does not take',
+  [BSON.UNDEFINED]: 'its _id is undefined, which the server does not take',
 };
+
+/** Why no server would store a document with an `_id` of this BSON type (0: it has none); undefined where one does. */
+export function idRefusal(type: number): string | undefined {
+  return UNUSABLE_IDS[type];
+}
+
+/** The same of a document of this many bytes. */
+export function lengthRefusal(length: number): string | undefined {
+  return length > MAX_STORED_BYTES ? `it has ${length} bytes; the server stores at most 16 MiB` : undefined;
+}
 
 /** The `_id` of the document at `start`, or the reason why no server would store it. */
 export function idOrRefusal(bytes: Buffer, start: number): RawValue | string {
   const id = findElement(bytes, start, ID);
-  // The server would invent one, and a second run would insert the document again.
-  if (id === undefined) return 'it has no _id';
-  const unusable = UNUSABLE_IDS[id.type];
-  return unusable === undefined ? id : `its _id is ${unusable}, which the server does not take`;
+  return idRefusal(id?.type ?? 0) ?? (id as RawValue);
 }
 
 /** Undefined where the document can be stored. */
 export function sizeRefusal({ bytes, start, end }: RawValue): string | undefined {
-  if (end - start > MAX_STORED_BYTES) return `it has ${end - start} bytes; the server stores at most 16 MiB`;
+  const tooLong = lengthRefusal(end - start);
+  if (tooLong !== undefined) return tooLong;
   // Each level costs at least 7 bytes (type, shortest key, frame): a short document cannot be too deep.
   if (end - start < MAX_DEPTH * 7) return undefined;
   return isDeeperThan(bytes, start, MAX_DEPTH) ? `it is nested deeper than ${MAX_DEPTH} levels` : undefined;
