@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { findElement } from '../bson/elements.ts';
+import { innerDocument } from '../bson/inner-document.ts';
 import { parseExtendedJson } from '../bson/parse-extended-json.ts';
 import { BSON } from '../bson/types.ts';
 import { writeExtendedJson } from '../bson/write-extended-json.ts';
@@ -24,10 +25,10 @@ export async function collectionInBackup(
     type: 'collection',
     capped: findElement(raw, 0, Buffer.from('capped'))?.type === BSON.BOOL,
     options: raw,
-    validator: documentIn(raw, 'validator'),
+    validator: innerDocument(raw, 'validator'),
     indexes: Array.isArray(indexes) ? indexes.map((index) => readIndex(writeExtendedJson(index))) : [],
     shardKey: undefined,
-    collated: documentIn(raw, 'collation') !== undefined,
+    collated: innerDocument(raw, 'collation') !== undefined,
   };
 }
 
@@ -39,9 +40,4 @@ async function readMetadata(
   const path = join(selection.directory, selection.manifest.database, metadataFile);
   const metadata = parseExtendedJson(await readFile(path, 'utf8'));
   return metadata instanceof Map ? metadata : new Map();
-}
-
-function documentIn(raw: Buffer, key: string): Buffer | undefined {
-  const value = findElement(raw, 0, Buffer.from(key));
-  return value?.type === BSON.OBJECT ? raw.subarray(value.start, value.end) : undefined;
 }

@@ -1,6 +1,6 @@
 /** What a unique index of a collection makes of a document: which keys, written so that equal keys are equal texts. */
 import { canonicalKey } from '../bson/canonical-key.ts';
-import { findElement } from '../bson/elements.ts';
+import { innerDocument } from '../bson/inner-document.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { compileQuery, type Matcher } from '../query/compile-query.ts';
 import { QueryFault } from '../query/query-fault.ts';
@@ -40,12 +40,12 @@ export function keyText(key: IndexKey): string {
 }
 
 export function partialFilterOf(index: TargetIndex): Buffer | undefined {
-  return documentIn(index.raw, 'partialFilterExpression');
+  return innerDocument(index.raw, 'partialFilterExpression');
 }
 
 /** Undefined: equal bytes are equal keys. */
 export function indexCollation(index: TargetIndex): Buffer | undefined {
-  return documentIn(index.raw, 'collation');
+  return innerDocument(index.raw, 'collation');
 }
 
 /** Undefined where our query engine does not know an operator. */
@@ -56,9 +56,4 @@ export function localMatcher(query: Buffer): Matcher | undefined {
     if (error instanceof QueryFault) return undefined;
     throw error;
   }
-}
-
-function documentIn(raw: Buffer, key: string): Buffer | undefined {
-  const value = findElement(raw, 0, Buffer.from(key));
-  return value?.type === BSON.OBJECT ? raw.subarray(value.start, value.end) : undefined;
 }

@@ -1,5 +1,6 @@
 /** Documents that the target collection's validator would refuse (server error 121), found without storing them. */
 import { findElement } from '../bson/elements.ts';
+import { innerDocument } from '../bson/inner-document.ts';
 import { BSON } from '../bson/types.ts';
 import { compileQuery, type Matcher } from '../query/compile-query.ts';
 import { QueryFault } from '../query/query-fault.ts';
@@ -57,8 +58,7 @@ function unlessUnanswerable<Answer>(ask: () => Answer): Answer | undefined {
 
 /** The collection's default collation, raw; undefined = simple. */
 export function collationOf(collection: TargetCollection): Buffer | undefined {
-  const value = findElement(collection.options, 0, Buffer.from('collation'));
-  return value?.type === BSON.OBJECT ? value.bytes.subarray(value.start, value.end) : undefined;
+  return innerDocument(collection.options, 'collation');
 }
 
 function textOption(collection: TargetCollection, name: string): string | undefined {

@@ -2,6 +2,7 @@
 import { deserialize } from 'bson';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { elements, findElement, keyOf } from '../bson/elements.ts';
+import { innerDocument } from '../bson/inner-document.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { asBuffer, readCursor } from '../mongo/reply.ts';
 import type { Commands } from './commands.ts';
@@ -81,9 +82,10 @@ function isCollated(options: Buffer): boolean {
   return collation !== undefined && deserialize(collation)['locale'] !== 'simple';
 }
 
+/** A copy: the reply that it came in is larger. */
 function part(document: Buffer, key: string): Buffer | undefined {
-  const value = findElement(document, 0, Buffer.from(key));
-  return value?.type === BSON.OBJECT ? Buffer.from(document.subarray(value.start, value.end)) : undefined;
+  const inner = innerDocument(document, key);
+  return inner && Buffer.from(inner);
 }
 
 /** Old servers stored flags as numbers. */
