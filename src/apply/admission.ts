@@ -89,9 +89,8 @@ function leadsToProduction(plan: Plan, { plan: staging, reader }: Target): boole
 }
 
 function shut(obstacles: readonly Obstacle[]): RestorePlanError {
-  const [first] = obstacles as readonly [Obstacle];
   return new RestorePlanError('GATE', `refused: ${obstacles.map(({ fact }) => fact).join('; ')}`, {
-    hint: first.remedy,
+    hint: obstacles.map(({ remedy }) => remedy).join('\n'),
     facts: { obstacles },
   });
 }

@@ -175,7 +175,7 @@ function explain(prefix: string, failed: Circumstances): { message: string; hint
     const action = ACTIONS[command] ?? command;
     return {
       message: `${prefix}the user of the connection string lacks the privilege "${action}" on ${namespace}`,
-      hint: `Grant a role that allows "${action}" on ${namespace}, then run again.`,
+      hint: `Grant a role that allows "${action}" on ${namespace}, then run again. To apply and revert takes readWrite on the database, everything else read.`,
     };
   }
   if (code === AUTHENTICATION_FAILED) {

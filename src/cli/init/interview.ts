@@ -109,7 +109,9 @@ async function askDatabase(
   const [database] = await chosenFrom(context, databases ?? [], question);
   if (database === undefined) return { database, known: [] };
   const contents = await offered(context, () => contentsOf(context, { ...backup, database }));
-  if (contents !== undefined) context.stderr.write(`${neutral(contents.location)}:\n`);
+  if (contents?.collections !== undefined) context.stderr.write(`${neutral(contents.location)}:\n`);
+  else if (contents !== undefined)
+    say(context, `Only reading all of ${neutral(contents.location)} would show what it holds.`, 2);
   return { database, known: contents?.collections ?? [] };
 }
 

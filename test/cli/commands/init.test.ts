@@ -6,6 +6,7 @@ import { draftText, type PlanDraft } from '../../../src/plan/draft.ts';
 import { schemaText } from '../../../src/plan/schema-file.ts';
 import { suite } from '../../harness.ts';
 import { jsonLines, runPlan, startPlan } from '../../lab/plan-command.ts';
+import { program } from '../../lab/tools.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';
 
 const test = suite('plan init');
@@ -154,6 +155,24 @@ test('--look at a backup that is not there says so and writes the plan all the s
   assert.is(exitCode, 0);
   assert.match(stderr.replaceAll(/\s+/g, ' '), /The backup was not opened: .* does not exist/);
   assert.match(textOf('restore-plan.yaml'), /path: nowhere\.tar/);
+});
+
+test('of a backup that shows what it holds only when it is read, init says so', async () => {
+  writeDump({ gravity: ['artworks'] });
+  await program('tar', [
+    '-czf',
+    join(folder.path, 'dump.tar.gz'),
+    '-C',
+    join(folder.path, 'dump'),
+    'gravity',
+  ]);
+  const args = ['init', 'plan.yaml', '--source', 'dump.tar.gz', '--database', 'gravity', '--look'];
+  const { exitCode, stderr } = await runPlan(args, { cwd: folder.path });
+  assert.is(exitCode, 0, stderr);
+  assert.match(
+    stderr.replaceAll(/\s+/g, ' '),
+    /Only reading all of .*dump\.tar\.gz would show what it holds\./,
+  );
 });
 
 test('Ctrl-D ends the questions, and what was not answered is left to be filled in', async () => {
