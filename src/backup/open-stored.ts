@@ -21,7 +21,9 @@ export async function openStored(
   const location = store.describe(found.path);
   const opening = (facts: Omit<Opening['identity'], 'location' | 'time' | 'localTime'>): Opening => ({
     identity: { location, ...facts, ...when },
-    ...{ database, integrity, maxDecompressionRatio },
+    database,
+    integrity,
+    maxDecompressionRatio,
   });
   if (found.kind === 'file') return openContainer(found.open(), opening(found));
 

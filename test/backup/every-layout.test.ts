@@ -92,22 +92,21 @@ test('GridFS: a file comes with its chunks, byte for byte', async () => {
 
 /** Read by the same code as another one; the long run of `npm run faults` leaves out none, and cuts every few bytes. */
 const LIKE_ANOTHER = new Set([
-  ...[
-    'the folder of the database',
-    'folders of two hosts',
-    'a tar of the folders of two shards',
-    'a tar.gz of the folders of two shards',
-    'a ustar tar',
-    'a v7 tar',
-    'a tar of gzipped files',
-  ],
-  ...[
-    'a .tgz of gzipped files',
-    'a tar of the backup gem, version 3',
-    'a tar of the backup gem, version 4, gzip',
-  ],
-  ...['a PBM backup, not compressed', 'a PBM backup, gzip', 'an archive of mongodump 3'],
-  ...['a dump directory of mongodump 3', 'a dump directory of mongodump 3, its documents gzipped'],
+  'the folder of the database',
+  'folders of two hosts',
+  'a tar of the folders of two shards',
+  'a tar.gz of the folders of two shards',
+  'a ustar tar',
+  'a v7 tar',
+  'a tar of gzipped files',
+  'a .tgz of gzipped files',
+  'a tar of the backup gem, version 3',
+  'a tar of the backup gem, version 4, gzip',
+  'a PBM backup, not compressed',
+  'a PBM backup, gzip',
+  'an archive of mongodump 3',
+  'a dump directory of mongodump 3',
+  'a dump directory of mongodump 3, its documents gzipped',
 ]);
 
 test(
@@ -120,7 +119,9 @@ test(
       const digest = (): Promise<string> =>
         isFolder ? digestFrom(source) : bytesOf(source, GALLERY_COLLECTIONS);
       const { refused } = await sweepTruncation({
-        ...{ layout, root: folder.path, digest },
+        layout,
+        root: folder.path,
+        digest,
         // A folder has a dozen files, each of them small.
         cuts: { everyBytes: 512, everyPercent: layout.files.length > 3 ? 25 : 1, lastBytes: 2 },
       });

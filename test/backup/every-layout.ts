@@ -233,8 +233,11 @@ async function extendedJson({ uri, database, root }: DumpOf): Promise<Layout> {
     await mongoTool('mongoexport', ['--uri', uri, ...what, '--jsonFormat=canonical', '--jsonArray']);
   }
   return {
-    ...{ name: 'Extended JSON by mongoexport', kind: 'Extended JSON' },
-    ...{ path: 'export/{collection}.json', files, isJsonl: true },
+    name: 'Extended JSON by mongoexport',
+    kind: 'Extended JSON',
+    path: 'export/{collection}.json',
+    files,
+    isJsonl: true,
   };
 }
 

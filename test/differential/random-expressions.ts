@@ -105,18 +105,19 @@ const INSTANTS = [
 ];
 const UNITS = ['year', 'quarter', 'month', 'week', 'day', 'hour', 'minute', 'second', 'millisecond'] as const;
 const PARTS = [
-  ...[
-    '$year',
-    '$month',
-    '$dayOfMonth',
-    '$hour',
-    '$minute',
-    '$second',
-    '$millisecond',
-    '$dayOfWeek',
-    '$dayOfYear',
-  ],
-  ...['$week', '$isoWeek', '$isoWeekYear', '$isoDayOfWeek'],
+  '$year',
+  '$month',
+  '$dayOfMonth',
+  '$hour',
+  '$minute',
+  '$second',
+  '$millisecond',
+  '$dayOfWeek',
+  '$dayOfYear',
+  '$week',
+  '$isoWeek',
+  '$isoWeekYear',
+  '$isoDayOfWeek',
 ] as const;
 const ZONES = ['UTC', '+02:00', '-0530', '+14', 'GMT', 'Europe/Berlin'] as const;
 

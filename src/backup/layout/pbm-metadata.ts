@@ -97,7 +97,9 @@ function namespaceOf(value: RawValue, at: ByteSource): PbmNamespace {
     `"type":${showText(isBuckets ? 'timeseries' : type)}`,
   ];
   return {
-    ...{ database: text('db'), collection, type: isBuckets ? 'timeseries' : type },
+    database: text('db'),
+    collection,
+    type: isBuckets ? 'timeseries' : type,
     metadata: `{${parts.join(',')}}`,
     crc: integer('crc'),
     size: integer('size'),

@@ -49,7 +49,10 @@ export async function openLive(
     const identity: BackupIdentity = {
       location,
       kind: 'mongodb (live)',
-      ...{ time: undefined, localTime: undefined, modified: undefined, size: undefined },
+      time: undefined,
+      localTime: undefined,
+      modified: undefined,
+      size: undefined,
       fingerprint: `live:${hosts}/${database}@${Number(localTime)}`,
     };
     return new LiveBackup({ identity, db, collections, close: () => client.close() });

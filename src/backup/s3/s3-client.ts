@@ -120,8 +120,12 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
         parts ? client.send(new HeadObjectCommand({ ...one, PartNumber: 1 })) : undefined,
       ]);
       return {
-        ...{ size, etag, type: whole.ChecksumType, encryption: whole.ServerSideEncryption },
-        ...{ crc32: whole.ChecksumCRC32, crc64nvme: whole.ChecksumCRC64NVME },
+        size,
+        etag,
+        type: whole.ChecksumType,
+        encryption: whole.ServerSideEncryption,
+        crc32: whole.ChecksumCRC32,
+        crc64nvme: whole.ChecksumCRC64NVME,
         partBytes: part?.ContentLength,
       };
     },

@@ -210,8 +210,13 @@ test('an ETag that is no MD5: the object is read twice, and that is said; bytes 
 });
 
 const FACTS: ChecksumFacts = {
-  ...{ size: 100, etag: `"${'a'.repeat(32)}"`, type: undefined },
-  ...{ crc32: undefined, crc64nvme: undefined, encryption: undefined, partBytes: undefined },
+  size: 100,
+  etag: `"${'a'.repeat(32)}"`,
+  type: undefined,
+  crc32: undefined,
+  crc64nvme: undefined,
+  encryption: undefined,
+  partBytes: undefined,
 };
 const IN_PARTS = { ...FACTS, etag: `"${'a'.repeat(32)}-3"` };
 
