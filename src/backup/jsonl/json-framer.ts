@@ -13,7 +13,7 @@ const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const [OPEN_ARRAY, CLOSE_ARRAY] = [0x5b, 0x5d];
 const [OPEN_OBJECT, CLOSE_OBJECT] = [0x7b, 0x7d];
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** Text of a document: a BSON document of 16 MiB, at its most wordy. */
 const MAX_TEXT_BYTES = 192 * 1024 * 1024;
@@ -28,14 +28,14 @@ export class JsonFramer {
   #form: 'start' | 'lines' | 'array' | 'after' = 'start';
   /** In an array: whether a comma must come before the next document. */
   #needsComma = false;
+  #isAfterComma = false;
   #position = 0;
 
   /** Whole documents as text, in order. */
   push(chunk: Buffer): Buffer[] {
     const documents: Buffer[] = [];
     let from = 0;
-    let at = this.#position === 0 && chunk.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
-    for (; at < chunk.length; at++) {
+    for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at] as number;
       if (this.#depth === 0) {
         if (byte === OPEN_OBJECT) from = this.#begin(at);
@@ -65,6 +65,7 @@ export class JsonFramer {
   #begin(at: number): number {
     if (this.#form === 'after' || this.#needsComma) throw this.#fault('has a document where none may be', at);
     if (this.#form === 'start') this.#form = 'lines';
+    this.#isAfterComma = false;
     this.#depth = 1;
     return at;
   }
@@ -80,9 +81,12 @@ export class JsonFramer {
 
   #between(byte: number, at: number): void {
     if (byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)) return;
+    if (byte === BYTE_ORDER_MARK[this.#position + at]) return;
     if (byte === OPEN_ARRAY && this.#form === 'start') this.#form = 'array';
-    else if (byte === COMMA && this.#form === 'array' && this.#needsComma) this.#needsComma = false;
-    else if (byte === CLOSE_ARRAY && this.#form === 'array') this.#form = 'after';
+    else if (byte === COMMA && this.#form === 'array' && this.#needsComma) {
+      this.#needsComma = false;
+      this.#isAfterComma = true;
+    } else if (byte === CLOSE_ARRAY && this.#form === 'array' && !this.#isAfterComma) this.#form = 'after';
     else throw this.#fault('has something that is no document', at);
   }
 

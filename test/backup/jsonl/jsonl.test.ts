@@ -117,6 +117,7 @@ for (const [name, text, words] of [
   ['no JSON', '{"_id":1}\n{_id:2}\n', /broken\.jsonl: document 2: /],
   ['a stray word', '{"_id":1} nonsense', /has something that is no document \(byte 10\)/],
   ['no comma', '[{"_id":1}{"_id":2}]', /has a document where none may be/],
+  ['a comma and no more', '[{"_id":1},]', /has something that is no document \(byte 11\)/],
   ['more behind the array', '[{"_id":1}]{"_id":2}', /has a document where none may be/],
   ['CSV', '_id,title\n1,x\n', /has something that is no document \(byte 0\)/],
   ['no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), /document 1: is not valid UTF-8/],
@@ -142,7 +143,7 @@ test('framing does not depend on how the text is cut into chunks', () => {
   );
   fc.assert(
     fc.property(texts, fc.integer({ min: 1, max: 7 }), fc.boolean(), (documents, size, isArray) => {
-      const text = Buffer.from(isArray ? `[${documents.join(', ')}]\n` : documents.join('\n'));
+      const text = Buffer.from(`\ufeff${isArray ? `[${documents.join(', ')}]\n` : documents.join('\n')}`);
       const framer = new JsonFramer();
       const found: string[] = [];
       for (let i = 0; i < text.length; i += size) {
