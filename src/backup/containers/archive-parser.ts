@@ -17,6 +17,8 @@ import { Crc64 } from './crc64.ts';
 
 const MAGIC = 0x8199e26d;
 const TERMINATOR = -1;
+/** What the prelude names is kept in memory. 100,000 collections take a tenth of it. */
+const MAX_PRELUDE_BYTES = 256 * 1024 * 1024;
 
 export type ArchivePiece =
   /** A run of document bytes, valid until the next push; a document may span pieces. */
@@ -101,6 +103,8 @@ export class ArchiveParser {
         this.#state = 'prelude';
         return;
       case 'prelude':
+        if (position > MAX_PRELUDE_BYTES)
+          throw new ArchiveFault(`has a prelude of more than ${MAX_PRELUDE_BYTES} bytes`, position);
         if (isTerminator) this.#state = 'between';
         else this.collections.push(readCollection(whole, position));
         return;

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { ArchiveParser, type ArchivePiece } from '../../../src/backup/containers/archive-parser.ts';
 import { test } from '../../harness.ts';
@@ -83,6 +84,18 @@ test('A4 a changed byte of any document: refused, wanted or not', async () => {
 test('A5 bytes behind the end, and an archive behind an archive: refused', async () => {
   await refusal(read(Buffer.concat([archive, Buffer.alloc(8)])), /impossible length 0/);
   await refusal(read(Buffer.concat([archive, archive])), /impossible length|damaged header/);
+});
+
+test('a prelude without end: refused', () => {
+  const parser = new ArchiveParser();
+  parser.push(Buffer.from('6de29981', 'hex'));
+  parser.push(Buffer.from(serialize({ version: '0.1' })));
+  const collection = Buffer.from(
+    serialize({ db: 'a', collection: 'b', more: Buffer.alloc(8 * 1024 * 1024) }),
+  );
+  assert.throws(() => {
+    for (let i = 0; i < 40; i++) parser.push(collection);
+  }, /has a prelude of more than 268435456 bytes/);
 });
 
 test('integrity: needed stops once every wanted collection has ended', async () => {
