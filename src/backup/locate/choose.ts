@@ -132,12 +132,12 @@ async function noBackup(
       hint: 'The folder of that time is there: correct what follows {time:…} in the template; `plan backups` lists what matches.',
     });
   }
-  const nearest = found.after[0];
+  const [later] = found.after;
   const moment = at === undefined ? '' : ` at or before ${showInstant(at.epochMs, timezone)}`;
   const next =
-    nearest === undefined
+    later === undefined
       ? ''
-      : `; the next one after it is ${store.describe(nearest.path)}, ${showInstant(earliest(nearest), timezone)}`;
+      : `; the next one after it is ${store.describe(later.path)}, ${showInstant(earliest(later), timezone)}`;
   return new RestorePlanError(
     'BACKUP',
     `There is no backup${moment}; ${found.total} match the template${next}.`,
