@@ -83,12 +83,16 @@ export class AppendFile {
     }
   }
 
-  /** Closes and deletes the file, without writing what has not been written yet. */
+  /** Closes and deletes the file, without writing what has not been written yet; that writing failed does not matter any longer. */
   async discard(): Promise<void> {
-    this.#filling = undefined;
-    this.#filled = 0;
-    this.#full.length = 0;
-    await this.close();
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#filling = undefined;
+      this.#filled = 0;
+      this.#full.length = 0;
+      while (this.#writing !== undefined) await this.#writing;
+      await this.#file.close();
+    }
     await rm(this.path);
   }
 

@@ -4,6 +4,7 @@ import type { Chooser } from './chooser.ts';
 import type { ChosenDocuments } from './chosen-documents.ts';
 import type { DocumentConsumer } from './document-framer.ts';
 import type { Spool } from './spool.ts';
+import { isDiskFull } from './work-directory-fault.ts';
 
 /**
  * Enough for the children in the dumps of most sharded clusters. More would hold up the reading of a large single dump, which
@@ -20,6 +21,7 @@ export interface SpareSpace {
 /** Bytes that `folder` can do without: at most half of what its disk has free. */
 export async function spareBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
+  // What a quota leaves is not told.
   return Math.min(MOST_SPARE_BYTES, (bavail * bsize) / 2);
 }
 
@@ -57,8 +59,9 @@ export class Candidates implements DocumentConsumer {
     return this.#chooser.keysKnown > this.#keysAtFirst;
   }
 
-  /** The chosen documents and all that could be, in backup order; undefined when they became too many to be kept. */
-  get kept(): Spool | undefined {
+  /** All is in the spool: the chosen documents and all that could be, in backup order. Undefined when they became too many to be kept. */
+  async kept(): Promise<Spool | undefined> {
+    await this.#unlessFull((spool) => spool.flush());
     return this.#kept;
   }
 
@@ -87,7 +90,19 @@ export class Candidates implements DocumentConsumer {
     if (this.#kept === undefined) return;
     this.#space.left -= this.#kept.bytes - this.#taken;
     this.#taken = this.#kept.bytes;
-    await (this.#space.left < 0 ? this.discard() : this.#kept.drain());
+    if (this.#space.left < 0) await this.discard();
+    else await this.#unlessFull((spool) => spool.drain());
+  }
+
+  /** Where the disk is full after all, or a quota used up, nothing is kept: a run is not to fail for what may never be needed. */
+  async #unlessFull(act: (spool: Spool) => Promise<void>): Promise<void> {
+    if (this.#kept === undefined) return;
+    try {
+      await act(this.#kept);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      await this.discard();
+    }
   }
 
   /** Keeps nothing any longer. */

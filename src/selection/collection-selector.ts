@@ -125,7 +125,7 @@ export class CollectionSelector {
       await this.#spool.discard();
       this.#spool = undefined;
     } else if (this.#candidates?.missedParents) {
-      const { kept } = this.#candidates;
+      const kept = await this.#candidates.kept();
       if (kept === undefined) return false;
       await this.#forgetChosen();
       await this.#decideAbout(kept);
@@ -148,7 +148,7 @@ export class CollectionSelector {
 
   /** Lets go of its files after a fault; they are to be removed with their folder. */
   async abandon(): Promise<void> {
-    await Promise.allSettled([this.#chosen.close(), this.#spool?.close(), this.#candidates?.kept?.close()]);
+    await Promise.allSettled([this.#chosen.close(), this.#spool?.close(), this.#candidates?.discard()]);
   }
 
   get #consumer(): ChosenDocuments | Spool | Candidates {

@@ -21,3 +21,8 @@ export function workDirectoryFault(error: unknown, path: string): unknown {
     facts: { errno: code },
   });
 }
+
+/** Whether `workDirectoryFault` made the error of a full disk or a used-up quota. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof RestorePlanError && ['ENOSPC', 'EDQUOT'].includes(String(error.facts['errno']));
+}

@@ -4,11 +4,12 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
+import type { RunEvent } from '../../src/events.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
-import { chunkedBackup } from './chunked-backup.ts';
+import { type ChunkedBackup, chunkedBackup, memberOf } from './chunked-backup.ts';
 import { planOf } from './plans.ts';
-import { refusal, select } from './selecting.ts';
+import { idsOf, refusal, select } from './selecting.ts';
 
 let folder: TemporaryFolder;
 test.before.each(() => {
@@ -63,6 +64,37 @@ if (mayMount) {
     });
   });
 
+  test('L10 a disk too small for children that are kept only in case: the backup is read again', async () => {
+    const disk = join(folder.path, 'disk');
+    const lots = Array.from({ length: 8000 }, (_, _id) => ({ _id, artwork: _id, pad: 'x'.repeat(1000) }));
+    const backup = (): ChunkedBackup =>
+      chunkedBackup({
+        access: 'sequential',
+        members: [
+          memberOf('artworks', [{ _id: 1, lost: true }], 'c0/gravity/artworks.bson'),
+          memberOf('lots', lots),
+          memberOf('artworks', [{ _id: 2, lost: true }], 'c1/gravity/artworks.bson'),
+        ],
+      });
+    const plan = planOf({
+      collection: 'artworks',
+      query: { lost: true },
+      dependents: [{ collection: 'lots', foreignKey: 'artwork' }],
+    });
+    await onSmallDisk(disk, 'size=2m', async () => {
+      // By default half of the free space is used; then, more than there is.
+      for (const more of [{}, { spareBytes: 1e9 }]) {
+        const warnings: RunEvent[] = [];
+        const emit = (event: RunEvent): unknown => event.type === 'warning' && warnings.push(event);
+        const from = backup();
+        const selection = await select(plan, { backup: from, folder: disk, emit, ...more });
+        assert.equal(await idsOf(selection, 'lots'), [1, 2]);
+        assert.is(from.reads.get('dump/gravity/lots.bson'), 2);
+        assert.is(warnings.length, 1);
+      }
+    });
+  });
+
   test('L10 a read-only disk is said', async () => {
     const disk = join(folder.path, 'disk');
     await onSmallDisk(disk, 'size=1m,ro', async () => {
@@ -73,6 +105,10 @@ if (mayMount) {
 } else {
   test.skip(
     'L10 a full disk is said, and nothing half-written is left',
+    'this user may not mount a small disk',
+  );
+  test.skip(
+    'L10 a disk too small for children that are kept only in case: the backup is read again',
     'this user may not mount a small disk',
   );
   test.skip('L10 a read-only disk is said', 'this user may not mount a read-only disk');
