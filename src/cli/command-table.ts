@@ -213,7 +213,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--note <text>', description: 'what was done, for the ledger' },
       {
         flags: '--again',
-        description: 'run one again of which it is not known whether it ran to its end',
+        description:
+          'run one again of which it is not known whether it ran to its end; refused while it is going on',
       },
     ],
     examples: [

@@ -14,6 +14,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
+import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record.ts';
 import { type FollowUpEnd, FollowUpWrites } from '../ledger/follow-up-writes.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
@@ -26,6 +27,7 @@ import { type FollowUpStatus, followUpStatuses } from './follow-up-status.ts';
 import { idLine, restoredIds } from './restored-ids.ts';
 import { runCommand } from './run-command.ts';
 import { sendWebhook } from './send-webhook.ts';
+import { claimWhenDead, showingLife } from './signs-of-life.ts';
 import { webhookBody } from './webhook-body.ts';
 
 export interface FollowUpRequest {
@@ -42,13 +44,14 @@ export interface FollowUpRequest {
   readonly signal: AbortSignal;
   /** Only this one; undefined = all that are due. */
   readonly only?: string | undefined;
-  /** Also begin one whose end is not known. Only with `only`. */
+  /** Also begin one whose end is not known, unless the process that began it is still at it. Only with `only`. */
   readonly again?: boolean;
 }
 
 /**
  * Returns where every follow-up of the target stands afterwards. One that fails is recorded as failed, those that need it wait,
- * others go on. Throws RestorePlanError: LEDGER_UNSAVED when the end of one could not be recorded, the signal's reason when stopped.
+ * others go on. Throws RestorePlanError: LEDGER_UNSAVED when the end of one could not be recorded, LOCKED when one that is to be
+ * begun `again` is still going on, the signal's reason when stopped.
  */
 export async function runFollowUps(request: FollowUpRequest): Promise<FollowUpStatus[]> {
   const { plan, digest, target, signal } = request;
@@ -77,10 +80,22 @@ async function attempt(request: FollowUpRequest, run: RunRecord, status: FollowU
   const writes = new FollowUpWrites(accessTo(target).commands, digest);
   const id = randomUUID();
   const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
+  const claim = { name, attempt: id, actor, inSpiteOf };
+  const look = async (): Promise<FollowUpRecord | undefined> => {
+    const now = await openLedger(target).runs.find(digest);
+    return now && followUpRecords(now).find((record) => record.name === name);
+  };
   // Lost to another process that begins it at this moment: it will be seen in the ledger.
-  if (!(await writes.claim({ name, attempt: id, actor, inSpiteOf }))) return;
+  const isOurs =
+    inSpiteOf === undefined
+      ? await writes.claim(claim)
+      : await claimWhenDead({ writes, claim, look, signal: request.signal });
+  if (!isOurs) return;
   emit({ type: 'follow-up', target: target.name, name, state: 'started', detail: undefined });
-  const end = await act(request, run, { status, attempt: id }).catch(endOfFault);
+  const end = await showingLife(
+    () => writes.live({ name, attempt: id }),
+    () => act(request, run, { status, attempt: id }).catch(endOfFault),
+  );
   try {
     await writes.end({ name, attempt: id }, end);
   } catch (cause) {

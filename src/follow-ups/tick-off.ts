@@ -46,7 +46,7 @@ export async function tickOff({ plan, digest, target, name, actor, note }: TickO
   const writes = new FollowUpWrites(accessTo(target).commands, digest);
   const attempt = randomUUID();
   const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
-  if (!(await writes.claim({ name, attempt, actor, inSpiteOf }))) return false;
+  if (!(await writes.claim({ name, attempt, actor, inSpiteOf, evenIfAlive: true }))) return false;
   const text = note === undefined ? undefined : redact(note);
   await writes.end({ name, attempt }, { state: 'done', detail: undefined, output: undefined, note: text });
   return true;

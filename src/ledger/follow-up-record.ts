@@ -13,6 +13,8 @@ export interface FollowUpRecord {
   readonly attempt: string;
   readonly by: Actor;
   readonly startedAt: Date;
+  /** Until then the process that began it is taken to be at it; moved on while it lives. Says nothing once it has ended. */
+  readonly aliveUntil: Date | undefined;
   readonly endedAt: Date | undefined;
   /** How it ended, in one line: an exit code, an HTTP status. */
   readonly detail: string | undefined;
@@ -26,8 +28,8 @@ export interface FollowUpRecord {
 export function followUpRecords(run: RunRecord): FollowUpRecord[] {
   return run.followUps.map((item) => {
     if (!isFollowUpRecord(item)) throw damaged(RUNS, { _id: run.digest }, 'followUps');
-    const { name, state, attempt, by, startedAt, endedAt, detail, output, note } = item;
-    return { name, state, attempt, by, startedAt, endedAt, detail, output, note };
+    const { name, state, attempt, by, startedAt, aliveUntil, endedAt, detail, output, note } = item;
+    return { name, state, attempt, by, startedAt, aliveUntil, endedAt, detail, output, note };
   });
 }
 
@@ -42,7 +44,7 @@ function isFollowUpRecord(value: unknown): value is FollowUpRecord {
     isText(by?.user) &&
     isText(by?.host) &&
     item.startedAt instanceof Date &&
-    (item.endedAt === undefined || item.endedAt instanceof Date) &&
+    [item.aliveUntil, item.endedAt].every((time) => time === undefined || time instanceof Date) &&
     [item.detail, item.output, item.note].every((text) => text === undefined || isText(text))
   );
 }

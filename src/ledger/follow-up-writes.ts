@@ -12,7 +12,12 @@ export interface FollowUpClaim {
   readonly actor: Actor;
   /** An attempt whose end is not known, if the operator wants the follow-up in spite of it. */
   readonly inSpiteOf: string | undefined;
+  /** Also when the process of that attempt is at it still: somebody who ticks it off knows better. */
+  readonly evenIfAlive?: boolean;
 }
+
+/** How long an attempt is taken to be going on after its process last said so, milliseconds. */
+export const ALIVE_MS = 10_000;
 
 export interface FollowUpEnd {
   readonly state: 'done' | 'failed';
@@ -36,29 +41,47 @@ export class FollowUpWrites {
    * (also a moment ago, on another machine), or when the selection is no longer verified here.
    * One conditional write, so of any number of claims at once one succeeds; repeating it after a lost reply does no harm.
    */
-  async claim({ name, attempt, actor, inSpiteOf }: FollowUpClaim): Promise<boolean> {
+  async claim({ name, attempt, actor, inSpiteOf, evenIfAlive = false }: FollowUpClaim): Promise<boolean> {
     const ours = inSpiteOf === undefined ? [attempt] : [attempt, inSpiteOf];
     const taken = {
       name,
       $or: [{ state: 'done' }, { state: 'started', attempt: { $nin: ours } }],
     };
     const matched = await this.#update(
-      { status: 'verified', followUps: { $not: { $elemMatch: taken } } },
+      {
+        status: 'verified',
+        followUps: { $not: { $elemMatch: taken } },
+        ...(evenIfAlive ? {} : { $expr: { $not: isAtWork(name, attempt) } }),
+      },
       replaceItem(name, {
         name: literal(name),
         state: 'started',
         attempt: literal(attempt),
         by: literal({ user: actor.user, host: actor.host }),
         startedAt: SERVER_NOW,
+        aliveUntil: ALIVE_UNTIL,
       }),
     );
     return matched === 1;
   }
 
+  /** Says that the process of an attempt is still at it. */
+  async live({ name, attempt }: Pick<FollowUpRecord, 'name' | 'attempt'>): Promise<void> {
+    await this.#change({ name, attempt }, { aliveUntil: ALIVE_UNTIL });
+  }
+
   /** Records how an attempt ended. */
-  async end({ name, attempt }: Pick<FollowUpRecord, 'name' | 'attempt'>, end: FollowUpEnd): Promise<void> {
+  async end(attempt: Pick<FollowUpRecord, 'name' | 'attempt'>, end: FollowUpEnd): Promise<void> {
     const known = Object.entries(end).filter(([, value]) => value !== undefined);
     const fields = Object.fromEntries(known.map(([field, value]) => [field, literal(value)]));
+    await this.#change(attempt, { ...fields, endedAt: SERVER_NOW });
+  }
+
+  /** Does nothing when another attempt has taken its place. */
+  async #change(
+    { name, attempt }: Pick<FollowUpRecord, 'name' | 'attempt'>,
+    fields: Record<string, unknown>,
+  ): Promise<void> {
     const isItem = { $and: [{ $eq: ['$$item.name', literal(name)] }, { $eq: ['$$item.attempt', attempt] }] };
     await this.#update(
       { followUps: { $elemMatch: { name, attempt } } },
@@ -66,9 +89,7 @@ export class FollowUpWrites {
         $map: {
           input: '$followUps',
           as: 'item',
-          in: {
-            $cond: [isItem, { $mergeObjects: ['$$item', fields, { endedAt: SERVER_NOW }] }, '$$item'],
-          },
+          in: { $cond: [isItem, { $mergeObjects: ['$$item', fields] }, '$$item'] },
         },
       },
     );
@@ -81,6 +102,21 @@ export class FollowUpWrites {
       pipeline: [{ $set: { followUps, updatedAt: SERVER_NOW } }],
     });
   }
+}
+
+const ALIVE_UNTIL = { $add: [SERVER_NOW, ALIVE_MS] };
+
+/** Whether another attempt at this follow-up is going on, by the server's clock. */
+function isAtWork(name: string, attempt: string): Record<string, unknown> {
+  const isLive = {
+    $and: [
+      { $eq: ['$$item.name', literal(name)] },
+      { $ne: ['$$item.attempt', attempt] },
+      { $eq: ['$$item.state', 'started'] },
+      { $gt: ['$$item.aliveUntil', SERVER_NOW] },
+    ],
+  };
+  return { $anyElementTrue: { $map: { input: '$followUps', as: 'item', in: isLive } } };
 }
 
 function replaceItem(name: string, item: Record<string, unknown>): Record<string, unknown> {

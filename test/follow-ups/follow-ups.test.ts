@@ -296,6 +296,28 @@ test(
 );
 
 test(
+  'one that another process is at is not begun again, until that process is dead',
+  async () => {
+    script('slow.sh', 'echo began >> log; [ -e quick ] || { touch running; sleep 600; }');
+    withFollowUps(`  - { name: Clear caches, on: staging, run: [./slow.sh] }\n`);
+    const apply = incident.start(TO_STAGING);
+    await until(() => existsSync(at('running')));
+    const again = ['follow-up', 'run', 'plan.yaml', 'Clear caches', '--again'];
+    const refused = await plan(again);
+    assert.is(refused.exitCode, 17, refused.stderr);
+    assert.match(refused.stderr, /"Clear caches" is going on: begun by .*@.* at 20/);
+    assert.equal(log(), ['began']);
+    apply.signal('SIGKILL');
+    await apply.ended;
+    writeFileSync(at('quick'), '');
+    const taken = await plan(again);
+    assert.is(taken.exitCode, 0, taken.stderr);
+    assert.equal(log(), ['began', 'began']);
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
   'an unknown one can be ticked off instead',
   async () => {
     script('slow.sh', 'touch running; sleep 600');
