@@ -79,7 +79,7 @@ test('a missing collection is created with the options and indexes of the backup
   await close();
 });
 
-test('what is there already stays: identical documents, and others of the same _id', async () => {
+test('T6 what is there already stays: identical documents, and others of the same _id', async () => {
   const documents = numbered(0, 10);
   const db = lab.staging.client.db(bench.plan.targets.staging.database);
   await db.collection('a').insertMany([
@@ -161,7 +161,7 @@ test('whenMatched: replace puts the backup in the place of what differs, and kee
   await bench.expectRestored('staging', selection, { a: documents });
 });
 
-test('whenMatched: replace leaves a document alone that is another one than the dry-run saw', async () => {
+test('T8 whenMatched: replace leaves a document alone that is another one than the dry-run saw', async () => {
   const db = await bench.db('staging');
   await db.collection('a').insertMany([
     { _id: 3 as never, text: 'seen' },
@@ -197,7 +197,7 @@ test('whenMatched: fail writes nothing when one document differs', async () => {
   assert.is((await bench.documents('staging', 'b')).length, 1);
 });
 
-test('a unique key held by another document is a conflict, a document the validator refuses is refused, the rest goes in', async () => {
+test('T6 T7 a unique key held by another document is a conflict, a document the validator refuses is refused, the rest goes in', async () => {
   const db = lab.staging.client.db(bench.plan.targets.staging.database);
   await db.createCollection('a', { validator: { text: { $ne: 'forbidden' } } });
   await db.collection('a').createIndex({ slug: 1 }, { unique: true, sparse: true });

@@ -1,4 +1,5 @@
 /** Small documents for apply tests, and how a refusal is caught. */
+import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import { build } from '../target/every-type.ts';
@@ -15,13 +16,15 @@ export function numbered(from: number, to: number, text = 'as in the backup'): B
   );
 }
 
-/** The RestorePlanError that an action ends with. */
+/** The RestorePlanError that an action ends with, after a look for secrets in it. */
 export async function failure(action: Promise<unknown>): Promise<RestorePlanError> {
   try {
     await action;
   } catch (error) {
-    if (error instanceof RestorePlanError) return error;
-    throw error;
+    if (!(error instanceof RestorePlanError)) throw error;
+    const { message, hint, facts } = error;
+    assert.not.match(JSON.stringify({ message, hint, facts }), 'canary');
+    return error;
   }
   throw new Error('it did not fail');
 }

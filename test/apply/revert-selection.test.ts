@@ -49,7 +49,7 @@ test('what was there before the restore stays, also where it is identical to the
   assert.equal(digests(await bench.documents('staging', 'a')), digests(before));
 });
 
-test('a document that somebody changed since is left, named with the reason, and everything else goes', async () => {
+test('L13 a document that somebody changed since is left, named with the reason, and everything else goes', async () => {
   const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
   await bench.apply(selection, 'staging');
   const db = await bench.db('staging');
@@ -126,7 +126,7 @@ test('a before-image that a later validator refuses ends the revert at once, wit
   assert.ok(performance.now() - started < 30_000, 'waiting for it would not help');
 });
 
-test('a second revert finds nothing to do; a restore after a revert brings everything back', async () => {
+test('L13 a second revert finds nothing to do; a restore after a revert brings everything back', async () => {
   const documents = numbered(0, 10);
   const selection = bench.selection([{ collection: 'a', documents }]);
   await bench.apply(selection, 'staging');
@@ -150,7 +150,7 @@ test('what one machine records late does not undo what another has reverted sinc
   for await (const { batch, state } of journal.entries()) if (batch === 1) assert.is(state, 'reverted');
 });
 
-test('an interrupted revert goes on where it stopped', async () => {
+test('L13 an interrupted revert goes on where it stopped', async () => {
   const selection = bench.selection([{ collection: 'a', documents: numbered(0, 20_000) }]);
   await bench.apply(selection, 'staging');
   let recorded = 0;

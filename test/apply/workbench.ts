@@ -36,7 +36,10 @@ export interface Workbench {
   runs(name: TargetName): Promise<RunRecord[]>;
   /** Raw documents of a collection, in the order of their `_id`s. */
   documents(name: TargetName, collection: string): Promise<Buffer[]>;
-  /** The oracle of every fault test: these documents and no others, the ledger agrees, nobody holds the lock. */
+  /**
+   * The oracle of every fault test: these documents and no others, the ledger agrees, nobody holds the lock, and no event held
+   * a password of the lab.
+   */
   expectRestored(
     name: TargetName,
     selection: Selection,
@@ -132,6 +135,7 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
         assert.is(inserted + identical + replaced + kept, selected, `counts of ${into}`);
       }
       assert.is((await readLock((await shared(name)).reader))?.holder, undefined, 'nobody holds the lock');
+      assert.not.match(JSON.stringify(events), 'canary');
     },
     close: async () => {
       for (const target of targets.values()) await (await target).close();

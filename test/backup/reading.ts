@@ -87,5 +87,6 @@ export async function refusal(act: Promise<unknown>, words: RegExp): Promise<Res
   if (!(error instanceof RestorePlanError)) throw error;
   assert.is(error.code, 'BACKUP');
   assert.match(error.message, words);
+  assert.not.match(JSON.stringify([error.message, error.hint, error.facts]), 'canary');
   return error;
 }

@@ -11,6 +11,7 @@ import { S3Store } from '../../src/backup/s3/s3-store.ts';
 import type { StoredFile } from '../../src/backup/storage/store.ts';
 import type { RunEvent } from '../../src/events.ts';
 import { suite } from '../harness.ts';
+import { openBlackHole } from '../lab/black-hole.ts';
 import { type HttpAnswer, type HttpFault, startHttpProxy } from '../lab/http-proxy.ts';
 import { type Bucket, createBucket, type S3Server, s3Client, startS3Server } from '../lab/s3.ts';
 import { freePort } from '../lab/server-process.ts';
@@ -130,10 +131,16 @@ for (const [number, kind] of [
   }
 }
 
-test('S1 reset after every few bytes, without end: given up by name', async () => {
-  const reading = readThrough({ kind: 'reset', afterBytes: 4096, times: 9999 });
-  await refusal(reading, /s3:\/\/faults\/data cannot be read: the connection breaks again and again/);
-});
+for (const [number, kind, words] of [
+  ['S1', 'reset', 'the connection breaks again and again'],
+  ['S2', 'close', 'the connection breaks again and again'],
+  ['S3', 'stall', 'the server does not answer'],
+] as const) {
+  test(`${number} ${kind} after every few bytes, without end: given up by name`, async () => {
+    const reading = readThrough({ kind, afterBytes: 4096, times: 9999 });
+    await refusal(reading, new RegExp(`s3://faults/data cannot be read: ${words}`));
+  });
+}
 
 test('S4 a consumer that pauses for longer than any stall: no false alarm', async () => {
   const patience = { ...IMPATIENT, stallMs: 1_000, answerMs: 20_000 };
@@ -272,8 +279,9 @@ test('S9 a page instead of a range', async () => {
 
 test('S9 a page instead of a list', async () => {
   const proxy = await startHttpProxy(server.port);
-  proxy.setFault({ answer: PAGE, times: 99 });
+  const set = proxy.setFault({ answer: PAGE, times: 99 });
   await refusal(readBackup(inBucket(proxy, bucket, 'dump/'), ['artworks']), /cannot be read: the server/);
+  assert.ok(set.hits > 0);
   await proxy.stop();
 });
 
@@ -378,9 +386,19 @@ test('S17 no such name, nobody listening: tried again, then given up within the 
 
 test('S17 a server that takes connections and never answers: given up within the patience', async () => {
   const proxy = await startTcpProxy({ to: server.port });
-  proxy.setFault({ kind: 'stall', direction: 'toServer', afterBytes: 0, times: 99 });
+  const set = proxy.setFault({ kind: 'stall', direction: 'toServer', afterBytes: 0, times: 99 });
   await refusal(read(`http://127.0.0.1:${proxy.port}`), /the server does not answer/);
+  assert.ok(set.hits > 0);
   await proxy.stop();
+});
+
+test('S17 a place from which nothing comes back, not even a connection: given up within the patience', async () => {
+  const hole = await openBlackHole();
+  const started = performance.now();
+  await refusal(read(`http://127.0.0.1:${hole.port}`), /the server does not answer/);
+  assert.ok(performance.now() - started < IMPATIENT.firstMs + 2_500);
+  assert.is(hole.refusedOrTaken(), false, 'a connection came about');
+  hole.close();
 });
 
 test('S18 the server is killed and started again in the middle: resumed', async () => {
@@ -389,8 +407,9 @@ test('S18 the server is killed and started again in the middle: resumed', async 
     restarting ??= server.restart();
   };
   const patience = { ...S3_PATIENCE, readingMs: 20_000 };
-  const { bytes } = await read(server.endpoint, { between, patience });
+  const { bytes, retries } = await read(server.endpoint, { between, patience });
   await restarting;
+  assert.ok(retries.length >= 1, 'nothing was cut off');
   assert.ok(bytes.equals(data));
 });
 

@@ -77,7 +77,7 @@ test('numbers of other types are the same _id', async () => {
   assert.is(first.counts.different, 4);
 });
 
-test('in a collated collection the server says which _id is the same', async () => {
+test('T9 in a collated collection the server says which _id is the same', async () => {
   await target.createCollection('partners', { collation: { locale: 'en', strength: 2 } });
   await target.collection('partners').insertMany([{ _id: 'ABC' }, { _id: 'kept' }] as never);
   const documents = ['abc', 'kept', 'new'].map((_id) => ({ _id }));
@@ -139,7 +139,7 @@ test('the server itself stores and refuses at the same limits', async () => {
   assert.is(refused, 15);
 });
 
-test('documents that the validator refuses are found without storing them', async () => {
+test('T7 documents that the validator refuses are found without storing them', async () => {
   await target.createCollection('artworks', { validator: { price: { $type: 'number', $gte: 0 } } });
   const documents = [
     { _id: 1, price: 10 },
@@ -170,7 +170,7 @@ test('a deep document does not keep its neighbours from the validator', async ()
   assert.equal([first.counts.insert, first.counts.refused], [2, 1]);
 });
 
-test('documents that a TTL index would delete within minutes are refused', async () => {
+test('T5 documents that a TTL index would delete within minutes are refused', async () => {
   await target.collection('sessions').createIndex({ seen: 1 }, { expireAfterSeconds: 3600 });
   const documents = [
     { _id: 1, seen: new Date(Date.now() - 3 * 3600_000) },
@@ -183,7 +183,7 @@ test('documents that a TTL index would delete within minutes are refused', async
   assert.match(first.documents[0]?.reason ?? '', /TTL index seen_1 would delete it/);
 });
 
-test('views, time series and capped collections are refused by name', async () => {
+test('T9 views, time series and capped collections are refused by name', async () => {
   await target.createCollection('real');
   await target.createCollection('view', { viewOn: 'real', pipeline: [] });
   await target.createCollection('series', { timeseries: { timeField: 'at' } });

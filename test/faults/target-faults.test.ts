@@ -1,4 +1,5 @@
 /** The catalogue of faults, group T, by number: what goes wrong between us and the target while documents are written. */
+import { serialize, UUID } from 'bson';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
 import { accessTo } from '../../src/target/access.ts';
@@ -6,6 +7,7 @@ import { failure, numbered } from '../apply/documents.ts';
 import { openWorkbench, type Workbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
+import { CANARY_PASSWORD } from '../lab/lab.ts';
 import { startTcpProxy } from '../lab/tcp-proxy.ts';
 import { build } from '../target/every-type.ts';
 import { type OwnServers, ownServers } from './own-servers.ts';
@@ -20,6 +22,7 @@ test.after(() => servers.stop());
 /** 3,000 documents of 4 KB: three batches. */
 const DOCUMENTS = numbered(0, 3_000, 'x'.repeat(4_000));
 const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
+const DETERMINISTIC = 'AEAD_AES_256_CBC_HMAC_SHA_512-Deterministic';
 const OURS = { appName: 'restore-plan' };
 
 async function on(body: (bench: Workbench) => Promise<void>, uri?: string): Promise<void> {
@@ -47,7 +50,7 @@ for (const times of [1, 2, 5]) {
 test('T1 replies are lost after the server acted: every document once, and known as ours', async () => {
   const [member] = servers.set.members;
   const proxy = await startTcpProxy({ to: member?.port ?? 0 });
-  const uri = `mongodb://127.0.0.1:${proxy.port}/?directConnection=true`;
+  const uri = `mongodb://root:${CANARY_PASSWORD}@127.0.0.1:${proxy.port}/?directConnection=true`;
   await on(async (bench) => {
     const selection = bench.selection(SELECTION);
     let fault: ReturnType<typeof proxy.setFault> | undefined;
@@ -190,7 +193,7 @@ test('T6 T8 a document of the same _id appears while the batch is on its way: ke
     });
     assert.is(result.collections[0]?.kept, 1);
     assert.is(result.collections[0]?.identical, 1);
-    assert.match(result.notices[0]?.reason ?? '', 'appeared');
+    assert.match(result.notices[0]?.reason ?? '', 'was there first');
     const expected = [...DOCUMENTS.slice(0, -1), ...numbered(2_999, 3_000, 'somebody else’s')];
     await bench.expectRestored('staging', selection, { a: expected });
     const report = await bench.revert(selection, 'staging');
@@ -209,6 +212,34 @@ test('T7 a unique index that is built in the middle: its conflicts are named, th
     assert.is(result.collections[0]?.inserted, 1);
     assert.is(result.collections[0]?.conflict, 49);
     assert.is(result.verified, false);
+  }));
+
+test('T7 a validator that comes in the middle, and one that wants a field encrypted: what they refuse is named', () =>
+  on(async (bench) => {
+    const db = await bench.db('staging');
+    const encrypt = { bsonType: 'string', keyId: [new UUID()], algorithm: DETERMINISTIC };
+    for (const validator of [
+      { text: { $ne: 'plain' } },
+      { $jsonSchema: { properties: { text: { encrypt } } } },
+    ]) {
+      await db.collection('a').drop();
+      const selection = bench.selection([
+        { collection: 'a', documents: [...numbered(0, 5, 'plain'), Buffer.from(serialize({ _id: 5 }))] },
+      ]);
+      let done = false;
+      const result = await bench.apply(selection, 'staging', {
+        checkpoint: async (name) => {
+          if (name !== 'batch-intended' || done) return;
+          done = true;
+          await db.command({ collMod: 'a', validator });
+        },
+      });
+      assert.ok(done);
+      assert.is(result.collections[0]?.refused, 5);
+      assert.is(result.collections[0]?.inserted, 1);
+      assert.match(result.notices[0]?.reason ?? '', 'validator');
+      assert.is((await bench.runs('staging')).at(-1)?.status, 'incomplete');
+    }
   }));
 
 test('T9 a view, a time series, a capped collection: refused with nothing written', () =>
@@ -251,6 +282,19 @@ for (const [name, code] of [
     }));
 }
 
+test('T12 an overloaded server that says so by a label alone: tried again', () =>
+  on(async (bench) => {
+    const errorLabels = ['SystemOverloadedError', 'RetryableError'];
+    const data = { failCommands: ['insert', 'find'], errorCode: 8, errorLabels, ...OURS };
+    const selection = bench.selection(SELECTION);
+    await bench.connect('staging').then(({ close }) => close());
+    const fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: { times: 4 }, data });
+    await bench.apply(selection, 'staging');
+    assert.is(await fault.timesFired(), 4);
+    await fault.off();
+    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+  }));
+
 test('T13 the target takes no writes for a while (fsyncLock): waited for, finished', () =>
   on(async (bench) => {
     const selection = bench.selection(SELECTION);
@@ -277,6 +321,8 @@ test('T14 every batch takes longer than the lease: progress goes on, the lock is
     // The server may count an insert that came while the fourth was still held.
     assert.ok((await fault.timesFired()) >= 4);
     await fault.off();
+    assert.ok(bench.events.filter(({ type }) => type === 'apply-progress').length >= 3);
+    assert.is((await bench.runs('staging'))[0]?.fencing, 1, 'the lock was never taken anew');
     await bench.expectRestored('staging', selection, { a: DOCUMENTS });
   }));
 

@@ -59,21 +59,21 @@ test('a lease that was given back gives no leave to write', async () => {
   assert.is((await failure(lease.ensure())).code, 'LOCKED');
 });
 
-test('the lease of a holder that died is waited for and taken over', async () => {
+test('L5 the lease of a holder that died is waited for and taken over', async () => {
   await lockLikeACrashedRun();
   const lease = await take('bert');
   assert.is(lease.fencing, 2);
   await lease.release();
 });
 
-test('of ten runs that come at once, one gets the lock', async () => {
+test('L4 of ten runs that come at once, one gets the lock', async () => {
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => take(`run ${i}`)));
   const leases = outcomes.filter((outcome) => outcome.status === 'fulfilled');
   assert.is(leases.length, 1);
   await leases[0]?.value.release();
 });
 
-test('a holder whose lock was taken over is refused when it goes on', async () => {
+test('L5 a holder whose lock was taken over is refused when it goes on', async () => {
   const lease = await take('anna');
   assert.is(await breakLock(accessTo(target).commands, 'anna'), true);
   const successor = await take('bert');
