@@ -19,7 +19,11 @@ import { SHELL_CONSTRUCTORS } from './shell-constructors.ts';
 
 /** Extended JSON tree of the query; throws QueryFault. */
 export function readShellQuery(text: string): JsonValue {
-  return readExpression(parse(text), '');
+  const tree = parse(text);
+  if (tree.type === 'CallExpression' || tree.type === 'NewExpression') {
+    throw new QueryFault('this is one value; a query is an object: { field: value }');
+  }
+  return readExpression(tree, '');
 }
 
 function parse(text: string): Expression {

@@ -1,6 +1,7 @@
 /** Reads and compiles every query of the plan; what the engine cannot answer exactly is a fault at its place. */
 import type { QueryFault } from '../../query/query-fault.ts';
 import { queryFaults } from '../../query/query-faults.ts';
+import { SHELL_CONSTRUCTORS } from '../../query/shell-constructors.ts';
 import { faultAt, type Place, type PlanFault } from '../fault.ts';
 import { nearest } from '../nearest.ts';
 import {
@@ -22,8 +23,24 @@ export function queryRules(root: MapNode): PlanFault[] {
   return paths.flatMap((path) => {
     const node = nodeAt(root, ...path);
     if (node === undefined || !isQuery(node) || holdsUnjudged(node)) return [];
-    return queryFaults(orderedValue(node)).map((fault) => queryFault(node, fault));
+    return [...shellTexts(node), ...queryFaults(orderedValue(node)).map((fault) => queryFault(node, fault))];
   });
+}
+
+const CONSTRUCTOR = new RegExp(`^(?:new )?(?:${Object.keys(SHELL_CONSTRUCTORS).join('|')})\\(.*\\)$`, 's');
+
+/** In a map, `ObjectId("…")` is text to YAML: it would match no ObjectId, and nobody would see why. */
+function shellTexts(query: PlanNode): PlanFault[] {
+  const faults: PlanFault[] = [];
+  if (query.kind !== 'map') return faults;
+  eachScalar(query, ({ value, place }) => {
+    if (typeof value !== 'string' || !CONSTRUCTOR.test(value)) return;
+    const name = value.slice(0, value.indexOf('('));
+    const message = `${name}(…) is plain text in a map`;
+    const expected = 'Extended JSON, such as { $oid: … }, or the whole query in single quotes';
+    faults.push(faultAt(place, 'query', { message, expected }));
+  });
+  return faults;
 }
 
 /** A fault of an unknown operator ends in the list of those that there are. */
