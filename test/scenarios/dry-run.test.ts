@@ -77,6 +77,12 @@ test('--detailed-exitcode tells whether there is anything to write', async () =>
   assert.is((await run(['dry-run', 'plan.yaml', '--detailed-exitcode'])).exitCode, 2);
 });
 
+test('asked of production alone, it does not send anybody past staging', async () => {
+  const { stderr } = await run(['dry-run', 'plan.yaml', '--target', 'production']);
+  assert.match(stderr, /\n {2}plan status plan\.yaml\n$/);
+  assert.not.match(stderr, /plan apply/);
+});
+
 test('--full lists every document, --report writes what its ending says', async () => {
   const { stdout, exitCode } = await run([
     ...['dry-run', 'plan.yaml', '--full', '--target', 'staging'],

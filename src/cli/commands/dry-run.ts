@@ -90,6 +90,10 @@ function nextStep({ comparisons, notCompared }: DryRun, file: string): string {
     return `\nNothing was written. Staging comes first; once it answers:\n  plan apply ${shellWord(file)} --target staging\n`;
   }
   const next = comparisons.find(hasSomethingToWrite);
+  // Asked of production alone, nothing is known of staging, which comes first.
+  if (next !== undefined && !comparisons.some(({ target }) => target === 'staging')) {
+    return `\nNothing was written. Where staging stands, and what production's gate still wants:\n  plan status ${shellWord(file)}\n`;
+  }
   if (next === undefined) return '\nNothing was written, and there is nothing to write.\n';
   return `\nNothing was written. Next, when this is what you want:\n  plan apply ${shellWord(file)} --target ${next.target}\n`;
 }
