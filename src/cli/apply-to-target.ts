@@ -96,7 +96,8 @@ async function followUps(
     });
   } catch (error) {
     await context.endProgress();
-    if (!context.options.json) await writeLines(context.stdout, applyPage(result, pageStyle(context)));
+    if (context.options.json) context.json(applyObject(result));
+    else await writeLines(context.stdout, applyPage(result, pageStyle(context)));
     throw error;
   }
 }

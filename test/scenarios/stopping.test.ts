@@ -73,6 +73,18 @@ test('L2: on a terminal the task list does not turn SIGINT into exit 127', async
   assert.is((await running.ended).exitCode, 130);
 });
 
+test('L2: a run that is stopped in its follow-ups still says what it restored', async () => {
+  incident.writePlan((text) => `${text}followUps:\n  - { name: Wait, on: staging, run: [sleep, "60"] }\n`);
+  const running = incident.start(['apply', 'plan.yaml', '--json', '--target', 'staging']);
+  await running.untilOutput(/"follow-up".*"started"/);
+  running.signal('SIGINT');
+  const { exitCode, stdout, stderr } = await running.ended;
+  assert.is(exitCode, 130, stderr);
+  const result = jsonLines(stdout).find(({ type }) => type === 'apply');
+  assert.is(result?.['verified'], true);
+  incident.writePlan();
+});
+
 test('L11: a bug leaves a note without secrets and exits 70', async () => {
   // The one way to a bug that needs no bug: a built-in that fails where nobody expects it.
   const sabotage =
