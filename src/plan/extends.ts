@@ -46,6 +46,10 @@ async function withBases(text: PlanText, chain: readonly PlanText[]): Promise<Me
     return refused('`extends` holds a variable', 'a fixed path, so that a reviewer can follow it');
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(name)) return refused('`extends` names an address', 'a file');
 
+  // A fault shows lines of the file: in a pull request, that must not be any file of the machine.
+  if (!/\.ya?ml$/i.test(name))
+    return refused('`extends` names a file of another kind', 'a .yaml or .yml file');
+
   const path = isAbsolute(name) ? name : join(dirname(text.file), name);
   const reading = await readPlanText(path);
   if ('fault' in reading) {
