@@ -1,5 +1,6 @@
 /** An apply or a revert in a process of its own, to be killed. Run as a program, it is that process. */
 import { spawn } from 'node:child_process';
+import { writeSync } from 'node:fs';
 import { applySelection } from '../../src/apply/apply-selection.ts';
 import type { CheckpointName } from '../../src/apply/checkpoint.ts';
 import { revertSelection } from '../../src/apply/revert-selection.ts';
@@ -17,11 +18,15 @@ interface Orders {
   readonly workDirectory: string;
   readonly command: 'apply' | 'revert';
   readonly dieAt: CheckpointName | undefined;
+  readonly pauseAt: CheckpointName | undefined;
   readonly leaseMs: number;
 }
 
 export interface ChildOptions {
   readonly dieAt?: CheckpointName;
+  /** Stops there (SIGSTOP), once, until somebody has it go on; `onPause` is told its process id. */
+  readonly pauseAt?: CheckpointName;
+  readonly onPause?: (pid: number) => void;
   /** Milliseconds after it has connected. */
   readonly killAfterMs?: number;
   readonly command?: Orders['command'];
@@ -58,6 +63,7 @@ export function startChild(): WaitingChild {
         connectedAt = performance.now();
         const { killAfterMs } = options;
         if (killAfterMs !== undefined) timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+        child.stdout.once('data', () => options.onPause?.(child.pid as number));
       });
       return new Promise((resolve) => {
         child.once('close', (exitCode, signal) => {
@@ -82,7 +88,7 @@ export function applyInChild(
 function ordersFor(
   bench: Workbench,
   selection: Selection,
-  { dieAt, command = 'apply', leaseMs = LEASE_MS }: ChildOptions,
+  { dieAt, pauseAt, command = 'apply', leaseMs = LEASE_MS }: ChildOptions,
 ): Orders {
   const { staging } = bench.plan.targets;
   return {
@@ -92,6 +98,7 @@ function ordersFor(
     workDirectory: bench.workDirectory,
     command,
     dieAt,
+    pauseAt,
     leaseMs,
   };
 }
@@ -99,9 +106,10 @@ function ordersFor(
 async function main(): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  const { uri, database, directory, workDirectory, command, dieAt, leaseMs } = JSON.parse(
+  const { uri, database, directory, workDirectory, command, dieAt, pauseAt, leaseMs } = JSON.parse(
     Buffer.concat(chunks).toString(),
   ) as Orders;
+  let isToPause = true;
   const plan = madePlan({ stagingUri: uri, productionUri: 'mongodb://127.0.0.1:1/', database });
   const target = await connectTarget('staging', plan.targets.staging);
   process.stdout.write('connected\n');
@@ -117,6 +125,10 @@ async function main(): Promise<void> {
     leaseMs,
     checkpoint: (name: CheckpointName) => {
       if (name === dieAt) process.kill(process.pid, 'SIGKILL');
+      if (name !== pauseAt || !isToPause) return;
+      isToPause = false;
+      writeSync(1, 'pausing\n');
+      process.kill(process.pid, 'SIGSTOP');
     },
   };
   await (command === 'apply' ? applySelection(request) : revertSelection(request));

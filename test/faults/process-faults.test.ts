@@ -1,5 +1,5 @@
 /** The catalogue of faults, group L, by number: the process dies, two run at once, the ledger fails. The long form is `npm run faults`. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { CHECKPOINTS } from '../../src/apply/checkpoint.ts';
@@ -8,9 +8,10 @@ import { breakLock } from '../../src/ledger/lock.ts';
 import { accessTo } from '../../src/target/access.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { until } from '../follow-ups/until.ts';
 import { test } from '../harness.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
-import { applyInChild } from './child.ts';
+import { applyInChild, type ChildRun, startChild } from './child.ts';
 import { type OwnServers, ownServers } from './own-servers.ts';
 
 let servers: OwnServers;
@@ -39,6 +40,7 @@ for (const checkpoint of CHECKPOINTS) {
       const selection = bench.selection(SELECTION);
       const died = await applyInChild(bench, selection, { dieAt: checkpoint });
       assert.is(died.signal, 'SIGKILL', died.stderr);
+      assert.not.match(died.stderr, 'canary');
       await bench.apply(selection, 'staging', { leaseMs: 1_500 });
       await bench.expectRestored('staging', selection, { a: DOCUMENTS });
       const [run] = await bench.runs('staging');
@@ -50,27 +52,52 @@ for (const checkpoint of CHECKPOINTS) {
     }));
 }
 
-test('L4 two applies at once: one goes through, the other names its holder', () =>
+for (const [which, other] of [
+  ['the same selection', SELECTION],
+  ['another one', [{ collection: 'b', documents: numbered(0, 5) }]],
+] as const)
+  test(`L4 two applies at once, of ${which}: one goes through, the other names its holder`, () =>
+    on(async (bench) => {
+      const selection = bench.selection(SELECTION);
+      let another: Promise<unknown> | undefined;
+      const apply = (user: string, host: string, checkpoint?: (name: string) => unknown) =>
+        bench.apply(user === 'anna' ? selection : bench.selection(other), 'staging', {
+          actor: { user, host, pid: 1 },
+          ...(checkpoint && { checkpoint: async (name) => void (await checkpoint(name)) }),
+        });
+      const [first] = await Promise.allSettled([
+        apply('anna', 'ops-1', (name) => {
+          if (name !== 'batch-intended') return undefined;
+          another ??= apply('bert', 'ops-2');
+          return another.catch(() => undefined);
+        }),
+      ]);
+      const [second] = await Promise.allSettled([another]);
+      assert.is(first.status, 'fulfilled');
+      assert.is(second.status, 'rejected');
+      assert.match(String((second as PromiseRejectedResult).reason.message), 'anna@ops-1:1');
+      await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    }));
+
+test('L5 a process is stopped past its lease (SIGSTOP) and goes on when another run has done its work', () =>
   on(async (bench) => {
     const selection = bench.selection(SELECTION);
-    let another: Promise<unknown> | undefined;
-    const apply = (user: string, host: string, checkpoint?: (name: string) => unknown) =>
-      bench.apply(selection, 'staging', {
-        actor: { user, host, pid: 1 },
-        ...(checkpoint && { checkpoint: async (name) => void (await checkpoint(name)) }),
-      });
-    const [first] = await Promise.allSettled([
-      apply('anna', 'ops-1', (name) => {
-        if (name !== 'batch-intended') return undefined;
-        another ??= apply('bert', 'ops-2');
-        return another.catch(() => undefined);
-      }),
-    ]);
-    const [second] = await Promise.allSettled([another]);
-    assert.is(first.status, 'fulfilled');
-    assert.is(second.status, 'rejected');
-    assert.match(String((second as PromiseRejectedResult).reason.message), 'anna@ops-1:1');
+    const child = startChild();
+    let ended: Promise<ChildRun> | undefined;
+    const pid = await new Promise<number>((resolve) => {
+      ended = child.run(bench, selection, { pauseAt: 'batch-intended', onPause: resolve });
+    });
+    await until(() => /^\d+ \(.*\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
+    await bench.apply(selection, 'staging');
+    process.kill(pid, 'SIGCONT');
+    const revived = await ended;
+    assert.is(revived?.exitCode, 1);
+    assert.match(revived?.stderr ?? '', 'LOCKED');
+    assert.match(revived?.stderr ?? '', 'this run lost the lock');
+    assert.not.match(revived?.stderr ?? '', 'canary');
     await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    const again = await bench.apply(selection, 'staging');
+    assert.is(again.collections[0]?.identical, DOCUMENTS.length);
   }));
 
 test('L5 a holder that was paused past its lease is refused at its next batch', () =>
