@@ -1,9 +1,9 @@
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { compileQuery } from '../../src/query/compile-query.ts';
 import { parseQuery } from '../../src/query/parse-query.ts';
+import { test } from '../harness.ts';
 
 /** [query, documents that match, documents that do not]; Extended JSON. Meanings checked against MongoDB 8.2. */
 const CASES: readonly (readonly [string, readonly string[], readonly string[]])[] = [

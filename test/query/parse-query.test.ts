@@ -1,8 +1,8 @@
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { showDocument } from '../../src/bson/show.ts';
 import { parseQuery } from '../../src/query/parse-query.ts';
 import { QueryFault } from '../../src/query/query-fault.ts';
+import { test } from '../harness.ts';
 
 const READ: readonly (readonly [string, string])[] = [
   ['{ a: ObjectId("57d17993a09a6759d8000d9e") }', '{"a":{"$oid":"57d17993a09a6759d8000d9e"}}'],
