@@ -18,7 +18,7 @@ export const regex = (pattern: string, options: string): JsonValue =>
   wrap('$regularExpression', object(['pattern', pattern], ['options', options]));
 
 export const NUMBERS: readonly JsonValue[] = [
-  ...[0, 1, 2, 3, -1, 5, 7, 64, 255],
+  ...[0, 1, 2, 3, -1, 5, 7, 64, 255, 2147483647, -2147483648],
   ...[new JsonDouble(0), new JsonDouble(-0), new JsonDouble(1), new JsonDouble(1.5), new JsonDouble(0.1)],
   ...[new JsonDouble(-2.5), new JsonDouble(2 ** 53), new JsonDouble(2 ** 63), new JsonDouble(1e300)],
   ...['NaN', 'Infinity', '-Infinity', '5e-324'].map(double),

@@ -32,6 +32,7 @@ const CASES: readonly (readonly [string, string, boolean])[] = [
     '{"a":{"$date":-1},"b":{"$date":{"$numberLong":"9223372036854775807"}}}',
     true,
   ],
+  ['{"$eq":[{"$type":{"$add":["$a",1,-1]}},"int"]}', '{"a":2147483647}', true],
   ['{"$in":["$a",["x","y"]]}', '{"a":"y"}', true],
 ];
 

@@ -32,11 +32,8 @@ import {
 const ANY_COUNT: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 
 export const ARITHMETIC_OPERATORS: Readonly<Record<string, EagerOperator>> = {
-  $add: { count: ANY_COUNT, apply: (values, use) => fold(values, int32Value(0), (a, b) => add(a, b, use)) },
-  $multiply: {
-    count: ANY_COUNT,
-    apply: multiply,
-  },
+  $add: { count: ANY_COUNT, apply: sum },
+  $multiply: { count: ANY_COUNT, apply: multiply },
   $subtract: { count: [2, 2], apply: ([a, b], use) => subtract(a as RawValue, b as RawValue, use) },
   $divide: { count: [2, 2], apply: ([a, b], use) => divide(a as RawValue, b as RawValue, use) },
   $mod: { count: [2, 2], apply: ([a, b], use) => modulo(a as RawValue, b as RawValue, use) },
@@ -60,17 +57,15 @@ export const ARITHMETIC_OPERATORS: Readonly<Record<string, EagerOperator>> = {
 };
 
 /** From left to right; the first null ends it, whatever comes after. */
-function fold(
-  values: readonly RawValue[],
-  start: RawValue,
-  join: (a: RawValue, b: RawValue) => RawValue,
-): RawValue {
-  let total = start;
+function sum(values: readonly RawValue[], use: OperatorUse): RawValue {
+  let total = int32Value(0);
   for (const value of values) {
     if (isNullish(value)) return NULL_VALUE;
-    total = join(total, value);
+    total = add(total, value, use);
   }
-  return total;
+  // Of int32s alone the sum is one again, however large it was on the way.
+  const isOfInt32s = total.type === BSON.INT64 && values.every(({ type }) => type === BSON.INT32);
+  return isOfInt32s ? integerResult(toInteger(total), BSON.INT32, () => toDouble(total)) : total;
 }
 
 /** The widest of two numeric types: int32, int64, double, decimal. */
