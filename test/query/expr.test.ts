@@ -98,6 +98,11 @@ const REFUSED_WITH_DOCUMENT: readonly (readonly [string, string, RegExp])[] = [
     '{"at":{"$date":{"$numberLong":"-8640000000000000"}}}',
     /\$dateDiff: a document holds a date beyond the year 275000/,
   ],
+  [
+    '{"$add":["$at",9.3e18]}',
+    '{"at":{"$date":{"$numberLong":"-9223372036854775808"}}}',
+    /\$add leaves the range of dates/,
+  ],
   ['{"$in":[1,"$a"]}', '{}', /needs an array and a document holds missing/],
 ];
 

@@ -131,19 +131,22 @@ function subtract(a: RawValue, b: RawValue, use: OperatorUse): RawValue {
 function moveDate(date: RawValue, by: RawValue, { sign, use }: { sign: bigint; use: OperatorUse }): RawValue {
   requireNumbers([by], use);
   const number = readNumber(by);
-  const ms = date.bytes.readBigInt64LE(date.start) + sign * (milliseconds(number, use) ?? 2n ** 64n);
-  if (ms !== BigInt.asIntN(64, ms))
+  const step = milliseconds(number, use);
+  const ms = date.bytes.readBigInt64LE(date.start) + sign * (step ?? 0n);
+  if (step === undefined || ms !== BigInt.asIntN(64, ms))
     throw new QueryFault(`${use.operator} leaves the range of dates`, use.context.path);
   return dateValue(ms);
 }
 
+/** Undefined when it is not within 64 bits, whatever date it would lead to. */
 function milliseconds(number: ExactNumber, { operator, context }: OperatorUse): bigint | undefined {
   if (typeof number === 'bigint') return number;
   if (typeof number === 'object') {
     throw new QueryFault(`${operator} of a date and a decimal is not supported`, context.path);
   }
   if (!Number.isFinite(number)) return undefined;
-  return BigInt(Math.sign(number) * Math.round(Math.abs(number)));
+  const whole = BigInt(Math.sign(number) * Math.round(Math.abs(number)));
+  return whole === BigInt.asIntN(64, whole) ? whole : undefined;
 }
 
 /** Integers are multiplied as doubles besides; those are the product once it leaves 64 bits. */
