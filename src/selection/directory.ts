@@ -53,7 +53,7 @@ export async function createPartialDirectory(
   finalDirectory: string,
   database: string,
 ): Promise<PartialDirectory> {
-  const directory = `${finalDirectory}.partial-${randomBytes(6).toString('hex')}`;
+  const directory = partialName(finalDirectory);
   const partial = { directory, documents: join(directory, database), spool: join(directory, SPOOL_FOLDER) };
   try {
     await makeDirectory(workDirectory);
@@ -93,11 +93,20 @@ async function hideFromGit(directory: string): Promise<void> {
   }
 }
 
-/** Writes the manifest and gives the directory its final name, replacing an older one. */
+export interface Publication {
+  readonly manifest: SelectionManifest;
+  /** Whether what has the final name already is this very selection, whole. */
+  readonly isThere: () => Promise<boolean>;
+}
+
+/**
+ * Writes the manifest and gives the directory its final name. Where another run was faster with the same selection, that one
+ * stays, for its files may be in use; anything else of that name is replaced.
+ */
 export async function publishSelection(
   partial: PartialDirectory,
   finalDirectory: string,
-  manifest: SelectionManifest,
+  { manifest, isThere }: Publication,
 ): Promise<void> {
   try {
     await writePrivateFile(
@@ -105,12 +114,33 @@ export async function publishSelection(
       `${JSON.stringify(manifest, undefined, 2)}\n`,
     );
     await rm(partial.spool, { recursive: true });
+    if (await takesName(partial.directory, finalDirectory)) return;
+    if (await isThere()) return await rm(partial.directory, { recursive: true });
     // Not atomic together, and need not be: between the two the selection is absent, never half there.
-    await rm(finalDirectory, { recursive: true, force: true });
+    const replaced = partialName(finalDirectory);
+    await rename(finalDirectory, replaced);
     await rename(partial.directory, finalDirectory);
+    await rm(replaced, { recursive: true });
   } catch (error) {
     throw workDirectoryFault(error, finalDirectory);
   }
+}
+
+/** False where something has that name; an empty folder is nothing. */
+async function takesName(directory: string, name: string): Promise<boolean> {
+  try {
+    await rename(directory, name);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(code)) return false;
+    throw error;
+  }
+}
+
+/** What is left under such a name by a run that died is removed by a later one. */
+function partialName(finalDirectory: string): string {
+  return `${finalDirectory}.partial-${randomBytes(6).toString('hex')}`;
 }
 
 /** Writes a new private file. */

@@ -19,6 +19,7 @@ import { CollectionSelector } from './collection-selector.ts';
 import { createPartialDirectory, publishSelection, selectionDirectory } from './directory.ts';
 import { finishSelection } from './finish-selection.ts';
 import { IdFilter } from './id-filter.ts';
+import { findSelection } from './open-selection.ts';
 import { readBackup } from './read-backup.ts';
 import { collectionRoutes } from './routes.ts';
 import type { Selection } from './selection.ts';
@@ -62,7 +63,9 @@ export async function selectDocuments(request: SelectionRequest): Promise<Select
     await readBackup({ backup, scan, selectors, emit });
 
     const manifest = await finishSelection({ request, folder: partial.documents, selectors, scan });
-    await publishSelection(partial, directory, manifest);
+    const isThere = async (): Promise<boolean> =>
+      (await findSelection(workDirectory, plan, backup.identity))?.manifest.digest === manifest.digest;
+    await publishSelection(partial, directory, { manifest, isThere });
     emit({
       type: 'selection-finished',
       digest: manifest.digest,

@@ -71,7 +71,9 @@ async function publish(documents: readonly Buffer[]) {
   const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
   const partial = await createPartialDirectory(workDirectory, directory, 'gravity');
   await writeFile(join(partial.documents, 'artworks.bson'), bytes, { mode: 0o600 });
-  await publishSelection(partial, directory, manifest);
+  const isThere = async () =>
+    (await findSelection(workDirectory, PLAN, BACKUP))?.manifest.digest === manifest.digest;
+  await publishSelection(partial, directory, { manifest, isThere });
   return { directory, manifest };
 }
 
@@ -106,6 +108,19 @@ test('a published selection is private, hidden from git and found again', async 
   assert.is((await stat(workDirectory)).mode & 0o777, 0o700);
   assert.is((await stat(directory)).mode & 0o777, 0o700);
   assert.is((await stat(join(directory, 'manifest.json'))).mode & 0o777, 0o600);
+  assert.equal(await readdir(join(directory, '..')), [directory.split('/').at(-1)]);
+});
+
+test('of two runs that select the same at once, the files of the first stay where they may be in use', async () => {
+  const documents = [Buffer.from(serialize({ _id: 1 }))];
+  const { directory } = await publish(documents);
+  const file = join(directory, 'gravity', 'artworks.bson');
+  const { ino } = await stat(file);
+  await publish(documents);
+  assert.is((await stat(file)).ino, ino);
+  await writeFile(file, 'damaged');
+  await publish(documents);
+  assert.equal(await readFile(file), documents[0]);
   assert.equal(await readdir(join(directory, '..')), [directory.split('/').at(-1)]);
 });
 
