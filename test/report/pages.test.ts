@@ -1,11 +1,13 @@
 /** Pages for the terminal: whatever they are made of, they fit, and speak to nobody but the reader (L14). */
 import * as assert from 'uvu/assert';
+import type { RunRecord } from '../../src/ledger/run-record.ts';
 import { columnsOf } from '../../src/report/columns.ts';
 import { documentsOf } from '../../src/report/dry-run/documents.ts';
 import type { DryRun } from '../../src/report/dry-run/page.ts';
 import { dryRunPage } from '../../src/report/dry-run/page.ts';
 import { explainPlan } from '../../src/report/explain-plan.ts';
 import { paintWith } from '../../src/report/paint.ts';
+import { gateLines, targetLines } from '../../src/report/status-page.ts';
 import { wrapped } from '../../src/report/wrap.ts';
 import { test } from '../harness.ts';
 import { hostileReview } from './hostile.ts';
@@ -40,6 +42,30 @@ test('the prose about a hostile plan is dead text', () => {
     const { plan } = hostileReview();
     for (const line of explainPlan(plan, columns).split('\n')) assert.not.match(line, ALIVE);
   }
+});
+
+test('the status fits the terminal, and says what a rerun needs where documents were in the way', () => {
+  const style = { paint, columns: 80 };
+  for (const line of gateLines(undefined, style, 'plan.yaml')) assert.ok(columnsOf(line) <= 80, line);
+  const counts = { selected: 3, inserted: 2, identical: 0, replaced: 0, kept: 0, conflict: 1, refused: 0 };
+  const run: RunRecord = {
+    ...{ digest: 'd'.repeat(64), target: 'staging', toolVersion: '0.1.0', status: 'incomplete', fencing: 1 },
+    plan: { name: 'partner', digest: 'e'.repeat(64) },
+    backup: { location: 's3://bucket/db.tar', kind: 'tar', fingerprint: 'etag' },
+    ...{ appliedBy: [], startedAt: new Date(0), updatedAt: new Date(0), verifiedAt: undefined },
+    collections: [{ collection: 'artworks', into: 'artworks', ...counts }],
+    ...{ creations: [], approvals: [], followUps: [] },
+  };
+  const status = {
+    target: 'staging',
+    database: 'gravity',
+    server: 'replica set',
+    run,
+    lock: undefined,
+  } as const;
+  const lines = [...targetLines({ ...status, isOfAnotherPlanVersion: false }, style, 'plan.yaml')];
+  for (const line of lines) assert.ok(columnsOf(line) <= 80, line);
+  assert.match(lines.join(' '), '1 document could not be written');
 });
 
 test('no place where a line breaks makes a workflow command of a text', () => {
