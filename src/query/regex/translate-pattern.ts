@@ -244,7 +244,8 @@ class Translator {
   /** `(?i)` and `(?i-s:…)`. */
   private inlineOptions(): '(?:' | undefined {
     const letters = this.text.takeMatching(/[a-zA-Z^-]/);
-    const match = /^([imsx]*)(?:-([imsx]*))?$/.exec(letters);
+    // Doubled, x is an option of its own: white space means nothing in a class either.
+    const match = /^(?!.*xx)([imsx]*)(?:-([imsx]*))?$/.exec(letters);
     const end = this.text.next();
     if (match === null || (end !== ')' && end !== ':') || (letters === '' && end === ')')) {
       throw new PatternFault(`a group that starts with "(?${letters}${end}" is not supported`);
