@@ -21,7 +21,7 @@ const PATTERNS: readonly { readonly what: string | undefined; readonly pattern: 
     // A MongoDB password may hold a bare / or # by mistake: everything up to the last @ of the word is hidden, within bounds:
     // many such words that nothing parts would otherwise each be searched to the end of the file.
     what: 'a password in an address',
-    pattern: /\bmongodb(?:\+srv)?:\\?\/\\?\/[^\s:@'"]*:([^\s'"]{1,1000})@/dgi,
+    pattern: /\bmongodb(?:\+srv)?:\\?\/\\?\/[^\s:@'"]*:([^\s'"]{1,4000})@/dgi,
   },
   { what: 'an AWS access key', pattern: /\b((?:AKIA|ASIA)[A-Z0-9]{16})\b/dg },
   {

@@ -172,6 +172,7 @@ test('credentials that are found, and what is no credential', () => {
     ['mongodb://u:pw@h/db', 'mongodb://u:**@h/db'],
     ['mongodb://u:p@w:x@h/db', 'mongodb://u:*****@h/db'],
     ['mongodb+srv://u:a/b@h', 'mongodb+srv://u:***@h'],
+    [`mongodb://u:${'t'.repeat(3000)}/@h`, `mongodb://u:${'*'.repeat(3001)}@h`],
     ['https://u:pw@h', 'https://u:**@h'],
     [`mongodb://\${U}:\${P}@h`, `mongodb://\${U}:\${P}@h`],
     [`mongodb://\${U:?a:b}:\${P:?c@d}@h`, `mongodb://\${U:?a:b}:\${P:?c@d}@h`],
