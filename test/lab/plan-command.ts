@@ -142,7 +142,11 @@ function programArguments(): string[] {
   return ['--import', import.meta.resolve('tsx'), join(ROOT, 'src', 'main.ts')];
 }
 
-/** `script` gives a program a terminal; `stty` sets its width, since nobody else will. */
+/**
+ * `script` gives a program a terminal; `stty` sets its width, since nobody else will. A `script` that is stopped together with
+ * its program (SIGSTOP) and continued misses the end of it and waits for ever: the report of a missed deadline then shows the
+ * program as Z below it.
+ */
 function terminalArguments(command: readonly string[], columns: number): string[] {
   const line = command.map((part) => `'${part.replaceAll("'", "'\\''")}'`).join(' ');
   return ['--quiet', '--return', '--command', `stty cols ${columns} rows 50; exec ${line}`, '/dev/null'];
