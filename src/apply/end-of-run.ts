@@ -24,9 +24,10 @@ export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<u
   const { run } = stopped;
   // Another run writes the record now.
   if (error.code === 'LOCKED') return error;
-  const isSaved = await savesProgress(stopped);
+  const saving = await saveProgress(stopped);
   if (!run.mayHaveWritten) return error;
-  if (isSaved && run.unrecorded.length === 0) return asIncomplete(error);
+  // A ledger that is only slow has every intention; what became of them, the next run finds out.
+  if (saving !== 'refused' && run.unrecorded.length === 0) return asIncomplete(error);
   return (await answers(stopped.request.target)) ? keepLocally(error, stopped) : asIncomplete(error);
 }
 
@@ -40,14 +41,18 @@ function asIncomplete(error: RestorePlanError): RestorePlanError {
   });
 }
 
-async function savesProgress({ request, run, progress }: StoppedRun): Promise<boolean> {
+async function saveProgress({
+  request,
+  run,
+  progress,
+}: StoppedRun): Promise<'saved' | 'refused' | 'overdue'> {
   const save = openLedger(request.target)
     .runs.save(run.digest, run.fencing, progress)
     .then(
-      () => true,
-      () => false,
+      () => 'saved' as const,
+      () => 'refused' as const,
     );
-  return Promise.race([save, delay(LAST_RECORD_MS, false, { ref: false })]);
+  return Promise.race([save, delay(LAST_RECORD_MS, 'overdue' as const, { ref: false })]);
 }
 
 async function answers(target: Target): Promise<boolean> {

@@ -148,6 +148,29 @@ test('L6 the ledger cannot be written after documents were: kept on this machine
     await bench.expectRestored('staging', selection, { a: DOCUMENTS });
   }));
 
+test('L6 a ledger that is only slow when a run stops is no ledger that cannot be written', () =>
+  on(async (bench) => {
+    const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
+    const stopped = new AbortController();
+    const data = { failCommands: ['update'], blockConnection: true, blockTimeMS: 2_500, ...OURS };
+    let fault: Awaited<ReturnType<typeof setFailPoint>> | undefined;
+    const refusal = await failure(
+      bench.apply(selection, 'staging', {
+        leaseMs: 60_000,
+        signal: stopped.signal,
+        checkpoint: async (name) => {
+          if (name !== 'batch-recorded') return;
+          fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: { times: 1 }, data });
+          stopped.abort();
+        },
+      }),
+    );
+    assert.ok(((await fault?.timesFired()) ?? 0) > 0);
+    await fault?.off();
+    assert.is(refusal.code, 'INCOMPLETE', refusal.message);
+    await bench.apply(selection, 'staging', { leaseMs: 60_000 });
+  }));
+
 test('L6 neither the ledger nor the disk can be written after documents were: said, and found out by the next run', () =>
   on(async (bench) => {
     const selection = bench.selection(SELECTION);
