@@ -338,6 +338,11 @@ test('S13 an object stored with a checksum of its whole: its ranges raise no fal
   assert.equal(retries, []);
 });
 
+test('S14 a code that nobody knows: said as it is', async () => {
+  const reading = readFalsified({ answer: errorAnswer(400, 'constructor'), times: 99 });
+  await refusal(reading, /answer was not understood \(constructor, /);
+});
+
 test('S14 a clock that is wrong: named', async () => {
   const reading = readFalsified({ answer: errorAnswer(403, 'RequestTimeTooSkewed'), times: 99 });
   await refusal(reading, /refused because the clock of this machine is wrong/);

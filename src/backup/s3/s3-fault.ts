@@ -150,7 +150,8 @@ export function readS3Fault(error: unknown): S3Fault {
   const isBusy = status !== undefined && (status >= 500 || status === 429);
   if (isBusy || retryable || name === 'SlowDown' || name === 'RequestTimeout')
     return { ...BUSY, transient: true };
-  const known = LASTING[name] ?? (status === undefined ? undefined : BY_STATUS[status]);
+  const byName = Object.hasOwn(LASTING, name) ? LASTING[name] : undefined;
+  const known = byName ?? (status === undefined ? undefined : BY_STATUS[status]);
   if (known !== undefined) return { ...known, transient: false };
   const detail = [name, code, status].filter(Boolean).join(', ');
   return {
