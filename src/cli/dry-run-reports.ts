@@ -62,7 +62,7 @@ export async function writeReports(
     await mkdir(dirname(file), { recursive: true });
     const handle = await open(file, 'w');
     try {
-      for await (const piece of writeReport(format, report)) await handle.write(redact(piece));
+      for await (const piece of writeReport(format, report)) await handle.appendFile(redact(piece));
     } finally {
       await handle.close();
     }
