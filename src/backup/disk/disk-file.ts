@@ -137,5 +137,12 @@ export function unreadable(path: string, cause: unknown): RestorePlanError {
       cause,
     });
   }
+  if (code === 'ELOOP') {
+    // By now the path goes round the circle dozens of times.
+    return new RestorePlanError('BACKUP', `Links lead in a circle: ${path.slice(0, 200)} …`, {
+      hint: 'Remove the link that points to a folder above it, or name the folder of one backup in source.path.',
+      cause,
+    });
+  }
   return new RestorePlanError('BACKUP', `${path} cannot be read (${code ?? 'unknown reason'}).`, { cause });
 }
