@@ -6,8 +6,9 @@ import { type FileRun, runFile } from './file-run.ts';
 
 const fixture = (name: string): string => join(import.meta.dirname, 'fixtures', `${name}.ts`);
 
-const run = (name: string, deadlineMs = 20_000): Promise<FileRun> =>
-  runFile(fixture(name), { env: {}, deadlineMs, graceMs: 300 });
+/** On a busy machine a process takes seconds to start, and seconds to end. */
+const run = (name: string, { deadlineMs = 50_000, graceMs = 20_000 } = {}): Promise<FileRun> =>
+  runFile(fixture(name), { env: {}, deadlineMs, graceMs });
 
 test('a file whose tests pass is counted, with its skips and their reasons', async () => {
   const { passed, failed, skipped, faults } = await run('passing');
@@ -43,15 +44,15 @@ test('a test past its deadline fails, and the next one still runs', async () => 
 });
 
 test('a file that blocks is killed, and the running test is named', async () => {
-  const { failed, faults } = await run('endless-loop', 2000);
+  const { failed, faults } = await run('endless-loop', { deadlineMs: 6_000 });
   assert.equal(
     { failed, faults },
-    { failed: 1, faults: ['did not end within 2 s; it was running “blocks the process”'] },
+    { failed: 1, faults: ['did not end within 6 s; it was running “blocks the process”'] },
   );
 });
 
 test('a file that leaves something open is killed and fails', async () => {
-  const { passed, failed, faults } = await run('leaked-handle');
+  const { passed, failed, faults } = await run('leaked-handle', { graceMs: 300 });
   assert.equal({ passed, failed }, { passed: 1, failed: 1 });
   assert.match(faults[0] ?? '', 'was left open');
 });
