@@ -15,6 +15,9 @@ import type { FindOptions, ServerIdentity, TargetCollection, TargetReader } from
 const LOOKUP_COUNT = 4_000;
 const LOOKUP_BYTES = 12 * 1024 * 1024;
 
+/** Documents of one `_id`: each shard may have one. */
+const MOST_OF_ONE_ID = 1_000;
+
 const READ_CONCERN = { level: 'majority' } as const;
 
 /** Stages that would turn an aggregation into a write. */
@@ -85,9 +88,14 @@ export class MongoReader implements TargetReader {
 
   /**
    * One `find` whose reply holds everything. The target's documents may be larger than those asked with: when the reply
-   * overflows, the halves are asked for instead, because a cursor would tie the rest to one server and one connection.
+   * overflows, the halves are asked for instead, because a cursor would tie the rest to one server and one connection. Only the
+   * documents of a single `_id`, of which a sharded collection may hold several, cannot be halved.
    */
   async #lookUp(collection: string, run: DocumentRun, asked: readonly number[]): Promise<DocumentRun[]> {
+    if (asked.length === 1) {
+      const found = await this.find(collection, idFilter(run, asked), { limit: MOST_OF_ONE_ID });
+      return found.length === 0 ? [] : [runOf(found)];
+    }
     const reply = await this.#commands.runPatiently(`reading ${this.database}.${collection}`, {
       find: collection,
       filter: rawDocument(idFilter(run, asked)),

@@ -78,6 +78,20 @@ test('T9 documents without a place in a sharded collection are refused one by on
     assert.is(result.verified, false);
   }));
 
+test('two documents of one _id on two shards, too large for one reply, are both found', () =>
+  onBothShards(async (bench) => {
+    const db = await bench.db('staging');
+    for (const region of ['eu', 'us']) {
+      await db
+        .collection<{ _id: number }>('a')
+        .insertOne({ _id: 1, region, text: 'x'.repeat(9_000_000) } as never);
+    }
+    const target = await bench.target('staging');
+    const asked = Buffer.from(serialize({ _id: 1 }));
+    assert.is((await target.reader.findByIds('a', [asked, Buffer.from(serialize({ _id: 2 }))])).length, 2);
+    assert.is((await target.reader.findByIds('a', [asked])).length, 2);
+  }));
+
 test('T11 a mongos is said, and a shard of the same cluster is no other server', async () => {
   const bench = openWorkbench(servers);
   const staging = await bench.connect('staging');
