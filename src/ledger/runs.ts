@@ -68,7 +68,7 @@ export class Runs {
         // What was approved and soaked is a verified run; one that was cut off has to be verified again first.
         approvals: { $cond: [WAS_VERIFIED, '$approvals', []] },
         verifiedAt: { $cond: [WAS_VERIFIED, '$verifiedAt', '$$REMOVE'] },
-        followUps: { $ifNull: ['$followUps', []] },
+        followUps: { $cond: [WAS_TAKEN_BACK, STARTED_FOLLOW_UPS, { $ifNull: ['$followUps', []] }] },
       },
     });
   }
@@ -124,6 +124,13 @@ export class Runs {
     );
   }
 }
+
+const WAS_TAKEN_BACK = { $in: ['$status', ['reverting', 'reverted'] satisfies RunStatus[]] };
+
+/** What was done after the documents were restored has to be done again once they are restored again; what is going on goes on. */
+const STARTED_FOLLOW_UPS = {
+  $filter: { input: '$followUps', as: 'item', cond: { $eq: ['$$item.state', 'started'] } },
+};
 
 const WAS_VERIFIED = { $eq: ['$status', 'verified' satisfies RunStatus] };
 

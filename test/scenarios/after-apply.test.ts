@@ -1,4 +1,6 @@
 /** What comes after an apply: status, approval, verification, revert, a dead run's lock. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
 import { test } from '../harness.ts';
@@ -134,6 +136,24 @@ test(
     assert.match((await planOk('status')).stdout, /reverted/);
     assert.is((await plan('verify', ...STAGING)).exitCode, 16);
     assert.is((await plan('apply', ...production())).exitCode, 18);
+  },
+  { deadlineMs: 120_000 },
+);
+
+test(
+  'what was done after a restore is done again when the documents are restored again',
+  async () => {
+    const command = "[sh, -c, 'cat > /dev/null; echo told >> log']";
+    incident.writePlan(
+      (usual) => `${usual}followUps:\n  - { name: Tell the cache, on: staging, run: ${command} }\n`,
+    );
+    const told = (): number => readFileSync(join(incident.folder, 'log'), 'utf8').split('\n').length - 1;
+    await planOk('apply', ...STAGING);
+    await planOk('apply', ...STAGING);
+    assert.is(told(), 1);
+    await planOk('revert', ...STAGING);
+    await planOk('apply', ...STAGING);
+    assert.is(told(), 2);
   },
   { deadlineMs: 120_000 },
 );
