@@ -6,6 +6,7 @@ import { quoted } from '../code-frame.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { type CollectionEntry, collectionEntries } from './collection-entries.ts';
+import { repeats } from './repeats.ts';
 import { wayBetween } from './way-between.ts';
 
 export function collectionRules(root: MapNode): PlanFault[] {
@@ -23,19 +24,14 @@ const placeOfName = (root: MapNode, entry: CollectionEntry) =>
 
 /** Two roots of one collection, or two equal dependents of one parent, would select the same documents twice. */
 function listedTwice(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
-  const byKeys = new Map<string, CollectionEntry>();
-  return entries.flatMap((entry) => {
-    const keys = keysOf(entry);
-    const first = byKeys.get(keys);
-    if (first === undefined) byKeys.set(keys, entry);
-    if (first === undefined) return [];
+  return repeats(entries, keysOf).map(({ entry, first }) => {
     const isRoot = entry.parents.length === 0;
     const message = isRoot
       ? `the collection ${quoted(entry.name)} is listed twice`
       : `the dependent ${quoted(entry.name)} is listed twice with the same keys`;
     const expected = 'one entry; join the two queries with $or';
     const related = [{ place: placeOfName(root, first), message: 'first here' }];
-    return [faultAt(placeOfName(root, entry), 'collections', { message, expected, related })];
+    return faultAt(placeOfName(root, entry), 'collections', { message, expected, related });
   });
 }
 
@@ -85,12 +81,8 @@ const SETTINGS: readonly { readonly key: string; readonly otherwise: (name: stri
 ];
 
 function disagreements(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
-  const byName = new Map<string, CollectionEntry>();
-  return entries.flatMap((entry) => {
-    const first = byName.get(entry.name);
-    if (first === undefined) byName.set(entry.name, entry);
-    if (first === undefined) return [];
-    return SETTINGS.flatMap(({ key, otherwise }) => {
+  return repeats(entries, ({ name }) => name).flatMap(({ entry, first }) =>
+    SETTINGS.flatMap(({ key, otherwise }) => {
       const here = nodeAt(entry.node, key);
       const there = nodeAt(first.node, key);
       if (settled(here, otherwise(entry.name)) === settled(there, otherwise(entry.name))) return [];
@@ -103,8 +95,8 @@ function disagreements(root: MapNode, entries: readonly CollectionEntry[]): Plan
       ];
       const place = here?.place ?? placeOfName(root, entry);
       return [faultAt(place, 'collections', { message, expected: `the same \`${key}\` in both`, related })];
-    });
-  });
+    }),
+  );
 }
 
 function settled(node: PlanNode | undefined, otherwise: string): string {

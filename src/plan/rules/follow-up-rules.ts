@@ -5,6 +5,7 @@ import { parseDuration } from '../instant.ts';
 import { nearest } from '../nearest.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { exactlyOne } from './exactly-one.ts';
+import { repeats } from './repeats.ts';
 import { wayBetween } from './way-between.ts';
 
 interface Entry {
@@ -93,20 +94,11 @@ function webhookRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
 }
 
 function sameName(root: MapNode, entries: readonly Entry[]): PlanFault[] {
-  const byName = new Map<string, Entry>();
-  return entries.flatMap((entry) => {
-    const first = byName.get(entry.name);
-    if (first === undefined) byName.set(entry.name, entry);
-    if (first === undefined) return [];
+  return repeats(entries, ({ name }) => name).map(({ entry, first }) => {
     const message = `two follow-ups are called ${quoted(entry.name)}`;
     const related = [{ place: placeAt(root, ...first.path, 'name'), message: 'first here' }];
-    return [
-      faultAt(placeAt(root, ...entry.path, 'name'), 'follow-ups', {
-        message,
-        expected: 'a name of its own',
-        related,
-      }),
-    ];
+    const expected = 'a name of its own';
+    return faultAt(placeAt(root, ...entry.path, 'name'), 'follow-ups', { message, expected, related });
   });
 }
 
