@@ -1,16 +1,13 @@
 /** What the library entry must not be talked into: a target that is not the plan's, a selection that is not what it says. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { selectionDigest } from '../selection/digest.ts';
-import { collectionPath } from '../selection/open-selection.ts';
+import { holdsItsBytes } from '../selection/open-selection.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 
 /** The ledger, which vouches for everything, and what belongs to the server. */
 const RESERVED = /^(?:restore_plan(?:\.|$)|system\.)/;
-const HASHED_AT_A_TIME = 4 * 1024 * 1024;
 
 /** Throws GATE: each of these would let something pass for what it is not. */
 export function requireBelonging(plan: Plan, selection: Selection, target: Target): void {
@@ -47,14 +44,7 @@ export function requireOwnTarget(plan: Plan, target: Target): void {
 /** Takes the sha256 of every file of the selection again. Throws GATE when one is not what its digest says. */
 export async function requireUntouchedBytes(selection: Selection): Promise<void> {
   for (const selected of selection.manifest.collections) {
-    const hash = createHash('sha256');
-    const file = createReadStream(collectionPath(selection, selected), { highWaterMark: HASHED_AT_A_TIME });
-    let bytes = 0;
-    for await (const chunk of file) {
-      hash.update(chunk);
-      bytes += chunk.length;
-    }
-    if (hash.digest('hex') === selected.sha256 && bytes === selected.bytes) continue;
+    if (await holdsItsBytes(selection, selected)) continue;
     throw refused(`the selected documents of ${selected.collection} were changed after they were selected`);
   }
 }

@@ -48,9 +48,15 @@ export async function findSelection(
   if (manifest.planDigest !== plan.digest || manifest.backup.fingerprint !== backup.fingerprint)
     return undefined;
   for (const collection of manifest.collections) {
-    if ((await sha256OfFile(collectionPath(selection, collection))) !== collection.sha256) return undefined;
+    if (!(await holdsItsBytes(selection, collection))) return undefined;
   }
   return selection;
+}
+
+/** Whether a selected collection's file has the length and the sha256 that the manifest says. Reads all of it. */
+export async function holdsItsBytes(selection: Selection, collection: SelectedCollection): Promise<boolean> {
+  const path = collectionPath(selection, collection);
+  return (await stat(path)).size === collection.bytes && (await sha256OfFile(path)) === collection.sha256;
 }
 
 /** Absolute path of a selected collection's documents: concatenated raw BSON. */
