@@ -72,12 +72,13 @@ export async function openFiles(
       'tar',
     ]);
   }
-  const readable = [...packed.values()].filter(({ kind }) => kind === 'tar' || kind === 'mongodump archive');
+  const all = [...packed.values()];
+  const readable = all.filter(isReadable);
   if (readable.length > 0) {
-    refuseBrokenTar([...packed.values()]);
+    refuseBrokenTar(all);
     return openPacked(readable, opening, kinds);
   }
-  const [unreadable] = packed.values();
+  const [unreadable] = all;
   if (unreadable !== undefined && tree.databases.length === 0)
     throw notABackup(unreadable.at.location, unreadable);
   throw noSuchDatabase(database, tree.databases, identity.location);
@@ -143,8 +144,7 @@ async function openOnly(
 /** Beside tars that can be read, one that cannot: it may hold another shard's part, and is not passed over. */
 function refuseBrokenTar(packed: readonly PackedFile[]): void {
   const broken = packed.find(
-    ({ path, kind }) =>
-      kind !== 'tar' && kind !== 'mongodump archive' && /\.(?:tar|tgz|tar\.gz|tar\.zst)$/i.test(path),
+    (file) => !isReadable(file) && /\.(?:tar|tgz|tar\.gz|tar\.zst)$/i.test(file.path),
   );
   if (broken === undefined) return;
   throw new RestorePlanError('BACKUP', `${broken.at.location} is named as a tar and is ${whatIs(broken)}.`, {
@@ -165,11 +165,16 @@ async function findPacked(
     const { path } = file;
     const at = new ReadAhead(file.at);
     const container = await look(at);
-    if (container.kind === 'tar' || container.kind === 'mongodump archive')
-      packed.set(file, { path, at, ...container });
+    if (isReadable(container)) packed.set(file, { path, at, ...container });
     else if (looksPacked(path)) packed.set(file, { path, at, compression: undefined, ...container });
   }
   return packed;
+}
+
+type Kinded = Pick<Container, 'kind'>;
+
+function isReadable<T extends Kinded>(one: T): one is T & { readonly kind: 'tar' | 'mongodump archive' } {
+  return one.kind === 'tar' || one.kind === 'mongodump archive';
 }
 
 function tooManyPacked(files: readonly NamedFile[]): RestorePlanError {

@@ -63,7 +63,6 @@ export function decides({ kind }: Inspection): boolean {
   return kind !== 'lacks' && kind !== 'foreign' && kind !== 'absent';
 }
 
-/** The refusal of a database that is not there lists those that are. */
 function undecided(
   location: string,
   { kind, readings }: Exclude<NonNullable<Candidate['time']>, { kind: 'once' }>,

@@ -48,7 +48,7 @@ export function noSuchDatabase(
   );
 }
 
-/** Whether a backup was refused only because it is one of other databases. */
+/** Whether a backup was refused only because it is one of other databases: the refusal lists those that are there. */
 export function isOfOtherDatabases(error: unknown): boolean {
   if (!(error instanceof RestorePlanError)) return false;
   const { databases } = error.facts;
