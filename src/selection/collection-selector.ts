@@ -162,7 +162,9 @@ export class CollectionSelector {
       if (parents === 'not yet') this.#spool = spool;
       else
         this.#candidates = new Candidates({
-          ...{ chooser: this.chooser, chosen: this.#chosen, spool },
+          chooser: this.chooser,
+          chosen: this.#chosen,
+          spool,
           space: this.#options.space,
         });
     }

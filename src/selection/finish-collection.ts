@@ -32,7 +32,10 @@ export async function finishCollection(
   const { count, bytes, path, idNotFirst } = chosen;
   const file = basename(path);
   const asTheyCame = {
-    ...{ collection, path, count, bytes },
+    collection,
+    path,
+    count,
+    bytes,
     members: chosen.members,
     suspects: chosen.suspects(),
   };

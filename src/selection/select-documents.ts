@@ -51,7 +51,10 @@ export async function selectDocuments(request: SelectionRequest): Promise<Select
   const selectors: CollectionSelector[] = [];
   try {
     const options = {
-      ...{ folder: partial.documents, spoolFolder: partial.spool, ids: new IdFilter(), signal },
+      folder: partial.documents,
+      spoolFolder: partial.spool,
+      ids: new IdFilter(),
+      signal,
       space: { left: request.spareBytes ?? (await spareBytes(partial.spool)) },
     };
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));
