@@ -2,30 +2,13 @@
 import { readdir } from 'node:fs/promises';
 import { Decimal128, Double, Long, ObjectId } from 'bson';
 import * as assert from 'uvu/assert';
-import type { Backup } from '../../src/backup/backup.ts';
-import type { RunEvent } from '../../src/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
-import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
-import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { ART, type ChunkedMember, type Chunking, chunkedBackup, memberOf } from './chunked-backup.ts';
 import { planOf } from './plans.ts';
-import { idsOf, refusal, select as selectIn } from './selecting.ts';
+import { idsOf, refusal, selectingAnew } from './selecting.ts';
 
-let temporary: TemporaryFolder;
-let folder: string;
-let events: RunEvent[];
-test.before.each(() => {
-  temporary = temporaryFolder('select');
-  folder = temporary.path;
-  events = [];
-});
-test.after.each(() => temporary.remove());
-
-function select(plan: Plan, backup: Backup, signal?: AbortSignal): Promise<Selection> {
-  const emit = (event: RunEvent) => events.push(event);
-  return selectIn(plan, { backup, folder, emit, ...(signal === undefined ? {} : { signal }) });
-}
+const { select } = selectingAnew(test);
 
 /** The same data in every way a backup can be read. */
 const WAYS: readonly {

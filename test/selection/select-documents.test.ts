@@ -4,30 +4,14 @@ import { type Document, Double, Long } from 'bson';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../src/backup/backup.ts';
 import { RestorePlanError } from '../../src/errors.ts';
-import type { RunEvent } from '../../src/events.ts';
-import type { Plan } from '../../src/plan/plan.ts';
 import { findSelection } from '../../src/selection/open-selection.ts';
-import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
-import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { ART, bson, chunkedBackup, memberOf } from './chunked-backup.ts';
 import { planOf } from './plans.ts';
-import { bytesOf, idsOf, refusal, select as selectIn } from './selecting.ts';
+import { bytesOf, idsOf, refusal, selectingAnew } from './selecting.ts';
 
-let temporary: TemporaryFolder;
-let folder: string;
-let events: RunEvent[];
-test.before.each(() => {
-  temporary = temporaryFolder('select');
-  folder = temporary.path;
-  events = [];
-});
-test.after.each(() => temporary.remove());
-
-function select(plan: Plan, backup: Backup, signal?: AbortSignal): Promise<Selection> {
-  const emit = (event: RunEvent) => events.push(event);
-  return selectIn(plan, { backup, folder, emit, ...(signal === undefined ? {} : { signal }) });
-}
+const selecting = selectingAnew(test);
+const { select } = selecting;
 
 test('a query selects documents as they are, in backup order', async () => {
   const documents = [
@@ -46,7 +30,7 @@ test('a query selects documents as they are, in backup order', async () => {
   assert.is(collection?.scanned, 3);
   assert.is(collection?.count, 2);
   assert.is(collection?.bytes, expected.length);
-  const again = await findSelection(join(folder, '.restore-plan'), plan, selection.manifest.backup);
+  const again = await findSelection(selecting.workDirectory, plan, selection.manifest.backup);
   assert.equal(again, JSON.parse(JSON.stringify(selection)));
 });
 
@@ -67,10 +51,7 @@ test('the sha256 in the manifest is that of the file, whether it was taken while
     const plan = planOf({ collection: 'artworks', query });
     const backup = chunkedBackup({ access: 'random', members: [memberOf('artworks', all)] });
     const { manifest } = await select(plan, backup);
-    assert.ok(
-      await findSelection(join(folder, '.restore-plan'), plan, manifest.backup),
-      JSON.stringify(query),
-    );
+    assert.ok(await findSelection(selecting.workDirectory, plan, manifest.backup), JSON.stringify(query));
   }
 });
 
@@ -109,7 +90,7 @@ test('a document that several members hold counts once when its copies are equal
   );
   assert.equal(await idsOf(selection, 'artworks'), [1, 2, 3, 4]);
   const found = await findSelection(
-    join(folder, '.restore-plan'),
+    selecting.workDirectory,
     planOf({ collection: 'artworks', query: { partner: 'p' } }),
     selection.manifest.backup,
   );
@@ -198,7 +179,7 @@ test('a query that matches nothing, and every such query, is refused by name', a
     /none of the 3 documents of artworks \(test\.yaml:1:1\); none of the 6 documents of bids/,
   );
   assert.equal(error.facts, { unmatched: ['artworks', 'bids'] });
-  assert.equal(await readdir(join(folder, '.restore-plan', 'selections')), [], 'nothing is left');
+  assert.equal(await readdir(join(selecting.workDirectory, 'selections')), [], 'nothing is left');
 });
 
 test('a dependent to which nothing refers is a warning', async () => {
@@ -355,7 +336,7 @@ test('a run that is stopped leaves nothing and says why', async () => {
   });
   const error = await refusal(select(planOf({ collection: 'bids', query: {} }), backup, controller.signal));
   assert.is(error, reason);
-  assert.equal(await readdir(join(folder, '.restore-plan', 'selections')), []);
+  assert.equal(await readdir(join(selecting.workDirectory, 'selections')), []);
 });
 
 test('events tell what is done', async () => {
@@ -364,10 +345,10 @@ test('events tell what is done', async () => {
     chunkedBackup({ access: 'random', members: ART }),
   );
   assert.equal(
-    events.map(({ type }) => type),
+    selecting.events.map(({ type }) => type),
     ['selection-started', 'selection-progress', 'selection-finished'],
   );
-  assert.equal(events[1], {
+  assert.equal(selecting.events[1], {
     type: 'selection-progress',
     bytesRead: ART[0]?.bytes.length,
     scanned: 3,

@@ -5,11 +5,13 @@ import { deserialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../src/backup/backup.ts';
 import { RestorePlanError } from '../../src/errors.ts';
-import type { Emit } from '../../src/events.ts';
+import type { Emit, RunEvent } from '../../src/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { selectDocuments } from '../../src/selection/select-documents.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { documentsOf } from '../backup/every-layout.ts';
+import type { Test } from '../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 
 export interface Selecting {
   readonly backup: Backup;
@@ -30,6 +32,39 @@ export function select(plan: Plan, { backup, folder, emit, signal, ...more }: Se
     signal: signal ?? new AbortController().signal,
     ...more,
   });
+}
+
+/** What `selectingAnew` gives; all of it is the running test's own. */
+export interface SelectingAnew {
+  /** Absolute path of its `.restore-plan`. */
+  readonly workDirectory: string;
+  /** Emitted so far. */
+  readonly events: readonly RunEvent[];
+  select(plan: Plan, backup: Backup, signal?: AbortSignal): Promise<Selection>;
+}
+
+/** For each test of the suite a folder of its own, which is removed after it. */
+export function selectingAnew(suite: Test): SelectingAnew {
+  let temporary: TemporaryFolder;
+  let events: RunEvent[];
+  suite.before.each(() => {
+    temporary = temporaryFolder('select');
+    events = [];
+  });
+  suite.after.each(() => temporary.remove());
+  return {
+    get workDirectory() {
+      return join(temporary.path, '.restore-plan');
+    },
+    get events() {
+      return events;
+    },
+    select(plan, backup, signal) {
+      const emit = (event: RunEvent) => events.push(event);
+      const { path: folder } = temporary;
+      return select(plan, { backup, folder, emit, ...(signal === undefined ? {} : { signal }) });
+    },
+  };
 }
 
 /** The error a promise was rejected with. */
