@@ -3,6 +3,7 @@
  * server; `appName` in the data keeps the fault away from every client but the one under test.
  */
 import type { Document, MongoClient } from 'mongodb';
+import * as assert from 'uvu/assert';
 
 export interface FailPoint {
   /** How often the server ran into it. A fault test asserts this: a fault that never fired proves nothing. */
@@ -35,6 +36,15 @@ export async function setFailPoint(client: MongoClient, setting: FailPointSettin
       await set('off');
     },
   };
+}
+
+/**
+ * That a failpoint with the mode `{ times }` fired so often. It may have fired once more for each other command that ran just
+ * then: the server counts down and switches the failpoint off in two steps, and whoever comes between them is hit as well.
+ */
+export async function assertFired(fault: FailPoint, times: number): Promise<void> {
+  const fired = await fault.timesFired();
+  assert.ok(fired >= times, `the fault fired ${fired} of ${times} times`);
 }
 
 /** Runs `body` with the failpoint set, and switches it off whatever happens. Returns how often it fired. */
