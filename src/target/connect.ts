@@ -7,6 +7,7 @@ import { withAccess } from './access.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, Commands } from './commands.ts';
 import { checkConnectionString } from './connection-string.ts';
+import { CONNECTION_OPTIONS } from './driver-internals.ts';
 import { MongoReader } from './reader.ts';
 import { readServerIdentity } from './server-identity.ts';
 import type { ServerIdentity, Target } from './target.ts';
@@ -80,6 +81,7 @@ async function open(
   const { MongoClient } = await import('../mongo/driver.ts');
   signal?.throwIfAborted();
   const settings: MongoClientOptions = {
+    ...CONNECTION_OPTIONS,
     appName: 'restore-plan',
     serverSelectionTimeoutMS: selectionMs,
     connectTimeoutMS: SELECTION_MS,

@@ -2,7 +2,6 @@
  * Faults between the S3 server and this program, by their number in the catalogue of faults: each is ridden out with
  * the same bytes as the outcome, or refused by name. A real server stands behind every proxy.
  */
-import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +13,7 @@ import type { StoredFile } from '../../src/backup/storage/store.ts';
 import type { RunEvent } from '../../src/events.ts';
 import { suite } from '../harness.ts';
 import { openBlackHole } from '../lab/black-hole.ts';
+import { selfSigned } from '../lab/certificate.ts';
 import { type HttpAnswer, type HttpFault, startHttpProxy } from '../lab/http-proxy.ts';
 import { type Bucket, createBucket, type S3Server, s3Client, startS3Server } from '../lab/s3.ts';
 import { freePort, listenLocally } from '../lab/server-process.ts';
@@ -375,19 +375,15 @@ for (const [token, words] of [
 }
 
 const SELF_SIGNED = 'S15 a certificate that nobody vouches for: refused, with what to set';
-/** The system's openssl makes it: Node can sign, but not write certificates. */
-function selfSigned(): { readonly key: string; readonly cert: string } | undefined {
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
-  const to = ['-nodes', '-keyout', '-', '-out', '-', '-days', '2', '-subj', '/CN=127.0.0.1'];
-  const { status, stdout } = spawnSync('openssl', ['req', '-x509', ...curve, ...to], { encoding: 'utf8' });
-  return status === 0 ? { key: stdout, cert: stdout } : undefined;
-}
 const certificate = selfSigned();
 if (certificate === undefined) test.skip(SELF_SIGNED, 'there is no openssl here to make a certificate');
 else {
   test(SELF_SIGNED, async () => {
     let asked = 0;
-    const secure = createServer(certificate, (_, response) => void response.end());
+    const secure = createServer(
+      { key: certificate, cert: certificate },
+      (_, response) => void response.end(),
+    );
     secure.on('connection', () => asked++);
     const port = await listenLocally(secure);
     const refused = await refusal(

@@ -1,4 +1,6 @@
 /** Guards the two ways in which raw BSON gets past js-bson; a driver upgrade that breaks them fails here. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { documentOf, EMPTY_DOCUMENT } from '../../src/bson/document-builder.ts';
 import { findId } from '../../src/bson/stored-form.ts';
@@ -8,19 +10,21 @@ import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import type { Target } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
+import { selfSigned } from '../lab/certificate.ts';
+import { temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { startStandalone } from '../lab/mongod.ts';
 import { build, everyIdDocuments, everyTypeDocuments } from './every-type.ts';
 
 let lab: Lab;
 let target: Target;
 
+const connect = (uri: string, database: string): Promise<Target> =>
+  connectTarget('staging', { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } });
+
 test.before(async () => {
   lab = await openLab();
-  target = await connectTarget('staging', {
-    uri: new Secret(lab.staging.uri),
-    database: lab.databaseName('raw-bytes'),
-    gate: { soakMs: 0, approvals: 0 },
-  });
+  target = await connect(lab.staging.uri, lab.databaseName('raw-bytes'));
 });
 test.after(async () => {
   await target.close();
@@ -46,6 +50,46 @@ test('documents of every type come back byte for byte', async () => {
   assert.equal(hex(found), hex(documents));
   assert.ok(found.find((document) => document.length === large.length)?.equals(large));
 });
+
+/** Documents go to the socket by themselves, except where the connection compresses; where it encrypts, through its cipher. */
+async function assertBytesOver(uri: string): Promise<void> {
+  const other = await connect(uri, lab.databaseName('raw-bytes-over'));
+  try {
+    const documents = everyTypeDocuments();
+    for (const some of [documents.slice(0, -1), documents.slice(-1)]) {
+      const { writer } = accessTo(other);
+      assert.equal(await writer.insert('over', Buffer.concat(some)), { written: some.length, faults: [] });
+    }
+    assert.equal(hex(await other.reader.findByIds('over', documents)), hex(documents));
+  } finally {
+    await other.close();
+  }
+}
+
+test('over a connection that compresses', () => assertBytesOver(`${lab.staging.uri}&compressors=zlib`));
+
+const OVER_TLS = 'over a connection that encrypts';
+const certificate = selfSigned();
+if (certificate === undefined) test.skip(OVER_TLS, 'there is no openssl here to make a certificate');
+else {
+  test(OVER_TLS, async () => {
+    const folder = temporaryFolder('certificate');
+    const file = join(folder.path, 'server.pem');
+    writeFileSync(file, certificate);
+    const server = await startStandalone({
+      arguments: [
+        ...['--tlsMode', 'requireTLS', '--tlsCertificateKeyFile', file, '--tlsCAFile', file],
+        '--tlsAllowConnectionsWithoutCertificates',
+      ],
+    });
+    try {
+      await assertBytesOver(`${server.uri}&tls=true&tlsAllowInvalidCertificates=true`);
+    } finally {
+      await server.stop();
+      folder.remove();
+    }
+  });
+}
 
 test('documents are found by an _id of every type', async () => {
   const documents = everyIdDocuments();
