@@ -6,11 +6,12 @@ import type { Emit } from '../events.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
 import { Counterparts, findCounterparts } from '../target/counterparts.ts';
+import { BATCHES_SEARCHED, type Scanned, scanCounterparts } from '../target/scan-counterparts.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import { admit } from './admit.ts';
+import { type AdmittedBatch, admit } from './admit.ts';
 
 const BATCHES_IN_FLIGHT = 3;
-const BATCH = { maxBytes: 2 * 1024 * 1024, maxDocuments: 2_000, held: BATCHES_IN_FLIGHT };
+const BATCH = { maxBytes: 2 * 1024 * 1024, maxDocuments: 2_000 };
 /** Differences named one by one; all are counted. */
 const MOST_DIFFERENCES = 1_000;
 
@@ -70,10 +71,10 @@ export async function verifySelection(request: VerificationRequest): Promise<Ver
     const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
     const { collection: name, into } = selected;
     const collection = await reader.collection(into);
-    const batches = readBatches(selection, name, BATCH);
-    for await (const findings of inFlight(batches, BATCHES_IN_FLIGHT, (batch) => {
+    const question = { request, selected, collection, every };
+    for await (const findings of inFlight(await batchesOf(question), BATCHES_IN_FLIGHT, (batch) => {
       request.signal?.throwIfAborted();
-      return verifyBatch(batch, { request, selected, collection, every });
+      return verifyBatch(batch, question);
     })) {
       for (const key of COUNTED) counts[key] += findings.counts[key];
       for (const { id, kind } of findings.differences) {
@@ -103,21 +104,44 @@ interface BatchFindings {
   readonly differences: readonly { readonly id: RawValue; readonly kind: VerifiedDifference['kind'] }[];
 }
 
-async function verifyBatch(batch: DocumentBatch, question: BatchQuestion): Promise<BatchFindings> {
+/** With what a scan of the target's whole collection shows of them, where it holds nothing else. */
+async function batchesOf(question: BatchQuestion): Promise<AsyncIterable<Scanned<AdmittedBatch>>> {
   const { request, selected, collection, every } = question;
-  const { run, first, positions } = admit(batch);
+  const { selection, reader } = request;
+  const isWhole =
+    collection !== undefined && every === 1 && (await reader.count(collection.name)) === selected.count;
+  const held = BATCHES_IN_FLIGHT + (isWhole ? BATCHES_SEARCHED : 0);
+  const batches = admitted(readBatches(selection, selected.collection, { ...BATCH, held }));
+  if (!isWhole) return unscanned(batches);
+  const documents = Math.ceil((BATCH.maxBytes * selected.count) / selected.bytes);
+  return scanCounterparts(batches, reader.scan(collection.name, Math.min(documents, BATCH.maxDocuments)));
+}
+
+async function* admitted(batches: AsyncIterable<DocumentBatch>): AsyncGenerator<AdmittedBatch> {
+  for await (const batch of batches) yield admit(batch);
+}
+
+async function* unscanned(batches: AsyncIterable<AdmittedBatch>): AsyncGenerator<Scanned<AdmittedBatch>> {
+  for await (const batch of batches) yield { batch, there: new Counterparts(batch.run) };
+}
+
+async function verifyBatch(scanned: Scanned<AdmittedBatch>, question: BatchQuestion): Promise<BatchFindings> {
+  const { request, selected, collection, every } = question;
+  const { run, first, positions } = scanned.batch;
   const looked = every === 1 ? positions : positions.filter((position) => (first + position) % every === 0);
-  const there =
-    collection === undefined
+  const open = looked.filter((position) => scanned.there.presence(position) === 'absent');
+  const rest =
+    collection === undefined || open.length === 0
       ? new Counterparts(run)
-      : await findCounterparts({ reader: request.reader, collection, run, positions: looked });
+      : await findCounterparts({ reader: request.reader, collection, run, positions: open });
   const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
   const differences: BatchFindings['differences'][number][] = [];
   for (const position of looked) {
     const expectation = request.expect(selected, first + position, () => run.id(position));
     if (expectation === 'ignored') continue;
     counts.checked++;
-    const presence = there.presence(position);
+    const isSame = scanned.there.presence(position) === 'same';
+    const presence = isSame ? 'same' : rest.presence(position);
     if (presence === 'same') counts.identical++;
     else if (presence === 'other' && expectation === 'present') counts.kept++;
     else {

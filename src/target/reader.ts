@@ -2,7 +2,7 @@
 import { DocumentRun, runOf } from '../bson/document-run.ts';
 import type { TargetName } from '../events.ts';
 import { rawDocument } from '../mongo/raw-value.ts';
-import { canBeStoredAsId, readBatch, readCursor } from '../mongo/reply.ts';
+import { type CursorReply, canBeStoredAsId, readBatch, readCursor } from '../mongo/reply.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
@@ -110,6 +110,34 @@ export class MongoReader implements TargetReader {
       ...(await this.#lookUp(collection, run, asked.slice(0, half))),
       ...(await this.#lookUp(collection, run, asked.slice(half))),
     ];
+  }
+
+  async count(collection: string): Promise<number> {
+    const reply = await this.#commands.runPatiently(`counting ${this.database}.${collection}`, {
+      count: collection,
+    });
+    return Number(reply['n']);
+  }
+
+  async *scan(collection: string, batch: number): AsyncGenerator<DocumentRun, void, undefined> {
+    const read = async (command: Command): Promise<CursorReply> =>
+      readBatch(await this.#commands.run({ ...command, batchSize: batch }));
+    let reply = await read({ find: collection, hint: { $natural: 1 }, readConcern: READ_CONCERN });
+    let next: Promise<CursorReply> | undefined;
+    try {
+      for (;;) {
+        // The server reads the next batch while the caller works on this one.
+        if (reply.id !== 0n) next = read({ getMore: reply.id, collection });
+        next?.catch(() => undefined); // thrown where it is awaited
+        yield new DocumentRun(reply.bytes, reply.offsets);
+        if (next === undefined) return;
+        reply = await next;
+        next = undefined;
+      }
+    } finally {
+      const unused = await next?.catch(() => undefined);
+      if (unused !== undefined && unused.id !== 0n) await this.#killCursor(collection, unused.id);
+    }
   }
 
   find(collection: string, query: Buffer, options: FindOptions): Promise<Buffer[]> {

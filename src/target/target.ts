@@ -65,6 +65,13 @@ export interface TargetReader {
   findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]>;
   /** The same for the documents of a run at `positions`, with no object per document: several times cheaper. */
   lookUp(collection: string, run: DocumentRun, positions: readonly number[]): Promise<DocumentRun[]>;
+  /** How many documents the collection holds, as the server keeps count: nearly right, and at once. */
+  count(collection: string): Promise<number>;
+  /**
+   * All documents, read at majority in their natural order, `batch` of them at a time. A fault ends it: throws CommandFailure and
+   * does not try again.
+   */
+  scan(collection: string, batch: number): AsyncIterable<DocumentRun>;
   /**
    * Runs a read-only aggregation on the target and returns raw result documents, all of them: let the pipeline limit
    * them. `pipeline` holds raw BSON stages; `collection` 1 is the database (`$documents`).

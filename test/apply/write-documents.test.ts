@@ -33,6 +33,8 @@ function lateReader(reader: TargetReader): TargetReader {
     lookUp: async (...question) => (looks++ === 0 ? [] : reader.lookUp(...question)),
     aggregate: (...question) => reader.aggregate(...question),
     find: (...question) => reader.find(...question),
+    count: (collection) => reader.count(collection),
+    scan: (...question) => reader.scan(...question),
     serverTime: () => reader.serverTime(),
     identityNow: () => reader.identityNow(),
   };
