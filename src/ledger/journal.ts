@@ -69,9 +69,11 @@ export class Journal {
     if (isNew) return;
     const [present] = await this.#find({ _id: id }, 1);
     if (present?.fencing === fencing) return;
-    throw new RestorePlanError('LOCKED', `${this.#commands.target}: another run writes the same journal`, {
-      hint: 'This run lost the lock and stopped before writing. Run again when the other run has ended.',
-    });
+    throw new RestorePlanError(
+      'LOCKED',
+      `${this.#commands.target}: this run lost the lock: another one goes on with its journal`,
+      { hint: 'It stopped before writing. Run again when the other run has ended.' },
+    );
   }
 
   /**

@@ -117,10 +117,8 @@ export class Runs {
     if (matched === 1) return;
     throw new RestorePlanError(
       'LOCKED',
-      `${this.#commands.target}: another run has written the record of this selection`,
-      {
-        hint: 'This run lost the lock. Wait for the other run to end, then run again.',
-      },
+      `${this.#commands.target}: this run lost the lock: another one has written the record of this selection`,
+      { hint: 'Wait for the other run to end, then run again.' },
     );
   }
 }
