@@ -7,6 +7,11 @@ export async function targetDatabases(grounds: Grounds): Promise<{ staging: Db; 
   return { staging: staging.client.db(STAGING_DATABASE), production: production.client.db(DATABASE) };
 }
 
+/** Writes down what the server still holds of earlier runs, so that nobody pays for what came before. */
+export async function settle(database: Db): Promise<void> {
+  await database.admin().command({ fsync: 1 });
+}
+
 /** Both collections are there, with the index that such an application keeps, and hold nothing. */
 export async function emptyTargets(grounds: Grounds): Promise<void> {
   const { staging, production } = await targetDatabases(grounds);
@@ -14,6 +19,7 @@ export async function emptyTargets(grounds: Grounds): Promise<void> {
     await database.dropDatabase();
     await (await database.createCollection('artworks')).createIndex({ partner_id: 1 });
     await (await database.createCollection('sale_artworks')).createIndex({ artwork_id: 1 });
+    await settle(database);
   }
 }
 

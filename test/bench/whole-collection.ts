@@ -7,7 +7,7 @@ import { LARGE } from './large-dump.ts';
 import { comparePairs, type Measure, type Pair } from './measure.ts';
 import { planProcess, stagesOf } from './plan-process.ts';
 import type { ProcessCost } from './process-cost.ts';
-import { targetDatabases } from './targets.ts';
+import { settle, targetDatabases } from './targets.ts';
 
 /** mongorestore is given the documents as files; so is an apply, by the dry-run before it. The first one here selects them itself. */
 export const WHOLE_COLLECTION: Measure = {
@@ -86,6 +86,7 @@ async function emptyStaging(grounds: Grounds): Promise<void> {
   const { staging } = await targetDatabases(grounds);
   await staging.dropDatabase();
   await staging.createCollection('artworks');
+  await settle(staging);
 }
 
 async function assertWhole(grounds: Grounds): Promise<void> {
