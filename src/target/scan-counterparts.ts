@@ -11,6 +11,8 @@ import { Counterparts } from './counterparts.ts';
 
 /** Batches that are held, and in which a document is looked for: more than are written side by side. */
 export const BATCHES_SEARCHED = 16;
+/** The same, by their bytes: a batch may be a single large document. */
+const BYTES_SEARCHED = 32 * 1024 * 1024;
 /** Documents found in none of them; with more of these the scan is not worth going on with. */
 const MOST_STRANGERS = 20;
 
@@ -79,13 +81,14 @@ interface Held<B extends Batch> extends Scanned<B> {
 /** Documents of the batches go by their index within the collection. */
 class Search<B extends Batch> {
   readonly held: Held<B>[] = [];
+  #bytes = 0;
   /** The next document of each run, the latest run first. */
   readonly #heads: number[] = [];
   /** The first document behind all that were met. */
   #frontier = 0;
 
   get isFull(): boolean {
-    return this.held.length === BATCHES_SEARCHED;
+    return this.held.length === BATCHES_SEARCHED || this.#bytes >= BYTES_SEARCHED;
   }
 
   /** Every document of the first batch was seen. */
@@ -94,12 +97,15 @@ class Search<B extends Batch> {
   }
 
   open(batch: B): void {
+    this.#bytes += batch.run.bytes.length;
     this.held.push({ batch, there: new Counterparts(batch.run), unseen: batch.run.length });
   }
 
   /** Lets go of the first batch. */
   close(): Scanned<B> {
-    return this.held.shift() as Held<B>;
+    const first = this.held.shift() as Held<B>;
+    this.#bytes -= first.batch.run.bytes.length;
+    return first;
   }
 
   /** Marks what `documents` shows from `from` on; returns the first of them that is in no batch held, or their number. */

@@ -101,6 +101,23 @@ test('documents that are missing or come too late are left open, and only those'
   );
 });
 
+test('of large documents, few are held', async () => {
+  const large = numbered(0, 8, 'x'.repeat(12 * 1024 * 1024));
+  let opened = 0;
+  async function* batches() {
+    for (const [first, document] of large.entries()) {
+      opened++;
+      yield { run: runOf([document]), first };
+    }
+  }
+  let handedOn = 0;
+  for await (const _ of scanCounterparts(batches(), repliesOf(large.toReversed()))) {
+    assert.ok(opened - handedOn <= 3, `${opened - handedOn} of 12 MB`);
+    handedOn++;
+  }
+  assert.is(handedOn, large.length);
+});
+
 test('an `_id` of no bytes, and documents without one', async () => {
   const odd = [Buffer.from('0a0000000a5f69640000', 'hex'), Buffer.from('0500000000', 'hex')];
   assert.equal(
