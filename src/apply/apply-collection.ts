@@ -21,7 +21,8 @@ import type { Outcomes } from './outcome.ts';
  */
 const BATCHES_IN_FLIGHT = 6;
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 10_000, held: BATCHES_IN_FLIGHT };
-const BYTES_IN_FLIGHT = 24 * 1024 * 1024;
+/** Larger documents make batches of their own: then fewer are in flight. */
+const BYTES_IN_FLIGHT = BATCHES_IN_FLIGHT * BATCH.maxBytes;
 
 export interface CollectionRequest {
   readonly target: Target;
