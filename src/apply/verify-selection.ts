@@ -127,21 +127,20 @@ async function* unscanned(batches: AsyncIterable<AdmittedBatch>): AsyncGenerator
 
 async function verifyBatch(scanned: Scanned<AdmittedBatch>, question: BatchQuestion): Promise<BatchFindings> {
   const { request, selected, collection, every } = question;
-  const { run, first, positions } = scanned.batch;
+  const { batch, there } = scanned;
+  const { run, first, positions } = batch;
   const looked = every === 1 ? positions : positions.filter((position) => (first + position) % every === 0);
-  const open = looked.filter((position) => scanned.there.presence(position) === 'absent');
-  const rest =
-    collection === undefined || open.length === 0
-      ? new Counterparts(run)
-      : await findCounterparts({ reader: request.reader, collection, run, positions: open });
+  if (collection !== undefined) {
+    const open = looked.filter((position) => there.presence(position) === 'absent');
+    await findCounterparts({ reader: request.reader, collection, run, positions: open, known: there });
+  }
   const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
   const differences: BatchFindings['differences'][number][] = [];
   for (const position of looked) {
     const expectation = request.expect(selected, first + position, () => run.id(position));
     if (expectation === 'ignored') continue;
     counts.checked++;
-    const isSame = scanned.there.presence(position) === 'same';
-    const presence = isSame ? 'same' : rest.presence(position);
+    const presence = there.presence(position);
     if (presence === 'same') counts.identical++;
     else if (presence === 'other' && expectation === 'present') counts.kept++;
     else {

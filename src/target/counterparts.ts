@@ -44,11 +44,12 @@ export interface CounterpartQuestion {
   /** In stored form: `_id` first. */
   readonly run: DocumentRun;
   readonly positions: readonly number[];
+  /** What is known of other positions of the run; what is found is added to it. */
+  readonly known?: Counterparts;
 }
 
 export async function findCounterparts(question: CounterpartQuestion): Promise<Counterparts> {
-  const { reader, collection, run, positions } = question;
-  const counterparts = new Counterparts(run);
+  const { reader, collection, run, positions, known: counterparts = new Counterparts(run) } = question;
   const pairing = new Pairing(run, positions, counterparts);
   const answers = await reader.lookUp(collection.name, run, positions);
   for (const found of answers) pairing.add(found);
