@@ -10,6 +10,7 @@ import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import type { CollectionRoutes } from './routes.ts';
 import { Spool } from './spool.ts';
+import { TimeLimit } from './time-limit.ts';
 
 export interface SelectorOptions {
   /** Folder of the selection's `.bson` files. */
@@ -20,6 +21,8 @@ export interface SelectorOptions {
   readonly ids: IdFilter;
   /** The same. */
   readonly space: SpareSpace;
+  /** Milliseconds that a regular expression may be at work on one chunk. */
+  readonly patternMs?: number;
   readonly signal: AbortSignal;
 }
 
@@ -45,6 +48,8 @@ export class CollectionSelector {
   #candidates: Candidates | undefined;
   /** It is read again, and all keys are known. */
   #knowsAllKeys = false;
+  /** Where a regular expression could take for ever. */
+  readonly #limit: TimeLimit | undefined;
   readonly #framers = new Map<number, DocumentFramer>();
   #scannedBefore = 0;
 
@@ -53,6 +58,8 @@ export class CollectionSelector {
     this.#options = options;
     this.chooser = begun.chooser;
     this.#chosen = begun.chosen;
+    if (routes.routes.some(({ mayBacktrack }) => mayBacktrack))
+      this.#limit = new TimeLimit(options.patternMs);
   }
 
   static async create(routes: CollectionRoutes, options: SelectorOptions): Promise<CollectionSelector> {
@@ -85,7 +92,7 @@ export class CollectionSelector {
     const consumer = this.#consumer;
     consumer.from(member);
     try {
-      framer.push(bytes);
+      this.#match(() => framer.push(bytes));
     } catch (error) {
       throw faultAt(error, member, framer.documents);
     }
@@ -111,7 +118,9 @@ export class CollectionSelector {
     await spool.flush();
     for await (const { bytes, offsets } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
       this.#options.signal.throwIfAborted();
-      for (const start of offsets) this.chooser.chooses(bytes, start);
+      this.#match(() => {
+        for (const start of offsets) this.chooser.chooses(bytes, start);
+      });
     }
   }
 
@@ -151,6 +160,12 @@ export class CollectionSelector {
     await Promise.allSettled([this.#chosen.close(), this.#spool?.close(), this.#candidates?.discard()]);
   }
 
+  /** Work in which documents are matched. */
+  #match(work: () => void): void {
+    if (this.#limit === undefined) work();
+    else this.#limit.run(work);
+  }
+
   get #consumer(): ChosenDocuments | Spool | Candidates {
     return this.#spool ?? this.#candidates ?? this.#chosen;
   }
@@ -183,13 +198,15 @@ export class CollectionSelector {
     const members = [...spool.members];
     for await (const { bytes, offsets, first } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
       this.#options.signal.throwIfAborted();
-      for (const [i, start] of offsets.entries()) {
-        while (members[0] !== undefined && members[0].first <= first + i) {
-          this.#chosen.from((members.shift() as (typeof members)[number]).member);
+      this.#match(() => {
+        for (const [i, start] of offsets.entries()) {
+          while (members[0] !== undefined && members[0].first <= first + i) {
+            this.#chosen.from((members.shift() as (typeof members)[number]).member);
+          }
+          const end = offsets[i + 1] ?? bytes.length;
+          if (this.#chosen.wants(bytes, start)) this.#chosen.append(bytes, start, end);
         }
-        const end = offsets[i + 1] ?? bytes.length;
-        if (this.#chosen.wants(bytes, start)) this.#chosen.append(bytes, start, end);
-      }
+      });
       await this.#chosen.drain();
     }
   }

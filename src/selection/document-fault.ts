@@ -2,6 +2,7 @@ import type { MemberInfo } from '../backup/backup.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { QueryFault } from '../query/query-fault.ts';
+import { EndlessPattern } from './time-limit.ts';
 
 /**
  * What is wrong with a document, with its place, as an error for the operator. `document` counts from 1; a BsonFault's offset from the start of
@@ -25,14 +26,17 @@ function damaged(error: BsonFault, member: MemberInfo, document: number): Restor
   );
 }
 
-/** An expression ($expr) that would have ended the query on a server too, rather than leave the document out. */
+/** An expression ($expr) that would have ended the query on a server too, rather than leave the document out; or an endless pattern. */
 function unanswerable(fault: QueryFault, member: MemberInfo, document: number): RestorePlanError {
   const where = fault.path === '' ? 'the query' : `the query's ${fault.path}`;
   return new RestorePlanError(
     'PLAN_INVALID',
     `${where} has no answer for document ${document} of ${member.path}: ${fault.message}`,
     {
-      hint: 'Have the expression look at such documents first, for instance with $cond and $type. Nothing was selected.',
+      hint:
+        fault instanceof EndlessPattern
+          ? 'Repetitions share out the same text there, as in (a+)+; write each part so that it ends where the next begins. Nothing was selected.'
+          : 'Have the expression look at such documents first, for instance with $cond and $type. Nothing was selected.',
       cause: fault,
       facts: { member: member.path, collection: member.collection, document },
     },

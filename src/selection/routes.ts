@@ -8,6 +8,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
 import { comparesText } from '../query/compares-text.ts';
 import { compileQuery, type Matcher } from '../query/compile-query.ts';
+import { mayBacktrack } from '../query/may-backtrack.ts';
 import { KeyPath } from './key-path.ts';
 
 /** Keys of the documents that one route chose, for the routes below it. */
@@ -29,6 +30,8 @@ export interface Route {
   readonly matches: Matcher | undefined;
   /** The query compares text, which a collection with a collation would do by other rules. */
   readonly comparesText: boolean;
+  /** A regular expression of the query could take for ever. */
+  readonly mayBacktrack: boolean;
   /** Undefined for a collection at the top of the plan. */
   readonly parent: ParentKeys | undefined;
   /** What a document chosen by this route adds its keys to. Complete once `collectionRoutes` has returned. */
@@ -81,7 +84,6 @@ export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRou
       name: `${above.name} > ${dependent.collection}`,
       where: dependent.where,
       ...queryOf(dependent.query),
-      comparesText: dependent.query !== undefined && comparesText(dependent.query),
       parent: {
         collection: parent.collection,
         foreignKey: dependent.foreignKey,
@@ -106,17 +108,23 @@ function rootRoute(root: CollectionPlan): Route {
     name: root.collection,
     where: root.where,
     ...queryOf(root.query),
-    comparesText: comparesText(root.query),
     parent: undefined,
     feeds: [],
   };
 }
 
-function queryOf(query: Buffer | undefined): Pick<Route, 'query' | 'matches'> {
+function queryOf(
+  query: Buffer | undefined,
+): Pick<Route, 'query' | 'matches' | 'comparesText' | 'mayBacktrack'> {
   // An empty document matches everything.
   if (query === undefined || query.length === EMPTY_DOCUMENT.length)
-    return { query: undefined, matches: undefined };
-  return { query, matches: compileQuery(query) };
+    return { query: undefined, matches: undefined, comparesText: false, mayBacktrack: false };
+  return {
+    query,
+    matches: compileQuery(query),
+    comparesText: comparesText(query),
+    mayBacktrack: mayBacktrack(query),
+  };
 }
 
 function refuseContradiction(first: RestoredCollection, second: RestoredCollection): void {

@@ -47,6 +47,22 @@ for (const [signal, code] of [
   });
 }
 
+test('L2: SIGINT ends a run whose regular expression finds no end', async () => {
+  const endless = "foreignKey: partner_id\n        query: { description: { $regex: '^(.+)+!!' } }";
+  incident.writePlan((text) => text.replace('foreignKey: partner_id', endless));
+  const running = incident.start(['dry-run', 'plan.yaml', '--json', '--target', 'staging']);
+  await running.untilOutput(/selection-started/);
+  // The first document keeps it busy from then on; whenever the signal comes, it ends the run.
+  const sent = performance.now();
+  running.signal('SIGINT');
+  const { exitCode, stdout, stderr } = await running.ended;
+  assert.is(exitCode, 130, stderr);
+  assert.ok(performance.now() - sent < 5_000, `took ${performance.now() - sent} ms`);
+  assert.match(stderr, /stopped by SIGINT/);
+  assert.equal(jsonLines(stdout).at(-1), { type: 'exit', code: 130, name: 'SIGINT' });
+  incident.writePlan();
+});
+
 test('L2: the second signal ends the process at once', async () => {
   const env = { STAGING_MONGODB_URI: silentUri };
   const running = incident.start(['dry-run', 'plan.yaml', '--target', 'staging'], { env });

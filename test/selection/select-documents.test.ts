@@ -334,7 +334,9 @@ test('a run that is stopped leaves nothing and says why', async () => {
       return 20;
     },
   });
-  const error = await refusal(select(planOf({ collection: 'bids', query: {} }), backup, controller.signal));
+  const error = await refusal(
+    select(planOf({ collection: 'bids', query: {} }), backup, { signal: controller.signal }),
+  );
   assert.is(error, reason);
   assert.equal(await readdir(join(selecting.workDirectory, 'selections')), []);
 });

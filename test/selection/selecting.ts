@@ -20,6 +20,7 @@ export interface Selecting {
   readonly emit?: Emit;
   readonly signal?: AbortSignal;
   readonly spareBytes?: number;
+  readonly patternMs?: number;
 }
 
 export function select(plan: Plan, { backup, folder, emit, signal, ...more }: Selecting): Promise<Selection> {
@@ -40,7 +41,7 @@ export interface SelectingAnew {
   readonly workDirectory: string;
   /** Emitted so far. */
   readonly events: readonly RunEvent[];
-  select(plan: Plan, backup: Backup, signal?: AbortSignal): Promise<Selection>;
+  select(plan: Plan, backup: Backup, more?: Pick<Selecting, 'signal' | 'patternMs'>): Promise<Selection>;
 }
 
 /** For each test of the suite a folder of its own, which is removed after it. */
@@ -59,10 +60,10 @@ export function selectingAnew(suite: Test): SelectingAnew {
     get events() {
       return events;
     },
-    select(plan, backup, signal) {
+    select(plan, backup, more = {}) {
       const emit = (event: RunEvent) => events.push(event);
       const { path: folder } = temporary;
-      return select(plan, { backup, folder, emit, ...(signal === undefined ? {} : { signal }) });
+      return select(plan, { backup, folder, emit, ...more });
     },
   };
 }

@@ -94,4 +94,13 @@ function hasCase(code: number): boolean {
   return /[\p{CWL}\p{CWU}\p{CWCF}]/u.test(String.fromCodePoint(code));
 }
 
+test('where the server gives up and calls that no match, the true answer counts', async () => {
+  const letters = textDocument(`${'a'.repeat(20)}!`, 0);
+  const stored = await storeDocuments(connection, [letters]);
+  // Half a million ways to share out the letters come before the exclamation mark is looked at.
+  const query = regexQuery('^(a+)+$|!$', '');
+  assert.equal(await askServer(connection, stored, query), { ids: [] });
+  assert.equal(askEngine(stored, query), { ids: [0] });
+});
+
 test.run();

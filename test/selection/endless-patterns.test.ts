@@ -1,0 +1,96 @@
+/** Regular expressions that would be at work for ever: the selection ends, and says where. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { mayBacktrack } from '../../src/query/may-backtrack.ts';
+import { test } from '../harness.ts';
+import { bson, chunkedBackup, memberOf } from './chunked-backup.ts';
+import { planOf } from './plans.ts';
+import { idsOf, refusal, selectingAnew } from './selecting.ts';
+
+const selecting = selectingAnew(test);
+
+/** Each of the 40 letters may belong to any round of the outer repetition: 2^39 ways to find that `!` is not among them. */
+const ENDLESS = { $regex: '^(a+)+$' };
+const TRAP = `${'a'.repeat(40)}!`;
+
+test('a pattern without an end is a fault of the plan, and names the document', async () => {
+  const backup = chunkedBackup({
+    access: 'random',
+    members: [
+      memberOf(
+        'artworks',
+        ['aaa', 'b', TRAP, 'aa'].map((name, _id) => ({ _id, name })),
+      ),
+    ],
+  });
+  const plan = planOf({ collection: 'artworks', query: { name: ENDLESS } });
+  const error = await refusal(selecting.select(plan, backup, { patternMs: 300 }));
+  assert.is(error.code, 'PLAN_INVALID');
+  assert.match(
+    error.message,
+    /no answer for document 3 of .*artworks\.bson: its regular expression was still at work/,
+  );
+  assert.match(error.hint ?? '', /share out the same text/);
+  assert.is(error.facts['document'], 3);
+  assert.equal(readdirSync(join(selecting.workDirectory, 'selections')), []);
+});
+
+test('so it is where the document was put off until its parents were known', async () => {
+  const backup = chunkedBackup({
+    access: 'sequential',
+    members: [
+      memberOf(
+        'lots',
+        [TRAP, 'aa'].map((name, _id) => ({ _id, artwork_id: 7, name })),
+      ),
+      memberOf('artworks', [{ _id: 7 }]),
+    ],
+  });
+  const dependents = [{ collection: 'lots', foreignKey: 'artwork_id', query: { name: ENDLESS } }];
+  const plan = planOf({ collection: 'artworks', query: {}, dependents });
+  const error = await refusal(selecting.select(plan, backup, { patternMs: 300 }));
+  assert.is(error.code, 'PLAN_INVALID');
+  assert.is(error.facts['document'], 1);
+  assert.is(error.facts['collection'], 'lots');
+});
+
+test('where the text lets it come to an end, it selects as any other', async () => {
+  const documents = Array.from({ length: 5_000 }, (_, _id) => ({
+    _id,
+    name: `${'a'.repeat(_id % 7)}${_id % 3 === 0 ? '' : '!'}`,
+  }));
+  const backup = chunkedBackup({
+    access: 'random',
+    members: [memberOf('artworks', documents)],
+    nextLength: () => 20_000,
+  });
+  const selection = await selecting.select(
+    planOf({ collection: 'artworks', query: { name: ENDLESS } }),
+    backup,
+  );
+  const expected = documents.filter(({ name }) => /^a+$/.test(name)).map(({ _id }) => _id);
+  assert.equal(await idsOf(selection, 'artworks'), expected);
+});
+
+test('patterns with more than one repetition are watched, wherever they stand', () => {
+  for (const query of [
+    { name: ENDLESS },
+    { name: /x.*y.*z/ },
+    { $or: [{ a: 1 }, { name: { $not: { $regex: 'a{2,}b*' } } }] },
+    { tags: { $elemMatch: { $in: [/(x+)*/] } } },
+    { $jsonSchema: { properties: { name: { pattern: '(a*)*' } } } },
+    { $jsonSchema: { patternProperties: { '(a*)*': {} } } },
+  ])
+    assert.is(mayBacktrack(bson(query)), true, JSON.stringify(query));
+  for (const query of [
+    {},
+    { name: /^abc.*$/i },
+    { name: 'a+*' },
+    { state: { $in: ['a*', 'b*'] } },
+    { name: { $regex: 'a{2,3}b{4}c+' } },
+  ])
+    assert.is(mayBacktrack(bson(query)), false, JSON.stringify(query));
+});
+
+test.run();
