@@ -1,7 +1,6 @@
 /** Reads and compiles every query of the plan; what the engine cannot answer exactly is a fault at its place. */
 import type { QueryFault } from '../../query/query-fault.ts';
 import { queryFaults } from '../../query/query-faults.ts';
-import { SHELL_CONSTRUCTORS } from '../../query/shell-constructors.ts';
 import { faultAt, type Place, type PlanFault } from '../fault.ts';
 import { nearest } from '../nearest.ts';
 import {
@@ -14,6 +13,7 @@ import {
   type PlanNode,
 } from '../nodes.ts';
 import { collectionEntries } from './collection-entries.ts';
+import { emptyValues, misreadTexts } from './misread-values.ts';
 
 export function queryRules(root: MapNode): PlanFault[] {
   const paths = collectionEntries(root).flatMap((entry) => [
@@ -23,24 +23,12 @@ export function queryRules(root: MapNode): PlanFault[] {
   return paths.flatMap((path) => {
     const node = nodeAt(root, ...path);
     if (node === undefined || !isQuery(node) || holdsUnjudged(node)) return [];
-    return [...shellTexts(node), ...queryFaults(orderedValue(node)).map((fault) => queryFault(node, fault))];
+    return [
+      ...emptyValues(node),
+      ...misreadTexts(node),
+      ...queryFaults(orderedValue(node)).map((fault) => queryFault(node, fault)),
+    ];
   });
-}
-
-const CONSTRUCTOR = new RegExp(`^(?:new )?(?:${Object.keys(SHELL_CONSTRUCTORS).join('|')})\\(.*\\)$`, 's');
-
-/** In a map, `ObjectId("…")` is text to YAML: it would match no ObjectId, and nobody would see why. */
-function shellTexts(query: PlanNode): PlanFault[] {
-  const faults: PlanFault[] = [];
-  if (query.kind !== 'map') return faults;
-  eachScalar(query, ({ value, place }) => {
-    if (typeof value !== 'string' || !CONSTRUCTOR.test(value)) return;
-    const name = value.slice(0, value.indexOf('('));
-    const message = `${name}(…) is plain text in a map`;
-    const expected = 'Extended JSON, such as { $oid: … }, or the whole query in single quotes';
-    faults.push(faultAt(place, 'query', { message, expected }));
-  });
-  return faults;
 }
 
 /** A fault of an unknown operator ends in the list of those that there are. */
