@@ -52,10 +52,10 @@ function withoutCredentials({ text, hidden }: PlanText, from: number, to: number
   return hideCredentials(text.slice(from, to), ranges);
 }
 
-/** Control characters and marks that reorder or hide text: they could make a terminal show something else. */
+/** Control characters, marks that reorder or hide text, and spaces that only look like one: a terminal would show something else. */
 const UNPRINTABLE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u00a0\u061c\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]/g;
 
 /** A name or value from the plan, quoted for a message: one line, no control characters, at most 80 characters. */
 export function quoted(value: string): string {

@@ -12,6 +12,11 @@ export function syntaxFault(document: Document, text: PlanText, error: YAMLError
   if (text.text.slice(start - 1, start + 1) === '${') {
     return fault({ ...place, start: start - 1 }, 'a variable inside { } or [ ] needs quotes', `"\${NAME}"`);
   }
+  const space = foreignIndent(place);
+  if (space !== undefined) {
+    const code = text.text.charCodeAt(space.start).toString(16).padStart(4, '0').toUpperCase();
+    return fault(space, `a space of another kind (U+${code}) is used for indentation`, 'plain spaces');
+  }
   // The library points to where the text ran out; what was opened is what the reader looks for.
   if (error.message.startsWith('Missing closing')) {
     return fault(openedBefore(document, place, isQuoted), 'a quote is opened here and not closed');
@@ -41,6 +46,15 @@ export function syntaxFault(document: Document, text: PlanText, error: YAMLError
     default:
       return fault(place, `not valid YAML: ${lowerFirst(error.message.replace(/\s+/g, ' '))}`);
   }
+}
+
+/** Text from a chat or a web page may be indented by no-break spaces, which look like spaces and are letters to YAML. */
+function foreignIndent({ text, start }: Place): Place | undefined {
+  const lineStart = text.text.lastIndexOf('\n', start - 1) + 1;
+  const [indent] = /^[ \t]*[^\S \t\r\n]/.exec(text.text.slice(lineStart)) ?? [];
+  if (indent === undefined) return undefined;
+  const end = lineStart + indent.length;
+  return { text, start: end - 1, end };
 }
 
 const isQuoted = (node: Node) => isScalar(node) && node.type?.startsWith('QUOTE') === true;
