@@ -133,9 +133,9 @@ function chosenBecause(
   inspection: Inspection & { kind: 'usable' },
   { source: { at }, timezone, older }: Reasons,
 ): string {
-  const { modified } = inspection.backup.identity;
+  const { modified, time } = inspection.backup.identity;
   const held = inspection.unknown.length === 0 ? ' that holds every wanted collection' : '';
-  const why = at === undefined ? 'the one that is named' : `the newest at or before source.at${held}`;
+  const why = time === undefined ? 'the one that is named' : `the newest at or before source.at${held}`;
   const unknown = inspection.unknown.length === 0 ? '' : '; what it holds shows only when it is read through';
   const late =
     at === undefined || modified === undefined || modified <= at.epochMs

@@ -53,8 +53,9 @@ function sourceSentences(source: Source): string[] {
     location.kind === 'jsonl'
       ? 'It holds Extended JSON, one document per line or in one array.'
       : `From it, the database ${source.database} is read. ${integrity}`;
-  const sentences = [`${choiceSentence(placeOf(stored), stored.timezone, source)} ${content}`];
-  if (at !== undefined && source.maxAgeMs !== undefined) {
+  const place = placeOf(stored);
+  const sentences = [`${choiceSentence(place, stored.timezone, source)} ${content}`];
+  if (at !== undefined && source.maxAgeMs !== undefined && place.includes('{time:')) {
     sentences.push(
       `A backup that was begun more than ${duration(source.maxAgeMs)} before that moment is refused.`,
     );

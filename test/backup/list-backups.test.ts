@@ -44,6 +44,18 @@ test('the chosen one is marked, the others say why not', async () => {
   assert.is(backups[4]?.beforeAtMs, 3 * 3_600_000);
 });
 
+test('a backup named in full is not called the newest: nobody knows when it was taken', async () => {
+  const root = await layOutBackups(folder, MORNING);
+  const { backups } = await list(root, {
+    at: '2016-09-13T09:00:00-04:00',
+    template: '2016.09.13.06.00.00/db.tar',
+  });
+  assert.equal(
+    backups.map(({ reason }) => reason),
+    ['chosen: the one that is named'],
+  );
+});
+
 test('nothing is chosen past a damaged backup, or past a time that happened twice', async () => {
   const root = await layOutBackups(folder, MORNING);
   writeFileSync(join(root, '2016.09.13.07.00.00/db.tar'), Buffer.alloc(2000, 'x'));

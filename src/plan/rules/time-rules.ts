@@ -8,7 +8,7 @@ import { isTimeZone, nearTimeZone } from '../time-zone.ts';
 export function timeRules(root: MapNode, isTimed: boolean): PlanFault[] {
   return [
     ...momentRules(root),
-    ...ageRules(root),
+    ...ageRules(root, isTimed),
     ...ZONES.flatMap((path) => zoneRules(root, path, isTimed)),
   ];
 }
@@ -19,7 +19,7 @@ function momentRules(root: MapNode): PlanFault[] {
   return reading === undefined || 'instant' in reading ? [] : [atValue(root, ['source', 'at'], reading)];
 }
 
-function ageRules(root: MapNode): PlanFault[] {
+function ageRules(root: MapNode, isTimed: boolean): PlanFault[] {
   const path = ['source', 'maxAge'];
   const maxAge = textAt(root, ...path);
   if (maxAge === undefined) return [];
@@ -33,6 +33,10 @@ function ageRules(root: MapNode): PlanFault[] {
   if (nodeAt(root, 'source', 'at') === undefined) {
     const message = 'source.maxAge counts back from source.at, which is missing';
     faults.push(faultAt(placeAt(root, ...path), 'missing-key', { message, expected: 'both or neither' }));
+  } else if (!isTimed) {
+    const message =
+      'source.maxAge has no effect: without a {time:…} in the location, the age of the backup is not known';
+    faults.push(noteAt(placeAt(root, ...path), 'time', { message }));
   }
   return faults;
 }

@@ -71,6 +71,15 @@ test('what differs from the ordinary is said', async () => {
   }
 });
 
+test('an age is promised only where the time of the backup is known', async () => {
+  const aged = (path: string) =>
+    explained(
+      PLAN.replace('/backups/db.tar', `${path}, at: 2016-09-13T09:00:00Z, maxAge: 26h, timezone: UTC`),
+    );
+  assert.match(unwrapped(await aged("'/backups/{time:yyyy-MM-dd}.tar'")), /begun more than .* is refused/);
+  assert.not.match(unwrapped(await aged('/backups/db.tar')), 'is refused');
+});
+
 test('no line is longer than the terminal, unless a word is', async () => {
   for (const columns of [20, 40, 60, 80, 200]) {
     const limit = Math.max(40, Math.min(columns, 100));
