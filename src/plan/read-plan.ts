@@ -105,7 +105,7 @@ function credentialFaults(texts: readonly PlanText[]): PlanFault[] {
   return texts.flatMap((text) =>
     text.hidden.flatMap(({ start, end, what }) => {
       if (what === undefined) return [];
-      const expected = `a variable, such as \${STAGING_MONGODB_URI}; whoever can read the file can use it: change it now`;
+      const expected = `a variable in its place, \${NAME}; whoever can read the file can use it: change it now`;
       return [
         faultAt({ text, start, end }, 'credential', { message: `${what} stands in the plan`, expected }),
       ];
