@@ -46,4 +46,38 @@ export const REGRESSIONS: readonly Regression[] = [
     query: '{"a":{"$regex":"^.$"}}',
     selected: true,
   },
+  {
+    about: 'a sum keeps the int64 that its first constants come to',
+    document: '{"_id":0,"a":0}',
+    query: '{"$expr":{"$eq":[{"$type":{"$add":[2147483647,1,"$a",-2147483648]}},"long"]}}',
+    selected: true,
+  },
+  {
+    about: 'a sum of int32s is one again, whatever constants come later',
+    document: '{"_id":0,"a":0}',
+    query: '{"$expr":{"$eq":[{"$type":{"$add":["$a",2147483647,1,-2147483648]}},"int"]}}',
+    selected: true,
+  },
+  {
+    about: 'the first constants of a product are multiplied exactly, before a document is read',
+    document: '{"_id":0,"a":2147483647}',
+    query:
+      '{"$expr":{"$eq":[{"$multiply":[7,{"$numberLong":"9007199254740993"},"$a"]},135399691733788090000000000.0]}}',
+    selected: true,
+  },
+  {
+    about: 'milliseconds between dates half a million years apart are counted exactly',
+    document:
+      '{"_id":0,"a":{"$date":{"$numberLong":"8000000000000000"}},"b":{"$date":{"$numberLong":"-6222183838486671"}}}',
+    query:
+      '{"$expr":{"$eq":[{"$dateDiff":{"startDate":"$a","endDate":"$b","unit":"millisecond"}},{"$numberLong":"-14222183838486671"}]}}',
+    selected: true,
+  },
+  {
+    about: 'a constant null as the start of the week makes any difference null',
+    document: '{"_id":0,"a":{"$date":0}}',
+    query:
+      '{"$expr":{"$eq":[{"$dateDiff":{"startDate":"$a","endDate":"$a","unit":"day","startOfWeek":null}},null]}}',
+    selected: true,
+  },
 ];

@@ -98,18 +98,28 @@ function compileOperator(operand: RawElement, context: ExpressionContext): Expre
   if (!Object.hasOwn(EAGER, operator)) {
     throw unknownOperator(operator, [...Object.keys(EAGER), ...Object.keys(LAZY)], context.path);
   }
-  const { count, apply } = EAGER[operator] as EagerOperator;
-  const parts = argumentsOf(use);
-  if (parts.length < count[0] || parts.length > count[1]) {
+  const { count, apply, joinsConstants = false } = EAGER[operator] as EagerOperator;
+  const given = argumentsOf(use);
+  if (given.length < count[0] || given.length > count[1]) {
     const wanted = count[0] === count[1] ? String(count[0]) : `${count[0]} or more`;
-    throw new QueryFault(`${operator} takes ${wanted} arguments, not ${parts.length}`, use.context.path);
+    throw new QueryFault(`${operator} takes ${wanted} arguments, not ${given.length}`, use.context.path);
   }
-  return derived(parts, () =>
+  const result = (parts: readonly Expression[]): RawValue =>
     apply(
       parts.map((part) => held(part.evaluate())),
       use,
-    ),
-  );
+    );
+  const parts = joinsConstants ? firstConstantsJoined(given, result) : given;
+  return derived(parts, () => result(parts));
+}
+
+/** The constants that stand first, when there are several, as the one that they come to. */
+function firstConstantsJoined(
+  parts: readonly Expression[],
+  result: (parts: readonly Expression[]) => RawValue,
+): readonly Expression[] {
+  const count = parts.findIndex((part) => !part.isConstant);
+  return count < 2 ? parts : [constant(result(parts.slice(0, count))), ...parts.slice(count)];
 }
 
 /** A value that stays when the cursor it stands on moves: the same field may be read again for the next argument. */

@@ -28,6 +28,11 @@ export interface OperatorUse {
 export interface EagerOperator {
   /** Least and most number of arguments. */
   readonly count: readonly [number, number];
+  /**
+   * The server works out the constants that stand first before it reads a document. It shows: of 2147483647 + 1 it keeps an
+   * int64, and an int64 product of constants is exact where the double of the whole product would be rounded on the way.
+   */
+  readonly joinsConstants?: boolean;
   /** Throws QueryFault where the server would end the query with an error. */
   readonly apply: (values: readonly RawValue[], use: OperatorUse) => RawValue;
 }
