@@ -68,6 +68,21 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['{"$expr":{"$gt":["$$NOW","$a"]}}', '$expr.$gt.0', /\$\$NOW is not supported here/],
   ['{"$expr":{"$eq":["$a..b",1]}}', '$expr.$eq.0', /is no field/],
   ['{"$expr":{"$eq":[1,1],"$ne":[1,2]}}', '$expr', /one operator/],
+  [
+    '{"$expr":{"$year":{"date":"$a","timezone":"Europe/Berlin"}}}',
+    '$expr.$year',
+    /a timezone is written as an offset such as "\+02:00" here/,
+  ],
+  [
+    '{"$expr":{"$dateAdd":{"startDate":"$a","unit":"day","amount":1,"timezone":"+02:00"}}}',
+    '$expr.$dateAdd',
+    /\$dateAdd with a timezone is not supported/,
+  ],
+  [
+    '{"$expr":{"$dateDiff":{"startDate":"$a","endDate":"$b","unit":"days"}}}',
+    '$expr.$dateDiff',
+    /"unit" is no unit of time/,
+  ],
   ['{"a":{"$elemMatch":{"$expr":true}}}', 'a.$elemMatch.$expr', /whole document/],
 ];
 
@@ -83,6 +98,12 @@ const REFUSED_WITH_DOCUMENT: readonly (readonly [string, string, RegExp])[] = [
   ['{"$add":["$a",1]}', '{"a":"x"}', /needs numbers and a document holds string/],
   ['{"$eq":["$a",1]}', '{"a":1,"a":2}', /holds "a" twice/],
   ['{"$year":"$at"}', '{"at":5}', /needs a date and a document holds int/],
+  ['{"$hour":{"date":"$at","timezone":"$none"}}', '{"at":5}', /\$hour needs a date and a document holds int/],
+  [
+    '{"$dateAdd":{"startDate":"$at","unit":"$unit","amount":"$none"}}',
+    '{"at":{"$date":0},"unit":"days"}',
+    /"unit" is no unit of time/,
+  ],
   [
     '{"$year":{"date":"$at","timezone":"+01:00"}}',
     '{"at":{"$date":{"$numberLong":"8640000000000000"}}}',

@@ -97,8 +97,9 @@ export function unitsBetween(
   span: { start: number; end: number },
   unit: DateUnit,
   startOfWeek: number,
-): number {
-  return unitNumber(span.end, unit, startOfWeek) - unitNumber(span.start, unit, startOfWeek);
+): bigint {
+  // Half a million years of milliseconds are no longer exact as a double.
+  return BigInt(unitNumber(span.end, unit, startOfWeek)) - BigInt(unitNumber(span.start, unit, startOfWeek));
 }
 
 function unitNumber(epochMs: number, unit: DateUnit, startOfWeek: number): number {

@@ -8,7 +8,7 @@ import { exactInteger } from '../integer-operand.ts';
 import { QueryFault } from '../query-fault.ts';
 import { argumentsOf, namedArguments } from './arguments.ts';
 import { addUnits, DATE_PARTS, type DateUnit, isDateUnit, unitsBetween, WEEK_DAYS } from './calendar.ts';
-import { derived, type Expression, type LazyOperator, type OperatorUse } from './expression.ts';
+import { constant, derived, type Expression, type LazyOperator, type OperatorUse } from './expression.ts';
 import {
   dateValue,
   int32Value,
@@ -30,12 +30,15 @@ export const DATE_OPERATORS: Readonly<Record<string, LazyOperator>> = {
 
 function datePart(use: OperatorUse, part: (date: Date) => number): Expression {
   const { date, timezone } = datePartArguments(use);
+  checkConstants({ timezone }, use);
   const parts = timezone === undefined ? [date] : [date, timezone];
   return derived(parts, () => {
-    const offset = offsetMinutes(timezone, use);
     const value = date.evaluate();
-    if (isNullish(value) || offset === undefined) return NULL_VALUE;
-    const number = part(new Date(instant(value, use) + offset * 60_000));
+    if (isNullish(value)) return NULL_VALUE;
+    const ms = instant(value, use);
+    const offset = offsetMinutes(timezone, use);
+    if (offset === undefined) return NULL_VALUE;
+    const number = part(new Date(ms + offset * 60_000));
     // The one part that the server gives as an int64.
     return use.operator === '$isoWeekYear' ? int64Value(BigInt(number)) : int32Value(number);
   });
@@ -60,13 +63,17 @@ function movedDate(use: OperatorUse, sign: bigint): Expression {
     'startDate' | 'unit' | 'amount',
     Expression
   >;
+  const timezone = named.get('timezone');
+  if (timezone?.isConstant) requireUtc(offsetMinutes(timezone, use), use);
+  checkConstants({ unit }, use);
   return derived([...named.values()], () => {
-    const offset = offsetMinutes(named.get('timezone'), use);
     const [start, unitName, count] = [startDate.evaluate(), unit.evaluate(), amount.evaluate()];
-    if (isNullish(start) || isNullish(unitName) || isNullish(count) || offset === undefined)
-      return NULL_VALUE;
-    if (offset !== 0)
-      throw new QueryFault(`${use.operator} with a timezone is not supported`, use.context.path);
+    if (isNullish(start) || isNullish(unitName)) return NULL_VALUE;
+    const unitOfTime = dateUnit(unitName, use);
+    if (isNullish(count)) return NULL_VALUE;
+    const offset = offsetMinutes(timezone, use);
+    if (offset === undefined) return NULL_VALUE;
+    requireUtc(offset, use);
     const units = exactInteger(count);
     if (units === undefined) throw new QueryFault(`${use.operator} needs a whole "amount"`, use.context.path);
     const from = instant(start, use);
@@ -77,11 +84,15 @@ function movedDate(use: OperatorUse, sign: bigint): Expression {
         use.context.path,
       );
     }
-    const moved = addUnits(from, { unit: dateUnit(unitName, use), count: sign * units });
+    const moved = addUnits(from, { unit: unitOfTime, count: sign * units });
     if (moved === undefined)
       throw new QueryFault(`${use.operator} leaves the range of dates`, use.context.path);
     return dateValue(BigInt(moved));
   });
+}
+
+function requireUtc(offset: number | undefined, { operator, context }: OperatorUse): void {
+  if (offset) throw new QueryFault(`${operator} with a timezone is not supported`, context.path);
 }
 
 function dateDifference(use: OperatorUse): Expression {
@@ -93,20 +104,33 @@ function dateDifference(use: OperatorUse): Expression {
     'startDate' | 'endDate' | 'unit',
     Expression
   >;
-  const startOfWeek = named.get('startOfWeek');
-  // The server checks a constant one even where the unit has no use for it.
-  if (startOfWeek?.isConstant) weekDay(startOfWeek.evaluate(), use);
+  const [timezone, startOfWeek] = [named.get('timezone'), named.get('startOfWeek')];
+  checkConstants({ timezone, unit }, use);
+  // The server looks at a constant one even where the unit has no use for it, and of null makes null.
+  if (startOfWeek?.isConstant && weekDay(startOfWeek.evaluate(), use) === undefined) {
+    return constant(NULL_VALUE);
+  }
   return derived([...named.values()], () => {
-    const offset = offsetMinutes(named.get('timezone'), use);
     const [start, end, unitName] = [startDate.evaluate(), endDate.evaluate(), unit.evaluate()];
-    if (isNullish(start) || isNullish(end) || isNullish(unitName) || offset === undefined) return NULL_VALUE;
+    if (isNullish(start) || isNullish(end) || isNullish(unitName)) return NULL_VALUE;
     const dateUnitName = dateUnit(unitName, use);
     const weekStart = dateUnitName === 'week' ? weekDay(startOfWeek?.evaluate(), use) : 0;
     if (weekStart === undefined) return NULL_VALUE;
+    const offset = offsetMinutes(timezone, use);
+    if (offset === undefined) return NULL_VALUE;
     const shift = offset * 60_000;
     const span = { start: instant(start, use) + shift, end: instant(end, use) + shift };
-    return int64Value(BigInt(unitsBetween(span, dateUnitName, weekStart)));
+    return int64Value(unitsBetween(span, dateUnitName, weekStart));
   });
+}
+
+/** What is the same for all documents is refused when the plan is checked. */
+function checkConstants(
+  { timezone, unit }: { timezone?: Expression | undefined; unit?: Expression },
+  use: OperatorUse,
+): void {
+  if (timezone?.isConstant) offsetMinutes(timezone, use);
+  if (unit?.isConstant && !isNullish(unit.evaluate())) dateUnit(unit.evaluate(), use);
 }
 
 /** JavaScript's dates end in 275760; the rest is room for an offset, and for the beginning of the year or week of a date. */
