@@ -8,6 +8,8 @@ import { inspect } from 'node:util';
 
 const registered = new Set<string>();
 const REDACTED = '[redacted]';
+/** Anything shorter would blank out ordinary words. */
+const LEAST_CHARACTERS = 6;
 /** A part of an address as long as this is a key, not a word. */
 const KEY_CHARACTERS = 16;
 
@@ -38,11 +40,11 @@ export class Secret {
 }
 
 /**
- * Registers a value (at least 6 characters, shorter ones would blank out ordinary words) to be struck from all output, and of an
- * address what makes it secret: the password of a connection string, the path of a webhook and the keys in it.
+ * Registers a value (at least 6 characters) to be struck from all output, and of an address what makes it secret: the password
+ * of a connection string, as it is written and decoded, the path of a webhook and the keys in it.
  */
 export function registerSecret(value: string): void {
-  if (value.length < 6) return;
+  if (value.length < LEAST_CHARACTERS) return;
   registered.add(value);
   const path = /^https?:\/\/[^/]+(\/.{5,})$/is.exec(value)?.[1];
   if (path !== undefined) {
@@ -50,13 +52,16 @@ export function registerSecret(value: string): void {
     for (const part of path.split(/[/?&=]/)) if (part.length >= KEY_CHARACTERS) registered.add(part);
   }
   const password = /^[a-z0-9+.-]+:\/\/[^/@]*?:([^@/]+)@/i.exec(value)?.[1];
-  if (password !== undefined && password.length >= 6) {
-    registered.add(password);
-    try {
-      registered.add(decodeURIComponent(password));
-    } catch {
-      // Not percent-encoded: the raw form above is the only form.
-    }
+  if (password === undefined) return;
+  for (const form of [password, decoded(password)]) if (form.length >= LEAST_CHARACTERS) registered.add(form);
+}
+
+function decoded(password: string): string {
+  try {
+    return decodeURIComponent(password);
+  } catch {
+    // Not percent-encoded: as it is written is the only form.
+    return password;
   }
 }
 
