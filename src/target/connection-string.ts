@@ -12,8 +12,14 @@ export interface CheckedConnectionString {
   readonly notes: readonly string[];
 }
 
+interface Override {
+  /** Values that say what a restore insists on anyway. */
+  readonly kept: readonly string[];
+  readonly ours: string;
+}
+
 /** Settings replaced by ours, with what a restore insists on. */
-const OVERRIDDEN: Readonly<Record<string, { readonly kept: readonly string[]; readonly ours: string }>> = {
+const OVERRIDDEN: Readonly<Record<string, Override>> = {
   w: { kept: ['majority'], ours: 'every write waits for the majority' },
   journal: { kept: ['true'], ours: 'every write waits for the journal' },
   wtimeout: { kept: [], ours: 'waiting for the majority is bounded by the tool' },
@@ -31,8 +37,8 @@ export function checkConnectionString(target: TargetName, uri: Secret): CheckedC
   const parsed = parse(target, uri);
   const settings = parsed.searchParams;
   const notes: string[] = [];
-  for (const name of [...settings.keys()]) {
-    const rule = OVERRIDDEN[canonicalName(name)];
+  for (const name of new Set(settings.keys())) {
+    const rule = overrideOf(name);
     if (rule === undefined) continue;
     const value = settings.get(name) ?? '';
     if (!rule.kept.includes(value)) {
@@ -65,8 +71,9 @@ export function hostsOf(uri: Secret | undefined): string[] {
   });
 }
 
-function canonicalName(name: string): string {
-  return Object.keys(OVERRIDDEN).find((known) => known.toLowerCase() === name.toLowerCase()) ?? name;
+/** Drivers read the names of settings in any case. */
+function overrideOf(name: string): Override | undefined {
+  return Object.entries(OVERRIDDEN).find(([known]) => known.toLowerCase() === name.toLowerCase())?.[1];
 }
 
 function parse(target: TargetName, uri: Secret): ConnectionString {

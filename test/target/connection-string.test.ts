@@ -1,0 +1,36 @@
+/** What of a connection string reaches the driver, and what is said about the rest. */
+import * as assert from 'uvu/assert';
+import { Secret } from '../../src/secret.ts';
+import { checkConnectionString } from '../../src/target/connection-string.ts';
+import { suite } from '../harness.ts';
+
+const test = suite('connection strings');
+
+function check(settings: string): { readonly uri: string; readonly notes: readonly string[] } {
+  const { uri, notes } = checkConnectionString('staging', new Secret(`mongodb://db.example/?${settings}`));
+  return { uri: uri.reveal(), notes };
+}
+
+test('settings that would weaken a restore are taken out, and said', () => {
+  assert.equal(check('W=1&journal=true&appName=shop'), {
+    uri: 'mongodb://db.example/?appName=shop',
+    notes: ['staging: W=1 of the connection string is overridden: every write waits for the majority'],
+  });
+});
+
+test('a setting that is given several times is spoken of once', () => {
+  assert.equal(check('readPreferenceTags=dc:ny&readPreferenceTags='), {
+    uri: 'mongodb://db.example/',
+    notes: [
+      'staging: readPreferenceTags=dc:ny of the connection string is overridden: every read is from the primary',
+    ],
+  });
+});
+
+test('a setting with the name of something every object has is left to the driver', () => {
+  for (const name of ['constructor', 'toString', '__proto__']) {
+    assert.equal(check(`${name}=1`), { uri: `mongodb://db.example/?${name}=1`, notes: [] });
+  }
+});
+
+test.run();
