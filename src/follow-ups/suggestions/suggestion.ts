@@ -1,4 +1,5 @@
 /** Loose ends that nobody wrote into the plan, as far as backup and selection show them. */
+import { showIsoDate } from '../../bson/iso-date.ts';
 
 export type Suggestion =
   | {
@@ -38,6 +39,6 @@ export function suggestionText(suggestion: Suggestion): string {
   const { collection, field, documents, selected, oldest, days } = suggestion;
   return (
     `${collection}: ${documents} of ${selected} selected documents were last updated more than ${days} days before \`at\` ` +
-    `(${field}, oldest ${new Date(oldest).toISOString().slice(0, 10)}); see whether they are still current`
+    `(${field}, oldest ${showIsoDate(oldest)?.slice(0, 10) ?? 'before the year 0'}); see whether they are still current`
   );
 }

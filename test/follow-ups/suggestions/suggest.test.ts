@@ -135,6 +135,12 @@ test('what was found is kept with the selection, so a second dry-run does not re
   rmSync(join(selection.directory, 'suggestions.json'));
 });
 
+test('a date that no calendar writes in four digits is told in words', () => {
+  const found = { kind: 'oldDocuments', collection: 'artworks', field: 'updated_at', days: 90 } as const;
+  const text = suggestionText({ ...found, documents: 1, selected: 3, oldest: -9e18 });
+  assert.match(text, '(updated_at, oldest before the year 0)');
+});
+
 test('documents that were old already at the moment of the loss are counted', async () => {
   const at = { epochMs: Date.parse('2016-09-13T13:00:00Z'), text: '2016-09-13T09:00:00-04:00' };
   const plan = planOf({ collection: 'artworks', query: {} });
