@@ -33,14 +33,29 @@ export interface CommandEnd {
 
 /** Never rejects: whatever happens to the command is its end. */
 export async function runCommand(run: CommandRun): Promise<CommandEnd> {
-  const [program = '', ...args] = run.command;
+  let child: ChildProcess;
+  try {
+    child = start(run);
+  } catch (error) {
+    // Some of what keeps a program from starting is thrown (E2BIG, ENOTDIR), some is an event (ENOENT).
+    return { succeeded: false, detail: cannotStart(error as NodeJS.ErrnoException), output: '' };
+  }
+  return follow(child, run);
+}
+
+function start({ command, directory, env }: CommandRun): ChildProcess {
+  const [program = '', ...args] = command;
   // A process group of its own: the time limit must also end what the command started, and Ctrl-C is for us to pass on.
-  const child = spawn(program, args, {
-    cwd: run.directory,
-    env: run.env,
+  return spawn(program, args, {
+    cwd: directory,
+    env,
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   });
+}
+
+/** From its start to its end. */
+async function follow(child: ChildProcess, run: CommandRun): Promise<CommandEnd> {
   const output = new OutputEnd();
   output.collect(child.stdout);
   output.collect(child.stderr);
@@ -70,7 +85,7 @@ export async function runCommand(run: CommandRun): Promise<CommandEnd> {
 function ended(child: ChildProcess, graceMs: number): Promise<{ succeeded: boolean; detail: string }> {
   return new Promise((resolve) => {
     child.once('error', (error: NodeJS.ErrnoException) =>
-      resolve({ succeeded: false, detail: `cannot be started: ${error.code ?? error.message}` }),
+      resolve({ succeeded: false, detail: cannotStart(error) }),
     );
     child.once('exit', (code, signal) => {
       const detail = signal === null ? `exit code ${code}` : `ended by ${signal}`;
@@ -81,6 +96,9 @@ function ended(child: ChildProcess, graceMs: number): Promise<{ succeeded: boole
     });
   });
 }
+
+const cannotStart = ({ code, message }: NodeJS.ErrnoException): string =>
+  `cannot be started: ${code ?? message}`;
 
 /** Streams the file into the command. One that does not read it, or ends before, is no fault. */
 function feed(child: ChildProcess, path: string): void {

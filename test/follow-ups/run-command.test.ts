@@ -71,6 +71,13 @@ test('a program that cannot be started, and a folder that is not there, are fail
   assert.is(elsewhere.succeeded, false);
 });
 
+test('a command that the system refuses before it starts is a failure like any other', async () => {
+  const longArgument = await run(['true', 'x'.repeat(300_000)]);
+  assert.equal(longArgument, { succeeded: false, detail: 'cannot be started: E2BIG', output: '' });
+  const insideFile = await run([`${at('ids')}/program`]);
+  assert.equal(insideFile, { succeeded: false, detail: 'cannot be started: ENOTDIR', output: '' });
+});
+
 test('only the end of its output is kept', async () => {
   const end = await run([script('i=0; while [ $i -lt 20000 ]; do echo "line $i"; i=$((i+1)); done')]);
   assert.ok(end.succeeded);
