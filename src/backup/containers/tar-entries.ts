@@ -50,7 +50,7 @@ export class TarEntries {
     return this.#refusing(offset, () => this.#step(header));
   }
 
-  /** Takes the body that `header` announced with an `extension` step. */
+  /** Takes the body that `header` announced with an `extension` step; `offset` is that header's. */
   extension(body: Buffer, offset: number): void {
     this.#refusing(offset, () => {
       if (this.#extension === 'long name') this.#overrides.path ??= readLongName(body);

@@ -37,10 +37,11 @@ export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
     return bytes;
   };
   for (;;) {
-    const step = entries.header(await take(BLOCK_BYTES), at - BLOCK_BYTES);
+    const start = at;
+    const step = entries.header(await take(BLOCK_BYTES), start);
     if (step.kind === 'end') break;
     if (step.kind === 'extension') {
-      entries.extension(await take(step.size), at);
+      entries.extension(await take(step.size), start);
       at += TarEntries.padding(step.size);
     } else if (step.kind === 'file') {
       const end = at + step.size + TarEntries.padding(step.size);

@@ -39,8 +39,9 @@ export async function* streamTar(
         await cursor.skip(TarEntries.padding(step.size));
       }
     }
+    const end = cursor.position;
     for await (const rest of cursor.chunks(Number.POSITIVE_INFINITY)) {
-      if (!isZero(rest)) throw entries.fault(cursor.position, 'has something after its end');
+      if (!isZero(rest)) throw entries.fault(end, 'has something after its end');
     }
   } finally {
     await cursor.close();
