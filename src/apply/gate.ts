@@ -130,7 +130,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
   if (approvers.length < facts.gate.approvals) {
     obstacles.push({
       fact: `${approvers.length} of ${facts.gate.approvals} approvals are given`,
-      remedy: `Somebody other than ${run.appliedBy.map(({ user }) => user).join(', ')} must run \`plan approve\`.`,
+      remedy: `Somebody other than ${[...new Set(run.appliedBy.map(({ user }) => user))].join(', ')} must run \`plan approve\`.`,
     });
   }
   return obstacles;

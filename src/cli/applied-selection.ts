@@ -31,11 +31,12 @@ export async function appliedSelection(
   if (kept !== undefined) return { run, selection: kept };
   const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
   if (selection.manifest.digest === run.digest) return { run, selection };
+  const people = new Set(run.appliedBy.map(({ user, host }) => `${user} on ${host}`));
   throw new RestorePlanError(
     'BACKUP',
     `${reader.name} holds another selection than the plan gives now, and the documents of that one are not kept here`,
     {
-      hint: `Run this where it was applied (by ${run.appliedBy.map(({ user, host }) => `${user} on ${host}`).join(', ')}), or with the plan and the backup as they were then.`,
+      hint: `Run this where it was applied (by ${[...people].join(', ')}), or with the plan and the backup as they were then.`,
       facts: { applied: run.digest, selected: selection.manifest.digest },
     },
   );

@@ -276,6 +276,16 @@ for (const [soakMs, left] of [
   });
 }
 
+test('who applied several times is named once among those who cannot approve', async () => {
+  const bench = openWorkbench(lab, { gate: { approvals: 1 } });
+  const selection = bench.selection([COLLECTION]);
+  await bench.apply(selection, 'staging');
+  await bench.apply(selection, 'staging');
+  const refusal = await failure(bench.apply(selection, 'production'));
+  assert.is(refusal.hint, 'Somebody other than anna must run `plan approve`.');
+  await bench.close();
+});
+
 test('production opens after soak and approval by somebody else', async () => {
   const bench = openWorkbench(lab, { gate: { soakMs: 1, approvals: 1 } });
   const selection = bench.selection([COLLECTION]);
