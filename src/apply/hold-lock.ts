@@ -65,7 +65,7 @@ async function stopInTime<T>(work: Promise<T>, signal: AbortSignal | undefined):
     };
     const begin = (): void => void start().catch(() => undefined);
     if (signal.aborted) begin();
-    else signal.addEventListener('abort', begin, { once: true });
+    else signal.addEventListener('abort', begin, { once: true, signal: settled.signal });
   });
   try {
     return await Promise.race([work, overdue]);
