@@ -120,8 +120,9 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
     checkpoint,
   });
   const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
+  // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
+  await refuseMatches(target.reader, selection);
   try {
-    await refuseMatches(target.reader, selection);
     await ledger.runs.begin(runStart(request), run.fencing, recordOf(outcomes));
     await run.checkpoint('run-begun');
     const prepared = await prepareAll(request, run);

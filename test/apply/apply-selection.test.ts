@@ -197,6 +197,19 @@ test('whenMatched: fail writes nothing when one document differs', async () => {
   assert.is((await bench.documents('staging', 'b')).length, 1);
 });
 
+test('whenMatched: fail leaves the record of an earlier run as it is', async () => {
+  const selection = bench.selection([
+    { collection: 'a', documents: numbered(0, 10), whenMatched: 'fail' },
+    { collection: 'b', documents: numbered(0, 10) },
+  ]);
+  await bench.apply(selection, 'staging');
+  const before = await bench.runs('staging');
+  const db = lab.staging.client.db(bench.plan.targets.staging.database);
+  await db.collection('a').updateOne({ _id: 4 as never }, { $set: { text: 'changed since the restore' } });
+  assert.is((await failure(bench.apply(selection, 'staging'))).code, 'CONFLICTS');
+  assert.equal(await bench.runs('staging'), before);
+});
+
 test('T6 T7 a unique key held by another document is a conflict, a document the validator refuses is refused, the rest goes in', async () => {
   const db = lab.staging.client.db(bench.plan.targets.staging.database);
   await db.createCollection('a', { validator: { text: { $ne: 'forbidden' } } });
