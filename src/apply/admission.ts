@@ -20,11 +20,12 @@ export interface AdmissionRequest {
   /** All that the target's ledger records. */
   readonly runs: readonly RunRecord[];
   readonly emit: Emit;
+  readonly signal?: AbortSignal;
 }
 
-/** Throws RestorePlanError GATE with every obstacle. */
+/** Throws RestorePlanError GATE with every obstacle, or the signal's reason. */
 export async function requireAdmission(request: AdmissionRequest): Promise<void> {
-  const { plan, selection, target, other, emit } = request;
+  const { plan, selection, target, other, emit, signal } = request;
   requireBelonging(plan, selection, target);
   if (other !== undefined) requireOther(plan, target, other);
   if (target.name === 'staging') {
@@ -32,7 +33,7 @@ export async function requireAdmission(request: AdmissionRequest): Promise<void>
     return;
   }
   if (other === undefined) throw shut([NO_STAGING]);
-  const verdict = await checkGate({ plan, selection, staging: other, production: target.reader });
+  const verdict = await checkGate({ plan, selection, staging: other, production: target.reader, signal });
   if (!verdict.open) throw shut(verdict.obstacles);
   emit({ type: 'gate-opened', target: target.name, reason: verdict.reason });
 }

@@ -44,7 +44,7 @@ export interface ApplyRequest {
   /** Where a record is kept when the ledger cannot be written. */
   readonly workDirectory: string;
   readonly emit: Emit;
-  /** Aborted: the batches in hand are finished and recorded, then the run ends with INCOMPLETE. */
+  /** Aborted while documents are written: the batches in hand are finished and recorded, then the run ends with INCOMPLETE. */
   readonly signal?: AbortSignal;
   /** The last word of whoever asked: called when the run is admitted and nothing is written. Throwing ends it. */
   readonly confirm?: () => Promise<void>;
@@ -82,14 +82,15 @@ export interface SinceDryRun {
 }
 
 /**
- * Throws RestorePlanError: GATE, LOCKED, TARGET or CONFLICTS (`whenMatched: fail`) before anything is written; INCOMPLETE or
- * LEDGER_UNSAVED when it stopped part-way.
+ * Throws RestorePlanError: GATE, LOCKED, TARGET or CONFLICTS (`whenMatched: fail`) before anything is written, or the signal's
+ * reason; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way.
  */
 export async function applySelection(given: ApplyRequest): Promise<ApplyResult> {
   const { target } = given;
   const request = { ...given, selection: copyOf(given.selection) };
   await requireAdmission({ ...request, runs: await readRuns(target.reader) });
   await request.confirm?.();
+  request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'apply' }, async (lease) => {
     await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) });
     return applyUnderLock(request, lease);
@@ -121,7 +122,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   });
   const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
-  await refuseMatches(target.reader, selection);
+  await refuseMatches(target.reader, selection, request.signal);
   try {
     await ledger.runs.begin(runStart(request), run.fencing, recordOf(outcomes));
     await run.checkpoint('run-begun');

@@ -17,6 +17,7 @@ export interface GateQuestion {
   readonly selection: Selection;
   readonly staging: TargetReader;
   readonly production: TargetReader;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The same question about a selection of which only the digest is known. */
@@ -24,7 +25,7 @@ export interface GateQuestionOf extends Omit<GateQuestion, 'selection'> {
   readonly digest: string;
 }
 
-/** The whole gate: every document of the selection is looked for on staging. */
+/** The whole gate: every document of the selection is looked for on staging. Throws the signal's reason between batches. */
 export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
   const { digest, collections } = question.selection.manifest;
   const documents = collections.reduce((sum, { count }) => sum + count, 0);
@@ -32,7 +33,7 @@ export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
   const verdict = decideGate(facts);
   // Looking every document up is the dear part; it is left out when the gate stays shut anyway.
   if (!verdict.open) return verdict;
-  return decideGate({ ...facts, missingInStaging: await countMissing(question.selection, question.staging) });
+  return decideGate({ ...facts, missingInStaging: await countMissing(question) });
 }
 
 /**
@@ -66,17 +67,16 @@ async function collectFacts({ plan, digest, staging, production }: GateQuestionO
 }
 
 /** Documents of the selection that are not there any more, whatever their content. */
-async function countMissing(selection: Selection, reader: TargetReader): Promise<number> {
+async function countMissing(question: GateQuestion): Promise<number> {
   let missing = 0;
-  for (const selected of selection.manifest.collections) {
-    missing += await countMissingOf(selection, reader, selected);
+  for (const selected of question.selection.manifest.collections) {
+    missing += await countMissingOf(question, selected);
   }
   return missing;
 }
 
 async function countMissingOf(
-  selection: Selection,
-  reader: TargetReader,
+  { selection, staging: reader, signal }: GateQuestion,
   selected: SelectedCollection,
 ): Promise<number> {
   const collection = await reader.collection(selected.into);
@@ -84,6 +84,7 @@ async function countMissingOf(
   let missing = 0;
   const batches = readBatches(selection, selected.collection, BATCH);
   for await (const absent of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
+    signal?.throwIfAborted();
     const { run, positions } = admit(batch);
     const there = await findCounterparts({ reader, collection, run, positions });
     const present = positions.filter((position) => there.presence(position) !== 'absent').length;

@@ -13,9 +13,14 @@ const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN
 const NAMED = 10;
 
 /**
- * Throws CONFLICTS. Identical documents are no match: they are what this selection restores, perhaps by an earlier run of it.
+ * Throws CONFLICTS, or the signal's reason between batches. Identical documents are no match: they are what this selection
+ * restores, perhaps by an earlier run of it.
  */
-export async function refuseMatches(reader: TargetReader, selection: Selection): Promise<void> {
+export async function refuseMatches(
+  reader: TargetReader,
+  selection: Selection,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const matches: string[] = [];
   let count = 0;
   for (const selected of selection.manifest.collections) {
@@ -24,6 +29,7 @@ export async function refuseMatches(reader: TargetReader, selection: Selection):
     if (collection === undefined) continue;
     const batches = readBatches(selection, selected.collection, BATCH);
     for await (const different of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
+      signal?.throwIfAborted();
       const { run, positions } = admit(batch);
       const there = await findCounterparts({ reader, collection, run, positions });
       return positions.filter((each) => there.presence(each) === 'other').map((each) => run.id(each));

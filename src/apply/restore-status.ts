@@ -43,14 +43,20 @@ export interface GateStatus {
   readonly documentsLookedFor: boolean;
 }
 
-/** `selection` is the one that was applied to staging, where it is kept. */
+export interface AppliedToStaging {
+  readonly digest: string;
+  /** Where it is kept on this machine. */
+  readonly selection: Selection | undefined;
+}
+
+/** Throws the signal's reason. */
 export async function gateStatus(
   plan: Plan,
   { staging, production }: { readonly staging: TargetReader; readonly production: TargetReader },
-  { digest, selection }: { readonly digest: string; readonly selection: Selection | undefined },
+  { digest, selection, signal }: AppliedToStaging & { readonly signal?: AbortSignal },
 ): Promise<GateStatus> {
   if (selection !== undefined) {
-    const verdict = await checkGate({ plan, selection, staging, production });
+    const verdict = await checkGate({ plan, selection, staging, production, signal });
     return { verdict, documentsLookedFor: true };
   }
   return { verdict: await decideGateOf({ plan, digest, staging, production }), documentsLookedFor: false };

@@ -67,7 +67,10 @@ async function previewRevert({ selection, target, signal }: RevertRequest): Prom
   return tally.report();
 }
 
-/** Throws RestorePlanError: LOCKED or TARGET before anything is written; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way. */
+/**
+ * Throws RestorePlanError: LOCKED or TARGET before anything is written, or the signal's reason; INCOMPLETE or LEDGER_UNSAVED
+ * when it stopped part-way.
+ */
 export async function revertSelection(request: RevertRequest): Promise<RevertReport> {
   const { plan, selection, target } = request;
   requireOwnTarget(plan, target);
@@ -77,6 +80,7 @@ export async function revertSelection(request: RevertRequest): Promise<RevertRep
     return new RevertTally(target.name, selection).report();
   }
   await request.confirm?.(await previewRevert(request));
+  request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'revert' }, (lease) => revertUnderLock(request, lease));
 }
 

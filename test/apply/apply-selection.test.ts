@@ -210,6 +210,31 @@ test('whenMatched: fail leaves the record of an earlier run as it is', async () 
   assert.equal(await bench.runs('staging'), before);
 });
 
+test('a run that is stopped before it holds the lock leaves nothing behind', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
+  const stopped = new AbortController();
+  const reason = new Error('stopped by the test');
+  const confirm = async (): Promise<void> => stopped.abort(reason);
+  await bench.apply(selection, 'staging', { confirm, signal: stopped.signal }).then(
+    () => assert.unreachable('it went on'),
+    (error: unknown) => assert.is(error, reason),
+  );
+  const db = lab.staging.client.db(bench.plan.targets.staging.database);
+  assert.equal(await db.listCollections().toArray(), []);
+});
+
+test('a run that is stopped while the gate is checked looks for no further documents', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
+  await bench.apply(selection, 'staging');
+  const reason = new Error('stopped by the test');
+  const signal = AbortSignal.abort(reason);
+  await bench.apply(selection, 'production', { signal }).then(
+    () => assert.unreachable('it went on'),
+    (error: unknown) => assert.is(error, reason),
+  );
+  assert.not(bench.events.some(({ type }) => type === 'gate-opened'));
+});
+
 test('T6 T7 a unique key held by another document is a conflict, a document the validator refuses is refused, the rest goes in', async () => {
   const db = lab.staging.client.db(bench.plan.targets.staging.database);
   await db.createCollection('a', { validator: { text: { $ne: 'forbidden' } } });

@@ -71,7 +71,7 @@ async function askGate(
   const digest = statuses.find(({ target }) => target === 'staging')?.run?.digest;
   if (staging === undefined || production === undefined || digest === undefined) return undefined;
   const selection = await keptSelection(context.workDirectory, digest);
-  return gateStatus(plan, { staging, production }, { digest, selection });
+  return gateStatus(plan, { staging, production }, { digest, selection, signal: context.signal });
 }
 
 interface Shown {
