@@ -74,14 +74,17 @@ export class ApplyRun {
     return this.#mayHaveWritten;
   }
 
-  /** The target's writer, as far as this run is concerned: it notes that documents may have been written. */
+  /** The target's writer, as far as this run is concerned: it writes under the lock alone, and notes that it may have written. */
   noting(writer: TargetWriter): TargetWriter {
-    return notedWriter(writer, () => {
-      this.#mayHaveWritten = true;
+    return notedWriter(writer, {
+      ensureLock: () => this.#tools.lease.ensure(),
+      onMayHaveWritten: () => {
+        this.#mayHaveWritten = true;
+      },
     });
   }
 
-  /** Makes sure of the lock, then journals what is about to be done. Returns the batch's number. */
+  /** Makes sure of the lock, then journals what is about to be done; the writer asks for it again. Returns the batch's number. */
   async intend(intention: Intention): Promise<number> {
     const { lease, runs, journal, digest } = this.#tools;
     const batch = ++this.#lastBatch;
@@ -89,8 +92,6 @@ export class ApplyRun {
     this.#reopened ??= runs.reopen(digest, this.fencing);
     await this.#reopened;
     await journal.intend(batch, this.fencing, intention);
-    // Writing an intention can take as long as an election; the lease must still hold when the documents go out.
-    await lease.ensure();
     return batch;
   }
 

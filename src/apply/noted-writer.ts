@@ -1,13 +1,23 @@
-/** A writer that says when documents may have been written, whatever the answer was. */
+/** A writer that writes under the lock alone, and says when documents may have been written, whatever the answer was. */
 import { CommandFailure } from '../target/command-failure.ts';
 import type { TargetWriter, WriteOutcome } from '../target/target.ts';
 
-/** Not called for a command that the user has no right to: the server refuses it before it looks at a document. */
-export function notedWriter(writer: TargetWriter, onMayHaveWritten: () => void): TargetWriter {
-  const noted = async (write: Promise<WriteOutcome>): Promise<WriteOutcome> => {
+export interface WriteRules {
+  /** Called before every command, the repeated ones too: whoever was out of reach for long may have lost the lock. */
+  readonly ensureLock: () => Promise<void>;
+  /** Not called for a command that the user has no right to: the server refuses it before it looks at a document. */
+  readonly onMayHaveWritten: () => void;
+}
+
+export function notedWriter(
+  writer: TargetWriter,
+  { ensureLock, onMayHaveWritten }: WriteRules,
+): TargetWriter {
+  const noted = async (write: () => Promise<WriteOutcome>): Promise<WriteOutcome> => {
+    await ensureLock();
     let isRefused = false;
     try {
-      return await write;
+      return await write();
     } catch (error) {
       isRefused = error instanceof CommandFailure && error.lacksPrivilege;
       throw error;
@@ -16,9 +26,9 @@ export function notedWriter(writer: TargetWriter, onMayHaveWritten: () => void):
     }
   };
   return {
-    insert: (collection, documents) => noted(writer.insert(collection, documents)),
-    replace: (collection, replacements) => noted(writer.replace(collection, replacements)),
-    remove: (collection, seen) => noted(writer.remove(collection, seen)),
+    insert: (collection, documents) => noted(() => writer.insert(collection, documents)),
+    replace: (collection, replacements) => noted(() => writer.replace(collection, replacements)),
+    remove: (collection, seen) => noted(() => writer.remove(collection, seen)),
     createCollection: (name, blueprint) => writer.createCollection(name, blueprint),
     createIndexes: (collection, blueprint) => writer.createIndexes(collection, blueprint),
   };

@@ -10,7 +10,7 @@ import { failure, numbered } from '../apply/documents.ts';
 import { openWorkbench, type Workbench } from '../apply/workbench.ts';
 import { until } from '../follow-ups/until.ts';
 import { test } from '../harness.ts';
-import { setFailPoint } from '../lab/failpoint.ts';
+import { type FailPoint, setFailPoint } from '../lab/failpoint.ts';
 import { applyInChild, type ChildRun, startChild } from './child.ts';
 import { type OwnServers, ownServers } from './own-servers.ts';
 
@@ -79,25 +79,55 @@ for (const [which, other] of [
       await bench.expectRestored('staging', selection, { a: DOCUMENTS });
     }));
 
-test('L5 a process is stopped past its lease (SIGSTOP) and goes on when another run has done its work', () =>
+for (const [deed, isTakenOut] of [
+  ['done its work', false],
+  ['done its work and another one has taken it out', true],
+] as const)
+  test(`L5 a process is stopped past its lease (SIGSTOP) and goes on when another run has ${deed}`, () =>
+    on(async (bench) => {
+      const selection = bench.selection(SELECTION);
+      const child = startChild();
+      let ended: Promise<ChildRun> | undefined;
+      const pid = await new Promise<number>((resolve) => {
+        ended = child.run(bench, selection, { pauseAt: 'batch-intended', onPause: resolve });
+      });
+      await until(() => /^\d+ \(.*\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
+      await bench.apply(selection, 'staging');
+      if (isTakenOut) await bench.revert(selection, 'staging');
+      process.kill(pid, 'SIGCONT');
+      const revived = await ended;
+      assert.is(revived?.exitCode, 1);
+      assert.match(revived?.stderr ?? '', 'LOCKED');
+      assert.match(revived?.stderr ?? '', 'this run lost the lock');
+      assert.not.match(revived?.stderr ?? '', 'canary');
+      if (isTakenOut) assert.equal(await bench.documents('staging', 'a'), [], 'it wrote nothing');
+      const again = await bench.apply(selection, 'staging');
+      assert.is(again.collections[0]?.identical, isTakenOut ? 0 : DOCUMENTS.length);
+      await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    }));
+
+test('L5 a write that is tried again is refused when another run has taken the lock meanwhile', () =>
   on(async (bench) => {
-    const selection = bench.selection(SELECTION);
-    const child = startChild();
-    let ended: Promise<ChildRun> | undefined;
-    const pid = await new Promise<number>((resolve) => {
-      ended = child.run(bench, selection, { pauseAt: 'batch-intended', onPause: resolve });
-    });
-    await until(() => /^\d+ \(.*\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
-    await bench.apply(selection, 'staging');
-    process.kill(pid, 'SIGCONT');
-    const revived = await ended;
-    assert.is(revived?.exitCode, 1);
-    assert.match(revived?.stderr ?? '', 'LOCKED');
-    assert.match(revived?.stderr ?? '', 'this run lost the lock');
-    assert.not.match(revived?.stderr ?? '', 'canary');
-    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
-    const again = await bench.apply(selection, 'staging');
-    assert.is(again.collections[0]?.identical, DOCUMENTS.length);
+    const selection = bench.selection([{ collection: 'a', documents: DOCUMENTS.slice(0, 10) }]);
+    const target = await bench.connect('staging');
+    const data = { failCommands: ['insert'], errorCode: 11602, ...OURS };
+    let fault: FailPoint | undefined;
+    const refused = failure(
+      bench.apply(selection, 'staging', {
+        target,
+        checkpoint: async (name) => {
+          if (name !== 'batch-intended') return;
+          fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: 'alwaysOn', data });
+        },
+      }),
+    );
+    await until(async () => ((await fault?.timesFired()) ?? 0) > 0);
+    await breakLock(accessTo(await bench.target('staging')).commands, 'anna@ops-1:4242');
+    await bench.revert(selection, 'staging');
+    const { code } = await refused.finally(() => fault?.off());
+    await target.close();
+    assert.is(code, 'LOCKED');
+    assert.equal(await bench.documents('staging', 'a'), []);
   }));
 
 test('L5 a holder that was paused past its lease is refused at its next batch', () =>
