@@ -10,7 +10,7 @@ import { findCounterparts } from '../target/counterparts.ts';
 import { type AdmittedBatch, admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
 import type { EarlierRuns } from './earlier-runs.ts';
-import type { Outcomes } from './outcome.ts';
+import type { Outcome, Outcomes } from './outcome.ts';
 import {
   type Fate,
   type Fates,
@@ -108,7 +108,7 @@ class BatchWork {
 
   /** Decides for each document by what the target holds now. What is to be left alone gets its outcome here. */
   async sortOut(): Promise<Sorted> {
-    const { place, earlier, mayHold } = this.#task;
+    const { place, mayHold } = this.#task;
     if (!mayHold) {
       for (const position of this.#positions) this.#compareWithMemory(position, 'absent');
       return this.#withoutExpiring({ toInsert: this.#positions, toReplace: [] });
@@ -125,8 +125,7 @@ class BatchWork {
     for (const position of this.#positions) {
       const other = there.other(position);
       if (there.presence(position) === 'same') {
-        const outcome = earlier.outcomeOf(this.#into, documents.id(position));
-        this.settle(position, { outcome, reason: '' });
+        const outcome = this.#settleAsThere(position);
         // What an earlier run of ours has written since the dry-run is no news.
         if (outcome === 'identical') this.#compareWithMemory(position, 'same');
         continue;
@@ -139,6 +138,13 @@ class BatchWork {
       } else this.settle(position, place.whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
     return this.#withoutExpiring({ toInsert, toReplace });
+  }
+
+  /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */
+  #settleAsThere(position: number): Outcome {
+    const outcome = this.#task.earlier.outcomeOf(this.#into, this.#documents.id(position));
+    this.settle(position, { outcome, reason: '' });
+    return outcome;
   }
 
   /** Whether the target's document is another one than the last dry-run saw; then it is named. */
@@ -189,7 +195,9 @@ class BatchWork {
       const position = positions[i] as number;
       const fate = fates.get(position);
       if (fate !== undefined) skipped.push(i);
-      this.settle(position, fate ?? ordinary);
+      // What an earlier run had sent to a slow server may have arrived only now.
+      if (fate?.outcome === 'identical') this.#settleAsThere(position);
+      else this.settle(position, fate ?? ordinary);
     }
     await run.record(batch, skipped);
     await run.checkpoint('batch-recorded');

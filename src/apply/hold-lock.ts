@@ -24,7 +24,10 @@ export interface LockRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The lock is given back whatever happens; where that fails, it ends by itself. */
+/**
+ * The lock is given back whatever happens; where that fails, it ends by itself. So it does after a stop that left a batch on its
+ * way: the server may write it yet, and nobody else shall look at the documents before that.
+ */
 export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => Promise<T>): Promise<T> {
   const { target, actor, command, emit, signal } = request;
   const holder = {
@@ -43,14 +46,19 @@ export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => 
   });
   emit({ type: 'lock-acquired', target: target.name, fencing: lease.fencing });
   let releaseMs = 60_000;
+  let hasEnded = false;
+  const working = work(lease).finally(() => {
+    hasEnded = true;
+  });
   try {
-    return await stopInTime(work(lease), signal);
+    return await stopInTime(working, signal);
   } catch (error) {
     releaseMs = RELEASE_AFTER_FAILURE_MS;
     throw error;
   } finally {
     if (signal?.aborted) releaseMs = RELEASE_MS;
-    await Promise.race([lease.release(), delay(releaseMs, undefined, { ref: false })]);
+    if (hasEnded) await Promise.race([lease.release(), delay(releaseMs, undefined, { ref: false })]);
+    else lease.abandon();
   }
 }
 

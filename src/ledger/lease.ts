@@ -91,20 +91,22 @@ export class Lease {
     throw lost;
   }
 
-  /**
-   * Gives the lock back; a batch that a stop has left behind gets no leave to write from here on. Never throws: a lease that
-   * cannot be given back ends by itself.
-   */
-  async release(): Promise<void> {
+  /** Renews no more, and gives no leave to write from here on. The lock stays taken until the lease ends by itself. */
+  abandon(): void {
     clearInterval(this.#heartbeat);
-    if (this.#over !== undefined) return;
-    this.#over = new RestorePlanError(
+    this.#over ??= new RestorePlanError(
       'LOCKED',
-      `${this.#commands.target}: this run has given the lock back`,
+      `${this.#commands.target}: this run has let go of the lock`,
       {
         hint: 'Run again; what is done already stays done.',
       },
     );
+  }
+
+  /** Gives the lock back. Never throws: a lease that cannot be given back ends by itself. */
+  async release(): Promise<void> {
+    if (this.#over !== undefined) return;
+    this.abandon();
     // A heartbeat on its way would find the lock given back and look for who took it, on a connection about to be closed.
     await this.#renewing?.catch(() => undefined);
     const unlock = updateLedger(this.#commands, {
