@@ -6,11 +6,12 @@
  * only while the document still names this holder and this number.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
-import { asBuffer } from '../mongo/reply.ts';
+import { asBuffer, readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
 import { MAJORITY } from '../target/writer.ts';
-import { LEDGER_FORMAT, LOCK } from './layout.ts';
+import { LEDGER_FORMAT, LOCK, RUNS } from './layout.ts';
 import { Lease, momentNow } from './lease.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import { LOCK_ID, type LockHolder, type LockState, readLockState } from './lock-state.ts';
@@ -19,6 +20,8 @@ import { LOCK_ID, type LockHolder, type LockState, readLockState } from './lock-
 export const LEASE_MS = 10_000;
 /** How often a run that waits for a lease looks at it. */
 const LOOK_AGAIN_MS = 500;
+/** No lease that this tool gives is waited for so long. */
+const LONGEST_WAIT_MS = 60_000;
 
 export interface LockOptions {
   readonly leaseMs?: number;
@@ -28,7 +31,7 @@ export interface LockOptions {
 }
 
 /**
- * Takes the lock. One that is held but no longer renewed is waited for, until its lease ends; one that is being renewed is
+ * Takes the lock. One that is held but no longer renewed is waited for, as long as its lease lasts; one that is being renewed is
  * refused with LOCKED, naming the holder.
  */
 export async function acquireLock(
@@ -37,10 +40,12 @@ export async function acquireLock(
   options: LockOptions = {},
 ): Promise<Lease> {
   const leaseMs = options.leaseMs ?? LEASE_MS;
+  const taking = { holder, leaseMs, above: await highestFencing(commands) };
+  const began = momentNow();
   let first: LockState | undefined;
   for (;;) {
     const sentAt = momentNow();
-    const state = await tryToTake(commands, holder, leaseMs);
+    const state = await tryToTake(commands, taking);
     if (state.holder?.token === holder.token) {
       return new Lease(commands, { holder, leaseMs, fencing: state.fencing, renewedAt: sentAt });
     }
@@ -48,7 +53,9 @@ export async function acquireLock(
     first ??= state;
     const renewed =
       state.heartbeatAt?.getTime() !== first.heartbeatAt?.getTime() || state.fencing !== first.fencing;
-    if (renewed || options.signal?.aborted) throw heldBy(commands, state);
+    // A lease that outlives itself: the server's clock was set back, or another primary's is behind.
+    const isOverdue = sentAt.steady - began.steady > leaseOf(first) + 2 * LOOK_AGAIN_MS;
+    if (renewed || isOverdue || options.signal?.aborted) throw heldBy(commands, state);
     await delay(LOOK_AGAIN_MS);
   }
 }
@@ -63,8 +70,35 @@ export async function breakLock(commands: Commands, holderName: string): Promise
   return matched === 1;
 }
 
+/** Where somebody removed the lock's document, numbers go on above those in the records: lower ones would be refused for ever. */
+async function highestFencing(commands: Commands): Promise<number> {
+  const reply = await commands.runPatiently('reading the ledger', {
+    find: RUNS,
+    filter: { fencing: { $type: 'number' } },
+    projection: { fencing: 1 },
+    sort: { fencing: -1 },
+    limit: 1,
+    readConcern: { level: 'majority' },
+  });
+  const highest = readCursor(reply).documents[0];
+  return highest === undefined ? 0 : Number(deserialize(highest)['fencing']);
+}
+
+/** Milliseconds, by the clock of the server that gave it. */
+function leaseOf({ heartbeatAt, expiresAt }: LockState): number {
+  if (heartbeatAt === undefined || expiresAt === undefined) return LONGEST_WAIT_MS;
+  return Math.min(expiresAt.getTime() - heartbeatAt.getTime(), LONGEST_WAIT_MS);
+}
+
+interface Taking {
+  readonly holder: LockHolder;
+  readonly leaseMs: number;
+  /** The fencing number will be higher. */
+  readonly above: number;
+}
+
 /** One findAndModify decides on the server whether the lock is free, and takes it in the same step. */
-async function tryToTake(commands: Commands, holder: LockHolder, leaseMs: number): Promise<LockState> {
+async function tryToTake(commands: Commands, { holder, leaseMs, above }: Taking): Promise<LockState> {
   const take = (then: unknown, otherwise: string): unknown => ({ $cond: ['$free', then, otherwise] });
   const reply = await commands.runPatiently('taking the lock', {
     findAndModify: LOCK,
@@ -73,7 +107,7 @@ async function tryToTake(commands: Commands, holder: LockHolder, leaseMs: number
       { $set: { free: IS_FREE, format: { $ifNull: ['$format', LEDGER_FORMAT] } } },
       {
         $set: {
-          fencing: take({ $add: [{ $ifNull: ['$fencing', 0] }, 1] }, '$fencing'),
+          fencing: take({ $add: [{ $max: ['$fencing', above] }, 1] }, '$fencing'),
           holder: take(literal(holder), '$holder'),
           heartbeatAt: take(SERVER_NOW, '$heartbeatAt'),
           expiresAt: take({ $add: [SERVER_NOW, leaseMs] }, '$expiresAt'),

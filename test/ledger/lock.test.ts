@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { LOCK } from '../../src/ledger/layout.ts';
+import { LOCK, RUNS } from '../../src/ledger/layout.ts';
 import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
 import type { LockHolder } from '../../src/ledger/lock-state.ts';
 import { readLock } from '../../src/ledger/read-lock.ts';
@@ -92,6 +92,28 @@ test('unlocking names the holder: another name changes nothing', async () => {
   await lease.renew();
   await lease.release();
   assert.is((await readLock(target.reader))?.holder, undefined);
+});
+
+test('a lock whose document was removed by hand has numbers above those of the recorded runs', async () => {
+  const db = lab.staging.client.db(target.reader.database);
+  await db.collection<{ _id: string; fencing: number }>(RUNS).insertOne({ _id: 'a run', fencing: 41 });
+  const lease = await take('anna');
+  assert.is(lease.fencing, 42);
+  await lease.release();
+});
+
+test('L12 a lease by a clock that was ahead by an hour is not waited for: its holder is named', async () => {
+  await lockLikeACrashedRun();
+  const ahead = 3_600_000;
+  await lab.staging.client
+    .db(target.reader.database)
+    .collection(LOCK)
+    .updateOne({}, [
+      { $set: { heartbeatAt: { $add: ['$$NOW', ahead] }, expiresAt: { $add: ['$$NOW', ahead, 1_000] } } },
+    ]);
+  const refusal = await failure(take('bert'));
+  assert.is(refusal.code, 'LOCKED');
+  assert.match(refusal.hint ?? '', '--holder anna');
 });
 
 test('a lock written by a newer version is left alone', async () => {
