@@ -23,8 +23,12 @@ export type Expectation = 'restored' | 'present' | 'ignored';
 export interface VerificationRequest {
   readonly selection: Selection;
   readonly reader: TargetReader;
-  /** What is expected of a document by its position in its collection's file. */
-  readonly expect: (selected: SelectedCollection, index: number, id: () => RawValue) => Expectation;
+  /** What is expected of a document, by its position in its collection's file. Not asked where the target holds its very bytes. */
+  readonly expect: (
+    selected: SelectedCollection,
+    index: number,
+    id: () => RawValue,
+  ) => Expectation | Promise<Expectation>;
   /** One document in so many is looked at; 1 = all. */
   readonly every?: number;
   readonly emit: Emit;
@@ -137,10 +141,13 @@ async function verifyBatch(scanned: Scanned<AdmittedBatch>, question: BatchQuest
   const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
   const differences: BatchFindings['differences'][number][] = [];
   for (const position of looked) {
-    const expectation = request.expect(selected, first + position, () => run.id(position));
+    const presence = there.presence(position);
+    const expectation =
+      presence === 'same'
+        ? 'restored'
+        : await request.expect(selected, first + position, () => run.id(position));
     if (expectation === 'ignored') continue;
     counts.checked++;
-    const presence = there.presence(position);
     if (presence === 'same') counts.identical++;
     else if (presence === 'other' && expectation === 'present') counts.kept++;
     else {

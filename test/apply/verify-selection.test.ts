@@ -2,11 +2,12 @@ import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { verifyRestore } from '../../src/apply/verify-restore.ts';
 import type { Verification } from '../../src/apply/verify-selection.ts';
+import { JOURNAL } from '../../src/ledger/layout.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { type OwnServers, ownServers } from '../faults/own-servers.ts';
 import { test } from '../harness.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
-import { numbered } from './documents.ts';
+import { failure, numbered } from './documents.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
 let servers: OwnServers;
@@ -69,6 +70,15 @@ test('more documents than were selected, or a sample: looked up', () =>
     await (await bench.db('staging')).collection<Document>('a').insertOne({ _id: 'one more' as never });
     assert.is((await verify(bench, selection)).collections[0]?.identical, 3_000);
     assert.is(await answered('getMore'), before);
+  }));
+
+test('the journal is asked about documents that differ, and left alone while there are none', () =>
+  onRestored(async (bench, selection) => {
+    const db = await bench.db('staging');
+    await db.collection(JOURNAL).updateOne({ action: 'insert' }, { $set: { ids: 'cannot be read' } });
+    assert.is((await verify(bench, selection)).collections[0]?.identical, 3_000);
+    await db.collection<Document>('a').updateOne({ _id: 7 as never }, { $set: { text: 'changed' } });
+    assert.match((await failure(verify(bench, selection))).message, 'damaged');
   }));
 
 test('T1 the connection is cut in the middle of the scan: the rest is looked up', () =>
