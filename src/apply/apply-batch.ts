@@ -6,7 +6,7 @@ import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import type { JournalAction } from '../ledger/journal-entry.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
-import { findCounterparts } from '../target/counterparts.ts';
+import { type CounterpartsPart, counterpartsInParts } from '../target/counterparts.ts';
 import { type AdmittedBatch, admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
 import type { EarlierRuns } from './earlier-runs.ts';
@@ -46,24 +46,25 @@ export async function applyBatch(run: ApplyRun, task: CollectionTask, batch: Doc
   if (admitted.reordered > 0) {
     run.warnOnce(`${task.place.collection.name}: _id is moved to the front, as the server does`);
   }
-  const { toInsert, toReplace } = await work.sortOut();
-  await run.checkpoint('batch-compared');
   const documents = admitted.run;
   let written = 0;
-  if (toInsert.length > 0) {
-    written += await work.write({
-      action: 'insert',
-      positions: toInsert,
-      execute: () => insertDocuments(task.place, documents, toInsert),
-    });
-  }
-  for (const pairs of cutByImages(toReplace)) {
-    written += await work.write({
-      action: 'replace',
-      positions: pairs.map(({ position }) => position),
-      images: pairs.map(({ seen }) => seen),
-      execute: () => replaceDocuments(task.place, documents, pairs),
-    });
+  for await (const { toInsert, toReplace } of work.sortOut()) {
+    await run.checkpoint('batch-compared');
+    if (toInsert.length > 0) {
+      written += await work.write({
+        action: 'insert',
+        positions: toInsert,
+        execute: () => insertDocuments(task.place, documents, toInsert),
+      });
+    }
+    for (const pairs of cutByImages(toReplace)) {
+      written += await work.write({
+        action: 'replace',
+        positions: pairs.map(({ position }) => position),
+        images: pairs.map(({ seen }) => seen),
+        execute: () => replaceDocuments(task.place, documents, pairs),
+      });
+    }
   }
   return written;
 }
@@ -106,38 +107,44 @@ class BatchWork {
     this.#run.notice({ into: this.#into, id }, fate);
   }
 
-  /** Decides for each document by what the target holds now. What is to be left alone gets its outcome here. */
-  async sortOut(): Promise<Sorted> {
+  /**
+   * Decides for each document by what the target holds now. What is to be left alone gets its outcome here. In one part, or in
+   * several where the target's documents are too large to be held together.
+   */
+  async *sortOut(): AsyncGenerator<Sorted, void, undefined> {
     const { place, mayHold } = this.#task;
     if (!mayHold) {
       for (const position of this.#positions) this.#compareWithMemory(position, 'absent');
-      return this.#withoutExpiring({ toInsert: this.#positions, toReplace: [] });
+      yield await this.#withoutExpiring({ toInsert: this.#positions, toReplace: [] });
+      return;
     }
-    const documents = this.#documents;
-    const there = await findCounterparts({
-      reader: place.reader,
-      collection: place.collection,
-      run: documents,
-      positions: this.#positions,
-    });
+    const { reader, collection } = place;
+    const question = { reader, collection, run: this.#documents, positions: this.#positions };
+    for await (const part of counterpartsInParts(question)) {
+      yield await this.#withoutExpiring(this.#sortOutPart(part));
+    }
+  }
+
+  #sortOutPart({ positions, there }: CounterpartsPart): Sorted {
+    const { whenMatched } = this.#task.place;
     const toInsert: number[] = [];
     const toReplace: ReplacementPair[] = [];
-    for (const position of this.#positions) {
-      const other = there.other(position);
+    for (const position of positions) {
       if (there.presence(position) === 'same') {
         const outcome = this.#settleAsThere(position);
         // What an earlier run of ours has written since the dry-run is no news.
         if (outcome === 'identical') this.#compareWithMemory(position, 'same');
         continue;
       }
+      const other = there.other(position);
       const change = this.#compareWithMemory(position, other ?? 'absent');
       if (other === undefined) toInsert.push(position);
-      else if (place.whenMatched === 'replace') {
+      else if (whenMatched === 'replace') {
         if (change === undefined) toReplace.push({ position, seen: other });
         else this.settle(position, UNSEEN);
-      } else this.settle(position, place.whenMatched === 'keepExisting' ? KEPT : MATCHED);
+      } else this.settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
-    return this.#withoutExpiring({ toInsert, toReplace });
+    return { toInsert, toReplace };
   }
 
   /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */

@@ -24,22 +24,25 @@ export interface RevertPlace {
   readonly collection: TargetCollection;
 }
 
-/** Looks at documents of one of `RestoredIds.groups`. */
+/** Looks at one of `RestoredIds.groups`: documents that were all inserted, or all replaced. */
 export async function classifyForRevert(
   place: Pick<RevertPlace, 'reader' | 'collection'>,
   restored: RestoredIds,
   { run, positions }: { readonly run: DocumentRun; readonly positions: readonly number[] },
 ): Promise<RevertItem[]> {
   const { reader, collection } = place;
-  const there = await findCounterparts({ reader, collection, run, positions });
+  const [first] = positions;
+  if (first === undefined) return [];
+  const isReplaced = restored.actionOn(collection.name, run.id(first)) === 'replaced';
+  // What was replaced is as large as its before-images, which fit into memory; what was inserted may have become anything.
+  const there = await findCounterparts({ reader, collection, run, positions, keepsOthers: isReplaced });
   const items: RevertItem[] = [];
   for (const position of positions) {
-    const id = run.id(position);
-    if (restored.actionOn(collection.name, id) === 'inserted') {
+    if (!isReplaced) {
       items.push({ position, class: INSERTED[there.presence(position)], image: undefined });
       continue;
     }
-    const image = await restored.imageOf(collection.name, id);
+    const image = await restored.imageOf(collection.name, run.id(position));
     items.push({ position, class: classOfReplaced(there, position, image), image });
   }
   return items;
@@ -107,7 +110,7 @@ async function takeBack(place: RevertPlace, run: DocumentRun, taking: TakingBack
   let isInDoubt = false;
   await rideOut(place.patience, what, async () => {
     if (isInDoubt) {
-      const there = await findCounterparts({ reader, collection, run, positions: open });
+      const there = await findCounterparts({ reader, collection, run, positions: open, keepsOthers: true });
       const changed = open.filter((each) => there.presence(each) !== 'same' && !taking.isDone(there, each));
       untouched.push(...changed);
       open = open.filter((each) => there.presence(each) === 'same');

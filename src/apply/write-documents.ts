@@ -107,11 +107,11 @@ export async function replaceDocuments(
   let isInDoubt = false;
   await rideOut(place.patience, what, async () => {
     if (isInDoubt) {
-      const there = await look(
-        place,
-        run,
-        open.map(({ position }) => position),
-      );
+      const there = await findCounterparts({
+        ...{ reader: place.reader, collection: place.collection, run },
+        positions: open.map(({ position }) => position),
+        keepsOthers: true,
+      });
       open = open.filter((pair) => isStillToReplace(pair, there, fates));
     }
     if (open.length === 0) return;

@@ -1,40 +1,49 @@
 /** Pairs documents with those that a target holds under the same `_id`s. */
 import { canonicalKey } from '../bson/canonical-key.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
-import type { TargetCollection, TargetReader } from './target.ts';
+import type { Answer, TargetCollection, TargetReader } from './target.ts';
 
 /** absent: no document of that `_id`. same: one with the same bytes. other: one with other bytes. */
 export type Presence = 'absent' | 'same' | 'other';
 
+const SAME = 1;
+const OTHER = 2;
+
 export class Counterparts {
   readonly #run: DocumentRun;
-  readonly #same: Uint8Array;
-  readonly #others = new Map<number, Buffer>();
+  readonly #presences: Uint8Array;
+  readonly #others: Map<number, Buffer> | undefined;
 
-  constructor(run: DocumentRun) {
+  /** `keepsOthers`: the documents that are other than ours are wanted, not only that they are there. They may be far larger. */
+  constructor(run: DocumentRun, { keepsOthers = false } = {}) {
     this.#run = run;
-    this.#same = new Uint8Array(run.length);
+    this.#presences = new Uint8Array(run.length);
+    this.#others = keepsOthers ? new Map() : undefined;
   }
 
   /** Of the document at this position of the run; `absent` also for a position that was not asked for. */
   presence(position: number): Presence {
-    if (this.#same[position] === 1) return 'same';
-    return this.#others.has(position) ? 'other' : 'absent';
+    const presence = this.#presences[position];
+    return presence === SAME ? 'same' : presence === OTHER ? 'other' : 'absent';
   }
 
-  /** The target's document where it is another one. */
+  /** The target's document where it is another one, and kept. */
   other(position: number): Buffer | undefined {
-    return this.#others.get(position);
+    return this.#others?.get(position);
   }
 
   /** Document `i` of `found` has the `_id` of the document at this position. */
   mark(position: number, found: DocumentRun, i: number): void {
     if (this.#run.equals(position, found, i)) this.markSame(position);
-    else this.#others.set(position, found.document(i));
+    else if (this.#presences[position] !== SAME) {
+      this.#presences[position] = OTHER;
+      this.#others?.set(position, found.document(i));
+    }
   }
 
   markSame(position: number): void {
-    this.#same[position] = 1;
+    this.#presences[position] = SAME;
+    this.#others?.delete(position);
   }
 }
 
@@ -44,38 +53,72 @@ export interface CounterpartQuestion {
   /** In stored form: `_id` first. */
   readonly run: DocumentRun;
   readonly positions: readonly number[];
+  /** Whether `other` shall give the documents: only where they are known to be few or small. */
+  readonly keepsOthers?: boolean;
   /** What is known of other positions of the run; what is found is added to it. */
   readonly known?: Counterparts;
 }
 
 export async function findCounterparts(question: CounterpartQuestion): Promise<Counterparts> {
-  const { reader, collection, run, positions, known: counterparts = new Counterparts(run) } = question;
-  const pairing = new Pairing(run, positions, counterparts);
-  const answers = await reader.lookUp(collection.name, run, positions);
-  for (const found of answers) pairing.add(found);
-  // Under a collation the server finds `abc` for `ABC`: what no key accounts for is asked one by one.
-  if (pairing.unpaired > 0) await askOneByOne(question, counterparts);
-  else pairRepeats(question, answers, counterparts);
+  const { reader, collection, run, positions, keepsOthers = false } = question;
+  const counterparts = question.known ?? new Counterparts(run, { keepsOthers });
+  for await (const answer of reader.lookUp(collection.name, run, positions)) {
+    await pair(question, answer, counterparts);
+  }
   return counterparts;
 }
 
+/** Bytes of answers that are held before what they are about is handed on; the last one may come on top. */
+const BYTES_HELD = 8 * 1024 * 1024;
+
+export interface CounterpartsPart {
+  readonly positions: readonly number[];
+  /** With the documents that are other than ours. */
+  readonly there: Counterparts;
+}
+
+/**
+ * All of the positions, in parts: the target's documents may be hundreds of times larger than those that they are looked up by.
+ * Documents of about the same size come in one part.
+ */
+export async function* counterpartsInParts(
+  question: Omit<CounterpartQuestion, 'keepsOthers' | 'known'>,
+): AsyncGenerator<CounterpartsPart, void, undefined> {
+  const { reader, collection, run } = question;
+  let positions: number[] = [];
+  let there = new Counterparts(run, { keepsOthers: true });
+  let held = 0;
+  for await (const answer of reader.lookUp(collection.name, run, question.positions)) {
+    await pair(question, answer, there);
+    for (const position of answer.positions) positions.push(position);
+    held += answer.found.bytes.length;
+    if (held < BYTES_HELD) continue;
+    yield { positions, there };
+    positions = [];
+    there = new Counterparts(run, { keepsOthers: true });
+    held = 0;
+  }
+  if (positions.length > 0) yield { positions, there };
+}
+
+type Place = Pick<CounterpartQuestion, 'reader' | 'collection' | 'run'>;
+
+async function pair(place: Place, answer: Answer, counterparts: Counterparts): Promise<void> {
+  const pairing = new Pairing(place.run, answer.positions, counterparts);
+  pairing.add(answer.found);
+  // Under a collation the server finds `abc` for `ABC`: what no key accounts for is asked one by one.
+  if (pairing.unpaired > 0) await askOneByOne(place, answer.positions, counterparts);
+  else pairRepeats(place.run, answer, counterparts);
+}
+
 /** A backup may repeat an `_id`; the server answers once for all of them. */
-function pairRepeats(
-  { run, positions }: CounterpartQuestion,
-  answers: readonly DocumentRun[],
-  counterparts: Counterparts,
-): void {
-  const answered = answers.reduce((sum, { length }) => sum + length, 0);
-  if (answered === 0 || answered === positions.length) return;
-  const byKey = new Map(
-    answers.flatMap((found) =>
-      Array.from(found.offsets, (_, i) => [canonicalKey(found.id(i)), { found, i }] as const),
-    ),
-  );
+function pairRepeats(run: DocumentRun, { positions, found }: Answer, counterparts: Counterparts): void {
+  if (found.length === 0 || found.length === positions.length) return;
+  const byKey = new Map(Array.from(found.offsets, (_, i) => [canonicalKey(found.id(i)), i] as const));
   for (const position of positions) {
     if (counterparts.presence(position) !== 'absent') continue;
     const answer = byKey.get(canonicalKey(run.id(position)));
-    if (answer !== undefined) counterparts.mark(position, answer.found, answer.i);
+    if (answer !== undefined) counterparts.mark(position, found, answer);
   }
 }
 
@@ -121,12 +164,13 @@ class Pairing {
 }
 
 async function askOneByOne(
-  { reader, collection, run, positions }: CounterpartQuestion,
+  { reader, collection, run }: Place,
+  positions: readonly number[],
   counterparts: Counterparts,
 ): Promise<void> {
   for (const position of positions) {
     if (counterparts.presence(position) !== 'absent') continue;
-    for (const found of await reader.lookUp(collection.name, run, [position])) {
+    for await (const { found } of reader.lookUp(collection.name, run, [position])) {
       if (found.length > 0) counterparts.mark(position, found, 0);
     }
   }

@@ -9,7 +9,7 @@ import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
 import { rideOut } from './patience.ts';
 import { readServerIdentity, readServerTime } from './server-identity.ts';
-import type { FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
+import type { Answer, FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
 
 /** Limits of one lookup: a reply holds at most 16 MiB, and a longer `$in` gains no speed. */
 const LOOKUP_COUNT = 4_000;
@@ -63,27 +63,31 @@ export class MongoReader implements TargetReader {
 
   async findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]> {
     const asked = runOf(ids);
-    const found = await this.lookUp(collection, asked, [...asked.offsets.keys()]);
-    return found.flatMap((run) => run.offsets.map((_, i) => run.document(i)));
+    const documents: Buffer[] = [];
+    for await (const { found } of this.lookUp(collection, asked, [...asked.offsets.keys()])) {
+      for (let i = 0; i < found.length; i++) documents.push(found.document(i));
+    }
+    return documents;
   }
 
-  async lookUp(collection: string, run: DocumentRun, positions: readonly number[]): Promise<DocumentRun[]> {
-    const found: DocumentRun[] = [];
+  async *lookUp(
+    collection: string,
+    run: DocumentRun,
+    positions: readonly number[],
+  ): AsyncGenerator<Answer, void, undefined> {
     let asked: number[] = [];
     let bytes = 0;
     for (const position of positions) {
-      if (!canBeStoredAsId(run.idType(position))) continue;
       const size = run.end(position) - (run.offsets[position] as number);
       if (asked.length > 0 && (asked.length >= LOOKUP_COUNT || bytes + size > LOOKUP_BYTES)) {
-        found.push(...(await this.#lookUp(collection, run, asked)));
+        yield* this.#lookUp(collection, run, asked);
         asked = [];
         bytes = 0;
       }
       asked.push(position);
       bytes += size;
     }
-    if (asked.length > 0) found.push(...(await this.#lookUp(collection, run, asked)));
-    return found;
+    if (asked.length > 0) yield* this.#lookUp(collection, run, asked);
   }
 
   /**
@@ -91,10 +95,17 @@ export class MongoReader implements TargetReader {
    * overflows, the halves are asked for instead, because a cursor would tie the rest to one server and one connection. Only the
    * documents of a single `_id`, of which a sharded collection may hold several, cannot be halved.
    */
-  async #lookUp(collection: string, run: DocumentRun, asked: readonly number[]): Promise<DocumentRun[]> {
-    if (asked.length === 1) {
-      const found = await this.find(collection, idFilter(run, asked), { limit: MOST_OF_ONE_ID });
-      return found.length === 0 ? [] : [runOf(found)];
+  async *#lookUp(
+    collection: string,
+    run: DocumentRun,
+    positions: readonly number[],
+  ): AsyncGenerator<Answer, void, undefined> {
+    const asked = positions.filter((position) => canBeStoredAsId(run.idType(position)));
+    if (asked.length <= 1) {
+      const only = { limit: MOST_OF_ONE_ID };
+      const found = asked.length === 0 ? [] : await this.find(collection, idFilter(run, asked), only);
+      yield { positions, found: runOf(found) };
+      return;
     }
     const reply = await this.#commands.runPatiently(`reading ${this.database}.${collection}`, {
       find: collection,
@@ -103,13 +114,14 @@ export class MongoReader implements TargetReader {
       readConcern: READ_CONCERN,
     });
     const { bytes, offsets, id } = readBatch(reply);
-    if (id === 0n) return [new DocumentRun(bytes, offsets)];
+    if (id === 0n) {
+      yield { positions, found: new DocumentRun(bytes, offsets) };
+      return;
+    }
     await this.#killCursor(collection, id);
-    const half = Math.ceil(asked.length / 2);
-    return [
-      ...(await this.#lookUp(collection, run, asked.slice(0, half))),
-      ...(await this.#lookUp(collection, run, asked.slice(half))),
-    ];
+    const half = Math.ceil(positions.length / 2);
+    yield* this.#lookUp(collection, run, positions.slice(0, half));
+    yield* this.#lookUp(collection, run, positions.slice(half));
   }
 
   async count(collection: string): Promise<number> {

@@ -63,8 +63,11 @@ export interface TargetReader {
    * `ids` are raw documents `{_id: …}` or documents that hold an `_id`; only that element is used.
    */
   findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]>;
-  /** The same for the documents of a run at `positions`, with no object per document: several times cheaper. */
-  lookUp(collection: string, run: DocumentRun, positions: readonly number[]): Promise<DocumentRun[]>;
+  /**
+   * The same for the documents of a run at `positions`, with no object per document: several times cheaper. One answer after the
+   * other, each of at most 16 MiB, and together about all of the positions.
+   */
+  lookUp(collection: string, run: DocumentRun, positions: readonly number[]): AsyncIterable<Answer>;
   /** How many documents the collection holds, as the server keeps count: nearly right, and at once. */
   count(collection: string): Promise<number>;
   /**
@@ -85,6 +88,12 @@ export interface TargetReader {
   find(collection: string, query: Buffer, options: FindOptions): Promise<Buffer[]>;
   /** Server time, UTC milliseconds (`hello.localTime`). */
   serverTime(): Promise<number>;
+}
+
+/** All documents that the target holds under the `_id`s of some documents of a run. */
+export interface Answer {
+  readonly positions: readonly number[];
+  readonly found: DocumentRun;
 }
 
 export interface FindOptions {

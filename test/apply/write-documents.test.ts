@@ -30,7 +30,9 @@ function lateReader(reader: TargetReader): TargetReader {
     ...{ name: reader.name, plan: reader.plan, database: reader.database, identity: reader.identity },
     collection: (name) => reader.collection(name),
     findByIds: (collection, ids) => reader.findByIds(collection, ids),
-    lookUp: async (...question) => (looks++ === 0 ? [] : reader.lookUp(...question)),
+    async *lookUp(...question) {
+      if (looks++ > 0) yield* reader.lookUp(...question);
+    },
     aggregate: (...question) => reader.aggregate(...question),
     find: (...question) => reader.find(...question),
     count: (collection) => reader.count(collection),
