@@ -10,7 +10,7 @@ import { COMMANDS, OPTIONS_EVERYWHERE } from './command-table.ts';
 import type { ProcessEdge } from './context.ts';
 import { helpAfter, PROGRAM_HELP_AFTER } from './help.ts';
 import { openSession, type Session } from './session.ts';
-import { usageError } from './usage-error.ts';
+import { requiredOptions, usageError } from './usage-error.ts';
 
 /** Runs one command line (`argv` without node and script) and returns the process's exit code. Throws only bugs. */
 export async function runProgram(argv: readonly string[], edge: ProcessEdge): Promise<number> {
@@ -75,8 +75,12 @@ function buildCommand(program: Command, spec: CommandSpec, chosen: Chosen): Comm
   for (const option of spec.options ?? []) command.addOption(buildOption(option));
   for (const option of OPTIONS_EVERYWHERE) command.addOption(buildOption(option).helpGroup(EVERYWHERE));
   command.addHelpOption(new Option('-h, --help', 'show help').helpGroup(EVERYWHERE));
+  const required = requiredOptions(spec);
+  if (required !== '') command.usage(['[options]', spec.arguments, required].join(' '));
   return command.action(() => {
     const args = command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string');
+    if (args.includes(''))
+      command.error('an argument is empty; perhaps it is a shell variable that is not set');
     return chosen(spec, args, command.opts<OptionValues>());
   });
 }

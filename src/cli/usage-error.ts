@@ -2,6 +2,7 @@
 import type { CommanderError } from 'commander';
 import { RestorePlanError } from '../errors.ts';
 import { nearest } from '../plan/nearest.ts';
+import type { CommandSpec } from './command.ts';
 import { COMMANDS } from './command-table.ts';
 
 /** `argv` is the command line that commander refused. */
@@ -17,6 +18,14 @@ export function usageError({ code, message }: CommanderError, argv: readonly str
   const suggestion = rest.join(' ').replace(/^\((.*)\)$/, '$1');
   const hints = [suggestion === '' ? suggestedChoice(first) : suggestion, whereToLook(argv)];
   return new RestorePlanError('USAGE', first, { hint: hints.filter((hint) => hint !== '').join(' ') });
+}
+
+/** The options that a command cannot do without, as its usage shows them. */
+export function requiredOptions({ options = [] }: CommandSpec): string {
+  return options
+    .filter(({ mandatory }) => mandatory === true)
+    .map(({ flags }) => flags)
+    .join(' ');
 }
 
 function unknownCommand(word: string): RestorePlanError {
@@ -43,6 +52,6 @@ function whereToLook(argv: readonly string[]): string {
   }
   const command = COMMANDS.find(({ name }) => name === argv[0]);
   if (command === undefined) return '`plan --help` lists the commands.';
-  const usage = ['plan', command.name, command.arguments].filter((part) => part !== undefined).join(' ');
+  const usage = ['plan', command.name, command.arguments, requiredOptions(command)].filter(Boolean).join(' ');
   return `It is used as \`${usage}\`; \`plan ${command.name} --help\` shows all options.`;
 }

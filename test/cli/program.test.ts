@@ -72,7 +72,12 @@ test(
         /used as `plan dry-run <plan>`; `plan dry-run --help`/,
       ],
       [['apply', 'x.yaml'], /say which target to apply to/, /First `plan apply x.yaml --target staging`/],
-      [['revert', 'x.yaml'], /required option '--target <name>' not specified/, /--help/],
+      [
+        ['revert', 'x.yaml'],
+        /required option '--target <name>' not specified/,
+        /used as `plan revert <plan> --target <name>`; .* --help/,
+      ],
+      [['dry-run', ''], /an argument is empty/, /--help/],
       [['apply', 'x.yaml', '--target', 'prod'], /Allowed choices are staging, production/, /--help/],
       [['apply', 'x.yaml', '--target', 'stagin'], /Allowed choices/, /Did you mean staging\?/],
       [['follow-up', 'don', 'x.yaml'], /knows no don/, /Did you mean done\?/],
