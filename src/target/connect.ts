@@ -40,7 +40,7 @@ export async function connectTarget(
       hint: 'Set the variable that the plan names under targets, then run again.',
     });
   }
-  const { uri, notes } = checkConnectionString(name, plan.uri);
+  const { uri, notes, namesUser } = checkConnectionString(name, plan.uri);
   const patience = {
     totalMs: options.patienceMs ?? PATIENCE_MS,
     emit: options.emit ?? (() => undefined),
@@ -63,8 +63,22 @@ export async function connectTarget(
     return withAccess(Object.freeze(target), { writer: new MongoWriter(commands), commands });
   } catch (error) {
     await client.close();
-    throw error;
+    throw namesUser ? error : asNobody(name, error);
   }
+}
+
+/** A server with access control lets nobody in; to speak of the user's privileges would mislead. */
+function asNobody(name: TargetName, error: unknown): unknown {
+  if (!(error instanceof CommandFailure && error.lacksPrivilege)) return error;
+  return new RestorePlanError(
+    'TARGET',
+    `${name}: the server asks for a user, and the connection string names none`,
+    {
+      cause: error,
+      hint: 'Write it as mongodb://user:password@host/, with authSource where the user is not in admin.',
+      facts: { target: name },
+    },
+  );
 }
 
 interface OpenOptions {
@@ -123,6 +137,9 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): 
   }
 }
 
+/** The driver's classes of error for what it refuses before it connects. */
+const UNUSABLE: ReadonlySet<string> = new Set(['MongoParseError', 'MongoInvalidArgumentError']);
+
 /** Connection errors name hosts and reasons, never the connection string; the driver's text is kept for its detail. */
 function unreachable(name: TargetName, cause: unknown): RestorePlanError {
   const failure = new CommandFailure({ target: name, command: 'connect', namespace: 'the server', cause });
@@ -140,6 +157,13 @@ function unreachable(name: TargetName, cause: unknown): RestorePlanError {
     );
   }
   const reason = cause instanceof Error ? cause.message : 'unknown error';
+  if (cause instanceof Error && UNUSABLE.has(cause.name)) {
+    return new RestorePlanError('TARGET', `${name}: the connection string cannot be used: ${reason}`, {
+      cause,
+      hint: 'Correct it in the variable that the plan names.',
+      facts: { target: name },
+    });
+  }
   return new RestorePlanError('TARGET', `${name} cannot be reached: ${reason}`, {
     cause,
     hint: 'Check the connection string, that the servers are up, and that this machine may connect to them.',

@@ -10,6 +10,8 @@ export interface CheckedConnectionString {
   readonly uri: Secret;
   /** One sentence per setting that was overridden; no credentials. */
   readonly notes: readonly string[];
+  /** Whether it says as whom to log in. */
+  readonly namesUser: boolean;
 }
 
 interface Override {
@@ -51,7 +53,8 @@ export function checkConnectionString(target: TargetName, uri: Secret): CheckedC
       hint: 'Connect to the members of the replica set, or to a mongos, directly.',
     });
   }
-  return { uri: new Secret(parsed.toString()), notes };
+  const namesUser = parsed.username !== '' || settings.has('authMechanism');
+  return { uri: new Secret(parsed.toString()), notes, namesUser };
 }
 
 const DEFAULT_PORT = 27_017;
@@ -82,7 +85,7 @@ function parse(target: TargetName, uri: Secret): ConnectionString {
   } catch {
     // The parser's message can quote the string, so it is neither shown nor kept as a cause.
     throw new RestorePlanError('TARGET', `${target}: the connection string is not a valid MongoDB URI`, {
-      hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/.',
+      hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/. In a user name or password, characters such as @ : / % are written %40 %3A %2F %25.',
       facts: { target },
     });
   }

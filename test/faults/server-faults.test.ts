@@ -334,6 +334,13 @@ test(
     assert.match(nobody.message, 'cannot be reached');
     const nonsense = await failure(connect('mongo://user:canary-in-nonsense@host'));
     assert.not.match(nonsense.message + nonsense.hint, 'canary');
+    const unescaped = await failure(connect('mongodb://user:canary/in-password@host'));
+    assert.match(unescaped.hint ?? '', '%40');
+    assert.not.match(unescaped.message + unescaped.hint, 'canary');
+    const anonymous = await failure(connect(`mongodb://127.0.0.1:${primary.port}/`));
+    assert.is(anonymous.message, 'staging: the server asks for a user, and the connection string names none');
+    const unknownOption = await failure(connect('mongodb://127.0.0.1:1/?colour=blue'));
+    assert.match(unknownOption.message, /cannot be used: option colour is not supported/);
 
     const standalone = await startStandalone();
     const client = await new MongoClient(standalone.uri).connect();

@@ -37,7 +37,7 @@ const BAD_CREDENTIALS: Explanation = {
 };
 const NO_CREDENTIALS: Explanation = {
   what: 'cannot be read: no AWS credentials were found',
-  hint: 'Log in (for instance `aws sso login`), set AWS_PROFILE, or name a profile in source.s3.profile.',
+  hint: 'Log in (for instance `aws sso login`), or set AWS_PROFILE or source.s3.profile to a profile that this machine has.',
 };
 const EXPIRED: Explanation = {
   what: 'was refused: the AWS credentials have expired',
