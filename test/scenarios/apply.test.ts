@@ -189,6 +189,22 @@ test(
 );
 
 test(
+  'where a document cannot be written, exit code and words say how to go on',
+  async () => {
+    await incident.staging.command({ collMod: 'partners', validator: { never: { $exists: true } } });
+    const stuck = await run(STAGING);
+    assert.is(stuck.exitCode, 14, stuck.stderr);
+    assert.match(stuck.stdout, '1 document could not be written to staging');
+    assert.match(stuck.stderr, 'Next: `plan dry-run plan.yaml --target staging` shows what is in the way');
+    const dryRun = await run(['dry-run', ...PLAN, '--target', 'staging']);
+    assert.match(dryRun.stdout, /validator/);
+    await incident.staging.command({ collMod: 'partners', validator: {} });
+    assert.is((await run(STAGING)).exitCode, 0);
+  },
+  { deadlineMs: 90_000 },
+);
+
+test(
   'what changed in the target since the dry-run is named document by document',
   async () => {
     await run(['dry-run', ...PLAN]);

@@ -41,6 +41,7 @@ export async function run(
     throw error;
   }
   const exit = await applyToTarget(context, { plan, file, selection, targets: await connecting, confirm });
+  if (exit === 'CONFLICTS' && !context.options.quiet) context.stderr.write(whatIsInTheWay(name, file));
   if (exit !== 'OK') return exit;
   if (chosen === undefined) return goOnWithProduction(context, { plan, file, selection });
   if (!context.options.quiet) context.stderr.write(nextStep(plan, name, file));
@@ -58,6 +59,10 @@ function requireSomebody({ interactive, options }: CommandContext): void {
 function targetsNeeded({ targets }: Plan, chosen: TargetName | undefined): TargetName[] {
   const goesOn = chosen === undefined && targets.production !== undefined;
   return chosen === 'production' || goesOn ? ['staging', 'production'] : ['staging'];
+}
+
+function whatIsInTheWay(name: TargetName, file: string): string {
+  return `\nNext: \`plan dry-run ${shellWord(file)} --target ${name}\` shows what is in the way; when it is gone, apply again.\n`;
 }
 
 function nextStep({ targets }: Plan, name: TargetName, file: string): string {
