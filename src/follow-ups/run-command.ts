@@ -9,6 +9,11 @@ import { redact } from '../secret.ts';
 const OUTPUT_BYTES = 16 * 1024;
 const GRACE_MS = 5_000;
 
+const NOT_STARTED: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such program, or not the interpreter that its first line names',
+  EACCES: 'it is not an executable file',
+};
+
 export interface CommandRun {
   /** Program and arguments. */
   readonly command: readonly string[];
@@ -25,7 +30,7 @@ export interface CommandRun {
 
 export interface CommandEnd {
   readonly succeeded: boolean;
-  /** `exit code 3`, `killed after 5 minutes`, `cannot be started: ENOENT`. */
+  /** `exit code 3`, `stopped after 300 s`, `cannot be started: it is not an executable file`. */
   readonly detail: string;
   /** End of stdout and stderr together, secrets struck out. */
   readonly output: string;
@@ -98,7 +103,7 @@ function ended(child: ChildProcess, graceMs: number): Promise<{ succeeded: boole
 }
 
 const cannotStart = ({ code, message }: NodeJS.ErrnoException): string =>
-  `cannot be started: ${code ?? message}`;
+  `cannot be started: ${NOT_STARTED[code ?? ''] ?? code ?? message}`;
 
 /** Streams the file into the command. One that does not read it, or ends before, is no fault. */
 function feed(child: ChildProcess, path: string): void {

@@ -123,5 +123,6 @@ function signatureOf(body: string, secret: Secret): string {
 function reasonOf(error: unknown, timeoutMs: number): string {
   const { name, cause } = error as { name?: string; cause?: { code?: unknown } };
   if (name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`;
+  if (cause?.code === 'ENOTFOUND') return 'the name of the server is not known';
   return typeof cause?.code === 'string' ? cause.code : 'the address cannot be reached';
 }

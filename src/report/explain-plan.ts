@@ -11,6 +11,7 @@ import type {
   Source,
 } from '../plan/plan.ts';
 import { truncated } from './neutral.ts';
+import { shellWord } from './shell-word.ts';
 import { wrapped } from './wrap.ts';
 
 /** Queries longer than this are cut: the plan itself shows them whole. */
@@ -173,7 +174,7 @@ function followUpSentences(followUps: readonly FollowUpPlan[]): string[] {
       action.kind === 'manual'
         ? `somebody has to: ${action.text}`
         : action.kind === 'run'
-          ? `${action.command.join(' ')} is run with the restored ids${action.passUri ? ' and the connection string' : ''}.`
+          ? `${action.command.map(shellWord).join(' ')} is run with the restored ids${action.passUri ? ' and the connection string' : ''}.`
           : 'the restored ids are posted to a webhook.';
     return `${followUp.name}: after ${where}${after}${when} ${what}`;
   });

@@ -60,7 +60,7 @@ function* details({ followUp, state, record }: FollowUpStatus): Generator<string
     yield* record.output.trimEnd().split('\n').slice(-OUTPUT_LINES);
   }
   if (followUp.action.kind === 'manual' && (state === 'open' || state === 'waiting'))
-    yield followUp.action.text;
+    yield* followUp.action.text.trimEnd().split('\n');
 }
 
 interface NextStep {

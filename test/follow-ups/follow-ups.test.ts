@@ -134,6 +134,12 @@ test(
     assert.is(await incident.staging.collection('partners').countDocuments(), 2, 'the partner is back');
 
     assert.is((await plan(['follow-up', 'run', 'plan.yaml'])).exitCode, 15);
+    const other = await plan(['follow-up', 'run', 'plan.yaml', 'Count']);
+    assert.is(other.exitCode, 0, 'one that was named is not judged by the others');
+    assert.not.match(other.stdout, 'Clear caches');
+    const waiting = await plan(['follow-up', 'run', 'plan.yaml', 'Warm caches']);
+    assert.is(waiting.exitCode, 15);
+    assert.match(waiting.stdout, /Clear caches \(staging\): failed/);
     writeFileSync(at('mended'), '');
     const mended = await plan(['follow-up', 'run', 'plan.yaml']);
     assert.is(mended.exitCode, 0, mended.stdout + mended.stderr);
@@ -205,7 +211,7 @@ test(
 test(
   'what a person has to do is open until it is ticked off, with a note',
   async () => {
-    withFollowUps(`  - { name: Tell the partner, on: both, manual: Mail the partner manager. }
+    withFollowUps(`  - { name: Tell the partner, on: both, manual: "Mail the partner manager.\\nSay sorry." }
   - { name: Close the ticket, on: both, manual: Close it., needs: [Tell the partner] }\n`);
     assert.equal(await states(), { 'Tell the partner': 'not due', 'Close the ticket': 'not due' });
     const early = await plan(['follow-up', 'done', 'plan.yaml', 'Tell the partner', '--target', 'staging']);
@@ -214,7 +220,10 @@ test(
 
     const applied = await plan(TO_STAGING);
     assert.is(applied.exitCode, 0, 'a task for a person is no failure');
-    assert.match(applied.stdout, /\[ \] Tell the partner \(staging\): open\n +Mail the partner manager\./);
+    assert.match(
+      applied.stdout,
+      /\[ \] Tell the partner \(staging\): open\n {4}Mail the partner manager\.\n {4}Say sorry\./,
+    );
     assert.equal(await states(), { 'Tell the partner': 'open', 'Close the ticket': 'waiting' });
     const done = await plan([
       'follow-up',
@@ -238,13 +247,16 @@ test(
 );
 
 test('a misspelt name is answered with the right one, and a target must be named where there are two', async () => {
-  withFollowUps(`  - { name: Tell the partner, on: both, manual: Mail. }\n`);
+  withFollowUps(`  - { name: Tell the partner, on: both, manual: Mail. }
+  - { name: Close, on: production, manual: "1. Close it.\\n2. Say so." }\n`);
   const misspelt = await plan(['follow-up', 'done', 'plan.yaml', 'Tell the partnr']);
   assert.is(misspelt.exitCode, 11);
   assert.match(misspelt.stderr, /Did you mean "Tell the partner"\?/);
   const which = await plan(['follow-up', 'done', 'plan.yaml', 'Tell the partner']);
   assert.is(which.exitCode, 11);
   assert.match(which.stderr, /--target staging or --target production/);
+  const elsewhere = await plan(['follow-up', 'list', 'plan.yaml', 'Close', '--target', 'staging']);
+  assert.is(elsewhere.stdout, 'The plan has no follow-up "Close" for staging.\n');
 });
 
 test(

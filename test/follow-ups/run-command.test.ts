@@ -64,9 +64,10 @@ test('another exit code than 0 is a failure, shown with the end of what it print
 test('a program that cannot be started, and a folder that is not there, are failures', async () => {
   assert.equal(await run(['./no-such-program']), {
     succeeded: false,
-    detail: 'cannot be started: ENOENT',
+    detail: 'cannot be started: there is no such program, or not the interpreter that its first line names',
     output: '',
   });
+  assert.is((await run([at('.')])).detail, 'cannot be started: it is not an executable file');
   const elsewhere = await run(['true'], { directory: at('nowhere') });
   assert.is(elsewhere.succeeded, false);
 });

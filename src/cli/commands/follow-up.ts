@@ -10,8 +10,9 @@ import type { RunRecord } from '../../ledger/run-record.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { followUpExit, followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
+import { neutral } from '../../report/neutral.ts';
 import type { Target } from '../../target/target.ts';
-import type { ExitName, OptionValues } from '../command.ts';
+import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
@@ -51,7 +52,7 @@ export async function run(
   for (const target of targets) {
     const connection = await connect(context, plan, { name: target });
     try {
-      statuses.push(...(await action({ context, plan, name, options }, connection)));
+      statuses.push(...concerning(await action({ context, plan, name, options }, connection), name));
     } finally {
       await connection.close();
     }
@@ -61,11 +62,26 @@ export async function run(
   if (!context.options.json) {
     const lines =
       statuses.length === 0
-        ? ['The plan has no follow-ups.']
+        ? [noneLine(name, options['target'])]
         : followUpLines(statuses, pageStyle(context), file);
     await writeLines(context.stdout, lines);
   }
   return word === 'run' ? followUpExit(statuses) : 'OK';
+}
+
+/** The named one with those that it waits for: how others stand says nothing of what was asked. */
+function concerning(
+  statuses: readonly FollowUpStatus[],
+  name: string | undefined,
+): readonly FollowUpStatus[] {
+  if (name === undefined) return statuses;
+  const named = statuses.find(({ followUp }) => followUp.name === name);
+  return statuses.filter((each) => each === named || named?.waitsFor.includes(each.followUp.name));
+}
+
+function noneLine(name: string | undefined, target: OptionValue): string {
+  const what = name === undefined ? 'no follow-ups' : `no follow-up "${neutral(name)}"`;
+  return `The plan has ${what}${typeof target === 'string' ? ` for ${target}` : ''}.`;
 }
 
 async function list({ plan }: Work, { reader }: Target): Promise<readonly FollowUpStatus[]> {
@@ -99,7 +115,7 @@ async function done(work: Work, target: Target): Promise<readonly FollowUpStatus
   const { digest } = await requireVerified(plan, target);
   const note = typeof options['note'] === 'string' ? options['note'] : undefined;
   await tickOff({ plan, digest, target, name, actor: context.operator, note });
-  return (await list(work, target)).filter(({ followUp }) => followUp.name === name);
+  return list(work, target);
 }
 
 async function requireVerified(plan: Plan, { name, reader }: Target): Promise<RunRecord> {

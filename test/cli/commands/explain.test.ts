@@ -62,6 +62,7 @@ test('what differs from the ordinary is said', async () => {
     ['query: {}', 'query: {}, into: other', 'They go into other.'],
     ['query: {}', 'query: { a: 1 }', 'the documents that match {"a":1}'],
     ['/backups/db.tar', '/b.tar, integrity: needed', 'damage behind it is not noticed'],
+    [/$/, 'followUps: [{ name: x, on: staging, run: [./x.sh, a b, ""] }]', "./x.sh 'a b' '' is run"],
     [/path: .* }/, 'mongodb: { uri: mongodb://x } }', 'The live database gravity'],
     [/path: .* }/, 'jsonl: { path: /x.jsonl } }', 'Extended JSON'],
     [/path: .* }/, 's3: { bucket: b, key: k } }', 's3://b/k'],
