@@ -50,7 +50,7 @@ export function regexTest({ pattern, options }: Regex, path: string): ValueTest 
 }
 
 /** Whether UTF-8 bytes match. What is no UTF-8 matches no pattern on the server. */
-export function matchesText(
+function matchesText(
   pattern: RegExp,
   { bytes, start, end }: { readonly bytes: Buffer; readonly start: number; readonly end: number },
 ): boolean {

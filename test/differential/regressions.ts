@@ -80,4 +80,22 @@ export const REGRESSIONS: readonly Regression[] = [
       '{"$expr":{"$eq":[{"$dateDiff":{"startDate":"$a","endDate":"$a","unit":"day","startOfWeek":null}},null]}}',
     selected: true,
   },
+  {
+    about: 'patternProperties sees the bytes of a name: é is two',
+    document: '{"_id":0,"é":1}',
+    query: '{"$jsonSchema":{"patternProperties":{"^..$":{"bsonType":"string"}}}}',
+    selected: false,
+  },
+  {
+    about: 'patternProperties knows no case beyond ASCII',
+    document: '{"_id":0,"É":1}',
+    query: '{"$jsonSchema":{"patternProperties":{"(?i)é":{"bsonType":"string"}}}}',
+    selected: true,
+  },
+  {
+    about: 'pattern sees characters, unlike patternProperties',
+    document: '{"_id":0,"a":"É"}',
+    query: '{"$jsonSchema":{"properties":{"a":{"pattern":"(?i)^é$"}}}}',
+    selected: true,
+  },
 ];

@@ -40,6 +40,11 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['{"properties":{"a":{"minimum":"1"}}}', '$jsonSchema.properties.a.minimum', /expects a number/],
   ['{"exclusiveMaximum":true}', '$jsonSchema.exclusiveMaximum', /needs "maximum"/],
   ['{"encrypt":{}}', '$jsonSchema', /"encrypt" is not supported/],
+  [
+    '{"patternProperties":{"\\\\x{100}":{}}}',
+    '$jsonSchema.patternProperties.\\x{100}',
+    /character number is too large/,
+  ],
   ['{"allOf":[]}', '$jsonSchema.allOf', /not empty/],
 ];
 

@@ -6,7 +6,6 @@ import { DocumentScope } from '../document-scope.ts';
 import type { ValueTest } from '../field-path.ts';
 import { QueryFault } from '../query-fault.ts';
 import { translatePattern } from '../regex/translate-pattern.ts';
-import { matchesText } from '../regex-test.ts';
 import { fieldCount } from './array-keywords.ts';
 import {
   countOf,
@@ -72,8 +71,8 @@ function allowedProperties(use: KeywordUse): ValueTest {
     const property = new ElementCursor().open(value.bytes, value.start, value.end);
     while (property.next()) {
       const key = keyOf(property);
-      const keyBytes = { bytes: property.bytes, start: property.keyStart, end: property.start - 1 };
-      const matching = patterns.filter(({ pattern }) => matchesText(pattern, keyBytes));
+      const keyBytes = property.bytes.toString('latin1', property.keyStart, property.start - 1);
+      const matching = patterns.filter(({ pattern }) => pattern.test(keyBytes));
       if (!matching.every(({ test }) => test(property))) return false;
       if (matching.length === 0 && !named.has(key) && !otherwise(property)) return false;
     }
@@ -87,6 +86,7 @@ function namedProperties({ siblings }: KeywordUse): string[] {
   return [...elements(properties.bytes, properties.start)].map(keyOf);
 }
 
+/** The server matches these patterns with the bytes of a name, not with its characters: to `.` é is two. */
 function patternSchemas(use: KeywordUse): { pattern: RegExp; test: ValueTest }[] {
   const operand = use.siblings.get('patternProperties');
   if (operand === undefined) return [];
@@ -94,7 +94,7 @@ function patternSchemas(use: KeywordUse): { pattern: RegExp; test: ValueTest }[]
   return entriesOf(patternUse).map((entry) => {
     const path = `${use.path}.${keyOf(entry)}`;
     return {
-      pattern: translatePattern(keyOf(entry), { options: '', path }),
+      pattern: translatePattern(keyOf(entry), { options: '', path, unit: 'bytes' }),
       test: schemaOf(entry, { ...patternUse, path }),
     };
   });

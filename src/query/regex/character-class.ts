@@ -88,7 +88,7 @@ class ClassReader {
 
   private addRange(first: string, last: string): void {
     const range: CharacterSet = [[codeOf(first), codeOf(last)]];
-    this.set = [...this.set, ...(this.caseless ? withOtherCases(range) : range)];
+    this.set = [...this.set, ...(this.caseless ? withOtherCases(range, this.text.unit) : range)];
   }
 
   /** A built-in set, which the option i leaves alone. After it a hyphen is an error in PCRE2, unless it ends the class. */

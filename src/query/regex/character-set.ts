@@ -1,5 +1,6 @@
 /** Sets of characters as ranges of code points: union, complement, letter case, and JavaScript source. */
 import { otherCases } from './letter-case.ts';
+import type { TextUnit } from './pattern-text.ts';
 
 export type Range = readonly [first: number, last: number];
 export type CharacterSet = readonly Range[];
@@ -22,10 +23,13 @@ export function complement(set: CharacterSet): CharacterSet {
 }
 
 /** The set and the other cases of all its letters. */
-export function withOtherCases(set: CharacterSet): CharacterSet {
+export function withOtherCases(set: CharacterSet, unit: TextUnit): CharacterSet {
+  const lastLetter = unit === 'bytes' ? 0x7f : LAST;
   return [
     ...set,
-    ...set.flatMap(([first, last]) => otherCases(first, last).map((code): Range => [code, code])),
+    ...set.flatMap(([first, last]) =>
+      otherCases(first, Math.min(last, lastLetter)).map((code): Range => [code, code]),
+    ),
   ];
 }
 

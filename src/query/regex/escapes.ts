@@ -43,8 +43,8 @@ export function literalEscape(text: PatternText): string {
   const letter = text.next();
   if (Object.hasOwn(CONTROL, letter)) return CONTROL[letter] as string;
   if (letter === 'x') return hexadecimal(text);
-  if (letter === 'o' && text.takes('{')) return fromDigits(text.takeUntil('}'), 8);
-  if (letter === '0') return fromDigits(`0${octalDigits(text, 2)}`, 8);
+  if (letter === 'o' && text.takes('{')) return fromDigits(text, text.takeUntil('}'), 8);
+  if (letter === '0') return fromDigits(text, `0${octalDigits(text, 2)}`, 8);
   if (letter === 'c') return controlCharacter(text);
   if (/[1-9]/.test(letter)) throw new PatternFault('back-references are not supported');
   if (/[0-9A-Za-z]/.test(letter)) throw new PatternFault(`\\${letter} is not supported`);
@@ -53,10 +53,10 @@ export function literalEscape(text: PatternText): string {
 
 /** `\x`, `\x7`, `\x7f` or `\x{7f}`. */
 function hexadecimal(text: PatternText): string {
-  if (text.takes('{')) return fromDigits(text.takeUntil('}'), 16);
+  if (text.takes('{')) return fromDigits(text, text.takeUntil('}'), 16);
   let digits = '';
   while (digits.length < 2 && /[0-9a-fA-F]/.test(text.peek() ?? '')) digits += text.next();
-  return fromDigits(digits === '' ? '0' : digits, 16);
+  return fromDigits(text, digits === '' ? '0' : digits, 16);
 }
 
 function octalDigits(text: PatternText, most: number): string {
@@ -65,12 +65,12 @@ function octalDigits(text: PatternText, most: number): string {
   return digits;
 }
 
-function fromDigits(digits: string | undefined, base: 8 | 16): string {
+function fromDigits({ unit }: PatternText, digits: string | undefined, base: 8 | 16): string {
   const valid = base === 8 ? /^[0-7]{1,8}$/ : /^[0-9a-fA-F]{1,8}$/;
   if (digits === undefined || !valid.test(digits))
     throw new PatternFault('a character number is not well written');
   const point = Number.parseInt(digits, base);
-  if (point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
+  if (point > (unit === 'bytes' ? 0xff : 0x10ffff) || (point >= 0xd800 && point <= 0xdfff))
     throw new PatternFault('a character number is too large');
   return String.fromCodePoint(point);
 }

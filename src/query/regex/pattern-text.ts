@@ -1,16 +1,24 @@
-/** A pattern being read, character by character (code points, not UTF-16 units). */
+/** A pattern being read, character by character (code points, not UTF-16 units) or byte by byte. */
 
 /** A pattern that is wrong, or has no exact counterpart in JavaScript. */
 export class PatternFault extends Error {
   override readonly name = 'PatternFault';
 }
 
+/**
+ * What one step of a pattern, and of the text it is matched with, stands for. bytes: those of the UTF-8, each as the character
+ * U+0000 … U+00FF; only ASCII letters have case.
+ */
+export type TextUnit = 'characters' | 'bytes';
+
 export class PatternText {
+  readonly unit: TextUnit;
   private readonly characters: readonly string[];
   private at = 0;
 
-  constructor(pattern: string) {
-    this.characters = [...pattern];
+  constructor(pattern: string, unit: TextUnit) {
+    this.unit = unit;
+    this.characters = [...(unit === 'bytes' ? Buffer.from(pattern).toString('latin1') : pattern)];
   }
 
   atEnd(): boolean {

@@ -19,7 +19,7 @@ import {
   withOtherCases,
 } from './character-set.ts';
 import { classEscape, literalEscape } from './escapes.ts';
-import { PatternFault, PatternText } from './pattern-text.ts';
+import { PatternFault, PatternText, type TextUnit } from './pattern-text.ts';
 import { readQuantifier } from './quantifier.ts';
 
 const MAX_PATTERN_BYTES = 32_764;
@@ -28,10 +28,14 @@ const MAX_GROUPS_DEEP = 100;
 /** The pattern in JavaScript. Throws QueryFault when the pattern is wrong, or has no exact counterpart. */
 export function translatePattern(
   pattern: string,
-  { options, path }: { readonly options: string; readonly path: string },
+  {
+    options,
+    path,
+    unit = 'characters',
+  }: { readonly options: string; readonly path: string; readonly unit?: TextUnit },
 ): RegExp {
   try {
-    return new Translator(pattern, options).translate();
+    return new Translator(pattern, options, unit).translate();
   } catch (fault) {
     if (!(fault instanceof PatternFault)) throw fault;
     throw new QueryFault(`regular expression: ${fault.message}`, path, fault);
@@ -70,14 +74,14 @@ class Translator {
   private readonly names = new Set<string>();
   private depth = 0;
 
-  constructor(pattern: string, options: string) {
+  constructor(pattern: string, options: string, unit: TextUnit) {
     if (/[^imsxu]/.test(options))
       throw new PatternFault(`option "${options.replace(/[imsxu]/g, '')}" is not known`);
     if (pattern.includes('\0')) throw new PatternFault('a NUL character must be written \\x00');
     if (Buffer.byteLength(pattern) > MAX_PATTERN_BYTES) throw new PatternFault('pattern is too long');
     if (pattern.includes('\ufffd'))
       throw new PatternFault('U+FFFD stands for bytes that were no text; write \\x{fffd}');
-    this.text = new PatternText(pattern);
+    this.text = new PatternText(pattern, unit);
     const has = (letter: string): boolean => options.includes(letter);
     this.modes = { i: has('i'), m: has('m'), s: has('s'), x: has('x') };
   }
@@ -154,7 +158,7 @@ class Translator {
 
   private literal(character: string): Part {
     const set: CharacterSet = [[codeOf(character), codeOf(character)]];
-    return oneOf(this.modes.i ? withOtherCases(set) : set);
+    return oneOf(this.modes.i ? withOtherCases(set, this.text.unit) : set);
   }
 
   private escape(): Part {
