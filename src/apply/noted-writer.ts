@@ -26,7 +26,7 @@ export function notedWriter(
     }
   };
   return {
-    insert: (collection, documents) => noted(() => writer.insert(collection, documents)),
+    insert: (...what) => noted(() => writer.insert(...what)),
     replace: (collection, replacements) => noted(() => writer.replace(collection, replacements)),
     remove: (collection, seen) => noted(() => writer.remove(collection, seen)),
     createCollection: (name, blueprint) => writer.createCollection(name, blueprint),

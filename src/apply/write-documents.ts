@@ -164,7 +164,8 @@ async function insertOrSplit(
 ): Promise<DocumentFault[]> {
   if (positions.length === 0) return [];
   try {
-    const { faults } = await place.writer.insert(place.collection.name, concatenated(run, positions));
+    const { name, uuid } = place.collection;
+    const { faults } = await place.writer.insert(name, concatenated(run, positions), uuid);
     return faults.map((fault) => ({ position: positions[fault.index] as number, fault }));
   } catch (error) {
     if (!(error instanceof CommandFailure) || error.transient) throw error;

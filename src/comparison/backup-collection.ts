@@ -29,6 +29,7 @@ export async function collectionInBackup(
     indexes: Array.isArray(indexes) ? indexes.map((index) => readIndex(writeExtendedJson(index))) : [],
     shardKey: undefined,
     collated: innerDocument(raw, 'collation') !== undefined,
+    uuid: undefined,
   };
 }
 

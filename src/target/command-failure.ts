@@ -42,9 +42,11 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
 
 const WRITES_BLOCKED = 371;
 const OUT_OF_DISK_SPACE = 14031;
+const ANOTHER_COLLECTION = 361;
 
-/** What such codes are called: the server takes no writes at all at present, and blames the document at hand for nothing. */
+/** What such codes are called: the server takes no write at all here at present, and blames the document at hand for nothing. */
 const STANDSTILLS: Readonly<Record<number, string>> = {
+  [ANOTHER_COLLECTION]: 'CollectionUUIDMismatch',
   [WRITES_BLOCKED]: 'UserWritesBlocked',
   [OUT_OF_DISK_SPACE]: 'OutOfDiskSpace',
 };
@@ -194,6 +196,12 @@ function explain(prefix: string, failed: Circumstances): { message: string; hint
     return {
       message: `${prefix}the disk of the server is full (${command} on ${namespace}: ${reason})`,
       hint: 'Make room on it, then run again.',
+    };
+  }
+  if (code === ANOTHER_COLLECTION) {
+    return {
+      message: `${prefix}${namespace} was dropped, renamed or replaced by another collection while documents were written to it`,
+      hint: 'Find out who did so, then run again: the collection is looked at anew, and created from the backup where it is missing.',
     };
   }
   if (failed.transient) {

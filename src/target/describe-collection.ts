@@ -8,6 +8,9 @@ import { asBuffer, readCursor } from '../mongo/reply.ts';
 import type { Commands } from './commands.ts';
 import type { ServerIdentity, TargetCollection, TargetIndex } from './target.ts';
 
+/** The first version of the server that takes a write for one collection by its uuid. */
+const COMPARES_UUIDS = 6;
+
 /** Undefined when the database has no such collection. */
 export async function describeCollection(
   commands: Commands,
@@ -31,7 +34,15 @@ export async function describeCollection(
     indexes: type === 'view' ? [] : await describeIndexes(commands, name),
     shardKey: identity.kind === 'sharded cluster' ? await shardKey(commands, name) : undefined,
     collated: isCollated(options),
+    uuid: Number.parseInt(identity.version, 10) >= COMPARES_UUIDS ? uuidOf(entry['info']) : undefined,
   };
+}
+
+function uuidOf(info: unknown): Buffer | undefined {
+  const uuid = info === undefined ? undefined : findElement(asBuffer(info), 0, Buffer.from('uuid'));
+  if (uuid?.type !== BSON.BINARY) return undefined;
+  // Behind the length and the subtype.
+  return Buffer.from(uuid.bytes.subarray(uuid.start + 5, uuid.end));
 }
 
 async function describeIndexes(commands: Commands, name: string): Promise<TargetIndex[]> {

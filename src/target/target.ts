@@ -45,6 +45,11 @@ export interface TargetCollection {
   readonly shardKey: readonly string[] | undefined;
   /** True when the collection has a default collation other than simple: `_id`s then compare by the server alone. */
   readonly collated: boolean;
+  /**
+   * 16 bytes by which a server tells this very collection from another one that bears the name later. Undefined where it has
+   * none, as a view, or where the server does not compare it (before 6.0).
+   */
+  readonly uuid: Buffer | undefined;
 }
 
 export interface TargetReader {
@@ -124,8 +129,11 @@ export interface WriteOutcome {
  * are one attempt each: a thrown CommandFailure leaves open what was written.
  */
 export interface TargetWriter {
-  /** Inserts whole documents, concatenated, byte for byte as they are; `_id` must be first in each. */
-  insert(collection: string, documents: Buffer): Promise<WriteOutcome>;
+  /**
+   * Inserts whole documents, concatenated, byte for byte as they are; `_id` must be first in each. A collection that has another
+   * `uuid` by now, or is gone, is not written to: the server would make a new one, without options and indexes.
+   */
+  insert(collection: string, documents: Buffer, uuid?: Buffer): Promise<WriteOutcome>;
   /** Replaces each document that is still the one seen; others are left alone and not counted. */
   replace(collection: string, replacements: readonly Replacement[]): Promise<WriteOutcome>;
   /** Removes each document that is still the one seen; others are left alone and not counted. */

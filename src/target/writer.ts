@@ -3,6 +3,7 @@
  * there, and the caller reads back before it tries again. The driver's own retries do not apply to raw commands.
  */
 
+import { Binary } from 'bson';
 import { RestorePlanError } from '../errors.ts';
 import { rawDocument, rawValue } from '../mongo/raw-value.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
@@ -37,8 +38,13 @@ export class MongoWriter implements TargetWriter {
     this.#commands = commands;
   }
 
-  async insert(collection: string, documents: Buffer): Promise<WriteOutcome> {
-    const command = { insert: collection, ...WRITE, documents: documentSequence('documents', documents) };
+  async insert(collection: string, documents: Buffer, uuid?: Buffer): Promise<WriteOutcome> {
+    const command = {
+      insert: collection,
+      ...WRITE,
+      ...(uuid && { collectionUUID: new Binary(uuid, Binary.SUBTYPE_UUID) }),
+      documents: documentSequence('documents', documents),
+    };
     const reply = await this.#write(command, () => holdsEmptyTimestamp(documents));
     return { written: Number(reply['n']), faults: readWriteFaults(reply) };
   }

@@ -1,5 +1,6 @@
 /** The catalogue of faults, group T, by number: what goes wrong between us and the target while documents are written. */
 import { serialize, UUID } from 'bson';
+import type { Collection } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
 import { accessTo } from '../../src/target/access.ts';
@@ -261,6 +262,25 @@ test('T9 a view, a time series, a capped collection: refused with nothing writte
       assert.equal(await bench.documents('staging', 'first'), []);
     }
   }));
+
+for (const [how, change] of [
+  ['dropped', (a: Collection) => a.drop()],
+  ['renamed', (a: Collection) => a.rename('elsewhere')],
+] as const)
+  test(`T9 a collection that is ${how} in the middle is not made anew without its options and indexes`, () =>
+    on(async (bench) => {
+      const db = await bench.db('staging');
+      const a = await db.createCollection('a', { validator: { text: { $exists: true } } });
+      const selection = bench.selection([{ collection: 'a', documents: DOCUMENTS.slice(0, 3) }]);
+      const checkpoint = async (name: string): Promise<void> =>
+        void (name === 'batch-intended' && (await change(a)));
+      const refusal = await failure(bench.apply(selection, 'staging', { checkpoint }));
+      assert.is(refusal.code, 'INCOMPLETE');
+      assert.match(refusal.message, 'a was dropped, renamed or replaced');
+      assert.equal(await db.listCollections({ name: 'a' }).toArray(), []);
+      await bench.apply(selection, 'staging');
+      await bench.expectRestored('staging', selection, { a: DOCUMENTS.slice(0, 3) });
+    }));
 
 for (const [name, code] of [
   ['MaxTimeMSExpired', 50],
