@@ -44,7 +44,7 @@ export async function refuseMatches(
   const named = matches.join(', ') + (count > matches.length ? ', …' : '');
   throw new RestorePlanError(
     'CONFLICTS',
-    `${reader.name} has other documents with the _id of ${count} selected ones, and the plan says whenMatched: fail (${named})`,
+    `${reader.name} holds ${count} of the selected documents with other content, and the plan says whenMatched: fail (${named})`,
     {
       hint: 'Nothing was written. Look at them with `plan dry-run --full`, then narrow the query or change whenMatched.',
     },

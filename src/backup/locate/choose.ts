@@ -18,6 +18,8 @@ import { fixedFolder, isPattern } from './search-template.ts';
 
 /** Candidates that are opened before the search is given up; every one costs some requests. */
 const OPENED_AT_MOST = 40;
+/** Candidates that a refusal lists. */
+const NAMED = 5;
 
 export interface ChooseOptions extends InspectOptions {
   readonly emit: Emit;
@@ -60,10 +62,10 @@ function whyPassedOver({ location, inspection }: PassedOver, { database }: Sourc
 
 function assertOne({ before, total }: Candidates, store: Store): void {
   if (total <= 1) return;
-  const names = before.slice(0, 5).map(({ path }) => store.describe(path));
+  const names = before.slice(0, NAMED).map(({ path }) => store.describe(path));
   throw new RestorePlanError(
     'BACKUP',
-    `${total} backups match, and nothing says which to take: ${names.join(', ')} …`,
+    `${total} backups match, and nothing says which to take: ${names.join(', ')}${total > NAMED ? ', …' : ''}`,
     {
       hint: 'Replace * by the name of one of them, or by {time:…} together with source.at.',
     },

@@ -9,25 +9,31 @@ const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 const OLD_DAYS = 90;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-type Old = Extract<Suggestion, { kind: 'oldDocuments' }>;
+type AboutTimes = Extract<Suggestion, { kind: 'oldDocuments' | 'noUpdateTimes' }>;
 
-/** Selected documents whose `updatedAt` is long before `at`, by collection; for collections whose plan names an `updatedAt`. */
-export async function oldDocuments({ source, collections }: Plan, selection: Selection): Promise<Old[]> {
-  const { at } = source;
-  if (at === undefined) return [];
-  const limit = at.epochMs - OLD_DAYS * DAY_MS;
-  const found: Old[] = [];
+/**
+ * For collections whose plan names an `updatedAt`: how many selected documents have one long before `at`. Where none has one,
+ * the field is probably misspelt, and nothing would ever be called stale.
+ */
+export async function oldDocuments(
+  { source: { at }, collections }: Plan,
+  selection: Selection,
+): Promise<AboutTimes[]> {
+  const limit = at === undefined ? Number.NEGATIVE_INFINITY : at.epochMs - OLD_DAYS * DAY_MS;
+  const found: AboutTimes[] = [];
   const fields = new Map(collections.flatMap(updatedAtFields));
   for (const { collection, count } of selection.manifest.collections) {
     const field = fields.get(collection);
     if (field === undefined) continue;
     const path = new KeyPath(field, 'local');
     let documents = 0;
+    let hasDates = false;
     let oldest = limit;
     for await (const { bytes, offsets } of readBatches(selection, collection, BATCH)) {
       for (const start of offsets) {
         const isOld = path.some(bytes, start, (value) => {
           if (value.type !== BSON.DATE) return false;
+          hasDates = true;
           const time = Number(value.bytes.readBigInt64LE(value.start));
           oldest = Math.min(oldest, time);
           return time < limit;
@@ -35,6 +41,7 @@ export async function oldDocuments({ source, collections }: Plan, selection: Sel
         if (isOld) documents++;
       }
     }
+    if (count > 0 && !hasDates) found.push({ kind: 'noUpdateTimes', collection, field, selected: count });
     if (documents > 0) {
       found.push({
         kind: 'oldDocuments',

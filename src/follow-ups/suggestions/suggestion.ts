@@ -26,6 +26,13 @@ export type Suggestion =
       readonly oldest: number;
       /** How long before `at` counts as old, days. */
       readonly days: number;
+    }
+  | {
+      readonly kind: 'noUpdateTimes';
+      readonly collection: string;
+      /** The plan's `updatedAt`. */
+      readonly field: string;
+      readonly selected: number;
     };
 
 /** One sentence, without collection or field names neutralised. */
@@ -35,6 +42,10 @@ export function suggestionText(suggestion: Suggestion): string {
     const many = `${complete ? '' : 'at least '}${documents}`;
     const verb = documents === 1 ? 'document refers' : 'documents refer';
     return `${collection}.${field}: ${many} ${verb} to the selection (${parent}); not in this plan`;
+  }
+  if (suggestion.kind === 'noUpdateTimes') {
+    const { collection, field, selected } = suggestion;
+    return `${collection}: no date in ${field} (updatedAt) in any of ${selected} selected documents; none can be called stale`;
   }
   const { collection, field, documents, selected, oldest, days } = suggestion;
   return (

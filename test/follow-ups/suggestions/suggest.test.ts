@@ -141,6 +141,26 @@ test('a date that no calendar writes in four digits is told in words', () => {
   assert.match(text, '(updated_at, oldest before the year 0)');
 });
 
+test('an updatedAt that no selected document has is named: nothing would be called stale', async () => {
+  const plan = planOf({ collection: 'artworks', query: {} });
+  const misspelt: Plan = {
+    ...plan,
+    collections: plan.collections.map((each): CollectionPlan => ({ ...each, updatedAt: 'updatedat' })),
+  };
+  const found = await suggestions(
+    misspelt,
+    backupOf({
+      artworks: [
+        { _id: 1, updated_at: new Date(0) },
+        { _id: 2, updatedat: 'yesterday' },
+      ],
+    }),
+  );
+  assert.equal(found, [
+    'artworks: no date in updatedat (updatedAt) in any of 2 selected documents; none can be called stale',
+  ]);
+});
+
 test('documents that were old already at the moment of the loss are counted', async () => {
   const at = { epochMs: Date.parse('2016-09-13T13:00:00Z'), text: '2016-09-13T09:00:00-04:00' };
   const plan = planOf({ collection: 'artworks', query: {} });
