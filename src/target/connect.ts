@@ -1,7 +1,8 @@
-/** Opens one target. The driver is loaded here and only when a command connects: `plan validate` never pays for it. */
+/** Opens one target. */
 import type { MongoClient, MongoClientOptions, TopologyDescription } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit, TargetName } from '../events.ts';
+import { connectClient } from '../mongo/connect-client.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import { withAccess } from './access.ts';
 import { CommandFailure } from './command-failure.ts';
@@ -92,8 +93,6 @@ async function open(
   uri: string,
   { selectionMs, replyMs, signal }: OpenOptions,
 ): Promise<MongoClient> {
-  const { MongoClient } = await import('../mongo/driver.ts');
-  signal?.throwIfAborted();
   const settings: MongoClientOptions = {
     ...CONNECTION_OPTIONS,
     appName: 'restore-plan',
@@ -108,32 +107,11 @@ async function open(
     readConcernLevel: 'majority',
     writeConcern: { w: 'majority' },
   };
-  let client: MongoClient | undefined;
   try {
-    client = new MongoClient(uri, settings);
-    return await orAborted(client.connect(), signal);
+    return await connectClient(uri, settings, signal);
   } catch (cause) {
-    // Closing a client that is still connecting takes as long as connecting does.
-    const closed = client?.close().catch(() => undefined);
     signal?.throwIfAborted();
-    await closed;
     throw unreachable(name, cause);
-  }
-}
-
-/** The driver looks for a server until its time is up, whatever happens; we need not. Rejects with the signal's reason. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-    work.catch(() => undefined);
   }
 }
 

@@ -1,7 +1,8 @@
-/** Connects to the database that `source.mongodb` names. The driver is loaded here, when it is needed. */
-import type { MongoClient } from 'mongodb';
+/** Connects to the database that `source.mongodb` names. */
+import type { MongoClient, MongoClientOptions } from 'mongodb';
 import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../../errors.ts';
+import { connectClient } from '../../mongo/connect-client.ts';
 import type { Secret } from '../../secret.ts';
 
 /** How long to look for a server, milliseconds; an election takes up to 12 s. */
@@ -13,22 +14,18 @@ export interface LiveConnection {
   readonly hosts: string;
 }
 
-/** Throws RestorePlanError BACKUP when it cannot be reached or refuses the user. */
+/** Throws RestorePlanError BACKUP when it cannot be reached or refuses the user, or the signal's reason. */
 export async function connectLive(uri: Secret, signal: AbortSignal | undefined): Promise<LiveConnection> {
   const { hosts, searchParams } = parse(uri);
-  const { MongoClient } = await import('../../mongo/driver.ts');
-  signal?.throwIfAborted();
-  let client: MongoClient | undefined;
+  const settings: MongoClientOptions = {
+    appName: 'restore-plan',
+    ...(searchParams.has('serverSelectionTimeoutMS') ? {} : { serverSelectionTimeoutMS: SELECTION_MS }),
+    readConcernLevel: 'majority',
+    retryReads: true,
+  };
   try {
-    client = new MongoClient(uri.reveal(), {
-      appName: 'restore-plan',
-      ...(searchParams.has('serverSelectionTimeoutMS') ? {} : { serverSelectionTimeoutMS: SELECTION_MS }),
-      readConcernLevel: 'majority',
-      retryReads: true,
-    });
-    return { client: await client.connect(), hosts: hosts.join(',') };
+    return { client: await connectClient(uri.reveal(), settings, signal), hosts: hosts.join(',') };
   } catch (cause) {
-    await client?.close().catch(() => undefined);
     signal?.throwIfAborted();
     throw liveFault(cause, 'connecting');
   }

@@ -8,6 +8,7 @@ import type { Plan, Source } from '../../../src/plan/plan.ts';
 import { Secret } from '../../../src/secret.ts';
 import { test } from '../../harness.ts';
 import { artMarket, fillArtMarket, LOST_PARTNER } from '../../lab/art-market.ts';
+import { openBlackHole } from '../../lab/black-hole.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../../lab/lab.ts';
 import { freePort } from '../../lab/server-process.ts';
@@ -173,6 +174,21 @@ test('another database, a wrong password, nobody there, no connection string: re
     const { message, hint } = await refusal(readBackup(source, ['artworks']), words);
     assert.not.match(`${message} ${hint}`, /canary|wrong-password/);
   }
+});
+
+test('a run that is stopped while it connects ends at once', async () => {
+  const hole = await openBlackHole();
+  const patient = `mongodb://127.0.0.1:${hole.port}/?serverSelectionTimeoutMS=600000&connectTimeoutMS=600000`;
+  const reason = new Error('stopped by the test');
+  const stopped = new AbortController();
+  const reading = readBackup(live(patient), ['artworks'], { signal: stopped.signal });
+  setTimeout(() => stopped.abort(reason), 500);
+  await reading.then(
+    () => assert.unreachable('it went on'),
+    (error: unknown) => assert.is(error, reason),
+  );
+  assert.is(hole.refusedOrTaken(), false);
+  hole.close();
 });
 
 test.run();
