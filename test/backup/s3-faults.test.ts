@@ -3,6 +3,7 @@
  * the same bytes as the outcome, or refused by name. A real server stands behind every proxy.
  */
 import { randomBytes } from 'node:crypto';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
@@ -277,6 +278,21 @@ test('S9 a page of a captive portal instead of an answer: quoted, without contro
 
 test('S9 a page instead of a range', async () => {
   await refusal(readFalsified({ when: isGet, answer: PAGE, times: 99 }), /a page instead of data, beginning/);
+});
+
+test('S9 a page of which only the beginning comes: given up within the patience', async () => {
+  const portal = createHttpServer(({ method }, response) => {
+    response.writeHead(200, { 'content-type': 'text/html', 'content-length': 5_000 });
+    if (method === 'HEAD') response.end();
+    else response.write('<html>');
+  });
+  const endpoint = `http://127.0.0.1:${await listenLocally(portal)}`;
+  try {
+    await refusal(read(endpoint), /s3:\/\/faults\/data cannot be read: the server does not answer/);
+  } finally {
+    portal.closeAllConnections();
+    portal.close();
+  }
 });
 
 test('S9 a page instead of a list', async () => {

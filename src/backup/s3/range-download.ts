@@ -50,11 +50,11 @@ export interface RangeRequest {
 
 /** Receives what `sink` has not got yet; its first byte is byte `start` of the object. */
 export async function receiveRange(request: RangeRequest, sink: RangeSink, start: number): Promise<void> {
-  const { client, object, location, signal } = request;
+  const { client, object, signal } = request;
   const span = { from: start + sink.received, to: start + sink.length };
   const answer = await client.range(object, { ...span, signal });
   try {
-    await assertRange(answer, { ...span, size: object.size }, location);
+    await assertRange(answer, { ...span, size: object.size }, request);
     await receiveBody(request, answer, sink);
   } finally {
     answer.body.destroy();
@@ -64,7 +64,7 @@ export async function receiveRange(request: RangeRequest, sink: RangeSink, start
 async function assertRange(
   answer: RangeAnswer,
   expected: { readonly from: number; readonly to: number; readonly size: number },
-  location: string,
+  { location, stallMs }: RangeRequest,
 ): Promise<void> {
   const { from, to, size } = expected;
   const range = `bytes ${from}-${to - 1}/${size}`;
@@ -74,12 +74,12 @@ async function assertRange(
   }
   if (answer.status === 206)
     throw wrongAnswer(location, `the range "${answer.contentRange}" instead of "${range}"`);
-  throw wrongAnswer(location, await describeAnswer(answer));
+  throw wrongAnswer(location, await describeAnswer(answer, stallMs));
 }
 
-/** Says what came instead of a range: the whole object, or a page of some proxy. */
-export async function describeAnswer(answer: RangeAnswer): Promise<string> {
-  const start = await firstBytes(answer);
+/** Says what came instead of a range: the whole object, or a page of some proxy. Throws when its beginning does not come. */
+export async function describeAnswer(answer: RangeAnswer, stallMs: number): Promise<string> {
+  const start = await firstBytes(answer, stallMs);
   const shown = start
     .toString('latin1')
     .replace(/[^\x20-\x7e]+/g, ' ')
@@ -92,13 +92,18 @@ export async function describeAnswer(answer: RangeAnswer): Promise<string> {
   return `with status ${answer.status ?? 'unknown'} and ignored the range it was asked for`;
 }
 
-async function firstBytes({ body }: RangeAnswer): Promise<Buffer> {
+async function firstBytes({ body }: RangeAnswer, stallMs: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let length = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    parts.push(chunk);
-    length += chunk.length;
-    if (length >= 200) break;
+  const timer = setTimeout(() => body.destroy(stalled()), stallMs);
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      parts.push(chunk);
+      length += chunk.length;
+      if (length >= 200) break;
+    }
+  } finally {
+    clearTimeout(timer);
   }
   return Buffer.concat(parts).subarray(0, 200);
 }
@@ -114,7 +119,7 @@ function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink
     const TICKS = 4;
     let idle = 0;
     const watchdog = setInterval(() => {
-      if (++idle > TICKS) body.destroy(Object.assign(new Error('no data'), { code: 'ETIMEDOUT' }));
+      if (++idle > TICKS) body.destroy(stalled());
     }, stallMs / TICKS);
     const settle = (error?: unknown): void => {
       clearInterval(watchdog);
@@ -136,6 +141,8 @@ function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink
     body.once('close', () => settle());
   });
 }
+
+const stalled = (): Error => Object.assign(new Error('no data'), { code: 'ETIMEDOUT' });
 
 function wrongAnswer(location: string, what: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} cannot be read: the server answered ${what}.`, {

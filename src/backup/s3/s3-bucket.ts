@@ -43,7 +43,8 @@ export class S3Bucket {
 
   /** What S3 says of an object. Throws BACKUP when there is none. */
   async head(key: string): Promise<ObjectFacts> {
-    return persist(this.#attempts(key, this.#options.patience.firstMs), async () => {
+    const { firstMs, stallMs } = this.#options.patience;
+    return persist(this.#attempts(key, firstMs), async () => {
       const client = await this.#connect();
       const facts = await client.head(key).catch(async (error: unknown) => {
         // An answer to a HEAD has no body, so no reason either; a GET that fails the same way has one.
@@ -55,7 +56,7 @@ export class S3Bucket {
       const { etag, size } = facts;
       if (etag !== undefined && size !== undefined) return { ...facts, key, etag, size } as ObjectFacts;
       const answer = await client.firstBytes(key);
-      const what = await describeAnswer(answer).finally(() => answer.body.destroy());
+      const what = await describeAnswer(answer, stallMs).finally(() => answer.body.destroy());
       throw notS3(this.describe(key), what);
     });
   }
