@@ -1,10 +1,8 @@
 /** Makes sure that the target has the collection: left as it is where it exists, created from the backup's metadata where not. */
-
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { requireFit } from '../comparison/fitness.ts';
+import { requireCreatable, requireFit } from '../comparison/fitness.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
+import { readMetadata } from '../selection/read-metadata.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo } from '../target/access.ts';
 import { readBlueprint } from '../target/collection-metadata.ts';
@@ -48,12 +46,8 @@ export async function prepareCollection(
 async function create(preparation: Preparation, selected: SelectedCollection): Promise<void> {
   const { target, selection, checkpoint } = preparation;
   const { into } = selected;
-  const blueprint = readBlueprint(selected.collection, await metadataText(selection, selected));
-  if (blueprint.options.some(({ name }) => name === 'capped')) {
-    throw new RestorePlanError('TARGET', `${target.name}: ${into} is missing, and was capped in the backup`, {
-      hint: 'A capped collection drops documents by itself. Create the collection by hand, as it shall be, then run again.',
-    });
-  }
+  const blueprint = readBlueprint(selected.collection, await readMetadata(selection, selected));
+  requireCreatable(target.reader, into, blueprint);
   await preparation.recordCreation({ into, done: false });
   await checkpoint('collection-intended');
   const { writer } = accessTo(target);
@@ -62,12 +56,4 @@ async function create(preparation: Preparation, selected: SelectedCollection): P
   await writer.createIndexes(into, blueprint);
   await checkpoint('indexes-created');
   await preparation.recordCreation({ into, done: true });
-}
-
-async function metadataText(
-  selection: Selection,
-  { metadataFile }: SelectedCollection,
-): Promise<string | undefined> {
-  if (metadataFile === undefined) return undefined;
-  return readFile(join(selection.directory, selection.manifest.database, metadataFile), 'utf8');
 }

@@ -12,8 +12,8 @@ import { compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import { collectionInBackup } from './backup-collection.ts';
 import type { CandidateCheck } from './candidate.ts';
+import { collectionToCreate } from './collection-to-create.ts';
 import { type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
 import type { ComparedCollection, ComparedDocument, DocumentClass, TargetComparison } from './comparison.ts';
 import { expiryCheck } from './expiry.ts';
@@ -110,7 +110,7 @@ async function compareCollection(
   const { selection, reader, emit, signal } = request;
   const existing = await reader.collection(selected.into);
   if (existing !== undefined) requireFit(reader, existing);
-  const collection = existing ?? (await collectionInBackup(selection, selected));
+  const collection = existing ?? (await collectionToCreate(reader, selection, selected));
   const warnings = new Set<string>();
   const warn = (message: string) => warnings.add(message);
   const rules = await rulesFor(request, {
@@ -149,8 +149,8 @@ async function compareCollection(
     selected: selected.count,
     counts: tally.counts,
     danglingReferences: tally.danglingReferences,
-    // The server makes the index on _id, whether the metadata names it or not.
-    wouldCreate: existing === undefined ? { indexes: Math.max(1, collection.indexes.length) } : undefined,
+    // And the one on _id, which the server makes.
+    wouldCreate: existing === undefined ? { indexes: collection.indexes.length + 1 } : undefined,
     documents: tally.documents,
     dangling: tally.dangling,
     warnings: [...warnings],

@@ -28,7 +28,7 @@ export async function describeCollection(
   return {
     name,
     type,
-    capped: isTrue(options, 'capped'),
+    capped: isCapped(options),
     options: Buffer.from(options),
     validator: part(options, 'validator'),
     indexes: type === 'view' ? [] : await describeIndexes(commands, name),
@@ -88,7 +88,13 @@ async function shardKey(commands: Commands, name: string): Promise<readonly stri
   return key && [...elements(key)].map(keyOf);
 }
 
-function isCollated(options: Buffer): boolean {
+/** Of a collection with these options. */
+export function isCapped(options: Buffer): boolean {
+  return isTrue(options, 'capped');
+}
+
+/** Whether texts are compared by other rules than byte by byte, in a collection with these options. */
+export function isCollated(options: Buffer): boolean {
   const collation = part(options, 'collation');
   return collation !== undefined && deserialize(collation)['locale'] !== 'simple';
 }

@@ -4,6 +4,7 @@
  */
 
 import { Binary } from 'bson';
+import { elements, keyOf } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { rawDocument, rawValue } from '../mongo/raw-value.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
@@ -89,7 +90,7 @@ export class MongoWriter implements TargetWriter {
 
   async createCollection(name: string, blueprint: CollectionBlueprint): Promise<void> {
     const options = Object.fromEntries(
-      blueprint.options.map((option) => [option.name, rawValue(option.value)]),
+      [...elements(blueprint.options)].map((option) => [keyOf(option), rawValue(option)]),
     );
     try {
       await this.#commands.runPatiently(`creating ${this.#commands.database}.${name}`, {

@@ -201,6 +201,24 @@ test('T9 views, time series and capped collections are refused by name', async (
   }
 });
 
+test('T9 a missing collection that was capped in the backup is refused, as an apply would refuse it', async () => {
+  const metadata = '{"options":{"capped":true,"size":{"$numberInt":"4096"}},"indexes":[]}';
+  const documents = [{ _id: 1 }];
+  const comparing = compare({ ...where, collections: { missing: { documents, metadata } } });
+  const error = await comparing.catch((thrown) => thrown);
+  assert.is(error.code, 'TARGET');
+  assert.match(error.message, 'missing is missing, and was capped in the backup');
+});
+
+test('metadata that cannot be read is said to be the backup’s fault', async () => {
+  const metadata = '{"options":{"size":{"$numberInt":"many"}},"indexes":[]}';
+  const documents = [{ _id: 1 }];
+  const comparing = compare({ ...where, collections: { missing: { documents, metadata } } });
+  const error = await comparing.catch((thrown) => thrown);
+  assert.is(error.code, 'BACKUP');
+  assert.match(error.message, 'metadata of missing cannot be read');
+});
+
 test('a reference dangles when its parent is neither selected nor in the target', async () => {
   await target.collection('sales').insertOne({ _id: 'there' } as never);
   const { collections } = await compare({
