@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AppendFile } from '../selection/append-file.ts';
 import { PRIVATE_DIRECTORY } from '../selection/directory.ts';
+import { workDirectoryFault } from '../selection/work-directory-fault.ts';
 import { ATTENTION_ORDER, type ComparedDocument, type DocumentClass } from './comparison.ts';
 
 export class DocumentSpill {
@@ -24,7 +25,9 @@ export class DocumentSpill {
   /** `workDirectory` must exist. Throws RestorePlanError UNEXPECTED where nothing can be written. */
   static async create(workDirectory: string): Promise<DocumentSpill> {
     const folder = join(workDirectory, `.comparison-${randomBytes(6).toString('hex')}`);
-    await mkdir(folder, { mode: PRIVATE_DIRECTORY });
+    await mkdir(folder, { mode: PRIVATE_DIRECTORY }).catch((error: unknown) => {
+      throw workDirectoryFault(error, folder);
+    });
     return new DocumentSpill(folder);
   }
 
@@ -52,11 +55,14 @@ export class DocumentSpill {
     for (const each of documentClass === undefined ? ATTENTION_ORDER : [documentClass]) {
       const file = this.#files.get(nameOf(collection, each));
       if (file === undefined) continue;
-      const lines = createInterface({
-        input: createReadStream(file.path),
-        crlfDelay: Number.POSITIVE_INFINITY,
-      });
-      for await (const line of lines) yield JSON.parse(line) as ComparedDocument;
+      const input = createReadStream(file.path);
+      try {
+        const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+        for await (const line of lines) yield JSON.parse(line) as ComparedDocument;
+      } finally {
+        // A page that has enough stops reading, which only pauses the file.
+        input.destroy();
+      }
     }
   }
 

@@ -1,7 +1,10 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { ComparedDocument } from '../../src/comparison/comparison.ts';
 import { DocumentSpill } from '../../src/comparison/document-spill.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import { until } from '../follow-ups/until.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 
@@ -22,5 +25,45 @@ test('a document comes back as it was, whatever its field names hold', async () 
   await spill.remove();
   folder.remove();
 });
+
+test('a page that has read enough leaves no file open', async () => {
+  const folder = temporaryFolder('spill');
+  mkdirSync(folder.path, { recursive: true });
+  const spill = await DocumentSpill.create(folder.path);
+  const document = { class: 'insert', id: '1', index: 0 } as ComparedDocument;
+  // More than one read of the file brings.
+  for (let i = 0; i < 10_000; i++) await spill.add('a', document);
+  for await (const each of spill.read('a')) {
+    assert.is(each.id, '1');
+    break;
+  }
+  await until(() => !openFiles().some((path) => path.startsWith(folder.path)));
+  await spill.remove();
+  folder.remove();
+});
+
+test('a work directory that cannot be written to is said to be one', async () => {
+  const folder = temporaryFolder('spill');
+  const missing = join(folder.path, 'missing');
+  const error: unknown = await DocumentSpill.create(missing).then(
+    () => assert.unreachable('it was created'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof RestorePlanError);
+  assert.is(error.code, 'UNEXPECTED');
+  assert.match(error.hint ?? '', '--work-dir');
+  folder.remove();
+});
+
+/** Paths of what this process has open. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return []; // that of the listing itself
+    }
+  });
+}
 
 test.run();
