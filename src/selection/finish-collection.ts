@@ -61,7 +61,7 @@ function oddities(
   }
   if (repeated > 0) {
     found.push(
-      `${collection}: ${documents(repeated)} of the backup repeat the _id of an earlier one, first _id ${firstRepeated}; ` +
+      `${collection}: ${documents(repeated)} of the backup ${repeated === 1 ? 'repeats' : 'repeat'} the _id of an earlier one, first _id ${firstRepeated}; ` +
         'a target can hold only one of each',
     );
   }

@@ -87,7 +87,7 @@ export class JsonFramer {
       this.#needsComma = false;
       this.#isAfterComma = true;
     } else if (byte === CLOSE_ARRAY && this.#form === 'array' && !this.#isAfterComma) this.#form = 'after';
-    else throw this.#fault('has something that is no document', at);
+    else throw this.#fault('there is something that is no document', at);
   }
 
   #keep(part: Buffer): void {

@@ -48,7 +48,7 @@ export async function openLive(
     const { localTime } = await asking('reading its time', () => db.command({ hello: 1 }));
     const identity: BackupIdentity = {
       location,
-      kind: 'mongodb (live)',
+      kind: 'live database',
       time: undefined,
       localTime: undefined,
       modified: undefined,

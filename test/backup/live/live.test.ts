@@ -53,7 +53,7 @@ function sorted(documents: Buffer): string[] {
 test('documents and metadata are those that mongodump writes', async () => {
   const wanted = ['artworks', 'sales', 'capped'];
   const { documents, metadata, kind, summary } = await readBackup(live(), wanted);
-  assert.is(kind, 'mongodb (live)');
+  assert.is(kind, 'live database');
   assert.is(summary.readToEnd, true);
   for (const name of wanted) {
     const dumped = (ending: string): Buffer => readFileSync(join(folder.path, database, `${name}.${ending}`));
