@@ -29,6 +29,8 @@ export interface ReportInput {
   readonly comparisons: readonly TargetComparison[];
   /** Targets of the plan that were not compared, and why. */
   readonly notCompared: readonly { readonly target: TargetName; readonly reason: string }[];
+  /** What was warned of on the way. */
+  readonly warnings?: readonly string[];
   /** What the plan may have forgotten. */
   readonly suggestions?: readonly Suggestion[];
   readonly toolVersion: string;
@@ -153,9 +155,11 @@ export function buildReport(input: ReportInput): Report {
     targets: input.comparisons.map((comparison) => reportTarget(comparison, input)),
     notCompared: input.notCompared.map(({ target, reason }) => ({ target, reason: line(reason) })),
     followUps: plan.followUps.map(reportFollowUp),
-    warnings: [...manifest.warnings, ...(input.suggestions ?? []).map(suggestionText)].map((warning) =>
-      line(warning),
-    ),
+    warnings: [
+      ...(input.warnings ?? []),
+      ...manifest.warnings,
+      ...(input.suggestions ?? []).map(suggestionText),
+    ].map((warning) => line(warning)),
   };
 }
 

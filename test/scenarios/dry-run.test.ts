@@ -151,6 +151,11 @@ test(
     const same = await run(['dry-run', 'plan.yaml'], { env: { STAGING_MONGODB_URI: lab.production.uri } });
     assert.is(same.exitCode, 0);
     assert.match(same.stderr, /Warning: staging and production are the same server: plan apply will refuse/);
+    const review = await run(['dry-run', 'plan.yaml', '--quiet', '--report', 'review.md'], {
+      env: { STAGING_MONGODB_URI: lab.production.uri },
+    });
+    assert.match(review.stdout, /\nwarning +staging and production are the same server/);
+    assert.match(readFileSync(join(incident.folder, 'review.md'), 'utf8'), 'are the same server');
   },
   { deadlineMs: 120_000 },
 );

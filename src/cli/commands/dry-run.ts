@@ -1,7 +1,7 @@
 /** `plan dry-run`: selects the documents and compares them with every reachable target. Writes to none. */
 import type { TargetComparison } from '../../comparison/comparison.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type { TargetName } from '../../events.ts';
+import type { Emit, TargetName } from '../../events.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -32,9 +32,11 @@ export async function run(
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
+  const warnings: string[] = [];
+  const watched = { ...context, emit: keepingWarnings(context, warnings) };
   let suggestions: readonly Suggestion[] = [];
   const selection = await prepareSelection({
-    ...context,
+    ...watched,
     plan,
     toolVersion: VERSION,
     meanwhile: async (backup, made) => {
@@ -45,12 +47,13 @@ export async function run(
   try {
     const kept = keptForShowing(files, isFull);
     const orders = { plan, selection, targets, ...kept, ...(full && { each: full.add }) };
-    const { comparisons, failures } = await compareTargets(context, orders);
+    const { comparisons, failures } = await compareTargets(watched, orders);
     const dryRun: DryRun = {
       plan,
       manifest: selection.manifest,
       comparisons,
       notCompared: failures.map(({ target, error }) => ({ target, reason: error.message, hint: error.hint })),
+      warnings,
       suggestions,
     };
     await context.endProgress();
@@ -63,6 +66,14 @@ export async function run(
   } finally {
     await full?.close();
   }
+}
+
+/** Reviewers read the result and its reports, never what was said on the way. */
+function keepingWarnings({ emit }: CommandContext, warnings: string[]): Emit {
+  return (event) => {
+    if (event.type === 'warning') warnings.push(event.message);
+    emit(event);
+  };
 }
 
 /** Those of the plan, or the one asked for. Throws USAGE when the plan does not have it. */

@@ -5,12 +5,13 @@ import type { DryRun, PageStyle } from './page.ts';
 
 const LABEL = 10;
 
-export function* header({ plan, manifest }: DryRun, style: PageStyle): Generator<string> {
+export function* header({ plan, manifest, warnings = [] }: DryRun, style: PageStyle): Generator<string> {
   yield* row('plan', [plan.name], style);
   if (plan.reason !== undefined) yield* row('', [plan.reason.replaceAll(/\s+/g, ' ').trim()], style);
   yield* row('backup', backupFacts({ plan, manifest }), style);
   yield* row('selection', selectionFacts(manifest), style);
   for (const warning of manifest.warnings) yield* row('note', [warning], style);
+  for (const warning of warnings) yield* row('warning', [warning], style);
 }
 
 function* row(label: string, facts: readonly string[], { paint, columns }: PageStyle): Generator<string> {

@@ -18,6 +18,8 @@ export interface DryRun {
   /** One for each target that was compared, in the order they are restored. */
   readonly comparisons: readonly TargetComparison[];
   readonly notCompared: readonly NotCompared[];
+  /** What was warned of on the way: of the backup that was found, of the targets. */
+  readonly warnings?: readonly string[];
   /** What the plan may have forgotten. */
   readonly suggestions?: readonly Suggestion[];
 }
