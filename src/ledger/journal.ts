@@ -116,12 +116,6 @@ export class Journal {
     }
   }
 
-  /** Number of the newest batch; 0 when there is none. */
-  async lastBatch(): Promise<number> {
-    const [newest] = await this.#find({ _id: this.#range(), state: { $exists: true } }, 1, -1);
-    return newest?.batch ?? 0;
-  }
-
   /** The before-images of an entry, one document per id, in their order. */
   async images(entry: JournalEntry): Promise<Buffer[]> {
     const id = entryId(this.#digest, entry.batch);
@@ -145,11 +139,11 @@ export class Journal {
     return { $gte: entryId(this.#digest, after + 1), $lt: `${this.#digest};` };
   }
 
-  async #find(filter: Record<string, unknown>, limit: number, order: 1 | -1 = 1): Promise<JournalEntry[]> {
+  async #find(filter: Record<string, unknown>, limit: number): Promise<JournalEntry[]> {
     const reply = await this.#commands.runPatiently('reading the journal', {
       find: JOURNAL,
       filter,
-      sort: { _id: order },
+      sort: { _id: 1 },
       limit,
       singleBatch: true,
       readConcern: READ_CONCERN,
