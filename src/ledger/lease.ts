@@ -44,7 +44,7 @@ export class Lease {
     this.#renewedAt = holding.renewedAt;
     this.#heartbeat = setInterval(() => {
       // A failed heartbeat is no failure of the run: `ensure` decides, when the lease is needed next.
-      this.#renew().catch(() => undefined);
+      this.renew().catch(() => undefined);
     }, holding.leaseMs * RENEW_AFTER);
     this.#heartbeat.unref();
   }
@@ -62,10 +62,6 @@ export class Lease {
    * acknowledged before, also on a primary that was elected meanwhile.
    */
   renew(): Promise<void> {
-    return this.#renew();
-  }
-
-  #renew(): Promise<void> {
     this.#renewing ??= this.#renewOnce().finally(() => {
       this.#renewing = undefined;
     });
