@@ -12,11 +12,7 @@ const RESERVED = /^(?:restore_plan(?:\.|$)|system\.)/;
 /** Throws GATE: each of these would let something pass for what it is not. */
 export function requireBelonging(plan: Plan, selection: Selection, target: Target): void {
   const { manifest } = selection;
-  if (plan.targets[target.name] !== target.plan) {
-    throw refused(
-      `the connection given as ${target.name} was not made from the plan's ${target.name} target`,
-    );
-  }
+  requireOwnTarget(plan, target);
   if (manifest.planDigest !== plan.digest) {
     throw refused('the selection was made from another version of the plan');
   }
