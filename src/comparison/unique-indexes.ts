@@ -78,11 +78,11 @@ class UniqueIndex {
     this.#index = index;
     this.#paths = pathsOf(index);
     this.#partial = partialFilterOf(index);
-    // An index without a collation in a collated collection is a simple one, which has to be said in the query.
     // Whole top-level fields: a projection of a dotted path would drop array elements that have keys too.
     this.#projection = projectionOf(this.#paths.map((path) => path.split('.', 1)[0] as string));
     const collation = indexCollation(index);
     this.#isCollated = collation !== undefined;
+    // An index without a collation in a collated collection is a simple one, which has to be said in the query.
     this.#collation = collation ?? (collection.collated ? SIMPLE : undefined);
   }
 
