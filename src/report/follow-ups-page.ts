@@ -12,7 +12,7 @@ const INDENT = 4;
 /** Lines of a failed command's output that are shown; `--json` has all that was kept. */
 const OUTPUT_LINES = 8;
 
-/** States that need a person, in the words of the page. */
+/** Every state in the words of the page. */
 const WORDS: Readonly<Record<FollowUpState, string>> = {
   'not due': 'not due before the documents are verified',
   'not needed': 'not needed, nothing was written',
