@@ -100,20 +100,20 @@ export class TargetMemory {
     const bytes = await readFile(pathOf(workDirectory, manifest, reader.name)).catch(() => undefined);
     const end = bytes?.indexOf('\n') ?? -1;
     if (bytes === undefined || end < 0) return undefined;
-    let header: Header;
+    let header: Header | null;
     try {
-      header = JSON.parse(bytes.toString('utf8', 0, end)) as Header;
+      header = JSON.parse(bytes.toString('utf8', 0, end)) as Header | null;
     } catch {
       return undefined; // a convenience, not a record: without it nothing is named, nothing goes wrong
     }
     const documents = manifest.collections.reduce((sum, { count }) => sum + count, 0);
     const isOurs =
-      header.format === FORMAT &&
+      header?.format === FORMAT &&
       header.digest === manifest.digest &&
       header.server === reader.identity.id &&
       header.database === reader.database &&
       bytes.length - end - 1 === documents * BigUint64Array.BYTES_PER_ELEMENT;
-    if (!isOurs) return undefined;
+    if (header === null || !isOurs) return undefined;
     const memory = TargetMemory.empty(manifest, header.seenAt);
     let at = end + 1;
     for (const states of memory.#states.values()) {

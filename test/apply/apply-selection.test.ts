@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { storedForm } from '../../src/bson/stored-form.ts';
@@ -181,6 +181,29 @@ test('T8 whenMatched: replace leaves a document alone that is another one than t
   assert.match(result.notices[0]?.reason ?? '', 'dry-run');
   const changed = numbered(4, 5, 'changed since the dry-run')[0] as Buffer;
   assert.ok((await bench.documents('staging', 'a'))[4]?.equals(changed));
+});
+
+test('a memory of a dry-run is read back, and one that is damaged is none', async () => {
+  const { manifest } = bench.selection([{ collection: 'a', documents: numbered(0, 3) }]);
+  const { reader } = await bench.target('staging');
+  const memory = TargetMemory.empty(manifest, 7);
+  memory.remember({ collection: 'a', index: 1 }, 'absent');
+  await memory.save(bench.workDirectory, reader);
+  const loaded = await TargetMemory.load(bench.workDirectory, manifest, reader);
+  assert.is(loaded?.seenAt, 7);
+  assert.is(loaded?.changeOf({ collection: 'a', index: 1 }, 'same'), 'appeared');
+  const [file] = readdirSync(join(bench.workDirectory, 'seen'));
+  const path = join(bench.workDirectory, 'seen', file as string);
+  const whole = readFileSync(path);
+  for (const damaged of [
+    Buffer.from('null\n'),
+    Buffer.from('[]\n'),
+    whole.subarray(0, -1),
+    Buffer.alloc(0),
+  ]) {
+    writeFileSync(path, damaged);
+    assert.is(await TargetMemory.load(bench.workDirectory, manifest, reader), undefined);
+  }
 });
 
 test('whenMatched: fail writes nothing when one document differs', async () => {
