@@ -1,5 +1,6 @@
 /** What the plan says about one selected collection, by whichever route documents of it were reached. */
-import type { Plan, Reference, RestoredCollection } from '../plan/plan.ts';
+import type { Plan, Reference } from '../plan/plan.ts';
+import { restoredCollections } from '../plan/restored-collections.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 
 export interface CollectionSettings {
@@ -10,9 +11,7 @@ export interface CollectionSettings {
 
 /** A collection reached by several routes has the first `updatedAt` and `softDelete` given, and all references. */
 export function settingsOf(plan: Plan, selected: SelectedCollection): CollectionSettings {
-  const entries = plan.collections
-    .flatMap(withDependents)
-    .filter(({ collection }) => collection === selected.collection);
+  const entries = restoredCollections(plan).filter(({ collection }) => collection === selected.collection);
   const references = new Map(
     entries.flatMap((entry) => entry.references).map((each) => [`${each.field}\0${each.collection}`, each]),
   );
@@ -21,8 +20,4 @@ export function settingsOf(plan: Plan, selected: SelectedCollection): Collection
     softDelete: entries.find((entry) => entry.softDelete !== undefined)?.softDelete,
     references: [...references.values()],
   };
-}
-
-function withDependents(entry: RestoredCollection): RestoredCollection[] {
-  return [entry, ...entry.dependents.flatMap(withDependents)];
 }

@@ -10,6 +10,7 @@ import type {
   S3Location,
   Source,
 } from '../plan/plan.ts';
+import { restoredCollections } from '../plan/restored-collections.ts';
 import { truncated } from './neutral.ts';
 import { shellWord } from './shell-word.ts';
 import { wrapped } from './wrap.ts';
@@ -129,8 +130,8 @@ function treatment(entry: RestoredCollection): string[] {
 }
 
 /** What holds for every collection. */
-function promises({ collections }: Plan): string[] {
-  const all = collections.flatMap(withDependents);
+function promises(plan: Plan): string[] {
+  const all = restoredCollections(plan);
   const keeping = all.filter(({ whenMatched }) => whenMatched === 'keepExisting').length;
   const kept = 'a document that a target holds with other content is left as it is there';
   const isSomeKept = keeping > 0 && keeping < all.length;
@@ -138,10 +139,6 @@ function promises({ collections }: Plan): string[] {
     ...(keeping > 0 ? [isSomeKept ? `Where nothing else is said, ${kept}.` : `A${kept.slice(1)}.`] : []),
     'Documents are restored byte for byte. Nothing in a target is deleted, and no index or option of a collection that is there is changed.',
   ];
-}
-
-function withDependents(entry: RestoredCollection): RestoredCollection[] {
-  return [entry, ...entry.dependents.flatMap(withDependents)];
 }
 
 function targetSentences({ targets }: Plan): string[] {

@@ -2,7 +2,8 @@
 import type { Backup } from '../backup/backup.ts';
 import { openBackup } from '../backup/open-backup.ts';
 import type { Emit } from '../events.ts';
-import type { Plan, RestoredCollection } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
+import { collectionNames } from '../plan/restored-collections.ts';
 import { findSelection } from './open-selection.ts';
 import { selectDocuments } from './select-documents.ts';
 import type { Selection } from './selection.ts';
@@ -27,7 +28,7 @@ export interface PrepareRequest {
  */
 export async function prepareSelection(request: PrepareRequest): Promise<Selection> {
   const { plan, workDirectory, emit, signal } = request;
-  const wanted = new Set(plan.collections.flatMap(collectionNames));
+  const wanted = collectionNames(plan);
   const backup = await openBackup(plan.source, { wanted, emit, signal });
   try {
     await request.needs;
@@ -41,9 +42,4 @@ export async function prepareSelection(request: PrepareRequest): Promise<Selecti
   } finally {
     await backup.close();
   }
-}
-
-/** The names, in the backup, of a collection of the plan and of all that depends on it. */
-export function collectionNames(entry: RestoredCollection): string[] {
-  return [entry.collection, ...entry.dependents.flatMap(collectionNames)];
 }

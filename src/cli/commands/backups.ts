@@ -1,9 +1,9 @@
 /** `plan backups`: lists the backups that the plan could use, which holds what, and the choice. Touches no target. */
 import { type BackupListing, listBackups } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
+import { collectionNames } from '../../plan/restored-collections.ts';
 import { backupsPage } from '../../report/backups-page.ts';
 import { paintWith } from '../../report/paint.ts';
-import { collectionNames } from '../../selection/prepare-selection.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
@@ -18,7 +18,7 @@ export async function run(context: CommandContext, [file = '']: readonly string[
     });
   }
   const { emit, signal } = context;
-  const wanted = new Set(plan.collections.flatMap(collectionNames));
+  const wanted = collectionNames(plan);
   const listing = await listBackups({ ...plan.source, location }, { wanted, emit, signal });
   await context.endProgress();
 

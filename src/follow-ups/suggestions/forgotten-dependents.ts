@@ -10,9 +10,9 @@ import { KeySet } from '../../bson/key-set.ts';
 import { MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { Plan } from '../../plan/plan.ts';
+import { collectionNames } from '../../plan/restored-collections.ts';
 import { DocumentFramer } from '../../selection/document-framer.ts';
 import { KeyPath } from '../../selection/key-path.ts';
-import { collectionNames } from '../../selection/prepare-selection.ts';
 import { readBatches } from '../../selection/read-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
 import { type Parent, ReferenceSearch } from './reference-search.ts';
@@ -40,7 +40,7 @@ export async function forgottenDependents(source: SuggestionSource): Promise<For
   const { plan, selection, backup, signal } = source;
   const held = await backup.collections();
   if (backup.sample === undefined || held === undefined) return [];
-  const named = new Set(plan.collections.flatMap(collectionNames));
+  const named = collectionNames(plan);
   const others = held.filter(
     ({ collection, type }) =>
       type === 'collection' && !named.has(collection) && !collection.startsWith('system.'),
