@@ -1,5 +1,6 @@
 import { BSON } from '../../bson/types.ts';
-import type { Plan, RestoredCollection } from '../../plan/plan.ts';
+import { settingsOf } from '../../comparison/plan-settings.ts';
+import type { Plan } from '../../plan/plan.ts';
 import { KeyPath } from '../../selection/key-path.ts';
 import { readBatches } from '../../selection/read-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
@@ -15,15 +16,13 @@ type AboutTimes = Extract<Suggestion, { kind: 'oldDocuments' | 'noUpdateTimes' }
  * For collections whose plan names an `updatedAt`: how many selected documents have one long before `at`. Where none has one,
  * the field is probably misspelt, and nothing would ever be called stale.
  */
-export async function oldDocuments(
-  { source: { at }, collections }: Plan,
-  selection: Selection,
-): Promise<AboutTimes[]> {
+export async function oldDocuments(plan: Plan, selection: Selection): Promise<AboutTimes[]> {
+  const { at } = plan.source;
   const limit = at === undefined ? Number.NEGATIVE_INFINITY : at.epochMs - OLD_DAYS * DAY_MS;
   const found: AboutTimes[] = [];
-  const fields = new Map(collections.flatMap(updatedAtFields));
-  for (const { collection, count } of selection.manifest.collections) {
-    const field = fields.get(collection);
+  for (const selected of selection.manifest.collections) {
+    const { collection, count } = selected;
+    const field = settingsOf(plan, selected).updatedAt;
     if (field === undefined) continue;
     const path = new KeyPath(field, 'local');
     let documents = 0;
@@ -55,9 +54,4 @@ export async function oldDocuments(
     }
   }
   return found;
-}
-
-function updatedAtFields(entry: RestoredCollection): [collection: string, field: string][] {
-  const own: [string, string][] = entry.updatedAt === undefined ? [] : [[entry.collection, entry.updatedAt]];
-  return [...own, ...entry.dependents.flatMap(updatedAtFields)];
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Document, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../../src/backup/backup.ts';
+import { oldDocuments } from '../../../src/follow-ups/suggestions/old-documents.ts';
 import { suggestFollowUps } from '../../../src/follow-ups/suggestions/suggest.ts';
 import { suggestionText } from '../../../src/follow-ups/suggestions/suggestion.ts';
 import type { CollectionPlan, Plan } from '../../../src/plan/plan.ts';
@@ -133,6 +134,26 @@ test('what was found is kept with the selection, so a second dry-run does not re
   assert.is(backup.reads.get('dump/gravity/offers.bson'), reads);
   assert.is(JSON.parse(readFileSync(join(selection.directory, 'suggestions.json'), 'utf8')).format, 1);
   rmSync(join(selection.directory, 'suggestions.json'));
+});
+
+test('a collection that two routes reach is judged by the first `updatedAt`, as in a comparison', async () => {
+  const at = { epochMs: Date.parse('2016-09-13T13:00:00Z'), text: '2016-09-13T09:00:00-04:00' };
+  const [first, second] = planOf({ collection: 'artworks', query: {} }, { collection: 'artworks', query: {} })
+    .collections as [CollectionPlan, CollectionPlan];
+  const plan = planOf({ collection: 'artworks', query: {} });
+  const selection = await select(plan, {
+    backup: backupOf({ artworks: [{ _id: 1, changed: new Date(0), seen: new Date() }] }),
+    folder: folder.path,
+  });
+  const collections = [
+    { ...first, updatedAt: 'changed' },
+    { ...second, updatedAt: 'seen' },
+  ];
+  const found = await oldDocuments({ ...plan, source: { ...plan.source, at }, collections }, selection);
+  assert.equal(
+    found.map(({ kind, field }) => [kind, field]),
+    [['oldDocuments', 'changed']],
+  );
 });
 
 test('a date that no calendar writes in four digits is told in words', () => {
