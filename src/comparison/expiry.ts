@@ -38,5 +38,7 @@ function expiresAt(index: TargetIndex, document: RawValue): number | undefined {
     )
     .filter((date) => date !== undefined);
   if (dates.length === 0) return undefined;
-  return Math.min(...dates) + (index.expireAfterSeconds ?? 0) * 1000;
+  // An array may hold more dates than a call takes arguments.
+  const earliest = dates.reduce((least, date) => Math.min(least, date));
+  return earliest + (index.expireAfterSeconds ?? 0) * 1000;
 }

@@ -189,7 +189,7 @@ export class MongoReader implements TargetReader {
       const all = documents;
       while (id !== 0n) {
         ({ documents, id } = readCursor(await this.#commands.run({ getMore: id, collection })));
-        all.push(...documents);
+        for (const document of documents) all.push(document);
       }
       return all;
     });

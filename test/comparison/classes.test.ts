@@ -183,6 +183,17 @@ test('T5 documents that a TTL index would delete within minutes are refused', as
   assert.match(first.documents[0]?.reason ?? '', /TTL index seen_1 would delete it/);
 });
 
+test('a field with very many dates expires with the earliest of them', async () => {
+  await target.collection('sessions').createIndex({ seen: 1 }, { expireAfterSeconds: 3600 });
+  const seen = Array.from({ length: 200_000 }, () => new Date());
+  const documents = [
+    { _id: 1, seen },
+    { _id: 2, seen: [...seen, new Date(0)] },
+  ];
+  const { first } = await compare({ ...where, collections: { sessions: { documents } } });
+  assert.equal([first.counts.insert, first.counts.refused], [1, 1]);
+});
+
 test('T9 views, time series and capped collections are refused by name', async () => {
   await target.createCollection('real');
   await target.createCollection('view', { viewOn: 'real', pipeline: [] });
