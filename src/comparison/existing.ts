@@ -1,14 +1,12 @@
 /** Which of the selected documents the target already holds, and as what. */
 
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey, idKey } from '../bson/canonical-key.ts';
 import { documentValue } from '../bson/diff-documents.ts';
-import { findElement } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { bytesOf, type Candidate } from './candidate.ts';
 import { inQuery, projectionOf } from './query-documents.ts';
 
-const ID = Buffer.from('_id');
 const ONLY_ID = projectionOf([]);
 const IDS_PER_QUERY = 4_000;
 
@@ -63,9 +61,4 @@ export async function existingIds(
     }
   }
   return existing;
-}
-
-function idKey(document: Buffer): string {
-  const id = findElement(document, 0, ID);
-  return id === undefined ? '' : canonicalKey(id);
 }

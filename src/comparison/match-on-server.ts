@@ -2,14 +2,12 @@
  * Lets the target server decide which documents match a query, without storing them: `$documents` with `$literal`,
  * then `$match`. Exact for every operator and collation, because it is the server's own answer.
  */
-import { findElement } from '../bson/elements.ts';
+import { findId } from '../bson/stored-form.ts';
 import { BSON } from '../bson/types.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import type { TargetReader } from '../target/target.ts';
 import { bytesOf, type Candidate } from './candidate.ts';
 import { documentOf, embed, projectionOf, putDocument, wrapped } from './query-documents.ts';
-
-const ID = Buffer.from('_id');
 
 /** The documents travel inside one command, which has to stay below 16 MiB with the query beside them. */
 const BYTES_PER_COMMAND = 12 * 1024 * 1024;
@@ -96,6 +94,6 @@ async function askOnce(
 
 /** The server hands an `_id` back as it was given, so type and bytes are enough to know it again. */
 function exactId(bytes: Buffer, start: number): string {
-  const id = findElement(bytes, start, ID);
+  const id = findId(bytes, start);
   return id === undefined ? '' : `${id.type}:${bytes.toString('latin1', id.start, id.end)}`;
 }

@@ -3,8 +3,8 @@
  * the target.
  */
 import { canonicalKey } from '../bson/canonical-key.ts';
-import { findElement } from '../bson/elements.ts';
 import { KeySet } from '../bson/key-set.ts';
+import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference } from '../plan/plan.ts';
 import { readBatches } from '../selection/read-batches.ts';
@@ -16,7 +16,6 @@ import { existingIds } from './existing.ts';
 import { indexKeys } from './index-keys.ts';
 import type { MaskedText } from './masked-text.ts';
 
-const ID = Buffer.from('_id');
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000, held: 1 };
 
 interface Use {
@@ -92,7 +91,7 @@ async function readIds(selection: Selection, selected: SelectedCollection): Prom
   const ids = new KeySet();
   for await (const { bytes, offsets } of readBatches(selection, selected.collection, BATCH)) {
     for (const offset of offsets) {
-      const id = findElement(bytes, offset, ID);
+      const id = findId(bytes, offset);
       if (id !== undefined) ids.add(id);
     }
   }

@@ -2,10 +2,10 @@
  * What the server refuses of a document whatever the collection: no usable `_id`, nested too deep, too large.
  * Limits as measured on mongod 8.2.
  */
-import { cstringEnd, findElement, valueEnd } from '../bson/elements.ts';
+import { cstringEnd, valueEnd } from '../bson/elements.ts';
+import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 
-const ID = Buffer.from('_id');
 const MAX_STORED_BYTES = 16 * 1024 * 1024;
 /** Documents and arrays from the outermost one down: the server stores 180 below the first (measured; error 15 beyond). */
 const MAX_DEPTH = 181;
@@ -30,7 +30,7 @@ export function lengthRefusal(length: number): string | undefined {
 
 /** The `_id` of the document at `start`, or the reason why no server would store it. */
 export function idOrRefusal(bytes: Buffer, start: number): RawValue | string {
-  const id = findElement(bytes, start, ID);
+  const id = findId(bytes, start);
   return idRefusal(id?.type ?? 0) ?? (id as RawValue);
 }
 

@@ -5,10 +5,10 @@
  * collation. Under a collation only the server knows which keys are equal: there one query for the whole batch tells
  * whether anything comes near, and only then each document is asked about by itself.
  */
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey, idKey } from '../bson/canonical-key.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { findElement } from '../bson/elements.ts';
+import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
@@ -177,7 +177,7 @@ class UniqueIndex {
       for (const key of keys) {
         const holder = holderOf.get(keyText(key));
         // A document that is to be replaced holds its own key.
-        if (holder !== undefined && idKey(holder) !== own) holders.set(candidate, findElement(holder, 0, ID));
+        if (holder !== undefined && idKey(holder) !== own) holders.set(candidate, findId(holder));
       }
     }
     return holders;
@@ -188,7 +188,7 @@ class UniqueIndex {
     for (const { candidate, keys } of group) {
       const own = canonicalKey(candidate.id);
       const holder = (await this.#find(keys, 2)).find((document) => idKey(document) !== own);
-      if (holder !== undefined) holders.set(candidate, findElement(holder, 0, ID));
+      if (holder !== undefined) holders.set(candidate, findId(holder));
     }
     return holders;
   }
@@ -206,11 +206,4 @@ function groupsOf(indexed: readonly Keyed[]): Keyed[][] {
     room -= keyed.keys.length;
   }
   return groups;
-}
-
-const ID = Buffer.from('_id');
-
-function idKey(document: Buffer): string {
-  const id = findElement(document, 0, ID);
-  return id === undefined ? '' : canonicalKey(id);
 }

@@ -1,11 +1,9 @@
 /** How to look at what was restored to staging, before production: command lines to copy. */
-import { findElement } from '../bson/elements.ts';
 import { showValue } from '../bson/show.ts';
+import { findId } from '../bson/stored-form.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import { shellWord } from './shell-word.ts';
-
-const ID = Buffer.from('_id');
 
 export interface LookFacts {
   /** The plan as the operator named it. */
@@ -29,7 +27,7 @@ export function* waysToLook(
   yield `  use ${neutral(database)}`;
   for (const [collection, documents] of examples) {
     const ids = documents.flatMap((document) => {
-      const id = findElement(document, 0, ID);
+      const id = findId(document);
       return id === undefined ? [] : [showValue(id)];
     });
     const name = neutral(JSON.stringify(collection));

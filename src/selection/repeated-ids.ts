@@ -7,17 +7,16 @@
  */
 import { createHash } from 'node:crypto';
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
-import { findElement } from '../bson/elements.ts';
 import { hashBytes } from '../bson/key-hash.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
+import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { IndexSet } from './index-set.ts';
 import type { MemberFile, MemberStart } from './member-order.ts';
 
-const ID = Buffer.from('_id');
 /** `_id`s held at a time, about 200 bytes each; when there are more, the file is gone through several times. */
 const IDS_PER_PASS = 150_000;
 
@@ -49,7 +48,7 @@ async function idsAt({ path, bytes }: WrittenDocuments, indexes: readonly number
   for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
     for (; (indexes[next] ?? Infinity) < batch.first + batch.offsets.length; next++) {
       const start = batch.offsets[(indexes[next] as number) - batch.first] as number;
-      ids.add(findElement(batch.bytes, start, ID) as RawValue);
+      ids.add(findId(batch.bytes, start) as RawValue);
     }
   }
   return ids;
@@ -83,7 +82,7 @@ class RepeatSearch implements RepeatedIds {
       for (const [i, start] of batch.offsets.entries()) {
         const index = batch.first + i;
         while ((members[next]?.first ?? Infinity) <= index) next++;
-        const id = findElement(batch.bytes, start, ID) as RawValue;
+        const id = findId(batch.bytes, start) as RawValue;
         if (this.#suspects !== undefined && !this.#suspects.has(id)) continue;
         const key = this.#key.set(id);
         if (passes > 1 && (hashBytes(key.bytes, { start: 0, end: key.length }, 0) >>> 0) % passes !== pass)

@@ -5,8 +5,9 @@
  * that can be read in any order: in a stream the other collections have gone by before anybody knows what to look for.
  */
 import type { Backup, MemberInfo } from '../../backup/backup.ts';
-import { BsonFault, documentEnd, findElement } from '../../bson/elements.ts';
+import { BsonFault, documentEnd } from '../../bson/elements.ts';
 import { KeySet } from '../../bson/key-set.ts';
+import { findId } from '../../bson/stored-form.ts';
 import { MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -18,7 +19,6 @@ import type { Selection } from '../../selection/selection.ts';
 import { type Parent, ReferenceSearch } from './reference-search.ts';
 import type { Suggestion } from './suggestion.ts';
 
-const ID = Buffer.from('_id');
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 const SAMPLE_BYTES = 256 * 1024;
 /** Read in all to count; a suggestion is not worth more. */
@@ -95,7 +95,7 @@ async function parentsOf(selection: Selection): Promise<Parent[]> {
     const ids = new KeySet();
     for await (const { bytes, offsets } of readBatches(selection, collection, BATCH)) {
       for (const start of offsets) {
-        const id = findElement(bytes, start, ID);
+        const id = findId(bytes, start);
         if (id !== undefined) ids.add(id);
       }
     }
