@@ -35,9 +35,10 @@ export class PatternText {
     return character;
   }
 
-  /** Whether the text from here on matches; only the next 100 characters are looked at. */
-  lookingAt(pattern: RegExp): boolean {
-    return pattern.test(this.characters.slice(this.at, this.at + 100).join(''));
+  /** Whether the text from here on (or so many characters later) matches; only 100 characters are looked at. */
+  lookingAt(pattern: RegExp, ahead = 0): boolean {
+    const from = this.at + ahead;
+    return pattern.test(this.characters.slice(from, from + 100).join(''));
   }
 
   /** Moves past `text` (ASCII) when it comes next. */

@@ -135,6 +135,8 @@ class Translator {
       case '(':
         return this.group();
       case '[':
+        if (this.text.takes('[:<:]]')) return anchor(WORD_START);
+        if (this.text.takes('[:>:]]')) return anchor(WORD_END);
         return oneOf(readClass(this.text, this.modes.i));
       case '.':
         return oneOf(this.modes.s ? ANY : complement(NEWLINE));
@@ -168,7 +170,7 @@ class Translator {
     if (text.takes('A')) return anchor('^');
     if (text.takes('z')) return anchor('$');
     if (text.takes('Z')) return anchor('(?=\\n?$)');
-    if (text.takes('b')) return anchor(`(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`);
+    if (text.takes('b')) return anchor(`(?:${WORD_START}|${WORD_END})`);
     if (text.takes('B')) return anchor(`(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`);
     if (text.takes('N')) {
       if (text.peek() === '{') throw new PatternFault('\\N{…} is not supported');
@@ -274,6 +276,8 @@ class Translator {
 }
 
 const word = sourceOf(WORD);
+const WORD_START = `(?<!${word})(?=${word})`;
+const WORD_END = `(?<=${word})(?!${word})`;
 
 function oneOf(set: CharacterSet): Part {
   return { source: sourceOf(set), width: { least: 1, fixed: true }, repeatable: true };
