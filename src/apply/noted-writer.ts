@@ -27,8 +27,8 @@ export function notedWriter(
   };
   return {
     insert: (...what) => noted(() => writer.insert(...what)),
-    replace: (collection, replacements) => noted(() => writer.replace(collection, replacements)),
-    remove: (collection, seen) => noted(() => writer.remove(collection, seen)),
+    replace: (...what) => noted(() => writer.replace(...what)),
+    remove: (...what) => noted(() => writer.remove(...what)),
     createCollection: (name, blueprint) => writer.createCollection(name, blueprint),
     createIndexes: (collection, blueprint) => writer.createIndexes(collection, blueprint),
   };

@@ -70,6 +70,7 @@ export function removeDocuments(
       place.writer.remove(
         place.collection.name,
         open.map((each) => run.document(each)),
+        place.collection.collated,
       ),
     isDone: (there, position) => there.presence(position) === 'absent',
   });
@@ -88,6 +89,7 @@ export function putBackDocuments(
       place.writer.replace(
         place.collection.name,
         open.map((each) => ({ seen: run.document(each), after: images.get(each) as Buffer })),
+        place.collection.collated,
       ),
     isDone: (there, position) => there.other(position)?.equals(images.get(position) as Buffer) === true,
   });

@@ -119,6 +119,7 @@ export async function replaceDocuments(
     const { written, faults } = await place.writer.replace(
       place.collection.name,
       open.map(({ position, seen }) => ({ seen, after: run.document(position) })),
+      place.collection.collated,
     );
     for (const fault of faults) {
       const { position } = open[fault.index] as ReplacementPair;

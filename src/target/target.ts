@@ -134,10 +134,17 @@ export interface TargetWriter {
    * `uuid` by now, or is gone, is not written to: the server would make a new one, without options and indexes.
    */
   insert(collection: string, documents: Buffer, uuid?: Buffer): Promise<WriteOutcome>;
-  /** Replaces each document that is still the one seen; others are left alone and not counted. */
-  replace(collection: string, replacements: readonly Replacement[]): Promise<WriteOutcome>;
+  /**
+   * Replaces each document that is still the one seen; others are left alone and not counted. `collated`: see TargetCollection.
+   * Documents that are too large for one statement together, seen and after, come alone.
+   */
+  replace(
+    collection: string,
+    replacements: readonly Replacement[],
+    collated?: boolean,
+  ): Promise<WriteOutcome>;
   /** Removes each document that is still the one seen; others are left alone and not counted. */
-  remove(collection: string, seen: readonly Buffer[]): Promise<WriteOutcome>;
+  remove(collection: string, seen: readonly Buffer[], collated?: boolean): Promise<WriteOutcome>;
   /** Does nothing when the collection exists. */
   createCollection(name: string, blueprint: CollectionBlueprint): Promise<void>;
   /** Only for a collection that this tool created. */

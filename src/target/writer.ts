@@ -13,7 +13,7 @@ import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, type Command, type Commands } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { holdsEmptyTimestamp } from './empty-timestamp.ts';
-import { removeStatement, replaceStatement } from './statements.ts';
+import { fitsQuoted, removeStatement, replaceStatement, type SeenAs } from './statements.ts';
 import type { Replacement, TargetWriter, WriteOutcome } from './target.ts';
 
 /** How long the server waits for the majority before it says so; an election takes up to 12 s. */
@@ -29,6 +29,9 @@ const KEEP_EMPTY_TIMESTAMPS = { bypassEmptyTsReplacement: true } as const;
 
 const NAMESPACE_EXISTS = 48;
 const UNKNOWN_FIELD = 40415;
+const OBJECT_TOO_LARGE = 10334;
+/** Of a server before 5.0, which has no variables in an update; of one that passes them on in a message that becomes too large. */
+const NO_VARIABLE: ReadonlySet<number> = new Set([UNKNOWN_FIELD, OBJECT_TOO_LARGE]);
 
 export class MongoWriter implements TargetWriter {
   readonly #commands: Commands;
@@ -50,13 +53,28 @@ export class MongoWriter implements TargetWriter {
     return { written: Number(reply['n']), faults: readWriteFaults(reply) };
   }
 
-  async replace(collection: string, replacements: readonly Replacement[]): Promise<WriteOutcome> {
-    const statements = replacements.map(({ seen, after }) => replaceStatement(seen, after));
-    const updates = documentSequence('updates', Buffer.concat(statements));
-    const reply = await this.#write({ update: collection, ...WRITE, updates }, () =>
-      replacements.some(({ after }) => holdsEmptyTimestamp(after)),
-    );
-    return { written: Number(reply['n']), faults: readWriteFaults(reply) };
+  async replace(
+    collection: string,
+    replacements: readonly Replacement[],
+    collated = false,
+  ): Promise<WriteOutcome> {
+    const command = { update: collection, ...WRITE };
+    const write = async (seenAs: SeenAs, more: Command = {}): Promise<WriteOutcome> => {
+      const statements = replacements.map((each) => replaceStatement(each, { seenAs, collated }));
+      const updates = documentSequence('updates', Buffer.concat(statements));
+      const reply = await this.#write({ ...command, ...more, updates }, () =>
+        replacements.some(({ after }) => holdsEmptyTimestamp(after)),
+      );
+      return { written: Number(reply['n']), faults: readWriteFaults(reply) };
+    };
+    const [first] = replacements;
+    if (replacements.length !== 1 || first === undefined || fitsQuoted(first)) return write('quoted');
+    try {
+      return await write('variable', { let: { seen: { $literal: rawDocument(first.seen) } } });
+    } catch (error) {
+      if (!(error instanceof CommandFailure && NO_VARIABLE.has(error.serverCode ?? 0))) throw error;
+      return write('size');
+    }
   }
 
   /** A server that does not know the field refuses the whole command before it looks at a document. */
@@ -79,11 +97,14 @@ export class MongoWriter implements TargetWriter {
     );
   }
 
-  async remove(collection: string, seen: readonly Buffer[]): Promise<WriteOutcome> {
+  async remove(collection: string, seen: readonly Buffer[], collated = false): Promise<WriteOutcome> {
     const reply = await this.#commands.run({
       delete: collection,
       ...WRITE,
-      deletes: documentSequence('deletes', Buffer.concat(seen.map(removeStatement))),
+      deletes: documentSequence(
+        'deletes',
+        Buffer.concat(seen.map((each) => removeStatement(each, { collated }))),
+      ),
     });
     return { written: Number(reply['n']), faults: readWriteFaults(reply) };
   }
