@@ -24,11 +24,9 @@ export function* revertLines(
     const { remove, putBack, gone, back, changed, deleted } = counts;
     const parts = [
       `${showCounted(remove, 'document')} ${isPreview ? 'to remove' : 'removed'}`,
-      ...(putBack > 0
-        ? [`${showCount(putBack)} ${isPreview ? 'to put back' : 'put back'} as they were`]
-        : []),
+      ...(putBack > 0 ? [`${showCount(putBack)} ${isPreview ? 'to put back' : 'put back'}`] : []),
       ...(gone > 0 ? [`${showCount(gone)} already gone`] : []),
-      ...(back > 0 ? [`${showCount(back)} already as they were`] : []),
+      ...(back > 0 ? [`${showCount(back)} already put back`] : []),
       ...(changed + deleted > 0 ? [`${showCount(changed + deleted)} not touched`] : []),
     ];
     yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });

@@ -59,7 +59,7 @@ function* runLines(run: RunRecord): Generator<string> {
       inserted,
       replaced,
       'already there': identical,
-      'left as they were': kept,
+      'left unchanged': kept,
       conflict,
       refused,
     })

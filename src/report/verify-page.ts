@@ -28,7 +28,7 @@ export function* verifyLines(
       `${showCount(identical)} as in the backup`,
       ...(different > 0 ? [`${showCount(different)} different`] : []),
       ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
-      ...(kept > 0 ? [`${showCount(kept)} left as they were`] : []),
+      ...(kept > 0 ? [`${showCount(kept)} left unchanged`] : []),
     ];
     yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });
   }

@@ -40,7 +40,7 @@ pageTest(
     assert.match(text, 'nothing was written to any target');
     assert.match(text, 'backup of 2016-09-13 08:00:00 America/New_York = 2016-09-13T12:00:00Z, 1 h before');
     assert.match(text, /staging\n+gravity-staging.*\n+53 to insert\n+✓ nothing in the way/);
-    assert.match(text, '34 to insert, 8 of other content to leave as they are');
+    assert.match(text, '34 to insert, 8 of other content to leave unchanged');
     assert.match(text, '⚠ 3 conflicts · 2 refused · 3 stale · 1 dangling reference');
     assert.match(
       (await page.locator('svg.graph').getAttribute('aria-label')) ?? '',

@@ -16,7 +16,7 @@ test('a review reads as verdict, table, graph and differences', async () => {
   assert.match(text, '- **staging** (`gravity-staging`): 53 documents to insert; nothing in the way.');
   assert.match(
     text,
-    /production\*\* \(`gravity`\): 34 documents to insert, 8 of other content to leave as they are, \d+ already there, byte for byte; \*\*3 conflicts, 2 refused, 3 stale/,
+    /production\*\* \(`gravity`\): 34 documents to insert, 8 of other content to leave unchanged, \d+ already there, byte for byte; \*\*3 conflicts, 2 refused, 3 stale/,
   );
   assert.match(text, '| staging | `sale_artworks` *new, 3 indexes* | 12 | · |');
   assert.match(text, 'c0 -->|"partner_id"| c1');

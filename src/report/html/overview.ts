@@ -42,7 +42,7 @@ function card(target: ReportTarget, index: number): Html {
   return html`<article class="card">
 <h2>${target.target}</h2>
 <p class="quiet">${target.database} · ${target.server}</p>
-<p class="verdict"><strong>${showCount(counts.insert)}</strong> to insert${replaced > 0 && html`, <strong>${showCount(replaced)}</strong> to replace`}${kept > 0 && html`, <strong>${showCount(kept)}</strong> of other content to leave as they are`}</p>
+<p class="verdict"><strong>${showCount(counts.insert)}</strong> to insert${replaced > 0 && html`, <strong>${showCount(replaced)}</strong> to replace`}${kept > 0 && html`, <strong>${showCount(kept)}</strong> of other content to leave unchanged`}</p>
 <p class="${troubles.length === 0 ? 'clear' : 'trouble'}">${troubles.length === 0 ? '✓ nothing in the way' : `⚠ ${troubles.join(' · ')}`}</p>
 <ul class="classes">
 ${shown.map((each) => classLine({ target, index, total }, each))}

@@ -41,7 +41,7 @@ function verdict({ counts, replaced, kept, failed, danglingReferences }: ReportT
   const writes = [
     counts.insert === 0 ? 'nothing to insert' : `${showCounted(counts.insert, 'document')} to insert`,
     ...(replaced > 0 ? [`${showCount(replaced)} to replace`] : []),
-    ...(kept > 0 ? [`${showCount(kept)} of other content to leave as they are`] : []),
+    ...(kept > 0 ? [`${showCount(kept)} of other content to leave unchanged`] : []),
     ...(counts.identical > 0 ? [`${showCount(counts.identical)} already there, byte for byte`] : []),
   ].join(', ');
   return `${writes}; ${troubles.length === 0 ? 'nothing in the way' : `**${troubles.join(', ')}**`}.`;
