@@ -95,7 +95,7 @@ export class TaskListView implements ProgressView {
     if (line.state === 'done' || line.state === 'skipped') {
       this.#current = index + 1;
       row.end(line.state, text);
-    } else if (line.state === 'started' || this.#now() - this.#lastRedraw >= REDRAW_MS) {
+    } else if (line.state !== 'running' || this.#now() - this.#lastRedraw >= REDRAW_MS) {
       this.#lastRedraw = this.#now();
       row.retitle(text);
     }

@@ -85,6 +85,16 @@ test('on a terminal, the task list shows each stage, what was skipped, and leave
   assert.equal(list?.remaining, ['writing']);
 });
 
+test('a follow-up that ends at once is shown with its end', async () => {
+  const out = new Recorder();
+  const list = new TaskListView(out, { stages: ['follow-ups'], now: () => 0 });
+  const followUp = { type: 'follow-up', target: 'staging', name: 'caches' } as const;
+  list.emit({ ...followUp, state: 'started', detail: undefined });
+  list.emit({ ...followUp, state: 'failed', detail: 'exit code 3' });
+  await list.end('done');
+  assert.match(out.text.split('\u001b[G').at(-1) ?? '', 'failed (exit code 3)');
+});
+
 test('a line of a task list is cut by columns, so that wide characters do not break it', async () => {
   const out = new Recorder();
   const list = new TaskListView(out, { stages: ['writing'], now: Date.now });
