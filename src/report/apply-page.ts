@@ -1,5 +1,4 @@
 /** What an apply did, as a page for the terminal and as an exit code. */
-import type { Notice } from '../apply/apply-run.ts';
 import type { AppliedCollection, ApplyResult, SinceDryRun } from '../apply/apply-selection.ts';
 import type { EXIT_CODES } from '../errors.ts';
 import type { RunCounts } from '../ledger/run-record.ts';
@@ -28,7 +27,7 @@ export function* applyPage(result: ApplyResult, style: PageStyle): Generator<str
   const { paint } = style;
   yield* table(result.collections, style);
   yield '';
-  yield* noticeLines(result.notices, style);
+  yield* noticeLines(result, style);
   yield* changeLines(result.sinceDryRun, style);
   const { color, words } = verdict(result, paint);
   yield* wrapped(words, style).map(color);
@@ -67,14 +66,20 @@ function* table(collections: readonly AppliedCollection[], { paint, columns }: P
   }
 }
 
-function* noticeLines(notices: readonly Notice[], { paint, columns }: PageStyle): Generator<string> {
+function* noticeLines(
+  { notices, collections }: ApplyResult,
+  { paint, columns }: PageStyle,
+): Generator<string> {
   for (const { into, id, outcome, reason } of notices.slice(0, SHOWN)) {
     const color = outcome === 'conflict' || outcome === 'refused' ? paint.bad : paint.odd;
     yield color(fitted(neutral(`${outcome}: ${into} _id ${id ?? '(none)'}`), columns));
     if (reason !== '') yield* wrapped(reason, { columns, indent: 4 });
   }
-  if (notices.length > SHOWN)
-    yield paint.quiet(`… and ${showCount(notices.length - SHOWN)} more; \`--json\` lists them`);
+  // Only so many are kept; what could not be written is counted in full.
+  const stuck = collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
+  const count = Math.max(notices.length, stuck);
+  const listed = count > notices.length ? `the first ${showCount(notices.length)}` : 'them';
+  if (count > SHOWN) yield paint.quiet(`… and ${showCount(count - SHOWN)} more; \`--json\` lists ${listed}`);
   if (notices.length > 0) yield '';
 }
 

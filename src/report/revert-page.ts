@@ -35,8 +35,9 @@ export function* revertLines(
     yield paint.odd(fitted(neutral(`not touched: ${into} _id ${id}`), columns));
     yield* wrapped(reason, { columns, indent: 4 });
   }
-  const unnamed = untouched.length - SHOWN;
-  if (unnamed > 0) yield paint.quiet(`… and ${unnamed} more; --json lists them`);
+  const count = collections.reduce((sum, { counts }) => sum + counts.changed + counts.deleted, 0);
+  const listed = count > untouched.length ? `the first ${showCount(untouched.length)}` : 'them';
+  if (count > SHOWN) yield paint.quiet(`… and ${showCount(count - SHOWN)} more; --json lists ${listed}`);
 }
 
 /** The last object but one of `revert --json`. */

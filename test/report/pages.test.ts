@@ -7,6 +7,7 @@ import type { DryRun } from '../../src/report/dry-run/page.ts';
 import { dryRunPage } from '../../src/report/dry-run/page.ts';
 import { explainPlan } from '../../src/report/explain-plan.ts';
 import { paintWith } from '../../src/report/paint.ts';
+import { revertLines } from '../../src/report/revert-page.ts';
 import { gateLines, targetLines } from '../../src/report/status-page.ts';
 import { wrapped } from '../../src/report/wrap.ts';
 import { test } from '../harness.ts';
@@ -35,6 +36,22 @@ test('a dry-run made of attacks is dead text at any width, and fits it', () => {
     const tooLong = lines.filter((line) => columnsOf(line) > columns + 5);
     assert.equal(tooLong, []);
   }
+});
+
+test('documents beyond those that are named are counted, also beyond those that are listed', () => {
+  const named = Array.from({ length: 1_000 }, (_, i) => ({ into: 'artworks', id: `${i}`, reason: 'r' }));
+  const style = { paint, columns: 80 };
+  const where = { collection: 'artworks', into: 'artworks' };
+  const counts = { remove: 0, putBack: 0, gone: 0, back: 0, changed: 2_000, deleted: 500 };
+  const report = { target: 'staging', digest: 'd', collections: [{ ...where, counts }] } as const;
+  const reverted = [...revertLines({ ...report, untouched: named }, { isPreview: false }, style)];
+  assert.is(reverted.at(-1), '… and 2,480 more; --json lists the first 1,000');
+  const few = { ...report, collections: [{ ...where, counts: { ...counts, changed: 25, deleted: 0 } }] };
+  const untouched = named.slice(0, 25);
+  assert.is(
+    [...revertLines({ ...few, untouched }, { isPreview: false }, style)].at(-1),
+    '… and 5 more; --json lists them',
+  );
 });
 
 test('the prose about a hostile plan is dead text', () => {
