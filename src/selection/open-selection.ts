@@ -17,10 +17,7 @@ export async function openSelection(directory: string): Promise<Selection> {
   const manifest = await readManifest(join(root, MANIFEST_FILE));
   for (const collection of manifest.collections) {
     const path = collectionPath({ directory: root, manifest }, collection);
-    const size = await stat(path).then(
-      (found) => found.size,
-      () => undefined,
-    );
+    const size = await sizeOf(path);
     if (size !== collection.bytes) {
       throw unusable(path, size === undefined ? 'is missing' : `has ${size} bytes, not ${collection.bytes}`);
     }
@@ -53,10 +50,18 @@ export async function findSelection(
   return selection;
 }
 
-/** Whether a selected collection's file has the length and the sha256 that the manifest says. Reads all of it. */
+/** Whether a selected collection's file is there, with the length and the sha256 that the manifest says. Reads all of it. */
 export async function holdsItsBytes(selection: Selection, collection: SelectedCollection): Promise<boolean> {
   const path = collectionPath(selection, collection);
-  return (await stat(path)).size === collection.bytes && (await sha256OfFile(path)) === collection.sha256;
+  return (await sizeOf(path)) === collection.bytes && (await sha256OfFile(path)) === collection.sha256;
+}
+
+/** Bytes; undefined when there is no such file. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => undefined,
+  );
 }
 
 /** Absolute path of a selected collection's documents: concatenated raw BSON. */

@@ -1,5 +1,5 @@
 /** Ways to get production written to before staging vouches for it. Each must be refused, with nothing written. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { RUNS } from '../../src/ledger/layout.ts';
@@ -237,6 +237,13 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       bytes[bytes.indexOf('backup')] = 'B'.charCodeAt(0);
       writeFileSync(path, bytes);
       return undefined;
+    },
+    says: 'changed after they were selected',
+  },
+  'the selected documents go from the disk while the operator thinks': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      return { confirm: async () => rmSync(join(selection.directory, 'gravity', 'a.bson')) };
     },
     says: 'changed after they were selected',
   },
