@@ -29,7 +29,8 @@ export class ReadAhead implements ByteSource {
   }
 
   async read(offset: number, length: number): Promise<Buffer> {
-    if (length > LEAST_AHEAD_BYTES) return this.#source.read(offset, length);
+    const isTooLong = length > LEAST_AHEAD_BYTES || offset + length > this.size;
+    if (isTooLong) return this.#source.read(offset, length);
     return this.held(offset, length) ?? (await this.#fetch(offset)).subarray(0, length);
   }
 

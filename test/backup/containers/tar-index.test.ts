@@ -5,11 +5,13 @@ import * as assert from 'uvu/assert';
 import { indexTar } from '../../../src/backup/containers/tar-index.ts';
 import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
 import type { ByteSource } from '../../../src/backup/storage/byte-source.ts';
+import { MemorySource } from '../../../src/backup/storage/memory-source.ts';
 import { ReadAhead } from '../../../src/backup/storage/read-ahead.ts';
 import type { StoredFile } from '../../../src/backup/storage/store.ts';
 import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
 import { buildTar } from '../../lab/tar.ts';
+import { refusal } from '../reading.ts';
 
 const folder = temporaryFolder('tar-index');
 test.after(() => folder.remove());
@@ -97,6 +99,13 @@ test('metadata that came along with a header costs no further read', async () =>
   assert.is(read.reads, reads);
   assert.ok(reads <= 3, `${reads} reads`);
   await file.close();
+});
+
+test('a read beyond the end is refused, not cut short', async () => {
+  const ahead = new ReadAhead(new MemorySource(Buffer.alloc(10), 'db.tar', { fingerprint: '' }));
+  assert.is((await ahead.read(5, 5)).length, 5);
+  await refusal(ahead.read(5, 6), /db\.tar ends too early/);
+  await refusal(ahead.read(9, 3), /db\.tar ends too early/);
 });
 
 test.run();
