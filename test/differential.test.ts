@@ -4,9 +4,12 @@
  * `npm run differential -- --seed 7 --pairs 1000000` asks more.
  */
 import * as assert from 'uvu/assert';
+import { KeySet } from '../src/bson/key-set.ts';
 import { parseExtendedJson } from '../src/bson/parse-extended-json.ts';
+import { BSON } from '../src/bson/types.ts';
 import { writeExtendedJson } from '../src/bson/write-extended-json.ts';
 import { comparesText } from '../src/query/compares-text.ts';
+import { KeyPath } from '../src/selection/key-path.ts';
 import { runCampaign } from './differential/campaign.ts';
 import { runExpressionCampaign } from './differential/expression-campaign.ts';
 import { command, RawConnection } from './differential/raw-connection.ts';
@@ -97,6 +100,26 @@ test('queries that compare no text have the same answer under a collation', asyn
   });
   assert.is(result.mismatches.length, 0, `\n${result.mismatches.join('\n\n')}`);
   assert.ok(result.selecting > 300, `only ${result.selecting} answers tell documents apart`);
+});
+
+test('a position is the name that an element has in its array, for a query and for a key', async () => {
+  const array = command({ '1': 7 });
+  const misnumbered = { bytes: array, type: BSON.ARRAY, start: 0, end: array.length };
+  const collection = await storeDocuments(connection, [command({ _id: 0, a: misnumbered })]);
+  for (const [path, ids] of [
+    ['a.0', []],
+    ['a.1', [0]],
+    ['a', [0]],
+  ] as const) {
+    const filter = queryBytes(new Map([[path, new Map([['$in', [7]]])]]));
+    assert.equal(await askServer(connection, collection, filter), { ids }, path);
+    assert.equal(askEngine(collection, filter), { ids }, path);
+    const keys = new KeySet();
+    keys.add({ bytes: Buffer.from([7, 0, 0, 0]), type: BSON.INT32, start: 0, end: 4 });
+    const document = collection.documents[0] as Buffer;
+    const refers = new KeyPath(path, 'foreign').some(document, 0, (value) => keys.has(value));
+    assert.is(refers, ids.length > 0, path);
+  }
 });
 
 for (const { about, document, query, selected } of REGRESSIONS) {

@@ -19,7 +19,7 @@ export type KeySide = 'local' | 'foreign';
  */
 export class KeyPath {
   readonly #parts: readonly Buffer[];
-  readonly #positions: readonly (number | undefined)[];
+  readonly #isPosition: readonly boolean[];
   /** One cursor for each depth at which a field, and an array's elements, are walked at the same time. */
   readonly #fields: readonly ElementCursor[];
   readonly #items: readonly ElementCursor[];
@@ -33,7 +33,7 @@ export class KeyPath {
     this.isId = path === '_id';
     const parts = path.split('.');
     this.#parts = parts.map((part) => Buffer.from(part, 'utf8'));
-    this.#positions = parts.map((part) => (/^(?:0|[1-9]\d*)$/.test(part) ? Number(part) : undefined));
+    this.#isPosition = parts.map((part) => /^\d+$/.test(part));
     this.#fields = parts.map(() => new ElementCursor());
     this.#items = [...parts, 'elements of the last'].map(() => new ElementCursor());
   }
@@ -76,10 +76,12 @@ export class KeyPath {
   }
 
   #intoArray(array: ElementCursor, depth: number, visit: ValueVisitor): boolean {
-    const position = this.#positions[depth];
+    const part = this.#parts[depth] as Buffer;
+    const isPosition = this.#isPosition[depth];
     const item = (this.#items[depth] as ElementCursor).open(array.bytes, array.start, array.end);
-    for (let i = 0; item.next(); i++) {
-      if (i === position && this.#arriveByPosition(item, depth + 1, visit)) return true;
+    while (item.next()) {
+      // As in a query: by the name in the array, which a server takes also where it is not the element's place.
+      if (isPosition && item.keyIs(part) && this.#arriveByPosition(item, depth + 1, visit)) return true;
       // An array directly inside an array is not entered without a position, in MongoDB neither.
       if (item.type === BSON.OBJECT && this.#intoField(item, depth, visit)) return true;
     }
