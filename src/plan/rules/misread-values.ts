@@ -1,4 +1,4 @@
-/** What YAML makes of a query written as a map and nobody means: values that are not there, and texts in the place of types. */
+/** What a query says and nobody means: values that are not there, texts in the place of types, variables that end a text. */
 import { SHELL_CONSTRUCTORS } from '../../query/shell-constructors.ts';
 import { quoted } from '../code-frame.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
@@ -50,6 +50,20 @@ export function misreadTexts(query: PlanNode): PlanFault[] {
   });
   return faults;
 }
+
+/** In a query in shell syntax a variable is text among text: a quote in its value would end the text it stands in. */
+export function brokenOutVariables(query: PlanNode): PlanFault[] {
+  if (query.kind !== 'scalar' || typeof query.value !== 'string' || typeof query.written !== 'string')
+    return [];
+  const around = query.written.replace(/\$\$\{|\$\{[^}]*\}/g, '');
+  if (around.trim() === '' || delimiters(query.value) === delimiters(around)) return [];
+  const message =
+    'the value of a variable holds a quote, a backslash or a line end, which may change the query around it';
+  const expected = 'the query as a map, where a variable is always one value';
+  return [faultAt(query.place, 'query', { message, expected })];
+}
+
+const delimiters = (text: string): number => text.match(/["'`\\\r\n]/g)?.length ?? 0;
 
 /** The value in the characters of the file, quotes included. */
 function sourceOf({ place }: PlanNode): string {

@@ -13,7 +13,7 @@ import {
   type PlanNode,
 } from '../nodes.ts';
 import { collectionEntries } from './collection-entries.ts';
-import { emptyValues, misreadTexts } from './misread-values.ts';
+import { brokenOutVariables, emptyValues, misreadTexts } from './misread-values.ts';
 
 export function queryRules(root: MapNode): PlanFault[] {
   const paths = collectionEntries(root).flatMap((entry) => [
@@ -23,6 +23,8 @@ export function queryRules(root: MapNode): PlanFault[] {
   return paths.flatMap((path) => {
     const node = nodeAt(root, ...path);
     if (node === undefined || !isQuery(node) || holdsUnjudged(node)) return [];
+    const brokenOut = brokenOutVariables(node);
+    if (brokenOut.length > 0) return brokenOut;
     return [
       ...emptyValues(node),
       ...misreadTexts(node),
