@@ -15,7 +15,14 @@ import type { Emit } from '../events.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import { readRuns } from '../ledger/read-runs.ts';
-import type { Actor, RunCollection, RunCounts, RunStatus } from '../ledger/run-record.ts';
+import type {
+  Actor,
+  Creation,
+  RunCollection,
+  RunCounts,
+  RunRecord,
+  RunStatus,
+} from '../ledger/run-record.ts';
 import type { RunStart } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
@@ -28,7 +35,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
-import { countsOfThisRun, countsOverall, Outcomes } from './outcome.ts';
+import { countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
 import { prepareCollection } from './prepare-collection.ts';
 import { refuseMatches } from './refuse-matches.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
@@ -121,12 +128,14 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
     checkpoint,
   });
   const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
+  let record: RunRecord | undefined;
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
   await refuseMatches(target.reader, selection, request.signal);
   try {
     await ledger.runs.begin(runStart(request), run.fencing, recordOf(outcomes));
+    record = await ledger.runs.find(digest);
     await run.checkpoint('run-begun');
-    const prepared = await prepareAll(request, run);
+    const prepared = await prepareAll(request, run, record?.creations ?? []);
     await writeAll(request, { run, prepared, earlier, outcomes });
     await earlier.settle(journal);
     await run.checkpoint('all-written');
@@ -168,7 +177,10 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
     throw await asEndOfRun(error, {
       request,
       run,
-      progress: { status: 'incomplete', collections: recordOf(outcomes) },
+      progress: {
+        status: 'incomplete',
+        collections: countsSoFar(recordOf(outcomes), record?.collections ?? []),
+      },
     });
   }
 }
@@ -179,11 +191,11 @@ type AllOutcomes = Map<SelectedCollection, Outcomes>;
 async function prepareAll(
   { target, selection, emit }: ApplyRequest,
   run: ApplyRun,
+  recorded: readonly Creation[],
 ): Promise<Map<SelectedCollection, TargetCollection>> {
   const { runs } = openLedger(target);
   const { digest } = selection.manifest;
-  const record = await runs.find(digest);
-  const creations = new Map((record?.creations ?? []).map((creation) => [creation.into, creation]));
+  const creations = new Map(recorded.map((creation) => [creation.into, creation]));
   const prepared = new Map<SelectedCollection, TargetCollection>();
   for (const selected of selection.manifest.collections) {
     const collection = await prepareCollection(

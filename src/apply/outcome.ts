@@ -1,5 +1,5 @@
 /** What became of each document of a selection, one byte per document, and the counts made of it. */
-import type { RunCounts } from '../ledger/run-record.ts';
+import type { RunCollection, RunCounts } from '../ledger/run-record.ts';
 
 /**
  * `…Before`: an earlier run of the same selection wrote it (its journal says so), and it is still as it was written.
@@ -51,6 +51,21 @@ export function countsOfThisRun(tally: Record<Outcome, number>): RunCounts {
   const { inserted, replaced, kept, conflict, refused } = tally;
   const identical = tally.identical + tally.insertedBefore + tally.replacedBefore;
   return { inserted, identical, replaced, kept, conflict, refused };
+}
+
+/** What is to be recorded of a run that stopped: it may not have come to documents that an earlier one accounted for. */
+export function countsSoFar(
+  now: readonly RunCollection[],
+  before: readonly RunCollection[],
+): readonly RunCollection[] {
+  return now.map((counts) => {
+    const then = before.find(({ collection }) => collection === counts.collection);
+    return then !== undefined && accountedFor(then) > accountedFor(counts) ? then : counts;
+  });
+}
+
+function accountedFor({ inserted, identical, replaced, kept, conflict, refused }: RunCounts): number {
+  return inserted + identical + replaced + kept + conflict + refused;
 }
 
 /** What all runs of this selection did together: this is what the ledger says and what a revert takes back. */

@@ -63,7 +63,9 @@ export class Runs {
           $concatArrays: [{ $ifNull: ['$appliedBy', []] }, [deed(start.actor)]],
         },
         startedAt: { $ifNull: ['$startedAt', SERVER_NOW] },
-        collections: { $ifNull: ['$collections', literal(collections)] },
+        collections: {
+          $cond: [WAS_TAKEN_BACK, literal(collections), { $ifNull: ['$collections', literal(collections)] }],
+        },
         creations: { $ifNull: ['$creations', []] },
         // What was approved and soaked is a verified run; one that was cut off has to be verified again first.
         approvals: { $cond: [WAS_VERIFIED, '$approvals', []] },

@@ -139,6 +139,23 @@ test('a second run finds everything there and changes nothing', async () => {
   assert.equal(after?.verifiedAt, before?.verifiedAt, 'what nobody touched stays verified since then');
 });
 
+test('a run that stops early leaves the counts of the run before it, unless that was taken back', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 30) }]);
+  const stopEarly = async (): Promise<void> => {
+    const stopped = new AbortController();
+    const checkpoint = async (name: string): Promise<void> => void (name === 'run-begun' && stopped.abort());
+    const refusal = await failure(bench.apply(selection, 'staging', { signal: stopped.signal, checkpoint }));
+    assert.is(refusal.code, 'INCOMPLETE');
+  };
+  const inserted = async () => (await bench.runs('staging'))[0]?.collections[0]?.inserted;
+  await bench.apply(selection, 'staging');
+  await stopEarly();
+  assert.is(await inserted(), 30);
+  await bench.revert(selection, 'staging');
+  await stopEarly();
+  assert.is(await inserted(), 0);
+});
+
 test('production opens after staging was verified, and not before', async () => {
   const documents = numbered(0, 20);
   const selection = bench.selection([{ collection: 'a', documents }]);
