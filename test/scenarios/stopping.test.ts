@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { until } from '../follow-ups/until.ts';
 import { test } from '../harness.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
 import { jsonLines } from '../lab/plan-command.ts';
@@ -52,7 +53,9 @@ test('L2: SIGINT ends a run whose regular expression finds no end', async () => 
   incident.writePlan((text) => text.replace('foreignKey: partner_id', endless));
   const running = incident.start(['dry-run', 'plan.yaml', '--json', '--target', 'staging']);
   await running.untilOutput(/selection-started/);
-  // The first document keeps it busy from then on; whenever the signal comes, it ends the run.
+  // The first document keeps it busy from then on. A signal in the instant before has nobody to hear it for half a minute.
+  const before = cpuSeconds(running.pid);
+  await until(() => cpuSeconds(running.pid) > before + 1.5);
   const sent = performance.now();
   running.signal('SIGINT');
   const { exitCode, stdout, stderr } = await running.ended;
@@ -62,6 +65,12 @@ test('L2: SIGINT ends a run whose regular expression finds no end', async () => 
   assert.equal(jsonLines(stdout).at(-1), { type: 'exit', code: 130, name: 'SIGINT' });
   incident.writePlan();
 });
+
+/** Processor time that a process has used, in user mode. */
+function cpuSeconds(pid: number): number {
+  const [, rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  return Number(rest.split(' ')[11]) / 100;
+}
 
 test('L2: the second signal ends the process at once', async () => {
   const env = { STAGING_MONGODB_URI: silentUri };
