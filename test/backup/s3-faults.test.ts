@@ -441,7 +441,7 @@ test('S17 a place from which nothing comes back, not even a connection: given up
   const hole = await openBlackHole();
   const started = performance.now();
   await refusal(read(`http://127.0.0.1:${hole.port}`), /the server does not answer/);
-  assert.ok(performance.now() - started < IMPATIENT.firstMs + 2_500);
+  assert.ok(performance.now() - started < IMPATIENT.firstMs + 10_000);
   assert.is(hole.refusedOrTaken(), false, 'a connection came about');
   hole.close();
 });
