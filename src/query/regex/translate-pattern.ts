@@ -22,7 +22,8 @@ import { classEscape, literalEscape } from './escapes.ts';
 import { PatternFault, PatternText, type TextUnit } from './pattern-text.ts';
 import { readQuantifier } from './quantifier.ts';
 
-const MAX_PATTERN_BYTES = 32_764;
+/** The server takes no longer one. */
+const MAX_PATTERN_BYTES = 16_384;
 const MAX_GROUPS_DEEP = 100;
 
 /** The pattern in JavaScript. Throws QueryFault when the pattern is wrong, or has no exact counterpart. */
