@@ -89,9 +89,10 @@ test('metadata that came along with a header costs no further read', async () =>
   ]);
   const { file, read } = await counted(buildTar(members));
   const found = await indexTar(new ReadAhead(file));
+  assert.is(found.length, members.length);
   const reads = read.reads;
-  for (const [i, { bytes }] of found.entries()) {
-    if (bytes.size === large.length) continue;
+  for (const i of [1, 3]) {
+    const { bytes } = found[i] as (typeof found)[number];
     const body = members[i]?.body as Buffer;
     assert.ok((await bytes.read(0, bytes.size)).equals(body));
     for await (const chunk of bytes.stream(0, bytes.size)) assert.ok(chunk.equals(body));
