@@ -89,12 +89,15 @@ test('finds the schema of a value through references and lists', () => {
   assert.is(schemaAt(['source', 'constructor']), undefined);
 });
 
-test('the built program carries the schema compiled as it is now', async () => {
-  const program = process.env[BUILT_PROGRAM];
-  if (program === undefined) return;
-  const built = readFileSync(join(dirname(program), 'plan/compiled-schema.cjs'), 'utf8');
-  assert.ok(built === (await compiledSource(schema)), 'run npm run build');
-});
+const BUILT_SCHEMA = 'the built program carries the schema compiled as it is now';
+const program = process.env[BUILT_PROGRAM];
+if (program === undefined) test.skip(BUILT_SCHEMA, 'the sources are tested, not the built program');
+else {
+  test(BUILT_SCHEMA, async () => {
+    const built = readFileSync(join(dirname(program), 'plan/compiled-schema.cjs'), 'utf8');
+    assert.ok(built === (await compiledSource(schema)), 'run npm run build');
+  });
+}
 
 test('compiled here and compiled by the build, it finds the same', async () => {
   const source = await compiledSource(schema);
