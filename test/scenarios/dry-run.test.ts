@@ -250,6 +250,12 @@ test(
     assert.is(missing.exitCode, 12, missing.stderr);
     assert.match(missing.stderr, /no-such-bucket/);
     assert.not.match(missing.stderr, /credential|signature/i);
+    // With keys in the environment as well, the SDK would have its own say on stderr.
+    const profile = await run(['dry-run', 'plan.yaml', '--quiet'], {
+      env: { ...s3Environment(lab.s3), AWS_PROFILE: 'nobody' },
+    });
+    assert.is(profile.exitCode, 12);
+    assert.match(profile.stderr, /^error: .* no AWS credentials were found.*\nnext: .*\n$/);
   },
   { deadlineMs: 120_000 },
 );

@@ -73,6 +73,9 @@ export interface Span {
   readonly signal: AbortSignal;
 }
 
+/** The SDK would write to stderr past every filter and display that keys and a profile are both set. The profile goes first. */
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
 /** Makes a client; credentials come from the AWS chain alone (environment, profile, container, instance). */
 export async function connectS3(location: S3Location, timeouts: S3Timeouts): Promise<S3Client> {
   const { bucket, region, profile, endpoint, forcePathStyle } = location;
@@ -82,6 +85,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(forcePathStyle === undefined ? {} : { forcePathStyle }),
     followRegionRedirects: true,
+    logger: SILENT,
     maxAttempts: 1, // retries are ours: the SDK's do not cover a body that breaks off
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
