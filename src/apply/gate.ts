@@ -43,7 +43,9 @@ export function decideGate(facts: GateFacts): GateVerdict {
   const verified = (run.verifiedAt as Date).toISOString();
   const kept = sumOf(run, ({ kept }) => kept);
   const but =
-    kept === 0 ? '' : `; ${kept} documents that staging held in another form were kept as they were`;
+    kept === 0
+      ? ''
+      : `; on staging, ${kept === 1 ? 'one document' : `${kept} documents`} of other content stayed unchanged`;
   return {
     open: true,
     reason: `the same selection was applied to staging and verified there at ${verified}${but}`,
@@ -175,7 +177,7 @@ function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
 
 function documentsGone(missing: number): Obstacle {
   return {
-    fact: `${missing} documents of the selection are no longer on staging`,
+    fact: `${missing === 1 ? '1 document of the selection is' : `${missing} documents of the selection are`} no longer on staging`,
     remedy: 'Run `plan apply --target staging` again.',
   };
 }

@@ -74,7 +74,7 @@ function* runLines(run: RunRecord): Generator<string> {
 export function* gateLines(
   gate: GateStatus | undefined,
   { paint, columns }: PageStyle,
-  file: string,
+  { file, planHasChanged }: { readonly file: string; readonly planHasChanged: boolean },
 ): Generator<string> {
   if (gate === undefined) {
     const why = 'nothing of this plan was applied to staging, or a target does not answer';
@@ -83,7 +83,13 @@ export function* gateLines(
   }
   const { verdict, documentsLookedFor } = gate;
   if (verdict.open) {
-    yield* wrapped(`The production gate is open: ${verdict.reason}.`, { columns }).map(paint.good);
+    const color = planHasChanged ? paint.odd : paint.good;
+    yield* wrapped(`The production gate is open: ${verdict.reason}.`, { columns }).map(color);
+    if (planHasChanged) {
+      const but =
+        'The plan has changed since: plan apply selects anew, and the gate is shut to other documents.';
+      yield* wrapped(but, { columns }).map(paint.odd);
+    }
     if (!documentsLookedFor) {
       yield* wrapped(
         'The documents are not kept on this machine, so nobody looked whether they are still on staging; plan apply does.',

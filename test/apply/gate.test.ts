@@ -89,7 +89,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       await (await bench.db('staging')).collection('a').deleteOne({ _id: 7 as never });
       return undefined;
     },
-    says: '1 documents of the selection are no longer on staging',
+    says: '1 document of the selection is no longer on staging',
   },
   'the collection is gone from staging': {
     prepare: async (bench, selection) => {

@@ -63,7 +63,8 @@ test('the prose about a hostile plan is dead text', () => {
 
 test('the status fits the terminal, and says what a rerun needs where documents were in the way', () => {
   const style = { paint, columns: 80 };
-  for (const line of gateLines(undefined, style, 'plan.yaml')) assert.ok(columnsOf(line) <= 80, line);
+  for (const line of gateLines(undefined, style, { file: 'plan.yaml', planHasChanged: false }))
+    assert.ok(columnsOf(line) <= 80, line);
   const counts = { selected: 3, inserted: 2, identical: 0, replaced: 0, kept: 0, conflict: 1, refused: 0 };
   const run: RunRecord = {
     ...{ digest: 'd'.repeat(64), target: 'staging', toolVersion: '0.1.0', status: 'incomplete', fencing: 1 },

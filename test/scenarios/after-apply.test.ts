@@ -180,7 +180,12 @@ test(
     incident.writePlan((text) =>
       text.replace('collection: partners\n', 'collection: partners\n    whenMatched: fail\n'),
     );
-    assert.match((await planOk('status')).stdout, /the plan has changed since/);
+    const { stdout } = await planOk('status');
+    assert.match(stdout, /\n {2}the plan has changed since\n/);
+    assert.match(
+      stdout,
+      /gate is open: [^.]*\.[^.]*\.\nThe plan has changed since: plan apply selects anew, and the gate is/,
+    );
     await planOk('revert', ...STAGING);
     assert.is(await incident.staging.collection('artworks').countDocuments({ partner_id: LOST_PARTNER }), 0);
   },

@@ -99,5 +99,7 @@ async function show(context: CommandContext, { plan, file, statuses, gate, failu
     if (followUps.length > 0) await writeLines(context.stdout, ['']);
   }
   for (const { message } of failures) await writeLines(context.stdout, [style.paint.bad(message), '']);
-  if (plan.targets.production !== undefined) await writeLines(context.stdout, gateLines(gate, style, file));
+  if (plan.targets.production === undefined) return;
+  const planHasChanged = statuses.some((each) => each.target === 'staging' && each.isOfAnotherPlanVersion);
+  await writeLines(context.stdout, gateLines(gate, style, { file, planHasChanged }));
 }
