@@ -34,6 +34,8 @@ const CASES: readonly (readonly [string, string, boolean])[] = [
   ],
   ['{"$eq":[{"$type":{"$add":["$a",1,-1]}},"int"]}', '{"a":2147483647}', true],
   ['{"$in":["$a",["x","y"]]}', '{"a":"y"}', true],
+  ['{"$or":[{"$add":["$a",1]},true]}', '{"a":"x"}', true],
+  ['{"$and":[{"$add":["$a",1]},0]}', '{"a":"x"}', false],
 ];
 
 for (const [expression, text, selected] of CASES) {

@@ -88,14 +88,8 @@ export const EAGER_OPERATORS: Readonly<Record<string, EagerOperator>> = {
 
 export const LAZY_OPERATORS: Readonly<Record<string, LazyOperator>> = {
   $literal: ({ operand }) => constant(operand),
-  $and: (use) => {
-    const parts = argumentsOf(use);
-    return derived(parts, () => booleanValue(parts.every((part) => isTruthy(part.evaluate()))));
-  },
-  $or: (use) => {
-    const parts = argumentsOf(use);
-    return derived(parts, () => booleanValue(parts.some((part) => isTruthy(part.evaluate()))));
-  },
+  $and: (use) => logic(use, { decisive: false }),
+  $or: (use) => logic(use, { decisive: true }),
   $cond: (use) => {
     const [condition, then, otherwise] = condArguments(use);
     return derived([condition, then, otherwise], () =>
@@ -115,6 +109,14 @@ export const LAZY_OPERATORS: Readonly<Record<string, LazyOperator>> = {
   },
   $switch: switchOperator,
 };
+
+/** `decisive` in any place is the result; as a constant it is that before a document is read, and the rest is never worked out. */
+function logic(use: OperatorUse, { decisive }: { decisive: boolean }): Expression {
+  const parts = argumentsOf(use);
+  const decides = (part: Expression): boolean => isTruthy(part.evaluate()) === decisive;
+  if (parts.some((part) => part.isConstant && decides(part))) return constant(booleanValue(decisive));
+  return derived(parts, () => booleanValue(parts.some(decides) === decisive));
+}
 
 /** The items of an array operand. */
 function items(list: RawValue, { operator, context }: OperatorUse): RawElement[] {
