@@ -108,7 +108,9 @@ export async function replaceDocuments(
   await rideOut(place.patience, what, async () => {
     if (isInDoubt) {
       const there = await findCounterparts({
-        ...{ reader: place.reader, collection: place.collection, run },
+        reader: place.reader,
+        collection: place.collection,
+        run,
         positions: open.map(({ position }) => position),
         keepsOthers: true,
       });

@@ -92,7 +92,14 @@ async function followUps(
   const { emit, signal, workDirectory, operator: actor, env: environment } = context;
   try {
     return await runFollowUps({
-      ...{ plan, digest: result.digest, target, actor, environment, workDirectory, emit, signal },
+      plan,
+      digest: result.digest,
+      target,
+      actor,
+      environment,
+      workDirectory,
+      emit,
+      signal,
     });
   } catch (error) {
     await context.endProgress();

@@ -114,11 +114,19 @@ async function compareCollection(
   const warnings = new Set<string>();
   const warn = (message: string) => warnings.add(message);
   const rules = await rulesFor(request, {
-    ...{ selected, collection, isMissing: existing === undefined, shared, warn },
+    selected,
+    collection,
+    isMissing: existing === undefined,
+    shared,
+    warn,
   });
   const { showId } = shared.texts.values;
   const sharedKeys = await SharedKeys.find({
-    ...{ selection, name: selected.collection, collection, showId, warn },
+    selection,
+    name: selected.collection,
+    collection,
+    showId,
+    warn,
   });
   const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
   const batches = readBatches(selection, selected.collection, BATCH);

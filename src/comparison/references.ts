@@ -53,7 +53,9 @@ export class ReferenceCheck {
       for (const { candidate, value } of uses) {
         if (!missing.has(canonicalKey(value))) continue;
         dangling.push({
-          ...{ id: this.#text.showId(candidate.id), field, collection },
+          id: this.#text.showId(candidate.id),
+          field,
+          collection,
           missing: this.#text.showKey(value, field),
         });
       }

@@ -46,7 +46,13 @@ export async function webhookBody({
     selection: { digest },
     collections: run.collections.map(
       ({ collection, into, selected, inserted, replaced, identical, kept }) => ({
-        ...{ collection, into, selected, inserted, replaced, identical, kept },
+        collection,
+        into,
+        selected,
+        inserted,
+        replaced,
+        identical,
+        kept,
       }),
     ),
     idsOmitted: more,

@@ -41,7 +41,13 @@ function collectionObject(collection: ComparedCollection) {
   const { insert, identical, different, softDeleted, stale, conflict, refused } = collection.counts;
   return {
     collection: collection.collection,
-    ...{ insert, identical, different, softDeleted, stale, conflict, refused },
+    insert,
+    identical,
+    different,
+    softDeleted,
+    stale,
+    conflict,
+    refused,
     danglingReferences: collection.danglingReferences,
     wouldCreate: collection.wouldCreate !== undefined,
   };
@@ -62,7 +68,12 @@ export function applyObject({ target, digest, collections, verified, notices, si
     collections: collections.map(
       ({ collection, inserted, identical, replaced, kept, conflict, refused }) => ({
         collection,
-        ...{ inserted, identical, replaced, kept, conflict, refused },
+        inserted,
+        identical,
+        replaced,
+        kept,
+        conflict,
+        refused,
       }),
     ),
     verified,

@@ -191,8 +191,13 @@ function reportSelection(manifest: SelectionManifest): Report['selection'] {
     documents: collections.reduce((total, { count }) => total + count, 0),
     bytes: collections.reduce((total, { bytes }) => total + bytes, 0),
     collections: collections.map(({ collection, into, whenMatched, scanned, count, bytes, sha256 }) => ({
-      ...{ collection: name(collection), into: name(into), whenMatched },
-      ...{ scanned, selected: count, bytes, sha256 },
+      collection: name(collection),
+      into: name(into),
+      whenMatched,
+      scanned,
+      selected: count,
+      bytes,
+      sha256,
     })),
   };
 }
@@ -202,7 +207,9 @@ function reportTarget(comparison: TargetComparison, input: ReportInput): ReportT
   const total = (count: (collection: ComparedCollection) => number): number =>
     collections.reduce((sum, collection) => sum + count(collection), 0);
   return {
-    ...{ target, database: name(database), server: line(server) },
+    target,
+    database: name(database),
+    server: line(server),
     counts: sumOfCounts(collections),
     replaced: total(replacedBy),
     kept: total(keptBy),
@@ -224,8 +231,13 @@ function reportCollection(
     allDocuments?.({ target, collection, documentClass }) ??
     compared.documents.filter((document) => document.class === documentClass);
   return {
-    ...{ collection: name(collection), into: name(compared.into) },
-    ...{ whenMatched, selected, counts, danglingReferences, wouldCreate },
+    collection: name(collection),
+    into: name(compared.into),
+    whenMatched,
+    selected,
+    counts,
+    danglingReferences,
+    wouldCreate,
     warnings: compared.warnings.map((warning) => line(warning)),
     documents: (documentClass) => reportDocuments(documents(documentClass)),
     dangling: compared.dangling.map(reportDangling),

@@ -45,7 +45,14 @@ export async function finishSelection({
     if (metadata !== undefined) await writePrivateFile(join(folder, metadataFile), metadata);
     const { count, bytes, sha256, file } = finished;
     collections.push({
-      ...{ collection, into, whenMatched, scanned, count, bytes, sha256, file },
+      collection,
+      into,
+      whenMatched,
+      scanned,
+      count,
+      bytes,
+      sha256,
+      file,
       metadataFile: metadata === undefined ? undefined : metadataFile,
     });
   }

@@ -151,7 +151,9 @@ async function askCollections(
   const collections: DraftCollection[] = [];
   for (const collection of names) {
     const query = await answerTo(context, {
-      ...{ option: '--collection', given: undefined, fault: queryFault },
+      option: '--collection',
+      given: undefined,
+      fault: queryFault,
       about: `Which documents of ${collection}: a query such as { partner_id: ObjectId("57d17993a09a6759d8000d9e") }; {} for all.`,
       ask: `Query of ${neutral(collection)}`,
     });

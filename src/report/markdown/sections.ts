@@ -44,7 +44,8 @@ export async function detailSections(report: Report, limit: number): Promise<Sec
       (isCalm ? calm : needEye).push({
         summary: `${place(each)}: <b>${symbol} ${name}</b>, ${showCounted(total, 'document')} (${meaning})`,
         items: await itemsOf(each.collection, documentClass, limit),
-        ...{ total, noun: 'document' },
+        total,
+        noun: 'document',
       });
     }
   }
