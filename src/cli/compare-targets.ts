@@ -5,11 +5,11 @@ import type { ComparedDocument, TargetComparison } from '../comparison/compariso
 import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import type { Plan, TargetPlan } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
-import { connectTarget } from '../target/connect.ts';
-import type { ServerIdentity } from '../target/target.ts';
+import type { ServerIdentity, TargetReader } from '../target/target.ts';
+import { connect, SHORT_PATIENCE_MS } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 
 export interface ComparisonOrders {
@@ -36,9 +36,6 @@ export interface TargetFailure {
   readonly unreachable: boolean;
 }
 
-/** A dry-run does not wait a minute for a target that it can do without. */
-const PATIENCE_MS = 8_000;
-
 /** Throws the first failure when not a single target could be compared. */
 export async function compareTargets(
   context: CommandContext,
@@ -48,11 +45,15 @@ export async function compareTargets(
   const failures: TargetFailure[] = [];
   const servers: ServerIdentity[] = [];
   for (const target of orders.targets) {
-    const targetPlan = orders.plan.targets[target];
-    if (targetPlan === undefined) continue;
+    if (orders.plan.targets[target] === undefined) continue;
     try {
-      const meet = (server: ServerIdentity) => servers.push(server);
-      comparisons.push(await compareOne(context, orders, { name: target, plan: targetPlan, meet }));
+      const connection = await connect(context, orders.plan, { name: target, patienceMs: SHORT_PATIENCE_MS });
+      try {
+        servers.push(connection.reader.identity);
+        comparisons.push(await compareOne(context, orders, connection.reader));
+      } finally {
+        await connection.close();
+      }
     } catch (error) {
       context.signal.throwIfAborted();
       if (!(error instanceof RestorePlanError) || error.code !== 'TARGET') throw error;
@@ -73,37 +74,26 @@ function warnOfSameServer({ emit }: CommandContext, [staging, production]: reado
   emit({ type: 'warning', message: `${fact}: plan apply will refuse. ${remedy}` });
 }
 
+/** Given a reader alone: a comparison has nothing to write with. */
 async function compareOne(
   { emit, signal, now, workDirectory }: CommandContext,
   { plan, selection, show, showDangling, each }: ComparisonOrders,
-  chosen: {
-    readonly name: TargetName;
-    readonly plan: TargetPlan;
-    readonly meet: (server: ServerIdentity) => void;
-  },
+  reader: TargetReader,
 ): Promise<TargetComparison> {
-  const target = await connectTarget(chosen.name, chosen.plan, { emit, signal, patienceMs: PATIENCE_MS });
-  try {
-    chosen.meet(target.reader.identity);
-    for (const message of target.notes) emit({ type: 'warning', message });
-    const memory = TargetMemory.empty(selection.manifest, now());
-    const comparison = await compareWithTarget({
-      plan,
-      selection,
-      // The reader alone: a comparison has nothing to write with.
-      reader: target.reader,
-      emit,
-      show,
-      showDangling,
-      signal,
-      memory,
-      ...(each && { each: ({ collection }, document) => each(chosen.name, collection, document) }),
-    });
-    await memory.save(workDirectory, target.reader);
-    return comparison;
-  } finally {
-    await target.close();
-  }
+  const memory = TargetMemory.empty(selection.manifest, now());
+  const comparison = await compareWithTarget({
+    plan,
+    selection,
+    reader,
+    emit,
+    show,
+    showDangling,
+    signal,
+    memory,
+    ...(each && { each: ({ collection }, document) => each(reader.name, collection, document) }),
+  });
+  await memory.save(workDirectory, reader);
+  return comparison;
 }
 
 function isUnreachable(error: RestorePlanError): boolean {

@@ -14,8 +14,8 @@ export interface ApplyTargets {
   close(): Promise<void>;
 }
 
-/** For what a command can do without: it does not wait a minute. */
-const SHORT_PATIENCE_MS = 8_000;
+/** For a target that a command can do without: it does not wait a minute. */
+export const SHORT_PATIENCE_MS = 8_000;
 
 /**
  * Connects to the target, and meanwhile to the other one: to production only if it answers, to staging in any case, because

@@ -7,14 +7,11 @@ import { followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
 import { gateLines, statusObject, targetLines } from '../../report/status-page.ts';
 import { keptSelection } from '../../selection/kept-selection.ts';
 import type { Target } from '../../target/target.ts';
-import { connect } from '../connect-targets.ts';
+import { connect, SHORT_PATIENCE_MS } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
 import { pageStyle, writeLines } from '../page.ts';
 import { requireVariables } from '../require-variables.ts';
-
-/** Whoever asks for the status wants to know of the target that does not answer, and soon. */
-const PATIENCE_MS = 8_000;
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
   const plan = await loadPlan(context, file);
@@ -47,7 +44,7 @@ async function connectIfPossible(
   name: Target['name'],
 ): Promise<Target | RestorePlanError> {
   try {
-    return await connect(context, plan, { name, patienceMs: PATIENCE_MS });
+    return await connect(context, plan, { name, patienceMs: SHORT_PATIENCE_MS });
   } catch (error) {
     context.signal.throwIfAborted();
     if (error instanceof RestorePlanError && error.code === 'TARGET') return error;
