@@ -4,6 +4,7 @@
 import type { Readable } from 'node:stream';
 import type { Checkpoint } from '../apply/checkpoint.ts';
 import type { Emit } from '../events.ts';
+import type { Environment } from '../plan/environment.ts';
 import type { Stage } from '../report/progress.ts';
 
 /** One of the two text streams. Writing never throws, also when the reader has gone away. */
@@ -36,8 +37,6 @@ export interface ProcessEdge {
   /** Called at the named moments of an apply or a revert. */
   readonly checkpoint: Checkpoint;
 }
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface GlobalOptions {
   /** NDJSON on stdout instead of a page. */

@@ -4,9 +4,10 @@ import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { RestorePlanError } from '../errors.ts';
+import type { Environment } from '../plan/environment.ts';
 import { whyUnreadable } from '../plan/plan-text.ts';
 import { registerSecret } from '../secret.ts';
-import type { Environment, TextWriter } from './context.ts';
+import type { TextWriter } from './context.ts';
 
 /** Variables whose values must not appear anywhere, whoever reads them. */
 const SECRET_VARIABLES = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_ACCESS_KEY_ID'] as const;

@@ -3,12 +3,13 @@
  */
 import { resolve } from 'node:path';
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
+import type { Environment } from '../plan/environment.ts';
 import { failureText } from '../report/failure.ts';
 import { NdjsonView } from '../report/ndjson.ts';
 import { wholeCommands } from '../report/whole-commands.ts';
 import { ask, canAsk } from './ask.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
-import type { CommandContext, Environment, ProcessEdge } from './context.ts';
+import type { CommandContext, ProcessEdge } from './context.ts';
 import {
   colorAllowed,
   liveDisplayAllowed,

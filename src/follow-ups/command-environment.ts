@@ -1,8 +1,7 @@
 import type { TargetName } from '../events.ts';
+import type { Environment } from '../plan/environment.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Secret } from '../secret.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface EnvironmentQuestion {
   readonly plan: Plan;

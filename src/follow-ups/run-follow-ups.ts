@@ -18,11 +18,12 @@ import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record
 import { type FollowUpEnd, FollowUpWrites } from '../ledger/follow-up-writes.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { Environment } from '../plan/environment.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';
 import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
-import { commandEnvironment, type Environment } from './command-environment.ts';
+import { commandEnvironment } from './command-environment.ts';
 import { type FollowUpStatus, followUpStatuses } from './follow-up-status.ts';
 import { idLine, restoredIds } from './restored-ids.ts';
 import { runCommand } from './run-command.ts';

@@ -3,6 +3,7 @@
  * that looks like YAML stays one text.
  */
 import { quoted } from './code-frame.ts';
+import type { Environment } from './environment.ts';
 import { faultAt, noteAt, type Place, type PlanFault, whereIs } from './fault.ts';
 import { nearest } from './nearest.ts';
 import { type MapNode, type PathPart, type PlanNode, pathText, type ScalarNode } from './nodes.ts';
@@ -15,8 +16,6 @@ export interface Interpolation {
   readonly unsetNotes: readonly PlanFault[];
   readonly faults: readonly PlanFault[];
 }
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `$${`, a whole `${NAME}` or `${NAME:?message}`, or a `${` that is neither. */
 const VARIABLE = /\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::\?([^}]*))?\})?/g;

@@ -3,6 +3,7 @@
  * Every step reports all it finds, so that an author sees all mistakes at once.
  */
 import { buildPlan } from './build.ts';
+import type { Environment } from './environment.ts';
 import { readWithBases } from './extends.ts';
 import { faultAt, inReadingOrder, type PlanFault } from './fault.ts';
 import { type Interpolation, interpolate } from './interpolate.ts';
@@ -20,7 +21,7 @@ import { schemaFaults } from './schema-faults.ts';
 
 export interface ReadPlanOptions {
   /** Values of `${VARIABLE}`s. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
   /** True: a variable that is not set is a fault. False (default): it is a note. */
   readonly requireEnv?: boolean;
 }
