@@ -11,6 +11,7 @@ import { readDecimal128, showDecimal } from './decimal128.ts';
 import { elements, keyOf } from './elements.ts';
 import { showIsoDate } from './iso-date.ts';
 import { BSON, type RawValue } from './types.ts';
+import { unicodeEscape } from './unicode-escape.ts';
 
 export interface ShowOptions {
   /** Numbers and dates as people write them; types of numbers are then not kept. Default false: canonical. */
@@ -91,13 +92,7 @@ const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/gu;
 
 /** A JSON string literal with every unseen character escaped. */
 export function showText(text: string): string {
-  return JSON.stringify(text).replace(UNSEEN, (character) =>
-    Array.from({ length: character.length }, (_, index) => escapeUnit(character.charCodeAt(index))).join(''),
-  );
-}
-
-function escapeUnit(unit: number): string {
-  return `\\u${unit.toString(16).padStart(4, '0')}`;
+  return JSON.stringify(text).replace(UNSEEN, unicodeEscape);
 }
 
 function showDouble(number: number, options: ShowOptions): string {

@@ -2,6 +2,7 @@
  * JSON that is safe to print: what a terminal would obey or hide, and `##[`, which a CI runner takes for a command, stand as
  * `\uXXXX`. A reader of the JSON gets the same values; outside of strings none of it occurs. See neutral.ts.
  */
+import { unicodeEscape } from '../bson/unicode-escape.ts';
 
 /** `JSON.stringify` escapes C0 and lone surrogates itself. */
 const UNSAFE =
@@ -12,11 +13,5 @@ const SUSPICIOUS = /[^ -~\n]|##\[/;
 /** One line, or with `indent` several. No newline at the end. */
 export function jsonText(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, null, indent);
-  return SUSPICIOUS.test(text) ? text.replace(UNSAFE, escaped) : text;
-}
-
-function escaped(characters: string): string {
-  return [...Array(characters.length).keys()]
-    .map((index) => `\\u${characters.charCodeAt(index).toString(16).padStart(4, '0')}`)
-    .join('');
+  return SUSPICIOUS.test(text) ? text.replace(UNSAFE, unicodeEscape) : text;
 }

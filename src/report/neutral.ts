@@ -5,6 +5,8 @@
  * `\uXXXX`. `::` at the start of a line and `##[` anywhere are workflow commands to a CI runner; their first character is
  * escaped the same way, so that a reader still sees what stands there.
  */
+import { unicodeEscape } from '../bson/unicode-escape.ts';
+
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
@@ -15,14 +17,10 @@ const SUSPICIOUS = /[^ -~]|::|##\[/;
 export function neutral(text: string): string {
   if (!SUSPICIOUS.test(text)) return text;
   return text
-    .replace(UNSAFE, escaped)
+    .replace(UNSAFE, unicodeEscape)
     .replace(/\u{e0001}|[\u{e0020}-\u{e007f}]/gu, (tag) => `\\u{${tag.codePointAt(0)?.toString(16)}}`)
     .replace(/^(\s*):(?=:)/, '$1\\u003a')
     .replaceAll('##[', '\\u0023#[');
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** At most `limit` characters (code points are kept whole), the cut marked by an ellipsis. */

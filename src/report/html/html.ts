@@ -1,3 +1,5 @@
+import { unicodeEscape } from '../../bson/unicode-escape.ts';
+
 /** HTML and SVG text. What is put between the parts of a template is escaped; only what came out of a template is not. */
 export class Html {
   readonly text: string;
@@ -33,8 +35,4 @@ function escaped(text: string): string {
  */
 export function scriptJson(value: unknown): string {
   return JSON.stringify(value).replace(/[<\u007f-\uffff]/g, unicodeEscape);
-}
-
-function unicodeEscape(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
