@@ -8,9 +8,7 @@ import { findCounterparts } from '../target/counterparts.ts';
 import type { TargetReader } from '../target/target.ts';
 import { admit } from './admit.ts';
 import { decideGate, type GateFacts, type GateVerdict } from './gate.ts';
-
-const BATCHES_IN_FLIGHT = 3;
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN_FLIGHT };
+import { LOOKUP_BATCH, LOOKUPS_IN_FLIGHT } from './lookup-batches.ts';
 
 export interface GateQuestion {
   readonly plan: Plan;
@@ -82,8 +80,8 @@ async function countMissingOf(
   const collection = await reader.collection(selected.into);
   if (collection === undefined) return selected.count;
   let missing = 0;
-  const batches = readBatches(selection, selected.collection, BATCH);
-  for await (const absent of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
+  const batches = readBatches(selection, selected.collection, LOOKUP_BATCH);
+  for await (const absent of inFlight(batches, LOOKUPS_IN_FLIGHT, async (batch) => {
     signal?.throwIfAborted();
     const { run, positions } = admit(batch);
     const there = await findCounterparts({ reader, collection, run, positions });

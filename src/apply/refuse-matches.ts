@@ -7,9 +7,8 @@ import type { Selection } from '../selection/selection.ts';
 import { findCounterparts } from '../target/counterparts.ts';
 import type { TargetReader } from '../target/target.ts';
 import { admit } from './admit.ts';
+import { LOOKUP_BATCH, LOOKUPS_IN_FLIGHT } from './lookup-batches.ts';
 
-const BATCHES_IN_FLIGHT = 3;
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 4_000, held: BATCHES_IN_FLIGHT };
 const NAMED = 10;
 
 /**
@@ -27,8 +26,8 @@ export async function refuseMatches(
     if (selected.whenMatched !== 'fail') continue;
     const collection = await reader.collection(selected.into);
     if (collection === undefined) continue;
-    const batches = readBatches(selection, selected.collection, BATCH);
-    for await (const different of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
+    const batches = readBatches(selection, selected.collection, LOOKUP_BATCH);
+    for await (const different of inFlight(batches, LOOKUPS_IN_FLIGHT, async (batch) => {
       signal?.throwIfAborted();
       const { run, positions } = admit(batch);
       const there = await findCounterparts({ reader, collection, run, positions });
