@@ -4,7 +4,7 @@ import { damaged } from './ledger-fault.ts';
 import type { Actor, RunRecord } from './run-record.ts';
 
 /** started: begun, and its end is not known. Only a follow-up that was never begun has no record. */
-export const FOLLOW_UP_STATES = ['started', 'done', 'failed'] as const;
+const FOLLOW_UP_STATES = ['started', 'done', 'failed'] as const;
 
 export interface FollowUpRecord {
   readonly name: string;

@@ -7,14 +7,14 @@ import { damaged, requireKnownFormat } from './ledger-fault.ts';
 import { unpackIds } from './packed-ids.ts';
 
 /** insert and replace restore documents; remove and putBack take them out again. */
-export const JOURNAL_ACTIONS = ['insert', 'replace', 'remove', 'putBack'] as const;
+const JOURNAL_ACTIONS = ['insert', 'replace', 'remove', 'putBack'] as const;
 export type JournalAction = (typeof JOURNAL_ACTIONS)[number];
 
 /**
  * intended: may or may not have happened, whole or in part · done: happened, except to the `skipped` · reverted: an insert or
  * replace that was taken back.
  */
-export const ENTRY_STATES = ['intended', 'done', 'reverted'] as const;
+const ENTRY_STATES = ['intended', 'done', 'reverted'] as const;
 export type EntryState = (typeof ENTRY_STATES)[number];
 
 export interface JournalEntry {

@@ -28,7 +28,7 @@ export interface RecordPlace {
   readonly digest: string;
 }
 
-export function localRecordPath({ workDirectory, target, digest }: RecordPlace): string {
+function localRecordPath({ workDirectory, target, digest }: RecordPlace): string {
   return join(workDirectory, 'ledger', `${target}-${digest}.json`);
 }
 

@@ -8,14 +8,7 @@ import { damaged, requireKnownFormat } from './ledger-fault.ts';
  * applying: documents may be in, the run is going on or was cut off · applied: all are in, not yet read back · verified: read
  * back, bytes equal · incomplete: stopped, or some documents could not be inserted · reverting, reverted: taken out again.
  */
-export const RUN_STATUSES = [
-  'applying',
-  'applied',
-  'verified',
-  'incomplete',
-  'reverting',
-  'reverted',
-] as const;
+const RUN_STATUSES = ['applying', 'applied', 'verified', 'incomplete', 'reverting', 'reverted'] as const;
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
 /** A person at a machine. */

@@ -104,7 +104,7 @@ export function facts({ backup, plan, selection, toolVersion, writtenAt }: Repor
   return `| | |\n| --- | --- |\n${rows.map(row).join('')}\n`;
 }
 
-export function takenText({ time, localTime, modified, at, beforeAtMs }: ReportBackup): string {
+function takenText({ time, localTime, modified, at, beforeAtMs }: ReportBackup): string {
   const parts = [
     ...(localTime === undefined ? [] : [localTime]),
     ...(time === undefined ? [] : [time]),
