@@ -16,6 +16,7 @@ import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
 import { goOnWithProduction } from '../walk-runbook.ts';
+import { warnOfFuture } from '../warn-of-future.ts';
 
 export async function run(
   context: CommandContext,
@@ -29,6 +30,7 @@ export async function run(
   requireVariables(plan, targetsNeeded(plan, chosen));
   await context.follow(['backup', 'selection', ...applyStages(context, { plan, name, confirm })]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
+  warnOfFuture(context, plan);
 
   // Meanwhile, so that a target that cannot be reached is known before much is read.
   const connecting = connectTargets(context, plan, name);

@@ -18,6 +18,7 @@ import { checkReports, keptForShowing, writeReports } from '../dry-run-reports.t
 import { FullDocuments } from '../full-documents.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
+import { warnOfFuture } from '../warn-of-future.ts';
 
 export async function run(
   context: CommandContext,
@@ -34,6 +35,7 @@ export async function run(
 
   const warnings: string[] = [];
   const watched = { ...context, emit: keepingWarnings(context, warnings) };
+  warnOfFuture(watched, plan);
   let suggestions: readonly Suggestion[] = [];
   const selection = await prepareSelection({
     ...watched,
