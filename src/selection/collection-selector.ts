@@ -11,6 +11,7 @@ import type { IdFilter } from './id-filter.ts';
 import type { CollectionRoutes } from './routes.ts';
 import { Spool } from './spool.ts';
 import { TimeLimit } from './time-limit.ts';
+import { WatchedFramer } from './watched-framer.ts';
 
 export interface SelectorOptions {
   /** Folder of the selection's `.bson` files. */
@@ -50,7 +51,7 @@ export class CollectionSelector {
   #knowsAllKeys = false;
   /** Where a regular expression could take for ever. */
   readonly #limit: TimeLimit | undefined;
-  readonly #framers = new Map<number, DocumentFramer>();
+  readonly #framers = new Map<number, DocumentFramer | WatchedFramer>();
   #scannedBefore = 0;
 
   private constructor(routes: CollectionRoutes, options: SelectorOptions, begun: Begun) {
@@ -92,7 +93,7 @@ export class CollectionSelector {
     const consumer = this.#consumer;
     consumer.from(member);
     try {
-      this.#match(() => framer.push(bytes));
+      framer.push(bytes);
     } catch (error) {
       throw faultAt(error, member, framer.documents);
     }
@@ -101,11 +102,14 @@ export class CollectionSelector {
 
   async end(member: MemberInfo, parents: ParentsRead): Promise<void> {
     const framer = this.#framers.get(member.id) ?? (await this.#begin(member, parents));
+    const consumer = this.#consumer;
+    consumer.from(member);
     try {
       framer.end();
     } catch (error) {
       throw faultAt(error, member, framer.documents);
     }
+    await consumer.drain();
     this.#scannedBefore += framer.documents;
     this.#framers.delete(member.id);
     this.membersRead++;
@@ -160,7 +164,7 @@ export class CollectionSelector {
     await Promise.allSettled([this.#chosen.close(), this.#spool?.close(), this.#candidates?.discard()]);
   }
 
-  /** Work in which documents are matched. */
+  /** Matches documents that were put off. */
   #match(work: () => void): void {
     if (this.#limit === undefined) work();
     else this.#limit.run(work);
@@ -170,7 +174,7 @@ export class CollectionSelector {
     return this.#spool ?? this.#candidates ?? this.#chosen;
   }
 
-  async #begin(member: MemberInfo, parents: ParentsRead): Promise<DocumentFramer> {
+  async #begin(member: MemberInfo, parents: ParentsRead): Promise<DocumentFramer | WatchedFramer> {
     const isFirst = this.#spool === undefined && this.#candidates === undefined;
     if (isFirst && !this.#knowsAllKeys && parents !== 'all') {
       const spool = await this.#newSpool();
@@ -183,7 +187,10 @@ export class CollectionSelector {
           space: this.#options.space,
         });
     }
-    const framer = new DocumentFramer(this.#consumer);
+    const framer =
+      this.#limit === undefined
+        ? new DocumentFramer(this.#consumer)
+        : new WatchedFramer(this.#consumer, this.#limit);
     this.#framers.set(member.id, framer);
     return framer;
   }

@@ -12,7 +12,7 @@ export class EndlessPattern extends QueryFault {}
  * Runs synchronous work that might never end: throws EndlessPattern when the time is up, and RestorePlanError SIGINT when the operator
  * does not want to wait that long. No handler of a signal runs during synchronous work, so nothing else could end it.
  *
- * Watching costs 0.15 ms each time (two threads of V8's are started), so it is for work by the chunk, and only where there is need.
+ * Watching costs 0.15 ms each time (two threads of V8's are started), so it is for work on many documents, and only where there is need.
  */
 export class TimeLimit {
   readonly #limitMs: number;

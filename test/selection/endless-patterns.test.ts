@@ -55,22 +55,45 @@ test('so it is where the document was put off until its parents were known', asy
   assert.is(error.facts['collection'], 'lots');
 });
 
+/** Small chunks, which are gathered, and now and then a large one, which is not. */
+function unevenLengths(): () => number {
+  let chunks = 0;
+  return () => (++chunks % 40 === 0 ? 700_000 : 20_000);
+}
+
 test('where the text lets it come to an end, it selects as any other', async () => {
-  const documents = Array.from({ length: 5_000 }, (_, _id) => ({
+  const documents = Array.from({ length: 60_000 }, (_, _id) => ({
     _id,
     name: `${'a'.repeat(_id % 7)}${_id % 3 === 0 ? '' : '!'}`,
   }));
   const backup = chunkedBackup({
     access: 'random',
     members: [memberOf('artworks', documents)],
-    nextLength: () => 20_000,
+    nextLength: unevenLengths(),
   });
-  const selection = await selecting.select(
-    planOf({ collection: 'artworks', query: { name: ENDLESS } }),
-    backup,
-  );
+  const plan = planOf({ collection: 'artworks', query: { name: ENDLESS } });
+  const selection = await selecting.select(plan, backup);
   const expected = documents.filter(({ name }) => /^a+$/.test(name)).map(({ _id }) => _id);
   assert.equal(await idsOf(selection, 'artworks'), expected);
+});
+
+test('a damaged document is named as with any other query', async () => {
+  const { bytes } = memberOf(
+    'artworks',
+    Array.from({ length: 60_000 }, (_, _id) => ({ _id, name: 'aa' })),
+  );
+  const size = bytes.length / 60_000;
+  bytes[50_000 * size - 1] = 1;
+  const backup = chunkedBackup({
+    access: 'random',
+    members: [{ collection: 'artworks', bytes }],
+    nextLength: unevenLengths(),
+  });
+  const plan = planOf({ collection: 'artworks', query: { name: ENDLESS } });
+  const { code, facts } = await refusal(selecting.select(plan, backup));
+  assert.is(code, 'BACKUP');
+  assert.is(facts['document'], 50_000);
+  assert.ok((facts['offset'] as number) >= 49_999 * size && (facts['offset'] as number) < 50_000 * size);
 });
 
 test('patterns with a repetition or a choice are watched, wherever they stand', () => {
