@@ -1,4 +1,5 @@
 /** What a plan will do, in sentences: for a reviewer who has never seen one. */
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { showDocument } from '../bson/show.ts';
 import type { TargetName } from '../events.ts';
 import type {
@@ -76,7 +77,7 @@ function placeOf(location: S3Location | { readonly kind: 'path'; readonly path: 
 }
 
 function collectionBlocks(root: CollectionPlan, paragraph: Paragraph): string[] {
-  const isAll = root.query.length === 5;
+  const isAll = root.query.length === EMPTY_DOCUMENT.length;
   const what = isAll ? 'every document' : `the documents that match ${query(root.query)}`;
   return entryBlocks(root, { text: `${root.collection}: ${what}`, depth: 0, paragraph });
 }

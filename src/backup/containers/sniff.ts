@@ -1,4 +1,5 @@
 /** Tells what a file is by its first bytes, never by its name. */
+import { MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import { type Compression, canDecompress, decompressStart } from './decompress.ts';
 import { BLOCK_BYTES, isZero, readTarHeader } from './tar-header.ts';
 
@@ -74,9 +75,10 @@ function isTar(start: Buffer): boolean {
 }
 
 function looksLikeBson(start: Buffer): boolean {
-  if (start.length < 5) return false;
+  if (start.length < MIN_DOCUMENT_BYTES) return false;
   const length = start.readInt32LE(0);
-  return length >= 5 && length <= 17 * 1024 * 1024 && (start.length < length || start[length - 1] === 0);
+  if (length < MIN_DOCUMENT_BYTES || length > MAX_DOCUMENT_BYTES) return false;
+  return start.length < length || start[length - 1] === 0;
 }
 
 /** Shows nothing of what may be documents. */
