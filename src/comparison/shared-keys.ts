@@ -12,12 +12,12 @@ import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';
 import type { Objection } from './candidate.ts';
+import { localMatcher } from './local-matcher.ts';
 import {
   indexCollation,
   indexText,
   keysUnder,
   keyText,
-  localMatcher,
   partialFilterOf,
   uniqueIndexesOf,
 } from './unique-keys.ts';

@@ -13,6 +13,7 @@ import { BSON, type RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 import { type IndexKey, indexKeys } from './index-keys.ts';
+import { localMatcher } from './local-matcher.ts';
 import { matchOnServer } from './match-on-server.ts';
 import { both, documentOf, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
 import {
@@ -20,7 +21,6 @@ import {
   indexText,
   keysUnder,
   keyText,
-  localMatcher,
   partialFilterOf,
   pathsOf,
   uniqueIndexesOf,

@@ -2,8 +2,6 @@
 import { canonicalKey } from '../bson/canonical-key.ts';
 import { innerDocument } from '../bson/inner-document.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import { compileQuery, type Matcher } from '../query/compile-query.ts';
-import { QueryFault } from '../query/query-fault.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';
 import { type IndexKey, indexKeys } from './index-keys.ts';
 
@@ -46,14 +44,4 @@ export function partialFilterOf(index: TargetIndex): Buffer | undefined {
 /** Undefined: equal bytes are equal keys. */
 export function indexCollation(index: TargetIndex): Buffer | undefined {
   return innerDocument(index.raw, 'collation');
-}
-
-/** Undefined where our query engine does not know an operator. */
-export function localMatcher(query: Buffer): Matcher | undefined {
-  try {
-    return compileQuery(query);
-  } catch (error) {
-    if (error instanceof QueryFault) return undefined;
-    throw error;
-  }
 }

@@ -2,10 +2,10 @@
 import { findElement } from '../bson/elements.ts';
 import { innerDocument } from '../bson/inner-document.ts';
 import { BSON } from '../bson/types.ts';
-import { compileQuery, type Matcher } from '../query/compile-query.ts';
-import { QueryFault } from '../query/query-fault.ts';
+import type { Matcher } from '../query/compile-query.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
+import { localMatcher, unlessUnanswerable } from './local-matcher.ts';
 import { matchOnServer } from './match-on-server.ts';
 import { listOf } from './query-documents.ts';
 
@@ -29,7 +29,7 @@ export function validatorCheck(
     const objections = new Map<Candidate, Objection>();
     for (const candidate of matching) objections.set(candidate, REFUSED);
     if (unanswered.length === 0) return objections;
-    const accepts = localMatcher(validator);
+    const accepts = localValidator(validator);
     if (accepts === undefined)
       warn('some documents could not be checked against the validator of the target');
     for (const candidate of unanswered) {
@@ -41,19 +41,10 @@ export function validatorCheck(
 }
 
 /** For documents that the server cannot be asked about; undefined where our query engine does not know an operator. */
-function localMatcher(validator: Buffer): Matcher | undefined {
-  const matches = unlessUnanswerable(() => compileQuery(validator));
+function localValidator(validator: Buffer): Matcher | undefined {
+  const matches = localMatcher(validator);
   // A document that an expression has no answer for is left to the server to judge when it is inserted.
   return matches && ((bytes, start) => unlessUnanswerable(() => matches(bytes, start)) ?? true);
-}
-
-function unlessUnanswerable<Answer>(ask: () => Answer): Answer | undefined {
-  try {
-    return ask();
-  } catch (error) {
-    if (error instanceof QueryFault) return undefined;
-    throw error;
-  }
 }
 
 /** The collection's default collation, raw; undefined = simple. */
