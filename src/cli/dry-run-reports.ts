@@ -59,14 +59,31 @@ export async function writeReports(
   });
   for (const { path, format } of files) {
     const file = resolve(context.cwd, path);
-    await mkdir(dirname(file), { recursive: true });
-    const handle = await open(file, 'w');
     try {
-      for await (const piece of writeReport(format, report)) await handle.appendFile(redact(piece));
-    } finally {
-      await handle.close();
+      await writeTo(file, writeReport(format, report));
+    } catch (error) {
+      throw notWritten(path, error);
     }
     context.json({ type: 'report', file });
     context.stderr.write(context.options.quiet ? '' : `Report: ${file}\n`);
   }
+}
+
+async function writeTo(file: string, pieces: ReturnType<typeof writeReport>): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  const handle = await open(file, 'w');
+  try {
+    for await (const piece of pieces) await handle.appendFile(redact(piece));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What the operating system says of it may not even name the file. */
+function notWritten(path: string, error: unknown): unknown {
+  if (!(error instanceof Error) || !('syscall' in error)) return error;
+  return new RestorePlanError('UNEXPECTED', `the report ${path} could not be written: ${error.message}`, {
+    hint: 'What the dry-run found is complete without it. Name another file with --report.',
+    cause: error,
+  });
 }

@@ -82,6 +82,13 @@ test('a report is also written without --full, and beside --json', async () => {
   assert.is(JSON.parse(read('short.json')).targets.production.collections[1].documents.length, 100);
 });
 
+test('a report that cannot be written is named, after the page', async () => {
+  const run = await incident.run(['dry-run', 'plan.yaml', '--report', 'plan.yaml/review.md']);
+  assert.is(run.exitCode, 1);
+  assert.match(run.stdout, /collection +selected/);
+  assert.match(run.stderr, /error: the report plan\.yaml\/review\.md could not be written: /);
+});
+
 test('a report of an unknown kind is refused before anything is read', async () => {
   const { exitCode, stderr } = await incident.run(['dry-run', 'plan.yaml', '--report', 'review.pdf']);
   assert.is(exitCode, 11);
