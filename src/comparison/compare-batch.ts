@@ -6,7 +6,7 @@ import type { DocumentBatch } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 import type { DanglingReference, DocumentClass } from './comparison.ts';
-import { existingDocuments } from './existing.ts';
+import { type ExistingPart, existingDocuments } from './existing.ts';
 import { classifyPair, type PairClass, type PairRules } from './pair.ts';
 import type { ReferenceCheck } from './references.ts';
 import { idOrRefusal, sizeRefusal } from './structure.ts';
@@ -38,12 +38,37 @@ export interface BatchFindings {
   readonly dangling: readonly DanglingReference[];
 }
 
-export async function compareBatch(batch: DocumentBatch, rules: CollectionRules): Promise<BatchFindings> {
+/** All documents of the batch: in one part, or in several where the target's are too large to be held together. */
+export async function* compareBatch(
+  batch: DocumentBatch,
+  rules: CollectionRules,
+): AsyncGenerator<BatchFindings, void, undefined> {
   const { refused, candidates } = sortOutUnstorable(batch);
-  const existing =
-    rules.existing === undefined
-      ? new Map<Candidate, RawValue>()
-      : await existingDocuments(rules.reader, rules.existing, candidates);
+  if (candidates.length === 0) yield { findings: refused, dangling: [] };
+  let done = -1;
+  for await (const part of partsOf(candidates, rules)) {
+    const last = part.candidates.at(-1);
+    const end = last === candidates.at(-1) ? Number.POSITIVE_INFINITY : (last?.index ?? done);
+    const passed = refused.filter(({ index }) => index > done && index <= end);
+    done = end;
+    const { findings, dangling } = await comparePart(part, rules);
+    if (passed.length === 0) yield { findings, dangling };
+    else yield { findings: [...passed, ...findings].sort((a, b) => a.index - b.index), dangling };
+  }
+}
+
+async function* partsOf(
+  candidates: readonly Candidate[],
+  { reader, existing }: CollectionRules,
+): AsyncGenerator<ExistingPart, void, undefined> {
+  if (existing !== undefined) yield* existingDocuments(reader, existing, candidates);
+  else if (candidates.length > 0) yield { candidates, existing: new Map() };
+}
+
+async function comparePart(
+  { candidates, existing }: ExistingPart,
+  rules: CollectionRules,
+): Promise<BatchFindings> {
   const pairs = new Map<Candidate, PairClass>();
   for (const [candidate, target] of existing) {
     pairs.set(candidate, classifyPair(candidate.document, target, rules));
@@ -52,7 +77,7 @@ export async function compareBatch(batch: DocumentBatch, rules: CollectionRules)
     rules.checks,
     candidates.filter((candidate) => wouldBeWritten(pairs.get(candidate), rules.whenMatched)),
   );
-  const compared = candidates.map((candidate): Finding => {
+  const findings = candidates.map((candidate): Finding => {
     const { class: documentClass, reason } = objections.get(candidate) ?? pairs.get(candidate) ?? INSERT;
     return {
       class: documentClass,
@@ -63,9 +88,7 @@ export async function compareBatch(batch: DocumentBatch, rules: CollectionRules)
       target: existing.get(candidate),
     };
   });
-  const dangling = await rules.referenceCheck.dangling(candidates, rules.references);
-  if (refused.length === 0) return { findings: compared, dangling };
-  return { findings: [...refused, ...compared].sort((a, b) => a.index - b.index), dangling };
+  return { findings, dangling: await rules.referenceCheck.dangling(candidates, rules.references) };
 }
 
 const INSERT = { class: 'insert', reason: '' } as const;

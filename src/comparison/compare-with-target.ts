@@ -14,7 +14,7 @@ import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { CandidateCheck } from './candidate.ts';
 import { collectionToCreate } from './collection-to-create.ts';
-import { type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
+import { type BatchFindings, type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
 import type { ComparedCollection, ComparedDocument, DocumentClass, TargetComparison } from './comparison.ts';
 import { expiryCheck } from './expiry.ts';
 import { requireFit } from './fitness.ts';
@@ -130,10 +130,7 @@ async function compareCollection(
   });
   const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
   const batches = readBatches(selection, selected.collection, BATCH);
-  for await (const { findings, dangling } of inFlight(batches, BATCHES_IN_FLIGHT, (batch) => {
-    signal.throwIfAborted();
-    return compareBatch(batch, rules);
-  })) {
+  const take = async ({ findings, dangling }: BatchFindings): Promise<void> => {
     for (const found of findings) {
       const finding = withClaim(found, selected.whenMatched, sharedKeys);
       request.memory?.remember(
@@ -149,6 +146,15 @@ async function compareCollection(
     tally.addDangling(dangling);
     shared.compared += findings.length;
     emit({ type: 'comparison-progress', target: reader.name, compared: shared.compared });
+  };
+  // The first part of a batch, mostly the only one, is compared while earlier batches are taken; the others in their turn.
+  for await (const { first, others } of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
+    signal.throwIfAborted();
+    const others = compareBatch(batch, rules);
+    return { first: await others.next(), others };
+  })) {
+    if (!first.done) await take(first.value);
+    for await (const findings of others) await take(findings);
   }
   return {
     collection: selected.collection,

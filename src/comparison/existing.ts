@@ -2,7 +2,9 @@
 
 import { canonicalKey, idKey } from '../bson/canonical-key.ts';
 import { documentValue } from '../bson/diff-documents.ts';
+import { runOf } from '../bson/document-run.ts';
 import type { RawValue } from '../bson/types.ts';
+import { counterpartsInParts } from '../target/counterparts.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { bytesOf, type Candidate } from './candidate.ts';
 import { inQuery, projectionOf } from './query-documents.ts';
@@ -10,29 +12,31 @@ import { inQuery, projectionOf } from './query-documents.ts';
 const ONLY_ID = projectionOf([]);
 const IDS_PER_QUERY = 4_000;
 
-/** The target's document for each candidate that has one. */
-export async function existingDocuments(
+export interface ExistingPart {
+  readonly candidates: readonly Candidate[];
+  /** The target's document for each of them that has one. */
+  readonly existing: ReadonlyMap<Candidate, RawValue>;
+}
+
+/** All candidates in their order, in parts where the target's documents are too large to be held together. */
+export async function* existingDocuments(
   reader: TargetReader,
   collection: TargetCollection,
   candidates: readonly Candidate[],
-): Promise<Map<Candidate, RawValue>> {
-  const found = await reader.findByIds(collection.name, candidates.map(bytesOf));
-  const byId = new Map(found.map((document) => [idKey(document), documentValue(document)]));
-  const pairs = new Map<Candidate, RawValue>();
-  const alone: Candidate[] = [];
-  for (const candidate of candidates) {
-    const document = byId.get(canonicalKey(candidate.id));
-    if (document === undefined) alone.push(candidate);
-    else pairs.set(candidate, document);
-  }
-  // Under a collation the server may have found `abc` for `ABC`: what no key accounts for is asked one by one.
-  if (collection.collated && pairs.size < found.length) {
-    for (const candidate of alone) {
-      const [document] = await reader.findByIds(collection.name, [bytesOf(candidate)]);
-      if (document !== undefined) pairs.set(candidate, documentValue(document));
+): AsyncGenerator<ExistingPart, void, undefined> {
+  const run = runOf(candidates.map(bytesOf));
+  const question = { reader, collection, run, positions: [...candidates.keys()] };
+  for await (const { positions, there } of counterpartsInParts(question)) {
+    const part = positions.map((position) => candidates[position] as Candidate);
+    const existing = new Map<Candidate, RawValue>();
+    for (const [i, candidate] of part.entries()) {
+      const position = positions[i] as number;
+      const other = there.other(position);
+      if (other !== undefined) existing.set(candidate, documentValue(other));
+      else if (there.presence(position) === 'same') existing.set(candidate, candidate.document);
     }
+    yield { candidates: part, existing };
   }
-  return pairs;
 }
 
 /** The `_id`s among `ids` that a collection of the target holds, as value keys. `ids` may hold no regular expression. */

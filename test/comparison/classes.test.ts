@@ -68,6 +68,21 @@ test('a softDelete that compares text is warned of where the collection compares
   assert.equal(await warningsWith({ deleted: true }), []);
 });
 
+test('documents that are far larger in the target come in the order of the backup, refused ones among them', async () => {
+  const large = new Binary(Buffer.alloc(1024 * 1024));
+  for (let _id = 0; _id < 40; _id++)
+    await target.collection('artworks').insertOne({ _id: _id as never, large });
+  const documents = Array.from({ length: 42 }, (_, _id) => (_id % 10 === 9 ? { text: 'no _id' } : { _id }));
+  const order: number[] = [];
+  const { first } = await compare({
+    ...where,
+    collections: { artworks: { documents } },
+    each: ({ index }) => order.push(index),
+  });
+  assert.equal(order, [...documents.keys()]);
+  assert.equal([first.counts.different, first.counts.refused, first.counts.insert], [36, 4, 2]);
+});
+
 test('numbers of other types are the same _id', async () => {
   const ids = [new Double(1), Long.fromNumber(2), Decimal128.fromString('3.00'), { a: new Double(4) }];
   await target.collection('artworks').insertMany(ids.map((_id) => ({ _id })) as never);
