@@ -24,12 +24,18 @@ test.after(() => servers.stop());
 const DOCUMENTS = numbered(0, 4_000, 'x'.repeat(4_000));
 const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
 
+/** Grows by one with each election. */
+async function term(): Promise<number> {
+  return Number((await servers.set.client.db('admin').command({ replSetGetStatus: 1 }))['term']);
+}
+
 test(
   'T2 the primary is killed, and the next one steps down, while documents are written: nothing lost, nothing double',
   async () => {
     const bench = openWorkbench(servers);
     const target = await bench.connect('staging', { patienceMs: 60_000 });
     let killed: Promise<unknown> | undefined;
+    let termBefore = Number.POSITIVE_INFINITY;
     try {
       const selection = bench.selection(SELECTION);
       let batches = 0;
@@ -44,6 +50,7 @@ test(
             killed = primary.restart();
           }
           if (batches === 4) {
+            termBefore = await term();
             await servers.set.client
               .db('admin')
               .command({ replSetStepDown: 5, force: true })
@@ -54,6 +61,7 @@ test(
       assert.ok(killed);
       await killed;
       await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+      assert.ok((await term()) > termBefore, 'the next one did not step down');
     } finally {
       await killed;
       await target.close();
