@@ -127,6 +127,7 @@ async function compareCollection(
     collection,
     showId,
     warn,
+    signal,
   });
   const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
   const batches = readBatches(selection, selected.collection, BATCH);

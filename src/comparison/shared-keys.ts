@@ -35,6 +35,7 @@ export interface SharedKeysQuestion {
   readonly showId: (id: RawValue) => string;
   /** Is told what could not be looked at. */
   readonly warn: (message: string) => void;
+  readonly signal: AbortSignal;
 }
 
 /** The keys of one unique index that several selected documents have. */
@@ -55,11 +56,12 @@ export class SharedKeys {
     this.#showId = showId;
   }
 
-  /** Reads the selected documents of the collection once, if it has a unique index. */
+  /** Reads the selected documents of the collection once, if it has a unique index. Throws the signal's reason between batches. */
   static async find(question: SharedKeysQuestion): Promise<SharedKeys> {
     const indexes = comparableIndexes(question).map((each) => ({ ...each, seen: new ByteSet() }));
     if (indexes.length > 0) {
       for await (const { bytes, offsets } of readBatches(question.selection, question.name, BATCH)) {
+        question.signal.throwIfAborted();
         for (const offset of offsets) {
           const document = documentValue(bytes, offset);
           for (const { seen, ...contested } of indexes) {

@@ -2,7 +2,14 @@
 import { type Document, Double, Long, ObjectId } from 'bson';
 import type { CreateIndexesOptions, IndexSpecification } from 'mongodb';
 import * as assert from 'uvu/assert';
+import { SharedKeys } from '../../src/comparison/shared-keys.ts';
+import { Secret } from '../../src/secret.ts';
+import { connectTarget } from '../../src/target/connect.ts';
+import type { TargetCollection } from '../../src/target/target.ts';
+import { numbered } from '../apply/documents.ts';
+import { madeSelection } from '../apply/made-selection.ts';
 import { test } from '../harness.ts';
+import { temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
 import { compare } from './comparing.ts';
@@ -139,5 +146,30 @@ function randomDocument(_id: number, random: Random): Document {
 function hasOneArray(document: Document): boolean {
   return !(Array.isArray(document['a']) && Array.isArray(document['b']));
 }
+
+test('the search for shared keys ends when it is told to', async () => {
+  const database = lab.database('unique');
+  await database.collection('things').createIndex({ a: 1 }, { unique: true });
+  const folder = temporaryFolder('shared-keys');
+  const gate = { soakMs: 0, approvals: 0 };
+  const plan = { uri: new Secret(lab.staging.uri), database: database.databaseName, gate };
+  const target = await connectTarget('staging', plan);
+  const reason = new Error('stopped by the test');
+  const searching = SharedKeys.find({
+    selection: madeSelection(folder.path, [{ collection: 'things', documents: numbered(0, 10) }]),
+    name: 'things',
+    collection: (await target.reader.collection('things')) as TargetCollection,
+    showId: () => '',
+    warn: () => undefined,
+    signal: AbortSignal.abort(reason),
+  });
+  const thrown = await searching.then(
+    () => assert.unreachable('it went on'),
+    (error: unknown) => error,
+  );
+  assert.is(thrown, reason);
+  await target.close();
+  folder.remove();
+});
 
 test.run();
