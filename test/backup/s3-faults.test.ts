@@ -392,6 +392,12 @@ for (const [token, words] of [
 
 const SELF_SIGNED = 'S15 a certificate that nobody vouches for: refused, with what to set';
 const certificate = selfSigned();
+test('https where the server speaks plain http: not called a question of trust', async () => {
+  const plain = server.endpoint.replace('http://', 'https://');
+  const { hint = '' } = await refusal(read(plain), /does not speak TLS/);
+  assert.match(hint, 'http://');
+});
+
 if (certificate === undefined) test.skip(SELF_SIGNED, 'there is no openssl here to make a certificate');
 else {
   test(SELF_SIGNED, async () => {

@@ -60,6 +60,11 @@ const TLS: Explanation = {
   hint: 'Check source.s3.endpoint; for a certificate authority of your own set NODE_EXTRA_CA_CERTS.',
 };
 
+const NO_TLS: Explanation = {
+  what: 'cannot be read: the server does not speak TLS as this machine does',
+  hint: 'Check source.s3.endpoint: perhaps its address begins with http://.',
+};
+
 /** S3 error codes that no second try will change. */
 const LASTING: Readonly<Record<string, Explanation>> = {
   NoSuchBucket: {
@@ -133,8 +138,8 @@ const BUSY: Explanation = {
   hint: 'Wait a few minutes, then run again.',
 };
 
-const TLS_CODE =
-  /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|ERR_TLS_|ERR_SSL_|EPROTO$)/;
+const TLS_CODE = /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|ERR_TLS_)/;
+const NO_TLS_CODE = /^(?:ERR_SSL_|EPROTO$)/;
 const SOCKET_CODE = /^(?:ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_|HPE_|ERR_STREAM_PREMATURE_CLOSE)/;
 
 /** Reads an error of the SDK, of a socket, or of `range-download.ts` (a RestorePlanError, which is final). */
@@ -144,6 +149,7 @@ export function readS3Fault(error: unknown): S3Fault {
   // The SDK learns the server's time from this answer, so one more try may pass.
   if (name === 'RequestTimeTooSkewed') return { ...CLOCK, transient: true };
   if (TLS_CODE.test(code)) return { ...TLS, transient: false };
+  if (NO_TLS_CODE.test(code)) return { ...NO_TLS, transient: false };
   if (name === 'TimeoutError' || code === 'ETIMEDOUT')
     return { ...(NETWORK['TimeoutError'] as Explanation), transient: true };
   if (SOCKET_CODE.test(code)) return { ...(NETWORK[code] ?? CONNECTION_LOST), transient: true };
