@@ -126,10 +126,12 @@ test('time zones', () => {
     'Asia/Kolkata',
     'Etc/GMT+4',
     'US/Eastern',
+    'gmt',
+    'Eire',
   ]) {
     assert.ok(isTimeZone(name), name);
   }
-  for (const name of ['', 'Berlin', '+02:00', '-0400', 'CEST', 'Europe/Berln', 'GMT+25']) {
+  for (const name of ['', 'Berlin', '+02:00', '-0400', 'CEST', 'EST', 'bst', 'Europe/Berln', 'GMT+25']) {
     assert.not.ok(isTimeZone(name), name);
   }
   assert.is(nearTimeZone('new york'), 'America/New_York');

@@ -1,7 +1,7 @@
 /** What is wrong with an answer to `plan init`; undefined when it can be used. */
 import { parseInstant } from '../../plan/instant.ts';
 import { parseLocationTemplate } from '../../plan/location-template.ts';
-import { isTimeZone, nearTimeZone } from '../../plan/time-zone.ts';
+import { isAbbreviation, isTimeZone, nearTimeZone } from '../../plan/time-zone.ts';
 import { compileQuery } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';
@@ -24,6 +24,8 @@ export function endpointFault(address: string): string | undefined {
 
 export function zoneFault(zone: string): string | undefined {
   if (isTimeZone(zone)) return undefined;
+  if (isAbbreviation(zone))
+    return 'an abbreviation can mean several time zones; it is a name such as America/New_York';
   const near = nearTimeZone(zone);
   return `there is no such time zone${near === undefined ? '; it is a name such as America/New_York' : `; did you mean ${near}?`}`;
 }

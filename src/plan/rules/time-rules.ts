@@ -2,7 +2,7 @@
 import { type FaultDetails, faultAt, noteAt, type PlanFault } from '../fault.ts';
 import { parseDuration, parseInstant } from '../instant.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, textAt } from '../nodes.ts';
-import { isTimeZone, nearTimeZone } from '../time-zone.ts';
+import { isAbbreviation, isTimeZone, nearTimeZone } from '../time-zone.ts';
 
 /** `isTimed`: the location has a `{time:…}`. */
 export function timeRules(root: MapNode, isTimed: boolean): PlanFault[] {
@@ -60,6 +60,9 @@ function zoneRules(root: MapNode, path: readonly PathPart[], isTimed: boolean): 
   if (isOffset) {
     const message = 'an offset does not say when daylight saving begins and ends';
     return [atValue(root, path, { message, expected })];
+  }
+  if (isAbbreviation(zone)) {
+    return [atValue(root, path, { message: 'an abbreviation can mean several time zones', expected })];
   }
   const suggestion = nearTimeZone(zone);
   return [atValue(root, path, { message: 'there is no such time zone', suggestion, expected })];
