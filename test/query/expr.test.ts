@@ -36,6 +36,8 @@ const CASES: readonly (readonly [string, string, boolean])[] = [
   ['{"$in":["$a",["x","y"]]}', '{"a":"y"}', true],
   ['{"$or":[{"$add":["$a",1]},true]}', '{"a":"x"}', true],
   ['{"$and":[{"$add":["$a",1]},0]}', '{"a":"x"}', false],
+  ['{"$cond":[1,{"$eq":["$a","x"]},{"$add":["$a",1]}]}', '{"a":"x"}', true],
+  ['{"$switch":{"branches":[{"case":0,"then":0},{"case":1,"then":"$a"}]}}', '{"a":"x"}', true],
 ];
 
 for (const [expression, text, selected] of CASES) {
@@ -67,6 +69,10 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
     '$expr.$or.1.$switch',
     /no branch holds/,
   ],
+  ['{"$expr":{"$concat":["$a",5,"x"]}}', '$expr.$concat', /needs text/],
+  ['{"$expr":{"$size":{"$cond":[true,5,"$a"]}}}', '$expr.$size', /needs an array/],
+  ['{"$expr":{"$size":{"$ifNull":[null,5,"$a"]}}}', '$expr.$size', /needs an array/],
+  ['{"$expr":{"$size":{"$switch":{"branches":[{"case":true,"then":5}]}}}}', '$expr.$size', /needs an array/],
   ['{"$expr":{"$gt":["$$NOW","$a"]}}', '$expr.$gt.0', /\$\$NOW is not supported here/],
   ['{"$expr":{"$eq":["$a..b",1]}}', '$expr.$eq.0', /is no field/],
   ['{"$expr":{"$eq":[1,1],"$ne":[1,2]}}', '$expr', /one operator/],

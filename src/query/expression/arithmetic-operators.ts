@@ -32,8 +32,8 @@ import {
 const ANY_COUNT: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 
 export const ARITHMETIC_OPERATORS: Readonly<Record<string, EagerOperator>> = {
-  $add: { count: ANY_COUNT, apply: sum, joinsConstants: true },
-  $multiply: { count: ANY_COUNT, apply: multiply, joinsConstants: true },
+  $add: { count: ANY_COUNT, apply: sum, joinsConstants: 'first' },
+  $multiply: { count: ANY_COUNT, apply: multiply, joinsConstants: 'first' },
   $subtract: { count: [2, 2], apply: ([a, b], use) => subtract(a as RawValue, b as RawValue, use) },
   $divide: { count: [2, 2], apply: ([a, b], use) => divide(a as RawValue, b as RawValue, use) },
   $mod: { count: [2, 2], apply: ([a, b], use) => modulo(a as RawValue, b as RawValue, use) },

@@ -98,7 +98,7 @@ function compileOperator(operand: RawElement, context: ExpressionContext): Expre
   if (!Object.hasOwn(EAGER, operator)) {
     throw unknownOperator(operator, [...Object.keys(EAGER), ...Object.keys(LAZY)], context.path);
   }
-  const { count, apply, joinsConstants = false } = EAGER[operator] as EagerOperator;
+  const { count, apply, joinsConstants } = EAGER[operator] as EagerOperator;
   const given = argumentsOf(use);
   if (given.length < count[0] || given.length > count[1]) {
     const wanted = count[0] === count[1] ? String(count[0]) : `${count[0]} or more`;
@@ -109,17 +109,32 @@ function compileOperator(operand: RawElement, context: ExpressionContext): Expre
       parts.map((part) => held(part.evaluate())),
       use,
     );
-  const parts = joinsConstants ? firstConstantsJoined(given, result) : given;
+  const parts = joinsConstants ? constantsJoined(given, joinsConstants, result) : given;
   return derived(parts, () => result(parts));
 }
 
-/** The constants that stand first, when there are several, as the one that they come to. */
-function firstConstantsJoined(
+/** Each run of constants (or only the one in front) as the one constant that it comes to. */
+function constantsJoined(
   parts: readonly Expression[],
+  which: 'first' | 'all',
   result: (parts: readonly Expression[]) => RawValue,
 ): readonly Expression[] {
-  const count = parts.findIndex((part) => !part.isConstant);
-  return count < 2 ? parts : [constant(result(parts.slice(0, count))), ...parts.slice(count)];
+  const joined: Expression[] = [];
+  let run: Expression[] = [];
+  const endRun = (): void => {
+    joined.push(...(run.length > 1 ? [constant(result(run))] : run));
+    run = [];
+  };
+  for (const part of parts) {
+    if (part.isConstant && (which === 'all' || joined.length === 0)) {
+      run.push(part);
+    } else {
+      endRun();
+      joined.push(part);
+    }
+  }
+  endRun();
+  return joined;
 }
 
 /** A value that stays when the cursor it stands on moves: the same field may be read again for the next argument. */

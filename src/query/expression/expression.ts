@@ -29,10 +29,11 @@ export interface EagerOperator {
   /** Least and most number of arguments. */
   readonly count: readonly [number, number];
   /**
-   * The server works out the constants that stand first before it reads a document. It shows: of 2147483647 + 1 it keeps an
-   * int64, and an int64 product of constants is exact where the double of the whole product would be rounded on the way.
+   * The server works out the constants that stand first, or all that stand together, before it reads a document. It shows: of
+   * 2147483647 + 1 it keeps an int64, an int64 product of constants is exact where the double of the whole product would be
+   * rounded on the way, and constants that cannot be joined are an error even where no document is.
    */
-  readonly joinsConstants?: boolean;
+  readonly joinsConstants?: 'first' | 'all';
   /** Throws QueryFault where the server would end the query with an error. */
   readonly apply: (values: readonly RawValue[], use: OperatorUse) => RawValue;
 }

@@ -66,7 +66,7 @@ export const EAGER_OPERATORS: Readonly<Record<string, EagerOperator>> = {
   },
   $first: { count: [1, 1], apply: ([list], use) => itemAt(list as RawValue, int32Value(0), use) },
   $last: { count: [1, 1], apply: ([list], use) => itemAt(list as RawValue, int32Value(-1), use) },
-  $concat: { count: [0, Number.POSITIVE_INFINITY], apply: concatenated },
+  $concat: { count: [0, Number.POSITIVE_INFINITY], apply: concatenated, joinsConstants: 'all' },
   $strLenBytes: {
     count: [1, 1],
     apply: ([text], use) => int32Value(textOperand(text as RawValue, use).length),
@@ -92,13 +92,15 @@ export const LAZY_OPERATORS: Readonly<Record<string, LazyOperator>> = {
   $or: (use) => logic(use, { decisive: true }),
   $cond: (use) => {
     const [condition, then, otherwise] = condArguments(use);
+    if (condition.isConstant) return isTruthy(condition.evaluate()) ? then : otherwise;
     return derived([condition, then, otherwise], () =>
       isTruthy(condition.evaluate()) ? then.evaluate() : otherwise.evaluate(),
     );
   },
   $ifNull: (use) => {
-    const parts = argumentsOf(use);
-    if (parts.length < 2) throw new QueryFault('$ifNull takes two arguments or more', use.context.path);
+    const given = argumentsOf(use);
+    if (given.length < 2) throw new QueryFault('$ifNull takes two arguments or more', use.context.path);
+    const parts = untilConstant(given);
     return derived(parts, () => {
       for (const part of parts.slice(0, -1)) {
         const value = part.evaluate();
@@ -116,6 +118,14 @@ function logic(use: OperatorUse, { decisive }: { decisive: boolean }): Expressio
   const decides = (part: Expression): boolean => isTruthy(part.evaluate()) === decisive;
   if (parts.some((part) => part.isConstant && decides(part))) return constant(booleanValue(decisive));
   return derived(parts, () => booleanValue(parts.some(decides) === decisive));
+}
+
+/** What `$ifNull` can come to: without the constants that are null, up to the first that is not. */
+function untilConstant(given: readonly Expression[]): Expression[] {
+  const isNull = (part: Expression): boolean => part.isConstant && isNullish(part.evaluate());
+  const parts = given.filter((part, index) => index === given.length - 1 || !isNull(part));
+  const end = parts.findIndex((part) => part.isConstant);
+  return end < 0 ? parts : parts.slice(0, end + 1);
 }
 
 /** The items of an array operand. */
@@ -202,21 +212,27 @@ function switchOperator(use: OperatorUse): Expression {
     return { condition: named.get('case') as Expression, result: named.get('then') as Expression };
   });
   if (branches.length === 0) throw new QueryFault('$switch needs at least one branch', context.path);
-  const otherwise = fallback === undefined ? undefined : context.compile(fallback, context);
-  const parts = [
-    ...branches.flatMap(({ condition, result }) => [condition, result]),
-    ...(otherwise ? [otherwise] : []),
-  ];
+  let otherwise = fallback && context.compile(fallback, context);
+  const open: typeof branches = [];
+  for (const branch of branches) {
+    if (!branch.condition.isConstant) {
+      open.push(branch);
+    } else if (isTruthy(branch.condition.evaluate())) {
+      otherwise = branch.result;
+      break;
+    }
+  }
   const noBranch = (): QueryFault =>
     new QueryFault('$switch: no branch holds for a document, and there is no default', context.path);
-  const isHopeless = branches.every(
-    ({ condition }) => condition.isConstant && !isTruthy(condition.evaluate()),
-  );
-  if (isHopeless && otherwise === undefined) throw noBranch();
-  return derived(parts, () => {
-    const branch = branches.find(({ condition }) => isTruthy(condition.evaluate()));
-    if (branch !== undefined) return branch.result.evaluate();
-    if (otherwise !== undefined) return otherwise.evaluate();
-    throw noBranch();
-  });
+  if (open.length === 0) {
+    if (otherwise === undefined) throw noBranch();
+    return otherwise;
+  }
+  const evaluate = (): RawValue => {
+    const branch = open.find(({ condition }) => isTruthy(condition.evaluate()));
+    const result = branch?.result ?? otherwise;
+    if (result === undefined) throw noBranch();
+    return result.evaluate();
+  };
+  return { evaluate, isConstant: false };
 }
