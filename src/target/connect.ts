@@ -76,7 +76,7 @@ function asNobody(name: TargetName, error: unknown): unknown {
     `${name}: the server asks for a user, and the connection string names none`,
     {
       cause: error,
-      hint: 'Write it as mongodb://user:password@host/, with authSource where the user is not in admin.',
+      hint: 'Put user:password@ before its hosts, and authSource=… behind them where the user is not in admin.',
       facts: { target: name },
     },
   );
