@@ -208,6 +208,7 @@ async function prepareAll(
           await runs.saveCreations(digest, run.fencing, [...creations.values()]);
         },
         checkpoint: (name) => run.checkpoint(name),
+        warn: (message) => run.warnOnce(message),
         onCreated: (name, indexes) =>
           emit({ type: 'collection-created', target: target.name, collection: name, indexes }),
       },

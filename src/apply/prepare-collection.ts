@@ -1,4 +1,5 @@
 /** Makes sure that the target has the collection: left as it is where it exists, created from the backup's metadata where not. */
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { requireCreatable, requireFit } from '../comparison/fitness.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
@@ -6,7 +7,7 @@ import { readMetadata } from '../selection/read-metadata.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo } from '../target/access.ts';
 import { readBlueprint } from '../target/collection-metadata.ts';
-import type { Target, TargetCollection } from '../target/target.ts';
+import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
 import type { CheckpointName } from './checkpoint.ts';
 
 export interface Preparation {
@@ -18,6 +19,7 @@ export interface Preparation {
   readonly recordCreation: (creation: Creation) => Promise<void>;
   readonly checkpoint: (name: CheckpointName) => Promise<void>;
   readonly onCreated: (collection: string, indexes: number) => void;
+  readonly warn: (message: string) => void;
 }
 
 /** Throws RestorePlanError TARGET where documents cannot be inserted safely and repeatedly. */
@@ -31,6 +33,14 @@ export async function prepareCollection(
   if (existing !== undefined) requireFit(target.reader, existing);
   const wasCutOff = creations.some((creation) => creation.into === into && !creation.done);
   if (existing !== undefined && !wasCutOff) return existing;
+  // Documents of ours come after all creations: somebody else has made it meanwhile, or uses it.
+  if (existing !== undefined && (await holdsDocuments(target.reader, into))) {
+    preparation.warn(
+      `${into} was to be created by a run that was cut off, and holds documents by now: its indexes are left as they are`,
+    );
+    await preparation.recordCreation({ into, done: true });
+    return existing;
+  }
   await create(preparation, selected);
   const created = await target.reader.collection(into);
   if (created === undefined) {
@@ -41,6 +51,10 @@ export async function prepareCollection(
   preparation.onCreated(into, created.indexes.length);
   requireFit(target.reader, created);
   return created;
+}
+
+async function holdsDocuments(reader: TargetReader, collection: string): Promise<boolean> {
+  return (await reader.find(collection, EMPTY_DOCUMENT, { limit: 1 })).length > 0;
 }
 
 async function create(preparation: Preparation, selected: SelectedCollection): Promise<void> {

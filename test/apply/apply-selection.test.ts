@@ -79,6 +79,26 @@ test('a missing collection is created with the options and indexes of the backup
   await close();
 });
 
+test('a collection that somebody makes after its creation was cut off keeps the indexes it has', async () => {
+  const metadata =
+    '{"options":{},"indexes":[{"v":{"$numberInt":"2"},"unique":true,"key":{"slug":{"$numberInt":"1"}},"name":"slug_1"}],' +
+    '"collectionName":"a","type":"collection"}';
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 5), metadata }]);
+  const cutOff = await bench
+    .apply(selection, 'staging', {
+      checkpoint: async (name) => {
+        if (name === 'collection-intended') throw new Error('cut off');
+      },
+    })
+    .catch((error: Error) => error.message);
+  assert.is(cutOff, 'cut off');
+  const a = (await bench.db('staging')).collection('a');
+  await a.insertMany([{ _id: 98 as never }, { _id: 99 as never }]);
+  assert.ok((await bench.apply(selection, 'staging')).verified);
+  assert.is((await a.indexes()).length, 1);
+  assert.ok(bench.events.some((event) => event.type === 'warning' && event.message.includes('cut off')));
+});
+
 test('T6 what is there already stays: identical documents, and others of the same _id', async () => {
   const documents = numbered(0, 10);
   const db = lab.staging.client.db(bench.plan.targets.staging.database);
