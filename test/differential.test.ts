@@ -122,6 +122,21 @@ test('a position is the name that an element has in its array, for a query and f
   }
 });
 
+test('the names of elements count where a query compares arrays, and not where an expression does', async () => {
+  const array = command({ '1': 7 });
+  const misnumbered = { bytes: array, type: BSON.ARRAY, start: 0, end: array.length };
+  const collection = await storeDocuments(connection, [command({ _id: 0, a: misnumbered })]);
+  for (const [query, ids] of [
+    ['{"a":[7]}', []],
+    ['{"$expr":{"$eq":["$a",[7]]}}', [0]],
+    ['{"$expr":{"$in":["$a",[1,[7]]]}}', [0]],
+  ] as const) {
+    const filter = queryBytes(parseExtendedJson(query));
+    assert.equal(await askServer(connection, collection, filter), { ids }, query);
+    assert.equal(askEngine(collection, filter), { ids }, query);
+  }
+});
+
 for (const { about, document, query, selected } of REGRESSIONS) {
   test(`regression: ${about}`, async () => {
     const collection = await storeDocuments(connection, [writeExtendedJson(parseExtendedJson(document))]);

@@ -33,13 +33,21 @@ for (const [place, types] of [
   for (const type of types) PLACE[type] = place;
 }
 
+const OBJECT_ID_BYTES = 12;
+
 /** Types that compare with each other share a place. */
 export function typePlace(type: number): number {
   return PLACE[type] as number;
 }
 
+/**
+ * stored: as a query compares what documents hold. computed: as expressions compare their values, for which the elements of an
+ * array have no names, and of a DBPointer's namespace only the length counts.
+ */
+export type ComparisonRules = 'stored' | 'computed';
+
 /** Negative, zero or positive, like a sort callback. */
-export function compareValues(a: RawValue, b: RawValue): number {
+export function compareValues(a: RawValue, b: RawValue, rules: ComparisonRules = 'stored'): number {
   const byType = typePlace(a.type) - typePlace(b.type);
   if (byType !== 0) return byType;
   switch (a.type) {
@@ -54,7 +62,7 @@ export function compareValues(a: RawValue, b: RawValue): number {
       return compareStrings(a, b);
     case BSON.OBJECT:
     case BSON.ARRAY:
-      return compareDocuments(a, b);
+      return compareDocuments(a, b, rules);
     case BSON.BINARY:
       return compareBinaries(a, b);
     case BSON.BOOL:
@@ -71,7 +79,7 @@ export function compareValues(a: RawValue, b: RawValue): number {
     case BSON.REGEX:
       return compareBytes(a, b);
     case BSON.DB_POINTER:
-      return a.end - a.start - (b.end - b.start) || compareBytes(a, b);
+      return a.end - a.start - (b.end - b.start) || compareDbPointers(a, b, rules);
     case BSON.CODE_WITH_SCOPE:
       return compareCodeWithScope(a, b);
     default:
@@ -101,7 +109,8 @@ function compareBinaries(a: RawValue, b: RawValue): number {
 }
 
 /** Element by element: type, then key, then value; the shorter one is smaller when all else is equal. */
-function compareDocuments(a: RawValue, b: RawValue): number {
+function compareDocuments(a: RawValue, b: RawValue, rules: ComparisonRules): number {
+  const hasNames = rules === 'stored' || a.type !== BSON.ARRAY;
   const left = new ElementCursor().open(a.bytes, a.start, a.end);
   const right = new ElementCursor().open(b.bytes, b.start, b.end);
   for (;;) {
@@ -110,11 +119,17 @@ function compareDocuments(a: RawValue, b: RawValue): number {
     if (!more) return -1;
     const byType = typePlace(left.type) - typePlace(right.type);
     if (byType !== 0) return byType;
-    const byKey = compareKeys(left, right);
+    const byKey = hasNames ? compareKeys(left, right) : 0;
     if (byKey !== 0) return byKey;
-    const byValue = compareValues(left, right);
+    const byValue = compareValues(left, right, rules);
     if (byValue !== 0) return byValue;
   }
+}
+
+/** Of the same length. */
+function compareDbPointers(a: RawValue, b: RawValue, rules: ComparisonRules): number {
+  if (rules === 'stored') return compareBytes(a, b);
+  return a.bytes.compare(b.bytes, b.end - OBJECT_ID_BYTES, b.end, a.end - OBJECT_ID_BYTES, a.end);
 }
 
 function compareKeys(a: ElementCursor, b: ElementCursor): number {
@@ -124,7 +139,7 @@ function compareKeys(a: ElementCursor, b: ElementCursor): number {
 function compareCodeWithScope(a: RawValue, b: RawValue): number {
   const left = splitCodeWithScope(a);
   const right = splitCodeWithScope(b);
-  return compareStrings(left.code, right.code) || compareDocuments(left.scope, right.scope);
+  return compareStrings(left.code, right.code) || compareDocuments(left.scope, right.scope, 'stored');
 }
 
 /** The code (as a string value) and the scope (as a document) of a code-with-scope value; throws BsonFault when they do not fill it. */

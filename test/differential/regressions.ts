@@ -98,4 +98,10 @@ export const REGRESSIONS: readonly Regression[] = [
     query: '{"$jsonSchema":{"properties":{"a":{"pattern":"(?i)^é$"}}}}',
     selected: true,
   },
+  {
+    about: 'of the namespace of a DBPointer expressions compare the length',
+    document: '{"_id":0,"a":{"$dbPointer":{"$ref":"b","$id":{"$oid":"57d17993a09a6759d8000d9e"}}}}',
+    query: '{"$expr":{"$eq":["$a",{"$dbPointer":{"$ref":"a","$id":{"$oid":"57d17993a09a6759d8000d9e"}}}]}}',
+    selected: true,
+  },
 ];

@@ -32,10 +32,14 @@ export function isTruthy(value: RawValue): boolean {
   return value.type !== MISSING_VALUE.type && isTrue(value);
 }
 
+function compared(a: RawValue, b: RawValue): number {
+  return compareValues(a, b, 'computed');
+}
+
 function comparison(accepts: (order: number) => boolean): EagerOperator {
   return {
     count: [2, 2],
-    apply: ([a, b]) => booleanValue(accepts(compareValues(a as RawValue, b as RawValue))),
+    apply: ([a, b]) => booleanValue(accepts(compared(a as RawValue, b as RawValue))),
   };
 }
 
@@ -48,13 +52,13 @@ export const EAGER_OPERATORS: Readonly<Record<string, EagerOperator>> = {
   $lte: comparison((order) => order <= 0),
   $cmp: {
     count: [2, 2],
-    apply: ([a, b]) => int32Value(Math.sign(compareValues(a as RawValue, b as RawValue))),
+    apply: ([a, b]) => int32Value(Math.sign(compared(a as RawValue, b as RawValue))),
   },
   $not: { count: [1, 1], apply: ([value]) => booleanValue(!isTruthy(value as RawValue)) },
   $in: {
     count: [2, 2],
     apply: ([value, list], use) =>
-      booleanValue(items(list as RawValue, use).some((item) => compareValues(value as RawValue, item) === 0)),
+      booleanValue(items(list as RawValue, use).some((item) => compared(value as RawValue, item) === 0)),
   },
   $size: { count: [1, 1], apply: ([list], use) => int32Value(items(list as RawValue, use).length) },
   $isArray: { count: [1, 1], apply: ([value]) => booleanValue((value as RawValue).type === BSON.ARRAY) },
