@@ -20,8 +20,8 @@ export interface FinishedCollection {
 }
 
 /**
- * Closes the file of a collection's chosen documents, brings its members in order, takes out copies that several of them hold, and says
- * what is odd.
+ * Closes the file of a collection's chosen documents, brings its members in order, takes out what repeats an `_id`, and says what is
+ * odd.
  */
 export async function finishCollection(
   collection: string,
@@ -43,7 +43,7 @@ export async function finishCollection(
   const written = isOrdered ? asTheyCame : await inMemberOrder(asTheyCame);
   const repeated = await findRepeatedIds(written);
   const warnings = oddities(collection, idNotFirst, repeated);
-  if (repeated.copies.size > 0) return { ...(await withoutCopies(written, repeated.copies)), file, warnings };
+  if (repeated.later.size > 0) return { ...(await without(written, repeated.later)), file, warnings };
   const sha256 = isOrdered ? await sha256Of(chosen, members) : await sha256OfFile(path);
   return { count, bytes, sha256, file, warnings };
 }
@@ -62,7 +62,7 @@ function oddities(
   if (repeated > 0) {
     found.push(
       `${collection}: ${documents(repeated)} of the backup ${repeated === 1 ? 'repeats' : 'repeat'} the _id of an earlier one, first _id ${firstRepeated}; ` +
-        'a target can hold only one of each',
+        'only the first of each is restored',
     );
   }
   return found;
@@ -77,9 +77,9 @@ async function sha256Of(chosen: ChosenDocuments, members: ScanSummary['members']
   return sha256OfFile(chosen.path);
 }
 
-async function withoutCopies(
+async function without(
   { path, count, bytes }: WrittenDocuments,
-  copies: IndexSet,
+  later: IndexSet,
 ): Promise<{ count: number; bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   const kept = await AppendFile.create(`${path}.kept`);
@@ -87,7 +87,7 @@ async function withoutCopies(
   try {
     for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
       for (const [i, start] of batch.offsets.entries()) {
-        if (copies.has(batch.first + i)) continue;
+        if (later.has(batch.first + i)) continue;
         kept.append(batch.bytes, start, batch.offsets[i + 1] ?? batch.bytes.length);
       }
       await kept.drain();
@@ -96,7 +96,7 @@ async function withoutCopies(
     await kept.close();
   }
   await rename(kept.path, path);
-  return { count: count - copies.size, bytes: kept.bytes, sha256: hash.digest('hex') };
+  return { count: count - later.size, bytes: kept.bytes, sha256: hash.digest('hex') };
 }
 
 function documents(count: number): string {

@@ -2,8 +2,8 @@
  * Documents of one collection that share an `_id`.
  *
  * Between members of the backup (several shards or hosts were dumped) the same document is expected: it counts once when
- * its copies are equal, and there is no telling which is right when they are not. Within one member it is a fault of the backup that
- * is reported; the target will hold only one of them.
+ * its copies are equal, and there is no telling which is right when they are not. Within one member (a document was removed and made
+ * anew while the dump was taken) the first of them counts, as for mongorestore, and the others are reported.
  */
 import { createHash } from 'node:crypto';
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
@@ -25,9 +25,9 @@ export interface WrittenDocuments extends MemberFile {
 }
 
 export interface RepeatedIds {
-  /** Indexes of documents that an earlier member holds already, byte for byte. */
-  readonly copies: IndexSet;
-  /** Documents that share their `_id` with an earlier one of the same member, and the first such `_id` as Extended JSON. */
+  /** Indexes of documents whose `_id` an earlier one has: a target can hold only one of each. */
+  readonly later: IndexSet;
+  /** How many of them share it with one of the same member, and the first such `_id` as Extended JSON. */
   readonly repeated: number;
   readonly firstRepeated: string | undefined;
 }
@@ -60,7 +60,7 @@ interface FirstHolder {
 }
 
 class RepeatSearch implements RepeatedIds {
-  readonly copies: IndexSet;
+  readonly later: IndexSet;
   repeated = 0;
   firstRepeated: string | undefined;
   readonly #written: WrittenDocuments;
@@ -70,7 +70,7 @@ class RepeatSearch implements RepeatedIds {
   constructor(written: WrittenDocuments, suspects: KeySet | undefined) {
     this.#written = written;
     this.#suspects = suspects;
-    this.copies = new IndexSet(written.count);
+    this.later = new IndexSet(written.count);
   }
 
   /** Looks at the `_id`s whose hash falls to this pass. */
@@ -103,9 +103,7 @@ class RepeatSearch implements RepeatedIds {
     if (first.member.member.id === holder.member.member.id) {
       this.repeated++;
       this.firstRepeated ??= showValue(id);
-    } else if (first.sha256 === holder.sha256) {
-      this.copies.add(index);
-    } else {
+    } else if (first.sha256 !== holder.sha256) {
       throw new RestorePlanError(
         'BACKUP',
         `${this.#written.collection}: the backup holds two different documents with _id ${showValue(id)}: ` +
@@ -115,6 +113,7 @@ class RepeatSearch implements RepeatedIds {
         },
       );
     }
+    this.later.add(index);
   }
 }
 
