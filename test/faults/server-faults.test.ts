@@ -26,7 +26,9 @@ const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
 
 /** Grows by one with each election. */
 async function term(): Promise<number> {
-  return Number((await servers.set.client.db('admin').command({ replSetGetStatus: 1 }))['term']);
+  const ask = () => servers.set.client.db('admin').command({ replSetGetStatus: 1 });
+  // The client may not have noticed yet whom it lost; then it looks for the primary anew.
+  return Number((await ask().catch(ask))['term']);
 }
 
 test(
