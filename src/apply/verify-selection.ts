@@ -113,7 +113,10 @@ async function batchesOf(question: BatchQuestion): Promise<AsyncIterable<Scanned
   const { request, selected, collection, every } = question;
   const { selection, reader } = request;
   const isWhole =
-    collection !== undefined && every === 1 && (await reader.count(collection.name)) === selected.count;
+    collection !== undefined &&
+    every === 1 &&
+    selected.count > 0 &&
+    (await reader.count(collection.name)) === selected.count;
   const held = BATCHES_IN_FLIGHT + (isWhole ? BATCHES_SEARCHED : 0);
   const batches = admitted(readBatches(selection, selected.collection, { ...BATCH, held }));
   if (!isWhole) return unscanned(batches);
