@@ -53,6 +53,20 @@ export const ACTOR = { user: 'anna', host: 'ops-1', pid: 4242 };
 /** The lab's servers, or a test's own ones that it may break. */
 export type Servers = Pick<Lab, 'staging' | 'production' | 'databaseName'>;
 
+/** Opens one for `body`, and closes it whatever becomes of that. */
+export async function withWorkbench(
+  lab: Servers,
+  body: (bench: Workbench) => Promise<void>,
+  options: Partial<MadePlanOptions> = {},
+): Promise<void> {
+  const bench = openWorkbench(lab, options);
+  try {
+    await body(bench);
+  } finally {
+    await bench.close();
+  }
+}
+
 export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = {}): Workbench {
   const plan = madePlan({
     stagingUri: lab.staging.uri,

@@ -4,7 +4,7 @@ import type { Collection, Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { accessTo } from '../../src/target/access.ts';
 import { numbered } from '../apply/documents.ts';
-import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
 import { type OwnServers, ownServers } from './own-servers.ts';
@@ -16,14 +16,8 @@ test.before(async () => {
 });
 test.after(() => servers.stop());
 
-async function on(body: (bench: Workbench, a: Collection<Document>) => Promise<void>): Promise<void> {
-  const bench = openWorkbench(servers);
-  try {
-    await body(bench, (await bench.db('staging')).collection('a'));
-  } finally {
-    await bench.close();
-  }
-}
+const on = (body: (bench: Workbench, a: Collection<Document>) => Promise<void>) =>
+  withWorkbench(servers, async (bench) => body(bench, (await bench.db('staging')).collection('a')));
 
 const whenIntended = (change: () => Promise<unknown>) => async (checkpoint: string) => {
   if (checkpoint === 'batch-intended') await change();

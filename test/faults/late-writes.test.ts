@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import type { Selection } from '../../src/selection/selection.ts';
 import { failure, numbered } from '../apply/documents.ts';
-import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { until } from '../follow-ups/until.ts';
 import { test } from '../harness.ts';
 import { type FailPoint, setFailPoint } from '../lab/failpoint.ts';
@@ -18,14 +18,7 @@ test.after(() => servers.stop());
 const DOCUMENTS = numbered(0, 10);
 const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
 
-async function on(body: (bench: Workbench) => Promise<void>): Promise<void> {
-  const bench = openWorkbench(servers);
-  try {
-    await body(bench);
-  } finally {
-    await bench.close();
-  }
-}
+const on = (body: (bench: Workbench) => Promise<void>) => withWorkbench(servers, body);
 
 /** A run that is stopped while a slow server has its batch in hand; the batch is written some time after the run has ended. */
 async function stopWithBatchOnItsWay(

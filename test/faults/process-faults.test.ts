@@ -7,7 +7,7 @@ import { JOURNAL, RUNS } from '../../src/ledger/layout.ts';
 import { breakLock } from '../../src/ledger/lock.ts';
 import { accessTo } from '../../src/target/access.ts';
 import { failure, numbered } from '../apply/documents.ts';
-import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { until } from '../follow-ups/until.ts';
 import { test } from '../harness.ts';
 import { type FailPoint, setFailPoint } from '../lab/failpoint.ts';
@@ -25,14 +25,7 @@ const DOCUMENTS = numbered(0, 3_000, 'x'.repeat(4_000));
 const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
 const OURS = { appName: 'restore-plan' };
 
-async function on(body: (bench: Workbench) => Promise<void>): Promise<void> {
-  const bench = openWorkbench(servers);
-  try {
-    await body(bench);
-  } finally {
-    await bench.close();
-  }
-}
+const on = (body: (bench: Workbench) => Promise<void>) => withWorkbench(servers, body);
 
 for (const checkpoint of CHECKPOINTS) {
   test(`L1 kill -9 at ${checkpoint}: one rerun finishes`, () =>

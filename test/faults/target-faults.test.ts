@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
 import { accessTo } from '../../src/target/access.ts';
 import { failure, numbered } from '../apply/documents.ts';
-import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { assertFired, setFailPoint } from '../lab/failpoint.ts';
 import { CANARY_PASSWORD } from '../lab/lab.ts';
@@ -28,14 +28,8 @@ const OURS = { appName: 'restore-plan' };
 /** Beside one batch there are two others, and the lease's heartbeat. */
 const OTHERS = { beside: 3 };
 
-async function on(body: (bench: Workbench) => Promise<void>, uri?: string): Promise<void> {
-  const bench = openWorkbench(servers, uri === undefined ? {} : { stagingUri: uri });
-  try {
-    await body(bench);
-  } finally {
-    await bench.close();
-  }
-}
+const on = (body: (bench: Workbench) => Promise<void>, uri?: string) =>
+  withWorkbench(servers, body, uri === undefined ? {} : { stagingUri: uri });
 
 for (const times of [1, 2, 5]) {
   test(`T1 the connection is cut before the server acts, ${times} times: ridden out`, () =>
