@@ -3,20 +3,17 @@
  * the target.
  */
 import { canonicalKey } from '../bson/canonical-key.ts';
-import { KeySet } from '../bson/key-set.ts';
-import { findId } from '../bson/stored-form.ts';
+import type { KeySet } from '../bson/key-set.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference } from '../plan/plan.ts';
-import { readBatches } from '../selection/read-batches.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import { selectedIds } from '../selection/selected-ids.ts';
+import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { Candidate } from './candidate.ts';
 import type { DanglingReference } from './comparison.ts';
 import { existingIds } from './existing.ts';
 import { indexKeys } from './index-keys.ts';
 import type { MaskedText } from './masked-text.ts';
-
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000, held: 1 };
 
 interface Use {
   readonly candidate: Candidate;
@@ -28,7 +25,7 @@ export class ReferenceCheck {
   readonly #text: MaskedText;
   readonly #reader: TargetReader;
   readonly #selection: Selection;
-  /** `_id`s of selected parents, by collection; read once, 12 to 24 bytes per ObjectId. */
+  /** `_id`s of selected parents, by collection; read once. */
   readonly #selectedIds = new Map<string, Promise<KeySet>>();
   readonly #parents = new Map<string, Promise<TargetCollection | undefined>>();
 
@@ -66,7 +63,7 @@ export class ReferenceCheck {
   /** Those of `values`, as canonical keys, that are no `_id` of the collection, here or there. */
   async #missing(values: readonly RawValue[], collection: string): Promise<Set<string>> {
     const selected = this.#selection.manifest.collections.find((each) => each.collection === collection);
-    const ids = selected === undefined ? undefined : await this.#idsOf(selected);
+    const ids = selected === undefined ? undefined : await this.#idsOf(collection);
     const open = new Map<string, RawValue>();
     for (const value of values) if (!ids?.has(value)) open.set(canonicalKey(value), value);
     if (open.size === 0) return new Set();
@@ -82,22 +79,11 @@ export class ReferenceCheck {
     return known;
   }
 
-  #idsOf(selected: SelectedCollection): Promise<KeySet> {
-    const known = this.#selectedIds.get(selected.collection) ?? readIds(this.#selection, selected);
-    this.#selectedIds.set(selected.collection, known);
+  #idsOf(collection: string): Promise<KeySet> {
+    const known = this.#selectedIds.get(collection) ?? selectedIds(this.#selection, collection);
+    this.#selectedIds.set(collection, known);
     return known;
   }
-}
-
-async function readIds(selection: Selection, selected: SelectedCollection): Promise<KeySet> {
-  const ids = new KeySet();
-  for await (const { bytes, offsets } of readBatches(selection, selected.collection, BATCH)) {
-    for (const offset of offsets) {
-      const id = findId(bytes, offset);
-      if (id !== undefined) ids.add(id);
-    }
-  }
-  return ids;
 }
 
 /** A field that is missing, null or an empty array refers to nothing; a regular expression can be no `_id`. */

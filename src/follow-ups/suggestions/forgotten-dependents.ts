@@ -6,20 +6,17 @@
  */
 import type { Backup, MemberInfo } from '../../backup/backup.ts';
 import { BsonFault, documentEnd } from '../../bson/elements.ts';
-import { KeySet } from '../../bson/key-set.ts';
-import { findId } from '../../bson/stored-form.ts';
 import { MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { collectionNames } from '../../plan/restored-collections.ts';
 import { DocumentFramer } from '../../selection/document-framer.ts';
 import { KeyPath } from '../../selection/key-path.ts';
-import { readBatches } from '../../selection/read-batches.ts';
+import { selectedIds } from '../../selection/selected-ids.ts';
 import type { Selection } from '../../selection/selection.ts';
 import { type Parent, ReferenceSearch } from './reference-search.ts';
 import type { Suggestion } from './suggestion.ts';
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 const SAMPLE_BYTES = 256 * 1024;
 /** Read in all to count; a suggestion is not worth more. */
 const MOST_BYTES = 512 * 1024 * 1024;
@@ -92,14 +89,7 @@ async function parentsOf(selection: Selection): Promise<Parent[]> {
   for (const { collection, count } of selection.manifest.collections) {
     if (count === 0 || held + count > MOST_IDS) continue;
     held += count;
-    const ids = new KeySet();
-    for await (const { bytes, offsets } of readBatches(selection, collection, BATCH)) {
-      for (const start of offsets) {
-        const id = findId(bytes, start);
-        if (id !== undefined) ids.add(id);
-      }
-    }
-    parents.push({ collection, ids });
+    parents.push({ collection, ids: await selectedIds(selection, collection) });
   }
   return parents;
 }
