@@ -3,7 +3,6 @@ import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
 import type { TargetName } from '../events.ts';
 import type { FollowUpStatus } from '../follow-ups/follow-up-status.ts';
-import { runFollowUps } from '../follow-ups/run-follow-ups.ts';
 import type { Plan } from '../plan/plan.ts';
 import { applyExit, applyPage } from '../report/apply-page.ts';
 import { followUpExit, followUpLines, followUpObject } from '../report/follow-ups-page.ts';
@@ -16,6 +15,7 @@ import type { ExitName, OptionValue } from './command.ts';
 import type { ApplyTargets } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 import { lastWord } from './last-word.ts';
+import { runOperatorsFollowUps } from './operators-follow-ups.ts';
 import { pageStyle, writeLines } from './page.ts';
 
 export interface ApplyOrder {
@@ -89,18 +89,8 @@ async function followUps(
   context: CommandContext,
   { plan, target, result }: Applied,
 ): Promise<FollowUpStatus[]> {
-  const { emit, signal, workDirectory, operator: actor, env: environment } = context;
   try {
-    return await runFollowUps({
-      plan,
-      digest: result.digest,
-      target,
-      actor,
-      environment,
-      workDirectory,
-      emit,
-      signal,
-    });
+    return await runOperatorsFollowUps(context, { plan, digest: result.digest, target });
   } catch (error) {
     await context.endProgress();
     if (context.options.json) context.json(applyObject(result));

@@ -2,7 +2,6 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { type FollowUpStatus, followUpStatuses } from '../../follow-ups/follow-up-status.ts';
-import { runFollowUps } from '../../follow-ups/run-follow-ups.ts';
 import { tickOff } from '../../follow-ups/tick-off.ts';
 import { readRuns } from '../../ledger/read-runs.ts';
 import { runOfPlan } from '../../ledger/run-of-plan.ts';
@@ -16,6 +15,7 @@ import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
+import { runOperatorsFollowUps } from '../operators-follow-ups.ts';
 import { pageStyle, writeLines } from '../page.ts';
 import { requireVariables } from '../require-variables.ts';
 
@@ -94,20 +94,8 @@ async function runThem(
   target: Target,
 ): Promise<readonly FollowUpStatus[]> {
   const { digest } = await requireVerified(plan, target);
-  const { emit, signal, workDirectory, operator: actor, env: environment } = context;
   const again = options['again'] === true;
-  return runFollowUps({
-    plan,
-    digest,
-    target,
-    actor,
-    environment,
-    workDirectory,
-    emit,
-    signal,
-    only: name,
-    again,
-  });
+  return runOperatorsFollowUps(context, { plan, digest, target, only: name, again });
 }
 
 async function done(work: Work, target: Target): Promise<readonly FollowUpStatus[]> {
