@@ -44,7 +44,10 @@ export async function* compareBatch(
   rules: CollectionRules,
 ): AsyncGenerator<BatchFindings, void, undefined> {
   const { refused, candidates } = sortOutUnstorable(batch);
-  if (candidates.length === 0) yield { findings: refused, dangling: [] };
+  if (candidates.length === 0) {
+    yield { findings: refused, dangling: [] };
+    return;
+  }
   let done = -1;
   for await (const part of partsOf(candidates, rules)) {
     const last = part.candidates.at(-1);
@@ -62,7 +65,7 @@ async function* partsOf(
   { reader, existing }: CollectionRules,
 ): AsyncGenerator<ExistingPart, void, undefined> {
   if (existing !== undefined) yield* existingDocuments(reader, existing, candidates);
-  else if (candidates.length > 0) yield { candidates, existing: new Map() };
+  else yield { candidates, existing: new Map() };
 }
 
 async function comparePart(

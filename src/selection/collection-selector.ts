@@ -22,8 +22,8 @@ export interface SelectorOptions {
   readonly ids: IdFilter;
   /** The same. */
   readonly space: SpareSpace;
-  /** Milliseconds that a regular expression may be at work on one chunk. */
-  readonly patternMs?: number;
+  /** Milliseconds that regular expressions may be at work on a megabyte or so; undefined = the usual. */
+  readonly patternMs: number | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -37,7 +37,7 @@ export interface SelectionRequest {
    * is read again. Default: 4 GiB, at most half of what the disk has free.
    */
   readonly spareBytes?: number;
-  /** How long a regular expression may be at work on one chunk of the backup, milliseconds. Default: 30 s. */
+  /** How long regular expressions may be at work on a megabyte or so of the backup, milliseconds. Default: 30 s. */
   readonly patternMs?: number;
 }
 
@@ -57,7 +57,7 @@ export async function selectDocuments(request: SelectionRequest): Promise<Select
       spoolFolder: partial.spool,
       ids: new IdFilter(),
       signal,
-      ...(request.patternMs !== undefined && { patternMs: request.patternMs }),
+      patternMs: request.patternMs,
       space: { left: request.spareBytes ?? (await spareBytes(partial.spool)) },
     };
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));

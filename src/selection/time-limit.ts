@@ -2,7 +2,7 @@ import { createContext, Script } from 'node:vm';
 import { RestorePlanError } from '../errors.ts';
 import { QueryFault } from '../query/query-fault.ts';
 
-/** How long one piece of work may take, milliseconds: a thousand times what matching a chunk of documents takes. */
+/** How long one piece of work may take, milliseconds: thousands of times what matching a megabyte takes. */
 const LIMIT_MS = 30_000;
 
 /** A regular expression that found no end. */

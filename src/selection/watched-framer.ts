@@ -1,7 +1,7 @@
 import { type DocumentConsumer, DocumentFramer } from './document-framer.ts';
 import type { TimeLimit } from './time-limit.ts';
 
-/** Watching has a price by the piece; chunks from S3 are a tenth of this. */
+/** Watching has a price by the piece; chunks from S3 are a small part of this. */
 const PIECE_BYTES = 1024 * 1024;
 
 /** A framer whose consumer is watched while it decides. Chunks are copied together, so that it is worth its price. */
