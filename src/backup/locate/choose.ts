@@ -39,13 +39,14 @@ export async function chooseBackup(options: ChooseOptions): Promise<StoredBackup
       passedOver.push({ location: store.describe(candidate.path), inspection });
       continue;
     }
-    if ('error' in inspection) throw inspection.error;
+    if ('error' in inspection) {
+      throw passedOver.length === 0 ? inspection.error : await noneServes(passedOver, inspection.error);
+    }
     for (const each of passedOver) options.emit({ type: 'warning', message: whyPassedOver(each, source) });
     warnIfFinishedLate(inspection.backup, found.before[i + 1], options);
     return inspection.backup;
   }
-  const [newest] = passedOver;
-  if (newest !== undefined) throw await noneServes(newest, passedOver.length);
+  if (passedOver.length > 0) throw await noneServes(passedOver);
   throw await noBackup(found, options);
 }
 
@@ -89,22 +90,31 @@ function warnIfFinishedLate(
   });
 }
 
-/** Says what the newest of them lacks: the others were looked at only because of that. */
-async function noneServes(newest: PassedOver, count: number): Promise<RestorePlanError> {
-  const { location, inspection } = newest;
-  const which = count === 1 ? 'The only backup' : `None of the ${count} newest backups`;
+/**
+ * Says what the newest of them lacks: the others were looked at only because of that, and so was the older one that ended the search
+ * with `end`.
+ */
+async function noneServes(
+  passedOver: readonly PassedOver[],
+  end?: RestorePlanError,
+): Promise<RestorePlanError> {
+  const count = passedOver.length;
+  const { location, inspection } = passedOver[0] as PassedOver;
+  const older = end === undefined ? '' : ` No older one is taken: ${end.message}`;
+  const only = end === undefined ? 'The only backup' : 'The newest backup';
+  const which = count === 1 ? only : `None of the ${count} newest backups`;
   const start = `${which} at or before source.at ${count === 1 ? 'does not serve' : 'serves'} the plan.`;
   if (inspection.kind === 'foreign') {
     // The refusal of a database that is not there lists those that are, for people and for programs.
     const { message, hint, facts } = inspection.error;
-    return new RestorePlanError('BACKUP', `${start} ${message}`, { ...(hint && { hint }), facts });
+    return new RestorePlanError('BACKUP', `${start} ${message}${older}`, { ...(hint && { hint }), facts });
   }
   const { backup, missing } = inspection;
   const held = ((await backup.collections()) ?? []).map(({ collection }) => collection);
   const near = missing.flatMap((name) => nearest(name, held) ?? []);
   const suggestion =
     near.length === 0 ? 'Correct the collection names in the plan;' : `Did you mean ${near.join(', ')}?`;
-  return new RestorePlanError('BACKUP', `${start} ${location} does not hold ${missing.join(', ')}.`, {
+  return new RestorePlanError('BACKUP', `${start} ${location} does not hold ${missing.join(', ')}.${older}`, {
     hint: `${suggestion} \`plan backups\` shows which backup holds what.`,
     facts: { missing },
   });

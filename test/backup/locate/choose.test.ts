@@ -139,6 +139,25 @@ test('older than maxAge: refused', async () => {
   );
 });
 
+test('a misspelt collection is not blamed on maxAge, nor on an older backup that is damaged', async () => {
+  const root = await backups(HOURLY);
+  const moment = { at: '2016-09-13T10:30:00-04:00' };
+  const source = backupsBelow(root, { ...moment, more: { maxAgeMs: 2 * 3_600_000 } });
+  const tooOld = await refusal(
+    chosen(source, ['artwork']),
+    /^None of the 2 newest backups .* does not hold artwork\. No older one is taken: .*08\.00\.00\/db\.tar was taken 2 h 30 min before/,
+  );
+  assert.match(tooOld.hint ?? '', /Did you mean artworks\?/);
+  const elsewhere = { ...source, database: 'gravty' };
+  const foreign = await refusal(chosen(elsewhere), /gravty.*No older one is taken: .*maxAge allows 2 h/s);
+  assert.match(foreign.message, /gravity/);
+  writeFileSync(join(root, '2016.09.13.09.00.00/db.tar'), Buffer.alloc(700, 'x'));
+  await refusal(
+    chosen(backupsBelow(root, moment), ['artwork']),
+    /^The newest backup .*10\.00\.00\/db\.tar does not hold artwork\. No older one is taken: .*neither a tar nor/,
+  );
+});
+
 test('all are later: refused, naming the nearest in both zones', async () => {
   const root = await backups(HOURLY);
   const reading = chosen(backupsBelow(root, { at: '2016-09-13T06:00:00-04:00' }));
