@@ -28,6 +28,14 @@ export function syntaxFault(document: Document, text: PlanText, error: YAMLError
       `a ${text.text[opened.start]} is opened here and not closed`,
     );
   }
+  if (/^Unexpected flow-(?:seq|map)-start/.test(error.message)) {
+    const expected = "quotes around it, or { $regex: '…' } for a regular expression in a query";
+    return fault(
+      { ...place, end: start + 1 },
+      `a ${text.text[start]} inside a text without quotes`,
+      expected,
+    );
+  }
   switch (error.code) {
     case 'TAB_AS_INDENT':
       return fault(place, 'a tab is used for indentation', 'spaces');

@@ -2,7 +2,7 @@
 import { SHELL_CONSTRUCTORS } from '../../query/shell-constructors.ts';
 import { quoted } from '../code-frame.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
-import { eachScalar, type PlanNode } from '../nodes.ts';
+import { eachScalar, type PathPart, type PlanNode } from '../nodes.ts';
 
 /** `{ sold:true }` is to YAML a key `sold:true` without a value, so null: it would match every document there is. */
 export function emptyValues(node: PlanNode): PlanFault[] {
@@ -27,28 +27,107 @@ function isEmpty(node: PlanNode): boolean {
 
 const CONSTRUCTOR = new RegExp(`^(?:new )?(?:${Object.keys(SHELL_CONSTRUCTORS).join('|')})\\(.*\\)$`, 's');
 const DATE = /^\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s?(?:[Zz]|[+-]\d{2}:?\d{2})?)?$/;
-/** What stands below them is text. */
-const OF_TEXT: ReadonlySet<unknown> = new Set(['$date', '$regex', '$comment']);
+/** What stands below them is text, or is checked by the reader of Extended JSON. */
+const OF_TEXT = /^\$(?:date|regex|options|comment|symbol|code|ref|db|oid|uuid|number\w+)$/;
 
-/** In a map, `ObjectId("…")` and a bare date are text to YAML: they would match no ObjectId and no date, and nobody would see why. */
-export function misreadTexts(query: PlanNode): PlanFault[] {
-  const faults: PlanFault[] = [];
-  if (query.kind !== 'map') return faults;
+/** Words that are no text in YAML 1.1 or in a programming language, with what YAML 1.2 writes for them. */
+const WORDS: readonly (readonly [word: RegExp, written: string])[] = [
+  [/^(?:y|yes|on)$/i, 'true'],
+  [/^(?:n|no|off)$/i, 'false'],
+  [/^(?:nil|None|undefined)$/, 'null'],
+  [/^-?(?:NaN|Infinity)$/, '{ $numberDouble: "$&" }'],
+  [/^MinKey(?:\(\))?$/, '{ $minKey: 1 }'],
+  [/^MaxKey(?:\(\))?$/, '{ $maxKey: 1 }'],
+];
+/** `1_000`, `0b101`: integers of YAML 1.1 and of most languages. */
+const OTHER_INTEGER = /^[-+]?(?:\d{1,15}(?:_\d{1,15})+|0b[01]{1,52})$/;
+/** A literal of JavaScript, Ruby or Perl: no slash inside that is not escaped or in brackets. `/var/log/` is none. */
+const REGEX_LITERAL = /^\/((?:[^/\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+)\/([a-z]*)$/s;
+
+/** A text of a query that its author did not mean as text. */
+export interface Misreading {
+  /** Dotted path inside the query. */
+  readonly path: string;
+  readonly fault: PlanFault;
+}
+
+/** In a map, `ObjectId("…")`, a bare date, `yes` and `/^J/` are text to YAML: nobody would see why they match nothing. */
+export function misreadTexts(query: PlanNode): Misreading[] {
+  const found: Misreading[] = [];
+  if (query.kind !== 'map') return found;
   eachScalar(query, (node, path) => {
-    const { value, place } = node;
-    if (typeof value !== 'string') return;
-    if (CONSTRUCTOR.test(value)) {
-      const name = value.slice(0, value.indexOf('('));
-      const message = `${name}(…) is plain text in a map`;
-      const expected = 'Extended JSON, such as { $oid: … }, or the whole query in single quotes';
-      faults.push(faultAt(place, 'query', { message, expected }));
-    } else if (DATE.test(value) && sourceOf(node) === value && !OF_TEXT.has(path.at(-1))) {
-      const message = `${value} is text here and matches no date`;
-      const expected = `{ $date: ${value} }, or quotes if it is text`;
-      faults.push(faultAt(place, 'query', { message, expected }));
-    }
+    if (typeof node.value !== 'string') return;
+    const details = misreadText(node.value, { path, isPlain: sourceOf(node) === node.value });
+    if (details !== undefined)
+      found.push({ path: path.join('.'), fault: faultAt(node.place, 'query', details) });
   });
-  return faults;
+  return found;
+}
+
+interface TextInQuery {
+  readonly path: readonly PathPart[];
+  /** Written without quotes. */
+  readonly isPlain: boolean;
+}
+
+function misreadText(
+  value: string,
+  { path, isPlain }: TextInQuery,
+): { readonly message: string; readonly expected: string } | undefined {
+  if (CONSTRUCTOR.test(value)) {
+    const name = value.slice(0, value.indexOf('('));
+    const expected = 'Extended JSON, such as { $oid: … }, or the whole query in single quotes';
+    return { message: `${name}(…) is plain text in a map`, expected };
+  }
+  if (!isPlain) return undefined;
+  const literal = REGEX_LITERAL.exec(value);
+  if (isOfText(path) && (literal === null || !isPattern(path))) return undefined;
+  if (literal !== null) {
+    const [, pattern = '', flags = ''] = literal;
+    const expected = `${regexRemedy({ pattern, options: flags.replace(/[^imsx]/g, '') }, path)}quotes if it is text`;
+    return { message: `${value} is text here, not a regular expression`, expected };
+  }
+  if (DATE.test(value)) {
+    const expected = `{ $date: ${value} }, or quotes if it is text`;
+    return { message: `${value} is text here and matches no date`, expected };
+  }
+  if (OTHER_INTEGER.test(value)) {
+    const sign = value.startsWith('-') ? '-' : '';
+    const expected = `${sign}${Number(value.replace(/[-+_]/g, ''))}, or quotes if it is text`;
+    return { message: `${value} is text here, not a number`, expected };
+  }
+  const word = WORDS.find(([pattern]) => pattern.test(value));
+  if (word === undefined) return undefined;
+  const expected = `${value.replace(word[0], word[1])}, or quotes if it is text`;
+  return { message: `${value} is text here`, expected };
+}
+
+function isOfText(path: readonly PathPart[]): boolean {
+  return OF_TEXT.test(String(path.at(-1))) || path.at(-2) === '$regularExpression' || isPattern(path);
+}
+
+/** The text of a regular expression stands there, without slashes. */
+function isPattern(path: readonly PathPart[]): boolean {
+  const key = path.at(-1);
+  if (key === 'pattern') return path.at(-2) === '$regularExpression' || path.includes('$jsonSchema');
+  return key === '$regex' || (key === 'regex' && path.includes('$expr'));
+}
+
+/** What to write at this path for a regular expression, with a comma behind it; empty where none can stand. */
+function regexRemedy(
+  { pattern, options }: { readonly pattern: string; readonly options: string },
+  path: readonly PathPart[],
+): string {
+  const text = `'${pattern.replaceAll("'", "''")}'`;
+  const operator = `$regex: ${text}${options === '' ? '' : `, $options: ${options}`}`;
+  const key = path.at(-1);
+  if (typeof key === 'number')
+    return `{ $regularExpression: { pattern: ${text}, options: "${options}" } }, or `;
+  if (key === '$regex' || key === '$eq') return `${operator}, or `;
+  if (isPattern(path)) return `${key}: ${text}, or `;
+  if (key === '$ne') return `$not: { ${operator} }, or `;
+  if (key === undefined || (key.startsWith('$') && key !== '$not')) return '';
+  return `${key}: { ${operator} }, or `;
 }
 
 /** In a query in shell syntax a variable is text among text: a quote in its value would end the text it stands in. */

@@ -25,10 +25,15 @@ export function queryRules(root: MapNode): PlanFault[] {
     if (node === undefined || !isQuery(node) || holdsUnjudged(node)) return [];
     const brokenOut = brokenOutVariables(node);
     if (brokenOut.length > 0) return brokenOut;
+    const misread = misreadTexts(node);
+    // What an operator says of a text that is misread helps nobody.
+    const others = queryFaults(orderedValue(node)).filter(
+      ({ path: at }) => !misread.some((each) => each.path === at),
+    );
     return [
       ...emptyValues(node),
-      ...misreadTexts(node),
-      ...queryFaults(orderedValue(node)).map((fault) => queryFault(node, fault)),
+      ...misread.map(({ fault }) => fault),
+      ...others.map((fault) => queryFault(node, fault)),
     ];
   });
 }
