@@ -1,7 +1,8 @@
 /** The documents of a batch as they will stand in the target, and those that no server would take. Pure. */
 import { DocumentRun } from '../bson/document-run.ts';
+import { idRefusal } from '../bson/storable.ts';
 import { startsWithId, storedForm } from '../bson/stored-form.ts';
-import { idRefusal, lengthRefusal } from '../comparison/structure.ts';
+import { lengthRefusal } from '../comparison/structure.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
 
 interface Refusal {
@@ -28,7 +29,7 @@ export function admit({ bytes, offsets, first }: DocumentBatch): AdmittedBatch {
   const refusals: Refusal[] = [];
   for (let position = 0; position < run.length; position++) {
     const length = run.end(position) - (run.offsets[position] as number);
-    const reason = idRefusal(run.idType(position)) ?? lengthRefusal(length);
+    const reason = idRefusal(run.id(position)) ?? lengthRefusal(length);
     if (reason === undefined) positions.push(position);
     else refusals.push({ position, reason });
   }

@@ -2,6 +2,7 @@
 
 import { documentValue } from '../bson/diff-documents.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
+import { replacementRefusal } from '../bson/storable.ts';
 import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import type { JournalAction } from '../ledger/journal-entry.ts';
@@ -140,8 +141,10 @@ class BatchWork {
       const change = this.#compareWithMemory(position, other ?? 'absent');
       if (other === undefined) toInsert.push(position);
       else if (whenMatched === 'replace') {
-        if (change === undefined) toReplace.push({ position, seen: other });
-        else this.settle(position, UNSEEN);
+        const reason = replacementRefusal(this.#candidate(position).document);
+        if (change !== undefined) this.settle(position, UNSEEN);
+        else if (reason !== undefined) this.settle(position, { outcome: 'refused', reason });
+        else toReplace.push({ position, seen: other });
       } else this.settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
     return { toInsert, toReplace };

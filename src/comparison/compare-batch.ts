@@ -1,5 +1,6 @@
 /** The class of every document of one batch. */
 import { documentValue } from '../bson/diff-documents.ts';
+import { replacementRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Reference, WhenMatched } from '../plan/plan.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
@@ -76,10 +77,8 @@ async function comparePart(
   for (const [candidate, target] of existing) {
     pairs.set(candidate, classifyPair(candidate.document, target, rules));
   }
-  const objections = await runChecks(
-    rules.checks,
-    candidates.filter((candidate) => wouldBeWritten(pairs.get(candidate), rules.whenMatched)),
-  );
+  const written = candidates.filter((candidate) => wouldBeWritten(pairs.get(candidate), rules.whenMatched));
+  const objections = await runChecks([replacementCheck(existing), ...rules.checks], written);
   const findings = candidates.map((candidate): Finding => {
     const { class: documentClass, reason } = objections.get(candidate) ?? pairs.get(candidate) ?? INSERT;
     return {
@@ -123,6 +122,18 @@ function sortOutUnstorable(batch: DocumentBatch): { refused: Finding[]; candidat
 function wouldBeWritten(pair: PairClass | undefined, whenMatched: WhenMatched): boolean {
   if (pair === undefined) return true;
   return whenMatched === 'replace' && pair.class !== 'identical';
+}
+
+/** Of documents that would take the place of another one. */
+function replacementCheck(existing: ReadonlyMap<Candidate, RawValue>): CandidateCheck {
+  return async (candidates) => {
+    const objections = new Map<Candidate, Objection>();
+    for (const candidate of candidates) {
+      const reason = existing.has(candidate) ? replacementRefusal(candidate.document) : undefined;
+      if (reason !== undefined) objections.set(candidate, { class: 'refused', reason });
+    }
+    return objections;
+  };
 }
 
 /** Each check sees only what the ones before it had nothing against. */

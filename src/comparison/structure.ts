@@ -3,6 +3,7 @@
  * Limits as measured on mongod 8.2.
  */
 import { cstringEnd, valueEnd } from '../bson/elements.ts';
+import { idRefusal } from '../bson/storable.ts';
 import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 
@@ -10,28 +11,15 @@ const MAX_STORED_BYTES = 16 * 1024 * 1024;
 /** Documents and arrays from the outermost one down: the server stores 180 below the first (measured; error 15 beyond). */
 const MAX_DEPTH = 181;
 
-const UNUSABLE_IDS: Readonly<Record<number, string>> = {
-  // The server would invent one, and a second run would insert the document again.
-  0: 'it has no _id',
-  [BSON.ARRAY]: 'its _id is an array, which the server does not take',
-  [BSON.REGEX]: 'its _id is a regular expression, which the server does not take',
-  [BSON.UNDEFINED]: 'its _id is undefined, which the server does not take',
-};
-
-/** Why no server would store a document with an `_id` of this BSON type (0: it has none); undefined where one does. */
-export function idRefusal(type: number): string | undefined {
-  return UNUSABLE_IDS[type];
-}
-
-/** The same of a document of this many bytes. */
+/** Why no server would store a document of this many bytes; undefined where one does. */
 export function lengthRefusal(length: number): string | undefined {
   return length > MAX_STORED_BYTES ? `it has ${length} bytes; the server stores at most 16 MiB` : undefined;
 }
 
 /** The `_id` of the document at `start`, or the reason why no server would store it. */
 export function idOrRefusal(bytes: Buffer, start: number): RawValue | string {
-  const id = findId(bytes, start);
-  return idRefusal(id?.type ?? 0) ?? (id as RawValue);
+  const id = findId(bytes, start) ?? { bytes, type: 0, start, end: start };
+  return idRefusal(id) ?? id;
 }
 
 /** Undefined where the document can be stored. */

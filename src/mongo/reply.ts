@@ -1,7 +1,7 @@
 /** Reads what our commands need of raw replies. Offsets and bytes; documents are never decoded. */
 import { deserialize } from 'bson';
 import { elements, keyOf } from '../bson/elements.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
+import type { RawValue } from '../bson/types.ts';
 
 /** The top level of a reply; nested documents are raw bytes. */
 export type Reply = Readonly<Record<string, unknown>>;
@@ -78,9 +78,4 @@ export function readWriteFaults(reply: Reply): WriteFault[] {
 export function asBuffer(value: unknown): Buffer {
   if (!(value instanceof Uint8Array)) throw new TypeError('the server sent a reply of an unknown shape');
   return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-}
-
-/** Types that the server never stores as `_id` (0: there is none); asking for them would match something else or fail. */
-export function canBeStoredAsId(type: number): boolean {
-  return type !== 0 && type !== BSON.ARRAY && type !== BSON.REGEX && type !== BSON.UNDEFINED;
 }

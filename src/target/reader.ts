@@ -1,8 +1,9 @@
 /** TargetReader over raw commands. Reads are repeated while faults are transient; all are at majority, from the primary. */
 import { DocumentRun, runOf } from '../bson/document-run.ts';
+import { idRefusal } from '../bson/storable.ts';
 import type { TargetName } from '../events.ts';
 import { rawDocument } from '../mongo/raw-value.ts';
-import { type CursorReply, canBeStoredAsId, readBatch, readCursor } from '../mongo/reply.ts';
+import { type CursorReply, readBatch, readCursor } from '../mongo/reply.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
@@ -100,7 +101,8 @@ export class MongoReader implements TargetReader {
     run: DocumentRun,
     positions: readonly number[],
   ): AsyncGenerator<Answer, void, undefined> {
-    const asked = positions.filter((position) => canBeStoredAsId(run.idType(position)));
+    // What cannot be stored is absent; to ask for it would mean something else, or fail for all of them.
+    const asked = positions.filter((position) => idRefusal(run.id(position)) === undefined);
     if (asked.length <= 1) {
       const only = { limit: MOST_OF_ONE_ID };
       const found = asked.length === 0 ? [] : await this.find(collection, idFilter(run, asked), only);

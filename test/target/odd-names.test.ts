@@ -1,0 +1,187 @@
+/** `_id`s that look like operators and names that start with `$`: foretold as the server answers, and refused alone. */
+import {
+  Binary,
+  BSONRegExp,
+  BSONSymbol,
+  Code,
+  EJSON,
+  Long,
+  MaxKey,
+  MinKey,
+  serialize,
+  Timestamp,
+  UUID,
+} from 'bson';
+import type { Document } from 'mongodb';
+import * as assert from 'uvu/assert';
+import { BSON } from '../../src/bson/types.ts';
+import { accessTo } from '../../src/target/access.ts';
+import { openWorkbench, withWorkbench } from '../apply/workbench.ts';
+import { compare } from '../comparison/comparing.ts';
+import { test } from '../harness.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+
+let lab: Lab;
+test.before(async () => {
+  lab = await openLab();
+});
+test.after(() => lab.close());
+
+/** Names in the server's language of queries and references, alone and in company, outermost and within. */
+const OPERATORS =
+  '$a $in $eq $ne $exists $regex $where $expr $type $not $and $elemMatch $comment $geoWithin $oid $date $db $id $ $$';
+const ODD_IDS: readonly unknown[] = [
+  ...OPERATORS.split(' ').flatMap((name) => [
+    { [name]: 1 },
+    { [name]: [1] },
+    { a: 1, [name]: 1 },
+    { a: { [name]: 1 } },
+  ]),
+  { $ref: 'a', $id: 1 },
+  { $ref: 'a', $id: 1, $db: 'd' },
+  { $ref: 'a', $id: 1, $db: 1 },
+  { $ref: 'a', $id: 1, $other: 1 },
+  { $ref: 'a', $id: 1, $db: 'd', $other: 1 },
+  { $ref: 'a', $id: 1, more: 1 },
+  { $ref: 'a', $id: { $a: 1 } },
+  { $ref: 'a', $id: 1, $db: 'd', more: { $a: 1 } },
+  { $ref: 'a' },
+  { $ref: 1, $id: 1 },
+  { $id: 1, $ref: 'a' },
+  { first: 1, $ref: 'a', $id: 1 },
+  { a: { $ref: 'a', $id: 1 } },
+  { a: [{ $ref: 'a', $id: 1 }] },
+  { a: [{ $b: 1 }] },
+  { a: [[{ $b: 1 }]] },
+  { 'a.b': 1 },
+  { 'a.$b': 1 },
+  { '.': 1 },
+  { '': 1 },
+  { '': { '': 1 } },
+  {},
+  { a: [1, 2] },
+  { a: new BSONRegExp('x') },
+  { a: new Timestamp(Long.ZERO) },
+  { a: new Code('x', { $a: 1 }) },
+  new Code('f'),
+  new Code('f', { $a: 1 }),
+  new BSONSymbol('x'),
+  new BSONRegExp('a'),
+  new Timestamp(Long.ZERO),
+  new MinKey(),
+  new MaxKey(),
+  new UUID(),
+  new Binary(Buffer.from('x'), 6),
+  null,
+  Number.NaN,
+  '',
+  '$a',
+  'a\0b',
+  true,
+  [],
+  [1],
+];
+
+const UNDEFINED_ID = Buffer.concat([Buffer.from([10, 0, 0, 0, BSON.UNDEFINED]), Buffer.from('_id\0\0')]);
+
+function withId(_id: unknown, more: Document = {}): Buffer {
+  return Buffer.from(serialize({ _id, ...more }));
+}
+
+test('each odd _id is taken or refused by the server as the dry-run says, and never keeps the others out', async () => {
+  const documents = [
+    ...ODD_IDS.map((id) => withId(id, { v: 1 })),
+    UNDEFINED_ID,
+    withId('plain'),
+    withId('last'),
+  ];
+  await withWorkbench(lab, async (bench) => {
+    const { database } = (await bench.target('staging')).reader;
+    const collection = (await bench.db('staging')).collection('odd');
+    const { writer } = accessTo(await bench.target('staging'));
+    const takes: boolean[] = [];
+    for (const document of documents) takes.push((await writer.insert('odd', document)).written === 1);
+    assert.ok(takes.includes(false));
+    await collection.drop();
+
+    const dryRun = async (): Promise<string[]> => {
+      const stage = { uri: lab.staging.uri, database, show: 1_000, collections: { odd: { documents } } };
+      const { documents: compared } = (await compare(stage)).first;
+      return [...compared].sort((a, b) => a.index - b.index).map(({ class: documentClass }) => documentClass);
+    };
+    await (await bench.db('staging')).createCollection('odd');
+    await collection.insertOne({ _id: 'somebody else’s' } as never);
+    const foretold = await dryRun();
+    const otherwise = takes.flatMap((taken, i) =>
+      foretold[i] === (taken ? 'insert' : 'refused')
+        ? []
+        : [`${foretold[i]}: ${EJSON.stringify(ODD_IDS[i])}`],
+    );
+    assert.equal(otherwise, []);
+    const selection = bench.selection([{ collection: 'odd', documents }]);
+    const counts = async (): Promise<unknown[]> => {
+      const [result] = (await bench.apply(selection, 'staging')).collections;
+      return [result?.inserted, result?.identical, result?.refused];
+    };
+    const [taken, refused] = [takes.filter(Boolean).length, takes.filter((each) => !each).length];
+    assert.equal(await counts(), [taken, 0, refused]);
+    assert.equal(
+      await dryRun(),
+      takes.map((each) => (each ? 'identical' : 'refused')),
+    );
+    assert.equal(await counts(), [0, taken, refused]);
+    await bench.revert(selection, 'staging');
+    assert.is(await collection.countDocuments(), 1);
+  });
+});
+
+/** Fields that an insert takes at the top level, where a replacement does not, or only in an order. */
+const ODD_FIELDS: readonly Document[] = [
+  { $a: 1 },
+  { $set: { a: 1 } },
+  { $ref: 'a', $id: 1 },
+  { $ref: 'a', $id: 1, $db: 'd' },
+  { $ref: 'a', $id: 1, $db: 1 },
+  { $ref: 1, $id: 1 },
+  { $ref: 'a' },
+  { $id: 1 },
+  { $db: 'd' },
+  { a: 1, $ref: 'a', $id: 1 },
+  { $ref: 'a', a: 1, $id: 1 },
+  { a: { $b: 1 } },
+  { a: { $ref: 1 } },
+  { 'a.b': 1 },
+  { '': 1 },
+];
+
+test('odd names are inserted, and refused in a replacement as the dry-run says', async () => {
+  const bench = openWorkbench(lab);
+  try {
+    const documents = [...ODD_FIELDS, { plain: 1 }].map((fields, _id) => withId(_id, { z: 1, ...fields }));
+    const { database } = (await bench.target('staging')).reader;
+    const inserted = bench.selection([{ collection: 'odd', documents }]);
+    assert.is((await bench.apply(inserted, 'staging')).collections[0]?.inserted, documents.length);
+    await (await bench.db('staging')).collection('odd').updateMany({}, { $set: { z: 2 } });
+
+    const stage = { uri: lab.staging.uri, database, show: 1_000 };
+    const odd = { documents, settings: { whenMatched: 'replace' as const } };
+    const { counts } = (await compare({ ...stage, collections: { odd } })).first;
+    assert.ok(counts.refused > 0 && counts.different > 0);
+    const replacing = bench.selection([{ collection: 'odd', documents, whenMatched: 'replace' }]);
+    const [result] = (await bench.apply(replacing, 'staging')).collections;
+    assert.equal([result?.replaced, result?.refused], [counts.different, counts.refused]);
+    const refused: number[] = [];
+    for (const [_id, fields] of ODD_FIELDS.entries()) {
+      const reply = await (await bench.db('staging')).command(
+        { update: 'odd', updates: [{ q: { _id }, u: { _id, z: 3, ...fields } }] },
+        { checkKeys: false },
+      );
+      if (reply['writeErrors'] !== undefined) refused.push(_id);
+    }
+    assert.is(refused.length, counts.refused);
+  } finally {
+    await bench.close();
+  }
+});
+
+test.run();
