@@ -94,6 +94,7 @@ function buildS3(s3: PlanNode, zone: string | undefined): S3Location {
     profile: text(s3, 'profile'),
     endpoint: text(s3, 'endpoint'),
     forcePathStyle: scalar(s3, 'forcePathStyle') as boolean | undefined,
+    requestPayer: scalar(s3, 'requestPayer') as 'requester' | undefined,
   };
 }
 

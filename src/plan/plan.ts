@@ -67,6 +67,8 @@ export interface S3Location {
   readonly profile: string | undefined;
   readonly endpoint: string | undefined;
   readonly forcePathStyle: boolean | undefined;
+  /** Who pays for the requests where it is not the owner of the bucket; S3 denies everything until the plan says so. */
+  readonly requestPayer: 'requester' | undefined;
 }
 
 export interface PathLocation {

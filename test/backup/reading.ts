@@ -34,7 +34,8 @@ export function inBucket(
 ): Source {
   const { endpoint } = server;
   const where = { bucket: bucket.name, key, endpoint, forcePathStyle: true };
-  return sourceAt({ kind: 's3', ...where, timezone: undefined, region: undefined, profile: undefined }, more);
+  const unset = { timezone: undefined, region: undefined, profile: undefined, requestPayer: undefined };
+  return sourceAt({ kind: 's3', ...where, ...unset }, more);
 }
 
 /** Gives this process the server's credentials the only way the product takes them: through the environment. */

@@ -36,6 +36,7 @@ source:
     profile: reader
     endpoint: https://minio.example.net:9000/
     forcePathStyle: true
+    requestPayer: requester
 collections:
   - collection: artworks
     query: { "2": 1, "1": 2, at: { $gt: { $date: 2016-01-01T00:00:00Z } } }
@@ -90,6 +91,7 @@ test('a whole plan, value by value', async () => {
       profile: 'reader',
       endpoint: 'https://minio.example.net:9000/',
       forcePathStyle: true,
+      requestPayer: 'requester',
     },
   });
   const [root] = plan.collections;
@@ -98,7 +100,7 @@ test('a whole plan, value by value', async () => {
   assert.is(root?.updatedAt, 'updated_at');
   assert.equal(root?.softDelete, Buffer.from('0f0000000864656c65746564000100'.padEnd(30, '0'), 'hex'));
   assert.equal(root?.references, [{ field: 'partner.id', collection: 'partners' }]);
-  assert.is(root?.where, `${folder.path}/plans/plan.yaml:19:5`);
+  assert.is(root?.where, `${folder.path}/plans/plan.yaml:20:5`);
   // Keys that look like integers stay in the order of the file.
   assert.match(root?.query.toString('latin1') ?? '', /2\0.*1\0.*at\0.*\$gt\0/s);
   const [editions] = root?.dependents ?? [];

@@ -23,6 +23,13 @@ export interface RangeOrder {
   readonly signal: AbortSignal;
 }
 
+export interface ListOptions {
+  /** Entries of a page. */
+  readonly most?: number;
+  /** The key or prefix that the plan has. */
+  readonly as?: string;
+}
+
 export class S3Bucket {
   readonly flights = new FlightControl();
   readonly #location: S3Location;
@@ -56,6 +63,10 @@ export class S3Bucket {
       const { etag, size } = facts;
       if (etag !== undefined && size !== undefined) return { ...facts, key, etag, size } as ObjectFacts;
       const answer = await client.firstBytes(key);
+      if (answer.status === 206) {
+        answer.body.destroy();
+        throw withoutEtag(this.describe(key));
+      }
       const what = await describeAnswer(answer, stallMs).finally(() => answer.body.destroy());
       throw notS3(this.describe(key), what);
     });
@@ -81,18 +92,18 @@ export class S3Bucket {
     });
   }
 
-  /** Pages of what lies directly under a prefix. */
-  async *list(prefix: string, most?: number): AsyncGenerator<KeyPage> {
+  /** Pages of what lies directly under a prefix. A refusal names the prefix, or `as`, where another text led to it. */
+  async *list(prefix: string, { most, as = prefix }: ListOptions = {}): AsyncGenerator<KeyPage> {
     let next: string | undefined;
     do {
-      const page = await persist(this.#attempts(prefix, this.#options.patience.firstMs), async () => {
+      const page = await persist(this.#attempts(as, this.#options.patience.firstMs), async () => {
         const client = await this.#connect();
         return client.list(prefix, { next, ...(most === undefined ? {} : { most }) });
       });
-      if (page === undefined) throw notS3(this.describe(prefix), 'something that is no list of keys');
+      if (page === undefined) throw notS3(this.describe(as), 'something that is no list of keys');
       // Servers that overlook the token would send their first page for ever.
       if (next !== undefined && page.next === next)
-        throw notS3(this.describe(prefix), 'the same page of a list again');
+        throw notS3(this.describe(as), 'the same page of a list again');
       yield page;
       next = page.next;
     } while (next !== undefined);
@@ -134,6 +145,12 @@ export class S3Bucket {
 function isRefusal(error: unknown): boolean {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
   return status !== undefined && status < 500;
+}
+
+function withoutEtag(location: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} cannot be read: the server names no ETag for it.`, {
+    hint: 'Without one, nothing would tell that the object is replaced while it is read. Copy it to this machine and name it in source.path.',
+  });
 }
 
 function notS3(location: string, what: string): RestorePlanError {

@@ -78,7 +78,7 @@ const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Makes a client; credentials come from the AWS chain alone (environment, profile, container, instance). */
 export async function connectS3(location: S3Location, timeouts: S3Timeouts): Promise<S3Client> {
-  const { bucket, region, profile, endpoint, forcePathStyle } = location;
+  const { bucket, region, profile, endpoint, forcePathStyle, requestPayer: RequestPayer } = location;
   const settings = {
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),
@@ -107,7 +107,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
   return {
     head: async (key) => {
       const { ContentLength, ETag, VersionId, LastModified } = await client.send(
-        new HeadObjectCommand({ Bucket: bucket, Key: key }),
+        new HeadObjectCommand({ Bucket: bucket, Key: key, RequestPayer }),
       );
       return {
         key,
@@ -118,7 +118,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
       };
     },
     checksums: async ({ key, etag, versionId, size }, { parts }) => {
-      const one = { Bucket: bucket, Key: key, VersionId: versionId, IfMatch: etag } as const;
+      const one = { Bucket: bucket, Key: key, VersionId: versionId, IfMatch: etag, RequestPayer } as const;
       const [whole, part] = await Promise.all([
         client.send(new HeadObjectCommand({ ...one, ChecksumMode: 'ENABLED' })),
         parts ? client.send(new HeadObjectCommand({ ...one, PartNumber: 1 })) : undefined,
@@ -141,6 +141,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
           Range: `bytes=${from}-${to - 1}`,
           IfMatch: etag,
           VersionId: versionId,
+          RequestPayer,
         }),
         { abortSignal: signal },
       );
@@ -148,7 +149,9 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
     },
     firstBytes: async (key) =>
       rangeAnswer(
-        await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-511' })),
+        await client.send(
+          new GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-511', RequestPayer }),
+        ),
       ),
     list: async (prefix, { next, most }) => {
       const page = await client.send(
@@ -158,6 +161,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
           Delimiter: '/',
           ContinuationToken: next,
           MaxKeys: most,
+          RequestPayer,
         }),
       );
       if (page.Name === undefined || (page.IsTruncated && page.NextContinuationToken === undefined))

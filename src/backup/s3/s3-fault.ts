@@ -1,8 +1,10 @@
 /**
  * What went wrong with a request to S3: whether trying again may help, and a sentence for each thing an operator can
- * put right. Goes by the error codes of S3, of Node's sockets and of TLS; never by message texts.
+ * put right. Goes by the error codes of S3, of Node's sockets and of TLS. S3's own sentence is passed on beside ours; it only ever
+ * makes the advice more exact, such as the name of the permission that is missing.
  */
 import { RestorePlanError } from '../../errors.ts';
+import { redact } from '../../secret.ts';
 
 export interface S3Fault {
   /** Completes "s3://bucket/key …" */
@@ -29,11 +31,19 @@ const NO_KEY: Explanation = {
 };
 const DENIED: Explanation = {
   what: 'may not be read with these credentials',
-  hint: 'They need s3:GetObject on the object and s3:ListBucket on the bucket. Without the latter, S3 answers the same for a key that does not exist.',
+  hint: 'They need s3:GetObject on the object and s3:ListBucket on the bucket. Without the latter, S3 answers the same for a key that does not exist. Where the requester pays for the bucket, set source.s3.requestPayer: requester.',
 };
-const BAD_CREDENTIALS: Explanation = {
-  what: 'was refused: the AWS credentials are not valid',
-  hint: 'Check AWS_PROFILE, AWS_ACCESS_KEY_ID and the profile in source.s3.profile.',
+const UNKNOWN_ACCESS_KEY: Explanation = {
+  what: 'was refused: S3 does not know the access key',
+  hint: 'Check AWS_ACCESS_KEY_ID, or the profile in AWS_PROFILE or source.s3.profile; with source.s3.endpoint, that the key is one of that server.',
+};
+const WRONG_SECRET_KEY: Explanation = {
+  what: 'was refused: the secret key does not belong to the access key',
+  hint: 'Check AWS_SECRET_ACCESS_KEY, or aws_secret_access_key of the profile in AWS_PROFILE or source.s3.profile. If it is right, something on the way to S3 changes requests.',
+};
+const BAD_SESSION_TOKEN: Explanation = {
+  what: 'was refused: the session token of the AWS credentials is not valid',
+  hint: 'Check AWS_SESSION_TOKEN: it belongs to one pair of keys, and must not be set beside keys of another. Or log in again.',
 };
 const NO_CREDENTIALS: Explanation = {
   what: 'cannot be read: no AWS credentials were found',
@@ -55,6 +65,10 @@ const ARCHIVED: Explanation = {
   what: 'is archived (Glacier) and cannot be read as it is',
   hint: 'Restore the object in S3 first, which takes minutes to hours, or take another backup.',
 };
+const KMS_KEY: Explanation = {
+  what: 'cannot be decrypted: its KMS key cannot be used',
+  hint: 'Have the key enabled again, or its deletion cancelled; or take another backup.',
+};
 const TLS: Explanation = {
   what: 'cannot be read: the TLS certificate of the server is not trusted',
   hint: 'Check source.s3.endpoint; for a certificate authority of your own set NODE_EXTRA_CA_CERTS.',
@@ -63,6 +77,12 @@ const TLS: Explanation = {
 const NO_TLS: Explanation = {
   what: 'cannot be read: the server does not speak TLS as this machine does',
   hint: 'Check source.s3.endpoint: perhaps its address begins with http://.',
+};
+
+/** Of a proxy that HTTPS_PROXY names, not of S3. */
+const PROXY_LOGIN: Explanation = {
+  what: 'cannot be reached: the proxy asks for a user and a password',
+  hint: 'Put user:password@ before the host in HTTPS_PROXY (HTTP_PROXY for an endpoint with http://).',
 };
 
 /** S3 error codes that no second try will change. */
@@ -77,10 +97,10 @@ const LASTING: Readonly<Record<string, Explanation>> = {
   InvalidRange: OBJECT_CHANGED,
   AccessDenied: DENIED,
   AllAccessDisabled: DENIED,
-  InvalidAccessKeyId: BAD_CREDENTIALS,
-  SignatureDoesNotMatch: BAD_CREDENTIALS,
-  InvalidToken: BAD_CREDENTIALS,
-  InvalidClientTokenId: BAD_CREDENTIALS,
+  InvalidAccessKeyId: UNKNOWN_ACCESS_KEY,
+  InvalidClientTokenId: UNKNOWN_ACCESS_KEY,
+  SignatureDoesNotMatch: WRONG_SECRET_KEY,
+  InvalidToken: BAD_SESSION_TOKEN,
   CredentialsProviderError: NO_CREDENTIALS,
   TokenProviderError: EXPIRED,
   RequestTimeTooSkewed: CLOCK,
@@ -88,6 +108,10 @@ const LASTING: Readonly<Record<string, Explanation>> = {
   AuthorizationHeaderMalformed: REGION,
   IllegalLocationConstraintException: REGION,
   InvalidObjectState: ARCHIVED,
+  'KMS.DisabledException': KMS_KEY,
+  'KMS.InvalidStateException': KMS_KEY,
+  'KMS.KMSInvalidStateException': KMS_KEY,
+  'KMS.NotFoundException': KMS_KEY,
   InvalidBucketName: {
     what: 'cannot be read: S3 does not accept this name of a bucket',
     hint: 'Correct source.s3.bucket; a server that is not AWS may need forcePathStyle: true.',
@@ -106,6 +130,7 @@ const BY_STATUS: Readonly<Record<number, Explanation>> = {
   301: REGION,
   403: DENIED,
   404: NO_KEY,
+  407: PROXY_LOGIN,
   412: OBJECT_CHANGED,
   416: OBJECT_CHANGED,
 };
@@ -158,13 +183,67 @@ export function readS3Fault(error: unknown): S3Fault {
     return { ...BUSY, transient: true };
   const byName = Object.hasOwn(LASTING, name) ? LASTING[name] : undefined;
   const known = byName ?? (status === undefined ? undefined : BY_STATUS[status]);
-  if (known !== undefined) return { ...known, transient: false };
-  const detail = [name, code, status].filter(Boolean).join(', ');
+  if (known !== undefined) return { ...moreExactly(known, error), transient: false };
+  const detail = [name, code, status].filter(Boolean).join(', ') || 'no details';
+  if (saidByS3(error) !== undefined) {
+    const hint = 'Mend what S3 names, then run again.';
+    return { what: `cannot be read: S3 refused it (${detail})`, hint, transient: false };
+  }
   return {
-    what: `cannot be read: the server's answer was not understood (${detail || 'no details'})`,
+    what: `cannot be read: the server's answer was not understood (${detail})`,
     hint: 'Is source.s3.endpoint an S3 server? A proxy or a login page may answer in its place.',
     transient: false,
   };
+}
+
+/** How AWS names a permission that is missing, and on what. */
+const MISSING_PERMISSION =
+  /not authorized to perform: ([a-z0-9-]+:[A-Za-z*]+)(?: on resource: "?(arn:[^\s",]+))?/;
+
+/** The advice with what the answer adds to it: the bucket's region, the permission that is missing. */
+function moreExactly(known: Explanation, error: unknown): Explanation {
+  if (known === REGION) {
+    const region = regionNamedBy(error);
+    if (region === undefined) return known;
+    return {
+      what: `lies in the region ${region}, not in the one asked`,
+      hint: `Set source.s3.region: ${region}. With an address of AWS in source.s3.endpoint, leave that out too.`,
+    };
+  }
+  const [, action, resource] = MISSING_PERMISSION.exec(saidByS3(error) ?? '') ?? [];
+  if (known !== DENIED || action === undefined) return known;
+  const on = resource === undefined ? '' : ` on ${resource}`;
+  if (!action.startsWith('kms:')) return { ...known, hint: `Grant these credentials ${action}${on}.` };
+  return {
+    what: 'may not be decrypted with these credentials',
+    hint: `The object is encrypted with a key of KMS. Grant these credentials ${action}${on}, in the policy of the key where it lies in another account.`,
+  };
+}
+
+/** A header of the answer, also of one to a HEAD; or an element of its body. */
+function regionNamedBy(error: unknown): string | undefined {
+  const { $response, Region } = error as {
+    $response?: { readonly headers?: Readonly<Record<string, string>> };
+    Region?: unknown;
+  };
+  const region = $response?.headers?.['x-amz-bucket-region'] ?? Region;
+  return typeof region === 'string' && /^[a-z0-9-]+$/.test(region) ? region : undefined;
+}
+
+/** Longer sentences hold nothing that a person would read. */
+const LONGEST_SAYING = 400;
+/** What the SDK says in place of a server that said nothing. */
+const SAYS_NOTHING: ReadonlySet<string> = new Set(['', 'UnknownError', 'Unknown', 'NotFound', 'Forbidden']);
+
+/** The server's own sentence, printable and without secrets; undefined when it gave none. */
+function saidByS3(error: unknown): string | undefined {
+  const { message, name, $fault } = error as { message?: unknown; name?: unknown; $fault?: unknown };
+  if ($fault === undefined || typeof message !== 'string' || message === name) return undefined;
+  const text = message.replace(/[^\x20-\x7e]+/g, ' ').trim();
+  if (SAYS_NOTHING.has(text)) return undefined;
+  return redact(text)
+    .replace(/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, '[redacted]')
+    .slice(0, LONGEST_SAYING);
 }
 
 interface ErrorFacts {
@@ -196,7 +275,9 @@ export function explainS3Fault(error: unknown, location: string): RestorePlanErr
   if (error instanceof RestorePlanError) return error;
   const { what, hint } = readS3Fault(error);
   const { name, code, status } = factsOf(error);
-  return new RestorePlanError('BACKUP', `${location} ${what}.`, {
+  const said = saidByS3(error);
+  const quoted = said === undefined ? '' : ` S3 says: "${said}"`;
+  return new RestorePlanError('BACKUP', `${location} ${what}.${quoted}`, {
     hint,
     cause: error,
     facts: { s3: { error: name ?? code, status } },

@@ -33,7 +33,7 @@ export class S3Store implements Store {
       if (object !== undefined) return this.#file(object);
     }
     const folder = path === '' || path.endsWith('/') ? path : `${path}/`;
-    for await (const { objects, folders } of this.#bucket.list(folder, 1)) {
+    for await (const { objects, folders } of this.#bucket.list(folder, { most: 1, as: path })) {
       return objects.length + folders.length > 0 ? { kind: 'folder', path: folder } : undefined;
     }
     return undefined;

@@ -84,6 +84,7 @@ function sourceOf({ location, at, database, folder }: BackupQuestion): Source {
             profile: undefined,
             endpoint: location.endpoint,
             forcePathStyle: location.endpoint === undefined ? undefined : true,
+            requestPayer: undefined,
           },
   };
 }
