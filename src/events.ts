@@ -69,6 +69,8 @@ export type RunEvent =
       readonly differences: number;
       /** Documents that need not be there as in the backup: they were kept, in conflict or refused. */
       readonly notWritten: number;
+      /** The documents were read from an export whose numbers do not say their types. */
+      readonly relaxed?: boolean;
     }
   | {
       readonly type: 'follow-up';

@@ -25,6 +25,7 @@ import type {
 } from '../ledger/run-record.ts';
 import type { RunStart } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
+import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
 import { requireAdmission, requireAdmissionStill } from './admission.ts';
@@ -95,6 +96,7 @@ export interface SinceDryRun {
 export async function applySelection(given: ApplyRequest): Promise<ApplyResult> {
   const { target } = given;
   const request = { ...given, selection: copyOf(given.selection) };
+  refuseRelaxed(request.plan, request.selection.manifest);
   await requireAdmission({ ...request, runs: await readRuns(target.reader) });
   await request.confirm?.();
   request.signal?.throwIfAborted();

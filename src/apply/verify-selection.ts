@@ -59,6 +59,8 @@ export interface Verification {
   readonly differences: readonly VerifiedDifference[];
   /** Number of documents missing or different. */
   readonly failures: number;
+  /** The documents were read from an export whose numbers do not say their types. */
+  readonly relaxed?: boolean;
 }
 
 /** Throws the signal's reason between batches. */
@@ -91,9 +93,10 @@ export async function verifySelection(request: VerificationRequest): Promise<Ver
   }
   const failures = verified.reduce((sum, { missing, different }) => sum + missing + different, 0);
   const identical = verified.reduce((sum, each) => sum + each.identical, 0);
+  const relaxed = selection.manifest.relaxed ? { relaxed: true } : {};
   const notWritten = documents - identical - failures;
-  emit({ type: 'verification-finished', target: reader.name, differences: failures, notWritten });
-  return { collections: verified, differences, failures };
+  emit({ type: 'verification-finished', target: reader.name, differences: failures, notWritten, ...relaxed });
+  return { collections: verified, differences, failures, ...relaxed };
 }
 
 interface BatchQuestion {

@@ -58,6 +58,12 @@ export interface MemberVisitor {
  */
 export type FilterOf = (collection: string) => Buffer | undefined;
 
+/** What `ScanSummary.relaxed` comes to, and both ways on. */
+export const RELAXED_TYPES =
+  'types as the text spells them: relaxed export; int64 and double may have been lost';
+export const RELAXED_REMEDY =
+  'Export again with `mongoexport --jsonFormat=canonical`, or write `source.jsonl.relaxed: accept` to restore the types as they are read.';
+
 export interface ScanSummary {
   /** Bytes read from storage. */
   readonly bytesRead: number;
@@ -72,6 +78,8 @@ export interface ScanSummary {
   }[];
   /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
   readonly warnings: readonly string[];
+  /** True: numbers of a relaxed export have lost their types; what was read of them is what the text spells. */
+  readonly relaxed?: boolean;
 }
 
 export interface Backup {

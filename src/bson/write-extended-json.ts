@@ -16,10 +16,16 @@ import {
 import { type Dialect, readTypeWrapper, type TypedValue } from './extended-json-types.ts';
 import { BSON } from './types.ts';
 
+export interface WriteOptions {
+  readonly dialect?: Dialect;
+  /** Told of the dotted path of every integer without its type, as relaxed Extended JSON writes int32, int64 and some doubles. */
+  readonly onPlainInteger?: (path: string) => void;
+}
+
 /** BSON document of an Extended JSON object; throws ExtendedJsonFault. */
-export function writeExtendedJson(value: unknown, options: { readonly dialect?: Dialect } = {}): Buffer {
+export function writeExtendedJson(value: unknown, options: WriteOptions = {}): Buffer {
   if (!isObject(value)) throw new ExtendedJsonFault('expected an object');
-  const writer = new Writer(options.dialect ?? 'document');
+  const writer = new Writer(options);
   writer.document([...value], { path: '', depth: 0 });
   return writer.finish();
 }
@@ -32,9 +38,11 @@ interface Place {
 class Writer {
   private readonly builder = new DocumentBuilder();
   private readonly dialect: Dialect;
+  private readonly options: WriteOptions;
 
-  constructor(dialect: Dialect) {
-    this.dialect = dialect;
+  constructor(options: WriteOptions) {
+    this.dialect = options.dialect ?? 'document';
+    this.options = options;
   }
 
   finish(): Buffer {
@@ -100,7 +108,7 @@ class Writer {
       return;
     }
     // Code with scope is framed like a document: its own length, the code, the scope.
-    const inner = new Writer(this.dialect);
+    const inner = new Writer(this.options);
     inner.document([...scope], place);
     const scopeBytes = inner.finish();
     this.builder.int32(4 + value.length + scopeBytes.length);
@@ -120,6 +128,7 @@ class Writer {
       const advice = 'write {"$numberLong": "…"}, {"$numberDouble": "…"} or {"$numberDecimal": "…"}';
       throw new ExtendedJsonFault(`integer beyond 2^53 has lost digits; ${advice}`, { path });
     }
+    this.options.onPlainInteger?.(path);
     const integer = BigInt(double);
     if (integer >= -0x80000000n && integer <= 0x7fffffffn) {
       builder.element(BSON.INT32, key);

@@ -81,7 +81,11 @@ function buildLocation(source: PlanNode): Location {
   const jsonl = nodeAt(source, 'jsonl');
   if (jsonl === undefined) return buildPath(source, zone);
   const inS3 = nodeAt(jsonl, 's3');
-  return { kind: 'jsonl', from: inS3 === undefined ? buildPath(jsonl, zone) : buildS3(inS3, zone) };
+  return {
+    kind: 'jsonl',
+    from: inS3 === undefined ? buildPath(jsonl, zone) : buildS3(inS3, zone),
+    ...(text(jsonl, 'relaxed') === 'accept' && { relaxed: 'accept' }),
+  };
 }
 
 function buildS3(s3: PlanNode, zone: string | undefined): S3Location {

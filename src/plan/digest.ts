@@ -38,7 +38,11 @@ function locationParts(location: Location, writtenPath: string | undefined): unk
     case 'mongodb':
       return { kind: location.kind };
     case 'jsonl':
-      return { kind: location.kind, from: locationParts(location.from, writtenPath) };
+      return {
+        kind: location.kind,
+        from: locationParts(location.from, writtenPath),
+        relaxed: location.relaxed,
+      };
   }
 }
 

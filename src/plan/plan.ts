@@ -87,6 +87,8 @@ export interface MongodbLocation {
 export interface JsonlLocation {
   readonly kind: 'jsonl';
   readonly from: S3Location | PathLocation;
+  /** accept: numbers without their types (relaxed Extended JSON) are restored as they are read. */
+  readonly relaxed?: 'accept';
 }
 
 export type WhenMatched = 'keepExisting' | 'replace' | 'fail';

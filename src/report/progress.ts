@@ -2,6 +2,7 @@
  * Progress in words, shared by every view that a person looks at: an event becomes one line of text and the stage of
  * the run that it belongs to.
  */
+import { RELAXED_TYPES } from '../backup/backup.ts';
 import type { RunEvent, TargetName } from '../events.ts';
 import { neutral } from './neutral.ts';
 import { showBytes, showCounted, showDuration } from './quantities.ts';
@@ -216,8 +217,12 @@ function inAMoment(delayMs: number): string {
   return delayMs < 1_000 ? 'trying again' : `trying again in ${showDuration(delayMs)}`;
 }
 
-function readBack({ differences, notWritten }: RunEvent & { type: 'verification-finished' }): string {
+function readBack({
+  differences,
+  notWritten,
+  relaxed,
+}: RunEvent & { type: 'verification-finished' }): string {
   if (differences > 0) return showCounted(differences, 'difference');
   const but = notWritten === 0 ? '' : `, but for ${showCounted(notWritten, 'document')} not written`;
-  return `every byte as in the backup${but}`;
+  return `every byte as ${relaxed ? `it was read; ${RELAXED_TYPES}` : 'in the backup'}${but}`;
 }

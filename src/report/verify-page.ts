@@ -1,5 +1,6 @@
 /** What a verification found, as a page for the terminal and as JSON. */
 import type { Verification } from '../apply/verify-selection.ts';
+import { RELAXED_TYPES } from '../backup/backup.ts';
 import type { TargetName } from '../events.ts';
 import { fitted } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
@@ -18,7 +19,7 @@ export interface Verified {
 
 /** Lines without newlines. */
 export function* verifyLines(
-  { collections, differences, failures }: Verification,
+  { collections, differences, failures, relaxed }: Verification,
   { target, every }: Verified,
   { paint, columns }: PageStyle,
 ): Generator<string> {
@@ -39,6 +40,7 @@ export function* verifyLines(
   if (failures > SHOWN) yield paint.quiet(`… and ${failures - SHOWN} more; --json lists them`);
   if (failures > 0) yield '';
   const sample = every === 1 ? '' : `, one document in ${every}`;
+  if (relaxed) yield* wrapped(paint.odd(`The backup: ${RELAXED_TYPES}.`), { columns });
   yield failures === 0
     ? paint.good(`Verified: ${target} holds what was restored, byte for byte${sample}.`)
     : paint.bad(

@@ -25,6 +25,8 @@ export class BackupScan implements MemberVisitor {
   readonly #members = new Map<string, ScanSummary['members'][number]>();
   readonly #warnings = new Set<string>();
   #readToEnd = true;
+  /** Numbers that were read did not say their types. */
+  relaxed = false;
   /** Names the backup holds, where it could say so before it was read. */
   #held: readonly string[] | undefined;
   /** Bytes that have come from storage so far. */
@@ -76,11 +78,16 @@ export class BackupScan implements MemberVisitor {
   async read(selectors: readonly CollectionSelector[]): Promise<void> {
     this.#options.signal.throwIfAborted();
     const names = new Set(selectors.map(({ routes }) => routes.collection));
-    const { bytesRead, readToEnd, members, warnings } = await this.#backup.scan(names, this, (collection) =>
-      this.#filterOf(collection),
-    );
+    const {
+      bytesRead,
+      readToEnd,
+      members,
+      warnings,
+      relaxed = false,
+    } = await this.#backup.scan(names, this, (collection) => this.#filterOf(collection));
     this.bytesRead += bytesRead;
     this.#readToEnd &&= readToEnd;
+    this.relaxed ||= relaxed;
     for (const warning of warnings) this.#warnings.add(warning);
     for (const member of members) this.#members.set(member.path, member);
     refuseMissing(

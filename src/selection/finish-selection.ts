@@ -67,6 +67,7 @@ export async function finishSelection({
     collections,
     members: scan.members,
     readToEnd: scan.readToEnd,
+    ...(scan.relaxed && { relaxed: true }),
     warnings,
   };
 }

@@ -1,9 +1,11 @@
 /**
  * Backups that a plan cannot be carried out with, refused as early as the backup lets it be known.
  */
-import type { CollectionMetadata } from '../backup/backup.ts';
+import { type CollectionMetadata, RELAXED_REMEDY } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
+import type { SelectionManifest } from './selection.ts';
 
 /** Names of the backup's collections shown to help. */
 const NAMES_SHOWN = 12;
@@ -57,6 +59,19 @@ function hintOf(held: readonly string[] | undefined): string {
   return held.length === 0
     ? 'It holds no collection at all in this database. Check source.database.'
     : `It holds ${names}${more}. Check the name, or choose another backup: plan backups says what each holds.`;
+}
+
+/** Throws RestorePlanError BACKUP for documents whose numbers may have lost their types, unless the plan accepts that. */
+export function refuseRelaxed(
+  { source: { location } }: Pick<Plan, 'source'>,
+  { backup, relaxed }: Pick<SelectionManifest, 'backup' | 'relaxed'>,
+): void {
+  if (relaxed !== true || (location.kind === 'jsonl' && location.relaxed === 'accept')) return;
+  throw new RestorePlanError(
+    'BACKUP',
+    `${backup.location} is a relaxed export: its numbers do not say their types, and int64 and double may have been lost`,
+    { hint: RELAXED_REMEDY },
+  );
 }
 
 /** Throws RestorePlanError BACKUP when a query at the top of the plan chose nothing. `scanned` = documents read of each collection. */

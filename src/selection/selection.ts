@@ -31,6 +31,8 @@ export interface SelectionManifest {
   }[];
   /** True when the archive was proven whole; false when `integrity: needed` stopped early. */
   readonly readToEnd: boolean;
+  /** The backup is an export whose numbers do not say their types: these are as its text spells them. */
+  readonly relaxed?: boolean;
   /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
   readonly warnings: readonly string[];
 }

@@ -4,12 +4,14 @@ import { ExtendedJsonFault } from '../../bson/extended-json.ts';
 import { parseExtendedJson } from '../../bson/parse-extended-json.ts';
 import { writeExtendedJson } from '../../bson/write-extended-json.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type {
-  BackupIdentity,
-  CollectionMetadata,
-  MemberVisitor,
-  ScanSummary,
-  StoredBackup,
+import {
+  type BackupIdentity,
+  type CollectionMetadata,
+  type MemberVisitor,
+  RELAXED_REMEDY,
+  RELAXED_TYPES,
+  type ScanSummary,
+  type StoredBackup,
 } from '../backup.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader } from '../readers/member.ts';
 import { noMetadataWarning } from '../readers/refusals.ts';
@@ -24,6 +26,8 @@ export interface JsonlBackupParts {
   /** By collection. */
   readonly files: ReadonlyMap<string, ByteSource>;
   readonly maxRatio: number;
+  /** The plan takes the types of a relaxed export as its text spells them. */
+  readonly acceptsRelaxed: boolean;
 }
 
 export class JsonlBackup implements StoredBackup {
@@ -52,6 +56,7 @@ export class JsonlBackup implements StoredBackup {
     const members: MemberRead[] = [];
     const warnings: string[] = [];
     let bytesRead = 0;
+    let relaxed = false;
     const reader = new MemberReader(visitor);
     try {
       for (const collection of wanted) {
@@ -65,13 +70,23 @@ export class JsonlBackup implements StoredBackup {
           maxRatio: this.#parts.maxRatio,
         });
         const member = { collection, path: location, id: members.length };
-        members.push(await reader.read(member, readDocuments(text, location)));
+        const documents = new JsonDocuments(location);
+        members.push(await reader.read(member, documents.read(text)));
+        if (documents.firstPlainInteger !== undefined) {
+          relaxed = true;
+          warnings.push(this.#relaxedWarning(location, documents.firstPlainInteger));
+        }
         bytesRead += size;
       }
     } finally {
       reader.close();
     }
-    return { bytesRead, readToEnd: true, members, warnings };
+    return { bytesRead, readToEnd: true, members, warnings, relaxed };
+  }
+
+  #relaxedWarning(location: string, first: string): string {
+    const said = `${location}: ${RELAXED_TYPES} (first at ${first})`;
+    return this.#parts.acceptsRelaxed ? said : `${said}. ${RELAXED_REMEDY}`;
   }
 }
 
@@ -79,32 +94,48 @@ function metadataOf(collection: string): CollectionMetadata {
   return { collection, text: undefined, type: 'collection' };
 }
 
-/** The documents of a text as BSON, some at a time. `location` names the file in messages. */
-async function* readDocuments(text: AsyncIterable<Buffer>, location: string): AsyncGenerator<Buffer> {
-  const framer = new JsonFramer();
-  let documents: Buffer[] = [];
-  let bytes = 0;
-  let count = 0;
-  const framing = <T>(step: () => T): T => naming(location, step);
-  for await (const chunk of text) {
-    for (const document of framing(() => framer.push(chunk))) {
-      count++;
-      const bson = naming(`${location}: document ${count}`, () => toBson(document));
-      documents.push(bson);
-      bytes += bson.length;
-      if (bytes < CHUNK_BYTES) continue;
-      yield Buffer.concat(documents);
-      documents = [];
-      bytes = 0;
-    }
-  }
-  framing(() => framer.finish());
-  if (documents.length > 0) yield Buffer.concat(documents);
-}
+/** The documents of a text as BSON. */
+class JsonDocuments {
+  /** `document 3, price`: an integer that does not say its type. */
+  firstPlainInteger: string | undefined;
+  readonly #location: string;
+  #count = 0;
 
-function toBson(text: Buffer): Buffer {
-  if (!isUtf8(text)) throw new ExtendedJsonFault('is not valid UTF-8');
-  return writeExtendedJson(parseExtendedJson(text.toString('utf8')));
+  /** `location` names the file in messages. */
+  constructor(location: string) {
+    this.#location = location;
+  }
+
+  /** Some documents at a time. */
+  async *read(text: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    const framer = new JsonFramer();
+    let documents: Buffer[] = [];
+    let bytes = 0;
+    const framing = <T>(step: () => T): T => naming(this.#location, step);
+    for await (const chunk of text) {
+      for (const document of framing(() => framer.push(chunk))) {
+        this.#count++;
+        const bson = naming(`${this.#location}: document ${this.#count}`, () => this.#toBson(document));
+        documents.push(bson);
+        bytes += bson.length;
+        if (bytes < CHUNK_BYTES) continue;
+        yield Buffer.concat(documents);
+        documents = [];
+        bytes = 0;
+      }
+    }
+    framing(() => framer.finish());
+    if (documents.length > 0) yield Buffer.concat(documents);
+  }
+
+  #toBson(text: Buffer): Buffer {
+    if (!isUtf8(text)) throw new ExtendedJsonFault('is not valid UTF-8');
+    return writeExtendedJson(parseExtendedJson(text.toString('utf8')), {
+      onPlainInteger: (path) => {
+        this.firstPlainInteger ??= `document ${this.#count}, ${path}`;
+      },
+    });
+  }
 }
 
 /** `subject` is what the fault's message speaks of. */

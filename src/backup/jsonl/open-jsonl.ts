@@ -47,6 +47,7 @@ export async function openJsonl(options: OpenJsonl): Promise<StoredBackup | unde
       fingerprint: files.map(({ fingerprint }) => fingerprint).join('+'),
     },
     files: new Map([...found].map(([collection, file]) => [collection, file.open()])),
+    acceptsRelaxed: source.location.kind === 'jsonl' && source.location.relaxed === 'accept',
     maxRatio: source.maxDecompressionRatio ?? DEFAULT_MAX_RATIO,
   });
 }

@@ -111,6 +111,25 @@ test('relaxed numbers become what the text says: int32, int64 or double', async 
   assert.equal(documents.get('artworks'), Buffer.from(serialize(typed)));
 });
 
+test('an integer without its type is reported, with its place; what says its type or can have one only is not', async () => {
+  const summaryOf = async (text: string) => {
+    writeFileSync(at('types.jsonl'), text);
+    const { summary } = await readBackup(jsonlOnDisk('types.jsonl'), ['artworks']);
+    return { relaxed: summary.relaxed, warnings: summary.warnings.join('\n') };
+  };
+  const exact = [
+    '{"_id":{"$oid":"57d17993a09a6759d8000d9e"},"n":{"$numberInt":"1"},"d":{"$date":{"$numberLong":"1"}}}',
+    '{"_id":{"$oid":"57d17993a09a6759d8000d9e"},"t":{"$timestamp":{"t":1,"i":2}},"k":{"$minKey":1},"x":1.5}',
+    '{"_id":"a","d":{"$date":"2016-09-13T12:00:00Z"},"e":{"$date":1473771600000}}',
+  ];
+  assert.is((await summaryOf(exact.join('\n'))).relaxed, false);
+  for (const value of ['5', '-1', '[1.5,{"b":0}]', '5000000000', '9007199254740993']) {
+    const { relaxed, warnings } = await summaryOf(`${exact[0]}\n{"_id":"a","n":${value}}`);
+    assert.is(relaxed, true, value);
+    assert.match(warnings, /relaxed export; int64 and double may have been lost \(first at document 2, n/);
+  }
+});
+
 for (const [name, text, words] of [
   ['cut in a document', '{"_id":1}\n{"_id":', /is cut off in the middle of a document/],
   ['cut in an array', '[{"_id":1},{"_id":2}', /is cut off: its array is not closed/],
