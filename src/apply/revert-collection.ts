@@ -33,11 +33,10 @@ export async function revertCollection(
 ): Promise<void> {
   const { request, run } = reverting;
   const { target, selection, signal } = request;
-  const { writer, commands } = accessTo(target);
+  const { writer } = accessTo(target);
   const place: RevertPlace = {
     reader: target.reader,
     writer: run.noting(writer),
-    patience: commands.patience,
     collection,
   };
   const batches = readBatches(selection, selected.collection, REVERT_BATCH);

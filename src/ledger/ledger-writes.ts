@@ -1,8 +1,7 @@
 /** How ledger documents are written: at majority, repeated while faults are transient, so every write must be idempotent. */
 import { RestorePlanError } from '../errors.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
-import type { Command, Commands } from '../target/commands.ts';
-import { MAJORITY } from '../target/writer.ts';
+import { type Command, type Commands, MAJORITY } from '../target/commands.ts';
 
 const DUPLICATE_KEY = 11000;
 
