@@ -2,6 +2,7 @@
  * Whether production may be written to. Pure: facts in, verdict out. Nothing else opens the gate; there is no override.
  */
 import type { Actor, RunCollection, RunRecord } from '../ledger/run-record.ts';
+import { OUTCOMES } from '../outcomes.ts';
 import type { ServerIdentity } from '../target/target.ts';
 
 /** One database as its server and its ledger describe it. */
@@ -45,7 +46,7 @@ export function decideGate(facts: GateFacts): GateVerdict {
   const but =
     kept === 0
       ? ''
-      : `; on staging, ${kept === 1 ? 'one document' : `${kept} documents`} of other content stayed unchanged`;
+      : `; on staging, ${kept} ${kept === 1 ? 'document was' : 'documents were'} ${OUTCOMES.kept.one}`;
   return {
     open: true,
     reason: `the same selection was applied to staging and verified there at ${verified}${but}`,

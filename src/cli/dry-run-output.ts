@@ -1,6 +1,6 @@
 /** What a dry-run writes to stdout: the page, or the objects of `--json`. */
 
-import { CLASSES } from '../report/document-classes.ts';
+import { ATTENTION_ORDER } from '../outcomes.ts';
 import {
   danglingOf,
   documentLines,
@@ -46,7 +46,7 @@ async function* everyDocument(run: DryRun, full: FullDocuments, style: PageStyle
     for (const compared of collections) {
       const { collection, whenMatched } = compared;
       yield* documentsTitle(target, compared, style);
-      for (const documentClass of CLASSES) {
+      for (const documentClass of ATTENTION_ORDER) {
         for await (const document of full.read({ target, collection, documentClass })) {
           yield* documentLines(document, whenMatched, style);
         }
@@ -70,7 +70,7 @@ async function writeObjects(
         }
         continue;
       }
-      for (const documentClass of CLASSES) {
+      for (const documentClass of ATTENTION_ORDER) {
         for await (const document of full.read({ target, collection, documentClass })) {
           context.json(documentObject(target, collection, document));
           await context.stdout.drained();
