@@ -120,10 +120,7 @@ async function takeBack(
   const untouched = await execute();
   await run.checkpoint('batch-written');
   const order = new Map(positions.map((position, i) => [position, i]));
-  await run.record(
-    batch,
-    untouched.map((position) => order.get(position) as number),
-  );
+  await run.record({ batch, skipped: untouched.map((position) => order.get(position) as number) });
   await run.checkpoint('batch-recorded');
   return untouched;
 }

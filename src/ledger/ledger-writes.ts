@@ -40,13 +40,23 @@ export async function insertIntoLedger(
   collection: string,
   document: Readonly<Record<string, unknown>>,
 ): Promise<boolean> {
+  return (await insertAllIntoLedger(commands, collection, [document])) === 1;
+}
+
+/** How many were not there yet. */
+export async function insertAllIntoLedger(
+  commands: Commands,
+  collection: string,
+  documents: readonly object[],
+): Promise<number> {
   const reply = await patiently(commands, {
     insert: collection,
-    documents: [document],
+    documents,
+    ordered: false,
     writeConcern: MAJORITY,
   });
   requireNoFault(reply);
-  return reply['n'] === 1;
+  return Number(reply['n']);
 }
 
 function requireNoFault(reply: Reply): void {

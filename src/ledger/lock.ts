@@ -103,9 +103,11 @@ async function tryToTake(commands: Commands, { holder, leaseMs, above }: Taking)
     findAndModify: LOCK,
     query: { _id: LOCK_ID },
     update: [
-      { $set: { free: IS_FREE, format: { $ifNull: ['$format', LEDGER_FORMAT] } } },
+      { $set: { free: IS_FREE } },
       {
         $set: {
+          // From here on a program that knows only older formats stays out.
+          format: take(LEDGER_FORMAT, '$format'),
           fencing: take({ $add: [{ $max: ['$fencing', above] }, 1] }, '$fencing'),
           holder: take(literal(holder), '$holder'),
           heartbeatAt: take(SERVER_NOW, '$heartbeatAt'),

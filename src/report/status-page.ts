@@ -53,7 +53,7 @@ function* runLines(run: RunRecord): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
   const stuck = run.collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
   yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified : ''}`;
-  yield `selection ${run.digest.slice(0, 12)} from ${run.backup.location}`;
+  yield `selection ${run.key.selection.slice(0, 12)} from ${run.backup.location}`;
   const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
   yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
   for (const { into, collection: _, selected: __, ...counts } of run.collections) {
@@ -124,7 +124,7 @@ function targetObject({ database, server, run, lock, isOfAnotherPlanVersion }: T
       run === undefined
         ? null
         : {
-            selection: run.digest,
+            selection: run.key.selection,
             status: run.status,
             isOfAnotherPlanVersion,
             appliedBy: run.appliedBy,

@@ -57,7 +57,13 @@ test('T9 a sharded collection: applied to both shards, verified, applied again, 
       assert.is(await shard.client.db(databaseName).collection('a').countDocuments(), 1_500);
     }
     const target = await bench.target('staging');
-    const { failures } = await verifyRestore({ selection, target, every: 1, emit: () => undefined });
+    const { failures } = await verifyRestore({
+      plan: bench.plan,
+      selection,
+      target,
+      every: 1,
+      emit: () => undefined,
+    });
     assert.is(failures, 0);
     const again = await bench.apply(selection, 'staging');
     assert.is(again.collections[0]?.identical, DOCUMENTS.length);

@@ -88,6 +88,7 @@ test(
     assert.equal((result['collections'] as unknown[])[1], {
       collection: 'artworks',
       ...{ inserted: 0, identical: 100, replaced: 0, kept: 0, conflict: 0, refused: 0 },
+      ...{ heldBack: 0, excepted: 0, doubtful: 0 },
     });
     incident.close();
   },
