@@ -29,6 +29,7 @@ const NAMES_STATEMENTS = 6;
 /** Number of a transaction that ends every other one of its session: far beyond those that attempts use up. */
 const LAST_NUMBER = 2 ** 40;
 
+const CONFLICTING_OPERATION = 117;
 const TRANSACTION_TOO_OLD = 225;
 const NO_SUCH_TRANSACTION = 251;
 const TRANSACTION_COMMITTED = 256;
@@ -148,7 +149,7 @@ export class WriteSessions {
       await this.#commands.run({ abortTransaction: 1, ...fields }, 'admin', route);
     } catch (error) {
       // Settled in this way before, or ended by the server itself meanwhile.
-      if (!isOneOf(error, TRANSACTION_TOO_OLD, NO_SUCH_TRANSACTION)) throw error;
+      if (!isOneOf(error, CONFLICTING_OPERATION, NO_SUCH_TRANSACTION)) throw error;
     }
   }
 
