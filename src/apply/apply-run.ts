@@ -3,8 +3,7 @@ import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Change } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
-import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
-import type { RunKey } from '../ledger/layout.ts';
+import type { Intention, Journal } from '../ledger/journal.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Runs } from '../ledger/runs.ts';
 import type { TargetWriter } from '../target/target.ts';
@@ -34,7 +33,7 @@ export interface ChangeNotice {
 }
 
 export interface RunTools {
-  readonly key: RunKey;
+  readonly digest: string;
   readonly lease: Lease;
   readonly runs: Runs;
   readonly journal: Journal;
@@ -50,7 +49,7 @@ export class ApplyRun {
   readonly changes: ChangeNotice[] = [];
   changeCount = 0;
   /** Outcomes of batches that the journal could not be told. */
-  readonly unrecorded: BatchEnd[] = [];
+  readonly unrecorded: { readonly batch: number; readonly skipped: readonly number[] }[] = [];
   readonly #tools: RunTools;
   readonly #warned = new Set<string>();
   #lastBatch: number;
@@ -62,8 +61,8 @@ export class ApplyRun {
     this.#lastBatch = tools.lastBatch;
   }
 
-  get key(): RunKey {
-    return this.#tools.key;
+  get digest(): string {
+    return this.#tools.digest;
   }
 
   get fencing(): number {
@@ -87,20 +86,20 @@ export class ApplyRun {
 
   /** Makes sure of the lock, then journals what is about to be done; the writer asks for it again. Returns the batch's number. */
   async intend(intention: Intention): Promise<number> {
-    const { lease, runs, journal, key } = this.#tools;
+    const { lease, runs, journal, digest } = this.#tools;
     const batch = ++this.#lastBatch;
     await lease.ensure();
-    this.#reopened ??= runs.reopen(key, this.fencing);
+    this.#reopened ??= runs.reopen(digest, this.fencing);
     await this.#reopened;
     await journal.intend(batch, this.fencing, intention);
     return batch;
   }
 
-  async record(end: BatchEnd): Promise<void> {
+  async record(batch: number, skipped: readonly number[]): Promise<void> {
     try {
-      await this.#tools.journal.record(end);
+      await this.#tools.journal.record(batch, skipped);
     } catch (error) {
-      this.unrecorded.push(end);
+      this.unrecorded.push({ batch, skipped });
       throw error;
     }
   }

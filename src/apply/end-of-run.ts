@@ -47,7 +47,7 @@ async function saveProgress({
   progress,
 }: StoppedRun): Promise<'saved' | 'refused' | 'overdue'> {
   const save = openLedger(request.target)
-    .runs.save(run.key, run.fencing, progress)
+    .runs.save(run.digest, run.fencing, progress)
     .then(
       () => 'saved' as const,
       () => 'refused' as const,
@@ -76,13 +76,13 @@ async function keepLocally(
   let path: string;
   try {
     path = await saveLocalRecord(
-      { workDirectory, target: target.name, key: run.key },
+      { workDirectory, target: target.name, digest: run.digest },
       {
-        format: 2,
+        format: 1,
         target: target.name,
         database: target.reader.database,
         server: target.reader.identity.id,
-        key: run.key,
+        digest: run.digest,
         batches: unrecorded,
         progress,
         savedAt: new Date().toISOString(),

@@ -2,7 +2,8 @@
 
 import type { LockState } from '../ledger/lock-state.ts';
 import { readLock } from '../ledger/read-lock.ts';
-import { runOfPlan } from '../ledger/read-runs.ts';
+import { readRuns } from '../ledger/read-runs.ts';
+import { runOfPlan } from '../ledger/run-of-plan.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -23,7 +24,7 @@ export interface TargetStatus {
 }
 
 export async function targetStatus(plan: Plan, reader: TargetReader): Promise<TargetStatus> {
-  const run = await runOfPlan(reader, plan);
+  const run = runOfPlan(await readRuns(reader), plan);
   const lock = await readLock(reader);
   const { kind, version } = reader.identity;
   return {

@@ -2,7 +2,7 @@
  * Field-level differences of two raw documents, by bytes: 1 and 1.0 differ, and so does another order of fields.
  */
 import { sameBytes } from './compare-values.ts';
-import { elements, type RawElement } from './elements.ts';
+import { cstringEnd, elements, valueEnd } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
 
 export interface ValueDifference {
@@ -17,11 +17,26 @@ export interface ValueDifference {
   readonly right: RawValue | undefined;
 }
 
-/** All differences, in the order of the left document, then what only the right one has. Empty = the same bytes. */
-export function diffDocuments(left: RawValue, right: RawValue): ValueDifference[] {
-  const differences: ValueDifference[] = [];
+/** The first `most` differences, in the order of the left document, then what only the right one has; and how many there are. 0 = the same bytes. */
+export function diffDocuments(left: RawValue, right: RawValue, most: number): Differences {
+  const differences = new Differences(most);
   collect({ left, right, path: '' }, differences);
   return differences;
+}
+
+/** Two documents may differ in a million fields, of which nobody reads more than a few. */
+export class Differences {
+  readonly first: ValueDifference[] = [];
+  total = 0;
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(difference: ValueDifference): void {
+    if (this.total++ < this.#most) this.first.push(difference);
+  }
 }
 
 /** The document at `start` as a value, as `diffDocuments` takes it. */
@@ -35,39 +50,50 @@ interface Pair {
   readonly path: string;
 }
 
-function collect({ left, right, path }: Pair, found: ValueDifference[]): void {
+function collect({ left, right, path }: Pair, found: Differences): void {
   if (sameBytes(left, right)) return;
   const nested = left.type === right.type && (left.type === BSON.OBJECT || left.type === BSON.ARRAY);
   const leftFields = nested ? fieldsOf(left) : undefined;
   const rightFields = nested ? fieldsOf(right) : undefined;
   if (leftFields === undefined || rightFields === undefined) {
-    found.push({ path, kind: 'changed', left, right });
+    found.add({ path, kind: 'changed', left, right });
     return;
   }
-  const before = found.length;
-  for (const [key, value] of leftFields) {
+  const before = found.total;
+  for (const [key, at] of leftFields) {
+    const value = valueAt(left, at);
     const other = rightFields.get(key);
     if (other === undefined)
-      found.push({ path: join(path, key), kind: 'onlyLeft', left: value, right: undefined });
-    else collect({ left: value, right: other, path: join(path, key) }, found);
+      found.add({ path: join(path, key), kind: 'onlyLeft', left: value, right: undefined });
+    else collect({ left: value, right: valueAt(right, other), path: join(path, key) }, found);
   }
-  for (const [key, value] of rightFields) {
+  for (const [key, at] of rightFields) {
     if (!leftFields.has(key)) {
-      found.push({ path: join(path, key), kind: 'onlyRight', left: undefined, right: value });
+      found.add({ path: join(path, key), kind: 'onlyRight', left: undefined, right: valueAt(right, at) });
     }
   }
-  if (found.length === before) found.push({ path, kind: 'order', left, right });
+  if (found.total === before) found.add({ path, kind: 'order', left, right });
 }
 
-/** Fields by the exact bytes of their keys; undefined when a key comes twice, which a path cannot tell apart. */
-function fieldsOf(value: RawValue): Map<string, RawElement> | undefined {
-  const fields = new Map<string, RawElement>();
-  for (const element of elements(value.bytes, value.start)) {
-    const key = value.bytes.toString('latin1', element.keyStart, element.start - 1);
+/**
+ * Where the elements of a document lie, by the exact bytes of their keys; undefined when a key comes twice, which a path cannot tell
+ * apart. Offsets, since a value for each of a million fields would take as much memory as the whole program.
+ */
+function fieldsOf(value: RawValue): Map<string, number> | undefined {
+  const fields = new Map<string, number>();
+  for (const { at, keyStart, start } of elements(value.bytes, value.start)) {
+    const key = value.bytes.toString('latin1', keyStart, start - 1);
     if (fields.has(key)) return undefined;
-    fields.set(key, element);
+    fields.set(key, at);
   }
   return fields;
+}
+
+/** The value of the element at `at`, of a document whose elements were walked before. */
+function valueAt({ bytes, end }: RawValue, at: number): RawValue {
+  const type = bytes[at] as number;
+  const start = cstringEnd(bytes, at + 1, end);
+  return { bytes, type, start, end: valueEnd(bytes, type, start, end) };
 }
 
 function join(path: string, latin1Key: string): string {

@@ -118,6 +118,15 @@ export const COMMANDS: readonly CommandSpec[] = [
         description: 'also write a report; the ending says which kind: .html, .md or .json',
         repeatable: true,
       },
+      {
+        flags: '--report-documents <what>',
+        description: 'reports tell less of documents than the plan says: none, only ids, or masked ones',
+        choices: ['none', 'ids', 'masked', 'whole'],
+      },
+      {
+        flags: '--report-mode <mode>',
+        description: 'permissions of the reports, as chmod takes them (default: 600, you alone)',
+      },
       { flags: '--detailed-exitcode', description: 'exit 2 when there are documents to insert or replace' },
     ],
     examples: [

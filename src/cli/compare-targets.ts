@@ -1,6 +1,6 @@
 /** Compares a selection with every target that can be reached, one after the other. */
 import { compareServers, sameServerObstacle } from '../apply/gate.ts';
-import { compareWithTarget } from '../comparison/compare-with-target.ts';
+import { compareWithTarget, type DocumentForms } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -20,8 +20,14 @@ export interface ComparisonOrders {
   readonly show: number;
   /** Dangling references kept per collection. */
   readonly showDangling: number;
-  /** Is given every document; awaited. */
-  readonly each?: (target: TargetName, collection: string, document: ComparedDocument) => Promise<void>;
+  readonly each?: EachDocument;
+}
+
+/** Who is given documents one by one, in which forms, and how many per class and collection. */
+export interface EachDocument {
+  readonly take: (target: TargetName, collection: string, document: ComparedDocument) => Promise<void>;
+  readonly most: number;
+  readonly forms: DocumentForms;
 }
 
 export interface ComparisonResults {
@@ -90,7 +96,11 @@ async function compareOne(
     showDangling,
     signal,
     memory,
-    ...(each && { each: ({ collection }, document) => each(reader.name, collection, document) }),
+    ...(each && {
+      each: ({ collection }, document) => each.take(reader.name, collection, document),
+      most: each.most,
+      forms: each.forms,
+    }),
   });
   await memory.save(workDirectory, reader);
   return comparison;

@@ -2,15 +2,18 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RestorePlanError } from '../errors.ts';
+import { DOCUMENTS_TOLD, type DocumentsTold, type Plan } from '../plan/plan.ts';
 import type { DryRun } from '../report/dry-run/page.ts';
+import { neutral } from '../report/neutral.ts';
 import { buildReport } from '../report/report-model.ts';
 import { type ReportFormat, reportFormatOf, writeReport } from '../report/write-report.ts';
 import { redact } from '../secret.ts';
+import { PRIVATE_FILE } from '../selection/directory.ts';
 import { VERSION } from '../version.ts';
 import type { OptionValue } from './command.ts';
 import type { CommandContext } from './context.ts';
 import { SHOWN } from './dry-run-output.ts';
-import type { FullDocuments } from './full-documents.ts';
+import type { SpilledDocuments } from './spilled-documents.ts';
 
 export interface ReportFile {
   readonly path: string;
@@ -32,35 +35,74 @@ export function checkReports(value: OptionValue): readonly ReportFile[] {
   });
 }
 
+/** The most that reports tell of documents: as the plan says, or less where `--report-documents` says less. */
+export function toldInReports(plan: Plan, asked: OptionValue): DocumentsTold {
+  const most = plan.report.documents;
+  const wanted = DOCUMENTS_TOLD.find((each) => each === asked) ?? most;
+  return DOCUMENTS_TOLD.indexOf(wanted) < DOCUMENTS_TOLD.indexOf(most) ? wanted : most;
+}
+
+/** `--report-mode 640`; undefined when it was not given. Throws USAGE. */
+export function reportMode(value: OptionValue): number | undefined {
+  if (typeof value !== 'string') return undefined;
+  if (/^0?[0-7]{3}$/.test(value)) return Number.parseInt(value, 8);
+  throw new RestorePlanError('USAGE', `--report-mode ${neutral(value)} is not a file mode`, {
+    hint: 'It is three octal digits, as chmod takes them: 640 lets the group read, 644 everybody.',
+  });
+}
+
 /** Dangling references per collection that `--full` lists: they are kept in memory, not on the disk as documents are. */
 const DANGLING = 10_000;
 
-/** How much of each class and collection the comparison has to keep. */
-export function keptForShowing(
-  reports: readonly ReportFile[],
-  isFull: boolean,
-): { readonly show: number; readonly showDangling: number } {
-  if (isFull) return { show: SHOWN, showDangling: DANGLING };
-  const show = reports.length === 0 ? SHOWN : IN_REPORT;
-  return { show, showDangling: show };
+export interface Output {
+  readonly reports: readonly ReportFile[];
+  readonly told: DocumentsTold;
+  readonly isFull: boolean;
+}
+
+/** How much of each class and collection the comparison has to keep, and what of it on the disk. */
+export function keptForShowing({ options, stdout }: CommandContext, { reports, told, isFull }: Output) {
+  const isReport = reports.length > 0 && told !== 'none';
+  const inJson = reports.some(({ format }) => format === 'json') && told === 'whole';
+  const forms = {
+    canonical: options.json || inJson,
+    masked: isReport && told === 'masked',
+    long: isFull && !options.json && !stdout.isTTY,
+  };
+  const most = isFull ? Number.POSITIVE_INFINITY : isReport ? IN_REPORT : SHOWN;
+  return {
+    show: SHOWN,
+    showDangling: isFull ? DANGLING : most,
+    spilled: isFull || isReport || options.json ? { most, forms } : undefined,
+  };
+}
+
+/** What reports are made of, beside the dry-run. */
+export interface ReportOrders {
+  readonly files: readonly ReportFile[];
+  readonly told: DocumentsTold;
+  readonly spilled: SpilledDocuments | undefined;
+  /** Permissions of the files; undefined: their owner's alone. */
+  readonly mode: number | undefined;
 }
 
 /** Existing files are overwritten: a report is made anew with every dry-run. */
 export async function writeReports(
   context: CommandContext,
   run: DryRun,
-  { files, full }: { readonly files: readonly ReportFile[]; readonly full: FullDocuments | undefined },
+  { files, told, spilled, mode }: ReportOrders,
 ): Promise<void> {
   const report = buildReport({
     ...run,
     toolVersion: VERSION,
     writtenAt: context.now(),
-    ...(full && { allDocuments: (place) => full.read(place) }),
+    told,
+    ...(spilled && { allDocuments: (place) => spilled.read(place) }),
   });
   for (const { path, format } of files) {
     const file = resolve(context.cwd, path);
     try {
-      await writeTo(file, writeReport(format, report));
+      await writeTo(file, writeReport(format, report), mode);
     } catch (error) {
       throw notWritten(path, error);
     }
@@ -69,10 +111,16 @@ export async function writeReports(
   }
 }
 
-async function writeTo(file: string, pieces: ReturnType<typeof writeReport>): Promise<void> {
+/** A file that is there already is made as private as a new one, before anything is written; a pipe or a device is left as it is. */
+async function writeTo(
+  file: string,
+  pieces: ReturnType<typeof writeReport>,
+  mode = PRIVATE_FILE,
+): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  const handle = await open(file, 'w');
+  const handle = await open(file, 'w', mode);
   try {
+    if ((await handle.stat()).isFile()) await handle.chmod(mode);
     for await (const piece of pieces) await handle.appendFile(redact(piece));
   } finally {
     await handle.close();

@@ -13,6 +13,8 @@ export interface Candidate {
 export interface Objection {
   readonly class: 'conflict' | 'refused';
   readonly reason: string;
+  /** See ComparedDocument. */
+  readonly reasonValues?: string;
 }
 
 /** Looks at documents that would be inserted or replaced; says nothing of those it has no objection to. */

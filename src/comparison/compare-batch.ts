@@ -26,6 +26,8 @@ export interface CollectionRules extends PairRules {
 export interface Finding {
   readonly class: DocumentClass;
   readonly reason: string;
+  /** See ComparedDocument. */
+  readonly reasonValues?: string | undefined;
   readonly index: number;
   /** Undefined for a document without a usable `_id`. */
   readonly id: RawValue | undefined;
@@ -80,10 +82,8 @@ async function comparePart(
   const written = candidates.filter((candidate) => wouldBeWritten(pairs.get(candidate), rules.whenMatched));
   const objections = await runChecks([replacementCheck(existing), ...rules.checks], written);
   const findings = candidates.map((candidate): Finding => {
-    const { class: documentClass, reason } = objections.get(candidate) ?? pairs.get(candidate) ?? INSERT;
     return {
-      class: documentClass,
-      reason,
+      ...(objections.get(candidate) ?? pairs.get(candidate) ?? INSERT),
       index: candidate.index,
       id: candidate.id,
       backup: candidate.document,

@@ -15,7 +15,13 @@ import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { CandidateCheck } from './candidate.ts';
 import { collectionToCreate } from './collection-to-create.ts';
 import { type BatchFindings, type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
-import type { ComparedCollection, ComparedDocument, DocumentClass, TargetComparison } from './comparison.ts';
+import type {
+  ComparedCollection,
+  ComparedDocument,
+  DocumentClass,
+  DocumentSides,
+  TargetComparison,
+} from './comparison.ts';
 import { expiryCheck } from './expiry.ts';
 import { requireFit } from './fitness.ts';
 import { inFlight } from './in-flight.ts';
@@ -34,9 +40,10 @@ import { validatorCheck } from './validator.ts';
 const BATCHES_IN_FLIGHT = 3;
 const BATCH = { maxBytes: 2 * 1024 * 1024, maxDocuments: 2_000, held: BATCHES_IN_FLIGHT };
 
-/** Characters of one document's text, and of one differing value's. */
+/** Characters of one document's text, of one differing value's, and of a document that a program is to read. */
 const DOCUMENT_TEXT = 4_000;
 const VALUE_TEXT = 400;
+const OBJECT_TEXT = 2 * 1024 * 1024;
 
 /** Classes of documents that the target holds in another form. */
 const IN_ANOTHER_FORM: ReadonlySet<DocumentClass> = new Set(['different', 'stale', 'softDeleted']);
@@ -54,22 +61,41 @@ export interface CompareRequest {
   readonly signal: AbortSignal;
   /** Filled with what the target holds of each document. */
   readonly memory?: TargetMemory;
-  /** Is given every document of the selection, in backup order, with its details; awaited. */
+  /** Is given the documents of the selection, in backup order, with their details; awaited. */
   readonly each?: (collection: SelectedCollection, document: ComparedDocument) => void | Promise<void>;
+  /** Documents per class and collection that `each` is given; all when left out. */
+  readonly most?: number;
+  readonly forms?: DocumentForms;
+}
+
+/** In which further forms documents are described. */
+export interface DocumentForms {
+  /** Texts of documents are as long as `canonical` ones may be, for readers with more room than a terminal. */
+  readonly long?: boolean;
+  readonly canonical?: boolean;
+  readonly masked?: boolean;
 }
 
 /** Throws RestorePlanError TARGET when the target cannot be asked, or cannot be restored into. */
 export async function compareWithTarget(request: CompareRequest): Promise<TargetComparison> {
-  const { plan, selection, reader, emit } = request;
+  const { plan, selection, reader, emit, forms = {} } = request;
   const { collections } = selection.manifest;
   const documents = collections.reduce((sum, each) => sum + each.count, 0);
   emit({ type: 'comparison-started', target: reader.name, documents });
-  const texts: Texts = {
-    documents: new MaskedText(plan.mask, DOCUMENT_TEXT),
-    values: new MaskedText(plan.mask, VALUE_TEXT),
+  const { mask } = plan;
+  const texts = {
+    documents: new MaskedText({ mask, limit: DOCUMENT_TEXT }),
+    values: new MaskedText({ mask, limit: VALUE_TEXT }),
   };
+  const long = new MaskedText({ mask, limit: OBJECT_TEXT });
   const shared: Shared = {
     texts,
+    handedOn: {
+      documents: forms.long ? long : texts.documents,
+      values: texts.values,
+      canonical: forms.canonical ? long : undefined,
+      masked: forms.masked ? new MaskedText({ mask, limit: OBJECT_TEXT, hidesAll: true }) : undefined,
+    },
     referenceCheck: new ReferenceCheck(reader, selection, texts.values),
     serverTime: await reader.serverTime(),
     compared: 0,
@@ -90,11 +116,15 @@ export async function compareWithTarget(request: CompareRequest): Promise<Target
 interface Texts {
   readonly documents: MaskedText;
   readonly values: MaskedText;
+  readonly canonical?: MaskedText | undefined;
+  readonly masked?: MaskedText | undefined;
 }
 
 /** What the collections of one comparison have in common. */
 interface Shared {
   readonly texts: Texts;
+  /** Of documents that are not kept in memory, and may take more of it. */
+  readonly handedOn: Texts;
   readonly referenceCheck: ReferenceCheck;
   /** UTC milliseconds by the target's clock. */
   readonly serverTime: number;
@@ -139,10 +169,11 @@ async function compareCollection(
         sightingOf(finding),
       );
       const isKept = tally.count(finding.class);
-      if (!isKept && request.each === undefined) continue;
-      const document = describe(finding, shared.texts);
-      if (isKept) tally.keep(document);
-      await request.each?.(selected, document);
+      const isHandedOn =
+        request.each !== undefined &&
+        tally.counts[finding.class] <= (request.most ?? Number.POSITIVE_INFINITY);
+      if (isKept) tally.keep(describe(finding, shared.texts));
+      if (isHandedOn) await request.each?.(selected, describe(finding, shared.handedOn));
     }
     tally.addDangling(dangling);
     shared.compared += findings.length;
@@ -226,17 +257,27 @@ function withClaim(finding: Finding, whenMatched: WhenMatched, keys: SharedKeys)
   return objection === undefined ? finding : { ...finding, ...objection };
 }
 
-function describe(finding: Finding, { documents, values }: Texts): ComparedDocument {
-  const { class: documentClass, reason, index, id, backup, target } = finding;
+const SAME = { differences: [] } as const;
+
+function describe(finding: Finding, { documents, values, canonical, masked }: Texts): ComparedDocument {
+  const { class: documentClass, reason, reasonValues, index, id, backup, target } = finding;
   const isSame = target === undefined || documentClass === 'identical';
   const text = documents.show(backup);
   return {
     class: documentClass,
     id: id === undefined ? '(none)' : values.showId(id),
     reason,
-    differences: isSame ? [] : fieldDifferences(backup, target, values.show),
+    reasonValues,
+    ...(isSame ? SAME : fieldDifferences(backup, target, values.show)),
     backup: text,
     target: target && (isSame ? text : documents.show(target)),
+    canonical: canonical && sidesOf(finding, canonical),
+    masked: masked && sidesOf(finding, masked),
     index,
   };
+}
+
+function sidesOf({ class: documentClass, backup, target }: Finding, texts: MaskedText): DocumentSides {
+  const own = texts.object(backup);
+  return { backup: own, target: target && (documentClass === 'identical' ? own : texts.object(target)) };
 }

@@ -2,10 +2,28 @@
  * What a restore would meet in a target, document by document. Pure data; made by `compareWithTarget` from a selection and a TargetReader.
  */
 import type { TargetName } from '../events.ts';
-import type { DocumentClass } from '../outcomes.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 
-export type { DocumentClass };
+/** Class of one selected document against one target. */
+export type DocumentClass =
+  | 'insert'
+  | 'identical'
+  | 'different'
+  | 'softDeleted'
+  | 'stale'
+  | 'conflict'
+  | 'refused';
+
+/** What needs a reader's eye first comes first. */
+export const ATTENTION_ORDER: readonly DocumentClass[] = [
+  'conflict',
+  'refused',
+  'stale',
+  'softDeleted',
+  'different',
+  'insert',
+  'identical',
+];
 
 export interface FieldDifference {
   /** Dotted path. */
@@ -22,14 +40,38 @@ export interface ComparedDocument {
   readonly class: DocumentClass;
   /** `_id` as canonical Extended JSON. */
   readonly id: string;
-  /** Why, for conflict, refused, stale, soft-deleted; empty otherwise. */
+  /** Why, for conflict, refused, stale, soft-deleted; empty otherwise. Of the documents' values it tells only `_id`s. */
   readonly reason: string;
+  /** Further values that the reason rests on, such as the two dates of a stale document; absent where there are none. */
+  readonly reasonValues?: string | undefined;
+  /** The first of the fields that differ; in backup order, then those that only the target has. */
   readonly differences: readonly FieldDifference[];
+  /** Fields that differ beyond those. */
+  readonly differencesLeftOut?: number | undefined;
   /** The document in the backup and, where there is one, in the target: relaxed Extended JSON, cut to a bounded length. */
   readonly backup: string;
   readonly target: string | undefined;
+  /** The same as objects, where they were asked for. */
+  readonly canonical?: DocumentSides | undefined;
+  /** The same with every value but the `_id` hidden, where they were asked for. */
+  readonly masked?: DocumentSides | undefined;
   /** Index of the document in the selection's file, from 0. */
   readonly index: number;
+}
+
+export interface DocumentSides {
+  readonly backup: DocumentObject;
+  readonly target: DocumentObject | undefined;
+}
+
+/** A document as canonical Extended JSON. */
+export interface DocumentObject {
+  /** One line, always a whole object. */
+  readonly text: string;
+  /** False where a JSON parser would lose or reorder fields, or read a field as a type: names that repeat, look like integers or like `$oid`. */
+  readonly exact: boolean;
+  /** Fields and array elements that had no room. */
+  readonly leftOut: number;
 }
 
 export interface ComparedCollection {

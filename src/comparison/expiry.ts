@@ -20,7 +20,8 @@ export function expiryCheck(indexes: readonly TargetIndex[], serverTime: number)
         if (expires === undefined || expires > serverTime + SOON_MS) continue;
         objections.set(candidate, {
           class: 'refused',
-          reason: `the TTL index ${index.name} would delete it: it expires ${showIsoDate(expires) ?? 'long ago'}`,
+          reason: `the TTL index ${index.name} would delete it`,
+          reasonValues: `it expires ${showIsoDate(expires) ?? 'long ago'}`,
         });
       }
     }

@@ -1,32 +1,65 @@
-/** Values as text for people: relaxed Extended JSON, bounded in length, with the plan's `mask` fields hidden. */
-import { elements, keyOf } from '../bson/elements.ts';
+/** Values as text for people and programs: Extended JSON, bounded in length, with the plan's `mask` fields hidden. */
+import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { showText, showValue } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import type { DocumentObject } from './comparison.ts';
 
 const MASKED = '"[masked]"';
+
+export interface MaskedTextOptions {
+  /** Dotted paths, which reach into arrays as queries do. */
+  readonly mask: readonly string[];
+  /** Characters, after which a text is cut and an object takes no more fields. */
+  readonly limit: number;
+  /** Hides every value but the `_id`; names of fields stay. */
+  readonly hidesAll?: boolean;
+}
+
+/** A text in the making. */
+interface Writing {
+  readonly pieces: string[];
+  /** Characters that still have room. */
+  left: number;
+  /** Fields and array elements without room. */
+  leftOut: number;
+  /** Canonical, and whole values only; else relaxed, and the last one may be cut. */
+  readonly isObject: boolean;
+  exact: boolean;
+}
 
 export class MaskedText {
   readonly #mask: readonly (readonly string[])[];
   readonly #limit: number;
+  readonly #hidesAll: boolean;
 
-  /** `mask`: dotted paths, which reach into arrays as queries do. `limit`: characters, after which the text is cut. */
-  constructor(mask: readonly string[], limit: number) {
+  constructor({ mask, limit, hidesAll = false }: MaskedTextOptions) {
     this.#mask = mask.map((path) => path.split('.'));
     this.#limit = limit;
+    this.#hidesAll = hidesAll;
   }
 
-  /** The value at a dotted path of its document; the path of a whole document is empty. */
+  /** The value at a dotted path of its document, relaxed; the path of a whole document is empty. A cut text says how many fields it lacks. */
   readonly show = (value: RawValue, path = ''): string => {
     // Most plans mask nothing and most documents are small: one pass, no paths. Three times faster in a full listing.
-    if (this.#mask.length === 0 && value.end - value.start <= 4 * this.#limit) {
-      return cut(showValue(value, { relaxed: true }), this.#limit);
+    if (this.#hidesNothing && value.end - value.start <= 4 * this.#limit) {
+      const text = showValue(value, { relaxed: true });
+      if (text.length <= this.#limit) return text;
     }
-    const parts = path === '' ? [] : path.split('.');
-    const pieces: string[] = [];
-    const isWhole = this.#write(value, parts, { pieces, left: this.#limit });
-    const text = pieces.join('');
-    return isWhole ? cut(text, this.#limit) : `${text.slice(0, this.#limit)}…`;
+    const out = { pieces: [], left: this.#limit, leftOut: 0, isObject: false, exact: true };
+    this.#write(value, path === '' ? [] : path.split('.'), out);
+    const text = out.pieces.join('');
+    if (text.length <= this.#limit && out.leftOut === 0) return text;
+    const more =
+      out.leftOut === 0 ? '' : ` and ${out.leftOut} more ${out.leftOut === 1 ? 'field' : 'fields'}`;
+    return `${text.slice(0, this.#limit)}…${more}`;
   };
+
+  /** A whole document as an object of canonical Extended JSON, whose values are whole or left out and counted. */
+  object(document: RawValue): DocumentObject {
+    const out = { pieces: [], left: this.#limit, leftOut: 0, isObject: true, exact: true };
+    this.#write(document, [], out);
+    return { text: out.pieces.join(''), exact: out.exact, leftOut: out.leftOut };
+  }
 
   /** The `_id` of a document. */
   readonly showId = (id: RawValue): string => this.showKey(id, '_id');
@@ -39,42 +72,61 @@ export class MaskedText {
     return isMasked ? this.show(value, path) : showValue(value);
   }
 
-  /** False when the limit was reached before the end. A document is left early: 16 MiB are not turned into text for one line. */
-  #write(
-    value: RawValue,
-    path: readonly string[],
-    out: { readonly pieces: string[]; left: number },
-  ): boolean {
-    const put = (text: string): void => {
-      out.pieces.push(text);
-      out.left -= text.length;
-    };
-    if (this.#mask.some((masked) => covers(masked, path))) {
-      put(MASKED);
-      return true;
-    }
+  get #hidesNothing(): boolean {
+    return this.#mask.length === 0 && !this.#hidesAll;
+  }
+
+  #write(value: RawValue, path: readonly string[], out: Writing): void {
+    const isContainer = value.type === BSON.OBJECT || value.type === BSON.ARRAY;
+    if (this.#hides(path, isContainer)) put(out, MASKED);
+    else if (isContainer) this.#writeContainer(value, path, out);
+    else put(out, showValue(value, { relaxed: !out.isObject }));
+  }
+
+  #writeContainer(value: RawValue, path: readonly string[], out: Writing): void {
     const isArray = value.type === BSON.ARRAY;
-    if (value.type !== BSON.OBJECT && !isArray) {
-      put(showValue(value, { relaxed: true }));
-      return true;
-    }
-    put(isArray ? '[' : '{');
-    let first = true;
+    put(out, isArray ? '[' : '{');
+    const names = new Set<string>();
+    let before = '';
+    let isCut = false;
     for (const element of elements(value.bytes, value.start)) {
-      if (out.left <= 0) return false;
+      // 16 MiB are not turned into text that has no room; an array without its middle would be another one.
+      if ((isCut && isArray) || !hasRoom(element, out)) {
+        isCut = true;
+        out.leftOut++;
+        continue;
+      }
       const key = keyOf(element);
-      put(`${first ? '' : ','}${isArray ? '' : `${showText(key)}:`}`);
-      first = false;
+      put(out, `${before}${isArray ? '' : `${showText(key)}:`}`);
+      before = ',';
+      if (!isArray && out.isObject) noteName(key, names, out);
       // A key with a dot in it is masked like the path it looks like.
-      if (!this.#write(element, [...path, ...key.split('.')], out)) return false;
+      this.#write(element, [...path, ...key.split('.')], out);
     }
-    put(isArray ? ']' : '}');
-    return true;
+    put(out, isArray ? ']' : '}');
+  }
+
+  #hides(path: readonly string[], isContainer: boolean): boolean {
+    if (this.#hidesAll && !isContainer && path[0] !== '_id') return true;
+    return this.#mask.some((masked) => covers(masked, path));
   }
 }
 
-function cut(text: string, limit: number): string {
-  return text.length <= limit ? text : `${text.slice(0, limit)}…`;
+function put(out: Writing, text: string): void {
+  out.pieces.push(text);
+  out.left -= text.length;
+}
+
+/** Of a value in an object all must fit. A document or an array is asked for its elements one by one. */
+function hasRoom({ type, at, end }: RawElement, { left, isObject }: Writing): boolean {
+  const isContainer = type === BSON.OBJECT || type === BSON.ARRAY;
+  return left > (isObject && !isContainer ? end - at : 0);
+}
+
+/** What JSON parsers do not keep: a name that comes twice, the place of one like an integer; and one like `$oid` is taken for a type. */
+function noteName(name: string, names: Set<string>, out: Writing): void {
+  if (names.has(name) || /^(?:\d+$|\$(?!(?:ref|id|db)$))/.test(name)) out.exact = false;
+  names.add(name);
 }
 
 /** The masked path is the given one, or lies above it. A number in the path may be a position, which a mask leaves out. */

@@ -19,6 +19,8 @@ export interface PairRules {
 export interface PairClass {
   readonly class: Extract<DocumentClass, 'identical' | 'softDeleted' | 'stale' | 'different'>;
   readonly reason: string;
+  /** See ComparedDocument. */
+  readonly reasonValues?: string;
 }
 
 export function classifyPair(backup: RawValue, target: RawValue, rules: PairRules): PairClass {
@@ -32,8 +34,8 @@ export function classifyPair(backup: RawValue, target: RawValue, rules: PairRule
     if (before !== undefined && since !== undefined && since > before) {
       const reason = `${rules.updatedAt} is newer in the target`;
       if (rules.hidesUpdatedAt) return { class: 'stale', reason };
-      const when = `${showIsoDate(since) ?? since} there, ${showIsoDate(before) ?? before} in the backup`;
-      return { class: 'stale', reason: `${reason}: ${when}` };
+      const reasonValues = `${showIsoDate(since) ?? since} there, ${showIsoDate(before) ?? before} in the backup`;
+      return { class: 'stale', reason, reasonValues };
     }
   }
   return { class: 'different', reason: '' };
@@ -45,13 +47,17 @@ function dateAt(document: RawValue, path: string): number | undefined {
   return value?.type === BSON.DATE ? Number(value.bytes.readBigInt64LE(value.start)) : undefined;
 }
 
+/** Differences told of one document. One that differs in more is another document, and its two sides are shown as well. */
+const MOST_DIFFERENCES = 200;
+
 /** `show` turns a value at a dotted path into text. */
 export function fieldDifferences(
   backup: RawValue,
   target: RawValue,
   show: (value: RawValue, path: string) => string,
-): FieldDifference[] {
-  return diffDocuments(backup, target).map(({ path, kind, left, right }) => {
+): { readonly differences: FieldDifference[]; readonly differencesLeftOut: number } {
+  const { first, total } = diffDocuments(backup, target, MOST_DIFFERENCES);
+  const differences = first.map(({ path, kind, left, right }) => {
     const retyped = left !== undefined && right !== undefined && left.type !== right.type;
     return {
       path: kind === 'order' ? `${path === '' ? '(document)' : path} (order of fields)` : path,
@@ -61,4 +67,5 @@ export function fieldDifferences(
       targetType: retyped ? typeName(right.type) : undefined,
     };
   });
+  return { differences, differencesLeftOut: total - differences.length };
 }

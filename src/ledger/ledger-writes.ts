@@ -1,7 +1,8 @@
 /** How ledger documents are written: at majority, repeated while faults are transient, so every write must be idempotent. */
 import { RestorePlanError } from '../errors.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
-import { type Command, type Commands, MAJORITY } from '../target/commands.ts';
+import type { Command, Commands } from '../target/commands.ts';
+import { MAJORITY } from '../target/writer.ts';
 
 const DUPLICATE_KEY = 11000;
 
@@ -40,23 +41,13 @@ export async function insertIntoLedger(
   collection: string,
   document: Readonly<Record<string, unknown>>,
 ): Promise<boolean> {
-  return (await insertAllIntoLedger(commands, collection, [document])) === 1;
-}
-
-/** How many were not there yet. */
-export async function insertAllIntoLedger(
-  commands: Commands,
-  collection: string,
-  documents: readonly object[],
-): Promise<number> {
   const reply = await patiently(commands, {
     insert: collection,
-    documents,
-    ordered: false,
+    documents: [document],
     writeConcern: MAJORITY,
   });
   requireNoFault(reply);
-  return Number(reply['n']);
+  return reply['n'] === 1;
 }
 
 function requireNoFault(reply: Reply): void {

@@ -21,6 +21,7 @@ import {
 import type {
   CollectionPlan,
   DependentPlan,
+  DocumentsTold,
   FollowUpAction,
   FollowUpPlan,
   Location,
@@ -43,6 +44,7 @@ export function buildPlan(root: MapNode, file: string, unsetVariables: readonly 
     staging: buildTarget(nodeAt(root, 'targets', 'staging')!),
     ...(production === undefined ? {} : { production: buildTarget(production) }),
   };
+  const writtenPath = text(root, 'source', 'path') ?? text(root, 'source', 'jsonl', 'path');
   return {
     name,
     reason: text(root, 'reason'),
@@ -52,7 +54,8 @@ export function buildPlan(root: MapNode, file: string, unsetVariables: readonly 
     targets,
     followUps: itemsAt(root, 'followUps').map(buildFollowUp),
     mask: texts(root, 'mask'),
-    digest: planDigest({ name, source, collections, targets }),
+    report: { documents: (text(root, 'report', 'documents') ?? 'whole') as DocumentsTold },
+    digest: planDigest({ name, source, collections, targets, writtenPath }),
     unsetVariables,
   };
 }
@@ -107,12 +110,7 @@ function buildPath(parent: PlanNode, zone: string | undefined): PathLocation {
   const folder = dirname(node.place.text.absolutePath);
   const path = text(parent, 'path') as string;
   const absolute = resolve(folder, path);
-  return {
-    kind: 'path',
-    path: path.endsWith('/') ? `${absolute}/` : absolute,
-    written: path,
-    timezone: zone,
-  };
+  return { kind: 'path', path: path.endsWith('/') ? `${absolute}/` : absolute, timezone: zone };
 }
 
 function buildRestored(entry: PlanNode): RestoredCollection {

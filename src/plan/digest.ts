@@ -1,14 +1,17 @@
 /**
  * The digest of a plan: what it would do, without who may do it and what happens afterwards. Reason, comments, URIs,
- * gate, follow-ups and masks may change without changing it.
+ * gate, follow-ups, masks and what reports tell may change without changing it.
  */
 import { createHash } from 'node:crypto';
 import type { DependentPlan, Location, Plan, RestoredCollection } from './plan.ts';
 
-export type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
+export interface DigestInput extends Pick<Plan, 'name' | 'source' | 'collections' | 'targets'> {
+  /** The path as the plan writes it: resolved, it would differ from machine to machine. */
+  readonly writtenPath: string | undefined;
+}
 
 /** sha256, hex, of the plan as canonical JSON. */
-export function planDigest({ name, source, collections, targets }: DigestInput): string {
+export function planDigest({ name, source, collections, targets, writtenPath }: DigestInput): string {
   const canonical = {
     version: 1,
     name,
@@ -18,7 +21,7 @@ export function planDigest({ name, source, collections, targets }: DigestInput):
       maxAge: source.maxAgeMs,
       integrity: source.integrity,
       maxDecompressionRatio: source.maxDecompressionRatio,
-      location: locationParts(source.location),
+      location: locationParts(source.location, writtenPath),
     },
     collections: collections.map((root) => ({ ...collectionParts(root), query: hex(root.query) })),
     targets: { staging: targets.staging.database, production: targets.production?.database },
@@ -26,19 +29,18 @@ export function planDigest({ name, source, collections, targets }: DigestInput):
   return createHash('sha256').update(canonicalJson(canonical)).digest('hex');
 }
 
-function locationParts(location: Location): unknown {
+function locationParts(location: Location, writtenPath: string | undefined): unknown {
   switch (location.kind) {
     case 's3':
       return location;
     case 'path':
-      // As the plan writes it: resolved, it would differ from machine to machine.
-      return { kind: location.kind, path: location.written, timezone: location.timezone };
+      return { ...location, path: writtenPath };
     case 'mongodb':
       return { kind: location.kind };
     case 'jsonl':
       return {
         kind: location.kind,
-        from: locationParts(location.from),
+        from: locationParts(location.from, writtenPath),
         relaxed: location.relaxed,
       };
   }

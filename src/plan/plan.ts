@@ -15,7 +15,9 @@ export interface Plan {
   readonly followUps: readonly FollowUpPlan[];
   /** Dotted field paths whose values reports hide. */
   readonly mask: readonly string[];
-  /** sha256, hex, of the canonical plan: without reason, comments, URIs, gate, follow-ups and mask. */
+  /** The most that written reports tell of documents. */
+  readonly report: { readonly documents: DocumentsTold };
+  /** sha256, hex, of the canonical plan: without reason, comments, URIs, gate, follow-ups, mask and report. */
   readonly digest: string;
   /**
    * `${VAR}`s the plan names that were not set; their text stands in the plan as written, and a query that holds one
@@ -23,6 +25,10 @@ export interface Plan {
    */
   readonly unsetVariables: readonly UnsetVariable[];
 }
+
+/** From the least to the most: only counts; `_id`, class and reason; the names of fields as well; values, except those of `mask`. */
+export const DOCUMENTS_TOLD = ['none', 'ids', 'masked', 'whole'] as const;
+export type DocumentsTold = (typeof DOCUMENTS_TOLD)[number];
 
 export interface UnsetVariable {
   readonly name: string;
@@ -75,8 +81,6 @@ export interface PathLocation {
   readonly kind: 'path';
   /** Absolute path (resolved against the plan file's folder), same template rules as an S3 key. */
   readonly path: string;
-  /** The same as the plan file writes it; undefined where no file does. */
-  readonly written?: string;
   readonly timezone: string | undefined;
 }
 

@@ -1,9 +1,11 @@
 /** The report as one JSON object; schemas/dry-run-report.schema.json describes it. Written document by document. */
-import { ATTENTION_ORDER } from '../outcomes.ts';
+import { CLASSES } from './document-classes.ts';
+import { documentSides, jsonText } from './json-text.ts';
+import type { ReportDocument } from './report-documents.ts';
 import type { Report, ReportCollection, ReportTarget } from './report-model.ts';
 
-/** Version of the shape. */
-const FORMAT = 1;
+/** Version of the shape. In 1 documents were texts. */
+const FORMAT = 2;
 
 export async function* jsonReport(report: Report): AsyncGenerator<string> {
   const { targets, ...rest } = report;
@@ -17,9 +19,7 @@ export async function* jsonReport(report: Report): AsyncGenerator<string> {
 }
 
 async function* targetJson(target: ReportTarget): AsyncGenerator<string> {
-  const { target: name, database, server, outcomes, danglingReferences, collections } = target;
-  const { replaced = 0, kept = 0, stopped: failed = 0 } = outcomes;
-  const facts = { database, server, replaced, kept, failed, danglingReferences };
+  const { target: name, collections, counts: _, ...facts } = target;
   yield `${JSON.stringify(name)}: ${opened(facts)},"collections":[`;
   for (const [index, collection] of collections.entries()) {
     yield `${index === 0 ? '' : ','}\n      `;
@@ -32,14 +32,18 @@ async function* collectionJson(collection: ReportCollection): AsyncGenerator<str
   const { documents, counts, ...facts } = collection;
   yield `${opened({ ...facts, ...counts })},"documents":[`;
   let separator = '\n        ';
-  for (const documentClass of ATTENTION_ORDER) {
-    for await (const { target, ...document } of documents(documentClass)) {
-      const other = documentClass === 'identical' ? undefined : target;
-      yield separator + JSON.stringify({ ...document, target: other });
+  for (const documentClass of CLASSES) {
+    for await (const document of documents(documentClass)) {
+      yield separator + documentJson(document);
       separator = ',\n        ';
     }
   }
   yield ']}';
+}
+
+function documentJson({ objects, backup: _, target: __, ...document }: ReportDocument): string {
+  const sides = objects && documentSides(objects, document.class !== 'identical');
+  return jsonText({ ...document, ...sides });
 }
 
 /** An object's text without its closing brace. */

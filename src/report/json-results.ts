@@ -2,7 +2,9 @@
 import type { ApplyResult } from '../apply/apply-selection.ts';
 import type { ComparedCollection, ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
+import { reasonText } from './document-classes.ts';
 import type { DryRun } from './dry-run/page.ts';
+import { documentSides } from './json-text.ts';
 
 /** The last object but one of `dry-run --json`. */
 export function dryRunObject({ plan, manifest, comparisons, notCompared, suggestions = [] }: DryRun) {
@@ -55,8 +57,13 @@ function collectionObject(collection: ComparedCollection) {
 
 /** One compared document; `dry-run --json` writes those that a page would show, with `--full` all. */
 export function documentObject(target: TargetName, collection: string, document: ComparedDocument) {
-  const { target: existing, ...compared } = document;
-  return { type: 'document', target, collection, ...compared, existing } as const;
+  const { class: documentClass, id, index, differences, differencesLeftOut = 0, canonical } = document;
+  const reason = reasonText(document);
+  const head = { type: 'document', target, collection, class: documentClass, id, reason, index } as const;
+  if (canonical === undefined) return { ...head, differences, differencesLeftOut };
+  const { target: existing, leftOut, ...rest } = documentSides(canonical, true);
+  const counts = leftOut && { leftOut: { backup: leftOut.backup, existing: leftOut.target } };
+  return { ...head, differences, differencesLeftOut, ...rest, ...counts, existing };
 }
 
 /** The last object but one of `apply --json`. */

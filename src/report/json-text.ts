@@ -3,6 +3,7 @@
  * `\uXXXX`. A reader of the JSON gets the same values; outside of strings none of it occurs. See neutral.ts.
  */
 import { unicodeEscape } from '../bson/unicode-escape.ts';
+import type { DocumentObject, DocumentSides } from '../comparison/comparison.ts';
 
 /** `JSON.stringify` escapes C0 and lone surrogates itself. */
 const UNSAFE =
@@ -14,4 +15,21 @@ const SUSPICIOUS = /[^ -~\n]|##\[/;
 export function jsonText(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, null, indent);
   return SUSPICIOUS.test(text) ? text.replace(UNSAFE, unicodeEscape) : text;
+}
+
+/**
+ * Both sides of a compared document: objects; texts with `exact: false` where a JSON parser would give out another object for either. `leftOut` counts the fields and array
+ * elements of documents that are too large.
+ */
+export function documentSides({ backup, target }: DocumentSides, showsTarget: boolean) {
+  const other = showsTarget ? target : undefined;
+  const isExact = backup.exact && (other?.exact ?? true);
+  const side = (document: DocumentObject): unknown => (isExact ? JSON.parse(document.text) : document.text);
+  const leftOut = { backup: backup.leftOut, target: other?.leftOut ?? 0 };
+  return {
+    ...(isExact ? {} : { exact: false }),
+    ...(leftOut.backup + leftOut.target > 0 ? { leftOut } : {}),
+    backup: side(backup),
+    target: other && side(other),
+  };
 }

@@ -10,8 +10,8 @@ import { jsonText } from './json-text.ts';
 /** Progress within a stage is reported at most once in this many milliseconds; everything else always. */
 const PROGRESS_MS = 1000;
 
-/** Version of the shape of these objects. */
-const FORMAT = 1;
+/** Version of the shape of these objects. In 1 the documents of a dry-run were texts. */
+const FORMAT = 2;
 
 export class NdjsonView {
   readonly #out: { write(text: string): void };

@@ -1,10 +1,30 @@
-/** Compared documents as reports show them. */
-import type { ComparedDocument, DanglingReference, FieldDifference } from '../comparison/comparison.ts';
+/** Compared documents as reports show them: no more of them than the report is to tell. */
+import type {
+  ComparedDocument,
+  DanglingReference,
+  DocumentClass,
+  DocumentSides,
+  FieldDifference,
+} from '../comparison/comparison.ts';
+import type { DocumentsTold } from '../plan/plan.ts';
+import { reasonText } from './document-classes.ts';
 import { line, name } from './report-text.ts';
 
-export interface ReportDocument extends ComparedDocument {
+export interface ReportDocument {
+  readonly class: DocumentClass;
+  readonly id: string;
+  readonly reason: string;
+  readonly index: number;
+  /** Without values where the report hides them, empty where it tells only `_id`s. */
+  readonly differences: readonly FieldDifference[];
   /** Further fields that differ, beyond those in `differences`. */
   readonly differencesLeftOut: number;
+  /** Text for people; undefined where the report tells only `_id`s. */
+  readonly backup: string | undefined;
+  /** Undefined also where the target has no such document. */
+  readonly target: string | undefined;
+  /** The same for programs. */
+  readonly objects: DocumentSides | undefined;
 }
 
 export type ReportDangling = DanglingReference;
@@ -12,25 +32,55 @@ export type ReportDangling = DanglingReference;
 /** Characters. Most documents are far below; one of 16 MiB must not make a report that nobody can open. */
 const LIMIT = { id: 500, path: 300, value: 2000, document: 20_000 } as const;
 
-/** Fields. A document that differs in more is another document, and its two sides are shown as well. */
-const DIFFERENCES = 200;
+const MASKED = '"[masked]"';
 
-/** Masked values are hidden already, by the comparison. */
+/** Values of masked fields are hidden already, by the comparison. */
 export async function* reportDocuments(
-  documents: Iterable<ComparedDocument> | AsyncIterable<ComparedDocument>,
+  documents: () => Iterable<ComparedDocument> | AsyncIterable<ComparedDocument>,
+  told: DocumentsTold,
 ): AsyncGenerator<ReportDocument> {
-  for await (const document of documents) {
-    yield {
-      class: document.class,
-      id: line(document.id, LIMIT.id),
-      reason: line(document.reason),
-      differences: document.differences.slice(0, DIFFERENCES).map(reportDifference),
-      differencesLeftOut: Math.max(0, document.differences.length - DIFFERENCES),
-      backup: line(document.backup, LIMIT.document),
-      target: document.target === undefined ? undefined : line(document.target, LIMIT.document),
-      index: document.index,
+  if (told === 'none') return;
+  for await (const document of documents()) yield { ...idOf(document, told), ...contentOf(document, told) };
+}
+
+function idOf(document: ComparedDocument, told: DocumentsTold) {
+  return {
+    class: document.class,
+    id: line(document.id, LIMIT.id),
+    reason: line(told === 'whole' ? reasonText(document) : document.reason),
+    index: document.index,
+  };
+}
+
+function contentOf(
+  { differences, differencesLeftOut = 0, backup, target, canonical, masked }: ComparedDocument,
+  told: DocumentsTold,
+) {
+  const leftOut = { differencesLeftOut };
+  if (told === 'whole')
+    return {
+      ...leftOut,
+      differences: differences.map(reportDifference),
+      ...{ backup: line(backup, LIMIT.document), target: target && line(target, LIMIT.document) },
+      objects: canonical,
     };
-  }
+  if (told === 'masked')
+    return {
+      ...leftOut,
+      differences: differences.map((each) => reportDifference(withoutValues(each))),
+      ...{ backup: maskedText(masked?.backup), target: maskedText(masked?.target) },
+      objects: masked,
+    };
+  const nothing = { backup: undefined, target: undefined, objects: undefined };
+  return { ...nothing, differences: [], differencesLeftOut: differences.length + differencesLeftOut };
+}
+
+function maskedText(side: DocumentSides['target']): string | undefined {
+  return side && line(side.text, LIMIT.document);
+}
+
+function withoutValues({ backup, target, ...rest }: FieldDifference): FieldDifference {
+  return { ...rest, backup: backup && MASKED, target: target && MASKED };
 }
 
 function reportDifference({ path, backup, target, ...types }: FieldDifference): FieldDifference {

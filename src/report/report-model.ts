@@ -10,10 +10,10 @@ import type {
 } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
 import { type Suggestion, suggestionText } from '../follow-ups/suggestions/suggestion.ts';
-import type { FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
+import type { DocumentsTold, FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import { type DependentsGraph, dependentsGraph } from './dependents-graph.ts';
-import { type ClassCounts, foretold, type OutcomeCounts, sumOfCounts } from './document-classes.ts';
+import { type ClassCounts, failedBy, keptBy, replacedBy, sumOfCounts } from './document-classes.ts';
 import {
   type ReportDangling,
   type ReportDocument,
@@ -36,6 +36,8 @@ export interface ReportInput {
   readonly toolVersion: string;
   /** UTC milliseconds. */
   readonly writtenAt: number;
+  /** How much the report tells of documents; what the plan says when left out. */
+  readonly told?: DocumentsTold;
   /** All documents of a class, where they were kept elsewhere; without it, those that the comparisons kept. */
   readonly allDocuments?: (place: DocumentPlace) => AsyncIterable<ComparedDocument>;
 }
@@ -51,6 +53,8 @@ export interface Report {
   readonly toolVersion: string;
   /** ISO 8601, UTC. */
   readonly writtenAt: string;
+  /** How much of documents is told. */
+  readonly documents: DocumentsTold;
   readonly plan: {
     readonly name: string;
     /** Lines. */
@@ -107,8 +111,12 @@ export interface ReportTarget {
   readonly database: string;
   readonly server: string;
   readonly counts: ClassCounts;
-  /** What apply would make of them. */
-  readonly outcomes: OutcomeCounts;
+  /** Documents that apply would replace, as the plan says `whenMatched: replace`. */
+  readonly replaced: number;
+  /** Documents of other content that stay as they are, as the plan says `whenMatched: keepExisting`. */
+  readonly kept: number;
+  /** Documents at which apply would stop, as the plan says `whenMatched: fail`. */
+  readonly failed: number;
   readonly danglingReferences: number;
   readonly collections: readonly ReportCollection[];
 }
@@ -139,6 +147,7 @@ export function buildReport(input: ReportInput): Report {
   return {
     toolVersion: input.toolVersion,
     writtenAt: isoTime(input.writtenAt),
+    documents: toldBy(input),
     plan: {
       name: name(plan.name),
       reason: lines(plan.reason ?? ''),
@@ -157,6 +166,10 @@ export function buildReport(input: ReportInput): Report {
       ...(input.suggestions ?? []).map(suggestionText),
     ].map((warning) => line(warning)),
   };
+}
+
+function toldBy({ plan, told }: ReportInput): DocumentsTold {
+  return told ?? plan.report.documents;
 }
 
 function reportBackup({ source }: Plan, { backup }: SelectionManifest): ReportBackup {
@@ -207,7 +220,9 @@ function reportTarget(comparison: TargetComparison, input: ReportInput): ReportT
     database: name(database),
     server: line(server),
     counts: sumOfCounts(collections),
-    outcomes: foretold(collections),
+    replaced: total(replacedBy),
+    kept: total(keptBy),
+    failed: total(failedBy),
     danglingReferences: total(({ danglingReferences }) => danglingReferences),
     collections: collections.map((collection) => reportCollection(collection, target, input)),
   };
@@ -216,13 +231,14 @@ function reportTarget(comparison: TargetComparison, input: ReportInput): ReportT
 function reportCollection(
   compared: ComparedCollection,
   target: TargetName,
-  { allDocuments }: ReportInput,
+  input: ReportInput,
 ): ReportCollection {
+  const told = toldBy(input);
   const { collection, whenMatched, selected, counts, danglingReferences, wouldCreate } = compared;
   const documents = (
     documentClass: DocumentClass,
   ): Iterable<ComparedDocument> | AsyncIterable<ComparedDocument> =>
-    allDocuments?.({ target, collection, documentClass }) ??
+    input.allDocuments?.({ target, collection, documentClass }) ??
     compared.documents.filter((document) => document.class === documentClass);
   return {
     collection: name(collection),
@@ -233,8 +249,8 @@ function reportCollection(
     danglingReferences,
     wouldCreate,
     warnings: compared.warnings.map((warning) => line(warning)),
-    documents: (documentClass) => reportDocuments(documents(documentClass)),
-    dangling: compared.dangling.map(reportDangling),
+    documents: (documentClass) => reportDocuments(() => documents(documentClass), told),
+    dangling: told === 'none' ? [] : compared.dangling.map(reportDangling),
   };
 }
 

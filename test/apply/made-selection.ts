@@ -101,6 +101,7 @@ export function madePlan(options: MadePlanOptions): Plan {
     },
     followUps: [],
     mask: [],
+    report: { documents: 'whole' },
     digest: PLAN_DIGEST,
     unsetVariables: [],
   };

@@ -115,10 +115,8 @@ test('soft-deleted and stale documents are called so, and the newer date is name
   });
   assert.equal([first.counts.softDeleted, first.counts.stale, first.counts.different], [1, 1, 1]);
   const stale = first.documents.find((document) => document.class === 'stale');
-  assert.is(
-    stale?.reason,
-    'updated_at is newer in the target: 2016-09-15T00:00:00Z there, 2016-09-12T00:00:00Z in the backup',
-  );
+  assert.is(stale?.reason, 'updated_at is newer in the target');
+  assert.is(stale?.reasonValues, '2016-09-15T00:00:00Z there, 2016-09-12T00:00:00Z in the backup');
 });
 
 test('what no server stores is refused: no _id, an array or a regular expression as _id, too deep, too large', async () => {

@@ -93,6 +93,7 @@ function planOf({ uri, database, collections, mask }: Stage): Plan {
     targets: { staging: { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } } },
     followUps: [],
     mask: mask ?? [],
+    report: { documents: 'whole' },
     digest: 'plan',
     unsetVariables: [],
   };

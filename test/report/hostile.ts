@@ -28,6 +28,14 @@ export function hostileReview(): ReportInput {
       differences: [{ path: text, backup: text, target: text, backupType: 'string', targetType: 'symbol' }],
       backup: JSON.stringify({ [text]: text }),
       target: text,
+      canonical: {
+        backup: {
+          text: JSON.stringify({ [text.slice(0, 1_000)]: text.slice(0, 1_000) }),
+          exact: true,
+          leftOut: 0,
+        },
+        target: undefined,
+      },
     }),
   );
   const all = ATTACKS.join(' ');

@@ -4,9 +4,8 @@
  */
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import type { ComparedCollection, ComparedDocument } from '../../src/comparison/comparison.ts';
-import { ATTENTION_ORDER } from '../../src/outcomes.ts';
 import type { DependentPlan, Plan } from '../../src/plan/plan.ts';
-import type { ClassCounts } from '../../src/report/document-classes.ts';
+import { CLASSES, type ClassCounts } from '../../src/report/document-classes.ts';
 import type { ReportInput } from '../../src/report/report-model.ts';
 import type { SelectionManifest } from '../../src/selection/selection.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
@@ -67,6 +66,7 @@ export const PLAN: Plan = {
     },
   ],
   mask: [],
+  report: { documents: 'whole' },
   digest: SELECTION_DIGEST,
   unsetVariables: [],
 };
@@ -102,7 +102,7 @@ export function manifestOf(counts: Readonly<Record<string, number>>): SelectionM
 
 export function countsOf(documents: readonly ComparedDocument[]): ClassCounts {
   const count = (each: string): number => documents.filter((document) => document.class === each).length;
-  return Object.fromEntries(ATTENTION_ORDER.map((each) => [each, count(each)])) as unknown as ClassCounts;
+  return Object.fromEntries(CLASSES.map((each) => [each, count(each)])) as unknown as ClassCounts;
 }
 
 export function collectionOf(
@@ -114,12 +114,23 @@ export function collectionOf(
     ...{ collection, into: collection, whenMatched: 'keepExisting', selected: documents.length },
     counts: countsOf(documents),
     ...{ danglingReferences: 0, wouldCreate: undefined, dangling: [], warnings: [] },
-    documents: ATTENTION_ORDER.flatMap((each) => documents.filter((document) => document.class === each)),
+    documents: CLASSES.flatMap((each) => documents.filter((document) => document.class === each)),
     ...more,
   };
 }
 
 export function compared(more: Partial<ComparedDocument> = {}): ComparedDocument {
+  const document = comparedText(more);
+  const side = (text: string) => ({ text, exact: true, leftOut: 0 });
+  const { backup, target } = document;
+  return {
+    ...document,
+    canonical: { backup: side(backup), target: target === undefined ? undefined : side(target) },
+    ...more,
+  };
+}
+
+function comparedText(more: Partial<ComparedDocument>): ComparedDocument {
   return {
     ...{ class: 'insert', id: '{"$oid":"57d17993a09a6759d8000d9e"}', reason: '', differences: [] },
     ...{ backup: '{"_id":{"$oid":"57d17993a09a6759d8000d9e"},"name":"A"}', target: undefined, index: 0 },

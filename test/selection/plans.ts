@@ -36,6 +36,7 @@ export function planOf(...roots: readonly RootSketch[]): Plan {
     targets: { staging: { uri: undefined, database: 'gravity', gate: { soakMs: 0, approvals: 0 } } },
     followUps: [],
     mask: [],
+    report: { documents: 'whole' },
     digest: createHash('sha256')
       .update(EJSON.stringify(roots, { relaxed: false }))
       .digest('hex'),

@@ -7,6 +7,7 @@
 # Environment:
 #   PLAN      the command; default plan
 #   DRY_RUN   yes (default) or no, where there are no credentials to read backups and targets with
+#   DOCUMENTS what a page tells of documents, at most what the plan allows: none, ids (default), masked or whole
 #   FORMAT    how faults are written to stdout: text (default) or github, which annotates their lines
 #   PAGES     folder for the pages; default restore-plan-review
 # Exits with the first code that was not 0, after all plans were reviewed.
@@ -64,7 +65,7 @@ for file in "${plans[@]}"; do
     continue
   fi
   code=0
-  "${plan[@]}" dry-run --quiet --report "$scratch/report.md" -- "$file" >/dev/null 2>"$scratch/errors" || code=$?
+  "${plan[@]}" dry-run --quiet --report-documents "${DOCUMENTS:-ids}" --report "$scratch/report.md" -- "$file" >/dev/null 2>"$scratch/errors" || code=$?
   if [[ -s "$scratch/report.md" ]]; then cat "$scratch/report.md" >>"$page"; fi
   if ((code != 0)); then
     cat "$scratch/errors" >&2

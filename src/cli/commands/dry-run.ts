@@ -5,7 +5,7 @@ import type { Emit, TargetName } from '../../events.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { foretold } from '../../report/document-classes.ts';
+import { replacedBy } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/dry-run/page.ts';
 import { shellWord } from '../../report/shell-word.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
@@ -14,10 +14,10 @@ import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { writeDryRun } from '../dry-run-output.ts';
-import { checkReports, keptForShowing, writeReports } from '../dry-run-reports.ts';
-import { FullDocuments } from '../full-documents.ts';
+import { checkReports, keptForShowing, reportMode, toldInReports, writeReports } from '../dry-run-reports.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
+import { SpilledDocuments } from '../spilled-documents.ts';
 import { warnOfFuture } from '../warn-of-future.ts';
 
 export async function run(
@@ -29,6 +29,8 @@ export async function run(
   const targets = targetsOf(plan, options['target']);
   const isFull = options['full'] === true;
   const files = checkReports(options['report']);
+  const mode = reportMode(options['reportMode']);
+  const told = toldInReports(plan, options['reportDocuments']);
   requireVariables(plan, targets);
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
@@ -45,11 +47,14 @@ export async function run(
       suggestions = await suggestFollowUps({ plan, selection: made, backup, signal: context.signal });
     },
   });
-  const full = isFull ? new FullDocuments(context.workDirectory) : undefined;
+  const kept = keptForShowing(context, { reports: files, told, isFull });
+  const spilled = kept.spilled && new SpilledDocuments(context.workDirectory);
   try {
-    const kept = keptForShowing(files, isFull);
-    const orders = { plan, selection, targets, ...kept, ...(full && { each: full.add }) };
-    const { comparisons, failures } = await compareTargets(watched, orders);
+    const { show, showDangling } = kept;
+    const { comparisons, failures } = await compareTargets(watched, {
+      ...{ plan, selection, targets, show, showDangling },
+      ...(spilled && kept.spilled && { each: { ...kept.spilled, take: spilled.add } }),
+    });
     const dryRun: DryRun = {
       plan,
       manifest: selection.manifest,
@@ -59,14 +64,14 @@ export async function run(
       suggestions,
     };
     await context.endProgress();
-    await writeDryRun(context, dryRun, full);
-    await writeReports(context, dryRun, { files, full });
+    await writeDryRun(context, dryRun, { isFull, spilled });
+    await writeReports(context, dryRun, { files, told, spilled, mode });
     if (!context.options.quiet && !context.options.json) context.stderr.write(nextStep(dryRun, file));
 
     if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
     return options['detailedExitcode'] === true && isAnythingToWrite(dryRun) ? 'CHANGES_PENDING' : 'OK';
   } finally {
-    await full?.close();
+    await spilled?.close();
   }
 }
 
@@ -94,8 +99,7 @@ function isAnythingToWrite({ comparisons }: DryRun): boolean {
 }
 
 function hasSomethingToWrite({ collections }: TargetComparison): boolean {
-  const { inserted = 0, replaced = 0 } = foretold(collections);
-  return inserted + replaced > 0;
+  return collections.some((collection) => collection.counts.insert > 0 || replacedBy(collection) > 0);
 }
 
 /** The first target that lacks something is the next one to apply to; never production as long as staging does not answer. */

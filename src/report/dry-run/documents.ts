@@ -3,14 +3,14 @@ import type {
   ComparedCollection,
   ComparedDocument,
   DanglingReference,
+  DocumentClass,
   FieldDifference,
   TargetComparison,
 } from '../../comparison/comparison.ts';
 import type { TargetName } from '../../events.ts';
-import { ATTENTION_ORDER, COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
 import type { WhenMatched } from '../../plan/plan.ts';
 import { columnsOf, fitted } from '../columns.ts';
-import { outcomeOf } from '../document-classes.ts';
+import { CLASS_WORDS, CLASSES, reasonText } from '../document-classes.ts';
 import { neutral, truncated } from '../neutral.ts';
 import { showCount, showCounted } from '../quantities.ts';
 import { wrapped } from '../wrap.ts';
@@ -62,7 +62,7 @@ function meetings(comparisons: readonly TargetComparison[], most: number): Meeti
 }
 
 /** The same collection with only the first `most` documents of each class, and none of those that are the same. */
-export function shortened(collection: ComparedCollection, most: number): ComparedCollection {
+function shortened(collection: ComparedCollection, most: number): ComparedCollection {
   const shown = new Map<DocumentClass, number>();
   const documents = collection.documents.filter((document) => {
     const place = (shown.get(document.class) ?? 0) + 1;
@@ -91,35 +91,34 @@ export function* documentLines(
   whenMatched: WhenMatched,
   style: PageStyle,
 ): Generator<string> {
-  const { paint, columns } = style;
-  const { symbol, one: name } = COMPARED[document.class];
+  const { paint } = style;
+  const { symbol, name } = CLASS_WORDS[document.class];
   const color = classPaint(paint, document.class);
   if (document.class === 'insert') {
-    yield color(row(`${symbol} ${document.backup}`, columns));
+    yield color(row(`${symbol} ${document.backup}`, style));
     return;
   }
-  yield color(row(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`, columns));
-  if (document.reason !== '') {
-    yield* wrapped(document.reason, { columns, indent: INDENT.length });
-  }
+  yield color(row(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`, style));
+  if (document.reason !== '') yield* remark(reasonText(document), style);
   for (const difference of document.differences.slice(0, DIFFERENCES))
     yield* differenceLines(difference, style);
-  const more = document.differences.length - DIFFERENCES;
+  const more = document.differences.length + (document.differencesLeftOut ?? 0) - DIFFERENCES;
   if (more > 0) yield paint.quiet(`${INDENT}… ${showCount(more)} more fields`);
 }
 
 /** What apply does with a document that the target holds in another form. */
 function fate(documentClass: DocumentClass, whenMatched: WhenMatched): string {
-  const outcome = outcomeOf(documentClass, whenMatched);
-  return outcome === 'kept' || outcome === 'replaced' || outcome === 'stopped'
-    ? `, ${OUTCOMES[outcome].one}`
-    : '';
+  if (documentClass !== 'different' && documentClass !== 'stale' && documentClass !== 'softDeleted')
+    return '';
+  if (whenMatched === 'replace') return ', will be replaced';
+  return whenMatched === 'fail' ? ', apply stops here' : ', stays as it is';
 }
 
-function* differenceLines(difference: FieldDifference, { paint, columns }: PageStyle): Generator<string> {
+function* differenceLines(difference: FieldDifference, style: PageStyle): Generator<string> {
+  const { paint } = style;
   const { path, backup, target, backupType, targetType } = difference;
   const side = (sign: string, text: string, type: string | undefined): string =>
-    row(`${INDENT}${sign} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`, columns);
+    row(`${INDENT}${sign} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`, style);
   if (target !== undefined) yield paint.bad(side('-', target, targetType));
   if (backup !== undefined) yield paint.good(side('+', backup, backupType));
 }
@@ -134,19 +133,19 @@ export function* danglingOf(
   if (more > 0) yield style.paint.quiet(`… and ${showCounted(more, 'more dangling reference')}`);
 }
 
-function* danglingLines(reference: DanglingReference, { paint, columns }: PageStyle): Generator<string> {
+function* danglingLines(reference: DanglingReference, style: PageStyle): Generator<string> {
   const { id, field, collection, missing } = reference;
-  yield paint.odd(row(`${DANGLING.symbol} ${DANGLING.one}: _id ${id}`, columns));
+  yield style.paint.odd(row(`? dangling reference: _id ${id}`, style));
   const text = `${field} refers to ${missing} of ${collection}, which is neither selected nor in the target`;
-  yield* wrapped(text, { columns, indent: INDENT.length });
+  yield* remark(text, style);
 }
 
 function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle): Generator<string> {
-  const parts = ATTENTION_ORDER.filter((each) => each !== 'identical').flatMap((each) => {
+  const parts = CLASSES.filter((each) => each !== 'identical').flatMap((each) => {
     const kept = collection.documents.filter((document) => document.class === each).length;
     const more = collection.counts[each] - kept;
     return more > 0
-      ? [`${showCount(more)} more ${more === 1 ? COMPARED[each].one : COMPARED[each].many}`]
+      ? [`${showCount(more)} more ${each === 'insert' ? 'to insert' : CLASS_WORDS[each].name}`]
       : [];
   });
   const dangling = collection.danglingReferences - collection.dangling.length;
@@ -155,9 +154,13 @@ function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle)
 }
 
 /**
- * One neutral line that fits. Cut roughly before it is looked at closely: characters without a width are rare, and a
+ * One neutral line that fits, unless it is to be whole. Cut roughly before it is looked at closely: characters without a width are rare, and a
  * document of 4,000 characters should cost no more than the line that is made of it.
  */
-function row(text: string, columns: number): string {
-  return fitted(neutral(truncated(text, columns * 8)), columns);
+function row(text: string, { columns, wholeLines }: PageStyle): string {
+  return wholeLines ? neutral(text) : fitted(neutral(truncated(text, columns * 8)), columns);
+}
+
+function remark(text: string, { columns, wholeLines }: PageStyle): string[] {
+  return wholeLines ? [INDENT + neutral(text)] : wrapped(text, { columns, indent: INDENT.length });
 }

@@ -34,6 +34,8 @@ export interface PageStyle {
   readonly paint: Paint;
   /** Terminal columns. */
   readonly columns: number;
+  /** Lines about documents are neither cut nor wrapped: a program reads them. */
+  readonly wholeLines?: boolean;
 }
 
 /** Lines without newlines. */

@@ -2,7 +2,7 @@
  * The documents as the page's script reads them (page/data.js): NDJSON in script elements that do not run, one
  * array for each document. The script cuts the text into lines and parses only those that are on the screen.
  */
-import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
+import { CLASS_WORDS, CLASSES, HELD_BACK } from '../document-classes.ts';
 import type { ReportDocument } from '../report-documents.ts';
 import type { Report, ReportCollection } from '../report-model.ts';
 import { scriptJson } from './html.ts';
@@ -24,10 +24,8 @@ export function dataHead(report: Report): string {
   return scriptJson({
     targets: report.targets.map(({ target }) => target),
     collections: report.targets.map(({ collections }) => collections.map(({ into }) => into)),
-    classes: ATTENTION_ORDER.map((id) => {
-      const { symbol, one: name, meaning } = COMPARED[id];
-      return { id, symbol, name, meaning };
-    }),
+    classes: CLASSES.map((id) => ({ id, ...CLASS_WORDS[id] })),
+    heldBack: HELD_BACK[report.documents] ?? null,
     compared: report.targets.reduce((sum, { collections }) => sum + selectedOf(collections), 0),
   });
 }
@@ -75,7 +73,7 @@ type Row = readonly [
 
 /** What needs an eye comes first, so that it is never what is left out. */
 async function* rows(report: Report): AsyncGenerator<Row> {
-  for (const documentClass of ATTENTION_ORDER) {
+  for (const documentClass of CLASSES) {
     for (const [target, { collections }] of report.targets.entries()) {
       for (const [collection, { documents }] of collections.entries()) {
         for await (const document of documents(documentClass)) yield rowOf(document, [target, collection]);
@@ -95,12 +93,12 @@ function rowOf(document: ReportDocument, [target, collection]: readonly [number,
   return [
     target,
     collection,
-    ATTENTION_ORDER.indexOf(document.class),
+    CLASSES.indexOf(document.class),
     document.id,
     document.reason,
     differences,
-    document.backup,
-    document.target === document.backup ? true : (document.target ?? null),
+    document.backup ?? null,
+    document.target !== undefined && document.target === document.backup ? true : (document.target ?? null),
     document.differencesLeftOut,
   ];
 }

@@ -1,4 +1,5 @@
 /** Where the documents come from, what else to know, and what is to be done afterwards. */
+import { HELD_BACK } from '../document-classes.ts';
 import { showBytes, showCounted, showDuration } from '../quantities.ts';
 import type { Report } from '../report-model.ts';
 import { graphPart } from './graph.ts';
@@ -15,9 +16,11 @@ ${entries(report).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}<
 </dl></section>`;
 }
 
-function entries({ backup, selection, plan, toolVersion, writtenAt }: Report): [name: string, value: Html][] {
+function entries(report: Report): [name: string, value: Html][] {
+  const { backup, selection, plan, documents, toolVersion, writtenAt } = report;
   const size = backup.size === undefined ? '' : `, ${showBytes(backup.size)}`;
   const { at, beforeAtMs } = backup;
+  const heldBack = HELD_BACK[documents];
   const all: readonly (readonly [string, Html | undefined])[] = [
     ['Backup', html`<code>${backup.location}</code> (${backup.kind}${size})`],
     ['Time, by its name', backup.localTime === undefined ? undefined : html`${backup.localTime}`],
@@ -30,6 +33,7 @@ function entries({ backup, selection, plan, toolVersion, writtenAt }: Report): [
     ['Selection digest', html`<code>${selection.digest}</code>`],
     ['Plan digest', html`<code>${plan.digest}</code>`],
     ['Masked fields', plan.mask.length === 0 ? undefined : html`${plan.mask.join(', ')}`],
+    ['Documents', heldBack === undefined ? undefined : html`${heldBack}`],
     ['Written', html`${writtenAt} by restore-plan ${toolVersion}`],
   ];
   return all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));

@@ -2,6 +2,7 @@
  * The report as GitHub's Markdown, for a comment on a pull request. A comment has a hard limit: what does not fit is left
  * out, the least important first, and the comment says so.
  */
+import { HELD_BACK } from '../document-classes.ts';
 import { showCounted } from '../quantities.ts';
 import type { Report, ReportFollowUp } from '../report-model.ts';
 import { code, details, prose } from './markdown-text.ts';
@@ -41,7 +42,13 @@ export async function markdownReport(report: Report): Promise<string> {
     leftOut.length === 0
       ? ''
       : `Too long for a comment: ${leftOut.join(' and ')} left out. The HTML report has everything.\n`;
-  const legend = text === '' ? '' : 'In differences, `-` is the target now and `+` the backup.\n\n';
+  const heldBack = HELD_BACK[report.documents];
+  const legend =
+    heldBack !== undefined
+      ? `${prose(heldBack)}\n\n`
+      : text === ''
+        ? ''
+        : 'In differences, `-` is the target now and `+` the backup.\n\n';
   return `${overview}${legend}${text}${note}`;
 }
 

@@ -3,7 +3,7 @@
  * section is made of items, so that it can be cut to the room it is given.
  */
 import type { FieldDifference } from '../../comparison/comparison.ts';
-import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
+import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
 import { truncated } from '../neutral.ts';
 import { showCount, showCounted } from '../quantities.ts';
 import type { ReportDangling, ReportDocument } from '../report-documents.ts';
@@ -30,17 +30,18 @@ const CONTENT_LIMIT = 600;
 
 /** Worst first, over all targets; no section's items grow beyond `limit` characters, more would never fit. */
 export async function detailSections(report: Report, limit: number): Promise<Section[]> {
+  if (report.documents === 'none') return [];
   const places = report.targets.flatMap((target) =>
     target.collections.map((collection) => ({ target, collection })),
   );
   const needEye: Section[] = [];
   const calm: Section[] = [];
-  for (const documentClass of ATTENTION_ORDER) {
+  for (const documentClass of CLASSES) {
     const isCalm = documentClass === 'insert' || documentClass === 'identical';
     for (const each of places) {
       const total = each.collection.counts[documentClass];
       if (total === 0) continue;
-      const { symbol, one: name, meaning } = COMPARED[documentClass];
+      const { symbol, name, meaning } = CLASS_WORDS[documentClass];
       (isCalm ? calm : needEye).push({
         summary: `${place(each)}: <b>${symbol} ${name}</b>, ${showCounted(total, 'document')} (${meaning})`,
         items: await itemsOf(each.collection, documentClass, limit),
@@ -92,13 +93,17 @@ function documentItem(document: ReportDocument, showsContent: boolean): string {
   const { id, reason, differences, differencesLeftOut, backup } = document;
   const isNew = differences.length === 0 && document.class !== 'identical';
   const shown = differences.slice(0, DIFFERENCES_LIMIT).flatMap(differenceLines);
-  if (isNew && showsContent) shown.push(`+ ${truncated(backup, CONTENT_LIMIT)}`);
+  if (isNew && showsContent && backup !== undefined) shown.push(`+ ${truncated(backup, CONTENT_LIMIT)}`);
   const left = differencesLeftOut + Math.max(0, differences.length - DIFFERENCES_LIMIT);
   return [
     `@@ ${id} @@`,
     ...(reason === '' ? [] : [`! ${reason}`]),
     ...shown,
-    ...(left > 0 ? [`# and ${showCounted(left, 'more difference')}`] : []),
+    ...(left > 0
+      ? [
+          `# ${shown.length === 0 ? showCounted(left, 'difference') : `and ${showCounted(left, 'more difference')}`}`,
+        ]
+      : []),
   ].join('\n');
 }
 

@@ -5,8 +5,8 @@
 
 /** @typedef {{ id: string, symbol: string, name: string, meaning: string }} ClassWords */
 /**
- * `compared`: how many documents were compared; the page may list fewer.
- * @typedef {{ targets: string[], collections: string[][], classes: ClassWords[], compared: number }} Head
+ * `compared`: how many documents were compared; the page may list fewer. `heldBack`: what the report does not tell of them, on purpose.
+ * @typedef {{ targets: string[], collections: string[][], classes: ClassWords[], heldBack: string | null, compared: number }} Head
  */
 /** @typedef {[path: string, backup: string | null, target: string | null, backupType: string | null, targetType: string | null]} Difference */
 /**

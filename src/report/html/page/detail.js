@@ -15,13 +15,23 @@ function detailOf(row) {
   );
   const parts = [detail];
   if (differences.length > 0) parts.push(differenceTable(differences));
-  if (leftOut > 0) parts.push(element('p', 'quiet', `${showCount(leftOut)} more fields differ.`));
+  if (leftOut > 0) {
+    const more = differences.length > 0 ? 'more ' : '';
+    parts.push(
+      element(
+        'p',
+        'quiet',
+        `${showCount(leftOut)} ${more}${leftOut === 1 ? 'field differs' : 'fields differ'}.`,
+      ),
+    );
+  }
   parts.push(
     backup === null
       ? element(
           'p',
           'empty',
-          'The content of this document was left out, to keep the page small enough to open.',
+          HEAD.heldBack ??
+            'The content of this document was left out, to keep the page small enough to open.',
         )
       : sidesOf(row),
   );

@@ -30,7 +30,7 @@ function startPage() {
     const isAll = isEmptyFilter(filter);
     byId('shown').textContent =
       total === 0
-        ? 'There are no documents to show.'
+        ? (HEAD.heldBack ?? 'There are no documents to show.')
         : shown.length === 0
           ? 'No document matches these filters.'
           : isAll

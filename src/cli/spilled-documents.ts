@@ -1,10 +1,10 @@
-/** `--full`: every compared document of every target, through the disk, because there may be hundreds of thousands. */
+/** The compared documents that are listed beside the page, of every target, through the disk: there may be hundreds of thousands, or large ones. */
 import type { ComparedDocument } from '../comparison/comparison.ts';
 import { DocumentSpill } from '../comparison/document-spill.ts';
 import type { TargetName } from '../events.ts';
 import type { DocumentPlace } from '../report/report-model.ts';
 
-export class FullDocuments {
+export class SpilledDocuments {
   readonly #workDirectory: string;
   readonly #spills = new Map<TargetName, DocumentSpill>();
 
