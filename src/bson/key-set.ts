@@ -25,6 +25,11 @@ export class KeySet {
     return this.objectIds.size + this.others.size;
   }
 
+  /** Whether any key is a text. */
+  get holdsText(): boolean {
+    return this.hasPlace[typePlace(BSON.STRING) + 1] === 1;
+  }
+
   /**
    * A value for each key, lent until the next one: of numbers that are equal, one. Undefined in place of a key that is a
    * document, a regular expression or of another kind that `$in` does not take as itself.

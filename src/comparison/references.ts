@@ -41,8 +41,9 @@ export class ReferenceCheck {
     references: readonly Reference[],
   ): Promise<DanglingReference[]> {
     const dangling: DanglingReference[] = [];
-    for (const { field, collection } of references) {
-      const uses = candidates.flatMap((candidate) => usesOf(candidate, field));
+    for (const reference of references) {
+      const { field, collection } = reference;
+      const uses = candidates.flatMap((candidate) => usesOf(candidate, reference));
       const missing = await this.#missing(
         uses.map(({ value }) => value),
         collection,
@@ -86,11 +87,21 @@ export class ReferenceCheck {
   }
 }
 
-/** A field that is missing, null or an empty array refers to nothing; a regular expression can be no `_id`. */
-function usesOf(candidate: Candidate, field: string): Use[] {
-  return indexKeys(candidate.document, [field]).flatMap(([value]) =>
-    value === undefined || NO_REFERENCE.has(value.type) ? [] : [{ candidate, field, value }],
-  );
+/**
+ * A field that is missing, null or an empty array refers to nothing; a regular expression can be no `_id`. The `$id` of a reference (DBRef)
+ * whose `$ref` names another collection refers to nothing in this one.
+ */
+function usesOf(candidate: Candidate, { field, collection }: Reference): Use[] {
+  const fields = field.endsWith('.$id') ? [field, field.replace(/id$/, 'ref')] : [field];
+  return indexKeys(candidate.document, fields).flatMap(([value, named]) => {
+    if (value === undefined || NO_REFERENCE.has(value.type)) return [];
+    const isOther = named?.type === BSON.STRING && textOf(named) !== collection;
+    return isOther ? [] : [{ candidate, field, value }];
+  });
+}
+
+function textOf({ bytes, start, end }: RawValue): string {
+  return bytes.toString('utf8', start + 4, end - 1);
 }
 
 const NO_REFERENCE: ReadonlySet<number> = new Set([BSON.NULL, BSON.UNDEFINED, BSON.REGEX, BSON.ARRAY]);

@@ -28,6 +28,9 @@ function GEO(): string {
 
 /** The fault for an operator that is not in `supported`. */
 export function unknownOperator(operator: string, supported: readonly string[], path: string): QueryFault {
+  if (['$id', '$ref', '$db'].includes(operator) && path.includes('.')) {
+    return new QueryFault(`${operator} is a field of a reference; write "${path}": … for it`, path);
+  }
   const reason = Object.hasOwn(NOT_EXACT, operator) ? `: ${NOT_EXACT[operator]}` : '';
   return new QueryFault(
     `${operator} is not supported here${reason}; supported are ${supported.join(', ')}`,

@@ -1,6 +1,7 @@
 import type { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
 import { QueryFault } from '../query/query-fault.ts';
+import type { OtherTypes } from './other-types.ts';
 import { ParentLookup } from './parent-lookup.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
 
@@ -31,6 +32,11 @@ export class Chooser {
     // All routes are asked, even after one said yes: each has dependents of its own.
     for (const route of this.#routes) if (route.chooses(bytes, start)) chosen = true;
     return chosen;
+  }
+
+  /** Notes for what a document that is not chosen would have been chosen, did types not count. */
+  noteOtherTypes(bytes: Buffer, start: number, found: OtherTypes): void {
+    for (const route of this.#routes) route.noteOtherType(bytes, start, found);
   }
 
   /** Whether it could be chosen once more keys are known: it refers to some parent and a route's own query does not reject it. */
@@ -77,9 +83,20 @@ class RouteChooser {
     return true;
   }
 
+  noteOtherType(bytes: Buffer, start: number, found: OtherTypes): void {
+    const other = this.parents?.otherType(bytes, start);
+    if (other !== undefined && this.#mayMatch(bytes, start))
+      found.note(this.route, other.child, other.parent);
+  }
+
   mayChoose(bytes: Buffer, start: number): boolean {
-    const { matches, parent } = this.route;
+    const { parent } = this.route;
     if (parent !== undefined && !parent.path.some(bytes, start, anyKey)) return false;
+    return this.#mayMatch(bytes, start);
+  }
+
+  #mayMatch(bytes: Buffer, start: number): boolean {
+    const { matches } = this.route;
     try {
       return matches === undefined || matches(bytes, start);
     } catch (error) {

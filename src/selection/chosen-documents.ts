@@ -10,6 +10,7 @@ import type { DocumentConsumer } from './document-framer.ts';
 import type { IdFilter } from './id-filter.ts';
 import { IdWatch } from './id-watch.ts';
 import type { MemberStart } from './member-order.ts';
+import { OtherTypes } from './other-types.ts';
 
 const ID = Buffer.from('_id');
 
@@ -24,6 +25,8 @@ export class ChosenDocuments implements DocumentConsumer {
   /** Documents whose `_id` is not their first field; the server will move it there. */
   idNotFirst = 0;
   readonly members: MemberStart[] = [];
+  /** What was not chosen for the type of its key. */
+  readonly otherTypes = new OtherTypes();
   readonly #chooser: Chooser;
   /** Undefined where the chooser has all `_id`s anyway. */
   readonly #ids: IdWatch | undefined;
@@ -73,7 +76,10 @@ export class ChosenDocuments implements DocumentConsumer {
 
   wants(bytes: Buffer, start: number): boolean {
     this.#asked++;
-    if (!this.#chooser.chooses(bytes, start)) return false;
+    if (!this.#chooser.chooses(bytes, start)) {
+      this.#chooser.noteOtherTypes(bytes, start, this.otherTypes);
+      return false;
+    }
     checkDocument(bytes, start);
     this.#noteId(bytes, start);
     this.count++;

@@ -40,6 +40,7 @@ export async function finishSelection({
         `${collection}: no document refers by ${parent.foreignKey} to a selected document of ${parent.collection} (${where})`,
       );
     }
+    warnings.push(...chosen.otherTypes.warnings(collection));
     const metadata = scan.collections.get(collection)?.text;
     const metadataFile = `${fileNameOf(collection)}.metadata.json`;
     if (metadata !== undefined) await writePrivateFile(join(folder, metadataFile), metadata);

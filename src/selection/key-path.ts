@@ -10,12 +10,21 @@ export type ValueVisitor = (value: RawValue) => boolean;
  */
 export type KeySide = 'local' | 'foreign';
 
+/** What the parts of a reference (`{ $ref, $id, $db }`) must say where they are there. */
+export interface ReferenceNames {
+  /** `$ref` */
+  readonly collection: string;
+  /** `$db` */
+  readonly database: string;
+}
+
 /**
  * A dotted path whose values are keys: `_id`, `artwork_id`, `lots.artwork.id`, `lots.0.artwork`.
  *
  * As in a query or a $lookup, the path goes through documents and through the documents inside arrays, a numeric part also names a
  * position, and an array at its end stands for each of its elements. Null, undefined and missing values are no keys: a
- * document without a key refers to nothing.
+ * document without a key refers to nothing. A path that ends in `$id` leads into references (DBRef); one that names another collection or
+ * database refers to nothing here.
  */
 export class KeyPath {
   readonly #parts: readonly Buffer[];
@@ -25,13 +34,23 @@ export class KeyPath {
   readonly #items: readonly ElementCursor[];
 
   readonly #side: KeySide;
+  /** Parts of a reference beside `$id`, with what they must be. */
+  readonly #named: readonly (readonly [part: Buffer, name: Buffer])[];
+  readonly #beside = new ElementCursor();
   /** It is `_id`. */
   readonly isId: boolean;
 
-  constructor(path: string, side: KeySide) {
+  constructor(path: string, side: KeySide, names?: ReferenceNames) {
     this.#side = side;
     this.isId = path === '_id';
     const parts = path.split('.');
+    this.#named =
+      names === undefined || parts.at(-1) !== '$id'
+        ? []
+        : [
+            [Buffer.from('$ref'), Buffer.from(names.collection)],
+            [Buffer.from('$db'), Buffer.from(names.database)],
+          ];
     this.#parts = parts.map((part) => Buffer.from(part, 'utf8'));
     this.#isPosition = parts.map((part) => /^\d+$/.test(part));
     this.#fields = parts.map(() => new ElementCursor());
@@ -70,9 +89,20 @@ export class KeyPath {
   }
 
   #intoField(value: ElementCursor, depth: number, visit: ValueVisitor): boolean {
+    const isReference = this.#named.length > 0 && depth === this.#parts.length - 1;
+    if (isReference && !this.#namesThem(value)) return false;
     const field = this.#fields[depth] as ElementCursor;
     field.open(value.bytes, value.start, value.end);
     return field.find(this.#parts[depth] as Buffer) && this.#arrive(field, depth + 1, visit);
+  }
+
+  #namesThem({ bytes, start, end }: ElementCursor): boolean {
+    for (const [part, name] of this.#named) {
+      const beside = this.#beside.open(bytes, start, end);
+      if (!beside.find(part) || beside.type !== BSON.STRING) continue;
+      if (name.compare(bytes, beside.start + 4, beside.end - 1) !== 0) return false;
+    }
+    return true;
   }
 
   #intoArray(array: ElementCursor, depth: number, visit: ValueVisitor): boolean {

@@ -1,6 +1,7 @@
 import { BsonFault } from '../bson/elements.ts';
 import { IDS_TOGETHER, ObjectIdBatch } from '../bson/object-id-batch.ts';
-import type { RawValue } from '../bson/types.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import { otherFormIn } from './other-types.ts';
 import type { ParentKeys } from './routes.ts';
 
 /** Fewer keys than these stay in the cache by themselves. */
@@ -10,6 +11,12 @@ const FEW_KEYS = 20_000;
 const ABSENT = 0;
 const PRESENT = 1;
 const UNKNOWN = 2;
+
+/** A child's key and the parent's, which say the same in two types. */
+export interface OtherType {
+  readonly child: RawValue;
+  readonly parent: RawValue;
+}
 
 /**
  * Tells whether documents refer to a chosen parent, by one route.
@@ -31,10 +38,23 @@ export class ParentLookup {
   #next = 0;
   /** Keys known when the answers were looked up. */
   #keysThen = 0;
+  readonly #inOtherType: (value: RawValue) => boolean;
+  #otherType: OtherType | undefined;
+  /** The document asked about last has keys that are no ObjectIds. */
+  #sawOtherTypes = false;
 
   constructor(parent: ParentKeys) {
     this.#parent = parent;
-    this.#isKey = (value) => parent.keys.has(value);
+    this.#isKey = (value) => {
+      if (value.type !== BSON.OBJECT_ID) this.#sawOtherTypes = true;
+      return parent.keys.has(value);
+    };
+    this.#inOtherType = ({ type, bytes, start, end }) => {
+      const child = { type, bytes, start, end };
+      const form = otherFormIn(parent.keys, child);
+      this.#otherType = form && { child, parent: form };
+      return form !== undefined;
+    };
   }
 
   /** Looks up the keys of the `count` documents that `refers` will be asked about next; `starts` are their offsets, ascending. */
@@ -68,10 +88,19 @@ export class ParentLookup {
   /** Whether the document at `start` refers to a parent known by now. */
   refers(bytes: Buffer, start: number): boolean {
     const answer = this.#answerFor(bytes, start);
+    this.#sawOtherTypes = false;
     if (answer === PRESENT) return true;
     // Keys may have come since; they never go.
     if (answer === ABSENT && this.#parent.keys.size === this.#keysThen) return false;
     return this.#parent.path.some(bytes, start, this.#isKey);
+  }
+
+  /** A key of the document at `start` that is a known parent's in another type; for the document that `refers` has just denied. */
+  otherType(bytes: Buffer, start: number): OtherType | undefined {
+    const { path, keys } = this.#parent;
+    // The usual case, and the cheap one: ObjectIds on both sides.
+    if (!this.#sawOtherTypes && !keys.holdsText) return undefined;
+    return path.some(bytes, start, this.#inOtherType) ? this.#otherType : undefined;
   }
 
   #answerFor(bytes: Buffer, start: number): number {

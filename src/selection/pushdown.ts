@@ -5,7 +5,8 @@
 
 import { DocumentBuilder, documentOf } from '../bson/document-builder.ts';
 import type { KeySet } from '../bson/key-set.ts';
-import { BSON } from '../bson/types.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import { otherFormsOf } from './other-types.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
 
 /** A command may be 16 MiB; more keys than fit are looked for by reading everything. */
@@ -34,8 +35,19 @@ function branchOf({ query, parent }: Route): Buffer | undefined {
   return combined('$and', [refers, query]);
 }
 
-/** `{ <foreignKey>: { $in: [keys] } }`; undefined where a key would mean something else there, or where they are too many. */
+/**
+ * `{ <foreignKey>: { $in: [keys] } }`; undefined where a key would mean something else there, or where they are too many. Where
+ * there is room also the keys in other types: children that have these are not chosen, but counted.
+ */
 function refersTo(foreignKey: string, keys: KeySet): Buffer | undefined {
+  return listed(foreignKey, keys, otherFormsOf) ?? listed(foreignKey, keys, () => []);
+}
+
+function listed(
+  foreignKey: string,
+  keys: KeySet,
+  formsOf: (key: RawValue) => readonly RawValue[],
+): Buffer | undefined {
   if (keys.size * LEAST_ELEMENT_BYTES > MAX_FILTER_BYTES) return undefined;
   const builder = new DocumentBuilder();
   const list = builder.beginDocument();
@@ -44,6 +56,10 @@ function refersTo(foreignKey: string, keys: KeySet): Buffer | undefined {
     if (value === undefined || builder.size > MAX_FILTER_BYTES) return undefined;
     builder.element(value.type, String(count++));
     builder.raw(value.bytes);
+    for (const form of formsOf({ ...value, start: 0, end: value.bytes.length })) {
+      builder.element(form.type, String(count++));
+      builder.raw(form.bytes);
+    }
   }
   builder.endDocument(list);
   return documentOf(foreignKey, BSON.OBJECT, documentOf('$in', BSON.ARRAY, builder.finish()));

@@ -63,7 +63,7 @@ export interface CollectionRoutes {
 }
 
 /** The collections of the plan, parents first. Throws RestorePlanError PLAN_INVALID where two entries contradict each other. */
-export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRoutes[] {
+export function collectionRoutes(plan: Pick<Plan, 'collections' | 'source'>): CollectionRoutes[] {
   const entries = new Map<string, { plan: RestoredCollection; routes: Route[] }>();
   const trees: [child: Route, parent: Route][] = [];
 
@@ -87,7 +87,10 @@ export function collectionRoutes(plan: Pick<Plan, 'collections'>): CollectionRou
       parent: {
         collection: parent.collection,
         foreignKey: dependent.foreignKey,
-        path: new KeyPath(dependent.foreignKey, 'foreign'),
+        path: new KeyPath(dependent.foreignKey, 'foreign', {
+          collection: parent.collection,
+          database: plan.source.database,
+        }),
         keys: source.keys,
       },
       feeds: [],

@@ -104,4 +104,22 @@ export const REGRESSIONS: readonly Regression[] = [
     query: '{"$expr":{"$eq":["$a",{"$dbPointer":{"$ref":"a","$id":{"$oid":"57d17993a09a6759d8000d9e"}}}]}}',
     selected: true,
   },
+  {
+    about: 'the parts of a reference are fields of a query',
+    document: '{"_id":0,"a":{"$ref":"b","$id":5,"$db":"c"}}',
+    query: '{"a.$id":5,"a.$ref":"b","a.$db":{"$in":["c"]}}',
+    selected: true,
+  },
+  {
+    about: 'the parts of a reference are fields of an expression',
+    document: '{"_id":0,"a":{"$ref":"b","$id":5,"$db":"c"}}',
+    query: '{"$expr":{"$and":[{"$eq":["$a.$id",5]},{"$eq":["$a.$ref","b"]},{"$eq":["$a.$db","c"]}]}}',
+    selected: true,
+  },
+  {
+    about: 'a reference to another collection is another value',
+    document: '{"_id":0,"a":{"$ref":"b","$id":5,"$db":"c"}}',
+    query: '{"a.$id":5,"a.$ref":"c"}',
+    selected: false,
+  },
 ];

@@ -83,4 +83,18 @@ test('an unquoted text that is no literal elsewhere needs no quotes', async () =
   }
 });
 
+test('the parts of a reference are field paths, but not of the document itself', async () => {
+  const withKey = (key: string) =>
+    planWith(
+      `{}, dependents: [{ collection: y, foreignKey: ${key}, references: [{ field: ${key}, collection: z }] }]`,
+    );
+  for (const key of ['partner.$id', 'lots.partner.$id', 'partner.$ref', 'partner.$db'])
+    assert.equal(await faultsOf(withKey(key)), [], key);
+  for (const key of ['$id', '$id.a', 'partner.$oid', 'partner.$']) {
+    const faults = await faultsOf(withKey(key));
+    assert.is(faults.length, 2, key);
+    assert.match(faults[0]?.expected ?? '', 'partner.$id of a reference (DBRef)');
+  }
+});
+
 test.run();

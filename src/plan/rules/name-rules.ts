@@ -128,7 +128,11 @@ function fieldPathProblem(path: string): Problem {
   if (path.includes('\0')) return { message: 'a field path cannot hold NUL', expected };
   const parts = path.split('.');
   if (parts.includes('')) return { message: 'a part of the field path is empty', expected };
-  if (parts.some((part) => part.startsWith('$'))) return { message: 'a field path has no $', expected };
+  const dollar = parts.findIndex((part) => part.startsWith('$'));
+  if (dollar === 0 || (dollar > 0 && !parts.every((part) => /^(?:[^$]|\$(?:id|ref|db)$)/.test(part)))) {
+    const reference = 'a field path such as partner.id, or partner.$id of a reference (DBRef)';
+    return { message: 'a field path has no $ but in $id, $ref and $db', expected: reference };
+  }
   return undefined;
 }
 

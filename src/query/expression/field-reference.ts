@@ -35,7 +35,12 @@ export function fieldReference(text: string, { scope, path }: ExpressionContext)
 
 function fieldNames(text: string, path: string): string[] {
   const names = text.replace(/^\$\$?/, '').split('.');
-  if (names.some((name) => name === '' || name.startsWith('$') || name.includes('\0'))) {
+  // The parts of a reference (DBRef) are fields like others, but not of the document itself.
+  const isNoField = (name: string, i: number): boolean =>
+    name === '' ||
+    name.includes('\0') ||
+    (name.startsWith('$') && !(i > 0 && /^\$(?:id|ref|db)$/.test(name)));
+  if (names.some(isNoField)) {
     throw new QueryFault(`"${text}" is no field: a name is empty, starts with $ or holds a NUL`, path);
   }
   return names;
