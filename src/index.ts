@@ -36,6 +36,7 @@ export { type ErrorCode, EXIT_CODES, RestorePlanError } from './errors.ts';
 export type { Emit, RunEvent, TargetName } from './events.ts';
 export { type FollowUpState, type FollowUpStatus, followUpStatuses } from './follow-ups/follow-up-status.ts';
 export { type FollowUpRequest, runFollowUps } from './follow-ups/run-follow-ups.ts';
+export { PassingCollections } from './follow-ups/suggestions/passing-collections.ts';
 export { suggestFollowUps } from './follow-ups/suggestions/suggest.ts';
 export type { Suggestion } from './follow-ups/suggestions/suggestion.ts';
 export { type TickOffRequest, tickOff } from './follow-ups/tick-off.ts';

@@ -48,8 +48,19 @@ export interface MemberVisitor {
   chunk(member: MemberInfo, bytes: Buffer): void | Promise<void>;
   /** The member is complete: its declared size or CRC was met. */
   end(member: MemberInfo): void | Promise<void>;
+  /**
+   * A collection that was not asked for comes by in a stream, its documents about to follow: they go to what is returned. Other kinds of
+   * backup never call it.
+   */
+  passing?(member: Omit<MemberInfo, 'id'>): Promise<PassingDocuments | undefined>;
   /** So many bytes more have come from storage, wanted or not; for progress. May be called while another call is not settled. */
   stored?(bytes: number): void;
+}
+
+/** Takes the documents of a collection that was not asked for: raw, cut anywhere, lent as those of `MemberVisitor.chunk`. */
+export interface PassingDocuments {
+  chunk(bytes: Buffer): void;
+  end(): void;
 }
 
 /**

@@ -1,5 +1,13 @@
-import type { Backup, CollectionMetadata, MemberInfo, MemberVisitor, ScanSummary } from '../backup/backup.ts';
+import type {
+  Backup,
+  CollectionMetadata,
+  MemberInfo,
+  MemberVisitor,
+  PassingDocuments,
+  ScanSummary,
+} from '../backup/backup.ts';
 import { notDocuments } from '../backup/readers/refusals.ts';
+import type { KeySet } from '../bson/key-set.ts';
 import type { Emit } from '../events.ts';
 import type { CollectionSelector, ParentsRead } from './collection-selector.ts';
 import { filterOf } from './pushdown.ts';
@@ -11,6 +19,24 @@ const PROGRESS_BYTES = 4 * 1024 * 1024;
 interface ScanOptions {
   readonly emit: Emit;
   readonly signal: AbortSignal;
+  readonly onlooker?: Onlooker | undefined;
+}
+
+/** What of the plan's selection is known while a stream is read. */
+export interface KnownParent {
+  readonly collection: string;
+  /** All of it that came by is decided about; more of it may follow. */
+  readonly isSettled: boolean;
+  /** Documents chosen so far. */
+  readonly count: number;
+  /** Their `_id`s. */
+  ids(): Promise<KeySet>;
+}
+
+/** Is shown collections that a stream holds beside those of the plan. It must not throw for what they hold. */
+export interface Onlooker {
+  /** The documents are handed to what is returned. */
+  meets(collection: string, parents: readonly KnownParent[]): Promise<PassingDocuments | undefined>;
 }
 
 /** Reads a backup, once or several times, and hands each collection's bytes to its selector. */
@@ -25,6 +51,7 @@ export class BackupScan implements MemberVisitor {
   readonly #members = new Map<string, ScanSummary['members'][number]>();
   readonly #warnings = new Set<string>();
   #readToEnd = true;
+  #isAgain = false;
   /** Numbers that were read did not say their types. */
   relaxed = false;
   /** Names the backup holds, where it could say so before it was read. */
@@ -70,6 +97,7 @@ export class BackupScan implements MemberVisitor {
 
   /** Reads the members of these collections once more, which can be decided about by now. */
   async readAgain(selectors: readonly CollectionSelector[]): Promise<void> {
+    this.#isAgain = true;
     for (const each of selectors) await each.startAgain();
     await this.read(selectors);
   }
@@ -112,6 +140,20 @@ export class BackupScan implements MemberVisitor {
     const selector = this.#selectors.get(member.collection);
     if (selector === undefined) return;
     await selector.chunk(member, bytes, this.#parentsRead(selector));
+  }
+
+  /** Only the first scan shows other collections: a second one is of the same. */
+  async passing({ collection }: { readonly collection: string }): Promise<PassingDocuments | undefined> {
+    if (this.#isAgain) return undefined;
+    const parents = [...this.#selectors.values()].map(
+      (selector): KnownParent => ({
+        collection: selector.routes.collection,
+        isSettled: selector.settled,
+        count: selector.chosen.count,
+        ids: () => selector.chosen.ids(),
+      }),
+    );
+    return this.#options.onlooker?.meets(collection, parents);
   }
 
   stored(bytes: number): void {

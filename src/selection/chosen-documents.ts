@@ -3,14 +3,17 @@ import type { MemberInfo } from '../backup/backup.ts';
 import { checkDocument } from '../bson/check-document.ts';
 import { ElementCursor } from '../bson/element-cursor.ts';
 import { BsonFault } from '../bson/elements.ts';
+import type { KeySet } from '../bson/key-set.ts';
 import { BSON } from '../bson/types.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import type { DocumentConsumer } from './document-framer.ts';
+import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import { IdWatch } from './id-watch.ts';
 import type { MemberStart } from './member-order.ts';
 import { OtherTypes } from './other-types.ts';
+import { idsIn } from './selected-ids.ts';
 
 const ID = Buffer.from('_id');
 
@@ -92,6 +95,12 @@ export class ChosenDocuments implements DocumentConsumer {
 
   drain(): Promise<void> {
     return this.#file.drain();
+  }
+
+  /** The `_id`s of the documents chosen so far. */
+  async ids(): Promise<KeySet> {
+    await this.#file.flush();
+    return idsIn(fileBatches(this.path, this.bytes, ONE_AFTER_ANOTHER));
   }
 
   /** Finishes the file. */

@@ -4,6 +4,7 @@ import { openBackup } from '../backup/open-backup.ts';
 import type { Emit } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
 import { collectionNames } from '../plan/restored-collections.ts';
+import type { Onlooker } from './backup-scan.ts';
 import { findSelection } from './open-selection.ts';
 import { selectDocuments } from './select-documents.ts';
 import type { Selection } from './selection.ts';
@@ -17,8 +18,10 @@ export interface PrepareRequest {
   readonly signal: AbortSignal;
   /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
   readonly needs?: Promise<unknown>;
-  /** Further work on the backup while it is open, once the selection is there. */
-  readonly meanwhile?: (backup: Backup, selection: Selection) => Promise<void>;
+  /** Is shown what else a stream holds, if it is read for a new selection. */
+  readonly onlooker?: Onlooker;
+  /** Further work on the backup while it is open, once the selection is there. `isNew`: it was made now, `onlooker` looking on. */
+  readonly meanwhile?: (backup: Backup, selection: Selection, isNew: boolean) => Promise<void>;
 }
 
 /**
@@ -37,7 +40,7 @@ export async function prepareSelection(request: PrepareRequest): Promise<Selecti
       emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
     }
     const selection = found ?? (await selectDocuments({ ...request, backup }));
-    await request.meanwhile?.(backup, selection);
+    await request.meanwhile?.(backup, selection, found === undefined);
     return selection;
   } finally {
     await backup.close();

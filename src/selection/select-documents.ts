@@ -13,7 +13,7 @@ import { rm } from 'node:fs/promises';
 import type { Backup } from '../backup/backup.ts';
 import type { Emit } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
-import { BackupScan } from './backup-scan.ts';
+import { BackupScan, type Onlooker } from './backup-scan.ts';
 import { spareBytes } from './candidates.ts';
 import { CollectionSelector } from './collection-selector.ts';
 import { createPartialDirectory, publishSelection, selectionDirectory } from './directory.ts';
@@ -39,6 +39,8 @@ export interface SelectionRequest {
   readonly spareBytes?: number;
   /** How long regular expressions may be at work on a megabyte or so of the backup, milliseconds. Default: 30 s. */
   readonly patternMs?: number;
+  /** Is shown what else a stream holds while it is read. */
+  readonly onlooker?: Onlooker;
 }
 
 /**
@@ -64,7 +66,7 @@ export async function selectDocuments(request: SelectionRequest): Promise<Select
 
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
-    const scan = new BackupScan(backup, selectors, { emit, signal });
+    const scan = new BackupScan(backup, selectors, { emit, signal, onlooker: request.onlooker });
     await scan.refuseKnownFaults();
     await readBackup({ backup, scan, selectors, emit });
 

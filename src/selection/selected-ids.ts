@@ -1,14 +1,19 @@
 import { KeySet } from '../bson/key-set.ts';
 import { findId } from '../bson/stored-form.ts';
 import { readBatches } from './read-batches.ts';
-import type { Selection } from './selection.ts';
+import type { DocumentBatch, Selection } from './selection.ts';
 
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 
 /** The `_id`s of the selected documents of a collection: 12 to 24 bytes of memory per ObjectId. */
-export async function selectedIds(selection: Selection, collection: string): Promise<KeySet> {
+export function selectedIds(selection: Selection, collection: string): Promise<KeySet> {
+  return idsIn(readBatches(selection, collection, BATCH));
+}
+
+/** The `_id`s of documents that come in batches. */
+export async function idsIn(batches: AsyncIterable<DocumentBatch>): Promise<KeySet> {
   const ids = new KeySet();
-  for await (const { bytes, offsets } of readBatches(selection, collection, BATCH)) {
+  for await (const { bytes, offsets } of batches) {
     for (const start of offsets) {
       const id = findId(bytes, start);
       if (id !== undefined) ids.add(id);

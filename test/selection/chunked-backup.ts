@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type Document, serialize } from 'bson';
-import type { Backup, CollectionMetadata, MemberVisitor } from '../../src/backup/backup.ts';
+import type { Backup, CollectionMetadata, MemberVisitor, PassingDocuments } from '../../src/backup/backup.ts';
 
 export interface ChunkedMember {
   readonly collection: string;
@@ -54,7 +54,9 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
   for (const { info, bytes } of members) fingerprint.update(`${info.path} ${bytes.length}`).update(bytes);
 
   async function scan(wanted: ReadonlySet<string>, visitor: MemberVisitor) {
-    const chosen = members.filter(({ info }) => wanted.has(info.collection));
+    const isPassing = access !== 'random' && visitor.passing !== undefined;
+    const chosen = members.filter(({ info }) => isPassing || wanted.has(info.collection));
+    const passing = new Map<number, PassingDocuments | undefined>();
     for (const each of metadata) visitor.metadata(each);
     const open = chosen.map((member) => ({ ...member, at: 0 }));
     // Handed out again and again, as adapters may do: whoever keeps bytes must copy them.
@@ -62,8 +64,13 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
     while (open.length > 0) {
       const index = nextMember(open.length) % open.length;
       const member = open[index] as (typeof open)[number];
+      const isWanted = wanted.has(member.info.collection);
+      if (!isWanted && member.at === 0 && !passing.has(member.info.id)) {
+        passing.set(member.info.id, await visitor.passing?.(member.info));
+      }
       if (member.at === member.bytes.length) {
-        await visitor.end(member.info);
+        if (isWanted) await visitor.end(member.info);
+        else passing.get(member.info.id)?.end();
         open.splice(index, 1);
         continue;
       }
@@ -71,15 +78,18 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
       member.bytes.copy(lent, 0, member.at, member.at + length);
       member.at += length;
       visitor.stored?.(length);
-      await visitor.chunk(member.info, lent.subarray(0, length));
+      if (isWanted) await visitor.chunk(member.info, lent.subarray(0, length));
+      else passing.get(member.info.id)?.chunk(lent.subarray(0, length));
       lent.fill(0xee, 0, length);
     }
-    for (const { info } of chosen) reads.set(info.path, (reads.get(info.path) ?? 0) + 1);
+    const read = chosen.filter(({ info }) => wanted.has(info.collection));
+    const given = chosen.filter(({ info }) => read.some((one) => one.info === info) || passing.get(info.id));
+    for (const { info } of given) reads.set(info.path, (reads.get(info.path) ?? 0) + 1);
     return {
       bytesRead: chosen.reduce((sum, { bytes }) => sum + bytes.length, 0),
       readToEnd: true,
       warnings: ['chunks are odd'],
-      members: chosen.map(({ info, bytes }) => ({
+      members: read.map(({ info, bytes }) => ({
         path: info.path,
         collection: info.collection,
         bytes: bytes.length,

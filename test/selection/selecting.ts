@@ -7,6 +7,7 @@ import type { Backup } from '../../src/backup/backup.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { Emit, RunEvent } from '../../src/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
+import type { Onlooker } from '../../src/selection/backup-scan.ts';
 import { selectDocuments } from '../../src/selection/select-documents.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { documentsOf } from '../backup/every-layout.ts';
@@ -21,6 +22,7 @@ export interface Selecting {
   readonly signal?: AbortSignal;
   readonly spareBytes?: number;
   readonly patternMs?: number;
+  readonly onlooker?: Onlooker;
 }
 
 export function select(plan: Plan, { backup, folder, emit, signal, ...more }: Selecting): Promise<Selection> {

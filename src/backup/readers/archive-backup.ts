@@ -9,6 +9,7 @@ import type {
   CollectionMetadata,
   MemberInfo,
   MemberVisitor,
+  PassingDocuments,
   ScanSummary,
   StoredBackup,
 } from '../backup.ts';
@@ -88,6 +89,7 @@ export class ArchiveBackup implements StoredBackup {
     const { bytes, integrity } = this.#parts;
     const open = this.#begin(wanted, visitor);
     const members: MemberRead[] = [];
+    const passing = new Map<string, PassingDocuments | undefined>();
     const parser = new ArchiveParser();
     let readToEnd = true;
     let hasOplog = false;
@@ -96,7 +98,10 @@ export class ArchiveBackup implements StoredBackup {
       for (const piece of parsing(this.identity, () => parser.push(chunk))) {
         hasOplog ||= piece.namespace.database === '' && piece.namespace.collection === 'oplog';
         const member = this.#memberOf(piece, open);
-        if (member === undefined) continue;
+        if (member === undefined) {
+          await this.#passOn(piece, passing, visitor);
+          continue;
+        }
         if (piece.kind === 'documents') {
           member.hash.update(piece.bytes);
           member.bytes += piece.bytes.length;
@@ -129,6 +134,22 @@ export class ArchiveBackup implements StoredBackup {
       open.set(collection, { collection, path, id: open.size, hash: createHash('sha256'), bytes: 0 });
     }
     return open;
+  }
+
+  /** `passing`: who takes the documents of each collection met so far that was not asked for. */
+  async #passOn(
+    piece: ArchivePiece,
+    passing: Map<string, PassingDocuments | undefined>,
+    visitor: MemberVisitor,
+  ): Promise<void> {
+    const { database, collection } = piece.namespace;
+    if (database !== this.#parts.database || this.#collections.get(collection)?.type !== 'collection') return;
+    if (!passing.has(collection)) {
+      const path = `${this.identity.location}!${database}.${collection}`;
+      passing.set(collection, await visitor.passing?.({ collection, path }));
+    }
+    if (piece.kind === 'documents') passing.get(collection)?.chunk(piece.bytes);
+    else passing.get(collection)?.end();
   }
 
   #memberOf({ namespace }: ArchivePiece, open: ReadonlyMap<string, OpenMember>): OpenMember | undefined {

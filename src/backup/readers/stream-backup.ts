@@ -156,7 +156,10 @@ export class StreamBackup implements StoredBackup {
     if (meaning.database !== database || meaning.kind === 'system') return;
     const named = collectionOf(meaning.fileName) ?? '';
     const collection = pass.wanted.has(named) ? named : pass.longNames.get(meaning.fileName);
-    if (collection === undefined) return;
+    if (collection === undefined) {
+      if (meaning.kind === 'documents') await passOn(file, { collection: named, path }, pass.visitor);
+      return;
+    }
     if (meaning.kind === 'buckets') throw notDocuments(collection, 'timeseries', this.identity.location);
     const bytes = inflateIfCompressed(file.bytes, { location: path, maxRatio });
     if (meaning.kind === 'metadata') {
@@ -170,6 +173,19 @@ export class StreamBackup implements StoredBackup {
     const member = { collection, path, id: pass.members.length };
     pass.members.push(await pass.reader.read(member, bytes));
   }
+}
+
+/** A file that is compressed once more is passed over: nobody needs it, so that its damage must not end the scan. */
+async function passOn(
+  { path, bytes }: StreamedFile,
+  member: { readonly collection: string; readonly path: string },
+  visitor: MemberVisitor,
+): Promise<void> {
+  if (member.collection === '' || !path.endsWith('.bson')) return;
+  const documents = await visitor.passing?.(member);
+  if (documents === undefined) return;
+  for await (const chunk of bytes) documents.chunk(chunk);
+  documents.end();
 }
 
 /** Everything wanted was met. Folders of further hosts or shards, if there are any, have not been: `needed` says so. */

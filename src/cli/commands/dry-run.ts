@@ -2,6 +2,7 @@
 import type { TargetComparison } from '../../comparison/comparison.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit, TargetName } from '../../events.ts';
+import { PassingCollections } from '../../follow-ups/suggestions/passing-collections.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -39,12 +40,18 @@ export async function run(
   const watched = { ...context, emit: keepingWarnings(context, warnings) };
   warnOfFuture(watched, plan);
   let suggestions: readonly Suggestion[] = [];
+  const passed = new PassingCollections();
   const selection = await prepareSelection({
     ...watched,
     plan,
     toolVersion: VERSION,
-    meanwhile: async (backup, made) => {
-      suggestions = await suggestFollowUps({ plan, selection: made, backup, signal: context.signal });
+    onlooker: passed,
+    meanwhile: async (backup, made, isNew) => {
+      const { signal } = context;
+      suggestions = await suggestFollowUps({
+        ...{ plan, selection: made, backup, signal },
+        ...(isNew && { passed }),
+      });
     },
   });
   const kept = keptForShowing(context, { reports: files, told, isFull });

@@ -6,7 +6,8 @@ import type { Suggestion } from './suggestion.ts';
 
 /** Beside the manifest: a selection that is used again needs no second search. */
 const FILE = 'suggestions.json';
-const FORMAT = 1;
+/** Of format 1 nobody knows whether a stream was looked at. */
+const FORMAT = 2;
 
 /** What the plan may have forgotten. Reads other collections of the backup, so it is for a dry-run, not for an apply. */
 export async function suggestFollowUps(source: SuggestionSource): Promise<readonly Suggestion[]> {

@@ -16,6 +16,13 @@ export type Suggestion =
       readonly complete: boolean;
     }
   | {
+      readonly kind: 'notLookedAt';
+      /** Collections of the backup that were not searched for references; empty = those that are not known. */
+      readonly collections: readonly string[];
+      /** A clause that says why. */
+      readonly reason: string;
+    }
+  | {
       readonly kind: 'oldDocuments';
       readonly collection: string;
       /** The plan's `updatedAt`. */
@@ -43,6 +50,11 @@ export function suggestionText(suggestion: Suggestion): string {
     const verb = documents === 1 ? 'document refers' : 'documents refer';
     return `${collection}.${field}: ${many} ${verb} to the selection (${parent}); not in this plan`;
   }
+  if (suggestion.kind === 'notLookedAt') {
+    const { collections, reason } = suggestion;
+    const which = collections.length === 0 ? 'other collections' : listed(collections);
+    return `not looked for references to the selection in ${which}: ${reason}`;
+  }
   if (suggestion.kind === 'noUpdateTimes') {
     const { collection, field, selected } = suggestion;
     return `${collection}: no date in ${field} (updatedAt) in any of ${selected} selected documents; none can be called stale`;
@@ -52,4 +64,12 @@ export function suggestionText(suggestion: Suggestion): string {
     `${collection}: ${documents} of ${selected} selected documents were last updated more than ${days} days before \`at\` ` +
     `(${field}, oldest ${showIsoDate(oldest)?.slice(0, 10) ?? 'before the year 0'}); see whether they are still current`
   );
+}
+
+/** A database may hold thousands. */
+const MOST_NAMES = 12;
+
+function listed(names: readonly string[]): string {
+  const more = names.length - MOST_NAMES;
+  return names.slice(0, MOST_NAMES).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }

@@ -4,6 +4,7 @@ import { type Document, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../../src/backup/backup.ts';
 import { oldDocuments } from '../../../src/follow-ups/suggestions/old-documents.ts';
+import { PassingCollections } from '../../../src/follow-ups/suggestions/passing-collections.ts';
 import { suggestFollowUps } from '../../../src/follow-ups/suggestions/suggest.ts';
 import { suggestionText } from '../../../src/follow-ups/suggestions/suggestion.ts';
 import type { CollectionPlan, Plan } from '../../../src/plan/plan.ts';
@@ -36,9 +37,10 @@ function backupOf(
 }
 
 async function suggestions(plan: Plan, backup: ChunkedBackup): Promise<string[]> {
-  const selection = await select(plan, { backup, folder: folder.path });
+  const passed = new PassingCollections();
+  const selection = await select(plan, { backup, folder: folder.path, onlooker: passed });
   const { signal } = new AbortController();
-  return (await suggestFollowUps({ plan, selection, backup, signal })).map(suggestionText);
+  return (await suggestFollowUps({ plan, selection, backup, passed, signal })).map(suggestionText);
 }
 
 const WORKS = [1, 2, 3].map((n) => ({ _id: oid(n), partner: n < 3 ? 'lost' : 'other' }));
@@ -98,13 +100,85 @@ test('a number that happens to be equal is no reference unless the field is call
   assert.equal(found, ['offers.artwork_id: 1 document refers to the selection (artworks); not in this plan']);
 });
 
-test('a stream is not read a second time for it', async () => {
+const OFFERS = [
+  { _id: 1, artwork_id: oid(1) },
+  { _id: 2, artwork_id: oid(3) },
+  { _id: 3, artwork_id: oid(2) },
+];
+
+for (const access of ['sequential', 'interleaved'] as const) {
+  test(`in a stream (${access}) what comes after the parents is looked at as it comes by, once`, async () => {
+    const backup = backupOf(
+      {
+        artworks: WORKS,
+        sale_artworks: [{ _id: 1, artwork_id: oid(1) }],
+        people: [{ _id: 1 }],
+        offers: OFFERS,
+      },
+      access,
+    );
+    assert.equal(await suggestions(PLAN, backup), [
+      'offers.artwork_id: 2 documents refer to the selection (artworks); not in this plan',
+    ]);
+    assert.is(backup.reads.get('dump/gravity/offers.bson'), 1);
+  });
+}
+
+test('of what comes before its parents in a stream, it says that it did not look', async () => {
   const backup = backupOf(
-    { artworks: WORKS, sale_artworks: [], offers: [{ _id: 1, artwork_id: oid(1) }] },
+    { bids: OFFERS, artworks: WORKS, offers: OFFERS, sale_artworks: [{ _id: 1, artwork_id: oid(1) }] },
     'sequential',
   );
-  assert.equal(await suggestions(PLAN, backup), []);
+  const before = (collection: string): string =>
+    `in this backup they come before ${collection}, so that it was not known yet what they may refer to`;
+  assert.equal(await suggestions(PLAN, backup), [
+    'offers.artwork_id: 2 documents refer to the selection (artworks); not in this plan',
+    `not looked for references to the selection in bids: ${before('artworks')}`,
+    `not looked for references to the selection in bids, offers: ${before('sale_artworks')}`,
+  ]);
+});
+
+test('a second part of a parent that comes later makes the count one of at least so many', async () => {
+  const bytes = (documents: readonly Document[]): Buffer =>
+    Buffer.concat(documents.map((document) => Buffer.from(serialize(document))));
+  const plan = planOf({ collection: 'artworks', query: { partner: 'lost' } });
+  const backup = chunkedBackup({
+    access: 'sequential',
+    members: [
+      { collection: 'artworks', bytes: bytes(WORKS.slice(0, 1)), path: 'a/gravity/artworks.bson' },
+      { collection: 'offers', bytes: bytes(OFFERS), path: 'a/gravity/offers.bson' },
+      { collection: 'artworks', bytes: bytes(WORKS.slice(1)), path: 'b/gravity/artworks.bson' },
+      { collection: 'offers', bytes: bytes(OFFERS), path: 'b/gravity/offers.bson' },
+    ],
+  });
+  const [found, notLooked] = await suggestions(plan, backup);
+  assert.is(
+    found,
+    'offers.artwork_id: at least 3 documents refer to the selection (artworks); not in this plan',
+  );
+  assert.match(notLooked ?? '', /^not looked for references to the selection in offers: /);
+});
+
+test('a stream whose selection was made before is not read again for it, and that is said', async () => {
+  const backup = backupOf({ artworks: WORKS, sale_artworks: [], offers: OFFERS }, 'sequential');
+  const selection = await select(PLAN, { backup, folder: folder.path });
+  const { signal } = new AbortController();
+  const [found, more] = await suggestFollowUps({ plan: PLAN, selection, backup, signal });
+  assert.is(found?.kind, 'notLookedAt');
+  assert.is(more, undefined);
   assert.is(backup.reads.get('dump/gravity/offers.bson'), undefined);
+});
+
+test('damage of a collection that the plan does not need does not end the reading of a stream', async () => {
+  const backup = chunkedBackup({
+    access: 'sequential',
+    members: [
+      { collection: 'artworks', bytes: Buffer.concat(WORKS.map((work) => Buffer.from(serialize(work)))) },
+      { collection: 'sale_artworks', bytes: Buffer.from(serialize({ _id: 1, artwork_id: oid(1) })) },
+      { collection: 'offers', bytes: Buffer.from([3, 0, 0, 0, 0, 0, 0]) },
+    ],
+  });
+  assert.equal(await suggestions(PLAN, backup), []);
 });
 
 test('a damaged collection that the plan does not need is passed over', async () => {
@@ -132,7 +206,7 @@ test('what was found is kept with the selection, so a second dry-run does not re
   const reads = backup.reads.get('dump/gravity/offers.bson');
   assert.equal(await suggestFollowUps({ plan: PLAN, selection, backup, signal }), first);
   assert.is(backup.reads.get('dump/gravity/offers.bson'), reads);
-  assert.is(JSON.parse(readFileSync(join(selection.directory, 'suggestions.json'), 'utf8')).format, 1);
+  assert.is(JSON.parse(readFileSync(join(selection.directory, 'suggestions.json'), 'utf8')).format, 2);
   rmSync(join(selection.directory, 'suggestions.json'));
 });
 

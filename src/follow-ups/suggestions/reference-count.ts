@@ -1,0 +1,82 @@
+import { documentEnd } from '../../bson/elements.ts';
+import { MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
+import { DocumentFramer } from '../../selection/document-framer.ts';
+import { KeyPath } from '../../selection/key-path.ts';
+import { type Parent, ReferenceSearch } from './reference-search.ts';
+import type { Suggestion } from './suggestion.ts';
+
+/** Bytes of a collection that show which of its fields may refer. */
+export const SAMPLE_BYTES = 256 * 1024;
+/** Read in all to count; a suggestion is not worth more. */
+export const MOST_BYTES = 512 * 1024 * 1024;
+/** `_id`s of larger selections would not fit the memory bound beside everything else. */
+export const MOST_IDS = 2_000_000;
+
+interface Candidate {
+  readonly field: string;
+  readonly parent: Parent;
+  readonly path: KeyPath;
+  documents: number;
+}
+
+/** Counts the documents of one collection that refer to the selection, by each field that may. */
+export class ReferenceCount {
+  bytesLeft: number;
+  readonly #candidates: readonly Candidate[];
+  readonly #framers = new Map<number, DocumentFramer>();
+
+  private constructor(candidates: readonly Candidate[], bytesLeft: number) {
+    this.#candidates = candidates;
+    this.bytesLeft = bytesLeft;
+  }
+
+  /** Looks for fields in the first documents of a collection, the last of which may be cut off; counts none of them yet. Throws BsonFault. */
+  static ofSample(sample: Buffer, parents: readonly Parent[], bytesLeft: number): ReferenceCount {
+    const search = new ReferenceSearch(parents);
+    for (
+      let at = 0;
+      sample.length - at >= MIN_DOCUMENT_BYTES && sample.readInt32LE(at) <= sample.length - at;
+    ) {
+      const end = documentEnd(sample, at);
+      search.look(sample, at);
+      at = end;
+    }
+    const candidates = search.found.map(({ field, parent }) => ({
+      field,
+      parent,
+      path: new KeyPath(field, 'foreign'),
+      documents: 0,
+    }));
+    return new ReferenceCount(candidates, bytesLeft);
+  }
+
+  get hasCandidates(): boolean {
+    return this.#candidates.length > 0;
+  }
+
+  /** Takes the next bytes of a member, unless enough was read. Throws BsonFault. */
+  push(member: number, bytes: Buffer): void {
+    if (this.bytesLeft <= 0) return;
+    const framer = this.#framers.get(member) ?? new DocumentFramer({ wants: this.#count, append: () => {} });
+    this.#framers.set(member, framer);
+    framer.push(bytes);
+    this.bytesLeft -= bytes.length;
+  }
+
+  suggestions(collection: string): Extract<Suggestion, { kind: 'forgottenDependent' }>[] {
+    const complete = this.bytesLeft > 0;
+    return this.#candidates
+      .filter(({ documents }) => documents > 0)
+      .map(({ field, parent, documents }) => ({
+        ...{ kind: 'forgottenDependent', collection, field, parent: parent.collection, documents, complete },
+      }));
+  }
+
+  #count = (bytes: Buffer, start: number): boolean => {
+    for (const candidate of this.#candidates) {
+      const { ids } = candidate.parent;
+      if (candidate.path.some(bytes, start, (value) => ids.has(value))) candidate.documents++;
+    }
+    return false;
+  };
+}
