@@ -9,13 +9,13 @@ import { writeExtendedJson } from '../bson/write-extended-json.ts';
 import { QueryFault } from './query-fault.ts';
 import { readShellQuery } from './shell-query.ts';
 
-/** Raw BSON query document; throws QueryFault. */
-export function parseQuery(value: unknown): Buffer {
-  const tree = typeof value === 'string' ? readShellQuery(value) : value;
+/** Raw BSON query document; throws QueryFault. `collection`: a command of the shell must ask this one. */
+export function parseQuery(value: unknown, collection?: string): Buffer {
+  const tree = typeof value === 'string' ? readShellQuery(value, collection) : value;
   try {
     return writeExtendedJson(tree, { dialect: 'query' });
   } catch (cause) {
-    if (cause instanceof ExtendedJsonFault) throw new QueryFault(cause.message, cause.path, cause);
+    if (cause instanceof ExtendedJsonFault) throw new QueryFault(cause.message, cause.path, { cause });
     throw cause;
   }
 }

@@ -11,12 +11,12 @@ import { readShellQuery } from './shell-query.ts';
 const AT_MOST = 20;
 
 /** `value`: as `parseQuery` takes it. It is taken apart meanwhile, so hand in one of your own. Empty: a good query. */
-export function queryFaults(value: unknown): QueryFault[] {
+export function queryFaults(value: unknown, collection?: string): QueryFault[] {
   const faults: QueryFault[] = [];
   const taken = new Set<string>();
   let tree = value;
   try {
-    if (typeof value === 'string') tree = readShellQuery(value);
+    if (typeof value === 'string') tree = readShellQuery(value, collection);
   } catch (error) {
     return [asQueryFault(error)];
   }

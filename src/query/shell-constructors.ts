@@ -55,14 +55,41 @@ const regularExpression: ShellConstructor = {
 const minKey: ShellConstructor = { expected: 'MinKey()', read: (values) => constant('$minKey', values) };
 const maxKey: ShellConstructor = { expected: 'MaxKey()', read: (values) => constant('$maxKey', values) };
 
+const uuid: ShellConstructor = {
+  expected: 'UUID("73ffd264-44b3-4c69-90e8-e7d1dfc035d4")',
+  read: ([text, ...more]) => (isText(text) && more.length === 0 ? wrap('$uuid', dashed(text)) : undefined),
+};
+
+/** The order of a UUID's bytes in subtype 3, as the drivers of the time wrote them: https://github.com/mongodb/specifications, BSON UUID. */
+const asWritten = legacyUuid('LUUID', (bytes) => bytes);
+/** Two halves, each backwards. */
+const ofJava = legacyUuid('JUUID', (bytes) =>
+  Buffer.concat([backwards(bytes, 0, 8), backwards(bytes, 8, 16)]),
+);
+/** The first three groups backwards. */
+const ofCSharp = legacyUuid('CSUUID', (bytes) =>
+  Buffer.concat([backwards(bytes, 0, 4), backwards(bytes, 4, 6), backwards(bytes, 6, 8), bytes.subarray(8)]),
+);
+
 export const SHELL_CONSTRUCTORS: Readonly<Record<string, ShellConstructor>> = {
   ObjectId: objectId,
   ObjectID: objectId,
+  'ObjectId.createFromHexString': objectId,
+  'ObjectID.createFromHexString': objectId,
+  'ObjectId.from_string': objectId,
   ISODate: date,
   Date: date,
   NumberLong: long,
   Long: long,
   Int64: long,
+  'NumberLong.fromString': long,
+  'Long.fromString': long,
+  'Long.fromNumber': long,
+  'Long.fromInt': long,
+  'Long.fromBigInt': long,
+  'Int32.fromString': int,
+  'Decimal128.fromString': decimal,
+  'Decimal128.from_string': decimal,
   NumberInt: int,
   Int32: int,
   NumberDecimal: decimal,
@@ -75,9 +102,33 @@ export const SHELL_CONSTRUCTORS: Readonly<Record<string, ShellConstructor>> = {
       return value instanceof JsonDouble ? value : undefined;
     },
   },
-  UUID: {
-    expected: 'UUID("73ffd264-44b3-4c69-90e8-e7d1dfc035d4")',
-    read: ([uuid, ...more]) => (isText(uuid) && more.length === 0 ? wrap('$uuid', dashed(uuid)) : undefined),
+  UUID: uuid,
+  'UUID.createFromHexString': uuid,
+  LUUID: asWritten,
+  PYUUID: asWritten,
+  LegacyPythonUUID: asWritten,
+  JUUID: ofJava,
+  LegacyJavaUUID: ofJava,
+  CSUUID: ofCSharp,
+  NUUID: ofCSharp,
+  LegacyCSharpUUID: ofCSharp,
+  'Binary.createFromBase64': binaryOf('base64', 'Binary.createFromBase64("base64", subtype)'),
+  'Binary.createFromHexString': binaryOf('hex', 'Binary.createFromHexString("hexadecimal digits", subtype)'),
+  Binary: {
+    expected: 'Binary.createFromBase64("base64", subtype)',
+    read: ([data, subType = 0, ...more]) => {
+      const inner = data instanceof Map ? data.get('$binary') : undefined;
+      if (!(inner instanceof Map) || more.length > 0) return undefined;
+      return binaryValue(String(inner.get('base64')), subType);
+    },
+  },
+  'Buffer.from': {
+    expected: 'Buffer.from("…", "hex") or Buffer.from("…", "base64")',
+    read: ([data, encoding, ...more]) => {
+      if (!isText(data) || more.length > 0 || (encoding !== 'hex' && encoding !== 'base64')) return undefined;
+      const base64 = base64Of(data, encoding);
+      return base64 === undefined ? undefined : binaryValue(base64, 0);
+    },
   },
   BinData: binary('base64', 'BinData(subtype, "base64")'),
   HexData: binary('hex', 'HexData(subtype, "hexadecimal digits")'),
@@ -128,21 +179,53 @@ function binary(encoding: 'base64' | 'hex', expected: string): ShellConstructor 
   return {
     expected,
     read: ([subType, data, ...more]) => {
-      if (typeof subType !== 'number' || subType < 0 || subType > 255 || !isText(data) || more.length > 0) {
-        return undefined;
-      }
-      if (encoding === 'hex' && !/^(?:[0-9a-f]{2})*$/i.test(data)) return undefined;
-      const base64 = encoding === 'hex' ? Buffer.from(data, 'hex').toString('base64') : data;
-      const hexSubType = subType.toString(16).padStart(2, '0');
-      return wrap(
-        '$binary',
-        new Map([
-          ['base64', base64],
-          ['subType', hexSubType],
-        ]),
-      );
+      if (!isText(data) || more.length > 0) return undefined;
+      const base64 = base64Of(data, encoding);
+      return base64 === undefined ? undefined : binaryValue(base64, subType);
     },
   };
+}
+
+/** The same with the arguments the other way round; the subtype is 0 where there is none. */
+function binaryOf(encoding: 'base64' | 'hex', expected: string): ShellConstructor {
+  const { read } = binary(encoding, expected);
+  return {
+    expected,
+    read: ([data, subType = 0, ...more]) => (data !== undefined ? read([subType, data, ...more]) : undefined),
+  };
+}
+
+/** Undefined for what are no hexadecimal digits; base64 is checked by the writer. */
+function base64Of(data: string, encoding: 'base64' | 'hex'): string | undefined {
+  if (encoding === 'base64') return data;
+  return /^(?:[0-9a-f]{2})*$/i.test(data) ? Buffer.from(data, 'hex').toString('base64') : undefined;
+}
+
+function binaryValue(base64: string, subType: JsonValue | undefined): JsonValue | undefined {
+  if (typeof subType !== 'number' || subType < 0 || subType > 255) return undefined;
+  return wrap(
+    '$binary',
+    new Map([
+      ['base64', base64],
+      ['subType', subType.toString(16).padStart(2, '0')],
+    ]),
+  );
+}
+
+/** A UUID in subtype 3, its bytes in the order that `ordered` brings them to. */
+function legacyUuid(name: string, ordered: (bytes: Buffer) => Buffer): ShellConstructor {
+  return {
+    expected: `${name}("73ffd264-44b3-4c69-90e8-e7d1dfc035d4")`,
+    read: ([text, ...more]) => {
+      const hex = isText(text) && more.length === 0 ? text.replace(/[{}-]/g, '') : '';
+      if (!/^[0-9a-f]{32}$/i.test(hex)) return undefined;
+      return binaryValue(ordered(Buffer.from(hex, 'hex')).toString('base64'), 3);
+    },
+  };
+}
+
+function backwards(bytes: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(bytes.subarray(start, end)).reverse();
 }
 
 /** mongosh takes a UUID with or without dashes. */

@@ -2,6 +2,7 @@
  * Reads a query in the shell's syntax, such as `{ partner_id: ObjectId("57d17993a09a6759d8000d9e") }`.
  *
  * The text is parsed, never run: only literals, and calls of the constructors below with literal arguments, have a meaning.
+ * What else people paste (a whole command, Ruby) is understood where it has one meaning: see pasted-query.ts.
  * What JavaScript itself would alter silently (a repeated key, an integer beyond 2^53, the current time) is refused.
  */
 import { createRequire } from 'node:module';
@@ -11,37 +12,32 @@ import type {
   Literal,
   NewExpression,
   ObjectExpression,
+  Program,
   SpreadElement,
 } from 'acorn';
 import { JsonDouble, type JsonValue } from '../bson/extended-json.ts';
+import { filterOf, nameOf, parsePasted } from './pasted-query.ts';
 import { QueryFault } from './query-fault.ts';
 import { SHELL_CONSTRUCTORS } from './shell-constructors.ts';
 
-/** Extended JSON tree of the query; throws QueryFault. */
-export function readShellQuery(text: string): JsonValue {
-  const tree = parse(text);
-  if (tree.type === 'CallExpression' || tree.type === 'NewExpression') {
+/** What pasted-query.ts looks at; this file is the parser's only door. */
+export type { CallExpression, Expression, Program, SpreadElement };
+
+/** Extended JSON tree of the query; throws QueryFault. `collection`: the one that a whole command must ask. */
+export function readShellQuery(text: string, collection?: string): JsonValue {
+  // Loaded when the first shell query comes, synchronously: most plans have none, and checking a plan must start fast.
+  const { parse } = createRequire(import.meta.url)('acorn') as typeof import('acorn');
+  const pasted = parsePasted(text, (script) => parse(script, { ecmaVersion: 2022, sourceType: 'script' }));
+  const { filter, collection: asked } = filterOf(pasted.tree, pasted.text);
+  if (asked !== undefined && collection !== undefined && asked !== collection) {
+    throw new QueryFault(`the command asks ${asked}, and this entry restores ${collection}`, '', {
+      expected: `a query of ${collection}`,
+    });
+  }
+  if (filter.type === 'CallExpression' || filter.type === 'NewExpression') {
     throw new QueryFault('this is one value; a query is an object: { field: value }');
   }
-  return readExpression(tree, '');
-}
-
-function parse(text: string): Expression {
-  // Loaded when the first shell query comes, synchronously: most plans have none, and checking a plan must start fast.
-  const { parse: parseScript } = createRequire(import.meta.url)('acorn') as typeof import('acorn');
-  let program: ReturnType<typeof parseScript>;
-  try {
-    program = parseScript(`(${text}\n)`, { ecmaVersion: 2022, sourceType: 'script' });
-  } catch (cause) {
-    const at = (cause as { pos?: number }).pos;
-    const where = at === undefined ? '' : ` (character ${Math.min(Math.max(at, 1), text.length + 1)})`;
-    throw new QueryFault(`not a query in shell syntax${where}`, '', cause);
-  }
-  const [statement, ...more] = program.body;
-  if (statement?.type !== 'ExpressionStatement' || more.length > 0) {
-    throw new QueryFault('a query is one object: { field: value }');
-  }
-  return statement.expression;
+  return readExpression(filter, '');
 }
 
 function readExpression(node: Expression | SpreadElement, path: string): JsonValue {
@@ -62,6 +58,8 @@ function readExpression(node: Expression | SpreadElement, path: string): JsonVal
       }
       break;
     case 'Identifier':
+      if (['nil', 'None'].includes(node.name)) return null;
+      if (node.name === 'True' || node.name === 'False') return node.name === 'True';
       if (node.name === 'undefined') return new Map([['$undefined', true]]);
       if (node.name === 'NaN' || node.name === 'Infinity') return new JsonDouble(Number(node.name));
       if (node.name === 'MinKey' || node.name === 'MaxKey') return callConstructor(node.name, [], path);
@@ -133,24 +131,43 @@ function negated(value: JsonValue, { minus, path }: { minus: boolean; path: stri
 }
 
 function readCall(node: CallExpression | NewExpression, path: string): JsonValue {
-  if (node.callee.type !== 'Identifier') {
+  const name = calleeName(node.callee)?.replace(NAMESPACE, '');
+  if (name === undefined || (name.includes('.') && !Object.hasOwn(SHELL_CONSTRUCTORS, name))) {
     throw new QueryFault('methods are not run here; write the value itself', path);
   }
-  const { name } = node.callee;
   if (name === 'Date' && node.type === 'CallExpression') {
     throw new QueryFault('Date(…) without "new" is text, not a date; write ISODate("…")', path);
   }
   return callConstructor(
     name,
-    node.arguments.map((argument) => readExpression(argument, path)),
+    node.arguments.map((argument) => digitsOf(argument) ?? readExpression(argument, path)),
     path,
   );
+}
+
+/** What drivers and libraries put before the names of types. */
+const NAMESPACE = /^(?:mongoose\.(?:Types|mongo)|Types|mongodb|mongo|bson(?:\.[a-z]\w*)?|BSON)\./;
+
+/** `ObjectId`, `Long.fromString`, `mongoose.Types.ObjectId`; undefined for what is not made of names. */
+function calleeName(callee: CallExpression['callee']): string | undefined {
+  if (callee.type === 'Identifier') return callee.name;
+  if (callee.type !== 'MemberExpression' || callee.object.type === 'Super') return undefined;
+  const [above, name] = [calleeName(callee.object), nameOf(callee)];
+  return above === undefined || name === undefined ? undefined : `${above}.${name}`;
+}
+
+/** The 24 digits of an ObjectId without quotes, which JavaScript may take for a number. */
+function digitsOf(node: Expression | SpreadElement): string | undefined {
+  if (node.type !== 'Literal' || typeof node.value !== 'number') return undefined;
+  return /^[\da-f]{24}$/i.test(node.raw ?? '') ? node.raw : undefined;
 }
 
 function callConstructor(name: string, values: readonly JsonValue[], path: string): JsonValue {
   const known = Object.hasOwn(SHELL_CONSTRUCTORS, name) ? SHELL_CONSTRUCTORS[name] : undefined;
   if (known === undefined) {
-    const names = Object.keys(SHELL_CONSTRUCTORS).join(', ');
+    const names = Object.keys(SHELL_CONSTRUCTORS)
+      .filter((each) => !each.includes('.'))
+      .join(', ');
     throw new QueryFault(`${name}(…) is not known here; known are ${names}`, path);
   }
   const value = known.read(values);

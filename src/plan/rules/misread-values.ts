@@ -25,7 +25,11 @@ function isEmpty(node: PlanNode): boolean {
   return !/^(?:null|~)$/i.test(sourceOf(node));
 }
 
-const CONSTRUCTOR = new RegExp(`^(?:new )?(?:${Object.keys(SHELL_CONSTRUCTORS).join('|')})\\(.*\\)$`, 's');
+/** With what languages and libraries put before the name: `BSON::ObjectId('…')`, `new mongoose.Types.ObjectId(…)`. */
+const CONSTRUCTOR = new RegExp(
+  `^(?:new )?(?:[A-Za-z]+(?:::|\\.)){0,3}(?:${Object.keys(SHELL_CONSTRUCTORS).join('|').replaceAll('.', '\\.')})\\(.*\\)$`,
+  's',
+);
 const DATE = /^\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s?(?:[Zz]|[+-]\d{2}:?\d{2})?)?$/;
 /** What stands below them is text, or is checked by the reader of Extended JSON. */
 const OF_TEXT = /^\$(?:date|regex|options|comment|symbol|code|ref|db|oid|uuid|number\w+)$/;

@@ -16,18 +16,18 @@ import { collectionEntries } from './collection-entries.ts';
 import { brokenOutVariables, emptyValues, misreadTexts } from './misread-values.ts';
 
 export function queryRules(root: MapNode): PlanFault[] {
-  const paths = collectionEntries(root).flatMap((entry) => [
-    [...entry.path, 'query'],
-    [...entry.path, 'softDelete'],
+  const queries = collectionEntries(root).flatMap(({ path, name }) => [
+    { path: [...path, 'query'], name },
+    { path: [...path, 'softDelete'], name },
   ]);
-  return paths.flatMap((path) => {
+  return queries.flatMap(({ path, name }) => {
     const node = nodeAt(root, ...path);
     if (node === undefined || !isQuery(node) || holdsUnjudged(node)) return [];
     const brokenOut = brokenOutVariables(node);
     if (brokenOut.length > 0) return brokenOut;
     const misread = misreadTexts(node);
     // What an operator says of a text that is misread helps nobody.
-    const others = queryFaults(orderedValue(node)).filter(
+    const others = queryFaults(orderedValue(node), name).filter(
       ({ path: at }) => !misread.some((each) => each.path === at),
     );
     return [
@@ -39,13 +39,13 @@ export function queryRules(root: MapNode): PlanFault[] {
 }
 
 /** A fault of an unknown operator ends in the list of those that there are. */
-function queryFault(query: PlanNode, { message, path }: QueryFault): PlanFault {
+function queryFault(query: PlanNode, { message, path, expected }: QueryFault): PlanFault {
   const [problem = '', supported] = withoutValues(message, query).split('; supported are ');
   // A text has one place for all that is in it, so the path is said.
   const where = query.kind === 'scalar' && path !== '' ? `${withoutValues(path, query)}: ` : '';
   return faultAt(placeInQuery(query, path), 'query', {
     message: where + problem,
-    expected: supported === undefined ? undefined : `one of ${supported}`,
+    expected: supported === undefined ? expected && withoutValues(expected, query) : `one of ${supported}`,
     suggestion:
       supported === undefined ? undefined : nearest(path.split('.').at(-1) ?? '', supported.split(', ')),
   });
