@@ -11,6 +11,7 @@ import {
   readTarHeader,
   type TarExtension,
   TarFault,
+  type TarFile,
   type TarHeader,
 } from './tar-header.ts';
 
@@ -19,7 +20,7 @@ const MAX_ENTRIES = 1_000_000;
 
 export type TarStep =
   /** The next `size` bytes are a file. */
-  | { readonly kind: 'file'; readonly path: string; readonly size: number }
+  | ({ readonly kind: 'file' } & TarFile)
   /** The next `size` bytes (padded) go to `extension`, then the next header follows. */
   | { readonly kind: 'extension'; readonly size: number }
   /** The next header follows at once. */
@@ -97,7 +98,7 @@ export class TarEntries {
     if (this.#seen.has(key)) throw new TarFault(`holds ${JSON.stringify(path)} twice`);
     if (this.#seen.size >= MAX_ENTRIES) throw new TarFault(`holds more than ${MAX_ENTRIES} files`);
     this.#seen.add(key);
-    return { kind: 'file', path, size: header.size };
+    return { ...header, path };
   }
 
   #refusing<T>(offset: number, read: () => T): T {

@@ -15,9 +15,18 @@ export interface PaxOverrides {
   size?: number;
 }
 
+/** What a header tells of a file. */
+export interface TarFile {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** UTC milliseconds; undefined where the header has none. */
+  readonly modified: number | undefined;
+}
+
 export type TarHeader =
   | { readonly kind: 'zero' }
-  | { readonly kind: 'file'; readonly path: string; readonly size: number }
+  | ({ readonly kind: 'file' } & TarFile)
   | { readonly kind: 'folder'; readonly path: string }
   | { readonly kind: 'extension'; readonly extension: TarExtension; readonly size: number };
 
@@ -39,7 +48,11 @@ export function readTarHeader(block: Buffer, overrides: PaxOverrides = {}): TarH
     case '0':
     case '\0':
     case '7': // "contiguous file": an ordinary file on every system in use
-      return fileOrFolder(pathOf(header, overrides), sizeOf(block, header, overrides));
+      return fileOrFolder({
+        path: pathOf(header, overrides),
+        size: sizeOf(block, header, overrides),
+        modified: header.mtime?.getTime(),
+      });
     case '5':
       return { kind: 'folder', path: pathOf(header, overrides) };
     case 'x':
@@ -90,8 +103,9 @@ function decode(block: Buffer, overrides: PaxOverrides): Header {
 }
 
 /** Old tars mark a folder by nothing but the slash at the end of its name. */
-function fileOrFolder(path: string, size: number): TarHeader {
-  if (!path.endsWith('/')) return { kind: 'file', path, size };
+function fileOrFolder(file: TarFile): TarHeader {
+  const { path, size } = file;
+  if (!path.endsWith('/')) return { kind: 'file', ...file };
   if (size > 0) throw new TarFault('has a folder with contents of its own');
   return { kind: 'folder', path };
 }

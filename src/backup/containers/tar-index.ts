@@ -7,12 +7,13 @@
  *
  * Small files (metadata) that came along with a header are kept, so that they need no round trip of their own.
  */
+import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { MemorySource } from '../storage/memory-source.ts';
 import { PartSource } from '../storage/part-source.ts';
 import type { ReadAhead } from '../storage/read-ahead.ts';
 import { TarEntries } from './tar-entries.ts';
-import { BLOCK_BYTES, isZero } from './tar-header.ts';
+import { BLOCK_BYTES, isZero, type TarFile } from './tar-header.ts';
 
 /** Metadata has some hundred bytes; what is larger is read when it is needed. */
 const SMALL_FILE_BYTES = 16 * 1024;
@@ -46,11 +47,11 @@ export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
     } else if (step.kind === 'file') {
       const end = at + step.size + TarEntries.padding(step.size);
       if (end > source.size) throw entries.cutOff(source.size);
-      const { path, size } = step;
+      const { path, size, modified } = step;
       const small =
         size <= Math.min(SMALL_FILE_BYTES, MOST_KEPT_BYTES - kept) ? source.held(at, size) : undefined;
       kept += small?.length ?? 0;
-      const part = new PartSource(source, { path, from: at, size });
+      const part = new PartSource(source, { path, from: at, size, modified });
       members.push({
         path,
         bytes: small === undefined ? part : new MemorySource(Buffer.from(small), part.location, part),
@@ -62,4 +63,26 @@ export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
     if (!isZero(chunk)) throw entries.fault(at, 'has something after its end');
   }
   return members;
+}
+
+/** The files whose headers lie within the first bytes of a tar; where these are damaged, those before. */
+export function peekTar(start: Buffer, location: string): TarFile[] {
+  const entries = new TarEntries(location);
+  const files: TarFile[] = [];
+  try {
+    for (let at = 0; at + BLOCK_BYTES <= start.length; ) {
+      const step = entries.header(start.subarray(at, at + BLOCK_BYTES), at);
+      const header = at;
+      at += BLOCK_BYTES;
+      if (step.kind === 'end') break;
+      if (step.kind === 'none') continue;
+      if (step.kind === 'file') files.push(step);
+      else if (at + step.size <= start.length) entries.extension(start.subarray(at, at + step.size), header);
+      at += step.size + TarEntries.padding(step.size);
+    }
+  } catch (error) {
+    // Whoever reads the tar to its end meets the damage again and names it.
+    if (!(error instanceof RestorePlanError)) throw error;
+  }
+  return files;
 }

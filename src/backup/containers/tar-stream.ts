@@ -12,6 +12,8 @@ export interface StreamedFile {
   /** Path inside the tar, cleaned. */
   readonly path: string;
   readonly size: number;
+  /** When it was finished, UTC milliseconds; undefined where nobody knows. */
+  readonly modified: number | undefined;
   /** The file's bytes, once, in order; a chunk is valid until the next one is asked for. */
   readonly bytes: AsyncIterable<Buffer>;
 }
@@ -33,7 +35,8 @@ export async function* streamTar(
         await cursor.skip(TarEntries.padding(step.size));
       } else if (step.kind === 'file') {
         const end = cursor.position + step.size;
-        yield { path: step.path, size: step.size, bytes: body(end) };
+        const { path, size, modified } = step;
+        yield { path, size, modified, bytes: body(end) };
         await cursor.skip(end - cursor.position);
         if (cursor.position < end) throw entries.cutOff(cursor.position);
         await cursor.skip(TarEntries.padding(step.size));

@@ -5,15 +5,16 @@ import type { ByteSource } from './byte-source.ts';
 export class MemorySource implements ByteSource {
   readonly location: string;
   readonly size: number;
-  readonly modified = undefined;
+  readonly modified: number | undefined;
   readonly fingerprint: string;
   readonly #bytes: Buffer;
 
   /** `origin` is where the bytes were taken from; they change only when it does. */
-  constructor(bytes: Buffer, location: string, origin: Pick<ByteSource, 'fingerprint'>) {
+  constructor(bytes: Buffer, location: string, origin: Pick<ByteSource, 'fingerprint' | 'modified'>) {
     this.#bytes = bytes;
     this.location = location;
     this.size = bytes.length;
+    this.modified = origin.modified;
     this.fingerprint = origin.fingerprint;
   }
 

@@ -1,6 +1,16 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 
+interface Part {
+  /** Its name inside the whole. */
+  readonly path: string;
+  /** Where it begins and how long it is, in bytes of the whole. */
+  readonly from: number;
+  readonly size: number;
+  /** When it was finished, UTC milliseconds. */
+  readonly modified: number | undefined;
+}
+
 /** A run of another source's bytes that stands for itself: a member of a tar. Closing it leaves the whole open. */
 export class PartSource implements ByteSource {
   readonly location: string;
@@ -10,16 +20,12 @@ export class PartSource implements ByteSource {
   readonly #whole: ByteSource;
   readonly #from: number;
 
-  /** `from` and `size` in bytes of `whole`; `path` is the name of the part inside it. */
-  constructor(
-    whole: ByteSource,
-    part: { readonly path: string; readonly from: number; readonly size: number },
-  ) {
+  constructor(whole: ByteSource, part: Part) {
     this.#whole = whole;
     this.#from = part.from;
     this.size = part.size;
     this.location = `${whole.location}!${part.path}`;
-    this.modified = whole.modified;
+    this.modified = part.modified;
     this.fingerprint = `${whole.fingerprint}[${part.from}+${part.size}]`;
   }
 

@@ -103,7 +103,9 @@ test('metadata that came along with a header costs no further read', async () =>
 });
 
 test('a read beyond the end is refused, not cut short', async () => {
-  const ahead = new ReadAhead(new MemorySource(Buffer.alloc(10), 'db.tar', { fingerprint: '' }));
+  const ahead = new ReadAhead(
+    new MemorySource(Buffer.alloc(10), 'db.tar', { modified: undefined, fingerprint: '' }),
+  );
   assert.is((await ahead.read(5, 5)).length, 5);
   await refusal(ahead.read(5, 6), /db\.tar ends too early/);
   await refusal(ahead.read(9, 3), /db\.tar ends too early/);
