@@ -1,10 +1,11 @@
 /** `plan backups`: the backups around the wanted moment, what each holds, which one is taken and why the others are not. */
-import type { Source } from '../plan/plan.ts';
+import type { RestorePlanError } from '../errors.ts';
+import type { SingleBackup } from './layout/one-backup.ts';
 import { showDuration, showInstant, showLocal } from './locate/backup-time.ts';
-import { type Candidate, earliest, findCandidates } from './locate/candidates.ts';
-import { decides, type Inspection, type InspectOptions, inspect } from './locate/inspect.ts';
+import { type Candidate, type Candidates, earliest, findCandidates } from './locate/candidates.ts';
+import { type Decision, decide, OPENED_OF_ONE_TIME, sameTimes } from './locate/decide.ts';
+import { type Inspected, type Inspection, type InspectOptions, inspectAll } from './locate/inspect.ts';
 import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
-import type { Store } from './storage/store.ts';
 
 export interface ListedBackup {
   readonly location: string;
@@ -33,52 +34,87 @@ export interface BackupListing {
   readonly total: number;
   /** The nearest ones, newest first. */
   readonly backups: readonly ListedBackup[];
+  /** Why every command that needs one of them refuses to choose. */
+  readonly refusal: RestorePlanError | undefined;
 }
 
 /** How many are shown, and opened to see what they hold. */
 const SHOWN_BEFORE = 12;
 const SHOWN_AFTER = 3;
-const INSPECTED_AT_ONCE = 4;
 
 export async function listBackups(source: StoredSource, options: BackupOptions): Promise<BackupListing> {
   const place = placeOf(source, options);
   const { store, timezone, template } = place;
   try {
-    const found = await findCandidates(store, { template, timezone, at: source.at?.epochMs });
     const at = source.at?.epochMs;
-    const row = (
-      candidate: Candidate,
-    ): Pick<ListedBackup, 'location' | 'time' | 'localTime' | 'beforeAtMs'> => {
-      const time = candidate.time?.kind === 'once' ? candidate.time.epochMs : undefined;
-      return {
-        location: store.describe(candidate.path),
-        time,
-        localTime: time === undefined ? undefined : showLocal(time, timezone),
-        beforeAtMs: at === undefined || candidate.time === undefined ? undefined : at - earliest(candidate),
-      };
-    };
+    const found = await findCandidates(store, { template, timezone, at });
+    const listing: Listing = { place, source, wanted: options.wanted, found };
     const later = found.after.slice(0, SHOWN_AFTER).map((candidate) => ({
-      ...row(candidate),
+      ...rowOf(candidate, listing),
       ...NOT_OPENED,
       reason: 'later than source.at',
     }));
     const earlier: ListedBackup[] = [];
-    let decided: Inspection['kind'] | undefined;
-    const shown = found.before.slice(0, SHOWN_BEFORE);
-    const inspections = await inspectAll(shown, { place, source, wanted: options.wanted });
-    for (const [i, candidate] of shown.entries()) {
-      const inspection = inspections[i] as Inspection;
-      const chosen = decided === undefined && inspection.kind === 'usable';
-      const reason = chosen
-        ? chosenBecause(inspection, { source, timezone, older: locationOf(found.before[i + 1], store) })
-        : rejectedBecause(inspection, decided);
-      earlier.push({ ...row(candidate), ...contentsOf(inspection, options.wanted), chosen, reason });
-      if (decides(inspection)) decided ??= inspection.kind;
+    let newer: Decision = { kind: 'none' };
+    for (const group of sameTimes(found.before)) {
+      if (earlier.length >= SHOWN_BEFORE) break;
+      const same = await inspectAll(group.slice(0, OPENED_OF_ONE_TIME), listing);
+      const decision: Decision =
+        newer.kind === 'none'
+          ? decide(same, { source, template, timezone, areMore: group.length > same.length })
+          : newer;
+      for (const one of same)
+        earlier.push(...listed(one, { ...listing, decision, isNewer: decision === newer }));
+      newer = decision;
     }
-    return { timezone, at, total: found.total, backups: [...later.reverse(), ...earlier] };
+    const total = Math.max(found.total, later.length + earlier.length);
+    const refusal = newer.kind === 'refused' ? newer.error : undefined;
+    return { timezone, at, total, backups: [...later.reverse(), ...earlier], refusal };
   } finally {
     await store.close();
   }
+}
+
+interface Listing extends InspectOptions {
+  readonly found: Candidates;
+}
+
+interface Decided extends Listing {
+  readonly decision: Decision;
+  /** It was about newer ones. */
+  readonly isNewer: boolean;
+}
+
+function rowOf(
+  candidate: Candidate,
+  { place: { store, timezone }, source }: Listing,
+): Pick<ListedBackup, 'location' | 'time' | 'localTime' | 'beforeAtMs'> {
+  const at = source.at?.epochMs;
+  const time = candidate.time?.kind === 'once' ? candidate.time.epochMs : undefined;
+  return {
+    location: store.describe(candidate.path),
+    time,
+    localTime: time === undefined ? undefined : showLocal(time, timezone),
+    beforeAtMs: at === undefined || candidate.time === undefined ? undefined : at - earliest(candidate),
+  };
+}
+
+/** The row of a candidate; where it is several backups, a row for each. */
+function listed(one: Inspected, decided: Decided): ListedBackup[] {
+  const { candidate, inspection } = one;
+  const { decision, isNewer, wanted } = decided;
+  const row = rowOf(candidate, decided);
+  const several = 'error' in inspection ? (inspection.error.facts['several'] as SingleBackup[]) : undefined;
+  if (several !== undefined) {
+    const reason = `one of ${several.length} backups at ${row.location}: the plan must name one of them`;
+    return several.map(({ location, modified }) => ({ ...row, ...NOT_OPENED, location, modified, reason }));
+  }
+  const isTaken = !isNewer && decision.kind === 'taken' && decision.one === one;
+  const chosen = isTaken && inspection.kind === 'usable';
+  const reason = chosen
+    ? chosenBecause(inspection, { ...decided, candidate, because: decision.because })
+    : rejectedBecause(one, decided);
+  return [{ ...row, ...contentsOf(inspection, wanted), chosen, reason }];
 }
 
 const NOT_OPENED = {
@@ -104,38 +140,22 @@ function contentsOf(
   };
 }
 
-/** In the order of the candidates; some at a time, since each takes several round trips to a bucket. */
-async function inspectAll(
-  candidates: readonly Candidate[],
-  options: InspectOptions,
-): Promise<readonly Inspection[]> {
-  const inspections: Inspection[] = [];
-  const waiting = candidates.entries();
-  const work = async (): Promise<void> => {
-    for (const [i, candidate] of waiting) inspections[i] = await inspect(candidate, options);
-  };
-  await Promise.all(Array.from({ length: INSPECTED_AT_ONCE }, work));
-  return inspections;
-}
-
-function locationOf(candidate: Candidate | undefined, store: Store): string | undefined {
-  return candidate && store.describe(candidate.path);
-}
-
-interface Reasons {
-  readonly source: Source;
-  readonly timezone: string;
-  /** Where the next older one lies. */
-  readonly older: string | undefined;
+interface Choice extends Listing {
+  readonly candidate: Candidate;
+  /** What decided between several of one time. */
+  readonly because: string | undefined;
 }
 
 function chosenBecause(
   inspection: Inspection & { kind: 'usable' },
-  { source: { at }, timezone, older }: Reasons,
+  { place: { store, timezone }, source: { at }, found, candidate, because }: Choice,
 ): string {
+  const next = found.before[found.before.indexOf(candidate) + 1];
+  const older = next && store.describe(next.path);
   const { modified, time } = inspection.backup.identity;
   const held = inspection.unknown.length === 0 ? ' that holds every wanted collection' : '';
-  const why = time === undefined ? 'the one that is named' : `the newest at or before source.at${held}`;
+  const newest = `the newest at or before source.at${held}`;
+  const why = time === undefined ? 'the one that is named' : (because ?? newest);
   const unknown = inspection.unknown.length === 0 ? '' : '; what it holds shows only when it is read through';
   const late =
     at === undefined || modified === undefined || modified <= at.epochMs
@@ -144,12 +164,17 @@ function chosenBecause(
   return `chosen: ${why}${unknown}${late}`;
 }
 
-function rejectedBecause(inspection: Inspection, decided: Inspection['kind'] | undefined): string {
+function rejectedBecause({ inspection }: Inspected, { decision, isNewer }: Decided): string {
   switch (inspection.kind) {
     case 'usable':
-      return decided === 'usable'
-        ? 'a newer one serves'
-        : 'not taken silently in place of the newer one above';
+      if (isNewer && decision.kind !== 'none')
+        return decision.kind === 'taken'
+          ? 'a newer one serves'
+          : 'not taken silently in place of the newer one above';
+      if (decision.kind === 'refused') return 'not taken: nothing decides between it and others';
+      return decision.kind === 'taken'
+        ? `another one of the same time serves, ${decision.one.location}`
+        : 'not taken';
     case 'lacks':
       return `lacks ${inspection.missing.join(', ')}`;
     case 'absent':

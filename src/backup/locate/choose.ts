@@ -10,41 +10,43 @@ import type { LocationTemplate } from '../../plan/location-template.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Source } from '../../plan/plan.ts';
 import type { StoredBackup } from '../backup.ts';
-import type { Store } from '../storage/store.ts';
 import { showInstant } from './backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './candidates.ts';
-import { type Inspection, type InspectOptions, inspect } from './inspect.ts';
+import { decide, OPENED_OF_ONE_TIME, sameTimes } from './decide.ts';
+import { type Inspection, type InspectOptions, inspectAll } from './inspect.ts';
 import { fixedFolder, isPattern } from './search-template.ts';
 
 /** Candidates that are opened before the search is given up; every one costs some requests. */
 const OPENED_AT_MOST = 40;
-/** Candidates that a refusal lists. */
-const NAMED = 5;
 
 export interface ChooseOptions extends InspectOptions {
   readonly emit: Emit;
 }
 
 export async function chooseBackup(options: ChooseOptions): Promise<StoredBackup> {
-  const { place, source } = options;
-  const { store, template } = place;
-  const found = await findCandidates(store, { ...place, at: source.at?.epochMs });
-  if (isPattern(template) && template.fields.length === 0) assertOne(found, store);
+  const { place, source, emit } = options;
+  const found = await findCandidates(place.store, { ...place, at: source.at?.epochMs });
   const passedOver: PassedOver[] = [];
-  for (const [i, candidate] of found.before.slice(0, OPENED_AT_MOST).entries()) {
-    const inspection = await inspect(candidate, options);
-    if (inspection.kind === 'absent') continue;
-    // A backup named in full is the one that is meant; what it lacks shows when it is read.
-    if (isPattern(template) && (inspection.kind === 'lacks' || inspection.kind === 'foreign')) {
-      passedOver.push({ location: store.describe(candidate.path), inspection });
-      continue;
-    }
-    if ('error' in inspection) {
-      throw passedOver.length === 0 ? inspection.error : await noneServes(passedOver, inspection.error);
-    }
-    for (const each of passedOver) options.emit({ type: 'warning', message: whyPassedOver(each, source) });
-    warnIfFinishedLate(inspection.backup, found.before[i + 1], options);
-    return inspection.backup;
+  let opened = 0;
+  for (const group of sameTimes(found.before)) {
+    if (opened >= OPENED_AT_MOST) break;
+    const same = await inspectAll(group.slice(0, OPENED_OF_ONE_TIME), options);
+    opened += same.length;
+    const decision = decide(same, { ...place, source, areMore: group.length > same.length });
+    if (decision.kind === 'refused')
+      throw passedOver.length === 0 ? decision.error : await noneServes(passedOver, decision.error);
+    for (const { location, inspection } of same)
+      if (inspection.kind === 'lacks' || inspection.kind === 'foreign')
+        passedOver.push({ location, inspection });
+    if (decision.kind === 'none') continue;
+    const { one, because } = decision;
+    if (!('backup' in one.inspection)) continue;
+    for (const each of passedOver)
+      if (each.inspection !== one.inspection) emit({ type: 'warning', message: whyPassedOver(each, source) });
+    if (because !== undefined) emit({ type: 'warning', message: `${one.location} was taken: ${because}.` });
+    const { backup } = one.inspection;
+    warnIfFinishedLate(backup, found.before[found.before.indexOf(one.candidate) + 1], options);
+    return backup;
   }
   if (passedOver.length > 0) throw await noneServes(passedOver);
   throw await noBackup(found, options);
@@ -59,18 +61,6 @@ interface PassedOver {
 function whyPassedOver({ location, inspection }: PassedOver, { database }: Source): string {
   const what = inspection.kind === 'lacks' ? inspection.missing.join(', ') : `the database ${database}`;
   return `${location} was passed over: it does not hold ${what}.`;
-}
-
-function assertOne({ before, total }: Candidates, store: Store): void {
-  if (total <= 1) return;
-  const names = before.slice(0, NAMED).map(({ path }) => store.describe(path));
-  throw new RestorePlanError(
-    'BACKUP',
-    `${total} backups match, and nothing says which to take: ${names.join(', ')}${total > NAMED ? ', …' : ''}`,
-    {
-      hint: 'Replace * by the name of one of them, or by {time:…} together with source.at.',
-    },
-  );
 }
 
 /** The dump may have read a collection after the last good moment, although it began before it. */

@@ -21,13 +21,20 @@ export type Inspection =
   /** It is there and cannot be used: cut off, damaged, not readable. */
   | { readonly kind: 'unfit'; readonly error: RestorePlanError };
 
+export interface Inspected {
+  readonly candidate: Candidate;
+  /** How messages name it. */
+  readonly location: string;
+  readonly inspection: Inspection;
+}
+
 export interface InspectOptions {
   readonly place: Place;
   readonly source: Source;
   readonly wanted: ReadonlySet<string>;
 }
 
-export async function inspect(candidate: Candidate, options: InspectOptions): Promise<Inspection> {
+async function inspect(candidate: Candidate, options: InspectOptions): Promise<Inspection> {
   const { place, source, wanted } = options;
   const { timezone } = place;
   const { time, path } = candidate;
@@ -55,12 +62,25 @@ export async function inspect(candidate: Candidate, options: InspectOptions): Pr
   }
 }
 
-/**
- * Whether the search for a backup ends here, well or badly. What merely lacks collections or the database, or is not
- * there, is passed over; anything else that is wrong with a candidate ends it, because an older backup holds older data.
- */
-export function decides({ kind }: Inspection): boolean {
-  return kind !== 'lacks' && kind !== 'foreign' && kind !== 'absent';
+/** Looked at together; each takes several round trips to a bucket. */
+const AT_ONCE = 4;
+
+/** In the order of the candidates. */
+export async function inspectAll(
+  candidates: readonly Candidate[],
+  options: InspectOptions,
+): Promise<readonly Inspected[]> {
+  const { store } = options.place;
+  const inspected: Inspected[] = [];
+  const waiting = candidates.entries();
+  const work = async (): Promise<void> => {
+    for (const [i, candidate] of waiting) {
+      const inspection = await inspect(candidate, options);
+      inspected[i] = { candidate, location: store.describe(candidate.path), inspection };
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return inspected;
 }
 
 function undecided(

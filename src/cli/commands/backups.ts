@@ -22,11 +22,13 @@ export async function run(context: CommandContext, [file = '']: readonly string[
   const listing = await listBackups({ ...plan.source, location }, { wanted, emit, signal });
   await context.endProgress();
 
-  context.json({ type: 'backups', ...listing });
+  const { refusal, ...shown } = listing;
+  context.json({ type: 'backups', ...shown });
   if (!context.options.json) {
     const style = { paint: paintWith(context.color.stdout), columns: context.stdout.columns };
     for (const line of backupsPage(listing, style)) context.stdout.write(`${line}\n`);
   }
+  if (refusal !== undefined) throw refusal;
   if (!listing.backups.some(({ chosen }) => chosen)) throw noneServes(listing);
 }
 
