@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { Source } from '../plan/plan.ts';
 import type { BackupIdentity, StoredBackup } from './backup.ts';
-import { type Opening, openContainer, openFiles } from './open-container.ts';
+import type { NamedFolder } from './layout/one-backup.ts';
+import { openContainer, openFiles } from './open-container.ts';
 import { filesBelow, newestOf, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
 
 export interface OpenStored {
@@ -19,22 +20,30 @@ export async function openStored(
 ): Promise<StoredBackup> {
   const { database, integrity, maxDecompressionRatio } = source;
   const location = store.describe(found.path);
-  const opening = (facts: Omit<Opening['identity'], 'location' | 'time' | 'localTime'>): Opening => ({
-    identity: { location, ...facts, ...when },
-    database,
-    integrity,
-    maxDecompressionRatio,
-  });
-  if (found.kind === 'file') return openContainer(found.open(), opening(found));
+  const common = { database, integrity, maxDecompressionRatio };
+  if (found.kind === 'file') {
+    const { size, modified, fingerprint } = found;
+    const identity = { location, size, modified, fingerprint, ...when };
+    return openContainer(found.open(), { ...common, identity, folder: undefined });
+  }
 
   const files = await filesBelow(store, found.path);
   // Paths keep the folder's own name, so that the folder of the database itself may be named as well.
-  const cut = found.path.replace(/[^/]*\/$/, '').length;
-  const named = files.map((file) => ({ path: file.path.slice(cut), at: file.open() }));
-  return openFiles(named, opening(factsOfAll(files)), []);
+  const above = found.path.replace(/[^/]*\/$/, '');
+  const named = files.map((file) => ({ path: file.path.slice(above.length), at: file.open() }));
+  const setting = source.location.kind === 's3' ? 'source.s3.key' : 'source.path';
+  const folder: NamedFolder = {
+    setting,
+    above,
+    isDatabase: found.path.slice(above.length) === `${database}/`,
+    describe: (path) => store.describe(path),
+  };
+  return openFiles(named, { ...common, identity: { location, ...factsOfAll(files), ...when }, folder }, []);
 }
 
-function factsOfAll(files: readonly StoredFile[]): Pick<BackupIdentity, 'size' | 'modified' | 'fingerprint'> {
+export function factsOfAll(
+  files: readonly StoredFile[],
+): Pick<BackupIdentity, 'size' | 'modified' | 'fingerprint'> {
   const hash = createHash('sha256');
   for (const file of files) hash.update(`${file.path}\0${file.fingerprint}\0`);
   return {

@@ -9,6 +9,7 @@ import { openJsonl } from './jsonl/open-jsonl.ts';
 import type { Candidate } from './locate/candidates.ts';
 import { findStored } from './locate/find-stored.ts';
 import { withCollection } from './locate/search-template.ts';
+import { openSingles } from './open-singles.ts';
 import { openStored } from './open-stored.ts';
 import { S3_PATIENCE, type S3Patience } from './s3/s3-patience.ts';
 import { S3Store } from './s3/s3-store.ts';
@@ -42,11 +43,19 @@ export function placeOf(source: StoredSource, options: BackupOptions): Place {
   const { location } = source;
   if (location.kind !== 'jsonl') {
     const store = storeOf(location, options);
+    const template = templateOf(location);
+    const timezone = zoneOf(location);
+    if (template.parts.some(({ kind }) => kind === 'collection')) {
+      const { wanted } = options;
+      const open: Place['open'] = ({ fields }, when) =>
+        openSingles({ store, source, template, fields, wanted, when });
+      return { store, template: ofOneCollection(template, wanted), timezone, open };
+    }
     const open: Place['open'] = async ({ path }, when) => {
       const found = await findStored(store, path);
       return found && openStored(found, { store, source, when });
     };
-    return { store, template: templateOf(location), timezone: zoneOf(location), open };
+    return { store, template, timezone, open };
   }
   const { from } = location;
   const store = storeOf(from, options);
@@ -54,8 +63,12 @@ export function placeOf(source: StoredSource, options: BackupOptions): Place {
   const { wanted } = options;
   const open: Place['open'] = ({ fields }, when) =>
     openJsonl({ store, source, template, fields, wanted, when });
-  // The file of one collection stands for the backup; the others' names follow from its time.
-  return { store, template: withCollection(template, [...wanted][0] ?? '*'), timezone: zoneOf(from), open };
+  return { store, template: ofOneCollection(template, wanted), timezone: zoneOf(from), open };
+}
+
+/** The file of one collection stands for the backup; the others' names follow from its time. */
+function ofOneCollection(template: LocationTemplate, wanted: ReadonlySet<string>): LocationTemplate {
+  return withCollection(template, [...wanted][0] ?? '*');
 }
 
 function storeOf(location: PathLocation | S3Location, options: BackupOptions): Store {

@@ -1,8 +1,8 @@
 /**
  * The template of a backup's key or path: `db/backup/{time:yyyy.MM.dd.HH.mm.ss}/db.tar`.
  *
- * `{time:…}` stands for the time of the backup, `*` for any text without `/`, `{collection}` for a collection's name
- * (only in `source.jsonl`). Everything else is literal. Time patterns use the letters of Unicode (LDML): yyyy MM dd HH
+ * `{time:…}` stands for the time of the backup, `*` for any text without `/`, `{collection}` for a collection's name,
+ * where each collection is a file of its own. Everything else is literal. Time patterns use the letters of Unicode (LDML): yyyy MM dd HH
  * mm ss; `'text'` is literal, and so are `T` and `Z`.
  */
 

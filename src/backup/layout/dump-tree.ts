@@ -2,6 +2,7 @@
 import type { ByteSource } from '../storage/byte-source.ts';
 import { collectionOf, fileNameOf } from './collection-names.ts';
 import { readDumpPath } from './dump-paths.ts';
+import type { DumpRoot, PackedIn } from './parts.ts';
 
 /** A file of a backup, wherever it lies. */
 export interface NamedFile {
@@ -10,11 +11,15 @@ export interface NamedFile {
   readonly at: ByteSource;
   /** CRC-64/XZ of its inflated bytes, where something beside the file tells it. */
   readonly crc?: bigint;
+  /** Undefined where it is a file of its own. */
+  readonly packedIn?: PackedIn | undefined;
 }
 
 export interface DumpFile extends NamedFile {
   /** Tells the files of a dump apart. */
   readonly id: number;
+  /** Path of the folder above that of the database; empty = there is none. */
+  readonly root: string;
 }
 
 /** A collection's files, one of each kind per host or shard folder. */
@@ -32,12 +37,15 @@ export interface DumpTree {
   readonly databases: readonly string[];
   /** There is an `oplog.bson` beside the databases. */
   readonly hasOplog: boolean;
+  /** Each place that holds documents or metadata of the database, in the order of the files. */
+  readonly roots: readonly DumpRoot[];
   find(collection: string): CollectionFiles | undefined;
 }
 
 export function sortDump(files: Iterable<NamedFile>, database: string): DumpTree {
   const byName = new Map<string, CollectionFiles>();
   const databases = new Set<string>();
+  const roots = new Map<string, DumpRoot>();
   let hasOplog = false;
   let id = 0;
   for (const file of files) {
@@ -48,12 +56,14 @@ export function sortDump(files: Iterable<NamedFile>, database: string): DumpTree
     if (meaning.database !== database || meaning.kind === 'system') continue;
     const entry = byName.get(meaning.fileName) ?? noFiles(meaning.fileName);
     byName.set(meaning.fileName, entry);
-    entry[meaning.kind].push({ ...file, id: id++ });
+    const { path: root } = addTo(roots, file);
+    entry[meaning.kind].push({ ...file, id: id++, root });
   }
   return {
     collections: [...byName.values()],
     databases: [...databases].sort(),
     hasOplog,
+    roots: [...roots.values()],
     find: (collection) => byName.get(fileNameOf(collection)) ?? unescaped(byName.get(collection), collection),
   };
 }
@@ -65,4 +75,34 @@ function unescaped(files: CollectionFiles | undefined, collection: string): Coll
 
 function noFiles(fileName: string): CollectionFiles {
   return { fileName, documents: [], metadata: [], buckets: [] };
+}
+
+/** What is asked of a file to say where it lies, and when it was finished. */
+type PlacedFile = Pick<NamedFile, 'path' | 'packedIn'> & { readonly at: Pick<ByteSource, 'modified'> };
+
+/** Each place that holds documents or metadata of the database among these files. */
+export function rootsIn(files: Iterable<PlacedFile>, database: string): DumpRoot[] {
+  const roots = new Map<string, DumpRoot>();
+  for (const file of files) {
+    const meaning = readDumpPath(file.path, database);
+    if ('database' in meaning && meaning.database === database && meaning.kind !== 'system')
+      addTo(roots, file);
+  }
+  return [...roots.values()];
+}
+
+/** Adds the file to the root that it belongs to. A time of 0 is what tools write that keep none. */
+export function addTo(
+  roots: Map<string, DumpRoot>,
+  { path, packedIn, at: { modified } }: PlacedFile,
+): DumpRoot {
+  const folder = path.split('/').slice(0, -2).join('/');
+  const known = roots.get(folder) ?? { path: folder, packedIn, earliest: undefined, latest: undefined };
+  const { earliest = modified, latest = modified } = known;
+  const root =
+    modified === undefined || earliest === undefined || latest === undefined || modified <= 0
+      ? known
+      : { ...known, earliest: Math.min(earliest, modified), latest: Math.max(latest, modified) };
+  roots.set(folder, root);
+  return root;
 }

@@ -12,6 +12,7 @@ import { isSnappyStream } from '../containers/snappy-stream.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import { type NamedFolder, refuseTwice } from '../layout/one-backup.ts';
 import { wholeOf } from '../storage/byte-source.ts';
 import {
   assertCrc,
@@ -30,6 +31,10 @@ export interface FileBackupParts {
   readonly identity: BackupIdentity;
   readonly tree: DumpTree;
   readonly maxRatio: number;
+  /** What the plan names, where that is a folder. */
+  readonly folder: NamedFolder | undefined;
+  /** What opening it showed that the operator should know. */
+  readonly warnings: readonly string[];
 }
 
 export class FileBackup implements StoredBackup {
@@ -43,8 +48,9 @@ export class FileBackup implements StoredBackup {
     this.#parts = parts;
   }
 
+  /** Throws BACKUP where two dumps hold it in one folder. */
   holds(collection: string): boolean {
-    return this.#parts.tree.find(collection) !== undefined;
+    return this.#find(collection) !== undefined;
   }
 
   async collections(): Promise<readonly CollectionMetadata[]> {
@@ -68,12 +74,12 @@ export class FileBackup implements StoredBackup {
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
     const { tree } = this.#parts;
     const members: MemberRead[] = [];
-    const warnings = tree.hasOplog ? [OPLOG_WARNING] : [];
+    const warnings = [...this.#parts.warnings, ...(tree.hasOplog ? [OPLOG_WARNING] : [])];
     let bytesRead = 0;
     const reader = new MemberReader(visitor);
     try {
       for (const collection of wanted) {
-        const files = tree.find(collection);
+        const files = this.#find(collection);
         if (files === undefined) continue;
         const metadata = await this.#metadataOf(files);
         if (metadata.type !== 'collection')
@@ -95,7 +101,7 @@ export class FileBackup implements StoredBackup {
   }
 
   async sample(collection: string, maxBytes: number): Promise<Buffer> {
-    const file = this.#parts.tree.find(collection)?.documents[0];
+    const file = this.#find(collection)?.documents[0];
     if (file === undefined) return Buffer.alloc(0);
     const { at } = file;
     const stored = await at.read(0, Math.min(maxBytes, at.size));
@@ -109,6 +115,13 @@ export class FileBackup implements StoredBackup {
       if (bytes >= maxBytes) break;
     }
     return Buffer.concat(parts);
+  }
+
+  #find(collection: string): CollectionFiles | undefined {
+    const { tree, folder } = this.#parts;
+    const files = tree.find(collection);
+    if (files !== undefined) refuseTwice(files, { collection, folder });
+    return files;
   }
 
   #metadataOf(files: CollectionFiles): Promise<CollectionMetadata> {

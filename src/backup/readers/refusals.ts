@@ -28,6 +28,13 @@ export function documentsMissing(collection: string, location: string): RestoreP
   );
 }
 
+/** A `{collection}` that leads to a whole dump. */
+export function notSingle(location: string, kind: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} is a ${kind}, and no file of a single collection.`, {
+    hint: 'Name it without {collection}, or name files of single collections: {collection}.bson, {collection}.bson.gz.',
+  });
+}
+
 /** The plan's database is not there: says which are. */
 export function noSuchDatabase(
   database: string,

@@ -14,7 +14,16 @@ import { unpackNested } from '../containers/nested-tars.ts';
 import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { readDumpPath } from '../layout/dump-paths.ts';
+import { addTo } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import {
+  assertOneBackup,
+  type NamedFolder,
+  type PlacedFile,
+  refuseTwice,
+  type WhereFound,
+} from '../layout/one-backup.ts';
+import type { DumpRoot, PackedIn } from '../layout/parts.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader, readText } from './member.ts';
 import {
@@ -32,9 +41,13 @@ export interface StreamBackupParts {
     readonly bytes: ByteSource;
     readonly compression: Compression;
     readonly path: string;
+    /** The tar that is a file of its own beside others; undefined where this one is the whole backup. */
+    readonly packedIn: PackedIn | undefined;
   }[];
   readonly database: string;
   readonly maxRatio: number;
+  /** What the plan names, where that is a folder. */
+  readonly folder: NamedFolder | undefined;
   /** needed: reading stops once every wanted collection and its metadata were met. */
   readonly integrity: 'whole' | 'needed';
 }
@@ -49,6 +62,9 @@ interface Pass {
   readonly members: MemberRead[];
   readonly metadata: Map<string, CollectionMetadata>;
   readonly databases: Set<string>;
+  /** Places of the wanted database; and the files of wanted collections, by name and kind. */
+  readonly roots: Map<string, DumpRoot>;
+  readonly files: Map<string, Readonly<Record<'documents' | 'metadata' | 'buckets', PlacedFile[]>>>;
   readonly warnings: Set<string>;
 }
 
@@ -86,6 +102,8 @@ export class StreamBackup implements StoredBackup {
       members: [],
       metadata: new Map(),
       databases: new Set(),
+      roots: new Map(),
+      files: new Map(),
       warnings: new Set(),
     };
     let bytesRead = 0;
@@ -97,7 +115,7 @@ export class StreamBackup implements StoredBackup {
         const stored = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
         const counted = countBytes(stored, visitor);
         for await (const file of this.#files(stream, counted.chunks)) {
-          await this.#meet(file, pass);
+          await this.#meet({ ...file, ...placeOf(file, stream) }, pass);
           if (integrity === 'needed' && isServed(pass)) {
             readToEnd = false;
             break;
@@ -112,6 +130,7 @@ export class StreamBackup implements StoredBackup {
     if (!pass.databases.has(database)) {
       throw noSuchDatabase(database, [...pass.databases].sort(), this.identity.location);
     }
+    assertOneBackup([...pass.roots.values()], this.#where());
     this.#finish(pass);
     return {
       bytesRead,
@@ -146,20 +165,33 @@ export class StreamBackup implements StoredBackup {
     }
   }
 
-  async #meet(file: StreamedFile, pass: Pass): Promise<void> {
-    const { database, maxRatio } = this.#parts;
+  #where(): WhereFound {
+    const { database, folder } = this.#parts;
+    return { location: this.identity.location, database, folder };
+  }
+
+  async #meet(file: StreamedFile & Pick<PlacedFile, 'packedIn'>, pass: Pass): Promise<void> {
+    const { database, maxRatio, folder } = this.#parts;
     const path = `${this.identity.location}!${file.path}`;
     const meaning = readDumpPath(file.path, database);
     if (meaning.kind === 'oplog') pass.warnings.add(OPLOG_WARNING);
     if (!('database' in meaning)) return;
     pass.databases.add(meaning.database);
     if (meaning.database !== database || meaning.kind === 'system') return;
+    const placed = { ...file, at: { location: path, modified: file.modified } };
+    const known = pass.roots.size;
+    const { path: root } = addTo(pass.roots, placed);
+    if (pass.roots.size > known) assertOneBackup([...pass.roots.values()], this.#where());
     const named = collectionOf(meaning.fileName) ?? '';
     const collection = pass.wanted.has(named) ? named : pass.longNames.get(meaning.fileName);
     if (collection === undefined) {
       if (meaning.kind === 'documents') await passOn(file, { collection: named, path }, pass.visitor);
       return;
     }
+    const files = pass.files.get(collection) ?? { documents: [], metadata: [], buckets: [] };
+    pass.files.set(collection, files);
+    files[meaning.kind].push({ ...placed, root });
+    refuseTwice(files, { collection, folder });
     if (meaning.kind === 'buckets') throw notDocuments(collection, 'timeseries', this.identity.location);
     const bytes = inflateIfCompressed(file.bytes, { location: path, maxRatio });
     if (meaning.kind === 'metadata') {
@@ -193,4 +225,13 @@ function isServed({ wanted, metadata, members }: Pass): boolean {
   if (metadata.size < wanted.size) return false;
   const met = new Set(members.map((member) => member.collection));
   return met.size === wanted.size;
+}
+
+/** Of several tars, each stands for a folder of its name. */
+function placeOf(
+  { path }: StreamedFile,
+  stream: StreamBackupParts['streams'][number],
+): Pick<PlacedFile, 'path' | 'packedIn'> {
+  const { packedIn } = stream;
+  return { path: packedIn === undefined ? path : `${stream.path}/${path}`, packedIn };
 }

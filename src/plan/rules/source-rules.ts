@@ -62,10 +62,6 @@ function collectionRules(
 ): PlanFault[] {
   const names = template.parts.some((part) => part.kind === 'collection');
   const isJsonl = path.includes('jsonl');
-  if (names && !isJsonl) {
-    const message = '{collection} stands only for files of single collections';
-    return [faultAt(node.place, 'source', { message, expected: '{collection} in source.jsonl' })];
-  }
   const wanted = new Set(collectionEntries(root).map((entry) => entry.name));
   if (!isJsonl || names || wanted.size <= 1) return [];
   const message = `one file cannot hold the ${wanted.size} collections of this plan`;
