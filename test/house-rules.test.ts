@@ -11,7 +11,16 @@ const SRC = join(ROOT, 'src');
 
 /** Lower layers first. A file imports from its own layer's folder and from layers below it, never upward or sideways. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors.ts', 'secret.ts', 'events.ts', 'version.ts', 'package-file.ts', 'v8-flags.ts', 'bson'],
+  [
+    'errors.ts',
+    'secret.ts',
+    'events.ts',
+    'outcomes.ts',
+    'version.ts',
+    'package-file.ts',
+    'v8-flags.ts',
+    'bson',
+  ],
   ['query', 'mongo'],
   ['plan'],
   ['backup', 'target'],

@@ -209,7 +209,7 @@ class BatchWork {
       if (fate?.outcome === 'identical') this.#settleAsThere(position);
       else this.settle(position, fate ?? ordinary);
     }
-    await run.record(batch, skipped);
+    await run.record({ batch, skipped });
     await run.checkpoint('batch-recorded');
     return positions.length - fates.size;
   }

@@ -3,7 +3,8 @@ import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Change } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
-import type { Intention, Journal } from '../ledger/journal.ts';
+import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
+import type { RunKey } from '../ledger/layout.ts';
 import type { Lease } from '../ledger/lease.ts';
 import type { Runs } from '../ledger/runs.ts';
 import type { TargetWriter } from '../target/target.ts';
@@ -33,7 +34,7 @@ export interface ChangeNotice {
 }
 
 export interface RunTools {
-  readonly digest: string;
+  readonly key: RunKey;
   readonly lease: Lease;
   readonly runs: Runs;
   readonly journal: Journal;
@@ -49,7 +50,7 @@ export class ApplyRun {
   readonly changes: ChangeNotice[] = [];
   changeCount = 0;
   /** Outcomes of batches that the journal could not be told. */
-  readonly unrecorded: { readonly batch: number; readonly skipped: readonly number[] }[] = [];
+  readonly unrecorded: BatchEnd[] = [];
   readonly #tools: RunTools;
   readonly #warned = new Set<string>();
   #lastBatch: number;
@@ -61,8 +62,8 @@ export class ApplyRun {
     this.#lastBatch = tools.lastBatch;
   }
 
-  get digest(): string {
-    return this.#tools.digest;
+  get key(): RunKey {
+    return this.#tools.key;
   }
 
   get fencing(): number {
@@ -86,20 +87,20 @@ export class ApplyRun {
 
   /** Makes sure of the lock, then journals what is about to be done; the writer asks for it again. Returns the batch's number. */
   async intend(intention: Intention): Promise<number> {
-    const { lease, runs, journal, digest } = this.#tools;
+    const { lease, runs, journal, key } = this.#tools;
     const batch = ++this.#lastBatch;
     await lease.ensure();
-    this.#reopened ??= runs.reopen(digest, this.fencing);
+    this.#reopened ??= runs.reopen(key, this.fencing);
     await this.#reopened;
     await journal.intend(batch, this.fencing, intention);
     return batch;
   }
 
-  async record(batch: number, skipped: readonly number[]): Promise<void> {
+  async record(end: BatchEnd): Promise<void> {
     try {
-      await this.#tools.journal.record(batch, skipped);
+      await this.#tools.journal.record(end);
     } catch (error) {
-      this.unrecorded.push({ batch, skipped });
+      this.unrecorded.push(end);
       throw error;
     }
   }

@@ -12,21 +12,24 @@
  */
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
+import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readRuns } from '../ledger/read-runs.ts';
+import { readRuns, recordedServer } from '../ledger/read-runs.ts';
 import type {
   Actor,
   Creation,
+  RecordedSource,
   RunCollection,
   RunCounts,
   RunRecord,
   RunStatus,
 } from '../ledger/run-record.ts';
 import type { RunStart } from '../ledger/runs.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Location, Plan, Source } from '../plan/plan.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import { hostsOf } from '../target/connection-string.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
 import { requireAdmission, requireAdmissionStill } from './admission.ts';
 import { adoptLocalRecord } from './adopt-local-record.ts';
@@ -116,12 +119,14 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   const { selection, target, emit, checkpoint } = request;
   const { digest, collections } = selection.manifest;
   const ledger = openLedger(target);
-  const journal = ledger.journal(digest);
+  const key = { plan: request.plan.name, selection: digest };
   await checkpoint?.('lock-taken');
-  await adoptLocalRecord({ ...request, digest, journal });
+  await ledger.migrateUnderLock(key.plan, lease);
+  const journal = ledger.journal(journalKeyOf(key));
+  await adoptLocalRecord({ ...request, key, record: await ledger.runs.find(key), journal });
   const earlier = await EarlierRuns.read(journal);
   const run = new ApplyRun({
-    digest,
+    key,
     lease,
     runs: ledger.runs,
     journal,
@@ -134,14 +139,14 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
   await refuseMatches(target.reader, selection, request.signal);
   try {
-    await ledger.runs.begin(runStart(request), run.fencing, recordOf(outcomes));
-    record = await ledger.runs.find(digest);
+    await ledger.runs.begin(runStart(request, key), run.fencing, recordOf(outcomes));
+    record = await ledger.runs.find(key);
     await run.checkpoint('run-begun');
     const prepared = await prepareAll(request, run, record?.creations ?? []);
     await writeAll(request, { run, prepared, earlier, outcomes });
     await earlier.settle(journal);
     await run.checkpoint('all-written');
-    await ledger.runs.save(digest, run.fencing, { status: 'applied', collections: recordOf(outcomes) });
+    await ledger.runs.save(key, run.fencing, { status: 'applied', collections: recordOf(outcomes) });
     // A write that waited for the majority: what is read after it holds every write before it, whoever is primary now.
     await lease.renew();
     const verification = await verifySelection({
@@ -160,7 +165,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
     const verified =
       verification.failures === 0 && applied.every(({ conflict, refused }) => conflict + refused === 0);
     const status: RunStatus = verified ? 'verified' : 'incomplete';
-    await ledger.runs.save(digest, run.fencing, { status, collections: recordOf(outcomes) });
+    await ledger.runs.save(key, run.fencing, { status, collections: recordOf(outcomes) });
     await run.checkpoint('run-recorded');
     return {
       target: target.name,
@@ -196,7 +201,6 @@ async function prepareAll(
   recorded: readonly Creation[],
 ): Promise<Map<SelectedCollection, TargetCollection>> {
   const { runs } = openLedger(target);
-  const { digest } = selection.manifest;
   const creations = new Map(recorded.map((creation) => [creation.into, creation]));
   const prepared = new Map<SelectedCollection, TargetCollection>();
   for (const selected of selection.manifest.collections) {
@@ -207,7 +211,7 @@ async function prepareAll(
         creations: [...creations.values()],
         recordCreation: async (creation) => {
           creations.set(creation.into, creation);
-          await runs.saveCreations(digest, run.fencing, [...creations.values()]);
+          await runs.saveCreations(run.key, run.fencing, [...creations.values()]);
         },
         checkpoint: (name) => run.checkpoint(name),
         warn: (message) => run.warnOnce(message),
@@ -261,16 +265,38 @@ async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcome
   emit({ type: 'apply-finished', target: target.name, written });
 }
 
-function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest): RunStart {
-  const { digest, backup } = selection.manifest;
+function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest, key: RunKey): RunStart {
+  const { backup } = selection.manifest;
+  const { soakMs, approvals } = plan.targets.production?.gate ?? { soakMs: 0, approvals: 0 };
   return {
-    digest,
+    key,
     target: target.name,
     toolVersion,
-    plan: { name: plan.name, digest: plan.digest },
+    planDigest: plan.digest,
+    server: recordedServer(target.reader),
+    source: recordedSource(plan.source),
+    gate: { soakMs, approvals },
     backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
     actor: { user: actor.user, host: actor.host },
   };
+}
+
+function recordedSource({ location, database }: Source): RecordedSource {
+  return { template: templateOf(location), database };
+}
+
+/** Of a path what the plan file writes: the file may lie in another folder on each machine. */
+function templateOf(location: Location): string {
+  switch (location.kind) {
+    case 's3':
+      return `s3://${location.bucket}/${location.key}`;
+    case 'path':
+      return location.written ?? location.path;
+    case 'jsonl':
+      return templateOf(location.from);
+    case 'mongodb':
+      return `mongodb://${hostsOf(location.uri).join(',')}`;
+  }
 }
 
 function recordOf(outcomes: AllOutcomes): RunCollection[] {

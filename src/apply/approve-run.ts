@@ -1,8 +1,7 @@
 /** Records that a second person has looked at the verified staging run and agrees to production. */
 import { RestorePlanError } from '../errors.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readRuns } from '../ledger/read-runs.ts';
-import { runOfPlan } from '../ledger/run-of-plan.ts';
+import { runOfPlan } from '../ledger/read-runs.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Target } from '../target/target.ts';
@@ -27,16 +26,17 @@ export interface Approval {
 export async function approveRun({ plan, staging, actor }: ApprovalRequest): Promise<Approval> {
   if (staging.name !== 'staging') throw new TypeError('approval is given on staging');
   requireOwnTarget(plan, staging);
-  const run = runOfPlan(await readRuns(staging.reader), plan);
+  const run = await runOfPlan(staging.reader, plan);
   if (run?.status !== 'verified' || run.plan.digest !== plan.digest) throw nothingToApprove(plan, run);
   const obstacle = approvalObstacle(run, actor);
   if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
-  const { runs } = openLedger(staging);
+  const { runs, migrate } = openLedger(staging);
+  await migrate(plan.name, actor);
   const isNew = !approversOf(run).map(person).includes(person(actor.user));
-  if (isNew && !(await runs.approve(run.digest, actor))) throw nothingToApprove(plan, run);
-  const approved = (await runs.find(run.digest)) ?? run;
+  if (isNew && !(await runs.approve(run.key, actor))) throw nothingToApprove(plan, run);
+  const approved = (await runs.find(run.key)) ?? run;
   return {
-    digest: run.digest,
+    digest: run.key.selection,
     approvers: approversOf(approved),
     needed: plan.targets.production?.gate.approvals ?? 0,
   };

@@ -41,12 +41,12 @@ export class EarlierRuns {
     for (const { batch, into, ids, action } of this.#leftOpen) {
       // What a revert that died took out is in again by now, or was found missing and counted as such.
       if (action === 'remove' || action === 'putBack') {
-        await journal.record(batch, []);
+        await journal.record({ batch, skipped: [] });
         continue;
       }
       const confirmed = this.#collections.get(into)?.confirmed;
       const skipped = [...ids.keys()].filter((position) => !confirmed?.has(ids[position] as RawValue));
-      await journal.record(batch, skipped);
+      await journal.record({ batch, skipped });
     }
     this.#leftOpen.length = 0;
   }

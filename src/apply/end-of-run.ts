@@ -47,7 +47,7 @@ async function saveProgress({
   progress,
 }: StoppedRun): Promise<'saved' | 'refused' | 'overdue'> {
   const save = openLedger(request.target)
-    .runs.save(run.digest, run.fencing, progress)
+    .runs.save(run.key, run.fencing, progress)
     .then(
       () => 'saved' as const,
       () => 'refused' as const,
@@ -76,13 +76,13 @@ async function keepLocally(
   let path: string;
   try {
     path = await saveLocalRecord(
-      { workDirectory, target: target.name, digest: run.digest },
+      { workDirectory, target: target.name, key: run.key },
       {
-        format: 1,
+        format: 2,
         target: target.name,
         database: target.reader.database,
         server: target.reader.identity.id,
-        digest: run.digest,
+        key: run.key,
         batches: unrecorded,
         progress,
         savedAt: new Date().toISOString(),

@@ -1,13 +1,16 @@
 /**
  * Whether production may be written to. Pure: facts in, verdict out. Nothing else opens the gate; there is no override.
  */
+import { isForeign } from '../ledger/read-runs.ts';
 import type { Actor, RunCollection, RunRecord } from '../ledger/run-record.ts';
+import { OUTCOMES } from '../outcomes.ts';
 import type { ServerIdentity } from '../target/target.ts';
 
 /** One database as its server and its ledger describe it. */
 export interface DatabaseFacts {
   readonly database: string;
   readonly identity: ServerIdentity;
+  /** Newest first. */
   readonly runs: readonly RunRecord[];
 }
 
@@ -45,7 +48,7 @@ export function decideGate(facts: GateFacts): GateVerdict {
   const but =
     kept === 0
       ? ''
-      : `; on staging, ${kept === 1 ? 'one document' : `${kept} documents`} of other content stayed unchanged`;
+      : `; on staging, ${kept} ${kept === 1 ? 'document was' : 'documents were'} ${OUTCOMES.kept.one}`;
   return {
     open: true,
     reason: `the same selection was applied to staging and verified there at ${verified}${but}`,
@@ -61,9 +64,10 @@ function identityObstacles({ production, staging }: GateFacts): Obstacle[] {
 }
 
 /** A database that was once written to as one target never passes as the other. */
-export function roleObstacles(role: 'staging' | 'production', { database, runs }: DatabaseFacts): Obstacle[] {
+export function roleObstacles(role: 'staging' | 'production', facts: DatabaseFacts): Obstacle[] {
+  const { database } = facts;
   const other = role === 'staging' ? 'production' : 'staging';
-  if (!runs.some(({ target }) => target === other)) return [];
+  if (!ownRuns(facts).some(({ target }) => target === other)) return [];
   return [
     {
       fact: `the database ${database} given as ${role} is recorded in its own ledger as ${other}`,
@@ -103,8 +107,15 @@ const hidesShards = ({ kind, members }: ServerIdentity): boolean =>
   kind === 'sharded cluster' && members.length === 0;
 const setName = ({ id }: ServerIdentity): string => id.split('/')[0] as string;
 
-function stagingRun({ staging, digest }: GateFacts): RunRecord | undefined {
-  return staging.runs.find((run) => run.digest === digest && run.target === 'staging');
+/** What came here with a copy of another database says nothing of this one. */
+function ownRuns(facts: DatabaseFacts): RunRecord[] {
+  return facts.runs.filter((run) => !isForeign(run, facts));
+}
+
+function stagingRun({ staging, digest, planName }: GateFacts): RunRecord | undefined {
+  return ownRuns(staging).find(
+    ({ key, target }) => key.plan === planName && key.selection === digest && target === 'staging',
+  );
 }
 
 function stagingObstacles(facts: GateFacts): Obstacle[] {
@@ -159,8 +170,7 @@ function sumOf({ collections }: RunRecord, count: (collection: RunCollection) =>
 }
 
 function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
-  const others = staging.runs.filter((run) => run.plan.name === planName && run.target === 'staging');
-  const latest = others.sort((a, b) => a.updatedAt.getTime() - b.updatedAt.getTime()).at(-1);
+  const latest = ownRuns(staging).find(({ key, target }) => key.plan === planName && target === 'staging');
   if (latest === undefined) {
     return {
       fact: 'this selection was never applied to staging',
@@ -169,7 +179,7 @@ function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
   }
   return {
     fact:
-      `staging has another selection of this plan (${short(latest.digest)}, not ${short(digest)}): ` +
+      `staging has another selection of this plan (${short(latest.key.selection)}, not ${short(digest)}): ` +
       'the plan or the backup has changed since, so that other documents would be written',
     remedy: 'Run `plan apply --target staging` again, with the plan as it is now.',
   };

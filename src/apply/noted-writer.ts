@@ -1,6 +1,6 @@
 /** A writer that writes under the lock alone, and says when documents may have been written, whatever the answer was. */
 import { CommandFailure } from '../target/command-failure.ts';
-import type { TargetWriter, WriteOutcome } from '../target/target.ts';
+import type { TargetWriter } from '../target/target.ts';
 
 export interface WriteRules {
   /** Called before every command, the repeated ones too: whoever was out of reach for long may have lost the lock. */
@@ -13,8 +13,7 @@ export function notedWriter(
   writer: TargetWriter,
   { ensureLock, onMayHaveWritten }: WriteRules,
 ): TargetWriter {
-  const noted = async (write: () => Promise<WriteOutcome>): Promise<WriteOutcome> => {
-    await ensureLock();
+  const noted = async <T>(write: () => Promise<T>): Promise<T> => {
     let isRefused = false;
     try {
       return await write();
@@ -25,10 +24,19 @@ export function notedWriter(
       if (!isRefused) onMayHaveWritten();
     }
   };
+  const underLock = { beforeAttempt: ensureLock };
   return {
-    insert: (...what) => noted(() => writer.insert(...what)),
-    replace: (...what) => noted(() => writer.replace(...what)),
-    remove: (...what) => noted(() => writer.remove(...what)),
+    newIdentity: () => writer.newIdentity(),
+    insert: async (...what) => {
+      await ensureLock();
+      return noted(() => writer.insert(...what));
+    },
+    replace: (collection, replacements, options) =>
+      noted(() => writer.replace(collection, replacements, { ...options, ...underLock })),
+    remove: (collection, seen, options) =>
+      noted(() => writer.remove(collection, seen, { ...options, ...underLock })),
+    executedStatements: (...what) => writer.executedStatements(...what),
+    settleTransaction: (...what) => writer.settleTransaction(...what),
     createCollection: (name, blueprint) => writer.createCollection(name, blueprint),
     createIndexes: (collection, blueprint) => writer.createIndexes(collection, blueprint),
   };

@@ -18,6 +18,9 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+/** Outcomes that apply does not know yet. */
+const NONE = { heldBack: 0, excepted: 0, doubtful: 0 } as const;
+
 const CODES = Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, code])) as Record<Outcome, number>;
 
 export class Outcomes {
@@ -50,7 +53,7 @@ export class Outcomes {
 export function countsOfThisRun(tally: Record<Outcome, number>): RunCounts {
   const { inserted, replaced, kept, conflict, refused } = tally;
   const identical = tally.identical + tally.insertedBefore + tally.replacedBefore;
-  return { inserted, identical, replaced, kept, conflict, refused };
+  return { inserted, identical, replaced, kept, conflict, refused, ...NONE };
 }
 
 /** What is to be recorded of a run that stopped: it may not have come to documents that an earlier one accounted for. */
@@ -64,8 +67,10 @@ export function countsSoFar(
   });
 }
 
-function accountedFor({ inserted, identical, replaced, kept, conflict, refused }: RunCounts): number {
-  return inserted + identical + replaced + kept + conflict + refused;
+function accountedFor(counts: RunCounts): number {
+  const { inserted, identical, replaced, kept, conflict, refused } = counts;
+  const { heldBack, excepted, doubtful } = counts;
+  return inserted + identical + replaced + kept + conflict + refused + heldBack + excepted + doubtful;
 }
 
 /** What all runs of this selection did together: this is what the ledger says and what a revert takes back. */
@@ -73,5 +78,5 @@ export function countsOverall(tally: Record<Outcome, number>): RunCounts {
   const { identical, kept, conflict, refused } = tally;
   const inserted = tally.inserted + tally.insertedBefore;
   const replaced = tally.replaced + tally.replacedBefore;
-  return { inserted, identical, replaced, kept, conflict, refused };
+  return { inserted, identical, replaced, kept, conflict, refused, ...NONE };
 }

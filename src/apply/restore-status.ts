@@ -2,8 +2,7 @@
 
 import type { LockState } from '../ledger/lock-state.ts';
 import { readLock } from '../ledger/read-lock.ts';
-import { readRuns } from '../ledger/read-runs.ts';
-import { runOfPlan } from '../ledger/run-of-plan.ts';
+import { runOfPlan } from '../ledger/read-runs.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -24,7 +23,7 @@ export interface TargetStatus {
 }
 
 export async function targetStatus(plan: Plan, reader: TargetReader): Promise<TargetStatus> {
-  const run = runOfPlan(await readRuns(reader), plan);
+  const run = await runOfPlan(reader, plan);
   const lock = await readLock(reader);
   const { kind, version } = reader.identity;
   return {

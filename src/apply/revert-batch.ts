@@ -1,11 +1,10 @@
 /** One group of documents of a revert: what can be taken back of it, and the taking back. */
 import type { DocumentRun } from '../bson/document-run.ts';
 import { RestorePlanError } from '../errors.ts';
-import { isTransientCode } from '../target/command-failure.ts';
 import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
-import { type Patience, rideOut, TryAgain } from '../target/patience.ts';
-import type { TargetCollection, TargetReader, TargetWriter, WriteOutcome } from '../target/target.ts';
+import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
 import type { RestoredIds } from './restored-ids.ts';
+import { conditionalOptions } from './write-documents.ts';
 
 /** remove, putBack: still as this selection wrote it. gone, back: done already. changed, deleted: somebody's since, not touched. */
 export type RevertClass = 'remove' | 'putBack' | 'gone' | 'back' | 'changed' | 'deleted';
@@ -20,7 +19,6 @@ export interface RevertItem {
 export interface RevertPlace {
   readonly reader: TargetReader;
   readonly writer: TargetWriter;
-  readonly patience: Patience;
   readonly collection: TargetCollection;
 }
 
@@ -58,74 +56,42 @@ function classOfReplaced(there: Counterparts, position: number, image: Buffer | 
 }
 
 /** Removes documents that are still as they were written. Returns the positions of those that were not, any more. */
-export function removeDocuments(
+export async function removeDocuments(
   place: RevertPlace,
   run: DocumentRun,
   positions: readonly number[],
 ): Promise<number[]> {
-  return takeBack(place, run, {
-    positions,
-    what: 'removing from',
-    attempt: (open) =>
-      place.writer.remove(
-        place.collection.name,
-        open.map((each) => run.document(each)),
-        place.collection.collated,
-      ),
-    isDone: (there, position) => there.presence(position) === 'absent',
-  });
+  const outcome = await place.writer.remove(
+    place.collection,
+    positions.map((each) => run.document(each)),
+    await conditionalOptions(place),
+  );
+  return untouched(`removing from ${place.collection.name}`, positions, outcome);
 }
 
 /** Puts before-images in the place of documents that are still as they were written. */
-export function putBackDocuments(
+export async function putBackDocuments(
   place: RevertPlace,
   run: DocumentRun,
   images: ReadonlyMap<number, Buffer>,
 ): Promise<number[]> {
-  return takeBack(place, run, {
-    positions: [...images.keys()],
-    what: 'putting back into',
-    attempt: (open) =>
-      place.writer.replace(
-        place.collection.name,
-        open.map((each) => ({ seen: run.document(each), after: images.get(each) as Buffer })),
-        place.collection.collated,
-      ),
-    isDone: (there, position) => there.other(position)?.equals(images.get(position) as Buffer) === true,
-  });
+  const positions = [...images.keys()];
+  const outcome = await place.writer.replace(
+    place.collection,
+    positions.map((each) => ({ seen: run.document(each), after: images.get(each) as Buffer })),
+    await conditionalOptions(place),
+  );
+  return untouched(`putting back into ${place.collection.name}`, positions, outcome);
 }
 
-interface TakingBack {
-  readonly positions: readonly number[];
-  readonly what: string;
-  readonly attempt: (open: readonly number[]) => Promise<WriteOutcome>;
-  /** Of a document that is not as it was written any more: is that our own doing? */
-  readonly isDone: (there: Counterparts, position: number) => boolean;
-}
-
-/** The same rule as for writing: an unclear answer is settled by reading back, and what is still open is tried again. */
-async function takeBack(place: RevertPlace, run: DocumentRun, taking: TakingBack): Promise<number[]> {
-  const { reader, collection } = place;
-  const what = `${taking.what} ${reader.database}.${collection.name}`;
-  const untouched: number[] = [];
-  let open = taking.positions;
-  let isInDoubt = false;
-  await rideOut(place.patience, what, async () => {
-    if (isInDoubt) {
-      const there = await findCounterparts({ reader, collection, run, positions: open, keepsOthers: true });
-      const changed = open.filter((each) => there.presence(each) !== 'same' && !taking.isDone(there, each));
-      untouched.push(...changed);
-      open = open.filter((each) => there.presence(each) === 'same');
-    }
-    if (open.length === 0) return;
-    isInDoubt = true;
-    const { written, faults } = await taking.attempt(open);
-    const refusal = faults.find(({ code }) => !isTransientCode(code));
-    if (refusal !== undefined) throw refused(what, refusal.code);
-    if (written < open.length)
-      throw new TryAgain(what, `${open.length - written} documents are not settled yet`);
-  });
-  return untouched;
+function untouched(
+  what: string,
+  positions: readonly number[],
+  { leftAlone, faults }: ConditionalOutcome,
+): number[] {
+  const [refusal] = faults;
+  if (refusal !== undefined) throw refused(what, refusal.code);
+  return [...leftAlone.keys()].map((index) => positions[index] as number);
 }
 
 /** A validator or a unique index that came after the restore; waiting would not help. */

@@ -33,11 +33,10 @@ export async function revertCollection(
 ): Promise<void> {
   const { request, run } = reverting;
   const { target, selection, signal } = request;
-  const { writer, commands } = accessTo(target);
+  const { writer } = accessTo(target);
   const place: RevertPlace = {
     reader: target.reader,
     writer: run.noting(writer),
-    patience: commands.patience,
     collection,
   };
   const batches = readBatches(selection, selected.collection, REVERT_BATCH);
@@ -121,10 +120,7 @@ async function takeBack(
   const untouched = await execute();
   await run.checkpoint('batch-written');
   const order = new Map(positions.map((position, i) => [position, i]));
-  await run.record(
-    batch,
-    untouched.map((position) => order.get(position) as number),
-  );
+  await run.record({ batch, skipped: untouched.map((position) => order.get(position) as number) });
   await run.checkpoint('batch-recorded');
   return untouched;
 }

@@ -11,6 +11,7 @@
 import { showValue } from '../bson/show.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { Emit } from '../events.ts';
+import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor } from '../ledger/run-record.ts';
@@ -44,10 +45,16 @@ export interface RevertRequest {
   readonly checkpoint?: Checkpoint;
 }
 
+function keyOf({ plan, selection }: RevertRequest): RunKey {
+  return { plan: plan.name, selection: selection.manifest.digest };
+}
+
 /** Reads only. */
-async function previewRevert({ selection, target, signal }: RevertRequest): Promise<RevertReport> {
-  const { digest } = selection.manifest;
-  const restored = await RestoredIds.read(openLedger(target).journal(digest));
+async function previewRevert(
+  { selection, target, signal }: RevertRequest,
+  journalKey: string,
+): Promise<RevertReport> {
+  const restored = await RestoredIds.read(openLedger(target).journal(journalKey));
   const tally = new RevertTally(target.name, selection);
   for (const selected of selection.manifest.collections) {
     const collection = await target.reader.collection(selected.into);
@@ -74,28 +81,30 @@ async function previewRevert({ selection, target, signal }: RevertRequest): Prom
 export async function revertSelection(request: RevertRequest): Promise<RevertReport> {
   const { plan, selection, target } = request;
   requireOwnTarget(plan, target);
-  const runs = openLedger(target).runs;
-  const record = await runs.find(selection.manifest.digest);
+  const record = await openLedger(target).runs.find(keyOf(request));
   if (record === undefined || record.status === 'reverted') {
     return new RevertTally(target.name, selection).report();
   }
-  await request.confirm?.(await previewRevert(request));
+  await request.confirm?.(await previewRevert(request, record.journalKey));
   request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'revert' }, (lease) => revertUnderLock(request, lease));
 }
 
 async function revertUnderLock(request: RevertRequest, lease: Lease): Promise<RevertReport> {
-  const { selection, target, emit, checkpoint, signal } = request;
-  const { digest, collections } = selection.manifest;
-  const { runs, journal: journalOf } = openLedger(target);
-  const journal = journalOf(digest);
+  const { plan, selection, target, emit, checkpoint, signal } = request;
+  const { collections } = selection.manifest;
+  const ledger = openLedger(target);
+  const { runs } = ledger;
+  const key = keyOf(request);
   await checkpoint?.('lock-taken');
-  await adoptLocalRecord({ ...request, digest, journal });
+  await ledger.migrateUnderLock(plan.name, lease);
+  const journal = ledger.journal(journalKeyOf(key));
+  await adoptLocalRecord({ ...request, key, record: await runs.find(key), journal });
   const restored = await RestoredIds.read(journal);
-  const run = new ApplyRun({ digest, lease, runs, journal, lastBatch: restored.lastBatch, emit, checkpoint });
+  const run = new ApplyRun({ key, lease, runs, journal, lastBatch: restored.lastBatch, emit, checkpoint });
   const tally = new RevertTally(target.name, selection);
   try {
-    await runs.save(digest, run.fencing, { status: 'reverting' });
+    await runs.save(key, run.fencing, { status: 'reverting' });
     await run.checkpoint('run-begun');
     for (const selected of collections) {
       const collection = await target.reader.collection(selected.into);
@@ -105,7 +114,7 @@ async function revertUnderLock(request: RevertRequest, lease: Lease): Promise<Re
     }
     await run.checkpoint('all-written');
     await journal.recordReverted();
-    await runs.save(digest, run.fencing, { status: 'reverted' });
+    await runs.save(key, run.fencing, { status: 'reverted' });
     await run.checkpoint('run-recorded');
     return tally.report();
   } catch (error) {

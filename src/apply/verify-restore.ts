@@ -2,13 +2,16 @@
 
 import type { RawValue } from '../bson/types.ts';
 import type { Emit } from '../events.ts';
+import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { RestoredIds } from './restored-ids.ts';
 import { type Expectation, type Verification, verifySelection } from './verify-selection.ts';
 
 export interface VerifyRequest {
+  readonly plan: Pick<Plan, 'name'>;
   readonly selection: Selection;
   readonly target: Target;
   /** One document in so many is looked at; 1 = all. */
@@ -21,15 +24,26 @@ export interface VerifyRequest {
  * A document that the journal says was inserted or replaced must still have the backup's bytes; any other one was left as it was,
  * so it must only be there. The journal is read when the first document differs: mostly never.
  */
-export async function verifyRestore({ selection, target, ...more }: VerifyRequest): Promise<Verification> {
+export async function verifyRestore({
+  plan,
+  selection,
+  target,
+  ...more
+}: VerifyRequest): Promise<Verification> {
   let reading: Promise<RestoredIds> | undefined;
   const expect = async (
     { into }: SelectedCollection,
     _index: number,
     id: () => RawValue,
   ): Promise<Expectation> => {
-    reading ??= RestoredIds.read(openLedger(target).journal(selection.manifest.digest));
+    reading ??= readRestoredIds(target, { plan: plan.name, selection: selection.manifest.digest });
     return (await reading).actionOn(into, id()) === undefined ? 'present' : 'restored';
   };
   return verifySelection({ selection, reader: target.reader, expect, ...more });
+}
+
+async function readRestoredIds(target: Target, key: RunKey): Promise<RestoredIds> {
+  const { runs, journal } = openLedger(target);
+  const run = await runs.find(key);
+  return RestoredIds.read(journal(run?.journalKey ?? journalKeyOf(key)));
 }

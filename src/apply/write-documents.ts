@@ -1,17 +1,23 @@
 /**
  * Gets documents of one batch into the target, whatever happens on the way, and says what became of each.
  *
- * A reply is believed only when it is a clean one. After anything else (connection lost, election, write concern not met) the
- * documents are read back by `_id` at majority and their bytes compared: same = it is done, absent = still to do, other =
- * somebody else's. So an attempt may be repeated as often as it takes.
+ * A reply is believed only when it is a clean one. After anything else (connection lost, election, write concern not met) an
+ * insert is sent again under its identity, or, where the server keeps none, its documents are read back by `_id` at majority and
+ * their bytes compared. So an attempt may be repeated as often as it takes.
  */
 import type { DocumentRun } from '../bson/document-run.ts';
 import type { WriteFault } from '../mongo/reply.ts';
 import type { WhenMatched } from '../plan/plan.ts';
-import { CommandFailure, isTransientCode } from '../target/command-failure.ts';
+import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
 import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
 import { type Patience, rideOut, TryAgain } from '../target/patience.ts';
-import type { TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
+import type {
+  ConditionalWriteOptions,
+  TargetCollection,
+  TargetReader,
+  TargetWriter,
+  WriteIdentity,
+} from '../target/target.ts';
 import type { Outcome } from './outcome.ts';
 
 /** Where documents are written, and by which rules. */
@@ -35,11 +41,16 @@ export type Fates = ReadonlyMap<number, Fate>;
 const DUPLICATE_KEY = 11000;
 const VALIDATION_FAILED = 121;
 const TOO_DEEP = 15;
+const IMMUTABLE_FIELD = 66;
+const TOO_LARGE_FOR_CACHE = 388;
 
-/** Command errors that one document causes for its whole command: too deep, too large, not acceptable to the server. */
-const DOCUMENT_CODES: ReadonlySet<number> = new Set([2, 9, 14, TOO_DEEP, 22, 10334, 17280, 17419, 17420]);
-
-/** Inserts documents that were absent a moment ago. Throws when the target stays out of reach: then nothing is known. */
+/**
+ * Inserts documents that were absent a moment ago. Throws when the target stays out of reach: then nothing is known.
+ *
+ * With an identity, an attempt without an answer is sent again as it was: the server knows by the statement ids what it carried
+ * out already, so a document that it refuses as there is somebody else's. Statement ids are the places in `positions`. All
+ * commands have one number: a session remembers the statements of its newest alone.
+ */
 export async function insertDocuments(
   place: WritePlace,
   run: DocumentRun,
@@ -47,44 +58,51 @@ export async function insertDocuments(
 ): Promise<Fates> {
   const fates = new Map<number, Fate>();
   const what = `inserting into ${place.reader.database}.${place.collection.name}`;
-  let open = positions;
+  const identity = await place.writer.newIdentity();
+  let open = positions.map((position, statement): Insertion => ({ position, statement }));
   let isInDoubt = false;
-  /** Some attempt got no answer. Until then, a document that is there was written by somebody else. */
+  /** Some attempt got no answer, and the server does not know whose a document is. */
   let mayBeOurs = false;
   await rideOut(place.patience, what, async () => {
-    if (isInDoubt) {
+    if (isInDoubt && identity === undefined) {
       const there = await look(place, run, open);
-      for (const position of open) {
+      for (const { position } of open) {
         const presence = there.presence(position);
         if (presence === 'other') fates.set(position, somebodyElses(place));
         else if (presence === 'same' && !mayBeOurs) fates.set(position, IDENTICAL);
       }
-      open = open.filter((position) => there.presence(position) === 'absent');
+      open = open.filter(({ position }) => there.presence(position) === 'absent');
     }
     isInDoubt = true;
-    const again: number[] = [];
-    const taken: number[] = [];
-    const faults = await insertOrSplit(place, run, open).catch((error: unknown) => {
-      mayBeOurs = true;
+    const again: Insertion[] = [];
+    const taken: Insertion[] = [];
+    const faults = await insertOrSplit({ place, run, identity }, open).catch((error: unknown) => {
+      mayBeOurs = identity === undefined;
       throw error;
     });
-    for (const { position, fault } of faults) {
-      if (isTransientCode(fault.code)) again.push(position);
-      else if (isSameId(fault)) taken.push(position);
-      else fates.set(position, fateOf(fault));
+    for (const { insertion, fault } of faults) {
+      if (isTransientCode(fault.code)) again.push(insertion);
+      else if (isSameId(fault)) taken.push(insertion);
+      else fates.set(insertion.position, fateOf(fault));
     }
     const there = await look(place, run, taken);
-    for (const position of taken) {
-      const presence = there.presence(position);
+    for (const insertion of taken) {
+      const presence = there.presence(insertion.position);
       // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
-      if (presence === 'absent') again.push(position);
-      else if (presence === 'other') fates.set(position, somebodyElses(place));
-      else if (!mayBeOurs) fates.set(position, IDENTICAL);
+      if (presence === 'absent') again.push(insertion);
+      else if (presence === 'other') fates.set(insertion.position, somebodyElses(place));
+      else if (!mayBeOurs) fates.set(insertion.position, IDENTICAL);
     }
     open = again;
     if (again.length > 0) throw new TryAgain(what, `${again.length} documents are not settled yet`);
   });
   return fates;
+}
+
+interface Insertion {
+  readonly position: number;
+  /** Statement id. */
+  readonly statement: number;
 }
 
 const IDENTICAL: Fate = { outcome: 'identical', reason: '' };
@@ -101,97 +119,83 @@ export async function replaceDocuments(
   run: DocumentRun,
   pairs: readonly ReplacementPair[],
 ): Promise<Fates> {
+  const { leftAlone, faults } = await place.writer.replace(
+    place.collection,
+    pairs.map(({ position, seen }) => ({ seen, after: run.document(position) })),
+    await conditionalOptions(place),
+  );
   const fates = new Map<number, Fate>();
-  const what = `replacing in ${place.reader.database}.${place.collection.name}`;
-  let open = pairs;
-  let isInDoubt = false;
-  await rideOut(place.patience, what, async () => {
-    if (isInDoubt) {
-      const there = await findCounterparts({
-        reader: place.reader,
-        collection: place.collection,
-        run,
-        positions: open.map(({ position }) => position),
-        keepsOthers: true,
-      });
-      open = open.filter((pair) => isStillToReplace(pair, there, fates));
-    }
-    if (open.length === 0) return;
-    isInDoubt = true;
-    const { written, faults } = await place.writer.replace(
-      place.collection.name,
-      open.map(({ position, seen }) => ({ seen, after: run.document(position) })),
-      place.collection.collated,
-    );
-    for (const fault of faults) {
-      const { position } = open[fault.index] as ReplacementPair;
-      if (!isTransientCode(fault.code)) fates.set(position, fateOf(fault));
-    }
-    open = open.filter(({ position }) => !fates.has(position));
-    if (written < open.length) {
-      throw new TryAgain(what, `${open.length - written} documents are not settled yet`);
-    }
-  });
+  const positionOf = (index: number): number => (pairs[index] as ReplacementPair).position;
+  for (const [index, now] of leftAlone) {
+    fates.set(positionOf(index), {
+      outcome: 'conflict',
+      reason: `it was ${now} in the target meanwhile`,
+    });
+  }
+  for (const fault of faults) fates.set(positionOf(fault.index), fateOf(fault));
   return fates;
 }
 
-/** After doubt: what has the new bytes is done, what has the bytes seen is still to do, anything else was changed. */
-function isStillToReplace(
-  { position, seen }: ReplacementPair,
-  there: Counterparts,
-  fates: Map<number, Fate>,
-): boolean {
-  if (there.presence(position) === 'same') return false;
-  const other = there.other(position);
-  if (other?.equals(seen)) return true;
-  const reason =
-    other === undefined ? 'it was deleted in the target meanwhile' : 'it was changed in the target meanwhile';
-  fates.set(position, { outcome: 'conflict', reason });
-  return false;
+/** How this target's documents are replaced and removed. */
+export async function conditionalOptions({
+  reader,
+  writer,
+}: Pick<WritePlace, 'reader' | 'writer'>): Promise<ConditionalWriteOptions> {
+  return { identity: await writer.newIdentity(), exclusive: reader.identity.kind === 'standalone' };
 }
 
-function look(place: WritePlace, run: DocumentRun, positions: readonly number[]): Promise<Counterparts> {
+function look(place: WritePlace, run: DocumentRun, insertions: readonly Insertion[]): Promise<Counterparts> {
+  const positions = insertions.map(({ position }) => position);
   return findCounterparts({ reader: place.reader, collection: place.collection, run, positions });
 }
 
 interface DocumentFault {
-  readonly position: number;
+  readonly insertion: Insertion;
   readonly fault: Pick<WriteFault, 'code' | 'keyPattern'>;
+}
+
+interface Inserting {
+  readonly place: WritePlace;
+  readonly run: DocumentRun;
+  readonly identity: WriteIdentity | undefined;
 }
 
 /** One insert command; where one document makes the server refuse all of it, the halves are tried alone. */
 async function insertOrSplit(
-  place: WritePlace,
-  run: DocumentRun,
-  positions: readonly number[],
+  inserting: Inserting,
+  insertions: readonly Insertion[],
 ): Promise<DocumentFault[]> {
-  if (positions.length === 0) return [];
+  const [first] = insertions;
+  if (first === undefined) return [];
+  const { place, run, identity } = inserting;
   try {
     const { name, uuid } = place.collection;
-    const { faults } = await place.writer.insert(name, concatenated(run, positions), uuid);
-    return faults.map((fault) => ({ position: positions[fault.index] as number, fault }));
+    const { faults } = await place.writer.insert(name, concatenated(run, insertions), {
+      uuid,
+      ...(identity && { identity, statements: insertions.map(({ statement }) => statement) }),
+    });
+    return faults.map((fault) => ({ insertion: insertions[fault.index] as Insertion, fault }));
   } catch (error) {
     if (!(error instanceof CommandFailure) || error.transient) throw error;
     const code = error.serverCode;
-    if (code === undefined || !DOCUMENT_CODES.has(code)) throw error;
-    if (positions.length === 1)
-      return [{ position: positions[0] as number, fault: { code, keyPattern: undefined } }];
-    const half = Math.ceil(positions.length / 2);
+    if (code === undefined || !isDocumentCode(code)) throw error;
+    if (insertions.length === 1) return [{ insertion: first, fault: { code, keyPattern: undefined } }];
+    const half = Math.ceil(insertions.length / 2);
     return [
-      ...(await insertOrSplit(place, run, positions.slice(0, half))),
-      ...(await insertOrSplit(place, run, positions.slice(half))),
+      ...(await insertOrSplit(inserting, insertions.slice(0, half))),
+      ...(await insertOrSplit(inserting, insertions.slice(half))),
     ];
   }
 }
 
 /** The documents as one piece of memory: without a copy where they lie side by side, as in a batch that is new as a whole. */
-function concatenated(run: DocumentRun, positions: readonly number[]): Buffer {
-  const first = positions[0] as number;
-  const last = positions.at(-1) as number;
+function concatenated(run: DocumentRun, insertions: readonly Insertion[]): Buffer {
+  const first = (insertions[0] as Insertion).position;
+  const last = (insertions.at(-1) as Insertion).position;
   const start = run.offsets[first] as number;
-  const isWhole = last - first + 1 === positions.length;
+  const isWhole = last - first + 1 === insertions.length;
   if (isWhole) return run.bytes.subarray(start, run.end(last));
-  return Buffer.concat(positions.map((position) => run.document(position)));
+  return Buffer.concat(insertions.map(({ position }) => run.document(position)));
 }
 
 function somebodyElses({ whenMatched }: WritePlace): Fate {
@@ -214,5 +218,9 @@ function fateOf({ code, keyPattern }: DocumentFault['fault']): Fate {
 function refusalText(code: number): string {
   if (code === VALIDATION_FAILED) return "the collection's validator refuses it";
   if (code === TOO_DEEP) return 'it is nested deeper than the server stores';
+  if (code === IMMUTABLE_FIELD) return 'its shard key is another one, so it might belong on another shard';
+  if (code === TOO_LARGE_FOR_CACHE) {
+    return "it is too large for a transaction in the server's cache (TransactionTooLargeForCache)";
+  }
   return `the server refuses it (code ${code})`;
 }

@@ -127,6 +127,20 @@ export function findElement(bytes: Buffer, start: number, key: Buffer): RawValue
   return undefined;
 }
 
+/**
+ * The value at a dotted path through documents inside documents, as of a shard key; `array` where the path comes upon one.
+ * Undefined where there is none.
+ */
+export function valueAt(document: RawValue, path: string): RawValue | 'array' | undefined {
+  let value: RawValue | undefined = document;
+  for (const part of path.split('.')) {
+    if (value?.type !== BSON.OBJECT) return undefined;
+    value = findElement(value.bytes, value.start, Buffer.from(part));
+    if (value?.type === BSON.ARRAY) return 'array';
+  }
+  return value;
+}
+
 export interface RawElement extends RawValue {
   /** Offset of the type byte. */
   readonly at: number;

@@ -1,7 +1,6 @@
 /** The selection that was applied to a target, for commands that look at it again or take it back. */
 import { RestorePlanError } from '../errors.ts';
-import { readRuns } from '../ledger/read-runs.ts';
-import { runOfPlan } from '../ledger/run-of-plan.ts';
+import { runOfPlan } from '../ledger/read-runs.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import { keptSelection } from '../selection/kept-selection.ts';
@@ -25,19 +24,19 @@ export async function appliedSelection(
   plan: Plan,
   reader: TargetReader,
 ): Promise<Applied | undefined> {
-  const run = runOfPlan(await readRuns(reader), plan);
+  const run = await runOfPlan(reader, plan);
   if (run === undefined) return undefined;
-  const kept = await keptSelection(context.workDirectory, run.digest);
+  const kept = await keptSelection(context.workDirectory, run.key.selection);
   if (kept !== undefined) return { run, selection: kept };
   const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
-  if (selection.manifest.digest === run.digest) return { run, selection };
+  if (selection.manifest.digest === run.key.selection) return { run, selection };
   const people = new Set(run.appliedBy.map(({ user, host }) => `${user} on ${host}`));
   throw new RestorePlanError(
     'BACKUP',
     `${reader.name} holds another selection than the plan gives now, and the documents of that one are not kept here`,
     {
       hint: `Run this where it was applied (by ${[...people].join(', ')}), or with the plan and the backup as they were then.`,
-      facts: { applied: run.digest, selected: selection.manifest.digest },
+      facts: { applied: run.key.selection, selected: selection.manifest.digest },
     },
   );
 }

@@ -1,6 +1,6 @@
 /** What a dry-run writes to stdout: the page, or the objects of `--json`. */
 
-import { CLASSES } from '../report/document-classes.ts';
+import { ATTENTION_ORDER } from '../outcomes.ts';
 import { danglingOf, documentLines, documentsOf, documentsTitle } from '../report/dry-run/documents.ts';
 import { type DryRun, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
 import { documentObject, dryRunObject } from '../report/json-results.ts';
@@ -48,7 +48,7 @@ async function* everyDocument(run: DryRun, full: SpilledDocuments, style: PageSt
     for (const compared of collections) {
       const { collection, whenMatched } = compared;
       yield* documentsTitle(target, compared, style);
-      for (const documentClass of CLASSES) {
+      for (const documentClass of ATTENTION_ORDER) {
         for await (const document of full.read({ target, collection, documentClass })) {
           yield* documentLines(document, whenMatched, style);
         }
@@ -65,7 +65,7 @@ async function writeObjects(
 ): Promise<void> {
   for (const { target, collections } of run.comparisons) {
     for (const { collection } of collections) {
-      for (const documentClass of CLASSES) {
+      for (const documentClass of ATTENTION_ORDER) {
         if (documentClass === 'identical' && !isFull) continue;
         let left = isFull ? Number.POSITIVE_INFINITY : SHOWN;
         for await (const document of spilled.read({ target, collection, documentClass })) {

@@ -2,28 +2,10 @@
  * What a restore would meet in a target, document by document. Pure data; made by `compareWithTarget` from a selection and a TargetReader.
  */
 import type { TargetName } from '../events.ts';
+import type { DocumentClass } from '../outcomes.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 
-/** Class of one selected document against one target. */
-export type DocumentClass =
-  | 'insert'
-  | 'identical'
-  | 'different'
-  | 'softDeleted'
-  | 'stale'
-  | 'conflict'
-  | 'refused';
-
-/** What needs a reader's eye first comes first. */
-export const ATTENTION_ORDER: readonly DocumentClass[] = [
-  'conflict',
-  'refused',
-  'stale',
-  'softDeleted',
-  'different',
-  'insert',
-  'identical',
-];
+export type { DocumentClass };
 
 export interface FieldDifference {
   /** Dotted path. */

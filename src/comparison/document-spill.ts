@@ -7,10 +7,11 @@ import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
 import { AppendFile } from '../selection/append-file.ts';
 import { PRIVATE_DIRECTORY } from '../selection/directory.ts';
 import { workDirectoryFault } from '../selection/work-directory-fault.ts';
-import { ATTENTION_ORDER, type ComparedDocument, type DocumentClass } from './comparison.ts';
+import type { ComparedDocument } from './comparison.ts';
 
 export class DocumentSpill {
   readonly #folder: string;

@@ -1,6 +1,5 @@
 /** Documents that a sharded collection has no place for. */
-import { findElement } from '../bson/elements.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
+import { valueAt } from '../bson/elements.ts';
 import type { TargetCollection } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 
@@ -42,14 +41,4 @@ function refused(reason: string): Objection {
 function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
   const [haveMajor = 0, haveMinor = 0] = version.split('.').map(Number);
   return haveMajor > major || (haveMajor === major && haveMinor >= minor);
-}
-
-function valueAt(document: RawValue, path: string): RawValue | 'array' | undefined {
-  let value: RawValue | undefined = document;
-  for (const part of path.split('.')) {
-    if (value?.type !== BSON.OBJECT) return undefined;
-    value = findElement(value.bytes, value.start, Buffer.from(part));
-    if (value?.type === BSON.ARRAY) return 'array';
-  }
-  return value;
 }

@@ -1,10 +1,6 @@
 /** Counts the documents of one collection by class, and keeps the first few of each for showing. */
-import {
-  ATTENTION_ORDER,
-  type ComparedDocument,
-  type DanglingReference,
-  type DocumentClass,
-} from './comparison.ts';
+import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
+import type { ComparedDocument, DanglingReference } from './comparison.ts';
 
 /** How much is kept for showing. */
 export interface Shown {

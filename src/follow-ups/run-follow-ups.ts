@@ -16,6 +16,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record.ts';
 import { type FollowUpEnd, FollowUpWrites } from '../ledger/follow-up-writes.ts';
+import type { RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { Environment } from '../plan/environment.ts';
@@ -55,11 +56,12 @@ export interface FollowUpRequest {
  * begun `again` is still going on, the signal's reason when stopped.
  */
 export async function runFollowUps(request: FollowUpRequest): Promise<FollowUpStatus[]> {
-  const { plan, digest, target, signal } = request;
-  const { runs } = openLedger(target);
+  const { plan, target, actor, signal } = request;
+  const { runs, migrate } = openLedger(target);
+  await migrate(plan.name, actor);
   const tried = new Set<string>();
   for (;;) {
-    const run = await runs.find(digest);
+    const run = await runs.find(keyOf(request));
     const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, run });
     const next = statuses.find((status) => !tried.has(status.followUp.name) && isToBeDone(status, request));
     if (next === undefined || run === undefined) return statuses;
@@ -70,20 +72,24 @@ export async function runFollowUps(request: FollowUpRequest): Promise<FollowUpSt
   }
 }
 
+function keyOf({ plan, digest }: FollowUpRequest): RunKey {
+  return { plan: plan.name, selection: digest };
+}
+
 function isToBeDone({ followUp, state }: FollowUpStatus, { only, again = false }: FollowUpRequest): boolean {
   if (followUp.action.kind === 'manual' || (only !== undefined && followUp.name !== only)) return false;
   return state === 'open' || state === 'failed' || (state === 'unknown' && only !== undefined && again);
 }
 
 async function attempt(request: FollowUpRequest, run: RunRecord, status: FollowUpStatus): Promise<void> {
-  const { plan, digest, target, actor, emit } = request;
+  const { plan, target, actor, emit } = request;
   const { name } = status.followUp;
-  const writes = new FollowUpWrites(accessTo(target).commands, digest);
+  const writes = new FollowUpWrites(accessTo(target).commands, run.key);
   const id = randomUUID();
   const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
   const claim = { name, attempt: id, actor, inSpiteOf };
   const look = async (): Promise<FollowUpRecord | undefined> => {
-    const now = await openLedger(target).runs.find(digest);
+    const now = await openLedger(target).runs.find(run.key);
     return now && followUpRecords(now).find((record) => record.name === name);
   };
   // Lost to another process that begins it at this moment: it will be seen in the ledger.
@@ -130,7 +136,7 @@ async function act(
   const { action, name } = followUp;
   const unset = unsetVariables(plan, followUp);
   if (unset.length > 0) return failed(`not set: ${unset.join(', ')}`);
-  const idsOf = (): AsyncIterable<string> => idLines(target, digest);
+  const idsOf = (): AsyncIterable<string> => idLines(target, run);
   if (action.kind === 'webhook') {
     if (action.url === undefined) return failed('its address is not set');
     const facts = { plan, followUp, run, database: target.reader.database, delivery: id, idLines: idsOf() };
@@ -156,8 +162,8 @@ function unsetVariables(plan: Plan, followUp: FollowUpPlan): string[] {
   return [...new Set(unset.map(({ name }) => name))];
 }
 
-async function* idLines(target: Target, digest: string): AsyncGenerator<string, void, undefined> {
-  for await (const id of restoredIds(openLedger(target).journal(digest))) yield idLine(id);
+async function* idLines(target: Target, run: RunRecord): AsyncGenerator<string, void, undefined> {
+  for await (const id of restoredIds(openLedger(target).journal(run.journalKey))) yield idLine(id);
 }
 
 interface EndedAction {

@@ -24,7 +24,10 @@ export interface TickOffRequest {
  * Throws RestorePlanError USAGE when the target has no such follow-up, or the selection is not verified there.
  */
 export async function tickOff({ plan, digest, target, name, actor, note }: TickOffRequest): Promise<boolean> {
-  const run = await openLedger(target).runs.find(digest);
+  const ledger = openLedger(target);
+  const key = { plan: plan.name, selection: digest };
+  await ledger.migrate(plan.name, actor);
+  const run = await ledger.runs.find(key);
   const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, run });
   const status = statuses.find(({ followUp }) => followUp.name === name);
   if (status === undefined) {
@@ -43,7 +46,7 @@ export async function tickOff({ plan, digest, target, name, actor, note }: TickO
       },
     );
   }
-  const writes = new FollowUpWrites(accessTo(target).commands, digest);
+  const writes = new FollowUpWrites(accessTo(target).commands, key);
   const attempt = randomUUID();
   const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
   if (!(await writes.claim({ name, attempt, actor, inSpiteOf, evenIfAlive: true }))) return false;

@@ -26,7 +26,7 @@ export async function webhookBody({
   delivery,
   idLines,
 }: WebhookFacts): Promise<string> {
-  const { target, digest } = run;
+  const { target, key } = run;
   const ids: string[] = [];
   let more = 0;
   for await (const line of idLines) {
@@ -43,7 +43,7 @@ export async function webhookBody({
     plan: { name: plan.name, digest: plan.digest, reason: plan.reason },
     target,
     database,
-    selection: { digest },
+    selection: { digest: key.selection },
     collections: run.collections.map(
       ({ collection, into, selected, inserted, replaced, identical, kept }) => ({
         collection,

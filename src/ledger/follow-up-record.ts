@@ -27,7 +27,7 @@ export interface FollowUpRecord {
 /** Throws RestorePlanError TARGET when the ledger holds something else there. */
 export function followUpRecords(run: RunRecord): FollowUpRecord[] {
   return run.followUps.map((item) => {
-    if (!isFollowUpRecord(item)) throw damaged(RUNS, { _id: run.digest }, 'followUps');
+    if (!isFollowUpRecord(item)) throw damaged(RUNS, { _id: run.key }, 'followUps');
     const { name, state, attempt, by, startedAt, aliveUntil, endedAt, detail, output, note } = item;
     return { name, state, attempt, by, startedAt, aliveUntil, endedAt, detail, output, note };
   });

@@ -1,9 +1,10 @@
 /** Writes the beginning and the end of follow-ups into the ledger. */
 import type { Commands } from '../target/commands.ts';
 import type { FollowUpRecord } from './follow-up-record.ts';
-import { RUNS } from './layout.ts';
+import { RUNS, type RunKey } from './layout.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import type { Actor } from './run-record.ts';
+import { idOf } from './runs.ts';
 
 export interface FollowUpClaim {
   readonly name: string;
@@ -26,14 +27,14 @@ export interface FollowUpEnd {
   readonly note?: string | undefined;
 }
 
-/** The follow-ups of one selection in one target. */
+/** The follow-ups of one run; its record must be there in the newest format (`Ledger.migrate`). */
 export class FollowUpWrites {
   readonly #commands: Commands;
-  readonly #digest: string;
+  readonly #key: RunKey;
 
-  constructor(commands: Commands, digest: string) {
+  constructor(commands: Commands, key: RunKey) {
     this.#commands = commands;
-    this.#digest = digest;
+    this.#key = key;
   }
 
   /**
@@ -98,7 +99,7 @@ export class FollowUpWrites {
   #update(filter: Record<string, unknown>, followUps: Record<string, unknown>): Promise<number> {
     return updateLedger(this.#commands, {
       collection: RUNS,
-      filter: { _id: this.#digest, ...filter },
+      filter: { _id: idOf(this.#key), ...filter },
       pipeline: [{ $set: { followUps, updatedAt: SERVER_NOW } }],
     });
   }

@@ -1,7 +1,8 @@
 /** One batch in `restore_plan.journal`: what is about to be done, written before it is done. */
-import { type Binary, deserialize } from 'bson';
+import { Binary, deserialize } from 'bson';
 import { BsonFault } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
+import type { WriteIdentity } from '../target/target.ts';
 import { JOURNAL } from './layout.ts';
 import { damaged, requireKnownFormat } from './ledger-fault.ts';
 import { unpackIds } from './packed-ids.ts';
@@ -28,13 +29,24 @@ export interface JournalEntry {
   readonly ids: readonly RawValue[];
   /** Positions in `ids` of documents to which nothing was done. */
   readonly skipped: readonly number[];
+  /** Positions in `ids` of documents that are there, and of which nobody can tell any more whether this entry wrote them. */
+  readonly doubtful: readonly number[];
   /** How many further documents of the journal hold the before-images, in the order of `ids`. */
   readonly imageParts: number;
+  /** SHA-256 of each document as it was written, 32 bytes each in the order of `ids`; undefined in entries of format 1. */
+  readonly hashes: Buffer | undefined;
+  /** Under which the writes of this entry were sent; a document's position in `ids` is its statement. */
+  readonly identity: WriteIdentity | undefined;
+  /** Of remove and putBack: the batch that is taken back. */
+  readonly undoes: number | undefined;
 }
 
-/** Digest and batch number sort as text, so one range of the `_id` index is one selection's journal, in order. */
-export function entryId(digest: string, batch: number): string {
-  return `${digest}:${String(batch).padStart(8, '0')}`;
+const HASH_BYTES = 32;
+const UUID_BYTES = 16;
+
+/** Key and batch number sort as text, so one range of the `_id` index is one run's journal, in order. */
+export function entryId(journalKey: string, batch: number): string {
+  return `${journalKey}:${String(batch).padStart(8, '0')}`;
 }
 
 /** Throws RestorePlanError TARGET for an entry that is newer than this version or damaged. */
@@ -51,35 +63,54 @@ export function readJournalEntry(raw: Buffer): JournalEntry {
     if (value === undefined) throw damaged(JOURNAL, document, field);
     return value;
   };
-  if (typeof document['into'] !== 'string') throw damaged(JOURNAL, document, 'into');
-  const skipped = document['skipped'];
-  if (!Array.isArray(skipped) || !skipped.every(Number.isSafeInteger)) {
-    throw damaged(JOURNAL, document, 'skipped');
-  }
+  const text = (field: string): string => {
+    const value = document[field];
+    if (typeof value !== 'string') throw damaged(JOURNAL, document, field);
+    return value;
+  };
+  const positions = (field: string): number[] => {
+    const value = document[field];
+    if (!Array.isArray(value) || !value.every(Number.isSafeInteger)) throw damaged(JOURNAL, document, field);
+    return value;
+  };
+  const bytes = (field: string, length: number): Buffer | undefined => {
+    if (document[field] === undefined) return undefined;
+    const value = readBinary(document, field);
+    if (value.length !== length) throw damaged(JOURNAL, document, field);
+    return value;
+  };
+  const has = (field: string): boolean => document[field] !== undefined;
+  const ids = readIds(document);
+  const lsid = bytes('lsid', UUID_BYTES);
   return {
     batch: number('batch'),
     action: oneOf('action', JOURNAL_ACTIONS),
-    into: document['into'],
+    into: text('into'),
     state: oneOf('state', ENTRY_STATES),
     fencing: number('fencing'),
-    ids: readIds(document),
-    skipped,
+    ids,
+    skipped: positions('skipped'),
+    doubtful: has('doubtful') ? positions('doubtful') : [],
     imageParts: number('imageParts'),
+    hashes: bytes('hashes', ids.length * HASH_BYTES),
+    identity: lsid && { lsid, txnNumber: number('txnNumber'), user: text('user'), at: number('at') },
+    undoes: has('undoes') ? number('undoes') : undefined,
   };
 }
 
 function readIds(document: Record<string, unknown>): RawValue[] {
   try {
-    return unpackIds(binaryBytes(document['ids']));
+    return unpackIds(readBinary(document, 'ids'));
   } catch (error) {
-    if (error instanceof BsonFault || error instanceof TypeError) throw damaged(JOURNAL, document, 'ids');
+    if (error instanceof BsonFault) throw damaged(JOURNAL, document, 'ids');
     throw error;
   }
 }
 
-/** Bytes of a BSON binary as js-bson hands it out. */
-export function binaryBytes(value: unknown): Buffer {
-  const bytes = (value as Binary | undefined)?.value?.();
-  if (!(bytes instanceof Uint8Array)) throw new TypeError('not binary data');
+/** Bytes of a binary field. Throws RestorePlanError TARGET where it is something else. */
+export function readBinary(document: Readonly<Record<string, unknown>>, field: string): Buffer {
+  const value = document[field];
+  if (!(value instanceof Binary)) throw damaged(JOURNAL, document, field);
+  const bytes = value.value();
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,17 +1,18 @@
 /**
- * The journal of one selection in one target. A batch is intended here before anything of it is written, and recorded when it
+ * The journal of one run in one target. A batch is intended here before anything of it is written, and recorded when it
  * is known what happened. Documents themselves are never in it, except the before-images of what is replaced or removed.
  */
-import { deserialize } from 'bson';
+import { Binary, deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
 import { readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
+import type { WriteIdentity } from '../target/target.ts';
 import {
-  binaryBytes,
   type EntryState,
   entryId,
   type JournalAction,
   type JournalEntry,
+  readBinary,
   readJournalEntry,
 } from './journal-entry.ts';
 import { JOURNAL, LEDGER_FORMAT } from './layout.ts';
@@ -30,20 +31,33 @@ export interface Intention {
   readonly ids: IdsOf;
   /** What stands there now, one document per id in their order; only for replace and putBack. */
   readonly images?: readonly Buffer[];
+  /** Of insert and replace: see `JournalEntry`. */
+  readonly hashes?: Buffer | undefined;
+  readonly identity?: WriteIdentity | undefined;
+  readonly undoes?: number | undefined;
+}
+
+/** What came of a batch: positions in its ids. */
+export interface BatchEnd {
+  readonly batch: number;
+  /** Nothing was done to these. */
+  readonly skipped: readonly number[];
+  readonly doubtful?: readonly number[];
 }
 
 export class Journal {
   readonly #commands: Commands;
-  readonly #digest: string;
+  readonly #key: string;
 
-  constructor(commands: Commands, digest: string) {
+  /** `key`: `RunRecord.journalKey`. */
+  constructor(commands: Commands, key: string) {
     this.#commands = commands;
-    this.#digest = digest;
+    this.#key = key;
   }
 
   /** Throws LOCKED when another run has used the batch number: it has taken the lock in the meantime. */
   async intend(batch: number, fencing: number, intention: Intention): Promise<void> {
-    const id = entryId(this.#digest, batch);
+    const id = entryId(this.#key, batch);
     const parts = cutImages(intention.images ?? []);
     // Images first: an entry that is there has all of them.
     for (const [part, bytes] of parts.entries()) {
@@ -65,9 +79,10 @@ export class Journal {
       ids: packIds(intention.ids),
       skipped: [],
       imageParts: parts.length,
+      ...laterFields(intention),
     });
     if (isNew) return;
-    const [present] = await this.#find({ _id: id }, 1);
+    const [present] = await this.#find({ _id: id }, { _id: 1 });
     if (present?.fencing === fencing) return;
     throw new RestorePlanError(
       'LOCKED',
@@ -77,14 +92,22 @@ export class Journal {
   }
 
   /**
-   * What came of an intended batch. `skipped` are positions of ids to which nothing was done. Says nothing of a batch that was
-   * recorded or reverted before: a record kept on one machine may arrive when another machine has gone on.
+   * What came of an intended batch. Says nothing of one that was recorded or reverted before: a record kept on one machine may
+   * arrive when another machine has gone on.
    */
-  async record(batch: number, skipped: readonly number[]): Promise<void> {
+  async record({ batch, skipped, doubtful = [] }: BatchEnd): Promise<void> {
     await updateLedger(this.#commands, {
       collection: JOURNAL,
-      filter: { _id: entryId(this.#digest, batch), state: 'intended' satisfies EntryState },
-      pipeline: [{ $set: { state: 'done' satisfies EntryState, skipped: literal(skipped) } }],
+      filter: { _id: entryId(this.#key, batch), state: 'intended' satisfies EntryState },
+      pipeline: [
+        {
+          $set: {
+            state: 'done' satisfies EntryState,
+            skipped: literal(skipped),
+            ...(doubtful.length > 0 && { doubtful: literal(doubtful) }),
+          },
+        },
+      ],
     });
   }
 
@@ -104,11 +127,10 @@ export class Journal {
     });
   }
 
-  /** All entries in the order of their numbers, a page at a time. */
+  /** All entries in the order of their numbers, a page of at most 16 MiB at a time. */
   async *entries(): AsyncGenerator<JournalEntry, void, undefined> {
-    let after = 0;
-    for (;;) {
-      const page = await this.#find({ _id: this.#range(after), state: { $exists: true } }, ENTRIES_PER_READ);
+    for (let after = 0; ; ) {
+      const page = await this.#find({ _id: this.#range(after), ...IS_ENTRY }, { _id: 1 });
       yield* page;
       const last = page.at(-1);
       if (last === undefined) return;
@@ -116,9 +138,21 @@ export class Journal {
     }
   }
 
+  /** The same from the last one to the first. */
+  async *entriesBackwards(): AsyncGenerator<JournalEntry, void, undefined> {
+    let range = this.#range();
+    for (;;) {
+      const page = await this.#find({ _id: range, ...IS_ENTRY }, { _id: -1 });
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined) return;
+      range = { ...range, $lt: entryId(this.#key, last.batch) };
+    }
+  }
+
   /** The before-images of an entry, one document per id, in their order. */
   async images(entry: JournalEntry): Promise<Buffer[]> {
-    const id = entryId(this.#digest, entry.batch);
+    const id = entryId(this.#key, entry.batch);
     const parts: Buffer[] = [];
     for (let part = 0; part < entry.imageParts; part++) {
       const reply = await this.#commands.runPatiently('reading the journal', {
@@ -129,27 +163,38 @@ export class Journal {
       });
       const raw = readCursor(reply).documents[0];
       if (raw === undefined) throw damaged(JOURNAL, { _id: partId(id, entry.fencing, part) }, 'bytes');
-      parts.push(binaryBytes(deserialize(raw)['bytes']));
+      parts.push(readBinary(deserialize(raw), 'bytes'));
     }
     return cutDocuments(Buffer.concat(parts));
   }
 
   /** Entries with a number above `after`. */
-  #range(after = 0): Record<string, string> {
-    return { $gte: entryId(this.#digest, after + 1), $lt: `${this.#digest};` };
+  #range(after = 0): { readonly $gte: string; readonly $lt: string } {
+    return { $gte: entryId(this.#key, after + 1), $lt: `${this.#key};` };
   }
 
-  async #find(filter: Record<string, unknown>, limit: number): Promise<JournalEntry[]> {
+  async #find(filter: Record<string, unknown>, sort: { readonly _id: 1 | -1 }): Promise<JournalEntry[]> {
     const reply = await this.#commands.runPatiently('reading the journal', {
       find: JOURNAL,
       filter,
-      sort: { _id: 1 },
-      limit,
+      sort,
+      limit: ENTRIES_PER_READ,
       singleBatch: true,
       readConcern: READ_CONCERN,
     });
     return readCursor(reply).documents.map(readJournalEntry);
   }
+}
+
+/** Image parts have no state. */
+const IS_ENTRY = { state: { $exists: true } } as const;
+
+function laterFields({ hashes, identity, undoes }: Intention): Record<string, unknown> {
+  return {
+    ...(hashes && { hashes }),
+    ...(identity && { ...identity, lsid: new Binary(identity.lsid, Binary.SUBTYPE_UUID) }),
+    ...(undoes !== undefined && { undoes }),
+  };
 }
 
 /** The fencing number keeps the parts of an attempt that died before its entry was written out of a later attempt's. */

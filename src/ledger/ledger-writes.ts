@@ -1,8 +1,7 @@
 /** How ledger documents are written: at majority, repeated while faults are transient, so every write must be idempotent. */
 import { RestorePlanError } from '../errors.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
-import type { Command, Commands } from '../target/commands.ts';
-import { MAJORITY } from '../target/writer.ts';
+import { type Command, type Commands, MAJORITY } from '../target/commands.ts';
 
 const DUPLICATE_KEY = 11000;
 
@@ -41,13 +40,23 @@ export async function insertIntoLedger(
   collection: string,
   document: Readonly<Record<string, unknown>>,
 ): Promise<boolean> {
+  return (await insertAllIntoLedger(commands, collection, [document])) === 1;
+}
+
+/** How many were not there yet. */
+export async function insertAllIntoLedger(
+  commands: Commands,
+  collection: string,
+  documents: readonly object[],
+): Promise<number> {
   const reply = await patiently(commands, {
     insert: collection,
-    documents: [document],
+    documents,
+    ordered: false,
     writeConcern: MAJORITY,
   });
   requireNoFault(reply);
-  return reply['n'] === 1;
+  return Number(reply['n']);
 }
 
 function requireNoFault(reply: Reply): void {

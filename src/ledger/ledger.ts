@@ -2,27 +2,47 @@
  * The ledger of one target database: what was done there, by whom, and who is doing something now.
  * Only apply, revert, approve and unlock open it; everybody else reads runs through a TargetReader (`readRuns`).
  */
+
+import { randomBytes } from 'node:crypto';
 import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
 import { Journal } from './journal.ts';
 import type { Lease } from './lease.ts';
 import { acquireLock, breakLock, type LockOptions } from './lock.ts';
 import type { LockHolder } from './lock-state.ts';
+import { hasOldRuns, migrateRuns } from './migration.ts';
+import type { Actor } from './run-record.ts';
 import { Runs } from './runs.ts';
 
 export interface Ledger {
   readonly runs: Runs;
-  journal(digest: string): Journal;
+  /** `key`: `RunRecord.journalKey`. */
+  journal(key: string): Journal;
   lock(holder: LockHolder, options?: LockOptions): Promise<Lease>;
   unlock(holderName: string): Promise<boolean>;
+  /** For whoever holds the lock: brings the runs of a plan of this name into the newest format. */
+  migrateUnderLock(plan: string, lease: Lease): Promise<void>;
+  /** The same for whoever does not; takes the lock where there is something to do, and nowhere else. */
+  migrate(plan: string, actor: Actor): Promise<void>;
 }
 
 export function openLedger(target: Target): Ledger {
   const { commands } = accessTo(target);
   return {
     runs: new Runs(commands),
-    journal: (digest) => new Journal(commands, digest),
+    journal: (key) => new Journal(commands, key),
     lock: (holder, options) => acquireLock(commands, holder, options),
     unlock: (holderName) => breakLock(commands, holderName),
+    migrateUnderLock: (plan, lease) => migrateRuns(commands, plan, lease),
+    migrate: async (plan, { user, host }) => {
+      if (!(await hasOldRuns(commands, plan))) return;
+      const token = randomBytes(12).toString('hex');
+      const lease = await acquireLock(commands, { name: `${user}@${host}`, token, command: 'migrate' });
+      try {
+        await migrateRuns(commands, plan, lease);
+      } finally {
+        await lease.release();
+      }
+    },
   };
 }

@@ -9,8 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
 import { asBuffer, readCursor } from '../mongo/reply.ts';
-import type { Commands } from '../target/commands.ts';
-import { MAJORITY } from '../target/writer.ts';
+import { type Commands, MAJORITY } from '../target/commands.ts';
 import { LEDGER_FORMAT, LOCK, RUNS } from './layout.ts';
 import { Lease, momentNow } from './lease.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
@@ -104,9 +103,11 @@ async function tryToTake(commands: Commands, { holder, leaseMs, above }: Taking)
     findAndModify: LOCK,
     query: { _id: LOCK_ID },
     update: [
-      { $set: { free: IS_FREE, format: { $ifNull: ['$format', LEDGER_FORMAT] } } },
+      { $set: { free: IS_FREE } },
       {
         $set: {
+          // From here on a program that knows only older formats stays out.
+          format: take(LEDGER_FORMAT, '$format'),
           fencing: take({ $add: [{ $max: ['$fencing', above] }, 1] }, '$fencing'),
           holder: take(literal(holder), '$holder'),
           heartbeatAt: take(SERVER_NOW, '$heartbeatAt'),

@@ -1,7 +1,7 @@
-/** One document of `restore_plan.runs`: what was done with one selection in this database. Checked on reading. */
+/** One document of `restore_plan.runs`: what was done with one selection of one plan in this database. Checked on reading. */
 import { deserialize } from 'bson';
 import type { TargetName } from '../events.ts';
-import { RUNS } from './layout.ts';
+import { journalKeyOf, type LedgerFormat, RUNS, type RunKey } from './layout.ts';
 import { damaged, requireKnownFormat } from './ledger-fault.ts';
 
 /**
@@ -29,6 +29,12 @@ export interface RunCounts {
   readonly kept: number;
   readonly conflict: number;
   readonly refused: number;
+  /** Not written, because a document that it depends on could not be. */
+  readonly heldBack: number;
+  /** Left out, because somebody accepted that. */
+  readonly excepted: number;
+  /** There with the backup's bytes, and nobody can tell any more whether this tool wrote it or somebody else. */
+  readonly doubtful: number;
 }
 
 export interface RunCollection extends RunCounts {
@@ -43,13 +49,46 @@ export interface Creation {
   readonly done: boolean;
 }
 
+/** The database that a record was written in, as far as it can be recognised later. */
+export interface RecordedServer {
+  readonly kind: string;
+  /**
+   * `name/replicaSetId` of a replica set, its name alone where the user may not ask for the id; the cluster id of a sharded
+   * cluster. Undefined where the server states nothing that outlives its process: a standalone, a cluster that hides its id.
+   */
+  readonly id: string | undefined;
+  readonly database: string;
+}
+
+/** Where the plan takes its documents from. */
+export interface RecordedSource {
+  /** Location of the backups as the plan has it, `{time:…}` and all, without credentials. */
+  readonly template: string;
+  /** Database inside the backup. */
+  readonly database: string;
+}
+
+/** The rules of production's gate as the plan had them when the run was applied. */
+export interface RecordedGate {
+  readonly soakMs: number;
+  readonly approvals: number;
+}
+
 export interface RunRecord {
-  /** Selection digest. */
-  readonly digest: string;
+  readonly key: RunKey;
+  readonly format: LedgerFormat;
+  /** What the `_id`s of its journal begin with. */
+  readonly journalKey: string;
+  /** It was written in format 1, and this is its copy in format 2. */
+  readonly isMigrated: boolean;
   readonly target: TargetName;
   readonly toolVersion: string;
   readonly plan: { readonly name: string; readonly digest: string };
   readonly backup: { readonly location: string; readonly kind: string; readonly fingerprint: string };
+  /** This and the next two: undefined in records of format 1, and in their copies until the plan is applied again. */
+  readonly server: RecordedServer | undefined;
+  readonly source: RecordedSource | undefined;
+  readonly gate: RecordedGate | undefined;
   readonly status: RunStatus;
   /** Fencing number of the lock under which the record was last written. */
   readonly fencing: number;
@@ -69,26 +108,42 @@ export interface RunRecord {
 /** Throws RestorePlanError TARGET for a record that is newer than this version or damaged. */
 export function readRunRecord(raw: Buffer): RunRecord {
   const document = deserialize(raw) as Record<string, unknown>;
-  requireKnownFormat(RUNS, document);
+  const format = requireKnownFormat(RUNS, document);
   const check = (field: string, holds: (value: unknown) => boolean): unknown => {
     if (!holds(document[field])) throw damaged(RUNS, document, field);
     return document[field];
   };
+  const optional = (field: string, holds: (value: unknown) => boolean): unknown =>
+    check(field, (value) => value === undefined || holds(value));
+  const plan = check('plan', (value) => hasTexts(value, ['name', 'digest'])) as RunRecord['plan'];
+  const id = check('_id', format === 1 ? isDigest : (value) => isRunKey(value) && value.plan === plan.name);
+  const key = format === 1 ? { plan: plan.name, selection: id as string } : (id as RunKey);
+  // Undefined in a record that is nobody's copy.
+  const journalCopied = optional('journalCopied', (value) => typeof value === 'boolean');
+  const collections = check('collections', (value) => isListOf(value, isRunCollection)) as RunCollection[];
   return {
-    digest: check('_id', isDigest) as string,
+    key: { plan: key.plan, selection: key.selection },
+    format,
+    journalKey: format === 1 || journalCopied === false ? key.selection : journalKeyOf(key),
+    isMigrated: journalCopied !== undefined,
     target: check('target', (value) => value === 'staging' || value === 'production') as TargetName,
     toolVersion: check('toolVersion', isText) as string,
-    plan: check('plan', (value) => hasTexts(value, ['name', 'digest'])) as RunRecord['plan'],
+    plan,
     backup: check('backup', (value) =>
       hasTexts(value, ['location', 'kind', 'fingerprint']),
     ) as RunRecord['backup'],
+    server: optional('server', isServer) as RecordedServer | undefined,
+    source: optional('source', (value) => hasTexts(value, ['template', 'database'])) as
+      | RecordedSource
+      | undefined,
+    gate: optional('gate', isGate) as RecordedGate | undefined,
     status: check('status', (value) => RUN_STATUSES.some((status) => status === value)) as RunStatus,
     fencing: check('fencing', isCount) as number,
     appliedBy: check('appliedBy', (value) => isListOf(value, isDeed)) as Deed[],
     startedAt: check('startedAt', isDate) as Date,
     updatedAt: check('updatedAt', isDate) as Date,
-    verifiedAt: check('verifiedAt', (value) => value === undefined || isDate(value)) as Date | undefined,
-    collections: check('collections', (value) => isListOf(value, isRunCollection)) as RunCollection[],
+    verifiedAt: optional('verifiedAt', isDate) as Date | undefined,
+    collections: collections.map((counts) => ({ ...LATER_COUNTS, ...counts })),
     creations: check('creations', (value) => isListOf(value, isCreation)) as Creation[],
     approvals: check('approvals', (value) => isListOf(value, isDeed)) as Deed[],
     followUps: check('followUps', Array.isArray) as unknown[],
@@ -108,6 +163,20 @@ function isListOf(value: unknown, holds: (item: unknown) => boolean): boolean {
   return Array.isArray(value) && value.every(holds);
 }
 
+function isRunKey(value: unknown): value is RunKey {
+  return isRecord(value) && isText(value['plan']) && isDigest(value['selection']);
+}
+
+function isServer(value: unknown): boolean {
+  return hasTexts(value, ['kind', 'database']) && isTextOrNone((value as Record<string, unknown>)['id']);
+}
+
+const isTextOrNone = (value: unknown): boolean => value === undefined || isText(value);
+
+function isGate(value: unknown): boolean {
+  return isRecord(value) && isCount(value['soakMs']) && isCount(value['approvals']);
+}
+
 function isDeed(value: unknown): boolean {
   return hasTexts(value, ['user', 'host']) && isDate((value as Record<string, unknown>)['at']);
 }
@@ -117,11 +186,14 @@ function isCreation(value: unknown): boolean {
 }
 
 const COUNTS = ['selected', 'inserted', 'identical', 'replaced', 'kept', 'conflict', 'refused'] as const;
+/** Counts that a record may lack. */
+const LATER_COUNTS = { heldBack: 0, excepted: 0, doubtful: 0 } as const;
 
 function isRunCollection(value: unknown): boolean {
   return (
     hasTexts(value, ['collection', 'into']) &&
-    COUNTS.every((count) => isCount((value as Record<string, unknown>)[count]))
+    COUNTS.every((count) => isCount((value as Record<string, unknown>)[count])) &&
+    Object.keys(LATER_COUNTS).every((count) => isCount((value as Record<string, unknown>)[count] ?? 0))
   );
 }
 

@@ -4,11 +4,14 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
-import { LEDGER_FORMAT, RUNS } from './layout.ts';
+import { LEDGER_FORMAT, RUNS, type RunKey } from './layout.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import {
   type Actor,
   type Creation,
+  type RecordedGate,
+  type RecordedServer,
+  type RecordedSource,
   type RunCollection,
   type RunRecord,
   type RunStatus,
@@ -17,10 +20,13 @@ import {
 
 /** What is known when a run begins. */
 export interface RunStart {
-  readonly digest: string;
+  readonly key: RunKey;
   readonly target: TargetName;
   readonly toolVersion: string;
-  readonly plan: { readonly name: string; readonly digest: string };
+  readonly planDigest: string;
+  readonly server: RecordedServer;
+  readonly source: RecordedSource;
+  readonly gate: RecordedGate;
   readonly backup: RunRecord['backup'];
   readonly actor: Actor;
 }
@@ -37,26 +43,30 @@ export class Runs {
     this.#commands = commands;
   }
 
-  async find(digest: string): Promise<RunRecord | undefined> {
+  /** Also one of format 1, as long as it has no copy. */
+  async find(key: RunKey): Promise<RunRecord | undefined> {
     const reply = await this.#commands.runPatiently('reading the ledger', {
       find: RUNS,
-      filter: { _id: digest },
-      limit: 1,
+      filter: { $or: [{ _id: idOf(key) }, { _id: key.selection, 'plan.name': key.plan }] },
+      limit: 2,
       readConcern: { level: 'majority' },
     });
-    const raw = readCursor(reply).documents[0];
-    return raw === undefined ? undefined : readRunRecord(raw);
+    const found = readCursor(reply).documents.map(readRunRecord);
+    return found.find(({ format }) => format > 1) ?? found[0];
   }
 
   /** Records that an apply begins, or goes on. */
   async begin(start: RunStart, fencing: number, collections: readonly RunCollection[]): Promise<void> {
-    await this.#update(start.digest, fencing, {
+    await this.#update(start.key, fencing, {
       upsert: true,
       fields: {
-        format: { $ifNull: ['$format', LEDGER_FORMAT] },
+        format: LEDGER_FORMAT,
         target: literal(start.target),
         toolVersion: literal(start.toolVersion),
-        plan: literal(start.plan),
+        plan: literal({ name: start.key.plan, digest: start.planDigest }),
+        server: literal(withoutNone(start.server)),
+        source: literal(start.source),
+        gate: literal(start.gate),
         backup: literal(start.backup),
         status: 'applying' satisfies RunStatus,
         appliedBy: {
@@ -75,8 +85,8 @@ export class Runs {
     });
   }
 
-  async save(digest: string, fencing: number, progress: RunProgress): Promise<void> {
-    await this.#update(digest, fencing, {
+  async save(key: RunKey, fencing: number, progress: RunProgress): Promise<void> {
+    await this.#update(key, fencing, {
       fields: {
         status: progress.status,
         ...(progress.collections && { collections: literal(progress.collections) }),
@@ -86,33 +96,33 @@ export class Runs {
   }
 
   /** Before the first document is written: an earlier verification, and approvals of it, no longer hold. */
-  async reopen(digest: string, fencing: number): Promise<void> {
-    await this.#update(digest, fencing, { fields: { approvals: [], verifiedAt: '$$REMOVE' } });
+  async reopen(key: RunKey, fencing: number): Promise<void> {
+    await this.#update(key, fencing, { fields: { approvals: [], verifiedAt: '$$REMOVE' } });
   }
 
   /** Before a collection is created, and after: a rerun finishes what was cut off and leaves the indexes of others alone. */
-  async saveCreations(digest: string, fencing: number, creations: readonly Creation[]): Promise<void> {
-    await this.#update(digest, fencing, { fields: { creations: literal(creations) } });
+  async saveCreations(key: RunKey, fencing: number, creations: readonly Creation[]): Promise<void> {
+    await this.#update(key, fencing, { fields: { creations: literal(creations) } });
   }
 
-  /** False when there is no verified run of this selection to approve. */
-  async approve(digest: string, actor: Actor): Promise<boolean> {
+  /** False when there is no verified run to approve. */
+  async approve(key: RunKey, actor: Actor): Promise<boolean> {
     const matched = await updateLedger(this.#commands, {
       collection: RUNS,
-      filter: { _id: digest, status: 'verified' },
+      filter: { _id: idOf(key), status: 'verified' },
       pipeline: [{ $set: { approvals: { $concatArrays: ['$approvals', [deed(actor)]] } } }],
     });
     return matched === 1;
   }
 
   async #update(
-    digest: string,
+    key: RunKey,
     fencing: number,
     { fields, upsert = false }: { fields: Record<string, unknown>; upsert?: boolean },
   ): Promise<void> {
     const matched = await updateLedger(this.#commands, {
       collection: RUNS,
-      filter: { _id: digest, fencing: { $not: { $gt: fencing } } },
+      filter: { _id: idOf(key), fencing: { $not: { $gt: fencing } } },
       pipeline: [{ $set: { ...fields, fencing, updatedAt: SERVER_NOW } }],
       upsert,
     });
@@ -133,6 +143,17 @@ const STARTED_FOLLOW_UPS = {
 };
 
 const WAS_VERIFIED = { $eq: ['$status', 'verified' satisfies RunStatus] };
+
+/** Fields in one order: the server compares documents field by field. */
+export function idOf({ plan, selection }: RunKey): RunKey {
+  return { plan, selection };
+}
+
+/** The driver would write null for a field that is undefined. */
+function withoutNone(server: RecordedServer): Partial<RecordedServer> {
+  const { kind, id, database } = server;
+  return id === undefined ? { kind, database } : { kind, id, database };
+}
 
 function deed(actor: Actor): Record<string, unknown> {
   return { user: literal(actor.user), host: literal(actor.host), at: SERVER_NOW };

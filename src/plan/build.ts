@@ -44,7 +44,6 @@ export function buildPlan(root: MapNode, file: string, unsetVariables: readonly 
     staging: buildTarget(nodeAt(root, 'targets', 'staging')!),
     ...(production === undefined ? {} : { production: buildTarget(production) }),
   };
-  const writtenPath = text(root, 'source', 'path') ?? text(root, 'source', 'jsonl', 'path');
   return {
     name,
     reason: text(root, 'reason'),
@@ -55,7 +54,7 @@ export function buildPlan(root: MapNode, file: string, unsetVariables: readonly 
     followUps: itemsAt(root, 'followUps').map(buildFollowUp),
     mask: texts(root, 'mask'),
     report: { documents: (text(root, 'report', 'documents') ?? 'whole') as DocumentsTold },
-    digest: planDigest({ name, source, collections, targets, writtenPath }),
+    digest: planDigest({ name, source, collections, targets }),
     unsetVariables,
   };
 }
@@ -110,7 +109,12 @@ function buildPath(parent: PlanNode, zone: string | undefined): PathLocation {
   const folder = dirname(node.place.text.absolutePath);
   const path = text(parent, 'path') as string;
   const absolute = resolve(folder, path);
-  return { kind: 'path', path: path.endsWith('/') ? `${absolute}/` : absolute, timezone: zone };
+  return {
+    kind: 'path',
+    path: path.endsWith('/') ? `${absolute}/` : absolute,
+    written: path,
+    timezone: zone,
+  };
 }
 
 function buildRestored(entry: PlanNode): RestoredCollection {

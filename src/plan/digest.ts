@@ -5,13 +5,10 @@
 import { createHash } from 'node:crypto';
 import type { DependentPlan, Location, Plan, RestoredCollection } from './plan.ts';
 
-export interface DigestInput extends Pick<Plan, 'name' | 'source' | 'collections' | 'targets'> {
-  /** The path as the plan writes it: resolved, it would differ from machine to machine. */
-  readonly writtenPath: string | undefined;
-}
+export type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
 
 /** sha256, hex, of the plan as canonical JSON. */
-export function planDigest({ name, source, collections, targets, writtenPath }: DigestInput): string {
+export function planDigest({ name, source, collections, targets }: DigestInput): string {
   const canonical = {
     version: 1,
     name,
@@ -21,7 +18,7 @@ export function planDigest({ name, source, collections, targets, writtenPath }: 
       maxAge: source.maxAgeMs,
       integrity: source.integrity,
       maxDecompressionRatio: source.maxDecompressionRatio,
-      location: locationParts(source.location, writtenPath),
+      location: locationParts(source.location),
     },
     collections: collections.map((root) => ({ ...collectionParts(root), query: hex(root.query) })),
     targets: { staging: targets.staging.database, production: targets.production?.database },
@@ -29,18 +26,19 @@ export function planDigest({ name, source, collections, targets, writtenPath }: 
   return createHash('sha256').update(canonicalJson(canonical)).digest('hex');
 }
 
-function locationParts(location: Location, writtenPath: string | undefined): unknown {
+function locationParts(location: Location): unknown {
   switch (location.kind) {
     case 's3':
       return location;
     case 'path':
-      return { ...location, path: writtenPath };
+      // As the plan writes it: resolved, it would differ from machine to machine.
+      return { kind: location.kind, path: location.written, timezone: location.timezone };
     case 'mongodb':
       return { kind: location.kind };
     case 'jsonl':
       return {
         kind: location.kind,
-        from: locationParts(location.from, writtenPath),
+        from: locationParts(location.from),
         relaxed: location.relaxed,
       };
   }

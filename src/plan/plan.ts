@@ -81,6 +81,8 @@ export interface PathLocation {
   readonly kind: 'path';
   /** Absolute path (resolved against the plan file's folder), same template rules as an S3 key. */
   readonly path: string;
+  /** The same as the plan file writes it; undefined where no file does. */
+  readonly written?: string;
   readonly timezone: string | undefined;
 }
 

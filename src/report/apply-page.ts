@@ -1,8 +1,9 @@
 /** What an apply did, as a page for the terminal and as an exit code. */
 import type { AppliedCollection, ApplyResult, SinceDryRun } from '../apply/apply-selection.ts';
 import type { EXIT_CODES } from '../errors.ts';
-import type { RunCounts } from '../ledger/run-record.ts';
+import { keysOf, OUTCOMES, type Outcome } from '../outcomes.ts';
 import { columnsOf, fitted, padded } from './columns.ts';
+import type { OutcomeCounts } from './document-classes.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import type { Paint } from './paint.ts';
@@ -11,16 +12,6 @@ import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
 const SHOWN = 20;
-
-/** Outcomes in words, in the order of the columns. */
-const OUTCOMES: readonly (readonly [keyof RunCounts, string])[] = [
-  ['inserted', 'inserted'],
-  ['replaced', 'replaced'],
-  ['identical', 'already there'],
-  ['kept', 'kept as it was'],
-  ['conflict', 'conflict'],
-  ['refused', 'refused'],
-];
 
 /** Lines without newlines. */
 export function* applyPage(result: ApplyResult, style: PageStyle): Generator<string> {
@@ -39,11 +30,15 @@ export function applyExit({ verification, collections }: ApplyResult): keyof typ
 }
 
 function* table(collections: readonly AppliedCollection[], { paint, columns }: PageStyle): Generator<string> {
-  const used = OUTCOMES.filter(
-    ([outcome]) => outcome === 'inserted' || collections.some((each) => each[outcome] > 0),
+  const used = keysOf<Outcome>(OUTCOMES).filter(
+    (outcome) => outcome === 'inserted' || collections.some((each) => countOf(each, outcome) > 0),
   );
-  const widths = used.map(([outcome, words]) =>
-    Math.max(words.length, ...collections.map((each) => showCount(each[outcome]).length)),
+  const widths = used.map((outcome) =>
+    Math.max(
+      ...[OUTCOMES[outcome].many, ...collections.map((each) => showCount(countOf(each, outcome)))].map(
+        columnsOf,
+      ),
+    ),
   );
   const room = Math.max(10, columns - widths.reduce((sum, width) => sum + width + 2, 0));
   const names = collections.map(({ into }) => fitted(neutral(into), room));
@@ -55,15 +50,19 @@ function* table(collections: readonly AppliedCollection[], { paint, columns }: P
   yield paint.strong(
     row(
       'collection',
-      used.map(([, words]) => words),
+      used.map((outcome) => OUTCOMES[outcome].many),
     ),
   );
   for (const [index, each] of collections.entries()) {
     yield row(
       names[index] as string,
-      used.map(([outcome]) => showCount(each[outcome])),
+      used.map((outcome) => showCount(countOf(each, outcome))),
     );
   }
+}
+
+function countOf(counts: OutcomeCounts, outcome: Outcome): number {
+  return counts[outcome] ?? 0;
 }
 
 function* noticeLines(
@@ -113,6 +112,6 @@ function verdict({ target, verified, verification, collections }: ApplyResult, p
     return { color: paint.bad, words };
   }
   const all = `${showCounted(looked, 'document')} read back from ${target} and compared byte by byte`;
-  const words = `Verified: ${all}${kept === 0 ? '' : `; ${showCount(kept)} of them left as found`}.`;
+  const words = `Verified: ${all}${kept === 0 ? '' : `; ${showCount(kept)} of them ${OUTCOMES.kept.one}`}.`;
   return { color: verified ? paint.good : (text) => text, words };
 }

@@ -1,44 +1,17 @@
-/** The classes of compared documents as every page names them: symbol, name, meaning. Symbols are one column wide and tell classes apart without colour. */
-import {
-  ATTENTION_ORDER,
-  type ComparedCollection,
-  type ComparedDocument,
-  type DocumentClass,
-} from '../comparison/comparison.ts';
-import type { DocumentsTold } from '../plan/plan.ts';
+/** What apply would do with the documents of each class, counted for pages and reports. */
+import type { ComparedCollection, ComparedDocument } from '../comparison/comparison.ts';
+import { COMPARED, type DocumentClass, keysOf, type Outcome } from '../outcomes.ts';
+import type { DocumentsTold, WhenMatched } from '../plan/plan.ts';
 
-export interface ClassWords {
-  readonly symbol: string;
-  readonly name: string;
-  /** One clause, lower case, no full stop. */
-  readonly meaning: string;
-}
+/** For tables and charts: what apply would write first, what it cannot write last. */
+export const CLASSES_IN_TABLES = keysOf<DocumentClass>(COMPARED);
 
-export const CLASS_WORDS: Readonly<Record<DocumentClass, ClassWords>> = {
-  conflict: {
-    symbol: '!',
-    name: 'conflict',
-    meaning: 'another document, of the target or of the selection, holds one of its unique keys',
-  },
-  refused: {
-    symbol: '×',
-    name: 'refused',
-    meaning: 'the target would refuse it, or delete it again at once',
-  },
-  stale: { symbol: '↑', name: 'stale', meaning: 'the target has a newer version' },
-  softDeleted: {
-    symbol: '⌀',
-    name: 'soft-deleted',
-    meaning: 'still in the target, marked as deleted',
-  },
-  different: { symbol: '≠', name: 'different', meaning: 'in the target with other content' },
-  insert: { symbol: '+', name: 'insert', meaning: 'absent from the target' },
-  identical: { symbol: '=', name: 'identical', meaning: 'already in the target, byte for byte' },
-};
+export type ClassCounts = Readonly<Record<DocumentClass, number>>;
 
-export const CLASSES = ATTENTION_ORDER;
+/** Documents by outcome; what is absent is 0. */
+export type OutcomeCounts = Readonly<Partial<Record<Outcome, number>>>;
 
-/** What a reader of a report misses of its documents; undefined where nothing is held back. */
+/** What a reader of a report misses of its documents; undefined where nothing is left out. */
 export const HELD_BACK: Readonly<Record<DocumentsTold, string | undefined>> = {
   none: 'This report lists no documents, only counts.',
   ids: 'This report tells only the _id of each document.',
@@ -51,17 +24,6 @@ export function reasonText({ reason, reasonValues }: ComparedDocument): string {
   return reasonValues === undefined ? reason : `${reason}: ${reasonValues}`;
 }
 
-/** For tables and charts: what apply would write first, then from good to bad. */
-export const CLASSES_IN_TABLES: readonly DocumentClass[] = [
-  'insert',
-  'identical',
-  'different',
-  'softDeleted',
-  'stale',
-  'refused',
-  'conflict',
-];
-
 /** The columns of a table: classes that occur, and the two that a reader misses when they do not. */
 export function classesOfTable(counts: readonly ClassCounts[]): DocumentClass[] {
   return CLASSES_IN_TABLES.filter(
@@ -69,32 +31,42 @@ export function classesOfTable(counts: readonly ClassCounts[]): DocumentClass[] 
   );
 }
 
-export type ClassCounts = Readonly<Record<DocumentClass, number>>;
+const OF_MATCHED: Readonly<Record<WhenMatched, Outcome>> = {
+  keepExisting: 'kept',
+  replace: 'replaced',
+  fail: 'stopped',
+};
+
+/** What apply makes of a document of this class. */
+export function outcomeOf(documentClass: DocumentClass, whenMatched: WhenMatched): Outcome {
+  switch (documentClass) {
+    case 'insert':
+      return 'inserted';
+    case 'different':
+    case 'stale':
+    case 'softDeleted':
+      return OF_MATCHED[whenMatched];
+    default:
+      return documentClass;
+  }
+}
 
 type Counted = Pick<ComparedCollection, 'counts' | 'whenMatched'>;
 
-/** Documents of other content under the same `_id`. */
-function matched({ counts }: Counted): number {
-  return counts.different + counts.softDeleted + counts.stale;
-}
-
-/** Documents that apply would put in the place of the target's. */
-export function replacedBy(collection: Counted): number {
-  return collection.whenMatched === 'replace' ? matched(collection) : 0;
-}
-
-/** Documents that stay as the target has them, because the plan says `whenMatched: keepExisting`. */
-export function keptBy(collection: Counted): number {
-  return collection.whenMatched === 'keepExisting' ? matched(collection) : 0;
-}
-
-/** Documents for which apply would stop, because the plan says `whenMatched: fail`. */
-export function failedBy(collection: Counted): number {
-  return collection.whenMatched === 'fail' ? matched(collection) : 0;
+/** What apply would make of the documents of these collections. */
+export function foretold(collections: readonly Counted[]): OutcomeCounts {
+  const sum: Partial<Record<Outcome, number>> = {};
+  for (const { counts, whenMatched } of collections) {
+    for (const each of CLASSES_IN_TABLES) {
+      const outcome = outcomeOf(each, whenMatched);
+      sum[outcome] = (sum[outcome] ?? 0) + counts[each];
+    }
+  }
+  return sum;
 }
 
 export function sumOfCounts(collections: readonly Counted[]): ClassCounts {
   const sum = (each: DocumentClass): number =>
     collections.reduce((total, { counts }) => total + counts[each], 0);
-  return Object.fromEntries(CLASSES.map((each) => [each, sum(each)])) as unknown as ClassCounts;
+  return Object.fromEntries(CLASSES_IN_TABLES.map((each) => [each, sum(each)])) as unknown as ClassCounts;
 }

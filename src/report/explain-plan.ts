@@ -134,7 +134,7 @@ function treatment(entry: RestoredCollection): string[] {
 function promises(plan: Plan): string[] {
   const all = restoredCollections(plan);
   const keeping = all.filter(({ whenMatched }) => whenMatched === 'keepExisting').length;
-  const kept = 'a document that a target holds with other content is left as it is there';
+  const kept = 'a document that a target holds with other content is kept there';
   const isSomeKept = keeping > 0 && keeping < all.length;
   return [
     ...(keeping > 0 ? [isSomeKept ? `Where nothing else is said, ${kept}.` : `A${kept.slice(1)}.`] : []),

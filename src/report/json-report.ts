@@ -1,5 +1,5 @@
 /** The report as one JSON object; schemas/dry-run-report.schema.json describes it. Written document by document. */
-import { CLASSES } from './document-classes.ts';
+import { ATTENTION_ORDER } from '../outcomes.ts';
 import { documentSides, jsonText } from './json-text.ts';
 import type { ReportDocument } from './report-documents.ts';
 import type { Report, ReportCollection, ReportTarget } from './report-model.ts';
@@ -19,7 +19,9 @@ export async function* jsonReport(report: Report): AsyncGenerator<string> {
 }
 
 async function* targetJson(target: ReportTarget): AsyncGenerator<string> {
-  const { target: name, collections, counts: _, ...facts } = target;
+  const { target: name, database, server, outcomes, danglingReferences, collections } = target;
+  const { replaced = 0, kept = 0, stopped: failed = 0 } = outcomes;
+  const facts = { database, server, replaced, kept, failed, danglingReferences };
   yield `${JSON.stringify(name)}: ${opened(facts)},"collections":[`;
   for (const [index, collection] of collections.entries()) {
     yield `${index === 0 ? '' : ','}\n      `;
@@ -32,7 +34,7 @@ async function* collectionJson(collection: ReportCollection): AsyncGenerator<str
   const { documents, counts, ...facts } = collection;
   yield `${opened({ ...facts, ...counts })},"documents":[`;
   let separator = '\n        ';
-  for (const documentClass of CLASSES) {
+  for (const documentClass of ATTENTION_ORDER) {
     for await (const document of documents(documentClass)) {
       yield separator + documentJson(document);
       separator = ',\n        ';

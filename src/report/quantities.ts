@@ -1,4 +1,5 @@
 /** Numbers as people read them. Bytes are decimal (1 MB = 1,000,000 bytes), as storage and networks count them. */
+import type { OutcomeWords } from '../outcomes.ts';
 
 /** A whole number with commas. By hand: the first number formatter of a process takes 10 to 30 ms to load. */
 export function showCount(count: number): string {
@@ -8,6 +9,11 @@ export function showCount(count: number): string {
 /** `1 document`, `2 documents`. */
 export function showCounted(count: number, noun: string, plural = `${noun}s`): string {
   return `${showCount(count)} ${count === 1 ? noun : plural}`;
+}
+
+/** `1 insert`, `2 inserts`. */
+export function countedAs({ one, many }: OutcomeWords, count: number): string {
+  return `${showCount(count)} ${count === 1 ? one : many}`;
 }
 
 export function showBytes(bytes: number): string {

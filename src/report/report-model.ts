@@ -13,7 +13,7 @@ import { type Suggestion, suggestionText } from '../follow-ups/suggestions/sugge
 import type { DocumentsTold, FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import { type DependentsGraph, dependentsGraph } from './dependents-graph.ts';
-import { type ClassCounts, failedBy, keptBy, replacedBy, sumOfCounts } from './document-classes.ts';
+import { type ClassCounts, foretold, type OutcomeCounts, sumOfCounts } from './document-classes.ts';
 import {
   type ReportDangling,
   type ReportDocument,
@@ -111,12 +111,8 @@ export interface ReportTarget {
   readonly database: string;
   readonly server: string;
   readonly counts: ClassCounts;
-  /** Documents that apply would replace, as the plan says `whenMatched: replace`. */
-  readonly replaced: number;
-  /** Documents of other content that stay as they are, as the plan says `whenMatched: keepExisting`. */
-  readonly kept: number;
-  /** Documents at which apply would stop, as the plan says `whenMatched: fail`. */
-  readonly failed: number;
+  /** What apply would make of them. */
+  readonly outcomes: OutcomeCounts;
   readonly danglingReferences: number;
   readonly collections: readonly ReportCollection[];
 }
@@ -220,9 +216,7 @@ function reportTarget(comparison: TargetComparison, input: ReportInput): ReportT
     database: name(database),
     server: line(server),
     counts: sumOfCounts(collections),
-    replaced: total(replacedBy),
-    kept: total(keptBy),
-    failed: total(failedBy),
+    outcomes: foretold(collections),
     danglingReferences: total(({ danglingReferences }) => danglingReferences),
     collections: collections.map((collection) => reportCollection(collection, target, input)),
   };

@@ -1,9 +1,12 @@
 /** What a revert would do, or did, as a page for the terminal and as JSON. */
+import type { RevertClass } from '../apply/revert-batch.ts';
 import type { RevertReport } from '../apply/revert-report.ts';
+import { REVERTED } from '../outcomes.ts';
 import { fitted } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
-import { showCount, showCounted } from './quantities.ts';
+import { showCount } from './quantities.ts';
+import { countedParts } from './sum.ts';
 import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
@@ -21,18 +24,11 @@ export function* revertLines(
   }
   yield paint.strong(isPreview ? `A revert in ${target} would do this:` : `Reverted in ${target}:`);
   for (const { into, counts } of collections) {
-    const { remove, putBack, gone, back, changed, deleted } = counts;
-    const parts = [
-      `${showCounted(remove, 'document')} ${isPreview ? 'to remove' : 'removed'}`,
-      ...(putBack > 0 ? [`${showCount(putBack)} ${isPreview ? 'to put back' : 'put back'}`] : []),
-      ...(gone > 0 ? [`${showCount(gone)} already gone`] : []),
-      ...(back > 0 ? [`${showCount(back)} already put back`] : []),
-      ...(changed + deleted > 0 ? [`${showCount(changed + deleted)} not touched`] : []),
-    ];
-    yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });
+    const parts = countedParts<RevertClass>(REVERTED, counts);
+    yield* wrapped(`${into}: ${parts.length === 0 ? 'nothing' : parts.join(', ')}`, { columns });
   }
   for (const { into, id, reason } of untouched.slice(0, SHOWN)) {
-    yield paint.odd(fitted(neutral(`not touched: ${into} _id ${id}`), columns));
+    yield paint.odd(fitted(neutral(`${REVERTED.changed.one}: ${into} _id ${id}`), columns));
     yield* wrapped(reason, { columns, indent: 4 });
   }
   const count = collections.reduce((sum, { counts }) => sum + counts.changed + counts.deleted, 0);

@@ -2,11 +2,13 @@
 import { approversOf } from '../apply/gate.ts';
 import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
 import type { TargetName } from '../events.ts';
-import type { Deed, RunRecord, RunStatus } from '../ledger/run-record.ts';
+import type { Deed, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
+import { OUTCOMES } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
-import { showCount, showCounted } from './quantities.ts';
+import { showCounted } from './quantities.ts';
+import { countedParts } from './sum.ts';
 import { wholeCommands } from './whole-commands.ts';
 import { wrapped } from './wrap.ts';
 
@@ -51,20 +53,11 @@ function* runLines(run: RunRecord): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
   const stuck = run.collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
   yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified : ''}`;
-  yield `selection ${run.digest.slice(0, 12)} from ${run.backup.location}`;
+  yield `selection ${run.key.selection.slice(0, 12)} from ${run.backup.location}`;
   const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
   yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
-  for (const { into, inserted, replaced, identical, kept, conflict, refused } of run.collections) {
-    const parts = Object.entries({
-      inserted,
-      replaced,
-      'already there': identical,
-      'left unchanged': kept,
-      conflict,
-      refused,
-    })
-      .filter(([, count]) => count > 0)
-      .map(([word, count]) => `${showCount(count)} ${word}`);
+  for (const { into, collection: _, selected: __, ...counts } of run.collections) {
+    const parts = countedParts<keyof RunCounts>(OUTCOMES, counts);
     yield `${into}: ${parts.length === 0 ? 'nothing yet' : parts.join(', ')}`;
   }
   if (run.approvals.length > 0) yield `approved by ${run.approvals.map(showDeed).join('; ')}`;
@@ -131,7 +124,7 @@ function targetObject({ database, server, run, lock, isOfAnotherPlanVersion }: T
       run === undefined
         ? null
         : {
-            selection: run.digest,
+            selection: run.key.selection,
             status: run.status,
             isOfAnotherPlanVersion,
             appliedBy: run.appliedBy,

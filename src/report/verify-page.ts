@@ -2,10 +2,12 @@
 import type { Verification } from '../apply/verify-selection.ts';
 import { RELAXED_TYPES } from '../backup/backup.ts';
 import type { TargetName } from '../events.ts';
+import { VERIFIED, type VerifiedOutcome } from '../outcomes.ts';
 import { fitted } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
-import { showCount, showCounted } from './quantities.ts';
+import { showCounted } from './quantities.ts';
+import { countedParts } from './sum.ts';
 import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
@@ -24,14 +26,10 @@ export function* verifyLines(
   { paint, columns }: PageStyle,
 ): Generator<string> {
   for (const { into, checked, identical, different, missing, kept } of collections) {
-    const parts = [
-      `${showCounted(checked, 'document')} compared`,
-      `${showCount(identical)} as in the backup`,
-      ...(different > 0 ? [`${showCount(different)} different`] : []),
-      ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
-      ...(kept > 0 ? [`${showCount(kept)} left unchanged`] : []),
-    ];
-    yield* wrapped(`${into}: ${parts.join(', ')}`, { columns });
+    const found = countedParts<VerifiedOutcome>(VERIFIED, { identical, different, missing, kept });
+    yield* wrapped(`${into}: ${[`${showCounted(checked, 'document')} compared`, ...found].join(', ')}`, {
+      columns,
+    });
   }
   yield '';
   for (const { into, id, kind } of differences.slice(0, SHOWN)) {

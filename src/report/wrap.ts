@@ -9,18 +9,20 @@ export interface Margins {
   readonly indent?: number;
   /** Stands before the first line, such as `- `; later lines are indented as far as the text after it. */
   readonly mark?: string;
+  /** Further spaces before every line but the first. */
+  readonly hanging?: number;
 }
 
 /** Characters of one text. Whoever writes more into a plan or a document cannot push the rest of the page away. */
 const LONGEST = 4_000;
 
 /** Broken at spaces; a longer word is broken where it must be. Without newlines. */
-export function wrapped(text: string, { columns, indent = 0, mark = '' }: Margins): string[] {
+export function wrapped(text: string, { columns, indent = 0, mark = '', hanging = 0 }: Margins): string[] {
   const margin = ' '.repeat(indent);
-  const hanging = margin + ' '.repeat(columnsOf(mark));
-  const lines = broken(neutral(truncated(text, LONGEST)), columns - hanging.length);
+  const later = margin + ' '.repeat(columnsOf(mark) + hanging);
+  const lines = broken(neutral(truncated(text, LONGEST)), columns - later.length);
   // Once more: what was harmless within the text may be a workflow command at the start of a line.
-  return lines.map((line, index) => `${index === 0 ? margin + mark : hanging}${neutral(line)}`);
+  return lines.map((line, index) => `${index === 0 ? margin + mark : later}${neutral(line)}`);
 }
 
 function broken(text: string, columns: number): string[] {

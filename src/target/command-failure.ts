@@ -26,6 +26,7 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   202, // NetworkInterfaceExceededTimeLimit
   237, // CursorKilled
   262, // ExceededTimeLimit
+  267, // PreparedTransactionInProgress
   358, // InternalTransactionNotSupported during failover
   371, // UserWritesBlocked
   462, // IngressRequestRateLimitExceeded
@@ -61,7 +62,20 @@ export function isTransientCode(code: number): boolean {
   return TRANSIENT_CODES.has(code);
 }
 
-const TRANSIENT_LABELS = ['RetryableWriteError', 'RetryableError', 'SystemOverloadedError'] as const;
+const TRANSIENT_LABELS = [
+  'RetryableWriteError',
+  'RetryableError',
+  'SystemOverloadedError',
+  'TransientTransactionError',
+] as const;
+
+/** Codes that one document causes for its whole command: too deep, too large, not acceptable to the server. */
+const DOCUMENT_CODES: ReadonlySet<number> = new Set([2, 9, 14, 15, 22, 10334, 17280, 17419, 17420]);
+
+/** Whether a document may be to blame for this code of a whole command. */
+export function isDocumentCode(code: number | undefined): boolean {
+  return code !== undefined && DOCUMENT_CODES.has(code);
+}
 
 /** Driver error classes that mean: the server could not be reached, or the connection was lost on the way. */
 const NETWORK_ERRORS: ReadonlySet<string> = new Set([
@@ -127,6 +141,8 @@ export class CommandFailure extends RestorePlanError {
   readonly transient: boolean;
   /** True when the user may not run the command: the server did nothing of it. */
   readonly lacksPrivilege: boolean;
+  /** True when the server says that the transaction, which this was a command of, has been aborted. */
+  readonly abortedTransaction: boolean;
 
   constructor({ target, command, namespace, cause }: FailedCommand) {
     const error = (typeof cause === 'object' && cause !== null ? cause : {}) as DriverError;
@@ -142,6 +158,7 @@ export class CommandFailure extends RestorePlanError {
     this.reason = reason;
     this.transient = transient;
     this.lacksPrivilege = code === UNAUTHORIZED;
+    this.abortedTransaction = isFromServer && error.hasErrorLabel?.('TransientTransactionError') === true;
   }
 }
 

@@ -7,7 +7,7 @@ import type { MongoClient } from 'mongodb';
 import type { TargetName } from '../events.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
 import { CommandFailure, standstillName } from './command-failure.ts';
-import { runForRawReply } from './driver-internals.ts';
+import { type Route, runForRawReply } from './driver-internals.ts';
 import { type Patience, rideOut } from './patience.ts';
 
 export interface Command {
@@ -24,6 +24,14 @@ export interface CommandsOptions {
 
 /** Longest that the server may work on one command, milliseconds. */
 export const COMMAND_TIME_MS = 30_000;
+
+/** How long the server waits for the majority before it says so; an election takes up to 12 s. */
+const MAJORITY_WAIT_MS = 20_000;
+
+export const MAJORITY = { w: 'majority', wtimeout: MAJORITY_WAIT_MS } as const;
+
+/** Of writes outside a transaction: documents are independent of each other, and one refusal must not keep the rest out. */
+export const WRITE = { ordered: false, maxTimeMS: COMMAND_TIME_MS, writeConcern: MAJORITY } as const;
 
 export class Commands {
   readonly #client: MongoClient;
@@ -44,9 +52,9 @@ export class Commands {
   /**
    * One attempt. The first field of `command` is its name. Throws CommandFailure when there is no reply, the reply is
    * not ok, a write concern was not met, or the server takes no writes at all: whatever the command was to write may or may
-   * not be there.
+   * not be there. `route`: the commands of a transaction go through one mongos.
    */
-  async run(command: Command, database = this.database): Promise<Reply> {
+  async run(command: Command, database = this.database, route?: Route): Promise<Reply> {
     // The driver's own time limit does not end a command that a server which hangs does not even take off the wire.
     const signal = AbortSignal.timeout(this.#replyMs);
     const failed = (cause: unknown): CommandFailure => {
@@ -57,7 +65,7 @@ export class Commands {
     };
     let reply: Reply;
     try {
-      reply = await runForRawReply(this.#client, { database, command, signal });
+      reply = await runForRawReply(this.#client, { database, command, signal, route });
     } catch (cause) {
       throw failed(cause);
     }

@@ -53,15 +53,16 @@ export async function connectTarget(
   const commands = new Commands(client, { target: name, database: plan.database, patience, replyMs });
   try {
     const identity = await readServerIdentity(name, commands);
+    const reader = new MongoReader(plan, identity, commands);
     const target: Target = {
       name,
       plan,
-      reader: new MongoReader(plan, identity, commands),
+      reader,
       notes: [...notes, ...serverNotes(name, identity)],
       close: () => client.close(),
     };
     // Frozen: a connection that could be renamed would pass production off as staging.
-    return withAccess(Object.freeze(target), { writer: new MongoWriter(commands), commands });
+    return withAccess(Object.freeze(target), { writer: new MongoWriter(commands, reader), commands });
   } catch (error) {
     await client.close();
     throw namesUser ? error : asNobody(name, error);

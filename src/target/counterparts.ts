@@ -41,6 +41,11 @@ export class Counterparts {
     }
   }
 
+  /** Another one is there, which is not kept. */
+  markOther(position: number): void {
+    this.#presences[position] = OTHER;
+  }
+
   markSame(position: number): void {
     this.#presences[position] = SAME;
     this.#others?.delete(position);
@@ -126,7 +131,7 @@ function pairRepeats(run: DocumentRun, { positions, found }: Answer, counterpart
  * The server answers in the order of `_id`s, and so do most dumps: the next answer is usually the next document asked for, and
  * then one comparison of memory is all it costs. Anything else is found by its key.
  */
-class Pairing {
+export class Pairing {
   /** Answers that belong to no position by their key. */
   unpaired = 0;
   readonly #run: DocumentRun;

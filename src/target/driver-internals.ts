@@ -1,5 +1,5 @@
 /**
- * The one door to the driver's internals: raw documents in a command, and a raw reply to it. The driver's exact version is
+ * The one door to the driver's internals: raw documents in a command, a session of our own, and a raw reply. The driver's exact version is
  * pinned in package.json, and `test/target/raw-bytes.test.ts` compares bytes, so an upgrade that breaks this cannot pass.
  */
 import type { Socket } from 'node:net';
@@ -10,6 +10,8 @@ import commands from 'mongodb/lib/cmap/commands.js';
 import connection from 'mongodb/lib/cmap/connection.js';
 // @ts-expect-error
 import execution from 'mongodb/lib/operations/execute_operation.js';
+// @ts-expect-error
+import operation from 'mongodb/lib/operations/operation.js';
 // @ts-expect-error
 import operations from 'mongodb/lib/operations/run_command.js';
 // @ts-expect-error
@@ -89,7 +91,11 @@ class ScatteringConnection extends Connection {
 /** For the driver's client: how it makes connections. */
 export const CONNECTION_OPTIONS = { connectionType: ScatteringConnection };
 
-interface RunCommand {
+interface Operation {
+  /** Where it was sent. */
+  server: object | undefined;
+  hasAspect(aspect: symbol): boolean;
+  buildOptions(timeout: object): object;
   handleOk(response: { toObject(options: { raw: true }): Reply }): Reply;
 }
 
@@ -97,14 +103,38 @@ const RunCommand = operations.RunCommandOperation as new (
   namespace: object,
   command: object,
   options: object,
-) => RunCommand;
+) => Operation;
+
+/** The server that the first of some commands went to, to send the others there, too. */
+export interface Route {
+  server: object | undefined;
+}
 
 /**
  * `db.command(command, { raw: true })` would hand out raw errors as well, and the driver reads its own errors: after "not
  * primary" it keeps the error's `topologyVersion` as the server's, and with raw bytes in that place every later error of the
  * server ends in a TypeError of the driver, which then never notices the election.
+ *
+ * A command with an `lsid` keeps it: of its own accord the driver puts that of an implicit session in its place, without a word.
  */
 class RunCommandRawReply extends RunCommand {
+  readonly #keepsSession: boolean;
+
+  constructor(namespace: object, command: object, options: object) {
+    super(namespace, command, options);
+    this.#keepsSession = 'lsid' in command;
+  }
+
+  override hasAspect(aspect: symbol): boolean {
+    if (aspect === operation.Aspect.MUST_SELECT_SAME_SERVER) return this.server !== undefined;
+    return super.hasAspect(aspect);
+  }
+
+  override buildOptions(timeout: object): object {
+    const options = super.buildOptions(timeout);
+    return this.#keepsSession ? { ...options, session: undefined } : options;
+  }
+
   override handleOk(response: { toObject(options: { raw: true }): Reply }): Reply {
     return response.toObject({ raw: true });
   }
@@ -112,15 +142,22 @@ class RunCommandRawReply extends RunCommand {
 
 export interface RawCommand {
   readonly database: string;
+  /** May hold `lsid` and `txnNumber`: then it runs in that session. */
   readonly command: object;
   readonly signal: AbortSignal;
+  /** Taken where it is known, else noted. */
+  readonly route?: Route | undefined;
 }
 
 /** Throws what the driver throws, or the signal's reason. The reply's nested documents are raw bytes. */
-export function runForRawReply(
+export async function runForRawReply(
   client: MongoClient,
-  { database, command, signal }: RawCommand,
+  { database, command, signal, route }: RawCommand,
 ): Promise<Reply> {
   const namespace = new namespaces.MongoDBNamespace(database);
-  return execution.executeOperation(client, new RunCommandRawReply(namespace, command, { signal }));
+  const run = new RunCommandRawReply(namespace, command, { signal });
+  if (route !== undefined) run.server = route.server;
+  const reply: Reply = await execution.executeOperation(client, run);
+  if (route !== undefined) route.server = run.server;
+  return reply;
 }

@@ -1,8 +1,10 @@
-/** Raw update and delete statements that hit a document only while it is still the one that was seen. */
+/** Raw update and delete statements for one document each. */
+import { documentValue } from '../bson/diff-documents.ts';
 import { DocumentBuilder, documentOf } from '../bson/document-builder.ts';
+import { elements, keyOf, valueAt } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
-import { BSON } from '../bson/types.ts';
-import type { Replacement } from './target.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import type { Replacement, WrittenCollection } from './target.ts';
 
 /** A statement is one document and must fit the server's limit of 16 MiB and 16 KiB for those in a command. */
 const MOST_QUOTED_BYTES = 16 * 1024 * 1024;
@@ -24,8 +26,8 @@ export function fitsQuoted({ seen, after }: Replacement): boolean {
   return seen.length + after.length <= MOST_QUOTED_BYTES;
 }
 
-/** `{q: <still seen>, u: <after>}`: replaces the document. `after` must be in stored form, so that it starts with `_id`. */
-export function replaceStatement({ seen, after }: Replacement, rules: StatementRules = {}): Buffer {
+/** `{q: <still seen>, u: <after>}`: replaces the document, outside a transaction. `after` must be in stored form, so that it starts with `_id`. */
+export function replaceIfSeenStatement({ seen, after }: Replacement, rules: StatementRules = {}): Buffer {
   return statement((builder) => {
     writeStillSeen(builder, seen, rules);
     builder.element(BSON.OBJECT, 'u');
@@ -33,12 +35,11 @@ export function replaceStatement({ seen, after }: Replacement, rules: StatementR
   });
 }
 
-/** `{q: <still seen>, limit: 1}`: removes the document. */
-export function removeStatement(seen: Buffer, rules: StatementRules = {}): Buffer {
+/** `{q: <still seen>, limit: 1}`: removes the document, outside a transaction. */
+export function removeIfSeenStatement(seen: Buffer, rules: StatementRules = {}): Buffer {
   return statement((builder) => {
     writeStillSeen(builder, seen, rules);
-    builder.element(BSON.INT32, 'limit');
-    builder.int32(1);
+    writeLimit(builder);
   });
 }
 
@@ -66,12 +67,8 @@ function writeStillSeen(
   seen: Buffer,
   { seenAs = 'quoted', collated = false }: StatementRules,
 ): void {
-  const id = findId(seen);
-  if (id === undefined) throw new TypeError('a stored document has an _id');
-  if (collated && WITHOUT_TEXT.has(id.type)) {
-    builder.element(BSON.OBJECT, 'collation');
-    builder.raw(SIMPLE);
-  }
+  const id = idOf(seen);
+  if (collated) writeSimpleCollation(builder, id);
   builder.element(BSON.OBJECT, 'q');
   const query = builder.beginDocument();
   builder.element(id.type, '_id');
@@ -105,6 +102,108 @@ function writeStillSeen(
   builder.endDocument(sides);
   builder.endDocument(expression);
   builder.endDocument(query);
+}
+
+/**
+ * `{q: {_id: …, <shard key>}, u: after}` or `{q: …, limit: 1}` without `after`: for a transaction, which has read the document and
+ * compared its bytes. A mongos sends it to one shard only with the shard key, as the document holds it.
+ */
+export function writeStatement(
+  { collated, shardKey = [] }: Pick<WrittenCollection, 'collated' | 'shardKey'>,
+  seen: Buffer,
+  after?: Buffer,
+): Buffer {
+  const id = idOf(seen);
+  return statement((builder) => {
+    // Shards are chosen by simple collation; under the collection's, a text in the shard key would lead to every shard.
+    if (collated && shardKey.length > 0) writeSimpleCollation(builder, id);
+    builder.element(BSON.OBJECT, 'q');
+    const query = builder.beginDocument();
+    writeEquality(builder, '_id', id);
+    for (const path of shardKey) {
+      if (path !== '_id') writeEquality(builder, path, shardKeyValue(seen, path));
+    }
+    builder.endDocument(query);
+    if (after === undefined) writeLimit(builder);
+    else {
+      builder.element(BSON.OBJECT, 'u');
+      builder.raw(after);
+    }
+  });
+}
+
+/** `{q: {_id: …, $expr: <false>}, limit: 1}`: removes nothing, and goes where the document of this `_id` would be. */
+export function neverRemoveStatement(id: RawValue): Buffer {
+  return statement((builder) => {
+    builder.element(BSON.OBJECT, 'q');
+    const query = builder.beginDocument();
+    writeEquality(builder, '_id', id);
+    builder.element(BSON.OBJECT, '$expr');
+    builder.raw(HAS_NO_ID);
+    builder.endDocument(query);
+    writeLimit(builder);
+  });
+}
+
+/**
+ * `{$eq: [{$type: "$_id"}, "missing"]}`, true of no document that a server holds. Nothing that a planner sees through: for a query
+ * that cannot match, a mongos may ask one shard alone.
+ */
+const HAS_NO_ID = statement((builder) => {
+  builder.element(BSON.ARRAY, '$eq');
+  const sides = builder.beginDocument();
+  builder.element(BSON.OBJECT, '0');
+  const type = builder.beginDocument();
+  builder.element(BSON.STRING, '$type');
+  builder.string('$_id');
+  builder.endDocument(type);
+  builder.element(BSON.STRING, '1');
+  builder.string('missing');
+  builder.endDocument(sides);
+});
+
+/** The server takes a document without it as one whose shard key is null. */
+export function shardKeyValue(document: Buffer, path: string): RawValue {
+  const value = valueAt(documentValue(document), path);
+  // A server keeps no array in a shard key.
+  return value === undefined || value === 'array' ? NULL : value;
+}
+
+const NULL: RawValue = { bytes: Buffer.alloc(0), type: BSON.NULL, start: 0, end: 0 };
+
+/** `name: value`, or `name: {$eq: value}` for a document that would be taken for operators. */
+function writeEquality(builder: DocumentBuilder, name: string, value: RawValue): void {
+  const bytes = value.bytes.subarray(value.start, value.end);
+  if (!looksLikeOperators(value)) {
+    builder.element(value.type, name);
+    builder.raw(bytes);
+    return;
+  }
+  builder.element(BSON.OBJECT, name);
+  builder.raw(documentOf('$eq', value.type, bytes));
+}
+
+function looksLikeOperators(value: RawValue): boolean {
+  if (value.type !== BSON.OBJECT) return false;
+  const [first] = elements(value.bytes, value.start);
+  return first !== undefined && keyOf(first).startsWith('$');
+}
+
+function writeSimpleCollation(builder: DocumentBuilder, id: RawValue): void {
+  if (!WITHOUT_TEXT.has(id.type)) return;
+  builder.element(BSON.OBJECT, 'collation');
+  builder.raw(SIMPLE);
+}
+
+function writeLimit(builder: DocumentBuilder): void {
+  builder.element(BSON.INT32, 'limit');
+  builder.int32(1);
+}
+
+function idOf(seen: Buffer): RawValue {
+  const id = findId(seen);
+  if (id === undefined) throw new TypeError('a stored document has an _id');
+  return id;
 }
 
 function statement(fields: (builder: DocumentBuilder) => void): Buffer {

@@ -3,6 +3,7 @@
  * Comparison, dry-run and status are handed a TargetReader, which has no write; only apply, revert and the ledger get a writer.
  */
 import type { DocumentRun } from '../bson/document-run.ts';
+import type { RawValue } from '../bson/types.ts';
 import type { TargetName } from '../events.ts';
 import type { WriteFault } from '../mongo/reply.ts';
 import type { TargetPlan } from '../plan/plan.ts';
@@ -118,33 +119,103 @@ export interface Replacement {
 }
 
 export interface WriteOutcome {
-  /** Documents the server counts as inserted, matched or removed. */
+  /** Documents the server counts as inserted, those of an earlier attempt under the same identity among them. */
   readonly written: number;
   /** Documents it refused, one by one. */
   readonly faults: readonly WriteFault[];
 }
 
 /**
- * All that is ever written into a target's own collections. Writes wait for the majority. `insert`, `replace` and `remove`
- * are one attempt each: a thrown CommandFailure leaves open what was written.
+ * The name under which a server remembers what one batch wrote. To be noted before anything is sent: a later process can then ask
+ * whose work a document is (`executedStatements`), and end what was left open (`settleTransaction`). One batch, one identity: a
+ * session remembers its newest number alone.
  */
+export interface WriteIdentity {
+  /** Id of a logical session, a UUID of 16 bytes. No session of the driver has it, so nobody ends it before its time. */
+  readonly lsid: Buffer;
+  /** Number within the session, from 1. A conditional write may also use the numbers after it. */
+  readonly txnNumber: number;
+  /** `user@database` as authenticated, empty without access control: to another user the same `lsid` is another session. */
+  readonly user: string;
+  /** When it was made, UTC milliseconds by the server's clock: a server forgets a session some time after its last use. */
+  readonly at: number;
+}
+
+export interface InsertOptions {
+  /** See TargetCollection. */
+  readonly uuid?: Buffer | undefined;
+  /** Undefined where the server keeps no such memory: a standalone. */
+  readonly identity?: WriteIdentity | undefined;
+  /** Statement ids of the documents, in their order, each used once under an identity; default 0, 1, 2 … */
+  readonly statements?: readonly number[];
+}
+
+export interface ConditionalWriteOptions {
+  /** Undefined only with `exclusive`. */
+  readonly identity: WriteIdentity | undefined;
+  /** The operator's word that nobody else writes meanwhile. Only for a standalone, which has no transactions. */
+  readonly exclusive?: boolean;
+  /** Called before every attempt: whoever was out of reach for long may have lost the lock. */
+  readonly beforeAttempt?: () => Promise<void>;
+}
+
+/** What became of each document, by its position. Every document that is in neither was written. */
+export interface ConditionalOutcome {
+  /** Documents that were not, byte for byte, the ones seen any more. */
+  readonly leftAlone: ReadonlyMap<number, 'changed' | 'deleted'>;
+  /** Documents that the server refused, one by one. */
+  readonly faults: readonly WriteFault[];
+}
+
+/** committed: all of the batch was written, except to documents that had changed. aborted: nothing of it. unknown: look at them. */
+export type Settlement = 'committed' | 'aborted' | 'unknown';
+
+/** What a writer needs to know of a collection. */
+export type WrittenCollection = Pick<TargetCollection, 'name' | 'collated' | 'shardKey'>;
+
+/** All that is ever written into a target's own collections. Writes wait for the majority. */
 export interface TargetWriter {
+  /** For one batch. Undefined for a standalone, which remembers nothing and has no transactions. */
+  newIdentity(): Promise<WriteIdentity | undefined>;
   /**
    * Inserts whole documents, concatenated, byte for byte as they are; `_id` must be first in each. A collection that has another
    * `uuid` by now, or is gone, is not written to: the server would make a new one, without options and indexes.
+   *
+   * One attempt: a thrown CommandFailure leaves open what was written. Sent again under the same identity, statement by
+   * statement, it inserts what did not arrive the first time and nothing twice.
    */
-  insert(collection: string, documents: Buffer, uuid?: Buffer): Promise<WriteOutcome>;
+  insert(collection: string, documents: Buffer, options?: InsertOptions): Promise<WriteOutcome>;
   /**
-   * Replaces each document that is still the one seen; others are left alone and not counted. `collated`: see TargetCollection.
-   * Documents that are too large for one statement together, seen and after, come alone.
+   * Which inserts under this identity the server carried out; `ids` are the `_id`s, the position of each being its statement id.
+   * Also tells of documents that were removed since, and never of another's. Writes nothing. `unknown` where the server does not
+   * remember: a standalone, a server before 6.0, another user, too long ago.
+   */
+  executedStatements(
+    collection: string,
+    identity: WriteIdentity,
+    ids: readonly RawValue[],
+  ): Promise<ReadonlySet<number> | 'unknown'>;
+  /**
+   * Replaces each document that is, byte for byte, still the one seen; no other is touched. Rides out transient faults; what it
+   * throws leaves open what was written, until `settleTransaction` has been asked. Throws RestorePlanError TARGET on a standalone
+   * without `exclusive`, USAGE with it elsewhere.
    */
   replace(
-    collection: string,
+    collection: WrittenCollection,
     replacements: readonly Replacement[],
-    collated?: boolean,
-  ): Promise<WriteOutcome>;
-  /** Removes each document that is still the one seen; others are left alone and not counted. */
-  remove(collection: string, seen: readonly Buffer[], collated?: boolean): Promise<WriteOutcome>;
+    options: ConditionalWriteOptions,
+  ): Promise<ConditionalOutcome>;
+  /** Removes each document that is still the one seen, by the same rules. */
+  remove(
+    collection: WrittenCollection,
+    seen: readonly Buffer[],
+    options: ConditionalWriteOptions,
+  ): Promise<ConditionalOutcome>;
+  /**
+   * Ends what a conditional write of another process left open: documents are free at once, and nothing of it can still be
+   * committed afterwards. An open transaction keeps every other writer of its documents waiting, for a minute by default.
+   */
+  settleTransaction(collection: string, identity: WriteIdentity): Promise<Settlement>;
   /** Does nothing when the collection exists. */
   createCollection(name: string, blueprint: CollectionBlueprint): Promise<void>;
   /** Only for a collection that this tool created. */

@@ -1,112 +1,124 @@
 /**
- * TargetWriter over raw commands. Every method is one attempt: when it throws, what was to be written may or may not be
- * there, and the caller reads back before it tries again. The driver's own retries do not apply to raw commands.
+ * TargetWriter over raw commands. The driver's own retries do not apply to raw commands: an insert is one attempt, and its caller
+ * sends it again; conditional writes settle themselves.
  */
-
 import { Binary } from 'bson';
 import { elements, keyOf } from '../bson/elements.ts';
+import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { TargetName } from '../events.ts';
 import { rawDocument, rawValue } from '../mongo/raw-value.ts';
-import { type Reply, readWriteFaults } from '../mongo/reply.ts';
+import { readWriteFaults } from '../mongo/reply.ts';
 import type { CollectionBlueprint } from './collection-metadata.ts';
 import { CommandFailure } from './command-failure.ts';
-import { COMMAND_TIME_MS, type Command, type Commands } from './commands.ts';
+import { type Command, type Commands, MAJORITY, WRITE } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
-import { holdsEmptyTimestamp } from './empty-timestamp.ts';
-import { fitsQuoted, removeStatement, replaceStatement, type SeenAs } from './statements.ts';
-import type { Replacement, TargetWriter, WriteOutcome } from './target.ts';
-
-/** How long the server waits for the majority before it says so; an election takes up to 12 s. */
-const MAJORITY_WAIT_MS = 20_000;
-
-export const MAJORITY = { w: 'majority', wtimeout: MAJORITY_WAIT_MS } as const;
-
-/** Documents are independent of each other, and one refusal must not keep the rest out. */
-const WRITE = { ordered: false, maxTimeMS: COMMAND_TIME_MS, writeConcern: MAJORITY } as const;
-
-/** Without it the server replaces a top-level Timestamp(0,0) by its own time. */
-const KEEP_EMPTY_TIMESTAMPS = { bypassEmptyTsReplacement: true } as const;
+import { EmptyTimestamps } from './empty-timestamp.ts';
+import { writeExclusively } from './exclusive-writes.ts';
+import type {
+  ConditionalOutcome,
+  ConditionalWriteOptions,
+  InsertOptions,
+  Replacement,
+  ServerIdentity,
+  Settlement,
+  TargetReader,
+  TargetWriter,
+  WriteIdentity,
+  WriteOutcome,
+  WrittenCollection,
+} from './target.ts';
+import { writeInTransactions } from './transactional-writes.ts';
+import { sessionFields, WriteSessions } from './write-sessions.ts';
 
 const NAMESPACE_EXISTS = 48;
-const UNKNOWN_FIELD = 40415;
-const OBJECT_TOO_LARGE = 10334;
-/** Of a server before 5.0, which has no variables in an update; of one that passes them on in a message that becomes too large. */
-const NO_VARIABLE: ReadonlySet<number> = new Set([UNKNOWN_FIELD, OBJECT_TOO_LARGE]);
 
 export class MongoWriter implements TargetWriter {
   readonly #commands: Commands;
-  /** False as soon as the server has said that it does not know how, as those before 2024 do (SERVER-88750). */
-  #keepsEmptyTimestamps = true;
+  readonly #reader: TargetReader;
+  readonly #sessions: WriteSessions;
+  readonly #timestamps: EmptyTimestamps;
 
-  constructor(commands: Commands) {
+  constructor(commands: Commands, reader: TargetReader) {
     this.#commands = commands;
+    this.#reader = reader;
+    this.#sessions = new WriteSessions(commands, reader.identity);
+    this.#timestamps = new EmptyTimestamps(commands.target);
   }
 
-  async insert(collection: string, documents: Buffer, uuid?: Buffer): Promise<WriteOutcome> {
-    const command = {
+  newIdentity(): Promise<WriteIdentity | undefined> {
+    return this.#sessions.newIdentity();
+  }
+
+  insert(
+    collection: string,
+    documents: Buffer,
+    { uuid, identity, statements }: InsertOptions = {},
+  ): Promise<WriteOutcome> {
+    const command: Command = {
       insert: collection,
       ...WRITE,
       ...(uuid && { collectionUUID: new Binary(uuid, Binary.SUBTYPE_UUID) }),
-      documents: documentSequence('documents', documents),
+      ...(identity && sessionFields(identity, identity.txnNumber)),
+      ...(statements === undefined ? {} : { stmtIds: statements }),
     };
-    const reply = await this.#write(command, () => holdsEmptyTimestamp(documents));
-    return { written: Number(reply['n']), faults: readWriteFaults(reply) };
-  }
-
-  async replace(
-    collection: string,
-    replacements: readonly Replacement[],
-    collated = false,
-  ): Promise<WriteOutcome> {
-    const command = { update: collection, ...WRITE };
-    const write = async (seenAs: SeenAs, more: Command = {}): Promise<WriteOutcome> => {
-      const statements = replacements.map((each) => replaceStatement(each, { seenAs, collated }));
-      const updates = documentSequence('updates', Buffer.concat(statements));
-      const reply = await this.#write({ ...command, ...more, updates }, () =>
-        replacements.some(({ after }) => holdsEmptyTimestamp(after)),
-      );
-      return { written: Number(reply['n']), faults: readWriteFaults(reply) };
-    };
-    const [first] = replacements;
-    if (replacements.length !== 1 || first === undefined || fitsQuoted(first)) return write('quoted');
-    try {
-      return await write('variable', { let: { seen: { $literal: rawDocument(first.seen) } } });
-    } catch (error) {
-      if (!(error instanceof CommandFailure && NO_VARIABLE.has(error.serverCode ?? 0))) throw error;
-      return write('size');
-    }
-  }
-
-  /** A server that does not know the field refuses the whole command before it looks at a document. */
-  async #write(command: Command, holdsEmpty: () => boolean): Promise<Reply> {
-    if (this.#keepsEmptyTimestamps) {
-      try {
-        return await this.#commands.run({ ...command, ...KEEP_EMPTY_TIMESTAMPS });
-      } catch (error) {
-        if (!(error instanceof CommandFailure && error.serverCode === UNKNOWN_FIELD)) throw error;
-        this.#keepsEmptyTimestamps = false;
-      }
-    }
-    if (!holdsEmpty()) return this.#commands.run(command);
-    throw new RestorePlanError(
-      'TARGET',
-      `${this.#commands.target}: a document holds an empty Timestamp, which this server would replace by its own time`,
-      {
-        hint: 'Update the server: MongoDB 8.0, and the patch releases of 5.0 to 7.0 since 2024, can keep it as it is.',
+    return this.#timestamps.keep(
+      () => [documents],
+      async (fields) => {
+        const sequence = documentSequence('documents', documents);
+        const reply = await this.#commands.run({ ...command, ...fields, documents: sequence });
+        return { written: Number(reply['n']), faults: readWriteFaults(reply) };
       },
     );
   }
 
-  async remove(collection: string, seen: readonly Buffer[], collated = false): Promise<WriteOutcome> {
-    const reply = await this.#commands.run({
-      delete: collection,
-      ...WRITE,
-      deletes: documentSequence(
-        'deletes',
-        Buffer.concat(seen.map((each) => removeStatement(each, { collated }))),
-      ),
-    });
-    return { written: Number(reply['n']), faults: readWriteFaults(reply) };
+  executedStatements(
+    collection: string,
+    identity: WriteIdentity,
+    ids: readonly RawValue[],
+  ): Promise<ReadonlySet<number> | 'unknown'> {
+    return this.#sessions.executedStatements(collection, identity, ids);
+  }
+
+  replace(
+    collection: WrittenCollection,
+    replacements: readonly Replacement[],
+    options: ConditionalWriteOptions,
+  ): Promise<ConditionalOutcome> {
+    const seen = replacements.map((each) => each.seen);
+    const after = replacements.map((each) => each.after);
+    return this.#writeIfSeen({ collection, seen, after }, options);
+  }
+
+  remove(
+    collection: WrittenCollection,
+    seen: readonly Buffer[],
+    options: ConditionalWriteOptions,
+  ): Promise<ConditionalOutcome> {
+    return this.#writeIfSeen({ collection, seen }, options);
+  }
+
+  async #writeIfSeen(
+    what: {
+      readonly collection: WrittenCollection;
+      readonly seen: readonly Buffer[];
+      readonly after?: readonly Buffer[];
+    },
+    { identity, exclusive = false, beforeAttempt }: ConditionalWriteOptions,
+  ): Promise<ConditionalOutcome> {
+    const [commands, timestamps] = [this.#commands, this.#timestamps];
+    const { kind } = this.#reader.identity;
+    if (exclusive !== (kind === 'standalone')) throw notThisWay(commands.target, kind);
+    if (exclusive) {
+      return writeExclusively({ commands, timestamps, reader: this.#reader }, { ...what, beforeAttempt });
+    }
+    if (identity === undefined) throw new TypeError('a transaction has an identity, noted before it begins');
+    const tools = { commands, timestamps, isSharded: kind === 'sharded cluster' };
+    return writeInTransactions(tools, { ...what, identity, beforeAttempt });
+  }
+
+  settleTransaction(collection: string, identity: WriteIdentity): Promise<Settlement> {
+    return this.#sessions.settle(collection, identity);
   }
 
   async createCollection(name: string, blueprint: CollectionBlueprint): Promise<void> {
@@ -134,4 +146,25 @@ export class MongoWriter implements TargetWriter {
       writeConcern: MAJORITY,
     });
   }
+}
+
+function notThisWay(target: TargetName, kind: ServerIdentity['kind']): RestorePlanError {
+  if (kind === 'standalone') {
+    return new RestorePlanError(
+      'TARGET',
+      `${target} is a standalone server: without transactions, a document that somebody changes at the same moment could be overwritten or removed`,
+      {
+        hint: 'Make it a replica set of one member, or see to it that nobody else writes and say so with --exclusive.',
+        facts: { target },
+      },
+    );
+  }
+  return new RestorePlanError(
+    'USAGE',
+    `${target} is a ${kind}, which has transactions: --exclusive is not for it`,
+    {
+      hint: 'Leave --exclusive out.',
+      facts: { target },
+    },
+  );
 }

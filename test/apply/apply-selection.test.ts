@@ -119,6 +119,7 @@ test('T6 what is there already stays: identical documents, and others of the sam
     kept: 1,
     conflict: 0,
     refused: 0,
+    ...{ heldBack: 0, excepted: 0, doubtful: 0 },
   });
   assert.ok(result.verified);
   const changed = numbered(4, 5, 'written by the application');

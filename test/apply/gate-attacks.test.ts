@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serialize } from 'bson';
-import { MongoClient } from 'mongodb';
+import { type Document, MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { compareServers } from '../../src/apply/gate.ts';
 import { RUNS } from '../../src/ledger/layout.ts';
@@ -38,17 +38,24 @@ async function stagingRuns(bench: Workbench): Promise<import('mongodb').Collecti
   return (await bench.db('staging')).collection(RUNS);
 }
 
-/** The ledger's answer as it would be had staging verified the selection. */
-async function forgedFind(bench: Workbench, selection: Selection): Promise<TargetReader['find']> {
+/** What another database has recorded of the same selection. */
+async function runOfAnotherStaging(selection: Selection): Promise<Document> {
   const elsewhere = openWorkbench(lab);
   await elsewhere.apply(elsewhere.selection([COLLECTION]), 'staging');
-  const [run] = await (await stagingRuns(elsewhere)).find().toArray();
+  const run = await (await stagingRuns(elsewhere)).findOne();
   await elsewhere.close();
-  assert.is(run?.['_id'] as unknown, selection.manifest.digest);
+  assert.is(run?.['_id']['selection' as never], selection.manifest.digest);
+  return run ?? {};
+}
+
+/** The ledger's answer as it would be had staging verified the selection. */
+async function forgedFind(bench: Workbench, selection: Selection): Promise<TargetReader['find']> {
+  const run = await runOfAnotherStaging(selection);
   const { reader } = await bench.target('staging');
+  run['server'].database = reader.database;
   const find = reader.find.bind(reader);
   return async (collection, query, options) =>
-    collection === RUNS ? [Buffer.from(serialize(run ?? {}))] : find(collection, query, options);
+    collection === RUNS ? [Buffer.from(serialize(run))] : find(collection, query, options);
 }
 
 const ATTEMPTS: Readonly<Record<string, Attempt>> = {
@@ -118,7 +125,8 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       const larger = bench.selection([{ ...COLLECTION, documents: numbered(0, 21) }]);
       const runs = await stagingRuns(bench);
       const [run] = await runs.find().toArray();
-      await runs.insertOne({ ...run, _id: larger.manifest.digest as never });
+      const _id = { plan: bench.plan.name, selection: larger.manifest.digest };
+      await runs.insertOne({ ...run, _id: _id as never });
       await (await bench.db('staging')).collection('a').insertOne({ _id: 20 as never });
       return { selection: larger };
     },
@@ -126,12 +134,16 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   },
   'the record comes from a copy of another staging': {
     prepare: async (bench, selection) => {
-      const elsewhere = openWorkbench(lab);
-      await elsewhere.apply(elsewhere.selection([COLLECTION]), 'staging');
-      const [run] = await (await stagingRuns(elsewhere)).find().toArray();
-      await elsewhere.close();
-      assert.is(run?.['_id'] as unknown, selection.manifest.digest);
-      await (await stagingRuns(bench)).insertOne(run ?? {});
+      await (await stagingRuns(bench)).insertOne(await runOfAnotherStaging(selection));
+      return undefined;
+    },
+    says: 'never applied to staging',
+  },
+  'the record comes from a copy of another staging, and says that it is from here': {
+    prepare: async (bench, selection) => {
+      const run = await runOfAnotherStaging(selection);
+      run['server'].database = (await bench.target('staging')).reader.database;
+      await (await stagingRuns(bench)).insertOne(run);
       return undefined;
     },
     says: '20 documents of the selection are no longer on staging',

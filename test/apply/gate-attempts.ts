@@ -31,7 +31,8 @@ export const applied = async (bench: Workbench, selection: Selection): Promise<u
 
 export const approve = async (bench: Workbench, selection: Selection, user: string): Promise<void> => {
   const { runs } = openLedger(await bench.target('staging'));
-  await runs.approve(selection.manifest.digest, { user, host: 'ops-2' });
+  const key = { plan: bench.plan.name, selection: selection.manifest.digest };
+  await runs.approve(key, { user, host: 'ops-2' });
 };
 
 /** Stops an apply to staging at a checkpoint, as a crash would. */

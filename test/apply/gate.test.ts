@@ -1,6 +1,7 @@
 /** Ways to get production written to before staging vouches for it. Each must be refused, with nothing written. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { RUNS } from '../../src/ledger/layout.ts';
 import { connectTarget } from '../../src/target/connect.ts';
@@ -151,7 +152,8 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       await bench.apply(selection, 'staging');
       const runs = (await bench.db('staging')).collection(RUNS);
       const [run] = await runs.find().toArray();
-      await runs.insertOne({ ...run, _id: 'b'.repeat(64) as never, target: 'production' });
+      const _id = { plan: bench.plan.name, selection: 'b'.repeat(64) };
+      await runs.insertOne({ ...run, _id: _id as never, target: 'production' });
       return undefined;
     },
     says: 'recorded in its own ledger as production',
@@ -161,7 +163,9 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       await bench.apply(selection, 'staging');
       const [run] = await (await bench.db('staging')).collection(RUNS).find().toArray();
       const production = await bench.db('production');
-      await production.collection(RUNS).insertOne({ ...run, _id: 'b'.repeat(64) as never });
+      const _id = { plan: bench.plan.name, selection: 'b'.repeat(64) };
+      const { server: _, ...ofNoServer } = run as Document;
+      await production.collection(RUNS).insertOne({ ...ofNoServer, _id: _id as never });
       return undefined;
     },
     says: 'recorded in its own ledger as staging',
@@ -250,7 +254,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   "staging's record is of a newer version": {
     prepare: async (bench, selection) => {
       await bench.apply(selection, 'staging');
-      await (await bench.db('staging')).collection(RUNS).updateOne({}, { $set: { format: 2 } });
+      await (await bench.db('staging')).collection(RUNS).updateOne({}, { $set: { format: 3 } });
       return undefined;
     },
     says: 'newer version',

@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert';
 import type { RevertReport } from '../../src/apply/revert-report.ts';
+import { journalKeyOf } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
@@ -145,8 +146,9 @@ test('what one machine records late does not undo what another has reverted sinc
   const selection = bench.selection([{ collection: 'a', documents: numbered(0, 3) }]);
   await bench.apply(selection, 'staging');
   await bench.revert(selection, 'staging');
-  const journal = openLedger(await bench.target('staging')).journal(selection.manifest.digest);
-  await journal.record(1, []);
+  const key = { plan: bench.plan.name, selection: selection.manifest.digest };
+  const journal = openLedger(await bench.target('staging')).journal(journalKeyOf(key));
+  await journal.record({ batch: 1, skipped: [] });
   for await (const { batch, state } of journal.entries()) if (batch === 1) assert.is(state, 'reverted');
 });
 

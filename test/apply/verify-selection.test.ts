@@ -33,7 +33,7 @@ async function onRestored(body: (bench: Workbench, selection: Selection) => Prom
 
 async function verify(bench: Workbench, selection: Selection, every = 1): Promise<Verification> {
   const target = await bench.target('staging');
-  return verifyRestore({ selection, target, every, emit: () => undefined });
+  return verifyRestore({ plan: bench.plan, selection, target, every, emit: () => undefined });
 }
 
 /** Commands of ours that the server has answered since it started. */

@@ -143,7 +143,7 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
           `documents of ${collection}`,
         );
       }
-      const run = (await runs(name)).find(({ digest }) => digest === selection.manifest.digest);
+      const run = (await runs(name)).find(({ key }) => key.selection === selection.manifest.digest);
       assert.is(run?.status, 'verified');
       for (const { into, selected, inserted, identical, replaced, kept } of run?.collections ?? []) {
         assert.is(inserted + identical + replaced + kept, selected, `counts of ${into}`);

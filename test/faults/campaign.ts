@@ -1,15 +1,18 @@
 /**
  * The long fault runs: `npm run faults -- [kills] [--seed 4711] [--documents 50000] [--no-checkpoints] [--failover 200000]
- * [--cut-every 16]`; 0 leaves one out.
+ * [--cut-every 16] [--races 20000]`; 0 leaves one out.
  *
  * 1. An apply is killed with -9 at every checkpoint and at random moments (200 by default), each followed by one rerun; the
  *    target must hold the bytes that an undisturbed run leaves, with nothing left open in the journal.
  * 2. The primary of a three-member set is killed every few seconds while 200,000 documents are applied.
  * 3. Backups of every layout are cut off at every 16 bytes; each is refused, or what was cut off was not needed.
+ * 4. Documents are removed and replaced while somebody changes them in type, scale, case or order alone, until 20,000 changes were
+ *    acknowledged by a set of three members, and as many by a mongos; none may be lost.
  */
 import { parseArgs } from 'node:util';
 import { killPrimaries } from './failover-campaign.ts';
 import { killAtRandom } from './kill-campaign.ts';
+import { raceUntil } from './race-campaign.ts';
 import { cutEveryLayout } from './truncation.ts';
 
 const { values, positionals } = parseArgs({
@@ -21,6 +24,7 @@ const { values, positionals } = parseArgs({
     checkpoints: { type: 'boolean', default: true },
     failover: { type: 'string', default: '200000' },
     'cut-every': { type: 'string', default: '16' },
+    races: { type: 'string', default: '20000' },
   },
 });
 const kills = Number(positionals[0] ?? 200);
@@ -40,3 +44,4 @@ if (kills > 0 || values.checkpoints) {
 }
 if (Number(values.failover) > 0) await killPrimaries({ documents: Number(values.failover), say });
 if (Number(values['cut-every']) > 0) await cutEveryLayout(Number(values['cut-every']), say);
+if (Number(values.races) > 0) await raceUntil(Number(values.races), say);

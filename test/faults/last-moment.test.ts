@@ -2,11 +2,9 @@
 import { Binary, serialize } from 'bson';
 import type { Collection, Document } from 'mongodb';
 import * as assert from 'uvu/assert';
-import { accessTo } from '../../src/target/access.ts';
 import { numbered } from '../apply/documents.ts';
 import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
-import { setFailPoint } from '../lab/failpoint.ts';
 import { type OwnServers, ownServers } from './own-servers.ts';
 
 let servers: OwnServers;
@@ -49,20 +47,6 @@ test('two documents too large for one statement are replaced and put back', () =
     assert.is((await bench.apply(selection, 'staging')).collections[0]?.replaced, 1);
     assert.is((await bench.revert(selection, 'staging')).collections[0]?.counts.putBack, 1);
     assert.ok((await bench.documents('staging', 'a'))[0]?.equals(before[0] as Buffer));
-  }));
-
-test('a server before 5.0, without variables in an update, compares their size', () =>
-  on(async (bench, a) => {
-    await a.insertOne(large(1));
-    const [seen] = (await bench.documents('staging', 'a')) as [Buffer];
-    const target = await bench.connect('staging');
-    const data = { failCommands: ['update'], errorCode: 40415, appName: 'restore-plan' };
-    const fault = await setFailPoint(servers.set.client, { name: 'failCommand', mode: { times: 2 }, data });
-    const [after] = largeSelection.documents as [Buffer];
-    const outcome = await accessTo(target).writer.replace('a', [{ seen, after }]);
-    assert.is(await fault.timesFired(), 2);
-    await target.close();
-    assert.equal(outcome, { written: 1, faults: [] });
   }));
 
 test('a change of case alone, where the collection takes cases for equal: neither overwritten nor removed', () =>

@@ -1,12 +1,15 @@
 /** Faults T9 and T11, on a sharded cluster behind a mongos: two shards, the collection lies on both. */
-import { serialize } from 'bson';
+import { Int32, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { compareServers } from '../../src/apply/gate.ts';
 import { verifyRestore } from '../../src/apply/verify-restore.ts';
+import { accessTo } from '../../src/target/access.ts';
 import { failure } from '../apply/documents.ts';
 import { openWorkbench, type Servers, type Workbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
+import { checkOpenTransaction, checkWhoseInserts } from '../target/write-checks.ts';
+import { raceEverywhere, SHARDED } from './race-campaign.ts';
 
 let cluster: ShardedCluster;
 let servers: Servers;
@@ -57,7 +60,13 @@ test('T9 a sharded collection: applied to both shards, verified, applied again, 
       assert.is(await shard.client.db(databaseName).collection('a').countDocuments(), 1_500);
     }
     const target = await bench.target('staging');
-    const { failures } = await verifyRestore({ selection, target, every: 1, emit: () => undefined });
+    const { failures } = await verifyRestore({
+      plan: bench.plan,
+      selection,
+      target,
+      every: 1,
+      emit: () => undefined,
+    });
     assert.is(failures, 0);
     const again = await bench.apply(selection, 'staging');
     assert.is(again.collections[0]?.identical, DOCUMENTS.length);
@@ -90,6 +99,61 @@ test('two documents of one _id on two shards, too large for one reply, are both 
     const asked = Buffer.from(serialize({ _id: 1 }));
     assert.is((await target.reader.findByIds('a', [asked, Buffer.from(serialize({ _id: 2 }))])).length, 2);
     assert.is((await target.reader.findByIds('a', [asked])).length, 2);
+  }));
+
+test(
+  'T8 through a mongos, rivals that change type, scale, case or order alone lose nothing',
+  async () => {
+    const sum = await raceEverywhere(cluster, SHARDED, { documents: 200, database: 'races' });
+    assert.is(sum.lost, 0);
+    assert.ok(sum.acknowledged > 0 && sum.written > 0, JSON.stringify(sum));
+  },
+  { deadlineMs: 180_000 },
+);
+
+test('T8 documents on two shards: a shard key that would change is refused by name, an odd one is found', () =>
+  onBothShards(async (bench) => {
+    const target = await bench.target('staging');
+    const { writer } = accessTo(target);
+    const odd: readonly unknown[] = ['eu', undefined, null, new Int32(1), { a: 1, b: [] }, 'us'];
+    const seen = odd.map((region, _id) =>
+      Buffer.from(serialize({ _id, ...(region === undefined ? {} : { region }), text: 'seen' })),
+    );
+    assert.equal(await writer.insert('a', Buffer.concat(seen)), { written: seen.length, faults: [] });
+    const collection = await target.reader.collection('a');
+    assert.ok(collection);
+    const after = odd.map((region, _id) => ({ _id, region: _id === 0 ? 'us' : _id === 3 ? 1.0 : region }));
+    const outcome = await writer.replace(
+      collection,
+      after.map((each, i) => ({
+        seen: seen[i] as Buffer,
+        after: Buffer.from(serialize(each, { ignoreUndefined: true })),
+      })),
+      { identity: await writer.newIdentity() },
+    );
+    assert.equal(outcome, { leftAlone: new Map(), faults: [{ index: 0, code: 66, keyPattern: undefined }] });
+    const db = await bench.db('staging');
+    assert.is(await db.collection('a').countDocuments({ text: { $exists: false } }), seen.length - 1);
+    assert.is(await db.collection('a').countDocuments({ region: 'eu', text: 'seen' }), 1);
+  }));
+
+test('T8 killed inside a transaction of both shards: a new connection frees the documents at once', () =>
+  onBothShards(async (bench) => {
+    const { databaseName } = await bench.db('staging');
+    await checkOpenTransaction({ ...cluster, database: databaseName, collection: 'a' }, 'aborted');
+  }));
+
+test('T8 killed inside a transaction, and its mongos with it: another one frees the documents at once', () =>
+  onBothShards(async (bench) => {
+    const { databaseName } = await bench.db('staging');
+    const place = { ...cluster, database: databaseName, collection: 'a' };
+    await checkOpenTransaction(place, 'unknown', { settledThrough: await cluster.anotherMongos() });
+  }));
+
+test('T14 killed after its inserts on two shards: a new connection finds out which were its own', () =>
+  onBothShards(async (bench) => {
+    const { databaseName } = await bench.db('staging');
+    await checkWhoseInserts({ ...cluster, database: databaseName, collection: 'a' });
   }));
 
 test('T11 a mongos is said, and a shard of the same cluster is no other server', async () => {

@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert';
 import { RestorePlanError } from '../../src/errors.ts';
 import { followUpStatuses } from '../../src/follow-ups/follow-up-status.ts';
+import { journalKeyOf } from '../../src/ledger/layout.ts';
 import type { RunRecord } from '../../src/ledger/run-record.ts';
 import type { FollowUpPlan } from '../../src/plan/plan.ts';
 import { test } from '../harness.ts';
@@ -19,8 +20,11 @@ const followUp = (name: string, more: Partial<FollowUpPlan> = {}): FollowUpPlan 
 
 function runWith(records: readonly unknown[], more: Partial<RunRecord> = {}): RunRecord {
   const counts = { selected: 2, inserted: 2, identical: 0, replaced: 0, kept: 0, conflict: 0, refused: 0 };
+  const later = { heldBack: 0, excepted: 0, doubtful: 0 };
+  const key = { plan: 'p', selection: 'a'.repeat(64) };
   return {
-    digest: 'a'.repeat(64),
+    ...{ key, format: 2, journalKey: journalKeyOf(key), isMigrated: false },
+    ...{ server: undefined, source: undefined, gate: undefined },
     target: 'staging',
     toolVersion: '0',
     plan: { name: 'p', digest: 'd' },
@@ -31,7 +35,7 @@ function runWith(records: readonly unknown[], more: Partial<RunRecord> = {}): Ru
     startedAt: NOW,
     updatedAt: NOW,
     verifiedAt: NOW,
-    collections: [{ collection: 'artworks', into: 'artworks', ...counts }],
+    collections: [{ collection: 'artworks', into: 'artworks', ...counts, ...later }],
     creations: [],
     approvals: [],
     followUps: records,

@@ -4,7 +4,7 @@ import { MongoClient } from 'mongodb';
 import { mongodBinaries } from './binaries.ts';
 import { temporaryFolder } from './guard.ts';
 import { type ReplicaSet, startReplicaSet } from './replica-set.ts';
-import { freePort, startServerProcess } from './server-process.ts';
+import { freePort, type ServerProcess, startServerProcess } from './server-process.ts';
 
 export interface ShardedCluster {
   /** Connection string of the mongos. */
@@ -12,6 +12,8 @@ export interface ShardedCluster {
   /** A client of the mongos; closed by `stop`. */
   readonly client: MongoClient;
   readonly shards: readonly ReplicaSet[];
+  /** Starts one more mongos; returns its connection string. */
+  anotherMongos(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -24,19 +26,25 @@ export async function startShardedCluster({ shards: count = 2 } = {}): Promise<S
   ]);
   const folder = temporaryFolder('mongos');
   const { mongos, env } = await mongodBinaries();
-  const port = await freePort();
-  const router = await startServerProcess({
-    name: 'mongos',
-    binary: mongos,
-    env,
-    port,
-    logFile: join(folder.path, 'mongos.log'),
-    arguments: [
-      ...['--configdb', `config/${addresses(config)}`, '--bind_ip', '127.0.0.1', '--port', String(port)],
-      ...['--nounixsocket', '--setParameter', 'enableTestCommands=1'],
-    ],
-  });
-  const uri = `mongodb://127.0.0.1:${port}/`;
+  const routers: ServerProcess[] = [];
+  const startMongos = async (): Promise<string> => {
+    const port = await freePort();
+    routers.push(
+      await startServerProcess({
+        name: 'mongos',
+        binary: mongos,
+        env,
+        port,
+        logFile: join(folder.path, `mongos-${port}.log`),
+        arguments: [
+          ...['--configdb', `config/${addresses(config)}`, '--bind_ip', '127.0.0.1', '--port', String(port)],
+          ...['--nounixsocket', '--setParameter', 'enableTestCommands=1'],
+        ],
+      }),
+    );
+    return `mongodb://127.0.0.1:${port}/`;
+  };
+  const uri = await startMongos();
   const client = await new MongoClient(uri, { appName: 'lab' }).connect();
   for (const shard of shards)
     await client.db('admin').command({ addShard: `${shard.name}/${addresses(shard)}` });
@@ -44,9 +52,10 @@ export async function startShardedCluster({ shards: count = 2 } = {}): Promise<S
     uri,
     client,
     shards,
+    anotherMongos: startMongos,
     stop: async () => {
       await client.close();
-      await router.kill();
+      await Promise.all(routers.map((router) => router.kill()));
       await Promise.all([config, ...shards].map((set) => set.stop()));
       folder.remove();
     },

@@ -117,7 +117,7 @@ test('L12 a lease by a clock that was ahead by an hour is not waited for: its ho
 });
 
 test('a lock written by a newer version is left alone', async () => {
-  const document = { _id: 'lock' as never, format: 2, holder: null, fencing: 7 };
+  const document = { _id: 'lock' as never, format: 3, holder: null, fencing: 7 };
   await lab.staging.client.db(target.reader.database).collection(LOCK).insertOne(document);
   const refusal = await failure(take('anna'));
   assert.match(refusal.message, 'newer version');

@@ -39,9 +39,9 @@ pageTest(
     const text = await page.locator('main').innerText();
     assert.match(text, 'nothing was written to any target');
     assert.match(text, 'backup of 2016-09-13 08:00:00 America/New_York = 2016-09-13T12:00:00Z, 1 h before');
-    assert.match(text, /staging\n+gravity-staging.*\n+53 to insert\n+✓ nothing in the way/);
-    assert.match(text, '34 to insert, 8 of other content to leave unchanged');
-    assert.match(text, '⚠ 3 conflicts · 2 refused · 3 stale · 1 dangling reference');
+    assert.match(text, /staging\n+gravity-staging.*\n+\+53 inserts\n+✓ nothing in the way/);
+    assert.match(text, /\+34 inserts, =\d+ there already, ≠8 kept/);
+    assert.match(text, '⚠ !3 conflicts · ×2 refused · ↑3 stale · ?1 dangling reference');
     assert.match(
       (await page.locator('svg.graph').getAttribute('aria-label')) ?? '',
       'sale_artworks belongs to artworks by artwork_id',
@@ -235,7 +235,7 @@ pageTest(
     assert.ok((await rows.count()) < 60, 'only what is on the screen exists');
     await page.locator('#grid').focus();
     await page.keyboard.press('End');
-    assert.match(await rows.last().innerText(), /identical\s+production/);
+    assert.match(await rows.last().innerText(), /there already\s+production/);
     assert.is(await page.locator('.row.active').getAttribute('aria-rowindex'), '100001');
   },
 );

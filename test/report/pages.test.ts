@@ -67,11 +67,15 @@ test('the status fits the terminal, and says what a rerun needs where documents 
     assert.ok(columnsOf(line) <= 80, line);
   const counts = { selected: 3, inserted: 2, identical: 0, replaced: 0, kept: 0, conflict: 1, refused: 0 };
   const run: RunRecord = {
-    ...{ digest: 'd'.repeat(64), target: 'staging', toolVersion: '0.1.0', status: 'incomplete', fencing: 1 },
+    ...{ key: { plan: 'partner', selection: 'd'.repeat(64) }, format: 2, journalKey: '', isMigrated: false },
+    ...{ server: undefined, source: undefined, gate: undefined },
+    ...{ target: 'staging', toolVersion: '0.1.0', status: 'incomplete', fencing: 1 },
     plan: { name: 'partner', digest: 'e'.repeat(64) },
     backup: { location: 's3://bucket/db.tar', kind: 'tar', fingerprint: 'etag' },
     ...{ appliedBy: [], startedAt: new Date(0), updatedAt: new Date(0), verifiedAt: undefined },
-    collections: [{ collection: 'artworks', into: 'artworks', ...counts }],
+    collections: [
+      { collection: 'artworks', into: 'artworks', ...counts, heldBack: 0, excepted: 0, doubtful: 0 },
+    ],
     ...{ creations: [], approvals: [], followUps: [] },
   };
   const status = {

@@ -4,8 +4,9 @@
  */
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import type { ComparedCollection, ComparedDocument } from '../../src/comparison/comparison.ts';
+import { ATTENTION_ORDER } from '../../src/outcomes.ts';
 import type { DependentPlan, Plan } from '../../src/plan/plan.ts';
-import { CLASSES, type ClassCounts } from '../../src/report/document-classes.ts';
+import type { ClassCounts } from '../../src/report/document-classes.ts';
 import type { ReportInput } from '../../src/report/report-model.ts';
 import type { SelectionManifest } from '../../src/selection/selection.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
@@ -102,7 +103,7 @@ export function manifestOf(counts: Readonly<Record<string, number>>): SelectionM
 
 export function countsOf(documents: readonly ComparedDocument[]): ClassCounts {
   const count = (each: string): number => documents.filter((document) => document.class === each).length;
-  return Object.fromEntries(CLASSES.map((each) => [each, count(each)])) as unknown as ClassCounts;
+  return Object.fromEntries(ATTENTION_ORDER.map((each) => [each, count(each)])) as unknown as ClassCounts;
 }
 
 export function collectionOf(
@@ -114,7 +115,7 @@ export function collectionOf(
     ...{ collection, into: collection, whenMatched: 'keepExisting', selected: documents.length },
     counts: countsOf(documents),
     ...{ danglingReferences: 0, wouldCreate: undefined, dangling: [], warnings: [] },
-    documents: CLASSES.flatMap((each) => documents.filter((document) => document.class === each)),
+    documents: ATTENTION_ORDER.flatMap((each) => documents.filter((document) => document.class === each)),
     ...more,
   };
 }

@@ -135,20 +135,21 @@ test('a document is replaced and removed only while it is the one that was seen'
       b.int64(0n);
     }),
   }));
-  const first = await accessTo(target).writer.replace('changes', replacements);
-  assert.equal(first, { written: before.length, faults: [] });
-  const second = await accessTo(target).writer.replace('changes', replacements);
-  assert.equal(second, { written: 0, faults: [] });
-  assert.equal(await accessTo(target).writer.remove('changes', before), { written: 0, faults: [] });
+  const { writer } = accessTo(target);
+  const changes = { name: 'changes', collated: false, shardKey: undefined };
+  const options = async () => ({ identity: await writer.newIdentity() });
+  const none = { leftAlone: new Map(), faults: [] };
+  const all = (now: string) => ({ leftAlone: new Map(before.map((_, i) => [i, now])), faults: [] });
+  assert.equal(await writer.replace(changes, replacements, await options()), none);
+  assert.equal(await writer.replace(changes, replacements, await options()), all('changed'));
+  assert.equal(await writer.remove(changes, before, await options()), all('changed'));
   assert.equal(
     hex(await target.reader.findByIds('changes', before)),
     hex(replacements.map((each) => each.after)),
   );
-  const removed = await accessTo(target).writer.remove(
-    'changes',
-    replacements.map((each) => each.after),
-  );
-  assert.equal(removed, { written: before.length, faults: [] });
+  const after = replacements.map((each) => each.after);
+  assert.equal(await writer.remove(changes, after, await options()), none);
+  assert.equal(await writer.remove(changes, after, await options()), all('deleted'));
   assert.equal(await target.reader.find('changes', EMPTY_DOCUMENT, { limit: 10 }), []);
 });
 

@@ -6,7 +6,7 @@ import { PassingCollections } from '../../follow-ups/suggestions/passing-collect
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { replacedBy } from '../../report/document-classes.ts';
+import { foretold } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/dry-run/page.ts';
 import { shellWord } from '../../report/shell-word.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
@@ -106,7 +106,8 @@ function isAnythingToWrite({ comparisons }: DryRun): boolean {
 }
 
 function hasSomethingToWrite({ collections }: TargetComparison): boolean {
-  return collections.some((collection) => collection.counts.insert > 0 || replacedBy(collection) > 0);
+  const { inserted = 0, replaced = 0 } = foretold(collections);
+  return inserted + replaced > 0;
 }
 
 /** The first target that lacks something is the next one to apply to; never production as long as staging does not answer. */

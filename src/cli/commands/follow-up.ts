@@ -3,8 +3,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { type FollowUpStatus, followUpStatuses } from '../../follow-ups/follow-up-status.ts';
 import { tickOff } from '../../follow-ups/tick-off.ts';
-import { readRuns } from '../../ledger/read-runs.ts';
-import { runOfPlan } from '../../ledger/run-of-plan.ts';
+import { runOfPlan } from '../../ledger/read-runs.ts';
 import type { RunRecord } from '../../ledger/run-record.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -85,7 +84,7 @@ function noneLine(name: string | undefined, target: OptionValue): string {
 }
 
 async function list({ plan }: Work, { reader }: Target): Promise<readonly FollowUpStatus[]> {
-  const run = runOfPlan(await readRuns(reader), plan);
+  const run = await runOfPlan(reader, plan);
   return followUpStatuses({ followUps: plan.followUps, target: reader.name, run });
 }
 
@@ -93,21 +92,21 @@ async function runThem(
   { context, plan, name, options }: Work,
   target: Target,
 ): Promise<readonly FollowUpStatus[]> {
-  const { digest } = await requireVerified(plan, target);
+  const { key } = await requireVerified(plan, target);
   const again = options['again'] === true;
-  return runOperatorsFollowUps(context, { plan, digest, target, only: name, again });
+  return runOperatorsFollowUps(context, { plan, digest: key.selection, target, only: name, again });
 }
 
 async function done(work: Work, target: Target): Promise<readonly FollowUpStatus[]> {
   const { context, plan, name = '', options } = work;
-  const { digest } = await requireVerified(plan, target);
+  const { key } = await requireVerified(plan, target);
   const note = typeof options['note'] === 'string' ? options['note'] : undefined;
-  await tickOff({ plan, digest, target, name, actor: context.operator, note });
+  await tickOff({ plan, digest: key.selection, target, name, actor: context.operator, note });
   return list(work, target);
 }
 
 async function requireVerified(plan: Plan, { name, reader }: Target): Promise<RunRecord> {
-  const run = runOfPlan(await readRuns(reader), plan);
+  const run = await runOfPlan(reader, plan);
   if (run?.status === 'verified') return run;
   throw new RestorePlanError('USAGE', `follow-ups are not due: the plan is not verified in ${name}`, {
     hint: `Restore it first: \`plan apply --target ${name}\``,

@@ -65,7 +65,7 @@ async function askGate(
 ): Promise<GateStatus | undefined> {
   const staging = targets.find(({ name }) => name === 'staging')?.reader;
   const production = targets.find(({ name }) => name === 'production')?.reader;
-  const digest = statuses.find(({ target }) => target === 'staging')?.run?.digest;
+  const digest = statuses.find(({ target }) => target === 'staging')?.run?.key.selection;
   if (staging === undefined || production === undefined || digest === undefined) return undefined;
   const selection = await keptSelection(context.workDirectory, digest);
   return gateStatus(plan, { staging, production }, { digest, selection, signal: context.signal });

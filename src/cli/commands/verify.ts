@@ -35,7 +35,14 @@ export async function run(
     }
     const { emit, signal } = context;
     const { selection } = applied;
-    const verification = await verifyRestore({ selection, target, every, emit, signal });
+    const verification = await verifyRestore({
+      plan,
+      selection,
+      target,
+      every,
+      emit,
+      signal,
+    });
     await context.endProgress();
     context.json(verifyObject(verification, { target: name, digest: selection.manifest.digest, every }));
     if (!context.options.json) {

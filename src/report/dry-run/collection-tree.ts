@@ -2,10 +2,11 @@
  * The plan's collections as a tree, with what each target would meet: `+200 =11 ≠3`, a legend below.
  * Side by side where the targets fit, one below the other where they do not.
  */
-import type { ComparedCollection, DocumentClass } from '../../comparison/comparison.ts';
+import type { ComparedCollection } from '../../comparison/comparison.ts';
+import { COMPARED, DANGLING, type DocumentClass } from '../../outcomes.ts';
 import type { RestoredCollection } from '../../plan/plan.ts';
 import { columnsOf, fitted, padded } from '../columns.ts';
-import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
+import { CLASSES_IN_TABLES } from '../document-classes.ts';
 import { neutral } from '../neutral.ts';
 import type { Paint } from '../paint.ts';
 import { showCount } from '../quantities.ts';
@@ -87,13 +88,11 @@ function branchesOf(root: RestoredCollection, { manifest }: DryRun): Branch[] {
 
 function countsCell(collection: ComparedCollection | undefined, paint: Paint): Cell {
   if (collection === undefined) return { text: '', painted: '' };
-  const counted = CLASSES.filter((each) => collection.counts[each] > 0).sort(
-    (a, b) => PLACE.indexOf(a) - PLACE.indexOf(b),
-  );
-  const texts = counted.map((each) => `${CLASS_WORDS[each].symbol}${showCount(collection.counts[each])}`);
+  const counted = CLASSES_IN_TABLES.filter((each) => collection.counts[each] > 0);
+  const texts = counted.map((each) => `${COMPARED[each].symbol}${showCount(collection.counts[each])}`);
   const painted = texts.map((text, index) => classPaint(paint, counted[index] as DocumentClass)(text));
   if (collection.danglingReferences > 0) {
-    const text = `?${showCount(collection.danglingReferences)}`;
+    const text = `${DANGLING.symbol}${showCount(collection.danglingReferences)}`;
     texts.push(text);
     painted.push(paint.odd(text));
   }
@@ -104,17 +103,6 @@ function paintedCell({ text, painted }: Cell, width: number): string {
   return painted + ' '.repeat(Math.max(0, width - columnsOf(text)));
 }
 
-/** What will be written comes first. */
-const PLACE: readonly DocumentClass[] = [
-  'insert',
-  'identical',
-  'different',
-  'stale',
-  'softDeleted',
-  'conflict',
-  'refused',
-];
-
 export function classPaint(paint: Paint, documentClass: DocumentClass): (text: string) => string {
   if (documentClass === 'insert') return paint.good;
   if (documentClass === 'identical') return paint.quiet;
@@ -123,11 +111,11 @@ export function classPaint(paint: Paint, documentClass: DocumentClass): (text: s
 
 function* legend({ comparisons }: DryRun, { paint, columns }: PageStyle): Generator<string> {
   const collections = comparisons.flatMap((comparison) => comparison.collections);
-  const parts = PLACE.filter((each) => collections.some(({ counts }) => counts[each] > 0)).map(
-    (each) => `${CLASS_WORDS[each].symbol} ${CLASS_WORDS[each].name}`,
+  const parts = CLASSES_IN_TABLES.filter((each) => collections.some(({ counts }) => counts[each] > 0)).map(
+    (each) => `${COMPARED[each].symbol} ${COMPARED[each].one}`,
   );
   if (collections.some(({ danglingReferences }) => danglingReferences > 0))
-    parts.push('? dangling reference');
+    parts.push(`${DANGLING.symbol} ${DANGLING.one}`);
   let line = '';
   for (const part of parts) {
     if (line !== '' && columnsOf(`${line}   ${part}`) > columns) {

@@ -3,14 +3,14 @@ import type {
   ComparedCollection,
   ComparedDocument,
   DanglingReference,
-  DocumentClass,
   FieldDifference,
   TargetComparison,
 } from '../../comparison/comparison.ts';
 import type { TargetName } from '../../events.ts';
+import { ATTENTION_ORDER, COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
 import type { WhenMatched } from '../../plan/plan.ts';
 import { columnsOf, fitted } from '../columns.ts';
-import { CLASS_WORDS, CLASSES, reasonText } from '../document-classes.ts';
+import { outcomeOf, reasonText } from '../document-classes.ts';
 import { neutral, truncated } from '../neutral.ts';
 import { showCount, showCounted } from '../quantities.ts';
 import { wrapped } from '../wrap.ts';
@@ -92,7 +92,7 @@ export function* documentLines(
   style: PageStyle,
 ): Generator<string> {
   const { paint } = style;
-  const { symbol, name } = CLASS_WORDS[document.class];
+  const { symbol, one: name } = COMPARED[document.class];
   const color = classPaint(paint, document.class);
   if (document.class === 'insert') {
     yield color(row(`${symbol} ${document.backup}`, style));
@@ -108,10 +108,10 @@ export function* documentLines(
 
 /** What apply does with a document that the target holds in another form. */
 function fate(documentClass: DocumentClass, whenMatched: WhenMatched): string {
-  if (documentClass !== 'different' && documentClass !== 'stale' && documentClass !== 'softDeleted')
-    return '';
-  if (whenMatched === 'replace') return ', will be replaced';
-  return whenMatched === 'fail' ? ', apply stops here' : ', stays as it is';
+  const outcome = outcomeOf(documentClass, whenMatched);
+  return outcome === 'kept' || outcome === 'replaced' || outcome === 'stopped'
+    ? `, ${OUTCOMES[outcome].one}`
+    : '';
 }
 
 function* differenceLines(difference: FieldDifference, style: PageStyle): Generator<string> {
@@ -135,17 +135,17 @@ export function* danglingOf(
 
 function* danglingLines(reference: DanglingReference, style: PageStyle): Generator<string> {
   const { id, field, collection, missing } = reference;
-  yield style.paint.odd(row(`? dangling reference: _id ${id}`, style));
+  yield style.paint.odd(row(`${DANGLING.symbol} ${DANGLING.one}: _id ${id}`, style));
   const text = `${field} refers to ${missing} of ${collection}, which is neither selected nor in the target`;
   yield* remark(text, style);
 }
 
 function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle): Generator<string> {
-  const parts = CLASSES.filter((each) => each !== 'identical').flatMap((each) => {
+  const parts = ATTENTION_ORDER.filter((each) => each !== 'identical').flatMap((each) => {
     const kept = collection.documents.filter((document) => document.class === each).length;
     const more = collection.counts[each] - kept;
     return more > 0
-      ? [`${showCount(more)} more ${each === 'insert' ? 'to insert' : CLASS_WORDS[each].name}`]
+      ? [`${showCount(more)} more ${more === 1 ? COMPARED[each].one : COMPARED[each].many}`]
       : [];
   });
   const dangling = collection.danglingReferences - collection.dangling.length;

@@ -1,7 +1,9 @@
 /** What a reviewer should know beside the counts: collections to be created, odd targets, targets that were not compared. */
 import { suggestionText } from '../../follow-ups/suggestions/suggestion.ts';
-import { CLASS_WORDS, failedBy, replacedBy } from '../document-classes.ts';
+import { OUTCOMES, type Outcome } from '../../outcomes.ts';
+import { foretold } from '../document-classes.ts';
 import { showCounted } from '../quantities.ts';
+import { countedParts } from '../sum.ts';
 import { wrapped } from '../wrap.ts';
 import type { DryRun, PageStyle } from './page.ts';
 
@@ -15,13 +17,10 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
         const indexes = showCounted(collection.wouldCreate.indexes, 'index', 'indexes');
         notes.push(`${where} does not exist; apply creates it with the backup's options and ${indexes}`);
       }
-      const replaced = replacedBy(collection);
-      if (replaced > 0) notes.push(`${where}: apply replaces ${showCounted(replaced, 'document')}`);
-      const failed = failedBy(collection);
-      if (failed > 0)
-        notes.push(`${where}: apply stops at ${showCounted(failed, 'document')} (whenMatched: fail)`);
-      for (const { name, many } of obstacles(collection.counts)) {
-        notes.push(`${where}: ${showCounted(many, 'document')} cannot be inserted (${name})`);
+      const { replaced, stopped } = foretold([collection]);
+      const notKept = countedParts<Outcome>(OUTCOMES, { replaced, stopped });
+      if (notKept.length > 0) {
+        notes.push(`${where}: ${notKept.join(', ')} (whenMatched: ${collection.whenMatched})`);
       }
       notes.push(...collection.warnings.map((warning) => `${where}: ${warning}`));
     }
@@ -40,13 +39,4 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
     yield* wrapped(`${target} was not compared: ${reason}`, { columns }).map(paint.odd);
     if (hint !== undefined) yield* wrapped(hint, { columns });
   }
-}
-
-function obstacles(counts: {
-  readonly conflict: number;
-  readonly refused: number;
-}): { name: string; many: number }[] {
-  return (['conflict', 'refused'] as const)
-    .map((each) => ({ name: CLASS_WORDS[each].name, many: counts[each] }))
-    .filter(({ many }) => many > 0);
 }

@@ -1,7 +1,7 @@
 /** Small charts as SVG. Colours come from the page's stylesheet by class name; hatching tells troubles apart without colour. */
-import type { DocumentClass } from '../../comparison/comparison.ts';
-import { CLASS_WORDS, CLASSES_IN_TABLES, type ClassCounts } from '../document-classes.ts';
-import { showCount } from '../quantities.ts';
+import { COMPARED, type DocumentClass } from '../../outcomes.ts';
+import { CLASSES_IN_TABLES, type ClassCounts } from '../document-classes.ts';
+import { countedAs, showCount } from '../quantities.ts';
 import { type Html, html } from './html.ts';
 
 const WIDTH = 180;
@@ -23,11 +23,11 @@ export function stackedBar(counts: ClassCounts, largest: number): Html {
   let x = 0;
   const segments = shown.map((each, index) => {
     const width = widths[index] as number;
-    const segment = bar(each, { x, width, title: `${CLASS_WORDS[each].name}: ${showCount(counts[each])}` });
+    const segment = bar(each, { x, width, title: `${COMPARED[each].one}: ${showCount(counts[each])}` });
     x += width + GAP;
     return segment;
   });
-  const label = shown.map((each) => `${showCount(counts[each])} ${CLASS_WORDS[each].name}`).join(', ');
+  const label = shown.map((each) => countedAs(COMPARED[each], counts[each])).join(', ');
   return html`<svg class="bar" width="${WIDTH}" height="${HEIGHT}" role="img" aria-label="${label || 'no documents'}">${segments}</svg>`;
 }
 

@@ -1,6 +1,6 @@
 /** Each target's collections: a bar of classes, the counts, what apply would create, and dangling references. */
-import type { DocumentClass } from '../../comparison/comparison.ts';
-import { CLASS_WORDS, CLASSES, classesOfTable } from '../document-classes.ts';
+import { ATTENTION_ORDER, COMPARED, type DocumentClass } from '../../outcomes.ts';
+import { classesOfTable } from '../document-classes.ts';
 import { showCount, showCounted } from '../quantities.ts';
 import type { Report, ReportCollection, ReportTarget } from '../report-model.ts';
 import { stackedBar } from './charts.ts';
@@ -52,12 +52,12 @@ ${dangles && html`<td>${collection.danglingReferences === 0 ? ZERO : showCount(c
 const ZERO = html`<span class="zero">·</span>`;
 
 function legendEntry(documentClass: DocumentClass): Html {
-  const { symbol, name, meaning } = CLASS_WORDS[documentClass];
+  const { symbol, one: name, meaning } = COMPARED[documentClass];
   return html`<span><span class="symbol ${documentClass}">${symbol}</span>${name}: ${meaning}</span> `;
 }
 
 function columnHead(documentClass: DocumentClass): Html {
-  const { symbol, name, meaning } = CLASS_WORDS[documentClass];
+  const { symbol, one: name, meaning } = COMPARED[documentClass];
   return html`<th scope="col" title="${meaning}"><span class="symbol ${documentClass}">${symbol}</span> ${name}</th>`;
 }
 
@@ -79,8 +79,8 @@ function countCell(
 ): Html {
   const count = counts[documentClass];
   if (count === 0) return html`<td>${ZERO}</td>`;
-  const label = `Show ${showCounted(count, 'document')}: ${CLASS_WORDS[documentClass].name}, ${target}, ${into}`;
-  return html`<td><button type="button" data-filter data-target="${targetIndex}" data-collection="${index}" data-class="${CLASSES.indexOf(documentClass)}" aria-label="${label}">${showCount(count)}</button></td>`;
+  const label = `Show ${showCounted(count, 'document')}: ${COMPARED[documentClass].one}, ${target}, ${into}`;
+  return html`<td><button type="button" data-filter data-target="${targetIndex}" data-collection="${index}" data-class="${ATTENTION_ORDER.indexOf(documentClass)}" aria-label="${label}">${showCount(count)}</button></td>`;
 }
 
 function danglingList({ target, collections, danglingReferences: total }: ReportTarget): Html {

@@ -2,7 +2,8 @@
  * The documents as the page's script reads them (page/data.js): NDJSON in script elements that do not run, one
  * array for each document. The script cuts the text into lines and parses only those that are on the screen.
  */
-import { CLASS_WORDS, CLASSES, HELD_BACK } from '../document-classes.ts';
+import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
+import { HELD_BACK } from '../document-classes.ts';
 import type { ReportDocument } from '../report-documents.ts';
 import type { Report, ReportCollection } from '../report-model.ts';
 import { scriptJson } from './html.ts';
@@ -24,7 +25,10 @@ export function dataHead(report: Report): string {
   return scriptJson({
     targets: report.targets.map(({ target }) => target),
     collections: report.targets.map(({ collections }) => collections.map(({ into }) => into)),
-    classes: CLASSES.map((id) => ({ id, ...CLASS_WORDS[id] })),
+    classes: ATTENTION_ORDER.map((id) => {
+      const { symbol, one: name, meaning } = COMPARED[id];
+      return { id, symbol, name, meaning };
+    }),
     heldBack: HELD_BACK[report.documents] ?? null,
     compared: report.targets.reduce((sum, { collections }) => sum + selectedOf(collections), 0),
   });
@@ -73,7 +77,7 @@ type Row = readonly [
 
 /** What needs an eye comes first, so that it is never what is left out. */
 async function* rows(report: Report): AsyncGenerator<Row> {
-  for (const documentClass of CLASSES) {
+  for (const documentClass of ATTENTION_ORDER) {
     for (const [target, { collections }] of report.targets.entries()) {
       for (const [collection, { documents }] of collections.entries()) {
         for await (const document of documents(documentClass)) yield rowOf(document, [target, collection]);
@@ -93,7 +97,7 @@ function rowOf(document: ReportDocument, [target, collection]: readonly [number,
   return [
     target,
     collection,
-    CLASSES.indexOf(document.class),
+    ATTENTION_ORDER.indexOf(document.class),
     document.id,
     document.reason,
     differences,

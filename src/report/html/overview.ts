@@ -1,8 +1,9 @@
 /** The top of the page: what this is, and for each target in a card what would happen and what is in the way. */
-import type { DocumentClass } from '../../comparison/comparison.ts';
-import { CLASS_WORDS, CLASSES, CLASSES_IN_TABLES } from '../document-classes.ts';
+import { ATTENTION_ORDER, COMPARED, type DocumentClass } from '../../outcomes.ts';
+import { CLASSES_IN_TABLES } from '../document-classes.ts';
 import { showCount, showCounted, showDuration } from '../quantities.ts';
 import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
+import { calmParts, troublesOf } from '../sum.ts';
 import { classBar, HATCHES } from './charts.ts';
 import { type Html, html } from './html.ts';
 
@@ -35,31 +36,20 @@ function backupTime({ localTime, time, at, beforeAtMs, location }: ReportBackup)
 }
 
 function card(target: ReportTarget, index: number): Html {
-  const { counts, replaced, kept } = target;
-  const total = CLASSES.reduce((sum, each) => sum + counts[each], 0);
+  const { counts, outcomes } = target;
+  const total = CLASSES_IN_TABLES.reduce((sum, each) => sum + counts[each], 0);
   const shown = CLASSES_IN_TABLES.filter((each) => counts[each] > 0);
   const troubles = troublesOf(target);
   return html`<article class="card">
 <h2>${target.target}</h2>
 <p class="quiet">${target.database} · ${target.server}</p>
-<p class="verdict"><strong>${showCount(counts.insert)}</strong> to insert${replaced > 0 && html`, <strong>${showCount(replaced)}</strong> to replace`}${kept > 0 && html`, <strong>${showCount(kept)}</strong> of other content to leave unchanged`}</p>
+<p class="verdict">${calmParts(outcomes).join(', ')}</p>
 <p class="${troubles.length === 0 ? 'clear' : 'trouble'}">${troubles.length === 0 ? '✓ nothing in the way' : `⚠ ${troubles.join(' · ')}`}</p>
 <ul class="classes">
 ${shown.map((each) => classLine({ target, index, total }, each))}
 ${total === 0 && html`<li class="empty">No documents were compared.</li>`}
 </ul>
 </article>`;
-}
-
-/** What a reviewer has to think about. */
-function troublesOf({ counts, failed, danglingReferences }: ReportTarget): string[] {
-  return [
-    counts.conflict > 0 && showCounted(counts.conflict, 'conflict'),
-    counts.refused > 0 && `${showCount(counts.refused)} refused`,
-    counts.stale > 0 && `${showCount(counts.stale)} stale`,
-    danglingReferences > 0 && showCounted(danglingReferences, 'dangling reference'),
-    failed > 0 && `apply would stop at ${showCounted(failed, 'document')} already there`,
-  ].filter((trouble) => trouble !== false);
 }
 
 interface Share {
@@ -69,7 +59,7 @@ interface Share {
 }
 
 function classLine({ target, index, total }: Share, documentClass: DocumentClass): Html {
-  const { symbol, name, meaning } = CLASS_WORDS[documentClass];
+  const { symbol, one: name, meaning } = COMPARED[documentClass];
   const count = target.counts[documentClass];
-  return html`<li><button type="button" data-filter data-target="${index}" data-class="${CLASSES.indexOf(documentClass)}" title="${meaning}" aria-label="Show ${showCounted(count, 'document')}: ${name}, ${target.target}"><span class="symbol ${documentClass}">${symbol}</span><span class="name">${name}</span>${classBar(documentClass, count, total)}<span class="number">${showCount(count)}</span></button></li>`;
+  return html`<li><button type="button" data-filter data-target="${index}" data-class="${ATTENTION_ORDER.indexOf(documentClass)}" title="${meaning}" aria-label="Show ${showCounted(count, 'document')}: ${name}, ${target.target}"><span class="symbol ${documentClass}">${symbol}</span><span class="name">${name}</span>${classBar(documentClass, count, total)}<span class="number">${showCount(count)}</span></button></li>`;
 }

@@ -3,7 +3,7 @@
  * section is made of items, so that it can be cut to the room it is given.
  */
 import type { FieldDifference } from '../../comparison/comparison.ts';
-import { CLASS_WORDS, CLASSES } from '../document-classes.ts';
+import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
 import { truncated } from '../neutral.ts';
 import { showCount, showCounted } from '../quantities.ts';
 import type { ReportDangling, ReportDocument } from '../report-documents.ts';
@@ -36,12 +36,12 @@ export async function detailSections(report: Report, limit: number): Promise<Sec
   );
   const needEye: Section[] = [];
   const calm: Section[] = [];
-  for (const documentClass of CLASSES) {
+  for (const documentClass of ATTENTION_ORDER) {
     const isCalm = documentClass === 'insert' || documentClass === 'identical';
     for (const each of places) {
       const total = each.collection.counts[documentClass];
       if (total === 0) continue;
-      const { symbol, name, meaning } = CLASS_WORDS[documentClass];
+      const { symbol, one: name, meaning } = COMPARED[documentClass];
       (isCalm ? calm : needEye).push({
         summary: `${place(each)}: <b>${symbol} ${name}</b>, ${showCounted(total, 'document')} (${meaning})`,
         items: await itemsOf(each.collection, documentClass, limit),

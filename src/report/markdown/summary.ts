@@ -1,8 +1,10 @@
 /** The uncollapsed parts of the Markdown report: verdict, table of counts, facts. */
-import { CLASS_WORDS, classesOfTable } from '../document-classes.ts';
+import { COMPARED } from '../../outcomes.ts';
+import { classesOfTable } from '../document-classes.ts';
 import { truncated } from '../neutral.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../quantities.ts';
 import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
+import { calmParts, troublesOf } from '../sum.ts';
 import { code, prose } from './markdown-text.ts';
 
 /** Characters of the plan's reason: it is there to read in the plan. */
@@ -28,23 +30,12 @@ export function verdicts(report: Report): string {
   return `${lines.length === 0 ? 'No target was compared.' : lines.join('\n')}\n\nNothing was written to any target.\n\n`;
 }
 
-function verdict({ counts, replaced, kept, failed, danglingReferences }: ReportTarget): string {
-  const troubles = [
-    counts.conflict > 0 ? showCounted(counts.conflict, 'conflict') : '',
-    counts.refused > 0 ? `${showCount(counts.refused)} refused` : '',
-    counts.stale > 0 ? `${showCount(counts.stale)} stale` : '',
-    danglingReferences > 0 ? showCounted(danglingReferences, 'dangling reference') : '',
-    failed > 0
-      ? `apply would stop at ${showCounted(failed, 'document')} already there (\`whenMatched: fail\`)`
-      : '',
-  ].filter((text) => text !== '');
-  const writes = [
-    counts.insert === 0 ? 'nothing to insert' : `${showCounted(counts.insert, 'document')} to insert`,
-    ...(replaced > 0 ? [`${showCount(replaced)} to replace`] : []),
-    ...(kept > 0 ? [`${showCount(kept)} of other content to leave unchanged`] : []),
-    ...(counts.identical > 0 ? [`${showCount(counts.identical)} already there, byte for byte`] : []),
-  ].join(', ');
-  return `${writes}; ${troubles.length === 0 ? 'nothing in the way' : `**${troubles.join(', ')}**`}.`;
+/** What apply would do, in the words of every page, and what a reviewer has to think about. */
+function verdict(target: ReportTarget): string {
+  const troubles = troublesOf(target);
+  // Two tildes would strike out what is between them.
+  const does = calmParts(target.outcomes).join(', ').replaceAll('~', '\\~');
+  return `${does}; ${troubles.length === 0 ? 'nothing in the way' : `**${troubles.join(', ')}**`}.`;
 }
 
 export interface SummaryTable {
@@ -56,7 +47,7 @@ export interface SummaryTable {
 export function summaryTable(report: Report): SummaryTable {
   const columns = classesOfTable(report.targets.map(({ counts }) => counts));
   const dangles = report.targets.some(({ danglingReferences }) => danglingReferences > 0);
-  const heads = columns.map((each) => `${CLASS_WORDS[each].symbol} ${CLASS_WORDS[each].name}`);
+  const heads = columns.map((each) => `${COMPARED[each].symbol} ${COMPARED[each].one}`);
   const rows = report.targets.flatMap(({ target, collections }) =>
     collections.map(({ into, collection, counts, danglingReferences, wouldCreate }) => {
       const name = into === collection ? code(into) : `${code(into)} (from ${code(collection)})`;
@@ -68,9 +59,7 @@ export function summaryTable(report: Report): SummaryTable {
   );
   const head = row(['target', 'collection', ...heads, ...(dangles ? ['dangling references'] : [])]);
   const rule = row(['---', '---', ...heads.map(() => '--:'), ...(dangles ? ['--:'] : [])]);
-  const legend = columns
-    .map((each) => `${CLASS_WORDS[each].symbol} ${CLASS_WORDS[each].meaning}`)
-    .join(' · ');
+  const legend = columns.map((each) => `${COMPARED[each].symbol} ${COMPARED[each].meaning}`).join(' · ');
   return { header: head + rule, rows, legend: `<sub>${legend}</sub>\n\n` };
 }
 

@@ -1,0 +1,375 @@
+/**
+ * Writes to documents that are, byte for byte, still the ones seen.
+ *
+ * A condition in a query compares values: 1 and 1.0 are equal to it, 1.50 and 1.5, and under a collation `abc` and `ABC`. So each
+ * write is a transaction: it reads the documents of one snapshot by their `_id`s, compares bytes here, writes to those that are
+ * the same, and commits to the majority. Whatever changes in between ends it with a WriteConflict, and it starts anew.
+ *
+ * An open transaction keeps other writers of its documents waiting. Therefore it is small and short, and is cut in halves when
+ * it fails. All attempts share one session and have rising numbers: a newer one ends an older one that is still open, and a
+ * commit of the older one that arrives late is refused.
+ */
+import { compareValues } from '../bson/compare-values.ts';
+import { DocumentRun, runOf } from '../bson/document-run.ts';
+import { RestorePlanError } from '../errors.ts';
+import { rawDocument } from '../mongo/raw-value.ts';
+import { asBuffer, type Reply, readBatch, readWriteFaults, type WriteFault } from '../mongo/reply.ts';
+import { CommandFailure, isDocumentCode } from './command-failure.ts';
+import { COMMAND_TIME_MS, type Command, type Commands, MAJORITY } from './commands.ts';
+import { Counterparts, Pairing } from './counterparts.ts';
+import { documentSequence, type Route } from './driver-internals.ts';
+import type { EmptyTimestamps } from './empty-timestamp.ts';
+import { idFilter } from './id-filter.ts';
+import { rideOut, TryAgain } from './patience.ts';
+import { shardKeyValue, writeStatement } from './statements.ts';
+import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './target.ts';
+import { sessionFields } from './write-sessions.ts';
+
+/** A transaction's documents, as seen and as they shall be. One that is larger comes alone. */
+const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_DOCUMENTS = 4_000;
+
+/** Longest that the server may work on one command of a transaction of several documents, milliseconds. */
+const PART_TIME_MS = 1_000;
+
+const IMMUTABLE_FIELD = 66;
+const TOO_LARGE_FOR_CACHE = 388;
+const NO_SUCH_TRANSACTION = 251;
+
+/** Codes that fewer documents may avoid, or may show which one is to blame. */
+const CUT_BY: ReadonlySet<number> = new Set([
+  24, // LockTimeout
+  50, // MaxTimeMSExpired
+  112, // WriteConflict
+  NO_SUCH_TRANSACTION, // ended by the server: too old, or to make room in its cache
+  262, // ExceededTimeLimit
+  290, // TransactionExceededLifetimeLimitSeconds
+  365, // TemporarilyUnavailable
+  TOO_LARGE_FOR_CACHE,
+]);
+
+export interface TransactionTools {
+  readonly commands: Commands;
+  readonly timestamps: EmptyTimestamps;
+  /** Of several mongos, only the one that began a transaction can go on with it. */
+  readonly isSharded: boolean;
+}
+
+export interface ConditionalWrite {
+  readonly collection: WrittenCollection;
+  readonly seen: readonly Buffer[];
+  /** What each shall be, `_id` first; without it they are removed. */
+  readonly after?: readonly Buffer[];
+  readonly identity: WriteIdentity;
+  readonly beforeAttempt: (() => Promise<void>) | undefined;
+}
+
+/** Throws CommandFailure or TryAgain when the patience is used up; what was written is open then. */
+export function writeInTransactions(
+  tools: TransactionTools,
+  write: ConditionalWrite,
+): Promise<ConditionalOutcome> {
+  return new Transactions(tools, write).run();
+}
+
+/** What one transaction came to. conflict: nothing was written, and fewer documents or another moment may do. */
+type Attempt =
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'conflict'; readonly reason: string; readonly code: number }
+  | { readonly kind: 'refused'; readonly fault: WriteFault };
+
+type Part = readonly number[];
+
+class Transactions {
+  readonly #tools: TransactionTools;
+  readonly #write: ConditionalWrite;
+  readonly #what: string;
+  readonly #run: DocumentRun;
+  readonly #leftAlone = new Map<number, 'changed' | 'deleted'>();
+  readonly #faults: WriteFault[] = [];
+  #number: number;
+
+  constructor(tools: TransactionTools, write: ConditionalWrite) {
+    this.#tools = tools;
+    this.#write = write;
+    this.#what = `writing to ${tools.commands.database}.${write.collection.name}`;
+    this.#run = runOf(write.seen);
+    this.#number = write.identity.txnNumber;
+  }
+
+  async run(): Promise<ConditionalOutcome> {
+    const queue = this.#cut(this.#withoutMoves());
+    // The first number says of all documents that they were written, or that none was: see `settleTransaction`.
+    if (queue.length > 1) this.#number++;
+    /** Documents that cannot be written at this moment: they must not keep the others waiting. */
+    let waiting: Part[] = [];
+    for (let part = queue.shift(); part !== undefined; part = queue.shift()) {
+      const whole = part;
+      const attempt = await rideOut(this.#tools.commands.patience, this.#what, () => this.#attempt(whole));
+      queue.push(...this.#rest(whole, attempt, (single) => waiting.push(single)));
+    }
+    await rideOut(this.#tools.commands.patience, this.#what, async () => {
+      const open = waiting;
+      waiting = [];
+      for (const single of open) {
+        this.#rest(single, await this.#attempt(single), (again) => waiting.push(again));
+      }
+      if (waiting.length > 0) {
+        throw new TryAgain(this.#what, `${waiting.length} documents are being written by somebody else`);
+      }
+    });
+    return { leftAlone: this.#leftAlone, faults: this.#faults };
+  }
+
+  /** A replacement that would change the shard key might have to go to another shard. */
+  #withoutMoves(): number[] {
+    const { collection, seen, after } = this.#write;
+    const positions = [...seen.keys()];
+    const paths = collection.shardKey;
+    if (paths === undefined || after === undefined) return positions;
+    return positions.filter((position) => {
+      const [before, then] = [seen[position] as Buffer, after[position] as Buffer];
+      const stays = paths.every(
+        (path) => compareValues(shardKeyValue(before, path), shardKeyValue(then, path)) === 0,
+      );
+      if (!stays) this.#faults.push({ index: position, code: IMMUTABLE_FIELD, keyPattern: undefined });
+      return stays;
+    });
+  }
+
+  #cut(positions: readonly number[]): Part[] {
+    const parts: number[][] = [];
+    let bytes = Number.POSITIVE_INFINITY;
+    for (const position of positions) {
+      const size = this.#size(position);
+      if (bytes + size > MOST_BYTES || (parts.at(-1)?.length ?? 0) >= MOST_DOCUMENTS) {
+        parts.push([]);
+        bytes = 0;
+      }
+      parts.at(-1)?.push(position);
+      bytes += size;
+    }
+    return parts;
+  }
+
+  #size(position: number): number {
+    const { seen, after } = this.#write;
+    return (seen[position] as Buffer).length + (after?.[position]?.length ?? 0);
+  }
+
+  /** What is still to be written of a part. */
+  #rest(part: Part, attempt: Attempt, wait: (single: Part) => void): Part[] {
+    if (attempt.kind === 'committed') return [];
+    if (attempt.kind === 'refused') {
+      this.#faults.push(attempt.fault);
+      const at = part.indexOf(attempt.fault.index);
+      // Those before it were taken. Of those after it nothing is known; halves keep the work small where all are refused.
+      return [part.slice(0, at), ...halves(part.slice(at + 1))].filter(({ length }) => length > 0);
+    }
+    if (part.length > 1) return halves(part);
+    const { code } = attempt;
+    if (code === TOO_LARGE_FOR_CACHE || isDocumentCode(code)) {
+      this.#faults.push({ index: part[0] as number, code, keyPattern: undefined });
+    } else wait(part);
+    return [];
+  }
+
+  /** One transaction. Throws where waiting may help or nothing does. */
+  async #attempt(part: Part): Promise<Attempt> {
+    await this.#write.beforeAttempt?.();
+    const timeMs = part.length > 1 ? PART_TIME_MS : COMMAND_TIME_MS;
+    let transaction: Transaction | undefined;
+    try {
+      const attempt = await this.#tools.timestamps.keep(
+        () => part.flatMap((position) => this.#write.after?.[position] ?? []),
+        (fields) => {
+          transaction = this.#begin(timeMs);
+          return this.#readAndWrite(transaction, part, fields);
+        },
+      );
+      if (attempt.kind !== 'committed' || transaction === undefined) return attempt;
+      return (await this.#commit(transaction)) ? attempt : ENDED;
+    } catch (error) {
+      await transaction?.abandon(error);
+      if (!(error instanceof CommandFailure)) throw error;
+      const { serverCode: code = 0, reason } = error;
+      // Elections and the like want to be waited for; so does what is no fault of these documents.
+      if (CUT_BY.has(code) || (isDocumentCode(code) && !error.transient))
+        return { kind: 'conflict', reason, code };
+      throw error;
+    }
+  }
+
+  #begin(timeMs: number): Transaction {
+    return new Transaction(this.#tools, {
+      fields: { ...sessionFields(this.#write.identity, this.#number++), autocommit: false },
+      timeMs,
+    });
+  }
+
+  /** All but the commit. */
+  async #readAndWrite(transaction: Transaction, part: Part, fields: Command): Promise<Attempt> {
+    const { collection, seen, after } = this.#write;
+    const there = await this.#look(transaction, part);
+    const open: number[] = [];
+    for (const position of part) {
+      const presence = there.presence(position);
+      if (presence === 'same') {
+        this.#leftAlone.delete(position);
+        open.push(position);
+      } else this.#leftAlone.set(position, presence === 'other' ? 'changed' : 'deleted');
+    }
+    if (open.length === 0) return COMMITTED;
+    const statements = Buffer.concat(
+      open.map((position) => writeStatement(collection, seen[position] as Buffer, after?.[position])),
+    );
+    const reply = await transaction.run(
+      after === undefined
+        ? { delete: collection.name, deletes: documentSequence('deletes', statements) }
+        : { update: collection.name, ...fields, updates: documentSequence('updates', statements) },
+    );
+    const [fault] = readWriteFaults(reply);
+    if (fault !== undefined) {
+      transaction.isOver = true;
+      return refusedOrConflict({ ...fault, index: open[fault.index] as number });
+    }
+    // The snapshot holds each of them; a statement that matched none was sent to the wrong place.
+    if (Number(reply['n']) < open.length) throw new TryAgain(this.#what, 'documents moved between shards');
+    return COMMITTED;
+  }
+
+  /** The documents of the snapshot against those seen. */
+  async #look(transaction: Transaction, part: Part): Promise<Counterparts> {
+    const { name } = this.#write.collection;
+    const there = new Counterparts(this.#run);
+    const pairing = new Pairing(this.#run, part, there);
+    let batch = readBatch(
+      await transaction.run({
+        find: name,
+        filter: rawDocument(idFilter(this.#run, part)),
+        batchSize: part.length + 1,
+        startTransaction: true,
+        readConcern: { level: 'snapshot' },
+      }),
+    );
+    for (;;) {
+      pairing.add(new DocumentRun(batch.bytes, batch.offsets));
+      // They may have grown beyond one reply.
+      if (batch.id === 0n) break;
+      batch = readBatch(await transaction.run({ getMore: batch.id, collection: name }));
+    }
+    // Found under a collation by an `_id` that is not ours to the byte: whose place it has taken is all the same.
+    if (pairing.unpaired > 0) {
+      for (const position of part) if (there.presence(position) === 'absent') there.markOther(position);
+    }
+    return there;
+  }
+
+  /** False when the server ended it instead. Asked again after no answer: the server remembers. */
+  async #commit(transaction: Transaction): Promise<boolean> {
+    let tries = 0;
+    const commit = async (): Promise<boolean> => {
+      // A commit that comes late is still a write.
+      if (tries++ > 0) await this.#write.beforeAttempt?.();
+      try {
+        await transaction.commit({ isRepeated: tries > 1 });
+        return true;
+      } catch (error) {
+        if (error instanceof CommandFailure && error.abortedTransaction) return false;
+        throw error;
+      }
+    };
+    try {
+      return await rideOut(this.#tools.commands.patience, this.#what, commit);
+    } catch (error) {
+      if (!(error instanceof CommandFailure)) throw error;
+      // Not to be tried again from the start: what was perhaps written would be taken for somebody else's.
+      throw new RestorePlanError('TARGET', error.message, {
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+        facts: error.facts,
+        cause: error,
+      });
+    }
+  }
+}
+
+const COMMITTED: Attempt = { kind: 'committed' };
+const ENDED: Attempt = { kind: 'conflict', reason: 'NoSuchTransaction', code: NO_SUCH_TRANSACTION };
+
+/** The server says some conflicts, too, of a single statement. */
+function refusedOrConflict(fault: WriteFault): Attempt {
+  if (!CUT_BY.has(fault.code)) return { kind: 'refused', fault };
+  return { kind: 'conflict', reason: `code ${fault.code}`, code: fault.code };
+}
+
+function halves(part: Part): Part[] {
+  if (part.length < 2) return [part];
+  const half = Math.ceil(part.length / 2);
+  return [part.slice(0, half), part.slice(half)];
+}
+
+interface TransactionSettings {
+  /** Session, number, autocommit. */
+  readonly fields: Command;
+  readonly timeMs: number;
+}
+
+class Transaction {
+  readonly #commands: Commands;
+  readonly #fields: Command;
+  readonly #timeMs: number;
+  readonly #route: Route | undefined;
+  #recoveryToken: Buffer | undefined;
+  /** The server has ended it. */
+  isOver = false;
+
+  constructor({ commands, isSharded }: TransactionTools, { fields, timeMs }: TransactionSettings) {
+    this.#commands = commands;
+    this.#fields = fields;
+    this.#timeMs = timeMs;
+    this.#route = isSharded ? { server: undefined } : undefined;
+  }
+
+  async run(command: Command): Promise<Reply> {
+    const { database } = this.#commands;
+    // A getMore takes its time from its cursor.
+    const limit = 'getMore' in command ? {} : { maxTimeMS: this.#timeMs };
+    const reply = await this.#guarded(
+      this.#commands.run({ ...command, ...limit, ...this.#fields }, database, this.#route),
+    );
+    // With it, another mongos can be asked what became of the transaction.
+    const token = reply['recoveryToken'];
+    if (token !== undefined) this.#recoveryToken = asBuffer(token);
+    return reply;
+  }
+
+  /** Safe to repeat. Repeated, it goes to any mongos: the one that began may be gone. */
+  async commit({ isRepeated }: { readonly isRepeated: boolean }): Promise<void> {
+    const token = this.#recoveryToken && { recoveryToken: rawDocument(this.#recoveryToken) };
+    const command = { commitTransaction: 1, ...this.#fields, ...token, writeConcern: MAJORITY };
+    await this.#guarded(this.#commands.run(command, 'admin', isRepeated ? undefined : this.#route));
+    this.isOver = true;
+  }
+
+  /** Frees its documents, where that can be said; the next attempt ends it otherwise, or the server after a minute. */
+  async abandon(because: unknown): Promise<void> {
+    const isOutOfReach = because instanceof CommandFailure && because.serverCode === undefined;
+    if (this.isOver || isOutOfReach) return;
+    try {
+      await this.#commands.run({ abortTransaction: 1, ...this.#fields }, 'admin', this.#route);
+    } catch (error) {
+      // The error to be told is the one that led here.
+      if (!(error instanceof CommandFailure)) throw error;
+    }
+  }
+
+  /** Every error but that of a commit without an answer ends a transaction; the server says so by a label. */
+  async #guarded(reply: Promise<Reply>): Promise<Reply> {
+    try {
+      return await reply;
+    } catch (error) {
+      if (error instanceof CommandFailure && error.abortedTransaction) this.isOver = true;
+      throw error;
+    }
+  }
+}
