@@ -12,7 +12,7 @@ export async function openBackup(source: Source, options: BackupOptions): Promis
   const { location } = source;
   const backup =
     location.kind === 'mongodb'
-      ? await openLive(location, source, options.signal)
+      ? await openLive(location, source, { emit: options.emit, signal: options.signal })
       : await openStoredSource({ ...source, location }, options);
   announce(backup, source, options.emit);
   return backup;

@@ -36,3 +36,41 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): 
     work.catch(() => undefined);
   }
 }
+
+const AUTHENTICATION_FAILED = 18;
+const MECHANISM_UNAVAILABLE = 334;
+/** Atlas puts it on all its own refusals, of a login as of a command. */
+const ATLAS_ERROR = 8000;
+
+/**
+ * What to say when the user could not be logged in, and what to do about it; undefined when something else went wrong. Goes by
+ * codes, classes and the driver's label for what failed before the first command.
+ */
+export function loginFailure(cause: unknown): { readonly what: string; readonly hint: string } | undefined {
+  const { name, code, codeName, hasErrorLabel } = (cause ?? {}) as {
+    name?: unknown;
+    code?: unknown;
+    codeName?: unknown;
+    hasErrorLabel?: (label: string) => boolean;
+  };
+  if (name === 'MongoAWSError') {
+    return {
+      what: 'no AWS credentials were found for authMechanism=MONGODB-AWS',
+      hint: 'Log in (for instance `aws sso login`), or set AWS_PROFILE to a profile that this machine has.',
+    };
+  }
+  if (code === MECHANISM_UNAVAILABLE) {
+    return {
+      what: 'the server does not offer the authMechanism of the connection string',
+      hint: 'Correct authMechanism; without one, the server and the driver agree on SCRAM.',
+    };
+  }
+  const isLogin = hasErrorLabel?.call(cause, 'HandshakeError') === true;
+  if (code !== AUTHENTICATION_FAILED && !(code === ATLAS_ERROR && isLogin)) return undefined;
+  const atlas =
+    code === ATLAS_ERROR ? ' At Atlas it is a user of "Database Access", not of the website.' : '';
+  return {
+    what: `the server refused the user or the password (${typeof codeName === 'string' ? codeName : `code ${code}`})`,
+    hint: `Check the user, the password and the authSource in the connection string; characters such as @ : / % are written %40 %3A %2F %25.${atlas}`,
+  };
+}

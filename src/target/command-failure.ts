@@ -5,6 +5,7 @@
 
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import { loginFailure } from '../mongo/connect-client.ts';
 
 /** Server error codes after which the same command may succeed: elections, shutdowns, time limits, lock and write conflicts. */
 const TRANSIENT_CODES: ReadonlySet<number> = new Set([
@@ -106,7 +107,6 @@ const SOCKET_ERRORS: ReadonlySet<string> = new Set([
 ]);
 
 const UNAUTHORIZED = 13;
-const AUTHENTICATION_FAILED = 18;
 
 /** The privilege action that each command of ours needs, by the command's name. */
 const ACTIONS: Readonly<Record<string, string>> = {
@@ -151,7 +151,7 @@ export class CommandFailure extends RestorePlanError {
     const code = isFromServer ? (error.code as number) : undefined;
     const reason = typeof error.codeName === 'string' ? error.codeName : (error.name ?? 'unknown error');
     const transient = isTransient(code, error);
-    const { message, hint } = explain(`${target}: `, { command, namespace, code, reason, transient });
+    const { message, hint } = explain(`${target}: `, { command, namespace, code, reason, transient, cause });
     super('TARGET', message, { hint, cause, facts: { target, command, namespace, code, reason } });
     this.command = command;
     this.serverCode = code;
@@ -171,7 +171,7 @@ export interface FailedCommand {
 }
 
 function isTransient(code: number | undefined, error: DriverError): boolean {
-  if (code === UNAUTHORIZED || code === AUTHENTICATION_FAILED) return false;
+  if (code === UNAUTHORIZED || loginFailure(error) !== undefined) return false;
   return (
     (code !== undefined && isTransientCode(code)) ||
     NETWORK_ERRORS.has(error.name ?? '') ||
@@ -186,6 +186,7 @@ interface Circumstances {
   readonly code: number | undefined;
   readonly reason: string;
   readonly transient: boolean;
+  readonly cause: unknown;
 }
 
 function explain(prefix: string, failed: Circumstances): { message: string; hint: string } {
@@ -197,12 +198,8 @@ function explain(prefix: string, failed: Circumstances): { message: string; hint
       hint: `Grant a role that allows "${action}" on ${namespace}, then run again. To apply and revert takes readWrite on the database, everything else read.`,
     };
   }
-  if (code === AUTHENTICATION_FAILED) {
-    return {
-      message: `${prefix}the server refused the user or the password`,
-      hint: 'Check the credentials and the authSource in the connection string.',
-    };
-  }
+  const login = loginFailure(failed.cause);
+  if (login !== undefined) return { message: `${prefix}${login.what}`, hint: login.hint };
   if (code === WRITES_BLOCKED) {
     return {
       message: `${prefix}the server takes no writes at present (${command} on ${namespace}: ${reason})`,

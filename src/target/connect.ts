@@ -2,7 +2,7 @@
 import type { MongoClient, MongoClientOptions, TopologyDescription } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit, TargetName } from '../events.ts';
-import { connectClient } from '../mongo/connect-client.ts';
+import { connectClient, loginFailure } from '../mongo/connect-client.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import { withAccess } from './access.ts';
 import { CommandFailure } from './command-failure.ts';
@@ -122,7 +122,7 @@ const UNUSABLE: ReadonlySet<string> = new Set(['MongoParseError', 'MongoInvalidA
 /** Connection errors name hosts and reasons, never the connection string; the driver's text is kept for its detail. */
 function unreachable(name: TargetName, cause: unknown): RestorePlanError {
   const failure = new CommandFailure({ target: name, command: 'connect', namespace: 'the server', cause });
-  if (failure.serverCode !== undefined) return failure;
+  if (failure.serverCode !== undefined || loginFailure(cause) !== undefined) return failure;
   const set = foreignSet(cause);
   if (set !== undefined) {
     return new RestorePlanError(
@@ -136,6 +136,14 @@ function unreachable(name: TargetName, cause: unknown): RestorePlanError {
     );
   }
   const reason = cause instanceof Error ? cause.message : 'unknown error';
+  const lacking = missingPackage(cause);
+  if (lacking !== undefined) {
+    return new RestorePlanError('TARGET', `${name}: the connection string needs the package ${lacking}`, {
+      cause,
+      hint: `Install it beside restore-plan (npm install ${lacking}), or correct the connection string.`,
+      facts: { target: name },
+    });
+  }
   if (cause instanceof Error && UNUSABLE.has(cause.name)) {
     return new RestorePlanError('TARGET', `${name}: the connection string cannot be used: ${reason}`, {
       cause,
@@ -148,6 +156,12 @@ function unreachable(name: TargetName, cause: unknown): RestorePlanError {
     hint: 'Check the connection string, that the servers are up, and that this machine may connect to them.',
     facts: { target: name },
   });
+}
+
+/** Of the driver's own error for a package that it would need and does not bring. */
+function missingPackage(cause: unknown): string | undefined {
+  const { name, dependencyName } = cause as { name?: unknown; dependencyName?: unknown };
+  return name === 'MongoMissingDependencyError' ? String(dependencyName) : undefined;
 }
 
 /** The driver forgets servers of another set than the one asked for; once none is left, its text speaks only of time. */

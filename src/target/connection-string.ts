@@ -4,6 +4,7 @@
 import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import { leaveOutCompressors } from '../mongo/optional-packages.ts';
 import { Secret } from '../secret.ts';
 
 export interface CheckedConnectionString {
@@ -48,6 +49,8 @@ export function checkConnectionString(target: TargetName, uri: Secret): CheckedC
     }
     settings.delete(name);
   }
+  const leftOut = leaveOutCompressors(parsed);
+  if (leftOut !== undefined) notes.push(`${target}: ${leftOut}`);
   if (settings.get('loadBalanced') === 'true') {
     throw new RestorePlanError('TARGET', `${target}: loadBalanced=true is not supported`, {
       hint: 'Connect to the members of the replica set, or to a mongos, directly.',

@@ -2,8 +2,10 @@
 import type { MongoClient, MongoClientOptions } from 'mongodb';
 import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../../errors.ts';
-import { connectClient } from '../../mongo/connect-client.ts';
-import type { Secret } from '../../secret.ts';
+import type { Emit } from '../../events.ts';
+import { connectClient, loginFailure } from '../../mongo/connect-client.ts';
+import { leaveOutCompressors } from '../../mongo/optional-packages.ts';
+import { Secret } from '../../secret.ts';
 
 /** How long to look for a server, milliseconds; an election takes up to 12 s. */
 const SELECTION_MS = 15_000;
@@ -14,9 +16,17 @@ export interface LiveConnection {
   readonly hosts: string;
 }
 
+export interface LiveOptions {
+  readonly emit: Emit;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Throws RestorePlanError BACKUP when it cannot be reached or refuses the user, or the signal's reason. */
-export async function connectLive(uri: Secret, signal: AbortSignal | undefined): Promise<LiveConnection> {
-  const { hosts, searchParams } = parse(uri);
+export async function connectLive(uri: Secret, { emit, signal }: LiveOptions): Promise<LiveConnection> {
+  const parsed = parse(uri);
+  const { hosts, searchParams } = parsed;
+  const leftOut = leaveOutCompressors(parsed);
+  if (leftOut !== undefined) emit({ type: 'warning', message: `source.mongodb: ${leftOut}` });
   const settings: MongoClientOptions = {
     appName: 'restore-plan',
     ...(searchParams.has('serverSelectionTimeoutMS') ? {} : { serverSelectionTimeoutMS: SELECTION_MS }),
@@ -24,7 +34,10 @@ export async function connectLive(uri: Secret, signal: AbortSignal | undefined):
     retryReads: true,
   };
   try {
-    return { client: await connectClient(uri.reveal(), settings, signal), hosts: hosts.join(',') };
+    return {
+      client: await connectClient(new Secret(parsed.toString()).reveal(), settings, signal),
+      hosts: hosts.join(','),
+    };
   } catch (cause) {
     signal?.throwIfAborted();
     throw liveFault(cause, 'connecting');
@@ -43,7 +56,6 @@ function parse(uri: Secret): ConnectionString {
 }
 
 const UNAUTHORIZED = 13;
-const AUTHENTICATION_FAILED = 18;
 
 /** What the driver threw, as a sentence about the source; goes by codes and classes, shows no message of a server. */
 export function liveFault(cause: unknown, doing: string): RestorePlanError {
@@ -57,12 +69,9 @@ export function liveFault(cause: unknown, doing: string): RestorePlanError {
       cause,
     });
   }
-  if (code === AUTHENTICATION_FAILED) {
-    return new RestorePlanError('BACKUP', 'source.mongodb refused the user or the password.', {
-      hint: 'Check the credentials and the authSource in the connection string.',
-      cause,
-    });
-  }
+  const login = loginFailure(cause);
+  if (login !== undefined)
+    return new RestorePlanError('BACKUP', `source.mongodb: ${login.what}.`, { hint: login.hint, cause });
   return new RestorePlanError('BACKUP', `source.mongodb cannot be read (${doing}: ${reason}).`, {
     hint: 'Check that its servers are up and that this machine may connect to them, then run again.',
     cause,

@@ -21,7 +21,7 @@ import type {
 } from '../backup.ts';
 import { countBytes, type MemberRead, MemberReader } from '../readers/member.ts';
 import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
-import { connectLive, type LiveConnection, liveFault } from './connect-live.ts';
+import { connectLive, type LiveConnection, type LiveOptions, liveFault } from './connect-live.ts';
 import { describe, type LiveCollection, listCollections } from './live-metadata.ts';
 
 /** Documents fetched with one request; the server ends a batch at 16 MiB. */
@@ -31,14 +31,14 @@ const BATCH_DOCUMENTS = 10_000;
 export async function openLive(
   { uri }: MongodbLocation,
   { database }: Source,
-  signal: AbortSignal | undefined,
+  options: LiveOptions,
 ): Promise<Backup> {
   if (uri === undefined) {
     throw new RestorePlanError('BACKUP', 'The connection string of source.mongodb is not set.', {
       hint: 'Set the variable that the plan names in source.mongodb.uri, then run again.',
     });
   }
-  const connection = await connectLive(uri, signal);
+  const connection = await connectLive(uri, options);
   const { client, hosts } = connection;
   try {
     const db = client.db(database);

@@ -1,4 +1,5 @@
 /** Rules about the targets: real connection strings, and two databases rather than one. */
+import { missingWay } from '../../mongo/optional-packages.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { parseDuration } from '../instant.ts';
 import { type MapNode, nodeAt, placeAt, textAt } from '../nodes.ts';
@@ -16,7 +17,13 @@ function uriRules(root: MapNode): PlanFault[] {
   return paths.flatMap((path) => {
     const uri = textAt(root, ...path);
     const node = nodeAt(root, ...path);
-    if (node === undefined || uri === undefined || /^mongodb(\+srv)?:\/\/./.test(uri)) return [];
+    if (node === undefined || uri === undefined) return [];
+    if (/^mongodb(\+srv)?:\/\/./.test(uri)) {
+      const missing = missingWay(uri);
+      if (missing === undefined) return [];
+      const message = `this connection string has ${missing.setting}, which this program cannot do`;
+      return [faultAt(node.place, 'targets', { message, expected: missing.instead })];
+    }
     // The value may come from a variable: what it is stays unsaid.
     const message = 'this is no MongoDB connection string';
     return [
