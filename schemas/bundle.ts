@@ -4,7 +4,8 @@
  *
  * A `plan apply` would load 580 modules, most of them the driver's and the S3 client's; finding, reading and linking them
  * takes as long as the rest of a small restore. One file, because what V8 compiled of it can be kept. The library entry
- * (dist/index.js) is not packed: it shares its dependencies with the application that uses it.
+ * (dist/index.js) is not packed: it shares its dependencies with the application that uses it. All but the S3 client, whose later
+ * versions, and those of the packages it is made of, need another Node.js than this one promises to run on.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -12,6 +13,7 @@ import { type BuildOptions, build, type Metafile } from 'esbuild';
 
 const ROOT = join(import.meta.dirname, '..');
 const FOLDER = join(ROOT, 'dist', 'program');
+const AWS_CREDENTIALS = '@aws-sdk/credential-providers';
 
 const OPTIONS = {
   absWorkingDir: ROOT,
@@ -41,9 +43,13 @@ const { metafile } = await build({
   supported: { 'dynamic-import': false },
   // ES modules where there are any: of those, what is not used is left out.
   mainFields: ['module', 'main'],
-  // Our modules would take bson's ES module and the driver its CommonJS one; the two are the same.
-  alias: { bson: './node_modules/bson/lib/bson.cjs' },
-  external: optionalPackagesOf('mongodb'),
+  alias: {
+    // Our modules would take bson's ES module and the driver its CommonJS one; the two are the same.
+    bson: './node_modules/bson/lib/bson.cjs',
+    // Of this one the driver needs a function that the S3 client has brought already.
+    [AWS_CREDENTIALS]: './src/mongo/aws-credentials.ts',
+  },
+  external: optionalPackagesOf('mongodb').filter((name) => name !== AWS_CREDENTIALS),
   plugins: [
     {
       name: 'compiled schema',
@@ -68,6 +74,34 @@ await build({
   format: 'esm',
   define: { PROGRAM: JSON.stringify(relative('dist', program)) },
 });
+
+await build({
+  ...OPTIONS,
+  entryPoints: ['src/backup/s3/s3-client.ts'],
+  outfile: 'dist/backup/s3/s3-client.js',
+  format: 'esm',
+  // What is CommonJS among the packages asks for Node's own modules by `require`.
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
+  supported: { 'dynamic-import': false },
+  mainFields: ['module', 'main'],
+  plugins: [
+    {
+      name: 'own modules stay apart',
+      // They keep the secrets that are struck from all output: there must be one of each.
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /^\.\.?\/.*\.ts$/ }, ({ path, kind }) =>
+          kind === 'entry-point' || path.endsWith('/proxy.ts')
+            ? undefined
+            : { path: path.replace(/\.ts$/, '.js'), external: true },
+        ),
+    },
+  ],
+});
+
+// Part of that file now.
+rmSync(join(ROOT, 'dist', 'backup', 's3', 'proxy.js'));
 
 function escapedUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

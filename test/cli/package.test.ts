@@ -1,6 +1,19 @@
 /** What `npm pack` makes: the program runs from it alone, and it stays small. Only where the program was just built. */
-import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { schemaText } from '../../src/plan/schema-file.ts';
@@ -60,16 +73,55 @@ else {
     }
   });
 
-  test('keeps what V8 compiled of it, and compiles again what is damaged', () => {
+  test('holds nothing of a test', () => {
+    const [name = ''] = readdirSync(join(ROOT, 'dist', 'program')).filter((each) => each.endsWith('.cjs'));
+    assert.not.match(readFileSync(join(ROOT, 'dist', 'program', name), 'latin1'), /DIE_AT|RESTORE_PLAN_TEST/);
+  });
+
+  test('library users get the S3 client whole, without a package of it that could need another Node.js', () => {
     const { path } = unpacked();
-    const programs = join(path, 'dist', 'program');
-    const schema = (): string => run(process.execPath, join(path, 'dist', 'main.js'), 'schema');
-    const keptFiles = (): string[] => readdirSync(programs).filter((name) => name.endsWith('.compiled'));
-    assert.equal(keptFiles(), []);
+    const { dependencies } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    assert.equal(
+      Object.keys(dependencies).filter((name) => /aws|smithy|proxy-agent/.test(name)),
+      [],
+    );
+    const client = join(path, 'dist', 'backup', 's3', 's3-client.js');
+    const use = `const { connectS3 } = await import(${JSON.stringify(client)});
+      const s3 = await connectS3({ bucket: 'b', region: 'us-east-1', endpoint: 'http://127.0.0.1:1' }, { connectMs: 500, answerMs: 500 });
+      await s3.head('k').catch(({ code }) => console.log(code));`;
+    const env = { ...process.env, AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' };
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', use], {
+      env,
+      encoding: 'utf8',
+    });
+    assert.is(stdout, 'ECONNREFUSED\n', stderr);
+    assert.is(stderr, '', 'the SDK warns of Node.js versions');
+  });
+
+  /** `plan schema` of the unpacked program, with these variables. */
+  const schemaWith = (path: string, env: Readonly<Record<string, string | undefined>>): string =>
+    execFileSync(process.execPath, [join(path, 'dist', 'main.js'), 'schema'], {
+      env: { ...process.env, XDG_CACHE_HOME: undefined, ...env },
+      encoding: 'utf8',
+    });
+
+  const filesBelow = (path: string): string[] =>
+    existsSync(path) ? readdirSync(path, { recursive: true, encoding: 'utf8' }).sort() : [];
+
+  test('keeps what V8 compiled of it in the user’s cache folder alone, and compiles again what is damaged', () => {
+    const { path } = unpacked();
+    const shipped = filesBelow(path);
+    const cache = join(folder.path, 'cache');
+    const schema = (): string => schemaWith(path, { XDG_CACHE_HOME: cache });
     schema();
-    const [name, ...more] = keptFiles() as [string];
+    const [own, name = '', ...more] = filesBelow(cache);
+    assert.is(own, 'restore-plan');
     assert.equal(more, []);
-    const file = join(programs, name);
+    assert.is(statSync(join(cache, 'restore-plan')).mode & 0o777, 0o700);
+    const file = join(cache, name);
+    assert.is(statSync(file).mode & 0o777, 0o600);
     const whole = readFileSync(file);
     assert.is(schema(), schemaText());
     assert.ok(readFileSync(file).equals(whole));
@@ -80,7 +132,52 @@ else {
       assert.is(schema(), schemaText());
       assert.ok(readFileSync(file).length > 5000 && !readFileSync(file).equals(damaged));
     }
-    assert.equal(keptFiles(), [name]);
+    assert.equal(filesBelow(cache), [own, name]);
+    assert.equal(filesBelow(path), shipped, 'nothing is written beside the program');
+  });
+
+  test('finds the cache folder in the home, and does without one', () => {
+    const { path } = unpacked();
+    const home = join(folder.path, 'home');
+    mkdirSync(home);
+    assert.is(schemaWith(path, { HOME: home }), schemaText());
+    const place = process.platform === 'darwin' ? ['Library', 'Caches'] : ['.cache'];
+    assert.is(filesBelow(join(home, ...place, 'restore-plan')).length, 1);
+    const file = folder.write('no-folder', '');
+    for (const HOME of [file, '/nonexistent/home', 'relative', '']) {
+      assert.is(schemaWith(path, { HOME }), schemaText(), HOME);
+      assert.is(schemaWith(path, { HOME: home, XDG_CACHE_HOME: HOME }), schemaText(), HOME);
+    }
+  });
+
+  test('neither runs nor writes compiled code where somebody else could have put it', () => {
+    const { path } = unpacked();
+    const cache = join(folder.path, 'open');
+    const own = join(cache, 'restore-plan');
+    const schema = (): string => schemaWith(path, { XDG_CACHE_HOME: cache });
+    mkdirSync(own, { recursive: true });
+    chmodSync(own, 0o777);
+    assert.is(schema(), schemaText());
+    assert.equal(filesBelow(own), [], 'others may write there');
+    chmodSync(own, 0o700);
+    schema();
+    const [name = ''] = filesBelow(own);
+    const before = readFileSync(join(own, name));
+    const elsewhere = join(folder.path, 'elsewhere');
+    renameSync(join(own, name), elsewhere);
+    symlinkSync(elsewhere, join(own, name));
+    assert.is(schema(), schemaText());
+    assert.ok(lstatSync(join(own, name)).isFile(), 'a link is not followed, but replaced');
+    assert.ok(readFileSync(elsewhere).equals(before));
+    if (process.getuid?.() !== 0) return; // only root can give something away
+    const stranger = 65_534;
+    chownSync(join(own, name), stranger, stranger);
+    assert.is(schema(), schemaText());
+    assert.is(statSync(join(own, name)).uid, 0, 'a file of somebody else is not read, but replaced');
+    chownSync(own, stranger, stranger);
+    rmSync(join(own, name));
+    assert.is(schema(), schemaText());
+    assert.equal(filesBelow(own), [], 'the folder is somebody else’s');
   });
 }
 

@@ -35,6 +35,8 @@ export class S3Bucket {
   readonly #location: S3Location;
   readonly #options: BucketOptions;
   #client: Promise<S3Client> | undefined;
+  /** Of the client in use. */
+  #proxy: () => string | undefined = () => undefined;
   /** Clients whose credentials expired; requests of theirs may still be under way. */
   readonly #retired: Promise<S3Client>[] = [];
 
@@ -129,15 +131,24 @@ export class S3Bucket {
   }
 
   #connect(): Promise<S3Client> {
-    this.#client ??= import('./s3-client.ts').then(({ connectS3 }) =>
-      connectS3(this.#location, this.#options.patience),
-    );
+    this.#client ??= import('./s3-client.ts').then(async ({ connectS3 }) => {
+      const client = await connectS3(this.#location, this.#options.patience);
+      this.#proxy = () => client.proxy();
+      return client;
+    });
     return this.#client;
   }
 
   #attempts(key: string, totalMs: number): Attempts {
     const { emit, signal } = this.#options;
-    return { location: this.describe(key), totalMs, emit, signal, renew: () => this.#retire() };
+    return {
+      location: this.describe(key),
+      totalMs,
+      emit,
+      signal,
+      renew: () => this.#retire(),
+      proxy: () => this.#proxy(),
+    };
   }
 }
 

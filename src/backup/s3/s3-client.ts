@@ -5,8 +5,7 @@
  * Checksums are asked for only where S3 demands them: S3 servers that answer a range with the checksum of the whole
  * object would make the SDK refuse good bytes.
  */
-import { type AgentOptions, Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import type { AgentOptions } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import {
@@ -15,8 +14,13 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
 } from '@aws-sdk/client-s3';
+import { state as sdkState } from '@aws-sdk/core/client';
 import type { S3Location } from '../../plan/plan.ts';
 import type { ChecksumFacts } from './object-checksum.ts';
+import { routesToS3 } from './proxy.ts';
+
+// The SDK would announce which Node.js its next versions drop: no concern of who uses this one, which is pinned and packed in.
+sdkState.warningEmitted = true;
 
 /** Bytes that one read of a socket may bring. */
 const READ_BYTES = 256 * 1024;
@@ -64,6 +68,8 @@ export interface S3Client {
   firstBytes(key: string): Promise<RangeAnswer>;
   /** One page of what lies directly in a folder. Undefined when the answer is no list, or does not say where it goes on. */
   list(prefix: string, options: { next?: string | undefined; most?: number }): Promise<KeyPage | undefined>;
+  /** The proxy that the last request went through, without credentials; undefined = none. */
+  proxy(): string | undefined;
   close(): void;
 }
 
@@ -79,6 +85,7 @@ const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 /** Makes a client; credentials come from the AWS chain alone (environment, profile, container, instance). */
 export async function connectS3(location: S3Location, timeouts: S3Timeouts): Promise<S3Client> {
   const { bucket, region, profile, endpoint, forcePathStyle, requestPayer: RequestPayer } = location;
+  const { proxy, ...agents } = routesToS3(connections());
   const settings = {
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),
@@ -90,8 +97,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
-      httpAgent: new HttpAgent(connections()),
-      httpsAgent: new HttpsAgent(connections()),
+      ...agents,
       connectionTimeout: timeouts.connectMs,
       requestTimeout: timeouts.answerMs,
       throwOnRequestTimeout: true,
@@ -178,6 +184,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
         next: page.IsTruncated ? page.NextContinuationToken : undefined,
       };
     },
+    proxy,
     close: () => client.destroy(),
   };
 }

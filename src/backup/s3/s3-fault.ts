@@ -246,6 +246,32 @@ function saidByS3(error: unknown): string | undefined {
     .slice(0, LONGEST_SAYING);
 }
 
+/** What a proxy says in the place of S3, and what it may have to do with the rest. */
+function readFaultBehind(proxy: string, error: unknown): Explanation {
+  const { status } = factsOf(error);
+  const isAnswer = status !== undefined;
+  if (status === 407) return PROXY_LOGIN;
+  if (isAnswer && !isOfS3(error)) {
+    return {
+      what: `cannot be reached: the proxy ${proxy} answered with status ${status}`,
+      hint: 'Have it let this machine through to S3; or, where there is a straight way, put the host into NO_PROXY.',
+    };
+  }
+  const { what, hint } = readS3Fault(error);
+  return isAnswer
+    ? { what, hint }
+    : {
+        what: `${what} (through the proxy ${proxy})`,
+        hint: `${hint} The proxy comes from HTTPS_PROXY or HTTP_PROXY; hosts in NO_PROXY are asked straight.`,
+      };
+}
+
+/** S3 and what is compatible with it number their answers, or give a code of S3. */
+function isOfS3(error: unknown): boolean {
+  const { $metadata, Code } = error as { $metadata?: { readonly requestId?: string }; Code?: unknown };
+  return $metadata?.requestId !== undefined || typeof Code === 'string';
+}
+
 interface ErrorFacts {
   readonly name?: string;
   readonly code?: string;
@@ -270,10 +296,10 @@ function factsOf(error: unknown): ErrorFacts {
   };
 }
 
-/** The sentence for people. `location` is `s3://bucket/key`. */
-export function explainS3Fault(error: unknown, location: string): RestorePlanError {
+/** The sentence for people. `location` is `s3://bucket/key`; `proxy` is what the request went through. */
+export function explainS3Fault(error: unknown, location: string, proxy?: string): RestorePlanError {
   if (error instanceof RestorePlanError) return error;
-  const { what, hint } = readS3Fault(error);
+  const { what, hint } = proxy === undefined ? readS3Fault(error) : readFaultBehind(proxy, error);
   const { name, code, status } = factsOf(error);
   const said = saidByS3(error);
   const quoted = said === undefined ? '' : ` S3 says: "${said}"`;

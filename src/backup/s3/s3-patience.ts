@@ -40,6 +40,8 @@ export interface Attempts {
   readonly progress?: () => number;
   /** Called before a try that follows expired credentials. */
   readonly renew?: () => void;
+  /** The proxy that the last try went through. */
+  readonly proxy?: () => string | undefined;
 }
 
 /** Runs `attempt` until it succeeds; throws RestorePlanError once a fault is lasting or the patience ends. */
@@ -69,7 +71,7 @@ export async function persist<T>(attempts: Attempts, attempt: () => Promise<T>):
         Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
       const isOver = now + delayMs - failingSince > attempts.totalMs;
       if (!fault.transient || isOver || (fault.expired && renewed))
-        throw explainS3Fault(error, attempts.location);
+        throw explainS3Fault(error, attempts.location, attempts.proxy?.());
       if (fault.expired) {
         renewed = true;
         attempts.renew?.();
