@@ -1,5 +1,5 @@
 /**
- * The process edge: argv, streams, signals, exit code. The only file that touches `process`.
+ * The process edge: argv, streams, signals, exit code. The only file that touches `process`, beside the one that starts it.
  *
  * The first SIGINT, SIGTERM or SIGHUP asks the run to finish the batch in hand and stop; the second ends the process at
  * once. A reader that closes stdout or stderr never ends a run. Every byte written passes `redact()`.
@@ -141,51 +141,46 @@ function keepCrashNote(note: string): string {
   return `this text:\n${note}`;
 }
 
-/**
- * For the fault tests: `RESTORE_PLAN_DIE_AT=batch-written*3` ends this process, as if by `kill -9`, when a run comes to that
- * checkpoint for the third time (src/apply/checkpoint.ts). It can do nothing that a power cut could not.
- */
-function dieAt(wanted: string | undefined): Checkpoint {
-  const [name, count = '1'] = wanted?.split('*') ?? [];
-  let left = Number(count);
-  return (reached) => {
-    if (reached === name && --left === 0) process.kill(process.pid, 'SIGKILL');
-  };
-}
-
-// The S3 client would tell the operator which Node versions its next releases drop.
-process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
-
-setFlagsFromString(V8_FLAGS);
-limitYoungSpace();
-
 const controller = new AbortController();
-process.on('uncaughtException', crash);
-process.on('unhandledRejection', crash);
-// Nothing is left to wait for, and the run has not ended: it would look like success.
-process.once('beforeExit', () => crash(new Error('the run was never ended')));
-stopOn('SIGINT', 'SIGINT');
-stopOn('SIGTERM', 'SIGTERM');
-stopOn('SIGHUP', 'SIGTERM');
 
-const cwd = currentFolder();
-if (cwd === undefined) {
-  const gone = new RestorePlanError('UNEXPECTED', 'the current folder does not exist any more', {
-    hint: 'Change to another folder and run the command again.',
-  });
-  stderr.write(failureText(gone, false));
-  process.exit(gone.exitCode);
+/**
+ * Runs the command line of this process to its end, and ends the process. `checkpoint` is called at the named moments of an apply or
+ * a revert (src/apply/checkpoint.ts).
+ */
+export function runProcess(checkpoint: Checkpoint): void {
+  setFlagsFromString(V8_FLAGS);
+  limitYoungSpace();
+  watchProcess();
+  const cwd = currentFolder();
+  if (cwd === undefined) {
+    const gone = new RestorePlanError('UNEXPECTED', 'the current folder does not exist any more', {
+      hint: 'Change to another folder and run the command again.',
+    });
+    stderr.write(failureText(gone, false));
+    process.exit(gone.exitCode);
+  }
+  runProgram(process.argv.slice(2), {
+    env: { ...process.env },
+    adoptVariables: (variables) => Object.assign(process.env, variables),
+    cwd,
+    stdin: process.stdin,
+    stdout,
+    stderr,
+    signal: controller.signal,
+    now: () => Date.now(),
+    processId: process.pid,
+    checkpoint,
+  }).then(exit, crash);
 }
 
-runProgram(process.argv.slice(2), {
-  env: { ...process.env },
-  adoptVariables: (variables) => Object.assign(process.env, variables),
-  cwd,
-  stdin: process.stdin,
-  stdout,
-  stderr,
-  signal: controller.signal,
-  now: () => Date.now(),
-  processId: process.pid,
-  checkpoint: dieAt(process.env['RESTORE_PLAN_DIE_AT']),
-}).then(exit, crash);
+function watchProcess(): void {
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', crash);
+  // Nothing is left to wait for, and the run has not ended: it would look like success.
+  process.once('beforeExit', () => crash(new Error('the run was never ended')));
+  stopOn('SIGINT', 'SIGINT');
+  stopOn('SIGTERM', 'SIGTERM');
+  stopOn('SIGHUP', 'SIGTERM');
+  // Otherwise Node.js opens its inspector, through which whoever may connect reads connection strings and runs code.
+  process.on('SIGUSR1', () => {});
+}

@@ -2,17 +2,36 @@
 /**
  * Where the built program starts: runs main.ts, which the build packs into one file, from what V8 compiled of it before.
  *
- * Compiling takes a third of a small `plan apply`. So the functions that a command used are kept, compiled, beside the program:
- * whoever can write there could change the program itself just as well. Where nobody can, every run compiles anew.
+ * Compiling takes a third of a small `plan apply`. So the functions that a command used are kept, compiled, in the user's cache folder.
+ * What lies there is run as code: it is neither read nor written where anybody else could have put it there. Without a folder that
+ * can be trusted and written to, every run compiles anew.
  */
-import { accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { homedir } from 'node:os';
+import { basename, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cachedDataVersionTag, setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 import { V8_FLAGS } from './v8-flags.ts';
+
+// Until process.ts listens for it: Node.js would open its inspector.
+process.on('SIGUSR1', () => {});
 
 /** The packed program beside this file; its name changes with its content. Put in by the build. */
 declare const PROGRAM: string;
@@ -26,15 +45,54 @@ interface Kept {
 /** Little-endian: checksum, loads, then what V8 made. */
 const HEADER_BYTES = 8;
 
-/** Undefined when nothing is kept, or not all of it. */
-function readKept(file: string): Kept | undefined {
+/** Where programs keep what they can make again, by the rules of the platform; undefined where there is no such place. */
+function cacheFolder(): string | undefined {
+  const variable = process.platform === 'win32' ? 'LOCALAPPDATA' : 'XDG_CACHE_HOME';
+  const named = process.env[variable];
+  if (named !== undefined && isAbsolute(named)) return named;
   try {
-    const bytes = readFileSync(file);
+    const home = homedir();
+    if (!isAbsolute(home)) return undefined;
+    return process.platform === 'darwin' ? join(home, 'Library', 'Caches') : join(home, '.cache');
+  } catch {
+    return undefined; // a user without a home
+  }
+}
+
+/** Whether it is this user's own and nobody else may write to it. Windows has no such marks; a profile there is private. */
+function isOurs({ uid, mode }: Stats): boolean {
+  const user = process.geteuid?.();
+  return user === undefined || (uid === user && (mode & 0o022) === 0);
+}
+
+/** The folder of this program, made if it is missing. Undefined when it cannot be used, or not be trusted. */
+function ourFolder(): string | undefined {
+  const cache = cacheFolder();
+  if (cache === undefined) return undefined;
+  const folder = join(cache, 'restore-plan');
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const found = lstatSync(folder);
+    return found.isDirectory() && isOurs(found) ? folder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined when nothing is kept, not all of it, or what somebody else put there. */
+function readKept(file: string): Kept | undefined {
+  let opened: number | undefined;
+  try {
+    opened = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+    if (!isOurs(fstatSync(opened))) return undefined;
+    const bytes = readFileSync(opened);
     const compiled = bytes.subarray(HEADER_BYTES);
     if (bytes.readUInt32LE(0) !== crc32(compiled)) return undefined;
     return { loads: bytes.readUInt32LE(4), compiled };
   } catch {
     return undefined;
+  } finally {
+    if (opened !== undefined) closeSync(opened);
   }
 }
 
@@ -45,19 +103,26 @@ function keep(file: string, { loads, compiled }: Kept): void {
   header.writeUInt32LE(loads, 4);
   const partial = `${file}.${process.pid}.${Date.now()}`;
   try {
-    writeFileSync(partial, Buffer.concat([header, compiled]));
+    writeFileSync(partial, Buffer.concat([header, compiled]), { mode: 0o600, flag: 'wx' });
     renameSync(partial, file);
   } catch {
     rmSync(partial, { force: true });
   }
 }
 
-function canWrite(folder: string): boolean {
+/** Other versions leave theirs behind. */
+const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
+
+/** Removes what other versions of the program have not written for long. */
+function tidy(folder: string, program: string): void {
   try {
-    accessSync(folder, constants.W_OK);
-    return true;
+    for (const name of readdirSync(folder)) {
+      if (name.startsWith(`${program}.`) || !name.includes('.cjs.')) continue;
+      const file = join(folder, name);
+      if (Date.now() - statSync(file).mtimeMs > UNUSED_MS) rmSync(file, { force: true });
+    }
   } catch {
-    return false;
+    // Another run tidies too; what is left is taken the next time.
   }
 }
 
@@ -65,9 +130,11 @@ function canWrite(folder: string): boolean {
 setFlagsFromString(V8_FLAGS);
 const program = fileURLToPath(new URL(PROGRAM, import.meta.url));
 const command = process.argv[2]?.match(/^[a-z][a-z-]*$/)?.[0] ?? '';
-const file = `${program}.${command}.${cachedDataVersionTag().toString(16)}.compiled`;
+const folder = ourFolder();
+const name = `${basename(program)}.${command}.${cachedDataVersionTag().toString(16)}.compiled`;
+const file = folder && join(folder, name);
 
-const kept = readKept(file);
+const kept = file === undefined ? undefined : readKept(file);
 // The build writes ASCII, which is read fastest as latin1.
 const source = `(function (require, __filename) {${readFileSync(program, 'latin1')}\n})`;
 const script = new Script(source, { filename: program, ...(kept && { cachedData: kept.compiled }) });
@@ -83,7 +150,8 @@ run((name) => {
 // One run of a command needs more of the program than another: the first from S3 more than one from a file.
 process.once('exit', (code) => {
   const isEnough = script.cachedDataRejected === false && kept !== undefined && loads <= kept.loads;
-  if (code !== 0 || isEnough || !canWrite(dirname(program))) return;
+  if (code !== 0 || isEnough || folder === undefined || file === undefined) return;
   setFlagsFromString(V8_FLAGS); // they may have been changed since
   keep(file, { loads, compiled: script.createCachedData() });
+  tidy(folder, basename(program));
 });

@@ -1,6 +1,6 @@
 /**
  * The command line as a whole: finds the command in argv, prepares its context, runs it, and turns whatever happens
- * into one exit code. Nothing here touches the process; `main.ts` hands in what is needed of it.
+ * into one exit code. Nothing here touches the process; `process.ts` hands in what is needed of it.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT_CODES } from '../errors.ts';

@@ -18,6 +18,8 @@ export interface PlanCommandOptions {
   /** The whole environment of the program apart from PATH, HOME and TMPDIR. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
+  /** Ends it as if by `kill -9` at this checkpoint of an apply or a revert: `batch-written`, `batch-written*3` at the third time. */
+  readonly dieAt?: string;
   /** Killed and reported as an error after this time; default 60 s. */
   readonly deadlineMs?: number;
   /** Text typed or piped into its stdin, which then ends. */
@@ -60,7 +62,7 @@ export function runPlan(args: readonly string[], options: PlanCommandOptions = {
 /** Starts `plan` and leaves it running, for tests that send signals or cut connections. */
 export function startPlan(args: readonly string[], options: PlanCommandOptions = {}): RunningPlan {
   const started = performance.now();
-  const node = [...(options.nodeArguments ?? []), ...programArguments(), ...args];
+  const node = [...(options.nodeArguments ?? []), ...programArguments(options.dieAt !== undefined), ...args];
   const [command, commandArguments] =
     options.terminal === undefined
       ? options.through === undefined
@@ -69,7 +71,7 @@ export function startPlan(args: readonly string[], options: PlanCommandOptions =
       : ['script', terminalArguments([process.execPath, ...node], options.terminal.columns)];
   const child = spawn(command, commandArguments, {
     cwd: options.cwd ?? ROOT,
-    env: environment(options.env),
+    env: environment({ RESTORE_PLAN_DIE_AT: options.dieAt, ...options.env }),
     stdio: [options.input === undefined && options.typing !== true ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
   guardProcess(child);
@@ -136,10 +138,12 @@ export function jsonLines(stdout: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-function programArguments(): string[] {
+function programArguments(isToDie: boolean): string[] {
   const built = process.env[BUILT_PROGRAM];
-  if (built !== undefined) return [built];
-  return ['--import', import.meta.resolve('tsx'), join(ROOT, 'src', 'main.ts')];
+  // The built program holds nothing of a test: a main of the tests' own dies in its place.
+  if (built !== undefined && !isToDie) return [built];
+  const main = isToDie ? ['test', 'faults', 'dying-program.ts'] : ['src', 'main.ts'];
+  return ['--import', import.meta.resolve('tsx'), join(ROOT, ...main)];
 }
 
 /**
@@ -156,6 +160,7 @@ function environment(given: PlanCommandOptions['env'] = {}): Record<string, stri
   const all = {
     PATH: process.env['PATH'],
     HOME: process.env['HOME'],
+    XDG_CACHE_HOME: join(ROOT, 'node_modules', '.cache'),
     TMPDIR: tmpdir(),
     TERM: 'xterm-256color',
     ...given,

@@ -196,7 +196,7 @@ test(
   'a run that died leaves a lock that names it; unlock takes exactly that name',
   async () => {
     const died = await incident.run(['apply', 'plan.yaml', ...STAGING], {
-      env: { RESTORE_PLAN_DIE_AT: 'batch-intended' },
+      dieAt: 'batch-intended',
     });
     assert.is(died.signal, 'SIGKILL');
     const lock = incident.staging.collection<{ _id: string; holder: { name: string } }>('restore_plan.lock');

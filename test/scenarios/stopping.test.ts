@@ -48,6 +48,17 @@ for (const [signal, code] of [
   });
 }
 
+test('SIGUSR1 opens no inspector, and ends nothing', async () => {
+  const env = { STAGING_MONGODB_URI: silentUri };
+  const running = incident.start(['dry-run', 'plan.yaml', '--json', '--target', 'staging'], { env });
+  await running.untilOutput(/selection-(finished|reused)/);
+  for (let i = 0; i < 3; i++) running.signal('SIGUSR1');
+  running.signal('SIGTERM');
+  const { exitCode, stderr } = await running.ended;
+  assert.is(exitCode, 143, stderr);
+  assert.not.match(stderr, /debugger|inspector|ws:/i);
+});
+
 test('L2: SIGINT ends a run whose regular expression finds no end', async () => {
   const endless = "foreignKey: partner_id\n        query: { description: { $regex: '^(.+)+!!' } }";
   incident.writePlan((text) => text.replace('foreignKey: partner_id', endless));

@@ -1,0 +1,4 @@
+/** The program as it ships. */
+import { runProcess } from './process.ts';
+
+runProcess(() => {});
