@@ -6,7 +6,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import type { Container } from './containers/sniff.ts';
-import { isDataFile } from './layout/dump-paths.ts';
+import { inDatabase, isDataFile, namelessFolder } from './layout/dump-paths.ts';
 import { type DumpTree, type NamedFile, sortDump } from './layout/dump-tree.ts';
 import { assertOneBackup, severalBackups } from './layout/one-backup.ts';
 import { readPbmBackup } from './layout/pbm.ts';
@@ -23,7 +23,7 @@ import {
   whatIs,
 } from './open-packed.ts';
 import { FileBackup } from './readers/file-backup.ts';
-import { dataFiles, noSuchDatabase } from './readers/refusals.ts';
+import { dataFiles, noSuchDatabase, takenFor } from './readers/refusals.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/read-ahead.ts';
 
@@ -53,8 +53,7 @@ export async function openFiles(
   if (tree.databases.includes(database)) return openTree(tree, { files, opening, kinds });
   const pbm = await readPbmBackup(files);
   if (pbm !== undefined) return openPbm(sortDump(pbm, database), opening);
-  if (tree.databases.length === 0 && files.some(({ path }) => isDataFile(path)))
-    throw dataFiles(identity.location);
+  if (files.some(({ path }) => isDataFile(path))) throw dataFiles(identity.location);
   const packed = await findPacked(files, database);
   const plain = [...packed].filter(([, one]) => isPlainTar(one));
   if (plain.length > 0 && kinds.length < MAX_DEPTH) {
@@ -67,10 +66,21 @@ export async function openFiles(
   }
   const opened = await openPacked([...packed.values()], opening, kinds);
   if (opened !== undefined) return opened;
+  const nameless = database === '' ? undefined : namelessFolder(files.map(({ path }) => path));
+  if (nameless !== undefined) return openNameless(nameless, { files, opening, kinds });
   const [unreadable] = packed.values();
   if (unreadable !== undefined && tree.databases.length === 0)
     throw notABackup(unreadable.at.location, unreadable);
   throw noSuchDatabase(database, tree.databases, identity.location);
+}
+
+/** The files of the database lie at the top, or in a folder of another name. */
+async function openNameless(nameless: string, { files, opening, kinds }: Found): Promise<StoredBackup> {
+  const { database, identity, folder, maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO } = opening;
+  const renamed = files.map((file) => ({ ...file, path: inDatabase(file.path, nameless, database) }));
+  const tree = sortDump(renamed, database);
+  const warnings = [takenFor(database, nameless, identity.location)];
+  return new FileBackup({ identity: named(identity, kinds), tree, maxRatio, folder, warnings, nameless });
 }
 
 interface Found {
@@ -111,8 +121,13 @@ function openPbm(tree: DumpTree, opening: Opening): StoredBackup {
   return new FileBackup({ identity: named(identity, ['PBM backup']), tree, maxRatio, folder, warnings: [] });
 }
 
+const BACKUPS =
+  'A backup is the folder of a mongodump (above the folder of the database), a tar or tar.gz of one, or a mongodump --archive.';
+const SINGLE =
+  "Write {collection} for the collection's name, as in {collection}.bson or {collection}.bson.gz, in source.path or source.s3.key: it stands for a file of each collection of the plan.";
+
 function notABackup(location: string, container: Container | PackedFile): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} is ${whatIs(container)}.`, {
-    hint: 'A backup is the folder of a mongodump (above the folder of the database), a tar or tar.gz of one, or a mongodump --archive.',
+    hint: ('remedy' in container && container.remedy) || (container.kind === 'bson' ? SINGLE : BACKUPS),
   });
 }

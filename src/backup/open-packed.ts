@@ -1,16 +1,16 @@
 /** Dumps that lie packed among the files of a folder or a tar: finds them, looks into them, opens those that are streams. */
 import { RestorePlanError } from '../errors.ts';
 import type { BackupIdentity, StoredBackup } from './backup.ts';
-import { type Compression, DEFAULT_MAX_RATIO, decompressStart } from './containers/decompress.ts';
+import { type Compression, DEFAULT_MAX_RATIO, decompress, decompressStart } from './containers/decompress.ts';
 import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
-import { indexTar, peekTar } from './containers/tar-index.ts';
-import { readDumpPath } from './layout/dump-paths.ts';
+import { indexTar, type PeekedFile, peekTar } from './containers/tar-index.ts';
+import { isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
 import { type NamedFile, rootsIn } from './layout/dump-tree.ts';
 import { assertOneBackup, type NamedFolder, severalBackups } from './layout/one-backup.ts';
 import type { DumpRoot, PackedIn } from './layout/parts.ts';
-import { openArchive } from './readers/archive-backup.ts';
-import { isOfOtherDatabases } from './readers/refusals.ts';
-import { StreamBackup } from './readers/stream-backup.ts';
+import { archiveInTar, openArchive } from './readers/archive-backup.ts';
+import { dataFiles, isOfOtherDatabases } from './readers/refusals.ts';
+import { StreamBackup, type StreamBackupParts } from './readers/stream-backup.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/read-ahead.ts';
 
@@ -30,6 +30,7 @@ export interface PackedFile {
   readonly kind: Container['kind'];
   readonly compression: Compression | undefined;
   readonly what?: string;
+  readonly remedy?: string;
   readonly packedIn?: PackedIn | undefined;
 }
 
@@ -111,41 +112,41 @@ export async function openPacked(
   const readable = packed.filter(isReadable);
   if (readable.length === 0) return undefined;
   refuseBrokenTar(packed);
-  const {
-    identity,
+  const { identity, database, integrity, folder } = opening;
+  const where = { location: identity.location, database, folder };
+  const contents = await Promise.all(readable.map((one) => contentsOf(one, opening, kinds)));
+  const roots = contents.flatMap((one) => one.roots);
+  const [archive] = contents.flatMap(({ archives }) => archives);
+  if (archive !== undefined && roots.length > 1)
+    throw severalBackups(roots, where, 'an archive is a dump of its own');
+  assertOneBackup(roots, where);
+  if (archive !== undefined) return archive;
+
+  const streams = readable.flatMap((one, i) => (contents[i]?.foreign === undefined ? streamsOf(one) : []));
+  const foreign = contents.find((one) => one.foreign !== undefined)?.foreign;
+  if (streams.length === 0) throw foreign;
+  const isEmpty = roots.length === 0;
+  if (isEmpty && contents.some(({ paths }) => paths.some(isDataFile))) throw dataFiles(identity.location);
+  const kind = streams[0]?.compression === 'zstd' ? 'tar.zst' : 'tar.gz';
+  return new StreamBackup({
     database,
     integrity,
     folder,
-    maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO,
-  } = opening;
-  const roots = (await Promise.all(readable.map((one) => rootsOf(one, opening)))).flat();
-  const where = { location: identity.location, database, folder };
-  const archives = readable.filter(({ kind }) => kind === 'mongodump archive');
-  const held = archives.filter(({ path }) => roots.some((root) => root.path === path));
-  if (held.length > 0 && roots.length > 1)
-    throw severalBackups(roots, where, 'an archive is a dump of its own');
-  assertOneBackup(roots, where);
-  const common = { database, integrity, maxRatio };
-  const [archive] = held.length > 0 || archives.length < readable.length ? held : archives;
-  if (archive !== undefined) {
-    const { at: bytes, compression } = archive;
-    const kind = compression === undefined ? 'mongodump archive' : `mongodump archive, ${compression}`;
-    return openArchive({ ...common, identity: named(identity, [...kinds, kind]), bytes, compression });
-  }
-  const streams = readable.flatMap((one) =>
-    one.compression === undefined
-      ? []
-      : [
-          {
-            bytes: one.at,
-            path: one.path,
-            compression: one.compression,
-            packedIn: one.path === '' ? undefined : packingOf(one),
-          },
-        ],
-  );
-  const kind = streams[0]?.compression === 'zstd' ? 'tar.zst' : 'tar.gz';
-  return new StreamBackup({ ...common, folder, identity: named(identity, [...kinds, kind]), streams });
+    maxRatio: maxRatioOf(opening),
+    identity: named(identity, [...kinds, kind]),
+    streams,
+    nameless: isEmpty && database !== '' ? namelessFolder(contents.flatMap(({ paths }) => paths)) : undefined,
+  });
+}
+
+function maxRatioOf({ maxDecompressionRatio = DEFAULT_MAX_RATIO }: Opening): number {
+  return maxDecompressionRatio;
+}
+
+function streamsOf(packed: PackedFile): StreamBackupParts['streams'] {
+  const { at: bytes, path, compression } = packed;
+  if (compression === undefined) return [];
+  return [{ bytes, path, compression, packedIn: path === '' ? undefined : packingOf(packed) }];
 }
 
 /** `tar.gz in tar`; a folder around them goes without saying. */
@@ -170,7 +171,7 @@ export async function rootsBeside(files: readonly NamedFile[], opening: Opening)
   const packed = await lookInto(others.filter(({ path }) => looksPacked(path)).slice(0, LOOKED_INTO));
   const found = [...packed.values()].map(async (one) => {
     try {
-      return await rootsOf(one, opening);
+      return (await contentsOf(one, opening, [])).roots;
     } catch (error) {
       // What is damaged cannot be taken for the dump, and nobody needs it here.
       if (error instanceof RestorePlanError && error.code === 'BACKUP') return [];
@@ -180,29 +181,88 @@ export async function rootsBeside(files: readonly NamedFile[], opening: Opening)
   return (await Promise.all(found)).flat();
 }
 
-/** Where a packed file holds the database: of a compressed tar as far as a look at its start tells, else exactly. */
-async function rootsOf(packed: PackedFile, { identity, database }: Opening): Promise<DumpRoot[]> {
+/** What a packed file holds: of a compressed tar as far as a look at its start tells, else exactly. */
+interface Contents {
+  /** Where it holds the database. */
+  readonly roots: readonly DumpRoot[];
+  /** Those that hold the database. */
+  readonly archives: readonly StoredBackup[];
+  /** Why its archives do not serve: they are of other databases. */
+  readonly foreign: unknown;
+  /** Of the files of a tar. */
+  readonly paths: readonly string[];
+}
+
+async function contentsOf(packed: PackedFile, opening: Opening, kinds: readonly string[]): Promise<Contents> {
   const { path, at, kind, compression } = packed;
+  const { database } = opening;
+  if (isPlainTar(packed)) return { ...NOTHING, roots: rootsIn(await filesOfTar(at, packed), database) };
+  if (kind === 'mongodump archive') {
+    const unpack = (stored: AsyncIterable<Buffer>): AsyncIterable<Buffer> =>
+      compression === undefined
+        ? stored
+        : decompress(stored, { compression, location: at.location, maxRatio: maxRatioOf(opening) });
+    return inArchive({ path, packed, kind: [...kinds, kindOf(kind, compression)], unpack }, opening);
+  }
+  if (kind !== 'tar' || compression === undefined) return NOTHING;
+  const start = decompressStart(await at.read(0, Math.min(SNIFF_BYTES, at.size)), compression);
   const packedIn = packingOf(packed);
-  if (isPlainTar(packed)) return rootsIn(await filesOfTar(at, packed), database);
-  if (kind === 'tar' && compression !== undefined) {
-    const start = decompressStart(await at.read(0, Math.min(SNIFF_BYTES, at.size)), compression);
-    const members = peekTar(start, at.location).map((member) => ({
-      path: `${path}/${member.path}`,
-      at: member,
-      packedIn,
-    }));
-    return rootsIn(members, database);
-  }
-  if (kind !== 'mongodump archive') return [];
-  const settings = { database, integrity: 'needed', maxRatio: DEFAULT_MAX_RATIO } as const;
+  const members = peekTar(start, at.location);
+  const inside = (member: PeekedFile): string => (path === '' ? member.path : `${path}/${member.path}`);
+  const placed = members.map((member) => ({ path: inside(member), at: member, packedIn }));
+  const archived = members.flatMap((member) => {
+    const start = sniff(member.start);
+    return start.kind === 'mongodump archive'
+      ? [{ member, kind: kindOf(start.kind, start.compression) }]
+      : [];
+  });
+  const archives = archived.map(({ member, kind: inner }) => {
+    const options = { compression, location: at.location, maxRatio: maxRatioOf(opening), path: member.path };
+    const unpack = (stored: AsyncIterable<Buffer>): AsyncIterable<Buffer> => archiveInTar(stored, options);
+    const outer = compression === 'zstd' ? 'tar.zst' : 'tar.gz';
+    return inArchive({ path: inside(member), packed, kind: [...kinds, outer, inner], unpack }, opening);
+  });
+  const found = await Promise.all(archives);
+  return {
+    roots: [...rootsIn(placed, database), ...found.flatMap(({ roots }) => roots)],
+    archives: found.flatMap((one) => one.archives),
+    foreign: found.find(({ foreign }) => foreign !== undefined)?.foreign,
+    paths: placed.map((member) => member.path),
+  };
+}
+
+const NOTHING: Contents = { roots: [], archives: [], foreign: undefined, paths: [] };
+
+function kindOf(kind: string, compression: Compression | undefined): string {
+  return compression === undefined ? kind : `${kind}, ${compression}`;
+}
+
+interface Archive {
+  readonly path: string;
+  /** The file that it is, or lies in. */
+  readonly packed: PackedFile;
+  readonly kind: readonly string[];
+  readonly unpack: (stored: AsyncIterable<Buffer>) => AsyncIterable<Buffer>;
+}
+
+async function inArchive({ path, packed, kind, unpack }: Archive, opening: Opening): Promise<Contents> {
+  const { database, integrity, identity } = opening;
+  const { at: bytes } = packed;
   try {
-    await openArchive({ ...settings, identity: named(identity, [kind]), bytes: at, compression });
-  } catch (error) {
-    if (isOfOtherDatabases(error)) return [];
-    throw error;
+    const archive = await openArchive({
+      database,
+      integrity,
+      identity: named(identity, kind),
+      bytes,
+      unpack,
+    });
+    const { modified } = bytes;
+    const root = { path, packedIn: packingOf(packed), earliest: modified, latest: modified };
+    return { ...NOTHING, roots: [root], archives: [archive] };
+  } catch (foreign) {
+    if (!isOfOtherDatabases(foreign)) throw foreign;
+    return { ...NOTHING, foreign };
   }
-  return [{ path, packedIn, earliest: at.modified, latest: at.modified }];
 }
 
 export function whatIs(container: Container | PackedFile): string {

@@ -287,7 +287,7 @@ test('whatever lies in a place, what is read of it is of one backup, or it is re
   const random = seededRandom(16);
   let refused = 0;
   let joined = 0;
-  for (let run = 0; run < 120; run++) {
+  for (let run = 0; run < 60; run++) {
     const { files, times } = randomTree(random);
     const root = join(folder.path, `random-${run}`);
     for (const [path, bytes] of files) {
@@ -313,7 +313,7 @@ test('whatever lies in a place, what is read of it is of one backup, or it is re
     }
     rmSync(root, { recursive: true });
   }
-  assert.ok(refused > 20 && joined > 5, `${refused} refused, ${joined} joined`);
+  assert.ok(refused > 10 && joined > 3, `${refused} refused, ${joined} joined`);
 });
 
 test('files of single collections, each by its name, with the metadata of its kind', async () => {

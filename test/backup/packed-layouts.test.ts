@@ -1,4 +1,6 @@
 /** Dumps packed in ways that backup tools have: tars in tars, chunks, several hosts, Percona Backup for MongoDB. */
+
+import { randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as zlib from 'node:zlib';
@@ -99,6 +101,20 @@ test('a mongodump archive inside a tar, and a tar inside a folder', async () => 
   await mongodump(lab.staging.uri, ['--db', database, `--archive=${at('dump.archive')}`, '--gzip']);
   await tarFolder(folder.path, at('archive.tar'), { members: ['dump.archive'] });
   await assertSame(onDisk(at('archive.tar'), { database }), 'mongodump archive, gzip in tar');
+  await tarFolder(folder.path, at('archive.tgz'), { members: ['dump.archive'], gzip: true });
+  await assertSame(onDisk(at('archive.tgz'), { database }), 'mongodump archive, gzip in tar.gz');
+  await bucket.putFile('archive.tgz', at('archive.tgz'));
+  await assertSame(
+    inBucket(lab.s3, bucket, 'archive.tgz', { database }),
+    'mongodump archive, gzip in tar.gz',
+  );
+  writeFileSync(at('large'), randomBytes(300_000));
+  await tarFolder(folder.path, at('behind.tgz'), { members: ['large', 'dump.archive'], gzip: true });
+  const behind = readBackup(onDisk(at('behind.tgz'), { database }), WANTED);
+  await refusal(behind, /dump\.archive is a mongodump archive behind other files/);
+  const cut = readFileSync(at('archive.tgz')).subarray(0, -12);
+  writeFileSync(at('cut.tgz'), cut);
+  await refusal(readBackup(onDisk(at('cut.tgz'), { database }), WANTED), /cut off/);
   mkdirSync(at('only-a-tar'), { recursive: true });
   await tarFolder(folder.path, at('only-a-tar/db.tar'), { members: ['MongoDB'] });
   await assertSame(onDisk(at('only-a-tar'), { database }), 'tar');

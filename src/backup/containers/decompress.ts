@@ -37,6 +37,14 @@ export async function* decompress(
   const inflate = createInflate(options);
   let taken = (): void => undefined;
   let bytesIn = 0;
+  let last: Buffer = Buffer.alloc(0);
+  let inflated = 0; // bytes
+  const push = inflate.push.bind(inflate);
+  // Counted here: what zlib gave just before it fails does not reach the loop below.
+  inflate.push = (chunk: Buffer | null) => {
+    inflated += chunk?.length ?? 0;
+    return push(chunk);
+  };
   inflate.once('close', () => taken());
 
   const feed = async (): Promise<void> => {
@@ -48,6 +56,8 @@ export async function* decompress(
         taken = resolve;
         inflate.write(chunk, () => resolve());
       });
+      if (inflate.destroyed) return;
+      last = Buffer.concat([last, chunk.subarray(-END_BYTES)]).subarray(-END_BYTES);
     }
     inflate.end();
   };
@@ -62,12 +72,30 @@ export async function* decompress(
       yield chunk;
     }
   } catch (error) {
-    throw isZlibError(error) ? damaged(options, error) : error;
+    if (!isZlibError(error)) throw error;
+    await feeding.catch(() => undefined);
+    throw isAfterEnd(error, last, inflated) ? trailingBytes(options) : damaged(options, error);
   } finally {
     inflate.destroy();
     await feeding.catch(() => undefined);
   }
-  if (inflate.bytesWritten < bytesIn) throw trailingBytes(options, inflate.bytesWritten);
+  if (inflate.bytesWritten < bytesIn) throw trailingBytes(options);
+}
+
+/** Kept of what zlib was given last: the end of a gzip member and some bytes behind it. */
+const END_BYTES = 64;
+
+/**
+ * Whether zlib failed at what follows a sound gzip member: it takes that for another one. It then finds no header there,
+ * which the first member had, or misses the rest of it; and a member ends in the length of what it inflates to.
+ */
+function isAfterEnd(error: Error, last: Buffer, inflated: number): boolean {
+  if (error.message === 'incorrect header check') return true;
+  if ((error as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') return false;
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(inflated % 2 ** 32);
+  const at = inflated === 0 ? -1 : last.lastIndexOf(length);
+  return at >= 0 && at + length.length < last.length;
 }
 
 /** The first bytes of a file inflate to no more than this: those of a bomb could be gigabytes. */
@@ -126,7 +154,7 @@ function createInflate({ compression, location }: DecompressOptions): zlib.Gunzi
   );
 }
 
-function isZlibError(error: unknown): boolean {
+function isZlibError(error: unknown): error is Error {
   return (
     error instanceof Error &&
     /^(?:Z_|ERR_BUFFER_TOO_LARGE|ZSTD_)/.test((error as NodeJS.ErrnoException).code ?? '')
@@ -144,14 +172,10 @@ function damaged({ compression, location }: DecompressOptions, cause: unknown): 
   });
 }
 
-function trailingBytes({ compression, location }: DecompressOptions, at: number): RestorePlanError {
-  return new RestorePlanError(
-    'BACKUP',
-    `${location} has bytes after the end of its ${compression} data (byte ${at}).`,
-    {
-      hint: 'Something was appended to the backup. Nothing of it was used; take another backup.',
-    },
-  );
+function trailingBytes({ compression, location }: DecompressOptions): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} has bytes after the end of its ${compression} data.`, {
+    hint: `They were added; nothing was cut off. Nothing of it was used: take another backup, or, once it is clear who added them, unpack it with ${compression}, which leaves them out, and name the result.`,
+  });
 }
 
 /** Throws BACKUP when so little input cannot have held so much. */

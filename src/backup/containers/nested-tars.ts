@@ -32,7 +32,7 @@ export async function* unpackNested(
     const container = sniff(await cursor.peek(SNIFF_BYTES));
     const bytes = cursor.chunks(Number.POSITIVE_INFINITY);
     if (container.kind !== 'tar') {
-      yield { ...file, bytes };
+      yield { ...file, bytes, isArchive: container.kind === 'mongodump archive' };
       continue;
     }
     const inner = `${location}!${file.path}`;

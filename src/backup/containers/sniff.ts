@@ -8,8 +8,8 @@ export const SNIFF_BYTES = 64 * 1024;
 
 export type Container =
   | { readonly kind: 'tar' | 'mongodump archive' | 'bson'; readonly compression: Compression | undefined }
-  /** Something else; `what` completes "… is ". */
-  | { readonly kind: 'unknown'; readonly what: string };
+  /** Something else; `what` completes "… is ". `remedy`: a sentence on what makes a backup of it. */
+  | { readonly kind: 'unknown'; readonly what: string; readonly remedy?: string };
 
 /** `start` holds the first SNIFF_BYTES of the file, or all of a shorter one. */
 export function sniff(start: Buffer): Container {
@@ -23,7 +23,7 @@ export function sniff(start: Buffer): Container {
   }
   const inside = decompressStart(start, compression);
   if (compressionOf(inside) !== undefined)
-    return { kind: 'unknown', what: `${compression} inside ${compression}` };
+    return { kind: 'unknown', what: `${compression} inside ${compressionOf(inside)}`, remedy: TWICE };
   if (inside.length === 0) return { kind: 'unknown', what: `damaged or empty ${compression} data` };
   return recognise(inside, compression);
 }
@@ -39,26 +39,53 @@ function recognise(start: Buffer, compression: Compression | undefined): Contain
   if (startsWith(start, [0x6d, 0xe2, 0x99, 0x81])) return { kind: 'mongodump archive', compression };
   if (isTar(start)) return { kind: 'tar', compression };
   const foreign = FOREIGN.find(({ magic }) => startsWith(start, magic));
-  if (foreign !== undefined) return { kind: 'unknown', what: foreign.what };
+  if (foreign !== undefined) return { kind: 'unknown', what: foreign.what, remedy: foreign.remedy };
   if (looksLikeBson(start)) return { kind: 'bson', compression };
   return { kind: 'unknown', what: describe(start) };
 }
 
 const text = (value: string): number[] => [...Buffer.from(value, 'latin1')];
 
+const TWICE = 'It was compressed twice: decompress it once, and name the result.';
+const UNPACK = 'Unpack it, and name the folder or the file that comes out as the source.';
+const decompressWith = (tool: string): string =>
+  `Decompress it (${tool}), or compress it with gzip instead, and name the result as the source.`;
+const DECRYPT = 'Decrypt it, and name the result as the source.';
+
 /** Formats people pack backups in that are not read here, by their magic numbers. */
-const FOREIGN: readonly { readonly magic: readonly number[]; readonly what: string }[] = [
-  { magic: text('BZh'), what: 'compressed with bzip2' },
-  { magic: [0xfd, ...text('7zXZ')], what: 'compressed with xz' },
-  { magic: [0x04, 0x22, 0x4d, 0x18], what: 'compressed with lz4' },
-  { magic: [0xff, 0x06, 0x00, 0x00, ...text('sNaPpY')], what: 'compressed with snappy' },
-  { magic: [0xff, 0x06, 0x00, 0x00, ...text('S2sTwO')], what: 'compressed with s2' },
-  { magic: text('PK\x03\x04'), what: 'a zip archive' },
-  { magic: text('7z\xbc\xaf'), what: 'a 7-Zip archive' },
-  { magic: text('Salted__'), what: 'encrypted with OpenSSL' },
-  { magic: text('-----BEGIN PGP'), what: 'encrypted with PGP' },
-  { magic: [0x84, 0x8c], what: 'encrypted with PGP' },
-  { magic: [0x85, 0x02], what: 'encrypted with PGP' },
+const FOREIGN: readonly {
+  readonly magic: readonly number[];
+  readonly what: string;
+  readonly remedy: string;
+}[] = [
+  { magic: text('BZh'), what: 'compressed with bzip2', remedy: decompressWith('bunzip2') },
+  { magic: [0xfd, ...text('7zXZ')], what: 'compressed with xz', remedy: decompressWith('unxz') },
+  { magic: [0x5d, 0x00, 0x00], what: 'compressed with lzma', remedy: decompressWith('unlzma') },
+  { magic: text('LZIP'), what: 'compressed with lzip', remedy: decompressWith('lzip -d') },
+  { magic: text('\x89LZO\0'), what: 'compressed with lzop', remedy: decompressWith('lzop -d') },
+  { magic: [0x1f, 0x9d], what: 'compressed with compress', remedy: decompressWith('uncompress') },
+  { magic: [0x04, 0x22, 0x4d, 0x18], what: 'compressed with lz4', remedy: decompressWith('unlz4') },
+  {
+    magic: [0xff, 0x06, 0x00, 0x00, ...text('sNaPpY')],
+    what: 'compressed with snappy',
+    remedy: decompressWith('snzip -d'),
+  },
+  {
+    magic: [0xff, 0x06, 0x00, 0x00, ...text('S2sTwO')],
+    what: 'compressed with s2',
+    remedy: decompressWith('s2d'),
+  },
+  { magic: text('PK\x03\x04'), what: 'a zip archive', remedy: UNPACK },
+  { magic: text('PK\x05\x06'), what: 'an empty zip archive', remedy: UNPACK },
+  { magic: text('7z\xbc\xaf'), what: 'a 7-Zip archive', remedy: UNPACK },
+  { magic: text('Rar!\x1a\x07'), what: 'a RAR archive', remedy: UNPACK },
+  { magic: text('07070'), what: 'a cpio archive', remedy: UNPACK },
+  { magic: text('!<arch>\n'), what: 'an ar archive', remedy: UNPACK },
+  { magic: text('Salted__'), what: 'encrypted with OpenSSL', remedy: DECRYPT },
+  { magic: text('-----BEGIN PGP'), what: 'encrypted with PGP', remedy: DECRYPT },
+  { magic: [0x84, 0x8c], what: 'encrypted with PGP', remedy: DECRYPT },
+  { magic: [0x85, 0x02], what: 'encrypted with PGP', remedy: DECRYPT },
+  { magic: text('age-encryption.org'), what: 'encrypted with age', remedy: DECRYPT },
 ];
 
 /** A checksum that fits, or the ustar magic of a header that was damaged: both are the tar reader's to judge. */

@@ -65,10 +65,15 @@ export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
   return members;
 }
 
-/** The files whose headers lie within the first bytes of a tar; where these are damaged, those before. */
-export function peekTar(start: Buffer, location: string): TarFile[] {
+/** A file whose header lies within the first bytes of a tar, with as much of the file as does. */
+export interface PeekedFile extends TarFile {
+  readonly start: Buffer;
+}
+
+/** Where headers are damaged, the files before. */
+export function peekTar(start: Buffer, location: string): PeekedFile[] {
   const entries = new TarEntries(location);
-  const files: TarFile[] = [];
+  const files: PeekedFile[] = [];
   try {
     for (let at = 0; at + BLOCK_BYTES <= start.length; ) {
       const step = entries.header(start.subarray(at, at + BLOCK_BYTES), at);
@@ -76,7 +81,7 @@ export function peekTar(start: Buffer, location: string): TarFile[] {
       at += BLOCK_BYTES;
       if (step.kind === 'end') break;
       if (step.kind === 'none') continue;
-      if (step.kind === 'file') files.push(step);
+      if (step.kind === 'file') files.push({ ...step, start: start.subarray(at, at + step.size) });
       else if (at + step.size <= start.length) entries.extension(start.subarray(at, at + step.size), header);
       at += step.size + TarEntries.padding(step.size);
     }

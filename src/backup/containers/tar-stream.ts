@@ -14,6 +14,8 @@ export interface StreamedFile {
   readonly size: number;
   /** When it was finished, UTC milliseconds; undefined where nobody knows. */
   readonly modified: number | undefined;
+  /** It is a `mongodump --archive`, where somebody has looked. */
+  readonly isArchive?: boolean;
   /** The file's bytes, once, in order; a chunk is valid until the next one is asked for. */
   readonly bytes: AsyncIterable<Buffer>;
 }

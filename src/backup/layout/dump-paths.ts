@@ -1,3 +1,5 @@
+import { timeInName } from './times-in-names.ts';
+
 /**
  * What a path means in a mongodump tree: `<anything>/<database>/<escaped collection>.bson[.gz]` and its neighbours.
  *
@@ -38,7 +40,33 @@ export function readDumpPath(path: string, database: string): DumpPath {
   return { kind: documents === undefined ? 'metadata' : 'documents', database: folder, fileName };
 }
 
+/**
+ * The folder that can only be that of the plan's database: the only one with files of collections, whose own name is no
+ * database's. It has none (`x.bson` at the top of a tar), or was renamed to a time. Undefined where there is no such.
+ */
+export function namelessFolder(paths: Iterable<string>): string | undefined {
+  const folders = new Set<string>();
+  for (const path of paths) {
+    const { kind } = readDumpPath(`_/${path}`, '_');
+    if (kind === 'documents' || kind === 'metadata' || kind === 'buckets') folders.add(folderOf(path));
+  }
+  const [only] = folders;
+  if (only === undefined || folders.size > 1) return undefined;
+  const name = only.slice(only.lastIndexOf('/') + 1);
+  return name === '' || timeInName(name) !== undefined ? only : undefined;
+}
+
+/** The path as it would be if the folder bore the name of the database. */
+export function inDatabase(path: string, folder: string | undefined, database: string): string {
+  if (folder === undefined || folderOf(path) !== folder) return path;
+  return `${folder.slice(0, folder.lastIndexOf('/') + 1)}${database}/${path.slice(path.lastIndexOf('/') + 1)}`;
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
 /** A file of a mongod's dbPath, as it is or compressed: of a physical backup, or a snapshot of the disk. */
 export function isDataFile(path: string): boolean {
-  return /(?:^|\/)(?:WiredTiger|[^/]+\.wt)(?:\.(?:gz|s2|snappy|lz4|zst))?$/.test(path);
+  return /(?:^|\/)(?:WiredTiger|mongod\.lock|[^/]+\.(?:wt|ns))(?:\.(?:gz|s2|snappy|lz4|zst))?$/.test(path);
 }

@@ -16,19 +16,20 @@ import type {
 import type { ArchivedCollection } from '../containers/archive-documents.ts';
 import { ArchiveFault } from '../containers/archive-fault.ts';
 import { ArchiveParser, type ArchivePiece } from '../containers/archive-parser.ts';
-import { type Compression, decompress } from '../containers/decompress.ts';
+import { type DecompressOptions, decompress } from '../containers/decompress.ts';
+import { streamTar } from '../containers/tar-stream.ts';
 import { fileNameOf } from '../layout/collection-names.ts';
 import { readMetadata } from '../layout/metadata.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
-import { countBytes, type MemberRead } from './member.ts';
+import { countBytes, inflateIfCompressed, type MemberRead } from './member.ts';
 import { noSuchDatabase, notDocuments, OPLOG_WARNING } from './refusals.ts';
 
 export interface ArchiveBackupParts {
   readonly identity: BackupIdentity;
   readonly bytes: ByteSource;
-  readonly compression: Compression | undefined;
+  /** The archive itself, from the bytes as they are stored. */
+  readonly unpack: (stored: AsyncIterable<Buffer>) => AsyncIterable<Buffer>;
   readonly database: string;
-  readonly maxRatio: number;
   /** needed: reading stops once every wanted collection has ended. */
   readonly integrity: 'whole' | 'needed';
 }
@@ -40,7 +41,7 @@ const PRELUDE_STEP = 256 * 1024;
 export async function openArchive(parts: ArchiveBackupParts): Promise<ArchiveBackup> {
   const { bytes, identity, database } = parts;
   const parser = new ArchiveParser();
-  for await (const chunk of inflated(readInSteps(bytes), parts)) {
+  for await (const chunk of parts.unpack(readInSteps(bytes))) {
     parsing(identity, () => parser.push(chunk));
     if (parser.hasPrelude) break;
   }
@@ -63,13 +64,12 @@ export class ArchiveBackup implements StoredBackup {
   readonly access = 'interleaved';
   readonly identity: BackupIdentity;
   readonly #parts: ArchiveBackupParts;
-  readonly #collections: ReadonlyMap<string, CollectionMetadata>;
+  readonly #collections: ReadonlyMap<string, ArchivedCollection>;
 
   constructor(parts: ArchiveBackupParts, collections: readonly ArchivedCollection[]) {
     this.identity = parts.identity;
     this.#parts = parts;
-    const read = collections.map((one) => metadataOf(one, this.identity.location));
-    this.#collections = new Map(read.map((metadata) => [metadata.collection, metadata]));
+    this.#collections = new Map(collections.map((one) => [one.collection, one]));
   }
 
   holds(collection: string): boolean {
@@ -82,11 +82,11 @@ export class ArchiveBackup implements StoredBackup {
   }
 
   async collections(): Promise<readonly CollectionMetadata[]> {
-    return [...this.#collections.values()];
+    return [...this.#collections.values()].map((one) => this.#metadataOrName(one));
   }
 
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
-    const { bytes, integrity } = this.#parts;
+    const { bytes, integrity, unpack } = this.#parts;
     const open = this.#begin(wanted, visitor);
     const members: MemberRead[] = [];
     const passing = new Map<string, PassingDocuments | undefined>();
@@ -94,7 +94,7 @@ export class ArchiveBackup implements StoredBackup {
     let readToEnd = true;
     let hasOplog = false;
     const counted = countBytes(bytes.stream(0, bytes.size), visitor);
-    for await (const chunk of inflated(counted.chunks, this.#parts)) {
+    for await (const chunk of unpack(counted.chunks)) {
       for (const piece of parsing(this.identity, () => parser.push(chunk))) {
         hasOplog ||= piece.namespace.database === '' && piece.namespace.collection === 'oplog';
         const member = this.#memberOf(piece, open);
@@ -125,8 +125,9 @@ export class ArchiveBackup implements StoredBackup {
   #begin(wanted: ReadonlySet<string>, visitor: MemberVisitor): Map<string, OpenMember> {
     const open = new Map<string, OpenMember>();
     for (const collection of wanted) {
-      const metadata = this.#collections.get(collection);
-      if (metadata === undefined) continue;
+      const archived = this.#collections.get(collection);
+      if (archived === undefined) continue;
+      const metadata = metadataOf(archived, this.identity.location);
       if (metadata.type !== 'collection')
         throw notDocuments(collection, metadata.type, this.identity.location);
       visitor.metadata(metadata);
@@ -136,6 +137,16 @@ export class ArchiveBackup implements StoredBackup {
     return open;
   }
 
+  /** Damaged metadata matters to whoever wants the collection; to others it leaves the name. */
+  #metadataOrName(archived: ArchivedCollection): CollectionMetadata {
+    try {
+      return metadataOf(archived, this.identity.location);
+    } catch (error) {
+      if (!(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
+      return metadataOf({ ...archived, metadata: '' }, this.identity.location);
+    }
+  }
+
   /** `passing`: who takes the documents of each collection met so far that was not asked for. */
   async #passOn(
     piece: ArchivePiece,
@@ -143,7 +154,9 @@ export class ArchiveBackup implements StoredBackup {
     visitor: MemberVisitor,
   ): Promise<void> {
     const { database, collection } = piece.namespace;
-    if (database !== this.#parts.database || this.#collections.get(collection)?.type !== 'collection') return;
+    const archived = this.#collections.get(collection);
+    if (database !== this.#parts.database || archived === undefined) return;
+    if (this.#metadataOrName(archived).type !== 'collection') return;
     if (!passing.has(collection)) {
       const path = `${this.identity.location}!${database}.${collection}`;
       passing.set(collection, await visitor.passing?.({ collection, path }));
@@ -165,11 +178,16 @@ function metadataOf(
   return { collection, text: undefined, type: type === 'timeseries' ? 'timeseries' : 'collection' };
 }
 
-function inflated(chunks: AsyncIterable<Buffer>, parts: ArchiveBackupParts): AsyncIterable<Buffer> {
-  const { compression, maxRatio, identity } = parts;
-  return compression === undefined
-    ? chunks
-    : decompress(chunks, { compression, maxRatio, location: identity.location });
+/** The archive in a compressed tar; the tar is read to its end, so that its checksum is met. */
+export async function* archiveInTar(
+  stored: AsyncIterable<Buffer>,
+  { path, ...options }: DecompressOptions & { readonly path: string },
+): AsyncGenerator<Buffer> {
+  const { location, maxRatio } = options;
+  for await (const file of streamTar(decompress(stored, options), location)) {
+    if (file.path === path)
+      yield* inflateIfCompressed(file.bytes, { location: `${location}!${path}`, maxRatio });
+  }
 }
 
 async function* readInSteps(bytes: ByteSource): AsyncGenerator<Buffer> {

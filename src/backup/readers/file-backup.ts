@@ -1,6 +1,8 @@
 /**
  * A dump whose files can be read in any order: a folder on disk, a prefix in S3, an uncompressed tar, tars inside tars.
  */
+
+import { RestorePlanError } from '../../errors.ts';
 import type {
   BackupIdentity,
   CollectionMetadata,
@@ -10,6 +12,7 @@ import type {
 } from '../backup.ts';
 import { isSnappyStream } from '../containers/snappy-stream.ts';
 import { compressionOf } from '../containers/sniff.ts';
+import { collectionOf } from '../layout/collection-names.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import { type NamedFolder, refuseTwice } from '../layout/one-backup.ts';
@@ -22,7 +25,13 @@ import {
   MemberReader,
   readText,
 } from './member.ts';
-import { documentsMissing, noMetadataWarning, notDocuments, OPLOG_WARNING } from './refusals.ts';
+import {
+  documentsMissing,
+  noMetadataWarning,
+  notDocuments,
+  OPLOG_WARNING,
+  refuseOtherDatabase,
+} from './refusals.ts';
 
 /** Metadata files read at the same time; each is a round trip where the files are objects of a bucket. */
 const METADATA_AT_ONCE = 8;
@@ -35,6 +44,8 @@ export interface FileBackupParts {
   readonly folder: NamedFolder | undefined;
   /** What opening it showed that the operator should know. */
   readonly warnings: readonly string[];
+  /** The folder that was taken for the database's, which bears no name of one. */
+  readonly nameless?: string;
 }
 
 export class FileBackup implements StoredBackup {
@@ -42,6 +53,8 @@ export class FileBackup implements StoredBackup {
   readonly identity: BackupIdentity;
   readonly #parts: FileBackupParts;
   readonly #metadata = new Map<CollectionFiles, Promise<CollectionMetadata>>();
+  /** What is wrong with the metadata of a collection; it matters to whoever wants that collection. */
+  readonly #damaged = new Map<CollectionFiles, string>();
 
   constructor(parts: FileBackupParts) {
     this.identity = parts.identity;
@@ -58,7 +71,7 @@ export class FileBackup implements StoredBackup {
     const found: CollectionMetadata[] = [];
     const worker = async (): Promise<void> => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-        found.push(await this.#metadataOf(next));
+        found.push(...(await this.#metadataOrName(next)));
     };
     await Promise.all(Array.from({ length: METADATA_AT_ONCE }, worker));
     return found.sort((a, b) => (a.collection < b.collection ? -1 : 1));
@@ -75,6 +88,9 @@ export class FileBackup implements StoredBackup {
     const { tree } = this.#parts;
     const members: MemberRead[] = [];
     const warnings = [...this.#parts.warnings, ...(tree.hasOplog ? [OPLOG_WARNING] : [])];
+    const needed = new Set([...wanted].map((collection) => tree.find(collection)));
+    for (const [files, fault] of this.#damaged)
+      if (!needed.has(files)) warnings.push(`${fault} Nothing that is read here needs it.`);
     let bytesRead = 0;
     const reader = new MemberReader(visitor);
     try {
@@ -124,6 +140,18 @@ export class FileBackup implements StoredBackup {
     return files;
   }
 
+  /** Damaged metadata leaves the name, where the file has it. */
+  async #metadataOrName(files: CollectionFiles): Promise<CollectionMetadata[]> {
+    try {
+      return [await this.#metadataOf(files)];
+    } catch (error) {
+      if (!(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
+      this.#damaged.set(files, error.message);
+      const collection = collectionOf(files.fileName);
+      return collection === undefined ? [] : [{ collection, text: undefined, type: 'collection' }];
+    }
+  }
+
   #metadataOf(files: CollectionFiles): Promise<CollectionMetadata> {
     let reading = this.#metadata.get(files);
     if (reading === undefined) {
@@ -143,6 +171,8 @@ export class FileBackup implements StoredBackup {
     const { location } = file.at;
     const text = await readText(this.#bytesOf(file), location);
     await file.at.close();
+    const { nameless, tree } = this.#parts;
+    if (nameless !== undefined) refuseOtherDatabase(text, tree.databases[0] ?? '', location);
     return readMetadata(text, location, files.fileName);
   }
 

@@ -55,11 +55,29 @@ export function noSuchDatabase(
   );
 }
 
+/** Old metadata says in its indexes of which database it is. Throws BACKUP where that is not the plan's. */
+export function refuseOtherDatabase(metadata: string, database: string, location: string): void {
+  const namespace = /"ns"\s*:\s*"([^".]+)\./.exec(metadata)?.[1];
+  if (namespace !== undefined && namespace !== database)
+    throw noSuchDatabase(database, [namespace], location);
+}
+
 /** Whether a backup was refused only because it is one of other databases: the refusal lists those that are there. */
 export function isOfOtherDatabases(error: unknown): boolean {
   if (!(error instanceof RestorePlanError)) return false;
   const { databases } = error.facts;
   return Array.isArray(databases) && databases.length > 0;
+}
+
+/** An archive that lies in a compressed tar behind other files: where it begins shows only when all before it was inflated. */
+export function archiveBehind(path: string): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${path} is a mongodump archive behind other files of a compressed tar.`,
+    {
+      hint: 'Unpack the tar and name the archive as the source.',
+    },
+  );
 }
 
 /** A physical backup: what lies in a mongod's dbPath. */
@@ -68,9 +86,15 @@ export function dataFiles(location: string): RestorePlanError {
     'BACKUP',
     `${location} is a copy of a mongod's data files, which only a mongod can read.`,
     {
-      hint: 'Start a mongod on a copy of them and name it as source.mongodb, or use a logical backup (mongodump, pbm backup --type logical).',
+      hint: 'Unpack them where they are packed, start a mongod of the same version on a copy of them and name it as source.mongodb; or use a logical backup (mongodump, pbm backup --type logical).',
     },
   );
+}
+
+/** A warning. `folder`: where the files lie; empty = at the top. */
+export function takenFor(database: string, folder: string, location: string): string {
+  const where = folder === '' ? 'at the top' : `in ${folder}/`;
+  return `${location} has its only files of collections ${where}, without the name of a database: they were taken for ${database}.`;
 }
 
 export const OPLOG_WARNING =

@@ -2,6 +2,7 @@
  * A dump in a compressed tar: one pass from the beginning to the end, because no byte can be reached without
  * inflating all that lie before it.
  */
+import type { RestorePlanError } from '../../errors.ts';
 import type {
   BackupIdentity,
   CollectionMetadata,
@@ -13,7 +14,7 @@ import { type Compression, decompress } from '../containers/decompress.ts';
 import { unpackNested } from '../containers/nested-tars.ts';
 import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
-import { readDumpPath } from '../layout/dump-paths.ts';
+import { inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
 import { addTo } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import {
@@ -27,11 +28,15 @@ import type { DumpRoot, PackedIn } from '../layout/parts.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader, readText } from './member.ts';
 import {
+  archiveBehind,
+  dataFiles,
   documentsMissing,
   noMetadataWarning,
   noSuchDatabase,
   notDocuments,
   OPLOG_WARNING,
+  refuseOtherDatabase,
+  takenFor,
 } from './refusals.ts';
 
 export interface StreamBackupParts {
@@ -46,6 +51,8 @@ export interface StreamBackupParts {
   }[];
   readonly database: string;
   readonly maxRatio: number;
+  /** The folder that is taken for the database's, which bears no name of one. */
+  readonly nameless: string | undefined;
   /** What the plan names, where that is a folder. */
   readonly folder: NamedFolder | undefined;
   /** needed: reading stops once every wanted collection and its metadata were met. */
@@ -66,6 +73,10 @@ interface Pass {
   readonly roots: Map<string, DumpRoot>;
   readonly files: Map<string, Readonly<Record<'documents' | 'metadata' | 'buckets', PlacedFile[]>>>;
   readonly warnings: Set<string>;
+  /** Paths of mongodump archives among the files. */
+  readonly archives: string[];
+  /** Files of a mongod's dbPath came by. */
+  hasDataFiles: boolean;
 }
 
 export class StreamBackup implements StoredBackup {
@@ -93,7 +104,7 @@ export class StreamBackup implements StoredBackup {
   }
 
   async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
-    const { streams, database, integrity } = this.#parts;
+    const { streams, database, integrity, nameless } = this.#parts;
     const pass: Pass = {
       wanted,
       longNames: new Map([...wanted].map((name) => [fileNameOf(name), name])),
@@ -104,7 +115,9 @@ export class StreamBackup implements StoredBackup {
       databases: new Set(),
       roots: new Map(),
       files: new Map(),
-      warnings: new Set(),
+      warnings: new Set(nameless === undefined ? [] : [takenFor(database, nameless, this.identity.location)]),
+      archives: [],
+      hasDataFiles: false,
     };
     let bytesRead = 0;
     let readToEnd = true;
@@ -127,9 +140,9 @@ export class StreamBackup implements StoredBackup {
     } finally {
       pass.reader.close();
     }
-    if (!pass.databases.has(database)) {
-      throw noSuchDatabase(database, [...pass.databases].sort(), this.identity.location);
-    }
+    if (!pass.databases.has(database)) throw this.#nothingFound(pass);
+    for (const path of pass.archives)
+      pass.warnings.add(`${path} is a mongodump archive and was passed over.`);
     assertOneBackup([...pass.roots.values()], this.#where());
     this.#finish(pass);
     return {
@@ -165,20 +178,31 @@ export class StreamBackup implements StoredBackup {
     }
   }
 
+  #nothingFound({ databases, archives, hasDataFiles }: Pass): RestorePlanError {
+    const { location } = this.identity;
+    const [archive] = archives;
+    if (archive !== undefined) return archiveBehind(archive);
+    if (hasDataFiles) return dataFiles(location);
+    return noSuchDatabase(this.#parts.database, [...databases].sort(), location);
+  }
+
   #where(): WhereFound {
     const { database, folder } = this.#parts;
     return { location: this.identity.location, database, folder };
   }
 
   async #meet(file: StreamedFile & Pick<PlacedFile, 'packedIn'>, pass: Pass): Promise<void> {
-    const { database, maxRatio, folder } = this.#parts;
+    const { database, maxRatio, folder, nameless } = this.#parts;
     const path = `${this.identity.location}!${file.path}`;
-    const meaning = readDumpPath(file.path, database);
+    const inDump = inDatabase(file.path, nameless, database);
+    const meaning = readDumpPath(inDump, database);
     if (meaning.kind === 'oplog') pass.warnings.add(OPLOG_WARNING);
+    if (file.isArchive) pass.archives.push(path);
+    pass.hasDataFiles ||= isDataFile(file.path);
     if (!('database' in meaning)) return;
     pass.databases.add(meaning.database);
     if (meaning.database !== database || meaning.kind === 'system') return;
-    const placed = { ...file, at: { location: path, modified: file.modified } };
+    const placed = { ...file, path: inDump, at: { location: path, modified: file.modified } };
     const known = pass.roots.size;
     const { path: root } = addTo(pass.roots, placed);
     if (pass.roots.size > known) assertOneBackup([...pass.roots.values()], this.#where());
@@ -195,7 +219,9 @@ export class StreamBackup implements StoredBackup {
     if (meaning.kind === 'buckets') throw notDocuments(collection, 'timeseries', this.identity.location);
     const bytes = inflateIfCompressed(file.bytes, { location: path, maxRatio });
     if (meaning.kind === 'metadata') {
-      const metadata = readMetadata(await readText(bytes, path), path, meaning.fileName);
+      const text = await readText(bytes, path);
+      if (nameless !== undefined) refuseOtherDatabase(text, database, path);
+      const metadata = readMetadata(text, path, meaning.fileName);
       if (metadata.type !== 'collection')
         throw notDocuments(collection, metadata.type, this.identity.location);
       if (!pass.metadata.has(collection)) pass.visitor.metadata(metadata);
