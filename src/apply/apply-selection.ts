@@ -29,6 +29,7 @@ import type { RunStart } from '../ledger/runs.ts';
 import type { Location, Plan, Source } from '../plan/plan.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import { accessTo } from '../target/access.ts';
 import { hostsOf } from '../target/connection-string.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
 import { requireAdmission, requireAdmissionStill } from './admission.ts';
@@ -42,6 +43,7 @@ import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
 import { prepareCollection } from './prepare-collection.ts';
 import { refuseMatches } from './refuse-matches.ts';
+import { settleOpenBatch } from './settle-open.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
 
 export interface ApplyRequest {
@@ -124,7 +126,13 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   await ledger.migrateUnderLock(key.plan, lease);
   const journal = ledger.journal(journalKeyOf(key));
   await adoptLocalRecord({ ...request, key, record: await ledger.runs.find(key), journal });
-  const earlier = await EarlierRuns.read(journal);
+  const { writer } = accessTo(target);
+  const earlier = await EarlierRuns.read(journal, selection, async (entry) => {
+    await lease.ensure();
+    const end = await settleOpenBatch({ reader: target.reader, writer }, entry);
+    if (end !== undefined) await journal.record(end);
+    return end;
+  });
   const run = new ApplyRun({
     key,
     lease,
@@ -144,7 +152,8 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
     await run.checkpoint('run-begun');
     const prepared = await prepareAll(request, run, record?.creations ?? []);
     await writeAll(request, { run, prepared, earlier, outcomes });
-    await earlier.settle(journal);
+    const outcomesIn = new Map([...outcomes].map(([{ into }, each]) => [into, each]));
+    await earlier.settle(journal, (into) => outcomesIn.get(into));
     await run.checkpoint('all-written');
     await ledger.runs.save(key, run.fencing, { status: 'applied', collections: recordOf(outcomes) });
     // A write that waited for the majority: what is read after it holds every write before it, whoever is primary now.

@@ -1,65 +1,204 @@
-/** What earlier runs of the same selection left in the journal, for a run that goes on from there. */
+/**
+ * What earlier runs of the same selection left in the journal, for a run that goes on from there.
+ *
+ * No ids are held: an entry says which documents of the selection it wrote by their place in it, and a byte for each place is
+ * all that is kept of a journal, however long. Entries of format 1 have ids alone; the selection is read for those once more.
+ */
+import { canonicalKey } from '../bson/canonical-key.ts';
+import { DocumentRun } from '../bson/document-run.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
-import type { Journal } from '../ledger/journal.ts';
+import type { BatchEnd, Journal } from '../ledger/journal.ts';
 import type { JournalEntry } from '../ledger/journal-entry.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { Selection } from '../selection/selection.ts';
+import { LOOKUP_BATCH } from './lookup-batches.ts';
+import type { Outcomes } from './outcome.ts';
 
-/** `_id`s in one collection of the target that the journal says were written, or may have been. */
-class WrittenIds {
-  readonly inserted: KeySet = new KeySet();
-  readonly replaced: KeySet = new KeySet();
-  /** Found in the target as they were written; only kept while there are batches left open. */
-  readonly confirmed: KeySet = new KeySet();
+/** Ids of entries of format 1 that are looked for in one reading of the selection: some 20 bytes each, */
+const IDS_AT_ONCE = 2_000_000;
+/** or some 200. */
+const OPEN_IDS_AT_ONCE = 100_000;
+
+const INSERTED = 1;
+const REPLACED = 2;
+const DOUBTFUL = 4;
+
+/** A batch that was intended by a run that died before it could say what came of it, and of which the server does not know. */
+interface OpenBatch extends Pick<JournalEntry, 'batch' | 'into'> {
+  /** Places of its documents in the selection; undefined in an entry of format 1, whose ids are kept instead. */
+  readonly ordinals: Uint32Array | undefined;
+  readonly ids: readonly RawValue[];
 }
+
+/** Finds out what came of a batch and records it; undefined where nobody knows. */
+export type SettleOpen = (entry: JournalEntry) => Promise<BatchEnd | undefined>;
 
 export class EarlierRuns {
   /** Number of the journal's newest batch; 0 when there is none. */
   lastBatch = 0;
-  readonly #collections = new Map<string, WrittenIds>();
-  /** Batches that were intended by a run that died before it could say what came of them. */
-  readonly #leftOpen: JournalEntry[] = [];
+  readonly #selection: Selection;
+  /** By collection in the target: INSERTED, REPLACED and DOUBTFUL of each document, by its place in the selection. */
+  readonly #written = new Map<string, Uint8Array>();
+  readonly #open: OpenBatch[] = [];
 
-  /** Memory: some 20 bytes per ObjectId that was written before. */
-  static async read(journal: Journal): Promise<EarlierRuns> {
-    const earlier = new EarlierRuns();
-    for await (const entry of journal.entries()) earlier.#add(entry);
+  private constructor(selection: Selection) {
+    this.#selection = selection;
+  }
+
+  /**
+   * `settleOpen` finds out what came of a batch that a run left open when it died, and records it; without it, and where nobody
+   * knows, such a batch is doubtful as a whole. Memory: one byte for each document of the selection.
+   */
+  static async read(
+    journal: Pick<Journal, 'entries'>,
+    selection: Selection,
+    settleOpen: SettleOpen = async () => undefined,
+  ): Promise<EarlierRuns> {
+    const earlier = new EarlierRuns(selection);
+    let old = new OldEntries();
+    for await (const found of journal.entries()) {
+      const end = found.state === 'intended' ? await settleOpen(found) : undefined;
+      const entry: JournalEntry =
+        end === undefined ? found : { ...found, doubtful: [], ...end, state: 'done' };
+      earlier.lastBatch = entry.batch;
+      earlier.#noteOpen(entry);
+      if (entry.state === 'reverted' || !(entry.action === 'insert' || entry.action === 'replace')) continue;
+      if (entry.ordinals === undefined) old.add(entry);
+      else earlier.#mark(entry, entry.ordinals);
+      if (old.size < IDS_AT_ONCE) continue;
+      await earlier.#markOld(old);
+      old = new OldEntries();
+    }
+    await earlier.#markOld(old);
     return earlier;
   }
 
-  /** How a document came to be in the target, that was found there as it is in the selection. */
-  outcomeOf(into: string, id: RawValue): 'insertedBefore' | 'replacedBefore' | 'identical' {
-    const written = this.#collections.get(into);
-    if (written === undefined) return 'identical';
-    const inserted = written.inserted.has(id);
-    if (!inserted && !written.replaced.has(id)) return 'identical';
-    if (this.#leftOpen.length > 0) written.confirmed.add(id);
-    return inserted ? 'insertedBefore' : 'replacedBefore';
+  /** How a document came to be in the target, that was found there as it is in the selection. `ordinal`: its place there. */
+  outcomeOf(into: string, ordinal: number): 'insertedBefore' | 'replacedBefore' | 'doubtful' | 'identical' {
+    const written = this.#written.get(into)?.[ordinal] ?? 0;
+    if ((written & INSERTED) !== 0) return 'insertedBefore';
+    if ((written & REPLACED) !== 0) return 'replacedBefore';
+    return written === 0 ? 'identical' : 'doubtful';
   }
 
   /** Records what came of the batches left open, once every document has been looked at. */
-  async settle(journal: Journal): Promise<void> {
-    for (const { batch, into, ids, action } of this.#leftOpen) {
-      // What a revert that died took out is in again by now, or was found missing and counted as such.
-      if (action === 'remove' || action === 'putBack') {
-        await journal.record({ batch, skipped: [] });
-        continue;
+  async settle(
+    journal: Pick<Journal, 'record'>,
+    outcomeOf: (into: string) => Outcomes | undefined,
+  ): Promise<void> {
+    const isDoubtful = (into: string, ordinal: number | undefined): boolean =>
+      ordinal !== undefined && outcomeOf(into)?.get(ordinal) === 'doubtful';
+    for (const batches of inPortions(this.#open)) {
+      const places = await this.#placesOf(batches);
+      for (const open of batches) {
+        const ordinals = open.ordinals ?? open.ids.map((id) => places.get(placeKey(open.into, id)));
+        const skipped: number[] = [];
+        const doubtful: number[] = [];
+        for (const [position, ordinal] of ordinals.entries()) {
+          (isDoubtful(open.into, ordinal) ? doubtful : skipped).push(position);
+        }
+        await journal.record({ batch: open.batch, skipped, doubtful });
       }
-      const confirmed = this.#collections.get(into)?.confirmed;
-      const skipped = [...ids.keys()].filter((position) => !confirmed?.has(ids[position] as RawValue));
-      await journal.record({ batch, skipped });
     }
-    this.#leftOpen.length = 0;
+    this.#open.length = 0;
   }
 
-  #add(entry: JournalEntry): void {
-    this.lastBatch = entry.batch;
-    const { action, state, into } = entry;
-    if (state === 'intended') this.#leftOpen.push(entry);
-    if (state === 'reverted' || (action !== 'insert' && action !== 'replace')) return;
-    const collection = this.#collections.get(into) ?? new WrittenIds();
-    this.#collections.set(into, collection);
-    const written = action === 'insert' ? collection.inserted : collection.replaced;
-    const skipped = new Set(entry.skipped);
-    for (const [position, id] of entry.ids.entries()) if (!skipped.has(position)) written.add(id);
+  #noteOpen({ batch, action, into, state, ordinals, ids }: JournalEntry): void {
+    if (state !== 'intended') return;
+    // What a revert that died took out is in again by the end of this run, or was found missing and counted as such.
+    const isRevert = action === 'remove' || action === 'putBack';
+    this.#open.push({ batch, into, ordinals, ids: isRevert || ordinals !== undefined ? [] : ids });
   }
+
+  #mark(entry: JournalEntry, ordinals: Uint32Array): void {
+    const written = this.#writtenIn(entry.into);
+    const codes = codesOf(entry);
+    for (const [position, ordinal] of ordinals.entries()) {
+      if (ordinal < written.length) written[ordinal]! |= codes[position] as number;
+    }
+  }
+
+  async #markOld(old: OldEntries): Promise<void> {
+    for (const [into, keysOf] of old.collections) {
+      const written = this.#writtenIn(into);
+      await this.#readIds(into, (id, ordinal) => {
+        for (const [code, keys] of keysOf) if (keys.has(id)) written[ordinal]! |= code;
+      });
+    }
+  }
+
+  /** Places of the documents of entries of format 1, by `placeKey`. */
+  async #placesOf(batches: readonly OpenBatch[]): Promise<Map<string, number>> {
+    const old = batches.filter(({ ordinals }) => ordinals === undefined);
+    const wanted = new Set(old.flatMap(({ into, ids }) => ids.map((id) => placeKey(into, id))));
+    const places = new Map<string, number>();
+    for (const into of new Set(old.map((each) => each.into))) {
+      await this.#readIds(into, (id, ordinal) => {
+        const key = placeKey(into, id);
+        // Of several documents of one _id the first was restored.
+        if (wanted.has(key) && !places.has(key)) places.set(key, ordinal);
+      });
+    }
+    return places;
+  }
+
+  #writtenIn(into: string): Uint8Array {
+    const count = this.#selection.manifest.collections.find((each) => each.into === into)?.count ?? 0;
+    const written = this.#written.get(into) ?? new Uint8Array(count);
+    this.#written.set(into, written);
+    return written;
+  }
+
+  async #readIds(into: string, see: (id: RawValue, ordinal: number) => void): Promise<void> {
+    const selected = this.#selection.manifest.collections.find((each) => each.into === into);
+    if (selected === undefined) return;
+    for await (const batch of readBatches(this.#selection, selected.collection, LOOKUP_BATCH)) {
+      const run = new DocumentRun(batch.bytes, batch.offsets);
+      for (let i = 0; i < run.length; i++) if (run.idType(i) !== 0) see(run.id(i), batch.first + i);
+    }
+  }
+}
+
+/** What an entry says of each of its documents, by position. */
+function codesOf({ action, state, ids, skipped, doubtful }: JournalEntry): Uint8Array {
+  const code = state === 'intended' ? DOUBTFUL : action === 'insert' ? INSERTED : REPLACED;
+  const codes = new Uint8Array(ids.length).fill(code);
+  for (const position of doubtful) codes[position] = DOUBTFUL;
+  for (const position of skipped) codes[position] = 0;
+  return codes;
+}
+
+/** `_id`s of entries of format 1, by collection in the target and what is said of them. */
+class OldEntries {
+  readonly collections = new Map<string, ReadonlyMap<number, KeySet>>();
+  size = 0;
+
+  add(entry: JournalEntry): void {
+    const { into, ids } = entry;
+    const keysOf =
+      this.collections.get(into) ??
+      new Map([INSERTED, REPLACED, DOUBTFUL].map((code) => [code, new KeySet()]));
+    this.collections.set(into, keysOf);
+    for (const [position, code] of codesOf(entry).entries()) keysOf.get(code)?.add(ids[position] as RawValue);
+    this.size += ids.length;
+  }
+}
+
+function placeKey(into: string, id: RawValue): string {
+  return `${into}\0${canonicalKey(id)}`;
+}
+
+function* inPortions(batches: readonly OpenBatch[]): Generator<OpenBatch[]> {
+  let portion: OpenBatch[] = [];
+  let ids = 0;
+  for (const batch of batches) {
+    portion.push(batch);
+    ids += batch.ids.length;
+    if (ids < OPEN_IDS_AT_ONCE) continue;
+    yield portion;
+    portion = [];
+    ids = 0;
+  }
+  if (portion.length > 0) yield portion;
 }

@@ -152,8 +152,8 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
 /** A record that this program wrote as verified says of every document that it is in, or was kept. */
 function accountsForAll(run: RunRecord, documents: number | undefined): boolean {
   const isWhole = run.collections.every(
-    ({ selected, inserted, identical, replaced, kept }) =>
-      inserted + identical + replaced + kept === selected,
+    ({ selected, inserted, identical, replaced, kept, doubtful }) =>
+      inserted + identical + replaced + kept + doubtful === selected,
   );
   return isWhole && (documents === undefined || sumOf(run, ({ selected }) => selected) === documents);
 }

@@ -35,6 +35,7 @@ export function notedWriter(
       noted(() => writer.replace(collection, replacements, { ...options, ...underLock })),
     remove: (collection, seen, options) =>
       noted(() => writer.remove(collection, seen, { ...options, ...underLock })),
+    endIdentity: (...what) => writer.endIdentity(...what),
     executedStatements: (...what) => writer.executedStatements(...what),
     settleTransaction: (...what) => writer.settleTransaction(...what),
     createCollection: (name, blueprint) => writer.createCollection(name, blueprint),

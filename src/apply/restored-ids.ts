@@ -78,7 +78,7 @@ export class RestoredIds {
     const { action, state, into, ids } = entry;
     this.lastBatch = entry.batch;
     if (state === 'reverted' || action === 'remove' || action === 'putBack') return;
-    const skipped = new Set(entry.skipped);
+    const skipped = new Set([...entry.skipped, ...entry.doubtful]);
     const inserted = this.#inserted.get(into) ?? new KeySet();
     this.#inserted.set(into, inserted);
     const replaced = this.#replaced.get(into) ?? new Map<string, ImagePlace>();

@@ -1,13 +1,12 @@
 /** Compares what a plan restored with the target again, any time later. Reads only. */
 
-import type { RawValue } from '../bson/types.ts';
 import type { Emit } from '../events.ts';
-import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
+import { journalKeyOf } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
-import { RestoredIds } from './restored-ids.ts';
+import { EarlierRuns } from './earlier-runs.ts';
 import { type Expectation, type Verification, verifySelection } from './verify-selection.ts';
 
 export interface VerifyRequest {
@@ -30,20 +29,21 @@ export async function verifyRestore({
   target,
   ...more
 }: VerifyRequest): Promise<Verification> {
-  let reading: Promise<RestoredIds> | undefined;
-  const expect = async (
-    { into }: SelectedCollection,
-    _index: number,
-    id: () => RawValue,
-  ): Promise<Expectation> => {
-    reading ??= readRestoredIds(target, { plan: plan.name, selection: selection.manifest.digest });
-    return (await reading).actionOn(into, id()) === undefined ? 'present' : 'restored';
+  let reading: Promise<EarlierRuns> | undefined;
+  const expect = async ({ into }: SelectedCollection, index: number): Promise<Expectation> => {
+    reading ??= readEarlierRuns(target, plan, selection);
+    return (await reading).outcomeOf(into, index) === 'identical' ? 'present' : 'restored';
   };
   return verifySelection({ selection, reader: target.reader, expect, ...more });
 }
 
-async function readRestoredIds(target: Target, key: RunKey): Promise<RestoredIds> {
+async function readEarlierRuns(
+  target: Target,
+  plan: Pick<Plan, 'name'>,
+  selection: Selection,
+): Promise<EarlierRuns> {
   const { runs, journal } = openLedger(target);
+  const key = { plan: plan.name, selection: selection.manifest.digest };
   const run = await runs.find(key);
-  return RestoredIds.read(journal(run?.journalKey ?? journalKeyOf(key)));
+  return EarlierRuns.read(journal(run?.journalKey ?? journalKeyOf(key)), selection);
 }

@@ -24,11 +24,7 @@ export interface VerificationRequest {
   readonly selection: Selection;
   readonly reader: TargetReader;
   /** What is expected of a document, by its position in its collection's file. Not asked where the target holds its very bytes. */
-  readonly expect: (
-    selected: SelectedCollection,
-    index: number,
-    id: () => RawValue,
-  ) => Expectation | Promise<Expectation>;
+  readonly expect: (selected: SelectedCollection, index: number) => Expectation | Promise<Expectation>;
   /** One document in so many is looked at; 1 = all. */
   readonly every?: number;
   readonly emit: Emit;
@@ -148,10 +144,7 @@ async function verifyBatch(scanned: Scanned<AdmittedBatch>, question: BatchQuest
   const differences: BatchFindings['differences'][number][] = [];
   for (const position of looked) {
     const presence = there.presence(position);
-    const expectation =
-      presence === 'same'
-        ? 'restored'
-        : await request.expect(selected, first + position, () => run.id(position));
+    const expectation = presence === 'same' ? 'restored' : await request.expect(selected, first + position);
     if (expectation === 'ignored') continue;
     counts.checked++;
     if (presence === 'same') counts.identical++;

@@ -54,11 +54,10 @@ const TOO_LARGE_FOR_CACHE = 388;
 export async function insertDocuments(
   place: WritePlace,
   run: DocumentRun,
-  positions: readonly number[],
+  { positions, identity }: InsertionBatch,
 ): Promise<Fates> {
   const fates = new Map<number, Fate>();
   const what = `inserting into ${place.reader.database}.${place.collection.name}`;
-  const identity = await place.writer.newIdentity();
   let open = positions.map((position, statement): Insertion => ({ position, statement }));
   let isInDoubt = false;
   /** Some attempt got no answer, and the server does not know whose a document is. */
@@ -69,7 +68,7 @@ export async function insertDocuments(
       for (const { position } of open) {
         const presence = there.presence(position);
         if (presence === 'other') fates.set(position, somebodyElses(place));
-        else if (presence === 'same' && !mayBeOurs) fates.set(position, IDENTICAL);
+        else if (presence === 'same') fates.set(position, mayBeOurs ? DOUBTFUL : IDENTICAL);
       }
       open = open.filter(({ position }) => there.presence(position) === 'absent');
     }
@@ -91,7 +90,7 @@ export async function insertDocuments(
       // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
       if (presence === 'absent') again.push(insertion);
       else if (presence === 'other') fates.set(insertion.position, somebodyElses(place));
-      else if (!mayBeOurs) fates.set(insertion.position, IDENTICAL);
+      else fates.set(insertion.position, mayBeOurs ? DOUBTFUL : IDENTICAL);
     }
     open = again;
     if (again.length > 0) throw new TryAgain(what, `${again.length} documents are not settled yet`);
@@ -107,22 +106,40 @@ interface Insertion {
 
 const IDENTICAL: Fate = { outcome: 'identical', reason: '' };
 
+export const DOUBTFUL: Fate = {
+  outcome: 'doubtful',
+  reason:
+    'it is there as in the backup, and nobody can tell whether an attempt of this tool that got no answer wrote it, or somebody else',
+};
+
+/** `identity`: as noted in the journal before. */
+export interface InsertionBatch {
+  readonly positions: readonly number[];
+  readonly identity: WriteIdentity | undefined;
+}
+
 export interface ReplacementPair {
   readonly position: number;
   /** What the target was seen to hold. */
   readonly seen: Buffer;
 }
 
+/** `identity`: as noted in the journal before. */
+export interface ReplacementBatch {
+  readonly pairs: readonly ReplacementPair[];
+  readonly identity: WriteIdentity | undefined;
+}
+
 /** Replaces documents that are still the ones seen. */
 export async function replaceDocuments(
   place: WritePlace,
   run: DocumentRun,
-  pairs: readonly ReplacementPair[],
+  { pairs, identity }: ReplacementBatch,
 ): Promise<Fates> {
   const { leftAlone, faults } = await place.writer.replace(
     place.collection,
     pairs.map(({ position, seen }) => ({ seen, after: run.document(position) })),
-    await conditionalOptions(place),
+    { identity, exclusive: isExclusive(place) },
   );
   const fates = new Map<number, Fate>();
   const positionOf = (index: number): number => (pairs[index] as ReplacementPair).position;
@@ -141,7 +158,11 @@ export async function conditionalOptions({
   reader,
   writer,
 }: Pick<WritePlace, 'reader' | 'writer'>): Promise<ConditionalWriteOptions> {
-  return { identity: await writer.newIdentity(), exclusive: reader.identity.kind === 'standalone' };
+  return { identity: await writer.newIdentity(), exclusive: isExclusive({ reader }) };
+}
+
+function isExclusive({ reader }: Pick<WritePlace, 'reader'>): boolean {
+  return reader.identity.kind === 'standalone';
 }
 
 function look(place: WritePlace, run: DocumentRun, insertions: readonly Insertion[]): Promise<Counterparts> {

@@ -60,7 +60,10 @@ function stateOfRecord(record: FollowUpRecord | undefined): FollowUpState | unde
 }
 
 function isNeeded({ when }: FollowUpPlan, { collections }: RunRecord): boolean {
-  return when === 'always' || collections.some(({ inserted, replaced }) => inserted + replaced > 0);
+  return (
+    when === 'always' ||
+    collections.some(({ inserted, replaced, doubtful }) => inserted + replaced + doubtful > 0)
+  );
 }
 
 /** Each after those it needs; otherwise as in the plan. The plan check has refused circles. */

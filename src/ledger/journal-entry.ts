@@ -35,14 +35,18 @@ export interface JournalEntry {
   readonly imageParts: number;
   /** SHA-256 of each document as it was written, 32 bytes each in the order of `ids`; undefined in entries of format 1. */
   readonly hashes: Buffer | undefined;
+  /** Place of each document in the selection's collection, from 0; undefined in entries of format 1. */
+  readonly ordinals: Uint32Array | undefined;
   /** Under which the writes of this entry were sent; a document's position in `ids` is its statement. */
   readonly identity: WriteIdentity | undefined;
   /** Of remove and putBack: the batch that is taken back. */
   readonly undoes: number | undefined;
 }
 
-const HASH_BYTES = 32;
+export const HASH_BYTES = 32;
 const UUID_BYTES = 16;
+/** Little-endian. */
+const ORDINAL_BYTES = 4;
 
 /** Key and batch number sort as text, so one range of the `_id` index is one run's journal, in order. */
 export function entryId(journalKey: string, batch: number): string {
@@ -93,6 +97,7 @@ export function readJournalEntry(raw: Buffer): JournalEntry {
     doubtful: has('doubtful') ? positions('doubtful') : [],
     imageParts: number('imageParts'),
     hashes: bytes('hashes', ids.length * HASH_BYTES),
+    ordinals: readOrdinals(bytes('ordinals', ids.length * ORDINAL_BYTES)),
     identity: lsid && { lsid, txnNumber: number('txnNumber'), user: text('user'), at: number('at') },
     undoes: has('undoes') ? number('undoes') : undefined,
   };
@@ -105,6 +110,21 @@ function readIds(document: Record<string, unknown>): RawValue[] {
     if (error instanceof BsonFault) throw damaged(JOURNAL, document, 'ids');
     throw error;
   }
+}
+
+export function packOrdinals(ordinals: readonly number[]): Buffer {
+  const packed = Buffer.allocUnsafe(ordinals.length * ORDINAL_BYTES);
+  for (const [i, ordinal] of ordinals.entries()) packed.writeUInt32LE(ordinal, i * ORDINAL_BYTES);
+  return packed;
+}
+
+function readOrdinals(packed: Buffer | undefined): Uint32Array | undefined {
+  return (
+    packed &&
+    Uint32Array.from({ length: packed.length / ORDINAL_BYTES }, (_, i) =>
+      packed.readUInt32LE(i * ORDINAL_BYTES),
+    )
+  );
 }
 
 /** Bytes of a binary field. Throws RestorePlanError TARGET where it is something else. */

@@ -12,6 +12,7 @@ import {
   entryId,
   type JournalAction,
   type JournalEntry,
+  packOrdinals,
   readBinary,
   readJournalEntry,
 } from './journal-entry.ts';
@@ -33,6 +34,7 @@ export interface Intention {
   readonly images?: readonly Buffer[];
   /** Of insert and replace: see `JournalEntry`. */
   readonly hashes?: Buffer | undefined;
+  readonly ordinals?: readonly number[] | undefined;
   readonly identity?: WriteIdentity | undefined;
   readonly undoes?: number | undefined;
 }
@@ -189,9 +191,10 @@ export class Journal {
 /** Image parts have no state. */
 const IS_ENTRY = { state: { $exists: true } } as const;
 
-function laterFields({ hashes, identity, undoes }: Intention): Record<string, unknown> {
+function laterFields({ hashes, ordinals, identity, undoes }: Intention): Record<string, unknown> {
   return {
     ...(hashes && { hashes }),
+    ...(ordinals && { ordinals: packOrdinals(ordinals) }),
     ...(identity && { ...identity, lsid: new Binary(identity.lsid, Binary.SUBTYPE_UUID) }),
     ...(undoes !== undefined && { undoes }),
   };

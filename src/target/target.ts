@@ -196,6 +196,11 @@ export interface TargetWriter {
     ids: readonly RawValue[],
   ): Promise<ReadonlySet<number> | 'unknown'>;
   /**
+   * Uses an identity up: an insert under it that is still on its way is refused when it arrives. One that the server has in hand
+   * is waited for. Afterwards `executedStatements` is `unknown`. Does nothing on a standalone.
+   */
+  endIdentity(collection: string, identity: WriteIdentity): Promise<void>;
+  /**
    * Replaces each document that is, byte for byte, still the one seen; no other is touched. Rides out transient faults; what it
    * throws leaves open what was written, until `settleTransaction` has been asked. Throws RestorePlanError TARGET on a standalone
    * without `exclusive`, USAGE with it elsewhere.

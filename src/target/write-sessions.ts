@@ -103,6 +103,12 @@ export class WriteSessions {
     return new Set(Array.isArray(executed) ? executed.map(Number) : []);
   }
 
+  async end(collection: string, identity: WriteIdentity): Promise<void> {
+    if (this.#server.kind === 'standalone') return;
+    const what = `ending a session that wrote to ${this.#commands.database}.${collection}`;
+    await rideOut(this.#commands.patience, what, () => this.#overtake(collection, identity));
+  }
+
   /**
    * A replica set answers to `abortTransaction` alone: done, committed before, aborted before, or a newer number has been used. A
    * mongos answers for what went through itself. Where neither says, a newer transaction that touches the collection on every

@@ -80,6 +80,10 @@ export class MongoWriter implements TargetWriter {
     return this.#sessions.executedStatements(collection, identity, ids);
   }
 
+  endIdentity(collection: string, identity: WriteIdentity): Promise<void> {
+    return this.#sessions.end(collection, identity);
+  }
+
   replace(
     collection: WrittenCollection,
     replacements: readonly Replacement[],

@@ -145,8 +145,9 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
       }
       const run = (await runs(name)).find(({ key }) => key.selection === selection.manifest.digest);
       assert.is(run?.status, 'verified');
-      for (const { into, selected, inserted, identical, replaced, kept } of run?.collections ?? []) {
-        assert.is(inserted + identical + replaced + kept, selected, `counts of ${into}`);
+      for (const { into, selected, inserted, identical, replaced, kept, doubtful } of run?.collections ??
+        []) {
+        assert.is(inserted + identical + replaced + kept + doubtful, selected, `counts of ${into}`);
       }
       assert.is((await readLock((await shared(name)).reader))?.holder, undefined, 'nobody holds the lock');
       assert.not.match(JSON.stringify(events), 'canary');

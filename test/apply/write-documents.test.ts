@@ -55,7 +55,10 @@ test('a document that somebody else is writing at this moment is not taken for o
     collection,
     whenMatched: 'keepExisting',
   } as const;
-  const fates: Fates = await insertDocuments(place, runOf(documents), [0, 1, 2]);
+  const fates: Fates = await insertDocuments(place, runOf(documents), {
+    positions: [0, 1, 2],
+    identity: await writer.newIdentity(),
+  });
   assert.equal([...fates], [[1, { outcome: 'identical', reason: '' }]], 'a revert would delete it otherwise');
 });
 

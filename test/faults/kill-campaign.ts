@@ -37,7 +37,7 @@ export async function killAtRandom({
   say(`undisturbed: ${documents} documents in ${Math.round(undisturbed.workedMs)} ms`);
 
   let next = startChild();
-  const tally = { checkpoints: 0, killed: 0, missed: 0, inTheMiddle: 0 };
+  const tally = { checkpoints: 0, killed: 0, missed: 0, inTheMiddle: 0, doubtful: 0 };
   /** False when the run had ended before its moment came. */
   const dieAndRerun = async (death: ChildOptions, moment: string): Promise<boolean> => {
     const child = next;
@@ -47,6 +47,9 @@ export async function killAtRandom({
     await bench.apply(selection, 'staging', { leaseMs: LEASE_MS });
     if (!(await stored(bench)).equals(expected)) throw new Error(`other bytes after a kill at ${moment}`);
     await bench.expectRestored('staging', selection, {});
+    const { inserted = 0, doubtful = 0 } = (await bench.runs('staging'))[0]?.collections[0] ?? {};
+    if (inserted + doubtful !== documents) throw new Error(`${inserted} are ours after a kill at ${moment}`);
+    tally.doubtful += doubtful;
     if ((await openBatches(bench)) > 0) throw new Error(`batches are left open after a kill at ${moment}`);
     await clear(bench);
     return signal === 'SIGKILL';
@@ -76,10 +79,12 @@ interface Tally {
   readonly killed: number;
   readonly missed: number;
   readonly inTheMiddle: number;
+  /** Documents that came to the server while it was asked about them. */
+  readonly doubtful: number;
 }
 
-function summary({ checkpoints, killed, missed, inTheMiddle }: Tally): string {
-  return `kill -9 at ${checkpoints} checkpoints and ${killed} random moments (${missed} came too late), ${inTheMiddle} times with batches under way; every rerun ended the same`;
+function summary({ checkpoints, killed, missed, inTheMiddle, doubtful }: Tally): string {
+  return `kill -9 at ${checkpoints} checkpoints and ${killed} random moments (${missed} came too late), ${inTheMiddle} times with batches under way, ${doubtful} documents doubtful; every rerun ended the same`;
 }
 
 /** Every document of the collection, by `_id`, at majority. */
