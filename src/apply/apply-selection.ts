@@ -19,18 +19,16 @@ import { readRuns, recordedServer } from '../ledger/read-runs.ts';
 import type {
   Actor,
   Creation,
-  RecordedSource,
   RunCollection,
   RunCounts,
   RunRecord,
   RunStatus,
 } from '../ledger/run-record.ts';
 import type { RunStart } from '../ledger/runs.ts';
-import type { Location, Plan, Source } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo } from '../target/access.ts';
-import { hostsOf } from '../target/connection-string.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
 import { requireAdmission, requireAdmissionStill } from './admission.ts';
 import { adoptLocalRecord } from './adopt-local-record.ts';
@@ -41,6 +39,7 @@ import { EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
+import { type OtherSource, otherSource, recordedSource, refuseOtherSource } from './plan-source.ts';
 import { prepareCollection } from './prepare-collection.ts';
 import { refuseMatches } from './refuse-matches.ts';
 import { settleOpenBatch } from './settle-open.ts';
@@ -61,6 +60,11 @@ export interface ApplyRequest {
   readonly signal?: AbortSignal;
   /** The last word of whoever asked: called when the run is admitted and nothing is written. Throwing ends it. */
   readonly confirm?: () => Promise<void>;
+  /**
+   * Called when a plan of this name was applied there from another source, before anything is written. Throwing ends the run;
+   * without it, such a run is refused.
+   */
+  readonly confirmPlan?: (other: OtherSource) => Promise<void>;
   /** What the last dry-run saw; documents that are others now are named in the result. */
   readonly memory?: TargetMemory | undefined;
   readonly leaseMs?: number;
@@ -95,20 +99,29 @@ export interface SinceDryRun {
 }
 
 /**
- * Throws RestorePlanError: GATE, LOCKED, TARGET or CONFLICTS (`whenMatched: fail`) before anything is written, or the signal's
+ * Throws RestorePlanError: GATE, USAGE, LOCKED, TARGET or CONFLICTS (`whenMatched: fail`) before anything is written, or the signal's
  * reason; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way.
  */
 export async function applySelection(given: ApplyRequest): Promise<ApplyResult> {
   const { target } = given;
   const request = { ...given, selection: copyOf(given.selection) };
   refuseRelaxed(request.plan, request.selection.manifest);
-  await requireAdmission({ ...request, runs: await readRuns(target.reader) });
+  const runs = await readRuns(target.reader);
+  await requireAdmission({ ...request, runs });
+  const other = otherSource(request.plan, runs, target.reader);
+  if (other !== undefined) await confirmOtherSource(request, other);
   await request.confirm?.();
   request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'apply' }, async (lease) => {
     await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) });
     return applyUnderLock(request, lease);
   });
+}
+
+async function confirmOtherSource({ emit, confirmPlan }: ApplyRequest, other: OtherSource): Promise<void> {
+  emit({ type: 'warning', message: other.fact });
+  if (confirmPlan === undefined) throw refuseOtherSource(other);
+  await confirmPlan(other);
 }
 
 /** What is let in is what is written, whatever becomes of the caller's object. */
@@ -288,24 +301,6 @@ function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest,
     backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
     actor: { user: actor.user, host: actor.host },
   };
-}
-
-function recordedSource({ location, database }: Source): RecordedSource {
-  return { template: templateOf(location), database };
-}
-
-/** Of a path what the plan file writes: the file may lie in another folder on each machine. */
-function templateOf(location: Location): string {
-  switch (location.kind) {
-    case 's3':
-      return `s3://${location.bucket}/${location.key}`;
-    case 'path':
-      return location.written ?? location.path;
-    case 'jsonl':
-      return templateOf(location.from);
-    case 'mongodb':
-      return `mongodb://${hostsOf(location.uri).join(',')}`;
-  }
 }
 
 function recordOf(outcomes: AllOutcomes): RunCollection[] {

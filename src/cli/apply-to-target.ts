@@ -12,6 +12,7 @@ import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue } from './command.ts';
+import { confirmPlan } from './confirm.ts';
 import type { ApplyTargets } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 import { lastWord } from './last-word.ts';
@@ -27,6 +28,8 @@ export interface ApplyOrder {
   readonly selection: Selection;
   /** Value of `--confirm`. */
   readonly confirm: OptionValue;
+  /** Value of `--confirm-plan`. */
+  readonly confirmPlan: OptionValue;
 }
 
 export async function applyToTarget(context: CommandContext, order: ApplyOrder): Promise<ExitName> {
@@ -43,6 +46,8 @@ export async function applyToTarget(context: CommandContext, order: ApplyOrder):
       actor: { ...context.operator, pid: context.processId },
       toolVersion: VERSION,
       memory: await TargetMemory.load(context.workDirectory, selection.manifest, reader),
+      confirmPlan: ({ fact }) =>
+        confirmPlan(context, { what: fact, plan: plan.name, given: order.confirmPlan }),
       confirm: () => lastWord(context, { plan, selection, reader, given: order.confirm }),
     });
     const statuses = result.verified ? await followUps(context, { plan, target, result }) : [];

@@ -15,6 +15,12 @@ const CONFIRM: OptionSpec = {
   description: 'name of the database that will be written to; replaces the question asked on a terminal',
 };
 
+const CONFIRM_PLAN: OptionSpec = {
+  flags: '--confirm-plan <name>',
+  description:
+    'name of the plan, where one of this name was applied from another source before; replaces the question asked on a terminal',
+};
+
 /** Options that every command has. */
 export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [
   { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },
@@ -145,7 +151,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'Staging comes first: production opens only for a selection that was applied to staging and verified there. ' +
       'A run that was stopped part-way is resumed by the same command. Without --target, on a terminal, the whole ' +
       'runbook is walked: staging, a pause to look at it, production.',
-    options: [{ ...TARGET, mandatory: false }, CONFIRM],
+    options: [{ ...TARGET, mandatory: false }, CONFIRM, CONFIRM_PLAN],
     examples: [
       'plan apply plans/incident-4711.yaml',
       'plan apply plans/incident-4711.yaml --target staging',

@@ -39,7 +39,7 @@ export async function goOnWithProduction(
   const confirm = undefined;
   await context.follow(applyStages(context, { plan, name: 'production', confirm }));
   const targets = await connectTargets(context, plan, 'production');
-  return applyToTarget(context, { plan, file, selection, targets, confirm });
+  return applyToTarget(context, { plan, file, selection, targets, confirm, confirmPlan: undefined });
 }
 
 /** The first documents of each collection, raw, by their collection in the target. */

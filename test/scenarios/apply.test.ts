@@ -1,4 +1,6 @@
 /** `plan apply` end to end: staging before production, byte for byte, and nothing written where something is refused. */
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
@@ -90,6 +92,32 @@ test(
       ...{ inserted: 0, identical: 100, replaced: 0, kept: 0, conflict: 0, refused: 0 },
       ...{ heldBack: 0, excepted: 0, doubtful: 0 },
     });
+    incident.close();
+  },
+  { deadlineMs: 120_000 },
+);
+
+test(
+  'a plan of this name that restored from elsewhere is said, and its name has to be given',
+  async () => {
+    assert.is((await run(STAGING)).exitCode, 0);
+    copyFileSync(join(incident.folder, 'db.tar'), join(incident.folder, 'other.tar'));
+    incident.writePlan((text) => text.replace('./db.tar', './other.tar'));
+    const before = await snapshots();
+    const refused = await run(STAGING);
+    assert.is(refused.exitCode, 11, refused.stderr);
+    assert.match(
+      refused.stderr,
+      /a plan named partner-57d17993 was applied before from \.\/db\.tar \(database gravity-.*\); this one restores from \.\/other\.tar/,
+    );
+    assert.match(refused.stderr, '--confirm-plan partner-57d17993');
+    const mistaken = await run([...STAGING, '--confirm-plan', 'partner']);
+    assert.is(mistaken.exitCode, 11);
+    assert.match(mistaken.stderr, '--confirm-plan names partner, but the plan is partner-57d17993');
+    assert.equal(await snapshots(), before);
+    const confirmed = await run([...STAGING, '--confirm-plan', 'partner-57d17993']);
+    assert.is(confirmed.exitCode, 0, confirmed.stderr);
+    assert.is((await run(STAGING)).exitCode, 0, 'the newest run is of the other source now');
     incident.close();
   },
   { deadlineMs: 120_000 },

@@ -21,7 +21,7 @@ import { warnOfFuture } from '../warn-of-future.ts';
 export async function run(
   context: CommandContext,
   [file = '']: readonly string[],
-  { target, confirm }: OptionValues,
+  { target, confirm, confirmPlan }: OptionValues,
 ): Promise<ExitName> {
   const chosen = target as TargetName | undefined;
   if (chosen === undefined) requireSomebody(context);
@@ -42,7 +42,8 @@ export async function run(
     void connecting.then((targets) => targets.close()).catch(() => undefined);
     throw error;
   }
-  const exit = await applyToTarget(context, { plan, file, selection, targets: await connecting, confirm });
+  const targets = await connecting;
+  const exit = await applyToTarget(context, { plan, file, selection, targets, confirm, confirmPlan });
   if (exit === 'CONFLICTS' && !context.options.quiet) context.stderr.write(whatIsInTheWay(name, file));
   if (exit !== 'OK') return exit;
   if (chosen === undefined) return goOnWithProduction(context, { plan, file, selection });
