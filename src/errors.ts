@@ -10,7 +10,7 @@ export const EXIT_CODES = {
   OK: 0,
   /** unexpected failure */
   UNEXPECTED: 1,
-  /** only `dry-run --detailed-exitcode`: there are documents to insert or replace */
+  /** only with `--detailed-exitcode`: a dry-run found documents to write, or to take back */
   CHANGES_PENDING: 2,
   /** plan invalid */
   PLAN_INVALID: 10,
@@ -20,7 +20,7 @@ export const EXIT_CODES = {
   BACKUP: 12,
   /** target unreachable or refused: wrong kind of server, missing privilege, view, time series */
   TARGET: 13,
-  /** conflicts: some documents cannot be inserted */
+  /** conflicts: some documents cannot be inserted; in a revert, some were left alone */
   CONFLICTS: 14,
   /** stopped part-way; run again to resume */
   INCOMPLETE: 15,

@@ -73,6 +73,21 @@ export type RunEvent =
       readonly relaxed?: boolean;
     }
   | {
+      readonly type: 'revert-started';
+      readonly target: TargetName;
+      /** Documents that the ledger counts as written. */
+      readonly documents: number;
+      /** Documents are only looked at. */
+      readonly isPreview: boolean;
+    }
+  | { readonly type: 'revert-progress'; readonly target: TargetName; readonly done: number }
+  | {
+      readonly type: 'revert-finished';
+      readonly target: TargetName;
+      readonly done: number;
+      readonly isPreview: boolean;
+    }
+  | {
       readonly type: 'follow-up';
       readonly target: TargetName;
       readonly name: string;

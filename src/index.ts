@@ -15,8 +15,8 @@ export { type ApplyRequest, type ApplyResult, applySelection } from './apply/app
 export { type Approval, type ApprovalRequest, approveRun } from './apply/approve-run.ts';
 export { checkGate, type GateQuestion } from './apply/check-gate.ts';
 export { decideGate, type GateFacts, type GateVerdict, type Obstacle } from './apply/gate.ts';
+export { previewRevert, type RevertRequest, revertPlan } from './apply/revert.ts';
 export type { RevertReport } from './apply/revert-report.ts';
-export { type RevertRequest, revertSelection } from './apply/revert-selection.ts';
 export { type VerifyRequest, verifyRestore } from './apply/verify-restore.ts';
 export { type Verification, type VerificationRequest, verifySelection } from './apply/verify-selection.ts';
 export type { Backup, BackupIdentity } from './backup/backup.ts';

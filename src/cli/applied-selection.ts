@@ -15,28 +15,36 @@ export interface Applied {
   readonly selection: Selection;
 }
 
-/**
- * The one that the target's ledger names: kept in the work directory, or selected again from the backup. Undefined when the
- * plan was never applied there. Throws BACKUP when the backup gives another selection by now.
- */
+/** The newest run of the plan there, with its documents. Undefined when the plan was never applied there. Throws BACKUP like `selectionOfRun`. */
 export async function appliedSelection(
   context: CommandContext,
   plan: Plan,
   reader: TargetReader,
 ): Promise<Applied | undefined> {
   const run = await runOfPlan(reader, plan);
-  if (run === undefined) return undefined;
-  const kept = await keptSelection(context.workDirectory, run.key.selection);
-  if (kept !== undefined) return { run, selection: kept };
+  return run && { run, selection: await selectionOfRun(context, plan, run) };
+}
+
+/**
+ * The documents of a run: kept in the work directory, or selected again from the backup. Throws BACKUP when the plan gives another
+ * selection by now.
+ */
+export async function selectionOfRun(
+  context: CommandContext,
+  plan: Plan,
+  { key, target, appliedBy }: RunRecord,
+): Promise<Selection> {
+  const kept = await keptSelection(context.workDirectory, key.selection);
+  if (kept !== undefined) return kept;
   const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
-  if (selection.manifest.digest === run.key.selection) return { run, selection };
-  const people = new Set(run.appliedBy.map(({ user, host }) => `${user} on ${host}`));
+  if (selection.manifest.digest === key.selection) return selection;
+  const people = new Set(appliedBy.map(({ user, host }) => `${user} on ${host}`));
   throw new RestorePlanError(
     'BACKUP',
-    `${reader.name} holds another selection than the plan gives now, and the documents of that one are not kept here`,
+    `${target} holds another selection than the plan gives now, and the documents of that one are not kept here`,
     {
       hint: `Run this where it was applied (by ${[...people].join(', ')}), or with the plan and the backup as they were then.`,
-      facts: { applied: run.key.selection, selected: selection.manifest.digest },
+      facts: { applied: key.selection, selected: selection.manifest.digest },
     },
   );
 }

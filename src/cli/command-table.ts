@@ -21,6 +21,12 @@ const CONFIRM_PLAN: OptionSpec = {
     'name of the plan, where one of this name was applied from another source before; replaces the question asked on a terminal',
 };
 
+const EXCLUSIVE: OptionSpec = {
+  flags: '--exclusive',
+  description:
+    'your word that nobody else writes to the target meanwhile; needed on a standalone, which has no transactions',
+};
+
 /** Options that every command has. */
 export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [
   { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },
@@ -199,11 +205,46 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'revert',
-    arguments: '<plan>',
+    arguments: '[plan]',
     summary: 'removes what this plan inserted and nobody has changed since; puts back what it replaced',
-    options: [TARGET, CONFIRM],
-    examples: ['plan revert plans/incident-4711.yaml --target staging'],
-    exits: [...READS_BACKUP, 'TARGET', 'INCOMPLETE', 'LOCKED', 'LEDGER_UNSAVED'],
+    details:
+      'Takes back every run of the plan in the target, whatever it selected then, the last write first. The ledger in the target is all ' +
+      'it needs: of the plan file only the name and the target are used, and --plan-name does without the file.',
+    options: [
+      { ...TARGET, mandatory: false },
+      CONFIRM,
+      { flags: '--dry-run', description: 'only show what would be taken back, and what not' },
+      {
+        flags: '--detailed-exitcode',
+        description: 'with --dry-run: end with 2 when there is something to take back',
+      },
+      {
+        flags: '--selection <digest>',
+        description: 'take back this run alone; the beginning of its digest is enough',
+      },
+      { flags: '--plan-name <name>', description: 'name of the plan, where its file is not at hand' },
+      {
+        flags: '--uri-env <variable>',
+        description: 'with --plan-name: the variable that holds the connection string',
+      },
+      { flags: '--database <name>', description: 'with --plan-name: the database of the target' },
+      EXCLUSIVE,
+    ],
+    examples: [
+      'plan revert plans/incident-4711.yaml --target staging --dry-run',
+      'plan revert plans/incident-4711.yaml --target production --confirm gravity',
+      'plan revert --plan-name incident-4711 --uri-env PRODUCTION_URI --database gravity --dry-run',
+    ],
+    exits: [
+      ...READS_BACKUP,
+      'CHANGES_PENDING',
+      'TARGET',
+      'CONFLICTS',
+      'INCOMPLETE',
+      'LOCKED',
+      'GATE',
+      'LEDGER_UNSAVED',
+    ],
     load: () => import('./commands/revert.ts'),
   },
   {

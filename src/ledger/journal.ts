@@ -113,19 +113,12 @@ export class Journal {
     });
   }
 
-  /** Marks everything that was restored as taken back, and what a revert that died had left open as done. */
-  async recordReverted(): Promise<void> {
+  /** Marks an insert or replace as taken back: its documents are no longer ours, whatever becomes of them. */
+  async recordReverted(batch: number): Promise<void> {
     await updateLedger(this.#commands, {
       collection: JOURNAL,
-      filter: { _id: this.#range(), action: { $in: ['remove', 'putBack'] }, state: 'intended' },
-      pipeline: [{ $set: { state: 'done' satisfies EntryState } }],
-      multi: true,
-    });
-    await updateLedger(this.#commands, {
-      collection: JOURNAL,
-      filter: { _id: this.#range(), action: { $in: ['insert', 'replace'] } },
+      filter: { _id: entryId(this.#key, batch) },
       pipeline: [{ $set: { state: 'reverted' satisfies EntryState } }],
-      multi: true,
     });
   }
 

@@ -98,6 +98,8 @@ export interface RunRecord {
   readonly updatedAt: Date;
   readonly verifiedAt: Date | undefined;
   readonly collections: readonly RunCollection[];
+  /** Of a reverted run: documents that were left alone, because somebody had changed them or nobody knows whose they are. */
+  readonly left: number;
   /** Collections that this tool created here for this selection. */
   readonly creations: readonly Creation[];
   readonly approvals: readonly Deed[];
@@ -144,6 +146,7 @@ export function readRunRecord(raw: Buffer): RunRecord {
     updatedAt: check('updatedAt', isDate) as Date,
     verifiedAt: optional('verifiedAt', isDate) as Date | undefined,
     collections: collections.map((counts) => ({ ...LATER_COUNTS, ...counts })),
+    left: (optional('left', isCount) ?? 0) as number,
     creations: check('creations', (value) => isListOf(value, isCreation)) as Creation[],
     approvals: check('approvals', (value) => isListOf(value, isDeed)) as Deed[],
     followUps: check('followUps', Array.isArray) as unknown[],

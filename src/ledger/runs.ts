@@ -34,6 +34,8 @@ export interface RunStart {
 export interface RunProgress {
   readonly status: RunStatus;
   readonly collections?: readonly RunCollection[];
+  /** Of a reverted run: documents that were left alone. */
+  readonly left?: number;
 }
 
 export class Runs {
@@ -77,6 +79,7 @@ export class Runs {
           $cond: [WAS_TAKEN_BACK, literal(collections), { $ifNull: ['$collections', literal(collections)] }],
         },
         creations: { $ifNull: ['$creations', []] },
+        left: '$$REMOVE',
         // What was approved and soaked is a verified run; one that was cut off has to be verified again first.
         approvals: { $cond: [WAS_VERIFIED, '$approvals', []] },
         verifiedAt: { $cond: [WAS_VERIFIED, '$verifiedAt', '$$REMOVE'] },
@@ -90,6 +93,7 @@ export class Runs {
       fields: {
         status: progress.status,
         ...(progress.collections && { collections: literal(progress.collections) }),
+        ...(progress.left !== undefined && { left: progress.left }),
         ...(progress.status === 'verified' && { verifiedAt: { $ifNull: ['$verifiedAt', SERVER_NOW] } }),
       },
     });
@@ -98,6 +102,20 @@ export class Runs {
   /** Before the first document is written: an earlier verification, and approvals of it, no longer hold. */
   async reopen(key: RunKey, fencing: number): Promise<void> {
     await this.#update(key, fencing, { fields: { approvals: [], verifiedAt: '$$REMOVE' } });
+  }
+
+  /**
+   * Before documents are taken out that these runs have verified, too: they have to be verified again. Their place among the runs
+   * stays as it is.
+   */
+  async withdrawVerified(runs: readonly Pick<RunRecord, 'key'>[]): Promise<void> {
+    for (const { key } of runs) {
+      await updateLedger(this.#commands, {
+        collection: RUNS,
+        filter: { _id: idOf(key), status: 'verified' satisfies RunStatus },
+        pipeline: [{ $set: { status: 'applied' satisfies RunStatus, verifiedAt: '$$REMOVE' } }],
+      });
+    }
   }
 
   /** Before a collection is created, and after: a rerun finishes what was cut off and leaves the indexes of others alone. */

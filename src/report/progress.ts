@@ -17,6 +17,7 @@ export const STAGE_TITLES = {
   writing: 'Write',
   verification: 'Read back and compare',
   'follow-ups': 'Follow up',
+  reverting: 'Take back',
 } as const;
 
 export type Stage = keyof typeof STAGE_TITLES;
@@ -155,6 +156,27 @@ export class ProgressTeller {
           state: 'done',
           text: `Read back from ${event.target}: ${readBack(event)}`,
         };
+      case 'revert-started':
+        this.#begin(event.documents);
+        return {
+          stage: 'reverting',
+          state: 'started',
+          text: `${event.isPreview ? 'Look at' : 'Take back'} ${showCounted(event.documents, 'document')} in ${event.target}`,
+        };
+      case 'revert-progress':
+        return {
+          stage: 'reverting',
+          state: 'running',
+          text: `In ${event.target}: ${this.#share(event.done, 'documents')}`,
+        };
+      case 'revert-finished':
+        return event.isPreview
+          ? note(`Looked at ${showCounted(event.done, 'document')} in ${event.target}`)
+          : {
+              stage: 'reverting',
+              state: 'done',
+              text: `Went through ${showCounted(event.done, 'document')} in ${event.target}`,
+            };
       case 'follow-up':
         return {
           stage: 'follow-ups',

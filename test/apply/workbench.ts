@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { type ApplyRequest, type ApplyResult, applySelection } from '../../src/apply/apply-selection.ts';
+import { previewRevert, type RevertRequest, revertPlan } from '../../src/apply/revert.ts';
 import type { RevertReport } from '../../src/apply/revert-report.ts';
-import { type RevertRequest, revertSelection } from '../../src/apply/revert-selection.ts';
 import type { RunEvent, TargetName } from '../../src/events.ts';
 import { readLock } from '../../src/ledger/read-lock.ts';
 import { readRuns } from '../../src/ledger/read-runs.ts';
@@ -30,7 +30,14 @@ export interface Workbench {
   /** The connection that `apply` and `revert` use. */
   target(name: TargetName): Promise<Target>;
   apply(selection: Selection, name: TargetName, more?: Partial<ApplyRequest>): Promise<ApplyResult>;
-  revert(selection: Selection, name: TargetName, more?: Partial<RevertRequest>): Promise<RevertReport>;
+  /** Of one selection, or of every run of the plan. */
+  revert(
+    selection: Selection | undefined,
+    name: TargetName,
+    more?: Partial<RevertRequest>,
+  ): Promise<RevertReport>;
+  /** What a revert of every run of the plan would do. */
+  preview(name: TargetName): Promise<RevertReport>;
   /** The target's database through the driver, as somebody else would use it. */
   db(name: TargetName): Promise<Db>;
   runs(name: TargetName): Promise<RunRecord[]>;
@@ -101,6 +108,21 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
     >;
   };
   const runs = async (name: TargetName): Promise<RunRecord[]> => readRuns((await shared(name)).reader);
+  const revertRequest = async (
+    selection: Selection | undefined,
+    name: TargetName,
+    more: Partial<RevertRequest>,
+  ): Promise<RevertRequest> => ({
+    plan: plan.name,
+    selection: selection?.manifest.digest,
+    ...(selection && { selectionOf: async () => selection }),
+    target: await shared(name),
+    actor: ACTOR,
+    workDirectory,
+    emit,
+    leaseMs: 2_000,
+    ...more,
+  });
   return {
     plan,
     workDirectory,
@@ -121,17 +143,8 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
         leaseMs: 2_000,
         ...more,
       }),
-    revert: async (selection, name, more = {}) =>
-      revertSelection({
-        plan,
-        selection,
-        target: await shared(name),
-        actor: ACTOR,
-        workDirectory,
-        emit,
-        leaseMs: 2_000,
-        ...more,
-      }),
+    revert: async (selection, name, more = {}) => revertPlan(await revertRequest(selection, name, more)),
+    preview: async (name) => previewRevert(await revertRequest(undefined, name, {})),
     db,
     runs,
     documents,

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { applySelection } from '../../src/apply/apply-selection.ts';
 import type { CheckpointName } from '../../src/apply/checkpoint.ts';
-import { revertSelection } from '../../src/apply/revert-selection.ts';
+import { revertPlan } from '../../src/apply/revert.ts';
 import { openSelection } from '../../src/selection/open-selection.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';
@@ -131,7 +131,9 @@ async function main(): Promise<void> {
       process.kill(process.pid, 'SIGSTOP');
     },
   };
-  await (command === 'apply' ? applySelection(request) : revertSelection(request));
+  await (command === 'apply'
+    ? applySelection(request)
+    : revertPlan({ ...request, plan: request.plan.name, selection: request.selection.manifest.digest }));
   await target.close();
 }
 

@@ -45,7 +45,7 @@ test('two documents too large for one statement are replaced and put back', () =
     const before = await bench.documents('staging', 'a');
     const selection = bench.selection([largeSelection]);
     assert.is((await bench.apply(selection, 'staging')).collections[0]?.replaced, 1);
-    assert.is((await bench.revert(selection, 'staging')).collections[0]?.counts.putBack, 1);
+    assert.is((await bench.revert(selection, 'staging')).runs[0]?.collections[0]?.counts.putBack, 1);
     assert.ok((await bench.documents('staging', 'a'))[0]?.equals(before[0] as Buffer));
   }));
 
@@ -70,7 +70,10 @@ test('a change of case alone, where the collection takes cases for equal: neithe
         a.updateOne({ _id: 3 as never }, { $set: { text: 'AS IN THE BACKUP' } }),
       ),
     });
-    assert.equal([report.collections[0]?.counts.remove, report.collections[0]?.counts.changed], [3, 1]);
+    assert.equal(
+      [report.runs[0]?.collections[0]?.counts.remove, report.runs[0]?.collections[0]?.counts.changed],
+      [3, 1],
+    );
     assert.is((await a.findOne({ _id: 3 as never }))?.['text'], 'AS IN THE BACKUP');
   }));
 

@@ -91,7 +91,11 @@ test('T14 a run that is stopped with a batch on its way keeps its lock for the r
     const fault = await stopWithBatchOnItsWay(bench, selection, { blockTimeMS: 5_000, leaseMs: 6_000 });
     const report = await bench.revert(selection, 'staging');
     await fault.off();
-    assert.is(report.collections[0]?.counts.remove, DOCUMENTS.length, 'it looked when the batch had arrived');
+    assert.is(
+      report.runs[0]?.collections[0]?.counts.remove,
+      DOCUMENTS.length,
+      'it looked when the batch had arrived',
+    );
     assert.equal(await bench.documents('staging', 'a'), []);
   }));
 

@@ -71,7 +71,7 @@ test('T9 a sharded collection: applied to both shards, verified, applied again, 
     const again = await bench.apply(selection, 'staging');
     assert.is(again.collections[0]?.identical, DOCUMENTS.length);
     const report = await bench.revert(selection, 'staging');
-    assert.is(report.collections[0]?.counts.remove, DOCUMENTS.length);
+    assert.is(report.runs[0]?.collections[0]?.counts.remove, DOCUMENTS.length);
     assert.equal(await bench.documents('staging', 'a'), []);
   }));
 

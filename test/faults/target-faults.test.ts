@@ -194,7 +194,11 @@ test('T6 T8 a document of the same _id appears while the batch is on its way: ke
     const expected = [...DOCUMENTS.slice(0, -1), ...numbered(2_999, 3_000, 'somebody else’s')];
     await bench.expectRestored('staging', selection, { a: expected });
     const report = await bench.revert(selection, 'staging');
-    assert.is(report.collections[0]?.counts.remove, 2_998, 'what somebody else wrote is not taken back');
+    assert.is(
+      report.runs[0]?.collections[0]?.counts.remove,
+      2_998,
+      'what somebody else wrote is not taken back',
+    );
   }));
 
 test('T7 a unique index that is built in the middle: its conflicts are named, the rest goes in', () =>

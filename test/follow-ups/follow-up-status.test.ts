@@ -36,7 +36,7 @@ function runWith(records: readonly unknown[], more: Partial<RunRecord> = {}): Ru
     updatedAt: NOW,
     verifiedAt: NOW,
     collections: [{ collection: 'artworks', into: 'artworks', ...counts, ...later }],
-    creations: [],
+    ...{ left: 0, creations: [] },
     approvals: [],
     followUps: records,
     ...more,

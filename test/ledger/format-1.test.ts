@@ -83,7 +83,7 @@ test('a run that was cut off is continued in a copy: whose the begun documents a
   ]);
   const lock = await (await bench.db('staging')).collection(LOCK).findOne();
   assert.is(lock?.['format'], 2, 'an older program does not take it any more');
-  await bench.revert(selection('reviews'), 'staging', plan('reviews'));
+  await bench.revert(selection('reviews'), 'staging', { plan: plan('reviews').plan.name });
   assert.is((await bench.documents('staging', 'reviews')).length, 6, 'nor does a revert take them out');
 });
 
@@ -111,8 +111,10 @@ test('an approval is written to the copy', async () => {
 });
 
 test('what it inserted and replaced is reverted', async () => {
-  await bench.revert(selection('customers'), 'staging', plan('customers'));
-  await bench.revert(selection('orders', { whenMatched: 'replace' }), 'staging', plan('orders'));
+  await bench.revert(selection('customers'), 'staging', { plan: plan('customers').plan.name });
+  await bench.revert(selection('orders', { whenMatched: 'replace' }), 'staging', {
+    plan: plan('orders').plan.name,
+  });
   assert.equal(await bench.documents('staging', 'customers'), []);
   const orders = await (await bench.db('staging'))
     .collection('orders')

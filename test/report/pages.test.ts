@@ -1,5 +1,6 @@
 /** Pages for the terminal: whatever they are made of, they fit, and speak to nobody but the reader (L14). */
 import * as assert from 'uvu/assert';
+import type { RevertedCollection, RevertReport } from '../../src/apply/revert-report.ts';
 import type { RunRecord } from '../../src/ledger/run-record.ts';
 import { columnsOf } from '../../src/report/columns.ts';
 import { documentsOf } from '../../src/report/dry-run/documents.ts';
@@ -38,18 +39,25 @@ test('a dry-run made of attacks is dead text at any width, and fits it', () => {
   }
 });
 
+const NAMED = { digest: 'd', into: 'artworks', reason: 'r' };
+
 test('documents beyond those that are named are counted, also beyond those that are listed', () => {
-  const named = Array.from({ length: 1_000 }, (_, i) => ({ into: 'artworks', id: `${i}`, reason: 'r' }));
+  const named = Array.from({ length: 1_000 }, (_, i) => ({ ...NAMED, id: `${i}` }));
   const style = { paint, columns: 80 };
   const where = { collection: 'artworks', into: 'artworks' };
-  const counts = { remove: 0, putBack: 0, gone: 0, back: 0, changed: 2_000, deleted: 500 };
-  const report = { target: 'staging', digest: 'd', collections: [{ ...where, counts }] } as const;
+  const counts = { remove: 0, putBack: 0, gone: 0, back: 0, changed: 2_000, deleted: 500, doubtful: 0 };
+  const reportOf = (collections: readonly RevertedCollection[]): Omit<RevertReport, 'untouched'> =>
+    ({
+      ...{ target: 'staging', database: 'gravity', plan: 'partner' },
+      runs: [{ digest: 'd', startedAt: new Date(0), collections }],
+    }) as const;
+  const report = reportOf([{ ...where, counts }]);
   const reverted = [...revertLines({ ...report, untouched: named }, { isPreview: false }, style)];
-  assert.is(reverted.at(-1), '… and 2,480 more; --json lists the first 1,000');
-  const few = { ...report, collections: [{ ...where, counts: { ...counts, changed: 25, deleted: 0 } }] };
+  assert.is(reverted.at(-2), '… and 2,480 more; --json lists the first 1,000');
+  const few = reportOf([{ ...where, counts: { ...counts, changed: 25, deleted: 0 } }]);
   const untouched = named.slice(0, 25);
   assert.is(
-    [...revertLines({ ...few, untouched }, { isPreview: false }, style)].at(-1),
+    [...revertLines({ ...few, untouched }, { isPreview: false }, style)].at(-2),
     '… and 5 more; --json lists them',
   );
 });
@@ -76,7 +84,7 @@ test('the status fits the terminal, and says what a rerun needs where documents 
     collections: [
       { collection: 'artworks', into: 'artworks', ...counts, heldBack: 0, excepted: 0, doubtful: 0 },
     ],
-    ...{ creations: [], approvals: [], followUps: [] },
+    ...{ left: 0, creations: [], approvals: [], followUps: [] },
   };
   const status = {
     target: 'staging',

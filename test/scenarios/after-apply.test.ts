@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
 import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';
+import { temporaryFolder } from '../lab/guard.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
 import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
 import { createIncident, type Incident } from './incident.ts';
@@ -52,7 +53,7 @@ test(
     await planOk('apply', ...STAGING);
     const staged = await planOk('status');
     assert.match(staged.stdout, /verified since/);
-    assert.match(staged.stdout, /artworks: 100 inserted/);
+    assert.match(staged.stdout, /artworks: \+100 inserts/);
     assert.match(staged.stdout, /gate is open/);
     await planOk('apply', ...production());
     const status = result(await planOk('status', '--json'), 'status');
@@ -119,10 +120,14 @@ test(
     await artworks.deleteOne({ partner_id: LOST_PARTNER, _id: { $ne: one!._id } });
     const other = await plan('revert', ...STAGING, '--confirm', 'another');
     assert.is(other.exitCode, 11);
-    const reverted = await planOk('revert', ...STAGING);
-    assert.match(reverted.stdout, /artworks: 98 documents removed, 1 already gone, 1 not touched/);
+    const preview = await plan('revert', ...STAGING, '--dry-run', '--detailed-exitcode');
+    assert.is(preview.exitCode, 2, preview.stderr);
+    assert.match(preview.stdout, /would do this/);
+    const reverted = await plan('revert', ...STAGING);
+    assert.is(reverted.exitCode, 14, 'a document that was left alone is said by the exit code, too');
+    assert.match(reverted.stdout, /artworks: −98 removed, =1 gone already, ≠1 kept/);
     assert.match(reverted.stdout, /changed since it was restored/);
-    assert.match(reverted.stderr, /would do this/);
+    assert.match(reverted.stderr, /Revert 1 run of this plan/);
     await artworks.deleteOne({ _id: one!._id });
     const { missing, added, changed } = compareSnapshots(
       before as never,
@@ -154,6 +159,43 @@ test(
     await planOk('revert', ...STAGING);
     await planOk('apply', ...STAGING);
     assert.is(told(), 2);
+  },
+  { deadlineMs: 120_000 },
+);
+
+test(
+  'revert needs nothing but the target: no plan, no backup, no work directory',
+  async () => {
+    const before = await takeSnapshot(incident.production);
+    await planOk('apply', ...STAGING);
+    await planOk('apply', ...production());
+    incident.writePlan((text) => text.replace('query: {', 'query: { name: { $exists: true }, '));
+    await planOk('apply', ...STAGING);
+    await planOk('apply', ...production());
+    const elsewhere = temporaryFolder('elsewhere');
+    const database = incident.production.databaseName;
+    const place = [
+      '--plan-name',
+      'partner-57d17993',
+      '--uri-env',
+      'PRODUCTION_MONGODB_URI',
+      '--database',
+      database,
+    ];
+    try {
+      const refused = await incident.run(['revert', ...place], { cwd: elsewhere.path });
+      assert.is(refused.exitCode, 11, refused.stderr);
+      const ran = await incident.run(['revert', ...place, '--confirm', database, '--json'], {
+        cwd: elsewhere.path,
+      });
+      assert.is(ran.exitCode, 0, ran.stderr);
+      assert.is(result(ran, 'revert')['target'], 'production', 'the ledger says which target it is');
+      outputs.push(refused, ran);
+    } finally {
+      elsewhere.remove();
+    }
+    const { missing, added, changed } = compareSnapshots(before, await takeSnapshot(incident.production));
+    assert.equal([missing.length, added.length, changed.length], [0, 0, 0]);
   },
   { deadlineMs: 120_000 },
 );

@@ -1,8 +1,20 @@
-/** `plan revert`: takes out what this plan inserted and nobody has changed since, and puts back what it replaced. */
-import { type RevertRequest, revertSelection } from '../../apply/revert-selection.ts';
+/**
+ * `plan revert`: takes out what this plan inserted and nobody has changed since, and puts back what it replaced. The target's ledger is all
+ * it needs: of the plan file, only its name and the target are used, and `--plan-name` does without the file.
+ */
+import { previewRevert, type RevertRequest, revertPlan } from '../../apply/revert.ts';
+import { leftOf, totalOf } from '../../apply/revert-report.ts';
+import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { revertLines, revertObject } from '../../report/revert-page.ts';
-import { appliedSelection } from '../applied-selection.ts';
+import { readRuns, runsOfPlan } from '../../ledger/read-runs.ts';
+import type { RunRecord } from '../../ledger/run-record.ts';
+import type { TargetPlan } from '../../plan/plan.ts';
+import { revertLines, revertObject, runLines } from '../../report/revert-page.ts';
+import { Secret } from '../../secret.ts';
+import { keptSelection } from '../../selection/kept-selection.ts';
+import { connectTarget } from '../../target/connect.ts';
+import type { Target } from '../../target/target.ts';
+import { selectionOfRun } from '../applied-selection.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connect-targets.ts';
@@ -13,62 +25,167 @@ import { requireVariables } from '../require-variables.ts';
 
 export async function run(
   context: CommandContext,
-  [file = '']: readonly string[],
+  [file]: readonly string[],
   options: OptionValues,
 ): Promise<ExitName> {
-  const plan = await loadPlan(context, file);
-  const name = options['target'] as TargetName;
-  requireVariables(plan, [name]);
-  const target = await connect(context, plan, { name });
+  await context.follow(['reverting']);
+  const isPreview = options['dryRun'] === true;
+  const { target, ...revert } = await openRevert(context, file, options);
+  const request: RevertRequest = {
+    ...context,
+    ...revert,
+    target,
+    selection: options['selection'] as string | undefined,
+    exclusive: options['exclusive'] === true,
+    actor: { ...context.operator, pid: context.processId },
+  };
   try {
-    const applied = await appliedSelection(context, plan, target.reader);
-    if (applied === undefined) {
-      await context.endProgress();
-      context.json({ type: 'revert', target: name, selection: null, collections: [], untouched: [] });
-      if (!context.options.json)
-        context.stdout.write(`The plan was never applied to ${name}: nothing to revert.\n`);
-      return 'OK';
-    }
-    const report = await revertSelection({
-      ...context,
-      plan,
-      selection: applied.selection,
-      target,
-      actor: { ...context.operator, pid: context.processId },
-      confirm: lastWord(context, { database: target.reader.database, name, given: options['confirm'] }),
-    });
+    const report = isPreview
+      ? await previewRevert(request)
+      : await revertPlan({ ...request, confirm: (runs) => lastWord(context, request, { runs, options }) });
     await context.endProgress();
-    context.json(revertObject(report));
+    context.json(revertObject(report, { isPreview }));
     if (!context.options.json) {
-      await writeLines(context.stdout, revertLines(report, { isPreview: false }, pageStyle(context)));
+      await writeLines(context.stdout, revertLines(report, { isPreview }, pageStyle(context)));
     }
-    return 'OK';
+    const total = totalOf(report);
+    if (isPreview) {
+      const isPending = total.remove + total.putBack > 0;
+      return options['detailedExitcode'] === true && isPending ? 'CHANGES_PENDING' : 'OK';
+    }
+    return leftOf(total) > 0 ? 'CONFLICTS' : 'OK';
   } finally {
     await target.close();
   }
 }
 
-interface Asking {
-  readonly database: string;
-  readonly name: TargetName;
-  /** Value of `--confirm`. */
-  readonly given: OptionValues[string];
+type Opened = Pick<RevertRequest, 'plan' | 'target' | 'selectionOf'>;
+
+/** From the plan file, or from `--plan-name`, `--uri-env` and `--database`. */
+async function openRevert(
+  context: CommandContext,
+  file: string | undefined,
+  options: OptionValues,
+): Promise<Opened> {
+  const { planName, uriEnv, database, target: name } = options;
+  const given = [planName, uriEnv, database].filter((each) => each !== undefined).length;
+  if (file === undefined) {
+    if (given < 3) throw wrongUsage('say which plan to revert', WITHOUT_FILE);
+    const place = { uriEnv: uriEnv as string, database: database as string };
+    return openWithoutFile(context, planName as string, { ...place, name: name as TargetName | undefined });
+  }
+  if (given > 0)
+    throw wrongUsage('--plan-name, --uri-env and --database stand for a plan file', WITHOUT_FILE);
+  if (name === undefined)
+    throw wrongUsage('say which target to revert', 'Add `--target staging` or `--target production`.');
+  const plan = await loadPlan(context, file);
+  requireVariables(plan, [name as TargetName]);
+  const target = await connect(context, plan, { name: name as TargetName });
+  return { plan: plan.name, target, selectionOf: (run) => selectionOfRun(context, plan, run) };
 }
 
-/** What would be done is shown to whoever sits at the terminal; production needs the database's name, as for an apply. */
-function lastWord(
+const WITHOUT_FILE =
+  'Give a plan file and --target; or, without a file, --plan-name, --uri-env (the variable that holds the connection string) and --database.';
+
+interface Place {
+  readonly uriEnv: string;
+  readonly database: string;
+  readonly name: TargetName | undefined;
+}
+
+/** Which target it is, the ledger says. */
+async function openWithoutFile(context: CommandContext, plan: string, place: Place): Promise<Opened> {
+  const { uriEnv, database, name } = place;
+  const uri = context.env[uriEnv];
+  if (uri === undefined || uri === '') {
+    throw wrongUsage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the target.');
+  }
+  const targetPlan: TargetPlan = { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } };
+  const opened = await connectTarget(name ?? 'staging', targetPlan, context);
+  const target = await asRecorded(context, opened, { plan, targetPlan, isFixed: name !== undefined });
+  return {
+    plan,
+    target,
+    selectionOf: async ({ key }) => {
+      const kept = await keptSelection(context.workDirectory, key.selection);
+      if (kept !== undefined) return kept;
+      throw new RestorePlanError(
+        'BACKUP',
+        `the run of selection ${key.selection.slice(0, 12)} was recorded by an older version, which kept no hashes of its documents`,
+        { hint: 'Give the plan file instead of --plan-name, so that its backup can be read again.' },
+      );
+    },
+  };
+}
+
+interface Recorded {
+  readonly plan: string;
+  readonly targetPlan: TargetPlan;
+  readonly isFixed: boolean;
+}
+
+/** The same connection, or another one under the name that the plan's runs were recorded with. */
+async function asRecorded(
   context: CommandContext,
-  { database, name, given }: Asking,
-): NonNullable<RevertRequest['confirm']> {
-  return async (preview) => {
-    await context.endProgress();
-    if (!context.options.quiet) {
-      await writeLines(
-        context.stderr,
-        revertLines(preview, { isPreview: true }, pageStyle(context, 'stderr')),
+  target: Target,
+  { plan, targetPlan, isFixed }: Recorded,
+): Promise<Target> {
+  try {
+    const all = await readRuns(target.reader);
+    const [newest] = runsOfPlan(all, { name: plan }, target.reader);
+    if (newest === undefined) {
+      const others = [...new Set(all.map(({ key }) => key.plan))];
+      throw wrongUsage(
+        `the ledger of ${target.reader.database} has no run of a plan named ${plan}`,
+        others.length === 0
+          ? 'It has no run of any plan: check the database.'
+          : `It has runs of ${others.slice(0, 10).join(', ')}.`,
       );
     }
-    if (name === 'staging' && given === undefined) return;
-    await confirm(context, { what: `Revert the plan in ${name}`, database, given });
-  };
+    if (isFixed || newest.target === target.name) return target;
+    await target.close();
+    return await connectTarget(newest.target, targetPlan, context);
+  } catch (error) {
+    await target.close();
+    throw error;
+  }
+}
+
+interface Asking {
+  readonly runs: readonly RunRecord[];
+  readonly options: OptionValues;
+}
+
+/**
+ * What would be done is shown to whoever sits at the terminal, who then types the database's name, or for staging presses Enter;
+ * `--confirm` says it beforehand, and production wants one of the two.
+ */
+async function lastWord(
+  context: CommandContext,
+  request: RevertRequest,
+  { runs, options }: Asking,
+): Promise<void> {
+  const { name, reader } = request.target;
+  const given = options['confirm'];
+  const asks = given === undefined && context.interactive;
+  if (asks) {
+    const preview = await previewRevert(request);
+    await context.endProgress();
+    await writeLines(context.stderr, revertLines(preview, { isPreview: true }, pageStyle(context, 'stderr')));
+  } else if (!context.options.quiet) {
+    await context.endProgress();
+    await writeLines(context.stderr, runLines(runs, pageStyle(context, 'stderr')));
+  }
+  if (name === 'staging' && given === undefined) {
+    if (!asks) return;
+    const answer = await context.ask('\nPress Enter to go on, or type anything else to stop: ');
+    if (answer === '') return;
+    throw wrongUsage('not confirmed', 'Nothing was written.');
+  }
+  const what = `Revert ${request.plan} in ${name}`;
+  await confirm(context, { what, database: reader.database, given });
+}
+
+function wrongUsage(message: string, hint: string): RestorePlanError {
+  return new RestorePlanError('USAGE', message, { hint });
 }

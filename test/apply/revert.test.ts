@@ -20,7 +20,9 @@ test.before.each(() => {
 test.after.each(() => bench.close());
 test.after(() => lab.close());
 
-const counts = (report: RevertReport, i = 0) => report.collections[i]?.counts;
+const NONE = { remove: 0, putBack: 0, gone: 0, back: 0, changed: 0, deleted: 0, doubtful: 0 };
+
+const counts = (report: RevertReport, i = 0) => report.runs[0]?.collections[i]?.counts;
 
 test('documents of every type that a restore brought are gone after a revert', async () => {
   const selection = bench.selection([
@@ -56,15 +58,19 @@ test('L13 a document that somebody changed since is left, named with the reason,
   const db = await bench.db('staging');
   await db.collection('a').updateOne({ _id: 4 as never }, { $set: { text: 'changed since' } });
   await db.collection('a').deleteOne({ _id: 5 as never });
-  const previews: RevertReport[] = [];
-  const report = await bench.revert(selection, 'staging', {
-    confirm: async (preview) => void previews.push(preview),
-  });
-  assert.equal(previews, [report], 'the preview says what is then done');
-  assert.equal(counts(report), { remove: 8, putBack: 0, gone: 1, back: 0, changed: 1, deleted: 0 });
+  const preview = await bench.preview('staging');
+  const report = await bench.revert(selection, 'staging');
+  assert.equal(preview, report, 'the preview says what is then done');
+  assert.equal(counts(report), { ...NONE, remove: 8, gone: 1, changed: 1 });
   assert.equal(report.untouched, [
-    { into: 'a', id: '{"$numberInt":"4"}', reason: 'it was changed since it was restored' },
+    {
+      digest: selection.manifest.digest,
+      into: 'a',
+      id: '{"$numberInt":"4"}',
+      reason: 'it was changed since it was restored',
+    },
   ]);
+  assert.is((await bench.runs('staging'))[0]?.left, 1);
   assert.equal(digests(await bench.documents('staging', 'a')), digests(numbered(4, 5, 'changed since')));
 });
 
@@ -96,7 +102,7 @@ test('replaced documents get their before-images back, byte for byte', async () 
   await db.collection('a').updateOne({ _id: 5 as never }, { $set: { text: 'changed since' } });
   await db.collection('a').deleteOne({ _id: 6 as never });
   const report = await bench.revert(selection, 'staging');
-  assert.equal(counts(report), { remove: 6, putBack: 2, gone: 0, back: 0, changed: 1, deleted: 1 });
+  assert.equal(counts(report), { ...NONE, remove: 6, putBack: 2, changed: 1, deleted: 1 });
   const expected = [...before.slice(0, 2), ...numbered(5, 6, 'changed since')];
   assert.equal(digests(await bench.documents('staging', 'a')), digests(expected));
 });
@@ -135,7 +141,7 @@ test('L13 a second revert finds nothing to do; a restore after a revert brings e
   const again = await bench.revert(selection, 'staging', {
     confirm: async () => assert.unreachable('there is nothing to confirm'),
   });
-  assert.is(counts(again)?.remove, 0);
+  assert.equal(again.runs, []);
   await bench.apply(selection, 'staging');
   await bench.expectRestored('staging', selection, { a: documents });
   await bench.revert(selection, 'staging');
@@ -153,7 +159,7 @@ test('what one machine records late does not undo what another has reverted sinc
 });
 
 test('L13 an interrupted revert goes on where it stopped', async () => {
-  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 20_000) }]);
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 40_000) }]);
   await bench.apply(selection, 'staging');
   let recorded = 0;
   const stopped = new AbortController();
@@ -167,7 +173,7 @@ test('L13 an interrupted revert goes on where it stopped', async () => {
   );
   assert.is(refusal.code, 'INCOMPLETE');
   const left = (await bench.documents('staging', 'a')).length;
-  assert.ok(left > 0 && left < 20_000);
+  assert.ok(left > 0 && left < 40_000);
   assert.is((await bench.runs('staging'))[0]?.status, 'reverting');
   await bench.revert(selection, 'staging');
   assert.equal(await bench.documents('staging', 'a'), []);
@@ -176,12 +182,92 @@ test('L13 an interrupted revert goes on where it stopped', async () => {
 test('a selection that was never applied has nothing to revert', async () => {
   const db = await bench.db('staging');
   await db.collection('a').insertOne({ _id: 1 as never, text: 'as in the backup' });
-  const report = await bench.revert(
-    bench.selection([{ collection: 'a', documents: numbered(0, 3) }]),
-    'staging',
+  const refusal = await failure(
+    bench.revert(bench.selection([{ collection: 'a', documents: numbered(0, 3) }]), 'staging'),
   );
-  assert.is(counts(report)?.remove, 0);
+  assert.is(refusal.code, 'USAGE');
+  assert.equal((await bench.revert(undefined, 'staging')).runs, []);
   assert.is((await bench.documents('staging', 'a')).length, 1);
+});
+
+test('every run of the plan is taken back, whatever it selected, and nothing else', async () => {
+  const db = await bench.db('staging');
+  await db.collection('a').insertMany([
+    { _id: 2 as never, text: 'as in the backup' },
+    { _id: 7 as never, text: 'before' },
+  ]);
+  const before = await bench.documents('staging', 'a');
+  const wide = bench.selection([{ collection: 'a', documents: numbered(0, 6) }]);
+  const narrow = bench.selection([{ collection: 'a', documents: numbered(3, 6) }]);
+  const other = bench.selection([{ collection: 'a', documents: numbered(5, 9), whenMatched: 'replace' }]);
+  for (const selection of [wide, narrow, other, wide]) await bench.apply(selection, 'staging');
+  const report = await bench.revert(undefined, 'staging');
+  assert.equal(
+    report.runs.map(({ digest }) => digest),
+    [wide, other].map(({ manifest }) => manifest.digest),
+    'the narrow one found its documents there',
+  );
+  assert.equal(digests(await bench.documents('staging', 'a')), digests(before));
+  for (const { status } of await bench.runs('staging')) assert.is(status, 'reverted');
+});
+
+test('what a later run replaced of an earlier one is put back, then removed', async () => {
+  const first = bench.selection([{ collection: 'a', documents: numbered(0, 4) }]);
+  const second = bench.selection([
+    { collection: 'a', documents: numbered(0, 4, 'of another night'), whenMatched: 'replace' },
+  ]);
+  await bench.apply(first, 'staging');
+  await bench.apply(second, 'staging');
+  const alone = await bench.revert(second, 'staging');
+  assert.is(counts(alone)?.putBack, 4);
+  assert.equal(digests(await bench.documents('staging', 'a')), digests(numbered(0, 4)));
+  await bench.apply(second, 'staging');
+  const preview = await bench.preview('staging');
+  assert.equal(preview.runs.length, 2);
+  await bench.revert(undefined, 'staging');
+  assert.equal(await bench.documents('staging', 'a'), []);
+});
+
+test('a document of an older run that a newer run changed is left alone, and named, when the older is reverted by itself', async () => {
+  const first = bench.selection([{ collection: 'a', documents: numbered(0, 2) }]);
+  const second = bench.selection([
+    { collection: 'a', documents: numbered(0, 1, 'of another night'), whenMatched: 'replace' },
+  ]);
+  await bench.apply(first, 'staging');
+  await bench.apply(second, 'staging');
+  const report = await bench.revert(first, 'staging');
+  assert.equal(counts(report), { ...NONE, remove: 1, changed: 1 });
+  assert.is((await bench.documents('staging', 'a')).length, 1);
+  const statuses = (await bench.runs('staging')).map(({ key, status }) => [key.selection, status]);
+  assert.equal(
+    statuses.sort(),
+    [
+      [first, 'reverted'],
+      [second, 'applied'],
+    ]
+      .map(([of, status]) => [(of as typeof first).manifest.digest, status])
+      .sort(),
+    'the newer one has to be verified again',
+  );
+});
+
+test('a second plan of the same documents owns none of them', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 4) }]);
+  await bench.apply(selection, 'staging');
+  const second = { ...bench.plan, name: 'a second plan' };
+  await bench.apply(selection, 'staging', { plan: second });
+  const report = await bench.revert(undefined, 'staging', { plan: second.name });
+  assert.equal(report.runs, []);
+  assert.is((await bench.documents('staging', 'a')).length, 4);
+  await bench.revert(undefined, 'staging');
+  assert.equal(await bench.documents('staging', 'a'), []);
+});
+
+test('a collection that was dropped since has nothing left to take back', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 4) }]);
+  await bench.apply(selection, 'staging');
+  await (await bench.db('staging')).collection('a').drop();
+  assert.equal(counts(await bench.revert(undefined, 'staging')), { ...NONE, gone: 4 });
 });
 
 test.run();

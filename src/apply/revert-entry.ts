@@ -1,0 +1,162 @@
+/** Takes back what one entry of the journal wrote, as far as it is still as it was written: look, intend, take back, record. */
+import { hash } from 'node:crypto';
+import { documentOf } from '../bson/document-builder.ts';
+import { type DocumentRun, runOf } from '../bson/document-run.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { Journal } from '../ledger/journal.ts';
+import { HASH_BYTES, type JournalEntry } from '../ledger/journal-entry.ts';
+import type { RevertedOutcome } from '../outcomes.ts';
+import { counterpartsInParts } from '../target/counterparts.ts';
+import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
+import type { ApplyRun } from './apply-run.ts';
+
+/** An insert or a replace, with the hashes of its documents. */
+export type WrittenEntry = JournalEntry & { readonly hashes: Buffer };
+
+/** Where an entry's documents stand. */
+export interface EntryPlace {
+  readonly reader: TargetReader;
+  /** Undefined where somebody has dropped it. */
+  readonly collection: TargetCollection | undefined;
+}
+
+export interface RevertedDocument {
+  /** In the entry's ids. */
+  readonly position: number;
+  readonly outcome: RevertedOutcome;
+  /** For remove and putBack: the document as it stands in the target. */
+  readonly seen: Buffer | undefined;
+  /** For putBack: the document as it was before. */
+  readonly image: Buffer | undefined;
+}
+
+/** Documents of an entry that were looked at together. */
+export interface RevertedPart {
+  /** A document `{_id: …}` for each of the entry's ids. */
+  readonly ids: DocumentRun;
+  readonly documents: readonly RevertedDocument[];
+}
+
+/**
+ * What would become of each document of an entry, in parts that fit into memory: the target's documents may be far larger than
+ * those that were written. Nobody knows of the doubtful ones whether this tool wrote them: they are left alone.
+ */
+export async function* lookAtEntry(
+  { reader, collection }: EntryPlace,
+  entry: WrittenEntry,
+  journal: Pick<Journal, 'images'>,
+): AsyncGenerator<RevertedPart, void, undefined> {
+  const ids = runOf(
+    entry.ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))),
+  );
+  const skipped = new Set(entry.skipped);
+  const positions = [...entry.ids.keys()].filter((position) => !skipped.has(position));
+  if (collection === undefined) {
+    const outcome = entry.action === 'replace' ? 'deleted' : 'gone';
+    yield { ids, documents: positions.map((position) => ({ ...NOTHING, position, outcome })) };
+    return;
+  }
+  const images = entry.action === 'replace' ? await journal.images(entry) : undefined;
+  // An entry whose end is not known is settled before it is taken back; a preview, which may not write, cannot do that.
+  const doubtful = new Set(entry.state === 'intended' ? entry.ids.keys() : entry.doubtful);
+  for await (const part of counterpartsInParts({ reader, collection, run: ids, positions })) {
+    const documents = part.positions.map((position): RevertedDocument => {
+      const seen =
+        part.there.presence(position) === 'same' ? ids.document(position) : part.there.other(position);
+      const image = images?.[position];
+      const outcome = outcomeOf({ seen, image, isReplace: images !== undefined }, (document) =>
+        isAsWritten(entry, position, document),
+      );
+      const isOurs = outcome === 'remove' || outcome === 'putBack';
+      return isOurs && doubtful.has(position)
+        ? { ...NOTHING, position, outcome: 'doubtful' }
+        : { position, outcome, seen, image };
+    });
+    yield { ids, documents };
+  }
+}
+
+const NOTHING = { seen: undefined, image: undefined };
+
+interface Standing {
+  /** What the target holds. */
+  readonly seen: Buffer | undefined;
+  readonly image: Buffer | undefined;
+  readonly isReplace: boolean;
+}
+
+function outcomeOf(
+  { seen, image, isReplace }: Standing,
+  isOurs: (document: Buffer) => boolean,
+): RevertedOutcome {
+  if (seen === undefined) return isReplace ? 'deleted' : 'gone';
+  if (isOurs(seen)) return isReplace ? 'putBack' : 'remove';
+  return image?.equals(seen) ? 'back' : 'changed';
+}
+
+function isAsWritten({ hashes }: WrittenEntry, position: number, document: Buffer): boolean {
+  const at = position * HASH_BYTES;
+  return hash('sha256', document, 'hex') === hashes.toString('hex', at, at + HASH_BYTES);
+}
+
+export interface TakingBack extends EntryPlace {
+  readonly run: ApplyRun;
+  readonly writer: TargetWriter;
+  /** The operator's word that nobody else writes to a standalone meanwhile. */
+  readonly exclusive: boolean;
+}
+
+/** Does what `lookAtEntry` found. Returns the documents as they came out: one may have been changed in the last moment. */
+export async function takeBackPart(
+  place: TakingBack,
+  entry: WrittenEntry,
+  { ids, documents }: RevertedPart,
+): Promise<RevertedDocument[]> {
+  const action = entry.action === 'replace' ? 'putBack' : 'remove';
+  const ours = documents.filter(({ outcome }) => outcome === action);
+  const { run, writer, collection, exclusive } = place;
+  if (ours.length === 0 || collection === undefined) return [...documents];
+  const identity = await writer.newIdentity();
+  const positions = ours.map(({ position }) => position);
+  const batch = await run.intend({
+    action,
+    into: entry.into,
+    ids: { run: ids, positions },
+    identity,
+    undoes: entry.batch,
+  });
+  await run.checkpoint('batch-intended');
+  const seen = ours.map((document) => document.seen as Buffer);
+  const options = { identity, exclusive };
+  const end =
+    action === 'remove'
+      ? await writer.remove(collection, seen, options)
+      : await writer.replace(
+          collection,
+          ours.map(({ image }, i) => ({ seen: seen[i] as Buffer, after: image as Buffer })),
+          options,
+        );
+  await run.checkpoint('batch-written');
+  refuseFaults(place, end);
+  await run.record({ batch, skipped: [...end.leftAlone.keys()] });
+  await run.checkpoint('batch-recorded');
+  const left = new Map([...end.leftAlone].map(([index, now]) => [positions[index] as number, now]));
+  return documents.map((document) => {
+    const now = left.get(document.position);
+    if (now === undefined) return document;
+    return { ...document, outcome: now === 'deleted' && action === 'remove' ? 'gone' : now };
+  });
+}
+
+/** A validator or a unique index that came after the restore; waiting would not help. */
+function refuseFaults({ reader, collection }: EntryPlace, { faults }: ConditionalOutcome): void {
+  const [refusal] = faults;
+  if (refusal === undefined) return;
+  throw new RestorePlanError(
+    'TARGET',
+    `putting documents back into ${reader.database}.${collection?.name}: the server refuses one (code ${refusal.code})`,
+    {
+      hint: 'Look for a validator or a unique index that came after the restore, and let the document as it was before pass.',
+    },
+  );
+}

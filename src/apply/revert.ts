@@ -1,0 +1,359 @@
+/**
+ * Takes what a plan wrote into a target out again, exactly as far as this tool wrote it and nobody has touched it since.
+ *
+ * The ledger is all that is needed: the journal says of every document which bytes were written (their SHA-256), and holds what
+ * was there before. No plan, no backup, no selection; only runs of format 1, which kept no hashes, need the documents again.
+ *
+ * 1. `previewRevert` looks, without writing: what would be removed or put back, what not and why.
+ * 2. `revertPlan` does it under the lock. Batches that a run left open when it died are settled first. Then the journals of all
+ *    runs are undone entry by entry, the last one written first, so that what was there before every run comes back: a document
+ *    that one run inserted and a later one replaced is put back, then removed. Each batch is journalled like a write.
+ *
+ * Interrupted, the next revert goes on; done, another one finds nothing to do. Collections that were created stay, empty or not.
+ * Not guaranteed: that nobody sees some documents gone and others not yet.
+ */
+import { showValue } from '../bson/show.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import type { Journal } from '../ledger/journal.ts';
+import type { JournalEntry } from '../ledger/journal-entry.ts';
+import { journalKeyOf } from '../ledger/layout.ts';
+import type { Lease } from '../ledger/lease.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { isForeign, readRuns, runsOfPlan } from '../ledger/read-runs.ts';
+import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { Selection } from '../selection/selection.ts';
+import { accessTo } from '../target/access.ts';
+import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
+import { adoptLocalRecord } from './adopt-local-record.ts';
+import { ApplyRun } from './apply-run.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { asEndOfRun } from './end-of-run.ts';
+import { holdLock, stoppedOnRequest } from './hold-lock.ts';
+import { withHashes } from './old-entries.ts';
+import { lookAtEntry, type RevertedDocument, takeBackPart, type WrittenEntry } from './revert-entry.ts';
+import { type RevertReport, RevertTally } from './revert-report.ts';
+import { settleOpenBatch } from './settle-open.ts';
+
+/** Entries of one kind that are undone side by side, so that the server is kept busy. */
+const ENTRIES_IN_FLIGHT = 3;
+
+export interface RevertRequest {
+  /** Name of the plan. */
+  readonly plan: string;
+  /** Digest of one selection, or the beginning of it; undefined: every run of the plan. */
+  readonly selection?: string | undefined;
+  readonly target: Target;
+  readonly actor: Actor & { readonly pid: number };
+  readonly workDirectory: string;
+  readonly emit: Emit;
+  readonly signal?: AbortSignal;
+  /** Called before anything is written, with the runs that will be reverted, newest first. Throwing ends the revert. */
+  readonly confirm?: (runs: readonly RunRecord[]) => Promise<void>;
+  /** The documents of a run of format 1, kept or selected again. Throws where they cannot be had. */
+  readonly selectionOf?: (run: RunRecord) => Promise<Selection>;
+  /** The operator's word that nobody else writes meanwhile: needed on a standalone, which has no transactions. */
+  readonly exclusive?: boolean;
+  readonly leaseMs?: number;
+  readonly checkpoint?: Checkpoint;
+}
+
+/**
+ * Runs of the plan that a revert would take back, newest first: all that are not reverted, of this database and not of a copy.
+ * Throws RestorePlanError USAGE for a selection that none or several have, GATE when they are recorded for the other target.
+ */
+export async function runsToRevert({
+  plan,
+  selection,
+  target: { name, reader },
+}: Pick<RevertRequest, 'plan' | 'selection' | 'target'>): Promise<RunRecord[]> {
+  const all = runsOfPlan(await readRuns(reader), { name: plan }, reader);
+  const chosen = selection === undefined ? all : all.filter(({ key }) => key.selection.startsWith(selection));
+  if (selection !== undefined && chosen.length !== 1) throw noSuchRun(all, selection, chosen.length);
+  const swapped = chosen.find((run) => run.target !== name);
+  if (swapped !== undefined) {
+    throw new RestorePlanError(
+      'GATE',
+      `the database ${reader.database} given as ${name} is recorded in its own ledger as ${swapped.target}`,
+      { hint: `Check the connection strings, or revert with \`--target ${swapped.target}\`.` },
+    );
+  }
+  return chosen.filter(({ status }) => status !== 'reverted');
+}
+
+/** Reads only. */
+export async function previewRevert(request: RevertRequest): Promise<RevertReport> {
+  const runs = await runsToRevert(request);
+  const tally = new RevertTally(runs);
+  const { target, signal, emit } = request;
+  const looks = new Looks(target.reader);
+  let done = 0;
+  emit({ type: 'revert-started', target: target.name, documents: writtenBy(runs), isPreview: true });
+  await undo(request, runs, async ({ run, entry, journal }) => {
+    signal?.throwIfAborted();
+    const place = { reader: target.reader, collection: await looks.collection(entry.into) };
+    for await (const { ids, documents } of lookAtEntry(place, entry, journal)) {
+      count(tally, { run, entry, documents }, (position) => showValue(ids.id(position)));
+      done += documents.length;
+      emit({ type: 'revert-progress', target: target.name, done });
+    }
+  });
+  emit({ type: 'revert-finished', target: target.name, done, isPreview: true });
+  return tally.report(placeOf(request));
+}
+
+/**
+ * Throws RestorePlanError: USAGE, GATE, LOCKED, BACKUP (documents of a run of format 1) or TARGET before anything is written, or the
+ * signal's reason; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way.
+ */
+export async function revertPlan(request: RevertRequest): Promise<RevertReport> {
+  const runs = await runsToRevert(request);
+  if (runs.length === 0) return new RevertTally([]).report(placeOf(request));
+  requireTransactions(request);
+  await request.confirm?.(runs);
+  request.signal?.throwIfAborted();
+  return holdLock({ ...request, command: 'revert' }, (lease) => revertUnderLock(request, lease));
+}
+
+async function revertUnderLock(request: RevertRequest, lease: Lease): Promise<RevertReport> {
+  const { plan, target, checkpoint } = request;
+  const ledger = openLedger(target);
+  await checkpoint?.('lock-taken');
+  await ledger.migrateUnderLock(plan, lease);
+  const records = await runsToRevert(request);
+  const tally = new RevertTally(records);
+  const runs = new Map<RunRecord, ApplyRun>();
+  for (const record of records) runs.set(record, await prepareRun(request, lease, record));
+  const [newest] = runs.values();
+  if (newest === undefined) return tally.report(placeOf(request));
+  let current = newest;
+  try {
+    await ledger.runs.withdrawVerified(await otherVerifiedRuns(request, records));
+    for (const [{ key }, { fencing }] of runs) await ledger.runs.save(key, fencing, { status: 'reverting' });
+    await newest.checkpoint('run-begun');
+    await takeBackAll(request, { records, runs, tally, onRun: (run) => (current = run) });
+    await newest.checkpoint('all-written');
+    for (const [record, { fencing }] of [...runs].reverse()) {
+      const progress = { status: 'reverted', left: tally.leftOf(record) } as const;
+      await ledger.runs.save(record.key, fencing, progress);
+    }
+    await newest.checkpoint('run-recorded');
+    return tally.report(placeOf(request));
+  } catch (error) {
+    throw await asEndOfRun(error, { request, run: current, progress: { status: 'reverting' } });
+  }
+}
+
+/** Picks up what an earlier run of it left behind: its local record, and batches of which nobody knew what came. */
+async function prepareRun(request: RevertRequest, lease: Lease, record: RunRecord): Promise<ApplyRun> {
+  const { target, emit, checkpoint } = request;
+  const { key } = record;
+  const { runs, journal: journalOf } = openLedger(target);
+  const journal = journalOf(journalKeyOf(key));
+  await adoptLocalRecord({ ...request, key, record, journal });
+  const { writer } = accessTo(target);
+  let lastBatch = 0;
+  for await (const entry of journal.entriesBackwards()) {
+    lastBatch = Math.max(lastBatch, entry.batch);
+    if (entry.state !== 'intended') continue;
+    await lease.ensure();
+    const end = await settleOpenBatch({ reader: target.reader, writer }, entry);
+    await journal.record(end ?? { batch: entry.batch, skipped: [], doubtful: [...entry.ids.keys()] });
+  }
+  return new ApplyRun({ key, lease, runs, journal, lastBatch, emit, checkpoint });
+}
+
+interface Reverting {
+  readonly records: readonly RunRecord[];
+  readonly runs: ReadonlyMap<RunRecord, ApplyRun>;
+  readonly tally: RevertTally;
+  readonly onRun: (run: ApplyRun) => void;
+}
+
+async function takeBackAll(
+  request: RevertRequest,
+  { records, runs, tally, onRun }: Reverting,
+): Promise<void> {
+  const { target, emit, signal, exclusive = false } = request;
+  const { writer } = accessTo(target);
+  const looks = new Looks(target.reader);
+  let done = 0;
+  emit({ type: 'revert-started', target: target.name, documents: writtenBy(records), isPreview: false });
+  await undo(request, records, async ({ run: record, entry, journal }) => {
+    if (signal?.aborted) throw stoppedOnRequest();
+    const run = runs.get(record) as ApplyRun;
+    onRun(run);
+    const place = { reader: target.reader, collection: await looks.collection(entry.into) };
+    const taking = { ...place, run, writer: run.noting(writer), exclusive };
+    for await (const part of lookAtEntry(place, entry, journal)) {
+      await run.checkpoint('batch-compared');
+      const documents = await takeBackPart(taking, entry, part);
+      count(tally, { run: record, entry, documents }, (position) => showValue(part.ids.id(position)));
+      done += documents.length;
+      emit({ type: 'revert-progress', target: target.name, done });
+    }
+    await journal.recordReverted(entry.batch);
+  });
+  emit({ type: 'revert-finished', target: target.name, done, isPreview: false });
+}
+
+interface Undoing {
+  readonly run: RunRecord;
+  readonly entry: WrittenEntry;
+  readonly journal: Journal;
+}
+
+/**
+ * Calls `work` for every insert and replace that was not taken back yet, the last one first. Inserts go side by side, as no two of
+ * them stand for one document that both wrote and that is there; a replace waits for what was written after it.
+ */
+async function undo(
+  request: RevertRequest,
+  runs: readonly RunRecord[],
+  work: (undoing: Undoing) => Promise<void>,
+): Promise<void> {
+  let together: Undoing[] = [];
+  const finish = async (): Promise<void> => {
+    const ended = await Promise.allSettled(together.map(work));
+    together = [];
+    const failed = ended.find((end): end is PromiseRejectedResult => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  };
+  for await (const undoing of lastFirst(request, runs)) {
+    if (undoing.entry.action === 'replace') await finish();
+    together.push(undoing);
+    if (undoing.entry.action === 'replace' || together.length >= ENTRIES_IN_FLIGHT) await finish();
+  }
+  await finish();
+}
+
+/**
+ * The entries of all runs in the reverse order of their writing: every taking of the lock has a higher fencing number than those
+ * before, and under one lock batches are numbered.
+ */
+async function* lastFirst(
+  { target, selectionOf }: RevertRequest,
+  runs: readonly RunRecord[],
+): AsyncGenerator<Undoing, void, undefined> {
+  const sources = runs.map((run) => {
+    const journal = openLedger(target).journal(run.journalKey);
+    const entries = withHashes(written(journal), () => documentsOf(run, selectionOf));
+    return { run, journal, entries };
+  });
+  const heads = await Promise.all(sources.map(async ({ entries }) => (await entries.next()).value));
+  for (;;) {
+    let newest = -1;
+    for (const [i, head] of heads.entries()) {
+      if (head && (newest < 0 || isLater(head, heads[newest] as WrittenEntry))) newest = i;
+    }
+    const source = sources[newest];
+    if (source === undefined) return;
+    yield { run: source.run, journal: source.journal, entry: heads[newest] as WrittenEntry };
+    heads[newest] = (await source.entries.next()).value;
+  }
+}
+
+function isLater(a: JournalEntry, b: JournalEntry): boolean {
+  return a.fencing === b.fencing ? a.batch > b.batch : a.fencing > b.fencing;
+}
+
+async function* written(journal: Journal): AsyncGenerator<JournalEntry, void, undefined> {
+  for await (const entry of journal.entriesBackwards()) {
+    if ((entry.action === 'insert' || entry.action === 'replace') && entry.state !== 'reverted') yield entry;
+  }
+}
+
+function documentsOf(run: RunRecord, selectionOf: RevertRequest['selectionOf']): Promise<Selection> {
+  if (selectionOf !== undefined) return selectionOf(run);
+  throw new RestorePlanError(
+    'BACKUP',
+    `the run of selection ${run.key.selection.slice(0, 12)} was recorded by an older version, which kept no hashes of its documents`,
+    {
+      hint: 'Run `plan revert` with the plan file, where the selection is kept or the backup can be read: it compares with those documents.',
+      facts: { selection: run.key.selection },
+    },
+  );
+}
+
+function count(
+  tally: RevertTally,
+  { run, entry, documents }: { run: RunRecord; entry: JournalEntry; documents: readonly RevertedDocument[] },
+  showId: (position: number) => string,
+): void {
+  for (const { position, outcome } of documents) {
+    tally.add(run, { into: entry.into, outcome, showId: () => showId(position) });
+  }
+}
+
+/** Verified runs, also of other plans, that have documents in collections that are about to lose some. */
+async function otherVerifiedRuns(
+  { target: { reader } }: RevertRequest,
+  reverting: readonly RunRecord[],
+): Promise<RunRecord[]> {
+  const touched = new Set(reverting.flatMap(({ collections }) => collections.map(({ into }) => into)));
+  const own = new Set(reverting.map(({ key }) => journalKeyOf(key)));
+  const runs = await readRuns(reader);
+  return runs.filter(
+    (run) =>
+      run.status === 'verified' &&
+      !isForeign(run, reader) &&
+      !own.has(journalKeyOf(run.key)) &&
+      run.collections.some(({ into }) => touched.has(into)),
+  );
+}
+
+/** Without transactions, a document that changes in the last moment cannot be told by its bytes. */
+function requireTransactions({ target: { name, reader }, exclusive }: RevertRequest): void {
+  const isStandalone = reader.identity.kind === 'standalone';
+  if (isStandalone === (exclusive === true)) return;
+  throw isStandalone
+    ? new RestorePlanError(
+        'TARGET',
+        `${name} is a standalone, which has no transactions: what somebody writes meanwhile could be lost`,
+        { hint: 'Stop what writes to it, then give that word with `--exclusive`; or make it a replica set.' },
+      )
+    : new RestorePlanError(
+        'USAGE',
+        `--exclusive is for standalones, and ${name} is a ${reader.identity.kind}`,
+        {
+          hint: 'Leave it out: here, every document is compared and written in one transaction.',
+        },
+      );
+}
+
+function noSuchRun(all: readonly RunRecord[], selection: string, found: number): RestorePlanError {
+  const known = all.map(({ key, status }) => `${key.selection.slice(0, 12)} (${status})`).join(', ');
+  return new RestorePlanError(
+    'USAGE',
+    found === 0
+      ? `no run of this plan has the selection ${selection}`
+      : `${found} runs of this plan have a selection that begins with ${selection}`,
+    { hint: known === '' ? 'The ledger has no run of this plan.' : `The runs are: ${known}.` },
+  );
+}
+
+function writtenBy(runs: readonly RunRecord[]): number {
+  return runs
+    .flatMap(({ collections }) => collections)
+    .reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
+}
+
+function placeOf({ target, plan }: RevertRequest): Pick<RevertReport, 'target' | 'database' | 'plan'> {
+  return { target: target.name, database: target.reader.database, plan };
+}
+
+/** Descriptions of collections, each asked for once. */
+class Looks {
+  readonly #reader: TargetReader;
+  readonly #collections = new Map<string, Promise<TargetCollection | undefined>>();
+
+  constructor(reader: TargetReader) {
+    this.#reader = reader;
+  }
+
+  collection(name: string): Promise<TargetCollection | undefined> {
+    const known = this.#collections.get(name) ?? this.#reader.collection(name);
+    this.#collections.set(name, known);
+    return known;
+  }
+}
