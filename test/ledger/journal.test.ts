@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import * as assert from 'uvu/assert';
+import { runOf } from '../../src/bson/document-run.ts';
+import type { Journal } from '../../src/ledger/journal.ts';
+import type { JournalEntry } from '../../src/ledger/journal-entry.ts';
+import { journalKeyOf } from '../../src/ledger/layout.ts';
+import { openLedger } from '../../src/ledger/ledger.ts';
+import { numbered } from '../apply/documents.ts';
+import { openWorkbench, type Workbench } from '../apply/workbench.ts';
+import { test } from '../harness.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+
+let lab: Lab;
+let bench: Workbench;
+let journal: Journal;
+
+const KEY = { plan: 'p', selection: 'd'.repeat(64) };
+
+test.before(async () => {
+  lab = await openLab();
+});
+test.before.each(async () => {
+  bench = openWorkbench(lab);
+  journal = openLedger(await bench.target('staging')).journal(journalKeyOf(KEY));
+});
+test.after.each(() => bench.close());
+test.after(() => lab.close());
+
+async function read(entries: AsyncIterable<JournalEntry>): Promise<JournalEntry[]> {
+  const all: JournalEntry[] = [];
+  for await (const entry of entries) all.push(entry);
+  return all;
+}
+
+test('entries come in the order of their numbers and backwards, more than one page of them, without their images', async () => {
+  const documents = numbered(0, 2);
+  const ids = { run: runOf(documents), positions: [0, 1] };
+  // A journal whose key sorts right before and one right after: neither may show.
+  for (const plan of ['o', 'q']) {
+    const other = openLedger(await bench.target('staging')).journal(journalKeyOf({ ...KEY, plan }));
+    await other.intend(1, 1, { action: 'insert', into: 'other', ids });
+  }
+  for (let batch = 1; batch <= 120; batch++) {
+    await journal.intend(batch, 1, { action: 'replace', into: 'a', ids, images: documents });
+  }
+  const numbers = Array.from({ length: 120 }, (_, i) => i + 1);
+  assert.equal(
+    (await read(journal.entries())).map(({ batch }) => batch),
+    numbers,
+  );
+  assert.equal(
+    (await read(journal.entriesBackwards())).map(({ batch }) => batch),
+    numbers.reverse(),
+  );
+});
+
+test('an entry is read as it was intended, and as it ended', async () => {
+  const documents = numbered(0, 3);
+  const lsid = Buffer.alloc(16, 7);
+  const identity = { lsid, txnNumber: 1, user: 'anna@admin', at: 1_795_000_000_000 };
+  const hashes = Buffer.alloc(96, 1);
+  const ids = { run: runOf(documents), positions: [0, 1, 2] };
+  const ordinals = [4_000_000_000, 0, 7];
+  await journal.intend(1, 5, { action: 'insert', into: 'a', ids, hashes, ordinals, identity });
+  await journal.intend(2, 5, { action: 'remove', into: 'a', ids, undoes: 1 });
+  await journal.record({ batch: 1, skipped: [1], doubtful: [2] });
+  const [insert, remove] = await read(journal.entries());
+  assert.equal(insert?.identity, identity);
+  assert.equal(insert?.hashes, hashes);
+  assert.equal([...(insert?.ordinals ?? [])], ordinals);
+  assert.equal([insert?.state, insert?.skipped, insert?.doubtful], ['done', [1], [2]]);
+  assert.equal([remove?.state, remove?.undoes, remove?.hashes], ['intended', 1, undefined]);
+});
+
+test('an apply notes the hash of every document as it is stored, its place and its session', async () => {
+  const documents = numbered(0, 5);
+  const selection = bench.selection([{ collection: 'a', documents }]);
+  await bench.apply(selection, 'staging');
+  const key = { plan: bench.plan.name, selection: selection.manifest.digest };
+  const applied = openLedger(await bench.target('staging')).journal(journalKeyOf(key));
+  const [entry] = await read(applied.entries());
+  const stored = await bench.documents('staging', 'a');
+  const expected = Buffer.concat(stored.map((each) => createHash('sha256').update(each).digest()));
+  assert.equal(entry?.hashes, expected);
+  assert.equal([...(entry?.ordinals ?? [])], [0, 1, 2, 3, 4]);
+  assert.is(entry?.identity?.lsid.length, 16);
+});
+
+test.run();
