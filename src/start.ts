@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
 /**
  * Where the built program starts: runs main.ts, which the build packs into one file, from what V8 compiled of it before.
  *

@@ -1,11 +1,10 @@
 /** What is read out of the environment: the env file, whether colours and a live display are wanted, who is working. */
-import { readFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { RestorePlanError } from '../errors.ts';
 import type { Environment } from '../plan/environment.ts';
-import { whyUnreadable } from '../plan/plan-text.ts';
+import { readFileOfAtMost, textOf, whyNoText } from '../plan/read-file.ts';
 import { registerSecret } from '../secret.ts';
 import type { TextWriter } from './context.ts';
 
@@ -17,18 +16,19 @@ export function registerSecretVariables(env: Environment): void {
   for (const name of SECRET_VARIABLES) if (env[name] !== undefined) registerSecret(env[name]);
 }
 
-/** The variables of an env file (`NAME=value` lines). Throws USAGE when it cannot be read. */
+/** An environment is no larger on most systems either. */
+const MAX_ENV_FILE_BYTES = 1024 * 1024;
+
+/** The variables of an env file (`NAME=value` lines, UTF-8 text). Throws USAGE when it cannot be read or is none. */
 export async function readEnvFile(cwd: string, file: string): Promise<Environment> {
-  let text: string;
-  try {
-    text = await readFile(resolve(cwd, file), 'utf8');
-  } catch (cause) {
-    throw new RestorePlanError('USAGE', `the env file ${file} cannot be read: ${whyUnreadable(cause)}`, {
-      hint: 'Check the path given to --env-file.',
-      cause,
-    });
-  }
-  return parseEnv(text);
+  const reading = await readFileOfAtMost(resolve(cwd, file), MAX_ENV_FILE_BYTES, { pipes: true });
+  const refused = 'bytes' in reading ? whyNoText(reading.bytes) : reading.refused;
+  if (refused === undefined && 'bytes' in reading) return parseEnv(textOf(reading.bytes));
+  const { expected = undefined, error: cause } = 'bytes' in reading ? { error: undefined } : reading;
+  throw new RestorePlanError('USAGE', `the env file ${file} ${refused}`, {
+    hint: `--env-file takes ${expected ?? 'a file of lines such as NAME=value, in UTF-8'}. Check the path.`,
+    cause,
+  });
 }
 
 /** `NO_COLOR` and `FORCE_COLOR` as their sites define them; a dumb terminal has no colours. */

@@ -1,16 +1,23 @@
 /** The plan that a command works on. */
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
-import { readPlan } from '../plan/read-plan.ts';
+import { STDIN } from '../plan/plan-text.ts';
+import { type ReadPlanOptions, readPlan } from '../plan/read-plan.ts';
 import { faultCount, faultsText } from '../report/plan-faults/text.ts';
 import type { CommandContext } from './context.ts';
 
 /**
  * Reads and checks it; throws PLAN_INVALID with all its faults. Variables that are not set are left to the caller
- * (`plan.unsetVariables`): which ones matter depends on what the command connects to.
+ * (`plan.unsetVariables`): which ones matter depends on what the command connects to. `refuseFuture`: the command reads the backup.
  */
-export async function loadPlan(context: CommandContext, file: string): Promise<Plan> {
-  const { plan, faults, notes } = await readPlan(file, { env: context.env });
+export async function loadPlan(
+  context: CommandContext,
+  file: string,
+  { refuseFuture = false }: Pick<ReadPlanOptions, 'refuseFuture'> = {},
+): Promise<Plan> {
+  requirePipe(context, [file]);
+  const { env, stdin, now } = context;
+  const { plan, faults, notes } = await readPlan(file, { env, stdin, now: now(), refuseFuture });
   if (plan !== undefined) return plan;
   throw new RestorePlanError(
     'PLAN_INVALID',
@@ -30,4 +37,13 @@ export async function loadPlan(context: CommandContext, file: string): Promise<P
       },
     },
   );
+}
+
+/** Throws USAGE for a plan `-` that cannot be read: stdin holds one plan, and a terminal none. */
+export function requirePipe({ stdin }: Pick<CommandContext, 'stdin'>, files: readonly string[]): void {
+  const fromStdin = files.filter((file) => file === STDIN);
+  const hint = 'Pipe one plan in, as in `cat plan.yaml | plan validate -`.';
+  if (fromStdin.length > 1) throw new RestorePlanError('USAGE', 'stdin (-) is named twice', { hint });
+  if (fromStdin.length === 1 && stdin.isTTY)
+    throw new RestorePlanError('USAGE', 'the plan - is read from stdin, and stdin is a terminal', { hint });
 }

@@ -19,8 +19,12 @@ export interface MergedReading {
   readonly faults: readonly PlanFault[];
 }
 
-export async function readWithBases(file: string): Promise<MergedReading> {
-  const reading = await readPlanText(file);
+/** `stdin`: what the plan `-` is read from; the files that it names lie relative to the working directory. */
+export async function readWithBases(
+  file: string,
+  stdin?: AsyncIterable<Buffer | string>,
+): Promise<MergedReading> {
+  const reading = await readPlanText(file, stdin);
   if ('fault' in reading) return { root: undefined, texts: [], faults: [reading.fault] };
   return withBases(reading.text, []);
 }

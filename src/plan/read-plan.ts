@@ -16,6 +16,7 @@ import { nameRules } from './rules/name-rules.ts';
 import { queryRules } from './rules/query-rules.ts';
 import { sourceRules } from './rules/source-rules.ts';
 import { targetRules } from './rules/target-rules.ts';
+import { futureMoment } from './rules/time-rules.ts';
 import { violations } from './schema.ts';
 import { schemaFaults } from './schema-faults.ts';
 
@@ -24,6 +25,12 @@ export interface ReadPlanOptions {
   readonly env: Environment;
   /** True: a variable that is not set is a fault. False (default): it is a note. */
   readonly requireEnv?: boolean;
+  /** What the plan `-` is read from. */
+  readonly stdin?: AsyncIterable<Buffer | string>;
+  /** UTC milliseconds, for a `source.at` that is still to come. Default: it is not looked for. */
+  readonly now?: number;
+  /** True: such a moment is a fault, for a plan that is about to be carried out. False (default): it is a note. */
+  readonly refuseFuture?: boolean;
 }
 
 /** Either a checked plan or everything that is wrong with it. Notes come with both. */
@@ -63,8 +70,9 @@ interface Findings {
   readonly notes: readonly PlanFault[];
 }
 
-async function check(file: string, { env, requireEnv = false }: ReadPlanOptions): Promise<Findings> {
-  const { root, texts, faults: fileFaults } = await readWithBases(file);
+async function check(file: string, options: ReadPlanOptions): Promise<Findings> {
+  const { env, requireEnv = false, stdin, now, refuseFuture = false } = options;
+  const { root, texts, faults: fileFaults } = await readWithBases(file, stdin);
   const order = (faults: readonly PlanFault[]) =>
     inReadingOrder(
       faults,
@@ -74,7 +82,10 @@ async function check(file: string, { env, requireEnv = false }: ReadPlanOptions)
   if (root === undefined) return { merged: undefined, faults: order(faults), notes: [] };
 
   const merged = interpolate(root, env);
-  const found = checkValues(merged.root);
+  const found = [
+    ...checkValues(merged.root),
+    ...(now === undefined ? [] : futureMoment(merged.root, { now, isFault: refuseFuture })),
+  ];
   faults.push(...merged.faults, ...found.filter((fault) => fault.severity === 'error'));
   const notes = found.filter((fault) => fault.severity === 'note');
   if (requireEnv)

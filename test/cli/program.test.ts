@@ -1,10 +1,13 @@
 /** The command line itself: help, usage errors, streams, signals. */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { COMMANDS } from '../../src/cli/command-table.ts';
+import { readEnvFile } from '../../src/cli/environment.ts';
 import { EXIT_MEANINGS } from '../../src/cli/help.ts';
-import { EXIT_CODES } from '../../src/errors.ts';
+import { EXIT_CODES, RestorePlanError } from '../../src/errors.ts';
 import { wholeCommands } from '../../src/report/whole-commands.ts';
 import { VERSION } from '../../src/version.ts';
 import { test } from '../harness.ts';
@@ -219,6 +222,51 @@ test('an env file adds variables, and what is already set wins', async () => {
   const { stderr } = await runPlan(['dry-run', PLAN, '--env-file', 'plan.env'], { cwd: folder.path });
   assert.match(stderr, /the variable PRODUCTION_MONGODB_URI is not set/);
   folder.remove();
+});
+
+test('an env file of any other kind has an error of its own, and a bound', async () => {
+  const folder = temporaryFolder('env-file');
+  const at = (name: string): string => join(folder.path, name);
+  mkdirSync(at('folder'));
+  execFileSync('mkfifo', [at('fifo')]);
+  writeFileSync(at('huge'), Buffer.alloc(1024 * 1024 + 1, 'A=1\n'));
+  writeFileSync(at('binary'), Buffer.from('A=1\0'));
+  writeFileSync(at('utf16'), Buffer.from('\ufeffA=1', 'utf16le'));
+  for (const [name, words] of [
+    [at('missing'), 'there is no such file'],
+    [at('folder'), 'it is a directory'],
+    [at('fifo'), 'nothing came out of the pipe for 10 s'],
+    ['/dev/zero', 'it is not a plain file'],
+    [at('huge'), 'is too large: 1048577 bytes'],
+    [at('binary'), 'has a NUL byte at byte offset 3'],
+    [at('utf16'), 'is UTF-16LE text'],
+  ] as const) {
+    const error = await readEnvFile(folder.path, name).catch((thrown: unknown) => thrown);
+    assert.instance(error, RestorePlanError);
+    const { code, message, hint } = error as RestorePlanError;
+    assert.is(code, 'USAGE');
+    assert.match(message, `the env file ${name} `);
+    assert.match(message, words);
+    assert.match(hint ?? '', /^--env-file takes .*\. Check the path\.$/);
+  }
+  folder.remove();
+});
+
+test('a byte order mark is no part of a name in an env file, and a pipe with a writer is read', async () => {
+  const folder = temporaryFolder('env-file');
+  writeFileSync(join(folder.path, 'bom.env'), '\ufeffSTAGING=a\r\n# b\r\nexport PRODUCTION="c d"\r\n');
+  assert.equal({ ...(await readEnvFile(folder.path, 'bom.env')) }, { STAGING: 'a', PRODUCTION: 'c d' });
+  const fifo = join(folder.path, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const writing = writeFile(fifo, 'A=1\n');
+  assert.equal({ ...(await readEnvFile('/', fifo)) }, { A: '1' });
+  await writing;
+  folder.remove();
+});
+
+test('the program itself gets --env-file, not the node that runs it', () => {
+  const first = readFileSync(join(import.meta.dirname, '../../src/start.ts'), 'utf8').split('\n')[0];
+  assert.is(first, '#!/usr/bin/env -S node --');
 });
 
 test('an unreadable work directory or plan is said, without a stack', async () => {

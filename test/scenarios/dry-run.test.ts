@@ -77,11 +77,11 @@ test('--detailed-exitcode tells whether there is anything to write', async () =>
   assert.is((await run(['dry-run', 'plan.yaml', '--detailed-exitcode'])).exitCode, 2);
 });
 
-test('a last good moment that is still to come is warned of', async () => {
+test('a last good moment that is still to come is refused at its place', async () => {
   incident.writePlan((text) => text.replace('path: ./db.tar', 'path: ./db.tar\n  at: 2999-09-13T13:00:00Z'));
-  const { stdout, exitCode } = await run(['dry-run', 'plan.yaml', '--target', 'staging', '--quiet']);
-  assert.is(exitCode, 0);
-  assert.match(stdout, /\nwarning +source\.at 2999-09-13T13:00:00Z is still to come/);
+  const { stderr, exitCode } = await run(['dry-run', 'plan.yaml', '--target', 'staging', '--quiet']);
+  assert.is(exitCode, 10);
+  assert.match(stderr, /plan\.yaml:7:7: error: source\.at 2999-09-13T13:00:00Z is still to come/);
 });
 
 test('asked of production alone, it does not send anybody past staging', async () => {

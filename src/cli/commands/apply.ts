@@ -16,7 +16,6 @@ import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
 import { goOnWithProduction } from '../walk-runbook.ts';
-import { warnOfFuture } from '../warn-of-future.ts';
 
 export async function run(
   context: CommandContext,
@@ -25,12 +24,11 @@ export async function run(
 ): Promise<ExitName> {
   const chosen = target as TargetName | undefined;
   if (chosen === undefined) requireSomebody(context);
-  const plan = await loadPlan(context, file);
+  const plan = await loadPlan(context, file, { refuseFuture: true });
   const name = chosen ?? 'staging';
   requireVariables(plan, targetsNeeded(plan, chosen));
   await context.follow(['backup', 'selection', ...applyStages(context, { plan, name, confirm })]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
-  warnOfFuture(context, plan);
 
   // Meanwhile, so that a target that cannot be reached is known before much is read.
   const connecting = connectTargets(context, plan, name);

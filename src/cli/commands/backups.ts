@@ -9,7 +9,7 @@ import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
-  const plan = await loadPlan(context, file);
+  const plan = await loadPlan(context, file, { refuseFuture: true });
   requireVariables(plan, []);
   const { location } = plan.source;
   if (location.kind === 'mongodb') {

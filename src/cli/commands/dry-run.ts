@@ -19,14 +19,13 @@ import { checkReports, keptForShowing, reportMode, toldInReports, writeReports }
 import { loadPlan } from '../load-plan.ts';
 import { requireVariables } from '../require-variables.ts';
 import { SpilledDocuments } from '../spilled-documents.ts';
-import { warnOfFuture } from '../warn-of-future.ts';
 
 export async function run(
   context: CommandContext,
   [file = '']: readonly string[],
   options: OptionValues,
 ): Promise<ExitName> {
-  const plan = await loadPlan(context, file);
+  const plan = await loadPlan(context, file, { refuseFuture: true });
   const targets = targetsOf(plan, options['target']);
   const isFull = options['full'] === true;
   const files = checkReports(options['report']);
@@ -38,7 +37,6 @@ export async function run(
 
   const warnings: string[] = [];
   const watched = { ...context, emit: keepingWarnings(context, warnings) };
-  warnOfFuture(watched, plan);
   let suggestions: readonly Suggestion[] = [];
   const passed = new PassingCollections();
   const selection = await prepareSelection({

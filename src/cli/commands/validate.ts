@@ -10,15 +10,19 @@ import { faultCount, faultsText, notesText } from '../../report/plan-faults/text
 import { VERSION } from '../../version.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
+import { requirePipe } from '../load-plan.ts';
 
 export async function run(
   context: CommandContext,
   files: readonly string[],
   options: OptionValues,
 ): Promise<ExitName> {
+  requirePipe(context, files);
+  const { env, stdin, now } = context;
+  const requireEnv = options['requireEnv'] === true;
   const checked: CheckedFile[] = [];
   for (const file of files) {
-    checked.push(await checkFile(file, { env: context.env, requireEnv: options['requireEnv'] === true }));
+    checked.push(await checkFile(file, { env, requireEnv, stdin, now: now() }));
   }
 
   const result = validationObject(checked);

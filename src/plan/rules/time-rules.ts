@@ -19,6 +19,26 @@ function momentRules(root: MapNode): PlanFault[] {
   return reading === undefined || 'instant' in reading ? [] : [atValue(root, ['source', 'at'], reading)];
 }
 
+/** Clocks differ, and a plan may be written at the moment it names. */
+const CLOCK_MS = 5 * 60_000;
+
+/** The last good moment has passed when somebody restores; a slip in the year would take the newest backup, also one from after the loss. */
+export function futureMoment(
+  root: MapNode,
+  { now, isFault }: { readonly now: number; readonly isFault: boolean },
+): PlanFault[] {
+  const at = textAt(root, 'source', 'at');
+  const reading = at === undefined ? undefined : parseInstant(at);
+  if (reading === undefined || !('instant' in reading) || reading.instant.epochMs <= now + CLOCK_MS)
+    return [];
+  const place = nodeAt(root, 'source', 'at')?.place ?? placeAt(root, 'source', 'at');
+  const message = `source.at ${at} is still to come: every backup is older, also one from after the loss`;
+  const expected = 'the last moment at which the data was known to be good';
+  return [
+    isFault ? faultAt(place, 'time', { message, expected }) : noteAt(place, 'time', { message, expected }),
+  ];
+}
+
 function ageRules(root: MapNode, isTimed: boolean): PlanFault[] {
   const path = ['source', 'maxAge'];
   const maxAge = textAt(root, ...path);

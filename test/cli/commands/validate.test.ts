@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import * as assert from 'uvu/assert';
+import { readPlan } from '../../../src/plan/read-plan.ts';
 import type { validationObject } from '../../../src/report/plan-faults/json.ts';
 import { suite } from '../../harness.ts';
 import { jsonLines, runPlan } from '../../lab/plan-command.ts';
@@ -86,6 +87,47 @@ test('--env-file gives variables', async () => {
   });
   assert.is(stdout, '✓ plans/examples/partner-artworks.yaml: partner-57d17993-artworks is valid\n');
   assert.is(exitCode, 0);
+});
+
+test(
+  'a plan from stdin: the files it names lie relative to the working directory',
+  async () => {
+    folder.write('base/source.base.yaml', 'source: { database: gravity, path: ./dump }\n');
+    const plan = (more = '') => `version: 1
+name: piped
+extends: ./base/source.base.yaml
+collections: [{ collection: artworks, query: {} }]
+targets: { staging: { uri: "mongodb://localhost", database: staging } }
+${more}`;
+    const good = await runPlan(['validate', '-'], { cwd: folder.path, input: plan() });
+    assert.is(good.stdout, '✓ -: piped is valid\n');
+    const faulty = await runPlan(['explain', '-'], { cwd: folder.path, input: plan('x: 1\n') });
+    assert.is(faulty.exitCode, 10);
+    assert.match(faulty.stderr, '-:6:1: error: a plan has no key "x"');
+    const twice = await runPlan(['validate', '-', '-'], { cwd: folder.path, input: plan() });
+    assert.is(twice.exitCode, 11);
+    assert.match(twice.stderr, 'stdin (-) is named twice');
+  },
+  { deadlineMs: 120_000 },
+);
+
+test('a moment that is still to come is a note', async () => {
+  const at = (text: string) => `version: 1
+name: future
+source: { database: gravity, path: "./{time:yyyy-MM-dd}.tar", timezone: UTC, at: ${text} }
+collections: [{ collection: artworks, query: {} }]
+targets: { staging: { uri: "mongodb://localhost", database: staging } }
+`;
+  const file = folder.write('future.yaml', at('2999-01-01T00:00:00Z'));
+  const { exitCode, stdout } = await runPlan(['validate', 'future.yaml'], { cwd: folder.path });
+  assert.is(exitCode, 0);
+  assert.match(stdout, /future\.yaml:3:\d+: note: source\.at 2999-01-01T00:00:00Z is still to come/);
+  const noted = async (now: string) => {
+    const { faults, notes } = await readPlan(file, { env: {}, now: Date.parse(now), refuseFuture: true });
+    return (faults ?? notes).map(({ severity }) => severity);
+  };
+  assert.equal(await noted('2998-12-31T23:54:00Z'), ['error']);
+  assert.equal(await noted('2998-12-31T23:56:00Z'), []);
 });
 
 test('text: faults with frames, notes in a line, a verdict', async () => {
