@@ -6,7 +6,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import type { Container } from './containers/sniff.ts';
-import { inDatabase, isDataFile, namelessFolder } from './layout/dump-paths.ts';
+import { inDatabase, isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
 import { type DumpTree, type NamedFile, sortDump } from './layout/dump-tree.ts';
 import { assertOneBackup, severalBackups } from './layout/one-backup.ts';
 import { readPbmBackup } from './layout/pbm.ts';
@@ -23,7 +23,7 @@ import {
   whatIs,
 } from './open-packed.ts';
 import { FileBackup } from './readers/file-backup.ts';
-import { dataFiles, noSuchDatabase, takenFor } from './readers/refusals.ts';
+import { dataFiles, entriesPassedOver, noSuchDatabase, takenFor } from './readers/refusals.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/read-ahead.ts';
 
@@ -51,7 +51,7 @@ export async function openFiles(
   const { database, identity } = opening;
   const tree = sortDump(files, database);
   if (tree.databases.includes(database)) return openTree(tree, { files, opening, kinds });
-  const pbm = await readPbmBackup(files);
+  const pbm = await readPbmBackup(files.filter(({ what }) => what === undefined));
   if (pbm !== undefined) return openPbm(sortDump(pbm, database), opening);
   if (files.some(({ path }) => isDataFile(path))) throw dataFiles(identity.location);
   const packed = await findPacked(files, database);
@@ -79,7 +79,7 @@ async function openNameless(nameless: string, { files, opening, kinds }: Found):
   const { database, identity, folder, maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO } = opening;
   const renamed = files.map((file) => ({ ...file, path: inDatabase(file.path, nameless, database) }));
   const tree = sortDump(renamed, database);
-  const warnings = [takenFor(database, nameless, identity.location)];
+  const warnings = [takenFor(database, nameless, identity.location), ...passedOverIn(renamed, opening)];
   return new FileBackup({ identity: named(identity, kinds), tree, maxRatio, folder, warnings, nameless });
 }
 
@@ -106,7 +106,17 @@ async function openTree(tree: DumpTree, { files, opening, kinds }: Found): Promi
   if (packed.length > 0)
     throw severalBackups([...tree.roots, ...packed], where, 'one is packed and another is not');
   assertOneBackup(tree.roots, where);
-  return new FileBackup({ ...parts, tree, warnings: [] });
+  return new FileBackup({ ...parts, tree, warnings: passedOverIn(files, opening) });
+}
+
+/** Links and the like that stand for no file of the database. */
+function passedOverIn(files: readonly NamedFile[], { database, identity }: Opening): string[] {
+  const others = files.flatMap(({ path, what }) => {
+    const meaning = readDumpPath(path, database);
+    const isOfDump = 'database' in meaning && meaning.database === database;
+    return what === undefined || isOfDump ? [] : [{ path, what }];
+  });
+  return others.length === 0 ? [] : [entriesPassedOver(others, identity.location)];
 }
 
 function passedOver(path: string): string {

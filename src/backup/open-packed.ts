@@ -54,9 +54,9 @@ export async function look(bytes: ByteSource): Promise<Container> {
 /** A tar inside another, or in a folder, stands for a folder of its name. */
 export async function filesOfTar(bytes: ReadAhead, file?: NamedFile): Promise<NamedFile[]> {
   const members = await indexTar(bytes);
-  if (file === undefined) return members.map(({ path, bytes: at }) => ({ path, at }));
+  if (file === undefined) return members.map(({ path, bytes: at, what }) => ({ path, at, what }));
   const packedIn = packingOf(file);
-  return members.map(({ path, bytes: at }) => ({ path: `${file.path}/${path}`, at, packedIn }));
+  return members.map(({ path, bytes: at, what }) => ({ path: `${file.path}/${path}`, at, what, packedIn }));
 }
 
 function packingOf({ path, at: { modified }, packedIn }: NamedFile | PackedFile): PackedIn {
@@ -68,11 +68,17 @@ export async function findPacked(
   files: readonly NamedFile[],
   database: string,
 ): Promise<Map<NamedFile, PackedFile>> {
-  const others = files.filter(({ path }) => readDumpPath(path, database).kind === 'other');
+  const others = othersAmong(files, database);
   const likely = others.filter(({ path }) => looksPacked(path));
   if (likely.length > LOOKED_INTO) throw tooManyPacked(likely);
   const rest = others.filter(({ path }) => !looksPacked(path));
   return lookInto([...likely, ...rest].slice(0, LOOKED_INTO));
+}
+
+function othersAmong(files: readonly NamedFile[], database: string): NamedFile[] {
+  return files.filter(
+    ({ path, what }) => what === undefined && readDumpPath(path, database).kind === 'other',
+  );
 }
 
 async function lookInto(files: readonly NamedFile[]): Promise<Map<NamedFile, PackedFile>> {
@@ -167,7 +173,7 @@ function refuseBrokenTar(packed: readonly PackedFile[]): void {
 
 /** The dumps of the database in what lies packed beside files that hold it already. */
 export async function rootsBeside(files: readonly NamedFile[], opening: Opening): Promise<DumpRoot[]> {
-  const others = files.filter(({ path }) => readDumpPath(path, opening.database).kind === 'other');
+  const others = othersAmong(files, opening.database);
   const packed = await lookInto(others.filter(({ path }) => looksPacked(path)).slice(0, LOOKED_INTO));
   const found = [...packed.values()].map(async (one) => {
     try {

@@ -24,7 +24,7 @@ export async function* unpackNested(
   { location, maxRatio, mayBePacked, depth = 1 }: Unpacking,
 ): AsyncGenerator<StreamedFile> {
   for await (const file of files) {
-    if (depth >= MAX_DEPTH || !mayBePacked(file.path)) {
+    if (depth >= MAX_DEPTH || file.what !== undefined || !mayBePacked(file.path)) {
       yield file;
       continue;
     }

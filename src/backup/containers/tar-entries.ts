@@ -13,9 +13,10 @@ import {
   TarFault,
   type TarFile,
   type TarHeader,
+  type TarOther,
 } from './tar-header.ts';
 
-/** More entries than any dump has; keeps the set of seen paths within memory. */
+/** More entries than any dump has; keeps the list of them within memory. */
 const MAX_ENTRIES = 1_000_000;
 
 export type TarStep =
@@ -23,14 +24,16 @@ export type TarStep =
   | ({ readonly kind: 'file' } & TarFile)
   /** The next `size` bytes (padded) go to `extension`, then the next header follows. */
   | { readonly kind: 'extension'; readonly size: number }
-  /** The next header follows at once. */
-  | { readonly kind: 'none' }
+  /** The next `size` bytes (padded) are of no use. */
+  | { readonly kind: 'none'; readonly size: number }
+  /** The same, of something that is no plain file, or has a path that no dump has. `path`: what it comes to. */
+  | ({ readonly kind: 'other' } & TarOther)
   /** The archive ended properly; only zero bytes may follow. */
   | { readonly kind: 'end' };
 
 export class TarEntries {
   readonly #location: string;
-  readonly #seen = new Set<string>();
+  #files = 0;
   #extension: TarExtension = 'pax';
   #overrides: PaxOverrides = {};
   #zeroBlocks = 0;
@@ -45,7 +48,7 @@ export class TarEntries {
     const header = this.#refusing(offset, () => readTarHeader(block, this.#overrides));
     if (header.kind === 'zero') {
       this.#zeroBlocks++;
-      return { kind: this.#zeroBlocks === 2 ? 'end' : 'none' };
+      return this.#zeroBlocks === 2 ? { kind: 'end' } : { kind: 'none', size: 0 };
     }
     if (this.#zeroBlocks > 0) throw this.fault(offset, 'has an entry after an end-of-archive block');
     return this.#refusing(offset, () => this.#step(header));
@@ -54,6 +57,7 @@ export class TarEntries {
   /** Takes the body that `header` announced with an `extension` step; `offset` is that header's. */
   extension(body: Buffer, offset: number): void {
     this.#refusing(offset, () => {
+      if (this.#extension === 'long link') return;
       if (this.#extension === 'long name') this.#overrides.path ??= readLongName(body);
       else {
         const records = readPaxRecords(body);
@@ -92,13 +96,16 @@ export class TarEntries {
       return { kind: 'extension', size: header.size };
     }
     this.#overrides = {};
-    const path = cleanPath(header.path);
-    if (header.kind === 'folder') return { kind: 'none' };
-    const key = path.normalize('NFC');
-    if (this.#seen.has(key)) throw new TarFault(`holds ${JSON.stringify(path)} twice`);
-    if (this.#seen.size >= MAX_ENTRIES) throw new TarFault(`holds more than ${MAX_ENTRIES} files`);
-    this.#seen.add(key);
-    return { ...header, path };
+    if (header.kind === 'folder') return { kind: 'none', size: header.size };
+    if (++this.#files > MAX_ENTRIES) throw new TarFault(`holds more than ${MAX_ENTRIES} files`);
+    const { path, size } = header;
+    if (isSafe(path)) return { ...header, path: cleanPath(path) };
+    return {
+      kind: 'other',
+      path: cleanPath(path),
+      what: `a file by the unsafe path ${JSON.stringify(path)}`,
+      size,
+    };
   }
 
   #refusing<T>(offset: number, read: () => T): T {
@@ -111,16 +118,15 @@ export class TarEntries {
   }
 }
 
-/** `./a//b` becomes `a/b`; a path that would leave its folder, or that some system reads in another way, is refused. */
+/** Not one that would leave its folder, or that some system reads in another way. */
+function isSafe(path: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  return !/^\/|(?:^|\/)\.\.(?:\/|$)|^[A-Za-z]:|\\|[\u0000-\u001f\u007f\ufffd]/.test(path);
+}
+
+/** `./a//b` becomes `a/b`; an unsafe path becomes what a careless reader would make of it. */
 function cleanPath(path: string): string {
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  const bad =
-    path.startsWith('/') ||
-    parts.includes('..') ||
-    /^[A-Za-z]:/.test(path) ||
-    path.includes('\\') ||
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-    /[\u0000-\u001f\u007f\ufffd]/.test(path);
-  if (bad) throw new TarFault(`holds the unsafe path ${JSON.stringify(path)}`);
-  return parts.join('/');
+  const [read = ''] = path.split('\u0000');
+  const parts = read.replace(/^[A-Za-z]:/, '').split(/[/\\]/);
+  return parts.filter((part) => part !== '' && part !== '.' && part !== '..').join('/');
 }

@@ -12,7 +12,18 @@ const MAX_EXTENSION_BYTES = 1024 * 1024;
 /** What a PAX extended header overrides for the next file. */
 export interface PaxOverrides {
   path?: string;
+  /** The file has holes, and its body is not its contents. */
+  isSparse?: true;
   size?: number;
+}
+
+/** An entry that is no plain file: a link, a device. Nothing is unpacked, so it can do no harm; its documents are missing. */
+export interface TarOther {
+  readonly path: string;
+  /** `a symbolic link` */
+  readonly what: string;
+  /** Bytes that follow. */
+  readonly size: number;
 }
 
 /** What a header tells of a file. */
@@ -27,11 +38,13 @@ export interface TarFile {
 export type TarHeader =
   | { readonly kind: 'zero' }
   | ({ readonly kind: 'file' } & TarFile)
-  | { readonly kind: 'folder'; readonly path: string }
+  /** `size`: bytes of a body that nobody needs. */
+  | { readonly kind: 'folder'; readonly path: string; readonly size: number }
+  | ({ readonly kind: 'other' } & TarOther)
   | { readonly kind: 'extension'; readonly extension: TarExtension; readonly size: number };
 
 /** A header whose body speaks of the next file: PAX records, PAX records for all files, a GNU long name. */
-export type TarExtension = 'pax' | 'global pax' | 'long name';
+export type TarExtension = 'pax' | 'global pax' | 'long name' | 'long link';
 
 /** Bytes that are not an acceptable tar header; the message says what was found, the caller adds where. */
 export class TarFault extends Error {
@@ -48,21 +61,27 @@ export function readTarHeader(block: Buffer, overrides: PaxOverrides = {}): TarH
     case '0':
     case '\0':
     case '7': // "contiguous file": an ordinary file on every system in use
-      return fileOrFolder({
+      return fileOrFolder(overrides, {
         path: pathOf(header, overrides),
         size: sizeOf(block, header, overrides),
         modified: header.mtime?.getTime(),
       });
     case '5':
-      return { kind: 'folder', path: pathOf(header, overrides) };
+      return { kind: 'folder', path: pathOf(header, overrides), size: 0 };
+    case 'D': // the names in a folder, of an incremental backup by GNU tar
+      return { kind: 'folder', path: pathOf(header, overrides), size: sizeOf(block, header, overrides) };
+    case 'V': // the label of the volume
+      return { kind: 'folder', path: '', size: 0 };
     case 'x':
       return { kind: 'extension', extension: 'pax', size: extensionSize(block, header) };
     case 'g':
       return { kind: 'extension', extension: 'global pax', size: extensionSize(block, header) };
     case 'L':
       return { kind: 'extension', extension: 'long name', size: extensionSize(block, header) };
+    case 'K':
+      return { kind: 'extension', extension: 'long link', size: extensionSize(block, header) };
     default:
-      throw new TarFault(`holds ${describeType(type)}, which a mongodump never contains`);
+      return other(type, { block, header, overrides });
   }
 }
 
@@ -79,9 +98,9 @@ export function readPaxRecords(body: Buffer): PaxOverrides {
     }
     const key = body.toString('utf8', space + 1, equals);
     const value = body.toString('utf8', equals + 1, end - 1);
-    if (key.startsWith('GNU.sparse.'))
-      throw new TarFault('holds a sparse file, which a mongodump never contains');
-    if (key === 'path') overrides.path = value;
+    if (key.startsWith('GNU.sparse.')) overrides.isSparse = true;
+    if (key === 'GNU.sparse.name') overrides.path = value;
+    if (key === 'path') overrides.path ??= value;
     if (key === 'size') overrides.size = decimalSize(value);
     at = end;
   }
@@ -103,11 +122,28 @@ function decode(block: Buffer, overrides: PaxOverrides): Header {
 }
 
 /** Old tars mark a folder by nothing but the slash at the end of its name. */
-function fileOrFolder(file: TarFile): TarHeader {
+function fileOrFolder({ isSparse }: PaxOverrides, file: TarFile): TarHeader {
   const { path, size } = file;
+  if (isSparse) return { kind: 'other', path, what: 'a sparse file', size };
   if (!path.endsWith('/')) return { kind: 'file', ...file };
   if (size > 0) throw new TarFault('has a folder with contents of its own');
-  return { kind: 'folder', path };
+  return { kind: 'folder', path, size: 0 };
+}
+
+/** Types whose entries are a header alone. */
+const BODILESS = new Set(['1', '2', '3', '4', '6']);
+/** Offset of the byte that says that more headers of a sparse file follow. */
+const SPARSE_GOES_ON = 482;
+
+function other(
+  type: string,
+  { block, header, overrides }: { block: Buffer; header: Header; overrides: PaxOverrides },
+): TarHeader {
+  const what = describeType(type);
+  const size = sizeOf(block, header, overrides);
+  const isUnclear = (type === '1' && size > 0) || (type === 'S' && block[SPARSE_GOES_ON] !== 0);
+  if (isUnclear) throw new TarFault(`holds ${what} whose end cannot be told`);
+  return { kind: 'other', path: pathOf(header, overrides), what, size: BODILESS.has(type) ? 0 : size };
 }
 
 function pathOf(header: Header, overrides: PaxOverrides): string {
@@ -151,12 +187,9 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   '3': 'a character device',
   '4': 'a block device',
   '6': 'a FIFO',
-  D: 'a GNU directory dump',
-  K: 'a link with a long name',
   M: 'the continuation of a multi-volume archive',
   N: 'an old GNU long name',
   S: 'a sparse file',
-  V: 'a volume label',
 };
 
 function describeType(type: string): string {

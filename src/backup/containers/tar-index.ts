@@ -12,6 +12,7 @@ import type { ByteSource } from '../storage/byte-source.ts';
 import { MemorySource } from '../storage/memory-source.ts';
 import { PartSource } from '../storage/part-source.ts';
 import type { ReadAhead } from '../storage/read-ahead.ts';
+import { UnreadableSource } from '../storage/unreadable-source.ts';
 import { TarEntries } from './tar-entries.ts';
 import { BLOCK_BYTES, isZero, type TarFile } from './tar-header.ts';
 
@@ -24,6 +25,8 @@ export interface TarMember {
   /** Path inside the tar, cleaned. */
   readonly path: string;
   readonly bytes: ByteSource;
+  /** What it is where it is no plain file; then it has no bytes to read. */
+  readonly what?: string;
 }
 
 export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
@@ -44,7 +47,13 @@ export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
     if (step.kind === 'extension') {
       entries.extension(await take(step.size), start);
       at += TarEntries.padding(step.size);
-    } else if (step.kind === 'file') {
+    } else if (step.kind === 'none' || step.kind === 'other') {
+      at += step.size + TarEntries.padding(step.size);
+      if (at > source.size) throw entries.cutOff(source.size);
+      if (step.kind === 'none') continue;
+      const { path, what } = step;
+      members.push({ path, what, bytes: notPlain(source, path, what) });
+    } else {
       const end = at + step.size + TarEntries.padding(step.size);
       if (end > source.size) throw entries.cutOff(source.size);
       const { path, size, modified } = step;
@@ -65,6 +74,24 @@ export async function indexTar(source: ReadAhead): Promise<TarMember[]> {
   return members;
 }
 
+/** Stands for an entry that is no plain file; says so to whoever wants its bytes. */
+function notPlain(tar: ByteSource, path: string, what: string): ByteSource {
+  const location = `${tar.location}!${path}`;
+  const facts = { location, size: 0, modified: tar.modified, fingerprint: `${tar.fingerprint}!${path}` };
+  return new UnreadableSource(facts, () => noPlainFile(location, what));
+}
+
+/** An entry of a tar that somebody wants the bytes of. */
+export function noPlainFile(location: string, what: string): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${location} is ${what} in the tar, and its documents are not read.`,
+    {
+      hint: 'Pack the backup again, by relative paths and with what links lead to (tar --directory, --dereference, --hard-dereference), or take another one.',
+    },
+  );
+}
+
 /** A file whose header lies within the first bytes of a tar, with as much of the file as does. */
 export interface PeekedFile extends TarFile {
   readonly start: Buffer;
@@ -80,9 +107,9 @@ export function peekTar(start: Buffer, location: string): PeekedFile[] {
       const header = at;
       at += BLOCK_BYTES;
       if (step.kind === 'end') break;
-      if (step.kind === 'none') continue;
       if (step.kind === 'file') files.push({ ...step, start: start.subarray(at, at + step.size) });
-      else if (at + step.size <= start.length) entries.extension(start.subarray(at, at + step.size), header);
+      else if (step.kind === 'extension' && at + step.size <= start.length)
+        entries.extension(start.subarray(at, at + step.size), header);
       at += step.size + TarEntries.padding(step.size);
     }
   } catch (error) {

@@ -14,11 +14,15 @@ export interface StreamedFile {
   readonly size: number;
   /** When it was finished, UTC milliseconds; undefined where nobody knows. */
   readonly modified: number | undefined;
+  /** What it is where it is no plain file; then it has no bytes to read. */
+  readonly what?: string;
   /** It is a `mongodump --archive`, where somebody has looked. */
   readonly isArchive?: boolean;
   /** The file's bytes, once, in order; a chunk is valid until the next one is asked for. */
   readonly bytes: AsyncIterable<Buffer>;
 }
+
+async function* noBytes(): AsyncGenerator<Buffer> {}
 
 /** `location` names the tar in messages. */
 export async function* streamTar(
@@ -35,7 +39,11 @@ export async function* streamTar(
       if (step.kind === 'extension') {
         entries.extension(await exactly(step.size), at);
         await cursor.skip(TarEntries.padding(step.size));
-      } else if (step.kind === 'file') {
+      } else if (step.kind === 'none' || step.kind === 'other') {
+        if (step.kind === 'other')
+          yield { path: step.path, size: 0, modified: undefined, what: step.what, bytes: noBytes() };
+        await cursor.skip(step.size + TarEntries.padding(step.size));
+      } else {
         const end = cursor.position + step.size;
         const { path, size, modified } = step;
         yield { path, size, modified, bytes: body(end) };

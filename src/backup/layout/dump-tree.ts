@@ -11,6 +11,8 @@ export interface NamedFile {
   readonly at: ByteSource;
   /** CRC-64/XZ of its inflated bytes, where something beside the file tells it. */
   readonly crc?: bigint;
+  /** What it is where it is no plain file: `a symbolic link`. */
+  readonly what?: string | undefined;
   /** Undefined where it is a file of its own. */
   readonly packedIn?: PackedIn | undefined;
 }

@@ -8,6 +8,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { MemorySource } from '../storage/memory-source.ts';
+import { UnreadableSource } from '../storage/unreadable-source.ts';
 import { fileNameOf } from './collection-names.ts';
 import type { NamedFile } from './dump-tree.ts';
 import { type PbmNamespace, readPbmMetadata } from './pbm-metadata.ts';
@@ -63,45 +64,13 @@ function filesOf(namespace: PbmNamespace, { folder, byPath, metadata }: Surround
   // Without its documents, the collection is shown as incomplete when it is asked for.
   if (documents === undefined || extension === undefined) return described;
   const at = UNREADABLE.has(extension)
-    ? new UnreadableSource(documents.at, extension.slice(1))
+    ? new UnreadableSource(documents.at, () => unreadable(documents.at.location, extension.slice(1)))
     : documents.at;
   return [...described, { path: `${dumped}.bson`, at, crc }];
 }
 
-/** Stands for a file in a format that cannot be read; says so to whoever wants its bytes. */
-class UnreadableSource implements ByteSource {
-  readonly location: string;
-  readonly size: number;
-  readonly modified: number | undefined;
-  readonly fingerprint: string;
-  readonly #format: string;
-
-  constructor({ location, size, modified, fingerprint }: ByteSource, format: string) {
-    this.location = location;
-    this.size = size;
-    this.modified = modified;
-    this.fingerprint = fingerprint;
-    this.#format = format;
-  }
-
-  async read(): Promise<Buffer> {
-    throw this.#refusal();
-  }
-
-  // biome-ignore lint/correctness/useYield: there is nothing to give
-  async *stream(): AsyncGenerator<Buffer> {
-    throw this.#refusal();
-  }
-
-  async close(): Promise<void> {}
-
-  #refusal(): RestorePlanError {
-    return new RestorePlanError(
-      'BACKUP',
-      `${this.location} is compressed with ${this.#format}, which is not supported.`,
-      {
-        hint: 'Make PBM compress with s2, gzip, zstd or not at all (backup.compression), or restore this backup with pbm.',
-      },
-    );
-  }
+function unreadable(location: string, format: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} is compressed with ${format}, which is not supported.`, {
+    hint: 'Make PBM compress with s2, gzip, zstd or not at all (backup.compression), or restore this backup with pbm.',
+  });
 }

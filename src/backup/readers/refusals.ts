@@ -91,6 +91,16 @@ export function dataFiles(location: string): RestorePlanError {
   );
 }
 
+/** A warning about entries of a tar that are no plain files. */
+export function entriesPassedOver(
+  entries: readonly { readonly path: string; readonly what: string }[],
+  location: string,
+): string {
+  const shown = entries.slice(0, 3).map(({ path, what }) => `${path} is ${what}`);
+  const more = entries.length > 3 ? `, and ${entries.length - 3} more` : '';
+  return `${location}: ${entries.length} entries of the tar are no files of a dump and were passed over (${shown.join(', ')}${more}).`;
+}
+
 /** A warning. `folder`: where the files lie; empty = at the top. */
 export function takenFor(database: string, folder: string, location: string): string {
   const where = folder === '' ? 'at the top' : `in ${folder}/`;

@@ -12,6 +12,7 @@ import type {
 } from '../backup.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
 import { unpackNested } from '../containers/nested-tars.ts';
+import { noPlainFile } from '../containers/tar-index.ts';
 import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
@@ -31,6 +32,7 @@ import {
   archiveBehind,
   dataFiles,
   documentsMissing,
+  entriesPassedOver,
   noMetadataWarning,
   noSuchDatabase,
   notDocuments,
@@ -73,6 +75,8 @@ interface Pass {
   readonly roots: Map<string, DumpRoot>;
   readonly files: Map<string, Readonly<Record<'documents' | 'metadata' | 'buckets', PlacedFile[]>>>;
   readonly warnings: Set<string>;
+  /** Entries that are no plain files and of no wanted collection. */
+  readonly others: { readonly path: string; readonly what: string }[];
   /** Paths of mongodump archives among the files. */
   readonly archives: string[];
   /** Files of a mongod's dbPath came by. */
@@ -116,6 +120,7 @@ export class StreamBackup implements StoredBackup {
       roots: new Map(),
       files: new Map(),
       warnings: new Set(nameless === undefined ? [] : [takenFor(database, nameless, this.identity.location)]),
+      others: [],
       archives: [],
       hasDataFiles: false,
     };
@@ -141,6 +146,7 @@ export class StreamBackup implements StoredBackup {
       pass.reader.close();
     }
     if (!pass.databases.has(database)) throw this.#nothingFound(pass);
+    if (pass.others.length > 0) pass.warnings.add(entriesPassedOver(pass.others, this.identity.location));
     for (const path of pass.archives)
       pass.warnings.add(`${path} is a mongodump archive and was passed over.`);
     assertOneBackup([...pass.roots.values()], this.#where());
@@ -199,6 +205,8 @@ export class StreamBackup implements StoredBackup {
     if (meaning.kind === 'oplog') pass.warnings.add(OPLOG_WARNING);
     if (file.isArchive) pass.archives.push(path);
     pass.hasDataFiles ||= isDataFile(file.path);
+    const isOfDump = 'database' in meaning && meaning.database === database;
+    if (file.what !== undefined && !isOfDump) pass.others.push({ path: file.path, what: file.what });
     if (!('database' in meaning)) return;
     pass.databases.add(meaning.database);
     if (meaning.database !== database || meaning.kind === 'system') return;
@@ -216,6 +224,7 @@ export class StreamBackup implements StoredBackup {
     pass.files.set(collection, files);
     files[meaning.kind].push({ ...placed, root });
     refuseTwice(files, { collection, folder });
+    if (file.what !== undefined) throw noPlainFile(path, file.what);
     if (meaning.kind === 'buckets') throw notDocuments(collection, 'timeseries', this.identity.location);
     const bytes = inflateIfCompressed(file.bytes, { location: path, maxRatio });
     if (meaning.kind === 'metadata') {
