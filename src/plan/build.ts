@@ -3,10 +3,12 @@
  * is there; defaults are filled in here and nowhere else.
  */
 import { dirname, resolve } from 'node:path';
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { parseQuery } from '../query/parse-query.ts';
 import { Secret } from '../secret.ts';
 import { planDigest } from './digest.ts';
 import { whereIs } from './fault.ts';
+import type { IdList } from './id-list.ts';
 import { parseDuration, parseInstant } from './instant.ts';
 import {
   headOf,
@@ -35,10 +37,18 @@ import type {
   WhenMatched,
 } from './plan.ts';
 
-export function buildPlan(root: MapNode, file: string, unsetVariables: readonly UnsetVariable[]): Plan {
+/** What the files that `ids` names hold, by the node that names each. */
+export type IdLists = ReadonlyMap<PlanNode, IdList>;
+
+interface Around {
+  readonly unsetVariables: readonly UnsetVariable[];
+  readonly lists: IdLists;
+}
+
+export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }: Around): Plan {
   const name = text(root, 'name') as string;
   const source = buildSource(nodeAt(root, 'source')!);
-  const collections = itemsAt(root, 'collections').map(buildCollection);
+  const collections = itemsAt(root, 'collections').map((entry) => buildCollection(entry, lists));
   const production = nodeAt(root, 'targets', 'production');
   const targets = {
     staging: buildTarget(nodeAt(root, 'targets', 'staging')!),
@@ -134,8 +144,11 @@ function buildRestored(entry: PlanNode): RestoredCollection {
   };
 }
 
-function buildCollection(entry: PlanNode): CollectionPlan {
-  return { ...buildRestored(entry), query: query(entry, 'query') as Buffer };
+function buildCollection(entry: PlanNode, lists: IdLists): CollectionPlan {
+  const named = nodeAt(entry, 'ids');
+  const ids = named === undefined ? undefined : lists.get(named);
+  const chosen = query(entry, 'query') ?? EMPTY_DOCUMENT;
+  return { ...buildRestored(entry), query: chosen, ...(ids !== undefined && { ids }) };
 }
 
 function buildDependent(entry: PlanNode): DependentPlan {

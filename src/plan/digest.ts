@@ -20,7 +20,11 @@ export function planDigest({ name, source, collections, targets }: DigestInput):
       maxDecompressionRatio: source.maxDecompressionRatio,
       location: locationParts(source.location),
     },
-    collections: collections.map((root) => ({ ...collectionParts(root), query: hex(root.query) })),
+    collections: collections.map((root) => ({
+      ...collectionParts(root),
+      query: hex(root.query),
+      ids: root.ids?.digest,
+    })),
     targets: { staging: targets.staging.database, production: targets.production?.database },
   };
   return createHash('sha256').update(canonicalJson(canonical)).digest('hex');

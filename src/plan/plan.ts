@@ -3,6 +3,7 @@
  */
 import type { TargetName } from '../events.ts';
 import type { Secret } from '../secret.ts';
+import type { IdList } from './id-list.ts';
 
 export interface Plan {
   readonly name: string;
@@ -119,8 +120,10 @@ export interface RestoredCollection {
 }
 
 export interface CollectionPlan extends RestoredCollection {
-  /** Raw BSON query document; `{}` (5 bytes) restores the whole collection. */
+  /** Raw BSON query document; `{}` (5 bytes) is every document: of the collection, or of `ids`. */
   readonly query: Buffer;
+  /** Only documents with these `_id`s. */
+  readonly ids?: IdList;
 }
 
 export interface DependentPlan extends RestoredCollection {

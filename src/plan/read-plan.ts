@@ -2,12 +2,13 @@
  * Reads and checks a plan file: text → tree → bases merged in → variables put in → schema → rules → plan.
  * Every step reports all it finds, so that an author sees all mistakes at once.
  */
-import { buildPlan } from './build.ts';
+import { buildPlan, type IdLists } from './build.ts';
 import type { Environment } from './environment.ts';
 import { readWithBases } from './extends.ts';
 import { faultAt, inReadingOrder, type PlanFault } from './fault.ts';
+import { type IdList, readIdList } from './id-list.ts';
 import { type Interpolation, interpolate } from './interpolate.ts';
-import { type MapNode, nodeAt, plainValue } from './nodes.ts';
+import { itemsAt, type MapNode, nodeAt, type PlanNode, plainValue } from './nodes.ts';
 import type { Plan } from './plan.ts';
 import type { PlanText } from './plan-text.ts';
 import { collectionRules } from './rules/collection-rules.ts';
@@ -53,19 +54,23 @@ const RULES: readonly ((root: MapNode) => PlanFault[])[] = [
 
 /** `file` is shown in faults as it is given. Never throws for what is wrong with the file. */
 export async function readPlan(file: string, options: ReadPlanOptions): Promise<PlanReading> {
-  const { merged, faults, notes } = await check(file, options);
+  const { merged, lists, faults, notes } = await check(file, options);
   if (faults.length > 0 || merged === undefined) return { faults, notes };
-  return { plan: buildPlan(merged.root, file, merged.unset), notes };
+  return { plan: buildPlan(merged.root, file, { unsetVariables: merged.unset, lists }), notes };
 }
 
 /** A file that plans extend: whatever it says must be right, but it need not be complete. */
-export async function checkBase(file: string, options: ReadPlanOptions): Promise<Omit<Findings, 'merged'>> {
+export async function checkBase(
+  file: string,
+  options: ReadPlanOptions,
+): Promise<Omit<Findings, 'merged' | 'lists'>> {
   const { faults, notes } = await check(file, options);
   return { faults: faults.filter((fault) => fault.rule !== 'missing-key'), notes };
 }
 
 interface Findings {
   readonly merged: Pick<Interpolation, 'root' | 'unset'> | undefined;
+  readonly lists: IdLists;
   readonly faults: readonly PlanFault[];
   readonly notes: readonly PlanFault[];
 }
@@ -79,7 +84,7 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
       texts.map((text) => text.file),
     );
   const faults = [...fileFaults, ...credentialFaults(texts)];
-  if (root === undefined) return { merged: undefined, faults: order(faults), notes: [] };
+  if (root === undefined) return { merged: undefined, lists: new Map(), faults: order(faults), notes: [] };
 
   const merged = interpolate(root, env);
   const found = [
@@ -87,11 +92,30 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
     ...(now === undefined ? [] : futureMoment(merged.root, { now, isFault: refuseFuture })),
   ];
   faults.push(...merged.faults, ...found.filter((fault) => fault.severity === 'error'));
+  const { lists, faults: listFaults } = await readIdLists(merged.root);
+  faults.push(...listFaults);
   const notes = found.filter((fault) => fault.severity === 'note');
   if (requireEnv)
     faults.push(...merged.unsetNotes.map((note): PlanFault => ({ ...note, severity: 'error' })));
   else notes.push(...merged.unsetNotes);
-  return { merged, faults: order(faults), notes: order(notes) };
+  return { merged, lists, faults: order(faults), notes: order(notes) };
+}
+
+/** The files that `ids` of collections name. */
+async function readIdLists(
+  root: MapNode,
+): Promise<{ readonly lists: IdLists; readonly faults: readonly PlanFault[] }> {
+  const lists = new Map<PlanNode, IdList>();
+  const faults: PlanFault[] = [];
+  for (const entry of itemsAt(root, 'collections')) {
+    const node = nodeAt(entry, 'ids');
+    // What is no name has a fault of the schema.
+    if (node?.kind !== 'scalar' || typeof node.value !== 'string' || node.value === '') continue;
+    const reading = await readIdList(node);
+    if ('list' in reading) lists.set(node, reading.list);
+    else faults.push(...reading.faults);
+  }
+  return { lists, faults };
 }
 
 /** Schema first; a rule adds nothing at a place where the schema already found a fault. */

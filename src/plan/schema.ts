@@ -35,11 +35,17 @@ function schemaRoot(): SchemaNode {
   return root;
 }
 
-/** Everything the schema has against a value. Which of several alternatives is there is left to the rules. */
+/**
+ * Everything the schema has against a value. Which of several alternatives is there is left to the rules; where any will do, the first
+ * speaks for all.
+ */
 export function violations(value: unknown): Violation[] {
   if (matchesSchema(value)) return [];
   return (matchesSchema.errors ?? [])
-    .filter(({ keyword, schemaPath }) => keyword !== 'if' && !schemaPath.includes('/oneOf'))
+    .filter(
+      ({ keyword, schemaPath }) =>
+        keyword !== 'if' && !schemaPath.includes('/oneOf') && !/\/anyOf(?!\/0\/)/.test(schemaPath),
+    )
     .map((error) => ({
       keyword: error.keyword,
       path: pathOf(error.instancePath),

@@ -78,7 +78,12 @@ function placeOf(location: S3Location | { readonly kind: 'path'; readonly path: 
 
 function collectionBlocks(root: CollectionPlan, paragraph: Paragraph): string[] {
   const isAll = root.query.length === EMPTY_DOCUMENT.length;
-  const what = isAll ? 'every document' : `the documents that match ${query(root.query)}`;
+  const of = root.ids === undefined ? '' : ` with the ${root.ids.count} _ids of ${root.ids.file}`;
+  const match = isAll ? '' : ` that match ${query(root.query)}`;
+  const what =
+    isAll && of === ''
+      ? 'every document'
+      : `the documents${of}${of !== '' && match !== '' ? ' and' : ''}${match}`;
   return entryBlocks(root, { text: `${root.collection}: ${what}`, depth: 0, paragraph });
 }
 

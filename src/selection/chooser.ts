@@ -23,7 +23,10 @@ export class Chooser {
 
   /** Prepares for the `count` documents that will be asked about next; `starts` are their offsets, ascending. */
   lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
-    for (const { parents } of this.#routes) parents?.lookAhead(bytes, starts, count);
+    for (const { parents, ids } of this.#routes) {
+      parents?.lookAhead(bytes, starts, count);
+      ids?.lookAhead(bytes, starts, count);
+    }
   }
 
   /** Whether the document at `start` is chosen by the keys known so far. */
@@ -60,11 +63,17 @@ class RouteChooser {
   readonly route: Route;
   used = false;
   readonly parents: ParentLookup | undefined;
+  readonly ids: ParentLookup | undefined;
+  readonly #noteFound: (value: RawValue) => boolean;
+  readonly #noteChosen: (value: RawValue) => boolean;
   readonly #noteKey: readonly ((value: RawValue) => boolean)[];
 
   constructor(route: Route) {
     this.route = route;
     this.parents = route.parent && new ParentLookup(route.parent);
+    this.ids = route.ids && new ParentLookup(route.ids);
+    this.#noteFound = noteIn(route.ids?.found);
+    this.#noteChosen = noteIn(route.ids?.chosen);
     this.#noteKey = route.feeds.map(({ keys }) => (value) => {
       keys.collect(value);
       return false;
@@ -72,10 +81,13 @@ class RouteChooser {
   }
 
   chooses(bytes: Buffer, start: number): boolean {
-    const { matches, feeds } = this.route;
+    const { matches, feeds, ids } = this.route;
     // The key is looked at before the query: it is the cheaper question, and mostly the answer is no.
     if (this.parents !== undefined && !this.parents.refers(bytes, start)) return false;
+    if (this.ids !== undefined && !this.ids.refers(bytes, start)) return false;
+    ids?.path.some(bytes, start, this.#noteFound);
     if (matches !== undefined && !matches(bytes, start)) return false;
+    ids?.path.some(bytes, start, this.#noteChosen);
     this.used = true;
     for (let i = 0; i < feeds.length; i++) {
       feeds[i]?.path.some(bytes, start, this.#noteKey[i] as (value: RawValue) => boolean);
@@ -84,7 +96,7 @@ class RouteChooser {
   }
 
   noteOtherType(bytes: Buffer, start: number, found: OtherTypes): void {
-    const other = this.parents?.otherType(bytes, start);
+    const other = (this.parents ?? this.ids)?.otherType(bytes, start);
     if (other !== undefined && this.#mayMatch(bytes, start))
       found.note(this.route, other.child, other.parent);
   }
@@ -92,6 +104,12 @@ class RouteChooser {
   mayChoose(bytes: Buffer, start: number): boolean {
     const { parent } = this.route;
     if (parent !== undefined && !parent.path.some(bytes, start, anyKey)) return false;
+    if (
+      this.ids !== undefined &&
+      !this.ids.refers(bytes, start) &&
+      this.ids.otherType(bytes, start) === undefined
+    )
+      return false;
     return this.#mayMatch(bytes, start);
   }
 
@@ -105,6 +123,13 @@ class RouteChooser {
       throw error;
     }
   }
+}
+
+function noteIn(keys: KeySet | undefined): (value: RawValue) => boolean {
+  return (value) => {
+    keys?.collect(value);
+    return false;
+  };
 }
 
 const anyKey = (): boolean => true;

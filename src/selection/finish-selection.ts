@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import { fileNameOf } from '../backup/layout/collection-names.ts';
+import { showValue } from '../bson/show.ts';
+import type { RawValue } from '../bson/types.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
 import { selectionDigest } from './digest.ts';
 import { writePrivateFile } from './directory.ts';
 import { finishCollection } from './finish-collection.ts';
+import type { IdRoute } from './routes.ts';
 import type { SelectionRequest } from './select-documents.ts';
 import type { SelectedCollection, SelectionManifest } from './selection.ts';
 
@@ -34,6 +37,7 @@ export async function finishSelection({
       scan.members.filter((member) => member.collection === collection),
     );
     warnings.push(...finished.warnings);
+    for (const { ids } of routes.routes) if (ids !== undefined) warnings.push(...missingIds(collection, ids));
     for (const { where, parent } of chooser.unused()) {
       if (parent === undefined) continue;
       warnings.push(
@@ -71,4 +75,30 @@ export async function finishSelection({
     ...(scan.relaxed && { relaxed: true }),
     warnings,
   };
+}
+
+/** Ids named one by one. */
+const IDS_SHOWN = 5;
+
+/** What was not restored of a file of ids, and what it says twice. */
+function* missingIds(collection: string, { list, found, chosen }: IdRoute): Generator<string> {
+  const { file, where, count, repeated, firstRepeated } = list;
+  const total = `${count} _id${count === 1 ? '' : 's'} of ${file}`;
+  const named = (missing: (value: RawValue) => boolean): string => {
+    const shown: string[] = [];
+    let number = 0;
+    for (const { value, line } of list.values()) {
+      if (!missing(value)) continue;
+      number++;
+      if (shown.length < IDS_SHOWN) shown.push(`${showValue(value)} (line ${line})`);
+    }
+    return `${shown.join(', ')}${number > IDS_SHOWN ? ` and ${number - IDS_SHOWN} more` : ''}`;
+  };
+  if (found.size < count)
+    yield `${collection}: ${count - found.size} of ${total} are not in the backup (${where}): ${named((value) => !found.has(value))}`;
+  if (chosen.size < found.size)
+    yield `${collection}: of ${found.size - chosen.size} of ${total} the query is not true (${where}): ` +
+      named((value) => found.has(value) && !chosen.has(value));
+  if (repeated > 0)
+    yield `${collection}: ${file} repeats ids in ${repeated} line${repeated === 1 ? '' : 's'}, first in line ${firstRepeated}; each counts once`;
 }

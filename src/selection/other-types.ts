@@ -108,10 +108,17 @@ export class OtherTypes {
 
   *warnings(collection: string): Generator<string> {
     for (const { route, type, parentType, example, documents } of this.#found.values()) {
-      const { foreignKey, collection: parent } = route.parent as NonNullable<Route['parent']>;
-      const [refer, are] = documents === 1 ? ['document refers', 'is'] : ['documents refer', 'are'];
-      yield `${collection}: ${documents} ${refer} by ${foreignKey} to a selected document of ${parent} with a key of another type ` +
-        `(${type}, not ${parentType}) and ${are} not selected (${route.where}). To restore them too, add an entry for ${collection} ` +
+      const { parent, ids } = route;
+      const types = `of another type (${type}, not ${parentType})`;
+      const [are, refer] = documents === 1 ? ['is', 'document refers'] : ['are', 'documents refer'];
+      if (parent === undefined) {
+        yield `${collection}: ${documents} _id${documents === 1 ? '' : 's'} of ${ids?.list.file} ${are} in the backup, but ${types} and ` +
+          `${are} not selected (${ids?.list.where}). To restore them too, write them in the file with their type: ${example}`;
+        continue;
+      }
+      const { foreignKey } = parent;
+      yield `${collection}: ${documents} ${refer} by ${foreignKey} to a selected document of ${parent.collection} with a key ${types} ` +
+        `and ${are} not selected (${route.where}). To restore them too, add an entry for ${collection} ` +
         `with a query such as { "${foreignKey}": ${example} }.`;
     }
   }

@@ -12,6 +12,9 @@ const ABSENT = 0;
 const PRESENT = 1;
 const UNKNOWN = 2;
 
+/** The keys of parents, or of a file of ids. */
+type Lookup = Pick<ParentKeys, 'path' | 'keys'> & Partial<ParentKeys>;
+
 /** A child's key and the parent's, which say the same in two types. */
 export interface OtherType {
   readonly child: RawValue;
@@ -25,7 +28,7 @@ export interface OtherType {
  * same answer: whoever asks about other documents, or in another order, gets it too.
  */
 export class ParentLookup {
-  readonly #parent: ParentKeys;
+  readonly #parent: Lookup;
   readonly #isKey: (value: RawValue) => boolean;
   readonly #batch = new ObjectIdBatch();
   /** Which document each id of the batch is of. */
@@ -43,7 +46,7 @@ export class ParentLookup {
   /** The document asked about last has keys that are no ObjectIds. */
   #sawOtherTypes = false;
 
-  constructor(parent: ParentKeys) {
+  constructor(parent: Lookup) {
     this.#parent = parent;
     this.#isKey = (value) => {
       if (value.type !== BSON.OBJECT_ID) this.#sawOtherTypes = true;

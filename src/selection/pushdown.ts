@@ -4,7 +4,7 @@
  */
 
 import { DocumentBuilder, documentOf } from '../bson/document-builder.ts';
-import type { KeySet } from '../bson/key-set.ts';
+import { KeySet } from '../bson/key-set.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { otherFormsOf } from './other-types.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
@@ -28,9 +28,9 @@ export function filterOf({ routes, cyclic }: CollectionRoutes): Buffer | undefin
   return filter.length > MAX_FILTER_BYTES ? undefined : filter;
 }
 
-function branchOf({ query, parent }: Route): Buffer | undefined {
-  if (parent === undefined) return query;
-  const refers = refersTo(parent.foreignKey, parent.keys);
+function branchOf({ query, parent, ids }: Route): Buffer | undefined {
+  if (parent === undefined && ids === undefined) return query;
+  const refers = refersTo(parent?.foreignKey ?? '_id', (parent ?? ids)?.keys ?? new KeySet());
   if (refers === undefined || query === undefined) return refers;
   return combined('$and', [refers, query]);
 }

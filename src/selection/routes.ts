@@ -5,6 +5,7 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { IdList } from '../plan/id-list.ts';
 import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
 import { comparesText } from '../query/compares-text.ts';
 import { compileQuery, type Matcher } from '../query/compile-query.ts';
@@ -34,6 +35,8 @@ export interface Route {
   readonly mayBacktrack: boolean;
   /** Undefined for a collection at the top of the plan. */
   readonly parent: ParentKeys | undefined;
+  /** Only documents with these `_id`s. */
+  readonly ids?: IdRoute;
   /** What a document chosen by this route adds its keys to. Complete once `collectionRoutes` has returned. */
   readonly feeds: KeySource[];
 }
@@ -46,6 +49,18 @@ export interface ParentKeys {
   readonly path: KeyPath;
   /** Keys of the parents chosen so far. */
   readonly keys: KeySet;
+}
+
+/** A file of `_id`s, and what was seen of them. */
+export interface IdRoute {
+  readonly list: IdList;
+  readonly path: KeyPath;
+  /** Those of the list. */
+  readonly keys: KeySet;
+  /** Those that the backup holds. */
+  readonly found: KeySet;
+  /** Those of whose documents the query was true. */
+  readonly chosen: KeySet;
 }
 
 /** Everything the plan says of one collection of the backup. */
@@ -112,8 +127,14 @@ function rootRoute(root: CollectionPlan): Route {
     where: root.where,
     ...queryOf(root.query),
     parent: undefined,
+    ...(root.ids !== undefined && { ids: idRoute(root.ids) }),
     feeds: [],
   };
+}
+
+function idRoute(list: IdList): IdRoute {
+  const path = new KeyPath('_id', 'local');
+  return { list, path, keys: list.keys, found: new KeySet(), chosen: new KeySet() };
 }
 
 function queryOf(
