@@ -79,6 +79,7 @@ export class ApplyRun {
   noting(writer: TargetWriter): TargetWriter {
     return notedWriter(writer, {
       ensureLock: () => this.#tools.lease.ensure(),
+      renewLock: () => this.#tools.lease.renew(),
       onMayHaveWritten: () => {
         this.#mayHaveWritten = true;
       },

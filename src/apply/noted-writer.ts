@@ -2,16 +2,23 @@
 import { CommandFailure } from '../target/command-failure.ts';
 import type { TargetWriter } from '../target/target.ts';
 
+const TRANSACTION_TOO_OLD = 225;
+
 export interface WriteRules {
   /** Called before every command, the repeated ones too: whoever was out of reach for long may have lost the lock. */
   readonly ensureLock: () => Promise<void>;
+  /**
+   * Called when the server says that somebody has used up the identity of a write: nobody does so but a run that has taken the
+   * lock since. Throws when it is lost.
+   */
+  readonly renewLock: () => Promise<void>;
   /** Not called for a command that the user has no right to: the server refuses it before it looks at a document. */
   readonly onMayHaveWritten: () => void;
 }
 
 export function notedWriter(
   writer: TargetWriter,
-  { ensureLock, onMayHaveWritten }: WriteRules,
+  { ensureLock, renewLock, onMayHaveWritten }: WriteRules,
 ): TargetWriter {
   const noted = async <T>(write: () => Promise<T>): Promise<T> => {
     let isRefused = false;
@@ -19,6 +26,7 @@ export function notedWriter(
       return await write();
     } catch (error) {
       isRefused = error instanceof CommandFailure && error.lacksPrivilege;
+      if (error instanceof CommandFailure && error.serverCode === TRANSACTION_TOO_OLD) await renewLock();
       throw error;
     } finally {
       if (!isRefused) onMayHaveWritten();

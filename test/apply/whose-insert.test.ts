@@ -2,12 +2,14 @@
 import { type Document, MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { JOURNAL } from '../../src/ledger/layout.ts';
+import { breakLock } from '../../src/ledger/lock.ts';
 import type { RunCollection } from '../../src/ledger/run-record.ts';
 import type { Selection } from '../../src/selection/selection.ts';
+import { accessTo } from '../../src/target/access.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';
-import { numbered } from './documents.ts';
+import { failure, numbered } from './documents.ts';
 import { type Workbench, withWorkbench } from './workbench.ts';
 
 let lab: Lab;
@@ -54,8 +56,8 @@ async function entries(bench: Workbench): Promise<Document[]> {
     .toArray();
 }
 
-const leftByRevert = async (bench: Workbench, selection: Selection): Promise<number> => {
-  await bench.revert(selection, 'staging');
+const leftByRevert = async (bench: Workbench, selection: Selection, more = {}): Promise<number> => {
+  await bench.revert(selection, 'staging', more);
   return (await bench.documents('staging', 'a')).length;
 };
 
@@ -157,6 +159,25 @@ test('what a run that died had replaced is ours, and is put back by a revert', (
     assert.equal(await bench.documents('staging', 'a'), numbered(0, 5, 'as it was'));
   }));
 
+test('a run that trusts in a lock it has lost is refused by the server, and says that it lost the lock', () =>
+  withWorkbench(lab, async (bench) => {
+    const selection = bench.selection([{ collection: 'a', documents: DOCUMENTS }]);
+    let other: Promise<unknown> | undefined;
+    const refused = await failure(
+      bench.apply(selection, 'staging', {
+        leaseMs: 60_000,
+        checkpoint: async (name) => {
+          if (name !== 'batch-intended' || other !== undefined) return;
+          await breakLock(accessTo(await bench.target('staging')).commands, 'anna@ops-1:4242');
+          other = bench.apply(selection, 'staging');
+          await other;
+        },
+      }),
+    );
+    assert.is(refused.code, 'LOCKED', refused.message);
+    assert.equal(await countsOf(bench), { inserted: 10, identical: 0, doubtful: 0 });
+  }));
+
 test('a standalone remembers nothing: what a run that died had begun is doubtful', async () => {
   const alone = await startStandalone();
   const client = await new MongoClient(alone.uri).connect();
@@ -167,7 +188,7 @@ test('a standalone remembers nothing: what a run that died had begun is doubtful
       await dieAt(bench, selection, 'batch-written');
       await bench.apply(selection, 'staging');
       assert.equal(await countsOf(bench), { inserted: 0, identical: 0, doubtful: 10 });
-      assert.is(await leftByRevert(bench, selection), 10);
+      assert.is(await leftByRevert(bench, selection, { exclusive: true }), 10);
     });
   } finally {
     await client.close();
