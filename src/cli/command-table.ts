@@ -50,7 +50,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'writes a commented plan to fill in',
     details:
       'Asks on a terminal for what no option gives, and can look into the backup to offer its databases and ' +
-      'collections. What stays open is left empty, and `plan validate` names it. An existing file is never overwritten.',
+      'collections, to count what a query matches, and to find what refers to the collections that were chosen. `<` takes ' +
+      'one step back; answers of an interview that was stopped are kept for the next one. What stays open is left empty, ' +
+      'and `plan validate` names it. An existing file is never overwritten.',
     options: [
       { flags: '--name <name>', description: 'name of the plan' },
       { flags: '--reason <text>', description: 'why the restore is needed' },
@@ -61,6 +63,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--timezone <zone>', description: 'time zone of the times in the name' },
       { flags: '--at <instant>', description: 'last moment at which the data was good, with its offset' },
       { flags: '--endpoint <address>', description: 'address of a store that is not AWS' },
+      { flags: '--region <name>', description: 'region of the bucket, if not the usual one' },
       { flags: '--database <name>', description: 'database inside the backup' },
       {
         flags: '--collection <name=query>',
@@ -289,12 +292,15 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'completion',
-    arguments: '<shell>',
+    arguments: '<shell> [plan]',
     argumentChoices: ['bash', 'zsh', 'fish'],
     summary: 'prints the completion script for bash, zsh or fish',
-    details: 'Load it with `source <(plan completion bash)`, or with `plan completion fish | source`.',
+    details:
+      'Load it with `source <(plan completion bash)`, or with `plan completion fish | source`. It completes commands, ' +
+      'options and their values, plan files, and after `plan follow-up done <plan>` the names of the follow-ups of that ' +
+      'plan, which it reads with `plan completion follow-ups <plan>`.',
     examples: ['plan completion bash > ~/.local/share/bash-completion/completions/plan'],
-    exits: [],
+    exits: ['PLAN_INVALID'],
     load: () => import('./commands/completion.ts'),
   },
 ];

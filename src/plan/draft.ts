@@ -21,6 +21,7 @@ export type DraftLocation =
       readonly key: string;
       readonly timezone: string | undefined;
       readonly endpoint: string | undefined;
+      readonly region?: string | undefined;
     }
   | { readonly kind: 'path'; readonly path: string; readonly timezone: string | undefined };
 
@@ -28,6 +29,13 @@ export interface DraftCollection {
   readonly collection: string;
   /** As it was typed, in shell syntax or Extended JSON. */
   readonly query: string | undefined;
+  readonly dependents?: readonly DraftDependent[];
+}
+
+export interface DraftDependent {
+  readonly collection: string;
+  readonly foreignKey: string;
+  readonly dependents: readonly DraftDependent[];
 }
 
 /** `schema`: path of the schema file from the folder of the plan. */
@@ -93,7 +101,7 @@ function locationLines(location: DraftLocation | undefined): string {
   }
   const endpoint =
     location.endpoint === undefined
-      ? '\n    # region: us-east-1'
+      ? `\n    ${location.region === undefined ? '# region: us-east-1' : `region: ${scalar(location.region)}`}`
       : `\n    endpoint: ${scalar(location.endpoint)}\n    forcePathStyle: true`;
   return `  s3:
     bucket: ${scalar(location.bucket)}
@@ -114,20 +122,32 @@ function knownLines(known: readonly string[]): string {
     : `\n  # The backup holds:\n${lines.map((line) => `  #   ${line}`).join('\n')}`;
 }
 
-function collectionLines({ collection, query }: DraftCollection, index: number): string {
+function collectionLines({ collection, query, dependents = [] }: DraftCollection, index: number): string {
   const hints =
     index > 0
       ? ''
       : `
     # What to do with a document that a target holds with other content: keepExisting, replace or fail.
-    # whenMatched: keepExisting
+    # whenMatched: keepExisting${dependents.length > 0 ? '' : NO_DEPENDENTS}`;
+  const hint = index > 0 ? '' : '\n    # Extended JSON, or a text in shell syntax. {} takes every document.';
+  return `  - collection:${value(collection === '' ? undefined : collection)}${hint}
+    query:${query === undefined ? '' : ` ${queryScalar(query)}`}${hints}${dependentLines(dependents, '    ')}`;
+}
+
+const NO_DEPENDENTS = `
     # What was removed together with these documents:
     # dependents:
     #   - collection: children
     #     foreignKey: parent_id`;
-  const hint = index > 0 ? '' : '\n    # Extended JSON, or a text in shell syntax. {} takes every document.';
-  return `  - collection:${value(collection === '' ? undefined : collection)}${hint}
-    query:${query === undefined ? '' : ` ${queryScalar(query)}`}${hints}`;
+
+function dependentLines(dependents: readonly DraftDependent[], indent: string): string {
+  if (dependents.length === 0) return '';
+  const entries = dependents.map(
+    ({ collection, foreignKey, dependents: below }) =>
+      `\n${indent}  - collection: ${scalar(collection)}\n${indent}    foreignKey: ${scalar(foreignKey)}` +
+      dependentLines(below, `${indent}    `),
+  );
+  return `\n${indent}dependents:${entries.join('')}`;
 }
 
 function productionLines(database: string | undefined): string {

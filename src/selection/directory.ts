@@ -56,8 +56,7 @@ export async function createPartialDirectory(
   const directory = partialName(finalDirectory);
   const partial = { directory, documents: join(directory, database), spool: join(directory, SPOOL_FOLDER) };
   try {
-    await makeDirectory(workDirectory);
-    if (await isForUsAlone(workDirectory)) await hideFromGit(workDirectory);
+    await makeWorkDirectory(workDirectory);
     await makeDirectory(dirname(finalDirectory));
     await removeAbandoned(dirname(finalDirectory));
     for (const each of Object.values(partial)) await mkdir(each, { mode: PRIVATE_DIRECTORY });
@@ -65,6 +64,12 @@ export async function createPartialDirectory(
     throw workDirectoryFault(error, directory);
   }
   return partial;
+}
+
+/** Makes the work directory, as `createPartialDirectory` says. Throws what the operating system says. */
+export async function makeWorkDirectory(workDirectory: string): Promise<void> {
+  await makeDirectory(workDirectory);
+  if (await isForUsAlone(workDirectory)) await hideFromGit(workDirectory);
 }
 
 /** Makes a directory, and those above it, unless it is there. */

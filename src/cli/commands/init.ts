@@ -1,8 +1,8 @@
 /** `plan init`: writes a commented plan, filled in as far as options and answers go. Never overwrites a file. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
-import { draftText } from '../../plan/draft.ts';
+import { draftText, type PlanDraft } from '../../plan/draft.ts';
 import { readPlan } from '../../plan/read-plan.ts';
 import { schemaText } from '../../plan/schema-file.ts';
 import { neutral } from '../../report/neutral.ts';
@@ -11,6 +11,8 @@ import { shellWord } from '../../report/shell-word.ts';
 import type { OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { interview } from '../init/interview.ts';
+import { KeptAnswers } from '../init/kept-answers.ts';
+import { Talk } from '../init/questions.ts';
 
 const DEFAULT_FILE = 'restore-plan.yaml';
 const SCHEMA_FILE = 'restore-plan.schema.json';
@@ -27,10 +29,19 @@ export async function run(
       .replace(/\.ya?ml$/, '')
       .replace(/[^A-Za-z0-9._-]+/g, '-')
       .replace(/^[^A-Za-z0-9]+/, '') || 'restore';
-  const draft = await interview({ context, options, folder, suggestedName });
+  await refuseExisting(file, named);
+  const kept = new KeptAnswers(context, file);
+  const talk = new Talk(context, await kept.offered());
+  let draft: PlanDraft;
+  try {
+    draft = await interview({ talk, options, folder, suggestedName });
+  } catch (error) {
+    throw (await kept.keep(talk.answers)) ? stoppedWith(talk.answers.length, error) : error;
+  }
 
   await mkdir(folder, { recursive: true });
   await writeNew(file, draftText(draft, `./${SCHEMA_FILE}`), named);
+  await kept.forget();
   // For the modeline: with it, an editor completes and checks while one types.
   const schema = join(folder, SCHEMA_FILE);
   const hasSchema = await writeFile(schema, schemaText(), { flag: 'wx' }).then(() => true, isThereAlready);
@@ -55,14 +66,36 @@ export async function run(
   );
 }
 
+/** The same failure, which now says that nothing typed is lost. */
+function stoppedWith(answers: number, error: unknown): unknown {
+  if (!(error instanceof RestorePlanError)) return error;
+  const { code, message, cause, facts } = error;
+  const hint = `${showCounted(answers, 'answer is', 'answers are')} kept. Run the same command again to go on with them.`;
+  return new RestorePlanError(code, message, { hint, cause, facts });
+}
+
+/** Before anything is asked: answers for a file that cannot be written would be in vain. */
+async function refuseExisting(file: string, named: string): Promise<void> {
+  if (await stat(file).then(() => true, isMissing)) throw thereAlready(named);
+}
+
+function isMissing(error: unknown): false {
+  if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+  throw error;
+}
+
+function thereAlready(named: string): RestorePlanError {
+  return new RestorePlanError('USAGE', `${named} is there already`, {
+    hint: 'Name another file, or remove that one first.',
+  });
+}
+
 async function writeNew(file: string, text: string, named: string): Promise<void> {
   try {
     await writeFile(file, text, { flag: 'wx' });
   } catch (error) {
     isThereAlready(error);
-    throw new RestorePlanError('USAGE', `${named} is there already`, {
-      hint: 'Name another file, or remove that one first.',
-    });
+    throw thereAlready(named);
   }
 }
 

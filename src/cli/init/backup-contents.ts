@@ -1,17 +1,23 @@
 /** What a backup holds, to be offered while a plan is written. Reads as little as the backup's form allows. */
 import { resolve } from 'node:path';
+import type { Backup } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
+import { BsonFault } from '../../bson/elements.ts';
+import { KeySet } from '../../bson/key-set.ts';
 import { RestorePlanError } from '../../errors.ts';
+import { fieldsThatRefer } from '../../follow-ups/suggestions/reference-search.ts';
 import type { DraftLocation } from '../../plan/draft.ts';
 import { parseInstant } from '../../plan/instant.ts';
 import type { Source } from '../../plan/plan.ts';
+import { compileQuery } from '../../query/compile-query.ts';
+import { parseQuery } from '../../query/parse-query.ts';
+import { QueryFault } from '../../query/query-fault.ts';
+import { DocumentFramer } from '../../selection/document-framer.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface BackupQuestion {
   readonly location: DraftLocation;
   readonly at: string | undefined;
-  /** Undefined: which databases there are is the question. */
-  readonly database: string | undefined;
   /** Folder that a relative path starts from, absolute. */
   readonly folder: string;
 }
@@ -23,48 +29,165 @@ export interface BackupContents {
   readonly collections: readonly string[] | undefined;
 }
 
-/** Throws RestorePlanError BACKUP when it cannot be opened. */
-export async function contentsOf(context: CommandContext, question: BackupQuestion): Promise<BackupContents> {
-  const backup = await openBackup(sourceOf(question), {
-    wanted: new Set(),
-    emit: () => {},
-    signal: context.signal,
-  });
-  try {
-    const collections = await backup.collections();
-    return {
-      location: backup.identity.location,
-      collections: collections
-        ?.filter(({ type, collection }) => type === 'collection' && !collection.startsWith('system.'))
-        .map(({ collection }) => collection)
-        .sort(),
-    };
-  } finally {
-    await backup.close();
+/** By its name, `field` of `collection` refers to `parent`. */
+export interface KnownReference {
+  readonly collection: string;
+  readonly field: string;
+  readonly parent: string;
+}
+
+export interface MatchCount {
+  readonly matching: number;
+  /** Documents looked at. */
+  readonly read: number;
+  /** They are all that there are. */
+  readonly isWhole: boolean;
+}
+
+/** Bytes and milliseconds after which counting stops: somebody waits for the next question. */
+const COUNTED_BYTES = 1024 * 1024 * 1024;
+const COUNTED_MS = 10_000;
+/** Bytes of each collection that show its fields. */
+const SAMPLE_BYTES = 64 * 1024;
+/** Collections whose fields are looked at. */
+const MOST_SAMPLES = 500;
+
+/** Looks into one backup; what was seen is remembered. All methods throw RestorePlanError when it cannot be opened. */
+export class BackupLook {
+  readonly #context: CommandContext;
+  readonly #question: BackupQuestion;
+  readonly #seen = new Map<string, Promise<unknown>>();
+
+  constructor(context: CommandContext, question: BackupQuestion) {
+    this.#context = context;
+    this.#question = question;
+  }
+
+  contents(database: string): Promise<BackupContents> {
+    return this.#once(`contents ${database}`, () =>
+      this.#open(database, async (backup) => {
+        const collections = await backup.collections();
+        return {
+          location: backup.identity.location,
+          collections: collections
+            ?.filter(({ type, collection }) => type === 'collection' && !collection.startsWith('system.'))
+            .map(({ collection }) => collection)
+            .sort(),
+        };
+      }),
+    );
+  }
+
+  /** The refusal of a database that is not there names those that are. Undefined: not known. */
+  databases(): Promise<readonly string[] | undefined> {
+    return this.#once('databases', async () => {
+      try {
+        // No database has an empty name.
+        await this.#open('', (backup) => backup.collections());
+        return undefined;
+      } catch (error) {
+        const databases = error instanceof RestorePlanError ? error.facts['databases'] : undefined;
+        if (Array.isArray(databases)) return databases as string[];
+        throw error;
+      }
+    });
+  }
+
+  /** How many documents of a collection a query matches; undefined where that would mean reading the whole backup, or the query has no answer. */
+  count(database: string, collection: string, query: string): Promise<MatchCount | undefined> {
+    return this.#once(`count ${JSON.stringify([database, collection, query])}`, () =>
+      this.#open(database, (backup) => countMatches(backup, collection, { query, ...this.#context })),
+    );
+  }
+
+  /** Which of these collections refer to which, by the names of their fields; none where samples cannot be taken. */
+  references(database: string, collections: readonly string[]): Promise<readonly KnownReference[]> {
+    return this.#once(`references ${database}`, () =>
+      this.#open(database, async (backup) => {
+        const parents = collections.map((collection) => ({ collection, ids: new KeySet() }));
+        const found: KnownReference[] = [];
+        for (const collection of collections.slice(0, MOST_SAMPLES)) {
+          this.#context.signal.throwIfAborted();
+          const sample = await backup.sample?.(collection, SAMPLE_BYTES);
+          if (sample === undefined) return [];
+          for (const { field, parent } of fieldsThatRefer(sample, parents)) {
+            if (parent.collection !== collection)
+              found.push({ collection, field, parent: parent.collection });
+          }
+        }
+        return found;
+      }),
+    );
+  }
+
+  /** A failure is not remembered: what was wrong may be mended by the next try. */
+  #once<T>(key: string, look: () => Promise<T>): Promise<T> {
+    const seen = (this.#seen.get(key) as Promise<T> | undefined) ?? look();
+    this.#seen.set(key, seen);
+    seen.catch(() => this.#seen.delete(key));
+    return seen;
+  }
+
+  async #open<T>(database: string, look: (backup: Backup) => Promise<T>): Promise<T> {
+    const backup = await openBackup(sourceOf(this.#question, database), {
+      wanted: new Set(),
+      emit: () => {},
+      signal: this.#context.signal,
+    });
+    try {
+      return await look(backup);
+    } finally {
+      await backup.close();
+    }
   }
 }
 
-/** The databases of a backup: the refusal of one that is not there names those that are. Undefined: not known. */
-export async function databasesOf(
-  context: CommandContext,
-  question: Omit<BackupQuestion, 'database'>,
-): Promise<readonly string[] | undefined> {
+/** Thrown out of a scan that has read enough. */
+class ReadEnough extends Error {}
+
+async function countMatches(
+  backup: Backup,
+  collection: string,
+  { query, signal, now }: { readonly query: string } & Pick<CommandContext, 'signal' | 'now'>,
+): Promise<MatchCount | undefined> {
+  if (backup.access !== 'random') return undefined;
+  const matches = compileQuery(parseQuery(query));
+  const until = now() + COUNTED_MS;
+  let matching = 0;
+  let bytesRead = 0;
+  let isWhole = true;
+  const framers = new Map<number, DocumentFramer>();
+  const wants = (bytes: Buffer, start: number): boolean => {
+    if (matches(bytes, start)) matching++;
+    return false;
+  };
   try {
-    await contentsOf(context, { ...question, database: undefined });
-    return undefined;
+    await backup.scan(new Set([collection]), {
+      metadata: () => {},
+      chunk: ({ id }, bytes) => {
+        signal.throwIfAborted();
+        const framer = framers.get(id) ?? new DocumentFramer({ wants, append: () => {} });
+        framers.set(id, framer);
+        framer.push(bytes);
+        bytesRead += bytes.length;
+        if (bytesRead > COUNTED_BYTES || now() > until) throw new ReadEnough();
+      },
+      end: () => {},
+    });
   } catch (error) {
-    const databases = error instanceof RestorePlanError ? error.facts['databases'] : undefined;
-    if (Array.isArray(databases)) return databases as string[];
-    throw error;
+    if (error instanceof BsonFault || error instanceof QueryFault) return undefined;
+    if (!(error instanceof ReadEnough)) throw error;
+    isWhole = false;
   }
+  const read = [...framers.values()].reduce((sum, { documents }) => sum + documents, 0);
+  return { matching, read, isWhole };
 }
 
-function sourceOf({ location, at, database, folder }: BackupQuestion): Source {
+function sourceOf({ location, at, folder }: BackupQuestion, database: string): Source {
   const reading = at === undefined ? undefined : parseInstant(at);
   return {
     at: reading !== undefined && 'instant' in reading ? reading.instant : undefined,
-    // No database has an empty name.
-    database: database ?? '',
+    database,
     maxAgeMs: undefined,
     integrity: 'needed',
     maxDecompressionRatio: undefined,
@@ -80,7 +203,7 @@ function sourceOf({ location, at, database, folder }: BackupQuestion): Source {
             bucket: location.bucket,
             key: location.key,
             timezone: location.timezone,
-            region: undefined,
+            region: location.region,
             profile: undefined,
             endpoint: location.endpoint,
             forcePathStyle: location.endpoint === undefined ? undefined : true,

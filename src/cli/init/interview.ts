@@ -1,9 +1,9 @@
 /** From options and answers to the draft of a plan. */
 import { RestorePlanError } from '../../errors.ts';
-import type { DraftCollection, DraftLocation, PlanDraft } from '../../plan/draft.ts';
+import type { DraftCollection, DraftDependent, DraftLocation, PlanDraft } from '../../plan/draft.ts';
 import { neutral } from '../../report/neutral.ts';
+import { showCount, showCounted } from '../../report/quantities.ts';
 import type { OptionValues } from '../command.ts';
-import type { CommandContext } from '../context.ts';
 import {
   endpointFault,
   instantFault,
@@ -12,11 +12,11 @@ import {
   sourceFault,
   zoneFault,
 } from './answer-faults.ts';
-import { contentsOf, databasesOf } from './backup-contents.ts';
-import { answerTo, chosenFrom, isAgreed, type Question, say } from './questions.ts';
+import { BackupLook, type KnownReference } from './backup-contents.ts';
+import type { Question, Talk } from './questions.ts';
 
 export interface Interview {
-  readonly context: CommandContext;
+  readonly talk: Talk;
   readonly options: OptionValues;
   /** Folder of the plan to be, absolute: relative paths start there. */
   readonly folder: string;
@@ -24,16 +24,28 @@ export interface Interview {
   readonly suggestedName: string;
 }
 
+/** What was seen of backups, so that going through the interview again does not look again. */
+type Seen = Map<string, BackupLook>;
+
 export async function interview(about: Interview): Promise<PlanDraft> {
+  const seen: Seen = new Map();
+  return about.talk.through(() => askAll(about, seen));
+}
+
+async function askAll(about: Interview, seen: Seen): Promise<PlanDraft> {
   const name = await ask(about, 'name', {
+    about: 'Enter takes what is proposed, < goes one step back, Ctrl-C keeps the answers for the next time.',
     ask: 'Name of the plan',
     otherwise: about.suggestedName,
     fault: nameFault,
   });
   const reason = await ask(about, 'reason', { ask: 'Why is the restore needed' });
   const { location, at } = await askWhere(about);
-  const { database, known } = await askDatabase(about, location, at);
-  const collections = await askCollections(about, known);
+  const look = await lookAt(about, { location, at, seen });
+  const database = await askDatabase(about, look);
+  const known =
+    database === undefined || look === undefined ? [] : await collectionsOf(about, look, database);
+  const collections = await askCollections(about, { known, look, database });
   const usual = database === undefined ? {} : { otherwise: database };
   const stagingDatabase = await ask(about, 'staging-database', { ask: 'Database in staging', ...usual });
   const productionDatabase = await ask(about, 'production-database', {
@@ -41,26 +53,19 @@ export async function interview(about: Interview): Promise<PlanDraft> {
     ...usual,
   });
   const production = productionDatabase === '-' ? undefined : { database: productionDatabase };
-  const targets = { stagingDatabase, production };
   return {
     name: name ?? about.suggestedName,
-    reason,
-    at,
-    database,
-    location,
-    collections,
-    known,
-    ...targets,
+    ...{ reason, at, database, location, collections, known, stagingDatabase, production },
   };
 }
 
 /** One question, or the option of that name. */
 function ask(
-  { context, options }: Interview,
+  { talk, options }: Interview,
   option: string,
   question: Omit<Question, 'option' | 'given'>,
 ): Promise<string | undefined> {
-  return answerTo(context, { option: `--${option}`, given: textOption(options, option), ...question });
+  return talk.answerTo({ option: `--${option}`, given: textOption(options, option), ...question });
 }
 
 async function askWhere(
@@ -84,92 +89,230 @@ async function askWhere(
   const timezone = isAsked('timezone') ? await ask(about, 'timezone', zone) : undefined;
   const at = isAsked('at') ? await ask(about, 'at', moment) : undefined;
   if (source === undefined) return { location: undefined, at };
-  const endpoint = source.startsWith('s3://')
-    ? await ask(about, 'endpoint', { ask: 'Address of the store, if it is not AWS', fault: endpointFault })
-    : undefined;
-  return { location: locationOf(source, timezone, endpoint), at };
+  const s3 = /^s3:\/\/([^/]+)\/(.*)$/s.exec(source);
+  if (s3 === null) return { location: { kind: 'path', path: source, timezone }, at };
+  const endpoint = await ask(about, 'endpoint', {
+    ask: 'Address of the store, if it is not AWS',
+    fault: endpointFault,
+  });
+  const region =
+    endpoint === undefined
+      ? await ask(about, 'region', { ask: 'Region of the bucket, if not the usual one' })
+      : undefined;
+  const [, bucket = '', key = ''] = s3;
+  return { location: { kind: 's3', bucket, key, timezone, endpoint, region }, at };
 }
 
-/** The database inside the backup, and the collections that it is known to hold. */
-async function askDatabase(
-  { context, options, folder }: Interview,
-  location: DraftLocation | undefined,
-  at: string | undefined,
-): Promise<{ readonly database: string | undefined; readonly known: readonly string[] }> {
+interface LookFor {
+  readonly location: DraftLocation | undefined;
+  readonly at: string | undefined;
+  readonly seen: Seen;
+}
+
+/** Undefined: nobody wants to look. */
+async function lookAt(
+  { talk, options, folder }: Interview,
+  { location, at, seen }: LookFor,
+): Promise<BackupLook | undefined> {
+  if (location === undefined) return undefined;
+  const isWanted =
+    options['look'] === true || (await talk.isAgreed('look', 'Look into the backup, to offer what it holds'));
+  if (!isWanted) return undefined;
+  const key = JSON.stringify([location, at]);
+  const look = seen.get(key) ?? new BackupLook(talk.context, { location, at, folder });
+  seen.set(key, look);
+  return look;
+}
+
+async function askDatabase(about: Interview, look: BackupLook | undefined): Promise<string | undefined> {
+  const { talk, options } = about;
   const given = textOption(options, 'database');
+  const databases = look && given === undefined ? await looked(about, () => look.databases()) : undefined;
   const question = { option: '--database', given, ask: 'Database inside the backup' };
-  const isLooking =
-    location !== undefined &&
-    (options['look'] === true || (await isAgreed(context, 'Look into the backup, to offer what it holds')));
-  if (!isLooking) return { database: (await chosenFrom(context, [], question))[0], known: [] };
-
-  const backup = { location, at, folder };
-  const databases =
-    given === undefined ? await offered(context, () => databasesOf(context, backup)) : undefined;
-  const [database] = await chosenFrom(context, databases ?? [], question);
-  if (database === undefined) return { database, known: [] };
-  const contents = await offered(context, () => contentsOf(context, { ...backup, database }));
-  if (contents?.collections !== undefined) context.stderr.write(`${neutral(contents.location)}:\n`);
-  else if (contents !== undefined)
-    say(context, `Only reading all of ${neutral(contents.location)} would show what it holds.`, 2);
-  return { database, known: contents?.collections ?? [] };
+  return (await talk.chosenFrom(databases ?? [], question))[0];
 }
 
-/** A backup that cannot be opened now does not keep anybody from writing a plan. */
-async function offered<T>(context: CommandContext, look: () => Promise<T>): Promise<T | undefined> {
+/** Collections that the backup is known to hold; they are listed where they are chosen from. */
+async function collectionsOf(
+  about: Interview,
+  look: BackupLook,
+  database: string,
+): Promise<readonly string[]> {
+  const contents = await looked(about, () => look.contents(database));
+  const { talk } = about;
+  if (contents?.collections === undefined) {
+    if (contents !== undefined && !talk.knows(COLLECTIONS))
+      talk.say(`Only reading all of ${neutral(contents.location)} would show what it holds.`, 2);
+    return [];
+  }
+  if (!talk.knows(COLLECTIONS)) talk.context.stderr.write(`${neutral(contents.location)}:\n`);
+  return contents.collections;
+}
+
+/**
+ * A backup that cannot be opened is asked for anew where somebody can answer: a bucket, a region or a file may be misspelt. Elsewhere it
+ * keeps nobody from writing a plan.
+ */
+async function looked<T>({ talk, options }: Interview, look: () => Promise<T>): Promise<T | undefined> {
   try {
     return await look();
   } catch (error) {
-    if (!(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
-    say(context, `The backup was not opened: ${error.message}`, 2);
-    if (error.hint !== undefined) say(context, error.hint, 2);
-    return undefined;
+    if (!(error instanceof RestorePlanError) || talk.context.signal.aborted) throw error;
+    talk.say(`The backup was not opened: ${error.message}`, 2);
+    if (error.hint !== undefined) talk.say(error.hint, 2);
+    if (!talk.context.interactive) return undefined;
+    talk.say('Enter takes the same once more; n, when asked whether to look, goes on without.', 2);
+    const source = talk.answers.find(({ question }) => question === '--source')?.answer;
+    throw talk.reopen('--source', source ?? textOption(options, 'source') ?? '');
   }
 }
 
+const COLLECTIONS = '--collection';
+
+interface Choice {
+  readonly known: readonly string[];
+  readonly look: BackupLook | undefined;
+  readonly database: string | undefined;
+}
+
 /** `--collection artworks` or `--collection 'artworks={ partner_id: 5 }'`, any number of times. */
-async function askCollections(
-  { context, options }: Interview,
-  known: readonly string[],
-): Promise<DraftCollection[]> {
+async function askCollections(about: Interview, choice: Choice): Promise<DraftCollection[]> {
+  const { talk, options } = about;
   const given = options['collection'];
-  if (Array.isArray(given)) {
-    return given.map((text: string) => {
-      const [collection = '', ...query] = text.split('=');
-      if (query.length === 0) return { collection, query: undefined };
-      const fault = queryFault(query.join('='));
-      if (fault !== undefined)
-        throw new RestorePlanError('USAGE', `--collection ${neutral(collection)}: ${fault}`);
-      return { collection, query: query.join('=') };
-    });
-  }
-  const names = await chosenFrom(context, known, {
-    option: '--collection',
+  if (Array.isArray(given)) return given.map(givenCollection);
+  const names = await talk.chosenFrom(choice.known, {
+    option: COLLECTIONS,
     given: undefined,
     ask: 'Collections to restore from, separated by commas',
   });
   const collections: DraftCollection[] = [];
   for (const collection of names) {
-    const query = await answerTo(context, {
-      option: '--collection',
-      given: undefined,
-      fault: queryFault,
-      about: `Which documents of ${collection}: a query such as { partner_id: ObjectId("57d17993a09a6759d8000d9e") }; {} for all.`,
-      ask: `Query of ${neutral(collection)}`,
-    });
-    collections.push({ collection, query });
+    const query = await askQuery(about, collection, choice);
+    collections.push({ collection, query, dependents: [] });
   }
-  return collections;
+  const references = await referencesOf(about, choice);
+  if (references.length === 0) return collections;
+  const taken = new Set(names);
+  const complete: DraftCollection[] = [];
+  for (const each of collections)
+    complete.push({
+      ...each,
+      dependents: await askDependents(about, each.collection, { references, taken }),
+    });
+  return complete;
 }
 
-function locationOf(
-  source: string,
-  timezone: string | undefined,
-  endpoint: string | undefined,
-): DraftLocation {
-  const s3 = /^s3:\/\/([^/]+)\/(.*)$/s.exec(source);
-  if (s3 === null) return { kind: 'path', path: source, timezone };
-  return { kind: 's3', bucket: s3[1] ?? '', key: s3[2] ?? '', timezone, endpoint };
+function givenCollection(text: string): DraftCollection {
+  const [collection = '', ...query] = text.split('=');
+  if (query.length === 0) return { collection, query: undefined, dependents: [] };
+  const fault = queryFault(query.join('='));
+  if (fault !== undefined)
+    throw new RestorePlanError('USAGE', `--collection ${neutral(collection)}: ${fault}`);
+  return { collection, query: query.join('='), dependents: [] };
+}
+
+/** Says how many documents match, where they can be counted; a query that matches none is asked for again, and taken when it is confirmed. */
+async function askQuery(
+  { talk }: Interview,
+  collection: string,
+  { look, database }: Choice,
+): Promise<string | undefined> {
+  let before: string | undefined;
+  for (;;) {
+    const option = `query of ${collection}${before === undefined ? '' : `, not ${before}`}`;
+    const isNew = !talk.knows(option);
+    const query = await talk.answerTo({
+      option,
+      given: undefined,
+      ...(before === undefined ? {} : { otherwise: before }),
+      fault: queryFault,
+      ...(before === undefined && {
+        about: `Which documents of ${collection}: a query such as { partner_id: ObjectId("57d17993a09a6759d8000d9e") }; {} for all.`,
+      }),
+      ask: `Query of ${neutral(collection)}`,
+    });
+    if (query === undefined || look === undefined || database === undefined) return query;
+    const count = await look.count(database, collection, query);
+    if (count === undefined) return query;
+    const { matching, read, isWhole } = count;
+    const most = isWhole
+      ? `all ${showCounted(read, 'document')}`
+      : `the first ${showCounted(read, 'document')}`;
+    if (isNew) talk.say(`${showCount(matching)} of ${most} of ${collection} match.`, 2);
+    if (matching > 0 || read === 0 || !isWhole || query === before || !talk.context.interactive) return query;
+    if (isNew) talk.say('Nothing would be restored. Enter keeps this query.', 2);
+    before = query;
+  }
+}
+
+async function referencesOf(
+  about: Interview,
+  { look, known, database }: Choice,
+): Promise<readonly KnownReference[]> {
+  if (look === undefined || database === undefined || known.length === 0) return [];
+  return (await looked(about, () => look.references(database, known))) ?? [];
+}
+
+interface Dependents {
+  readonly references: readonly KnownReference[];
+  /** Collections that have their place in the plan. */
+  readonly taken: Set<string>;
+}
+
+/** Asks for what refers to a collection, field by field, and then for what refers to those. */
+async function askDependents(
+  about: Interview,
+  parent: string,
+  { references, taken }: Dependents,
+): Promise<DraftDependent[]> {
+  const byField = new Map<string, string[]>();
+  for (const { collection, field, parent: to } of references) {
+    if (to === parent && !taken.has(collection))
+      byField.set(field, [...(byField.get(field) ?? []), collection]);
+  }
+  const chosen: DraftDependent[] = [];
+  for (const [foreignKey, names] of byField) {
+    const open = names.filter((name) => !taken.has(name));
+    for (const collection of await wantedOf(about, { parent, foreignKey, open })) {
+      taken.add(collection);
+      chosen.push({ collection, foreignKey, dependents: [] });
+    }
+  }
+  const complete: DraftDependent[] = [];
+  for (const each of chosen) {
+    const dependents = await askDependents(about, each.collection, { references, taken });
+    complete.push({ ...each, dependents });
+  }
+  return complete;
+}
+
+/** All of them, none, or the ones that are named. */
+async function wantedOf(
+  { talk }: Interview,
+  {
+    parent,
+    foreignKey,
+    open,
+  }: { readonly parent: string; readonly foreignKey: string; readonly open: readonly string[] },
+): Promise<readonly string[]> {
+  if (open.length === 0) return [];
+  const namesIn = (answer: string): string[] => answer.split(',').map((name) => name.trim());
+  const isAll = (answer: string): boolean => /^(?:y|yes|y\/n)$/i.test(answer);
+  const isNone = (answer: string): boolean => /^(?:n|no)$/i.test(answer);
+  const verb = open.length === 1 ? 'has' : 'have';
+  const answer = await talk.answerTo({
+    option: `dependents of ${parent} by ${foreignKey}`,
+    given: undefined,
+    ask: `${neutral(open.join(', '))} ${verb} ${neutral(foreignKey)}: restore ${open.length === 1 ? 'it' : 'them'} too, for ${neutral(parent)}`,
+    otherwise: 'Y/n',
+    fault: (text) => {
+      if (isAll(text) || isNone(text)) return undefined;
+      const unknown = namesIn(text).filter((name) => !open.includes(name));
+      return unknown.length === 0 ? undefined : `y, n, or some of ${open.join(', ')}, separated by commas`;
+    },
+  });
+  if (answer === undefined || isNone(answer)) return [];
+  return isAll(answer) ? open : open.filter((name) => namesIn(answer).includes(name));
 }
 
 /** Undefined unless the option was given as text. */

@@ -1,11 +1,16 @@
-/** Answers for a new plan: from options where they are given, else from the terminal, else none. */
+/**
+ * Answers for a new plan: from options where they are given, else from the terminal, else none.
+ *
+ * What was typed is remembered in order, and an interview can be gone through again with it: to take a step back, to ask one question anew,
+ * or to go on another day. Questions that have their answer by then are not shown.
+ */
 import { RestorePlanError } from '../../errors.ts';
 import { neutral } from '../../report/neutral.ts';
 import { wrapped } from '../../report/wrap.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface Question {
-  /** Name of the option that answers it, for messages: `--at`. */
+  /** Name of the option that answers it, for messages: `--at`; tells questions apart. */
   readonly option: string;
   /** What the option says; undefined when it was not given. */
   readonly given: string | undefined;
@@ -19,62 +24,138 @@ export interface Question {
   readonly fault?: (answer: string) => string | undefined;
 }
 
-/** Undefined: neither given nor answered. Throws USAGE for an option that cannot be used. */
-export async function answerTo(context: CommandContext, question: Question): Promise<string | undefined> {
-  const { given, option, otherwise, fault = () => undefined } = question;
-  if (given !== undefined) {
-    const problem = fault(given);
-    if (problem !== undefined) throw new RestorePlanError('USAGE', `${option} ${neutral(given)}: ${problem}`);
-    return given;
+/** A typed answer; empty where the question's own proposal was taken. */
+export interface Answer {
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** Typed in place of an answer. */
+const BACK = '<';
+
+/** Thrown out of an interview, which is then to be gone through again. */
+export class AskAgain extends Error {}
+
+/** The talk with whoever writes a plan. */
+export class Talk {
+  readonly context: CommandContext;
+  #answers: Answer[];
+  /** How many of the answers this time through has come by. */
+  #next = 0;
+  /** How many answers came before each question of this time through. */
+  readonly #places = new Map<string, number>();
+  /** Questions that are asked again, with what was answered before; also those that an option answers. */
+  readonly #reopened = new Map<string, string>();
+
+  constructor(context: CommandContext, answers: readonly Answer[] = []) {
+    this.context = context;
+    this.#answers = [...answers];
   }
-  const suffix = otherwise === undefined ? '' : ` [${neutral(otherwise)}]`;
-  if (question.about !== undefined && context.interactive) say(context, question.about);
-  for (;;) {
-    const answer = await context.ask(`${question.ask}${suffix}: `);
-    if (answer === undefined) return undefined;
-    if (answer === '') return otherwise;
-    const problem = fault(answer);
-    if (problem === undefined) return answer;
-    say(context, problem, 2);
+
+  get answers(): readonly Answer[] {
+    return this.#answers;
+  }
+
+  /** Goes through an interview until it ends. */
+  async through<T>(interview: () => Promise<T>): Promise<T> {
+    for (;;) {
+      this.#next = 0;
+      try {
+        return await interview();
+      } catch (error) {
+        if (!(error instanceof AskAgain)) throw error;
+      }
+    }
+  }
+
+  /** Forgets what was answered from this question on, and proposes `before`, if it is a text, when it is asked again. */
+  reopen(question: string, before: string): AskAgain {
+    this.#answers.length = this.#places.get(question) ?? 0;
+    if (before !== '') this.#reopened.set(question, before);
+    return new AskAgain(question);
+  }
+
+  /** Whether the next question has its answer already. */
+  knows(question: string): boolean {
+    return this.#answers[this.#next]?.question === question;
+  }
+
+  /** Undefined: neither given nor answered. Throws USAGE for an option that cannot be used, AskAgain for a step back. */
+  async answerTo(question: Question): Promise<string | undefined> {
+    const { option, fault = () => undefined, about } = question;
+    this.#places.set(option, this.#next);
+    const before = this.#reopened.get(option);
+    const otherwise = before ?? question.otherwise;
+    if (question.given !== undefined && before === undefined) return usable(option, question.given, fault);
+    const known = this.#answers[this.#next];
+    if (known?.question === option && (known.answer === '' || fault(known.answer) === undefined)) {
+      this.#next++;
+      return known.answer === '' ? otherwise : known.answer;
+    }
+    this.#answers.length = this.#next;
+    const suffix = otherwise === undefined ? '' : ` [${neutral(otherwise)}]`;
+    if (about !== undefined && this.context.interactive) this.say(about);
+    for (;;) {
+      const answer = await this.context.ask(`${question.ask}${suffix}: `);
+      if (answer === undefined) return undefined;
+      if (answer === BACK) {
+        const last = this.#answers.at(-1);
+        if (last !== undefined) throw this.reopen(last.question, last.answer);
+        this.say('This is the first question.', 2);
+        continue;
+      }
+      const problem = answer === '' ? undefined : fault(answer);
+      if (problem === undefined) {
+        this.#answers.push({ question: option, answer });
+        this.#next++;
+        return answer === '' ? otherwise : answer;
+      }
+      this.say(problem, 2);
+    }
+  }
+
+  /** No terminal is no. `name` tells it apart from other questions. */
+  async isAgreed(name: string, ask: string): Promise<boolean> {
+    const fault = (answer: string) => (/^(?:y|yes|n|no|y\/n)$/i.test(answer) ? undefined : 'y or n');
+    const answer = await this.answerTo({ option: name, given: undefined, ask, otherwise: 'Y/n', fault });
+    return answer !== undefined && /^y/i.test(answer);
+  }
+
+  /** Shows a numbered list and takes numbers or names, separated by commas. A list of one is its own answer. */
+  async chosenFrom(list: readonly string[], question: Question): Promise<readonly string[]> {
+    const rows = list.map(
+      (name, i) => `  ${String(i + 1).padStart(String(list.length).length)}  ${neutral(name)}\n`,
+    );
+    const isAsked = question.given === undefined && !this.knows(question.option);
+    if (isAsked) this.context.stderr.write(rows.join(''));
+    const only = list.length === 1 ? list[0] : undefined;
+    const namesIn = (answer: string): string[] =>
+      answer
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '')
+        .map((part) => (/^\d+$/.test(part) ? (list[Number(part) - 1] ?? part) : part));
+    const answer = await this.answerTo({
+      ...question,
+      ...(only === undefined ? {} : { otherwise: only }),
+      fault: (text) => {
+        const unknown = namesIn(text).filter((name) => list.length > 0 && !list.includes(name));
+        return unknown.length === 0 ? undefined : `there is no ${unknown.join(', ')} in the list`;
+      },
+    });
+    return [...new Set(namesIn(answer ?? only ?? ''))];
+  }
+
+  /** Between two questions. */
+  say(text: string, indent = 0): void {
+    const { stderr } = this.context;
+    for (const line of wrapped(text, { columns: Math.min(stderr.columns, 100), indent }))
+      stderr.write(`${line}\n`);
   }
 }
 
-/** Talk between two questions. */
-export function say({ stderr }: CommandContext, text: string, indent = 0): void {
-  for (const line of wrapped(text, { columns: Math.min(stderr.columns, 100), indent }))
-    stderr.write(`${line}\n`);
-}
-
-/** No terminal is no. */
-export async function isAgreed(context: CommandContext, question: string): Promise<boolean> {
-  const answer = await context.ask(`${question} [Y/n]: `);
-  return answer !== undefined && /^(?:y|yes|)$/i.test(answer);
-}
-
-/** Shows a numbered list and takes numbers or names, separated by commas. A list of one is its own answer. */
-export async function chosenFrom(
-  context: CommandContext,
-  list: readonly string[],
-  question: Question,
-): Promise<readonly string[]> {
-  const rows = list.map(
-    (name, i) => `  ${String(i + 1).padStart(String(list.length).length)}  ${neutral(name)}\n`,
-  );
-  if (question.given === undefined) context.stderr.write(rows.join(''));
-  const only = list.length === 1 ? list[0] : undefined;
-  const namesIn = (answer: string): string[] =>
-    answer
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== '')
-      .map((part) => (/^\d+$/.test(part) ? (list[Number(part) - 1] ?? part) : part));
-  const answer = await answerTo(context, {
-    ...question,
-    ...(only === undefined ? {} : { otherwise: only }),
-    fault: (text) => {
-      const unknown = namesIn(text).filter((name) => list.length > 0 && !list.includes(name));
-      return unknown.length === 0 ? undefined : `there is no ${unknown.join(', ')} in the list`;
-    },
-  });
-  return [...new Set(namesIn(answer ?? only ?? ''))];
+function usable(option: string, given: string, fault: (answer: string) => string | undefined): string {
+  const problem = fault(given);
+  if (problem === undefined) return given;
+  throw new RestorePlanError('USAGE', `${option} ${neutral(given)}: ${problem}`);
 }

@@ -1,8 +1,6 @@
-import { documentEnd } from '../../bson/elements.ts';
-import { MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import { DocumentFramer } from '../../selection/document-framer.ts';
 import { KeyPath } from '../../selection/key-path.ts';
-import { type Parent, ReferenceSearch } from './reference-search.ts';
+import { fieldsThatRefer, type Parent } from './reference-search.ts';
 import type { Suggestion } from './suggestion.ts';
 
 /** Bytes of a collection that show which of its fields may refer. */
@@ -32,16 +30,7 @@ export class ReferenceCount {
 
   /** Looks for fields in the first documents of a collection, the last of which may be cut off; counts none of them yet. Throws BsonFault. */
   static ofSample(sample: Buffer, parents: readonly Parent[], bytesLeft: number): ReferenceCount {
-    const search = new ReferenceSearch(parents);
-    for (
-      let at = 0;
-      sample.length - at >= MIN_DOCUMENT_BYTES && sample.readInt32LE(at) <= sample.length - at;
-    ) {
-      const end = documentEnd(sample, at);
-      search.look(sample, at);
-      at = end;
-    }
-    const candidates = search.found.map(({ field, parent }) => ({
+    const candidates = fieldsThatRefer(sample, parents).map(({ field, parent }) => ({
       field,
       parent,
       path: new KeyPath(field, 'foreign'),

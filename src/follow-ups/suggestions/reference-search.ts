@@ -1,6 +1,6 @@
-import { elements, keyOf } from '../../bson/elements.ts';
+import { documentEnd, elements, keyOf } from '../../bson/elements.ts';
 import type { KeySet } from '../../bson/key-set.ts';
-import { BSON, type RawValue } from '../../bson/types.ts';
+import { BSON, MIN_DOCUMENT_BYTES, type RawValue } from '../../bson/types.ts';
 import { referenceNames } from './reference-names.ts';
 
 export interface Parent {
@@ -53,6 +53,20 @@ export class ReferenceSearch {
     parents.add(parent);
     this.#found.set(field, parents);
   }
+}
+
+/** Looks at the first documents of a collection, the last of which may be cut off. Throws BsonFault. */
+export function fieldsThatRefer(sample: Buffer, parents: readonly Parent[]): ReferenceSearch['found'] {
+  const search = new ReferenceSearch(parents);
+  for (
+    let at = 0;
+    sample.length - at >= MIN_DOCUMENT_BYTES && sample.readInt32LE(at) <= sample.length - at;
+  ) {
+    const end = documentEnd(sample, at);
+    search.look(sample, at);
+    at = end;
+  }
+  return search.found;
 }
 
 /** Small numbers and short words are equal by chance. */

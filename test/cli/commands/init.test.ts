@@ -1,11 +1,20 @@
 /** `plan init`: from options, from answers on a terminal, and from what a backup holds. */
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { type Document, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { draftText, type PlanDraft } from '../../../src/plan/draft.ts';
 import { schemaText } from '../../../src/plan/schema-file.ts';
 import { suite } from '../../harness.ts';
-import { jsonLines, runPlan, startPlan } from '../../lab/plan-command.ts';
+import { jsonLines, type RunningPlan, runPlan, startPlan } from '../../lab/plan-command.ts';
 import { program } from '../../lab/tools.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';
 
@@ -231,6 +240,157 @@ test('on a terminal it asks, corrects, looks into the backup and offers what is 
     ],
   );
   assert.is(plan.targets.production, undefined);
+});
+
+/** Answers questions one after the other; of each the whole last line is waited for. */
+async function converse(
+  args: readonly string[],
+  dialogue: readonly (readonly [question: RegExp, answer: string])[],
+): Promise<RunningPlan> {
+  const run = startPlan(['init', ...args], { cwd: folder.path, terminal: { columns: 80 }, typing: true });
+  for (const [question, answer] of dialogue) {
+    await run.untilOutput(question);
+    run.type(answer.startsWith('\u0003') ? answer : `${answer}\n`);
+  }
+  return run;
+}
+
+/** A shop whose orders, reviews and sessions refer to customers, and items to orders. */
+function writeShop(): void {
+  const write = (collection: string, documents: readonly Document[]): void => {
+    const bytes = Buffer.concat(documents.map((document) => Buffer.from(serialize(document))));
+    mkdirSync(join(folder.path, 'dump/shop'), { recursive: true });
+    writeFileSync(join(folder.path, `dump/shop/${collection}.bson`), bytes);
+    folder.write(
+      `dump/shop/${collection}.metadata.json`,
+      JSON.stringify({ indexes: [], collectionName: collection }),
+    );
+  };
+  write(
+    'customers',
+    [1, 2, 3].map((_id) => ({ _id, country: _id < 3 ? 'NO' : 'SE' })),
+  );
+  write('orders', [{ _id: 1, customerId: 1 }]);
+  write('order_items', [{ _id: 1, orderId: 1 }]);
+  write('reviews', [{ _id: 1, customerId: 1 }]);
+  write('sessions', [{ _id: 1, customerId: 1 }]);
+  write('products', [{ _id: 1 }]);
+}
+
+test('it counts what a query matches, and asks for what refers to the chosen collections', async () => {
+  writeShop();
+  const run = await converse(
+    [
+      'plan.yaml',
+      '--reason',
+      'r',
+      '--source',
+      'dump',
+      '--look',
+      '--name',
+      'shop',
+      '--production-database',
+      '-',
+    ],
+    [
+      [/Database inside the backup \[shop\]: $/, ''],
+      [/1 {2}customers[\s\S]*Collections to restore[^\n]*: $/, 'customers'],
+      [/Query of customers: $/, '{ country: "DK" }'],
+      [/0 of all 3 documents of customers match\.[\s\S]*Query of customers \[[^\n]*: $/, '{ country: "NO" }'],
+      [
+        /2 of all 3 documents of customers match\.[\s\S]*orders, reviews, sessions have customerId: [\s\S]*: $/,
+        'orders, session',
+      ],
+      [/y, n, or some of orders, reviews, sessions[\s\S]*: $/, 'orders, sessions'],
+      [/order_items has orderId: restore it too, for orders \[Y\/n\]: $/, ''],
+      [/Database in staging \[shop\]: $/, ''],
+    ],
+  );
+  const { exitCode, stdout } = await run.ended;
+  assert.is(exitCode, 0, stdout);
+  const plan = await folder.plan('plan.yaml', { STAGING_MONGODB_URI: 'mongodb://a' });
+  assert.equal(plan.collections.length, 1);
+  const [orders, sessions] = plan.collections[0]?.dependents ?? [];
+  assert.equal([orders?.collection, orders?.foreignKey], ['orders', 'customerId']);
+  assert.equal([sessions?.collection, sessions?.dependents], ['sessions', []]);
+  assert.equal(
+    orders?.dependents.map(({ collection, foreignKey }) => [collection, foreignKey]),
+    [['order_items', 'orderId']],
+  );
+});
+
+test('< goes one step back, and what was answered is proposed again', async () => {
+  const run = await converse(
+    ['plan.yaml'],
+    [
+      [/Name of the plan \[plan\]: $/, '<'],
+      [/This is the first question\.[\s\S]*Name of the plan \[plan\]: $/, 'incident'],
+      [/Why is the restore needed: $/, 'typo'],
+      [/Backup: $/, '<'],
+      [/Why is the restore needed \[typo\]: $/, '<'],
+      [/Name of the plan \[incident\]: $/, ''],
+      [/Why is the restore needed[^\n]*: $/, 'A script went wild.'],
+      [/Backup: $/, '\u0004'],
+    ],
+  );
+  const { exitCode, stdout } = await run.ended;
+  assert.is(exitCode, 0, stdout);
+  assert.match(textOf('plan.yaml'), /^name: incident$/m);
+  assert.match(textOf('plan.yaml'), /^reason: A script went wild\.$/m);
+});
+
+test('a backup that cannot be opened is asked for again, the rest is not', async () => {
+  writeShop();
+  const run = await converse(
+    ['plan.yaml', '--production-database', '-'],
+    [
+      [/Name of the plan \[plan\]: $/, 'shop'],
+      [/Why is the restore needed: $/, 'r'],
+      [/Backup: $/, 'dunp'],
+      [/Look into the backup[^\n]*: $/, ''],
+      [/The backup was not opened: [\s\S]*Backup \[dunp\]: $/, 'dump'],
+      [/Look into the backup[^\n]*: $/, ''],
+      [/Database inside the backup \[shop\]: $/, ''],
+      [/Collections to restore[^\n]*: $/, 'products'],
+      [/Query of products: $/, '{}'],
+      [/1 of all 1 document of products match[\s\S]*Database in staging \[shop\]: $/, ''],
+    ],
+  );
+  const { exitCode, stdout } = await run.ended;
+  assert.is(exitCode, 0, stdout);
+  assert.match(textOf('plan.yaml'), / {2}path: dump\n/);
+  assert.match(textOf('plan.yaml'), /^name: shop$/m);
+});
+
+test('Ctrl-C keeps the answers, and the next plan init for that file goes on with them', async () => {
+  const stopped = await converse(
+    ['plan.yaml'],
+    [
+      [/Name of the plan \[plan\]: $/, 'incident'],
+      [/Why is the restore needed: $/, 'A script went wild.'],
+      [/Backup: $/, '\u0003'],
+    ],
+  );
+  const { exitCode, stdout } = await stopped.ended;
+  assert.is(exitCode, 130, stdout);
+  assert.match(stdout, /2 answers are kept\. Run the same command again/);
+  assert.not.ok(existsSync(join(folder.path, 'plan.yaml')));
+  const [kept = ''] = readdirSync(join(folder.path, '.restore-plan')).filter((name) =>
+    name.startsWith('init-'),
+  );
+  assert.is(statSync(join(folder.path, '.restore-plan', kept)).mode & 0o777, 0o600);
+
+  const again = await converse(
+    ['plan.yaml'],
+    [
+      [/reason: A script went wild\.[\s\S]*Go on with these 2 answers for plan\.yaml \[Y\/n\]: $/, ''],
+      [/Backup: $/, '\u0004'],
+    ],
+  );
+  assert.is((await again.ended).exitCode, 0);
+  assert.match(textOf('plan.yaml'), /^name: incident$/m);
+  assert.match(textOf('plan.yaml'), /^reason: A script went wild\.$/m);
+  assert.not.ok(existsSync(join(folder.path, '.restore-plan', kept)));
 });
 
 test('with --json the result is an object', async () => {
