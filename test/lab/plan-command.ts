@@ -138,7 +138,7 @@ export function jsonLines(stdout: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-function programArguments(isToDie: boolean): string[] {
+export function programArguments(isToDie = false): string[] {
   const built = process.env[BUILT_PROGRAM];
   // The built program holds nothing of a test: a main of the tests' own dies in its place.
   if (built !== undefined && !isToDie) return [built];

@@ -1,5 +1,5 @@
 /** The completion script for bash (4 or newer): `source <(plan completion bash)`. */
-import type { CommandWords, OptionWords } from './words.ts';
+import { type CommandWords, FOLLOW_UP_NAMES, type OptionWords } from './words.ts';
 
 export function bashCompletion(commands: readonly CommandWords[]): string {
   const names = commands.map(({ name }) => name);
@@ -8,10 +8,10 @@ export function bashCompletion(commands: readonly CommandWords[]): string {
   const valued = [...new Set(withValue.map(({ name }) => name))];
   return `# bash completion for plan. Load it with: source <(plan completion bash)
 _plan() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" command="" given=0 i
+  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" command="" given=0 last="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
     [[ "\${COMP_WORDS[i]}" == -* || "\${COMP_WORDS[i-1]}" == @(${valued.join('|')}) ]] && continue
-    if [[ -z "$command" ]]; then command="\${COMP_WORDS[i]}"; else given=$((given + 1)); fi
+    if [[ -z "$command" ]]; then command="\${COMP_WORDS[i]}"; else given=$((given + 1)) last="\${COMP_WORDS[i]}"; fi
   done
   COMPREPLY=()
   if [[ -z "$command" ]]; then
@@ -29,6 +29,17 @@ ${commands.map(commandCase).join('\n')}
 _plan_files() {
   compopt -o filenames
   mapfile -t COMPREPLY < <(compgen -d -- "$1"; compgen -f -- "$1" | grep -E '\\.ya?ml$')
+}
+# The plan as it stands on the line (quoted, or with ~; nothing in it is run), and what was typed of the name, perhaps behind a quote.
+_plan_follow_ups() {
+  local file="\${1//[\\\\\\"\\']/}" quote="" name
+  if [[ "$file" == '~/'* ]]; then file="$HOME/\${file:2}"; fi
+  case "$2" in \\"*|\\'*) quote="\${2:0:1}" ;; esac
+  while IFS= read -r name; do
+    [[ "$name" == "\${2#"$quote"}"* || "$(printf '%q' "$name")" == "$2"* ]] || continue
+    if [[ -z "$quote" ]]; then name=$(printf '%q' "$name"); fi
+    COMPREPLY+=("$name")
+  done < <(${FOLLOW_UP_NAMES} "$file" 2>/dev/null)
 }
 complete -F _plan plan
 `;
@@ -54,13 +65,16 @@ function valueCase(command: CommandWords, { name, value }: OptionWords): string[
   }
 }
 
-function commandCase({ name, options, firstArgument, takesPlans }: CommandWords): string {
+function commandCase({ name, options, firstArgument, takesPlans, takesFollowUp }: CommandWords): string {
   const names = options.map((option) => option.name).join(' ');
   const files = takesPlans ? '_plan_files "$word"' : ':';
+  const second = takesFollowUp
+    ? `elif ((given == 1)); then ${files}; else _plan_follow_ups "$last" "$word"; fi`
+    : `else ${files}; fi`;
   const others =
     firstArgument.length === 0
       ? files
-      : `if ((given == 0)); then mapfile -t COMPREPLY < <(compgen -W '${firstArgument.join(' ')}' -- "$word"); else ${files}; fi`;
+      : `if ((given == 0)); then mapfile -t COMPREPLY < <(compgen -W '${firstArgument.join(' ')}' -- "$word"); ${second}`;
   return `    ${name})
       if [[ "$word" == -* ]]; then mapfile -t COMPREPLY < <(compgen -W '${names}' -- "$word")
       else ${others}; fi ;;`;

@@ -1,5 +1,5 @@
 /** The completion script for fish: `plan completion fish | source`, or a file in ~/.config/fish/completions. */
-import type { CommandWords, OptionWords } from './words.ts';
+import { type CommandWords, FOLLOW_UP_NAMES, type OptionWords } from './words.ts';
 
 export function fishCompletion(commands: readonly CommandWords[]): string {
   return [
@@ -14,11 +14,15 @@ export function fishCompletion(commands: readonly CommandWords[]): string {
   ].join('\n');
 }
 
-function commandLines({ name, options, firstArgument, takesPlans }: CommandWords): string[] {
+/** The plan is the word with the ending of one. */
+const NAMES_IN_FISH = `${FOLLOW_UP_NAMES} (string match -r ".*\\.ya?ml\\$" -- (commandline -opc))[1] 2>/dev/null`;
+
+function commandLines({ name, options, firstArgument, takesPlans, takesFollowUp }: CommandWords): string[] {
   const seen = `__fish_seen_subcommand_from ${name}`;
   const isFirst = 'test (count (commandline -opc)) -eq 2';
   const when = (condition: string) => `complete -c plan -n '${condition}'`;
-  const plans = firstArgument.length === 0 ? seen : `${seen}; and not ${isFirst}`;
+  const afterFirst = takesFollowUp ? 'test (count (commandline -opc)) -eq 3' : `not ${isFirst}`;
+  const plans = firstArgument.length === 0 ? seen : `${seen}; and ${afterFirst}`;
   return [
     ...options.map(
       (option) =>
@@ -26,6 +30,9 @@ function commandLines({ name, options, firstArgument, takesPlans }: CommandWords
     ),
     ...(firstArgument.length > 0
       ? [`${when(`${seen}; and ${isFirst}`)} -a ${quoted(firstArgument.join(' '))}`]
+      : []),
+    ...(takesFollowUp
+      ? [`${when(`${seen}; and test (count (commandline -opc)) -ge 4`)} -a '(${NAMES_IN_FISH})'`]
       : []),
     ...(takesPlans
       ? [`${when(plans)} -k -a '(__fish_complete_suffix .yaml; __fish_complete_suffix .yml)'`]

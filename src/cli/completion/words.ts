@@ -7,6 +7,8 @@ export interface CommandWords {
   readonly options: readonly OptionWords[];
   /** Words that the first argument may be; empty when it is a file. */
   readonly firstArgument: readonly string[];
+  /** Whether what follows the plan file is the name of one of its follow-ups. */
+  readonly takesFollowUp: boolean;
   /** Whether its arguments (after the first, if that has words of its own) are plan files. */
   readonly takesPlans: boolean;
 }
@@ -25,6 +27,9 @@ export type OptionValueWords =
   | { readonly kind: 'folder' }
   | { readonly kind: 'text'; readonly name: string };
 
+/** Prints the names of a plan's follow-ups, one a line; the scripts call it with the plan on the line. */
+export const FOLLOW_UP_NAMES = 'plan completion follow-ups';
+
 export function commandWords(
   commands: readonly CommandSpec[],
   everywhere: readonly OptionSpec[],
@@ -34,6 +39,7 @@ export function commandWords(
     summary: spec.summary,
     options: [...(spec.options ?? []), ...everywhere, HELP].map(optionWords),
     firstArgument: spec.argumentChoices ?? [],
+    takesFollowUp: spec.name === 'follow-up',
     takesPlans: /plan|file/.test(spec.arguments ?? ''),
   }));
 }

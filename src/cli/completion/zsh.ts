@@ -1,5 +1,5 @@
 /** The completion script for zsh: a file `_plan` on the `fpath`, or `source <(plan completion zsh)`. */
-import type { CommandWords, OptionWords } from './words.ts';
+import { type CommandWords, FOLLOW_UP_NAMES, type OptionWords } from './words.ts';
 
 export function zshCompletion(commands: readonly CommandWords[]): string {
   return `#compdef plan
@@ -22,13 +22,21 @@ ${commands.map(commandCase).join('\n')}
     help) _describe -t commands 'command of plan' commands ;;
   esac
 }
+# The plan is the word with the ending of one.
+_plan_follow_ups() {
+  local -a names
+  local file=\${(Q)\${(M)words:#*.(yaml|yml)*}[1]}
+  names=("\${(@f)$(${FOLLOW_UP_NAMES} "\${file/#~/$HOME}" 2>/dev/null)}")
+  compadd -a names
+}
 if [[ $funcstack[1] == _plan ]]; then _plan "$@"; else compdef _plan plan; fi
 `;
 }
 
-function commandCase({ name, options, firstArgument, takesPlans }: CommandWords): string {
+function commandCase({ name, options, firstArgument, takesPlans, takesFollowUp }: CommandWords): string {
   const specs = options.map(optionSpec);
   if (firstArgument.length > 0) specs.push(quoted(`1:argument:(${firstArgument.join(' ')})`));
+  if (takesFollowUp) specs.push(quoted('3:follow-up:_plan_follow_ups'));
   if (takesPlans) specs.push(quoted(`*:plan:_files -g "*.(yaml|yml)"`));
   return `    ${name})
       _arguments \\

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { COMMANDS } from '../../../src/cli/command-table.ts';
 import { suite } from '../../harness.ts';
-import { runPlan } from '../../lab/plan-command.ts';
+import { programArguments, runPlan } from '../../lab/plan-command.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';
 
 const test = suite('plan completion');
@@ -27,13 +27,18 @@ test.before(async () => {
 });
 const scriptFor = (shell: string): string => scripts.get(shell) ?? '';
 
+/** The program as a shell would call it. */
+const program = (): string => [process.execPath, ...programArguments()].map((word) => `'${word}'`).join(' ');
+
 const hasShell = (shell: string): boolean => spawnSync(shell, ['-c', ':']).error === undefined;
 
 /** What bash offers after these words; the last one is being typed. */
-function bashOffers(...words: readonly string[]): string[] {
+function bashOffers(...args: readonly (string | { readonly before: string })[]): string[] {
+  const words = args.filter((arg) => typeof arg === 'string');
+  const before = args.map((arg) => (typeof arg === 'string' ? '' : arg.before)).join('');
   const list = ['plan', ...words].map((word) => `'${word}'`).join(' ');
   const ask = `compopt() { :; }; COMP_WORDS=(${list}); COMP_CWORD=${words.length}; _plan; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const output = execFileSync('bash', ['-c', `${scriptFor('bash')}\n${ask}`], {
+  const output = execFileSync('bash', ['-c', `${scriptFor('bash')}\n${before}\n${ask}`], {
     cwd: folder.path,
     encoding: 'utf8',
   });
@@ -57,6 +62,30 @@ test('bash: commands, options, values, plan files', () => {
   assert.equal(bashOffers('follow-up', '--target', 'staging', ''), ['done', 'list', 'run']);
   assert.equal(bashOffers('follow-up', 'run', 'plans/o'), ['plans/old.yml']);
   assert.equal(bashOffers('help', 'val'), ['validate']);
+});
+
+test('bash: the names of follow-ups come from the plan on the line', () => {
+  folder.write(
+    'my plans/incident.yaml',
+    `version: 1
+name: x
+source: { path: ./dump, database: a }
+collections: [{ collection: a, query: {} }]
+targets: { staging: { uri: '\${A}', database: a } }
+followUps:
+  - { name: Tell the partner, on: staging, manual: mail }
+  - { name: "Tell Ann's team", on: staging, manual: mail }
+  - { name: clear-cache, on: staging, run: [./clear.sh] }
+`,
+  );
+  const plan = program();
+  const offers = (...words: readonly string[]) =>
+    bashOffers({ before: `plan() { ${plan} "$@"; }` }, 'follow-up', ...words);
+  const file = 'my\\ plans/incident.yaml';
+  assert.equal(offers('done', file, ''), ["Tell\\ Ann\\'s\\ team", 'Tell\\ the\\ partner', 'clear-cache']);
+  assert.equal(offers('done', '--target', 'staging', file, 'Tell\\ t'), ['Tell\\ the\\ partner']);
+  assert.equal(offers('run', file, '"Tell A'), ["Tell Ann's team"]);
+  assert.equal(offers('run', 'plans/old.yml', ''), []);
 });
 
 if (hasShell('zsh')) {
