@@ -138,6 +138,14 @@ export interface ReportFollowUp {
   readonly action: string;
 }
 
+/** All warnings, those of single collections with their place: what a reader has to see first. */
+export function allWarnings({ warnings, targets }: Report): string[] {
+  const ofCollections = targets.flatMap(({ target, collections }) =>
+    collections.flatMap(({ into, warnings: own }) => own.map((warning) => `${target}, ${into}: ${warning}`)),
+  );
+  return [...warnings, ...ofCollections];
+}
+
 export function buildReport(input: ReportInput): Report {
   const { plan, manifest } = input;
   return {

@@ -9,6 +9,7 @@ import type { DryRun, PageStyle } from './page.ts';
 
 export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<string> {
   const notes: string[] = [];
+  const warnings: string[] = [];
   for (const { target, database, server, collections } of run.comparisons) {
     notes.push(`${target} is the database ${database} of ${server}`);
     for (const collection of collections) {
@@ -22,10 +23,11 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
       if (notKept.length > 0) {
         notes.push(`${where}: ${notKept.join(', ')} (whenMatched: ${collection.whenMatched})`);
       }
-      notes.push(...collection.warnings.map((warning) => `${where}: ${warning}`));
+      warnings.push(...collection.warnings.map((warning) => `${where}: ${warning}`));
     }
   }
-  if (notes.length > 0) yield '';
+  if (notes.length + warnings.length > 0) yield '';
+  for (const warning of warnings) yield* wrapped(warning, { columns, mark: '! ' }).map(paint.odd);
   for (const note of notes) yield* wrapped(note, { columns, mark: '· ' });
   if (run.suggestions !== undefined && run.suggestions.length > 0) {
     yield '';

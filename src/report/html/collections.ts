@@ -21,7 +21,6 @@ export function collectionsPart({ targets }: Report): Html {
 ${targets.map((target, index) => targetRows(target, index, shape))}
 </table></div>
 <p class="legend quiet">${shape.columns.map(legendEntry)}</p>
-${targets.map(({ target, collections }) => collections.flatMap(({ into, warnings }) => warnings.map((warning) => html`<p class="warning">⚠ ${target}, <code>${into}</code>: ${warning}</p>`)))}
 ${targets.filter(({ danglingReferences }) => danglingReferences > 0).map(danglingList)}
 </section>`;
 }

@@ -1,14 +1,8 @@
 /** Where the documents come from, what else to know, and what is to be done afterwards. */
 import { HELD_BACK } from '../document-classes.ts';
 import { showBytes, showCounted, showDuration } from '../quantities.ts';
-import type { Report } from '../report-model.ts';
-import { graphPart } from './graph.ts';
+import { allWarnings, type Report } from '../report-model.ts';
 import { type Html, html } from './html.ts';
-
-/** What a reviewer should see before the documents. */
-export function remarksPart(report: Report): Html {
-  return html`${warnings(report)}${graphPart(report.graph)}`;
-}
 
 export function factsPart(report: Report): Html {
   return html`${followUps(report)}<section class="panel facts"><h2>Backup and selection</h2><dl>
@@ -39,7 +33,9 @@ function entries(report: Report): [name: string, value: Html][] {
   return all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
 }
 
-function warnings({ warnings }: Report): Html | undefined {
+/** Stands above everything but the title. */
+export function warningsPart(report: Report): Html | undefined {
+  const warnings = allWarnings(report);
   if (warnings.length === 0) return undefined;
   return html`<section class="panel"><h2>Warnings</h2>${warnings.map((warning) => html`<p class="warning">⚠ ${warning}</p>`)}</section>`;
 }

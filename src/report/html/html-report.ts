@@ -5,7 +5,8 @@
 import type { Report } from '../report-model.ts';
 import { collectionsPart } from './collections.ts';
 import { dataHead, documentChunks } from './documents-data.ts';
-import { factsPart, remarksPart } from './facts.ts';
+import { factsPart } from './facts.ts';
+import { graphPart } from './graph.ts';
 import { Html, html } from './html.ts';
 import { overviewPart } from './overview.ts';
 import { readPageFiles, sourceHash } from './page-files.ts';
@@ -27,7 +28,7 @@ export async function* htmlReport(report: Report): AsyncGenerator<string> {
     title: html`${report.plan.name}`,
     overview: overviewPart(report),
     collections: collectionsPart(report),
-    remarks: remarksPart(report),
+    graph: graphPart(report.graph),
     facts: factsPart(report),
     head: new Html(dataHead(report)),
     style: new Html(style),

@@ -5,6 +5,7 @@ import { showCount, showCounted, showDuration } from '../quantities.ts';
 import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
 import { calmParts, troublesOf } from '../sum.ts';
 import { classBar, HATCHES } from './charts.ts';
+import { warningsPart } from './facts.ts';
 import { type Html, html } from './html.ts';
 
 export function overviewPart(report: Report): Html {
@@ -15,6 +16,7 @@ export function overviewPart(report: Report): Html {
 ${plan.reason.map((line) => html`<p class="reason">${line}</p>`)}
 <p class="quiet">${showCounted(selection.documents, 'document')} selected from <code>${selection.database}</code>, ${backupTime(report.backup)}</p>
 </header>
+${warningsPart(report)}
 <section class="cards" aria-label="Targets">
 ${report.targets.map((target, index) => card(target, index))}
 ${report.notCompared.map(

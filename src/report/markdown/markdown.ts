@@ -4,7 +4,7 @@
  */
 import { HELD_BACK } from '../document-classes.ts';
 import { showCounted } from '../quantities.ts';
-import type { Report, ReportFollowUp } from '../report-model.ts';
+import { allWarnings, type Report, type ReportFollowUp } from '../report-model.ts';
 import { code, details, prose } from './markdown-text.ts';
 import { mermaidGraph } from './mermaid.ts';
 import { detailSections, renderSection } from './sections.ts';
@@ -25,9 +25,13 @@ export async function markdownReport(report: Report): Promise<string> {
   const graphFits = report.graph.edges.length === 0 || graph.length <= LIMITS.graph;
   const overview = [
     heading(report),
+    listWithin(
+      'Warnings',
+      allWarnings(report).map((warning) => `- ${prose(warning)}`),
+    ),
     verdicts(report),
     tableWithin(summaryTable(report), LIMITS.table),
-    remarks(report),
+    listWithin('To do afterwards', report.followUps.map(followUpLine)),
     report.graph.edges.length > 0 && graphFits ? details('How the collections hang together', graph) : '',
     details('Backup, selection and plan', facts(report)),
   ].join('');
@@ -84,21 +88,6 @@ function tableWithin({ header, rows, legend }: SummaryTable, room: number): stri
   const left = rows.length - shown.length;
   const rest = left === 0 ? '' : `\n${showCounted(left, 'more collection')} not listed here.\n`;
   return `${header}${shown.join('')}${rest}\n${legend}`;
-}
-
-/** Warnings and follow-ups, which a reviewer should see unfolded. */
-function remarks(report: Report): string {
-  const warnings = [
-    ...report.warnings,
-    ...report.targets.flatMap(({ target, collections }) =>
-      collections.flatMap(({ into, warnings }) =>
-        warnings.map((warning) => `${target}, ${into}: ${warning}`),
-      ),
-    ),
-  ].map((warning) => `- ${prose(warning)}`);
-  return (
-    listWithin('Warnings', warnings) + listWithin('To do afterwards', report.followUps.map(followUpLine))
-  );
 }
 
 function followUpLine({ name, on, action }: ReportFollowUp): string {
