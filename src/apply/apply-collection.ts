@@ -56,7 +56,11 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
     earlier: request.earlier,
     memory: request.memory,
     collection: selected.collection,
-    expiryCheck: expiryCheck(collection.indexes, await target.reader.serverTime()),
+    expiryCheck: expiryCheck({
+      reader: target.reader,
+      collection,
+      serverTime: await target.reader.serverTime(),
+    }),
   };
   const budget = new ByteBudget(BYTES_IN_FLIGHT);
   const batches = untilAborted(readBatches(selection, selected.collection, BATCH), request.signal);

@@ -40,7 +40,7 @@ import { asEndOfRun } from './end-of-run.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
 import { type OtherSource, otherSource, recordedSource, refuseOtherSource } from './plan-source.ts';
-import { prepareCollection } from './prepare-collection.ts';
+import { prepareCollection, requirePreparable } from './prepare-collection.ts';
 import { refuseMatches } from './refuse-matches.ts';
 import { settleOpenBatch } from './settle-open.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
@@ -110,6 +110,10 @@ export async function applySelection(given: ApplyRequest): Promise<ApplyResult> 
   await requireAdmission({ ...request, runs });
   const other = otherSource(request.plan, runs, target.reader);
   if (other !== undefined) await confirmOtherSource(request, other);
+  // Looked at before anybody is asked, and before the lock, which is a write too.
+  for (const selected of request.selection.manifest.collections) {
+    await requirePreparable({ ...request, reader: target.reader }, selected);
+  }
   await request.confirm?.();
   request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'apply' }, async (lease) => {
@@ -218,7 +222,7 @@ type AllOutcomes = Map<SelectedCollection, Outcomes>;
 
 /** All collections before the first document: one that is unfit, or cannot be created, stops the run while nothing is written. */
 async function prepareAll(
-  { target, selection, emit }: ApplyRequest,
+  { plan, target, selection, emit }: ApplyRequest,
   run: ApplyRun,
   recorded: readonly Creation[],
 ): Promise<Map<SelectedCollection, TargetCollection>> {
@@ -228,6 +232,7 @@ async function prepareAll(
   for (const selected of selection.manifest.collections) {
     const collection = await prepareCollection(
       {
+        plan,
         target,
         selection,
         creations: [...creations.values()],

@@ -1,25 +1,42 @@
 /** Makes sure that the target has the collection: left as it is where it exists, created from the backup's metadata where not. */
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { requireCreatable, requireFit } from '../comparison/fitness.ts';
+import { blueprintOf, type CreationQuestion } from '../comparison/collection-to-create.ts';
+import { requireCreatable, requireFit, uncreatableIndexes } from '../comparison/fitness.ts';
+import { type RefusedIndex, refusedIndexes } from '../comparison/refused-indexes.ts';
+import { indexText } from '../comparison/unique-keys.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
-import { readMetadata } from '../selection/read-metadata.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo } from '../target/access.ts';
-import { readBlueprint } from '../target/collection-metadata.ts';
+import type { CollectionBlueprint } from '../target/collection-metadata.ts';
+import { CommandFailure } from '../target/command-failure.ts';
+import { readIndex } from '../target/describe-collection.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
 import type { CheckpointName } from './checkpoint.ts';
 
 export interface Preparation {
+  readonly plan: Plan;
   readonly target: Target;
   readonly selection: Selection;
   /** What earlier runs of this selection began to create. */
   readonly creations: readonly Creation[];
-  /** Records a creation, before it begins and when it is done. */
+  /** Records a creation, before it begins, when the collection is there, and when it is done. */
   readonly recordCreation: (creation: Creation) => Promise<void>;
   readonly checkpoint: (name: CheckpointName) => Promise<void>;
   readonly onCreated: (collection: string, indexes: number) => void;
   readonly warn: (message: string) => void;
+}
+
+/** Throws RestorePlanError TARGET for a collection that is unfit, or that would have to be created and cannot be. Writes nothing. */
+export async function requirePreparable(
+  question: CreationQuestion,
+  selected: SelectedCollection,
+): Promise<void> {
+  const { reader } = question;
+  const existing = await reader.collection(selected.into);
+  if (existing !== undefined) requireFit(reader, existing);
+  else await requireCreatable(reader, selected.into, await blueprintOf(question, selected));
 }
 
 /** Throws RestorePlanError TARGET where documents cannot be inserted safely and repeatedly. */
@@ -31,17 +48,11 @@ export async function prepareCollection(
   const { into } = selected;
   const existing = await target.reader.collection(into);
   if (existing !== undefined) requireFit(target.reader, existing);
-  const wasCutOff = creations.some((creation) => creation.into === into && !creation.done);
-  if (existing !== undefined && !wasCutOff) return existing;
-  // Documents of ours come after all creations: somebody else has made it meanwhile, or uses it.
-  if (existing !== undefined && (await holdsDocuments(target.reader, into))) {
-    preparation.warn(
-      `${into} was to be created by a run that was cut off, and holds documents by now: its indexes are left as they are`,
-    );
-    await preparation.recordCreation({ into, done: true });
-    return existing;
-  }
-  await create(preparation, selected);
+  const begun = creations.find((creation) => creation.into === into && !creation.done);
+  if (existing !== undefined && begun === undefined) return existing;
+  const kept = existing && begun && (await keptAsIs(preparation, existing, begun));
+  if (kept !== undefined) return kept;
+  await create(preparation, selected, existing);
   const created = await target.reader.collection(into);
   if (created === undefined) {
     throw new RestorePlanError('TARGET', `${target.name}: ${into} vanished right after it was created`, {
@@ -53,21 +64,130 @@ export async function prepareCollection(
   return created;
 }
 
+/** The collection where somebody else has made it since a run of ours was cut off, or uses it; it is left as it is. */
+async function keptAsIs(
+  preparation: Preparation,
+  existing: TargetCollection,
+  { into, uuid }: Creation,
+): Promise<TargetCollection | undefined> {
+  const isAnother = uuid !== undefined && existing.uuid !== undefined && uuid !== hexOf(existing);
+  // Documents of ours come after all creations.
+  if (!isAnother && !(await holdsDocuments(preparation.target.reader, into))) return undefined;
+  const state = isAnother ? 'was made by somebody else since' : 'holds documents by now';
+  preparation.warn(
+    `${into} was to be created by a run that was cut off, and ${state}: its indexes are left as they are`,
+  );
+  await preparation.recordCreation({ into, done: true });
+  return existing;
+}
+
 async function holdsDocuments(reader: TargetReader, collection: string): Promise<boolean> {
   return (await reader.find(collection, EMPTY_DOCUMENT, { limit: 1 })).length > 0;
 }
 
-async function create(preparation: Preparation, selected: SelectedCollection): Promise<void> {
-  const { target, selection, checkpoint } = preparation;
+/** `begun`: the empty collection of a run that was cut off. */
+async function create(
+  preparation: Preparation,
+  selected: SelectedCollection,
+  begun: TargetCollection | undefined,
+): Promise<void> {
+  const { target, checkpoint, recordCreation } = preparation;
   const { into } = selected;
-  const blueprint = readBlueprint(selected.collection, await readMetadata(selection, selected));
-  requireCreatable(target.reader, into, blueprint);
-  await preparation.recordCreation({ into, done: false });
-  await checkpoint('collection-intended');
+  const blueprint = await blueprintOf(preparation, selected);
+  const { reader } = target;
   const { writer } = accessTo(target);
-  await writer.createCollection(into, blueprint);
-  await checkpoint('collection-created');
-  await writer.createIndexes(into, blueprint);
+  if (begun === undefined) {
+    await requireCreatable(reader, into, blueprint);
+    await recordCreation({ into, done: false });
+    await checkpoint('collection-intended');
+    await refusedAsIs(`${target.name}: ${reader.database}.${into}`, () =>
+      writer.createCollection(into, blueprint),
+    );
+    await checkpoint('collection-created');
+    const made = await reader.collection(into);
+    if (made?.uuid !== undefined) await recordCreation({ into, done: false, uuid: hexOf(made) });
+  }
+  await createIndexes(preparation, into, await withoutRefused(preparation, blueprint, begun));
   await checkpoint('indexes-created');
-  await preparation.recordCreation({ into, done: true });
+  await recordCreation({ into, done: true });
+}
+
+/**
+ * A run of before this tool foretold refusals may have ended at them, or somebody made the collection by hand after it: what the
+ * server does not take is said and left out, so that nobody has to make the collection twice.
+ */
+async function withoutRefused(
+  { target, creations, warn }: Preparation,
+  blueprint: CollectionBlueprint,
+  begun: TargetCollection | undefined,
+): Promise<CollectionBlueprint> {
+  if (begun === undefined) return blueprint;
+  const there = new Set(begun.indexes.map(({ name }) => name));
+  const missing = blueprint.indexes.filter((index) => !there.has(readIndex(index).name));
+  const refused = await refusedIndexes(target.reader, missing);
+  const where = `${target.name}: ${target.reader.database}.${begun.name} was begun by an earlier run`;
+  const isOurs = creations.some(({ into, uuid }) => into === begun.name && uuid !== undefined);
+  if (refused.length > 0 && isOurs) throw uncreatableIndexes(where, refused);
+  for (const { text, reason } of refused) warn(`${begun.name} is used without the ${text}: ${reason}`);
+  const names = new Set(refused.map(({ name }) => name));
+  return { ...blueprint, indexes: missing.filter((index) => !names.has(readIndex(index).name)) };
+}
+
+/** What nobody foresaw is found out index by index, so that it has a name. */
+async function createIndexes(
+  { target }: Preparation,
+  into: string,
+  blueprint: CollectionBlueprint,
+): Promise<void> {
+  const { writer } = accessTo(target);
+  try {
+    await writer.createIndexes(into, blueprint);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    const refused: RefusedIndex[] = [];
+    for (const specification of blueprint.indexes) {
+      const index = readIndex(specification);
+      await writer
+        .createIndexes(into, { ...blueprint, indexes: [specification] })
+        .catch((failure: unknown) => {
+          if (!isRefusal(failure)) throw failure;
+          refused.push({ name: index.name, text: indexText(index), reason: failure.serverWords });
+        });
+    }
+    if (refused.length === 0) return;
+    throw uncreatableIndexes(
+      `${target.name}: ${target.reader.database}.${into} was created, without documents`,
+      refused,
+    );
+  }
+}
+
+async function refusedAsIs(where: string, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new RestorePlanError(
+      'TARGET',
+      `${where} is missing, and the server does not create it as the backup had it: ${error.serverWords}`,
+      {
+        cause: error,
+        hint: 'Create the collection by hand, as it shall be, then run again: a collection that is there is used as it is.',
+      },
+    );
+  }
+}
+
+/** The server read the command and does not want it: neither trying again nor another user would help. */
+function isRefusal(error: unknown): error is CommandFailure {
+  return (
+    error instanceof CommandFailure &&
+    error.serverCode !== undefined &&
+    !error.transient &&
+    !error.lacksPrivilege
+  );
+}
+
+function hexOf({ uuid }: TargetCollection): string {
+  return uuid?.toString('hex') ?? '';
 }

@@ -6,6 +6,7 @@
  * their bytes compared. So an attempt may be repeated as often as it takes.
  */
 import type { DocumentRun } from '../bson/document-run.ts';
+import { refusalByIndexes } from '../comparison/index-refusal.ts';
 import type { WriteFault } from '../mongo/reply.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
@@ -82,7 +83,7 @@ export async function insertDocuments(
     for (const { insertion, fault } of faults) {
       if (isTransientCode(fault.code)) again.push(insertion);
       else if (isSameId(fault)) taken.push(insertion);
-      else fates.set(insertion.position, fateOf(fault));
+      else fates.set(insertion.position, fateOf(place, fault));
     }
     const there = await look(place, run, taken);
     for (const insertion of taken) {
@@ -149,7 +150,7 @@ export async function replaceDocuments(
       reason: `it was ${now} in the target meanwhile`,
     });
   }
-  for (const fault of faults) fates.set(positionOf(fault.index), fateOf(fault));
+  for (const fault of faults) fates.set(positionOf(fault.index), fateOf(place, fault));
   return fates;
 }
 
@@ -228,12 +229,12 @@ function isSameId({ code, keyPattern }: DocumentFault['fault']): boolean {
   return code === DUPLICATE_KEY && keyPattern?.length === 1 && keyPattern[0] === '_id';
 }
 
-function fateOf({ code, keyPattern }: DocumentFault['fault']): Fate {
+function fateOf({ collection }: WritePlace, { code, keyPattern }: DocumentFault['fault']): Fate {
   if (code === DUPLICATE_KEY) {
     const fields = keyPattern?.join(', ') ?? 'a unique index';
     return { outcome: 'conflict', reason: `another document holds the same unique key (${fields})` };
   }
-  return { outcome: 'refused', reason: refusalText(code) };
+  return { outcome: 'refused', reason: refusalByIndexes(code, collection.indexes) ?? refusalText(code) };
 }
 
 function refusalText(code: number): string {

@@ -37,6 +37,13 @@ function dollarNameWithin({ bytes, start }: RawValue): string | undefined {
   return undefined;
 }
 
+/** Whether there is a symbol in the value, at any depth: no index with a collation takes one, that of `_id` neither. */
+export function holdsSymbol(value: RawValue): boolean {
+  if (value.type === BSON.SYMBOL) return true;
+  const within = value.type === BSON.CODE_WITH_SCOPE ? undefined : documentIn(value);
+  return within !== undefined && [...elements(within.bytes, within.start)].some(holdsSymbol);
+}
+
 /** The document that a value is, or that code has as its scope. */
 function documentIn({ bytes, type, start, end }: RawValue): RawValue | undefined {
   if (type === BSON.OBJECT || type === BSON.ARRAY) return { bytes, type, start, end };

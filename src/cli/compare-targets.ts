@@ -9,7 +9,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import type { ServerIdentity, TargetReader } from '../target/target.ts';
-import { connect, SHORT_PATIENCE_MS } from './connect-targets.ts';
+import { connect, requireDatabase, SHORT_PATIENCE_MS } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 
 export interface ComparisonOrders {
@@ -55,6 +55,7 @@ export async function compareTargets(
     try {
       const connection = await connect(context, orders.plan, { name: target, patienceMs: SHORT_PATIENCE_MS });
       try {
+        await requireDatabase(context, connection);
         servers.push(connection.reader.identity);
         comparisons.push(await compareOne(context, orders, connection.reader));
       } finally {

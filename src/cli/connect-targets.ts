@@ -1,6 +1,7 @@
 /** Connections that a command holds until it ends. */
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import { nearest } from '../plan/nearest.ts';
 import type { Plan } from '../plan/plan.ts';
 import { connectTarget } from '../target/connect.ts';
 import type { Target } from '../target/target.ts';
@@ -32,6 +33,7 @@ export async function connectTargets(
   let target: Target;
   try {
     target = await connect(context, plan, { name });
+    await requireDatabase(context, target).catch(closing(target));
   } catch (error) {
     void connecting.then((other) => other?.close()).catch(() => undefined);
     throw error;
@@ -72,6 +74,52 @@ export async function connect(
   const target = await connectTarget(name, targetPlan, { emit, signal, ...patience });
   for (const message of target.notes) emit({ type: 'warning', message });
   return target;
+}
+
+/**
+ * A name with a typing mistake would make a new database, and a staging that nobody looks at would open production: throws TARGET for a
+ * missing database unless the plan says that it is to be made, or, in staging, unless no other one of the server comes near.
+ */
+export async function requireDatabase(
+  { emit }: CommandContext,
+  { name, plan, reader }: Target,
+): Promise<void> {
+  const { database } = reader;
+  const names = await reader.databaseNames();
+  if (names === undefined || names.includes(database)) return;
+  const written = `targets.${name}.database`;
+  const twin = names.find((each) => each.toLowerCase() === database.toLowerCase());
+  if (twin !== undefined) {
+    throw new RestorePlanError(
+      'TARGET',
+      `${name}: the server has a database ${JSON.stringify(twin)}, and makes none beside it whose name differs by case only (${JSON.stringify(database)})`,
+      { hint: `Correct ${written}.` },
+    );
+  }
+  if (plan.create !== true) {
+    const near = nearest(
+      database,
+      names.filter((each) => !OF_THE_SERVER.has(each)),
+    );
+    if (near !== undefined || name === 'production') {
+      const meant = near === undefined ? '' : ` Did you mean ${JSON.stringify(near)}?`;
+      throw new RestorePlanError(
+        'TARGET',
+        `${name}: the server has no database ${JSON.stringify(database)}.${meant}`,
+        { hint: `Correct ${written}; or write \`create: true\` beside it, if the database is to be made.` },
+      );
+    }
+  }
+  emit({ type: 'warning', message: `${name} has no database ${database} yet: apply creates it` });
+}
+
+const OF_THE_SERVER: ReadonlySet<string> = new Set(['admin', 'config', 'local']);
+
+function closing(target: Target): (error: unknown) => Promise<never> {
+  return async (error) => {
+    await target.close();
+    throw error;
+  };
 }
 
 async function connectIfReachable(context: CommandContext, plan: Plan): Promise<Target | undefined> {

@@ -25,6 +25,7 @@ import type {
 import { expiryCheck } from './expiry.ts';
 import { requireFit } from './fitness.ts';
 import { inFlight } from './in-flight.ts';
+import { indexFitCheck } from './index-fit.ts';
 import { MaskedText } from './masked-text.ts';
 import { fieldDifferences } from './pair.ts';
 import { settingsOf } from './plan-settings.ts';
@@ -34,6 +35,7 @@ import { SharedKeys } from './shared-keys.ts';
 import { Tally } from './tally.ts';
 import type { Sighting, TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
+import { isIdIndex } from './unique-keys.ts';
 import { validatorCheck } from './validator.ts';
 
 /** Three batches and their counterparts from the target stay below 20 MB; larger ones gain no speed. */
@@ -138,11 +140,11 @@ async function compareCollection(
   shared: Shared,
 ): Promise<ComparedCollection> {
   const { selection, reader, emit, signal } = request;
+  const warnings = new Set<string>();
+  const warn = (message: string): void => void warnings.add(message);
   const existing = await reader.collection(selected.into);
   if (existing !== undefined) requireFit(reader, existing);
-  const collection = existing ?? (await collectionToCreate(reader, selection, selected));
-  const warnings = new Set<string>();
-  const warn = (message: string) => warnings.add(message);
+  const collection = existing ?? (await collectionToCreate(request, selected, warn));
   const rules = await rulesFor(request, {
     selected,
     collection,
@@ -195,8 +197,7 @@ async function compareCollection(
     selected: selected.count,
     counts: tally.counts,
     danglingReferences: tally.danglingReferences,
-    // And the one on _id, which the server makes.
-    wouldCreate: existing === undefined ? { indexes: collection.indexes.length + 1 } : undefined,
+    wouldCreate: existing === undefined ? { indexes: collection.indexes.length } : undefined,
     documents: tally.documents,
     dangling: tally.dangling,
     warnings: [...warnings],
@@ -226,9 +227,17 @@ async function rulesFor(
     isMissing || (await reader.find(collection.name, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
   const checks = [
     shardKeyCheck({ collection, version: reader.identity.version, warn }),
-    expiryCheck(collection.indexes, shared.serverTime),
+    expiryCheck({ reader, collection, serverTime: shared.serverTime }),
     validatorCheck(reader, collection, warn),
-    isEmpty ? undefined : uniqueIndexCheck(reader, collection, shared.texts.values.showId),
+    // In the server's order: the first index that objects is the one that its answer is about.
+    ...collection.indexes.flatMap((index) => {
+      const place = { reader, collection, index };
+      const isUnique = index.unique && !isIdIndex(index) && !isEmpty;
+      return [
+        indexFitCheck({ ...place, warn }),
+        isUnique ? uniqueIndexCheck(place, shared.texts.values.showId) : undefined,
+      ];
+    }),
   ];
   return {
     reader,

@@ -3,7 +3,7 @@
 import { canonicalKey, idKey } from '../bson/canonical-key.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { runOf } from '../bson/document-run.ts';
-import { idRefusal } from '../bson/storable.ts';
+import { holdsSymbol, idRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
 import { counterpartsInParts } from '../target/counterparts.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
@@ -49,7 +49,9 @@ export async function existingIds(
   const existing = new Set<string>();
   for (let at = 0; at < ids.length; at += IDS_PER_QUERY) {
     // No document has an `_id` that cannot be stored; among others it would be an operator of the query.
-    const asked = ids.slice(at, at + IDS_PER_QUERY).filter((id) => idRefusal(id) === undefined);
+    const asked = ids
+      .slice(at, at + IDS_PER_QUERY)
+      .filter((id) => idRefusal(id) === undefined && !(collection.collated && holdsSymbol(id)));
     if (asked.length === 0) continue;
     const found = await reader.find(collection.name, inQuery('_id', asked), {
       limit: asked.length,

@@ -7,9 +7,11 @@ export interface CollectionSettings {
   readonly updatedAt: string | undefined;
   readonly softDelete: Buffer | undefined;
   readonly references: readonly Reference[];
+  /** Names of indexes that are not created with the collection. */
+  readonly skipIndexes: ReadonlySet<string>;
 }
 
-/** A collection reached by several routes has the first `updatedAt` and `softDelete` given, and all references. */
+/** A collection reached by several routes has the first `updatedAt` and `softDelete` given, and all references and skipped indexes. */
 export function settingsOf(plan: Plan, selected: SelectedCollection): CollectionSettings {
   const entries = restoredCollections(plan).filter(({ collection }) => collection === selected.collection);
   const references = new Map(
@@ -19,5 +21,6 @@ export function settingsOf(plan: Plan, selected: SelectedCollection): Collection
     updatedAt: entries.find((entry) => entry.updatedAt !== undefined)?.updatedAt,
     softDelete: entries.find((entry) => entry.softDelete !== undefined)?.softDelete,
     references: [...references.values()],
+    skipIndexes: new Set(entries.flatMap((entry) => entry.skipIndexes)),
   };
 }

@@ -16,7 +16,7 @@ export function embed(builder: DocumentBuilder, fill: (builder: DocumentBuilder)
   builder.endDocument(start);
 }
 
-function putValue(builder: DocumentBuilder, key: string, value: RawValue): void {
+export function putValue(builder: DocumentBuilder, key: string, value: RawValue): void {
   builder.element(value.type, key);
   builder.raw(value.bytes.subarray(value.start, value.end));
 }

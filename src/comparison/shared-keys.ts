@@ -21,7 +21,6 @@ import {
   partialFilterOf,
   uniqueIndexesOf,
 } from './unique-keys.ts';
-import { collationOf } from './validator.ts';
 
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000, held: 1 };
 
@@ -100,7 +99,7 @@ function comparableIndexes({ collection, warn }: SharedKeysQuestion): Contested[
   return uniqueIndexesOf(collection).flatMap((index) => {
     const filter = partialFilterOf(index);
     const covers = filter && localMatcher(filter);
-    const isCollated = indexCollation(index) !== undefined || collationOf(collection) !== undefined;
+    const isCollated = indexCollation(index) !== undefined;
     if (isCollated || (filter !== undefined && covers === undefined)) {
       const why = isCollated ? 'collation' : 'partial filter';
       warn(

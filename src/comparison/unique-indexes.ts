@@ -9,49 +9,29 @@ import { canonicalKey, idKey } from '../bson/canonical-key.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { findId } from '../bson/stored-form.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
+import type { RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 import { type IndexKey, indexKeys } from './index-keys.ts';
-import { localMatcher } from './local-matcher.ts';
-import { matchOnServer } from './match-on-server.ts';
-import { both, documentOf, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
-import {
-  indexCollation,
-  indexText,
-  keysUnder,
-  keyText,
-  partialFilterOf,
-  pathsOf,
-  uniqueIndexesOf,
-} from './unique-keys.ts';
-import { collationOf } from './validator.ts';
+import { coveredBy, type IndexOfTarget, queryCollation } from './partial-index.ts';
+import { both, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
+import { indexCollation, indexText, keysUnder, keyText, partialFilterOf, pathsOf } from './unique-keys.ts';
 
 /** A `$or` of this many keys is planned and answered in a few milliseconds. */
 const KEYS_PER_QUERY = 500;
 
-const SIMPLE = documentOf((builder) => {
-  builder.element(BSON.STRING, 'locale');
-  builder.string('simple');
-});
-
-/** Undefined where only `_id` is unique. `showId` turns an `_id` into text. */
+/** For a unique index other than that of `_id`. `showId` turns an `_id` into text. */
 export function uniqueIndexCheck(
-  reader: TargetReader,
-  collection: TargetCollection,
+  { reader, collection, index }: IndexOfTarget,
   showId: (id: RawValue) => string,
-): CandidateCheck | undefined {
-  const indexes = uniqueIndexesOf(collection).map((index) => new UniqueIndex(reader, collection, index));
-  if (indexes.length === 0) return undefined;
+): CandidateCheck {
+  const unique = new UniqueIndex(reader, collection, index);
   return async (candidates) => {
     const objections = new Map<Candidate, Objection>();
-    for (const index of indexes) {
-      const left = candidates.filter((candidate) => !objections.has(candidate));
-      for (const [candidate, holder] of await index.holders(left)) {
-        const shown = holder === undefined ? '(none)' : showId(holder);
-        const reason = `${index.text}: its key is held by _id ${shown}`;
-        objections.set(candidate, { class: 'conflict', reason });
-      }
+    for (const [candidate, holder] of await unique.holders(candidates)) {
+      const shown = holder === undefined ? '(none)' : showId(holder);
+      const reason = `${indexText(index)}: its key is held by _id ${shown}`;
+      objections.set(candidate, { class: 'conflict', reason });
     }
     return objections;
   };
@@ -80,19 +60,14 @@ class UniqueIndex {
     this.#partial = partialFilterOf(index);
     // Whole top-level fields: a projection of a dotted path would drop array elements that have keys too.
     this.#projection = projectionOf(this.#paths.map((path) => path.split('.', 1)[0] as string));
-    const collation = indexCollation(index);
-    this.#isCollated = collation !== undefined;
-    // An index without a collation in a collated collection is a simple one, which has to be said in the query.
-    this.#collation = collation ?? (collection.collated ? SIMPLE : undefined);
-  }
-
-  get text(): string {
-    return indexText(this.#index);
+    this.#isCollated = indexCollation(index) !== undefined;
+    this.#collation = queryCollation(collection, index);
   }
 
   /** `_id` of the document that holds a key of the candidate, for each that has such a one. */
   async holders(candidates: readonly Candidate[]): Promise<Map<Candidate, RawValue | undefined>> {
-    const indexed = (await this.#indexed(candidates))
+    const place = { reader: this.#reader, collection: this.#collection, index: this.#index };
+    const indexed = (await coveredBy(place, candidates))
       .map((candidate): Keyed => ({ candidate, keys: keysUnder(this.#index, candidate.document) }))
       .filter(({ keys }) => keys.length > 0);
     const holders = new Map<Candidate, RawValue | undefined>();
@@ -103,19 +78,6 @@ class UniqueIndex {
       for (const [candidate, holder] of found) holders.set(candidate, holder);
     }
     return holders;
-  }
-
-  /** Those that the index covers: all, or what its partial filter matches. */
-  async #indexed(candidates: readonly Candidate[]): Promise<readonly Candidate[]> {
-    const query = this.#partial;
-    if (query === undefined) return candidates;
-    const matches = collationOf(this.#collection) === undefined ? localMatcher(query) : undefined;
-    if (matches !== undefined) {
-      return candidates.filter(({ document }) => matches(document.bytes, document.start));
-    }
-    const question = { reader: this.#reader, query, collation: this.#collation };
-    const { matching, unanswered } = await matchOnServer(question, candidates);
-    return [...matching, ...unanswered];
   }
 
   /** The documents that may hold one of the keys; of their `_id` and key fields only. */

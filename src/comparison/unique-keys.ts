@@ -2,6 +2,7 @@
 import { canonicalKey } from '../bson/canonical-key.ts';
 import { innerDocument } from '../bson/inner-document.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import { isCollated } from '../target/describe-collection.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';
 import { type IndexKey, indexKeys } from './index-keys.ts';
 
@@ -10,7 +11,7 @@ export function uniqueIndexesOf({ indexes }: TargetCollection): TargetIndex[] {
   return indexes.filter((index) => index.unique && !isIdIndex(index));
 }
 
-function isIdIndex(index: TargetIndex): boolean {
+export function isIdIndex(index: TargetIndex): boolean {
   return index.key.length === 1 && index.key[0]?.[0] === '_id';
 }
 
@@ -18,9 +19,10 @@ export function pathsOf(index: TargetIndex): string[] {
   return index.key.map(([path]) => path);
 }
 
-/** `unique index slug_1 { slug: 1 }` */
-export function indexText({ name, key }: TargetIndex): string {
-  return `unique index ${name} { ${key.map(([path, direction]) => `${path}: ${direction}`).join(', ')} }`;
+/** `unique index slug_1 { slug: 1 }`, `index at_2dsphere { at: "2dsphere" }` */
+export function indexText({ name, key, unique }: TargetIndex): string {
+  const fields = key.map(([path, direction]) => `${path}: ${JSON.stringify(direction)}`).join(', ');
+  return `${unique ? 'unique ' : ''}index ${name} { ${fields} }`;
 }
 
 /** A sparse index leaves out a document that has none of its fields. */
@@ -42,6 +44,6 @@ export function partialFilterOf(index: TargetIndex): Buffer | undefined {
 }
 
 /** Undefined: equal bytes are equal keys. */
-export function indexCollation(index: TargetIndex): Buffer | undefined {
-  return innerDocument(index.raw, 'collation');
+export function indexCollation({ raw }: TargetIndex): Buffer | undefined {
+  return isCollated(raw) ? innerDocument(raw, 'collation') : undefined;
 }

@@ -47,6 +47,8 @@ export interface RunCollection extends RunCounts {
 export interface Creation {
   readonly into: string;
   readonly done: boolean;
+  /** Of the collection that was made, hex: another one of its name is somebody else's. Undefined before it is there, and where servers have none. */
+  readonly uuid?: string;
 }
 
 /** The database that a record was written in, as far as it can be recognised later. */

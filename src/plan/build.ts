@@ -139,6 +139,7 @@ function buildRestored(entry: PlanNode): RestoredCollection {
       field: text(reference, 'field') as string,
       collection: text(reference, 'collection') as string,
     })),
+    skipIndexes: texts(entry, 'indexes', 'skip'),
     dependents: itemsAt(entry, 'dependents').map(buildDependent),
     where: whereIs(headOf(entry)),
   };
@@ -164,6 +165,7 @@ function buildTarget(target: PlanNode): TargetPlan {
   return {
     uri: secret(target, 'uri'),
     database: text(target, 'database') as string,
+    ...(scalar(target, 'create') === true ? { create: true } : {}),
     gate: {
       soakMs: duration(target, 'gate', 'soak') ?? 0,
       approvals: (scalar(target, 'gate', 'approvals') ?? 0) as number,

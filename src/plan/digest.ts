@@ -56,6 +56,8 @@ function collectionParts(entry: RestoredCollection): Record<string, unknown> {
     updatedAt: entry.updatedAt,
     softDelete: hex(entry.softDelete),
     references: entry.references,
+    // Absent where nothing is left out: plans of before this key keep their digest.
+    indexes: entry.skipIndexes.length === 0 ? undefined : { skip: [...entry.skipIndexes].sort() },
     dependents: entry.dependents.map((dependent: DependentPlan) => ({
       ...collectionParts(dependent),
       foreignKey: dependent.foreignKey,

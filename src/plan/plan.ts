@@ -114,6 +114,8 @@ export interface RestoredCollection {
   /** Raw BSON query; target documents that match count as soft-deleted. */
   readonly softDelete: Buffer | undefined;
   readonly references: readonly Reference[];
+  /** Names of indexes of the backup that are left out where apply creates the collection. */
+  readonly skipIndexes: readonly string[];
   readonly dependents: readonly DependentPlan[];
   /** `file:line:col` of the entry. */
   readonly where: string;
@@ -145,6 +147,8 @@ export interface TargetPlan {
   /** Undefined when its variable is not set. */
   readonly uri: Secret | undefined;
   readonly database: string;
+  /** The database is to be made where it is missing. */
+  readonly create?: boolean;
   readonly gate: { readonly soakMs: number; readonly approvals: number };
 }
 

@@ -160,6 +160,15 @@ export class CommandFailure extends RestorePlanError {
     this.lacksPrivilege = code === UNAUTHORIZED;
     this.abortedTransaction = isFromServer && error.hasErrorLabel?.('TransientTransactionError') === true;
   }
+
+  /**
+   * The server's own words, without what it repeats of the command. Only for commands that held no document: these texts quote
+   * what they are about.
+   */
+  get serverWords(): string {
+    const message = this.serverCode !== undefined && this.cause instanceof Error ? this.cause.message : '';
+    return message.split(' :: caused by :: ').at(-1)?.trim() || this.reason;
+  }
 }
 
 export interface FailedCommand {

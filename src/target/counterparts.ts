@@ -1,6 +1,7 @@
 /** Pairs documents with those that a target holds under the same `_id`s. */
 import { canonicalKey } from '../bson/canonical-key.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
+import { holdsSymbol } from '../bson/storable.ts';
 import type { Answer, TargetCollection, TargetReader } from './target.ts';
 
 /** absent: no document of that `_id`. same: one with the same bytes. other: one with other bytes. */
@@ -67,10 +68,22 @@ export interface CounterpartQuestion {
 export async function findCounterparts(question: CounterpartQuestion): Promise<Counterparts> {
   const { reader, collection, run, positions, keepsOthers = false } = question;
   const counterparts = question.known ?? new Counterparts(run, { keepsOthers });
-  for await (const answer of reader.lookUp(collection.name, run, positions)) {
+  const { asked } = sortOutSymbols(question, positions);
+  for await (const answer of reader.lookUp(collection.name, run, asked)) {
     await pair(question, answer, counterparts);
   }
   return counterparts;
+}
+
+/** A collection with a collation stores no symbol in an `_id`, and fails at a query for one: such documents are absent. */
+function sortOutSymbols(
+  { collection, run }: Pick<CounterpartQuestion, 'collection' | 'run'>,
+  positions: readonly number[],
+): { readonly asked: readonly number[]; readonly symbols: readonly number[] } {
+  const symbols = collection.collated ? positions.filter((each) => holdsSymbol(run.id(each))) : [];
+  if (symbols.length === 0) return { asked: positions, symbols };
+  const absent = new Set(symbols);
+  return { asked: positions.filter((each) => !absent.has(each)), symbols };
 }
 
 /** Bytes of answers that are held before what they are about is handed on; the last one may come on top. */
@@ -90,12 +103,17 @@ export async function* counterpartsInParts(
   question: Omit<CounterpartQuestion, 'keepsOthers' | 'known'>,
 ): AsyncGenerator<CounterpartsPart, void, undefined> {
   const { reader, collection, run } = question;
+  const { asked, symbols } = sortOutSymbols(question, question.positions);
   let positions: number[] = [];
+  let absent = 0;
   let there = new Counterparts(run, { keepsOthers: true });
   let held = 0;
-  for await (const answer of reader.lookUp(collection.name, run, question.positions)) {
+  for await (const answer of reader.lookUp(collection.name, run, asked)) {
     await pair(question, answer, there);
-    for (const position of answer.positions) positions.push(position);
+    for (const position of answer.positions) {
+      while ((symbols[absent] ?? position) < position) positions.push(symbols[absent++] as number);
+      positions.push(position);
+    }
     held += answer.found.bytes.length;
     if (held < BYTES_HELD) continue;
     yield { positions, there };
@@ -103,6 +121,7 @@ export async function* counterpartsInParts(
     there = new Counterparts(run, { keepsOthers: true });
     held = 0;
   }
+  positions.push(...symbols.slice(absent));
   if (positions.length > 0) yield { positions, there };
 }
 

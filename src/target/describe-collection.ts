@@ -70,7 +70,12 @@ export function readIndex(raw: Buffer): TargetIndex {
 
 function direction(value: RawValue): unknown {
   const { bytes, start } = value;
-  if (value.type === BSON.STRING) return bytes.toString('utf8', start + 4, value.end - 1);
+  return value.type === BSON.STRING ? bytes.toString('utf8', start + 4, value.end - 1) : numberIn(value);
+}
+
+/** Undefined for what is not a number; a Decimal128, which no server wrote there, is none. */
+export function numberIn(value: RawValue): number | undefined {
+  const { bytes, start } = value;
   if (value.type === BSON.DOUBLE) return bytes.readDoubleLE(start);
   if (value.type === BSON.INT64) return Number(bytes.readBigInt64LE(start));
   return value.type === BSON.INT32 ? bytes.readInt32LE(start) : undefined;
@@ -93,7 +98,7 @@ export function isCapped(options: Buffer): boolean {
   return isTrue(options, 'capped');
 }
 
-/** Whether texts are compared by other rules than byte by byte, in a collection with these options. */
+/** Whether texts are compared by other rules than byte by byte, in a collection or an index with these options. */
 export function isCollated(options: Buffer): boolean {
   const collation = part(options, 'collation');
   return collation !== undefined && deserialize(collation)['locale'] !== 'simple';

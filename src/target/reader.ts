@@ -1,10 +1,12 @@
 /** TargetReader over raw commands. Reads are repeated while faults are transient; all are at majority, from the primary. */
+import { deserialize } from 'bson';
 import { DocumentRun, runOf } from '../bson/document-run.ts';
 import { idRefusal } from '../bson/storable.ts';
 import type { TargetName } from '../events.ts';
 import { rawDocument } from '../mongo/raw-value.ts';
-import { type CursorReply, readBatch, readCursor } from '../mongo/reply.ts';
+import { asBuffer, type CursorReply, readBatch, readCursor } from '../mongo/reply.ts';
 import type { TargetPlan } from '../plan/plan.ts';
+import { CommandFailure } from './command-failure.ts';
 import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
@@ -60,6 +62,19 @@ export class MongoReader implements TargetReader {
 
   serverTime(): Promise<number> {
     return readServerTime(this.#commands);
+  }
+
+  async databaseNames(): Promise<readonly string[] | undefined> {
+    const what = 'listing the databases';
+    const command = { listDatabases: 1, nameOnly: true };
+    try {
+      const { databases } = await this.#commands.runPatiently(what, command, 'admin');
+      if (!Array.isArray(databases)) return undefined;
+      return databases.map((raw) => String(deserialize(asBuffer(raw))['name']));
+    } catch (error) {
+      if (error instanceof CommandFailure && error.lacksPrivilege) return undefined;
+      throw error;
+    }
   }
 
   async findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]> {

@@ -92,6 +92,8 @@ export interface TargetReader {
   ): Promise<Buffer[]>;
   /** Documents matching a raw query, read at majority, at most `limit`. */
   find(collection: string, query: Buffer, options: FindOptions): Promise<Buffer[]>;
+  /** The databases of the server that the user may see; undefined where the server does not say. */
+  databaseNames(): Promise<readonly string[] | undefined>;
   /** Server time, UTC milliseconds (`hello.localTime`). */
   serverTime(): Promise<number>;
 }

@@ -37,6 +37,7 @@ function lateReader(reader: TargetReader): TargetReader {
     find: (...question) => reader.find(...question),
     count: (collection) => reader.count(collection),
     scan: (...question) => reader.scan(...question),
+    databaseNames: () => reader.databaseNames(),
     serverTime: () => reader.serverTime(),
     identityNow: () => reader.identityNow(),
   };

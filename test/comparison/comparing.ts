@@ -85,6 +85,7 @@ function planOf({ uri, database, collections, mask }: Stage): Plan {
       updatedAt: undefined,
       softDelete: undefined,
       references: [],
+      skipIndexes: [],
       dependents: [],
       where: 'plan.yaml:1:1',
       query: EVERYTHING,

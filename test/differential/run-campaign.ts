@@ -1,30 +1,55 @@
-/** `npm run differential -- --seed 7 --pairs 100000`: the differential test with any number of questions,
- * and a tenth as many expressions. */
+/**
+ * `npm run differential -- --seed 7 --pairs 100000`: the differential test with any number of questions, and a tenth as many
+ * expressions. `--collections 2000`: so many random collections, compared and applied, instead.
+ */
 import { parseArgs } from 'node:util';
+import { ownServers } from '../faults/own-servers.ts';
 import { startStandalone } from '../lab/mongod.ts';
 import { runCampaign } from './campaign.ts';
 import { runExpressionCampaign } from './expression-campaign.ts';
+import { runForetellingCampaign } from './foretelling-campaign.ts';
 import { RawConnection } from './raw-connection.ts';
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '1' }, pairs: { type: 'string', default: '100000' } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    pairs: { type: 'string', default: '100000' },
+    collections: { type: 'string' },
+  },
 });
-const server = await startStandalone();
-const connection = await RawConnection.open(server.port);
-const [seed, pairs] = [Number(values.seed), Number(values.pairs)];
-const result = await runCampaign(connection, { seed, pairs });
-const expressions = await runExpressionCampaign(connection, { seed, count: Math.ceil(pairs / 10) });
-connection.close();
-await server.stop();
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
-const mismatches = [...result.mismatches, ...expressions.mismatches];
+const seed = Number(values.seed);
+const mismatches =
+  values.collections === undefined
+    ? await askQuestions(Number(values.pairs))
+    : await foretell(Number(values.collections));
 for (const mismatch of mismatches) say(`\n${mismatch}`);
-say(`\n${result.pairs} pairs, seed ${values.seed}`);
-say(`${result.agreed} with the same answer, ${result.selecting} of them some but not all documents`);
-say(`${result.bothRefused} refused by both`);
-say(`${expressions.agreed} expressions with the same values, ${expressions.bothRefused} refused by both`);
-for (const [words, count] of [...result.unsupported, ...expressions.unsupported]) {
-  say(`${count} refused by the engine alone: ${words}`);
-}
 say(`${mismatches.length} mismatches`);
 process.exitCode = mismatches.length === 0 ? 0 : 1;
+
+async function askQuestions(pairs: number): Promise<readonly string[]> {
+  const server = await startStandalone();
+  const connection = await RawConnection.open(server.port);
+  const result = await runCampaign(connection, { seed, pairs });
+  const expressions = await runExpressionCampaign(connection, { seed, count: Math.ceil(pairs / 10) });
+  connection.close();
+  await server.stop();
+  say(`\n${result.pairs} pairs, seed ${seed}`);
+  say(`${result.agreed} with the same answer, ${result.selecting} of them some but not all documents`);
+  say(`${result.bothRefused} refused by both`);
+  say(`${expressions.agreed} expressions with the same values, ${expressions.bothRefused} refused by both`);
+  for (const [words, count] of [...result.unsupported, ...expressions.unsupported]) {
+    say(`${count} refused by the engine alone: ${words}`);
+  }
+  return [...result.mismatches, ...expressions.mismatches];
+}
+
+async function foretell(collections: number): Promise<readonly string[]> {
+  const servers = await ownServers();
+  const result = await runForetellingCampaign(servers, { seed, collections });
+  await servers.stop();
+  say(`\n${result.collections} collections, seed ${seed}: ${result.uncreatable} that neither creates`);
+  say(`${result.documents} documents: ${JSON.stringify(result.classes)}`);
+  say(`${result.unforetold} in collections of which the dry-run said that it does not foretell all`);
+  return result.mismatches;
+}

@@ -2,6 +2,7 @@
  * The lab: a staging and a production replica set and an S3 server, shared by all test files of one `npm test`.
  * A file that runs alone starts its own at the first use. Every caller works in databases and buckets of its own name.
  */
+import { randomBytes } from 'node:crypto';
 import { type Db, MongoClient } from 'mongodb';
 import { type ReplicaSet, startReplicaSet } from './replica-set.ts';
 import { type Bucket, createBucket, type S3Address, s3Client, startS3Server } from './s3.ts';
@@ -79,7 +80,11 @@ export async function openLab(): Promise<Lab> {
   const databases: string[] = [];
   const buckets: Bucket[] = [];
   // Names start with the process id: files run side by side.
-  const freshName = (topic: string): string => `${topic}-${process.pid}-${++counter}`;
+  // Unlike each other: a staging database whose name is close to another one's is taken for a typing mistake.
+  const freshName = (topic: string): string => {
+    const own = BigInt(`0x${randomBytes(12).toString('hex')}`).toString(36);
+    return `${own}-${topic}-${++counter}`;
+  };
   const databaseName = (topic: string): string => {
     const name = freshName(topic);
     databases.push(name);
