@@ -171,10 +171,13 @@ export function shardKeyValue(document: Buffer, path: string): RawValue {
 
 const NULL: RawValue = { bytes: Buffer.alloc(0), type: BSON.NULL, start: 0, end: 0 };
 
-/** `name: value`, or `name: {$eq: value}` for a document that would be taken for operators. */
+/**
+ * `name: value`, or `name: {$eq: value}` for a document that would be taken for operators. The only `_id` that begins with `$` is a
+ * reference, which is a value as it stands; a write by `{_id: {$eq: <reference>}}` fails (mongod 8.2: 9248801, 9248804).
+ */
 function writeEquality(builder: DocumentBuilder, name: string, value: RawValue): void {
   const bytes = value.bytes.subarray(value.start, value.end);
-  if (!looksLikeOperators(value)) {
+  if (name === '_id' || !looksLikeOperators(value)) {
     builder.element(value.type, name);
     builder.raw(bytes);
     return;

@@ -83,7 +83,7 @@ export async function openLab(): Promise<Lab> {
   // Unlike each other: a staging database whose name is close to another one's is taken for a typing mistake.
   const freshName = (topic: string): string => {
     const own = BigInt(`0x${randomBytes(12).toString('hex')}`).toString(36);
-    return `${own}-${topic}-${++counter}`;
+    return `${topic}-${++counter}${own}`;
   };
   const databaseName = (topic: string): string => {
     const name = freshName(topic);
