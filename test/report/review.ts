@@ -21,7 +21,7 @@ const shared = (collection: string): Omit<DependentPlan, 'foreignKey' | 'localKe
   updatedAt: undefined,
   softDelete: undefined,
   references: [],
-      skipIndexes: [],
+  skipIndexes: [],
   dependents: [],
   where: 'plans/partner.yaml:12:5',
 });

@@ -68,7 +68,7 @@ function common(
     updatedAt: undefined,
     softDelete: undefined,
     references: [],
-      skipIndexes: [],
+    skipIndexes: [],
     dependents: dependents.map((each, i) => dependentPlan(each, `${where}.${i + 1}`)),
     where,
   };
