@@ -12,6 +12,8 @@ export interface ApprovalRequest {
   readonly plan: Plan;
   readonly staging: Target;
   readonly actor: Actor;
+  /** Of the selection that the approver saw; another one is not approved. */
+  readonly digest?: string | undefined;
 }
 
 export interface Approval {
@@ -23,11 +25,12 @@ export interface Approval {
 }
 
 /** Throws GATE when there is no verified run to approve, or the approval would not count. */
-export async function approveRun({ plan, staging, actor }: ApprovalRequest): Promise<Approval> {
+export async function approveRun({ plan, staging, actor, digest }: ApprovalRequest): Promise<Approval> {
   if (staging.name !== 'staging') throw new TypeError('approval is given on staging');
   requireOwnTarget(plan, staging);
   const run = await runOfPlan(staging.reader, plan);
   if (run?.status !== 'verified' || run.plan.digest !== plan.digest) throw nothingToApprove(plan, run);
+  if (digest !== undefined && run.key.selection !== digest) throw appliedSince();
   const obstacle = approvalObstacle(run, actor);
   if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
   const { runs, migrate } = openLedger(staging);
@@ -40,6 +43,16 @@ export async function approveRun({ plan, staging, actor }: ApprovalRequest): Pro
     approvers: approversOf(approved),
     needed: plan.targets.production?.gate.approvals ?? 0,
   };
+}
+
+function appliedSince(): RestorePlanError {
+  return new RestorePlanError(
+    'GATE',
+    'another selection was applied to staging while you looked at this one',
+    {
+      hint: 'Run `plan approve` again, and look at what it shows now.',
+    },
+  );
 }
 
 function nothingToApprove(plan: Plan, run: RunRecord | undefined): RestorePlanError {

@@ -1,13 +1,17 @@
 /** Applies a prepared selection to one connected target, does its follow-ups, and writes what came of it. */
 import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
+import { type NextStep, nextSteps, type TargetFacts } from '../apply/next-step.ts';
+import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
+import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { FollowUpStatus } from '../follow-ups/follow-up-status.ts';
 import type { Plan } from '../plan/plan.ts';
-import { applyExit, applyPage } from '../report/apply-page.ts';
+import { applyExit, applyPage, totalOf } from '../report/apply-page.ts';
 import { followUpExit, followUpLines, followUpObject } from '../report/follow-ups-page.ts';
 import { applyObject } from '../report/json-results.ts';
 import type { Stage } from '../report/progress.ts';
+import { type Sum, sumLines } from '../report/sum.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { VERSION } from '../version.ts';
@@ -16,6 +20,7 @@ import { confirmPlan } from './confirm.ts';
 import type { ApplyTargets } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 import { lastWord } from './last-word.ts';
+import { approvalsOf, knownTarget } from './next-step.ts';
 import { runOperatorsFollowUps } from './operators-follow-ups.ts';
 import { pageStyle, writeLines } from './page.ts';
 
@@ -32,7 +37,13 @@ export interface ApplyOrder {
   readonly confirmPlan: OptionValue;
 }
 
-export async function applyToTarget(context: CommandContext, order: ApplyOrder): Promise<ExitName> {
+/** How it ended, and what comes next. */
+export interface Applied {
+  readonly exit: ExitName;
+  readonly steps: readonly NextStep[];
+}
+
+export async function applyToTarget(context: CommandContext, order: ApplyOrder): Promise<Applied> {
   const { plan, file, selection, targets } = order;
   const { target, other } = targets;
   const { reader } = target;
@@ -58,11 +69,57 @@ export async function applyToTarget(context: CommandContext, order: ApplyOrder):
     } else {
       await writeLines(context.stdout, applyPage(result, pageStyle(context)));
       await writeLines(context.stdout, followUpLines(statuses, pageStyle(context), file));
+      await writeLines(context.stdout, ['', ...sumLines(sumOf(context, order, result), pageStyle(context))]);
     }
-    return applyExit(result) === 'OK' ? followUpExit(statuses) : applyExit(result);
+    const exit = applyExit(result) === 'OK' ? followUpExit(statuses) : applyExit(result);
+    return { exit, steps: await stepsAfter(context, order) };
   } finally {
     await targets.close();
   }
+}
+
+/** None where a target no longer answers: the documents are in, and that is no failure of the apply. */
+async function stepsAfter(
+  { signal }: CommandContext,
+  { plan, selection, targets: { target, other } }: ApplyOrder,
+): Promise<NextStep[]> {
+  const { digest } = selection.manifest;
+  const statuses: TargetStatus[] = [];
+  try {
+    for (const { reader } of other === undefined ? [target] : [other, target]) {
+      statuses.push(await targetStatus(plan, reader));
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof RestorePlanError) return [];
+    throw error;
+  }
+  const factsOn = (name: TargetName): TargetFacts => {
+    const status = statuses.find((each) => each.target === name);
+    return status === undefined ? 'unknown' : knownTarget(plan, status, { digest });
+  };
+  return nextSteps({
+    staging: factsOn('staging'),
+    production: plan.targets.production === undefined ? undefined : factsOn('production'),
+    approvals: approvalsOf(plan, statuses.find((each) => each.target === 'staging')?.run),
+    gate: undefined,
+  });
+}
+
+function sumOf(
+  { now, warnings }: CommandContext,
+  { selection, targets }: ApplyOrder,
+  result: ApplyResult,
+): Sum {
+  const { backup, warnings: ofBackup } = selection.manifest;
+  return {
+    target: result.target,
+    database: targets.target.reader.database,
+    outcomes: totalOf(result.collections),
+    backup,
+    warnings: warnings.length + ofBackup.length,
+    now: now(),
+  };
 }
 
 /** What an apply goes through once the selection is there. Production is compared before somebody is asked; see lastWord. */
@@ -83,7 +140,7 @@ export function applyStages(
   ];
 }
 
-interface Applied {
+interface Restored {
   readonly plan: Plan;
   readonly target: Target;
   readonly result: ApplyResult;
@@ -92,7 +149,7 @@ interface Applied {
 /** The documents are in: whatever becomes of the loose ends, what was restored is shown. */
 async function followUps(
   context: CommandContext,
-  { plan, target, result }: Applied,
+  { plan, target, result }: Restored,
 ): Promise<FollowUpStatus[]> {
   try {
     return await runOperatorsFollowUps(context, { plan, digest: result.digest, target });

@@ -182,7 +182,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'approve',
     arguments: '<plan>',
     summary: "records a second person's approval on the verified staging run",
-    examples: ['plan approve plans/incident-4711.yaml'],
+    details:
+      'Shows what was applied to staging and verified there, and asks for the name of the database that the approval ' +
+      'opens.',
+    options: [
+      {
+        flags: '--confirm <database>',
+        description: 'name of the production database; replaces the question asked on a terminal',
+      },
+    ],
+    examples: [
+      'plan approve plans/incident-4711.yaml',
+      'plan approve plans/incident-4711.yaml --confirm gravity',
+    ],
     exits: [...READS_TARGET, 'GATE'],
     load: () => import('./commands/approve.ts'),
   },

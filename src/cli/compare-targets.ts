@@ -1,5 +1,6 @@
 /** Compares a selection with every target that can be reached, one after the other. */
 import { compareServers, sameServerObstacle } from '../apply/gate.ts';
+import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { compareWithTarget, type DocumentForms } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
@@ -33,6 +34,8 @@ export interface EachDocument {
 export interface ComparisonResults {
   readonly comparisons: readonly TargetComparison[];
   readonly failures: readonly TargetFailure[];
+  /** Where the plan stands in the targets that were compared; one whose ledger cannot be read is not in it. */
+  readonly statuses: readonly TargetStatus[];
 }
 
 export interface TargetFailure {
@@ -49,6 +52,7 @@ export async function compareTargets(
 ): Promise<ComparisonResults> {
   const comparisons: TargetComparison[] = [];
   const failures: TargetFailure[] = [];
+  const statuses: TargetStatus[] = [];
   const servers: ServerIdentity[] = [];
   for (const target of orders.targets) {
     if (orders.plan.targets[target] === undefined) continue;
@@ -58,6 +62,7 @@ export async function compareTargets(
         await requireDatabase(context, connection);
         servers.push(connection.reader.identity);
         comparisons.push(await compareOne(context, orders, connection.reader));
+        statuses.push(...(await statusIfReadable(context, orders.plan, connection.reader)));
       } finally {
         await connection.close();
       }
@@ -70,7 +75,7 @@ export async function compareTargets(
   }
   warnOfSameServer(context, servers);
   if (comparisons.length === 0 && failures[0] !== undefined) throw failures[0].error;
-  return { comparisons, failures };
+  return { comparisons, failures, statuses };
 }
 
 /** Apply will refuse; the reviewer should hear of it first. */
@@ -79,6 +84,22 @@ function warnOfSameServer({ emit }: CommandContext, [staging, production]: reado
   if (compareServers(staging, production) !== 'same') return;
   const { fact, remedy } = sameServerObstacle('same');
   emit({ type: 'warning', message: `${fact}: plan apply will refuse. ${remedy}` });
+}
+
+/** A comparison does not need the ledger, and an apply will refuse one that it cannot read. */
+async function statusIfReadable(
+  { emit, signal }: CommandContext,
+  plan: Plan,
+  reader: TargetReader,
+): Promise<TargetStatus[]> {
+  try {
+    return [await targetStatus(plan, reader)];
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof RestorePlanError)) throw error;
+    emit({ type: 'warning', message: `the ledger of ${reader.name} cannot be read: ${error.message}` });
+    return [];
+  }
 }
 
 /** Given a reader alone: a comparison has nothing to write with. */

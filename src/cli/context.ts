@@ -59,6 +59,8 @@ export interface CommandContext extends Omit<ProcessEdge, 'env' | 'adoptVariable
   readonly operator: { readonly user: string; readonly host: string };
   /** Progress, for whichever view is open. */
   readonly emit: Emit;
+  /** What was warned of so far: who reads only the end is told of it there. Grows. */
+  readonly warnings: readonly string[];
   /** Names the stages that this run will go through, so that a task list can show what is still to come. */
   follow(stages: readonly Stage[]): Promise<void>;
   /** One NDJSON object on stdout; nothing without `--json`. */

@@ -2,7 +2,7 @@
 
 import { ATTENTION_ORDER } from '../outcomes.ts';
 import { danglingOf, documentLines, documentsOf, documentsTitle } from '../report/dry-run/documents.ts';
-import { type DryRun, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
+import { type DryRun, dryRunEnd, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
 import { documentObject, dryRunObject } from '../report/json-results.ts';
 import type { CommandContext } from './context.ts';
 import { pageStyle, writeLines } from './page.ts';
@@ -41,6 +41,7 @@ async function writePage(
       ? documentsOf(run.comparisons, style, SHOWN)
       : everyDocument(run, full, { ...style, wholeLines: !stdout.isTTY }),
   );
+  await writeLines(stdout, dryRunEnd(run, context.now(), style));
 }
 
 async function* everyDocument(run: DryRun, full: SpilledDocuments, style: PageStyle): AsyncGenerator<string> {

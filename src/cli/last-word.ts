@@ -2,7 +2,7 @@
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { Plan } from '../plan/plan.ts';
 import { documentsOf } from '../report/dry-run/documents.ts';
-import { dryRunPage } from '../report/dry-run/page.ts';
+import { dryRunEnd, dryRunPage } from '../report/dry-run/page.ts';
 import { showBytes, showCounted } from '../report/quantities.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
@@ -42,12 +42,13 @@ async function showWhatIsThere(
   context: CommandContext,
   { plan, selection, reader }: Proposal,
 ): Promise<void> {
-  const { emit, signal, stderr } = context;
+  const { emit, signal, stderr, warnings } = context;
   const comparison = await compareWithTarget({ plan, selection, reader, emit, show: SHOWN, signal });
-  const run = { plan, manifest: selection.manifest, comparisons: [comparison], notCompared: [] };
+  const run = { plan, manifest: selection.manifest, comparisons: [comparison], notCompared: [], warnings };
   await context.endProgress();
   const style = pageStyle(context, 'stderr');
   stderr.write('\n');
   await writeLines(stderr, dryRunPage(run, style));
   await writeLines(stderr, documentsOf([comparison], style, SHOWN));
+  await writeLines(stderr, dryRunEnd(run, context.now(), style));
 }

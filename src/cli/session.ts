@@ -46,6 +46,7 @@ export async function openSession(
     kind: quiet ? 'none' : liveDisplayAllowed(env, edge.stderr) ? 'tasks' : 'lines',
     now: edge.now,
   });
+  const warnings: string[] = [];
   const context: CommandContext = {
     ...edge,
     env,
@@ -59,7 +60,9 @@ export async function openSession(
       return canAsk(edge);
     },
     operator: operatorOf(env),
+    warnings,
     emit(event) {
+      if (event.type === 'warning' && !warnings.includes(event.message)) warnings.push(event.message);
       ndjson?.emit(event);
       progress.emit(event);
     },

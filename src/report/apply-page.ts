@@ -1,5 +1,6 @@
 /** What an apply did, as a page for the terminal and as an exit code. */
 import type { AppliedCollection, ApplyResult, SinceDryRun } from '../apply/apply-selection.ts';
+import { unwrittenIn } from '../apply/next-step.ts';
 import type { EXIT_CODES } from '../errors.ts';
 import { keysOf, OUTCOMES, type Outcome } from '../outcomes.ts';
 import { columnsOf, fitted, padded } from './columns.ts';
@@ -24,9 +25,19 @@ export function* applyPage(result: ApplyResult, style: PageStyle): Generator<str
   yield* wrapped(words, style).map(color);
 }
 
+/** The outcomes of all collections together. */
+export function totalOf(collections: readonly AppliedCollection[]): OutcomeCounts {
+  return Object.fromEntries(
+    keysOf<Outcome>(OUTCOMES).map((outcome) => [
+      outcome,
+      collections.reduce((sum, each) => sum + countOf(each, outcome), 0),
+    ]),
+  );
+}
+
 export function applyExit({ verification, collections }: ApplyResult): keyof typeof EXIT_CODES {
   if (verification.failures > 0) return 'VERIFICATION';
-  return collections.some(({ conflict, refused }) => conflict + refused > 0) ? 'CONFLICTS' : 'OK';
+  return unwrittenIn(collections) > 0 ? 'CONFLICTS' : 'OK';
 }
 
 function* table(collections: readonly AppliedCollection[], { paint, columns }: PageStyle): Generator<string> {
@@ -75,7 +86,7 @@ function* noticeLines(
     if (reason !== '') yield* wrapped(reason, { columns, indent: 4 });
   }
   // Only so many are kept; what could not be written is counted in full.
-  const stuck = collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
+  const stuck = unwrittenIn(collections);
   const count = Math.max(notices.length, stuck);
   const listed = count > notices.length ? `the first ${showCount(notices.length)}` : 'them';
   if (count > SHOWN) yield paint.quiet(`… and ${showCount(count - SHOWN)} more; \`--json\` lists ${listed}`);
@@ -106,7 +117,7 @@ function verdict({ target, verified, verification, collections }: ApplyResult, p
     const words = `${showCounted(failures, 'document')} of ${target} missing or different from the backup.`;
     return { color: paint.bad, words };
   }
-  const stuck = collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
+  const stuck = unwrittenIn(collections);
   if (stuck > 0) {
     const words = `${showCounted(stuck, 'document')} could not be written to ${target}; all others were read back and compared.`;
     return { color: paint.bad, words };

@@ -1,5 +1,6 @@
 /** Where a plan stands, as a page for the terminal and as JSON. */
 import { approversOf } from '../apply/gate.ts';
+import { type NextStep, unwrittenIn } from '../apply/next-step.ts';
 import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
 import type { TargetName } from '../events.ts';
 import type { Deed, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
@@ -49,9 +50,10 @@ export function* targetLines(
   yield '';
 }
 
-function* runLines(run: RunRecord): Generator<string> {
+/** One run: how it ended, of what, by whom, with what outcome. */
+export function* runLines(run: RunRecord): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
-  const stuck = run.collections.reduce((sum, { conflict, refused }) => sum + conflict + refused, 0);
+  const stuck = unwrittenIn(run.collections);
   yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified : ''}`;
   yield `selection ${run.key.selection.slice(0, 12)} from ${run.backup.location}`;
   const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
@@ -105,13 +107,21 @@ function when(time: Date | undefined): string {
   return time === undefined ? 'never' : `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
+export interface Standing {
+  readonly plan: Plan;
+  readonly statuses: readonly TargetStatus[];
+  readonly gate: GateStatus | undefined;
+  readonly steps: readonly NextStep[];
+}
+
 /** The last object but one of `status --json`. */
-export function statusObject(plan: Plan, statuses: readonly TargetStatus[], gate: GateStatus | undefined) {
+export function statusObject({ plan, statuses, gate, steps }: Standing) {
   return {
     type: 'status',
     plan: { name: plan.name, digest: plan.digest },
     targets: Object.fromEntries(statuses.map((status) => [status.target, targetObject(status)])),
     gate: gate === undefined ? null : { ...gate.verdict, documentsLookedFor: gate.documentsLookedFor },
+    next: steps.map(({ command, target = null, why }) => ({ command, target, why: why.kind })),
   } as const;
 }
 

@@ -17,12 +17,16 @@ import {
 import type { RunEvent } from '../events.ts';
 import { fitted } from './columns.ts';
 import { type Outcome, ProgressTeller, type ProgressView, STAGE_TITLES, type Stage } from './progress.ts';
+import { wrapped } from './wrap.ts';
 
 /** listr2 9 leaks in fast updates, and nobody reads faster: four redraws a second. */
 const REDRAW_MS = 250;
 
 /** Room for indentation, icon and arrow before a line's text. */
 const MARGIN = 6;
+
+/** Lines that one text may take. */
+const MOST_LINES = 6;
 
 export interface Terminal {
   readonly columns: number;
@@ -83,7 +87,7 @@ export class TaskListView implements ProgressView {
     // The list is about the work; the plan's name stands in the command line above it.
     if (event.type === 'plan-read') return;
     const line = this.#teller.tell(event);
-    const text = fitted(line.text, Math.max(10, this.#terminal.columns - MARGIN));
+    const text = this.#fitted(line.text);
     const index = this.#rows.findIndex((row) => row.stage === line.stage);
     const row = this.#rows[index];
     if (row === undefined || index < this.#current) {
@@ -99,6 +103,12 @@ export class TaskListView implements ProgressView {
       this.#lastRedraw = this.#now();
       row.retitle(text);
     }
+  }
+
+  /** Broken into lines rather than cut: how much time is left, or why a target was left out, stands at the end. */
+  #fitted(text: string): string {
+    const columns = Math.max(10, this.#terminal.columns - MARGIN);
+    return wrapped(fitted(text, columns * MOST_LINES), { columns }).join('\n');
   }
 
   async end(outcome: Outcome): Promise<void> {

@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert';
 import type { RunEvent } from '../../src/events.ts';
+import { columnsOf } from '../../src/report/columns.ts';
 import { LineView } from '../../src/report/lines.ts';
 import { NdjsonView } from '../../src/report/ndjson.ts';
 import { showBytes, showDuration } from '../../src/report/quantities.ts';
@@ -103,6 +104,25 @@ test('a line of a task list is cut by columns, so that wide characters do not br
   await list.end('done');
   const longest = Math.max(...[...out.text.matchAll(/作+/g)].map(([name]) => 2 * name.length));
   assert.ok(longest > 20 && longest <= out.columns, `${longest} columns`);
+});
+
+test('a line of a task list is broken where it does not fit, so that its end is seen', async () => {
+  const out = new Recorder();
+  let second = 0;
+  const list = new TaskListView(out, { stages: ['selection'], now: () => second * 1000 });
+  list.emit({ type: 'selection-started', collections: ['artworks'], totalBytes: 1e9 });
+  second = 50;
+  list.emit({ type: 'selection-progress', bytesRead: 5e8, scanned: 5000, selected: 1_234_567 });
+  list.emit({ type: 'warning', message: `${'a long reason '.repeat(8)}and its end` });
+  await list.end('failed');
+  assert.match(
+    out.text,
+    /Select: 500 MB of 1\.0 GB, 50 %, 10 MB\/s, 50 s left,\s+1,234,567 documents chosen/,
+  );
+  assert.match(out.text, /and its end/);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what moves the cursor is no text
+  const rows = out.text.replaceAll(/\u001b\[[0-9;?]*[A-Za-z]/g, '').split('\n');
+  assert.ok(Math.max(...rows.map(columnsOf)) <= out.columns, String(rows));
 });
 
 test('a task list does not listen to signals: listr2 would exit 127', async () => {

@@ -78,7 +78,12 @@ test(
     const own = await plan('approve');
     assert.is(own.exitCode, 18, own.stderr);
     assert.match(own.stderr, /second person/);
-    assert.match((await planOk('status')).stdout, /0 of 1 approvals/);
+    const status = await planOk('status');
+    assert.match(status.stdout, /0 of 1 approvals/);
+    assert.match(
+      status.stderr,
+      /Next, as 0 of 1 approvals are given, by another person:\n {2}plan approve plan\.yaml\n/,
+    );
     assert.is((await plan('apply', ...production())).exitCode, 18);
   },
   { deadlineMs: 120_000 },

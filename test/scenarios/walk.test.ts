@@ -67,6 +67,23 @@ test(
 );
 
 test(
+  'a gate that is known to be shut is no invitation: what it still wants is said',
+  async () => {
+    incident.writePlan((usual) =>
+      usual.replace(/( {2}production:[\s\S]*)$/, '$1    gate: { approvals: 2 }\n'),
+    );
+    const walk = await incident.run(['apply', 'plan.yaml'], { terminal: { columns: 80 } });
+    assert.is(walk.exitCode, 18, walk.stdout);
+    assert.not.match(walk.stdout, /Press Enter/);
+    assert.match(walk.stdout, /The production gate is shut \(1 reason\):\s+0 of 2 approvals are given/);
+    assert.match(walk.stdout, /Once the gate is open: `plan apply plan\.yaml --target production`/);
+    assert.ok(await isBack(incident.staging));
+    assert.not(await isBack(incident.production));
+  },
+  { deadlineMs: 120_000 },
+);
+
+test(
   'a staging run that does not end well ends the walk',
   async () => {
     incident.writePlan((usual) => `${usual}followUps:\n  - { name: Fail, on: staging, run: ['false'] }\n`);

@@ -5,7 +5,6 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { shellWord } from '../../report/shell-word.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
 import type { Selection } from '../../selection/selection.ts';
 import { VERSION } from '../../version.ts';
@@ -14,6 +13,7 @@ import type { ExitName, OptionValues } from '../command.ts';
 import { connectTargets } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
+import { writeNextSteps } from '../next-step.ts';
 import { requireVariables } from '../require-variables.ts';
 import { goOnWithProduction } from '../walk-runbook.ts';
 
@@ -41,11 +41,10 @@ export async function run(
     throw error;
   }
   const targets = await connecting;
-  const exit = await applyToTarget(context, { plan, file, selection, targets, confirm, confirmPlan });
-  if (exit === 'CONFLICTS' && !context.options.quiet) context.stderr.write(whatIsInTheWay(name, file));
-  if (exit !== 'OK') return exit;
-  if (chosen === undefined) return goOnWithProduction(context, { plan, file, selection });
-  if (!context.options.quiet) context.stderr.write(nextStep(plan, name, file));
+  const order = { plan, file, selection, targets, confirm, confirmPlan };
+  const { exit, steps } = await applyToTarget(context, order);
+  if (exit === 'OK' && chosen === undefined) return goOnWithProduction(context, { plan, file, selection });
+  await writeNextSteps(context, steps, file);
   return exit;
 }
 
@@ -60,13 +59,4 @@ function requireSomebody({ interactive, options }: CommandContext): void {
 function targetsNeeded({ targets }: Plan, chosen: TargetName | undefined): TargetName[] {
   const goesOn = chosen === undefined && targets.production !== undefined;
   return chosen === 'production' || goesOn ? ['staging', 'production'] : ['staging'];
-}
-
-function whatIsInTheWay(name: TargetName, file: string): string {
-  return `\nNext: \`plan dry-run ${shellWord(file)} --target ${name}\` shows what is in the way; when it is gone, apply again.\n`;
-}
-
-function nextStep({ targets }: Plan, name: TargetName, file: string): string {
-  if (name !== 'staging' || targets.production === undefined) return '';
-  return `\nNext: look at staging, then \`plan apply ${shellWord(file)} --target production\`.\n`;
 }

@@ -1,23 +1,87 @@
-/** `plan approve`: a second person's word on the verified staging run. */
+/** `plan approve`: a second person's word on the verified staging run, after a look at what it is about. */
 import { approveRun } from '../../apply/approve-run.ts';
+import { approvalObstacle } from '../../apply/gate.ts';
+import { nextSteps } from '../../apply/next-step.ts';
+import { type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { approvalLines } from '../../report/approve-page.ts';
+import type { Target } from '../../target/target.ts';
+import type { OptionValue, OptionValues } from '../command.ts';
+import { confirm } from '../confirm.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
+import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
+import { pageStyle, writeLines } from '../page.ts';
 import { requireVariables } from '../require-variables.ts';
 
-export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
+export async function run(
+  context: CommandContext,
+  [file = '']: readonly string[],
+  options: OptionValues,
+): Promise<void> {
   const plan = await loadPlan(context, file);
   requireVariables(plan, ['staging']);
   const staging = await connect(context, plan, { name: 'staging' });
   try {
-    const { digest, approvers, needed } = await approveRun({ plan, staging, actor: context.operator });
+    const status = await targetStatus(plan, staging.reader);
+    await lookAndConfirm(context, { plan, status, given: options['confirm'] });
+    const shown = status.run?.key.selection;
+    const approval = await approveRun({ plan, staging, actor: context.operator, digest: shown });
     await context.endProgress();
+    const { digest, approvers, needed } = approval;
     context.json({ type: 'approve', selection: { digest }, approvers, needed });
     if (context.options.json) return;
     const missing = Math.max(0, needed - approvers.length);
     const rest = missing === 0 ? 'that is all the plan asks for' : `${missing} more to come`;
     context.stdout.write(`Approved by ${context.operator.user}: ${rest}.\n`);
+    await sayWhatComesNext(context, { plan, file, staging });
   } finally {
     await staging.close();
   }
+}
+
+interface Question {
+  readonly plan: Plan;
+  readonly status: TargetStatus;
+  /** Value of `--confirm`. */
+  readonly given: OptionValue;
+}
+
+/**
+ * Shows what is to be approved and asks for the name of the database that it opens. What cannot be approved is not asked about: `approveRun` says why. Throws
+ * USAGE where nobody says the name, or says another.
+ */
+async function lookAndConfirm(context: CommandContext, { plan, status, given }: Question): Promise<void> {
+  const { run, isOfAnotherPlanVersion } = status;
+  if (run?.status !== 'verified' || isOfAnotherPlanVersion) return;
+  if (approvalObstacle(run, context.operator) !== undefined) return;
+  await context.endProgress();
+  if (!context.options.quiet) {
+    const facts = { run, database: status.database, approvals: approvalsOf(plan, run) };
+    await writeLines(
+      context.stderr,
+      approvalLines(facts, { ...pageStyle(context, 'stderr'), now: context.now() }),
+    );
+  }
+  const { staging, production } = plan.targets;
+  const what = `Approve that this selection is written to ${production === undefined ? 'staging' : 'production'}`;
+  await confirm(context, { what, database: (production ?? staging).database, given });
+}
+
+interface After {
+  readonly plan: Plan;
+  readonly file: string;
+  readonly staging: Target;
+}
+
+async function sayWhatComesNext(context: CommandContext, { plan, file, staging }: After): Promise<void> {
+  const status = await targetStatus(plan, staging.reader);
+  const steps = nextSteps({
+    staging: knownTarget(plan, status),
+    production: plan.targets.production === undefined ? undefined : 'unknown',
+    approvals: approvalsOf(plan, status.run),
+    gate: undefined,
+  });
+  await writeNextSteps(context, steps, file);
 }

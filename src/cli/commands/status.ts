@@ -1,4 +1,5 @@
 /** `plan status`: where each target stands, what is still open, and what the gate still wants. */
+import { nextSteps, type PlanFacts, type TargetFacts } from '../../apply/next-step.ts';
 import { type GateStatus, gateStatus, type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
@@ -10,6 +11,7 @@ import type { Target } from '../../target/target.ts';
 import { connect, SHORT_PATIENCE_MS } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
+import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
 import { pageStyle, writeLines } from '../page.ts';
 import { requireVariables } from '../require-variables.ts';
 
@@ -79,14 +81,16 @@ interface Shown {
   readonly failures: readonly RestorePlanError[];
 }
 
-async function show(context: CommandContext, { plan, file, statuses, gate, failures }: Shown): Promise<void> {
+async function show(context: CommandContext, shown: Shown): Promise<void> {
+  const { plan, file, statuses, gate, failures } = shown;
+  const steps = nextSteps(factsOf(shown));
   const loose = statuses.map((status) => ({
     status,
     followUps: followUpStatuses({ followUps: plan.followUps, target: status.target, run: status.run }),
   }));
   if (context.options.json) {
     for (const { followUps } of loose) for (const each of followUps) context.json(followUpObject(each));
-    context.json(statusObject(plan, statuses, gate));
+    context.json(statusObject({ plan, statuses, gate, steps }));
     return;
   }
   const style = pageStyle(context);
@@ -96,7 +100,25 @@ async function show(context: CommandContext, { plan, file, statuses, gate, failu
     if (followUps.length > 0) await writeLines(context.stdout, ['']);
   }
   for (const { message } of failures) await writeLines(context.stdout, [style.paint.bad(message), '']);
-  if (plan.targets.production === undefined) return;
-  const planHasChanged = statuses.some((each) => each.target === 'staging' && each.isOfAnotherPlanVersion);
-  await writeLines(context.stdout, gateLines(gate, style, { file, planHasChanged }));
+  if (plan.targets.production !== undefined) {
+    const planHasChanged = statuses.some((each) => each.target === 'staging' && each.isOfAnotherPlanVersion);
+    await writeLines(context.stdout, gateLines(gate, style, { file, planHasChanged }));
+  }
+  // The gate's own reasons stand above, and this command shows them.
+  const elsewhere = steps.filter(({ command }) => command !== 'status');
+  await writeNextSteps(context, elsewhere, file);
+}
+
+function factsOf({ plan, statuses, gate }: Shown): PlanFacts {
+  const factsOn = (name: TargetStatus['target']): TargetFacts => {
+    const status = statuses.find(({ target }) => target === name);
+    return status === undefined ? 'silent' : knownTarget(plan, status);
+  };
+  const staging = statuses.find(({ target }) => target === 'staging');
+  return {
+    staging: factsOn('staging'),
+    production: plan.targets.production === undefined ? undefined : factsOn('production'),
+    approvals: approvalsOf(plan, staging?.run),
+    gate: gate?.verdict,
+  };
 }

@@ -1,4 +1,4 @@
-/** The documents of a comparison in the style of a diff: `-` what the target has, `+` what the backup has. */
+/** The documents of a comparison, each with what differs. `-` and `+` stand only where apply will make the one into the other. */
 import type {
   ComparedCollection,
   ComparedDocument,
@@ -101,7 +101,7 @@ export function* documentLines(
   yield color(row(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`, style));
   if (document.reason !== '') yield* remark(reasonText(document), style);
   for (const difference of document.differences.slice(0, DIFFERENCES))
-    yield* differenceLines(difference, style);
+    yield* differenceLines(difference, style, outcomeOf(document.class, whenMatched) === 'replaced');
   const more = document.differences.length + (document.differencesLeftOut ?? 0) - DIFFERENCES;
   if (more > 0) yield paint.quiet(`${INDENT}… ${showCount(more)} more fields`);
 }
@@ -114,13 +114,22 @@ function fate(documentClass: DocumentClass, whenMatched: WhenMatched): string {
     : '';
 }
 
-function* differenceLines(difference: FieldDifference, style: PageStyle): Generator<string> {
+function* differenceLines(
+  difference: FieldDifference,
+  style: PageStyle,
+  isReplaced: boolean,
+): Generator<string> {
   const { paint } = style;
   const { path, backup, target, backupType, targetType } = difference;
-  const side = (sign: string, text: string, type: string | undefined): string =>
-    row(`${INDENT}${sign} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`, style);
-  if (target !== undefined) yield paint.bad(side('-', target, targetType));
-  if (backup !== undefined) yield paint.good(side('+', backup, backupType));
+  const side = (label: string, text: string, type: string | undefined): string =>
+    row(`${INDENT}${label} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`, style);
+  if (!isReplaced) {
+    if (target !== undefined) yield side('target', target, targetType);
+    if (backup !== undefined) yield side('backup', backup, backupType);
+    return;
+  }
+  if (target !== undefined) yield paint.bad(side('- target', target, targetType));
+  if (backup !== undefined) yield paint.good(side('+ backup', backup, backupType));
 }
 
 /** The dangling references that were kept, and how many more there are. */

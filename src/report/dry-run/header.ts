@@ -5,13 +5,29 @@ import type { DryRun, PageStyle } from './page.ts';
 
 const LABEL = 10;
 
-export function* header({ plan, manifest, warnings = [] }: DryRun, style: PageStyle): Generator<string> {
+/** Warnings come first: what a reader should know before believing the rest. */
+export function* header(run: DryRun, style: PageStyle): Generator<string> {
+  const { plan, manifest } = run;
+  for (const warning of warningsOf(run)) {
+    for (const line of wrapped(`warning: ${warning}`, { columns: style.columns, hanging: 2 }))
+      yield style.paint.odd(line);
+  }
   yield* row('plan', [plan.name], style);
   if (plan.reason !== undefined) yield* row('', [plan.reason.replaceAll(/\s+/g, ' ').trim()], style);
   yield* row('backup', backupFacts({ plan, manifest }), style);
   yield* row('selection', selectionFacts(manifest), style);
-  for (const warning of manifest.warnings) yield* row('note', [warning], style);
-  for (const warning of warnings) yield* row('warning', [warning], style);
+}
+
+/** Of the whole run, and of the targets named, each with its place. */
+export function warningsOf({
+  manifest,
+  warnings = [],
+  comparisons,
+}: Omit<DryRun, 'plan' | 'notCompared'>): string[] {
+  const ofTargets = comparisons.flatMap(({ target, collections }) =>
+    collections.flatMap(({ into, warnings }) => warnings.map((warning) => `${target}.${into}: ${warning}`)),
+  );
+  return [...warnings, ...manifest.warnings, ...ofTargets];
 }
 
 function* row(label: string, facts: readonly string[], { paint, columns }: PageStyle): Generator<string> {

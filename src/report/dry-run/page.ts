@@ -7,9 +7,13 @@ import type { TargetName } from '../../events.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { SelectionManifest } from '../../selection/selection.ts';
+import { foretold } from '../document-classes.ts';
 import type { Paint } from '../paint.ts';
+import { type Sum, sumLines } from '../sum.ts';
+import { wrapped } from '../wrap.ts';
 import { collectionTree } from './collection-tree.ts';
-import { header } from './header.ts';
+import { foretoldLines } from './foretold.ts';
+import { header, warningsOf } from './header.ts';
 import { remarks } from './remarks.ts';
 
 export interface DryRun {
@@ -36,6 +40,31 @@ export interface PageStyle {
   readonly columns: number;
   /** Lines about documents are neither cut nor wrapped: a program reads them. */
   readonly wholeLines?: boolean;
+}
+
+/** The last lines: what can be foretold to end badly, and the sum of each target. `now` is UTC milliseconds. */
+export function* dryRunEnd(run: DryRun, now: number, style: PageStyle): Generator<string> {
+  yield '';
+  yield* foretoldLines(run, style);
+  for (const comparison of run.comparisons) yield* sumLines(sumOf(run, comparison, now), style);
+  for (const { target, reason } of run.notCompared) {
+    yield* wrapped(`${target}: not compared: ${reason}`, { columns: style.columns, hanging: 2 }).map(
+      style.paint.odd,
+    );
+  }
+}
+
+function sumOf(run: DryRun, comparison: TargetComparison, now: number): Sum {
+  const { target, database, collections } = comparison;
+  return {
+    target,
+    database,
+    outcomes: foretold(collections),
+    danglingReferences: collections.reduce((sum, { danglingReferences }) => sum + danglingReferences, 0),
+    backup: run.manifest.backup,
+    warnings: warningsOf({ ...run, comparisons: [comparison] }).length,
+    now,
+  };
 }
 
 /** Lines without newlines. */

@@ -9,7 +9,6 @@ import type { DryRun, PageStyle } from './page.ts';
 
 export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<string> {
   const notes: string[] = [];
-  const warnings: string[] = [];
   for (const { target, database, server, collections } of run.comparisons) {
     notes.push(`${target} is the database ${database} of ${server}`);
     for (const collection of collections) {
@@ -23,11 +22,9 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
       if (notKept.length > 0) {
         notes.push(`${where}: ${notKept.join(', ')} (whenMatched: ${collection.whenMatched})`);
       }
-      warnings.push(...collection.warnings.map((warning) => `${where}: ${warning}`));
     }
   }
-  if (notes.length + warnings.length > 0) yield '';
-  for (const warning of warnings) yield* wrapped(warning, { columns, mark: '! ' }).map(paint.odd);
+  if (notes.length > 0) yield '';
   for (const note of notes) yield* wrapped(note, { columns, mark: '· ' });
   if (run.suggestions !== undefined && run.suggestions.length > 0) {
     yield '';

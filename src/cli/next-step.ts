@@ -1,0 +1,53 @@
+/** Collects what is known of a plan's targets, for the one answer to what comes next. */
+import { approversOf } from '../apply/gate.ts';
+import type { KnownTarget, NextStep, PlanFacts } from '../apply/next-step.ts';
+import type { TargetStatus } from '../apply/restore-status.ts';
+import { followUpStatuses } from '../follow-ups/follow-up-status.ts';
+import type { RunRecord } from '../ledger/run-record.ts';
+import type { Plan } from '../plan/plan.ts';
+import { nextStepLines } from '../report/next-step-lines.ts';
+import type { CommandContext } from './context.ts';
+import { pageStyle, writeLines } from './page.ts';
+
+/** What nobody needs to do any more, or cannot do yet. */
+const CLOSED: ReadonlySet<string> = new Set(['done', 'not needed', 'not due']);
+
+export interface Compared {
+  /** Of the selection that the plan makes now; without it, the plan's own digest decides what is current. */
+  readonly digest?: string;
+  /** Documents that an apply would insert or replace. */
+  readonly toWrite?: number;
+}
+
+export function knownTarget(
+  { followUps }: Plan,
+  { target, run, isOfAnotherPlanVersion }: TargetStatus,
+  { digest, toWrite }: Compared = {},
+): KnownTarget {
+  const open = followUpStatuses({ followUps, target, run }).filter(({ state }) => !CLOSED.has(state));
+  return {
+    run,
+    isCurrent: digest === undefined ? !isOfAnotherPlanVersion : run?.key.selection === digest,
+    toWrite,
+    openFollowUps: open.length,
+  };
+}
+
+/** `run`: the one on staging. */
+export function approvalsOf({ targets }: Plan, run: RunRecord | undefined): PlanFacts['approvals'] {
+  return {
+    given: run === undefined ? 0 : approversOf(run).length,
+    needed: targets.production?.gate.approvals ?? 0,
+  };
+}
+
+/** On stderr, beside the result: it is talk, not result. */
+export async function writeNextSteps(
+  context: CommandContext,
+  steps: readonly NextStep[],
+  file: string,
+): Promise<void> {
+  if (context.options.quiet || context.options.json || steps.length === 0) return;
+  const { columns } = pageStyle(context, 'stderr');
+  await writeLines(context.stderr, ['', ...nextStepLines(steps, { file, columns })]);
+}
