@@ -97,7 +97,7 @@ export function sumLines(
   ];
   const isStuck = troubleParts(outcomes).length > 0;
   const color = isStuck ? paint.bad : warnings + danglingReferences > 0 ? paint.odd : paint.good;
-  return wrapped(facts.join(' · '), { columns, hanging: 2 }).map((line) =>
+  return wrapped(facts.join(`${NO_BREAK}· `), { columns, hanging: 2 }).map((line) =>
     color(line.replaceAll(NO_BREAK, ' ')),
   );
 }

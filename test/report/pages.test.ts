@@ -5,7 +5,7 @@ import type { RunRecord } from '../../src/ledger/run-record.ts';
 import { columnsOf } from '../../src/report/columns.ts';
 import { documentsOf } from '../../src/report/dry-run/documents.ts';
 import type { DryRun } from '../../src/report/dry-run/page.ts';
-import { dryRunPage } from '../../src/report/dry-run/page.ts';
+import { dryRunEnd, dryRunPage } from '../../src/report/dry-run/page.ts';
 import { explainPlan } from '../../src/report/explain-plan.ts';
 import { paintWith } from '../../src/report/paint.ts';
 import { revertLines } from '../../src/report/revert-page.ts';
@@ -13,6 +13,7 @@ import { gateLines, targetLines } from '../../src/report/status-page.ts';
 import { wrapped } from '../../src/report/wrap.ts';
 import { test } from '../harness.ts';
 import { hostileReview } from './hostile.ts';
+import { smallReview } from './review.ts';
 
 /** What a terminal or a CI runner would take for more than text. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must be gone
@@ -30,13 +31,48 @@ test('a dry-run made of attacks is dead text at any width, and fits it', () => {
     const lines = [
       ...dryRunPage(run, { paint, columns }),
       ...documentsOf(run.comparisons, { paint, columns }, 50),
+      ...dryRunEnd(run, 0, { paint, columns }),
     ];
     for (const line of lines) assert.not.match(line.slice(0, 1_000), ALIVE);
     if (columns < 80) continue;
     // An escaped first character makes a line a little longer.
-    const tooLong = lines.filter((line) => columnsOf(line) > columns + 5);
+    // A collection's name in the block to paste is not broken either.
+    const pasted = lines.filter((line) => line.startsWith('  - collection: '));
+    assert.ok(pasted.every((line) => columnsOf(line) < 300));
+    const tooLong = lines.filter((line) => columnsOf(line) > columns + 5 && !pasted.includes(line));
     assert.equal(tooLong, []);
   }
+});
+
+test('a dry-run ends with what cannot be written, the exceptions to paste, and the sum of each target', () => {
+  const run: DryRun = { ...smallReview(), notCompared: [] };
+  const ends = (columns: number): string[] => [...dryRunEnd(run, Date.UTC(2016, 8, 14), { paint, columns })];
+  assert.equal(ends(120).slice(-12), [
+    '',
+    '5 of artworks cannot be written to production: its run cannot end verified.',
+    'To finish without them, once somebody has looked at each, add to the plan, with the reason:',
+    '  - collection: artworks',
+    '    exceptions:',
+    '      - { class: conflict, do: skip, reason: … }',
+    '      - { class: refused, do: skip, reason: … }',
+    '',
+    'staging gravity-staging: +53 inserts · backup of 13 Sep 08:00 New York',
+    'production gravity: +34 inserts, =6 there already, ≠8 kept, !3 conflicts, ×2 refused, ?1 dangling reference ·',
+    '  backup of 13 Sep 08:00 New York',
+  ]);
+  for (const columns of [40, 80]) {
+    const lines = ends(columns);
+    for (const line of lines.filter((each) => !each.includes('{ class: '))) {
+      assert.ok(columnsOf(line) <= columns, line);
+    }
+    assert.ok(lines.length <= 20, 'on the last screen of 24 lines, with the command that comes next');
+  }
+});
+
+test('warnings come first', () => {
+  const run: DryRun = { ...smallReview({ warnings: ['the oplog is not replayed'] }), notCompared: [] };
+  const [first] = [...dryRunPage(run, { paint, columns: 80 })];
+  assert.is(first, 'warning: the oplog is not replayed');
 });
 
 const NAMED = { digest: 'd', into: 'artworks', reason: 'r' };

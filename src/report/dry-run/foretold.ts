@@ -2,7 +2,7 @@
 import type { ComparedCollection, TargetComparison } from '../../comparison/comparison.ts';
 import type { DocumentClass, Outcome } from '../../outcomes.ts';
 import { foretold } from '../document-classes.ts';
-import { neutral } from '../neutral.ts';
+import { neutral, truncated } from '../neutral.ts';
 import { showCount } from '../quantities.ts';
 import { unwrittenOf } from '../sum.ts';
 import { wrapped } from '../wrap.ts';
@@ -14,26 +14,34 @@ const EXCEPTABLE = ['conflict', 'refused'] as const satisfies readonly DocumentC
 /** Lines without newlines; none where every document can be written. */
 export function* foretoldLines({ comparisons }: DryRun, style: PageStyle): Generator<string> {
   const { paint, columns } = style;
-  const sentences = comparisons.flatMap((comparison) => sentencesOf(comparison));
+  const sentences = sentencesOf(comparisons);
   if (sentences.length === 0) return;
-  for (const sentence of new Set(sentences)) yield* wrapped(sentence, { columns }).map(paint.bad);
+  for (const sentence of sentences) yield* wrapped(sentence, { columns }).map(paint.bad);
   yield* exceptionLines(comparisons, style);
   yield '';
 }
 
-/** `7 of sessions cannot be written: this run cannot end verified and production will stay shut.` */
-function sentencesOf({ target, collections }: TargetComparison): string[] {
-  const unwritten = placesOf(collections, unwrittenOf);
-  const stopped = placesOf(collections, ({ stopped = 0 }) => stopped);
-  const but = target === 'staging' ? ' and production will stay shut' : '';
-  return [
-    ...(unwritten === '' ? [] : [`${unwritten} cannot be written: this run cannot end verified${but}.`]),
-    ...(stopped === ''
-      ? []
-      : [
-          `${stopped} are in ${target} already, and the plan says whenMatched: fail: apply would write nothing.`,
-        ]),
-  ];
+/** Of production alone what does not hold for staging already, which comes first. */
+function sentencesOf(comparisons: readonly TargetComparison[]): string[] {
+  const sentences: string[] = [];
+  let onStaging = '';
+  for (const { target, collections } of comparisons) {
+    const unwritten = placesOf(collections, unwrittenOf);
+    if (target === 'staging' && unwritten !== '') {
+      onStaging = unwritten;
+      sentences.push(
+        `${unwritten} cannot be written: this run cannot end verified and production will stay shut.`,
+      );
+    } else if (unwritten !== onStaging && unwritten !== '') {
+      sentences.push(`${unwritten} cannot be written to production: its run cannot end verified.`);
+    }
+    const stopped = placesOf(collections, ({ stopped = 0 }) => stopped);
+    if (stopped === '') continue;
+    sentences.push(
+      `${stopped} are in ${target} with other content, and the plan says whenMatched: fail: apply would write nothing.`,
+    );
+  }
+  return sentences;
 }
 
 /** `7 of sessions and 1 of customers` */
@@ -47,6 +55,15 @@ function placesOf(
     .map(({ into, many }) => `${showCount(many)} of ${into}`);
   const last = places.pop();
   return places.length === 0 ? (last ?? '') : `${places.join(', ')} and ${last}`;
+}
+
+/** Characters of a collection's name; a server takes no more. */
+const LONGEST_NAME = 255;
+
+/** In quotes where YAML could read it as something else. */
+function yamlText(text: string): string {
+  const isPlain = /^[a-z_][\w.-]*$/i.test(text) && !/^(?:true|false|null)$/i.test(text);
+  return neutral(truncated(isPlain ? text : JSON.stringify(text), LONGEST_NAME));
 }
 
 /** The block to paste. It is not wrapped, so that it can be copied. */
@@ -70,7 +87,7 @@ function* exceptionLines(
     },
   );
   for (const [collection, classes] of blocks) {
-    yield `  - collection: ${neutral(collection)}`;
+    yield `  - collection: ${yamlText(collection)}`;
     const entries = [...classes].map((each) => `{ class: ${each}, do: skip, reason: … }`);
     if (entries.length === 1) yield `    exceptions: [${entries[0]}]`;
     else {
