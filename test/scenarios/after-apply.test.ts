@@ -90,6 +90,30 @@ test(
 );
 
 test(
+  'approve shows what is approved, and wants the name of the database that it opens',
+  async () => {
+    incident.writePlan((text) => `${text}    gate: { approvals: 1 }\n`);
+    await planOk('apply', ...STAGING);
+    const runs = incident.staging.collection('restore_plan.runs');
+    await runs.updateMany({}, { $set: { 'appliedBy.$[].user': 'somebody-else' } });
+    assert.is((await plan('approve')).exitCode, 11, 'nobody can be asked here');
+    assert.is((await plan('approve', '--confirm', 'another')).exitCode, 11);
+    assert.match((await planOk('status')).stdout, /0 of 1 approvals/);
+    const approved = await planOk('approve', '--confirm', incident.production.databaseName);
+    assert.match(approved.stderr, /To be approved: .*\n(?: {2}.*\n)+/);
+    assert.match(approved.stderr, /no exceptions; 0 of 1 approvals are given/);
+    assert.match(approved.stderr, /\+100 inserts/);
+    assert.match(
+      approved.stderr,
+      /Next, after a look at staging:\n {2}plan apply plan\.yaml --target production\n/,
+    );
+    assert.match(approved.stdout, /that is all the plan asks for/);
+    await planOk('apply', ...production());
+  },
+  { deadlineMs: 240_000 },
+);
+
+test(
   'verify finds what was changed and what is gone since, whole or by sample',
   async () => {
     await planOk('apply', ...STAGING);
