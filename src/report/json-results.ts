@@ -73,7 +73,7 @@ export function applyObject({ target, digest, collections, verified, notices, si
     target,
     selection: { digest },
     collections: collections.map(
-      ({ collection, inserted, identical, replaced, kept, conflict, refused }) => ({
+      ({
         collection,
         inserted,
         identical,
@@ -81,6 +81,20 @@ export function applyObject({ target, digest, collections, verified, notices, si
         kept,
         conflict,
         refused,
+        heldBack,
+        excepted,
+        doubtful,
+      }) => ({
+        collection,
+        inserted,
+        identical,
+        replaced,
+        kept,
+        conflict,
+        refused,
+        heldBack,
+        excepted,
+        doubtful,
       }),
     ),
     verified,
