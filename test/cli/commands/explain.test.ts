@@ -41,7 +41,7 @@ Where the documents come from
 
 What is restored
   - artworks: every document.
-  A document that a target holds with other content is left as it is there.
+  A document that a target holds with other content is kept there.
   Documents are restored byte for byte. Nothing in a target is deleted, and no index or option of a
   collection that is there is changed.
 

@@ -101,6 +101,7 @@ test('options alone make a complete plan', async () => {
     profile: undefined,
     endpoint: 'http://localhost:9000',
     forcePathStyle: true,
+    requestPayer: undefined,
   });
   assert.equal(
     plan.collections.map(({ collection }) => collection),

@@ -138,7 +138,7 @@ test('text: faults with frames, notes in a line, a verdict', async () => {
   assert.fixture(
     stdout,
     `broken.yaml:4:1: error: a plan has no key "colections"
-  expected: one of reason, extends, collections, followUps, mask
+  expected: one of reason, extends, collections, followUps, mask, report
   did you mean "collections"?
     2 | name: broken
     3 | source: { database: gravity, path: ./dump }
@@ -167,7 +167,7 @@ test('github: one annotation per fault, escaped', async () => {
   assert.is(exitCode, 10);
   assert.fixture(
     stdout,
-    `::error file=a%2Cb.yaml,line=4,endLine=4,col=1,endColumn=11,title=restore plan%3A unknown-key::a plan has no key "colections"%0AExpected: one of reason, extends, collections, followUps, mask%0ADid you mean "collections"?
+    `::error file=a%2Cb.yaml,line=4,endLine=4,col=1,endColumn=11,title=restore plan%3A unknown-key::a plan has no key "colections"%0AExpected: one of reason, extends, collections, followUps, mask, report%0ADid you mean "collections"?
 ::error file=a%2Cb.yaml,line=5,endLine=5,col=52,endColumn=68,title=restore plan%3A namespace::a database name cannot hold a space%0AExpected: letters, digits, - and _
 ::notice file=a%2Cb.yaml,line=5,endLine=5,col=29,endColumn=39,title=restore plan%3A variable::the variable STAGING is not set
 `,
