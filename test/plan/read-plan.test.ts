@@ -156,13 +156,19 @@ test('no way of printing a plan shows an address or a key', async () => {
 test('a path is relative to the file that names it, also in a base; a slash at its end stays', async () => {
   folder.write('plan.yaml', SMALL);
   const { source } = await folder.plan('plan.yaml');
-  assert.equal(source.location, { kind: 'path', path: `${folder.path}/dump/`, timezone: undefined });
+  assert.equal(source.location, {
+    kind: 'path',
+    path: `${folder.path}/dump/`,
+    written: './dump/',
+    timezone: undefined,
+  });
   folder.write('shared/a.base.yaml', 'source: { database: gravity, path: ../dumps/db.tar }\n');
   folder.write('plan.yaml', `extends: ./shared/a.base.yaml\n${SMALL.replace(/source:.*\n/, '')}`);
   const merged = await folder.plan('plan.yaml');
   assert.equal(merged.source.location, {
     kind: 'path',
     path: `${folder.path}/dumps/db.tar`,
+    written: '../dumps/db.tar',
     timezone: undefined,
   });
 });
@@ -256,7 +262,12 @@ test('the digest of a plan with a path is the same in every folder', async () =>
 test('a time zone without a time in the location is noted, not refused', async () => {
   folder.write('plan.yaml', SMALL.replace('path: ./dump/', 'path: ./dump, timezone: UTC'));
   const plan = await folder.plan('plan.yaml');
-  assert.equal(plan.source.location, { kind: 'path', path: `${folder.path}/dump`, timezone: 'UTC' });
+  assert.equal(plan.source.location, {
+    kind: 'path',
+    path: `${folder.path}/dump`,
+    timezone: 'UTC',
+    written: './dump',
+  });
 });
 
 test('each kind of location', async () => {
@@ -269,7 +280,12 @@ test('each kind of location', async () => {
   const lines = await location('jsonl: { path: "./{collection}.jsonl" }');
   assert.equal(lines, {
     kind: 'jsonl',
-    from: { kind: 'path', path: `${folder.path}/{collection}.jsonl`, timezone: undefined },
+    from: {
+      kind: 'path',
+      path: `${folder.path}/{collection}.jsonl`,
+      written: './{collection}.jsonl',
+      timezone: undefined,
+    },
   });
   const remote = await location('jsonl: { s3: { bucket: exports, key: nightly.jsonl } }');
   assert.is(remote.kind === 'jsonl' ? remote.from.kind : undefined, 's3');

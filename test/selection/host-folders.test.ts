@@ -107,7 +107,10 @@ function partAmongHosts(hosts: number, random: Random): Member[] {
         parts[home]?.push(document);
         if (random.chance(0.1)) parts[(home + 1) % hosts]?.push(document);
       }
-    return parts.map((part, i) => ({ path: `c${i}/${db.databaseName}/${name}`, body: Buffer.concat(part) }));
+    return parts.map((part, i) => ({
+      path: `c${i}.example.net_27017/${db.databaseName}/${name}`,
+      body: Buffer.concat(part),
+    }));
   });
 }
 
