@@ -26,7 +26,7 @@ function reasonOf({ why, target }: NextStep): string {
     case 'verified':
       return 'after a look at staging';
     case 'silent':
-      return `once ${target} answers`;
+      return target === 'staging' ? 'once staging answers, which comes first' : `once ${target} answers`;
     case 'unknown':
       return 'to see where staging stands, and what the gate of production still wants';
     case 'changed':

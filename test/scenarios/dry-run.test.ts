@@ -148,7 +148,7 @@ test(
     assert.is(second.exitCode, 0);
     assert.match(
       second.stderr,
-      /Staging comes first; once it answers:\n {2}plan apply plan\.yaml --target staging\n/,
+      /Next, once staging answers, which comes first:\n {2}plan apply plan\.yaml --target staging\n/,
     );
     const foreign = await run(['dry-run', 'plan.yaml', '--target', 'staging'], {
       env: { STAGING_MONGODB_URI: lab.staging.uri.replace('replicaSet=staging', 'replicaSet=another') },
@@ -161,7 +161,7 @@ test(
     const review = await run(['dry-run', 'plan.yaml', '--quiet', '--report', 'review.md'], {
       env: { STAGING_MONGODB_URI: lab.production.uri },
     });
-    assert.match(review.stdout, /\nwarning +staging and production are the same server/);
+    assert.match(review.stdout, /^warning: staging and production are the same server/m);
     assert.match(readFileSync(join(incident.folder, 'review.md'), 'utf8'), 'are the same server');
   },
   { deadlineMs: 120_000 },
