@@ -103,6 +103,12 @@ const SELECTED: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'report-lines.yaml': { orders: 1, order_lines: 2 },
 };
 
+/** Databases that the examples restore into: a dry-run refuses a production database that is not there. */
+const TARGETS = {
+  staging: ['gravity-staging', 'accounts', 'shop'],
+  production: ['gravity', 'accounts'],
+} as const;
+
 let lab: Lab;
 let folder: TemporaryFolder;
 
@@ -129,10 +135,16 @@ test.before(async () => {
       .collection(collection)
       .insertMany([...documents]);
   }
+  for (const target of ['staging', 'production'] as const) {
+    for (const database of TARGETS[target]) await lab[target].client.db(database).createCollection('present');
+  }
 });
 
 test.after(async () => {
   await lab.staging.client.db('gravity-copy').dropDatabase();
+  for (const target of ['staging', 'production'] as const) {
+    for (const database of TARGETS[target]) await lab[target].client.db(database).dropDatabase();
+  }
   folder.remove();
   await lab.close();
 });
