@@ -148,7 +148,7 @@ test('into a pipe, --full writes whole lines', async () => {
   const inserted = stdout.split('\n').filter((line) => line.startsWith('+ {'));
   assert.ok(inserted.length > 200);
   for (const line of inserted) JSON.parse(line.slice(2));
-  assert.match(stdout, /^ {4}- description: ".*evil.*```"$/m);
+  assert.match(stdout, /^ {4}target description: ".*evil.*```"$/m);
 });
 
 test('a report is also written without --full, and beside --json', async () => {

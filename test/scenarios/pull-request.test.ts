@@ -134,7 +134,7 @@ test(
       assert.is(good.status, 0, good.stderr);
       assert.match(pages()[0] ?? '', /partner-57d17993/);
       assert.match(pages()[0] ?? '', /sale_artworks/);
-      assert.match(pages()[0] ?? '', 'This report tells only the _id of each document.');
+      assert.match(pages()[0] ?? '', 'This report tells only the `_id` of each document.');
       assert.not.match(pages()[0] ?? '', '"slug"');
 
       folder.write('plans/incident/b.yaml', text.replace('./db.tar', './nowhere.tar'));
