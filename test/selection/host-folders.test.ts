@@ -225,7 +225,9 @@ test('a child that two hosts hold differently is refused, though its parent come
   const members = parentsFirst(partAmongHosts(2, seededRandom(79))).filter(
     ({ path }) => !path.includes('/sellers.bson'),
   );
-  const [first, second] = ['c0.example.net_27017', 'c1.example.net_27017'].map((host) => `${host}/${db.databaseName}`);
+  const [first, second] = ['c0.example.net_27017', 'c1.example.net_27017'].map(
+    (host) => `${host}/${db.databaseName}`,
+  );
   const seller = await db.collection('sellers').findOne({ lost: true });
   const artwork = await db.collection('artworks').findOne({ seller: seller?._id });
   const other = Buffer.from(serialize({ ...artwork, title: 'another' }));
