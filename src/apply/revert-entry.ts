@@ -1,10 +1,10 @@
 /** Takes back what one entry of the journal wrote, as far as it is still as it was written: look, intend, take back, record. */
-import { hash } from 'node:crypto';
-import { documentOf } from '../bson/document-builder.ts';
-import { type DocumentRun, runOf } from '../bson/document-run.ts';
+import type { DocumentRun } from '../bson/document-run.ts';
 import { RestorePlanError } from '../errors.ts';
+import { isAsWritten } from '../ledger/document-hashes.ts';
 import type { Journal } from '../ledger/journal.ts';
-import { HASH_BYTES, type JournalEntry } from '../ledger/journal-entry.ts';
+import type { JournalEntry } from '../ledger/journal-entry.ts';
+import { asDocuments } from '../ledger/packed-ids.ts';
 import type { RevertedOutcome } from '../outcomes.ts';
 import { counterpartsInParts } from '../target/counterparts.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
@@ -46,9 +46,7 @@ export async function* lookAtEntry(
   entry: WrittenEntry,
   journal: Pick<Journal, 'images'>,
 ): AsyncGenerator<RevertedPart, void, undefined> {
-  const ids = runOf(
-    entry.ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))),
-  );
+  const ids = asDocuments(entry.ids);
   const skipped = new Set(entry.skipped);
   const positions = [...entry.ids.keys()].filter((position) => !skipped.has(position));
   if (collection === undefined) {
@@ -65,7 +63,7 @@ export async function* lookAtEntry(
         part.there.presence(position) === 'same' ? ids.document(position) : part.there.other(position);
       const image = images?.[position];
       const outcome = outcomeOf({ seen, image, isReplace: images !== undefined }, (document) =>
-        isAsWritten(entry, position, document),
+        isAsWritten(entry.hashes, position, document),
       );
       const isOurs = outcome === 'remove' || outcome === 'putBack';
       return isOurs && doubtful.has(position)
@@ -92,11 +90,6 @@ function outcomeOf(
   if (seen === undefined) return isReplace ? 'deleted' : 'gone';
   if (isOurs(seen)) return isReplace ? 'putBack' : 'remove';
   return image?.equals(seen) ? 'back' : 'changed';
-}
-
-function isAsWritten({ hashes }: WrittenEntry, position: number, document: Buffer): boolean {
-  const at = position * HASH_BYTES;
-  return hash('sha256', document, 'hex') === hashes.toString('hex', at, at + HASH_BYTES);
 }
 
 export interface TakingBack extends EntryPlace {

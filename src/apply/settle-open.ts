@@ -10,12 +10,11 @@
  * A conditional write is asked for as a whole: all of it was committed, or nothing. Where the server does not know, everything
  * that is there as the entry has it is doubtful.
  */
-import { hash } from 'node:crypto';
 import { canonicalKey } from '../bson/canonical-key.ts';
-import { documentOf } from '../bson/document-builder.ts';
-import { runOf } from '../bson/document-run.ts';
+import { isAsWritten } from '../ledger/document-hashes.ts';
 import type { BatchEnd } from '../ledger/journal.ts';
-import { HASH_BYTES, type JournalEntry } from '../ledger/journal-entry.ts';
+import type { JournalEntry } from '../ledger/journal-entry.ts';
+import { asDocuments } from '../ledger/packed-ids.ts';
 import type { TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 
 export interface SettlingPlace {
@@ -73,18 +72,14 @@ async function standing(
   { into, ids, hashes }: JournalEntry & { readonly hashes: Buffer },
 ): Promise<ReadonlySet<number>> {
   const positions = new Map(ids.map((id, position) => [canonicalKey(id), position]));
-  const asked = runOf(
-    ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))),
-  );
+  const asked = asDocuments(ids);
   const found = new Set<number>();
   for await (const answer of reader.lookUp(into, asked, [...ids.keys()])) {
     const documents = answer.found;
     for (let i = 0; i < documents.length; i++) {
       const position = positions.get(canonicalKey(documents.id(i)));
       if (position === undefined) continue;
-      const at = position * HASH_BYTES;
-      const expected = hashes.toString('hex', at, at + HASH_BYTES);
-      if (hash('sha256', documents.document(i), 'hex') === expected) found.add(position);
+      if (isAsWritten(hashes, position, documents.document(i))) found.add(position);
     }
   }
   return found;

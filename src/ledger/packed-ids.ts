@@ -1,5 +1,6 @@
 /** `_id`s of a batch as bytes: type byte and value, one after another. 13 bytes for an ObjectId; no `_id` is decoded. */
-import type { DocumentRun } from '../bson/document-run.ts';
+import { documentOf } from '../bson/document-builder.ts';
+import { type DocumentRun, runOf } from '../bson/document-run.ts';
 import { valueEnd } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 
@@ -33,4 +34,9 @@ export function unpackIds(packed: Buffer): RawValue[] {
     at = end;
   }
   return ids;
+}
+
+/** A document `{_id: …}` for each, for a reader that is asked for documents by their ids. */
+export function asDocuments(ids: readonly RawValue[]): DocumentRun {
+  return runOf(ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))));
 }
