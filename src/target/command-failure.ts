@@ -78,6 +78,23 @@ export function isDocumentCode(code: number | undefined): boolean {
   return code !== undefined && DOCUMENT_CODES.has(code);
 }
 
+/** Codes of a transaction that fewer documents may avoid, or may show which one is to blame. */
+const MANY_DOCUMENTS_CODES: ReadonlySet<number> = new Set([
+  24, // LockTimeout
+  50, // MaxTimeMSExpired
+  112, // WriteConflict
+  251, // NoSuchTransaction: ended by the server, too old, or to make room in its cache
+  262, // ExceededTimeLimit
+  290, // TransactionExceededLifetimeLimitSeconds
+  365, // TemporarilyUnavailable
+  388, // TransactionTooLargeForCache
+]);
+
+/** Whether a transaction of fewer documents may do where one was ended by this code. */
+export function isCodeOfManyDocuments(code: number): boolean {
+  return MANY_DOCUMENTS_CODES.has(code);
+}
+
 /** Driver error classes that mean: the server could not be reached, or the connection was lost on the way. */
 const NETWORK_ERRORS: ReadonlySet<string> = new Set([
   'MongoNetworkError',

@@ -28,7 +28,7 @@ import type {
   WriteOutcome,
   WrittenCollection,
 } from './target.ts';
-import { writeInTransactions } from './transactional-writes.ts';
+import { PartSize, writeInTransactions } from './transactional-writes.ts';
 import { sessionFields, WriteSessions } from './write-sessions.ts';
 
 const NAMESPACE_EXISTS = 48;
@@ -38,6 +38,7 @@ export class MongoWriter implements TargetWriter {
   readonly #reader: TargetReader;
   readonly #sessions: WriteSessions;
   readonly #timestamps: EmptyTimestamps;
+  readonly #partSize = new PartSize();
 
   constructor(commands: Commands, reader: TargetReader) {
     this.#commands = commands;
@@ -60,7 +61,7 @@ export class MongoWriter implements TargetWriter {
       ...WRITE,
       ...(uuid && { collectionUUID: new Binary(uuid, Binary.SUBTYPE_UUID) }),
       ...(identity && sessionFields(identity, identity.txnNumber)),
-      ...(statements === undefined ? {} : { stmtIds: statements }),
+      ...(statements && statementIds(statements)),
     };
     return this.#timestamps.keep(
       () => [documents],
@@ -117,7 +118,7 @@ export class MongoWriter implements TargetWriter {
       return writeExclusively({ commands, timestamps, reader: this.#reader }, { ...what, beforeAttempt });
     }
     if (identity === undefined) throw new TypeError('a transaction has an identity, noted before it begins');
-    const tools = { commands, timestamps, isSharded: kind === 'sharded cluster' };
+    const tools = { commands, timestamps, partSize: this.#partSize, isSharded: kind === 'sharded cluster' };
     return writeInTransactions(tools, { ...what, identity, beforeAttempt });
   }
 
@@ -150,6 +151,13 @@ export class MongoWriter implements TargetWriter {
       writeConcern: MAJORITY,
     });
   }
+}
+
+/** A server counts on from `stmtId` by itself; thousands of numbers cost as much as their documents do. */
+function statementIds(statements: readonly number[]): Command {
+  const [first = 0] = statements;
+  const isRow = statements.every((statement, i) => statement === first + i);
+  return isRow ? { stmtId: first } : { stmtIds: statements };
 }
 
 function notThisWay(target: TargetName, kind: ServerIdentity['kind']): RestorePlanError {

@@ -115,7 +115,7 @@ test('T8 documents on two shards: a shard key that would change is refused by na
   onBothShards(async (bench) => {
     const target = await bench.target('staging');
     const { writer } = accessTo(target);
-    const odd: readonly unknown[] = ['eu', undefined, null, new Int32(1), { a: 1, b: [] }, 'us'];
+    const odd: readonly unknown[] = ['eu', undefined, null, new Int32(1), { a: 1, b: [] }, { $a: 1 }, 'us'];
     const seen = odd.map((region, _id) =>
       Buffer.from(serialize({ _id, ...(region === undefined ? {} : { region }), text: 'seen' })),
     );

@@ -108,6 +108,26 @@ test('documents that a validator refuses do not keep the others out', async () =
   assert.is(await theirs('validated').countDocuments({ n: 1 }), 200);
 });
 
+test('a replacement that the server does not take keeps no other out', async () => {
+  const seen = numbered(0, 6);
+  const collection = await filled('names', seen);
+  const deep = (levels: number): Document => (levels === 0 ? {} : { a: deep(levels - 1) });
+  const odd = new Map<number, Document>([
+    [1, { $set: 1 }],
+    [4, deep(190)],
+  ]);
+  const after = seen.map((_, _id) => Buffer.from(serialize({ _id, ...odd.get(_id) })));
+  const outcome = await writer.replace(
+    collection,
+    seen.map((each, i) => ({ seen: each, after: after[i] as Buffer })),
+    await options(),
+  );
+  const refused = outcome.faults.map(({ index }) => index).sort((a, b) => a - b);
+  assert.equal(refused, [1, 4], JSON.stringify(outcome.faults));
+  assert.is(outcome.leftAlone.size, 0);
+  assert.is(await theirs('names').countDocuments({ text: { $exists: true } }), 2);
+});
+
 test('a document that somebody holds in a transaction is waited for, and keeps no other waiting', async () => {
   const seen = numbered(0, 20);
   const collection = await filled('held', seen);
