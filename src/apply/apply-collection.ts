@@ -4,7 +4,7 @@ import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { expiryCheck } from '../comparison/expiry.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readCheckedBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo } from '../target/access.ts';
 import type { Target, TargetCollection } from '../target/target.ts';
@@ -63,7 +63,14 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
     }),
   };
   const budget = new ByteBudget(BYTES_IN_FLIGHT);
-  const batches = untilAborted(readBatches(selection, selected.collection, BATCH), request.signal);
+  const read = readCheckedBatches(selection, selected.collection, {
+    limits: BATCH,
+    during: `while it was written to ${target.name}`,
+    remedy:
+      `What this run wrote may not be the backup's: take it out with \`plan revert --target ${target.name}\`, then run ` +
+      `\`plan apply --target ${target.name}\` again; it selects the documents anew.`,
+  });
+  const batches = untilAborted(read, request.signal);
   const work = (batch: DocumentBatch): Promise<{ written: number; bytes: number }> =>
     budget.spend(batch.bytes.length, async () => ({
       written: await applyBatch(run, task, batch),

@@ -26,6 +26,8 @@ export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<u
   if (error.code === 'LOCKED') return error;
   const saving = await saveProgress(stopped);
   if (!run.mayHaveWritten) return error;
+  // What was written is not what was checked: going on from there is no way out.
+  if (error.code === 'VERIFICATION' && saving !== 'refused' && run.unrecorded.length === 0) return error;
   // A ledger that is only slow has every intention; what became of them, the next run finds out.
   if (saving !== 'refused' && run.unrecorded.length === 0) return asIncomplete(error);
   return (await answers(stopped.request.target)) ? keepLocally(error, stopped) : asIncomplete(error);

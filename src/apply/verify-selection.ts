@@ -3,7 +3,7 @@ import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { Emit } from '../events.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readCheckedBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
 import { Counterparts, findCounterparts } from '../target/counterparts.ts';
 import { BATCHES_SEARCHED, type Scanned, scanCounterparts } from '../target/scan-counterparts.ts';
@@ -117,7 +117,13 @@ async function batchesOf(question: BatchQuestion): Promise<AsyncIterable<Scanned
     selected.count > 0 &&
     (await reader.count(collection.name)) === selected.count;
   const held = BATCHES_IN_FLIGHT + (isWhole ? BATCHES_SEARCHED : 0);
-  const batches = admitted(readBatches(selection, selected.collection, { ...BATCH, held }));
+  const batches = admitted(
+    readCheckedBatches(selection, selected.collection, {
+      limits: { ...BATCH, held },
+      during: `while ${reader.name} was compared with it`,
+      remedy: 'Run the same command again: the documents are selected anew, and each is compared.',
+    }),
+  );
   if (!isWhole) return unscanned(batches);
   const documents = Math.ceil((BATCH.maxBytes * selected.count) / selected.bytes);
   return scanCounterparts(batches, reader.scan(collection.name, Math.min(documents, BATCH.maxDocuments)));

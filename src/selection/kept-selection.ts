@@ -3,10 +3,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RestorePlanError } from '../errors.ts';
 import { SELECTIONS_FOLDER } from './directory.ts';
-import { openSelection } from './open-selection.ts';
+import { holdsItsBytes, openSelection } from './open-selection.ts';
 import type { Selection } from './selection.ts';
 
-/** Undefined when none is kept. Sizes are checked, contents are not: whoever compares with them sees that they differ. */
+/** Undefined when none is kept, or none whose files are still what its manifest says. */
 export async function keptSelection(workDirectory: string, digest: string): Promise<Selection | undefined> {
   const folder = join(workDirectory, SELECTIONS_FOLDER);
   const names = await readdir(folder).catch(() => []);
@@ -15,7 +15,14 @@ export async function keptSelection(workDirectory: string, digest: string): Prom
       if (error instanceof RestorePlanError) return undefined;
       throw error;
     });
-    if (selection?.manifest.digest === digest) return selection;
+    if (selection?.manifest.digest === digest && (await isWhole(selection))) return selection;
   }
   return undefined;
+}
+
+async function isWhole(selection: Selection): Promise<boolean> {
+  for (const collection of selection.manifest.collections) {
+    if (!(await holdsItsBytes(selection, collection))) return false;
+  }
+  return true;
 }

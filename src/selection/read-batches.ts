@@ -1,11 +1,13 @@
 /**
  * Reads a selected collection back as batches of whole documents.
  */
+import { createHash } from 'node:crypto';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { type BatchLimits, fileBatches } from './file-batches.ts';
 import { collectionPath } from './open-selection.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from './selection.ts';
+import { reasonOf } from './work-directory-fault.ts';
 
 /**
  * Batches in backup order; several may be in flight.
@@ -21,12 +23,59 @@ export async function* readBatches(
   try {
     yield* fileBatches(path, selected.bytes, limits);
   } catch (error) {
-    if (!(error instanceof BsonFault)) throw error;
-    throw new RestorePlanError('BACKUP', `selection is damaged: ${path} does not hold whole documents`, {
+    const why = damage(error);
+    if (why === undefined) throw error;
+    throw new RestorePlanError('BACKUP', `selection is damaged: ${path} ${why}`, {
       hint: 'Delete that selection directory and run `plan dry-run` again.',
       cause: error,
     });
   }
+}
+
+export interface CheckedUse {
+  readonly limits: BatchLimits;
+  /** `while it was written to staging` */
+  readonly during: string;
+  /** What to do when the bytes are others by then. */
+  readonly remedy: string;
+}
+
+/**
+ * The same, and whoever has taken all batches has had the very bytes that the manifest describes: they are hashed on their way out
+ * of this memory (0.6 s a GB), whatever the disk or another program has made of the file since it was checked. Throws RestorePlanError
+ * VERIFICATION after the last batch, or where the file can be read no longer.
+ */
+export async function* readCheckedBatches(
+  selection: Selection,
+  collection: string,
+  { limits, during, remedy }: CheckedUse,
+): AsyncGenerator<DocumentBatch, void, undefined> {
+  const selected = selectedCollection(selection, collection);
+  const path = collectionPath(selection, selected);
+  const changed = (why: string, cause?: unknown): RestorePlanError =>
+    new RestorePlanError('VERIFICATION', `the selection changed ${during}: ${path} ${why}`, {
+      hint: `The disk may be failing, or another program writes to the work directory. ${remedy}`,
+      cause,
+    });
+  const hash = createHash('sha256');
+  try {
+    for await (const batch of fileBatches(path, selected.bytes, limits)) {
+      hash.update(batch.bytes);
+      yield batch;
+    }
+  } catch (error) {
+    const why = damage(error);
+    throw why === undefined ? error : changed(why, error);
+  }
+  if (hash.digest('hex') !== selected.sha256)
+    throw changed('no longer holds the documents that were selected');
+}
+
+/** What is wrong with the file; undefined where it is something else that failed. */
+function damage(error: unknown): string | undefined {
+  if (error instanceof BsonFault) return 'does not hold whole documents';
+  const reason = reasonOf(error);
+  return reason && `cannot be read: ${reason}`;
 }
 
 function selectedCollection(selection: Selection, collection: string): SelectedCollection {
