@@ -2,7 +2,7 @@
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { selectionDigest } from '../selection/digest.ts';
-import { holdsItsBytes } from '../selection/open-selection.ts';
+import { holdsItsBytes, selectedBy } from '../selection/open-selection.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 
@@ -13,7 +13,7 @@ const RESERVED = /^(?:restore_plan(?:\.|$)|system\.)/;
 export function requireBelonging(plan: Plan, selection: Selection, target: Target): void {
   const { manifest } = selection;
   requireOwnTarget(plan, target);
-  if (manifest.planDigest !== plan.digest) {
+  if (selectedBy(manifest) !== plan.selectsDigest) {
     throw refused('the selection was made from another version of the plan');
   }
   if (selectionDigest(manifest.collections) !== manifest.digest || !isAllDigested(manifest.collections)) {

@@ -6,7 +6,8 @@ import { dirname, resolve } from 'node:path';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { parseQuery } from '../query/parse-query.ts';
 import { Secret } from '../secret.ts';
-import { planDigest } from './digest.ts';
+import { planDigest, selectsDigest } from './digest.ts';
+import { exceptedIds } from './excepted-ids.ts';
 import { whereIs } from './fault.ts';
 import type { IdList } from './id-list.ts';
 import { parseDuration, parseInstant } from './instant.ts';
@@ -24,11 +25,13 @@ import type {
   CollectionPlan,
   DependentPlan,
   DocumentsTold,
+  ExceptedClass,
   FollowUpAction,
   FollowUpPlan,
   Location,
   PathLocation,
   Plan,
+  PlanException,
   RestoredCollection,
   S3Location,
   Source,
@@ -54,6 +57,7 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
     staging: buildTarget(nodeAt(root, 'targets', 'staging')!),
     ...(production === undefined ? {} : { production: buildTarget(production) }),
   };
+  const digested = { name, source, collections, targets };
   return {
     name,
     reason: text(root, 'reason'),
@@ -64,7 +68,8 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
     followUps: itemsAt(root, 'followUps').map(buildFollowUp),
     mask: texts(root, 'mask'),
     report: { documents: (text(root, 'report', 'documents') ?? 'whole') as DocumentsTold },
-    digest: planDigest({ name, source, collections, targets }),
+    digest: planDigest(digested),
+    selectsDigest: selectsDigest(digested),
     unsetVariables,
   };
 }
@@ -140,6 +145,7 @@ function buildRestored(entry: PlanNode): RestoredCollection {
       collection: text(reference, 'collection') as string,
     })),
     skipIndexes: texts(entry, 'indexes', 'skip'),
+    exceptions: itemsAt(entry, 'exceptions').map(buildException),
     dependents: itemsAt(entry, 'dependents').map(buildDependent),
     where: whereIs(headOf(entry)),
   };
@@ -158,7 +164,19 @@ function buildDependent(entry: PlanNode): DependentPlan {
     foreignKey: text(entry, 'foreignKey') as string,
     localKey: text(entry, 'localKey') ?? '_id',
     query: query(entry, 'query'),
+    orphans: (text(entry, 'orphans') ?? 'holdBack') as DependentPlan['orphans'],
   };
+}
+
+function buildException(entry: PlanNode): PlanException {
+  const about = {
+    reason: text(entry, 'reason') as string,
+    on: text(entry, 'on') as PlanException['on'],
+    where: whereIs(headOf(entry)),
+  };
+  return nodeAt(entry, 'ids') === undefined
+    ? { ...about, class: text(entry, 'class') as ExceptedClass }
+    : { ...about, ids: exceptedIds(entry).list };
 }
 
 function buildTarget(target: PlanNode): TargetPlan {

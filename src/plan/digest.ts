@@ -8,7 +8,21 @@ import type { DependentPlan, Location, Plan, RestoredCollection } from './plan.t
 export type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
 
 /** sha256, hex, of the plan as canonical JSON. */
-export function planDigest({ name, source, collections, targets }: DigestInput): string {
+export function planDigest(plan: DigestInput): string {
+  return digestOf(plan, settledAtApply);
+}
+
+/**
+ * The same without what apply alone looks at: by it a kept selection is found, so that accepting something does not read the backup
+ * again. Of a plan that has none of that it is the plan's digest.
+ */
+export function selectsDigest(plan: DigestInput): string {
+  return digestOf(plan, () => ({}));
+}
+
+type FurtherParts = (entry: RestoredCollection) => Record<string, unknown>;
+
+function digestOf({ name, source, collections, targets }: DigestInput, further: FurtherParts): string {
   const canonical = {
     version: 1,
     name,
@@ -21,7 +35,7 @@ export function planDigest({ name, source, collections, targets }: DigestInput):
       location: locationParts(source.location),
     },
     collections: collections.map((root) => ({
-      ...collectionParts(root),
+      ...collectionParts(root, further),
       query: hex(root.query),
       ids: root.ids?.digest,
     })),
@@ -48,7 +62,26 @@ function locationParts(location: Location): unknown {
   }
 }
 
-function collectionParts(entry: RestoredCollection): Record<string, unknown> {
+/** Each is absent where the plan does not say it: plans of before these keys keep their digest. */
+function settledAtApply(entry: RestoredCollection | DependentPlan): Record<string, unknown> {
+  const { skipIndexes, exceptions } = entry;
+  return {
+    indexes: skipIndexes.length === 0 ? undefined : { skip: [...skipIndexes].sort() },
+    exceptions:
+      exceptions.length === 0
+        ? undefined
+        : exceptions.map(({ ids, class: ofClass, reason, on }) => ({
+            ids: ids?.digest,
+            class: ofClass,
+            do: 'skip',
+            reason,
+            on,
+          })),
+    orphans: 'orphans' in entry && entry.orphans === 'insert' ? entry.orphans : undefined,
+  };
+}
+
+function collectionParts(entry: RestoredCollection, further: FurtherParts): Record<string, unknown> {
   return {
     collection: entry.collection,
     into: entry.into,
@@ -56,10 +89,9 @@ function collectionParts(entry: RestoredCollection): Record<string, unknown> {
     updatedAt: entry.updatedAt,
     softDelete: hex(entry.softDelete),
     references: entry.references,
-    // Absent where nothing is left out: plans of before this key keep their digest.
-    indexes: entry.skipIndexes.length === 0 ? undefined : { skip: [...entry.skipIndexes].sort() },
+    ...further(entry),
     dependents: entry.dependents.map((dependent: DependentPlan) => ({
-      ...collectionParts(dependent),
+      ...collectionParts(dependent, further),
       foreignKey: dependent.foreignKey,
       localKey: dependent.localKey,
       query: hex(dependent.query),

@@ -23,7 +23,7 @@ const MOST_FAULTS = 20;
 
 /** `_id`s in the order of their file, each once. */
 export class IdList {
-  /** The file as the plan names it. */
+  /** The file as the plan names it; empty where the plan lists the ids itself. */
   readonly file: string;
   /** `file:line:col` where the plan names it. */
   readonly where: string;
@@ -140,22 +140,34 @@ const OBJECT_ID = /^(?:(?:new )?ObjectId\(\s*(["']?)([0-9a-f]{24})\1\s*\)|([0-9a
 function readLine(line: string, list: IdList, number: number): string | undefined {
   const written = line.endsWith(',') ? line.slice(0, -1).trimEnd() : line;
   if (written === '' || written === '[' || written === ']' || written.startsWith('#')) return undefined;
-  const hex = OBJECT_ID.exec(written);
-  if (hex !== null) {
-    const bytes = Buffer.from((hex[2] ?? hex[3]) as string, 'hex');
-    list.add({ type: BSON.OBJECT_ID, bytes, start: 0, end: bytes.length }, number);
+  const id = objectIdOf(written);
+  if (id !== undefined) {
+    list.add(id, number);
     return undefined;
   }
   try {
     const value = withoutField(parseExtendedJson(written));
     const [element] = elements(writeExtendedJson(new Map([['_id', value]])), 0);
-    if (element === undefined || NO_ID.has(element.type)) return 'a value that no _id has';
+    if (element === undefined || standsForNoId(element)) return 'a value that no _id has';
     list.add(element, number);
     return undefined;
   } catch (error) {
     if (error instanceof ExtendedJsonFault) return 'this is no id';
     throw error;
   }
+}
+
+/** The ObjectId of 24 hexadecimal digits, bare or as mongosh prints it. */
+export function objectIdOf(written: string): RawValue | undefined {
+  const hex = OBJECT_ID.exec(written);
+  if (hex === null) return undefined;
+  const bytes = Buffer.from((hex[2] ?? hex[3]) as string, 'hex');
+  return { type: BSON.OBJECT_ID, bytes, start: 0, end: bytes.length };
+}
+
+/** Of a type that no document in a backup has as its `_id`. */
+export function standsForNoId({ type }: RawValue): boolean {
+  return NO_ID.has(type);
 }
 
 const NO_ID: ReadonlySet<number> = new Set([BSON.ARRAY, BSON.REGEX, BSON.UNDEFINED, BSON.NULL]);

@@ -20,6 +20,8 @@ export interface Plan {
   readonly report: { readonly documents: DocumentsTold };
   /** sha256, hex, of the canonical plan: without reason, comments, URIs, gate, follow-ups, mask and report. */
   readonly digest: string;
+  /** The same of what says which documents are selected: without exceptions, `orphans` and skipped indexes. */
+  readonly selectsDigest: string;
   /**
    * `${VAR}`s the plan names that were not set; their text stands in the plan as written, and a query that holds one
    * matches nothing. Commands that connect refuse when it is not empty.
@@ -116,6 +118,7 @@ export interface RestoredCollection {
   readonly references: readonly Reference[];
   /** Names of indexes of the backup that are left out where apply creates the collection. */
   readonly skipIndexes: readonly string[];
+  readonly exceptions: readonly PlanException[];
   readonly dependents: readonly DependentPlan[];
   /** `file:line:col` of the entry. */
   readonly where: string;
@@ -135,7 +138,25 @@ export interface DependentPlan extends RestoredCollection {
   readonly localKey: string;
   /** Further filter, raw BSON; undefined = all children. */
   readonly query: Buffer | undefined;
+  /** What becomes of a document whose parents cannot be written and are not in the target. */
+  readonly orphans: 'holdBack' | 'insert';
 }
+
+/** The classes of documents that may be left out. different: stale and soft-deleted ones as well. */
+export const EXCEPTED_CLASSES = ['conflict', 'refused', 'different'] as const;
+export type ExceptedClass = (typeof EXCEPTED_CLASSES)[number];
+
+/** Documents of a collection that are left out by decision: some by their `_id`s, or all of a class. */
+export type PlanException = {
+  readonly reason: string;
+  /** The target in which it holds; undefined = both. */
+  readonly on: TargetName | undefined;
+  /** `file:line:col` of the entry. */
+  readonly where: string;
+} & (
+  | { readonly ids: IdList; readonly class?: undefined }
+  | { readonly class: ExceptedClass; readonly ids?: undefined }
+);
 
 /** `field` of the restored document holds the `_id` of a document of `collection` that must exist. */
 export interface Reference {

@@ -23,14 +23,14 @@ const SPOOL_FOLDER = '.spool';
 /** A partial directory in which nothing was written for this long belongs to a run that died. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60 * 1000;
 
-/** The one directory in which the selection of this plan from this backup is kept; it may not exist yet. */
+/** The one directory in which what this plan selects from this backup is kept; it may not exist yet. */
 export function selectionDirectory(
   workDirectory: string,
-  plan: Pick<Plan, 'name' | 'digest'>,
+  plan: Pick<Plan, 'name' | 'selectsDigest'>,
   backup: Pick<BackupIdentity, 'fingerprint'>,
 ): string {
   const slug = plan.name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 80);
-  const key = createHash('sha256').update(`${plan.digest}\n${backup.fingerprint}`).digest('hex');
+  const key = createHash('sha256').update(`${plan.selectsDigest}\n${backup.fingerprint}`).digest('hex');
   return join(workDirectory, SELECTIONS_FOLDER, `${slug}-${key.slice(0, 16)}`);
 }
 

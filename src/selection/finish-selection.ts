@@ -66,6 +66,7 @@ export async function finishSelection({
     toolVersion,
     planName: plan.name,
     planDigest: plan.digest,
+    selectsDigest: plan.selectsDigest,
     backup: backup.identity,
     database: plan.source.database,
     digest: selectionDigest(collections),

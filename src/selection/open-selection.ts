@@ -26,12 +26,12 @@ export async function openSelection(directory: string): Promise<Selection> {
 }
 
 /**
- * The selection of this very plan from this very backup, made earlier; undefined when there is none or when its files are
+ * What this very plan selects from this very backup, made earlier; undefined when there is none or when its files are
  * not what its manifest says (their sha256 is taken here, so later steps may trust the bytes).
  */
 export async function findSelection(
   workDirectory: string,
-  plan: Pick<Plan, 'name' | 'digest'>,
+  plan: Pick<Plan, 'name' | 'selectsDigest'>,
   backup: BackupIdentity,
 ): Promise<Selection | undefined> {
   let selection: Selection;
@@ -42,12 +42,17 @@ export async function findSelection(
     throw error;
   }
   const { manifest } = selection;
-  if (manifest.planDigest !== plan.digest || manifest.backup.fingerprint !== backup.fingerprint)
+  if (selectedBy(manifest) !== plan.selectsDigest || manifest.backup.fingerprint !== backup.fingerprint)
     return undefined;
   for (const collection of manifest.collections) {
     if (!(await holdsItsBytes(selection, collection))) return undefined;
   }
   return selection;
+}
+
+/** Digest of the part of a plan by which the documents were selected. */
+export function selectedBy({ selectsDigest, planDigest }: SelectionManifest): string {
+  return selectsDigest ?? planDigest;
 }
 
 /** Whether a selected collection's file is there, with the length and the sha256 that the manifest says. Reads all of it. */

@@ -17,6 +17,8 @@ export interface SelectionManifest {
   readonly toolVersion: string;
   readonly planName: string;
   readonly planDigest: string;
+  /** The plan's; absent in older selections, where it was the plan's digest. */
+  readonly selectsDigest?: string;
   readonly backup: BackupIdentity;
   readonly database: string;
   /** sha256, hex, of the canonical list of (collection, into, whenMatched, count, sha256). Keys ledger and gate. */

@@ -47,6 +47,7 @@ function skipping({ plan }: Workbench, skipIndexes: readonly string[]): Plan {
   const rest = {
     softDelete: undefined,
     references: [],
+    exceptions: [],
     dependents: [],
     where: '',
     query: bytes([{}])[0] as Buffer,

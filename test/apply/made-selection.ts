@@ -103,6 +103,7 @@ export function madePlan(options: MadePlanOptions): Plan {
     mask: [],
     report: { documents: 'whole' },
     digest: PLAN_DIGEST,
+    selectsDigest: PLAN_DIGEST,
     unsetVariables: [],
   };
 }

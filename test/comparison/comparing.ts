@@ -86,6 +86,7 @@ function planOf({ uri, database, collections, mask }: Stage): Plan {
       softDelete: undefined,
       references: [],
       skipIndexes: [],
+      exceptions: [],
       dependents: [],
       where: 'plan.yaml:1:1',
       query: EVERYTHING,
@@ -96,6 +97,7 @@ function planOf({ uri, database, collections, mask }: Stage): Plan {
     mask: mask ?? [],
     report: { documents: 'whole' },
     digest: 'plan',
+    selectsDigest: 'plan',
     unsetVariables: [],
   };
 }

@@ -1,6 +1,7 @@
 /** What a checked plan holds: values, defaults, bases merged in, and the digest. */
 import { inspect } from 'node:util';
 import * as assert from 'uvu/assert';
+import { showValue } from '../../src/bson/show.ts';
 import { suite } from '../harness.ts';
 import { PlanFolder } from './plan-folder.ts';
 
@@ -18,6 +19,8 @@ source: { database: gravity, path: ./dump/ }
 collections: [{ collection: artworks, query: {} }]
 targets: { staging: { uri: "mongodb://localhost", database: staging } }
 `;
+/** By a program that knew neither exceptions nor orphans. */
+const SMALL_DIGEST = 'b26be879b50dca14d165e6752d04b88f3928688486b0aee77ad5f43a32ee94a4';
 
 const WHOLE = `version: 1
 name: whole
@@ -250,6 +253,85 @@ test('the digest does not depend on what changes nothing that is selected or whe
     assert.not.ok(seen.has(other), from);
     seen.add(other);
   }
+});
+
+const EXCEPTING = `version: 1
+name: small
+source: { database: gravity, path: ./dump/ }
+collections:
+  - collection: customers
+    query: {}
+    exceptions:
+      - ids:
+          - 57d17993a09a6759d8000d9e
+          - ObjectId("57d17993a09a6759d8000d9f")
+          - { $uuid: 73ffd264-44b3-4c69-90e8-e7d1dfc035d4 }
+          - 5
+          - plain
+          - '"57d17993a09a6759d8000d9e"'
+        do: skip
+        reason: Their e-mail is taken.
+        on: staging
+      - { class: refused, do: skip, reason: Expired. }
+    dependents:
+      - collection: orders
+        foreignKey: customerId
+        orphans: insert
+        exceptions: [{ class: different, do: skip, reason: Newer. }]
+        dependents: [{ collection: items, foreignKey: orderId }]
+targets: { staging: { uri: "mongodb://localhost", database: staging } }
+`;
+
+test('exceptions hold ids as typed values, or a class', async () => {
+  folder.write('plan.yaml', EXCEPTING);
+  const [customers] = (await folder.plan('plan.yaml')).collections;
+  const [named, expired] = customers?.exceptions ?? [];
+  assert.equal([named?.on, named?.class, named?.reason], ['staging', undefined, 'Their e-mail is taken.']);
+  assert.equal([expired?.on, expired?.class, expired?.ids], [undefined, 'refused', undefined]);
+  const shown = [...(named?.ids?.values() ?? [])].map(({ value }) => showValue(value));
+  assert.equal(shown, [
+    '{"$oid":"57d17993a09a6759d8000d9e"}',
+    '{"$oid":"57d17993a09a6759d8000d9f"}',
+    '{"$binary":{"base64":"c//SZESzTGmQ6OfR38A11A==","subType":"04"}}',
+    '{"$numberInt":"5"}',
+    '"plain"',
+    '"57d17993a09a6759d8000d9e"',
+  ]);
+  const [orders] = customers?.dependents ?? [];
+  assert.equal([orders?.orphans, orders?.exceptions[0]?.class], ['insert', 'different']);
+  assert.is(orders?.dependents[0]?.orphans, 'holdBack');
+});
+
+test('exceptions, orphans and skipped indexes enter the digest of the plan, and not that of what it selects', async () => {
+  const plan = async (text: string) => {
+    folder.write('plan.yaml', text);
+    return folder.plan('plan.yaml');
+  };
+  const small = await plan(SMALL);
+  // As before these keys: a plan without them keeps its digest.
+  assert.is(small.digest, SMALL_DIGEST);
+  assert.is(small.selectsDigest, small.digest);
+  const given = await plan(EXCEPTING);
+  const changes: readonly (readonly [from: string | RegExp, to: string])[] = [
+    ['plain', 'other'],
+    [', reason: Newer.', ', reason: Older.'],
+    ['class: refused', 'class: conflict'],
+    ['        on: staging\n', '        on: production\n'],
+    ['        on: staging\n', ''],
+    ['        orphans: insert\n', ''],
+    [/ {4}exceptions:\n[\s\S]*Expired. }\n/, ''],
+    ['query: {}\n', 'query: {}\n    indexes: { skip: [email_1] }\n'],
+  ];
+  const seen = new Set([given.digest]);
+  for (const [from, to] of changes) {
+    assert.ok(EXCEPTING.replace(from, to) !== EXCEPTING, String(from));
+    const changed = await plan(EXCEPTING.replace(from, to));
+    assert.not.ok(seen.has(changed.digest), String(from));
+    assert.is(changed.selectsDigest, given.selectsDigest, String(from));
+    seen.add(changed.digest);
+  }
+  const other = await plan(EXCEPTING.replace('query: {}', 'query: { a: 1 }'));
+  assert.is.not(other.selectsDigest, given.selectsDigest);
 });
 
 test('the digest of a plan with a path is the same in every folder', async () => {

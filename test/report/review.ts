@@ -22,6 +22,8 @@ const shared = (collection: string): Omit<DependentPlan, 'foreignKey' | 'localKe
   softDelete: undefined,
   references: [],
   skipIndexes: [],
+  exceptions: [],
+  orphans: 'holdBack',
   dependents: [],
   where: 'plans/partner.yaml:12:5',
 });
@@ -70,6 +72,7 @@ export const PLAN: Plan = {
   mask: [],
   report: { documents: 'whole' },
   digest: SELECTION_DIGEST,
+  selectsDigest: SELECTION_DIGEST,
   unsetVariables: [],
 };
 

@@ -19,7 +19,7 @@ import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { refusal } from './selecting.ts';
 
-const PLAN = { name: 'partner 57d1/artworks', digest: 'a'.repeat(64) };
+const PLAN = { name: 'partner 57d1/artworks', digest: 'a'.repeat(64), selectsDigest: 'a'.repeat(64) };
 const BACKUP: BackupIdentity = {
   location: '/backups/db.tar',
   kind: 'tar',
@@ -126,7 +126,10 @@ test('of two runs that select the same at once, the files of the first stay wher
 
 test('a selection of another plan or of other backup bytes is not reused', async () => {
   await publish([Buffer.from(serialize({ _id: 1 }))]);
-  assert.is(await findSelection(workDirectory, { ...PLAN, digest: 'b'.repeat(64) }, BACKUP), undefined);
+  assert.is(
+    await findSelection(workDirectory, { ...PLAN, selectsDigest: 'b'.repeat(64) }, BACKUP),
+    undefined,
+  );
   assert.is(await findSelection(workDirectory, PLAN, { ...BACKUP, fingerprint: 'f2' }), undefined);
   assert.is(await findSelection(join(workDirectory, 'elsewhere'), PLAN, BACKUP), undefined);
 });

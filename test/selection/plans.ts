@@ -20,6 +20,9 @@ export interface RootSketch {
 }
 
 export function planOf(...roots: readonly RootSketch[]): Plan {
+  const digest = createHash('sha256')
+    .update(EJSON.stringify(roots, { relaxed: false }))
+    .digest('hex');
   return {
     name: 'test',
     reason: undefined,
@@ -37,9 +40,8 @@ export function planOf(...roots: readonly RootSketch[]): Plan {
     followUps: [],
     mask: [],
     report: { documents: 'whole' },
-    digest: createHash('sha256')
-      .update(EJSON.stringify(roots, { relaxed: false }))
-      .digest('hex'),
+    digest,
+    selectsDigest: digest,
     unsetVariables: [],
   };
 }
@@ -54,6 +56,7 @@ function dependentPlan(dependent: DependentSketch, where: string): DependentPlan
     foreignKey: dependent.foreignKey,
     localKey: dependent.localKey ?? '_id',
     query: dependent.query === undefined ? undefined : Buffer.from(serialize(dependent.query)),
+    orphans: 'holdBack',
   };
 }
 
@@ -69,6 +72,7 @@ function common(
     softDelete: undefined,
     references: [],
     skipIndexes: [],
+    exceptions: [],
     dependents: dependents.map((each, i) => dependentPlan(each, `${where}.${i + 1}`)),
     where,
   };

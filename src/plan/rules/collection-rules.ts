@@ -3,9 +3,11 @@
  * by whichever route its documents are found.
  */
 import { quoted } from '../code-frame.ts';
+import { exceptedIds } from '../excepted-ids.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
-import { type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
+import { itemsAt, type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { type CollectionEntry, collectionEntries } from './collection-entries.ts';
+import { exactlyOne } from './exactly-one.ts';
 import { repeats } from './repeats.ts';
 import { wayBetween } from './way-between.ts';
 
@@ -16,6 +18,7 @@ export function collectionRules(root: MapNode): PlanFault[] {
     ...circles(root, entries),
     ...disagreements(root, entries),
     ...sameTarget(root, entries),
+    ...exceptionFaults(root, entries),
   ];
 }
 
@@ -73,16 +76,33 @@ function circles(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[
 }
 
 /** What is done with a document must not depend on the route by which it was found. */
-const SETTINGS: readonly { readonly key: string; readonly otherwise: (name: string) => string }[] = [
+const SETTINGS: readonly Setting[] = [
   { key: 'into', otherwise: (name) => name },
   { key: 'whenMatched', otherwise: () => 'keepExisting' },
   { key: 'updatedAt', otherwise: () => '' },
   { key: 'softDelete', otherwise: () => '' },
 ];
+/** What only dependents have. */
+const SETTINGS_OF_DEPENDENTS: readonly Setting[] = [{ key: 'orphans', otherwise: () => 'holdBack' }];
+
+interface Setting {
+  readonly key: string;
+  /** What holds where the entry of this name does not say it. */
+  readonly otherwise: (name: string) => string;
+}
 
 function disagreements(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
+  const dependents = entries.filter(({ parents }) => parents.length > 0);
+  return [...disagreeing(root, entries, SETTINGS), ...disagreeing(root, dependents, SETTINGS_OF_DEPENDENTS)];
+}
+
+function disagreeing(
+  root: MapNode,
+  entries: readonly CollectionEntry[],
+  settings: readonly Setting[],
+): PlanFault[] {
   return repeats(entries, ({ name }) => name).flatMap(({ entry, first }) =>
-    SETTINGS.flatMap(({ key, otherwise }) => {
+    settings.flatMap(({ key, otherwise }) => {
       const here = nodeAt(entry.node, key);
       const there = nodeAt(first.node, key);
       if (settled(here, otherwise(entry.name)) === settled(there, otherwise(entry.name))) return [];
@@ -123,4 +143,16 @@ function sameTarget(root: MapNode, entries: readonly CollectionEntry[]): PlanFau
       faultAt(place, 'collections', { message, expected: 'a collection of its own for each', related }),
     ];
   });
+}
+
+function exceptionFaults(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[] {
+  return entries.flatMap(({ path }) =>
+    itemsAt(root, ...path, 'exceptions').flatMap((exception, i) => [
+      ...exactlyOne(root, [...path, 'exceptions', i], {
+        keys: ['ids', 'class'],
+        what: 'choice of documents',
+      }),
+      ...exceptedIds(exception).faults,
+    ]),
+  );
 }
