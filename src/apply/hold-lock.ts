@@ -38,10 +38,13 @@ export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => 
   const lease = await openLedger(target).lock(holder, {
     ...(request.leaseMs !== undefined && { leaseMs: request.leaseMs }),
     ...(signal && { signal }),
-    onWait: ({ holder: other }) =>
+    onWait: ({ holder: other, heartbeatAt }, life) =>
       emit({
         type: 'warning',
-        message: `${target.name}: waiting for the lock that ${other?.name} left behind`,
+        message:
+          life === 'dead'
+            ? `${target.name}: waiting for the lock that ${other?.name} left behind: its process has ended`
+            : `${target.name}: waiting for the lock of ${other?.name}, or its next sign of life; the last one was ${heartbeatAt?.toISOString()}`,
       }),
   });
   emit({ type: 'lock-acquired', target: target.name, fencing: lease.fencing });

@@ -1,6 +1,7 @@
 /** Where a plan stands: what was done in each target, by whom, who is at it now, and what the gate still wants. Reads only. */
 
-import type { LockState } from '../ledger/lock-state.ts';
+import type { Life } from '../ledger/holder-process.ts';
+import { type LockState, lifeOfHolder } from '../ledger/lock-state.ts';
 import { readLock } from '../ledger/read-lock.ts';
 import { runOfPlan } from '../ledger/read-runs.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
@@ -19,7 +20,7 @@ export interface TargetStatus {
   /** The plan has changed since, so that other documents may be selected now. */
   readonly isOfAnotherPlanVersion: boolean;
   /** Undefined when nobody holds the lock. */
-  readonly lock: LockState | undefined;
+  readonly lock: (LockState & { readonly life: Life }) | undefined;
 }
 
 export async function targetStatus(plan: Plan, reader: TargetReader): Promise<TargetStatus> {
@@ -32,7 +33,7 @@ export async function targetStatus(plan: Plan, reader: TargetReader): Promise<Ta
     server: `${kind}, MongoDB ${version}`,
     run,
     isOfAnotherPlanVersion: run !== undefined && run.plan.digest !== plan.digest,
-    lock: lock?.holder === undefined ? undefined : lock,
+    lock: lock?.holder === undefined ? undefined : { ...lock, life: await lifeOfHolder(lock) },
   };
 }
 

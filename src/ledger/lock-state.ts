@@ -2,6 +2,7 @@
 import { deserialize } from 'bson';
 import { readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
+import { asHolderProcess, type HolderProcess, type Life, lifeOf } from './holder-process.ts';
 import { LOCK } from './layout.ts';
 import { requireKnownFormat } from './ledger-fault.ts';
 
@@ -14,12 +15,16 @@ export interface LockHolder {
   readonly token: string;
   /** What it is doing: `apply`, `revert`. */
   readonly command: string;
+  /** Undefined where the system does not tell, and in locks of earlier versions. */
+  readonly process?: HolderProcess | undefined;
 }
 
 /** The lock's document, as far as others need to know it. */
 export interface LockState {
   readonly holder: LockHolder | undefined;
   readonly fencing: number;
+  /** By the server's clock, like the next two. Undefined in locks of earlier versions. */
+  readonly takenAt: Date | undefined;
   readonly heartbeatAt: Date | undefined;
   readonly expiresAt: Date | undefined;
 }
@@ -42,8 +47,9 @@ export function readLockState(raw: Buffer): LockState {
   requireKnownFormat(LOCK, document);
   const holder = document['holder'] as LockHolder | null | undefined;
   return {
-    holder: holder ?? undefined,
+    holder: holder == null ? undefined : { ...holder, process: asHolderProcess(holder.process) },
     fencing: Number(document['fencing']),
+    takenAt: asDate(document['takenAt']),
     heartbeatAt: asDate(document['heartbeatAt']),
     expiresAt: asDate(document['expiresAt']),
   };
@@ -51,4 +57,23 @@ export function readLockState(raw: Buffer): LockState {
 
 function asDate(value: unknown): Date | undefined {
   return value instanceof Date ? value : undefined;
+}
+
+/** What this machine knows of whoever holds the lock. */
+export async function lifeOfHolder({ holder }: LockState): Promise<Life> {
+  return holder?.process === undefined ? 'elsewhere' : lifeOf(holder.process);
+}
+
+/** `anna@ops-1:4242 (apply) has held the lock since 2026-11-28T21:04:10.120Z`. */
+export function whoHolds({ holder, takenAt }: LockState): string {
+  const who = `${holder?.name ?? 'another run'} (${holder?.command ?? 'unknown'})`;
+  return takenAt === undefined
+    ? `${who} holds the lock`
+    : `${who} has held the lock since ${takenAt.toISOString()}`;
+}
+
+/** Way out where the holder's process lives on this machine. */
+export function endHolder({ holder }: LockState): string {
+  const pid = holder?.process?.pid ?? 0;
+  return `Wait for it to end, or end it: \`kill ${pid}\` lets it finish the batch in hand and give the lock back.`;
 }

@@ -10,10 +10,20 @@ import { deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
 import { asBuffer, readCursor } from '../mongo/reply.ts';
 import { type Commands, MAJORITY } from '../target/commands.ts';
+import { type Life, ownProcess } from './holder-process.ts';
 import { LEDGER_FORMAT, LOCK, RUNS } from './layout.ts';
 import { Lease, momentNow } from './lease.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
-import { LOCK_ID, type LockHolder, type LockState, readLockState } from './lock-state.ts';
+import {
+  endHolder,
+  LOCK_ID,
+  type LockHolder,
+  type LockState,
+  lifeOfHolder,
+  lockNow,
+  readLockState,
+  whoHolds,
+} from './lock-state.ts';
 
 /** Long enough for a garbage collection or a slow disk, short enough to wait for after a crash. */
 export const LEASE_MS = 10_000;
@@ -24,14 +34,14 @@ const LONGEST_WAIT_MS = 60_000;
 
 export interface LockOptions {
   readonly leaseMs?: number;
-  /** Says that the run waits, and for whom. */
-  readonly onWait?: (state: LockState) => void;
+  /** Says that the run waits, for whom, and what this machine knows of it. */
+  readonly onWait?: (state: LockState, life: Life) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Takes the lock. One that is held but no longer renewed is waited for, as long as its lease lasts; one that is being renewed is
- * refused with LOCKED, naming the holder.
+ * Takes the lock. One that is held but no longer renewed is waited for, as long as its lease lasts: a batch of a dead holder may
+ * be on its way yet. Refused with LOCKED, naming the holder, when its process lives on this machine or it renews the lock.
  */
 export async function acquireLock(
   commands: Commands,
@@ -39,7 +49,8 @@ export async function acquireLock(
   options: LockOptions = {},
 ): Promise<Lease> {
   const leaseMs = options.leaseMs ?? LEASE_MS;
-  const taking = { holder, leaseMs, above: await highestFencing(commands) };
+  const named = { ...holder, process: holder.process ?? (await ownProcess()) };
+  const taking = { holder: named, leaseMs, above: await highestFencing(commands) };
   const began = momentNow();
   let first: LockState | undefined;
   for (;;) {
@@ -48,22 +59,31 @@ export async function acquireLock(
     if (state.holder?.token === holder.token) {
       return new Lease(commands, { holder, leaseMs, fencing: state.fencing, renewedAt: sentAt });
     }
-    if (first === undefined) options.onWait?.(state);
+    const life = await lifeOfHolder(state);
+    if (life === 'alive') throw heldBy(commands, state, 'here');
+    if (first === undefined) options.onWait?.(state, life);
     first ??= state;
     const renewed =
       state.heartbeatAt?.getTime() !== first.heartbeatAt?.getTime() || state.fencing !== first.fencing;
     // A lease that outlives itself: the server's clock was set back, or another primary's is behind.
     const isOverdue = sentAt.steady - began.steady > leaseOf(first) + 2 * LOOK_AGAIN_MS;
-    if (renewed || isOverdue || options.signal?.aborted) throw heldBy(commands, state);
+    if (renewed) throw heldBy(commands, state, 'renewing');
+    if (isOverdue || options.signal?.aborted) throw heldBy(commands, state, life);
     await delay(LOOK_AGAIN_MS);
   }
 }
 
-/** Takes the lock away from a holder of this name. False when it is not (or no longer) the holder. */
+/**
+ * Takes the lock away from a holder of this name. False when it is not (or no longer) the holder.
+ * Throws LOCKED when its process lives on this machine.
+ */
 export async function breakLock(commands: Commands, holderName: string): Promise<boolean> {
+  const state = await lockNow(commands);
+  if (state?.holder?.name !== holderName) return false;
+  if ((await lifeOfHolder(state)) === 'alive') throw heldBy(commands, state, 'here');
   const matched = await updateLedger(commands, {
     collection: LOCK,
-    filter: { _id: LOCK_ID, 'holder.name': holderName },
+    filter: { _id: LOCK_ID, 'holder.name': holderName, 'holder.token': state.holder.token },
     pipeline: [{ $set: { holder: null, expiresAt: SERVER_NOW } }],
   });
   return matched === 1;
@@ -110,6 +130,7 @@ async function tryToTake(commands: Commands, { holder, leaseMs, above }: Taking)
           format: take(LEDGER_FORMAT, '$format'),
           fencing: take({ $add: [{ $max: ['$fencing', above] }, 1] }, '$fencing'),
           holder: take(literal(holder), '$holder'),
+          takenAt: take(SERVER_NOW, '$takenAt'),
           heartbeatAt: take(SERVER_NOW, '$heartbeatAt'),
           expiresAt: take({ $add: [SERVER_NOW, leaseMs] }, '$expiresAt'),
         },
@@ -131,15 +152,29 @@ const IS_FREE = {
   ],
 };
 
-function heldBy(commands: Commands, state: LockState): RestorePlanError {
+/** here: its process lives on this machine · renewing: it was seen to renew the lock. */
+type Sign = 'here' | 'renewing' | Exclude<Life, 'alive'>;
+
+function heldBy(commands: Commands, state: LockState, sign: Sign): RestorePlanError {
   const name = state.holder?.name ?? 'another run';
-  const since = state.heartbeatAt?.toISOString() ?? 'an unknown time';
-  return new RestorePlanError(
-    'LOCKED',
-    `${commands.target}: ${name} (${state.holder?.command ?? 'unknown'}) holds the lock; last sign of life ${since}`,
-    {
-      hint: `Wait for it to end. If it is dead: \`plan unlock --target ${commands.target} --holder ${name}\``,
-      facts: { holder: name, fencing: state.fencing },
-    },
-  );
+  const heartbeat = state.heartbeatAt?.toISOString() ?? 'an unknown time';
+  const target = commands.target;
+  const unlock = `\`plan unlock --target ${target} --holder ${name}\``;
+  const said: Readonly<Record<Sign, readonly [string, string]>> = {
+    here: ['it is alive, on this machine', endHolder(state)],
+    renewing: [
+      `it is alive: last sign of life ${heartbeat}`,
+      `Wait for it to end, or stop it with Ctrl-C where it runs. Only if nobody can reach it: ${unlock}`,
+    ],
+    dead: ['its process on this machine has ended', `Free the lock: ${unlock}`],
+    elsewhere: [
+      `last sign of life ${heartbeat}`,
+      `Nobody renewed the lock while this run waited. If its holder is dead: ${unlock}`,
+    ],
+  };
+  const [fact, hint] = said[sign];
+  return new RestorePlanError('LOCKED', `${target}: ${whoHolds(state)}; ${fact}`, {
+    hint,
+    facts: { holder: name, fencing: state.fencing, since: state.takenAt ?? null, sign },
+  });
 }

@@ -3,6 +3,8 @@ import { approversOf } from '../apply/gate.ts';
 import { type NextStep, unwrittenIn } from '../apply/next-step.ts';
 import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
 import type { TargetName } from '../events.ts';
+import type { Life } from '../ledger/holder-process.ts';
+import { whoHolds } from '../ledger/lock-state.ts';
 import type { Deed, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -29,6 +31,12 @@ const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => s
   reverted: () => 'reverted',
 };
 
+const LIFE: Readonly<Record<Life, string>> = {
+  alive: 'it is alive, on this machine',
+  dead: 'its process on this machine has ended: the next run waits for the end of its lease',
+  elsewhere: 'it cannot be asked from this machine',
+};
+
 /** Lines without newlines. `file` is the plan as the operator names it. */
 export function* targetLines(
   status: TargetStatus,
@@ -40,9 +48,8 @@ export function* targetLines(
   const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run)];
   if (isOfAnotherPlanVersion) lines.push('the plan has changed since');
   if (lock?.holder !== undefined) {
-    lines.push(
-      `${lock.holder.name} (${lock.holder.command}) holds the lock; last sign of life ${when(lock.heartbeatAt)}`,
-    );
+    const last = `last sign of life ${lock.heartbeatAt?.toISOString() ?? 'unknown'}`;
+    lines.push(`${whoHolds(lock)}; ${LIFE[lock.life]}; ${last}`);
   }
   for (const text of lines) {
     yield* wrapped(wholeCommands(text, file), { columns, indent: INDENT });

@@ -1,5 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
+import { type HolderProcess, lifeOf, ownProcess } from '../../src/ledger/holder-process.ts';
 import { LOCK, RUNS } from '../../src/ledger/layout.ts';
+import type { Lease } from '../../src/ledger/lease.ts';
 import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
 import type { LockHolder } from '../../src/ledger/lock-state.ts';
 import { readLock } from '../../src/ledger/read-lock.ts';
@@ -30,7 +35,14 @@ test.after(() => lab.close());
 
 /** Long enough that a busy machine takes a lock twice within it. */
 const LEASE_MS = 3_000;
-const holder = (name: string): LockHolder => ({ name, token: `token of ${name}`, command: 'apply' });
+/** As if on another machine, of which only its heartbeat is known here. */
+const ELSEWHERE: HolderProcess = { pid: 1, started: 1, host: 'ops-9', boot: 'b', namespace: 'pid:[1]' };
+const holder = (name: string): LockHolder => ({
+  name,
+  token: `token of ${name}`,
+  command: 'apply',
+  process: ELSEWHERE,
+});
 const take = (name: string) => acquireLock(accessTo(target).commands, holder(name), { leaseMs: LEASE_MS });
 
 test('each taking of the lock has a higher fencing number', async () => {
@@ -47,8 +59,61 @@ test('a holder that lives is named, and not waited for longer than one heartbeat
   const refusal = await failure(take('bert@ops-2:2'));
   assert.ok(performance.now() - started < 10 * LEASE_MS);
   assert.is(refusal.code, 'LOCKED');
-  assert.match(refusal.message, 'anna@ops-1:1');
+  assert.match(
+    refusal.message,
+    /anna@ops-1:1 \(apply\) has held the lock since \S+Z; it is alive: last sign of life \S+Z$/,
+  );
   assert.match(refusal.hint ?? '', '--holder anna@ops-1:1');
+  await lease.release();
+});
+
+test('a holder whose process lives on this machine is named at once, and keeps its lock', async () => {
+  const lease = await takeAs(await thisProcess());
+  const started = performance.now();
+  const refusal = await failure(take('bert'));
+  assert.ok(performance.now() - started < LEASE_MS, 'nothing was waited for');
+  assert.is(refusal.code, 'LOCKED');
+  assert.match(refusal.message, /since \S+Z; it is alive, on this machine$/);
+  assert.match(refusal.hint ?? '', `\`kill ${process.pid}\``);
+  const kept = await failure(breakLock(accessTo(target).commands, 'here'));
+  assert.is(kept.code, 'LOCKED');
+  await lease.ensure();
+  await lease.release();
+});
+
+test('a process id that was given out again is not the holder', async () => {
+  const own = await thisProcess();
+  const earlier = { ...own, started: own.started - 1 };
+  assert.is(await lifeOf(own), 'alive');
+  assert.is(await lifeOf(earlier), 'dead');
+  assert.is(await lifeOf({ ...own, boot: 'another start of this machine' }), 'elsewhere');
+  assert.is(await lifeOf({ ...own, host: 'another' }), 'elsewhere');
+  assert.is(await lifeOf({ ...own, namespace: 'pid:[1]' }), 'elsewhere');
+  const lease = await takeAs(earlier);
+  assert.is(await breakLock(accessTo(target).commands, 'here'), true);
+  assert.is((await failure(lease.renew())).code, 'LOCKED');
+});
+
+test('a process that ended is dead, also while nobody has taken note of its end', async () => {
+  const child = spawn(process.execPath, ['-e', "console.log('up'); process.stdin.resume()"], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  await once(child.stdout, 'data');
+  const stat = readFileSync(`/proc/${child.pid}/stat`, 'latin1');
+  const started = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  const identity = { ...(await thisProcess()), pid: child.pid ?? 0, started };
+  assert.is(await lifeOf(identity), 'alive');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.is(await lifeOf(identity), 'dead');
+});
+
+test('a lock of a version that did not name processes is read, and judged by its heartbeat', async () => {
+  const lease = await take('anna');
+  const db = lab.staging.client.db(target.reader.database);
+  await db.collection(LOCK).updateOne({}, { $unset: { takenAt: '', 'holder.process': '' } });
+  const refusal = await failure(take('bert'));
+  assert.match(refusal.message, /anna \(apply\) holds the lock; it is alive: last sign of life/);
   await lease.release();
 });
 
@@ -124,6 +189,18 @@ test('a lock written by a newer version is left alone', async () => {
   const after = await lab.staging.client.db(target.reader.database).collection(LOCK).findOne();
   assert.is(after?.['fencing'], 7);
 });
+
+async function thisProcess(): Promise<HolderProcess> {
+  const own = await ownProcess();
+  assert.ok(own !== undefined, 'this machine has /proc');
+  assert.is(own.pid, process.pid);
+  return own;
+}
+
+function takeAs(identity: HolderProcess): Promise<Lease> {
+  const named = { ...holder('here'), process: identity };
+  return acquireLock(accessTo(target).commands, named, { leaseMs: LEASE_MS });
+}
 
 /** A lock that nobody renews any more, its lease still running. */
 async function lockLikeACrashedRun(): Promise<void> {

@@ -1,10 +1,12 @@
 /** What comes after an apply: status, approval, verification, revert, a dead run's lock. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
 import { test } from '../harness.ts';
-import { LOST_PARTNER } from '../lab/art-market.ts';
+import { artMarket, LOST_PARTNER } from '../lab/art-market.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
 import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
@@ -272,7 +274,10 @@ test(
     assert.is(died.signal, 'SIGKILL');
     const lock = incident.staging.collection<{ _id: string; holder: { name: string } }>('restore_plan.lock');
     const holder = (await lock.findOne({ _id: 'lock' }))?.holder.name ?? '';
-    assert.match((await planOk('status')).stdout, 'holds the lock');
+    assert.match(
+      (await planOk('status')).stdout.replaceAll(/\s+/g, ' '),
+      /has held the lock since \S+; its process on this machine has ended/,
+    );
     const wrong = await plan('unlock', ...STAGING, '--holder', 'nobody@nowhere:1');
     assert.is(wrong.exitCode, 17);
     assert.match(wrong.stderr, holder);
@@ -282,6 +287,61 @@ test(
   },
   { deadlineMs: 120_000 },
 );
+
+test(
+  'a run that lives keeps its lock: a second apply names it, unlock refuses, until it is killed',
+  async () => {
+    const holds = await openTransaction();
+    try {
+      const running = incident.start(['apply', 'plan.yaml', ...STAGING]);
+      const holder = await holderOf(incident.staging);
+      const second = await plan('apply', ...STAGING);
+      assert.is(second.exitCode, 17);
+      assert.match(unwrapped(second.stderr), `${holder} (apply) has held the lock since `);
+      assert.match(unwrapped(second.stderr), 'it is alive, on this machine');
+      assert.match(unwrapped(second.stderr), `\`kill ${running.pid}\``);
+      assert.match(unwrapped((await planOk('status')).stdout), 'it is alive, on this machine');
+      const kept = await plan('unlock', ...STAGING, '--holder', holder);
+      assert.is(kept.exitCode, 17);
+      assert.match(unwrapped(kept.stderr), `\`kill ${running.pid}\``);
+      running.signal('SIGKILL');
+      await running.ended;
+      await planOk('unlock', ...STAGING, '--holder', holder);
+    } finally {
+      await holds.end();
+    }
+    await planOk('apply', ...STAGING);
+  },
+  { deadlineMs: 120_000 },
+);
+
+const unwrapped = (text: string): string => text.replaceAll(/\s+/g, ' ');
+
+/** Whoever inserts one of the lost artworks waits for its end. */
+async function openTransaction(): Promise<{ end(): Promise<void> }> {
+  const { artworks } = artMarket({ artworks: 200 });
+  const lost = artworks.find((each) => each['partner_id'] === LOST_PARTNER);
+  assert.ok(lost !== undefined);
+  const session = lab.staging.client.startSession();
+  session.startTransaction();
+  await incident.staging.collection('artworks').insertOne({ _id: lost['_id'] }, { session });
+  return {
+    end: async () => {
+      await session.abortTransaction();
+      await session.endSession();
+    },
+  };
+}
+
+/** As soon as there is one. */
+async function holderOf(database: Db): Promise<string> {
+  const lock = database.collection<{ _id: string; holder: { name: string } | null }>('restore_plan.lock');
+  for (;;) {
+    const name = (await lock.findOne({ _id: 'lock' }))?.holder?.name;
+    if (name !== undefined) return name;
+    await delay(20);
+  }
+}
 
 test('no output of this file holds a secret', () => {
   for (const { stdout, stderr } of outputs) assert.not.match(stdout + stderr, CANARY_PASSWORD);
