@@ -58,6 +58,7 @@ export async function openSingles(options: OpenSingles): Promise<StoredBackup | 
     tree: sortDump(dump, source.database),
     maxRatio: source.maxDecompressionRatio ?? DEFAULT_MAX_RATIO,
     folder: undefined,
+    areSingles: true,
     warnings: [],
   });
 }

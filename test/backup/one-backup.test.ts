@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { deserialize, serialize } from 'bson';
 import * as assert from 'uvu/assert';
+import { type DatedFile, refuseLeftovers } from '../../src/backup/layout/one-backup.ts';
 import { listBackups } from '../../src/backup/list-backups.ts';
 import type { RestorePlanError } from '../../src/errors.ts';
 import type { Source } from '../../src/plan/plan.ts';
@@ -248,6 +249,77 @@ test('several that match a * without a time: the list and the dry-run refuse ali
   const error = await refusal(readX(source), /2 backups match, and nothing says which to take/);
   assert.is(listing.refusal?.message, error.message);
   for (const way of remedies(error)) assert.is((await readX(way)).length, 1);
+});
+
+/** The folder as it is, as a tar and as a tar.gz. */
+async function inEachForm(root: string): Promise<readonly Source[]> {
+  const forms = [named(join(root, 'dump'))];
+  for (const gzip of [false, true]) {
+    const file = join(root, gzip ? 'dump.tgz' : 'dump.tar');
+    await tarFolder(join(root, 'dump'), file, { gzip, members: ['d'] });
+    forms.push(named(file));
+  }
+  return forms;
+}
+
+test('collections of two dumps that were written into one folder are not restored together', async () => {
+  const root = layOut({
+    'dump/d/y.bson': { of: 'old', finished: '2024-01-01T02:00:00Z' },
+    'dump/d/x.bson': { of: 'new', finished: '2024-01-02T02:00:00Z' },
+    'dump/d/z.bson': { of: 'new', finished: '2024-01-02T02:10:00Z' },
+  });
+  for (const source of await inEachForm(root)) {
+    const error = await refusal(readBackup(source, ['x', 'y']), /Two dumps were written into one folder: .*/);
+    assert.match(error.message, /y\.bson.*x\.bson/);
+    assert.equal(await readX(source), ['new'], 'one of them alone is of one dump');
+    for (const way of remedies(error)) {
+      const { documents } = await readBackup(way, ['x', 'y']);
+      assert.ok(documents.size > 0, error.hint);
+    }
+  }
+});
+
+test('some files compressed and some not: read, and said', async () => {
+  const root = layOut({ 'dump/d/x.bson': { of: 'one' }, 'dump/d/y.bson.gz': { of: 'one' } });
+  for (const source of await inEachForm(root)) {
+    const { summary } = await readBackup(source, ['x', 'y']);
+    assert.match(summary.warnings.join(), /y\.bson\.gz is compressed and .*x\.bson is not/);
+  }
+});
+
+test('what is left over from an older dump is said, also where nothing else is read', async () => {
+  const finished = (day: number): string => `2024-01-0${day}T02:00:00Z`;
+  const root = layOut({
+    'dump/d/x.bson': { of: 'old', finished: finished(1) },
+    'dump/d/y.bson': { of: 'new', finished: finished(2) },
+  });
+  for (const source of await inEachForm(root)) {
+    const { summary } = await readBackup(source, ['x']);
+    assert.match(summary.warnings.join(), /x\.bson.* may be left over from an older dump: .*y\.bson/);
+    assert.equal(
+      (await readBackup(source, ['y'])).summary.warnings.filter((each) => each.includes('left over')),
+      [],
+    );
+  }
+});
+
+test('a dump that takes long is one dump: other collections are finished meanwhile, or the last one is very large', async () => {
+  const hours = Array.from({ length: 10 }, (_, i) => [
+    `dump/d/c${i}.bson`,
+    { of: 'one', finished: new Date(Date.parse('2024-01-01T00:00:00Z') + i * 5 * 3_600_000).toISOString() },
+  ]);
+  const root = layOut(Object.fromEntries(hours));
+  for (const source of await inEachForm(root)) {
+    const { documents } = await readBackup(source, ['c0', 'c9']);
+    assert.is(documents.size, 2);
+  }
+  const file = (name: string, day: number, bytes: number): DatedFile => {
+    const path = `d/${name}.bson`;
+    const at = { location: path, modified: day * 86_400_000 };
+    return { file: { path, root: '', packedIn: undefined, at }, bytes, wanted: true };
+  };
+  assert.is(refuseLeftovers([file('x', 1, 5), file('y', 2, 1e12)], undefined), undefined);
+  assert.throws(() => refuseLeftovers([file('x', 1, 1e12), file('y', 2, 5)], undefined));
 });
 
 /** A tree of one to three backups, as parts, copies, renamed and packed folders; and what of it is one backup. */

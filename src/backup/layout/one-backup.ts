@@ -6,7 +6,7 @@ import { RestorePlanError } from '../../errors.ts';
 import { showInstant } from '../locate/backup-time.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import type { DumpFile } from './dump-tree.ts';
-import { type DumpRoot, whyNotParts } from './parts.ts';
+import { type DumpRoot, LONGEST_MS, whyNotParts } from './parts.ts';
 import { templateOf } from './times-in-names.ts';
 
 /** The folder that a plan names, as opposed to a single file, into which no plan can point. */
@@ -152,15 +152,105 @@ function twoDumps(
   const keep = differs
     ? `Keep the files of one dump: delete ${first} and the others of its kind, or ${second} and the others of its kind, metadata included`
     : 'Keep one of the two';
-  const packed = folder === undefined || files.some(({ packedIn }) => packedIn !== undefined);
   return new RestorePlanError(
     'BACKUP',
     `${collection} is there twice in one folder, so two dumps were written into it: ${named}.`,
     {
-      hint: packed
+      hint: isPacked(files, folder)
         ? `Take another backup, or unpack this one, then: ${keep}.`
         : `${keep}; or choose one by ${folder.setting}: ${JSON.stringify(patternFor(files[1], folder))}.`,
-      facts: { files: files.map(({ at: { location, modified } }) => ({ location, modified })) },
+      facts: { files: files.map(factsOf) },
+    },
+  );
+}
+
+const isPacked = (files: readonly PlacedFile[], folder: NamedFolder | undefined): folder is undefined =>
+  folder === undefined || files.some(({ packedIn }) => packedIn !== undefined);
+
+const factsOf = ({ at: { location, modified } }: PlacedFile): SingleBackup => ({
+  location,
+  path: undefined,
+  modified,
+});
+
+/** The slowest that a file is believed to be dumped, or uploaded, bytes per millisecond. */
+const SLOWEST = 1_000;
+
+/** A file of documents in the folder of a dump, wanted or not. */
+export interface DatedFile {
+  readonly file: PlacedFile;
+  readonly bytes: number;
+  readonly wanted: boolean;
+}
+
+/**
+ * Of the files of one folder that are read together none may be of another dump than the rest. Throws BACKUP where more time lies
+ * between them than a dump leaves between two of its files. Returns what is to be said where nothing proves it, but much
+ * speaks for it.
+ */
+export function refuseLeftovers(
+  files: readonly DatedFile[],
+  folder: NamedFolder | undefined,
+): string | undefined {
+  const runs = runsOf(files);
+  const [older, newer] = runs.filter((run) => run.some((each) => each.wanted));
+  const [last] = runs.slice(-1);
+  if (older === undefined || last === undefined) return undefined;
+  const before = older.findLast((each) => each.wanted)?.file as PlacedFile;
+  if (newer !== undefined) {
+    const after = newer.find((each) => each.wanted)?.file as PlacedFile;
+    throw leftovers([before, after], folder);
+  }
+  if (older !== last) {
+    const latest = last.at(-1)?.file as PlacedFile;
+    return `${before.at.location}${finished(before.at.modified)} may be left over from an older dump: ${latest.at.location} was finished ${showInstant(latest.at.modified as number, undefined)}.`;
+  }
+  return mixtureOf(files.flatMap(({ file, wanted }) => (wanted ? [file] : [])));
+}
+
+/** What is to be said of files of which some are compressed: somebody packed them by hand, or they are of two dumps. */
+function mixtureOf(files: readonly PlacedFile[]): string | undefined {
+  const packed = files.find(isGzip);
+  const plain = files.find((file) => !isGzip(file));
+  if (packed === undefined || plain === undefined) return undefined;
+  return `${packed.at.location} is compressed and ${plain.at.location} is not: a dump writes all of them alike, so see that both are of one.`;
+}
+
+const isGzip = ({ path }: PlacedFile): boolean => path.endsWith('.gz');
+
+/** The files in the order in which they were finished, cut where no dump leaves so much time. Those of unknown time are left out. */
+function runsOf(files: readonly DatedFile[]): DatedFile[][] {
+  const timeOf = ({ file }: DatedFile): number => file.at.modified ?? 0;
+  const dated = files.filter((each) => timeOf(each) > 0).sort((a, b) => timeOf(a) - timeOf(b));
+  const runs: DatedFile[][] = [];
+  let end = Number.NEGATIVE_INFINITY;
+  for (const each of dated) {
+    if (timeOf(each) - end > Math.max(LONGEST_MS, each.bytes / SLOWEST)) runs.push([]);
+    runs.at(-1)?.push(each);
+    end = timeOf(each);
+  }
+  return runs;
+}
+
+function leftovers(
+  files: readonly [PlacedFile, PlacedFile],
+  folder: NamedFolder | undefined,
+): RestorePlanError {
+  const named = files.map(({ at }) => `${at.location}${finished(at.modified)}`).join(' and ');
+  const byName = (known: NamedFolder): string =>
+    files
+      .map((file) => JSON.stringify(patternFor(file, known)))
+      .filter((pattern, i, all) => all.indexOf(pattern) === i)
+      .map((pattern) => `${known.setting}: ${pattern}`)
+      .join(', or ');
+  return new RestorePlanError(
+    'BACKUP',
+    `Two dumps were written into one folder: ${named}; more time lies between them than one dump takes.`,
+    {
+      hint: isPacked(files, folder)
+        ? 'Restore the collections by plans of their own, each from the backup that it is of; or unpack this one, and delete what was left over.'
+        : `Delete what was left over; or restore the collections by plans of their own. If you know that they are of one dump, name the files one by one: ${byName(folder)}.`,
+      facts: { files: files.map(factsOf) },
     },
   );
 }

@@ -31,7 +31,7 @@ const MINUTE = 60_000;
 /** Parts that are dumped one after the other begin within the time that one of them takes, or soon. */
 const SOON_MS = 30 * MINUTE;
 /** A part that took longer does not reach into the next night. */
-const LONGEST_MS = 360 * MINUTE;
+export const LONGEST_MS = 360 * MINUTE;
 
 /** Why they are not proven to be parts of one backup, to follow "because"; undefined when they are. */
 export function whyNotParts(roots: readonly DumpRoot[]): string | undefined {

@@ -15,7 +15,7 @@ import { compressionOf } from '../containers/sniff.ts';
 import { collectionOf } from '../layout/collection-names.ts';
 import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
-import { type NamedFolder, refuseTwice } from '../layout/one-backup.ts';
+import { type DatedFile, type NamedFolder, refuseLeftovers, refuseTwice } from '../layout/one-backup.ts';
 import { wholeOf } from '../storage/byte-source.ts';
 import {
   assertCrc,
@@ -46,6 +46,8 @@ export interface FileBackupParts {
   readonly warnings: readonly string[];
   /** The folder that was taken for the database's, which bears no name of one. */
   readonly nameless?: string;
+  /** The plan names each file by itself: nobody takes them for the files of one dump. */
+  readonly areSingles?: boolean;
 }
 
 export class FileBackup implements StoredBackup {
@@ -91,6 +93,7 @@ export class FileBackup implements StoredBackup {
     const needed = new Set([...wanted].map((collection) => tree.find(collection)));
     for (const [files, fault] of this.#damaged)
       if (!needed.has(files)) warnings.push(`${fault} Nothing that is read here needs it.`);
+    warnings.push(...this.#leftovers(needed));
     let bytesRead = 0;
     const reader = new MemberReader(visitor);
     try {
@@ -138,6 +141,18 @@ export class FileBackup implements StoredBackup {
     const files = tree.find(collection);
     if (files !== undefined) refuseTwice(files, { collection, folder });
     return files;
+  }
+
+  /** Throws BACKUP where the wanted files of one folder are of two dumps. */
+  #leftovers(wanted: ReadonlySet<CollectionFiles | undefined>): string[] {
+    const { tree, folder, areSingles = false } = this.#parts;
+    if (areSingles) return [];
+    const inFolders = new Map<string, DatedFile[]>(tree.roots.map(({ path }) => [path, []]));
+    for (const files of tree.collections) {
+      for (const file of files.documents.filter(({ what }) => what === undefined))
+        inFolders.get(file.root)?.push({ file, bytes: file.at.size, wanted: wanted.has(files) });
+    }
+    return [...inFolders.values()].flatMap((files) => refuseLeftovers(files, folder) ?? []);
   }
 
   /** Damaged metadata leaves the name, where the file has it. */

@@ -20,8 +20,10 @@ import { addTo } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import {
   assertOneBackup,
+  type DatedFile,
   type NamedFolder,
   type PlacedFile,
+  refuseLeftovers,
   refuseTwice,
   type WhereFound,
 } from '../layout/one-backup.ts';
@@ -73,6 +75,8 @@ interface Pass {
   readonly databases: Set<string>;
   /** Places of the wanted database; and the files of wanted collections, by name and kind. */
   readonly roots: Map<string, DumpRoot>;
+  /** The files of documents in each of these places. */
+  readonly dated: Map<string, DatedFile[]>;
   readonly files: Map<string, Readonly<Record<'documents' | 'metadata' | 'buckets', PlacedFile[]>>>;
   readonly warnings: Set<string>;
   /** Entries that are no plain files and of no wanted collection. */
@@ -118,6 +122,7 @@ export class StreamBackup implements StoredBackup {
       metadata: new Map(),
       databases: new Set(),
       roots: new Map(),
+      dated: new Map(),
       files: new Map(),
       warnings: new Set(nameless === undefined ? [] : [takenFor(database, nameless, this.identity.location)]),
       others: [],
@@ -150,6 +155,10 @@ export class StreamBackup implements StoredBackup {
     for (const path of pass.archives)
       pass.warnings.add(`${path} is a mongodump archive and was passed over.`);
     assertOneBackup([...pass.roots.values()], this.#where());
+    for (const files of pass.dated.values()) {
+      const warning = refuseLeftovers(files, this.#parts.folder);
+      if (warning !== undefined) pass.warnings.add(warning);
+    }
     this.#finish(pass);
     return {
       bytesRead,
@@ -216,6 +225,12 @@ export class StreamBackup implements StoredBackup {
     if (pass.roots.size > known) assertOneBackup([...pass.roots.values()], this.#where());
     const named = collectionOf(meaning.fileName) ?? '';
     const collection = pass.wanted.has(named) ? named : pass.longNames.get(meaning.fileName);
+    if (meaning.kind === 'documents' && file.what === undefined) {
+      const dated = { file: { ...placed, root }, bytes: file.size, wanted: collection !== undefined };
+      const inFolder = pass.dated.get(root) ?? [];
+      pass.dated.set(root, inFolder);
+      inFolder.push(dated);
+    }
     if (collection === undefined) {
       if (meaning.kind === 'documents') await passOn(file, { collection: named, path }, pass.visitor);
       return;
