@@ -9,7 +9,7 @@ import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { checkGate, decideGateOf } from './check-gate.ts';
 import { requireBelonging, requireUntouchedBytes } from './check-request.ts';
-import { compareServers, type Obstacle, roleObstacles, sameServerObstacle } from './gate.ts';
+import { compareServers, type InStaging, type Obstacle, roleObstacles, sameServerObstacle } from './gate.ts';
 
 export interface AdmissionRequest {
   readonly plan: Plan;
@@ -23,19 +23,21 @@ export interface AdmissionRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Throws RestorePlanError GATE with every obstacle, or the signal's reason. */
-export async function requireAdmission(request: AdmissionRequest): Promise<void> {
+/** Returns what of the selection staging holds; undefined for staging itself. Throws RestorePlanError GATE with every obstacle, or the signal's reason. */
+export async function requireAdmission(request: AdmissionRequest): Promise<InStaging | undefined> {
   const { plan, selection, target, other, emit, signal } = request;
   requireBelonging(plan, selection, target);
   if (other !== undefined) requireOther(plan, target, other);
   if (target.name === 'staging') {
     requireStaging(request);
-    return;
+    return undefined;
   }
   if (other === undefined) throw shut([NO_STAGING]);
-  const verdict = await checkGate({ plan, selection, staging: other, production: target.reader, signal });
+  const readers = { staging: other, production: target.reader };
+  const { verdict, inStaging } = await checkGate({ plan, selection, ...readers, signal });
   if (!verdict.open) throw shut(verdict.obstacles);
   emit({ type: 'gate-opened', target: target.name, reason: verdict.reason });
+  return inStaging;
 }
 
 /** What vouches for production must be the plan's own staging, opened by `connectTarget`; the same the other way round. */
@@ -51,8 +53,11 @@ function requireOther(plan: Plan, target: Target, other: TargetReader): void {
   ]);
 }
 
-/** The same under the lock, without looking for every document again: confirming and waiting for the lock may have taken long. */
-export async function requireAdmissionStill(request: AdmissionRequest): Promise<void> {
+/** The same under the lock, without looking at every document again: confirming and waiting for the lock may have taken long. */
+export async function requireAdmissionStill(
+  request: AdmissionRequest,
+  inStaging: InStaging | undefined,
+): Promise<void> {
   const { plan, selection, target, other } = request;
   if (target.name === 'staging') {
     requireStaging(request);
@@ -60,7 +65,8 @@ export async function requireAdmissionStill(request: AdmissionRequest): Promise<
   }
   if (other === undefined) throw shut([NO_STAGING]);
   const { digest } = selection.manifest;
-  const verdict = await decideGateOf({ plan, digest, staging: other, production: target.reader });
+  const readers = { staging: other, production: target.reader };
+  const verdict = await decideGateOf({ plan, digest, ...readers, inStaging });
   if (!verdict.open) throw shut(verdict.obstacles);
   // What staging vouches for is a digest; the bytes on this disk must still be the ones it stands for.
   await requireUntouchedBytes(selection);

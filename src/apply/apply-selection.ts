@@ -37,6 +37,7 @@ import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
+import { NO_RULES } from './gate-rules.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
 import { type OtherSource, otherSource, recordedSource, refuseOtherSource } from './plan-source.ts';
@@ -107,7 +108,7 @@ export async function applySelection(given: ApplyRequest): Promise<ApplyResult> 
   const request = { ...given, selection: copyOf(given.selection) };
   refuseRelaxed(request.plan, request.selection.manifest);
   const runs = await readRuns(target.reader);
-  await requireAdmission({ ...request, runs });
+  const inStaging = await requireAdmission({ ...request, runs });
   const other = otherSource(request.plan, runs, target.reader);
   if (other !== undefined) await confirmOtherSource(request, other);
   // Looked at before anybody is asked, and before the lock, which is a write too.
@@ -117,7 +118,7 @@ export async function applySelection(given: ApplyRequest): Promise<ApplyResult> 
   await request.confirm?.();
   request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'apply' }, async (lease) => {
-    await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) });
+    await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) }, inStaging);
     return applyUnderLock(request, lease);
   });
 }
@@ -294,7 +295,6 @@ async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcome
 
 function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest, key: RunKey): RunStart {
   const { backup } = selection.manifest;
-  const { soakMs, approvals } = plan.targets.production?.gate ?? { soakMs: 0, approvals: 0 };
   return {
     key,
     target: target.name,
@@ -302,7 +302,7 @@ function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest,
     planDigest: plan.digest,
     server: recordedServer(target.reader),
     source: recordedSource(plan.source),
-    gate: { soakMs, approvals },
+    gate: plan.targets.production?.gate ?? NO_RULES,
     backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
     actor: { user: actor.user, host: actor.host },
   };

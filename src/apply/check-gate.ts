@@ -1,49 +1,55 @@
 /** Collects the facts of the gate from both databases, by reading alone, and has them judged. */
-import { inFlight } from '../comparison/in-flight.ts';
 import { readRuns } from '../ledger/read-runs.ts';
 import type { Plan } from '../plan/plan.ts';
-import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import { findCounterparts } from '../target/counterparts.ts';
 import type { TargetReader } from '../target/target.ts';
-import { admit } from './admit.ts';
-import { decideGate, type GateFacts, type GateVerdict } from './gate.ts';
-import { LOOKUP_BATCH, LOOKUPS_IN_FLIGHT } from './lookup-batches.ts';
+import { decideGate, type GateFacts, type GateVerdict, type InStaging, isWorthLooking } from './gate.ts';
+import { NO_RULES } from './gate-rules.ts';
+import { verifySelection } from './verify-selection.ts';
 
 export interface GateQuestion {
   readonly plan: Plan;
   readonly selection: Selection;
   readonly staging: TargetReader;
   readonly production: TargetReader;
+  /** Whether somebody accepted by name that staging lacks a document, or holds another; by its place in its collection's file. */
+  readonly isExcepted?: ((selected: SelectedCollection, index: number) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** The same question about a selection of which only the digest is known. */
-export interface GateQuestionOf extends Omit<GateQuestion, 'selection'> {
+export interface GateQuestionOf extends Pick<GateQuestion, 'plan' | 'staging' | 'production'> {
   readonly digest: string;
+  /** What somebody saw of its documents on staging before. */
+  readonly inStaging?: InStaging | undefined;
 }
 
-/** The whole gate: every document of the selection is looked for on staging. Throws the signal's reason between batches. */
-export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
+export interface LookedAt {
+  readonly verdict: GateVerdict;
+  /** Undefined where the gate stays shut whatever staging holds. */
+  readonly inStaging: InStaging | undefined;
+}
+
+/** The whole gate: every document of the selection is compared with staging's. Throws the signal's reason between batches. */
+export async function checkGate(question: GateQuestion): Promise<LookedAt> {
   const { digest, collections } = question.selection.manifest;
   const documents = collections.reduce((sum, { count }) => sum + count, 0);
   const facts = { ...(await collectFacts({ ...question, digest })), documents };
-  const verdict = decideGate(facts);
-  // Looking every document up is the dear part; it is left out when the gate stays shut anyway.
-  if (!verdict.open) return verdict;
-  return decideGate({ ...facts, missingInStaging: await countMissing(question) });
+  if (!isWorthLooking(facts)) return { verdict: decideGate(facts), inStaging: undefined };
+  const inStaging = await lookAtStaging(question);
+  return { verdict: decideGate({ ...facts, inStaging }), inStaging };
 }
 
 /**
- * The gate as far as ledgers and identities decide it: no document is looked for. For a gate that was open a moment ago, and
+ * The gate as far as ledgers and identities decide it: no document is looked at. For a gate that was open a moment ago, and
  * for showing what it still wants.
  */
 export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdict> {
   return decideGate(await collectFacts(question));
 }
 
-/** Taken together as if nothing were missing on staging. */
-async function collectFacts({ plan, digest, staging, production }: GateQuestionOf): Promise<GateFacts> {
+async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
+  const { plan, digest, staging, production, inStaging } = question;
   const [productionRuns, stagingRuns, stagingTime, productionIdentity, stagingIdentity] = await Promise.all([
     readRuns(production),
     readRuns(staging),
@@ -55,40 +61,41 @@ async function collectFacts({ plan, digest, staging, production }: GateQuestionO
   return {
     digest,
     planName: plan.name,
-    gate: plan.targets.production?.gate ?? { soakMs: 0, approvals: 0 },
+    gate: plan.targets.production?.gate ?? NO_RULES,
     production: { database: production.database, identity: productionIdentity, runs: productionRuns },
     staging: { database: staging.database, identity: stagingIdentity, runs: stagingRuns },
     stagingTime,
     documents: undefined,
-    missingInStaging: 0,
+    inStaging,
   };
 }
 
-/** Documents of the selection that are not there any more, whatever their content. */
-async function countMissing(question: GateQuestion): Promise<number> {
-  let missing = 0;
-  for (const selected of question.selection.manifest.collections) {
-    missing += await countMissingOf(question, selected);
-  }
-  return missing;
-}
-
-async function countMissingOf(
-  { selection, staging: reader, signal }: GateQuestion,
-  selected: SelectedCollection,
-): Promise<number> {
-  const collection = await reader.collection(selected.into);
-  if (collection === undefined) return selected.count;
-  let missing = 0;
-  const batches = readBatches(selection, selected.collection, LOOKUP_BATCH);
-  for await (const absent of inFlight(batches, LOOKUPS_IN_FLIGHT, async (batch) => {
-    signal?.throwIfAborted();
-    const { run, positions } = admit(batch);
-    const there = await findCounterparts({ reader, collection, run, positions });
-    const present = positions.filter((position) => there.presence(position) !== 'absent').length;
-    return run.length - present;
-  })) {
-    missing += absent;
-  }
-  return missing;
+async function lookAtStaging({
+  selection,
+  staging: reader,
+  isExcepted = () => false,
+  signal,
+}: GateQuestion): Promise<InStaging> {
+  let excepted = 0;
+  const { collections, differences } = await verifySelection({
+    selection,
+    reader,
+    unstorable: true,
+    expect: (selected, index) => {
+      if (!isExcepted(selected, index)) return 'restored';
+      excepted++;
+      return 'ignored';
+    },
+    emit: () => undefined,
+    signal,
+  });
+  const sum = (kind: 'identical' | 'missing' | 'different'): number =>
+    collections.reduce((total, counts) => total + counts[kind], 0);
+  return {
+    identical: sum('identical'),
+    missing: sum('missing'),
+    different: sum('different'),
+    excepted,
+    examples: differences,
+  };
 }

@@ -4,7 +4,10 @@
 import { isForeign } from '../ledger/read-runs.ts';
 import type { Actor, RunCollection, RunRecord } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
+import type { GatePlan } from '../plan/plan.ts';
 import type { ServerIdentity } from '../target/target.ts';
+import { type GateRules, rulesOf } from './gate-rules.ts';
+import type { VerifiedDifference } from './verify-selection.ts';
 
 /** One database as its server and its ledger describe it. */
 export interface DatabaseFacts {
@@ -18,15 +21,26 @@ export interface GateFacts {
   /** Digest of the selection that shall be applied to production. */
   readonly digest: string;
   readonly planName: string;
-  readonly gate: { readonly soakMs: number; readonly approvals: number };
+  readonly gate: GatePlan;
   readonly production: DatabaseFacts;
   readonly staging: DatabaseFacts;
   /** UTC milliseconds by staging's clock, which also made the ledger's times. */
   readonly stagingTime: number;
   /** Documents of the selection; undefined where only its digest is known. */
   readonly documents: number | undefined;
-  /** Those that staging lacks now. */
-  readonly missingInStaging: number;
+  /** Undefined where nobody looked: then the record of staging must do. */
+  readonly inStaging: InStaging | undefined;
+}
+
+/** What staging holds of the selection's documents now, compared byte for byte. */
+export interface InStaging {
+  readonly identical: number;
+  readonly missing: number;
+  readonly different: number;
+  /** Missing or different, and accepted by name. */
+  readonly excepted: number;
+  /** The first of the missing and of the different ones. */
+  readonly examples: readonly VerifiedDifference[];
 }
 
 /** One fact that keeps the gate shut, and what to do about it. */
@@ -44,15 +58,15 @@ export function decideGate(facts: GateFacts): GateVerdict {
   if (obstacles.length > 0) return { open: false, obstacles };
   const run = stagingRun(facts) as RunRecord;
   const verified = (run.verifiedAt as Date).toISOString();
-  const kept = sumOf(run, ({ kept }) => kept);
-  const but =
-    kept === 0
-      ? ''
-      : `; on staging, ${kept} ${kept === 1 ? 'document was' : 'documents were'} ${OUTCOMES.kept.one}`;
   return {
     open: true,
-    reason: `the same selection was applied to staging and verified there at ${verified}${but}`,
+    reason: `the same selection was applied to staging and verified there at ${verified}${contentReason(facts, run)}`,
   };
+}
+
+/** The same documents may be looked for: everything but them is as it must be, or takes time or people alone. */
+export function isWorthLooking(facts: GateFacts): boolean {
+  return identityObstacles(facts).length === 0 && stagingRun(facts)?.status === 'verified';
 }
 
 /** What databases say of themselves must rule out that both are the same, or are swapped. */
@@ -112,10 +126,14 @@ function ownRuns(facts: DatabaseFacts): RunRecord[] {
   return facts.runs.filter((run) => !isForeign(run, facts));
 }
 
-function stagingRun({ staging, digest, planName }: GateFacts): RunRecord | undefined {
-  return ownRuns(staging).find(
-    ({ key, target }) => key.plan === planName && key.selection === digest && target === 'staging',
-  );
+/** Of this plan and selection. */
+function stagingRun(facts: GateFacts): RunRecord | undefined {
+  return runsOfSelection(facts).find(({ key }) => key.plan === facts.planName);
+}
+
+/** Of whatever plan. */
+function runsOfSelection({ staging, digest }: GateFacts): RunRecord[] {
+  return ownRuns(staging).filter(({ key, target }) => key.selection === digest && target === 'staging');
 }
 
 function stagingObstacles(facts: GateFacts): Obstacle[] {
@@ -129,31 +147,120 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
       },
     ];
   }
+  const rules = rulesOf(facts.gate, runsOfSelection(facts));
   const obstacles: Obstacle[] = [];
   if (!accountsForAll(run, facts.documents)) obstacles.push(unaccounted());
-  if (facts.missingInStaging !== 0) obstacles.push(documentsGone(facts.missingInStaging));
+  obstacles.push(...contentObstacles(facts, { run, rules }));
   const soakedMs = facts.stagingTime - run.verifiedAt.getTime();
-  if (soakedMs < facts.gate.soakMs) {
-    obstacles.push({
-      fact: `the restore has soaked on staging for ${span(soakedMs)} of ${span(facts.gate.soakMs)}`,
-      remedy: `Wait until ${new Date(run.verifiedAt.getTime() + facts.gate.soakMs).toISOString()}.`,
-    });
+  if (soakedMs < rules.soakMs) {
+    obstacles.push(
+      asAsked(rules, facts.gate.soakMs < rules.soakMs, {
+        fact: `the restore has soaked on staging for ${span(soakedMs)} of ${span(rules.soakMs)}`,
+        remedy: `Wait until ${new Date(run.verifiedAt.getTime() + rules.soakMs).toISOString()}.`,
+      }),
+    );
   }
   const approvers = approversOf(run);
-  if (approvers.length < facts.gate.approvals) {
-    obstacles.push({
-      fact: `${approvers.length} of ${facts.gate.approvals} approvals are given`,
-      remedy: `Somebody other than ${[...new Set(run.appliedBy.map(({ user }) => user))].join(', ')} must run \`plan approve\`.`,
-    });
+  if (approvers.length < rules.approvals) {
+    obstacles.push(
+      asAsked(rules, facts.gate.approvals < rules.approvals, {
+        fact: `${approvers.length} of ${rules.approvals} approvals are given`,
+        remedy: `Somebody other than ${[...new Set(run.appliedBy.map(({ user }) => user))].join(', ')} must run \`plan approve\`.`,
+      }),
+    );
   }
   return obstacles;
 }
 
-/** A record that this program wrote as verified says of every document that it is in, or was kept. */
+/** Says whose rule it is that is not met, where it is not this plan's own. */
+function asAsked({ stricter }: GateRules, isTheirs: boolean, { fact, remedy }: Obstacle): Obstacle {
+  if (!isTheirs || stricter === undefined) return { fact, remedy };
+  const at = stricter.appliedBy.at(-1)?.at.toISOString() ?? 'an unknown time';
+  return {
+    fact: `${fact}, as the plan ${stricter.key.plan} asked when it was applied to staging at ${at}; this plan asks for less now`,
+    remedy: `${remedy} Or run \`plan apply --target staging\` again: its rules hold as they are then.`,
+  };
+}
+
+/** By what was looked at; else by what the record says was kept, which differs. */
+function contentObstacles(
+  { inStaging, documents }: GateFacts,
+  { run, rules }: { readonly run: RunRecord; readonly rules: GateRules },
+): Obstacle[] {
+  if (isNothingVerified(run, inStaging)) {
+    if (!rules.acceptKept) return [nothingVerified(run)];
+    // The plan's word stands for the name of each document that differs; one that is missing was not kept.
+    return inStaging === undefined || inStaging.missing === 0 ? [] : [notThere('missing', inStaging)];
+  }
+  if (inStaging === undefined) {
+    const kept = sumOf(run, (counts) => counts.kept);
+    return kept === 0
+      ? []
+      : [notThere('different', { ...NONE, different: kept, identical: (documents ?? 0) - kept })];
+  }
+  return (['missing', 'different'] as const)
+    .filter((kind) => inStaging[kind] > 0)
+    .map((kind) => notThere(kind, inStaging));
+}
+
+const NONE: InStaging = { identical: 0, missing: 0, different: 0, excepted: 0, examples: [] };
+
+/** Not one document of the selection is there with its own content, although some other stands in its place. */
+function isNothingVerified(run: RunRecord, inStaging: InStaging | undefined): boolean {
+  if (inStaging !== undefined) {
+    const { identical, different, excepted } = inStaging;
+    return identical === 0 && different + excepted > 0;
+  }
+  const selected = sumOf(run, (counts) => counts.selected);
+  return selected > 0 && sumOf(run, ({ kept, excepted }) => kept + excepted) === selected;
+}
+
+function nothingVerified(run: RunRecord): Obstacle {
+  const kept = sumOf(run, (counts) => counts.kept);
+  return {
+    fact: `no document of the selection is on staging with the backup's content (${kept} ${OUTCOMES.kept.many}): the run there has verified nothing`,
+    remedy:
+      'Make room for the documents on staging, or let the plan replace them, and run `plan apply --target staging` again. ' +
+      'If production may be written to without that, write `acceptKept: true` at targets.production.gate, and apply to staging again.',
+  };
+}
+
+const EXAMPLES = 3;
+
+function notThere(kind: 'missing' | 'different', { examples, ...counts }: InStaging): Obstacle {
+  const count = counts[kind];
+  const documents = count === 1 ? '1 document of the selection' : `${count} documents of the selection`;
+  const ids = examples.filter((example) => example.kind === kind).map(({ into, id }) => `${into} ${id}`);
+  const named = ids.slice(0, EXAMPLES).join(', ');
+  const shown = named === '' ? '' : ` (${named}${count > Math.min(ids.length, EXAMPLES) ? ', …' : ''})`;
+  const accepted = 'accept them by name, with `plan accept --target staging` or as exceptions in the plan';
+  return kind === 'missing'
+    ? {
+        fact: `${documents} ${count === 1 ? 'is' : 'are'} missing on staging${shown}`,
+        remedy: `Run \`plan apply --target staging\` again, or ${accepted}.`,
+      }
+    : {
+        fact: `${documents} ${count === 1 ? 'differs' : 'differ'} on staging${shown}`,
+        remedy: `Run \`plan apply --target staging\` again once nothing else stands in their place there, or ${accepted}.`,
+      };
+}
+
+/** What the open gate says of the documents, behind the verification. */
+function contentReason({ inStaging }: GateFacts, run: RunRecord): string {
+  if (isNothingVerified(run, inStaging)) {
+    return `; no document is there with the backup's content, which the plan accepts (gate.acceptKept)`;
+  }
+  if (inStaging === undefined) return '';
+  const { identical, excepted } = inStaging;
+  const but = excepted === 0 ? '' : `, and ${excepted} ${excepted === 1 ? 'is' : 'are'} accepted by name`;
+  return `; staging holds ${excepted === 0 ? 'every document' : `${identical} documents`} byte for byte${but}`;
+}
+
+/** A record that this program wrote as verified says of every document that it is in, was kept, or was left out by name. */
 function accountsForAll(run: RunRecord, documents: number | undefined): boolean {
   const isWhole = run.collections.every(
-    ({ selected, inserted, identical, replaced, kept, doubtful }) =>
-      inserted + identical + replaced + kept + doubtful === selected,
+    ({ selected, inserted, identical, replaced, kept, doubtful, excepted }) =>
+      inserted + identical + replaced + kept + doubtful + excepted === selected,
   );
   return isWhole && (documents === undefined || sumOf(run, ({ selected }) => selected) === documents);
 }
@@ -182,13 +289,6 @@ function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
       `staging has another selection of this plan (${short(latest.key.selection)}, not ${short(digest)}): ` +
       'the plan or the backup has changed since, so that other documents would be written',
     remedy: 'Run `plan apply --target staging` again, with the plan as it is now.',
-  };
-}
-
-function documentsGone(missing: number): Obstacle {
-  return {
-    fact: `${missing === 1 ? '1 document of the selection is' : `${missing} documents of the selection are`} no longer on staging`,
-    remedy: 'Run `plan apply --target staging` again.',
   };
 }
 

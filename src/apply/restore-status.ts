@@ -39,7 +39,7 @@ export async function targetStatus(plan: Plan, reader: TargetReader): Promise<Ta
 
 export interface GateStatus {
   readonly verdict: GateVerdict;
-  /** False when the selection is not kept on this machine, so that nobody looked whether its documents are still on staging. */
+  /** False when the selection is not kept on this machine, so that nobody looked whether staging holds its documents. */
   readonly documentsLookedFor: boolean;
 }
 
@@ -56,7 +56,7 @@ export async function gateStatus(
   { digest, selection, signal }: AppliedToStaging & { readonly signal?: AbortSignal },
 ): Promise<GateStatus> {
   if (selection !== undefined) {
-    const verdict = await checkGate({ plan, selection, staging, production, signal });
+    const { verdict } = await checkGate({ plan, selection, staging, production, signal });
     return { verdict, documentsLookedFor: true };
   }
   return { verdict: await decideGateOf({ plan, digest, staging, production }), documentsLookedFor: false };

@@ -27,6 +27,8 @@ export interface VerificationRequest {
   readonly expect: (selected: SelectedCollection, index: number) => Expectation | Promise<Expectation>;
   /** One document in so many is looked at; 1 = all. */
   readonly every?: number;
+  /** Asks also for documents that no server takes: they cannot be there. Without it they are left out. */
+  readonly unstorable?: boolean;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
 }
@@ -148,7 +150,8 @@ async function verifyBatch(scanned: Scanned<AdmittedBatch>, question: BatchQuest
   }
   const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
   const differences: BatchFindings['differences'][number][] = [];
-  for (const position of looked) {
+  const asked = request.unstorable === true ? run.offsets.keys() : looked;
+  for (const position of asked) {
     const presence = there.presence(position);
     const expectation = presence === 'same' ? 'restored' : await request.expect(selected, first + position);
     if (expectation === 'ignored') continue;

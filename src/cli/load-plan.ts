@@ -18,7 +18,10 @@ export async function loadPlan(
   requirePipe(context, [file]);
   const { env, stdin, now } = context;
   const { plan, faults, notes } = await readPlan(file, { env, stdin, now: now(), refuseFuture });
-  if (plan !== undefined) return plan;
+  if (plan !== undefined) {
+    if (plan.targets.production?.gate.acceptKept) context.emit({ type: 'warning', message: ACCEPT_KEPT });
+    return plan;
+  }
   throw new RestorePlanError(
     'PLAN_INVALID',
     `the plan has ${faultCount(faults, notes)}\n\n${faultsText(faults, false)}`.trimEnd(),
@@ -38,6 +41,9 @@ export async function loadPlan(
     },
   );
 }
+
+const ACCEPT_KEPT =
+  'gate.acceptKept: production opens also after a staging run in which every document was kept, so that nothing was verified there';
 
 /** Throws USAGE for a plan `-` that cannot be read: stdin holds one plan, and a terminal none. */
 export function requirePipe({ stdin }: Pick<CommandContext, 'stdin'>, files: readonly string[]): void {

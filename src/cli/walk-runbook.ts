@@ -1,5 +1,5 @@
 /** The whole runbook on a terminal, after staging: a pause to look at it, then production. */
-import { decideGateOf } from '../apply/check-gate.ts';
+import { checkGate } from '../apply/check-gate.ts';
 import type { GateVerdict } from '../apply/gate.ts';
 import type { Plan } from '../plan/plan.ts';
 import { shellWord } from '../report/shell-word.ts';
@@ -39,7 +39,7 @@ export async function goOnWithProduction(
   await writeLines(context.stderr, waysToLook(facts, style));
   const verdict = await askGate(context, plan, selection);
   if (!verdict.open) {
-    const gate = { verdict, documentsLookedFor: false };
+    const gate = { verdict, documentsLookedFor: true };
     await writeLines(context.stderr, ['', ...gateLines(gate, style, { file, planHasChanged: false })]);
     context.stderr.write(`Stopped before production. Once the gate is open: ${productionCommand(file)}.\n`);
     return 'GATE';
@@ -62,14 +62,14 @@ function productionCommand(file: string): string {
   return `\`plan apply ${shellWord(file)} --target production\``;
 }
 
-/** What ledgers and identities say; the documents on staging were read back a moment ago. */
-async function askGate(context: CommandContext, plan: Plan, { manifest }: Selection): Promise<GateVerdict> {
+/** The whole gate: a document that was kept on staging has been read back, and differs all the same. */
+async function askGate(context: CommandContext, plan: Plan, selection: Selection): Promise<GateVerdict> {
   const targets = await connectTargets(context, plan, 'production');
   try {
     const { target, other } = targets;
     if (other === undefined) throw new TypeError('production is not connected to without staging');
     const readers = { staging: other.reader, production: target.reader };
-    return await decideGateOf({ plan, digest: manifest.digest, ...readers });
+    return (await checkGate({ plan, selection, ...readers, signal: context.signal })).verdict;
   } finally {
     await targets.close();
   }

@@ -74,6 +74,8 @@ export interface RecordedSource {
 export interface RecordedGate {
   readonly soakMs: number;
   readonly approvals: number;
+  /** Undefined where the plan did not say so. */
+  readonly acceptKept?: boolean;
 }
 
 export interface RunRecord {
@@ -179,7 +181,16 @@ function isServer(value: unknown): boolean {
 const isTextOrNone = (value: unknown): boolean => value === undefined || isText(value);
 
 function isGate(value: unknown): boolean {
-  return isRecord(value) && isCount(value['soakMs']) && isCount(value['approvals']);
+  return (
+    isRecord(value) &&
+    isCount(value['soakMs']) &&
+    isCount(value['approvals']) &&
+    isOneOf(value['acceptKept'], [undefined, true, false])
+  );
+}
+
+function isOneOf(value: unknown, allowed: readonly unknown[]): boolean {
+  return allowed.includes(value);
 }
 
 function isDeed(value: unknown): boolean {

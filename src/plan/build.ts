@@ -187,6 +187,7 @@ function buildTarget(target: PlanNode): TargetPlan {
     gate: {
       soakMs: duration(target, 'gate', 'soak') ?? 0,
       approvals: (scalar(target, 'gate', 'approvals') ?? 0) as number,
+      ...(scalar(target, 'gate', 'acceptKept') === true && { acceptKept: true }),
     },
   };
 }

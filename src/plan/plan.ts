@@ -170,7 +170,15 @@ export interface TargetPlan {
   readonly database: string;
   /** The database is to be made where it is missing. */
   readonly create?: boolean;
-  readonly gate: { readonly soakMs: number; readonly approvals: number };
+  readonly gate: GatePlan;
+}
+
+/** What production's gate asks beyond that staging holds the selection. */
+export interface GatePlan {
+  readonly soakMs: number;
+  readonly approvals: number;
+  /** A staging run that kept what it met of every document, and so has verified none, counts all the same. */
+  readonly acceptKept?: boolean;
 }
 
 export interface FollowUpPlan {

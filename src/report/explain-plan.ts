@@ -147,6 +147,9 @@ function promises(plan: Plan): string[] {
   ];
 }
 
+const ACCEPT_KEPT =
+  'a staging run in which every document was kept: nothing was verified there, and production opens all the same';
+
 function targetSentences({ targets }: Plan): string[] {
   const staging = `Staging, database ${targets.staging.database}. Every document is read back and compared.`;
   if (targets.production === undefined) return [staging, 'This plan has no production target.'];
@@ -162,6 +165,8 @@ function targetSentences({ targets }: Plan): string[] {
   return [
     staging,
     `Production, database ${database}. It opens only when ${all}. Nothing can switch this off.`,
+    'Staging must hold every one of these documents byte for byte then, except those that somebody accepted by name.',
+    ...(gate.acceptKept === true ? [`The plan accepts (gate.acceptKept) ${ACCEPT_KEPT}.`] : []),
   ];
 }
 

@@ -146,7 +146,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       await (await stagingRuns(bench)).insertOne(run);
       return undefined;
     },
-    says: '20 documents of the selection are no longer on staging',
+    says: '20 documents of the selection are missing on staging',
   },
   'the connection to production is renamed to staging': {
     prepare: async (bench) => {

@@ -1,15 +1,17 @@
 /** Ways to get production written to before staging vouches for it. Each must be refused, with nothing written. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { deserialize, Long } from 'bson';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { RUNS } from '../../src/ledger/layout.ts';
+import type { Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { failure, numbered } from './documents.ts';
 import { type Attempt, applied, approve, COLLECTION, DOCUMENTS, stopAt, tryAll } from './gate-attempts.ts';
-import { openWorkbench } from './workbench.ts';
+import { openWorkbench, type Workbench } from './workbench.ts';
 
 let lab: Lab;
 
@@ -17,6 +19,13 @@ test.before(async () => {
   lab = await openLab();
 });
 test.after(() => lab.close());
+
+/** Staging holds every `_id` already, each with other content. */
+async function keptAll(bench: Workbench, selection: Selection): Promise<undefined> {
+  const others = DOCUMENTS.map((_, _id) => ({ _id }) as never);
+  await (await bench.db('staging')).collection('a').insertMany(others);
+  await bench.apply(selection, 'staging');
+}
 
 const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   'staging was never applied to': { prepare: async () => undefined, says: 'never applied to staging' },
@@ -90,7 +99,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       await (await bench.db('staging')).collection('a').deleteOne({ _id: 7 as never });
       return undefined;
     },
-    says: '1 document of the selection is no longer on staging',
+    says: '1 document of the selection is missing on staging (a {"$numberInt":"7"})',
   },
   'the collection is gone from staging': {
     prepare: async (bench, selection) => {
@@ -98,7 +107,47 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       await (await bench.db('staging')).collection('a').drop();
       return undefined;
     },
-    says: '20 documents of the selection are no longer on staging',
+    says: '20 documents of the selection are missing on staging (a {"$numberInt":"0"},',
+  },
+  'a document is changed on staging, by the type of a number alone': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const db = await bench.db('staging');
+      const found = await db.collection('a').findOneAndDelete({ _id: 7 as never });
+      await db.collection('a').insertOne({ ...found, _id: new Long(7) as never });
+      return undefined;
+    },
+    says: '1 document of the selection differs on staging (a {"$numberInt":"7"})',
+  },
+  'staging kept a document of other content': {
+    prepare: async (bench, selection) => {
+      await (await bench.db('staging')).collection('a').insertOne({ _id: 7 as never });
+      await bench.apply(selection, 'staging');
+      return undefined;
+    },
+    says: '1 document of the selection differs on staging (a {"$numberInt":"7"})',
+  },
+  'staging kept every document, which only the plan may accept': {
+    prepare: keptAll,
+    says: /^refused: no document of the selection is on staging with the backup's content \(20 kept\)[^;]*$/,
+  },
+  'staging kept a document, and the plan accepts what was kept where everything was': {
+    plan: () => ({ gate: { acceptKept: true } }),
+    prepare: async (bench, selection) => {
+      await (await bench.db('staging')).collection('a').insertOne({ _id: 7 as never });
+      await bench.apply(selection, 'staging');
+      return undefined;
+    },
+    says: '1 document of the selection differs on staging (a {"$numberInt":"7"})',
+  },
+  'staging kept every document, as the plan accepts, and lost one': {
+    plan: () => ({ gate: { acceptKept: true } }),
+    prepare: async (bench, selection) => {
+      await keptAll(bench, selection);
+      await (await bench.db('staging')).collection('a').deleteOne({ _id: 7 as never });
+      return undefined;
+    },
+    says: '1 document of the selection is missing on staging (a {"$numberInt":"7"})',
   },
   'the soak is not over': { plan: () => ({ gate: { soakMs: 60_000 } }), prepare: applied, says: 'soaked' },
   'nobody approved': { plan: () => ({ gate: { approvals: 1 } }), prepare: applied, says: '0 of 1 approvals' },
@@ -242,7 +291,8 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       writeFileSync(path, bytes);
       return undefined;
     },
-    says: 'changed after they were selected',
+    says: 'the selection changed while staging was compared with it',
+    code: 'VERIFICATION',
   },
   'the selected documents go from the disk while the operator thinks': {
     prepare: async (bench, selection) => {
@@ -295,6 +345,69 @@ test('who applied several times is named once among those who cannot approve', a
   const refusal = await failure(bench.apply(selection, 'production'));
   assert.is(refusal.hint, 'Somebody other than anna must run `plan approve`.');
   await bench.close();
+});
+
+test('the plan’s word opens production where staging kept every document, and the gate says so', async () => {
+  const bench = openWorkbench(lab, { gate: { acceptKept: true } });
+  const selection = bench.selection([COLLECTION]);
+  await keptAll(bench, selection);
+  await bench.apply(selection, 'production');
+  const opened = bench.events.find(({ type }) => type === 'gate-opened');
+  assert.match(
+    JSON.stringify(opened),
+    /no document is there with the backup's content, .* \(gate\.acceptKept\)/,
+  );
+  await bench.expectRestored('production', selection, { a: DOCUMENTS });
+  await bench.close();
+});
+
+test('documents that staging held already are as good as restored ones', async () => {
+  const bench = openWorkbench(lab);
+  const selection = bench.selection([COLLECTION]);
+  const raw = DOCUMENTS.map((document) => deserialize(document, { promoteValues: false }));
+  await (await bench.db('staging')).collection('a').insertMany(raw as never);
+  await bench.apply(selection, 'staging');
+  await bench.apply(selection, 'production');
+  assert.match(JSON.stringify(bench.events), 'staging holds every document byte for byte');
+  await bench.expectRestored('production', selection, { a: DOCUMENTS });
+  await bench.close();
+});
+
+for (const [name, stricter, says] of [
+  ['soak', { soakMs: 60_000 }, /soaked on staging for \d+ s of 1 min, as the plan made-by-test asked/],
+  ['approvals', { approvals: 1 }, /0 of 1 approvals are given, as the plan made-by-test asked/],
+] as const) {
+  test(`lowering ${name} in the plan opens nothing until staging is applied to by that plan`, async () => {
+    const strict = openWorkbench(lab, { gate: stricter });
+    const lax = openWorkbench(lab, { database: strict.plan.targets.staging.database });
+    const selection = lax.selection([COLLECTION]);
+    await strict.apply(selection, 'staging');
+    const refusal = await failure(lax.apply(selection, 'production'));
+    assert.match(refusal.message, says);
+    assert.match(refusal.hint ?? '', 'Or run `plan apply --target staging` again');
+    await lax.apply(selection, 'staging');
+    await lax.apply(selection, 'production');
+    await lax.expectRestored('production', selection, { a: DOCUMENTS });
+    await lax.close();
+    await strict.close();
+  });
+}
+
+test('another plan of the same selection opens nothing that a stricter one asked later', async () => {
+  const lax = openWorkbench(lab);
+  const strict = openWorkbench(lab, {
+    database: lax.plan.targets.staging.database,
+    gate: { soakMs: 60_000 },
+  });
+  const selection = lax.selection([COLLECTION]);
+  await lax.apply(selection, 'staging');
+  await strict.apply(selection, 'staging', { plan: { ...strict.plan, name: 'the-strict-one' } });
+  const refusal = await failure(lax.apply(selection, 'production'));
+  assert.match(refusal.message, /of 1 min, as the plan the-strict-one asked/);
+  await lax.apply(selection, 'staging');
+  await lax.apply(selection, 'production');
+  await lax.close();
+  await strict.close();
 });
 
 test('production opens after soak and approval by somebody else', async () => {
