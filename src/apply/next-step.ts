@@ -72,7 +72,7 @@ function stepOn(target: TargetName, facts: TargetFacts): NextStep | undefined {
   if (facts === 'silent') return apply({ kind: 'silent' });
   if (facts === 'unknown') return { command: 'status', target: undefined, why: { kind: 'unknown' } };
   const { run, isCurrent, toWrite } = facts;
-  if (run === undefined) return apply({ kind: 'first' });
+  if (run === undefined || run.status === 'planned') return apply({ kind: 'first' });
   if (run.status === 'reverting') return { command: 'revert', target, why: { kind: 'revertUnfinished' } };
   if (!isCurrent) return apply({ kind: 'changed' });
   switch (run.status) {

@@ -78,7 +78,7 @@ export async function runsToRevert({
       { hint: `Check the connection strings, or revert with \`--target ${swapped.target}\`.` },
     );
   }
-  return chosen.filter(({ status }) => status !== 'reverted');
+  return chosen.filter(({ status }) => status !== 'reverted' && status !== 'planned');
 }
 
 /** Reads only. */

@@ -118,7 +118,7 @@ export function packOrdinals(ordinals: readonly number[]): Buffer {
   return packed;
 }
 
-function readOrdinals(packed: Buffer | undefined): Uint32Array | undefined {
+export function readOrdinals(packed: Buffer | undefined): Uint32Array | undefined {
   return (
     packed &&
     Uint32Array.from({ length: packed.length / ORDINAL_BYTES }, (_, i) =>

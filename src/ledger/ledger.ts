@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
+import { AcceptedWrites } from './accepted.ts';
 import { Journal } from './journal.ts';
 import type { Lease } from './lease.ts';
 import { acquireLock, breakLock, type LockOptions } from './lock.ts';
@@ -16,6 +17,7 @@ import { Runs } from './runs.ts';
 
 export interface Ledger {
   readonly runs: Runs;
+  readonly accepted: AcceptedWrites;
   /** `key`: `RunRecord.journalKey`. */
   journal(key: string): Journal;
   lock(holder: LockHolder, options?: LockOptions): Promise<Lease>;
@@ -30,6 +32,7 @@ export function openLedger(target: Target): Ledger {
   const { commands } = accessTo(target);
   return {
     runs: new Runs(commands),
+    accepted: new AcceptedWrites(commands),
     journal: (key) => new Journal(commands, key),
     lock: (holder, options) => acquireLock(commands, holder, options),
     unlock: (holderName) => breakLock(commands, holderName),

@@ -22,6 +22,13 @@ export function packIds({ run, positions }: IdsOf): Buffer {
   return packed;
 }
 
+/** The same of single values. */
+export function packValues(ids: readonly RawValue[]): Buffer {
+  return Buffer.concat(
+    ids.flatMap(({ type, bytes, start, end }) => [Buffer.of(type), bytes.subarray(start, end)]),
+  );
+}
+
 /** Throws BsonFault when the bytes are not what `packIds` makes. */
 export function unpackIds(packed: Buffer): RawValue[] {
   const ids: RawValue[] = [];

@@ -5,10 +5,18 @@ import { journalKeyOf, type LedgerFormat, RUNS, type RunKey } from './layout.ts'
 import { damaged, requireKnownFormat } from './ledger-fault.ts';
 
 /**
- * applying: documents may be in, the run is going on or was cut off · applied: all are in, not yet read back · verified: read
+ * planned: nothing was applied yet, but documents were accepted · applying: documents may be in, the run is going on or was cut off · applied: all are in, not yet read back · verified: read
  * back, bytes equal · incomplete: stopped, or some documents could not be inserted · reverting, reverted: taken out again.
  */
-const RUN_STATUSES = ['applying', 'applied', 'verified', 'incomplete', 'reverting', 'reverted'] as const;
+const RUN_STATUSES = [
+  'planned',
+  'applying',
+  'applied',
+  'verified',
+  'incomplete',
+  'reverting',
+  'reverted',
+] as const;
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
 /** A person at a machine. */
@@ -107,6 +115,9 @@ export interface RunRecord {
   /** Collections that this tool created here for this selection. */
   readonly creations: readonly Creation[];
   readonly approvals: readonly Deed[];
+  /** Documents that `plan accept` wrote down for it, and the digest of which ones; 0 and undefined where there are none. */
+  readonly accepted: number;
+  readonly acceptedDigest: string | undefined;
   /** Loose ends; their shape belongs to follow-ups. */
   readonly followUps: readonly unknown[];
 }
@@ -152,6 +163,8 @@ export function readRunRecord(raw: Buffer): RunRecord {
     collections: collections.map((counts) => ({ ...LATER_COUNTS, ...counts })),
     left: (optional('left', isCount) ?? 0) as number,
     creations: check('creations', (value) => isListOf(value, isCreation)) as Creation[],
+    accepted: (optional('accepted', isCount) ?? 0) as number,
+    acceptedDigest: optional('acceptedDigest', isDigest) as string | undefined,
     approvals: check('approvals', (value) => isListOf(value, isDeed)) as Deed[],
     followUps: check('followUps', Array.isArray) as unknown[],
   };

@@ -72,11 +72,11 @@ export class Runs {
         backup: literal(start.backup),
         status: 'applying' satisfies RunStatus,
         appliedBy: {
-          $concatArrays: [{ $ifNull: ['$appliedBy', []] }, [deed(start.actor)]],
+          $concatArrays: [{ $ifNull: ['$appliedBy', []] }, [deedNow(start.actor)]],
         },
-        startedAt: { $ifNull: ['$startedAt', SERVER_NOW] },
+        startedAt: { $cond: [IS_PLANNED, SERVER_NOW, { $ifNull: ['$startedAt', SERVER_NOW] }] },
         collections: {
-          $cond: [WAS_TAKEN_BACK, literal(collections), { $ifNull: ['$collections', literal(collections)] }],
+          $cond: [IS_TO_BEGIN, literal(collections), { $ifNull: ['$collections', literal(collections)] }],
         },
         creations: { $ifNull: ['$creations', []] },
         left: '$$REMOVE',
@@ -84,6 +84,45 @@ export class Runs {
         approvals: { $cond: [WAS_VERIFIED, '$approvals', []] },
         verifiedAt: { $cond: [WAS_VERIFIED, '$verifiedAt', '$$REMOVE'] },
         followUps: { $cond: [WAS_TAKEN_BACK, STARTED_FOLLOW_UPS, { $ifNull: ['$followUps', []] }] },
+      },
+    });
+  }
+
+  /** A record for what is to be accepted before anything is applied; one that is there stays as it is. */
+  async plan(start: RunStart, fencing: number, collections: readonly RunCollection[]): Promise<void> {
+    const unlessThere = (field: string, value: unknown) => ({ $ifNull: [`$${field}`, value] });
+    await this.#update(start.key, fencing, {
+      upsert: true,
+      fields: {
+        format: LEDGER_FORMAT,
+        target: unlessThere('target', literal(start.target)),
+        toolVersion: literal(start.toolVersion),
+        plan: unlessThere('plan', literal({ name: start.key.plan, digest: start.planDigest })),
+        server: unlessThere('server', literal(withoutNone(start.server))),
+        source: unlessThere('source', literal(start.source)),
+        gate: unlessThere('gate', literal(start.gate)),
+        backup: unlessThere('backup', literal(start.backup)),
+        status: unlessThere('status', 'planned' satisfies RunStatus),
+        appliedBy: unlessThere('appliedBy', []),
+        startedAt: unlessThere('startedAt', SERVER_NOW),
+        collections: unlessThere('collections', literal(collections)),
+        creations: unlessThere('creations', []),
+        approvals: unlessThere('approvals', []),
+        followUps: unlessThere('followUps', []),
+      },
+    });
+  }
+
+  /** How many documents are accepted by now, and which; undefined for none. */
+  async saveAccepted(
+    key: RunKey,
+    fencing: number,
+    accepted: { readonly count: number; readonly digest: string } | undefined,
+  ): Promise<void> {
+    await this.#update(key, fencing, {
+      fields: {
+        accepted: accepted?.count ?? '$$REMOVE',
+        acceptedDigest: accepted?.digest ?? '$$REMOVE',
       },
     });
   }
@@ -128,7 +167,7 @@ export class Runs {
     const matched = await updateLedger(this.#commands, {
       collection: RUNS,
       filter: { _id: idOf(key), status: 'verified' },
-      pipeline: [{ $set: { approvals: { $concatArrays: ['$approvals', [deed(actor)]] } } }],
+      pipeline: [{ $set: { approvals: { $concatArrays: ['$approvals', [deedNow(actor)]] } } }],
     });
     return matched === 1;
   }
@@ -153,6 +192,10 @@ export class Runs {
   }
 }
 
+const IS_PLANNED = { $eq: ['$status', 'planned' satisfies RunStatus] };
+const IS_TO_BEGIN = {
+  $in: ['$status', ['planned', 'reverting', 'reverted'] satisfies RunStatus[]],
+};
 const WAS_TAKEN_BACK = { $in: ['$status', ['reverting', 'reverted'] satisfies RunStatus[]] };
 
 /** What was done after the documents were restored has to be done again once they are restored again; what is going on goes on. */
@@ -173,6 +216,7 @@ function withoutNone(server: RecordedServer): Partial<RecordedServer> {
   return id === undefined ? { kind, database } : { kind, id, database };
 }
 
-function deed(actor: Actor): Record<string, unknown> {
+/** Somebody, and the time by the server's clock, inside a pipeline update. */
+export function deedNow(actor: Actor): Record<string, unknown> {
   return { user: literal(actor.user), host: literal(actor.host), at: SERVER_NOW };
 }

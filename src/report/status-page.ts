@@ -19,6 +19,7 @@ const INDENT = 2;
 
 /** `stuck`: documents that are in conflict or refused. */
 const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => string>> = {
+  planned: (target) => `nothing was applied yet: run \`plan apply --target ${target}\``,
   applying: (target) => `a run is going on, or was cut off: run \`plan apply --target ${target}\` again`,
   applied: (target) =>
     `all documents are in, but were not read back: run \`plan apply --target ${target}\` again`,

@@ -24,10 +24,11 @@ export async function run(
   const target = await connect(context, plan, { name });
   try {
     const applied = await appliedSelection(context, plan, target.reader);
-    if (applied === undefined || applied.run.status === 'reverted') {
+    const status = applied?.run.status ?? 'planned';
+    if (applied === undefined || status === 'planned' || status === 'reverted') {
       throw new RestorePlanError(
         'VERIFICATION',
-        applied === undefined
+        status === 'planned'
           ? `the plan was never applied to ${name}`
           : `what the plan restored in ${name} was reverted`,
         { hint: `Restore it with \`plan apply --target ${name}\`.` },
