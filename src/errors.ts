@@ -32,6 +32,8 @@ export const EXIT_CODES = {
   GATE: 18,
   /** documents written but the ledger could not be saved (a local record was) */
   LEDGER_UNSAVED: 19,
+  /** the work directory cannot be used: full, not writable, or not trusted */
+  WORK_DIRECTORY: 20,
   /** internal error (a bug) */
   INTERNAL: 70,
   /** SIGINT, after finishing the batch in hand */

@@ -149,7 +149,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'plan dry-run plans/incident-4711.yaml --target staging --full',
       'plan dry-run plans/incident-4711.yaml --report review.html --report review.md',
     ],
-    exits: ['CHANGES_PENDING', ...READS_BACKUP, 'TARGET'],
+    exits: ['CHANGES_PENDING', ...READS_BACKUP, 'TARGET', 'WORK_DIRECTORY'],
     load: () => import('./commands/dry-run.ts'),
   },
   {
@@ -175,6 +175,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'LOCKED',
       'GATE',
       'LEDGER_UNSAVED',
+      'WORK_DIRECTORY',
     ],
     load: () => import('./commands/apply.ts'),
   },
@@ -203,7 +204,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: '<plan>',
     summary: 'where each target stands; open follow-ups; what the gate still misses',
     examples: ['plan status plans/incident-4711.yaml'],
-    exits: READS_TARGET,
+    exits: [...READS_TARGET, 'WORK_DIRECTORY'],
     load: () => import('./commands/status.ts'),
   },
   {
@@ -215,7 +216,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--sample <fraction>', description: 'compare one document in so many, for instance 1/100' },
     ],
     examples: ['plan verify plans/incident-4711.yaml --target production'],
-    exits: [...READS_BACKUP, 'TARGET', 'VERIFICATION'],
+    exits: [...READS_BACKUP, 'TARGET', 'VERIFICATION', 'WORK_DIRECTORY'],
     load: () => import('./commands/verify.ts'),
   },
   {
@@ -259,6 +260,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'LOCKED',
       'GATE',
       'LEDGER_UNSAVED',
+      'WORK_DIRECTORY',
     ],
     load: () => import('./commands/revert.ts'),
   },
@@ -292,7 +294,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'plan follow-up list plans/incident-4711.yaml',
       'plan follow-up done plans/incident-4711.yaml "Tell the partner" --note "mailed on Tuesday"',
     ],
-    exits: [...READS_TARGET, 'INCOMPLETE', 'LEDGER_UNSAVED'],
+    exits: [...READS_TARGET, 'INCOMPLETE', 'LEDGER_UNSAVED', 'WORK_DIRECTORY'],
     load: () => import('./commands/follow-up.ts'),
   },
   {

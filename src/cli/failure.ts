@@ -20,7 +20,13 @@ export function asKnownFailure(thrown: unknown, signal: AbortSignal): RestorePla
 }
 
 /** What a stop looks like on its way up: a run that broke off, a target or backup that was let go of. */
-const STOPPED: ReadonlySet<ErrorCode> = new Set(['INCOMPLETE', 'TARGET', 'BACKUP', 'UNEXPECTED']);
+const STOPPED: ReadonlySet<ErrorCode> = new Set([
+  'INCOMPLETE',
+  'TARGET',
+  'BACKUP',
+  'UNEXPECTED',
+  'WORK_DIRECTORY',
+]);
 
 /** A run that a signal stopped ends with the signal's code. A refusal or an unsaved ledger is news all the same. */
 export function exitOf(error: RestorePlanError, signal: AbortSignal): ErrorCode {

@@ -23,7 +23,7 @@ export class DocumentSpill {
     this.#folder = folder;
   }
 
-  /** `workDirectory` must exist. Throws RestorePlanError UNEXPECTED where nothing can be written. */
+  /** `workDirectory` must exist. Throws RestorePlanError WORK_DIRECTORY where nothing can be written. */
   static async create(workDirectory: string): Promise<DocumentSpill> {
     const folder = join(workDirectory, `.comparison-${randomBytes(6).toString('hex')}`);
     await mkdir(folder, { mode: PRIVATE_DIRECTORY }).catch((error: unknown) => {

@@ -45,7 +45,7 @@ export interface SelectionRequest {
 
 /**
  * Throws RestorePlanError BACKUP when the backup is damaged, lacks a collection of the plan, holds it as something that cannot be
- * restored, or when a query matches nothing; UNEXPECTED when the work directory cannot be written.
+ * restored, or when a query matches nothing; WORK_DIRECTORY when the work directory cannot be written.
  */
 export async function selectDocuments(request: SelectionRequest): Promise<Selection> {
   const { plan, backup, workDirectory, emit, signal } = request;

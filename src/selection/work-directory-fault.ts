@@ -23,7 +23,7 @@ export function workDirectoryFault(error: unknown, path: string): unknown {
   const reason = reasonOf(error);
   if (reason === undefined) return error;
   const { code } = error as NodeJS.ErrnoException;
-  return new RestorePlanError('UNEXPECTED', `cannot write ${path}: ${reason}`, {
+  return new RestorePlanError('WORK_DIRECTORY', `cannot write ${path}: ${reason}`, {
     hint: 'Name a directory with enough space that you may write to: --work-dir <directory>. Nothing half-written is left or used.',
     cause: error,
     facts: { errno: code },

@@ -50,7 +50,7 @@ test('a work directory that cannot be written to is said to be one', async () =>
     (thrown: unknown) => thrown,
   );
   assert.ok(error instanceof RestorePlanError);
-  assert.is(error.code, 'UNEXPECTED');
+  assert.is(error.code, 'WORK_DIRECTORY');
   assert.match(error.hint ?? '', '--work-dir');
   folder.remove();
 });

@@ -235,14 +235,14 @@ test('L10: no home, no temporary folder, a work directory that cannot be written
   assert.is(here.exitCode, 0, here.stderr);
   assert.not.ok(readdirSync(incident.folder).includes('.gitignore'), 'the plan is not hidden from git');
   const blocked = await run(['dry-run', 'plan.yaml', '--work-dir', join(file, 'work')]);
-  assert.is(blocked.exitCode, 1);
+  assert.is(blocked.exitCode, 20);
   assert.match(blocked.stderr, /cannot write/);
   assert.match(blocked.stderr, /--work-dir/);
   const locked = join(incident.folder, 'locked');
   mkdirSync(locked);
   chmodSync(locked, 0o500);
   if (process.getuid?.() !== 0) {
-    assert.is((await run(['dry-run', 'plan.yaml', '--work-dir', join(locked, 'work')])).exitCode, 1);
+    assert.is((await run(['dry-run', 'plan.yaml', '--work-dir', join(locked, 'work')])).exitCode, 20);
   }
 });
 

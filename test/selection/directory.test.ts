@@ -173,7 +173,7 @@ test('a work directory that cannot be made is said, with the reason', async () =
   const directory = selectionDirectory(workDirectory, PLAN, BACKUP);
   await rejects(
     createPartialDirectory(workDirectory, directory, 'gravity'),
-    'UNEXPECTED',
+    'WORK_DIRECTORY',
     /cannot write .*selections/,
   );
 });

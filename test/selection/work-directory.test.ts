@@ -57,7 +57,7 @@ if (mayMount) {
     const disk = join(folder.path, 'disk');
     await onSmallDisk(disk, 'size=2m', async () => {
       const error = await refusal(select(PLAN, { backup: backupOf(8000), folder: disk }));
-      assert.is(error.exitCode, 1);
+      assert.is(error.exitCode, 20);
       assert.match(error.message, /cannot write .*artworks\.bson: the disk is full/);
       assert.match(error.hint ?? '', /--work-dir/);
       assert.equal(readdirSync(join(disk, '.restore-plan', 'selections')), []);
