@@ -3,11 +3,13 @@
  * something else names the document. Eight bytes per document, in a private file of the work directory.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { TargetName } from '../events.ts';
 import { PRIVATE_DIRECTORY, PRIVATE_FILE } from '../selection/directory.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
+import { trusted } from '../selection/trust.ts';
+import { workDirectoryFault } from '../selection/work-directory-fault.ts';
 import type { TargetReader } from '../target/target.ts';
 
 export type Change = 'appeared' | 'disappeared' | 'changed';
@@ -22,6 +24,13 @@ export interface SelectedPlace {
 }
 
 const FORMAT = 1;
+const SEEN_FOLDER = 'seen';
+const STATE_BYTES = BigUint64Array.BYTES_PER_ELEMENT;
+/** With the counts of 10,000 collections it has some 100 KB. */
+const MOST_HEADER_BYTES = 4 * 1024 * 1024;
+const NEWLINE = 0x0a;
+/** As a Date, UTC milliseconds. */
+const LAST_DATE = 8.64e15;
 
 /** Not yet seen; never saved as anything but "unknown". */
 const UNKNOWN = 0n;
@@ -81,51 +90,94 @@ export class TargetMemory {
       seenAt: this.seenAt,
       counts: this.#manifest.collections.map(({ count }) => count),
     };
-    const states = [...this.#states.values()].map((each) => Buffer.from(each.buffer));
     const path = pathOf(workDirectory, this.#manifest, reader.name);
-    await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
     const partial = `${path}.${randomBytes(6).toString('hex')}`;
-    await writeFile(partial, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), ...states]), {
-      mode: PRIVATE_FILE,
-    });
-    await rename(partial, path);
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
+      await trusted(workDirectory, SEEN_FOLDER);
+      await this.#write(partial, header);
+      await rename(partial, path);
+    } catch (error) {
+      throw workDirectoryFault(error, path);
+    }
   }
 
-  /** What was saved for this selection and this very database; undefined when there is nothing, or nothing readable. */
+  async #write(path: string, header: Header): Promise<void> {
+    const file = await open(path, 'wx', PRIVATE_FILE);
+    try {
+      await file.appendFile(`${JSON.stringify(header)}\n`);
+      for (const states of this.#states.values()) await file.appendFile(bytesOf(states));
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * What was saved for this selection and this very database; undefined when there is nothing, or nothing readable. Throws RestorePlanError
+   * WORK_DIRECTORY where somebody else may have written it.
+   */
   static async load(
     workDirectory: string,
     manifest: SelectionManifest,
     reader: TargetReader,
   ): Promise<TargetMemory | undefined> {
-    const bytes = await readFile(pathOf(workDirectory, manifest, reader.name)).catch(() => undefined);
-    const end = bytes?.indexOf('\n') ?? -1;
-    if (bytes === undefined || end < 0) return undefined;
-    let header: Header | null;
+    const path = pathOf(workDirectory, manifest, reader.name);
+    const found = await trusted(workDirectory, SEEN_FOLDER, basename(path));
+    if (!found?.isFile()) return undefined;
+    const statesBytes = manifest.collections.reduce((sum, { count }) => sum + count, 0) * STATE_BYTES;
+    const start = found.size - statesBytes;
+    if (start <= 0 || start > MOST_HEADER_BYTES) return undefined;
+    const file = await open(path, 'r');
     try {
-      header = JSON.parse(bytes.toString('utf8', 0, end)) as Header | null;
-    } catch {
-      return undefined; // a convenience, not a record: without it nothing is named, nothing goes wrong
+      const header = parseHeader(await readWhole(file, Buffer.alloc(start), 0));
+      const isOurs =
+        header?.digest === manifest.digest &&
+        header.server === reader.identity.id &&
+        header.database === reader.database;
+      if (!isOurs) return undefined;
+      const memory = TargetMemory.empty(manifest, header.seenAt);
+      let at = start;
+      for (const states of memory.#states.values()) {
+        await readWhole(file, bytesOf(states), at);
+        at += states.byteLength;
+      }
+      return memory;
+    } finally {
+      await file.close();
     }
-    const documents = manifest.collections.reduce((sum, { count }) => sum + count, 0);
-    const isOurs =
-      header?.format === FORMAT &&
-      header.digest === manifest.digest &&
-      header.server === reader.identity.id &&
-      header.database === reader.database &&
-      bytes.length - end - 1 === documents * BigUint64Array.BYTES_PER_ELEMENT;
-    if (header === null || !isOurs) return undefined;
-    const memory = TargetMemory.empty(manifest, header.seenAt);
-    let at = end + 1;
-    for (const states of memory.#states.values()) {
-      bytes.copy(Buffer.from(states.buffer), 0, at, at + states.byteLength);
-      at += states.byteLength;
-    }
-    return memory;
   }
 }
 
+/** A convenience, not a record: without it nothing is named, nothing goes wrong. */
+function parseHeader(line: Buffer): Header | undefined {
+  if (line.at(-1) !== NEWLINE) return undefined;
+  let header: Partial<Header> | null;
+  try {
+    header = JSON.parse(line.toString('utf8')) as Partial<Header> | null;
+  } catch {
+    return undefined;
+  }
+  const isRight = header?.format === FORMAT && Math.abs(Number(header.seenAt)) <= LAST_DATE;
+  return isRight && typeof header?.seenAt === 'number' ? (header as Header) : undefined;
+}
+
+/** What a file that has become shorter lacks stays zero: "unknown". */
+async function readWhole(file: FileHandle, into: Buffer, position: number): Promise<Buffer> {
+  let filled = 0;
+  while (filled < into.length) {
+    const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return into;
+}
+
+function bytesOf(states: BigUint64Array): Buffer {
+  return Buffer.from(states.buffer, states.byteOffset, states.byteLength);
+}
+
 function pathOf(workDirectory: string, { digest }: SelectionManifest, target: TargetName): string {
-  return join(workDirectory, 'seen', `${digest.slice(0, 16)}-${target}`);
+  return join(workDirectory, SEEN_FOLDER, `${digest.slice(0, 16)}-${target}`);
 }
 
 /** The first eight bytes of another document's sha256. */

@@ -11,6 +11,7 @@ import { basename, dirname, join } from 'node:path';
 import type { BackupIdentity } from '../backup/backup.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectionManifest } from './selection.ts';
+import { trusted } from './trust.ts';
 import { workDirectoryFault } from './work-directory-fault.ts';
 
 export const PRIVATE_DIRECTORY = 0o700;
@@ -58,6 +59,7 @@ export async function createPartialDirectory(
   try {
     await makeWorkDirectory(workDirectory);
     await makeDirectory(dirname(finalDirectory));
+    await trusted(workDirectory, SELECTIONS_FOLDER);
     await removeAbandoned(dirname(finalDirectory));
     for (const each of Object.values(partial)) await mkdir(each, { mode: PRIVATE_DIRECTORY });
   } catch (error) {
@@ -66,9 +68,13 @@ export async function createPartialDirectory(
   return partial;
 }
 
-/** Makes the work directory, as `createPartialDirectory` says. Throws what the operating system says. */
+/**
+ * Makes the work directory, as `createPartialDirectory` says. Throws what the operating system says, and RestorePlanError WORK_DIRECTORY where it
+ * is there and not trusted.
+ */
 export async function makeWorkDirectory(workDirectory: string): Promise<void> {
   await makeDirectory(workDirectory);
+  await trusted(workDirectory);
   if (await isForUsAlone(workDirectory)) await hideFromGit(workDirectory);
 }
 

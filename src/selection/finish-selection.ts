@@ -7,6 +7,7 @@ import type { CollectionSelector } from './collection-selector.ts';
 import { selectionDigest } from './digest.ts';
 import { writePrivateFile } from './directory.ts';
 import { finishCollection } from './finish-collection.ts';
+import { sha256OfText } from './read-metadata.ts';
 import type { IdRoute } from './routes.ts';
 import type { SelectionRequest } from './select-documents.ts';
 import type { SelectedCollection, SelectionManifest } from './selection.ts';
@@ -59,6 +60,7 @@ export async function finishSelection({
       sha256,
       file,
       metadataFile: metadata === undefined ? undefined : metadataFile,
+      ...(metadata !== undefined && { metadataSha256: sha256OfText(metadata) }),
     });
   }
   return {

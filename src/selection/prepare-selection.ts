@@ -35,7 +35,9 @@ export async function prepareSelection(request: PrepareRequest): Promise<Selecti
   const backup = await openBackup(plan.source, { wanted, emit, signal });
   try {
     await request.needs;
-    const found = await findSelection(workDirectory, plan, backup.identity);
+    const found = await findSelection(workDirectory, plan, backup.identity, (why) =>
+      emit({ type: 'warning', message: `${why}; it is made anew` }),
+    );
     if (found !== undefined) {
       emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
     }

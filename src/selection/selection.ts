@@ -54,6 +54,8 @@ export interface SelectedCollection {
   readonly file: string;
   /** Undefined when the backup holds no metadata for the collection. */
   readonly metadataFile: string | undefined;
+  /** sha256, hex, of that file. In no digest; a collection that is missing in the target is made by it. */
+  readonly metadataSha256?: string;
 }
 
 /** A slice of a collection's file: whole documents, concatenated; `offsets[i]` is where document i starts in `bytes`. */

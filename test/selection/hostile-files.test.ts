@@ -1,0 +1,333 @@
+/**
+ * What the work directory keeps may have any shape by the next run: cut off by a crash, of another version, edited, somebody else's. It is
+ * right, or passed over with a word, or refused with a remedy; it is never a failure of the program.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import fc from 'fast-check';
+import * as assert from 'uvu/assert';
+import { TargetMemory } from '../../src/comparison/target-memory.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import { findLocalRecord } from '../../src/ledger/local-record.ts';
+import { keptSelection } from '../../src/selection/kept-selection.ts';
+import { MOST_MANIFEST_BYTES } from '../../src/selection/manifest.ts';
+import { findSelection } from '../../src/selection/open-selection.ts';
+import { readBatches } from '../../src/selection/read-batches.ts';
+import type { Selection, SelectionManifest } from '../../src/selection/selection.ts';
+import type { TargetReader } from '../../src/target/target.ts';
+import { test } from '../harness.ts';
+import { type ChunkedBackup, chunkedBackup, memberOf } from './chunked-backup.ts';
+import { planOf } from './plans.ts';
+import { refusal, selectingAnew } from './selecting.ts';
+
+const anew = selectingAnew(test);
+
+const PLAN = planOf({ collection: 'artworks', query: {} });
+const backup = (): ChunkedBackup =>
+  chunkedBackup({ access: 'random', members: [memberOf('artworks', [{ _id: 1 }, { _id: 2 }])] });
+
+interface Kept extends Selection {
+  readonly path: string;
+  readonly text: string;
+}
+
+async function kept(): Promise<Kept> {
+  const selection = await anew.select(PLAN, backup());
+  const path = join(selection.directory, 'manifest.json');
+  return { ...selection, path, text: readFileSync(path, 'utf8') };
+}
+
+/** What is found of the selection, read to its end, and why it was passed over. */
+async function found(from = backup): Promise<{ selection: Selection | undefined; why: string | undefined }> {
+  let why: string | undefined;
+  const selection = await findSelection(anew.workDirectory, PLAN, from().identity, (reason) => {
+    why = reason;
+  });
+  for (const { collection } of selection?.manifest.collections ?? []) {
+    for await (const _ of readBatches(selection as Selection, collection, {
+      maxBytes: 1e6,
+      maxDocuments: 10,
+    }));
+  }
+  return { selection, why };
+}
+
+/** Values that stand where something else should. */
+const ANYTHING = fc.oneof(
+  fc.jsonValue(),
+  fc.constantFrom(
+    ...['..', '../..', '/etc', 'a/b', 'a\0b', '', '.', '__proto__', 'artworks.bson'],
+    ...[-1, 0.5, 1e300, -0, 2 ** 53, null, [], {}, [[]], '0'.repeat(64)],
+  ),
+);
+
+/** Every place in a value: `collections`, `collections.0.file`, … */
+function placesIn(value: unknown, path: readonly string[] = []): string[][] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [
+    [...path, key],
+    ...placesIn(inner, [...path, key]),
+  ]);
+}
+
+function withChange(
+  text: string,
+  path: readonly string[],
+  change: (parent: never, key: string) => void,
+): string {
+  const changed = JSON.parse(text) as unknown;
+  const parent = path.slice(0, -1).reduce((each, key) => (each as Record<string, unknown>)[key], changed);
+  change(parent as never, path.at(-1) as string);
+  return JSON.stringify(changed);
+}
+
+test('a manifest with one value changed, missing or added is right or passed over with a word', async () => {
+  const { path, text, manifest } = await kept();
+  const places = placesIn(JSON.parse(text));
+  const property = fc.asyncProperty(
+    fc.nat(places.length - 1),
+    fc.option(ANYTHING),
+    fc.boolean(),
+    async (at, value, isAdded) => {
+      const changed = withChange(text, places[at] as string[], (parent: Record<string, unknown>, key) => {
+        if (isAdded) parent[`${key}2`] = value;
+        else if (value === null) delete parent[key];
+        else parent[key] = value;
+      });
+      writeFileSync(path, changed);
+      const { selection, why } = await found();
+      assert.is(selection === undefined, why !== undefined, 'a word, or the selection');
+      // What the digest stands for is what was written.
+      if (selection !== undefined) assert.is(selection.manifest.digest, manifest.digest);
+    },
+  );
+  await fc.assert(property, { numRuns: 400, seed: 5 });
+});
+
+test('a manifest that is cut off, or is any other JSON or text, is passed over with a word', async () => {
+  const { path, text } = await kept();
+  const property = fc.asyncProperty(
+    fc.oneof(
+      fc.nat(text.length - 2).map((length) => text.slice(0, length)),
+      fc.json(),
+      fc.string(),
+      fc.constantFrom('null', '[]', '0', '"x"', '{"format":1}', '{"__proto__":{"format":1}}', '[{}]'),
+      fc.constant(`{"format":1,"collections":${'['.repeat(200_000)}`),
+    ),
+    async (other) => {
+      writeFileSync(path, other);
+      const { selection, why } = await found();
+      assert.is(selection, undefined);
+      assert.match(why ?? '', 'manifest.json');
+    },
+  );
+  await fc.assert(property, { numRuns: 200, seed: 6 });
+});
+
+test('100 MB of a manifest are not read', async () => {
+  const { path, text } = await kept();
+  truncateSync(path, 100_000_000);
+  assert.match((await found()).why ?? '', 'more than a manifest ever has');
+  writeFileSync(path, text.padEnd(MOST_MANIFEST_BYTES, ' '));
+  assert.ok((await found()).selection !== undefined);
+});
+
+test('a manifest that is a pipe, a folder or a link is not read', async () => {
+  const { path, text } = await kept();
+  rmSync(path);
+  assert.is(spawnSync('mkfifo', [path]).status, 0);
+  assert.match((await found()).why ?? '', 'manifest.json is missing');
+  rmSync(path);
+  mkdirSync(path);
+  assert.match((await found()).why ?? '', 'manifest.json is missing');
+  rmSync(path, { recursive: true });
+  writeFileSync(join(anew.workDirectory, 'elsewhere.json'), text);
+  symlinkSync(join(anew.workDirectory, 'elsewhere.json'), path);
+  assert.match((await refusal(found())).message, 'is a link');
+});
+
+test('metadata that was changed on disk is not what the selection was made of', async () => {
+  const from = (): ChunkedBackup =>
+    chunkedBackup({
+      access: 'random',
+      members: [memberOf('artworks', [{ _id: 1 }])],
+      metadata: [{ collection: 'artworks', text: '{"options":{}}', type: 'collection' }],
+    });
+  const { directory } = await anew.select(PLAN, from());
+  const path = join(directory, 'gravity', 'artworks.metadata.json');
+  assert.ok((await found(from)).selection !== undefined);
+  writeFileSync(path, '{"options":{"validator":{"a":1}}}');
+  assert.match((await found(from)).why ?? '', 'does not hold what was selected');
+  rmSync(path);
+  assert.match((await found(from)).why ?? '', 'does not hold what was selected');
+});
+
+const isRoot = process.geteuid?.() === 0;
+const NOBODY = 65_534;
+
+/** Folders and files that decide about a selection, from the work directory down. */
+const PARTS: readonly [name: string, at: (selection: Kept) => string][] = [
+  ['the work directory', () => anew.workDirectory],
+  ['its folder of selections', ({ directory }) => dirname(directory)],
+  ['the selection', ({ directory }) => directory],
+  ['the manifest', ({ path }) => path],
+  ['the folder of documents', ({ directory, manifest }) => join(directory, manifest.database)],
+  ['a file of documents', ({ directory }) => join(directory, 'gravity', 'artworks.bson')],
+];
+
+for (const [name, at] of PARTS) {
+  test(`${name} that others may write to is refused, until they may not`, async () => {
+    const selection = await kept();
+    const path = at(selection);
+    for (const bits of [0o020, 0o002, 0o022]) {
+      chmodSync(path, 0o755 | bits);
+      const error = await refusal(found());
+      assert.is(error.exitCode, 20);
+      assert.match(error.message, `others than you may write to ${path}`);
+      const remedy = /: (chmod -R go-w \S+)\. /.exec(error.hint ?? '')?.[1] ?? '';
+      assert.is(spawnSync('sh', ['-c', remedy]).status, 0, error.hint);
+      assert.ok((await found()).selection !== undefined, 'the remedy leads out');
+    }
+    chmodSync(path, 0o777);
+    assert.is((await refusal(keptSelection(anew.workDirectory, selection.manifest.digest))).exitCode, 20);
+    if (name.includes('director') || name.includes('folder of sel'))
+      assert.is((await refusal(anew.select(PLAN, backup()))).exitCode, 20, 'nothing is put there either');
+  });
+
+  test(`a link in the place of ${name} is refused, but for the work directory's own`, async () => {
+    const selection = await kept();
+    const path = at(selection);
+    const moved = `${anew.workDirectory}-moved`;
+    renameSync(path, moved);
+    symlinkSync(moved, path);
+    if (name === 'the work directory') assert.ok((await found()).selection !== undefined);
+    else assert.match((await refusal(found())).message, `${path} is a link`);
+    rmSync(path);
+    renameSync(moved, path);
+  });
+
+  const foreign = `${name} of another user is refused`;
+  if (!isRoot) test.skip(foreign, 'this user may not give files away');
+  else
+    test(foreign, async () => {
+      const path = at(await kept());
+      chownSync(path, NOBODY, NOBODY);
+      const error = await refusal(found());
+      assert.is(error.exitCode, 20);
+      assert.match(error.message, `${path} belongs to another user (uid ${NOBODY}, this is 0)`);
+      assert.match(error.hint ?? '', '--work-dir');
+      chownSync(path, 0, 0);
+    });
+}
+
+test('a folder where everybody may make folders is refused with the name of one inside it', async () => {
+  await kept();
+  chmodSync(anew.workDirectory, 0o1777);
+  const error = await refusal(found());
+  assert.is(error.exitCode, 20);
+  assert.match(error.hint ?? '', `--work-dir ${join(anew.workDirectory, 'restore-plan')}`);
+});
+
+const READER = {
+  name: 'staging',
+  database: 'gravity',
+  identity: { id: 'rs-1' },
+} as unknown as TargetReader;
+
+test('a memory of any shape is right or as if there were none', async () => {
+  const { manifest } = await kept();
+  const memory = TargetMemory.empty(manifest, 7);
+  memory.remember({ collection: 'artworks', index: 1 }, 'absent');
+  await memory.save(anew.workDirectory, READER);
+  const path = join(anew.workDirectory, 'seen', `${manifest.digest.slice(0, 16)}-staging`);
+  const bytes = readFileSync(path);
+  const end = bytes.indexOf('\n');
+  const header = bytes.toString('utf8', 0, end);
+  const states = bytes.subarray(end);
+  const load = (): Promise<TargetMemory | undefined> =>
+    TargetMemory.load(anew.workDirectory, manifest as SelectionManifest, READER);
+  assert.is((await load())?.changeOf({ collection: 'artworks', index: 1 }, 'same'), 'appeared');
+  const property = fc.asyncProperty(
+    fc.oneof(
+      fc.nat(bytes.length).map((length) => bytes.subarray(0, length)),
+      fc.uint8Array({ maxLength: 300 }),
+      fc.json().map((text) => Buffer.concat([Buffer.from(text), states])),
+      fc
+        .tuple(fc.constantFrom(...Object.keys(JSON.parse(header))), ANYTHING)
+        .map(([key, value]) =>
+          Buffer.concat([Buffer.from(JSON.stringify({ ...JSON.parse(header), [key]: value })), states]),
+        ),
+    ),
+    async (other) => {
+      writeFileSync(path, other);
+      const seenAt = (await load())?.seenAt ?? 0;
+      assert.ok(!Number.isNaN(new Date(seenAt).getTime()));
+    },
+  );
+  await fc.assert(property, { numRuns: 300, seed: 7 });
+  chmodSync(path, 0o666);
+  assert.is((await refusal(load())).exitCode, 20);
+});
+
+test('a local record of any shape is right or refused by name', async () => {
+  const key = { plan: 'p', selection: 's'.repeat(64) };
+  const place = { workDirectory: anew.workDirectory, target: 'staging', key, isMigrated: true } as const;
+  const identity = READER.identity;
+  const find = () => findLocalRecord(place, { database: 'gravity', identity });
+  mkdirSync(join(anew.workDirectory, 'ledger'), { recursive: true, mode: 0o700 });
+  assert.is(await find(), undefined);
+  const path = join(anew.workDirectory, 'ledger', `staging-${key.selection}.json`);
+  const batches = [{ batch: 1, skipped: [0, 2], doubtful: [1] }];
+  const progress = { status: 'incomplete' };
+  const record = {
+    format: 1,
+    target: 'staging',
+    database: 'gravity',
+    server: 'rs-1',
+    digest: key.selection,
+    batches,
+    progress,
+  };
+  const text = JSON.stringify(record);
+  writeFileSync(path, text);
+  assert.equal((await find())?.record.batches, batches);
+  const places = placesIn(record);
+  const property = fc.asyncProperty(
+    fc.oneof(
+      fc.nat(text.length).map((length) => text.slice(0, length)),
+      fc.json(),
+      fc.string(),
+      fc.tuple(fc.constantFrom(...places), ANYTHING).map(([at, value]) =>
+        withChange(text, at, (parent: Record<string, unknown>, name) => {
+          parent[name] = value;
+        }),
+      ),
+    ),
+    async (other) => {
+      writeFileSync(path, other);
+      const given = await find().catch((error: unknown) => {
+        assert.instance(error, RestorePlanError);
+        assert.match((error as RestorePlanError).message, 'damaged');
+      });
+      for (const { batch, skipped } of given?.record.batches ?? []) {
+        assert.ok([batch, ...skipped].every((each) => Number.isSafeInteger(each)));
+      }
+    },
+  );
+  await fc.assert(property, { numRuns: 400, seed: 8 });
+  chmodSync(path, 0o622);
+  assert.is((await refusal(find())).exitCode, 20);
+});
+
+test.run();
