@@ -10,6 +10,7 @@ import type { JournalAction } from '../ledger/journal-entry.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
 import { type CounterpartsPart, counterpartsInParts } from '../target/counterparts.ts';
 import type { WriteIdentity } from '../target/target.ts';
+import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
 import { type AdmittedBatch, admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
 import type { EarlierRuns } from './earlier-runs.ts';
@@ -23,9 +24,6 @@ import {
   replaceDocuments,
   type WritePlace,
 } from './write-documents.ts';
-
-/** Before-images of one replace command, and so of one journal entry; a single larger document stands alone. */
-const MOST_IMAGE_BYTES = 8 * 1024 * 1024;
 
 /** How the batches of one collection are applied. */
 export interface CollectionTask {
@@ -61,7 +59,7 @@ export async function applyBatch(run: ApplyRun, task: CollectionTask, batch: Doc
         execute: (identity) => insertDocuments(task.place, documents, { positions: toInsert, identity }),
       });
     }
-    for (const pairs of cutByImages(toReplace)) {
+    for (const pairs of inTransactions(toReplace, documents)) {
       written += await work.write({
         action: 'replace',
         positions: pairs.map(({ position }) => position),
@@ -240,16 +238,20 @@ const UNSEEN: Fate = {
   reason: 'the target’s document is another one than the dry-run saw; look at it with a new dry-run',
 };
 
-function cutByImages(pairs: readonly ReplacementPair[]): ReplacementPair[][] {
+/** Each is one journal entry, and where nobody gets in between one transaction. */
+function inTransactions(pairs: readonly ReplacementPair[], documents: DocumentRun): ReplacementPair[][] {
   const cuts: ReplacementPair[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
+  let bytes = 0;
   for (const pair of pairs) {
-    if (bytes + pair.seen.length > MOST_IMAGE_BYTES) {
-      cuts.push([]);
-      bytes = 0;
+    const size = pair.seen.length + documents.document(pair.position).length;
+    const cut = cuts.at(-1);
+    if (cut !== undefined && bytes + size <= MOST_BYTES && cut.length < MOST_DOCUMENTS) {
+      cut.push(pair);
+      bytes += size;
+    } else {
+      cuts.push([pair]);
+      bytes = size;
     }
-    cuts.at(-1)?.push(pair);
-    bytes += pair.seen.length;
   }
   return cuts;
 }

@@ -34,6 +34,8 @@ export interface CollectionRequest {
   /** Filled in as the documents are come to. */
   readonly outcomes: Outcomes;
   readonly signal: AbortSignal | undefined;
+  /** Nobody else writes meanwhile, says the operator. */
+  readonly exclusive: boolean;
   /** Called after each batch. */
   readonly onProgress: (written: number, bytes: number) => void;
 }
@@ -50,6 +52,7 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
       patience: commands.patience,
       collection,
       whenMatched: selected.whenMatched,
+      exclusive: request.exclusive,
     },
     outcomes: request.outcomes,
     mayHold: first !== undefined,

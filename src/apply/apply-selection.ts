@@ -37,6 +37,7 @@ import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
+import { mayOverwrite, requireExclusiveWord } from './exclusive-word.ts';
 import { NO_RULES } from './gate-rules.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
@@ -66,6 +67,8 @@ export interface ApplyRequest {
    * without it, such a run is refused.
    */
   readonly confirmPlan?: (other: OtherSource) => Promise<void>;
+  /** The operator's word that nobody else writes meanwhile: needed to replace documents of a standalone, which has no transactions. */
+  readonly exclusive?: boolean;
   /** What the last dry-run saw; documents that are others now are named in the result. */
   readonly memory?: TargetMemory | undefined;
   readonly leaseMs?: number;
@@ -115,6 +118,11 @@ export async function applySelection(given: ApplyRequest): Promise<ApplyResult> 
   for (const selected of request.selection.manifest.collections) {
     await requirePreparable({ ...request, reader: target.reader }, selected);
   }
+  requireExclusiveWord({
+    target,
+    exclusive: request.exclusive === true,
+    overwrites: mayOverwrite(request.selection.manifest),
+  });
   await request.confirm?.();
   request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'apply' }, async (lease) => {
@@ -282,6 +290,7 @@ async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcome
       memory: request.memory,
       outcomes: outcomes.get(selected) as Outcomes,
       signal,
+      exclusive: request.exclusive === true,
       onProgress: (documents, size) => {
         written += documents;
         bytes += size;
@@ -293,7 +302,8 @@ async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcome
   emit({ type: 'apply-finished', target: target.name, written });
 }
 
-function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest, key: RunKey): RunStart {
+function runStart(request: ApplyRequest, key: RunKey): RunStart {
+  const { plan, selection, target, toolVersion, actor } = request;
   const { backup } = selection.manifest;
   return {
     key,
@@ -305,6 +315,7 @@ function runStart({ plan, selection, target, toolVersion, actor }: ApplyRequest,
     gate: plan.targets.production?.gate ?? NO_RULES,
     backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
     actor: { user: actor.user, host: actor.host },
+    exclusive: request.exclusive === true,
   };
 }
 

@@ -29,6 +29,7 @@ import { adoptLocalRecord } from './adopt-local-record.ts';
 import { ApplyRun } from './apply-run.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { asEndOfRun } from './end-of-run.ts';
+import { requireExclusiveWord } from './exclusive-word.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { withHashes } from './old-entries.ts';
 import { lookAtEntry, type RevertedDocument, takeBackPart, type WrittenEntry } from './revert-entry.ts';
@@ -109,7 +110,7 @@ export async function previewRevert(request: RevertRequest): Promise<RevertRepor
 export async function revertPlan(request: RevertRequest): Promise<RevertReport> {
   const runs = await runsToRevert(request);
   if (runs.length === 0) return new RevertTally([]).report(placeOf(request));
-  requireTransactions(request);
+  requireExclusiveWord({ target: request.target, exclusive: request.exclusive === true, overwrites: true });
   await request.confirm?.(runs);
   request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'revert' }, (lease) => revertUnderLock(request, lease));
@@ -129,7 +130,10 @@ async function revertUnderLock(request: RevertRequest, lease: Lease): Promise<Re
   let current = newest;
   try {
     await ledger.runs.withdrawVerified(await otherVerifiedRuns(request, records));
-    for (const [{ key }, { fencing }] of runs) await ledger.runs.save(key, fencing, { status: 'reverting' });
+    const exclusive = request.exclusive === true ? request.actor : undefined;
+    for (const [{ key }, { fencing }] of runs) {
+      await ledger.runs.save(key, fencing, { status: 'reverting', exclusive });
+    }
     await newest.checkpoint('run-begun');
     await takeBackAll(request, { records, runs, tally, onRun: (run) => (current = run) });
     await newest.checkpoint('all-written');
@@ -300,25 +304,6 @@ async function otherVerifiedRuns(
       !own.has(journalKeyOf(run.key)) &&
       run.collections.some(({ into }) => touched.has(into)),
   );
-}
-
-/** Without transactions, a document that changes in the last moment cannot be told by its bytes. */
-function requireTransactions({ target: { name, reader }, exclusive }: RevertRequest): void {
-  const isStandalone = reader.identity.kind === 'standalone';
-  if (isStandalone === (exclusive === true)) return;
-  throw isStandalone
-    ? new RestorePlanError(
-        'TARGET',
-        `${name} is a standalone, which has no transactions: what somebody writes meanwhile could be lost`,
-        { hint: 'Stop what writes to it, then give that word with `--exclusive`; or make it a replica set.' },
-      )
-    : new RestorePlanError(
-        'USAGE',
-        `--exclusive is for standalones, and ${name} is a ${reader.identity.kind}`,
-        {
-          hint: 'Leave it out: here, every document is compared and written in one transaction.',
-        },
-      );
 }
 
 function noSuchRun(all: readonly RunRecord[], selection: string, found: number): RestorePlanError {

@@ -12,13 +12,7 @@ import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
 import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
 import { type Patience, rideOut, TryAgain } from '../target/patience.ts';
-import type {
-  ConditionalWriteOptions,
-  TargetCollection,
-  TargetReader,
-  TargetWriter,
-  WriteIdentity,
-} from '../target/target.ts';
+import type { TargetCollection, TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 import type { Outcome } from './outcome.ts';
 
 /** Where documents are written, and by which rules. */
@@ -28,6 +22,8 @@ export interface WritePlace {
   readonly patience: Patience;
   readonly collection: TargetCollection;
   readonly whenMatched: WhenMatched;
+  /** A standalone of which the operator says that nobody else writes to it meanwhile. */
+  readonly exclusive: boolean;
 }
 
 export interface Fate {
@@ -140,7 +136,7 @@ export async function replaceDocuments(
   const { leftAlone, faults } = await place.writer.replace(
     place.collection,
     pairs.map(({ position, seen }) => ({ seen, after: run.document(position) })),
-    { identity, exclusive: isExclusive(place) },
+    { identity, exclusive: place.exclusive },
   );
   const fates = new Map<number, Fate>();
   const positionOf = (index: number): number => (pairs[index] as ReplacementPair).position;
@@ -152,18 +148,6 @@ export async function replaceDocuments(
   }
   for (const fault of faults) fates.set(positionOf(fault.index), fateOf(place, fault));
   return fates;
-}
-
-/** How this target's documents are replaced and removed. */
-export async function conditionalOptions({
-  reader,
-  writer,
-}: Pick<WritePlace, 'reader' | 'writer'>): Promise<ConditionalWriteOptions> {
-  return { identity: await writer.newIdentity(), exclusive: isExclusive({ reader }) };
-}
-
-function isExclusive({ reader }: Pick<WritePlace, 'reader'>): boolean {
-  return reader.identity.kind === 'standalone';
 }
 
 function look(place: WritePlace, run: DocumentRun, insertions: readonly Insertion[]): Promise<Counterparts> {

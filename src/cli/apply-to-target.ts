@@ -35,6 +35,8 @@ export interface ApplyOrder {
   readonly confirm: OptionValue;
   /** Value of `--confirm-plan`. */
   readonly confirmPlan: OptionValue;
+  /** Value of `--exclusive`. */
+  readonly exclusive: boolean;
 }
 
 /** How it ended, and what comes next. */
@@ -56,6 +58,7 @@ export async function applyToTarget(context: CommandContext, order: ApplyOrder):
       other: other?.reader,
       actor: { ...context.operator, pid: context.processId },
       toolVersion: VERSION,
+      exclusive: order.exclusive,
       memory: await TargetMemory.load(context.workDirectory, selection.manifest, reader),
       confirmPlan: ({ fact }) =>
         confirmPlan(context, { what: fact, plan: plan.name, given: order.confirmPlan }),

@@ -24,7 +24,7 @@ const CONFIRM_PLAN: OptionSpec = {
 const EXCLUSIVE: OptionSpec = {
   flags: '--exclusive',
   description:
-    'your word that nobody else writes to the target meanwhile; needed on a standalone, which has no transactions',
+    'your word that nobody else writes to the target meanwhile; needed to replace or remove on a standalone, which has no transactions',
 };
 
 /** Options that every command has. */
@@ -160,7 +160,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'Staging comes first: production opens only for a selection that was applied to staging and verified there. ' +
       'A run that was stopped part-way is resumed by the same command. Without --target, on a terminal, the whole ' +
       'runbook is walked: staging, a pause to look at it, production.',
-    options: [{ ...TARGET, mandatory: false }, CONFIRM, CONFIRM_PLAN],
+    options: [{ ...TARGET, mandatory: false }, CONFIRM, CONFIRM_PLAN, EXCLUSIVE],
     examples: [
       'plan apply plans/incident-4711.yaml',
       'plan apply plans/incident-4711.yaml --target staging',

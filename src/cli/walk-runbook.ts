@@ -19,6 +19,8 @@ interface Runbook {
   /** The plan as the operator named it. */
   readonly file: string;
   readonly selection: Selection;
+  /** Value of `--exclusive`. */
+  readonly exclusive: boolean;
 }
 
 /** Documents per collection that are offered to look at. */
@@ -30,7 +32,7 @@ const EXAMPLES = 3;
  */
 export async function goOnWithProduction(
   context: CommandContext,
-  { plan, file, selection }: Runbook,
+  { plan, file, selection, exclusive }: Runbook,
 ): Promise<ExitName> {
   if (plan.targets.production === undefined) return 'OK';
   const examples = await examplesOf(selection);
@@ -52,7 +54,7 @@ export async function goOnWithProduction(
   const confirm = undefined;
   await context.follow(applyStages(context, { plan, name: 'production', confirm }));
   const targets = await connectTargets(context, plan, 'production');
-  const order = { plan, file, selection, targets, confirm, confirmPlan: undefined };
+  const order = { plan, file, selection, targets, confirm, confirmPlan: undefined, exclusive };
   const { exit, steps } = await applyToTarget(context, order);
   await writeNextSteps(context, steps, file);
   return exit;

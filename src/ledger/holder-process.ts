@@ -18,8 +18,8 @@ export interface HolderProcess {
   readonly namespace: string;
 }
 
-/** elsewhere: it cannot be asked from here. */
-export type Life = 'alive' | 'dead' | 'elsewhere';
+/** stopped: by a signal or a debugger, so that it renews no lease until it is continued · elsewhere: it cannot be asked from here. */
+export type Life = 'alive' | 'stopped' | 'dead' | 'elsewhere';
 
 /** Undefined where the system does not say. */
 export async function ownProcess(): Promise<HolderProcess | undefined> {
@@ -38,9 +38,10 @@ export async function lifeOf(process: HolderProcess): Promise<Life> {
   if (!isHere || !Number.isSafeInteger(process.pid) || process.pid <= 0) return 'elsewhere';
   try {
     const stat = await readFile(`/proc/${process.pid}/stat`, 'latin1');
-    // Ended, and its parent has not taken note of it yet.
-    const hasEnded = /^[ZX]/.test(afterName(stat));
-    return startedOf(stat) === process.started && !hasEnded ? 'alive' : 'dead';
+    if (startedOf(stat) !== process.started) return 'dead';
+    const state = afterName(stat)[0] ?? '';
+    // Z and X: ended, and its parent has not taken note of it yet.
+    return 'ZX'.includes(state) ? 'dead' : 'Tt'.includes(state) ? 'stopped' : 'alive';
   } catch {
     return isHidden(process.pid) ? 'elsewhere' : 'dead';
   }

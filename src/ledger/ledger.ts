@@ -9,7 +9,7 @@ import type { Target } from '../target/target.ts';
 import { AcceptedWrites } from './accepted.ts';
 import { Journal } from './journal.ts';
 import type { Lease } from './lease.ts';
-import { acquireLock, breakLock, type LockOptions } from './lock.ts';
+import { acquireLock, breakLock, type LockOptions, requireNotAlive } from './lock.ts';
 import type { LockHolder } from './lock-state.ts';
 import { hasOldRuns, migrateRuns } from './migration.ts';
 import type { Actor } from './run-record.ts';
@@ -21,6 +21,7 @@ export interface Ledger {
   /** `key`: `RunRecord.journalKey`. */
   journal(key: string): Journal;
   lock(holder: LockHolder, options?: LockOptions): Promise<Lease>;
+  /** False when nobody of this name holds it. Throws LOCKED when the holder's process lives on this machine. */
   unlock(holderName: string): Promise<boolean>;
   /** For whoever holds the lock: brings the runs of a plan of this name into the newest format. */
   migrateUnderLock(plan: string, lease: Lease): Promise<void>;
@@ -35,7 +36,10 @@ export function openLedger(target: Target): Ledger {
     accepted: new AcceptedWrites(commands),
     journal: (key) => new Journal(commands, key),
     lock: (holder, options) => acquireLock(commands, holder, options),
-    unlock: (holderName) => breakLock(commands, holderName),
+    unlock: async (holderName) => {
+      await requireNotAlive(commands, holderName);
+      return breakLock(commands, holderName);
+    },
     migrateUnderLock: (plan, lease) => migrateRuns(commands, plan, lease),
     migrate: async (plan, { user, host }) => {
       if (!(await hasOldRuns(commands, plan))) return;

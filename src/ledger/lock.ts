@@ -49,7 +49,8 @@ export async function acquireLock(
   options: LockOptions = {},
 ): Promise<Lease> {
   const leaseMs = options.leaseMs ?? LEASE_MS;
-  const named = { ...holder, process: holder.process ?? (await ownProcess()) };
+  const own = await ownProcess();
+  const named = { ...holder, process: holder.process ?? own };
   const taking = { holder: named, leaseMs, above: await highestFencing(commands) };
   const began = momentNow();
   let first: LockState | undefined;
@@ -60,7 +61,9 @@ export async function acquireLock(
       return new Lease(commands, { holder, leaseMs, fencing: state.fencing, renewedAt: sentAt });
     }
     const life = await lifeOfHolder(state);
-    if (life === 'alive') throw heldBy(commands, state, 'here');
+    // Of this very process, only the heartbeat tells: a run of it may have let go without being able to say so.
+    const isOwn = state.holder?.process?.pid === own?.pid;
+    if (life === 'alive' && !isOwn) throw heldBy(commands, state, 'alive');
     if (first === undefined) options.onWait?.(state, life);
     first ??= state;
     const renewed =
@@ -73,17 +76,18 @@ export async function acquireLock(
   }
 }
 
-/**
- * Takes the lock away from a holder of this name. False when it is not (or no longer) the holder.
- * Throws LOCKED when its process lives on this machine.
- */
-export async function breakLock(commands: Commands, holderName: string): Promise<boolean> {
+/** Throws LOCKED when the lock's holder has this name, and its process lives on this machine. */
+export async function requireNotAlive(commands: Commands, holderName: string): Promise<void> {
   const state = await lockNow(commands);
-  if (state?.holder?.name !== holderName) return false;
-  if ((await lifeOfHolder(state)) === 'alive') throw heldBy(commands, state, 'here');
+  if (state?.holder?.name !== holderName || (await lifeOfHolder(state)) !== 'alive') return;
+  throw heldBy(commands, state, 'alive');
+}
+
+/** Takes the lock away from a holder of this name. False when it is not (or no longer) the holder. */
+export async function breakLock(commands: Commands, holderName: string): Promise<boolean> {
   const matched = await updateLedger(commands, {
     collection: LOCK,
-    filter: { _id: LOCK_ID, 'holder.name': holderName, 'holder.token': state.holder.token },
+    filter: { _id: LOCK_ID, 'holder.name': holderName },
     pipeline: [{ $set: { holder: null, expiresAt: SERVER_NOW } }],
   });
   return matched === 1;
@@ -152,8 +156,8 @@ const IS_FREE = {
   ],
 };
 
-/** here: its process lives on this machine · renewing: it was seen to renew the lock. */
-type Sign = 'here' | 'renewing' | Exclude<Life, 'alive'>;
+/** renewing: it was seen to renew the lock. */
+type Sign = Life | 'renewing';
 
 function heldBy(commands: Commands, state: LockState, sign: Sign): RestorePlanError {
   const name = state.holder?.name ?? 'another run';
@@ -161,11 +165,12 @@ function heldBy(commands: Commands, state: LockState, sign: Sign): RestorePlanEr
   const target = commands.target;
   const unlock = `\`plan unlock --target ${target} --holder ${name}\``;
   const said: Readonly<Record<Sign, readonly [string, string]>> = {
-    here: ['it is alive, on this machine', endHolder(state)],
+    alive: ['it is alive, on this machine', endHolder(state)],
     renewing: [
       `it is alive: last sign of life ${heartbeat}`,
       `Wait for it to end, or stop it with Ctrl-C where it runs. Only if nobody can reach it: ${unlock}`,
     ],
+    stopped: ['its process on this machine is stopped', endHolder(state)],
     dead: ['its process on this machine has ended', `Free the lock: ${unlock}`],
     elsewhere: [
       `last sign of life ${heartbeat}`,

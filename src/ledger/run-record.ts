@@ -106,6 +106,8 @@ export interface RunRecord {
   readonly fencing: number;
   /** Everybody who ran apply on it, first to last. */
   readonly appliedBy: readonly Deed[];
+  /** Who gave the word that nobody else writes meanwhile (`--exclusive`), for an apply or a revert, first to last. */
+  readonly exclusive?: readonly Deed[] | undefined;
   readonly startedAt: Date;
   readonly updatedAt: Date;
   readonly verifiedAt: Date | undefined;
@@ -157,6 +159,7 @@ export function readRunRecord(raw: Buffer): RunRecord {
     status: check('status', (value) => RUN_STATUSES.some((status) => status === value)) as RunStatus,
     fencing: check('fencing', isCount) as number,
     appliedBy: check('appliedBy', (value) => isListOf(value, isDeed)) as Deed[],
+    exclusive: optional('exclusive', (value) => isListOf(value, isDeed)) as Deed[] | undefined,
     startedAt: check('startedAt', isDate) as Date,
     updatedAt: check('updatedAt', isDate) as Date,
     verifiedAt: optional('verifiedAt', isDate) as Date | undefined,

@@ -29,6 +29,8 @@ export interface RunStart {
   readonly gate: RecordedGate;
   readonly backup: RunRecord['backup'];
   readonly actor: Actor;
+  /** The actor gave the word that nobody else writes meanwhile. */
+  readonly exclusive: boolean;
 }
 
 export interface RunProgress {
@@ -36,6 +38,8 @@ export interface RunProgress {
   readonly collections?: readonly RunCollection[];
   /** Of a reverted run: documents that were left alone. */
   readonly left?: number;
+  /** Who gave the word that nobody else writes meanwhile. */
+  readonly exclusive?: Actor | undefined;
 }
 
 export class Runs {
@@ -71,9 +75,8 @@ export class Runs {
         gate: literal(start.gate),
         backup: literal(start.backup),
         status: 'applying' satisfies RunStatus,
-        appliedBy: {
-          $concatArrays: [{ $ifNull: ['$appliedBy', []] }, [deedNow(start.actor)]],
-        },
+        appliedBy: oneMore('appliedBy', start.actor),
+        ...(start.exclusive && { exclusive: oneMore('exclusive', start.actor) }),
         startedAt: { $cond: [IS_PLANNED, SERVER_NOW, { $ifNull: ['$startedAt', SERVER_NOW] }] },
         collections: {
           $cond: [IS_TO_BEGIN, literal(collections), { $ifNull: ['$collections', literal(collections)] }],
@@ -133,6 +136,7 @@ export class Runs {
         status: progress.status,
         ...(progress.collections && { collections: literal(progress.collections) }),
         ...(progress.left !== undefined && { left: progress.left }),
+        ...(progress.exclusive && { exclusive: oneMore('exclusive', progress.exclusive) }),
         ...(progress.status === 'verified' && { verifiedAt: { $ifNull: ['$verifiedAt', SERVER_NOW] } }),
       },
     });
@@ -214,6 +218,10 @@ export function idOf({ plan, selection }: RunKey): RunKey {
 function withoutNone(server: RecordedServer): Partial<RecordedServer> {
   const { kind, id, database } = server;
   return id === undefined ? { kind, database } : { kind, id, database };
+}
+
+function oneMore(field: 'appliedBy' | 'exclusive', actor: Actor): Record<string, unknown> {
+  return { $concatArrays: [{ $ifNull: [`$${field}`, []] }, [deedNow(actor)]] };
 }
 
 /** Somebody, and the time by the server's clock, inside a pipeline update. */

@@ -34,6 +34,7 @@ const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => s
 
 const LIFE: Readonly<Record<Life, string>> = {
   alive: 'it is alive, on this machine',
+  stopped: 'its process on this machine is stopped: the next run waits for the end of its lease',
   dead: 'its process on this machine has ended: the next run waits for the end of its lease',
   elsewhere: 'it cannot be asked from this machine',
 };

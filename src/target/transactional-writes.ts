@@ -26,8 +26,8 @@ import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './tar
 import { sessionFields } from './write-sessions.ts';
 
 /** A transaction's documents, as seen and as they shall be, bytes. One that is larger comes alone. */
-const MOST_BYTES = 4 * 1024 * 1024;
-const MOST_DOCUMENTS = 4_000;
+export const MOST_BYTES = 4 * 1024 * 1024;
+export const MOST_DOCUMENTS = 4_000;
 const LEAST_DOCUMENTS = 100;
 
 /** How long the writes of a transaction, which hold its documents, should take, milliseconds. */

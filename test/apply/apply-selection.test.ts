@@ -1,16 +1,20 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { deserialize } from 'bson';
+import { MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { storedForm } from '../../src/bson/stored-form.ts';
 import { BSON } from '../../src/bson/types.ts';
 import { TargetMemory } from '../../src/comparison/target-memory.ts';
+import { JOURNAL } from '../../src/ledger/layout.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { startStandalone } from '../lab/mongod.ts';
 import { mongodump } from '../lab/tools.ts';
 import { build, everyIdDocuments, everyTypeDocuments, nested } from '../target/every-type.ts';
 import { failure, numbered } from './documents.ts';
-import { openWorkbench, type Workbench } from './workbench.ts';
+import { openWorkbench, type Workbench, withWorkbench } from './workbench.ts';
 
 let lab: Lab;
 let bench: Workbench;
@@ -197,6 +201,51 @@ test('whenMatched: replace puts the backup in the place of what differs, and kee
   assert.is(result.collections[0]?.replaced, 1);
   assert.is(result.collections[0]?.inserted, 9);
   await bench.expectRestored('staging', selection, { a: documents });
+});
+
+test('documents are replaced in batches that fit one transaction, each with an entry of its own', async () => {
+  const sized = (fill: string) =>
+    Array.from({ length: 9 }, (_, i) => numbered(i, i + 1, fill.repeat(700_000))[0] as Buffer);
+  const db = await bench.db('staging');
+  const others = sized('o').map((raw) => deserialize(raw));
+  await db.collection('a').insertMany(others);
+  const documents = sized('b');
+  const selection = bench.selection([{ collection: 'a', documents, whenMatched: 'replace' }]);
+  await bench.apply(selection, 'staging');
+  await bench.expectRestored('staging', selection, { a: documents });
+  const entries = await db.collection(JOURNAL).find({ action: 'replace' }).toArray();
+  // Two documents of 0.7 MB each, as seen and as they shall be, are 2.8 MB.
+  assert.is(entries.length, 5);
+  await bench.revert(selection, 'staging');
+  const back = await db.collection('a').find().sort({ _id: 1 }).toArray();
+  assert.ok(back.every(({ text }) => text === 'o'.repeat(700_000)));
+});
+
+test('on a standalone documents are replaced on the word that nobody else writes, which is recorded', async () => {
+  const alone = await startStandalone();
+  const client = await new MongoClient(alone.uri).connect();
+  try {
+    await withWorkbench({ ...lab, staging: { uri: alone.uri, client } }, async (there) => {
+      const db = await there.db('staging');
+      await db.collection('a').insertOne({ _id: 4 as never, text: 'written by the application' });
+      const documents = numbered(0, 10);
+      const selection = there.selection([{ collection: 'a', documents, whenMatched: 'replace' }]);
+      const refusal = await failure(there.apply(selection, 'staging'));
+      assert.is(refusal.code, 'TARGET');
+      assert.match(refusal.hint ?? '', '--exclusive');
+      assert.equal(await there.runs('staging'), [], 'nothing was written');
+      await there.apply(selection, 'staging', { exclusive: true });
+      await there.expectRestored('staging', selection, { a: documents });
+      await there.revert(selection, 'staging', { exclusive: true });
+      const [run] = await there.runs('staging');
+      assert.is(run?.exclusive?.length, 2, 'of the apply and of the revert');
+    });
+  } finally {
+    await client.close();
+    await alone.stop();
+  }
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 1) }]);
+  assert.is((await failure(bench.apply(selection, 'staging', { exclusive: true }))).code, 'USAGE');
 });
 
 test('T8 whenMatched: replace leaves a document alone that is another one than the dry-run saw', async () => {

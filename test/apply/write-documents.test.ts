@@ -55,6 +55,7 @@ test('a document that somebody else is writing at this moment is not taken for o
     patience: commands.patience,
     collection,
     whenMatched: 'keepExisting',
+    exclusive: false,
   } as const;
   const fates: Fates = await insertDocuments(place, runOf(documents), {
     positions: [0, 1, 2],

@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { type HolderProcess, lifeOf, ownProcess } from '../../src/ledger/holder-process.ts';
 import { LOCK, RUNS } from '../../src/ledger/layout.ts';
 import type { Lease } from '../../src/ledger/lease.ts';
+import { openLedger } from '../../src/ledger/ledger.ts';
 import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
 import type { LockHolder } from '../../src/ledger/lock-state.ts';
 import { readLock } from '../../src/ledger/read-lock.ts';
@@ -14,6 +16,7 @@ import { connectTarget } from '../../src/target/connect.ts';
 import type { Target } from '../../src/target/target.ts';
 import { failure } from '../apply/documents.ts';
 import { test } from '../harness.ts';
+import { guardProcess } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 
 let lab: Lab;
@@ -68,17 +71,29 @@ test('a holder that lives is named, and not waited for longer than one heartbeat
 });
 
 test('a holder whose process lives on this machine is named at once, and keeps its lock', async () => {
-  const lease = await takeAs(await thisProcess());
+  const { child, identity } = await startProcess();
+  const lease = await takeAs(identity);
   const started = performance.now();
   const refusal = await failure(take('bert'));
   assert.ok(performance.now() - started < LEASE_MS, 'nothing was waited for');
   assert.is(refusal.code, 'LOCKED');
   assert.match(refusal.message, /since \S+Z; it is alive, on this machine$/);
-  assert.match(refusal.hint ?? '', `\`kill ${process.pid}\``);
-  const kept = await failure(breakLock(accessTo(target).commands, 'here'));
+  assert.match(refusal.hint ?? '', `\`kill ${child.pid}\``);
+  const kept = await failure(openLedger(target).unlock('here'));
   assert.is(kept.code, 'LOCKED');
   await lease.ensure();
-  await lease.release();
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.is(await openLedger(target).unlock('here'), true);
+  assert.is((await failure(lease.renew())).code, 'LOCKED');
+});
+
+test('of a run of this very process the heartbeat tells: it may have let go without being able to say so', async () => {
+  const own = await thisProcess();
+  const lease = await takeAs(own);
+  lease.abandon();
+  const next = await take('bert');
+  await next.release();
 });
 
 test('a process id that was given out again is not the holder', async () => {
@@ -90,19 +105,16 @@ test('a process id that was given out again is not the holder', async () => {
   assert.is(await lifeOf({ ...own, host: 'another' }), 'elsewhere');
   assert.is(await lifeOf({ ...own, namespace: 'pid:[1]' }), 'elsewhere');
   const lease = await takeAs(earlier);
-  assert.is(await breakLock(accessTo(target).commands, 'here'), true);
+  assert.is(await openLedger(target).unlock('here'), true);
   assert.is((await failure(lease.renew())).code, 'LOCKED');
 });
 
-test('a process that ended is dead, also while nobody has taken note of its end', async () => {
-  const child = spawn(process.execPath, ['-e', "console.log('up'); process.stdin.resume()"], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  await once(child.stdout, 'data');
-  const stat = readFileSync(`/proc/${child.pid}/stat`, 'latin1');
-  const started = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-  const identity = { ...(await thisProcess()), pid: child.pid ?? 0, started };
+test('a process that is stopped renews nothing; one that ended is dead, also while nobody has taken note of its end', async () => {
+  const { child, identity } = await startProcess();
   assert.is(await lifeOf(identity), 'alive');
+  child.kill('SIGSTOP');
+  while ((await lifeOf(identity)) === 'alive') await delay(5);
+  assert.is(await lifeOf(identity), 'stopped');
   child.kill('SIGKILL');
   await once(child, 'exit');
   assert.is(await lifeOf(identity), 'dead');
@@ -195,6 +207,18 @@ async function thisProcess(): Promise<HolderProcess> {
   assert.ok(own !== undefined, 'this machine has /proc');
   assert.is(own.pid, process.pid);
   return own;
+}
+
+/** Another one, that lives until it is ended. */
+async function startProcess(): Promise<{ child: ChildProcess; identity: HolderProcess }> {
+  const child = spawn(process.execPath, ['-e', "console.log('up'); process.stdin.resume()"], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  guardProcess(child);
+  await once(child.stdout, 'data');
+  const stat = readFileSync(`/proc/${child.pid}/stat`, 'latin1');
+  const started = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  return { child, identity: { ...(await thisProcess()), pid: child.pid ?? 0, started } };
 }
 
 function takeAs(identity: HolderProcess): Promise<Lease> {

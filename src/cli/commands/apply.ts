@@ -20,12 +20,13 @@ import { goOnWithProduction } from '../walk-runbook.ts';
 export async function run(
   context: CommandContext,
   [file = '']: readonly string[],
-  { target, confirm, confirmPlan }: OptionValues,
+  { target, confirm, confirmPlan, ...given }: OptionValues,
 ): Promise<ExitName> {
   const chosen = target as TargetName | undefined;
   if (chosen === undefined) requireSomebody(context);
   const plan = await loadPlan(context, file, { refuseFuture: true });
   const name = chosen ?? 'staging';
+  const exclusive = given['exclusive'] === true;
   requireVariables(plan, targetsNeeded(plan, chosen));
   await context.follow(['backup', 'selection', ...applyStages(context, { plan, name, confirm })]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
@@ -41,9 +42,10 @@ export async function run(
     throw error;
   }
   const targets = await connecting;
-  const order = { plan, file, selection, targets, confirm, confirmPlan };
+  const order = { plan, file, selection, targets, confirm, confirmPlan, exclusive };
   const { exit, steps } = await applyToTarget(context, order);
-  if (exit === 'OK' && chosen === undefined) return goOnWithProduction(context, { plan, file, selection });
+  if (exit === 'OK' && chosen === undefined)
+    return goOnWithProduction(context, { plan, file, selection, exclusive });
   await writeNextSteps(context, steps, file);
   return exit;
 }
