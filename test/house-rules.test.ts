@@ -46,7 +46,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   listr2: ['report/task-list.ts'],
   commander: ['cli/'],
   'temporal-polyfill': ['plan/', 'backup/'],
-  acorn: ['query/shell-query.ts'],
+  acorn: ['query/pasted-query.ts'],
   'mongodb/lib/': ['target/driver-internals.ts'],
 };
 

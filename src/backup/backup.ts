@@ -21,6 +21,9 @@ export interface BackupIdentity {
   readonly fingerprint: string;
 }
 
+/** The time of a backup by its name. */
+export type BackupMoment = Pick<BackupIdentity, 'time' | 'localTime'>;
+
 export interface CollectionMetadata {
   /** True name, from `collectionName` where there is one, else unescaped from the file name. */
   readonly collection: string;

@@ -1,7 +1,7 @@
 /** The files of single collections, each named by itself: `source.path: ./dump/{collection}.bson.gz`. */
 import type { LocationTemplate } from '../plan/location-template.ts';
 import type { Source } from '../plan/plan.ts';
-import type { StoredBackup } from './backup.ts';
+import type { BackupMoment, StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import { fileNameOf } from './layout/collection-names.ts';
 import { type NamedFile, sortDump } from './layout/dump-tree.ts';
@@ -10,7 +10,6 @@ import { findStored } from './locate/find-stored.ts';
 import { fillTemplate } from './locate/search-template.ts';
 import { look } from './open-packed.ts';
 import { factsOfAll } from './open-stored.ts';
-import type { BackupMoment } from './place.ts';
 import { FileBackup } from './readers/file-backup.ts';
 import { notSingle } from './readers/refusals.ts';
 import type { Store, StoredFile } from './storage/store.ts';

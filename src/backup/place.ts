@@ -3,7 +3,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { type LocationTemplate, parseLocationTemplate } from '../plan/location-template.ts';
 import type { MongodbLocation, PathLocation, S3Location, Source } from '../plan/plan.ts';
-import type { BackupIdentity, StoredBackup } from './backup.ts';
+import type { BackupMoment, StoredBackup } from './backup.ts';
 import { DiskStore } from './disk/disk-store.ts';
 import { openJsonl } from './jsonl/open-jsonl.ts';
 import type { Candidate } from './locate/candidates.ts';
@@ -25,9 +25,6 @@ export interface BackupOptions {
 
 /** A source that is stored somewhere, as opposed to a live database. */
 export type StoredSource = Source & { readonly location: Exclude<Source['location'], MongodbLocation> };
-
-/** The time of a backup by its name. */
-export type BackupMoment = Pick<BackupIdentity, 'time' | 'localTime'>;
 
 export interface Place {
   /** Whoever asked for the place closes it. */

@@ -2,10 +2,9 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { innerDocument } from '../bson/inner-document.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { CollectionBlueprint } from '../target/collection-metadata.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { isCapped } from '../target/describe-collection.ts';
-import type { TargetCollection, TargetReader } from '../target/target.ts';
+import type { CollectionBlueprint, TargetCollection, TargetReader } from '../target/target.ts';
 import { cannotAnswer, documentsStage } from './ask-server.ts';
 import { wrapped } from './query-documents.ts';
 import { type RefusedIndex, refusedIndexes } from './refused-indexes.ts';

@@ -3,10 +3,9 @@
  * the places of the files they come from.
  */
 import { dirname, isAbsolute, join } from 'node:path';
-import { quoted } from './code-frame.ts';
-import { faultAt, type PlanFault } from './fault.ts';
+import { faultAt, type PlanFault, type PlanText, quoted } from './fault.ts';
 import { type MapEntry, type MapNode, nodeAt, type PathPart } from './nodes.ts';
-import { type PlanText, readPlanText } from './plan-text.ts';
+import { readPlanText } from './plan-text.ts';
 import { parsePlanText } from './yaml.ts';
 
 const MAX_BASES = 10;

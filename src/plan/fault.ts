@@ -2,8 +2,7 @@
  * What is wrong with a plan, and where: one fault per mistake, collected and never thrown one by one.
  * A fault never holds the value of a variable or a credential, so it may be shown anywhere.
  */
-import { codeFrame } from './code-frame.ts';
-import { type PlanText, positionOf } from './plan-text.ts';
+import { type HiddenRange, hideCredentials } from './credentials.ts';
 
 /** Kind of fault; stable, so that a check may be told apart by it (SARIF rule, `--json`). */
 export type FaultRule =
@@ -56,7 +55,7 @@ export interface PlanFault {
   readonly frame: string;
 }
 
-export interface RelatedPlace {
+interface RelatedPlace {
   readonly file: string;
   readonly line: number;
   readonly column: number;
@@ -140,4 +139,91 @@ export function inReadingOrder(faults: readonly PlanFault[], files: readonly str
       return !seen.has(key) && seen.add(key) !== undefined;
     })
     .sort((a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column);
+}
+
+/** A plan file as text. */
+export interface PlanText {
+  /** As the file was named on the command line or, for a base, relative to the file that extends it. */
+  readonly file: string;
+  readonly absolutePath: string;
+  /** Without byte order mark. */
+  readonly text: string;
+  /** Offset in `text` of the first character of each line. */
+  readonly lineStarts: readonly number[];
+  /** Credentials found in the text: never shown, whatever is wrong nearby. Parsing may find more and adds them. */
+  readonly hidden: HiddenRange[];
+}
+
+/** Line and column, from 1, of an offset; the offset may be the end of the text. */
+export function positionOf(text: PlanText, offset: number): { line: number; column: number } {
+  const { lineStarts } = text;
+  let low = 0;
+  let high = lineStarts.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((lineStarts[middle] as number) <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return { line: low + 1, column: offset - (lineStarts[low] as number) + 1 };
+}
+
+/**
+ * The lines around a place, with line numbers and a row of carets under it. Columns line up in a terminal: tabs and
+ * control characters take one column, credentials are starred out, long lines are cut around the place.
+ */
+const LINES_BEFORE = 2;
+const LINES_AFTER = 1;
+const MAX_WIDTH = 100;
+
+function codeFrame(place: Place): string {
+  const { text, lineStarts } = place.text;
+  if (text.trim() === '') return '';
+  const start = positionOf(place.text, place.start);
+  const end = positionOf(place.text, place.end);
+  const lineText = (line: number): string =>
+    withoutCredentials(place.text, lineStarts[line - 1] as number, lineStarts[line] ?? text.length)
+      .replace(/[\r\n]+$/, '')
+      .replace(/\t/g, ' ')
+      .replace(UNPRINTABLE, '\u00b7');
+
+  const first = Math.max(1, start.line - LINES_BEFORE);
+  const last = Math.min(lineStarts.length, start.line + LINES_AFTER);
+  // The window of columns that is shown keeps the place in view.
+  const cut = start.column > MAX_WIDTH - 20 ? start.column - 40 : 0;
+  const gutter = String(last).length;
+  const rows: string[] = [];
+  for (let line = first; line <= last; line++) {
+    const full = lineText(line);
+    if (line === lineStarts.length && full === '' && line !== start.line) continue;
+    const mark = line === start.line ? '>' : ' ';
+    const shown = full.slice(cut, cut + MAX_WIDTH);
+    rows.push(`${mark} ${String(line).padStart(gutter)} | ${shown}`.trimEnd());
+    if (line !== start.line) continue;
+    const endColumn = end.line === start.line ? end.column : full.length + 1;
+    const width = Math.max(1, Math.min(endColumn, cut + MAX_WIDTH + 1) - start.column);
+    rows.push(`  ${' '.repeat(gutter)} | ${' '.repeat(start.column - 1 - cut)}${'^'.repeat(width)}`);
+  }
+  return rows.join('\n');
+}
+
+/** The text from offset `from` up to `to`. */
+function withoutCredentials({ text, hidden }: PlanText, from: number, to: number): string {
+  const inside = hidden.filter(({ start, end }) => start < to && end > from);
+  const ranges = inside.map((range) => ({
+    ...range,
+    start: Math.max(0, range.start - from),
+    end: Math.min(range.end, to) - from,
+  }));
+  return hideCredentials(text.slice(from, to), ranges);
+}
+
+/** Control characters, marks that reorder or hide text, and spaces that only look like one: a terminal would show something else. */
+const UNPRINTABLE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u00a0\u061c\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]/g;
+
+/** A name or value from the plan, quoted for a message: one line, no control characters, at most 80 characters. */
+export function quoted(value: string): string {
+  const plain = value.replace(/[\t\n\r]+/g, ' ').replace(UNPRINTABLE, '\u00b7');
+  return `"${plain.length > 80 ? `${plain.slice(0, 77)}...` : plain}"`;
 }

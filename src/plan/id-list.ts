@@ -11,8 +11,7 @@ import { KeySet } from '../bson/key-set.ts';
 import { parseExtendedJson } from '../bson/parse-extended-json.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { writeExtendedJson } from '../bson/write-extended-json.ts';
-import { quoted } from './code-frame.ts';
-import { faultAt, faultOfFile, type PlanFault, whereIs } from './fault.ts';
+import { faultAt, faultOfFile, type PlanFault, quoted, whereIs } from './fault.ts';
 import type { PlanNode } from './nodes.ts';
 import { readFileOfAtMost, textOf, whyNoText } from './read-file.ts';
 

@@ -2,9 +2,9 @@
  * Puts the values of `${VARIABLE}`s into the texts of a plan. It works on parsed values, one text at a time, so a value
  * that looks like YAML stays one text.
  */
-import { quoted } from './code-frame.ts';
+
 import type { Environment } from './environment.ts';
-import { faultAt, noteAt, type Place, type PlanFault, whereIs } from './fault.ts';
+import { faultAt, noteAt, type Place, type PlanFault, quoted, whereIs } from './fault.ts';
 import { nearest } from './nearest.ts';
 import { type MapNode, type PathPart, type PlanNode, pathText, type ScalarNode } from './nodes.ts';
 import type { UnsetVariable } from './plan.ts';

@@ -3,9 +3,8 @@
  * never places: a fault in a merged plan points into the file that holds the text.
  */
 
-import { quoted } from './code-frame.ts';
 import { findCredentials, hideCredentials } from './credentials.ts';
-import type { Place } from './fault.ts';
+import { type Place, quoted } from './fault.ts';
 
 export type PlanNode = MapNode | ListNode | ScalarNode;
 

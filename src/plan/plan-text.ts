@@ -4,25 +4,13 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { findCredentials, type HiddenRange } from './credentials.ts';
-import { faultOfFile, type PlanFault } from './fault.ts';
+import { findCredentials } from './credentials.ts';
+import { faultOfFile, type PlanFault, type PlanText } from './fault.ts';
 import { nearest } from './nearest.ts';
 import { type FileRefusal, readFileOfAtMost, readStreamOfAtMost, textOf, whyNoText } from './read-file.ts';
 
 /** Largest plan file, in bytes. A plan that lists 10,000 ids has half of it; a file beyond it is not a plan. */
 const MAX_PLAN_BYTES = 768 * 1024;
-
-export interface PlanText {
-  /** As the file was named on the command line or, for a base, relative to the file that extends it. */
-  readonly file: string;
-  readonly absolutePath: string;
-  /** Without byte order mark. */
-  readonly text: string;
-  /** Offset in `text` of the first character of each line. */
-  readonly lineStarts: readonly number[];
-  /** Credentials found in the text: never shown, whatever is wrong nearby. Parsing may find more and adds them. */
-  readonly hidden: HiddenRange[];
-}
 
 export type TextReading = { readonly text: PlanText } | { readonly fault: PlanFault };
 
@@ -65,19 +53,6 @@ export function planTextOf(file: string, bytes: Buffer): TextReading {
   const lineStarts = [0];
   for (let i = text.indexOf('\n'); i >= 0; i = text.indexOf('\n', i + 1)) lineStarts.push(i + 1);
   return { text: { file, absolutePath: resolve(file), text, lineStarts, hidden: findCredentials(text) } };
-}
-
-/** Line and column, from 1, of an offset; the offset may be the end of the text. */
-export function positionOf(text: PlanText, offset: number): { line: number; column: number } {
-  const { lineStarts } = text;
-  let low = 0;
-  let high = lineStarts.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if ((lineStarts[middle] as number) <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return { line: low + 1, column: offset - (lineStarts[low] as number) + 1 };
 }
 
 /** A YAML file in the same folder with nearly that name. */

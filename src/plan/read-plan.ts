@@ -5,12 +5,11 @@
 import { buildPlan, type IdLists } from './build.ts';
 import type { Environment } from './environment.ts';
 import { readWithBases } from './extends.ts';
-import { faultAt, inReadingOrder, type PlanFault } from './fault.ts';
+import { faultAt, inReadingOrder, type PlanFault, type PlanText } from './fault.ts';
 import { type IdList, readIdList } from './id-list.ts';
 import { type Interpolation, interpolate } from './interpolate.ts';
 import { itemsAt, type MapNode, nodeAt, type PlanNode, plainValue } from './nodes.ts';
 import type { Plan } from './plan.ts';
-import type { PlanText } from './plan-text.ts';
 import { collectionRules } from './rules/collection-rules.ts';
 import { followUpRules } from './rules/follow-up-rules.ts';
 import { nameRules } from './rules/name-rules.ts';

@@ -1,6 +1,5 @@
 /** What the schema has against a plan, in words for its author: at the right place, with the right form and an example. */
-import { quoted } from './code-frame.ts';
-import { type FaultDetails, type FaultRule, faultAt, type Place, type PlanFault } from './fault.ts';
+import { type FaultDetails, type FaultRule, faultAt, type Place, type PlanFault, quoted } from './fault.ts';
 import { nearest } from './nearest.ts';
 import { type MapNode, nodeAt, type PathPart, type PlanNode, pathText, placeAt, shown } from './nodes.ts';
 import { type SchemaNode, schemaAt, type Violation } from './schema.ts';

@@ -3,11 +3,17 @@
  * each thing that the library accepts and a plan must not.
  */
 import { isAlias, isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
-import { quoted } from './code-frame.ts';
 import { findCredentials } from './credentials.ts';
-import { type FaultDetails, type FaultRule, faultAt, type Place, type PlanFault } from './fault.ts';
+import {
+  type FaultDetails,
+  type FaultRule,
+  faultAt,
+  type Place,
+  type PlanFault,
+  type PlanText,
+  quoted,
+} from './fault.ts';
 import type { MapEntry, MapNode, PlanNode, Scalar } from './nodes.ts';
-import type { PlanText } from './plan-text.ts';
 import { exactNumber } from './yaml-number.ts';
 
 /** Values that aliases may stand for, all together: bounds what a few lines can grow to. */

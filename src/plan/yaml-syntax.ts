@@ -1,7 +1,6 @@
 /** Faults of YAML itself, in words that help. */
 import { type Document, isCollection, isScalar, type Node, visit, type YAMLError } from 'yaml';
-import { faultAt, type Place, type PlanFault } from './fault.ts';
-import type { PlanText } from './plan-text.ts';
+import { faultAt, type Place, type PlanFault, type PlanText } from './fault.ts';
 
 /** A fault of the library, in this program's words where its own would not help. */
 export function syntaxFault(document: Document, text: PlanText, error: YAMLError): PlanFault {

@@ -3,9 +3,8 @@
  * with a warning or silently changes (unknown tags, large integers, merge keys) is a fault here.
  */
 import { Composer, type CST, isScalar, Parser } from 'yaml';
-import { faultAt, type Place, type PlanFault } from './fault.ts';
+import { faultAt, type Place, type PlanFault, type PlanText } from './fault.ts';
 import type { MapNode } from './nodes.ts';
-import type { PlanText } from './plan-text.ts';
 import { NodeConversion } from './yaml-conversion.ts';
 import { syntaxFault, withoutConsequences } from './yaml-syntax.ts';
 

@@ -6,16 +6,14 @@
  */
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import { overPath } from './combine.ts';
 import { type Condition, DocumentScope } from './document-scope.ts';
 import { compileExpr } from './expression/compile-expression.ts';
 import { compileOperators, type FilterContext, plainValueTest } from './field-operators.ts';
 import { exactInteger } from './integer-operand.ts';
 import { compileSchema } from './json-schema/compile-schema.ts';
-import { all, any, not } from './logic.ts';
+import { all, any, not, overPath } from './logic.ts';
 import { isOperatorDocument } from './operator-document.ts';
-import { unknownOperator } from './operator-faults.ts';
-import { QueryFault } from './query-fault.ts';
+import { QueryFault, unknownOperator } from './query-fault.ts';
 
 /**
  * Whether the document at `start` matches. The document's frame must have been checked; damaged insides throw BsonFault.

@@ -3,26 +3,23 @@
  *
  * Every operator of MongoDB is either here or in `operator-faults.ts` with the reason; anything else is no operator.
  */
+
+import { ElementCursor } from '../bson/element-cursor.ts';
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { type BitOperator, bitsTest } from './bits-test.ts';
-import { type Combination, OVER_ONE_VALUE } from './combine.ts';
-import { type Comparison, comparisonTest } from './comparison-tests.ts';
-import type { Condition, DocumentScope } from './document-scope.ts';
-import { anyDocumentElement, anyElement, hasSize } from './element-match.ts';
+import { type Comparison, comparisonTest, inTest } from './comparison-tests.ts';
+import { type Condition, DocumentScope } from './document-scope.ts';
 import type { ValueTest } from './field-path.ts';
-import { inTest } from './in-test.ts';
-import { exactInteger } from './integer-operand.ts';
-import { modTest } from './mod-test.ts';
+import { exactInteger, modTest } from './integer-operand.ts';
+import { type Combination, isTrue, OVER_ONE_VALUE } from './logic.ts';
 import { isOperatorDocument } from './operator-document.ts';
-import { unknownOperator } from './operator-faults.ts';
-import { QueryFault } from './query-fault.ts';
+import { QueryFault, unknownOperator } from './query-fault.ts';
 import { readRegexOperators, regexTest, regexValueTest } from './regex-test.ts';
-import { isTrue } from './truth.ts';
 import { typeTest } from './type-test.ts';
 
 /** Compiles a filter over documents; handed in, because filters hold operators and `$elemMatch` holds filters. */
-export type CompileFilter = (filter: RawValue, context: FilterContext) => Condition;
+type CompileFilter = (filter: RawValue, context: FilterContext) => Condition;
 
 export interface FilterContext {
   readonly scope: DocumentScope;
@@ -32,7 +29,7 @@ export interface FilterContext {
   readonly isNested: boolean;
 }
 
-export interface OperatorContext<Result> {
+interface OperatorContext<Result> {
   readonly combine: Combination<Result>;
   readonly path: string;
   readonly compileFilter: CompileFilter;
@@ -190,4 +187,39 @@ function elementMatch<Result>({ operand, path, compileFilter }: Use<Result>): Va
   return isAboutValues
     ? anyElement(compileOperators(operand, { combine: OVER_ONE_VALUE, path, compileFilter }))
     : anyDocumentElement((scope) => compileFilter(operand, { scope, path, isNested: true }));
+}
+
+// `$elemMatch` and `$size`: what looks at an array as a whole.
+
+/** Any element that is a document (or an array, its positions taken as fields) and matches the filter. */
+function anyDocumentElement(compileFilter: (scope: DocumentScope) => Condition): ValueTest {
+  const scope = new DocumentScope();
+  const condition = compileFilter(scope);
+  return anyElement((item) => {
+    if (item.type !== BSON.OBJECT && item.type !== BSON.ARRAY) return false;
+    scope.read(item.bytes, item.start);
+    return condition();
+  });
+}
+
+/** Any element that passes the test, taken as it is: arrays in the array are not gone through. */
+function anyElement(test: ValueTest): ValueTest {
+  const item = new ElementCursor();
+  return (value) => {
+    if (value.type !== BSON.ARRAY) return false;
+    item.open(value.bytes, value.start, value.end);
+    while (item.next()) if (test(item)) return true;
+    return false;
+  };
+}
+
+function hasSize(size: number): ValueTest {
+  const item = new ElementCursor();
+  return (value) => {
+    if (value.type !== BSON.ARRAY) return false;
+    item.open(value.bytes, value.start, value.end);
+    let count = 0;
+    while (count <= size && item.next()) count++;
+    return count === size;
+  };
 }

@@ -3,17 +3,26 @@
  *
  * What has one exact meaning is understood; for the rest a fault says what to write. Nothing is run.
  */
+import { createRequire } from 'node:module';
+import type {
+  CallExpression,
+  Expression,
+  Literal,
+  NewExpression,
+  ObjectExpression,
+  Program,
+  SpreadElement,
+} from 'acorn';
 import { QueryFault } from './query-fault.ts';
-import type { CallExpression, Expression, Program, SpreadElement } from './shell-query.ts';
+
+/** This file is the parser's only door. */
+export type { CallExpression, Expression, Literal, NewExpression, ObjectExpression, SpreadElement };
 
 export interface PastedFilter {
   readonly filter: Expression;
   /** Collection that the command asked; undefined for a filter alone. */
   readonly collection: string | undefined;
 }
-
-/** Parses a script; throws a SyntaxError with `pos`. */
-export type ParseScript = (text: string) => Program;
 
 const STRING = /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/.source;
 const BARE_OBJECT_ID = new RegExp(`${STRING}|\\b(Object[Ii][dD])\\(\\s*([0-9a-fA-F]{24})\\s*\\)`, 'g');
@@ -22,10 +31,7 @@ const RUBY = new RegExp(`${STRING}|:([A-Za-z_]\\w*)\\s*=>|(=>)|(\\bBSON::)`, 'g'
 const BEGINS_WITH_KEY = new RegExp(`^\\s*(?:[\\w$]+|${STRING})\\s*:`);
 
 /** The one expression of a pasted text; `text` is what its offsets count in. Throws QueryFault. */
-export function parsePasted(
-  pasted: string,
-  parse: ParseScript,
-): { readonly tree: Expression; readonly text: string } {
+export function parsePasted(pasted: string): { readonly tree: Expression; readonly text: string } {
   const plain = pasted.replace(/;\s*$/, '');
   const quoted = plain.replace(BARE_OBJECT_ID, (all, name?: string, hex?: string) =>
     name === undefined ? all : `${name}("${hex}")`,
@@ -38,7 +44,7 @@ export function parsePasted(
   for (const text of new Set([plain, quoted, ruby])) {
     const attempts = [text, ...(BEGINS_WITH_KEY.test(text) ? [`{${text}\n}`] : [])];
     for (const attempt of attempts) {
-      const program = attempted(attempt, parse);
+      const program = attempted(attempt);
       if (program instanceof SyntaxError) {
         cause ??= program;
         continue;
@@ -54,9 +60,11 @@ export function parsePasted(
 }
 
 /** A line end before the closing bracket, so that a comment at the end does not take it in. */
-function attempted(text: string, parse: ParseScript): Program | SyntaxError {
+function attempted(text: string): Program | SyntaxError {
+  // Loaded when the first shell query comes, synchronously: most plans have none, and checking a plan must start fast.
+  const { parse } = createRequire(import.meta.url)('acorn') as typeof import('acorn');
   try {
-    return parse(`(${text}\n)`);
+    return parse(`(${text}\n)`, { ecmaVersion: 2022, sourceType: 'script' });
   } catch (error) {
     if (error instanceof SyntaxError) return error;
     throw error;

@@ -5,29 +5,24 @@
  * What else people paste (a whole command, Ruby) is understood where it has one meaning: see pasted-query.ts.
  * What JavaScript itself would alter silently (a repeated key, an integer beyond 2^53, the current time) is refused.
  */
-import { createRequire } from 'node:module';
-import type {
-  CallExpression,
-  Expression,
-  Literal,
-  NewExpression,
-  ObjectExpression,
-  Program,
-  SpreadElement,
-} from 'acorn';
 import { JsonDouble, type JsonValue } from '../bson/extended-json.ts';
-import { filterOf, nameOf, parsePasted } from './pasted-query.ts';
+import {
+  type CallExpression,
+  type Expression,
+  filterOf,
+  type Literal,
+  type NewExpression,
+  nameOf,
+  type ObjectExpression,
+  parsePasted,
+  type SpreadElement,
+} from './pasted-query.ts';
 import { QueryFault } from './query-fault.ts';
 import { SHELL_CONSTRUCTORS } from './shell-constructors.ts';
 
-/** What pasted-query.ts looks at; this file is the parser's only door. */
-export type { CallExpression, Expression, Program, SpreadElement };
-
 /** Extended JSON tree of the query; throws QueryFault. `collection`: the one that a whole command must ask. */
 export function readShellQuery(text: string, collection?: string): JsonValue {
-  // Loaded when the first shell query comes, synchronously: most plans have none, and checking a plan must start fast.
-  const { parse } = createRequire(import.meta.url)('acorn') as typeof import('acorn');
-  const pasted = parsePasted(text, (script) => parse(script, { ecmaVersion: 2022, sourceType: 'script' }));
+  const pasted = parsePasted(text);
   const { filter, collection: asked } = filterOf(pasted.tree, pasted.text);
   if (asked !== undefined && collection !== undefined && asked !== collection) {
     throw new QueryFault(`the command asks ${asked}, and this entry restores ${collection}`, '', {

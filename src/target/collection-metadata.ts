@@ -11,15 +11,7 @@ import { BSON, type RawValue } from '../bson/types.ts';
 import { writeExtendedJson } from '../bson/write-extended-json.ts';
 import { RestorePlanError } from '../errors.ts';
 import { isCapped, isCollated, numberIn } from './describe-collection.ts';
-
-export interface CollectionBlueprint {
-  /** Fields of the `create` command, in order: one raw document. */
-  readonly options: Buffer;
-  /** Raw index specifications, without the index on `_id`, which every collection has. */
-  readonly indexes: readonly Buffer[];
-  /** What is created in another form than the backup has it, in words. */
-  readonly conversions: readonly string[];
-}
+import type { CollectionBlueprint } from './target.ts';
 
 /** What `create` takes (MongoDB 3.6 to 8.2). Views and time series are not created. */
 const OPTIONS: ReadonlySet<string> = new Set([

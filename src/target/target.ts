@@ -7,7 +7,6 @@ import type { RawValue } from '../bson/types.ts';
 import type { TargetName } from '../events.ts';
 import type { WriteFault } from '../mongo/reply.ts';
 import type { TargetPlan } from '../plan/plan.ts';
-import type { CollectionBlueprint } from './collection-metadata.ts';
 
 /** What the server says of itself; two targets are told apart by this, never by connection strings. */
 export interface ServerIdentity {
@@ -21,6 +20,16 @@ export interface ServerIdentity {
   /** Changes with each start of the server process that answered. */
   readonly processId: string;
   readonly version: string;
+}
+
+/** What a missing collection is created from. */
+export interface CollectionBlueprint {
+  /** Fields of the `create` command, in order: one raw document. */
+  readonly options: Buffer;
+  /** Raw index specifications, without the index on `_id`, which every collection has. */
+  readonly indexes: readonly Buffer[];
+  /** What is created in another form than the backup has it, in words. */
+  readonly conversions: readonly string[];
 }
 
 export interface TargetIndex {

@@ -9,13 +9,13 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { rawDocument, rawValue } from '../mongo/raw-value.ts';
 import { readWriteFaults } from '../mongo/reply.ts';
-import type { CollectionBlueprint } from './collection-metadata.ts';
 import { CommandFailure } from './command-failure.ts';
 import { type Command, type Commands, MAJORITY, WRITE } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { EmptyTimestamps } from './empty-timestamp.ts';
 import { writeExclusively } from './exclusive-writes.ts';
 import type {
+  CollectionBlueprint,
   ConditionalOutcome,
   ConditionalWriteOptions,
   InsertOptions,

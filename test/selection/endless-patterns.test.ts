@@ -1,8 +1,9 @@
 /** Regular expressions that would be at work for ever: the selection ends, and says where. */
+
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { mayBacktrack } from '../../src/query/may-backtrack.ts';
+import { mayBacktrack } from '../../src/query/regex-test.ts';
 import { test } from '../harness.ts';
 import { bson, chunkedBackup, memberOf } from './chunked-backup.ts';
 import { planOf } from './plans.ts';

@@ -1,7 +1,16 @@
 /** The small documents that give a mongodump archive its structure. */
 import { BsonFault, documentEnd, findElement } from '../../bson/elements.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
-import { ArchiveFault } from './archive-fault.ts';
+
+/** Bytes that are no archive; `offset` counts from the beginning of the (inflated) stream. */
+export class ArchiveFault extends Error {
+  override readonly name = 'ArchiveFault';
+  readonly offset: number;
+  constructor(message: string, offset: number) {
+    super(message);
+    this.offset = offset;
+  }
+}
 
 /** What the prelude tells of a collection. */
 export interface ArchivedCollection {

@@ -8,11 +8,11 @@
 import { MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import {
   type ArchivedCollection,
+  ArchiveFault,
   readArchiveHeader,
   readCollection,
   readSegmentHeader,
 } from './archive-documents.ts';
-import { ArchiveFault } from './archive-fault.ts';
 import { Crc64 } from './crc64.ts';
 
 const MAGIC = 0x8199e26d;
@@ -26,7 +26,7 @@ export type ArchivePiece =
   /** All of the namespace's documents were met and their CRC is right. */
   | { readonly kind: 'end'; readonly namespace: ArchiveNamespace };
 
-export interface ArchiveNamespace {
+interface ArchiveNamespace {
   readonly database: string;
   /** As stored: `system.buckets.x` for a time series x. */
   readonly collection: string;

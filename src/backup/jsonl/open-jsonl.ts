@@ -1,10 +1,9 @@
 import type { LocationTemplate } from '../../plan/location-template.ts';
 import type { Source } from '../../plan/plan.ts';
-import type { StoredBackup } from '../backup.ts';
+import type { BackupMoment, StoredBackup } from '../backup.ts';
 import { DEFAULT_MAX_RATIO } from '../containers/decompress.ts';
 import type { LocalFields } from '../locate/backup-time.ts';
 import { fillTemplate } from '../locate/search-template.ts';
-import type { BackupMoment } from '../place.ts';
 import { newestOf, type Store, type StoredFile } from '../storage/store.ts';
 import { JsonlBackup } from './jsonl-backup.ts';
 

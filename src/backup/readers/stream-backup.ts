@@ -11,9 +11,8 @@ import type {
   StoredBackup,
 } from '../backup.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
-import { unpackNested } from '../containers/nested-tars.ts';
 import { noPlainFile } from '../containers/tar-index.ts';
-import { type StreamedFile, streamTar } from '../containers/tar-stream.ts';
+import { type StreamedFile, streamTar, unpackNested } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
 import { inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
 import { addTo } from '../layout/dump-tree.ts';

@@ -15,7 +15,7 @@ import type { Selection } from '../../selection/selection.ts';
 import type { PassingCollections } from './passing-collections.ts';
 import { MOST_BYTES, MOST_IDS, ReferenceCount, SAMPLE_BYTES } from './reference-count.ts';
 import type { Parent } from './reference-search.ts';
-import type { Suggestion } from './suggestion.ts';
+import { type Forgotten, mostFirst } from './suggestion.ts';
 
 export interface SuggestionSource {
   readonly plan: Plan;
@@ -25,8 +25,6 @@ export interface SuggestionSource {
   readonly passed?: PassingCollections;
   readonly signal: AbortSignal;
 }
-
-type Forgotten = Extract<Suggestion, { kind: 'forgottenDependent' | 'notLookedAt' }>;
 
 /** The most referring documents first. A collection that cannot be read gives nothing: the plan does not need it. */
 export async function forgottenDependents(source: SuggestionSource): Promise<Forgotten[]> {
@@ -72,15 +70,6 @@ async function lookAt(
     found.push(...count.suggestions(collection));
   }
   return found.sort(mostFirst);
-}
-
-export function mostFirst(a: Forgotten, b: Forgotten): number {
-  const documents = (each: Forgotten): number => (each.kind === 'forgottenDependent' ? each.documents : 0);
-  return documents(b) - documents(a) || (nameIn(a) < nameIn(b) ? -1 : 1);
-}
-
-function nameIn(each: Forgotten): string {
-  return each.kind === 'forgottenDependent' ? each.collection : (each.collections[0] ?? '');
 }
 
 async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {

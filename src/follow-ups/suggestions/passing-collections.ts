@@ -6,10 +6,9 @@ import type { PassingDocuments } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import type { KnownParent, Onlooker } from '../../selection/backup-scan.ts';
 import type { SelectionManifest } from '../../selection/selection.ts';
-import { mostFirst } from './forgotten-dependents.ts';
 import { MOST_BYTES, MOST_IDS, ReferenceCount, SAMPLE_BYTES } from './reference-count.ts';
 import type { Parent } from './reference-search.ts';
-import type { Suggestion } from './suggestion.ts';
+import { mostFirst, type Suggestion } from './suggestion.ts';
 
 type Found = Extract<Suggestion, { kind: 'forgottenDependent' | 'notLookedAt' }>;
 

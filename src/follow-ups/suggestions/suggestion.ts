@@ -73,3 +73,15 @@ function listed(names: readonly string[]): string {
   const more = names.length - MOST_NAMES;
   return names.slice(0, MOST_NAMES).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
+
+export type Forgotten = Extract<Suggestion, { kind: 'forgottenDependent' | 'notLookedAt' }>;
+
+/** Order of reports: what refers most to the chosen documents comes first. */
+export function mostFirst(a: Forgotten, b: Forgotten): number {
+  const documents = (each: Forgotten): number => (each.kind === 'forgottenDependent' ? each.documents : 0);
+  return documents(b) - documents(a) || (nameIn(a) < nameIn(b) ? -1 : 1);
+}
+
+function nameIn(each: Forgotten): string {
+  return each.kind === 'forgottenDependent' ? each.collection : (each.collections[0] ?? '');
+}

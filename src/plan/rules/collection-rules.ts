@@ -2,9 +2,9 @@
  * Rules about how the collections of a plan fit together: none twice, no circles, and one way to treat each collection,
  * by whichever route its documents are found.
  */
-import { quoted } from '../code-frame.ts';
+
 import { exceptedIds } from '../excepted-ids.ts';
-import { faultAt, type PlanFault } from '../fault.ts';
+import { faultAt, type PlanFault, quoted } from '../fault.ts';
 import { itemsAt, type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { type CollectionEntry, collectionEntries } from './collection-entries.ts';
 import { exactlyOne } from './exactly-one.ts';

@@ -1,6 +1,5 @@
 /** Rules about follow-ups: one action each, names that lead somewhere, an order that ends, secrets from variables. */
-import { quoted } from '../code-frame.ts';
-import { faultAt, type PlanFault } from '../fault.ts';
+import { faultAt, type PlanFault, quoted } from '../fault.ts';
 import { parseDuration } from '../instant.ts';
 import { nearest } from '../nearest.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, type PlanNode, placeAt, textAt } from '../nodes.ts';

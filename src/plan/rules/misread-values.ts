@@ -1,7 +1,6 @@
 /** What a query says and nobody means: values that are not there, texts in the place of types, variables that end a text. */
 import { SHELL_CONSTRUCTORS } from '../../query/shell-constructors.ts';
-import { quoted } from '../code-frame.ts';
-import { faultAt, type PlanFault } from '../fault.ts';
+import { faultAt, type PlanFault, quoted } from '../fault.ts';
 import { eachScalar, type PathPart, type PlanNode } from '../nodes.ts';
 
 /** `{ sold:true }` is to YAML a key `sold:true` without a value, so null: it would match every document there is. */

@@ -1,13 +1,12 @@
 /** Comparison, logic, choice, arrays, types and text. */
-
 import { isNumber } from '../../bson/compare-numbers.ts';
 import { compareValues } from '../../bson/compare-values.ts';
 import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
 import { typeName } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { exactInteger } from '../integer-operand.ts';
+import { isTrue } from '../logic.ts';
 import { QueryFault } from '../query-fault.ts';
-import { isTrue } from '../truth.ts';
 import { argumentsOf, namedArguments } from './arguments.ts';
 import {
   constant,
