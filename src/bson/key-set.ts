@@ -11,6 +11,9 @@ import { ObjectIdSet } from './object-id-set.ts';
 import { type BareValue, readCanonical } from './read-canonical.ts';
 import { BSON, type RawValue } from './types.ts';
 
+/** First byte of an ObjectId's canonical bytes. */
+const OBJECT_ID_PLACE = typePlace(BSON.OBJECT_ID) + 1;
+
 export class KeySet {
   private readonly objectIds = new ObjectIdSet();
   /** ObjectIds on their way into the set. */
@@ -51,6 +54,17 @@ export class KeySet {
     this.hasPlace[typePlace(value.type) + 1] = 1;
     const { bytes, length } = this.key.set(value);
     return this.others.add(bytes, length);
+  }
+
+  /** Copies a key that is given as its canonical bytes. False when it is already there. */
+  addCanonical(key: Buffer): boolean {
+    const place = key[0] as number;
+    if (place === OBJECT_ID_PLACE) {
+      this.settle();
+      return this.objectIds.add(key, 1);
+    }
+    this.hasPlace[place] = 1;
+    return this.others.add(key, key.length);
   }
 
   /** Copies the value's key without saying whether it is new: so many ObjectIds can be put in together. */

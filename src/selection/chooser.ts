@@ -4,6 +4,7 @@ import { QueryFault } from '../query/query-fault.ts';
 import type { OtherTypes } from './other-types.ts';
 import { ParentLookup } from './parent-lookup.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
+import type { WaitingReferences } from './waiting-references.ts';
 
 /**
  * Decides about the documents of one collection: a document is chosen when any of its routes chooses it. What it is the parent of
@@ -35,6 +36,14 @@ export class Chooser {
     // All routes are asked, even after one said yes: each has dependents of its own.
     for (const route of this.#routes) if (route.chooses(bytes, start)) chosen = true;
     return chosen;
+  }
+
+  /** Whether it is chosen by the keys known so far; where not, it waits for those that would choose it. */
+  choosesOrWaits(bytes: Buffer, start: number, waiting: WaitingReferences): void {
+    for (const route of this.#routes) {
+      if (route.chooses(bytes, start)) waiting.chosen(route.route, bytes, start);
+      else waiting.wait(route.route, bytes, start);
+    }
   }
 
   /** Notes for what a document that is not chosen would have been chosen, did types not count. */

@@ -11,6 +11,7 @@ import type { IdFilter } from './id-filter.ts';
 import type { CollectionRoutes } from './routes.ts';
 import { Spool } from './spool.ts';
 import { TimeLimit } from './time-limit.ts';
+import type { WaitingReferences } from './waiting-references.ts';
 import { WatchedFramer } from './watched-framer.ts';
 
 export interface SelectorOptions {
@@ -116,14 +117,14 @@ export class CollectionSelector {
   }
 
   /** Looks for keys, of more of its own documents, among what was spooled. */
-  async lookForKeys(): Promise<void> {
+  async lookForKeys(waiting: WaitingReferences): Promise<void> {
     const spool = this.#spool;
     if (spool === undefined) return;
     await spool.flush();
     for await (const { bytes, offsets } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
       this.#options.signal.throwIfAborted();
       this.#match(() => {
-        for (const start of offsets) this.chooser.chooses(bytes, start);
+        for (const start of offsets) this.chooser.choosesOrWaits(bytes, start, waiting);
       });
     }
   }

@@ -8,6 +8,7 @@ import { QueryFault } from '../query/query-fault.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
 import { refuseUnmatched } from './refusals.ts';
+import { WaitingReferences } from './waiting-references.ts';
 
 export interface Reading {
   readonly backup: Pick<Backup, 'access' | 'identity'>;
@@ -48,23 +49,30 @@ function byLevel(selectors: readonly CollectionSelector[]): CollectionSelector[]
   return [...levels.entries()].sort(([a], [b]) => a - b).map(([, level]) => level);
 }
 
-/**
- * Decides about what a group has put off; where they decide about each other, goes through them until no key is new. Returns those that
- * need documents that were not kept.
- */
+/** Decides about what a group has put off. Returns those that need documents that were not kept. */
 async function decide(
   level: readonly CollectionSelector[],
   scan: BackupScan,
 ): Promise<readonly CollectionSelector[]> {
   const cyclic = level.filter(({ routes }) => routes.cyclic);
-  const keysKnown = (): number => cyclic.reduce((sum, { chooser }) => sum + chooser.keysKnown, 0);
-  for (let before = -1; before < keysKnown(); ) {
-    before = keysKnown();
-    for (const each of cyclic) await locateFaults(each, scan, () => each.lookForKeys());
-  }
+  if (cyclic.length > 0) await closeOver(cyclic, scan);
   const undecided: CollectionSelector[] = [];
   for (const each of level) if (!(await locateFaults(each, scan, () => each.decide()))) undecided.push(each);
   return undecided;
+}
+
+/**
+ * Finds all keys of documents that decide about each other. One reading of them is enough where the documents that wait for parents find
+ * room; else they are read until no key is new.
+ */
+async function closeOver(cyclic: readonly CollectionSelector[], scan: BackupScan): Promise<void> {
+  const keysKnown = (): number => cyclic.reduce((sum, { chooser }) => sum + chooser.keysKnown, 0);
+  const waiting = new WaitingReferences(cyclic.flatMap(({ routes }) => routes.routes));
+  for (let before = -1; before < keysKnown() && !(before >= 0 && waiting.isComplete); ) {
+    before = keysKnown();
+    waiting.begin();
+    for (const each of cyclic) await locateFaults(each, scan, () => each.lookForKeys(waiting));
+  }
 }
 
 /** Where a document was put off and is now found damaged, the collection is read again to say where the document lies. */
