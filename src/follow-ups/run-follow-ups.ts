@@ -147,9 +147,18 @@ async function act(
   }
   if (action.kind === 'manual') return failed('it is for a person');
   return withIdsFile({ workDirectory, name: id, lines: idsOf() }, async (idsFile) => {
-    const { passUri, command, directory, timeoutMs } = action;
+    const { passUri, env: named, command, directory, timeoutMs } = action;
     const inherited = request.environment;
-    const question = { plan, target: target.name, followUp: name, digest, idsFile, passUri, inherited };
+    const question = {
+      plan,
+      target: target.name,
+      followUp: name,
+      digest,
+      idsFile,
+      passUri,
+      named,
+      inherited,
+    };
     const env = commandEnvironment(question);
     return endOf(await runCommand({ command, directory, env, input: idsFile, timeoutMs, signal }));
   });

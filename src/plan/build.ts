@@ -215,6 +215,7 @@ function buildAction(entry: PlanNode): FollowUpAction {
       directory: dirname(run.place.text.absolutePath),
       timeoutMs: duration(entry, 'timeout') ?? 5 * MINUTE,
       passUri: scalar(entry, 'passUri') === true,
+      env: texts(entry, 'env'),
     };
   }
   return {

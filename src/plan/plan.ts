@@ -199,6 +199,8 @@ export type FollowUpAction =
       readonly directory: string;
       readonly timeoutMs: number;
       readonly passUri: boolean;
+      /** Names of the operator's variables that the command gets beside the usual ones. */
+      readonly env: readonly string[];
     }
   | {
       readonly kind: 'webhook';

@@ -182,7 +182,7 @@ function followUpSentences(followUps: readonly FollowUpPlan[]): string[] {
       action.kind === 'manual'
         ? `somebody has to: ${action.text}`
         : action.kind === 'run'
-          ? `${action.command.map(shellWord).join(' ')} is run with the restored ids${action.passUri ? ' and the connection string' : ''}.`
+          ? `${action.command.map(shellWord).join(' ')} is run with the restored ids${action.passUri ? ' and the connection string' : ''}${action.env.length === 0 ? '' : ` and ${action.env.join(', ')}`}.`
           : 'the restored ids are posted to a webhook.';
     return `${followUp.name}: after ${where}${after}${when} ${what}`;
   });

@@ -75,9 +75,16 @@ test(
       'clear-cache.sh',
       `cat > stdin; cp "$RESTORE_PLAN_IDS" file; env > environment; echo "$@" > arguments`,
     );
-    withFollowUps(`  - { name: Clear caches, on: both, run: [./clear-cache.sh, '$HOME', two words] }\n`);
+    withFollowUps(
+      `  - { name: Clear caches, on: both, run: [./clear-cache.sh, '$HOME', two words], env: [NAMED] }\n`,
+    );
     const { exitCode, stdout, stderr } = await plan(TO_STAGING, {
-      SHELL_VARIABLE: 'kept',
+      NAMED: 'kept',
+      LANG: 'C.UTF-8',
+      SHELL_VARIABLE: 'not kept',
+      AWS_SECRET_ACCESS_KEY: 'not kept',
+      GOOGLE_APPLICATION_CREDENTIALS: 'not kept',
+      AZURE_CLIENT_SECRET: 'not kept',
       OTHER_URI: lab.production.uri,
     });
     assert.is(exitCode, 0, stderr);
@@ -99,7 +106,10 @@ test(
     const environment = read('environment');
     assert.match(environment, /^RESTORE_PLAN_TARGET=staging$/m);
     assert.match(environment, new RegExp(`^RESTORE_PLAN_DATABASE=${incident.staging.databaseName}$`, 'm'));
-    assert.match(environment, /^SHELL_VARIABLE=kept$/m);
+    assert.match(environment, /^NAMED=kept$/m);
+    assert.match(environment, /^LANG=C.UTF-8$/m);
+    assert.match(environment, /^PATH=./m);
+    assert.not.match(environment, 'not kept');
     assert.not.match(environment, /mongodb:|MONGODB_URI|OTHER_URI|RESTORE_PLAN_URI/);
     assert.equal(readdirSync(at('.restore-plan/follow-ups')), [], 'the file of ids is removed');
   },
@@ -113,6 +123,50 @@ test(
     withFollowUps(`  - { name: Rebuild counters, on: staging, run: [./connect.sh], passUri: true }\n`);
     await plan(TO_STAGING);
     assert.is(read('uri').trim(), lab.staging.uri);
+  },
+  { deadlineMs: 60_000 },
+);
+
+test(
+  'what would keep a command from running is said by the dry-run, and refused before anything is written',
+  async () => {
+    script('there.sh', 'true');
+    writeFileSync(at('plain.sh'), 'true');
+    writeFileSync(at('odd.sh'), '#!/nowhere/sh\n');
+    chmodSync(at('odd.sh'), 0o755);
+    withFollowUps(`  - { name: Absent, on: staging, run: [./absent.sh] }
+  - { name: Unknown, on: both, run: [no-such-program, x] }
+  - { name: Plain, on: staging, run: [./plain.sh] }
+  - { name: Odd, on: staging, run: [./odd.sh] }
+  - { name: Bare, on: staging, run: [there.sh] }
+  - { name: Variable, on: staging, run: [./there.sh], env: [UNSET, OTHER_URI] }
+  - { name: Fine, on: staging, run: [./there.sh] }
+  - { name: Elsewhere, on: production, run: [./absent.sh] }\n`);
+    const facts = [
+      `"Absent": there is no program ./absent.sh, looked for beside the file that names it: ${at('absent.sh')}`,
+      '"Unknown": there is no program no-such-program in PATH',
+      `"Plain": ./plain.sh is not an executable file, looked for beside the file that names it: ${at('plain.sh')}`,
+      '"Odd": the interpreter /nowhere/sh, which the first line of ./odd.sh names, is not there',
+      '"Bare": there is no program there.sh in PATH',
+      '"Variable": the variable UNSET, which its env names, is not set',
+      '"Variable": the variable OTHER_URI, which its env names, holds a connection string',
+    ];
+    const environment = { OTHER_URI: lab.production.uri };
+    const said = await plan(['dry-run', 'plan.yaml', '--target', 'staging', '--json'], environment);
+    assert.is(said.exitCode, 0, said.stderr);
+    const warnings = jsonLines(said.stdout).filter(({ type }) => type === 'warning');
+    for (const fact of facts)
+      assert.ok(
+        warnings.some(({ message }) => String(message).includes(fact)),
+        fact,
+      );
+    assert.not.match(said.stdout, /"Fine": |"Elsewhere": /);
+    const refused = await plan(TO_STAGING, environment);
+    assert.is(refused.exitCode, 10, refused.stderr);
+    const text = refused.stderr.replaceAll(/\s+/g, ' ');
+    for (const fact of facts) assert.match(text, fact);
+    assert.match(text, `\`chmod +x ${at('plain.sh')}\``);
+    assert.is(await incident.staging.collection('partners').countDocuments(), 1, 'nothing was written');
   },
   { deadlineMs: 60_000 },
 );

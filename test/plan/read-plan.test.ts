@@ -62,7 +62,7 @@ targets:
     gate: { soak: 15m, approvals: 2 }
 followUps:
   - { name: a, on: both, manual: Do it. }
-  - { name: b, on: staging, run: [./b.sh, "--x"], needs: [a], when: always, timeout: 90s, passUri: true }
+  - { name: b, on: staging, run: [./b.sh, "--x"], needs: [a], when: always, timeout: 90s, passUri: true, env: [TOKEN] }
   - { name: c, on: production, webhook: { url: "\${HOOK}", secret: "\${KEY}", text: Done. }, needs: [a] }
 mask: [email, contact.phone]
 `;
@@ -141,6 +141,7 @@ test('follow-ups with their defaults', async () => {
       directory: `${folder.path}/plans`,
       timeoutMs: 90_000,
       passUri: true,
+      env: ['TOKEN'],
     },
   });
   const action = followUps[2]?.action;

@@ -4,6 +4,7 @@
  */
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
+import { requireCommands } from '../../follow-ups/check-commands.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
 import type { Selection } from '../../selection/selection.ts';
@@ -28,6 +29,8 @@ export async function run(
   const name = chosen ?? 'staging';
   const exclusive = given['exclusive'] === true;
   requireVariables(plan, targetsNeeded(plan, chosen));
+  const written = chosen === undefined ? targetsNeeded(plan, chosen) : [chosen];
+  await requireCommands({ plan, targets: written, environment: context.env });
   await context.follow(['backup', 'selection', ...applyStages(context, { plan, name, confirm })]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 

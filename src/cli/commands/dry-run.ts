@@ -4,6 +4,7 @@ import type { TargetStatus } from '../../apply/restore-status.ts';
 import type { TargetComparison } from '../../comparison/comparison.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
+import { commandFaults } from '../../follow-ups/check-commands.ts';
 import { PassingCollections } from '../../follow-ups/suggestions/passing-collections.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
@@ -36,6 +37,11 @@ export async function run(
   requireVariables(plan, targets);
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
+  for (const fault of await commandFaults({ plan, targets, environment: context.env })) {
+    const { target, followUp, fact, remedy } = fault;
+    const message = `plan apply --target ${target} will refuse: follow-up "${followUp}": ${fact}. ${remedy}`;
+    context.emit({ type: 'warning', message });
+  }
 
   let suggestions: readonly Suggestion[] = [];
   const passed = new PassingCollections();

@@ -49,6 +49,7 @@ function optionRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
   };
   onlyWith('timeout', ['run', 'webhook']);
   onlyWith('passUri', ['run']);
+  onlyWith('env', ['run']);
   const timeout = textAt(root, ...path, 'timeout');
   if (timeout !== undefined && !parseDuration(timeout)) {
     const message = timeout === '0s' ? 'a time-out of nothing' : 'this is no duration';
