@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import type { MemberInfo } from '../backup/backup.ts';
 import { checkDocument } from '../bson/check-document.ts';
 import { ElementCursor } from '../bson/element-cursor.ts';
-import { BsonFault } from '../bson/elements.ts';
 import type { KeySet } from '../bson/key-set.ts';
+import { typeName } from '../bson/show.ts';
 import { BSON } from '../bson/types.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
+import { UnfitId } from './document-fault.ts';
 import type { DocumentConsumer } from './document-framer.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
@@ -129,12 +130,9 @@ export class ChosenDocuments implements DocumentConsumer {
 
   #noteId(bytes: Buffer, start: number): void {
     const id = this.#id.open(bytes, start);
-    if (!id.find(ID)) throw new BsonFault('the document has no _id', start);
+    if (!id.find(ID)) throw UnfitId.missing();
     if (id.type === BSON.ARRAY || id.type === BSON.REGEX || id.type === BSON.UNDEFINED) {
-      throw new BsonFault(
-        'the _id is an array, a regular expression or undefined, which no server accepts',
-        id.at,
-      );
+      throw UnfitId.refused(typeName(id.type));
     }
     if (id.at !== start + 4) this.idNotFirst++;
     this.#ids?.note(id);

@@ -7,6 +7,7 @@ import type { Emit } from '../events.ts';
 import { QueryFault } from '../query/query-fault.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
+import { UnfitId } from './document-fault.ts';
 import { refuseUnmatched } from './refusals.ts';
 import { WaitingReferences } from './waiting-references.ts';
 
@@ -84,7 +85,7 @@ async function locateFaults<T>(
   try {
     return await act();
   } catch (fault) {
-    if (!(fault instanceof BsonFault || fault instanceof QueryFault)) throw fault;
+    if (![BsonFault, QueryFault, UnfitId].some((each) => fault instanceof each)) throw fault;
     await scan.readAgain([selector]);
     throw fault;
   }

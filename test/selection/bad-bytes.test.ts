@@ -62,6 +62,8 @@ function withId(bytes: Buffer): Buffer {
   return out;
 }
 
+const GARBAGE_BEHIND = 'top: garbage after envelope';
+
 for (const { about, hex, server } of CORPUS_DECODE_ERRORS) {
   const bytes = withId(Buffer.from(hex, 'hex'));
   if (server === 'accepts') {
@@ -71,6 +73,12 @@ for (const { about, hex, server } of CORPUS_DECODE_ERRORS) {
     });
   } else {
     test(`B1 ${about}: refused, naming the place`, async () => {
+      // What lies before the garbage is a sound document, but for its _id.
+      if (about === GARBAGE_BEHIND) {
+        const error = await refusal(selectFrom(Buffer.concat([FIRST, bytes, LAST])));
+        assert.match(error.message, /document 2 is selected, and has no _id/);
+        return;
+      }
       const { facts } = await refusalOf(Buffer.concat([FIRST, bytes, LAST]));
       // A length that swallows its neighbour, or leaves a rest, may be noticed one document later.
       assert.ok(facts['document'] === 2 || facts['document'] === 3, `document ${facts['document']}`);
@@ -266,22 +274,62 @@ test('B7 documents nested as deep as a server stores, and deeper, come through: 
   }
 });
 
-test('B8 a document without _id, or with one that no server accepts, is refused when it is wanted', async () => {
-  for (const [bytes, reason] of [
-    [bson({ state: 'open' }), /document 2 .* has no _id/],
-    [bson({ _id: [1], state: 'open' }), /document 2 .* the _id is an array/],
-    [bson({ _id: /a/, state: 'open' }), /document 2 .* the _id is an array, a regular expression/],
-    [
-      raw(element(0x06, '_id', Buffer.alloc(0)), element(0x02, 'state', Buffer.from('\x05\0\0\0open\0'))),
-      /document 2 .* the _id is an array, .* undefined/,
-    ],
-  ] as const) {
-    assert.match((await refusalOf(Buffer.concat([FIRST, bytes, LAST]))).message, reason);
+const UNFIT: readonly [bytes: Buffer, message: RegExp, condition: Document][] = [
+  [bson({ state: 'open' }), /document 2 is selected, and has no _id/, { _id: { $exists: true } }],
+  [
+    bson({ _id: [1], state: 'open' }),
+    /document 2 is selected, and has an _id of type array/,
+    { _id: { $not: { $type: 'array' } } },
+  ],
+  [bson({ _id: /a/, state: 'open' }), /an _id of type regex/, { _id: { $not: { $type: 'regex' } } }],
+  [
+    raw(element(0x06, '_id', Buffer.alloc(0)), element(0x02, 'state', Buffer.from('\x05\0\0\0open\0'))),
+    /an _id of type undefined/,
+    { _id: { $not: { $type: 'undefined' } } },
+  ],
+];
+
+test('B8 a document without _id, or with one that no server accepts, is refused when it is wanted, with a query that leads on', async () => {
+  for (const [bytes, message, condition] of UNFIT) {
+    const member = Buffer.concat([FIRST, bytes, LAST]);
+    const error = await refusal(selectFrom(member, { query: { state: 'open' } }));
+    assert.is(error.exitCode, 12);
+    assert.match(error.message, message);
+    assert.not.match(error.message, 'damaged');
+    assert.match(error.hint ?? '', `add to the query of artworks: ${shown(condition)}`);
+    const selection = await selectFrom(member, { query: { state: 'open', ...condition } });
+    assert.equal(selectedBytes(selection), Buffer.concat([FIRST, LAST]));
   }
   const selection = await selectFrom(Buffer.concat([FIRST, bson({ state: 'closed' })]), {
     query: { state: 'open' },
   });
   assert.is(selection.manifest.collections[0]?.count, 1);
+});
+
+/** As it is written in a plan. */
+function shown(condition: Document): string {
+  return JSON.stringify(condition)
+    .replace(/"([$_a-z]+)":/g, '$1: ')
+    .replace(/([{])(?=[$_a-z])/g, '{ ')
+    .replace(/(?<=[^{ ])}/g, ' }')
+    .replaceAll('"', "'")
+    .replace(/^{ (.*) }$/, '$1');
+}
+
+test('B8 a dependent without _id is named when it was put off, too', async () => {
+  const members = [
+    { collection: 'lots', bytes: Buffer.concat([bson({ artwork: 1 })]) },
+    { collection: 'artworks', bytes: FIRST },
+  ];
+  const plan = planOf({
+    collection: 'artworks',
+    query: {},
+    dependents: [{ collection: 'lots', foreignKey: 'artwork' }],
+  });
+  const backup = chunkedBackup({ access: 'sequential', members });
+  const error = await refusal(select(plan, { backup, folder: folder.path }));
+  assert.match(error.message, /^dump\/gravity\/lots\.bson: document 1 is selected, and has no _id/);
+  assert.match(error.hint ?? '', 'mongorestore inserts such documents, each with a new _id');
 });
 
 test('B8 an _id that is not the first field is kept in its place, and said', async () => {
