@@ -1,5 +1,6 @@
 /** A selected document on its way to a class, and what a check may say of it. */
 import type { RawValue } from '../bson/types.ts';
+import type { TargetIndex } from '../target/target.ts';
 
 export interface Candidate {
   /** Position in the selection's file, from 0. */
@@ -15,6 +16,8 @@ export interface Objection {
   readonly reason: string;
   /** See ComparedDocument. */
   readonly reasonValues?: string;
+  /** The index that the document does not fit into. */
+  readonly by?: TargetIndex;
 }
 
 /** Looks at documents that would be inserted or replaced; says nothing of those it has no objection to. */

@@ -4,7 +4,7 @@ import { replacementRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Reference, WhenMatched } from '../plan/plan.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
-import type { TargetCollection, TargetReader } from '../target/target.ts';
+import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 import type { DanglingReference, DocumentClass } from './comparison.ts';
 import { type ExistingPart, existingDocuments } from './existing.ts';
@@ -28,6 +28,8 @@ export interface Finding {
   readonly reason: string;
   /** See ComparedDocument. */
   readonly reasonValues?: string | undefined;
+  /** See Objection. */
+  readonly by?: TargetIndex;
   readonly index: number;
   /** Undefined for a document without a usable `_id`. */
   readonly id: RawValue | undefined;

@@ -35,7 +35,7 @@ import { SharedKeys } from './shared-keys.ts';
 import { Tally } from './tally.ts';
 import type { Sighting, TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
-import { isIdIndex } from './unique-keys.ts';
+import { isIdIndex, isOrdered } from './unique-keys.ts';
 import { validatorCheck } from './validator.ts';
 
 /** Three batches and their counterparts from the target stay below 20 MB; larger ones gain no speed. */
@@ -232,7 +232,8 @@ async function rulesFor(
     // In the server's order: the first index that objects is the one that its answer is about.
     ...collection.indexes.flatMap((index) => {
       const place = { reader, collection, index };
-      const isUnique = index.unique && !isIdIndex(index) && !isEmpty;
+      // Of other kinds: SharedKeys says that they are not looked at.
+      const isUnique = index.unique && isOrdered(index) && !isIdIndex(index) && !isEmpty;
       return [
         indexFitCheck({ ...place, warn }),
         isUnique ? uniqueIndexCheck(place, shared.texts.values.showId) : undefined,
@@ -259,7 +260,9 @@ function sightingOf({ class: documentClass, target }: Finding): Sighting {
 
 /** A document that would be written takes its unique keys, unless one before it did. */
 function withClaim(finding: Finding, whenMatched: WhenMatched, keys: SharedKeys): Finding {
-  const { class: documentClass, backup, id } = finding;
+  const { class: documentClass, backup, id, by } = finding;
+  if (documentClass === 'refused' && by !== undefined)
+    return { ...finding, ...keys.conflictBefore(by, backup) };
   const isWritten =
     documentClass === 'insert' || (whenMatched === 'replace' && IN_ANOTHER_FORM.has(documentClass));
   const objection = isWritten && id !== undefined ? keys.claim(backup, id) : undefined;

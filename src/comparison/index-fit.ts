@@ -16,7 +16,7 @@ import { indexKeys } from './index-keys.ts';
 import { keysOnServer, wereKeysMade } from './index-keys-on-server.ts';
 import { indexRefusal } from './index-refusal.ts';
 import { coveredBy } from './partial-index.ts';
-import { indexCollation, indexText, pathsOf } from './unique-keys.ts';
+import { indexCollation, indexText, isIdIndex, pathsOf } from './unique-keys.ts';
 
 export interface IndexFitQuestion {
   readonly reader: TargetReader;
@@ -30,6 +30,7 @@ export interface IndexFitQuestion {
 /** Undefined where the index takes every document. */
 export function indexFitCheck(question: IndexFitQuestion): CandidateCheck | undefined {
   const { reader, collection, index, warn } = question;
+  if (isIdIndex(index)) return idCheck(index);
   const mayObject = suspicionOf(index);
   const old = isOfVersion1(index);
   if (mayObject === undefined && !old) return undefined;
@@ -39,6 +40,7 @@ export function indexFitCheck(question: IndexFitQuestion): CandidateCheck | unde
       objections.set(candidate, {
         class: 'refused',
         reason: `${indexText(index)} cannot hold it: ${reason}`,
+        by: index,
       });
     };
     const covered = await coveredBy({ reader, collection, index }, candidates);
@@ -60,6 +62,21 @@ export function indexFitCheck(question: IndexFitQuestion): CandidateCheck | unde
     return objections;
   };
 }
+
+/** Nobody can ask about the index on `_id` (197). All that it has to object to is a symbol, under a collation. */
+function idCheck(index: TargetIndex): CandidateCheck | undefined {
+  if (indexCollation(index) === undefined) return undefined;
+  const reason = `${indexText(index)} cannot hold it: ${indexRefusal(NO_KEY, index)}`;
+  return async (candidates) =>
+    new Map(
+      candidates
+        .filter(({ id }) => holdsSymbol(id))
+        .map((candidate) => [candidate, { class: 'refused', reason, by: index }]),
+    );
+}
+
+/** CannotBuildIndexKeys */
+const NO_KEY = 201;
 
 type Suspicion = (document: RawValue) => boolean;
 

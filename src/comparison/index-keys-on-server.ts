@@ -1,5 +1,5 @@
 /** Lets the target server make the keys that documents would have in an index, without storing them. */
-import { elements, keyOf, type RawElement } from '../bson/elements.ts';
+import { elements, findElement, keyOf, type RawElement } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import type { CommandFailure } from '../target/command-failure.ts';
 import { numberIn } from '../target/describe-collection.ts';
@@ -14,7 +14,7 @@ import { documentOf, embed, putDocument, putValue, wrapped } from './query-docum
  */
 export async function keysOnServer(
   reader: TargetReader,
-  { raw }: TargetIndex,
+  index: TargetIndex,
   candidates: readonly Candidate[],
 ): Promise<void> {
   // Counted, so that no key has to be sent back.
@@ -30,7 +30,7 @@ export async function keysOnServer(
           embed(builder, () => {
             builder.element(BSON.STRING, 'doc');
             builder.string('$$ROOT');
-            putDocument(builder, 'spec', ascending(raw));
+            putDocument(builder, 'spec', askable(index));
           });
         });
       });
@@ -47,10 +47,18 @@ export function wereKeysMade({ serverCode }: CommandFailure): boolean {
   return serverCode === NOT_SHOWN;
 }
 
-/** The server makes keys for this question in ascending order alone; which document has a key does not depend on it. */
-function ascending(specification: Buffer): Buffer {
+/**
+ * The specification as this question takes it. Keys are made in ascending order alone; which document has a key does not depend on
+ * it. What `createIndexes` adds must be there: a 2dsphere index without its version would be taken for one of version 1, which
+ * objects to null.
+ */
+function askable({ raw, key }: TargetIndex): Buffer {
   return documentOf((builder) => {
-    for (const field of elements(specification)) {
+    if (key.some(([, kind]) => kind === '2dsphere') && findElement(raw, 0, SPHERE_VERSION) === undefined) {
+      builder.element(BSON.INT32, SPHERE_VERSION.toString());
+      builder.int32(NEWEST_SPHERE);
+    }
+    for (const field of elements(raw)) {
       if (keyOf(field) !== 'key' || field.type !== BSON.OBJECT) {
         putValue(builder, keyOf(field), field);
         continue;
@@ -68,6 +76,10 @@ function ascending(specification: Buffer): Buffer {
     }
   });
 }
+
+const SPHERE_VERSION = Buffer.from('2dsphereIndexVersion');
+/** What servers from 3.2 to 8.2 make. */
+const NEWEST_SPHERE = 3;
 
 function isDescending(part: RawElement): boolean {
   return (numberIn(part) ?? 0) < 0;

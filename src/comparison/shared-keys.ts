@@ -16,6 +16,7 @@ import { localMatcher } from './local-matcher.ts';
 import {
   indexCollation,
   indexText,
+  isOrdered,
   keysUnder,
   keyText,
   partialFilterOf,
@@ -48,10 +49,13 @@ interface Contested {
 
 export class SharedKeys {
   readonly #contested: readonly Contested[];
+  /** All of the collection, in the order in which the server fills them. */
+  readonly #indexes: readonly TargetIndex[];
   readonly #showId: (id: RawValue) => string;
 
-  private constructor(contested: readonly Contested[], showId: (id: RawValue) => string) {
+  private constructor(contested: readonly Contested[], { collection, showId }: SharedKeysQuestion) {
     this.#contested = contested;
+    this.#indexes = collection.indexes;
     this.#showId = showId;
   }
 
@@ -73,25 +77,50 @@ export class SharedKeys {
       }
     }
     const contested = indexes.filter(({ holders }) => holders.size > 0);
-    return new SharedKeys(contested, question.showId);
+    return new SharedKeys(contested, question);
   }
 
   /** To be called for every document that would be written, in backup order. Without an objection its keys are its own. */
   claim(document: RawValue, id: RawValue): Objection | undefined {
-    const claims = this.#contested.flatMap((contested) =>
+    const claims = this.#claimsOf(document);
+    const conflict = conflictAmong(claims);
+    if (conflict !== undefined) return conflict;
+    for (const { holders, text } of claims) holders.set(text, this.#showId(id));
+    return undefined;
+  }
+
+  /** For a document that `index` cannot hold: what the server says first, where an index before that one is in its way. */
+  conflictBefore(index: TargetIndex, document: RawValue): Objection | undefined {
+    return this.#contested.length === 0
+      ? undefined
+      : conflictAmong(
+          this.#claimsOf(document).filter((claim) => this.#order(claim.index) < this.#order(index)),
+        );
+  }
+
+  #claimsOf(document: RawValue): Claim[] {
+    return this.#contested.flatMap((contested) =>
       [...keyTexts(contested, document)]
         .filter((text) => contested.holders.has(text))
         .map((text) => ({ ...contested, text })),
     );
-    for (const { index, holders, text } of claims) {
-      const holder = holders.get(text);
-      if (holder === undefined) continue;
-      const reason = `${indexText(index)}: its key is also that of _id ${holder}, which is selected too`;
-      return { class: 'conflict', reason };
-    }
-    for (const { holders, text } of claims) holders.set(text, this.#showId(id));
-    return undefined;
   }
+
+  #order(index: TargetIndex): number {
+    return this.#indexes.indexOf(index);
+  }
+}
+
+type Claim = Contested & { readonly text: string };
+
+function conflictAmong(claims: readonly Claim[]): Objection | undefined {
+  for (const { index, holders, text } of claims) {
+    const holder = holders.get(text);
+    if (holder === undefined) continue;
+    const reason = `${indexText(index)}: its key is also that of _id ${holder}, which is selected too`;
+    return { class: 'conflict', reason };
+  }
+  return undefined;
 }
 
 /** The unique indexes whose keys can be told equal here; `warn` names the others. */
@@ -99,9 +128,14 @@ function comparableIndexes({ collection, warn }: SharedKeysQuestion): Contested[
   return uniqueIndexesOf(collection).flatMap((index) => {
     const filter = partialFilterOf(index);
     const covers = filter && localMatcher(filter);
-    const isCollated = indexCollation(index) !== undefined;
-    if (isCollated || (filter !== undefined && covers === undefined)) {
-      const why = isCollated ? 'collation' : 'partial filter';
+    const why = !isOrdered(index)
+      ? 'kind'
+      : indexCollation(index) !== undefined
+        ? 'collation'
+        : filter !== undefined && covers === undefined
+          ? 'partial filter'
+          : undefined;
+    if (why !== undefined) {
       warn(
         `whether selected documents share a key of the ${indexText(index)} was not looked at, because of its ${why}`,
       );

@@ -15,6 +15,11 @@ export function isIdIndex(index: TargetIndex): boolean {
   return index.key.length === 1 && index.key[0]?.[0] === '_id';
 }
 
+/** Its keys are made of values in ascending or descending order; other kinds (2d, 2dsphere, text) make keys of their own. */
+export function isOrdered({ key }: TargetIndex): boolean {
+  return key.every(([path, direction]) => typeof direction !== 'string' && path !== '_fts');
+}
+
 export function pathsOf(index: TargetIndex): string[] {
   return index.key.map(([path]) => path);
 }

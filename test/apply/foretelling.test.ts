@@ -240,6 +240,74 @@ test('an index without a collation stays without one in a collection that has on
   });
 });
 
+const PLACES = { v: 2, key: { loc: '2dsphere' }, name: 'places' } as const;
+
+test('an index as a file describes it is asked about as the server would make it', async () => {
+  await withWorkbench(lab, async (bench) => {
+    // Without its version, which `createIndexes` adds: the newest one takes null and empty places.
+    const metadata = metadataOf([PLACES]);
+    const documents = bytes([
+      { _id: 1, loc: null },
+      { _id: 2, loc: [] },
+      { _id: 3, loc: {} },
+      { _id: 4, loc: 'x' },
+    ]);
+    const selection = bench.selection([{ collection: 'x', documents, metadata }]);
+    const { counts } = await dryRun(bench, selection);
+    const [applied] = (await bench.apply(selection, 'staging')).collections;
+    assert.equal([counts.insert, counts.refused], [applied?.inserted, applied?.refused]);
+    assert.is(applied?.refused, 1);
+  });
+});
+
+test('of two indexes in the way of a document the first one is named, as the server does', async () => {
+  await withWorkbench(lab, async (bench) => {
+    const unique = { v: 2, key: { a: 1 }, name: 'first', unique: true };
+    const documents = bytes([
+      { _id: 1, a: 1 },
+      { _id: 2, a: 1, loc: 'x' },
+      { _id: 3, a: 2, loc: 'x' },
+    ]);
+    for (const [indexes, conflict, refused] of [
+      [[unique, PLACES], 1, 1],
+      [[PLACES, unique], 0, 2],
+    ] as const) {
+      const collection = `x${conflict}`;
+      const selection = bench.selection([{ collection, documents, metadata: metadataOf([...indexes]) }]);
+      const { counts } = await dryRun(bench, selection);
+      assert.equal([counts.conflict, counts.refused], [conflict, refused]);
+      const [applied] = (await bench.apply(selection, 'staging')).collections;
+      assert.equal([applied?.conflict, applied?.refused], [conflict, refused]);
+    }
+  });
+});
+
+test('keys that only the server makes are said not to be looked at, and keep no document back', async () => {
+  await withWorkbench(lab, async (bench) => {
+    const metadata = metadataOf([{ v: 2, key: { loc: '2d', b: 1 }, name: 'i', unique: true }]);
+    const documents = bytes([{ _id: 1 }, { _id: 2 }, { _id: 3, loc: [1, 2] }, { _id: 4, loc: [1, 2] }]);
+    const selection = bench.selection([{ collection: 'x', documents, metadata }]);
+    const { counts, warnings } = await dryRun(bench, selection);
+    assert.equal([counts.insert, counts.conflict], [4, 0]);
+    assert.match(warnings.join(), 'was not looked at, because of its kind');
+    const [applied] = (await bench.apply(selection, 'staging')).collections;
+    assert.equal([applied?.inserted, applied?.conflict], [3, 1], 'without a place they are not in the index');
+  });
+});
+
+test('documents with symbols go into a clustered collection that has a collation', async () => {
+  await withWorkbench(lab, async (bench) => {
+    const clusteredIndex = { v: 2, key: { _id: 1 }, name: '_id_', unique: true };
+    const db = await bench.db('staging');
+    await db.createCollection('x', { clusteredIndex, collation: { locale: 'de', strength: 1 } } as never);
+    const documents = bytes([{ _id: 1, a: new BSONSymbol('x') }]);
+    const selection = bench.selection([{ collection: 'x', documents }]);
+    const { counts } = await dryRun(bench, selection);
+    assert.is(counts.insert, 1);
+    assert.is((await bench.apply(selection, 'staging')).collections[0]?.inserted, 1);
+  });
+});
+
 test('what creating the collection brings with it is foretold: its validator, and that it expires', async () => {
   await withWorkbench(lab, async (bench) => {
     const clusteredIndex = { v: 2, key: { _id: 1 }, name: '_id_', unique: true };
