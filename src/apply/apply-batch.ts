@@ -4,10 +4,12 @@ import { documentValue } from '../bson/diff-documents.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
 import { replacementRefusal } from '../bson/storable.ts';
 import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
+import type { LeftOut } from '../comparison/left-out.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import { hashesOf } from '../ledger/document-hashes.ts';
 import type { JournalAction } from '../ledger/journal-entry.ts';
-import type { DocumentBatch } from '../selection/selection.ts';
+import type { ExceptedClass } from '../plan/plan.ts';
+import type { DocumentBatch, SelectedCollection } from '../selection/selection.ts';
 import { type CounterpartsPart, counterpartsInParts } from '../target/counterparts.ts';
 import type { WriteIdentity } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
@@ -36,8 +38,8 @@ export interface CollectionTask {
   readonly expiryCheck: CandidateCheck | undefined;
   /** What the last dry-run saw here; a document that is another now is named. */
   readonly memory: TargetMemory | undefined;
-  /** The collection's name in the backup. */
-  readonly collection: string;
+  readonly leftOut: LeftOut;
+  readonly selected: SelectedCollection;
 }
 
 /** Returns how many documents it wrote. */
@@ -102,11 +104,40 @@ class BatchWork {
     return this.#task.place.collection.name;
   }
 
-  settle(position: number, fate: Fate): void {
+  settle(position: number, given: Fate): void {
+    const fate = this.#isExcepted(position, given) ? { ...given, outcome: 'excepted' as const } : given;
     this.#task.outcomes.set(this.#first + position, fate.outcome);
     if (fate.reason === '') return;
     const id = this.#documents.idType(position) === 0 ? undefined : this.#documents.id(position);
     this.#run.notice({ into: this.#into, id }, fate);
+  }
+
+  #isExcepted(position: number, { outcome, isOfThisId = false }: Fate): boolean {
+    const { leftOut, selected } = this.#task;
+    const documentClass = isOfThisId ? 'different' : EXCEPTED_AS[outcome];
+    return documentClass !== undefined && leftOut.note(selected, this.#first + position, documentClass);
+  }
+
+  /** What keeps an absent document from being inserted, as far as it was decided before. */
+  #leftOut(position: number): Fate | undefined {
+    const { leftOut, selected } = this.#task;
+    const ordinal = this.#first + position;
+    switch (leftOut.of(selected.collection, ordinal)) {
+      case 'excepted':
+        return EXCEPTED;
+      case 'heldBack':
+        return HELD_BACK[leftOut.heldBackFor(selected.collection, ordinal)];
+      case undefined:
+        return undefined;
+    }
+  }
+
+  #toInsert(positions: readonly number[]): number[] {
+    return positions.filter((position) => {
+      const fate = this.#leftOut(position);
+      if (fate !== undefined) this.settle(position, fate);
+      return fate === undefined;
+    });
   }
 
   /**
@@ -117,7 +148,7 @@ class BatchWork {
     const { place, mayHold } = this.#task;
     if (!mayHold) {
       for (const position of this.#positions) this.#compareWithMemory(position, 'absent');
-      yield await this.#withoutExpiring({ toInsert: this.#positions, toReplace: [] });
+      yield await this.#withoutExpiring({ toInsert: this.#toInsert(this.#positions), toReplace: [] });
       return;
     }
     const { reader, collection } = place;
@@ -141,6 +172,7 @@ class BatchWork {
       const other = there.other(position);
       const change = this.#compareWithMemory(position, other ?? 'absent');
       if (other === undefined) toInsert.push(position);
+      else if (this.#isExcepted(position, KEPT)) this.settle(position, EXCEPTED);
       else if (whenMatched === 'replace') {
         const reason = replacementRefusal(this.#candidate(position).document);
         if (change !== undefined) this.settle(position, UNSEEN);
@@ -148,7 +180,7 @@ class BatchWork {
         else toReplace.push({ position, seen: other });
       } else this.settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
-    return { toInsert, toReplace };
+    return { toInsert: this.#toInsert(toInsert), toReplace };
   }
 
   /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */
@@ -160,7 +192,8 @@ class BatchWork {
 
   /** Whether the target's document is another one than the last dry-run saw; then it is named. */
   #compareWithMemory(position: number, now: Sighting): Change | undefined {
-    const { memory, collection } = this.#task;
+    const { memory, selected } = this.#task;
+    const { collection } = selected;
     const change = memory?.changeOf({ collection, index: this.#first + position }, now);
     if (change !== undefined) {
       this.#run.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
@@ -226,15 +259,30 @@ class BatchWork {
   }
 }
 
+/** The class by which an exception may name a document of this outcome. */
+const EXCEPTED_AS: Readonly<Partial<Record<Outcome, ExceptedClass>>> = {
+  conflict: 'conflict',
+  refused: 'refused',
+  kept: 'different',
+};
+
+const EXCEPTED: Fate = { outcome: 'excepted', reason: 'left out by decision' };
+const HELD_BACK: Readonly<Record<'conflict' | 'refused', Fate>> = {
+  conflict: { outcome: 'heldBack', reason: 'what it depends on is in conflict' },
+  refused: { outcome: 'heldBack', reason: 'what it depends on was refused' },
+};
+
 const KEPT: Fate = { outcome: 'kept', reason: '' };
 const MATCHED: Fate = {
   outcome: 'conflict',
+  isOfThisId: true,
   reason: 'the target has another document of this _id, and the plan says whenMatched: fail',
 };
 
 /** A replacement was agreed to for the document that the dry-run showed, and for no other. */
 const UNSEEN: Fate = {
   outcome: 'conflict',
+  isOfThisId: true,
   reason: 'the target’s document is another one than the dry-run saw; look at it with a new dry-run',
 };
 

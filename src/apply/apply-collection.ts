@@ -3,6 +3,7 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { expiryCheck } from '../comparison/expiry.ts';
 import { inFlight } from '../comparison/in-flight.ts';
+import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import { readCheckedBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
@@ -31,6 +32,7 @@ export interface CollectionRequest {
   readonly collection: TargetCollection;
   readonly earlier: EarlierRuns;
   readonly memory: TargetMemory | undefined;
+  readonly leftOut: LeftOut;
   /** Filled in as the documents are come to. */
   readonly outcomes: Outcomes;
   readonly signal: AbortSignal | undefined;
@@ -58,7 +60,8 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
     mayHold: first !== undefined,
     earlier: request.earlier,
     memory: request.memory,
-    collection: selected.collection,
+    leftOut: request.leftOut,
+    selected,
     expiryCheck: expiryCheck({
       reader: target.reader,
       collection,

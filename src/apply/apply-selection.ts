@@ -10,6 +10,7 @@
  * Interrupted anywhere, the next run does the rest: a document is written only where the target has none of that `_id`, and
  * the journal knows which ones were ours. Not guaranteed: that nobody sees some documents before all of them are in.
  */
+import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
 import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
@@ -40,7 +41,9 @@ import { asEndOfRun } from './end-of-run.ts';
 import { mayOverwrite, requireExclusiveWord } from './exclusive-word.ts';
 import { NO_RULES } from './gate-rules.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
-import { countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
+import { holdBack, leftOutOf, recordExcepted } from './left-out-of-run.ts';
+import { unwrittenIn } from './next-step.ts';
+import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
 import { type OtherSource, otherSource, recordedSource, refuseOtherSource } from './plan-source.ts';
 import { prepareCollection, requirePreparable } from './prepare-collection.ts';
 import { refuseMatches } from './refuse-matches.ts';
@@ -171,17 +174,19 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
   let record: RunRecord | undefined;
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
-  await refuseMatches(target.reader, selection, request.signal);
+  const leftOut = await leftOutOf(request, key);
+  await refuseMatches(request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
   try {
     await ledger.runs.begin(runStart(request, key), run.fencing, recordOf(outcomes));
     record = await ledger.runs.find(key);
     await run.checkpoint('run-begun');
     const prepared = await prepareAll(request, run, record?.creations ?? []);
-    await writeAll(request, { run, prepared, earlier, outcomes });
+    await writeAll(request, { run, prepared, earlier, outcomes, leftOut });
     const outcomesIn = new Map([...outcomes].map(([{ into }, each]) => [into, each]));
     await earlier.settle(journal, (into) => outcomesIn.get(into));
     await run.checkpoint('all-written');
     await ledger.runs.save(key, run.fencing, { status: 'applied', collections: recordOf(outcomes) });
+    await recordLeftOut(request, run, { outcomes, leftOut, before: record });
     // A write that waited for the majority: what is read after it holds every write before it, whoever is primary now.
     await lease.renew();
     const verification = await verifySelection({
@@ -197,8 +202,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
       into,
       ...countsOfThisRun(each.tally()),
     }));
-    const verified =
-      verification.failures === 0 && applied.every(({ conflict, refused }) => conflict + refused === 0);
+    const verified = verification.failures === 0 && unwrittenIn(applied) === 0;
     const status: RunStatus = verified ? 'verified' : 'incomplete';
     await ledger.runs.save(key, run.fencing, { status, collections: recordOf(outcomes) });
     await run.checkpoint('run-recorded');
@@ -225,6 +229,36 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
       },
     });
   }
+}
+
+interface LeftOutOfRun {
+  readonly outcomes: AllOutcomes;
+  readonly leftOut: LeftOut;
+  /** As the run found it. */
+  readonly before: RunRecord | undefined;
+}
+
+/** What was accepted in the ledger stays there; what this run excepted beside it is written down, so that the gate knows. */
+async function recordLeftOut(
+  { plan, selection, target, actor }: ApplyRequest,
+  { key, fencing }: ApplyRun,
+  { outcomes, leftOut, before }: LeftOutOfRun,
+): Promise<void> {
+  const excepted = [...recordOf(outcomes), ...(before?.collections ?? [])];
+  if (excepted.every((counts) => counts.excepted === 0)) return;
+  await recordExcepted(
+    target,
+    { key, fencing, actor: { user: actor.user, host: actor.host } },
+    {
+      selection,
+      leftOut,
+      isMeant: (selected, ordinal) =>
+        outcomes.get(selected)?.get(ordinal) === 'excepted' &&
+        leftOut.exceptedAs(selected.collection, ordinal) !== 'accepted',
+      reasonOf: (collection, as) =>
+        leftOut.reasonOf(collection, as) ?? `left out with what it depends on, by the plan ${plan.name}`,
+    },
+  );
 }
 
 type AllOutcomes = Map<SelectedCollection, Outcomes>;
@@ -266,9 +300,13 @@ interface Writing {
   readonly prepared: Map<SelectedCollection, TargetCollection>;
   readonly earlier: EarlierRuns;
   readonly outcomes: AllOutcomes;
+  readonly leftOut: LeftOut;
 }
 
-async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcomes }: Writing): Promise<void> {
+async function writeAll(
+  request: ApplyRequest,
+  { run, prepared, earlier, outcomes, leftOut }: Writing,
+): Promise<void> {
   const { target, selection, emit, signal } = request;
   const { collections } = selection.manifest;
   emit({
@@ -281,7 +319,9 @@ async function writeAll(request: ApplyRequest, { run, prepared, earlier, outcome
   let written = 0;
   let bytes = 0;
   for (const [selected, collection] of prepared) {
+    await holdBack(leftOut, request, { selected, collection });
     await applyCollection(run, {
+      leftOut,
       target,
       selection,
       selected,
@@ -335,5 +375,7 @@ function expectationOf(
 ): 'restored' | 'present' | 'ignored' {
   const outcome = outcomes.get(selected)?.get(index);
   if (outcome === 'kept') return 'present';
-  return outcome === 'conflict' || outcome === 'refused' || outcome === undefined ? 'ignored' : 'restored';
+  return outcome === undefined || IS_NOT_WRITTEN.has(outcome) ? 'ignored' : 'restored';
 }
+
+const IS_NOT_WRITTEN: ReadonlySet<Outcome> = new Set(['conflict', 'refused', 'excepted', 'heldBack']);

@@ -1,7 +1,8 @@
 /** Collects the facts of the gate from both databases, by reading alone, and has them judged. */
+import { readAccepted } from '../ledger/accepted.ts';
 import { readRuns } from '../ledger/read-runs.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 import { decideGate, type GateFacts, type GateVerdict, type InStaging, isWorthLooking } from './gate.ts';
 import { NO_RULES } from './gate-rules.ts';
@@ -12,8 +13,6 @@ export interface GateQuestion {
   readonly selection: Selection;
   readonly staging: TargetReader;
   readonly production: TargetReader;
-  /** Whether somebody accepted by name that staging lacks a document, or holds another; by its place in its collection's file. */
-  readonly isExcepted?: ((selected: SelectedCollection, index: number) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -70,19 +69,15 @@ async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
   };
 }
 
-async function lookAtStaging({
-  selection,
-  staging: reader,
-  isExcepted = () => false,
-  signal,
-}: GateQuestion): Promise<InStaging> {
+async function lookAtStaging({ plan, selection, staging: reader, signal }: GateQuestion): Promise<InStaging> {
   let excepted = 0;
+  const accepted = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
   const { collections, differences } = await verifySelection({
     selection,
     reader,
     unstorable: true,
     expect: (selected, index) => {
-      if (!isExcepted(selected, index)) return 'restored';
+      if (!accepted.has(selected.collection, index)) return 'restored';
       excepted++;
       return 'ignored';
     },

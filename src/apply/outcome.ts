@@ -5,6 +5,7 @@ import type { RunCollection, RunCounts } from '../ledger/run-record.ts';
  * `…Before`: an earlier run of the same selection wrote it (its journal says so), and it is still as it was written.
  * doubtful: it is there as in the selection, and nobody can tell any more whether a run of it wrote it.
  * kept: the target has another document of that `_id`, and the plan says to leave it.
+ * excepted, heldBack: see comparison/left-out.ts.
  */
 export const OUTCOMES = [
   'pending',
@@ -17,11 +18,10 @@ export const OUTCOMES = [
   'kept',
   'conflict',
   'refused',
+  'excepted',
+  'heldBack',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
-
-/** Outcomes that apply does not know yet. */
-const NONE = { heldBack: 0, excepted: 0 } as const;
 
 const CODES = Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, code])) as Record<Outcome, number>;
 
@@ -53,9 +53,9 @@ export class Outcomes {
 
 /** What this run did: a document that an earlier run wrote counts as identical, it was there. */
 export function countsOfThisRun(tally: Record<Outcome, number>): RunCounts {
-  const { inserted, replaced, kept, conflict, refused, doubtful } = tally;
+  const { inserted, replaced, kept, conflict, refused, excepted, heldBack, doubtful } = tally;
   const identical = tally.identical + tally.insertedBefore + tally.replacedBefore;
-  return { inserted, identical, replaced, kept, conflict, refused, doubtful, ...NONE };
+  return { inserted, identical, replaced, kept, conflict, refused, heldBack, excepted, doubtful };
 }
 
 /** What is to be recorded of a run that stopped: it may not have come to documents that an earlier one accounted for. */
@@ -77,8 +77,8 @@ function accountedFor(counts: RunCounts): number {
 
 /** What all runs of this selection did together: this is what the ledger says and what a revert takes back. */
 export function countsOverall(tally: Record<Outcome, number>): RunCounts {
-  const { identical, kept, conflict, refused, doubtful } = tally;
+  const { identical, kept, conflict, refused, excepted, heldBack, doubtful } = tally;
   const inserted = tally.inserted + tally.insertedBefore;
   const replaced = tally.replaced + tally.replacedBefore;
-  return { inserted, identical, replaced, kept, conflict, refused, doubtful, ...NONE };
+  return { inserted, identical, replaced, kept, conflict, refused, heldBack, excepted, doubtful };
 }

@@ -3,22 +3,27 @@ import { showValue } from '../bson/show.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import { RestorePlanError } from '../errors.ts';
 import { readBatches } from '../selection/read-batches.ts';
-import type { Selection } from '../selection/selection.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { findCounterparts } from '../target/counterparts.ts';
-import type { TargetReader } from '../target/target.ts';
+import type { Target } from '../target/target.ts';
 import { admit } from './admit.ts';
 import { LOOKUP_BATCH, LOOKUPS_IN_FLIGHT } from './lookup-batches.ts';
 
 const NAMED = 10;
+
+export interface MatchQuestion {
+  readonly target: Pick<Target, 'reader'>;
+  readonly selection: Selection;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Throws CONFLICTS, or the signal's reason between batches. Identical documents are no match: they are what this selection
  * restores, perhaps by an earlier run of it.
  */
 export async function refuseMatches(
-  reader: TargetReader,
-  selection: Selection,
-  signal: AbortSignal | undefined,
+  { target: { reader }, selection, signal }: MatchQuestion,
+  isExcepted: (selected: SelectedCollection, ordinal: number) => boolean,
 ): Promise<void> {
   const matches: string[] = [];
   let count = 0;
@@ -31,7 +36,9 @@ export async function refuseMatches(
       signal?.throwIfAborted();
       const { run, positions } = admit(batch);
       const there = await findCounterparts({ reader, collection, run, positions });
-      return positions.filter((each) => there.presence(each) === 'other').map((each) => run.id(each));
+      return positions
+        .filter((each) => there.presence(each) === 'other' && !isExcepted(selected, batch.first + each))
+        .map((each) => run.id(each));
     })) {
       count += different.length;
       for (const id of different) {

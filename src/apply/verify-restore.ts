@@ -1,7 +1,8 @@
 /** Compares what a plan restored with the target again, any time later. Reads only. */
 
 import type { Emit } from '../events.ts';
-import { journalKeyOf } from '../ledger/layout.ts';
+import { type AcceptedDocuments, readAccepted } from '../ledger/accepted.ts';
+import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
@@ -21,7 +22,8 @@ export interface VerifyRequest {
 
 /**
  * A document that the journal says was inserted or replaced must still have the backup's bytes; any other one was left as it was,
- * so it must only be there. The journal is read when the first document differs: mostly never.
+ * so it must only be there; what is left out by decision need not be. Ledger and journal are read when the first document differs:
+ * mostly never.
  */
 export async function verifyRestore({
   plan,
@@ -30,20 +32,19 @@ export async function verifyRestore({
   ...more
 }: VerifyRequest): Promise<Verification> {
   let reading: Promise<EarlierRuns> | undefined;
-  const expect = async ({ into }: SelectedCollection, index: number): Promise<Expectation> => {
-    reading ??= readEarlierRuns(target, plan, selection);
+  let readingAccepted: Promise<AcceptedDocuments> | undefined;
+  const key = { plan: plan.name, selection: selection.manifest.digest };
+  const expect = async ({ collection, into }: SelectedCollection, index: number): Promise<Expectation> => {
+    readingAccepted ??= readAccepted(target.reader, key);
+    if ((await readingAccepted).has(collection, index)) return 'ignored';
+    reading ??= readEarlierRuns(target, key, selection);
     return (await reading).outcomeOf(into, index) === 'identical' ? 'present' : 'restored';
   };
   return verifySelection({ selection, reader: target.reader, expect, ...more });
 }
 
-async function readEarlierRuns(
-  target: Target,
-  plan: Pick<Plan, 'name'>,
-  selection: Selection,
-): Promise<EarlierRuns> {
+async function readEarlierRuns(target: Target, key: RunKey, selection: Selection): Promise<EarlierRuns> {
   const { runs, journal } = openLedger(target);
-  const key = { plan: plan.name, selection: selection.manifest.digest };
   const run = await runs.find(key);
   return EarlierRuns.read(journal(run?.journalKey ?? journalKeyOf(key)), selection);
 }

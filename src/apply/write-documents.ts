@@ -30,6 +30,8 @@ export interface Fate {
   readonly outcome: Outcome;
   /** Empty where the outcome says it all. */
   readonly reason: string;
+  /** The target has, or had, another document of its very `_id`. */
+  readonly isOfThisId?: boolean;
 }
 
 /** By position in the run; only what did not go the ordinary way. Every other document was written. */
@@ -143,6 +145,7 @@ export async function replaceDocuments(
   for (const [index, now] of leftAlone) {
     fates.set(positionOf(index), {
       outcome: 'conflict',
+      isOfThisId: true,
       reason: `it was ${now} in the target meanwhile`,
     });
   }
@@ -206,7 +209,7 @@ function concatenated(run: DocumentRun, insertions: readonly Insertion[]): Buffe
 
 function somebodyElses({ whenMatched }: WritePlace): Fate {
   const outcome = whenMatched === 'keepExisting' ? 'kept' : 'conflict';
-  return { outcome, reason: 'another document of this _id was there first' };
+  return { outcome, isOfThisId: true, reason: 'another document of this _id was there first' };
 }
 
 function isSameId({ code, keyPattern }: DocumentFault['fault']): boolean {

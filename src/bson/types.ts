@@ -34,6 +34,11 @@ export interface RawValue {
   readonly end: number;
 }
 
+/** The value in memory of its own. */
+export function copyOf({ type, bytes, start, end }: RawValue): RawValue {
+  return { type, bytes: Buffer.from(bytes.subarray(start, end)), start: 0, end: end - start };
+}
+
 /** The smallest document: an int32 length and the terminator. */
 export const MIN_DOCUMENT_BYTES = 5;
 

@@ -65,6 +65,8 @@ export interface CompareRequest {
   readonly memory?: TargetMemory;
   /** Is given the documents of the selection, in backup order, with their details; awaited. */
   readonly each?: (collection: SelectedCollection, document: ComparedDocument) => void | Promise<void>;
+  /** Is told the class of each document of the selection, in backup order. */
+  readonly found?: (collection: SelectedCollection, index: number, documentClass: DocumentClass) => void;
   /** Documents per class and collection that `each` is given; all when left out. */
   readonly most?: number;
   readonly forms?: DocumentForms;
@@ -170,6 +172,7 @@ async function compareCollection(
         { collection: selected.collection, index: finding.index },
         sightingOf(finding),
       );
+      request.found?.(selected, finding.index, finding.class);
       const isKept = tally.count(finding.class);
       const isHandedOn =
         request.each !== undefined &&

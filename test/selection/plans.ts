@@ -1,7 +1,7 @@
 /** Checked plans as `readPlan` would give them, in short. */
 import { createHash } from 'node:crypto';
 import { type Document, EJSON, serialize } from 'bson';
-import type { CollectionPlan, DependentPlan, Plan } from '../../src/plan/plan.ts';
+import type { CollectionPlan, DependentPlan, Plan, PlanException } from '../../src/plan/plan.ts';
 
 export interface DependentSketch {
   readonly collection: string;
@@ -9,6 +9,8 @@ export interface DependentSketch {
   readonly localKey?: string;
   readonly query?: Document;
   readonly into?: string;
+  readonly orphans?: DependentPlan['orphans'];
+  readonly exceptions?: readonly PlanException[];
   readonly dependents?: readonly DependentSketch[];
 }
 
@@ -16,6 +18,7 @@ export interface RootSketch {
   readonly collection: string;
   readonly query: Document;
   readonly into?: string;
+  readonly exceptions?: readonly PlanException[];
   readonly dependents?: readonly DependentSketch[];
 }
 
@@ -56,12 +59,12 @@ function dependentPlan(dependent: DependentSketch, where: string): DependentPlan
     foreignKey: dependent.foreignKey,
     localKey: dependent.localKey ?? '_id',
     query: dependent.query === undefined ? undefined : Buffer.from(serialize(dependent.query)),
-    orphans: 'holdBack',
+    orphans: dependent.orphans ?? 'holdBack',
   };
 }
 
 function common(
-  { collection, into = collection, dependents = [] }: Omit<DependentSketch, 'foreignKey'>,
+  { collection, into = collection, exceptions = [], dependents = [] }: Omit<DependentSketch, 'foreignKey'>,
   where: string,
 ) {
   return {
@@ -72,7 +75,7 @@ function common(
     softDelete: undefined,
     references: [],
     skipIndexes: [],
-    exceptions: [],
+    exceptions,
     dependents: dependents.map((each, i) => dependentPlan(each, `${where}.${i + 1}`)),
     where,
   };

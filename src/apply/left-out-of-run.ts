@@ -1,0 +1,126 @@
+/** What an apply leaves out: who decided that, what must be known before a document is written, and what the ledger keeps of it. */
+import { findId } from '../bson/stored-form.ts';
+import { copyOf, type RawValue } from '../bson/types.ts';
+import { compareWithTarget } from '../comparison/compare-with-target.ts';
+import { type ExceptedAs, LeftOut } from '../comparison/left-out.ts';
+import { isIdIndex } from '../comparison/unique-keys.ts';
+import {
+  ACCEPTED_TOGETHER,
+  type AcceptedPart,
+  type AcceptedPlace,
+  type LeftOutAs,
+  readAccepted,
+} from '../ledger/accepted.ts';
+import type { RunKey } from '../ledger/layout.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import type { Plan } from '../plan/plan.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { Target, TargetCollection } from '../target/target.ts';
+import { LOOKUP_BATCH } from './lookup-batches.ts';
+
+export interface LeftOutRequest {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly target: Target;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** With everything marked that is excepted by name, in the plan or in the target's ledger. */
+export async function leftOutOf(
+  { plan, selection, target, signal }: LeftOutRequest,
+  key: RunKey,
+): Promise<LeftOut> {
+  const { reader } = target;
+  const accepted = await readAccepted(reader, key);
+  const leftOut = new LeftOut({ plan, selection, reader, accepted, signal });
+  for (const selected of selection.manifest.collections) await leftOut.mark(selected);
+  return leftOut;
+}
+
+/**
+ * Decides which dependents of a collection are left out; its parents are written by now. In a collection that is its own dependent a
+ * child may come before its parent, so what cannot be written is foreseen there, as in a dry-run, where anything but an `_id` could be
+ * in the way.
+ */
+export async function holdBack(
+  leftOut: LeftOut,
+  { plan, selection, target, signal }: LeftOutRequest,
+  { selected, collection }: { readonly selected: SelectedCollection; readonly collection: TargetCollection },
+): Promise<void> {
+  const mayRefuse = collection.validator !== undefined || !collection.indexes.every(isIdIndex);
+  if (leftOut.isOwnDependent(selected.collection) && mayRefuse) {
+    const { directory, manifest } = selection;
+    await compareWithTarget({
+      plan,
+      selection: { directory, manifest: { ...manifest, collections: [selected] } },
+      reader: target.reader,
+      emit: () => undefined,
+      show: 0,
+      signal: signal ?? new AbortController().signal,
+      found: (_, ordinal, documentClass) => {
+        if (documentClass === 'conflict' || documentClass === 'refused')
+          leftOut.note(selected, ordinal, documentClass);
+      },
+    });
+  }
+  await leftOut.holdBack(selected);
+}
+
+export interface LeftOutDocuments {
+  readonly selection: Selection;
+  readonly leftOut: LeftOut;
+  /** Which of the documents that are excepted are meant. */
+  readonly isMeant: (selected: SelectedCollection, ordinal: number) => boolean;
+  /** Why; of the class, where the plan says nothing. */
+  readonly reasonOf: (collection: string, as: ExceptedAs) => string;
+}
+
+/** Documents that are left out by decision, in parts for the ledger, with their `_id`s. */
+export async function* exceptedParts({
+  selection,
+  leftOut,
+  isMeant,
+  reasonOf,
+}: LeftOutDocuments): AsyncGenerator<AcceptedPart, void, undefined> {
+  for (const selected of selection.manifest.collections) {
+    const { collection, count } = selected;
+    let many = 0;
+    for (let ordinal = 0; ordinal < count; ordinal++) if (isMeant(selected, ordinal)) many++;
+    if (many === 0) continue;
+    const open = new Map<ExceptedAs, { ids: RawValue[]; ordinals: number[] }>();
+    const closed = (as: ExceptedAs): AcceptedPart[] => {
+      const part = open.get(as);
+      open.delete(as);
+      if (part === undefined) return [];
+      return [{ collection, as: as as LeftOutAs, reason: reasonOf(collection, as), ...part }];
+    };
+    for await (const { bytes, offsets, first } of readBatches(selection, collection, LOOKUP_BATCH)) {
+      for (let i = 0; i < offsets.length; i++) {
+        const id = isMeant(selected, first + i) ? findId(bytes, offsets[i]) : undefined;
+        if (id === undefined) continue;
+        const as = leftOut.exceptedAs(collection, first + i);
+        const part = open.get(as) ?? { ids: [], ordinals: [] };
+        open.set(as, part);
+        part.ids.push(copyOf(id));
+        part.ordinals.push(first + i);
+        if (part.ids.length === ACCEPTED_TOGETHER) yield* closed(as);
+      }
+    }
+    for (const as of [...open.keys()]) yield* closed(as);
+  }
+}
+
+/** Writes down what this apply left out by the plan's exceptions, and forgets what an earlier one did. */
+export async function recordExcepted(
+  target: Target,
+  place: Omit<AcceptedPlace, 'kind'>,
+  documents: LeftOutDocuments,
+): Promise<void> {
+  const { accepted } = openLedger(target);
+  let number = 0;
+  for await (const part of exceptedParts(documents)) {
+    await accepted.write({ ...place, kind: 'applied' }, number++, part);
+  }
+  await accepted.dropAppliedBefore(place.key, place.fencing);
+}

@@ -1,0 +1,209 @@
+/**
+ * Which documents of a selection are left out of a target, although they are selected:
+ *
+ * - excepted: the plan's exceptions name them or their class, or `plan accept` wrote them down in that target; and with them the
+ *   dependents that no other parent keeps;
+ * - held back: dependents of documents that cannot be written, unless one of their parents is in the target or will be.
+ *
+ * A dry-run and an apply ask the same question in the same order: collection by collection, parents first. `holdBack` decides about a
+ * collection as far as it depends on others; `note` is told what becomes of its own documents. Nothing is read and nothing is kept
+ * until a document is named or cannot be written; then it is a byte for each document of the collections concerned.
+ */
+
+import { findId } from '../bson/stored-form.ts';
+import type { ExceptedClass, Plan, PlanException } from '../plan/plan.ts';
+import { restoredCollections } from '../plan/restored-collections.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { TargetReader } from '../target/target.ts';
+import { type Fate, type Link, linksTo, orphansOf } from './orphans.ts';
+
+export type LeftOutKind = 'excepted' | 'heldBack';
+
+/** Why a document is left out by decision. accepted: `plan accept` wrote it down. dependent: its parents are left out. */
+export type ExceptedAs = ExceptedClass | 'named' | 'accepted' | 'dependent';
+
+/** What the ledger of a target says was accepted there. */
+export interface Accepted {
+  /** How many. */
+  readonly accepted: number;
+  isAccepted(collection: string, ordinal: number): boolean;
+}
+
+export const NOTHING_ACCEPTED: Accepted = { accepted: 0, isAccepted: () => false };
+
+export interface LeftOutQuestion {
+  readonly plan: Pick<Plan, 'collections' | 'source'>;
+  readonly selection: Selection;
+  readonly reader: TargetReader;
+  readonly accepted: Accepted;
+  /** Classes that are excepted in every collection, beside what the plan says. */
+  readonly alsoExcepted?: readonly ExceptedClass[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What is known of a document; every code but FREE keeps it from being written. */
+const CODES = [
+  'free',
+  'conflict',
+  'refused',
+  'heldBack for conflict',
+  'heldBack for refused',
+  'named',
+  'accepted',
+  'excepted conflict',
+  'excepted refused',
+  'excepted different',
+  'dependent',
+] as const;
+type Code = (typeof CODES)[number];
+const FREE = 0;
+const CODE = Object.fromEntries(CODES.map((code, number) => [code, number])) as Record<Code, number>;
+const FIRST_EXCEPTED = CODE.named;
+
+interface CollectionExceptions {
+  readonly ids: readonly Extract<PlanException, { readonly ids: object }>[];
+  readonly classes: ReadonlySet<ExceptedClass>;
+}
+
+export class LeftOut {
+  readonly #question: LeftOutQuestion;
+  /** By name in the backup; only those in which a document is not free. */
+  readonly #codes = new Map<string, Uint8Array>();
+  readonly #exceptions = new Map<string, CollectionExceptions>();
+  readonly #links: ReadonlyMap<string, readonly Link[]>;
+
+  constructor(question: LeftOutQuestion) {
+    this.#question = question;
+    this.#links = linksTo(question.plan);
+  }
+
+  /** Documents of it may depend on others of it. */
+  isOwnDependent(collection: string): boolean {
+    return this.#links.get(collection)?.some(({ parent }) => parent === collection) ?? false;
+  }
+
+  /** Before anything is decided: marks what is named, and what is accepted in the ledger. */
+  async mark(selected: SelectedCollection): Promise<void> {
+    const { collection, count } = selected;
+    const { accepted } = this.#question;
+    if (accepted.accepted > 0) {
+      for (let ordinal = 0; ordinal < count; ordinal++)
+        if (accepted.isAccepted(collection, ordinal)) this.#set(selected, ordinal, CODE.accepted);
+    }
+    await this.#markNamed(selected);
+  }
+
+  /**
+   * Decides about the dependents in a collection, when the documents of all its parents were noted; of one that is its own dependent,
+   * once more when its own were.
+   */
+  async holdBack(selected: SelectedCollection): Promise<void> {
+    const links = this.#links.get(selected.collection) ?? [];
+    if (!links.some(({ parent }) => this.#codes.has(parent))) return;
+    const { selection, reader, signal } = this.#question;
+    await orphansOf({
+      selection,
+      reader,
+      selected,
+      links,
+      signal,
+      fateOf: (collection, ordinal) => this.#fateOf(collection, ordinal),
+      decide: (ordinal, fate) => this.#set(selected, ordinal, CODE_OF_ORPHAN[fate]),
+    });
+  }
+
+  /**
+   * What became of a document, or would: it cannot be written, or the target has another one of its `_id`. Returns whether that is
+   * excepted.
+   */
+  note(selected: SelectedCollection, ordinal: number, documentClass: ExceptedClass): boolean {
+    if (this.of(selected.collection, ordinal) === 'excepted') return true;
+    const isExcepted = this.#exceptionsOf(selected.collection).classes.has(documentClass);
+    if (isExcepted) this.#set(selected, ordinal, CODE[`excepted ${documentClass}`]);
+    else if (documentClass !== 'different') this.#set(selected, ordinal, CODE[documentClass]);
+    return isExcepted;
+  }
+
+  /** Undefined for a document that is not left out; it may be in conflict or refused all the same. */
+  of(collection: string, ordinal: number): LeftOutKind | undefined {
+    const code = this.#codes.get(collection)?.[ordinal] ?? FREE;
+    if (code >= FIRST_EXCEPTED) return 'excepted';
+    return code > CODE.refused ? 'heldBack' : undefined;
+  }
+
+  /** Of a document that is held back: what its parent is. */
+  heldBackFor(collection: string, ordinal: number): 'conflict' | 'refused' {
+    return this.#codes.get(collection)?.[ordinal] === CODE['heldBack for refused'] ? 'refused' : 'conflict';
+  }
+
+  /** Of a document that is excepted. */
+  exceptedAs(collection: string, ordinal: number): ExceptedAs {
+    const code = CODES[this.#codes.get(collection)?.[ordinal] ?? FREE] as Code;
+    return code.replace('excepted ', '') as ExceptedAs;
+  }
+
+  /** The reason that the plan gives for a document that it excepts by name or class; undefined where it does not. */
+  reasonOf(collection: string, as: ExceptedAs): string | undefined {
+    const fits = ({ ids, class: ofClass }: PlanException): boolean =>
+      as === 'named' ? ids !== undefined : ofClass === as;
+    return this.#exceptionsIn(collection).find(fits)?.reason;
+  }
+
+  #fateOf(collection: string, ordinal: number): Fate | undefined {
+    const code = this.#codes.get(collection)?.[ordinal] ?? FREE;
+    if (code === FREE) return undefined;
+    if (code >= FIRST_EXCEPTED) return 'excepted';
+    return code === CODE.conflict || code === CODE['heldBack for conflict'] ? 'conflict' : 'refused';
+  }
+
+  #set({ collection, count }: SelectedCollection, ordinal: number, code: number): void {
+    const codes = this.#codes.get(collection) ?? new Uint8Array(count);
+    this.#codes.set(collection, codes);
+    codes[ordinal] = code;
+  }
+
+  async #markNamed(selected: SelectedCollection): Promise<void> {
+    const lists = this.#exceptionsOf(selected.collection).ids.map(({ ids }) => ids);
+    if (lists.length === 0) return;
+    const { selection, signal } = this.#question;
+    for await (const { bytes, offsets, first } of readBatches(selection, selected.collection, BATCH)) {
+      signal?.throwIfAborted();
+      for (let i = 0; i < offsets.length; i++) {
+        const id = findId(bytes, offsets[i]);
+        if (id !== undefined && lists.some(({ keys }) => keys.has(id)))
+          this.#set(selected, first + i, CODE.named);
+      }
+    }
+  }
+
+  #exceptionsOf(collection: string): CollectionExceptions {
+    const known = this.#exceptions.get(collection);
+    if (known !== undefined) return known;
+    const all = this.#exceptionsIn(collection);
+    const classes = all.flatMap(({ class: ofClass }) => (ofClass === undefined ? [] : [ofClass]));
+    const exceptions: CollectionExceptions = {
+      ids: all.filter((each): each is CollectionExceptions['ids'][number] => each.ids !== undefined),
+      classes: new Set([...classes, ...(this.#question.alsoExcepted ?? [])]),
+    };
+    this.#exceptions.set(collection, exceptions);
+    return exceptions;
+  }
+
+  /** Of all routes by which the plan comes to the collection, in this target. */
+  #exceptionsIn(collection: string): PlanException[] {
+    const { plan, reader } = this.#question;
+    return restoredCollections(plan)
+      .filter((entry) => entry.collection === collection)
+      .flatMap(({ exceptions }) => exceptions)
+      .filter(({ on }) => on === undefined || on === reader.name);
+  }
+}
+
+const CODE_OF_ORPHAN: Readonly<Record<Fate, number>> = {
+  conflict: CODE['heldBack for conflict'],
+  refused: CODE['heldBack for refused'],
+  excepted: CODE.dependent,
+};
+
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 10_000 };
