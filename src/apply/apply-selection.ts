@@ -10,6 +10,7 @@
  * Interrupted anywhere, the next run does the rest: a document is written only where the target has none of that `_id`, and
  * the journal knows which ones were ours. Not guaranteed: that nobody sees some documents before all of them are in.
  */
+import { holdBack } from '../comparison/compare-with-target.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
@@ -41,7 +42,7 @@ import { asEndOfRun } from './end-of-run.ts';
 import { mayOverwrite, requireExclusiveWord } from './exclusive-word.ts';
 import { NO_RULES } from './gate-rules.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
-import { holdBack, leftOutOf, recordExcepted } from './left-out-of-run.ts';
+import { leftOutOf, recordExcepted } from './left-out-of-run.ts';
 import { unwrittenIn } from './next-step.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
 import { type OtherSource, otherSource, recordedSource, refuseOtherSource } from './plan-source.ts';
@@ -174,7 +175,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
   let record: RunRecord | undefined;
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
-  const leftOut = await leftOutOf(request, key);
+  const leftOut = await leftOutOf({ ...request, reader: target.reader });
   await refuseMatches(request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
   try {
     await ledger.runs.begin(runStart(request, key), run.fencing, recordOf(outcomes));
@@ -319,7 +320,8 @@ async function writeAll(
   let written = 0;
   let bytes = 0;
   for (const [selected, collection] of prepared) {
-    await holdBack(leftOut, request, { selected, collection });
+    const mayStop = signal ?? new AbortController().signal;
+    await holdBack({ ...request, reader: target.reader, signal: mayStop }, leftOut, { selected, collection });
     await applyCollection(run, {
       leftOut,
       target,

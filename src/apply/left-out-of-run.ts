@@ -1,9 +1,7 @@
 /** What an apply leaves out: who decided that, what must be known before a document is written, and what the ledger keeps of it. */
 import { findId } from '../bson/stored-form.ts';
 import { copyOf, type RawValue } from '../bson/types.ts';
-import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import { type ExceptedAs, LeftOut } from '../comparison/left-out.ts';
-import { isIdIndex } from '../comparison/unique-keys.ts';
 import {
   ACCEPTED_TOGETHER,
   type AcceptedPart,
@@ -11,60 +9,26 @@ import {
   type LeftOutAs,
   readAccepted,
 } from '../ledger/accepted.ts';
-import type { RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Plan } from '../plan/plan.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import type { Target, TargetCollection } from '../target/target.ts';
+import type { Target, TargetReader } from '../target/target.ts';
 import { LOOKUP_BATCH } from './lookup-batches.ts';
 
 export interface LeftOutRequest {
   readonly plan: Plan;
   readonly selection: Selection;
-  readonly target: Target;
+  readonly reader: TargetReader;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** With everything marked that is excepted by name, in the plan or in the target's ledger. */
-export async function leftOutOf(
-  { plan, selection, target, signal }: LeftOutRequest,
-  key: RunKey,
-): Promise<LeftOut> {
-  const { reader } = target;
-  const accepted = await readAccepted(reader, key);
+export async function leftOutOf({ plan, selection, reader, signal }: LeftOutRequest): Promise<LeftOut> {
+  const accepted = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
   const leftOut = new LeftOut({ plan, selection, reader, accepted, signal });
   for (const selected of selection.manifest.collections) await leftOut.mark(selected);
   return leftOut;
-}
-
-/**
- * Decides which dependents of a collection are left out; its parents are written by now. In a collection that is its own dependent a
- * child may come before its parent, so what cannot be written is foreseen there, as in a dry-run, where anything but an `_id` could be
- * in the way.
- */
-export async function holdBack(
-  leftOut: LeftOut,
-  { plan, selection, target, signal }: LeftOutRequest,
-  { selected, collection }: { readonly selected: SelectedCollection; readonly collection: TargetCollection },
-): Promise<void> {
-  const mayRefuse = collection.validator !== undefined || !collection.indexes.every(isIdIndex);
-  if (leftOut.isOwnDependent(selected.collection) && mayRefuse) {
-    const { directory, manifest } = selection;
-    await compareWithTarget({
-      plan,
-      selection: { directory, manifest: { ...manifest, collections: [selected] } },
-      reader: target.reader,
-      emit: () => undefined,
-      show: 0,
-      signal: signal ?? new AbortController().signal,
-      found: (_, ordinal, documentClass) => {
-        if (documentClass === 'conflict' || documentClass === 'refused')
-          leftOut.note(selected, ordinal, documentClass);
-      },
-    });
-  }
-  await leftOut.holdBack(selected);
 }
 
 export interface LeftOutDocuments {

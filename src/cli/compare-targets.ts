@@ -1,5 +1,6 @@
 /** Compares a selection with every target that can be reached, one after the other. */
 import { compareServers, sameServerObstacle } from '../apply/gate.ts';
+import { leftOutOf } from '../apply/left-out-of-run.ts';
 import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { compareWithTarget, type DocumentForms } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
@@ -109,10 +110,12 @@ async function compareOne(
   reader: TargetReader,
 ): Promise<TargetComparison> {
   const memory = TargetMemory.empty(selection.manifest, now());
+  const leftOut = await leftOutOf({ plan, selection, reader, signal });
   const comparison = await compareWithTarget({
     plan,
     selection,
     reader,
+    leftOut,
     emit,
     show,
     showDangling,

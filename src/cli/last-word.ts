@@ -1,4 +1,5 @@
 /** What an operator sees and says before production is written to. */
+import { leftOutOf } from '../apply/left-out-of-run.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { Plan } from '../plan/plan.ts';
 import { documentsOf } from '../report/dry-run/documents.ts';
@@ -43,7 +44,8 @@ async function showWhatIsThere(
   { plan, selection, reader }: Proposal,
 ): Promise<void> {
   const { emit, signal, stderr, warnings } = context;
-  const comparison = await compareWithTarget({ plan, selection, reader, emit, show: SHOWN, signal });
+  const leftOut = await leftOutOf({ plan, selection, reader, signal });
+  const comparison = await compareWithTarget({ plan, selection, reader, leftOut, emit, show: SHOWN, signal });
   const run = { plan, manifest: selection.manifest, comparisons: [comparison], notCompared: [], warnings };
   await context.endProgress();
   const style = pageStyle(context, 'stderr');

@@ -26,13 +26,14 @@ import { expiryCheck } from './expiry.ts';
 import { requireFit } from './fitness.ts';
 import { inFlight } from './in-flight.ts';
 import { indexFitCheck } from './index-fit.ts';
+import type { LeftOut } from './left-out.ts';
 import { MaskedText } from './masked-text.ts';
 import { fieldDifferences } from './pair.ts';
 import { settingsOf } from './plan-settings.ts';
 import { ReferenceCheck } from './references.ts';
 import { shardKeyCheck } from './shard-key.ts';
 import { SharedKeys } from './shared-keys.ts';
-import { Tally } from './tally.ts';
+import { type LeftOutWhy, Tally } from './tally.ts';
 import type { Sighting, TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
 import { isIdIndex, isOrdered } from './unique-keys.ts';
@@ -61,6 +62,8 @@ export interface CompareRequest {
   readonly showDangling?: number;
   /** Aborts between batches. */
   readonly signal: AbortSignal;
+  /** Told of what cannot be written, and asked what is left out for that; what is named must be marked. Without it nothing is. */
+  readonly leftOut?: LeftOut;
   /** Filled with what the target holds of each document. */
   readonly memory?: TargetMemory;
   /** Is given the documents of the selection, in backup order, with their details; awaited. */
@@ -163,22 +166,26 @@ async function compareCollection(
     warn,
     signal,
   });
+  if (request.leftOut !== undefined) await holdBack(request, request.leftOut, { selected, collection });
   const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
   const batches = readBatches(selection, selected.collection, BATCH);
   const take = async ({ findings, dangling }: BatchFindings): Promise<void> => {
     for (const found of findings) {
-      const finding = withClaim(found, selected.whenMatched, sharedKeys);
+      const isLeftOut = request.leftOut?.of(selected.collection, found.index) !== undefined;
+      const finding = isLeftOut ? found : withClaim(found, selected.whenMatched, sharedKeys);
+      const why = request.leftOut && whyLeftOut(request.leftOut, selected, finding);
       request.memory?.remember(
         { collection: selected.collection, index: finding.index },
         sightingOf(finding),
       );
       request.found?.(selected, finding.index, finding.class);
       const isKept = tally.count(finding.class);
+      if (why !== undefined) tally.countLeftOut(finding.class, why);
       const isHandedOn =
         request.each !== undefined &&
         tally.counts[finding.class] <= (request.most ?? Number.POSITIVE_INFINITY);
-      if (isKept) tally.keep(describe(finding, shared.texts));
-      if (isHandedOn) await request.each?.(selected, describe(finding, shared.handedOn));
+      if (isKept) tally.keep(withWhy(describe(finding, shared.texts), why));
+      if (isHandedOn) await request.each?.(selected, withWhy(describe(finding, shared.handedOn), why));
     }
     tally.addDangling(dangling);
     shared.compared += findings.length;
@@ -199,12 +206,65 @@ async function compareCollection(
     whenMatched: selected.whenMatched,
     selected: selected.count,
     counts: tally.counts,
+    ...(tally.leftOut && { leftOut: tally.leftOut }),
     danglingReferences: tally.danglingReferences,
     wouldCreate: existing === undefined ? { indexes: collection.indexes.length } : undefined,
     documents: tally.documents,
     dangling: tally.dangling,
     warnings: [...warnings],
   };
+}
+
+/** What an apply would make of a document, beside its class; undefined where it is not left out. */
+function whyLeftOut(
+  leftOut: LeftOut,
+  selected: SelectedCollection,
+  { class: documentClass, index, target }: Finding,
+): LeftOutWhy | undefined {
+  const { collection } = selected;
+  if (documentClass === 'identical') return undefined;
+  if (target === undefined && leftOut.of(collection, index) === 'heldBack')
+    return leftOut.heldBackFor(collection, index);
+  if (documentClass === 'insert') return leftOut.of(collection, index) && 'excepted';
+  const noted = documentClass === 'conflict' || documentClass === 'refused' ? documentClass : 'different';
+  return leftOut.note(selected, index, noted) ? 'excepted' : undefined;
+}
+
+const LEFT_OUT_REASONS: Readonly<Record<LeftOutWhy, string>> = {
+  excepted: 'left out by decision',
+  conflict: 'held back: what it depends on is in conflict',
+  refused: 'held back: what it depends on would be refused',
+};
+
+function withWhy(document: ComparedDocument, why: LeftOutWhy | undefined): ComparedDocument {
+  if (why === undefined) return document;
+  const reason = [LEFT_OUT_REASONS[why], ...(document.reason === '' ? [] : [document.reason])].join('; ');
+  return { ...document, reason, leftOut: why === 'excepted' ? 'excepted' : 'heldBack' };
+}
+
+/**
+ * Decides which dependents of a collection are left out; what its parents are is known by now. In a collection that is its own
+ * dependent a child may come before its parent, so it is compared once beforehand where anything but an `_id` could be in the way.
+ */
+export async function holdBack(
+  { plan, selection, reader, signal }: Pick<CompareRequest, 'plan' | 'selection' | 'reader' | 'signal'>,
+  leftOut: LeftOut,
+  { selected, collection }: { readonly selected: SelectedCollection; readonly collection: TargetCollection },
+): Promise<void> {
+  const mayRefuse = collection.validator !== undefined || !collection.indexes.every(isIdIndex);
+  if (leftOut.isOwnDependent(selected.collection) && mayRefuse) {
+    const { directory, manifest } = selection;
+    await compareWithTarget({
+      ...{ plan, reader, signal, show: 0 },
+      selection: { directory, manifest: { ...manifest, collections: [selected] } },
+      emit: () => undefined,
+      found: (_, ordinal, documentClass) => {
+        if (documentClass === 'conflict' || documentClass === 'refused')
+          leftOut.note(selected, ordinal, documentClass);
+      },
+    });
+  }
+  await leftOut.holdBack(selected);
 }
 
 interface CollectionQuestion {

@@ -7,6 +7,9 @@ import type { WhenMatched } from '../plan/plan.ts';
 
 export type { DocumentClass };
 
+/** See left-out.ts. */
+export type LeftOutKind = 'excepted' | 'heldBack';
+
 export interface FieldDifference {
   /** Dotted path. */
   readonly path: string;
@@ -39,6 +42,8 @@ export interface ComparedDocument {
   readonly masked?: DocumentSides | undefined;
   /** Index of the document in the selection's file, from 0. */
   readonly index: number;
+  /** It would be left out, whatever its class says. */
+  readonly leftOut?: LeftOutKind | undefined;
 }
 
 export interface DocumentSides {
@@ -56,12 +61,20 @@ export interface DocumentObject {
   readonly leftOut: number;
 }
 
+/** Documents of one class that would be left out: by decision, or with a parent that is in conflict or refused. */
+export interface LeftOutCounts {
+  readonly excepted: number;
+  readonly heldBack: { readonly conflict: number; readonly refused: number };
+}
+
 export interface ComparedCollection {
   readonly collection: string;
   readonly into: string;
   readonly whenMatched: WhenMatched;
   readonly selected: number;
   readonly counts: Readonly<Record<DocumentClass, number>>;
+  /** How many of them are left out; absent where none is. */
+  readonly leftOut?: Readonly<Partial<Record<DocumentClass, LeftOutCounts>>>;
   readonly danglingReferences: number;
   /** The target lacks the collection; apply would create it with this many indexes, the one on `_id` included. */
   readonly wouldCreate: { readonly indexes: number } | undefined;

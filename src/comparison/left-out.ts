@@ -16,9 +16,8 @@ import { restoredCollections } from '../plan/restored-collections.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
+import type { LeftOutKind } from './comparison.ts';
 import { type Fate, type Link, linksTo, orphansOf } from './orphans.ts';
-
-export type LeftOutKind = 'excepted' | 'heldBack';
 
 /** Why a document is left out by decision. accepted: `plan accept` wrote it down. dependent: its parents are left out. */
 export type ExceptedAs = ExceptedClass | 'named' | 'accepted' | 'dependent';

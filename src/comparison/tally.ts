@@ -1,6 +1,6 @@
 /** Counts the documents of one collection by class, and keeps the first few of each for showing. */
 import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
-import type { ComparedDocument, DanglingReference } from './comparison.ts';
+import type { ComparedDocument, DanglingReference, LeftOutCounts } from './comparison.ts';
 
 /** How much is kept for showing. */
 export interface Shown {
@@ -9,6 +9,11 @@ export interface Shown {
   /** References. */
   readonly dangling: number;
 }
+
+/** By decision; or held back, for what its parent is. */
+export type LeftOutWhy = 'excepted' | 'conflict' | 'refused';
+
+const NONE_LEFT_OUT: LeftOutCounts = { excepted: 0, heldBack: { conflict: 0, refused: 0 } };
 
 export type ClassCounts = Record<DocumentClass, number>;
 
@@ -23,6 +28,7 @@ export class Tally {
     refused: 0,
   };
   danglingReferences = 0;
+  readonly #leftOut = new Map<DocumentClass, LeftOutCounts>();
   readonly dangling: DanglingReference[] = [];
   readonly #show: Shown;
   readonly #kept = new Map<DocumentClass, ComparedDocument[]>();
@@ -34,6 +40,22 @@ export class Tally {
   /** Counts a document and returns whether it is to be kept, which is when `keep` should be given its details. */
   count(documentClass: DocumentClass): boolean {
     return ++this.counts[documentClass] <= this.#show.documents;
+  }
+
+  /** Of a document that was counted: why it is left out. */
+  countLeftOut(documentClass: DocumentClass, why: LeftOutWhy): void {
+    const { excepted, heldBack } = this.#leftOut.get(documentClass) ?? NONE_LEFT_OUT;
+    this.#leftOut.set(
+      documentClass,
+      why === 'excepted'
+        ? { excepted: excepted + 1, heldBack }
+        : { excepted, heldBack: { ...heldBack, [why]: heldBack[why] + 1 } },
+    );
+  }
+
+  /** Undefined where none is. */
+  get leftOut(): Partial<Record<DocumentClass, LeftOutCounts>> | undefined {
+    return this.#leftOut.size === 0 ? undefined : Object.fromEntries(this.#leftOut);
   }
 
   keep(document: ComparedDocument): void {

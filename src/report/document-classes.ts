@@ -51,16 +51,39 @@ export function outcomeOf(documentClass: DocumentClass, whenMatched: WhenMatched
   }
 }
 
-type Counted = Pick<ComparedCollection, 'counts' | 'whenMatched'>;
+type Counted = Pick<ComparedCollection, 'counts' | 'whenMatched' | 'leftOut'>;
+
+/** Documents of each class without those that are left out, and these. */
+export function openCounts({ counts, leftOut = {} }: Pick<Counted, 'counts' | 'leftOut'>): {
+  readonly counts: ClassCounts;
+  readonly excepted: number;
+  readonly heldBack: number;
+} {
+  const open = { ...counts };
+  let excepted = 0;
+  let heldBack = 0;
+  for (const each of CLASSES_IN_TABLES) {
+    const left = leftOut[each];
+    if (left === undefined) continue;
+    const held = left.heldBack.conflict + left.heldBack.refused;
+    open[each] -= left.excepted + held;
+    excepted += left.excepted;
+    heldBack += held;
+  }
+  return { counts: open, excepted, heldBack };
+}
 
 /** What apply would make of the documents of these collections. */
 export function foretold(collections: readonly Counted[]): OutcomeCounts {
   const sum: Partial<Record<Outcome, number>> = {};
-  for (const { counts, whenMatched } of collections) {
-    for (const each of CLASSES_IN_TABLES) {
-      const outcome = outcomeOf(each, whenMatched);
-      sum[outcome] = (sum[outcome] ?? 0) + counts[each];
-    }
+  const add = (outcome: Outcome, many: number): void => {
+    sum[outcome] = (sum[outcome] ?? 0) + many;
+  };
+  for (const collection of collections) {
+    const { counts, excepted, heldBack } = openCounts(collection);
+    for (const each of CLASSES_IN_TABLES) add(outcomeOf(each, collection.whenMatched), counts[each]);
+    if (excepted > 0) add('excepted', excepted);
+    if (heldBack > 0) add('heldBack', heldBack);
   }
   return sum;
 }

@@ -50,6 +50,7 @@ function collectionObject(collection: ComparedCollection) {
     stale,
     conflict,
     refused,
+    ...(collection.leftOut && { leftOut: collection.leftOut }),
     danglingReferences: collection.danglingReferences,
     wouldCreate: collection.wouldCreate !== undefined,
   };

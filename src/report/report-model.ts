@@ -123,6 +123,8 @@ export interface ReportCollection {
   readonly whenMatched: WhenMatched;
   readonly selected: number;
   readonly counts: ClassCounts;
+  /** See ComparedCollection. */
+  readonly leftOut?: ComparedCollection['leftOut'];
   readonly danglingReferences: number;
   readonly wouldCreate: { readonly indexes: number } | undefined;
   readonly warnings: readonly string[];
@@ -248,6 +250,7 @@ function reportCollection(
     whenMatched,
     selected,
     counts,
+    ...(compared.leftOut && { leftOut: compared.leftOut }),
     danglingReferences,
     wouldCreate,
     warnings: compared.warnings.map((warning) => line(warning)),

@@ -3,10 +3,10 @@
  * Side by side where the targets fit, one below the other where they do not.
  */
 import type { ComparedCollection } from '../../comparison/comparison.ts';
-import { COMPARED, DANGLING, type DocumentClass } from '../../outcomes.ts';
+import { COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
 import type { RestoredCollection } from '../../plan/plan.ts';
 import { columnsOf, fitted, padded } from '../columns.ts';
-import { CLASSES_IN_TABLES } from '../document-classes.ts';
+import { CLASSES_IN_TABLES, openCounts } from '../document-classes.ts';
 import { neutral } from '../neutral.ts';
 import type { Paint } from '../paint.ts';
 import { showCount } from '../quantities.ts';
@@ -88,9 +88,19 @@ function branchesOf(root: RestoredCollection, { manifest }: DryRun): Branch[] {
 
 function countsCell(collection: ComparedCollection | undefined, paint: Paint): Cell {
   if (collection === undefined) return { text: '', painted: '' };
-  const counted = CLASSES_IN_TABLES.filter((each) => collection.counts[each] > 0);
-  const texts = counted.map((each) => `${COMPARED[each].symbol}${showCount(collection.counts[each])}`);
+  const { counts, excepted, heldBack } = openCounts(collection);
+  const counted = CLASSES_IN_TABLES.filter((each) => counts[each] > 0);
+  const texts = counted.map((each) => `${COMPARED[each].symbol}${showCount(counts[each])}`);
   const painted = texts.map((text, index) => classPaint(paint, counted[index] as DocumentClass)(text));
+  for (const [outcome, count, color] of [
+    ['heldBack', heldBack, paint.bad],
+    ['excepted', excepted, paint.odd],
+  ] as const) {
+    if (count === 0) continue;
+    const text = `${OUTCOMES[outcome].symbol}${showCount(count)}`;
+    texts.push(text);
+    painted.push(color(text));
+  }
   if (collection.danglingReferences > 0) {
     const text = `${DANGLING.symbol}${showCount(collection.danglingReferences)}`;
     texts.push(text);
@@ -111,9 +121,12 @@ export function classPaint(paint: Paint, documentClass: DocumentClass): (text: s
 
 function* legend({ comparisons }: DryRun, { paint, columns }: PageStyle): Generator<string> {
   const collections = comparisons.flatMap((comparison) => comparison.collections);
-  const parts = CLASSES_IN_TABLES.filter((each) => collections.some(({ counts }) => counts[each] > 0)).map(
+  const open = collections.map(openCounts);
+  const parts = CLASSES_IN_TABLES.filter((each) => open.some(({ counts }) => counts[each] > 0)).map(
     (each) => `${COMPARED[each].symbol} ${COMPARED[each].one}`,
   );
+  for (const each of ['heldBack', 'excepted'] as const)
+    if (open.some((one) => one[each] > 0)) parts.push(`${OUTCOMES[each].symbol} ${OUTCOMES[each].one}`);
   if (collections.some(({ danglingReferences }) => danglingReferences > 0))
     parts.push(`${DANGLING.symbol} ${DANGLING.one}`);
   let line = '';

@@ -94,6 +94,13 @@ export function* documentLines(
   const { paint } = style;
   const { symbol, one: name } = COMPARED[document.class];
   const color = classPaint(paint, document.class);
+  if (document.leftOut !== undefined) {
+    const { symbol: sign, one: word } = OUTCOMES[document.leftOut];
+    const paintIt = document.leftOut === 'heldBack' ? paint.bad : paint.odd;
+    yield paintIt(row(`${sign} ${word} (${name}): _id ${document.id}`, style));
+    if (document.reason !== '') yield* remark(reasonText(document), style);
+    return;
+  }
   if (document.class === 'insert') {
     yield color(row(`${symbol} ${document.backup}`, style));
     return;

@@ -1,7 +1,7 @@
 /** What a dry-run knows of the end of an apply: documents that cannot be written, in a sentence, and the way to finish without them. */
 import type { ComparedCollection, TargetComparison } from '../../comparison/comparison.ts';
 import type { DocumentClass, Outcome } from '../../outcomes.ts';
-import { foretold } from '../document-classes.ts';
+import { foretold, openCounts } from '../document-classes.ts';
 import { neutral, truncated } from '../neutral.ts';
 import { showCount } from '../quantities.ts';
 import { unwrittenOf } from '../sum.ts';
@@ -73,7 +73,9 @@ function* exceptionLines(
 ): Generator<string> {
   const blocks = new Map<string, Set<string>>();
   for (const { collections } of comparisons) {
-    for (const { collection, counts } of collections) {
+    for (const compared of collections) {
+      const { collection } = compared;
+      const { counts } = openCounts(compared);
       const classes = blocks.get(collection) ?? new Set();
       for (const each of EXCEPTABLE) if (counts[each] > 0) classes.add(each);
       if (classes.size > 0) blocks.set(collection, classes);
