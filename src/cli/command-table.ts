@@ -36,6 +36,10 @@ export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [
     flags: '--work-dir <folder>',
     description: 'where selections and local records are kept (default: .restore-plan)',
   },
+  {
+    flags: '--patience <duration>',
+    description: 'how long S3 may send nothing, or next to nothing, while a backup is read (default: 90s)',
+  },
   { flags: '--env-file <file>', description: 'read further environment variables; those already set win' },
 ];
 
@@ -287,7 +291,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         flags: '--again',
         description:
-          'run one again of which it is not known whether it ran to its end; refused while it is going on',
+          'run one again of which it is not known whether it ran to its end (refused while it is going on), or that counts as done ' +
+          'because it was done for an earlier run',
       },
     ],
     examples: [

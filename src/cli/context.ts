@@ -3,6 +3,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Checkpoint } from '../apply/checkpoint.ts';
+import type { S3Patience } from '../backup/s3/s3-patience.ts';
 import type { Emit } from '../events.ts';
 import type { Environment } from '../plan/environment.ts';
 import type { Stage } from '../report/progress.ts';
@@ -53,6 +54,8 @@ export interface CommandContext extends Omit<ProcessEdge, 'env' | 'adoptVariable
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
   /** Absolute; where selections and local records are kept (`--work-dir`). Not created until something is written. */
   readonly workDirectory: string;
+  /** How long S3 is waited for (`--patience`). */
+  readonly s3Patience: S3Patience;
   /** Whether somebody can be asked: a terminal on stdin and on stderr. */
   readonly interactive: boolean;
   /** Who runs this, for the ledger: login name and host. */

@@ -2,8 +2,10 @@
  * One run of one command: its context, its progress display, and the way it ends.
  */
 import { resolve } from 'node:path';
+import { patienceOf, S3_PATIENCE, type S3Patience } from '../backup/s3/s3-patience.ts';
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import type { Environment } from '../plan/environment.ts';
+import { parseDuration } from '../plan/instant.ts';
 import { failureText } from '../report/failure.ts';
 import { NdjsonView } from '../report/ndjson.ts';
 import { wholeCommands } from '../report/whole-commands.ts';
@@ -56,6 +58,7 @@ export async function openSession(
       edge.cwd,
       typeof options['workDir'] === 'string' ? options['workDir'] : '.restore-plan',
     ),
+    s3Patience: patienceIn(options['patience']),
     get interactive() {
       return canAsk(edge);
     },
@@ -96,6 +99,15 @@ export async function openSession(
       return EXIT_CODES[exit];
     },
   };
+}
+
+function patienceIn(given: OptionValue): S3Patience {
+  if (typeof given !== 'string') return S3_PATIENCE;
+  const milliseconds = parseDuration(given);
+  if (milliseconds !== undefined && milliseconds >= 1_000) return patienceOf(milliseconds);
+  throw new RestorePlanError('USAGE', `--patience ${given} is no time to wait`, {
+    hint: 'Give a duration of a second or more, such as 90s or 10m.',
+  });
 }
 
 /** The same failure with the plan named in the commands of its hint. */

@@ -1,6 +1,7 @@
 /** The selection of a plan: the one made before from the same backup, or a new one. */
 import type { Backup } from '../backup/backup.ts';
 import { openBackup } from '../backup/open-backup.ts';
+import type { S3Patience } from '../backup/s3/s3-patience.ts';
 import type { Emit } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
 import { collectionNames } from '../plan/restored-collections.ts';
@@ -16,6 +17,8 @@ export interface PrepareRequest {
   readonly toolVersion: string;
   readonly emit: Emit;
   readonly signal: AbortSignal;
+  /** How long S3 is waited for; the usual times where it is not given. */
+  readonly s3Patience?: S3Patience;
   /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
   readonly needs?: Promise<unknown>;
   /** Is shown what else a stream holds, if it is read for a new selection. */
@@ -30,9 +33,9 @@ export interface PrepareRequest {
  * Throws RestorePlanError BACKUP.
  */
 export async function prepareSelection(request: PrepareRequest): Promise<Selection> {
-  const { plan, workDirectory, emit, signal } = request;
+  const { plan, workDirectory, emit, signal, s3Patience } = request;
   const wanted = collectionNames(plan);
-  const backup = await openBackup(plan.source, { wanted, emit, signal });
+  const backup = await openBackup(plan.source, { wanted, emit, signal, ...(s3Patience && { s3Patience }) });
   try {
     await request.needs;
     const found = await findSelection(workDirectory, plan, backup.identity, (why) =>

@@ -8,6 +8,7 @@ import { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import * as assert from 'uvu/assert';
+import { PaceWatch } from '../../src/backup/s3/pace-watch.ts';
 import { S3_PATIENCE, type S3Patience } from '../../src/backup/s3/s3-patience.ts';
 import { S3Store } from '../../src/backup/s3/s3-store.ts';
 import type { StoredFile } from '../../src/backup/storage/store.ts';
@@ -30,6 +31,7 @@ const IMPATIENT: S3Patience = {
   stallMs: 400,
   firstMs: 1500,
   readingMs: 2500,
+  tickMs: 100,
 };
 
 let server: S3Server;
@@ -57,18 +59,22 @@ interface ReadingOptions {
   readonly key?: string;
   readonly bucket?: string;
   readonly patience?: S3Patience;
+  readonly warn?: (message: string) => void;
   /** Called with the bytes that have arrived so far, before the next are asked for. */
   readonly between?: (arrived: number) => Promise<void>;
 }
 
 /** Finds an object and streams it to its end. */
 async function read(endpoint: string, options: ReadingOptions = {}): Promise<Reading> {
-  const { key = 'data', bucket: name = 'faults', patience = IMPATIENT, between } = options;
+  const { key = 'data', bucket: name = 'faults', patience = IMPATIENT, between, warn } = options;
   const retries: Extract<RunEvent, { type: 'retry' }>[] = [];
   const { location } = inBucket({ endpoint }, { name }, key);
   if (location.kind !== 's3') throw new Error('not in a bucket');
   const store = new S3Store(location, {
-    emit: (event) => event.type === 'retry' && retries.push(event),
+    emit: (event) => {
+      if (event.type === 'retry') retries.push(event);
+      else if (event.type === 'warning') warn?.(event.message);
+    },
     signal: new AbortController().signal,
     patience,
   });
@@ -144,6 +150,57 @@ for (const [number, kind, words] of [
     await refusal(reading, new RegExp(`s3://faults/data cannot be read: ${words}`));
   });
 }
+
+test('S3 a server that sends a few bytes now and then, without end: warned of, then given up by name', async () => {
+  const slow = createHttpServer((request, answer) => {
+    if (request.method === 'HEAD') {
+      answer.writeHead(200, { etag: '"e"', 'content-length': String(MIB) }).end();
+      return;
+    }
+    const range = String(request.headers.range).replace('=', ' ');
+    const [, from = '0', to = '0'] = /(\d+)-(\d+)/.exec(range) ?? [];
+    const length = Number(to) - Number(from) + 1;
+    answer.writeHead(206, {
+      etag: '"e"',
+      'content-range': `bytes ${from}-${to}/${MIB}`,
+      'content-length': String(length),
+    });
+    const timer = setInterval(() => answer.write('x'), 50);
+    answer.once('close', () => clearInterval(timer));
+  });
+  const port = await listenLocally(slow);
+  const warnings: string[] = [];
+  try {
+    const started = performance.now();
+    const reading = read(`http://127.0.0.1:${port}`, { warn: (message) => warnings.push(message) });
+    const error = await refusal(
+      reading,
+      /s3:\/\/faults\/data cannot be read: next to nothing came from S3 for 2.5 s/,
+    );
+    assert.match(error.hint ?? '', '--patience 10m');
+    assert.ok(performance.now() - started < 20_000);
+    assert.is(warnings.length, 1);
+    assert.match(
+      warnings[0] ?? '',
+      /next to nothing comes from S3 \(less than 10 KiB in 1 s\); given up after 2.5 s/,
+    );
+  } finally {
+    slow.closeAllConnections();
+    slow.close();
+  }
+});
+
+test('many small reads over a long way are no slow line', async () => {
+  const seen: string[] = [];
+  const watch = new PaceWatch({
+    emit: (event) => event.type === 'warning' && seen.push(event.message),
+    tickMs: 5,
+    totalMs: 100,
+  });
+  for (let i = 0; i < 20; i++) await watch.during('s3://a/b', () => sleep(20));
+  assert.is(watch.signal.aborted, false);
+  assert.equal(seen, []);
+});
 
 test('S4 a consumer that pauses for longer than any stall: no false alarm', async () => {
   const patience = { ...IMPATIENT, stallMs: 1_000, answerMs: 20_000 };
@@ -387,6 +444,43 @@ for (const [token, words] of [
     });
     const reading = readBackup(inBucket(proxy, bucket, 'list/'), ['artworks']);
     await refusal(reading, words).finally(proxy.stop);
+  });
+}
+
+for (const [what, pageOf, words] of [
+  [
+    'goes round in a circle',
+    (n: number) => `<Contents><Key>list/${n % 3}</Key><Size>5</Size></Contents>`,
+    /the same page of a list again/,
+  ],
+  ['has empty pages without end', () => '', /one empty page of a list after the other/],
+] as const) {
+  test(`S15 a list of keys that ${what}, each page with a token of its own: refused`, async () => {
+    let pages = 0;
+    const lists = createHttpServer((_, answer) => {
+      const n = pages++;
+      const token = `<NextContinuationToken>${n}</NextContinuationToken>`;
+      answer.writeHead(200, { 'content-type': 'application/xml' });
+      answer.end(
+        `<ListBucketResult><Name>faults</Name><IsTruncated>true</IsTruncated>${token}${pageOf(n)}</ListBucketResult>`,
+      );
+    });
+    const port = await listenLocally(lists);
+    const { location } = inBucket({ endpoint: `http://127.0.0.1:${port}` }, { name: 'faults' }, 'list/');
+    if (location.kind !== 's3') throw new Error('not in a bucket');
+    const store = new S3Store(location, {
+      emit: () => {},
+      signal: new AbortController().signal,
+      patience: IMPATIENT,
+    });
+    const listing = (async () => {
+      for await (const _ of store.list('list/'));
+    })();
+    await refusal(listing, words).finally(async () => {
+      await store.close();
+      lists.closeAllConnections();
+      lists.close();
+    });
   });
 }
 

@@ -5,9 +5,10 @@ import type { Emit } from '../../events.ts';
 import type { S3Location } from '../../plan/plan.ts';
 import { FlightControl } from './flight-control.ts';
 import { checksumOf, isOfParts, type ObjectChecksum } from './object-checksum.ts';
+import { PaceWatch } from './pace-watch.ts';
 import { describeAnswer, type RangeSink, receiveRange } from './range-download.ts';
 import type { KeyPage, ObjectFacts, S3Client } from './s3-client.ts';
-import { type Attempts, persist, type S3Patience } from './s3-patience.ts';
+import { type Attempts, inTime, persist, type S3Patience } from './s3-patience.ts';
 
 export interface BucketOptions {
   readonly emit: Emit;
@@ -30,10 +31,18 @@ export interface ListOptions {
   readonly as?: string;
 }
 
+/** Of a list; a page holds up to 1,000 entries. */
+const MOST_PAGES = 10_000;
+/** After so many it is said how long the list is. */
+const MANY_PAGES = 100;
+/** Pages without any entry, one after the other: a server that has hidden or deleted ones may send some. */
+const MOST_EMPTY_PAGES = 1_000;
+
 export class S3Bucket {
   readonly flights = new FlightControl();
   readonly #location: S3Location;
   readonly #options: BucketOptions;
+  readonly #pace: PaceWatch;
   #client: Promise<S3Client> | undefined;
   /** Of the client in use. */
   #proxy: () => string | undefined = () => undefined;
@@ -43,6 +52,8 @@ export class S3Bucket {
   constructor(location: S3Location, options: BucketOptions) {
     this.#location = location;
     this.#options = options;
+    const { tickMs, readingMs: totalMs } = options.patience;
+    this.#pace = new PaceWatch({ emit: options.emit, tickMs, totalMs });
   }
 
   /** `s3://bucket/key` */
@@ -55,7 +66,7 @@ export class S3Bucket {
     const { firstMs, stallMs } = this.#options.patience;
     return persist(this.#attempts(key, firstMs), async () => {
       const client = await this.#connect();
-      const facts = await client.head(key).catch(async (error: unknown) => {
+      const facts = await this.#inTime(client.head(key)).catch(async (error: unknown) => {
         // An answer to a HEAD has no body, so no reason either; a GET that fails the same way has one.
         if (!isRefusal(error)) throw error;
         const answer = await client.firstBytes(key);
@@ -78,37 +89,70 @@ export class S3Bucket {
   async checksum(object: ObjectFacts): Promise<ObjectChecksum | undefined> {
     return persist(this.#attempts(object.key, this.#options.patience.firstMs), async () => {
       const client = await this.#connect();
-      return checksumOf(await client.checksums(object, { parts: isOfParts(object.etag) }));
+      return checksumOf(await this.#inTime(client.checksums(object, { parts: isOfParts(object.etag) })));
     });
   }
 
   /** Receives a range, however often it breaks off. */
-  async receive(object: ObjectFacts, { sink, start, signal }: RangeOrder): Promise<void> {
+  async receive(object: ObjectFacts, { sink, start, signal: ordered }: RangeOrder): Promise<void> {
+    const signal = AbortSignal.any([ordered, this.#pace.signal]);
     const location = this.describe(object.key);
     const { stallMs, readingMs } = this.#options.patience;
     const attempts = { ...this.#attempts(object.key, readingMs), signal, progress: () => sink.received };
-    const arrived = (bytes: number): void => this.flights.arrived(bytes, performance.now());
-    await persist(attempts, async () => {
-      const client = await this.#connect();
-      await receiveRange({ client, object, location, signal, stallMs, arrived }, sink, start);
-    });
+    const arrived = (bytes: number): void => {
+      this.flights.arrived(bytes, performance.now());
+      this.#pace.arrived(bytes);
+    };
+    await this.#pace.during(location, () =>
+      persist(attempts, async () => {
+        const client = await this.#connect();
+        await receiveRange({ client, object, location, signal, stallMs, arrived }, sink, start);
+      }),
+    );
   }
 
-  /** Pages of what lies directly under a prefix. A refusal names the prefix, or `as`, where another text led to it. */
+  /**
+   * Pages of what lies directly under a prefix. A refusal names the prefix, or `as`, where another text led to it. A list that does
+   * not get on, or has no end in sight, is refused.
+   */
   async *list(prefix: string, { most, as = prefix }: ListOptions = {}): AsyncGenerator<KeyPage> {
     let next: string | undefined;
+    let pages = 0;
+    let empty = 0;
+    /** What each page begins with: servers may send them in any order, but none twice. */
+    const beginnings = new Set<string>();
     do {
       const page = await persist(this.#attempts(as, this.#options.patience.firstMs), async () => {
         const client = await this.#connect();
-        return client.list(prefix, { next, ...(most === undefined ? {} : { most }) });
+        return this.#inTime(client.list(prefix, { next, ...(most === undefined ? {} : { most }) }));
       });
       if (page === undefined) throw notS3(this.describe(as), 'something that is no list of keys');
       // Servers that overlook the token would send their first page for ever.
-      if (next !== undefined && page.next === next)
+      const beginning = page.objects[0]?.key ?? page.folders[0];
+      empty = beginning === undefined ? empty + 1 : 0;
+      if (
+        (next !== undefined && page.next === next) ||
+        (beginning !== undefined && beginnings.has(beginning))
+      )
         throw notS3(this.describe(as), 'the same page of a list again');
+      if (beginning !== undefined) beginnings.add(beginning);
+      if (empty > MOST_EMPTY_PAGES)
+        throw notS3(this.describe(as), 'one empty page of a list after the other');
+      if (++pages === MANY_PAGES && page.next !== undefined) this.#sayLong(as);
+      if (pages >= MOST_PAGES && page.next !== undefined) throw tooLong(this.describe(as));
       yield page;
       next = page.next;
     } while (next !== undefined);
+  }
+
+  #inTime<T>(work: Promise<T>): Promise<T> {
+    const { answerMs, stallMs } = this.#options.patience;
+    return inTime(answerMs + stallMs, work);
+  }
+
+  #sayLong(prefix: string): void {
+    const message = `${this.describe(prefix)}: more than ${(MANY_PAGES * 1000).toLocaleString('en-US')} entries, which takes a while to list; ${NARROWER}`;
+    this.emit({ type: 'warning', message });
   }
 
   get emit(): Emit {
@@ -150,6 +194,15 @@ export class S3Bucket {
       proxy: () => this.#proxy(),
     };
   }
+}
+
+const NARROWER = 'with more of the name before the first {time:…} or * in source.s3.key, S3 lists less';
+
+function tooLong(location: string): RestorePlanError {
+  const most = (MOST_PAGES * 1000).toLocaleString('en-US');
+  return new RestorePlanError('BACKUP', `${location} is not searched: it has more than ${most} entries`, {
+    hint: `Name a narrower place: ${NARROWER}.`,
+  });
 }
 
 /** The server answered, and not that it is out of order. */

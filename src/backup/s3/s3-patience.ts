@@ -13,8 +13,10 @@ export interface S3Patience {
   readonly stallMs: number;
   /** How long a request may keep failing before anything was read. */
   readonly firstMs: number;
-  /** How long reading may go without a single new byte. */
+  /** How long reading may go without a new byte, or with next to none. */
   readonly readingMs: number;
+  /** A tenth of the time after which it is warned of that. */
+  readonly tickMs: number;
 }
 
 export const S3_PATIENCE: S3Patience = {
@@ -23,7 +25,36 @@ export const S3_PATIENCE: S3Patience = {
   stallMs: 20_000,
   firstMs: 12_000,
   readingMs: 90_000,
+  tickMs: 1_000,
 };
+
+/** The usual one, with another time for reading (`--patience`), milliseconds. */
+export function patienceOf(readingMs: number): S3Patience {
+  const { answerMs, stallMs, firstMs } = S3_PATIENCE;
+  return {
+    ...S3_PATIENCE,
+    readingMs,
+    answerMs: Math.min(answerMs, readingMs),
+    stallMs: Math.min(stallMs, readingMs),
+    firstMs: Math.min(firstMs, readingMs),
+    tickMs: Math.min(S3_PATIENCE.tickMs, readingMs / 20),
+  };
+}
+
+/** Rejects like a socket that timed out when the work takes longer: an answer may begin, and never come to its end. */
+export async function inTime<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = Object.assign(new Error('no whole answer'), { code: 'ETIMEDOUT' });
+    timer = setTimeout(() => reject(error), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}
 
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 8_000;

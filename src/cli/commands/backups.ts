@@ -17,9 +17,9 @@ export async function run(context: CommandContext, [file = '']: readonly string[
       hint: '`plan dry-run` reads it.',
     });
   }
-  const { emit, signal } = context;
+  const { emit, signal, s3Patience } = context;
   const wanted = collectionNames(plan);
-  const listing = await listBackups({ ...plan.source, location }, { wanted, emit, signal });
+  const listing = await listBackups({ ...plan.source, location }, { wanted, emit, signal, s3Patience });
   await context.endProgress();
 
   const { refusal, ...shown } = listing;

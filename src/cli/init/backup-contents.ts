@@ -133,6 +133,7 @@ export class BackupLook {
       wanted: new Set(),
       emit: () => {},
       signal: this.#context.signal,
+      s3Patience: this.#context.s3Patience,
     });
     try {
       return await look(backup);

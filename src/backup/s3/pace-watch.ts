@@ -1,0 +1,98 @@
+/**
+ * Notices that next to nothing comes from S3: a connection that delivers a byte now and then never stalls and never fails, and would
+ * be read for ever. A bucket has one watch for all its requests, since they share the line.
+ */
+import { RestorePlanError } from '../../errors.ts';
+import type { Emit } from '../../events.ts';
+
+/** Less than this, while something is waited for, is next to nothing; bytes per second. */
+export const LEAST_RATE = 10 * 1024;
+/** The rate is taken over so many ticks. */
+const WINDOW = 10;
+
+export interface PaceOptions {
+  readonly emit: Emit;
+  /** Milliseconds; ticks are counted instead of looking at the clock, so that a process that was stopped accuses nobody. */
+  readonly tickMs: number;
+  /** How long a rate below the least is borne, milliseconds. */
+  readonly totalMs: number;
+}
+
+export class PaceWatch {
+  readonly #options: PaceOptions;
+  readonly #over = new AbortController();
+  #underWay = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** Bytes of each tick of the window, the newest last. */
+  #ticks: number[] = [];
+  #bytes = 0;
+  /** Ticks since the rate was last good. */
+  #slow = 0;
+  #hasWarned = false;
+
+  constructor(options: PaceOptions) {
+    this.#options = options;
+  }
+
+  /** Aborted, with a RestorePlanError as its reason, when next to nothing has come for too long. */
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  arrived(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  /** Watches while `work` waits for bytes of `location`. One that ends well is progress, however small it was. */
+  async during<T>(location: string, work: () => Promise<T>): Promise<T> {
+    if (this.#underWay++ === 0) {
+      this.#startAnew();
+      this.#timer = setInterval(() => this.#tick(location), this.#options.tickMs);
+      this.#timer.unref();
+    }
+    try {
+      const result = await work();
+      this.#startAnew();
+      return result;
+    } finally {
+      if (--this.#underWay === 0) clearInterval(this.#timer);
+    }
+  }
+
+  #startAnew(): void {
+    this.#ticks = [];
+    this.#bytes = 0;
+    this.#slow = 0;
+  }
+
+  #tick(location: string): void {
+    const { emit, tickMs, totalMs } = this.#options;
+    this.#ticks.push(this.#bytes);
+    this.#bytes = 0;
+    if (this.#ticks.length > WINDOW) this.#ticks.shift();
+    const came = this.#ticks.reduce((sum, bytes) => sum + bytes, 0);
+    const seconds = (tickMs * WINDOW) / 1000;
+    if (this.#ticks.length < WINDOW || came >= LEAST_RATE * seconds) {
+      this.#slow = this.#ticks.length < WINDOW ? this.#slow + 1 : 0;
+      return;
+    }
+    this.#slow++;
+    if (!this.#hasWarned) {
+      this.#hasWarned = true;
+      const least = `less than ${Math.ceil((LEAST_RATE * seconds) / 1024)} KiB in ${seconds} s`;
+      emit({
+        type: 'warning',
+        message: `${location}: next to nothing comes from S3 (${least}); given up after ${totalMs / 1000} s of that`,
+      });
+    }
+    if (this.#slow * tickMs < totalMs) return;
+    const error = new RestorePlanError(
+      'BACKUP',
+      `${location} cannot be read: next to nothing came from S3 for ${totalMs / 1000} s`,
+      {
+        hint: 'Run again when the network or the server is better, from a machine nearer to it, or wait longer with --patience 10m.',
+      },
+    );
+    this.#over.abort(error);
+  }
+}
