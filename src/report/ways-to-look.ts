@@ -1,6 +1,7 @@
 /** How to look at what was restored to staging, before production: command lines to copy. */
 import { showValue } from '../bson/show.ts';
 import { findId } from '../bson/stored-form.ts';
+import { columnsOf } from './columns.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import { shellWord } from './shell-word.ts';
@@ -13,10 +14,13 @@ export interface LookFacts {
   readonly examples: ReadonlyMap<string, readonly Buffer[]>;
 }
 
-/** Lines without newlines. They are not wrapped, so that they can be copied. */
+/**
+ * Lines without newlines. They are not wrapped, so that they can be copied; what mongosh reads is written in short lines, each of which
+ * asks for the next, so that it can be pasted from a terminal of any width.
+ */
 export function* waysToLook(
   { file, database, examples }: LookFacts,
-  { paint }: PageStyle,
+  { paint, columns }: PageStyle,
 ): Generator<string> {
   yield '';
   yield paint.strong('Look at staging before you go on.');
@@ -31,6 +35,12 @@ export function* waysToLook(
       return id === undefined ? [] : [showValue(id)];
     });
     const name = neutral(JSON.stringify(collection));
-    yield `  db.getCollection(${name}).find({ _id: { $in: EJSON.deserialize([${ids.join(', ')}]) } })`;
+    const opening = `  db.getCollection(${name}).find({`;
+    if (columnsOf(opening) <= columns) yield opening;
+    else yield* ['  db.getCollection(', `    ${name}`, '  ).find({'];
+    yield '    _id: { $in: EJSON.deserialize([';
+    for (const id of ids) yield `    ${id},`;
+    yield '    ]) }';
+    yield '  })';
   }
 }
