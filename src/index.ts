@@ -6,7 +6,7 @@
  *     const staging = await connectTarget('staging', plan.targets.staging);
  *     const comparison = await compareWithTarget({ plan, selection, reader: staging.reader, … });
  *     const result = await applySelection({ plan, selection, target: staging, … });
- *     const looseEnds = await runFollowUps({ plan, digest: result.digest, target: staging, … });
+ *     const looseEnds = await runFollowUps({ plan, target: staging, … });
  *
  * The engine keeps its promises here too: `applySelection` asks the gate before it writes to production, takes the lock and
  * keeps the ledger, whoever calls it. Errors are RestorePlanErrors; what a run reports comes as RunEvents.

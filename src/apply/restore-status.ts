@@ -3,7 +3,7 @@
 import type { Life } from '../ledger/holder-process.ts';
 import { type LockState, lifeOfHolder } from '../ledger/lock-state.ts';
 import { readLock } from '../ledger/read-lock.ts';
-import { runOfPlan } from '../ledger/read-runs.ts';
+import { readRuns, runOfPlan, runsOfPlan } from '../ledger/read-runs.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -17,6 +17,8 @@ export interface TargetStatus {
   readonly server: string;
   /** Undefined when nothing of this plan was ever applied there. */
   readonly run: RunRecord | undefined;
+  /** All runs of the plan there, newest first. */
+  readonly runsOfPlan: readonly RunRecord[];
   /** The plan has changed since, so that other documents may be selected now. */
   readonly isOfAnotherPlanVersion: boolean;
   /** Undefined when nobody holds the lock. */
@@ -32,6 +34,7 @@ export async function targetStatus(plan: Plan, reader: TargetReader): Promise<Ta
     database: reader.database,
     server: `${kind}, MongoDB ${version}`,
     run,
+    runsOfPlan: runsOfPlan(await readRuns(reader), plan, reader),
     isOfAnotherPlanVersion: run !== undefined && run.plan.digest !== plan.digest,
     lock: lock?.holder === undefined ? undefined : { ...lock, life: await lifeOfHolder(lock) },
   };

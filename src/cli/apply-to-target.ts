@@ -155,7 +155,7 @@ async function followUps(
   { plan, target, result }: Restored,
 ): Promise<FollowUpStatus[]> {
   try {
-    return await runOperatorsFollowUps(context, { plan, digest: result.digest, target });
+    return await runOperatorsFollowUps(context, { plan, target });
   } catch (error) {
     await context.endProgress();
     if (context.options.json) context.json(applyObject(result));

@@ -21,10 +21,12 @@ export interface Compared {
 
 export function knownTarget(
   { followUps }: Plan,
-  { target, run, isOfAnotherPlanVersion }: TargetStatus,
+  { target, run, runsOfPlan, isOfAnotherPlanVersion }: TargetStatus,
   { digest, toWrite }: Compared = {},
 ): KnownTarget {
-  const open = followUpStatuses({ followUps, target, run }).filter(({ state }) => !CLOSED.has(state));
+  const open = followUpStatuses({ followUps, target, runs: runsOfPlan }).filter(
+    ({ state }) => !CLOSED.has(state),
+  );
   return {
     run,
     isCurrent: digest === undefined ? !isOfAnotherPlanVersion : run?.key.selection === digest,

@@ -5,7 +5,7 @@ import type { CommandContext } from './context.ts';
 /** Runs follow-ups as the operator of this command, in the command's environment. */
 export function runOperatorsFollowUps(
   { emit, signal, workDirectory, operator: actor, env: environment }: CommandContext,
-  request: Pick<FollowUpRequest, 'plan' | 'digest' | 'target' | 'only' | 'again'>,
+  request: Pick<FollowUpRequest, 'plan' | 'target' | 'only' | 'again'>,
 ): Promise<FollowUpStatus[]> {
   return runFollowUps({ ...request, actor, environment, workDirectory, emit, signal });
 }

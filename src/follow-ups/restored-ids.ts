@@ -1,4 +1,4 @@
-/** The `_id`s that this tool wrote into a target for one selection, from the journal. */
+/** The `_id`s that this tool wrote into a target in one run, from the journal. */
 
 import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
@@ -11,20 +11,50 @@ export interface RestoredId {
   readonly id: RawValue;
 }
 
-/** Each once, in the order of writing: documents inserted or replaced and not taken back since. */
+/** Of entries that do not say which documents of the selection theirs are, so many `_id`s are remembered. */
+const MOST_REMEMBERED = 200_000;
+
+/**
+ * In the order of writing: documents inserted or replaced and not taken back since. Each once, by one bit for each document of the
+ * selection; of entries of format 1, which lack the documents' places, one that was brought back may come again in a journal of many.
+ */
 export async function* restoredIds(
   journal: Pick<Journal, 'entries'>,
 ): AsyncGenerator<RestoredId, void, undefined> {
-  const seen = new Map<string, KeySet>();
-  for await (const { action, state, into, ids, skipped } of journal.entries()) {
+  const seen = new Map<string, Seen>();
+  for await (const { action, state, into, ids, ordinals, skipped } of journal.entries()) {
     if ((action !== 'insert' && action !== 'replace') || state !== 'done') continue;
-    const known = seen.get(into) ?? new KeySet();
+    const known = seen.get(into) ?? new Seen();
     seen.set(into, known);
     const untouched = new Set(skipped);
     for (const [i, id] of ids.entries()) {
       // A document that somebody deleted and a later run brought back has two entries.
-      if (!untouched.has(i) && known.add(id)) yield { into, id };
+      if (!untouched.has(i) && known.isNew(id, ordinals?.[i])) yield { into, id };
     }
+  }
+}
+
+class Seen {
+  #bits = new Uint8Array(1024);
+  #keys = new KeySet();
+
+  isNew(id: RawValue, ordinal: number | undefined): boolean {
+    if (ordinal === undefined) {
+      if (this.#keys.size >= MOST_REMEMBERED) this.#keys = new KeySet();
+      return this.#keys.add(id);
+    }
+    const at = ordinal >>> 3;
+    if (at >= this.#bits.length) this.#grow(at);
+    const bit = 1 << (ordinal & 7);
+    const isNew = ((this.#bits[at] as number) & bit) === 0;
+    this.#bits[at] = (this.#bits[at] as number) | bit;
+    return isNew;
+  }
+
+  #grow(at: number): void {
+    const grown = new Uint8Array(Math.max(at + 1, this.#bits.length * 2));
+    grown.set(this.#bits);
+    this.#bits = grown;
   }
 }
 

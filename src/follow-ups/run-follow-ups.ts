@@ -1,8 +1,8 @@
 /**
  * Does the loose ends of a plan that can be done without a person, in one target.
  *
- * Each is claimed in the ledger before it is begun and its end is recorded: one that succeeded is never begun again for the same
- * selection and target. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
+ * It is done once for each run of the plan that it is due for, oldest first, with the ids of that run. Each is claimed in the ledger
+ * before it is begun and its end is recorded: one that succeeded is never begun again for the same run. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
  * only an operator's word (`again`, or ticking it off) brings it out of that state.
  */
 
@@ -16,8 +16,8 @@ import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record.ts';
 import { type FollowUpEnd, FollowUpWrites } from '../ledger/follow-up-writes.ts';
-import type { RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
+import { readRuns, runsOfPlan } from '../ledger/read-runs.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { Environment } from '../plan/environment.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
@@ -34,8 +34,6 @@ import { webhookBody } from './webhook-body.ts';
 
 export interface FollowUpRequest {
   readonly plan: Plan;
-  /** Selection digest. */
-  readonly digest: string;
   readonly target: Target;
   readonly actor: Actor;
   /** The operator's environment. */
@@ -46,7 +44,10 @@ export interface FollowUpRequest {
   readonly signal: AbortSignal;
   /** Only this one; undefined = all that are due. */
   readonly only?: string | undefined;
-  /** Also begin one whose end is not known, unless the process that began it is still at it. Only with `only`. */
+  /**
+   * Also begin one whose end is not known, unless the process that began it is still at it, and one that counts as done because it was
+   * done for an earlier run. Only with `only`.
+   */
   readonly again?: boolean;
 }
 
@@ -57,37 +58,45 @@ export interface FollowUpRequest {
  */
 export async function runFollowUps(request: FollowUpRequest): Promise<FollowUpStatus[]> {
   const { plan, target, actor, signal } = request;
-  const { runs, migrate } = openLedger(target);
-  await migrate(plan.name, actor);
+  await openLedger(target).migrate(plan.name, actor);
   const tried = new Set<string>();
   for (;;) {
-    const run = await runs.find(keyOf(request));
-    const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, run });
-    const next = statuses.find((status) => !tried.has(status.followUp.name) && isToBeDone(status, request));
-    if (next === undefined || run === undefined) return statuses;
+    const runs = runsOfPlan(await readRuns(target.reader), plan, target.reader);
+    const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, runs });
+    const next = statuses
+      .flatMap((status) => runsToDo(status, request).map((run) => ({ status, run })))
+      .find(({ status, run }) => !tried.has(keyOf(status, run)));
+    if (next === undefined) return statuses;
     signal.throwIfAborted();
-    tried.add(next.followUp.name);
-    await attempt(request, run, next);
+    tried.add(keyOf(next.status, next.run));
+    await attempt(request, next.run, next.status);
     signal.throwIfAborted();
   }
 }
 
-function keyOf({ plan, digest }: FollowUpRequest): RunKey {
-  return { plan: plan.name, selection: digest };
-}
+const keyOf = ({ followUp }: FollowUpStatus, { journalKey }: RunRecord): string =>
+  `${journalKey} ${followUp.name}`;
 
-function isToBeDone({ followUp, state }: FollowUpStatus, { only, again = false }: FollowUpRequest): boolean {
-  if (followUp.action.kind === 'manual' || (only !== undefined && followUp.name !== only)) return false;
-  return state === 'open' || state === 'failed' || (state === 'unknown' && only !== undefined && again);
+/** The runs for which it is to be begun now, oldest first. */
+function runsToDo(
+  { followUp, state, run, due, covered }: FollowUpStatus,
+  { only, again = false }: FollowUpRequest,
+): readonly RunRecord[] {
+  if (followUp.action.kind === 'manual' || (only !== undefined && followUp.name !== only)) return [];
+  const isAgain = only !== undefined && again;
+  if (state === 'open' || state === 'failed') return due;
+  if (state === 'unknown' && isAgain && run !== undefined) return [run];
+  return state === 'done' && isAgain ? covered.slice(-1) : [];
 }
 
 async function attempt(request: FollowUpRequest, run: RunRecord, status: FollowUpStatus): Promise<void> {
   const { plan, target, actor, emit } = request;
   const { name } = status.followUp;
+  const record = followUpRecords(run).find((each) => each.name === name);
   const writes = new FollowUpWrites(accessTo(target).commands, run.key);
   const id = randomUUID();
-  const inSpiteOf = status.state === 'unknown' ? status.record?.attempt : undefined;
-  const claim = { name, attempt: id, actor, inSpiteOf };
+  const inSpiteOf = record?.state === 'started' ? record.attempt : undefined;
+  const claim = { name, attempt: id, actor, inSpiteOf, status: run.status };
   const look = async (): Promise<FollowUpRecord | undefined> => {
     const now = await openLedger(target).runs.find(run.key);
     return now && followUpRecords(now).find((record) => record.name === name);
@@ -131,7 +140,8 @@ async function act(
   run: RunRecord,
   { status, attempt: id }: Attempt,
 ): Promise<FollowUpEnd> {
-  const { plan, digest, target, emit, signal, workDirectory } = request;
+  const { plan, target, emit, signal, workDirectory } = request;
+  const digest = run.key.selection;
   const { followUp } = status;
   const { action, name } = followUp;
   const unset = unsetVariables(plan, followUp);

@@ -3,7 +3,7 @@ import type { Commands } from '../target/commands.ts';
 import type { FollowUpRecord } from './follow-up-record.ts';
 import { RUNS, type RunKey } from './layout.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
-import type { Actor } from './run-record.ts';
+import type { Actor, RunStatus } from './run-record.ts';
 import { idOf } from './runs.ts';
 
 export interface FollowUpClaim {
@@ -11,6 +11,8 @@ export interface FollowUpClaim {
   /** A fresh random text. */
   readonly attempt: string;
   readonly actor: Actor;
+  /** The run's, as it was seen: one that is taken back meanwhile has no loose ends. */
+  readonly status: RunStatus;
   /** An attempt whose end is not known, if the operator wants the follow-up in spite of it. */
   readonly inSpiteOf: string | undefined;
   /** Also when the process of that attempt is at it still: somebody who ticks it off knows better. */
@@ -39,10 +41,11 @@ export class FollowUpWrites {
 
   /**
    * Records that an attempt begins; nothing may be done before it is. False when another one is done or has begun
-   * (also a moment ago, on another machine), or when the selection is no longer verified here.
+   * (also a moment ago, on another machine), or when the run is in another state by now.
    * One conditional write, so of any number of claims at once one succeeds; repeating it after a lost reply does no harm.
    */
-  async claim({ name, attempt, actor, inSpiteOf, evenIfAlive = false }: FollowUpClaim): Promise<boolean> {
+  async claim(claim: FollowUpClaim): Promise<boolean> {
+    const { name, attempt, actor, inSpiteOf, evenIfAlive = false } = claim;
     const ours = inSpiteOf === undefined ? [attempt] : [attempt, inSpiteOf];
     const taken = {
       name,
@@ -50,7 +53,7 @@ export class FollowUpWrites {
     };
     const matched = await this.#update(
       {
-        status: 'verified',
+        status: claim.status,
         followUps: { $not: { $elemMatch: taken } },
         ...(evenIfAlive ? {} : { $expr: { $not: isAtWork(name, attempt) } }),
       },

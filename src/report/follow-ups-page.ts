@@ -44,10 +44,23 @@ export function* followUpLines(
   }
 }
 
-function wordsOf({ state, waitsFor, record }: FollowUpStatus): string {
+function wordsOf(status: FollowUpStatus): string {
+  const { state, waitsFor, record } = status;
   if (state === 'waiting') return `waits for ${waitsFor.map((name) => `"${name}"`).join(', ')}`;
   const detail = record?.detail === undefined || state === 'done' ? '' : `: ${record.detail}`;
-  return WORDS[state] + detail + (record === undefined ? '' : by(record));
+  return WORDS[state] + ofRuns(status) + detail + (record === undefined ? '' : by(record));
+}
+
+/** Of which run, where that is not plain: ` for 98ae5f75`. */
+function ofRuns({ state, run, due, isOfEarlierRun }: FollowUpStatus): string {
+  const isToDo = state === 'open' || state === 'failed';
+  if (isToDo && due.length > 1) return ` for ${due.map(shortSelection).join(', ')}`;
+  const says = isToDo || state === 'done' || state === 'unknown';
+  return says && isOfEarlierRun && run !== undefined ? ` for ${shortSelection(run)}` : '';
+}
+
+function shortSelection({ key }: { readonly key: { readonly selection: string } }): string {
+  return key.selection.slice(0, 8);
 }
 
 function by({ by: { user, host }, startedAt, endedAt }: NonNullable<FollowUpStatus['record']>): string {
@@ -99,7 +112,8 @@ export function followUpExit(statuses: readonly FollowUpStatus[]): keyof typeof 
 }
 
 /** One `follow-up-status` object of `--json`. */
-export function followUpObject({ followUp, target, state, waitsFor, record }: FollowUpStatus) {
+export function followUpObject(status: FollowUpStatus) {
+  const { followUp, target, state, waitsFor, record, run, due } = status;
   return {
     type: 'follow-up-status',
     target,
@@ -107,6 +121,8 @@ export function followUpObject({ followUp, target, state, waitsFor, record }: Fo
     action: followUp.action.kind,
     state,
     waitsFor,
+    selection: run?.key.selection ?? null,
+    dueFor: due.map(({ key }) => key.selection),
     by: record?.by ?? null,
     startedAt: record?.startedAt.toISOString() ?? null,
     endedAt: record?.endedAt?.toISOString() ?? null,

@@ -56,7 +56,8 @@ function statesOf(
   run: RunRecord | undefined,
   target: 'staging' | 'production' = 'staging',
 ) {
-  return followUpStatuses({ followUps, target, run }).map(({ followUp: { name }, state, waitsFor }) =>
+  const runs = run === undefined ? [] : [run];
+  return followUpStatuses({ followUps, target, runs }).map(({ followUp: { name }, state, waitsFor }) =>
     [name, state, ...waitsFor].join(' '),
   );
 }
@@ -116,6 +117,53 @@ test('what others need comes first, and they wait until it is done', () => {
 test('a need that concerns the other target only is not waited for', () => {
   const all = [followUp('a', { needs: ['b'] }), followUp('b', { on: 'production' })];
   assert.equal(statesOf(all, runWith([])), ['a open']);
+});
+
+const at = (minute: number): Date => new Date(NOW.getTime() + minute * 60_000);
+
+/** A run of a selection of its own, begun at a minute. */
+function runAt(name: string, minute: number, more: Partial<RunRecord> & { readonly wrote?: number } = {}) {
+  const { wrote = 2, ...rest } = more;
+  const run = runWith([], { startedAt: at(minute), ...rest });
+  const collections = run.collections.map((each) => ({ ...each, inserted: wrote, identical: 2 - wrote }));
+  return { ...run, key: { ...run.key, selection: name.repeat(64) }, collections };
+}
+
+const doneAt = (name: string, minute: number): object => ({
+  ...(record(name, 'done') as object),
+  endedAt: at(minute),
+});
+
+function standing(followUps: readonly FollowUpPlan[], runs: readonly RunRecord[]) {
+  return followUpStatuses({ followUps, target: 'staging', runs }).map(
+    ({ followUp: { name }, state, run, due }) =>
+      `${name} ${state} of ${run?.key.selection[0] ?? '-'}, due for ${due.map(({ key }) => key.selection[0]).join('')}`,
+  );
+}
+
+test('a follow-up is due for every run of the plan that wrote something, whatever was applied last', () => {
+  const a = runAt('a', 1);
+  const later = runAt('b', 2, { wrote: 0 });
+  assert.equal(standing([followUp('x')], [later, a]), ['x open of a, due for a']);
+  const stuck = { ...a, status: 'incomplete' as const };
+  assert.equal(standing([followUp('x')], [later, stuck]), ['x open of a, due for a']);
+  assert.equal(standing([followUp('x')], [stuck]), ['x not due of a, due for ']);
+  const taken = { ...a, status: 'reverted' as const };
+  assert.equal(standing([followUp('x')], [later, taken]), ['x not needed of b, due for ']);
+  assert.equal(standing([followUp('x')], [runAt('b', 2), a]), ['x open of a, due for ab']);
+});
+
+test('what was done for an earlier run counts for those begun after it, and for no others', () => {
+  const a = runAt('a', 1, { followUps: [doneAt('x', 5)] });
+  const run = followUp('x', {
+    action: { kind: 'run', command: ['x'], directory: '/', timeoutMs: 1, passUri: false, env: [] },
+  });
+  assert.equal(standing([run], [runAt('b', 6), a]), ['x done of a, due for ']);
+  assert.equal(standing([run], [runAt('b', 4), a]), ['x open of b, due for b']);
+  // A person is told of no documents, and did it once for all that was there.
+  assert.equal(standing([followUp('x')], [runAt('b', 4), a]), ['x done of a, due for ']);
+  const taken = { ...a, status: 'reverted' as const };
+  assert.equal(standing([run], [runAt('b', 6), taken]), ['x open of b, due for b']);
 });
 
 test('a ledger that holds something else there is refused', () => {

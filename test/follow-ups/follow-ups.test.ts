@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Document } from 'bson';
 import * as assert from 'uvu/assert';
 import { test } from '../harness.ts';
+import { LOST_PARTNER } from '../lab/art-market.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
 import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
 import { createIncident, type Incident } from '../scenarios/incident.ts';
@@ -125,6 +126,51 @@ test(
     assert.is(read('uri').trim(), lab.staging.uri);
   },
   { deadlineMs: 60_000 },
+);
+
+test(
+  'a command gets the documents of each run that wrote some, whatever is applied later',
+  async () => {
+    script('tell.sh', 'echo "$RESTORE_PLAN_SELECTION $(wc -l < "$RESTORE_PLAN_IDS")" >> log; [ -e mended ]');
+    const loose = 'followUps:\n  - { name: Tell, on: staging, run: [./tell.sh] }\n';
+    incident.writePlan((usual) => usual + loose);
+    const first = await plan(TO_STAGING);
+    assert.is(first.exitCode, 15, first.stderr);
+    const [whole = ''] = log();
+    assert.match(whole, / 140$/);
+    // The partner alone.
+    incident.writePlan((usual) => usual.replace(/\n *dependents:[\s\S]*?\ntargets:/, '\ntargets:') + loose);
+    writeFileSync(at('mended'), '');
+    const second = await plan(TO_STAGING);
+    assert.is(second.exitCode, 0, second.stderr);
+    assert.equal(log(), [whole, whole], 'the narrower run wrote nothing; the first one is due still');
+    const id = whole.slice(0, 8);
+    assert.match(second.stdout, `Tell (staging): done for ${id}, `);
+    assert.equal(await states(), { Tell: 'done' });
+
+    // Somebody loses the partner again. The narrower run is older than what was done, so its document is told as well.
+    await incident.staging.collection<Document>('partners').deleteOne({ _id: LOST_PARTNER });
+    await plan(TO_STAGING);
+    assert.is(log().length, 3);
+    assert.match(log()[2] ?? '', / 1$/);
+    assert.not.match(log()[2] ?? '', id);
+
+    // A run that is begun later is covered by what was done before.
+    incident.writePlan((usual) => {
+      const artworks = `collections:\n  - { collection: artworks, query: { partner_id: { $oid: ${LOST_PARTNER} } } }`;
+      return usual.replace(/collections:[\s\S]*?\ntargets:/, `${artworks}\ntargets:`) + loose;
+    });
+    await incident.staging.collection('artworks').deleteOne({ partner_id: LOST_PARTNER });
+    const later = await plan(TO_STAGING);
+    assert.is(later.exitCode, 0, later.stderr);
+    assert.is(log().length, 3, later.stdout);
+    assert.match(later.stdout, /Tell \(staging\): done for [0-9a-f]{8}, /);
+    const again = await plan(['follow-up', 'run', 'plan.yaml', 'Tell', '--target', 'staging', '--again']);
+    assert.is(again.exitCode, 0, again.stderr);
+    assert.is(log().length, 4);
+    assert.match(log()[3] ?? '', / 1$/);
+  },
+  { deadlineMs: 120_000 },
 );
 
 test(

@@ -127,6 +127,7 @@ test('the status fits the terminal, and says what a rerun needs where documents 
     database: 'gravity',
     server: 'replica set',
     run,
+    runsOfPlan: [run],
     lock: undefined,
   } as const;
   const lines = [...targetLines({ ...status, isOfAnotherPlanVersion: false }, style, 'plan.yaml')];

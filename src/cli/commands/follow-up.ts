@@ -1,10 +1,9 @@
 /** `plan follow-up list|run|done`: the loose ends of a plan. */
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { type FollowUpStatus, followUpStatuses } from '../../follow-ups/follow-up-status.ts';
+import { type FollowUpStatus, followUpStatuses, restoresOf } from '../../follow-ups/follow-up-status.ts';
 import { tickOff } from '../../follow-ups/tick-off.ts';
-import { runOfPlan } from '../../ledger/read-runs.ts';
-import type { RunRecord } from '../../ledger/run-record.ts';
+import { readRuns, runsOfPlan } from '../../ledger/read-runs.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { followUpExit, followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
@@ -84,33 +83,32 @@ function noneLine(name: string | undefined, target: OptionValue): string {
 }
 
 async function list({ plan }: Work, { reader }: Target): Promise<readonly FollowUpStatus[]> {
-  const run = await runOfPlan(reader, plan);
-  return followUpStatuses({ followUps: plan.followUps, target: reader.name, run });
+  const runs = runsOfPlan(await readRuns(reader), plan, reader);
+  return followUpStatuses({ followUps: plan.followUps, target: reader.name, runs });
 }
 
 async function runThem(
   { context, plan, name, options }: Work,
   target: Target,
 ): Promise<readonly FollowUpStatus[]> {
-  const { key } = await requireVerified(plan, target);
-  const again = options['again'] === true;
-  return runOperatorsFollowUps(context, { plan, digest: key.selection, target, only: name, again });
+  await requireVerified(plan, target);
+  return runOperatorsFollowUps(context, { plan, target, only: name, again: options['again'] === true });
 }
 
 async function done(work: Work, target: Target): Promise<readonly FollowUpStatus[]> {
   const { context, plan, name = '', options } = work;
-  const { key } = await requireVerified(plan, target);
+  await requireVerified(plan, target);
   const note = typeof options['note'] === 'string' ? options['note'] : undefined;
-  await tickOff({ plan, digest: key.selection, target, name, actor: context.operator, note });
+  await tickOff({ plan, target, name, actor: context.operator, note });
   return list(work, target);
 }
 
-async function requireVerified(plan: Plan, { name, reader }: Target): Promise<RunRecord> {
-  const run = await runOfPlan(reader, plan);
-  if (run?.status === 'verified') return run;
+async function requireVerified(plan: Plan, { name, reader }: Target): Promise<void> {
+  const runs = runsOfPlan(await readRuns(reader), plan, reader);
+  if (restoresOf(runs).length > 0) return;
   throw new RestorePlanError('USAGE', `follow-ups are not due: the plan is not verified in ${name}`, {
     hint: `Restore it first: \`plan apply --target ${name}\``,
-    facts: { target: name, status: run?.status ?? null },
+    facts: { target: name, status: runs[0]?.status ?? null },
   });
 }
 

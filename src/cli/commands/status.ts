@@ -86,7 +86,11 @@ async function show(context: CommandContext, shown: Shown): Promise<void> {
   const steps = nextSteps(factsOf(shown));
   const loose = statuses.map((status) => ({
     status,
-    followUps: followUpStatuses({ followUps: plan.followUps, target: status.target, run: status.run }),
+    followUps: followUpStatuses({
+      followUps: plan.followUps,
+      target: status.target,
+      runs: status.runsOfPlan,
+    }),
   }));
   if (context.options.json) {
     for (const { followUps } of loose) for (const each of followUps) context.json(followUpObject(each));
