@@ -6,7 +6,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import type { Container } from './containers/sniff.ts';
-import { inDatabase, isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
+import { apsaraPart, inDatabase, isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
 import { type DumpTree, type NamedFile, sortDump } from './layout/dump-tree.ts';
 import { assertOneBackup, severalBackups } from './layout/one-backup.ts';
 import { readPbmBackup } from './layout/pbm.ts';
@@ -23,7 +23,7 @@ import {
   whatIs,
 } from './open-packed.ts';
 import { FileBackup } from './readers/file-backup.ts';
-import { dataFiles, entriesPassedOver, noSuchDatabase, takenFor } from './readers/refusals.ts';
+import { apsaraLayout, dataFiles, entriesPassedOver, noSuchDatabase, takenFor } from './readers/refusals.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/read-ahead.ts';
 
@@ -71,6 +71,11 @@ export async function openFiles(
   const [unreadable] = packed.values();
   if (unreadable !== undefined && tree.databases.length === 0)
     throw notABackup(unreadable.at.location, unreadable);
+  const part = files.find(({ path }) => apsaraPart(path) !== undefined);
+  if (part !== undefined) {
+    const { setting = 'source.path' } = opening.folder ?? {};
+    throw apsaraLayout(part.path, { location: identity.location, setting });
+  }
   throw noSuchDatabase(database, tree.databases, identity.location);
 }
 

@@ -55,6 +55,19 @@ const HABITS: Readonly<Record<string, string | undefined>> = {
   m: 'mm',
 };
 
+/** Times that names are sorted by in other ways than time passes; a search goes by their order. */
+const UNREAD: Readonly<Record<string, string | undefined>> = {
+  MMM: 'months by name',
+  MMMM: 'months by name',
+  X: 'epoch times',
+  x: 'epoch times',
+  epoch: 'epoch times',
+  unix: 'epoch times',
+};
+/** One letter stands for numbers without their zero. */
+const UNPADDED = /^[MdDHhms]$/;
+const NAMED_IN_FULL = 'name the one backup in full instead, without {time:…}';
+
 const TIME_LETTERS = 'yyyy MM dd HH mm ss, as in {time:yyyy-MM-dd}';
 
 export function parseLocationTemplate(text: string): LocationTemplate | { readonly fault: TemplateFault } {
@@ -126,8 +139,15 @@ function parseTime(pattern: string, offset: number, { parts, literal }: PartSink
     } else if (quotedText !== undefined) {
       literal(token === "''" ? "'" : quotedText.replaceAll("''", "'"));
     } else if (/^[A-Za-z]/.test(token) && !/^[TZ]$/.test(token)) {
+      const unread = UNREAD[/^[A-Za-z]+/.exec(pattern.slice(match.index))?.[0] ?? ''];
+      if (unread !== undefined)
+        return faulty(start, start + token.length, `${unread} are not read from names`, NAMED_IN_FULL).fault;
       const meant = HABITS[token];
-      const expected = meant === undefined ? `${TIME_LETTERS}; quotes around literal letters` : meant;
+      const padded = UNPADDED.test(token)
+        ? `, two digits; where names leave the zero out, ${NAMED_IN_FULL}`
+        : '';
+      const expected =
+        meant === undefined ? `${TIME_LETTERS}; quotes around literal letters` : `${meant}${padded}`;
       return faulty(start, start + token.length, `${token} is no letter of a time pattern`, expected).fault;
     } else {
       literal(token);

@@ -168,4 +168,32 @@ test('bytes behind a gzip stream were added, a stream that ends too early was cu
   for (const cut of [1, 4, 8, 20]) await refusal(read(packed.subarray(0, -cut)), /is cut off/);
 });
 
+test('the layout of ApsaraDB, each collection in parts: named, and read by the way that is said', async () => {
+  const members = [
+    { path: 'd/x/data/x_0_part0.bson', body: DOCUMENTS },
+    { path: 'd/y/data/y_0_part0.bson', body: DOCUMENTS },
+  ];
+  const folder = layOut('apsara', members);
+  writeFileSync(at('apsara.tar.gz'), gzipSync(buildTar(members)));
+  for (const [path, above] of [
+    [folder, join(folder, '..')],
+    [at('apsara.tar.gz'), folder],
+  ] as const) {
+    const { message, hint = '' } = await refusal(
+      readBackup(onDisk(path, { database: 'd' }), ['x']),
+      /laid out as ApsaraDB for MongoDB does it/,
+    );
+    assert.match(message, 'd/x/data/x_0_part0.bson');
+    const template = /source\.path that ends in (\S+)/.exec(hint)?.[1] ?? '';
+    assert.match(template, /d\/\{collection\}\/data\/\{collection\}_0_part0\.bson$/);
+    const found = await assertX(readBackup(onDisk(join(above, template), { database: 'd' }), ['x']));
+    assert.is(found.documents.size, 1);
+  }
+  // Parts are put together by `cat`.
+  mkdirSync(at('together'));
+  writeFileSync(at('together/x.bson'), Buffer.concat([DOCUMENTS, Buffer.from(serialize({ _id: 2 }))]));
+  const { documents } = await readBackup(onDisk(at('together/{collection}.bson'), { database: 'd' }), ['x']);
+  assert.is(documents.get('x')?.length, 2 * DOCUMENTS.length);
+});
+
 test.run();

@@ -70,3 +70,9 @@ function folderOf(path: string): string {
 export function isDataFile(path: string): boolean {
   return /(?:^|\/)(?:WiredTiger|mongod\.lock|[^/]+\.(?:wt|ns))(?:\.(?:gz|s2|snappy|lz4|zst))?$/.test(path);
 }
+
+/** A part of a collection as ApsaraDB for MongoDB lays its logical backups out: `gravity/artworks/data/artworks_0_part0.bson`. */
+export function apsaraPart(path: string): { readonly collection: string; readonly file: string } | undefined {
+  const found = /(?:^|\/)([^/]+)\/data\/(\1_\d+_part\d+\.bson(?:\.gz)?)$/s.exec(path);
+  return found === null ? undefined : { collection: found[1] as string, file: found[2] as string };
+}

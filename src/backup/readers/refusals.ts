@@ -1,5 +1,6 @@
 /** What a dump can hold, or lack, that keeps a collection from being restored. */
 import { RestorePlanError } from '../../errors.ts';
+import { apsaraPart } from '../layout/dump-paths.ts';
 
 /** A view or a time series: refused by name, whichever reader meets it. */
 export function notDocuments(
@@ -87,6 +88,25 @@ export function dataFiles(location: string): RestorePlanError {
     `${location} is a copy of a mongod's data files, which only a mongod can read.`,
     {
       hint: 'Unpack them where they are packed, start a mongod of the same version on a copy of them and name it as source.mongodb; or use a logical backup (mongodump, pbm backup --type logical).',
+    },
+  );
+}
+
+/** `path`: of a part of a collection in the layout of ApsaraDB for MongoDB. `setting`: what of the plan leads there. */
+export function apsaraLayout(
+  path: string,
+  { location, setting }: { readonly location: string; readonly setting: string },
+): RestorePlanError {
+  const { collection, file } = apsaraPart(path) ?? { collection: '', file: '' };
+  const folder = path.slice(0, -`${collection}/data/${file}`.length);
+  const template = `${folder}{collection}/data/${file.replace(collection, '{collection}')}`;
+  return new RestorePlanError(
+    'BACKUP',
+    `${location} is laid out as ApsaraDB for MongoDB does it, each collection in parts of its own: ${path}.`,
+    {
+      hint:
+        `Name the files by collection: ${setting} that ends in ${template} (unpacked, where they are packed). A collection in several parts is ` +
+        `put together first, in their order: cat ${collection}/data/${collection}_*_part*.bson > ${collection}.bson, and {collection}.bson.`,
     },
   );
 }

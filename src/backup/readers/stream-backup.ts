@@ -14,7 +14,7 @@ import { type Compression, decompress } from '../containers/decompress.ts';
 import { noPlainFile } from '../containers/tar-index.ts';
 import { type StreamedFile, streamTar, unpackNested } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
-import { inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
+import { apsaraPart, inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
 import { addTo } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import {
@@ -30,6 +30,7 @@ import type { DumpRoot, PackedIn } from '../layout/parts.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader, readText } from './member.ts';
 import {
+  apsaraLayout,
   archiveBehind,
   dataFiles,
   documentsMissing,
@@ -84,6 +85,8 @@ interface Pass {
   readonly archives: string[];
   /** Files of a mongod's dbPath came by. */
   hasDataFiles: boolean;
+  /** A part of a collection in the layout of ApsaraDB. */
+  apsara: string | undefined;
 }
 
 export class StreamBackup implements StoredBackup {
@@ -127,6 +130,7 @@ export class StreamBackup implements StoredBackup {
       others: [],
       archives: [],
       hasDataFiles: false,
+      apsara: undefined,
     };
     let bytesRead = 0;
     let readToEnd = true;
@@ -192,11 +196,12 @@ export class StreamBackup implements StoredBackup {
     }
   }
 
-  #nothingFound({ databases, archives, hasDataFiles }: Pass): RestorePlanError {
+  #nothingFound({ databases, archives, hasDataFiles, apsara }: Pass): RestorePlanError {
     const { location } = this.identity;
     const [archive] = archives;
     if (archive !== undefined) return archiveBehind(archive);
     if (hasDataFiles) return dataFiles(location);
+    if (apsara !== undefined) return apsaraLayout(apsara, { location, setting: 'source.path' });
     return noSuchDatabase(this.#parts.database, [...databases].sort(), location);
   }
 
@@ -213,6 +218,7 @@ export class StreamBackup implements StoredBackup {
     if (meaning.kind === 'oplog') pass.warnings.add(OPLOG_WARNING);
     if (file.isArchive) pass.archives.push(path);
     pass.hasDataFiles ||= isDataFile(file.path);
+    if (apsaraPart(file.path) !== undefined) pass.apsara ??= file.path;
     const isOfDump = 'database' in meaning && meaning.database === database;
     if (file.what !== undefined && !isOfDump) pass.others.push({ path: file.path, what: file.what });
     if (!('database' in meaning)) return;

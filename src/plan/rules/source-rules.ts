@@ -47,7 +47,12 @@ function templateRules(root: MapNode, path: readonly PathPart[], node: ScalarNod
     const { message, expected, start, end } = template.fault;
     return [faultAt(partOf(node, start, end), 'source', { message, expected })];
   }
-  return [...collectionRules(root, path, { node, template }), ...zoneRules(root, path, { node, template })];
+  const templated = { node, template };
+  return [
+    ...collectionRules(root, path, templated),
+    ...versionRules(path, node),
+    ...zoneRules(root, path, { node, template }),
+  ];
 }
 
 interface Templated {
@@ -86,6 +91,18 @@ function zoneRules(root: MapNode, path: readonly PathPart[], { node, template }:
     faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
   }
   return faults;
+}
+
+/** As the AWS tools write a version of an object; S3 would look for a key of that name. */
+function versionRules(path: readonly PathPart[], node: ScalarNode): PlanFault[] {
+  const [query = '', version = ''] = /\?versionId=([^&]*)$/.exec(String(node.value)) ?? [];
+  if (query === '' || !path.includes('s3')) return [];
+  const message = `${pathText(path)} cannot name a version of an object`;
+  const expected =
+    'the key alone, for the version that is current; an older one is fetched first and named as source.path: ' +
+    `aws s3api get-object --bucket … --key … --version-id ${version} <file>`;
+  const start = String(node.value).length - query.length;
+  return [faultAt(partOf(node, start, start + query.length), 'source', { message, expected })];
 }
 
 /** The `{time:…}` inside the template's text. */

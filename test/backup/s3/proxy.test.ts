@@ -78,8 +78,17 @@ test('each scheme has its own variable, in either case; what is no proxy for HTT
 });
 
 /** Runs a command against the bucket at this address. */
-async function planAt(
+function planAt(
   endpoint: string,
+  env: Readonly<Record<string, string>>,
+  command?: string,
+): ReturnType<typeof planIn> {
+  const location = `{ bucket: behind, key: db.tar, region: us-east-1, endpoint: "${endpoint}", forcePathStyle: true }`;
+  return planIn(location, env, command);
+}
+
+async function planIn(
+  location: string,
   env: Readonly<Record<string, string>>,
   command = 'backups',
 ): Promise<{ readonly exitCode: number | undefined; readonly output: string }> {
@@ -90,7 +99,7 @@ name: behind
 reason: a test
 source:
   database: gravity
-  s3: { bucket: behind, key: db.tar, region: us-east-1, endpoint: "${endpoint}", forcePathStyle: true }
+  s3: ${location}
 collections:
   - { collection: artworks, query: {} }
 targets:
@@ -185,5 +194,24 @@ else {
     secure.close();
   });
 }
+
+test('the ARN of an access point, with either delimiter, and its alias are asked at its own host', async () => {
+  const arn = 'arn:aws:s3:eu-west-1:123456789012:accesspoint';
+  for (const [name, host] of [
+    [`${arn}/backups`, 'backups-123456789012.s3-accesspoint.eu-west-1.amazonaws.com'],
+    [`${arn}:backups`, 'backups-123456789012.s3-accesspoint.eu-west-1.amazonaws.com'],
+    [
+      'backups-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias',
+      /^backups-hrz\w+-s3alias\.s3\.eu-west-1\.amazonaws/,
+    ],
+  ] as const) {
+    await through({ refuses: 403 }, async ({ address, asked }) => {
+      const location = `{ bucket: "${name}", key: db.tar, region: eu-west-1 }`;
+      await planIn(location, { HTTPS_PROXY: `http://${address}` });
+      const [first = ''] = asked;
+      assert.match(first.replace('CONNECT ', ''), host, asked.join());
+    });
+  }
+});
 
 test.run();
