@@ -11,6 +11,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { mongoTool } from '../lab/tools.ts';
 import { DEPENDENTS } from './dependents.ts';
+import { EXTREMES } from './extremes.ts';
 import { prepareGrounds } from './grounds.ts';
 import { HUGE } from './huge.ts';
 import { LISTING } from './listing.ts';
@@ -30,6 +31,7 @@ const MEASURES: readonly Measure[] = [
   DEPENDENTS,
   WHOLE_COLLECTION,
   MEMORY,
+  ...EXTREMES,
   LISTING,
   VALIDATE,
   HUGE,

@@ -5,15 +5,17 @@ import { measureProcess, type ProcessCost } from './process-cost.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
 
-/** `folder` holds `plan.yaml` and is the working directory. */
+/** `folder` holds `plan.yaml` and is the working directory. `expected`: exit codes without which the measure is void. */
 export async function planProcess(
   grounds: Grounds,
   folder: string,
   args: readonly string[],
+  expected: readonly number[] = [0],
 ): Promise<ProcessCost> {
   return measureProcess(process.execPath, [PROGRAM, ...args], {
     cwd: folder,
     env: await grounds.environment(),
+    expected,
   });
 }
 

@@ -17,8 +17,8 @@ export interface ProcessCost {
 export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Exit code without which the measure is void; default 0. */
-  readonly expected?: number;
+  /** Exit codes without which the measure is void; default 0. */
+  readonly expected?: readonly number[];
 }
 
 /** The kernel keeps the peak itself (VmHWM), so a look every few milliseconds misses at most what the last moment added. */
@@ -64,7 +64,7 @@ export async function measureProcess(
       .map((text, index) => ({ ms: arrivals[index] as number, text })),
     stderr: Buffer.concat(stderr).toString('utf8'),
   };
-  if (exitCode !== (options.expected ?? 0))
+  if (!(options.expected ?? [0]).includes(exitCode))
     throw new Error(`${command} ${args.join(' ')} ended with ${exitCode}:\n${cost.stderr.slice(-4000)}`);
   return cost;
 }
