@@ -9,7 +9,8 @@ import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { checkGate, decideGateOf } from './check-gate.ts';
 import { requireBelonging, requireUntouchedBytes } from './check-request.ts';
-import { compareServers, type InStaging, type Obstacle, roleObstacles, sameServerObstacle } from './gate.ts';
+import { compareServers, type InStaging, roleObstacles, sameServerObstacle } from './gate.ts';
+import type { Obstacle } from './gate-rules.ts';
 
 export interface AdmissionRequest {
   readonly plan: Plan;

@@ -40,7 +40,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
 import { mayOverwrite, requireExclusiveWord } from './exclusive-word.ts';
-import { NO_RULES } from './gate-rules.ts';
+import { rulesOfPlan } from './gate-rules.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { leftOutOf, recordExcepted } from './left-out-of-run.ts';
 import { unwrittenIn } from './next-step.ts';
@@ -178,7 +178,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   const leftOut = await leftOutOf({ ...request, reader: target.reader });
   await refuseMatches(request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
   try {
-    await ledger.runs.begin(runStart(request, key), run.fencing, recordOf(outcomes));
+    await ledger.runs.begin(await runStart(request, key), run.fencing, recordOf(outcomes));
     record = await ledger.runs.find(key);
     await run.checkpoint('run-begun');
     const prepared = await prepareAll(request, run, record?.creations ?? []);
@@ -344,7 +344,7 @@ async function writeAll(
   emit({ type: 'apply-finished', target: target.name, written });
 }
 
-function runStart(request: ApplyRequest, key: RunKey): RunStart {
+async function runStart(request: ApplyRequest, key: RunKey): Promise<RunStart> {
   const { plan, selection, target, toolVersion, actor } = request;
   const { backup } = selection.manifest;
   return {
@@ -354,9 +354,9 @@ function runStart(request: ApplyRequest, key: RunKey): RunStart {
     planDigest: plan.digest,
     server: recordedServer(target.reader),
     source: recordedSource(plan.source),
-    gate: plan.targets.production?.gate ?? NO_RULES,
+    gate: rulesOfPlan(plan),
     backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
-    actor: { user: actor.user, host: actor.host },
+    actor: { user: actor.user, host: actor.host, serverUser: await target.reader.authenticatedUser() },
     exclusive: request.exclusive === true,
   };
 }

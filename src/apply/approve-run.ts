@@ -1,12 +1,19 @@
 /** Records that a second person has looked at the verified staging run and agrees to production. */
 import { RestorePlanError } from '../errors.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { runOfPlan } from '../ledger/read-runs.ts';
+import { readRuns, runMeant } from '../ledger/read-runs.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Target } from '../target/target.ts';
+import {
+  type Approvals,
+  approvalObstacle,
+  approvalScope,
+  judgeApprovals,
+  loginObstacle,
+} from './approvals.ts';
 import { requireOwnTarget } from './check-request.ts';
-import { approvalObstacle, approversOf, person } from './gate.ts';
+import { rulesOf, runsOfSelection } from './gate-rules.ts';
 
 export interface ApprovalRequest {
   readonly plan: Plan;
@@ -16,33 +23,33 @@ export interface ApprovalRequest {
   readonly digest?: string | undefined;
 }
 
-export interface Approval {
+export interface Approval extends Approvals {
   readonly digest: string;
-  /** Everybody whose approval counts now. */
-  readonly approvers: readonly string[];
-  /** How many the plan asks for. */
-  readonly needed: number;
 }
 
 /** Throws GATE when there is no verified run to approve, or the approval would not count. */
 export async function approveRun({ plan, staging, actor, digest }: ApprovalRequest): Promise<Approval> {
   if (staging.name !== 'staging') throw new TypeError('approval is given on staging');
   requireOwnTarget(plan, staging);
-  const run = await runOfPlan(staging.reader, plan);
+  const { reader } = staging;
+  const all = await readRuns(reader);
+  const run = runMeant(all, plan, reader);
   if (run?.status !== 'verified' || run.plan.digest !== plan.digest) throw nothingToApprove(plan, run);
   if (digest !== undefined && run.key.selection !== digest) throw appliedSince();
-  const obstacle = approvalObstacle(run, actor);
+  const rules = rulesOf(plan, runsOfSelection(all, run.key.selection, reader));
+  const approver = { user: actor.user, host: actor.host, serverUser: await reader.authenticatedUser() };
+  const obstacle =
+    loginObstacle(rules, approver.serverUser) ?? approvalObstacle(run, approver, rules.approvalsBy);
   if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
   const { runs, migrate } = openLedger(staging);
   await migrate(plan.name, actor);
-  const isNew = !approversOf(run).map(person).includes(person(actor.user));
-  if (isNew && !(await runs.approve(run.key, actor))) throw nothingToApprove(plan, run);
+  const scope = approvalScope(plan);
+  const before = judgeApprovals(run, rules, scope).given.length;
+  const added = { ...run, approvals: [...run.approvals, { ...approver, at: new Date(), of: scope }] };
+  const isNew = judgeApprovals(added, rules, scope).given.length > before;
+  if (isNew && !(await runs.approve(run.key, approver, scope))) throw nothingToApprove(plan, run);
   const approved = (await runs.find(run.key)) ?? run;
-  return {
-    digest: run.key.selection,
-    approvers: approversOf(approved),
-    needed: plan.targets.production?.gate.approvals ?? 0,
-  };
+  return { digest: run.key.selection, ...judgeApprovals(approved, rules, scope) };
 }
 
 function appliedSince(): RestorePlanError {

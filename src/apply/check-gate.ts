@@ -5,7 +5,6 @@ import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 import { decideGate, type GateFacts, type GateVerdict, type InStaging, isWorthLooking } from './gate.ts';
-import { NO_RULES } from './gate-rules.ts';
 import { verifySelection } from './verify-selection.ts';
 
 export interface GateQuestion {
@@ -49,21 +48,23 @@ export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdic
 
 async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
   const { plan, digest, staging, production, inStaging } = question;
-  const [productionRuns, stagingRuns, stagingTime, productionIdentity, stagingIdentity] = await Promise.all([
-    readRuns(production),
-    readRuns(staging),
-    staging.serverTime(),
-    // A standalone is another process after each start, and one name may lead to another server by now.
-    production.identityNow(),
-    staging.identityNow(),
-  ]);
+  const [productionRuns, stagingRuns, stagingTime, stagingUser, productionIdentity, stagingIdentity] =
+    await Promise.all([
+      readRuns(production),
+      readRuns(staging),
+      staging.serverTime(),
+      staging.authenticatedUser(),
+      // A standalone is another process after each start, and one name may lead to another server by now.
+      production.identityNow(),
+      staging.identityNow(),
+    ]);
   return {
     digest,
-    planName: plan.name,
-    gate: plan.targets.production?.gate ?? NO_RULES,
+    plan,
     production: { database: production.database, identity: productionIdentity, runs: productionRuns },
     staging: { database: staging.database, identity: stagingIdentity, runs: stagingRuns },
     stagingTime,
+    stagingUser,
     documents: undefined,
     inStaging,
   };

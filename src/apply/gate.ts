@@ -2,11 +2,12 @@
  * Whether production may be written to. Pure: facts in, verdict out. Nothing else opens the gate; there is no override.
  */
 import { isForeign } from '../ledger/read-runs.ts';
-import type { Actor, RunCollection, RunRecord } from '../ledger/run-record.ts';
+import type { RunCollection, RunRecord } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
-import type { GatePlan } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { ServerIdentity } from '../target/target.ts';
-import { type GateRules, rulesOf } from './gate-rules.ts';
+import { type Approvals, approvalScope, judgeApprovals, loginObstacle, worthOf } from './approvals.ts';
+import { type GateRules, type Obstacle, rulesOf, rulesOfPlan, runsOfSelection } from './gate-rules.ts';
 import type { VerifiedDifference } from './verify-selection.ts';
 
 /** One database as its server and its ledger describe it. */
@@ -20,10 +21,13 @@ export interface DatabaseFacts {
 export interface GateFacts {
   /** Digest of the selection that shall be applied to production. */
   readonly digest: string;
-  readonly planName: string;
-  readonly gate: GatePlan;
+  readonly plan: Plan;
   readonly production: DatabaseFacts;
   readonly staging: DatabaseFacts;
+  /** Who is logged in to staging; undefined where it asks nobody to. */
+  readonly stagingUser: string | undefined;
+  /** Digest of the documents accepted on staging by name; undefined where there are none. */
+  readonly accepted?: string | undefined;
   /** UTC milliseconds by staging's clock, which also made the ledger's times. */
   readonly stagingTime: number;
   /** Documents of the selection; undefined where only its digest is known. */
@@ -43,12 +47,6 @@ export interface InStaging {
   readonly examples: readonly VerifiedDifference[];
 }
 
-/** One fact that keeps the gate shut, and what to do about it. */
-export interface Obstacle {
-  readonly fact: string;
-  readonly remedy: string;
-}
-
 export type GateVerdict =
   | { readonly open: true; readonly reason: string }
   | { readonly open: false; readonly obstacles: readonly Obstacle[] };
@@ -58,9 +56,11 @@ export function decideGate(facts: GateFacts): GateVerdict {
   if (obstacles.length > 0) return { open: false, obstacles };
   const run = stagingRun(facts) as RunRecord;
   const verified = (run.verifiedAt as Date).toISOString();
+  const approvals = approvalsIn(facts, run);
+  const approved = approvals.given.length === 0 ? '' : `; ${worthOf(approvals)}`;
   return {
     open: true,
-    reason: `the same selection was applied to staging and verified there at ${verified}${contentReason(facts, run)}`,
+    reason: `the same selection was applied to staging and verified there at ${verified}${contentReason(facts, run)}${approved}`,
   };
 }
 
@@ -128,12 +128,16 @@ function ownRuns(facts: DatabaseFacts): RunRecord[] {
 
 /** Of this plan and selection. */
 function stagingRun(facts: GateFacts): RunRecord | undefined {
-  return runsOfSelection(facts).find(({ key }) => key.plan === facts.planName);
+  const { staging, digest, plan } = facts;
+  return runsOfSelection(staging.runs, digest, staging).find(({ key }) => key.plan === plan.name);
 }
 
-/** Of whatever plan. */
-function runsOfSelection({ staging, digest }: GateFacts): RunRecord[] {
-  return ownRuns(staging).filter(({ key, target }) => key.selection === digest && target === 'staging');
+function rulesIn({ plan, staging, digest }: GateFacts): GateRules {
+  return rulesOf(plan, runsOfSelection(staging.runs, digest, staging));
+}
+
+function approvalsIn(facts: GateFacts, run: RunRecord): Approvals {
+  return judgeApprovals(run, rulesIn(facts), approvalScope(facts.plan, facts.accepted));
 }
 
 function stagingObstacles(facts: GateFacts): Obstacle[] {
@@ -147,29 +151,48 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
       },
     ];
   }
-  const rules = rulesOf(facts.gate, runsOfSelection(facts));
+  const rules = rulesIn(facts);
+  const own = rulesOfPlan(facts.plan);
   const obstacles: Obstacle[] = [];
   if (!accountsForAll(run, facts.documents)) obstacles.push(unaccounted());
   obstacles.push(...contentObstacles(facts, { run, rules }));
   const soakedMs = facts.stagingTime - run.verifiedAt.getTime();
   if (soakedMs < rules.soakMs) {
     obstacles.push(
-      asAsked(rules, facts.gate.soakMs < rules.soakMs, {
+      asAsked(rules, own.soakMs < rules.soakMs, {
         fact: `the restore has soaked on staging for ${span(soakedMs)} of ${span(rules.soakMs)}`,
         remedy: `Wait until ${new Date(run.verifiedAt.getTime() + rules.soakMs).toISOString()}.`,
       }),
     );
   }
-  const approvers = approversOf(run);
-  if (approvers.length < rules.approvals) {
-    obstacles.push(
-      asAsked(rules, facts.gate.approvals < rules.approvals, {
-        fact: `${approvers.length} of ${rules.approvals} approvals are given`,
-        remedy: `Somebody other than ${[...new Set(run.appliedBy.map(({ user }) => user))].join(', ')} must run \`plan approve\`.`,
-      }),
-    );
+  const approvals = approvalsIn(facts, run);
+  if (approvals.given.length < rules.approvals) {
+    const isTheirs = own.approvals < rules.approvals || own.approvalsBy !== rules.approvalsBy;
+    obstacles.push(asAsked(rules, isTheirs, tooFew(facts, run, approvals)));
   }
   return obstacles;
+}
+
+function tooFew(
+  { stagingUser }: GateFacts,
+  run: RunRecord,
+  { given, needed, by, discounted }: Approvals,
+): Obstacle {
+  const login = loginObstacle({ approvals: needed, approvalsBy: by }, stagingUser);
+  const reasons = login === undefined ? discounted : [login];
+  const appliers = new Set(
+    run.appliedBy.map(({ user, serverUser }) => (by === 'os-user' ? user : (serverUser ?? user))),
+  );
+  const count = `${given.length} of ${needed} approvals are given`;
+  return {
+    fact: [count, ...reasons.map(({ fact }) => fact)].join('; '),
+    remedy:
+      login?.remedy ??
+      [
+        `Somebody other than ${[...appliers].join(', ')} must run \`plan approve\`.`,
+        ...new Set(reasons.map(({ remedy }) => remedy)),
+      ].join(' '),
+  };
 }
 
 /** Says whose rule it is that is not met, where it is not this plan's own. */
@@ -276,8 +299,8 @@ function sumOf({ collections }: RunRecord, count: (collection: RunCollection) =>
   return collections.reduce((sum, collection) => sum + count(collection), 0);
 }
 
-function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
-  const latest = ownRuns(staging).find(({ key, target }) => key.plan === planName && target === 'staging');
+function neverApplied({ staging, digest, plan }: GateFacts): Obstacle {
+  const latest = ownRuns(staging).find(({ key, target }) => key.plan === plan.name && target === 'staging');
   if (latest === undefined) {
     return {
       fact: 'this selection was never applied to staging',
@@ -290,33 +313,6 @@ function neverApplied({ staging, digest, planName }: GateFacts): Obstacle {
       'the plan or the backup has changed since, so that other documents would be written',
     remedy: 'Run `plan apply --target staging` again, with the plan as it is now.',
   };
-}
-
-/** Different people who approved and are none of those who applied; each as first spelled. */
-export function approversOf({ approvals, appliedBy }: RunRecord): string[] {
-  const known = new Set(['', ...appliedBy.map(({ user }) => person(user))]);
-  return approvals.flatMap(({ user }) => {
-    if (known.has(person(user))) return [];
-    known.add(person(user));
-    return [user];
-  });
-}
-
-/** Why this person's approval would not count; undefined where it would. */
-export function approvalObstacle(run: RunRecord, actor: Actor): Obstacle | undefined {
-  if (!run.appliedBy.some(({ user }) => person(user) === person(actor.user))) return undefined;
-  return {
-    fact: `${actor.user} applied this selection to staging and cannot approve it`,
-    remedy: 'A second person must run `plan approve`.',
-  };
-}
-
-/** A name without what makes one person look like two: case, width, white space, characters that are not seen. */
-export function person(user: string): string {
-  return user
-    .normalize('NFKC')
-    .replace(/[\p{Cf}\s]/gu, '')
-    .toLowerCase();
 }
 
 const short = (digest: string): string => digest.slice(0, 12);

@@ -5,7 +5,8 @@
 import type { TargetName } from '../events.ts';
 import type { RunCounts, RunRecord } from '../ledger/run-record.ts';
 import { UNWRITTEN } from '../outcomes.ts';
-import type { GateVerdict, Obstacle } from './gate.ts';
+import type { GateVerdict } from './gate.ts';
+import type { Obstacle } from './gate-rules.ts';
 
 /** `silent`: it does not answer. `unknown`: nobody asked it. */
 export type TargetFacts = 'silent' | 'unknown' | KnownTarget;

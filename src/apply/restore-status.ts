@@ -3,13 +3,15 @@
 import type { Life } from '../ledger/holder-process.ts';
 import { type LockState, lifeOfHolder } from '../ledger/lock-state.ts';
 import { readLock } from '../ledger/read-lock.ts';
-import { readRuns, runOfPlan, runsOfPlan } from '../ledger/read-runs.ts';
+import { readRuns, runMeant, runsOfPlan } from '../ledger/read-runs.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
+import { type Approvals, approvalScope, judgeApprovals } from './approvals.ts';
 import { checkGate, decideGateOf } from './check-gate.ts';
 import type { GateVerdict } from './gate.ts';
+import { type GateRules, rulesOf, runsOfSelection } from './gate-rules.ts';
 
 export interface TargetStatus {
   readonly target: TargetReader['name'];
@@ -19,6 +21,12 @@ export interface TargetStatus {
   readonly run: RunRecord | undefined;
   /** All runs of the plan there, newest first. */
   readonly runsOfPlan: readonly RunRecord[];
+  /** Of the run in staging; undefined where there is none, and in production. */
+  readonly approvals: Approvals | undefined;
+  /** What holds for the run's selection; the plan's own rules where there is none. */
+  readonly rules: GateRules;
+  /** Who is logged in there; undefined where nobody has to. */
+  readonly serverUser: string | undefined;
   /** The plan has changed since, so that other documents may be selected now. */
   readonly isOfAnotherPlanVersion: boolean;
   /** Undefined when nobody holds the lock. */
@@ -26,15 +34,23 @@ export interface TargetStatus {
 }
 
 export async function targetStatus(plan: Plan, reader: TargetReader): Promise<TargetStatus> {
-  const run = await runOfPlan(reader, plan);
+  const runs = await readRuns(reader);
+  const run = runMeant(runs, plan, reader);
   const lock = await readLock(reader);
+  const rules = rulesOf(plan, run === undefined ? [] : runsOfSelection(runs, run.key.selection, reader));
   const { kind, version } = reader.identity;
   return {
     target: reader.name,
     database: reader.database,
     server: `${kind}, MongoDB ${version}`,
     run,
-    runsOfPlan: runsOfPlan(await readRuns(reader), plan, reader),
+    runsOfPlan: runsOfPlan(runs, plan, reader),
+    rules,
+    approvals:
+      run === undefined || reader.name === 'production'
+        ? undefined
+        : judgeApprovals(run, rules, approvalScope(plan)),
+    serverUser: await reader.authenticatedUser(),
     isOfAnotherPlanVersion: run !== undefined && run.plan.digest !== plan.digest,
     lock: lock?.holder === undefined ? undefined : { ...lock, life: await lifeOfHolder(lock) },
   };

@@ -104,7 +104,10 @@ async function stepsAfter(
   return nextSteps({
     staging: factsOn('staging'),
     production: plan.targets.production === undefined ? undefined : factsOn('production'),
-    approvals: approvalsOf(plan, statuses.find((each) => each.target === 'staging')?.run),
+    approvals: approvalsOf(
+      plan,
+      statuses.find((each) => each.target === 'staging'),
+    ),
     gate: undefined,
   });
 }

@@ -13,6 +13,7 @@ import { CommandFailure } from '../target/command-failure.ts';
 import type { ServerIdentity, TargetReader } from '../target/target.ts';
 import { connect, requireDatabase, SHORT_PATIENCE_MS } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
+import { warnOfApprovals } from './next-step.ts';
 
 export interface ComparisonOrders {
   readonly plan: Plan;
@@ -89,16 +90,21 @@ function warnOfSameServer({ emit }: CommandContext, [staging, production]: reado
 
 /** A comparison does not need the ledger, and an apply will refuse one that it cannot read. */
 async function statusIfReadable(
-  { emit, signal }: CommandContext,
+  context: CommandContext,
   plan: Plan,
   reader: TargetReader,
 ): Promise<TargetStatus[]> {
   try {
-    return [await targetStatus(plan, reader)];
+    const status = await targetStatus(plan, reader);
+    warnOfApprovals(context, status);
+    return [status];
   } catch (error) {
-    signal.throwIfAborted();
+    context.signal.throwIfAborted();
     if (!(error instanceof RestorePlanError)) throw error;
-    emit({ type: 'warning', message: `the ledger of ${reader.name} cannot be read: ${error.message}` });
+    context.emit({
+      type: 'warning',
+      message: `the ledger of ${reader.name} cannot be read: ${error.message}`,
+    });
     return [];
   }
 }

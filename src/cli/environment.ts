@@ -43,13 +43,12 @@ export function liveDisplayAllowed(env: Environment, stream: TextWriter): boolea
   return stream.isTTY && !env['CI'] && env['TERM'] !== 'dumb';
 }
 
-/** A user id without a passwd entry (a container's) has no name; it still has to be told apart in the ledger. */
-export function operatorOf(env: Environment): { readonly user: string; readonly host: string } {
-  let user: string | undefined;
+/** As the operating system says, never a variable. A user id without a passwd entry (a container's) has no name: the id and the machine stand for it. */
+export function operator(): { readonly user: string; readonly host: string } {
+  const host = hostname();
   try {
-    user = userInfo().username;
+    return { user: userInfo().username, host };
   } catch {
-    user = env['USER'] || env['LOGNAME'];
+    return { user: `${process.getuid?.() ?? 'unknown'}@${host}`, host };
   }
-  return { user: user ?? 'unknown', host: hostname() };
 }

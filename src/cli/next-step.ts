@@ -1,9 +1,9 @@
 /** Collects what is known of a plan's targets, for the one answer to what comes next. */
-import { approversOf } from '../apply/gate.ts';
+import { foreseenObstacle } from '../apply/approvals.ts';
+import { rulesOfPlan } from '../apply/gate-rules.ts';
 import type { KnownTarget, NextStep, PlanFacts } from '../apply/next-step.ts';
 import type { TargetStatus } from '../apply/restore-status.ts';
 import { followUpStatuses } from '../follow-ups/follow-up-status.ts';
-import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import { nextStepLines } from '../report/next-step-lines.ts';
 import type { CommandContext } from './context.ts';
@@ -35,12 +35,19 @@ export function knownTarget(
   };
 }
 
-/** `run`: the one on staging. */
-export function approvalsOf({ targets }: Plan, run: RunRecord | undefined): PlanFacts['approvals'] {
-  return {
-    given: run === undefined ? 0 : approversOf(run).length,
-    needed: targets.production?.gate.approvals ?? 0,
-  };
+/** Warns of what will keep this person's approval from counting, and says the ways out. */
+export function warnOfApprovals(context: CommandContext, status: TargetStatus): void {
+  if (status.target !== 'staging') return;
+  const { run, rules, serverUser } = status;
+  const obstacle = foreseenObstacle(rules, { run, actor: { ...context.operator, serverUser } });
+  if (obstacle === undefined) return;
+  const { fact, remedy } = obstacle;
+  context.emit({ type: 'warning', message: `gate.approvals: ${fact}. ${remedy}` });
+}
+
+export function approvalsOf(plan: Plan, onStaging: TargetStatus | undefined): PlanFacts['approvals'] {
+  const { given, needed } = onStaging?.approvals ?? { given: [], needed: rulesOfPlan(plan).approvals };
+  return { given: given.length, needed };
 }
 
 /** On stderr, beside the result: it is talk, not result. */

@@ -15,7 +15,7 @@ import type { CommandContext, ProcessEdge } from './context.ts';
 import {
   colorAllowed,
   liveDisplayAllowed,
-  operatorOf,
+  operator,
   readEnvFile,
   registerSecretVariables,
 } from './environment.ts';
@@ -62,7 +62,7 @@ export async function openSession(
     get interactive() {
       return canAsk(edge);
     },
-    operator: operatorOf(env),
+    operator: operator(),
     warnings,
     emit(event) {
       if (event.type === 'warning' && !warnings.includes(event.message)) warnings.push(event.message);

@@ -45,8 +45,17 @@ export async function runOfPlan(
   reader: TargetReader,
   plan: Pick<Plan, 'name' | 'digest'>,
 ): Promise<RunRecord | undefined> {
-  const runs = runsOfPlan(await readRuns(reader), plan, reader);
-  return runs.find((run) => run.plan.digest === plan.digest) ?? runs[0];
+  return runMeant(await readRuns(reader), plan, reader);
+}
+
+/** The same among runs that were read. */
+export function runMeant(
+  runs: readonly RunRecord[],
+  plan: Pick<Plan, 'name' | 'digest'>,
+  here: LedgerPlace,
+): RunRecord | undefined {
+  const own = runsOfPlan(runs, plan, here);
+  return own.find((run) => run.plan.digest === plan.digest) ?? own[0];
 }
 
 /** A database, as whoever reads its ledger knows it. */

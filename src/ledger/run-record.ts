@@ -1,6 +1,7 @@
 /** One document of `restore_plan.runs`: what was done with one selection of one plan in this database. Checked on reading. */
 import { deserialize } from 'bson';
 import type { TargetName } from '../events.ts';
+import { APPROVALS_BY, type ApprovalsBy } from '../plan/plan.ts';
 import { journalKeyOf, type LedgerFormat, RUNS, type RunKey } from './layout.ts';
 import { damaged, requireKnownFormat } from './ledger-fault.ts';
 
@@ -21,12 +22,32 @@ export type RunStatus = (typeof RUN_STATUSES)[number];
 
 /** A person at a machine. */
 export interface Actor {
+  /** As the operating system says. */
   readonly user: string;
   readonly host: string;
+  /** `user@database`, as the server authenticated them; undefined where it asks for no log-in, and in older records. */
+  readonly serverUser?: string | undefined;
 }
 
 export interface Deed extends Actor {
   readonly at: Date;
+}
+
+/** What an approval is of, beside the selection. */
+export interface ApprovalScope {
+  /** The database that is opened. */
+  readonly database: string;
+  /** Digest of the plan's exceptions as it writes them. */
+  readonly exceptions: string;
+  /** Digest of the documents accepted by name so far; undefined where there were none. */
+  readonly accepted?: string | undefined;
+  /** Digest of the commands that follow-ups run. */
+  readonly commands: string;
+}
+
+export interface Approval extends Deed {
+  /** Undefined in older records. */
+  readonly of?: ApprovalScope;
 }
 
 /** Documents of the selection by what has become of them in this target, over all runs so far. */
@@ -82,7 +103,9 @@ export interface RecordedSource {
 export interface RecordedGate {
   readonly soakMs: number;
   readonly approvals: number;
-  /** Undefined where the plan did not say so. */
+  /** Undefined in older records. */
+  readonly approvalsBy?: ApprovalsBy;
+  /** Undefined in older records. */
   readonly acceptKept?: boolean;
 }
 
@@ -116,7 +139,7 @@ export interface RunRecord {
   readonly left: number;
   /** Collections that this tool created here for this selection. */
   readonly creations: readonly Creation[];
-  readonly approvals: readonly Deed[];
+  readonly approvals: readonly Approval[];
   /** Documents that `plan accept` wrote down for it, and the digest of which ones; 0 and undefined where there are none. */
   readonly accepted: number;
   readonly acceptedDigest: string | undefined;
@@ -168,7 +191,7 @@ export function readRunRecord(raw: Buffer): RunRecord {
     creations: check('creations', (value) => isListOf(value, isCreation)) as Creation[],
     accepted: (optional('accepted', isCount) ?? 0) as number,
     acceptedDigest: optional('acceptedDigest', isDigest) as string | undefined,
-    approvals: check('approvals', (value) => isListOf(value, isDeed)) as Deed[],
+    approvals: check('approvals', (value) => isListOf(value, isApproval)) as Approval[],
     followUps: check('followUps', Array.isArray) as unknown[],
   };
 }
@@ -201,6 +224,7 @@ function isGate(value: unknown): boolean {
     isRecord(value) &&
     isCount(value['soakMs']) &&
     isCount(value['approvals']) &&
+    isOneOf(value['approvalsBy'], [undefined, ...APPROVALS_BY]) &&
     isOneOf(value['acceptKept'], [undefined, true, false])
   );
 }
@@ -210,7 +234,16 @@ function isOneOf(value: unknown, allowed: readonly unknown[]): boolean {
 }
 
 function isDeed(value: unknown): boolean {
-  return hasTexts(value, ['user', 'host']) && isDate((value as Record<string, unknown>)['at']);
+  if (!hasTexts(value, ['user', 'host'])) return false;
+  const { at, serverUser } = value as Record<string, unknown>;
+  return isDate(at) && isTextOrNone(serverUser);
+}
+
+function isApproval(value: unknown): boolean {
+  if (!isDeed(value)) return false;
+  const { of } = value as Record<string, unknown>;
+  if (of === undefined) return true;
+  return hasTexts(of, ['database', 'exceptions', 'commands']) && isTextOrNone((of as ApprovalScope).accepted);
 }
 
 function isCreation(value: unknown): boolean {

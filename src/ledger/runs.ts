@@ -8,6 +8,7 @@ import { LEDGER_FORMAT, RUNS, type RunKey } from './layout.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import {
   type Actor,
+  type ApprovalScope,
   type Creation,
   type RecordedGate,
   type RecordedServer,
@@ -167,11 +168,12 @@ export class Runs {
   }
 
   /** False when there is no verified run to approve. */
-  async approve(key: RunKey, actor: Actor): Promise<boolean> {
+  async approve(key: RunKey, actor: Actor, of?: ApprovalScope): Promise<boolean> {
+    const scope = of === undefined ? {} : { of: literal(of) };
     const matched = await updateLedger(this.#commands, {
       collection: RUNS,
       filter: { _id: idOf(key), status: 'verified' },
-      pipeline: [{ $set: { approvals: { $concatArrays: ['$approvals', [deedNow(actor)]] } } }],
+      pipeline: [{ $set: { approvals: { $concatArrays: ['$approvals', [{ ...deedNow(actor), ...scope }]] } } }],
     });
     return matched === 1;
   }
@@ -226,5 +228,11 @@ function oneMore(field: 'appliedBy' | 'exclusive', actor: Actor): Record<string,
 
 /** Somebody, and the time by the server's clock, inside a pipeline update. */
 export function deedNow(actor: Actor): Record<string, unknown> {
-  return { user: literal(actor.user), host: literal(actor.host), at: SERVER_NOW };
+  const { user, host, serverUser } = actor;
+  return {
+    user: literal(user),
+    host: literal(host),
+    ...(serverUser !== undefined && { serverUser: literal(serverUser) }),
+    at: SERVER_NOW,
+  };
 }

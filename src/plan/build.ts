@@ -22,6 +22,7 @@ import {
   type PlanNode,
 } from './nodes.ts';
 import type {
+  ApprovalsBy,
   CollectionPlan,
   DependentPlan,
   DocumentsTold,
@@ -180,6 +181,7 @@ function buildException(entry: PlanNode): PlanException {
 }
 
 function buildTarget(target: PlanNode): TargetPlan {
+  const approvalsBy = text(target, 'gate', 'approvalsBy') as ApprovalsBy | undefined;
   return {
     uri: secret(target, 'uri'),
     database: text(target, 'database') as string,
@@ -187,6 +189,7 @@ function buildTarget(target: PlanNode): TargetPlan {
     gate: {
       soakMs: duration(target, 'gate', 'soak') ?? 0,
       approvals: (scalar(target, 'gate', 'approvals') ?? 0) as number,
+      ...(approvalsBy !== undefined && { approvalsBy }),
       ...(scalar(target, 'gate', 'acceptKept') === true && { acceptKept: true }),
     },
   };

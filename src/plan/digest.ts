@@ -3,6 +3,7 @@
  * gate, follow-ups, masks and what reports tell may change without changing it.
  */
 import { createHash } from 'node:crypto';
+import { dirname, relative } from 'node:path';
 import type { DependentPlan, Location, Plan, RestoredCollection } from './plan.ts';
 
 export type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
@@ -101,6 +102,30 @@ function collectionParts(entry: RestoredCollection, further: FurtherParts): Reco
 
 function hex(query: Buffer | undefined): string | undefined {
   return query?.toString('hex');
+}
+
+/** sha256, hex, of the exceptions of a plan as it writes them. */
+export function exceptionsDigest({ collections }: Pick<Plan, 'collections'>): string {
+  const ofEntry = (entry: RestoredCollection): unknown => ({
+    collection: entry.collection,
+    exceptions: settledAtApply(entry)['exceptions'],
+    dependents: entry.dependents.map(ofEntry),
+  });
+  return sha256(collections.map(ofEntry));
+}
+
+/** The same of what its follow-ups run: which commands, with what, and where; the folder as seen from the plan's. */
+export function commandsDigest({ followUps, file }: Pick<Plan, 'followUps' | 'file'>): string {
+  const commands = followUps.flatMap(({ name, on, when, needs, action }) => {
+    if (action.kind !== 'run') return [];
+    const directory = relative(dirname(file), action.directory);
+    return [{ name, on, when, needs, ...action, directory }];
+  });
+  return sha256(commands);
+}
+
+function sha256(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex');
 }
 
 /** JSON with sorted keys and without keys whose value is undefined. */

@@ -173,10 +173,16 @@ export interface TargetPlan {
   readonly gate: GatePlan;
 }
 
+/** server-user: as the server authenticated somebody. os-user: as their operating system says, which proves nothing. */
+export const APPROVALS_BY = ['server-user', 'os-user'] as const;
+export type ApprovalsBy = (typeof APPROVALS_BY)[number];
+
 /** What production's gate asks beyond that staging holds the selection. */
 export interface GatePlan {
   readonly soakMs: number;
   readonly approvals: number;
+  /** How people are told apart; by the server's users unless said otherwise. */
+  readonly approvalsBy?: ApprovalsBy;
   /** A staging run that kept what it met of every document, and so has verified none, counts all the same. */
   readonly acceptKept?: boolean;
 }

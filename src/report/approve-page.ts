@@ -1,38 +1,71 @@
-/** What an approver is asked to agree to: the selection that was verified on staging, by counts and digest. */
-import type { PlanFacts } from '../apply/next-step.ts';
-import type { RunRecord } from '../ledger/run-record.ts';
+/** What an approver is asked to agree to: the selection that was verified on staging, by counts and digest, and what it brings with it. */
+import { type Approvals, worthOf } from '../apply/approvals.ts';
+import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
+import type { Plan, RestoredCollection } from '../plan/plan.ts';
 import { totalOf } from './apply-page.ts';
 import type { PageStyle } from './dry-run/page.ts';
-import { countedAs } from './quantities.ts';
+import { countedAs, showCounted } from './quantities.ts';
+import { shellWord } from './shell-word.ts';
 import { runLines } from './status-page.ts';
 import { sumLines } from './sum.ts';
 import { wrapped } from './wrap.ts';
 
 export interface ApprovalFacts {
+  readonly plan: Plan;
   /** The verified run on staging. */
   readonly run: RunRecord;
   /** Its database. */
   readonly database: string;
-  readonly approvals: PlanFacts['approvals'];
+  readonly approvals: Approvals;
+  /** Who is asked. */
+  readonly approver: Actor;
 }
 
 /** Lines without newlines. `now` is UTC milliseconds. */
 export function* approvalLines(
-  { run, database, approvals }: ApprovalFacts,
+  { plan, run, database, approvals, approver }: ApprovalFacts,
   style: PageStyle & { readonly now: number },
 ): Generator<string> {
   const { paint, columns, now } = style;
   const outcomes = totalOf(run.collections);
   yield paint.strong('To be approved: what was applied to staging');
-  for (const text of runLines(run)) yield* wrapped(text, { columns, indent: 2 });
   const { excepted = 0 } = outcomes;
   const exceptions = excepted === 0 ? 'no exceptions' : countedAs(OUTCOMES.excepted, excepted);
-  yield* wrapped(`${exceptions}; ${approvals.given} of ${approvals.needed} approvals are given`, {
-    columns,
-    indent: 2,
-  });
+  const { given, needed, by, discounted } = approvals;
+  const worth = given.length === 0 ? '' : `; ${worthOf(approvals)}`;
+  const you =
+    by === 'server-user'
+      ? `you are ${approver.serverUser ?? 'nobody'} to the server`
+      : `you are ${approver.user} to your operating system, which proves nothing`;
+  const lines = [
+    ...runLines(run),
+    ...exceptionTexts(plan.collections),
+    ...commandTexts(plan),
+    `${exceptions}; ${given.length} of ${needed} approvals are given${worth}`,
+    ...discounted.map(({ fact }) => `not counted: ${fact}`),
+    you,
+  ];
+  for (const text of lines) yield* wrapped(text, { columns, indent: 2 });
   const { location } = run.backup;
   const backup = { location, time: undefined, localTime: undefined };
   yield* sumLines({ target: 'staging', database, outcomes, backup, warnings: 0, now }, style);
+}
+
+function exceptionTexts(collections: readonly RestoredCollection[]): string[] {
+  return collections.flatMap(({ collection, exceptions, dependents }) => [
+    ...exceptions.map(({ ids, class: ofClass, reason, on }) => {
+      const which = ids === undefined ? `class ${ofClass}` : showCounted(ids.count, 'id');
+      return `exception in ${collection}: ${which}${on === undefined ? '' : `, on ${on}`} (${reason})`;
+    }),
+    ...exceptionTexts(dependents),
+  ]);
+}
+
+function commandTexts({ followUps }: Plan): string[] {
+  return followUps.flatMap(({ name, on, action }) =>
+    action.kind === 'run'
+      ? [`follow-up ${name} (${on}) runs: ${action.command.map(shellWord).join(' ')}`]
+      : [],
+  );
 }

@@ -147,6 +147,11 @@ function promises(plan: Plan): string[] {
   ];
 }
 
+const TOLD_APART = {
+  'server-user': 'People are told apart as the server authenticates them.',
+  'os-user': 'People are told apart as their operating systems name them, which proves nothing.',
+} as const;
+
 const ACCEPT_KEPT =
   'a staging run in which every document was kept: nothing was verified there, and production opens all the same';
 
@@ -166,6 +171,7 @@ function targetSentences({ targets }: Plan): string[] {
     staging,
     `Production, database ${database}. It opens only when ${all}. Nothing can switch this off.`,
     'Staging must hold every one of these documents byte for byte then, except those that somebody accepted by name.',
+    ...(gate.approvals > 0 ? [TOLD_APART[gate.approvalsBy ?? 'server-user']] : []),
     ...(gate.acceptKept === true ? [`The plan accepts (gate.acceptKept) ${ACCEPT_KEPT}.`] : []),
   ];
 }

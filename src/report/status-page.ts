@@ -1,5 +1,4 @@
 /** Where a plan stands, as a page for the terminal and as JSON. */
-import { approversOf } from '../apply/gate.ts';
 import { type NextStep, unwrittenIn } from '../apply/next-step.ts';
 import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
 import type { TargetName } from '../events.ts';
@@ -108,8 +107,9 @@ export function* gateLines(
   }
 }
 
-function showDeed({ user, host, at }: Deed): string {
-  return `${user}@${host}, ${when(at)}`;
+function showDeed({ user, host, serverUser, at }: Deed): string {
+  const who = serverUser === undefined ? '' : ` (${serverUser} to the server)`;
+  return `${user}@${host}${who}, ${when(at)}`;
 }
 
 function when(time: Date | undefined): string {
@@ -134,7 +134,7 @@ export function statusObject({ plan, statuses, gate, steps }: Standing) {
   } as const;
 }
 
-function targetObject({ database, server, run, lock, isOfAnotherPlanVersion }: TargetStatus) {
+function targetObject({ database, server, run, approvals, lock, isOfAnotherPlanVersion }: TargetStatus) {
   return {
     database,
     server,
@@ -151,7 +151,9 @@ function targetObject({ database, server, run, lock, isOfAnotherPlanVersion }: T
             verifiedAt: run.verifiedAt ?? null,
             collections: run.collections,
             approvals: run.approvals,
-            approvers: approversOf(run),
+            approvers: approvals?.given ?? [],
+            approvalsBy: approvals?.by ?? null,
+            approvalsNotCounted: approvals?.discounted ?? [],
           },
   };
 }

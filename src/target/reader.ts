@@ -11,7 +11,7 @@ import type { Command, Commands } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
 import { idFilter } from './id-filter.ts';
 import { rideOut } from './patience.ts';
-import { readServerIdentity, readServerTime } from './server-identity.ts';
+import { readAuthenticatedUsers, readServerIdentity, readServerTime } from './server-identity.ts';
 import type { Answer, FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
 
 /** Limits of one lookup: a reply holds at most 16 MiB, and a longer `$in` gains no speed. */
@@ -58,6 +58,10 @@ export class MongoReader implements TargetReader {
 
   collection(name: string): Promise<TargetCollection | undefined> {
     return describeCollection(this.#commands, this.identity, name);
+  }
+
+  async authenticatedUser(): Promise<string | undefined> {
+    return (await readAuthenticatedUsers(this.#commands)) || undefined;
   }
 
   serverTime(): Promise<number> {

@@ -49,6 +49,15 @@ export async function readServerIdentity(name: TargetName, commands: Commands): 
   };
 }
 
+/** `user@database` of all that are authenticated on the connection, joined by commas; empty where nobody is. X.509 and AWS principals by their full name. */
+export async function readAuthenticatedUsers(commands: Commands): Promise<string> {
+  const reply = await commands.runPatiently('asking who is connected', { connectionStatus: 1 }, 'admin');
+  const { authenticatedUsers } = deserialize(asBuffer(reply['authInfo'])) as {
+    authenticatedUsers: readonly { readonly user: string; readonly db: string }[];
+  };
+  return authenticatedUsers.map(({ user, db }) => `${user}@${db}`).join(',');
+}
+
 /** UTC milliseconds by the server's clock. */
 export async function readServerTime(commands: Commands): Promise<number> {
   const hello = await commands.runPatiently('reading the server time', { hello: 1 }, 'admin');

@@ -103,6 +103,8 @@ export interface TargetReader {
   find(collection: string, query: Buffer, options: FindOptions): Promise<Buffer[]>;
   /** The databases of the server that the user may see; undefined where the server does not say. */
   databaseNames(): Promise<readonly string[] | undefined>;
+  /** `user@database` of whoever the server authenticated, asked now; undefined where it asks nobody to log in. */
+  authenticatedUser(): Promise<string | undefined>;
   /** Server time, UTC milliseconds (`hello.localTime`). */
   serverTime(): Promise<number>;
 }

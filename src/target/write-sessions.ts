@@ -6,14 +6,14 @@
  * holds all of it against real servers.
  */
 import { randomBytes } from 'node:crypto';
-import { Binary, deserialize, Long } from 'bson';
+import { Binary, Long } from 'bson';
 import type { RawValue } from '../bson/types.ts';
-import { asBuffer, type Reply } from '../mongo/reply.ts';
+import type { Reply } from '../mongo/reply.ts';
 import { CommandFailure } from './command-failure.ts';
 import type { Command, Commands } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { rideOut } from './patience.ts';
-import { readServerTime } from './server-identity.ts';
+import { readAuthenticatedUsers, readServerTime } from './server-identity.ts';
 import { neverRemoveStatement } from './statements.ts';
 import type { ServerIdentity, Settlement, WriteIdentity } from './target.ts';
 
@@ -176,16 +176,8 @@ export class WriteSessions {
   }
 
   async #ask(): Promise<Origin> {
-    const reply = await this.#commands.runPatiently(
-      'asking who is connected',
-      { connectionStatus: 1 },
-      'admin',
-    );
-    const { authenticatedUsers } = deserialize(asBuffer(reply['authInfo'])) as {
-      authenticatedUsers: readonly { readonly user: string; readonly db: string }[];
-    };
     return {
-      user: authenticatedUsers.map(({ user, db }) => `${user}@${db}`).join(','),
+      user: await readAuthenticatedUsers(this.#commands),
       clockMs: (await readServerTime(this.#commands)) - performance.now(),
     };
   }

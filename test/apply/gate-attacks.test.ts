@@ -13,7 +13,16 @@ import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';
 import { failure, numbered } from './documents.ts';
-import { type Attempt, applied, approve, COLLECTION, DOCUMENTS, stopAt, tryAll } from './gate-attempts.ts';
+import {
+  type Attempt,
+  applied,
+  approve,
+  approvedBy,
+  COLLECTION,
+  DOCUMENTS,
+  stopAt,
+  tryAll,
+} from './gate-attempts.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
 let lab: Lab;
@@ -63,7 +72,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
     ['Anna', ' anna\t', 'ANNA', 'ａｎｎａ', 'an\u200bna', ''].map((user): [string, Attempt] => [
       `the one who applied approved as ${JSON.stringify(user)}`,
       {
-        plan: () => ({ gate: { approvals: 1 } }),
+        plan: () => approvedBy(1),
         prepare: async (bench, selection) => {
           await bench.apply(selection, 'staging');
           await approve(bench, selection, user);
@@ -74,7 +83,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
     ]),
   ),
   'one person approved under two spellings': {
-    plan: () => ({ gate: { approvals: 2 } }),
+    plan: () => approvedBy(2),
     prepare: async (bench, selection) => {
       await bench.apply(selection, 'staging');
       await approve(bench, selection, 'Bert');

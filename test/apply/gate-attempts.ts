@@ -24,6 +24,10 @@ export interface Attempt {
   readonly code?: RestorePlanError['code'];
 }
 
+/** People as their operating systems name them: the lab has one database user for all. */
+export const approvedBy = (approvals: number) =>
+  ({ gate: { approvals, approvalsBy: 'os-user' } }) as const satisfies Partial<MadePlanOptions>;
+
 export const applied = async (bench: Workbench, selection: Selection): Promise<undefined> => {
   await bench.apply(selection, 'staging');
   return undefined;

@@ -10,7 +10,16 @@ import { connectTarget } from '../../src/target/connect.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { failure, numbered } from './documents.ts';
-import { type Attempt, applied, approve, COLLECTION, DOCUMENTS, stopAt, tryAll } from './gate-attempts.ts';
+import {
+  type Attempt,
+  applied,
+  approve,
+  approvedBy,
+  COLLECTION,
+  DOCUMENTS,
+  stopAt,
+  tryAll,
+} from './gate-attempts.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
 let lab: Lab;
@@ -150,9 +159,9 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
     says: '1 document of the selection is missing on staging (a {"$numberInt":"7"})',
   },
   'the soak is not over': { plan: () => ({ gate: { soakMs: 60_000 } }), prepare: applied, says: 'soaked' },
-  'nobody approved': { plan: () => ({ gate: { approvals: 1 } }), prepare: applied, says: '0 of 1 approvals' },
+  'nobody approved': { plan: () => approvedBy(1), prepare: applied, says: '0 of 1 approvals' },
   'the one who applied approved': {
-    plan: () => ({ gate: { approvals: 1 } }),
+    plan: () => approvedBy(1),
     prepare: async (bench, selection) => {
       await bench.apply(selection, 'staging');
       await approve(bench, selection, 'anna');
@@ -161,7 +170,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
     says: '0 of 1 approvals',
   },
   'one person approved twice': {
-    plan: () => ({ gate: { approvals: 2 } }),
+    plan: () => approvedBy(2),
     prepare: async (bench, selection) => {
       await bench.apply(selection, 'staging');
       await approve(bench, selection, 'bert');
@@ -171,7 +180,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
     says: '1 of 2 approvals',
   },
   'approval was given before staging was written to once more': {
-    plan: () => ({ gate: { approvals: 1 } }),
+    plan: () => approvedBy(1),
     prepare: async (bench, selection) => {
       await bench.apply(selection, 'staging');
       await approve(bench, selection, 'bert');
@@ -338,7 +347,7 @@ for (const [soakMs, left] of [
 }
 
 test('who applied several times is named once among those who cannot approve', async () => {
-  const bench = openWorkbench(lab, { gate: { approvals: 1 } });
+  const bench = openWorkbench(lab, approvedBy(1));
   const selection = bench.selection([COLLECTION]);
   await bench.apply(selection, 'staging');
   await bench.apply(selection, 'staging');
@@ -411,7 +420,7 @@ test('another plan of the same selection opens nothing that a stricter one asked
 });
 
 test('production opens after soak and approval by somebody else', async () => {
-  const bench = openWorkbench(lab, { gate: { soakMs: 1, approvals: 1 } });
+  const bench = openWorkbench(lab, { gate: { ...approvedBy(1).gate, soakMs: 1 } });
   const selection = bench.selection([COLLECTION]);
   await bench.apply(selection, 'staging');
   await approve(bench, selection, 'bert');

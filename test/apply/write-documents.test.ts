@@ -39,6 +39,7 @@ function lateReader(reader: TargetReader): TargetReader {
     scan: (...question) => reader.scan(...question),
     databaseNames: () => reader.databaseNames(),
     serverTime: () => reader.serverTime(),
+    authenticatedUser: () => reader.authenticatedUser(),
     identityNow: () => reader.identityNow(),
   };
 }

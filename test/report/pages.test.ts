@@ -130,7 +130,25 @@ test('the status fits the terminal, and says what a rerun needs where documents 
     runsOfPlan: [run],
     lock: undefined,
   } as const;
-  const lines = [...targetLines({ ...status, isOfAnotherPlanVersion: false }, style, 'plan.yaml')];
+  const lines = [
+    ...targetLines(
+      {
+        ...status,
+        approvals: undefined,
+        serverUser: undefined,
+        rules: {
+          soakMs: 0,
+          approvals: 0,
+          approvalsBy: 'server-user',
+          acceptKept: false,
+          stricter: undefined,
+        },
+        isOfAnotherPlanVersion: false,
+      },
+      style,
+      'plan.yaml',
+    ),
+  ];
   for (const line of lines) assert.ok(columnsOf(line) <= 80, line);
   assert.match(lines.join(' '), '1 document could not be written');
 });

@@ -94,7 +94,7 @@ test(
 test(
   'approve shows what is approved, and wants the name of the database that it opens',
   async () => {
-    incident.writePlan((text) => `${text}    gate: { approvals: 1 }\n`);
+    incident.writePlan((text) => `${text}    gate: { approvals: 1, approvalsBy: os-user }\n`);
     await planOk('apply', ...STAGING);
     const runs = incident.staging.collection('restore_plan.runs');
     await runs.updateMany({}, { $set: { 'appliedBy.$[].user': 'somebody-else' } });

@@ -1,10 +1,12 @@
 /** `plan approve`: a second person's word on the verified staging run, after a look at what it is about. */
+
+import { approvalObstacle, worthOf } from '../../apply/approvals.ts';
 import { approveRun } from '../../apply/approve-run.ts';
-import { approvalObstacle } from '../../apply/gate.ts';
 import { nextSteps } from '../../apply/next-step.ts';
 import { type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { approvalLines } from '../../report/approve-page.ts';
+import { wrapped } from '../../report/wrap.ts';
 import type { Target } from '../../target/target.ts';
 import type { OptionValue, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
@@ -29,12 +31,12 @@ export async function run(
     const shown = status.run?.key.selection;
     const approval = await approveRun({ plan, staging, actor: context.operator, digest: shown });
     await context.endProgress();
-    const { digest, approvers, needed } = approval;
-    context.json({ type: 'approve', selection: { digest }, approvers, needed });
+    const { digest, given: approvers, needed, by } = approval;
+    context.json({ type: 'approve', selection: { digest }, approvers, approvalsBy: by, needed });
     if (context.options.json) return;
     const missing = Math.max(0, needed - approvers.length);
     const rest = missing === 0 ? 'that is all the plan asks for' : `${missing} more to come`;
-    context.stdout.write(`Approved by ${context.operator.user}: ${rest}.\n`);
+    await writeLines(context.stdout, wrapped(`A${worthOf(approval).slice(1)}: ${rest}.`, pageStyle(context)));
     await sayWhatComesNext(context, { plan, file, staging });
   } finally {
     await staging.close();
@@ -55,10 +57,13 @@ interface Question {
 async function lookAndConfirm(context: CommandContext, { plan, status, given }: Question): Promise<void> {
   const { run, isOfAnotherPlanVersion } = status;
   if (run?.status !== 'verified' || isOfAnotherPlanVersion) return;
-  if (approvalObstacle(run, context.operator) !== undefined) return;
+  const { approvals, serverUser } = status;
+  if (approvals === undefined) return;
+  const approver = { ...context.operator, serverUser };
+  if (approvalObstacle(run, approver, approvals.by) !== undefined) return;
   await context.endProgress();
   if (!context.options.quiet) {
-    const facts = { run, database: status.database, approvals: approvalsOf(plan, run) };
+    const facts = { plan, run, database: status.database, approvals, approver };
     await writeLines(
       context.stderr,
       approvalLines(facts, { ...pageStyle(context, 'stderr'), now: context.now() }),
@@ -80,7 +85,7 @@ async function sayWhatComesNext(context: CommandContext, { plan, file, staging }
   const steps = nextSteps({
     staging: knownTarget(plan, status),
     production: plan.targets.production === undefined ? undefined : 'unknown',
-    approvals: approvalsOf(plan, status.run),
+    approvals: approvalsOf(plan, status),
     gate: undefined,
   });
   await writeNextSteps(context, steps, file);

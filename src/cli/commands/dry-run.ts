@@ -121,7 +121,7 @@ function factsOf(
   return {
     staging: factsOn('staging'),
     production: plan.targets.production === undefined ? undefined : factsOn('production'),
-    approvals: approvalsOf(plan, onStaging?.run),
+    approvals: approvalsOf(plan, onStaging),
     gate: undefined,
   };
 }

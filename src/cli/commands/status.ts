@@ -11,7 +11,7 @@ import type { Target } from '../../target/target.ts';
 import { connect, SHORT_PATIENCE_MS } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
-import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
+import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../next-step.ts';
 import { pageStyle, writeLines } from '../page.ts';
 import { requireVariables } from '../require-variables.ts';
 
@@ -30,7 +30,11 @@ export async function run(context: CommandContext, [file = '']: readonly string[
     const [first] = failures;
     if (targets.length === 0 && first !== undefined) throw first;
     const statuses: TargetStatus[] = [];
-    for (const { reader } of targets) statuses.push(await targetStatus(plan, reader));
+    for (const { reader } of targets) {
+      const status = await targetStatus(plan, reader);
+      warnOfApprovals(context, status);
+      statuses.push(status);
+    }
     const gate = await askGate(context, { plan, targets, statuses });
     await context.endProgress();
     await show(context, { plan, file, statuses, gate, failures });
@@ -122,7 +126,7 @@ function factsOf({ plan, statuses, gate }: Shown): PlanFacts {
   return {
     staging: factsOn('staging'),
     production: plan.targets.production === undefined ? undefined : factsOn('production'),
-    approvals: approvalsOf(plan, staging?.run),
+    approvals: approvalsOf(plan, staging),
     gate: gate?.verdict,
   };
 }

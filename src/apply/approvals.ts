@@ -1,0 +1,141 @@
+/**
+ * Whose approval of a staging run counts. A person is who the server authenticated or, where the plan says so, who the operating
+ * system says it is; nobody who applied approves; and an approval is of what was approved then. Pure.
+ */
+import type { Actor, Approval, ApprovalScope, Deed, RunRecord } from '../ledger/run-record.ts';
+import { commandsDigest, exceptionsDigest } from '../plan/digest.ts';
+import type { ApprovalsBy, Plan } from '../plan/plan.ts';
+import type { GateRules, Obstacle } from './gate-rules.ts';
+
+export interface Approvals {
+  readonly needed: number;
+  readonly by: ApprovalsBy;
+  /** Who gave one that counts, as the rule names people. */
+  readonly given: readonly string[];
+  /** Why others do not count, each once. */
+  readonly discounted: readonly Obstacle[];
+}
+
+type Rules = Pick<GateRules, 'approvals' | 'approvalsBy'>;
+
+/** What an approval of a plan is of now. `accepted`: digest of the documents accepted on staging by name; undefined where there are none. */
+export function approvalScope(plan: Plan, accepted?: string): ApprovalScope {
+  return {
+    database: plan.targets.production?.database ?? plan.targets.staging.database,
+    exceptions: exceptionsDigest(plan),
+    ...(accepted !== undefined && { accepted }),
+    commands: commandsDigest(plan),
+  };
+}
+
+export function judgeApprovals(run: RunRecord, rules: Rules, scope: ApprovalScope): Approvals {
+  const { approvals: needed, approvalsBy: by } = rules;
+  const given = new Map<string, string>();
+  const discounted = new Map<string, Obstacle>();
+  for (const approval of run.approvals) {
+    const obstacle = changedSince(approval, scope) ?? approvalObstacle(run, approval, by);
+    if (obstacle !== undefined) discounted.set(obstacle.fact, obstacle);
+    else given.set(personOf(approval, by) as string, nameOf(approval, by));
+  }
+  return { needed, by, given: [...given.values()], discounted: [...discounted.values()] };
+}
+
+/** Why this person's approval does not count, or would not; undefined where it does. */
+export function approvalObstacle(run: RunRecord, actor: Actor, by: ApprovalsBy): Obstacle | undefined {
+  const person = personOf(actor, by);
+  if (person === undefined) return noServerUser(actor);
+  if (person === '') return { fact: 'an approval names nobody', remedy: SECOND_PERSON };
+  const applier = run.appliedBy.find((deed) => isSame(deed, actor, by));
+  if (applier === undefined) return undefined;
+  if (by === 'server-user' && personOf(applier, 'os-user') !== personOf(actor, 'os-user')) {
+    return {
+      fact: `${actor.user} is ${person} to the server, as is ${applier.user}, who applied this selection to staging: one database user for several people`,
+      remedy: `${OWN_USER} ${OR_OS_USER}`,
+    };
+  }
+  return {
+    fact: `${nameOf(actor, by)} applied this selection to staging and cannot approve it`,
+    remedy: SECOND_PERSON,
+  };
+}
+
+/** Why nobody's approval can count where this connection is the way in; undefined where it can. */
+export function loginObstacle(rules: Rules, serverUser: string | undefined): Obstacle | undefined {
+  if (rules.approvals === 0 || rules.approvalsBy === 'os-user' || serverUser !== undefined) return undefined;
+  return {
+    fact: 'staging lets its users in without a log-in, so that no approval can name one',
+    remedy: `Switch on authentication there, and give each person a database user. ${OR_OS_USER}`,
+  };
+}
+
+/** What will keep somebody's approval from counting, known before it is given: nobody logs in, or all as one user. */
+export function foreseenObstacle(
+  rules: Rules,
+  { run, actor }: { readonly run: RunRecord | undefined; readonly actor: Actor },
+): Obstacle | undefined {
+  const login = loginObstacle(rules, actor.serverUser);
+  if (login !== undefined || run === undefined || rules.approvals === 0) return login;
+  const obstacle = approvalObstacle(run, actor, rules.approvalsBy);
+  return obstacle?.remedy === SECOND_PERSON ? undefined : obstacle;
+}
+
+/** What the approvals of a run are worth, in one clause. */
+export function worthOf({ given, by }: Pick<Approvals, 'given' | 'by'>): string {
+  const names = given.join(', ');
+  return by === 'server-user'
+    ? `approved by ${names}, as staging's server authenticated them`
+    : `approved by ${names}, as their operating systems name them, which proves nothing`;
+}
+
+const SECOND_PERSON = 'A second person must run `plan approve`.';
+const OWN_USER = 'Let each person connect with a database user of their own.';
+const OR_OS_USER =
+  'Or write `approvalsBy: os-user` at targets.production.gate, and run `plan apply --target staging` again: people are then told apart by what their operating systems call them, which proves nothing.';
+
+function noServerUser({ user }: Actor): Obstacle {
+  return {
+    fact: `${user} approved without a log-in to the server, or with an older version, so that the approval names no database user`,
+    remedy: `Approve again, logged in. ${OR_OS_USER}`,
+  };
+}
+
+const PARTS: Readonly<Record<keyof ApprovalScope, string>> = {
+  database: 'the database of production',
+  exceptions: 'the exceptions of the plan',
+  accepted: 'what was accepted on staging by name',
+  commands: 'the commands that follow-ups run',
+};
+
+/** An approval of a version that kept no scope is of the selection alone. */
+function changedSince({ user, of }: Approval, scope: ApprovalScope): Obstacle | undefined {
+  if (of === undefined) return undefined;
+  const changed = (Object.keys(PARTS) as (keyof ApprovalScope)[]).filter((part) => of[part] !== scope[part]);
+  if (changed.length === 0) return undefined;
+  return {
+    fact: `${changed.map((part) => PARTS[part]).join(' and ')} changed since ${user} approved`,
+    remedy: 'Run `plan approve` again, which shows how it is now.',
+  };
+}
+
+/** A deed of before server users were recorded is at least not by whoever bears that name on the operating system. */
+function isSame(deed: Deed, actor: Actor, by: ApprovalsBy): boolean {
+  const rule = by === 'server-user' && deed.serverUser === undefined ? 'os-user' : by;
+  return personOf(deed, rule) === personOf(actor, rule);
+}
+
+/** Undefined where the server authenticated nobody. */
+function personOf({ user, serverUser }: Actor, by: ApprovalsBy): string | undefined {
+  return by === 'server-user' ? serverUser : person(user);
+}
+
+function nameOf({ user, serverUser }: Actor, by: ApprovalsBy): string {
+  return by === 'server-user' ? (serverUser ?? user) : user;
+}
+
+/** A name without what makes one person look like two: case, width, white space, characters that are not seen. */
+function person(user: string): string {
+  return user
+    .normalize('NFKC')
+    .replace(/[\p{Cf}\s]/gu, '')
+    .toLowerCase();
+}

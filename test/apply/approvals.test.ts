@@ -1,0 +1,230 @@
+/** Who approves, and what: with a database user for each person, with one for all, and with none. */
+import { userInfo } from 'node:os';
+import * as assert from 'uvu/assert';
+import { approveRun } from '../../src/apply/approve-run.ts';
+import { operator } from '../../src/cli/environment.ts';
+import { RUNS } from '../../src/ledger/layout.ts';
+import type { FollowUpPlan, Plan } from '../../src/plan/plan.ts';
+import type { Selection } from '../../src/selection/selection.ts';
+import { test } from '../harness.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import { startStandalone } from '../lab/mongod.ts';
+import { failure } from './documents.ts';
+import { approvedBy, COLLECTION } from './gate-attempts.ts';
+import type { MadePlanOptions } from './made-selection.ts';
+import { openWorkbench, type Servers, type Workbench } from './workbench.ts';
+
+let lab: Lab;
+const PEOPLE = ['anna', 'bert', 'Bert'] as const;
+type Person = (typeof PEOPLE)[number];
+
+test.before(async () => {
+  lab = await openLab();
+  for (const user of PEOPLE) {
+    await lab.staging.client
+      .db('admin')
+      .command({ createUser: user, pwd: 'of-the-lab', roles: [{ role: 'root', db: 'admin' }] });
+  }
+});
+test.after(async () => {
+  for (const user of PEOPLE) await lab.staging.client.db('admin').command({ dropUser: user });
+  await lab.close();
+});
+
+const uriOf = (person: Person): string => lab.staging.uri.replace(/\/\/[^@]*@/, `//${person}:of-the-lab@`);
+
+interface People {
+  readonly anna: Workbench;
+  readonly bert: Workbench;
+  readonly selection: Selection;
+}
+
+/** Anna has applied a selection to staging; Bert looks at the same database with his own login. */
+async function withPeople(
+  gate: MadePlanOptions['gate'],
+  body: (people: People) => Promise<void>,
+  bertIs: Person = 'bert',
+): Promise<void> {
+  const anna = openWorkbench(lab, { stagingUri: uriOf('anna'), gate: gate ?? {} });
+  const { database } = anna.plan.targets.staging;
+  const bert = openWorkbench(lab, { stagingUri: uriOf(bertIs), database, gate: gate ?? {} });
+  try {
+    const selection = anna.selection([COLLECTION]);
+    await anna.apply(selection, 'staging');
+    await body({ anna, bert, selection });
+  } finally {
+    await anna.close();
+    await bert.close();
+  }
+}
+
+const approveAs = async (bench: Workbench, user: string, plan: Plan = bench.plan) =>
+  approveRun({ plan, staging: await bench.target('staging'), actor: { user, host: 'ops-2' } });
+
+test('an approval names who the server authenticated, and the gate says so', async () => {
+  await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
+    assert.match((await failure(anna.apply(selection, 'production'))).message, '0 of 1 approvals are given');
+    // Two people at one machine's account: the server tells them apart.
+    const { given } = await approveAs(bert, 'anna');
+    assert.equal(given, ['bert@admin']);
+    await anna.apply(selection, 'production');
+    const said = JSON.stringify(anna.events);
+    assert.match(said, "approved by bert@admin, as staging's server authenticated them");
+    const [run] = await anna.runs('staging');
+    assert.is(run?.appliedBy[0]?.serverUser, 'anna@admin');
+    assert.is(run?.approvals[0]?.of?.database, anna.plan.targets.production?.database);
+  });
+});
+
+test('one database user for several people is nobody’s approval: both ways out are said', async () => {
+  await withPeople(
+    { approvals: 1 },
+    async ({ anna, bert, selection }) => {
+      const refusal = await failure(approveAs(bert, 'bert'));
+      assert.is(refusal.code, 'GATE');
+      assert.match(refusal.message, 'bert is anna@admin to the server, as is anna');
+      assert.match(refusal.hint ?? '', 'a database user of their own');
+      assert.match(refusal.hint ?? '', 'approvalsBy: os-user');
+      assert.match((await failure(anna.apply(selection, 'production'))).message, '0 of 1 approvals');
+    },
+    'anna',
+  );
+});
+
+test('names of database users are what the server tells apart, upper and lower case', async () => {
+  await withPeople(
+    { approvals: 1 },
+    async ({ anna, bert, selection }) => {
+      await approveAs(bert, 'bert');
+      const twin = openWorkbench(lab, {
+        stagingUri: uriOf('bert'),
+        database: anna.plan.targets.staging.database,
+        gate: { approvals: 2 },
+      });
+      assert.equal((await approveAs(twin, 'bert')).given, ['Bert@admin', 'bert@admin']);
+      assert.equal((await approveAs(twin, 'bert')).given, ['Bert@admin', 'bert@admin'], 'once each');
+      await twin.close();
+      await anna.apply(selection, 'production');
+    },
+    'Bert',
+  );
+});
+
+test('where nobody logs in, no approval counts by the server’s users; the operating system’s do where the plan says so', async () => {
+  const open = await startStandalone();
+  const servers: Servers = { ...lab, staging: { ...lab.staging, uri: open.uri } };
+  const bench = openWorkbench(servers, { gate: { approvals: 1 } });
+  const selection = bench.selection([COLLECTION]);
+  await bench.apply(selection, 'staging');
+  for (const attempt of [() => approveAs(bench, 'bert'), () => bench.apply(selection, 'production')]) {
+    const refusal = await failure(attempt());
+    assert.match(refusal.message, 'staging lets its users in without a log-in');
+    assert.match(refusal.hint ?? '', /Switch on authentication .*`approvalsBy: os-user`/s);
+  }
+  const { database } = bench.plan.targets.staging;
+  const byOs = openWorkbench(servers, { database, ...approvedBy(1) });
+  // The rule of the run that stands there is the stricter one.
+  assert.is((await failure(approveAs(byOs, 'bert'))).code, 'GATE');
+  await byOs.apply(selection, 'staging');
+  assert.is((await failure(approveAs(byOs, 'ANNA '))).code, 'GATE');
+  assert.equal((await approveAs(byOs, 'bert')).given, ['bert']);
+  await byOs.apply(selection, 'production');
+  assert.match(
+    JSON.stringify(byOs.events),
+    /approved by bert, as their operating systems name them, which proves nothing/,
+  );
+  await byOs.close();
+  await bench.close();
+  await open.stop();
+});
+
+test('approvals of before database users were recorded count by the operating system’s word alone, and that is said', async () => {
+  await withPeople({ approvals: 1 }, async ({ anna, selection }) => {
+    const runs = (await anna.db('staging')).collection(RUNS);
+    const old = { user: 'bert', host: 'ops-2', at: new Date() };
+    await runs.updateOne({}, { $set: { approvals: [old] } });
+    const refusal = await failure(anna.apply(selection, 'production'));
+    assert.match(
+      refusal.message,
+      /0 of 1 approvals are given; bert approved without a log-in to the server, or with an older version/,
+    );
+    await runs.updateOne({}, { $set: { 'gate.approvalsBy': 'os-user' } });
+    const { database } = anna.plan.targets.staging;
+    const byOs = openWorkbench(lab, { stagingUri: uriOf('anna'), database, ...approvedBy(1) });
+    await byOs.apply(selection, 'production');
+    await byOs.close();
+  });
+});
+
+const COMMAND: FollowUpPlan = {
+  name: 'Clear caches',
+  on: 'production',
+  when: 'always',
+  needs: [],
+  action: { kind: 'run', command: ['true'], directory: '/plans', timeoutMs: 1_000, passUri: false },
+};
+
+type Change = (plan: Plan) => Plan;
+const withCommand = (command: FollowUpPlan, plan: Plan): Plan => ({ ...plan, followUps: [command] });
+
+for (const [what, change] of [
+  ['the commands that follow-ups run', (plan) => withCommand(COMMAND, plan)],
+  [
+    'the commands that follow-ups run',
+    (plan) => withCommand({ ...COMMAND, action: { ...COMMAND.action, passUri: true } as never }, plan),
+  ],
+  [
+    'the exceptions of the plan',
+    (plan) => ({
+      ...plan,
+      collections: [
+        {
+          collection: 'a',
+          exceptions: [{ class: 'different', reason: 'x' }],
+          references: [],
+          skipIndexes: [],
+          dependents: [],
+        } as never,
+      ],
+    }),
+  ],
+] as readonly (readonly [string, Change])[]) {
+  test(`an approval no longer counts when ${what} changed since`, async () => {
+    await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
+      await approveAs(bert, 'bert');
+      const plan = change(anna.plan);
+      const refusal = await failure(anna.apply(selection, 'production', { plan }));
+      assert.match(refusal.message, `0 of 1 approvals are given; ${what} changed since bert approved`);
+      assert.match(refusal.hint ?? '', 'plan approve` again');
+      await approveAs(bert, 'bert', { ...change(bert.plan), targets: bert.plan.targets });
+      await anna.apply(selection, 'production', { plan });
+    });
+  });
+}
+
+test('an approval for one database does not open another', async () => {
+  await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
+    await approveAs(bert, 'bert');
+    const elsewhere = openWorkbench(lab, {
+      stagingUri: uriOf('anna'),
+      database: anna.plan.targets.staging.database,
+      productionDatabase: lab.databaseName('approved'),
+      gate: { approvals: 1 },
+    });
+    const refusal = await failure(elsewhere.apply(selection, 'production'));
+    assert.match(refusal.message, 'the database of production changed since bert approved');
+    await elsewhere.close();
+  });
+});
+
+test('who works is who the operating system says, whatever the environment names', () => {
+  const before = process.env['USER'];
+  process.env['USER'] = 'somebody-else';
+  process.env['LOGNAME'] = 'somebody-else';
+  assert.is(operator().user, userInfo().username);
+  if (before === undefined) delete process.env['USER'];
+  else process.env['USER'] = before;
+  delete process.env['LOGNAME'];
+});
+
+test.run();
