@@ -37,7 +37,7 @@ import { adoptLocalRecord } from './adopt-local-record.ts';
 import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { EarlierRuns } from './earlier-runs.ts';
+import { discardForeign, EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
 import { mayOverwrite, requireExclusiveWord } from './exclusive-word.ts';
 import { rulesOfPlan } from './gate-rules.ts';
@@ -155,6 +155,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   await checkpoint?.('lock-taken');
   await ledger.migrateUnderLock(key.plan, lease);
   const journal = ledger.journal(journalKeyOf(key));
+  await discardForeign({ target, key, lease, emit });
   await adoptLocalRecord({ ...request, key, record: await ledger.runs.find(key), journal });
   const { writer } = accessTo(target);
   const earlier = await EarlierRuns.read(journal, selection, async (entry) => {

@@ -8,10 +8,16 @@ import { canonicalKey } from '../bson/canonical-key.ts';
 import { DocumentRun } from '../bson/document-run.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
+import type { Emit } from '../events.ts';
 import type { BatchEnd, Journal } from '../ledger/journal.ts';
 import type { JournalEntry } from '../ledger/journal-entry.ts';
+import type { RunKey } from '../ledger/layout.ts';
+import type { Lease } from '../ledger/lease.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { isForeign } from '../ledger/read-runs.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
+import type { Target } from '../target/target.ts';
 import { LOOKUP_BATCH } from './lookup-batches.ts';
 import type { Outcomes } from './outcome.ts';
 
@@ -201,4 +207,30 @@ function* inPortions(batches: readonly OpenBatch[]): Generator<OpenBatch[]> {
     ids = 0;
   }
   if (portion.length > 0) yield portion;
+}
+
+export interface ForeignPlace {
+  readonly target: Target;
+  readonly key: RunKey;
+  readonly lease: Lease;
+  readonly emit: Emit;
+}
+
+/**
+ * The record of this selection that came with a copy of another database says nothing of this one: what it inserted, soaked and
+ * had approved was elsewhere, and there it is still on record. Its journal goes first, so that a kill in between leaves it foreign.
+ */
+export async function discardForeign({ target, key, lease, emit }: ForeignPlace): Promise<void> {
+  const { runs, journal } = openLedger(target);
+  const record = await runs.find(key);
+  if (record === undefined || !isForeign(record, target.reader)) return;
+  const { database, kind, id = '' } = record.server ?? { database: '', kind: '' };
+  const origin = `${database} on the ${kind} ${id}`.trimEnd();
+  emit({
+    type: 'warning',
+    message: `${target.name}: the record of this selection came with a copy of ${origin}; it is replaced by this run's, and stays in the ledger there`,
+  });
+  await lease.ensure();
+  await journal(record.journalKey).discard();
+  await runs.discard(key);
 }

@@ -85,7 +85,9 @@ export function roleObstacles(role: 'staging' | 'production', facts: DatabaseFac
   return [
     {
       fact: `the database ${database} given as ${role} is recorded in its own ledger as ${other}`,
-      remedy: `Check the connection strings: are ${role} and ${other} swapped?`,
+      remedy:
+        `Check the connection strings: are ${role} and ${other} swapped? If they are not, and ${database} was made from a copy of ${other}, ` +
+        `the ledger came with it and does not say so: drop restore_plan.runs and restore_plan.journal in that copy, never in ${other} itself, and apply again.`,
     },
   ];
 }
@@ -302,8 +304,14 @@ function sumOf({ collections }: RunRecord, count: (collection: RunCollection) =>
 function neverApplied({ staging, digest, plan }: GateFacts): Obstacle {
   const latest = ownRuns(staging).find(({ key, target }) => key.plan === plan.name && target === 'staging');
   if (latest === undefined) {
+    const foreign = staging.runs.find(({ key }) => key.plan === plan.name && key.selection === digest);
+    const origin = foreign?.server;
+    const copied =
+      origin === undefined
+        ? ''
+        : `: the record of it there came with a copy of ${origin.database} on the ${origin.kind} ${origin.id ?? ''}`;
     return {
-      fact: 'this selection was never applied to staging',
+      fact: `this selection was never applied to staging${copied.trimEnd()}`,
       remedy: 'Run `plan apply --target staging` first.',
     };
   }

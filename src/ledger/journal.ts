@@ -18,7 +18,7 @@ import {
 } from './journal-entry.ts';
 import { JOURNAL, LEDGER_FORMAT } from './layout.ts';
 import { damaged } from './ledger-fault.ts';
-import { insertIntoLedger, literal, updateLedger } from './ledger-writes.ts';
+import { deleteFromLedger, insertIntoLedger, literal, updateLedger } from './ledger-writes.ts';
 import { type IdsOf, packIds } from './packed-ids.ts';
 
 /** Before-images are cut into documents of this size, because one image may be 16 MiB already. */
@@ -143,6 +143,11 @@ export class Journal {
       if (last === undefined) return;
       range = { ...range, $lt: entryId(this.#key, last.batch) };
     }
+  }
+
+  /** Deletes all of it, images too. */
+  async discard(): Promise<void> {
+    await deleteFromLedger(this.#commands, JOURNAL, { _id: { $gte: `${this.#key}:`, $lt: `${this.#key};` } });
   }
 
   /** The before-images of an entry, one document per id, in their order. */

@@ -59,6 +59,20 @@ export async function insertAllIntoLedger(
   return Number(reply['n']);
 }
 
+/** All that match. */
+export async function deleteFromLedger(
+  commands: Commands,
+  collection: string,
+  filter: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const reply = await patiently(commands, {
+    delete: collection,
+    deletes: [{ q: filter, limit: 0 }],
+    writeConcern: MAJORITY,
+  });
+  requireNoFault(reply);
+}
+
 function requireNoFault(reply: Reply): void {
   const fault = readWriteFaults(reply).find(({ code }) => code !== DUPLICATE_KEY);
   if (fault === undefined) return;

@@ -5,7 +5,7 @@ import type { TargetName } from '../events.ts';
 import { readCursor } from '../mongo/reply.ts';
 import type { Commands } from '../target/commands.ts';
 import { LEDGER_FORMAT, RUNS, type RunKey } from './layout.ts';
-import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
+import { deleteFromLedger, literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
 import {
   type Actor,
   type ApprovalScope,
@@ -162,6 +162,11 @@ export class Runs {
     }
   }
 
+  /** Takes a record out; for a foreign one, whose own database has it still. */
+  async discard(key: RunKey): Promise<void> {
+    await deleteFromLedger(this.#commands, RUNS, { _id: idOf(key) });
+  }
+
   /** Before a collection is created, and after: a rerun finishes what was cut off and leaves the indexes of others alone. */
   async saveCreations(key: RunKey, fencing: number, creations: readonly Creation[]): Promise<void> {
     await this.#update(key, fencing, { fields: { creations: literal(creations) } });
@@ -173,7 +178,9 @@ export class Runs {
     const matched = await updateLedger(this.#commands, {
       collection: RUNS,
       filter: { _id: idOf(key), status: 'verified' },
-      pipeline: [{ $set: { approvals: { $concatArrays: ['$approvals', [{ ...deedNow(actor), ...scope }]] } } }],
+      pipeline: [
+        { $set: { approvals: { $concatArrays: ['$approvals', [{ ...deedNow(actor), ...scope }]] } } },
+      ],
     });
     return matched === 1;
   }
