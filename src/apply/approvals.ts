@@ -18,8 +18,11 @@ export interface Approvals {
 
 type Rules = Pick<GateRules, 'approvals' | 'approvalsBy'>;
 
-/** What an approval of a plan is of now. `accepted`: digest of the documents accepted on staging by name; undefined where there are none. */
-export function approvalScope(plan: Plan, accepted?: string): ApprovalScope {
+/** What an approval of a plan's run is of now. */
+export function approvalScope(
+  plan: Plan,
+  { acceptedDigest: accepted }: Pick<RunRecord, 'acceptedDigest'>,
+): ApprovalScope {
   return {
     database: plan.targets.production?.database ?? plan.targets.staging.database,
     exceptions: exceptionsDigest(plan),

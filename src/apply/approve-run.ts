@@ -43,7 +43,7 @@ export async function approveRun({ plan, staging, actor, digest }: ApprovalReque
   if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
   const { runs, migrate } = openLedger(staging);
   await migrate(plan.name, actor);
-  const scope = approvalScope(plan);
+  const scope = approvalScope(plan, run);
   const before = judgeApprovals(run, rules, scope).given.length;
   const added = { ...run, approvals: [...run.approvals, { ...approver, at: new Date(), of: scope }] };
   const isNew = judgeApprovals(added, rules, scope).given.length > before;

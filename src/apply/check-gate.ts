@@ -2,9 +2,16 @@
 import { readAccepted } from '../ledger/accepted.ts';
 import { readRuns } from '../ledger/read-runs.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { Selection } from '../selection/selection.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
-import { decideGate, type GateFacts, type GateVerdict, type InStaging, isWorthLooking } from './gate.ts';
+import {
+  decideGate,
+  type GateFacts,
+  type GateVerdict,
+  type InStaging,
+  isWorthLooking,
+  stagingRun,
+} from './gate.ts';
 import { verifySelection } from './verify-selection.ts';
 
 export interface GateQuestion {
@@ -34,7 +41,7 @@ export async function checkGate(question: GateQuestion): Promise<LookedAt> {
   const documents = collections.reduce((sum, { count }) => sum + count, 0);
   const facts = { ...(await collectFacts({ ...question, digest })), documents };
   if (!isWorthLooking(facts)) return { verdict: decideGate(facts), inStaging: undefined };
-  const inStaging = await lookAtStaging(question);
+  const inStaging = await lookAtStaging(question, leftOutBy(facts));
   return { verdict: decideGate({ ...facts, inStaging }), inStaging };
 }
 
@@ -70,15 +77,27 @@ async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
   };
 }
 
-async function lookAtStaging({ plan, selection, staging: reader, signal }: GateQuestion): Promise<InStaging> {
+/** What somebody accepted on staging, and what the last apply there left out, as long as that was by this very plan. */
+type LeftOut = 'accepted' | 'accepted and applied';
+
+function leftOutBy(facts: GateFacts): LeftOut {
+  return stagingRun(facts)?.plan.digest === facts.plan.digest ? 'accepted and applied' : 'accepted';
+}
+
+async function lookAtStaging(
+  { plan, selection, staging: reader, signal }: GateQuestion,
+  leftOut: LeftOut,
+): Promise<InStaging> {
+  const named = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
+  const isExcepted = ({ collection }: SelectedCollection, index: number): boolean =>
+    leftOut === 'accepted' ? named.isAccepted(collection, index) : named.has(collection, index);
   let excepted = 0;
-  const accepted = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
   const { collections, differences } = await verifySelection({
     selection,
     reader,
     unstorable: true,
     expect: (selected, index) => {
-      if (!accepted.has(selected.collection, index)) return 'restored';
+      if (!isExcepted(selected, index)) return 'restored';
       excepted++;
       return 'ignored';
     },
@@ -92,6 +111,9 @@ async function lookAtStaging({ plan, selection, staging: reader, signal }: GateQ
     missing: sum('missing'),
     different: sum('different'),
     excepted,
+    exceptions: named.sums
+      .filter(({ kind }) => kind === 'accepted' || leftOut !== 'accepted')
+      .map(({ collection, count, as, reason }) => `${count} of ${collection} (${as}: ${reason})`),
     examples: differences,
   };
 }

@@ -40,7 +40,9 @@ export function rulesOfPlan({ targets }: Pick<Plan, 'targets'>): Rules {
  */
 export function rulesOf(plan: Pick<Plan, 'targets'>, runs: readonly RunRecord[]): GateRules {
   const rules = rulesOfPlan(plan);
-  const newest = runs.find(({ status }) => status !== 'reverted');
+  const newest = runs.find(
+    ({ status, gate }) => gate !== undefined && status !== 'reverted' && status !== 'planned',
+  );
   if (newest?.gate === undefined) return { ...rules, stricter: undefined };
   const both = strictest(rules, newest.gate);
   const isStricter = Object.entries(both).some(([rule, value]) => rules[rule as keyof Rules] !== value);

@@ -26,8 +26,6 @@ export interface GateFacts {
   readonly staging: DatabaseFacts;
   /** Who is logged in to staging; undefined where it asks nobody to. */
   readonly stagingUser: string | undefined;
-  /** Digest of the documents accepted on staging by name; undefined where there are none. */
-  readonly accepted?: string | undefined;
   /** UTC milliseconds by staging's clock, which also made the ledger's times. */
   readonly stagingTime: number;
   /** Documents of the selection; undefined where only its digest is known. */
@@ -43,6 +41,8 @@ export interface InStaging {
   readonly different: number;
   /** Missing or different, and accepted by name. */
   readonly excepted: number;
+  /** What was accepted, in words, each as it was given. */
+  readonly exceptions: readonly string[];
   /** The first of the missing and of the different ones. */
   readonly examples: readonly VerifiedDifference[];
 }
@@ -129,7 +129,7 @@ function ownRuns(facts: DatabaseFacts): RunRecord[] {
 }
 
 /** Of this plan and selection. */
-function stagingRun(facts: GateFacts): RunRecord | undefined {
+export function stagingRun(facts: GateFacts): RunRecord | undefined {
   const { staging, digest, plan } = facts;
   return runsOfSelection(staging.runs, digest, staging).find(({ key }) => key.plan === plan.name);
 }
@@ -139,7 +139,7 @@ function rulesIn({ plan, staging, digest }: GateFacts): GateRules {
 }
 
 function approvalsIn(facts: GateFacts, run: RunRecord): Approvals {
-  return judgeApprovals(run, rulesIn(facts), approvalScope(facts.plan, facts.accepted));
+  return judgeApprovals(run, rulesIn(facts), approvalScope(facts.plan, run));
 }
 
 function stagingObstacles(facts: GateFacts): Obstacle[] {
@@ -228,7 +228,7 @@ function contentObstacles(
     .map((kind) => notThere(kind, inStaging));
 }
 
-const NONE: InStaging = { identical: 0, missing: 0, different: 0, excepted: 0, examples: [] };
+const NONE: InStaging = { identical: 0, missing: 0, different: 0, excepted: 0, exceptions: [], examples: [] };
 
 /** Not one document of the selection is there with its own content, although some other stands in its place. */
 function isNothingVerified(run: RunRecord, inStaging: InStaging | undefined): boolean {
@@ -276,8 +276,11 @@ function contentReason({ inStaging }: GateFacts, run: RunRecord): string {
     return `; no document is there with the backup's content, which the plan accepts (gate.acceptKept)`;
   }
   if (inStaging === undefined) return '';
-  const { identical, excepted } = inStaging;
-  const but = excepted === 0 ? '' : `, and ${excepted} ${excepted === 1 ? 'is' : 'are'} accepted by name`;
+  const { identical, excepted, exceptions } = inStaging;
+  const but =
+    excepted === 0
+      ? ''
+      : `, and ${excepted} ${excepted === 1 ? 'is' : 'are'} accepted by name: ${exceptions.join(', ')}`;
   return `; staging holds ${excepted === 0 ? 'every document' : `${identical} documents`} byte for byte${but}`;
 }
 

@@ -49,7 +49,7 @@ export async function targetStatus(plan: Plan, reader: TargetReader): Promise<Ta
     approvals:
       run === undefined || reader.name === 'production'
         ? undefined
-        : judgeApprovals(run, rules, approvalScope(plan)),
+        : judgeApprovals(run, rules, approvalScope(plan, run)),
     serverUser: await reader.authenticatedUser(),
     isOfAnotherPlanVersion: run !== undefined && run.plan.digest !== plan.digest,
     lock: lock?.holder === undefined ? undefined : { ...lock, life: await lifeOfHolder(lock) },

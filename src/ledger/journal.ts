@@ -145,9 +145,9 @@ export class Journal {
     }
   }
 
-  /** Deletes all of it, images too. */
+  /** Deletes all of it: entries, images, and what lies beside them under the same key. */
   async discard(): Promise<void> {
-    await deleteFromLedger(this.#commands, JOURNAL, { _id: { $gte: `${this.#key}:`, $lt: `${this.#key};` } });
+    await deleteFromLedger(this.#commands, JOURNAL, { _id: { $gte: `${this.#key}.`, $lt: `${this.#key};` } });
   }
 
   /** The before-images of an entry, one document per id, in their order. */

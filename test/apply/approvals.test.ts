@@ -10,7 +10,7 @@ import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';
 import { failure } from './documents.ts';
-import { approvedBy, COLLECTION } from './gate-attempts.ts';
+import { accept, approvedBy, COLLECTION } from './gate-attempts.ts';
 import type { MadePlanOptions } from './made-selection.ts';
 import { openWorkbench, type Servers, type Workbench } from './workbench.ts';
 
@@ -201,6 +201,17 @@ for (const [what, change] of [
     });
   });
 }
+
+test('an approval no longer counts when further documents were accepted since', async () => {
+  await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
+    await approveAs(bert, 'bert');
+    await accept(anna, selection, [7]);
+    const refusal = await failure(anna.apply(selection, 'production'));
+    assert.match(refusal.message, 'what was accepted on staging by name changed since bert approved');
+    await approveAs(bert, 'bert');
+    await anna.apply(selection, 'production');
+  });
+});
 
 test('an approval for one database does not open another', async () => {
   await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {

@@ -1,7 +1,9 @@
 /** Attempts to get production written to before staging vouches for it, and how each is made. */
 import * as assert from 'uvu/assert';
 import type { ApplyRequest } from '../../src/apply/apply-selection.ts';
+import { runOf } from '../../src/bson/document-run.ts';
 import type { RestorePlanError } from '../../src/errors.ts';
+import { readAccepted } from '../../src/ledger/accepted.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
@@ -38,6 +40,24 @@ export const approve = async (bench: Workbench, selection: Selection, user: stri
   const key = { plan: bench.plan.name, selection: selection.manifest.digest };
   await runs.approve(key, { user, host: 'ops-2' });
 };
+
+/** Writes down that these documents of the selection may be missing from staging, or be others there. */
+export async function accept(
+  bench: Workbench,
+  selection: Selection,
+  ordinals: readonly number[],
+): Promise<void> {
+  const target = await bench.target('staging');
+  const { accepted, runs } = openLedger(target);
+  const key = { plan: bench.plan.name, selection: selection.manifest.digest };
+  const ids = ordinals.map((ordinal) => runOf([DOCUMENTS[ordinal] as Buffer]).id(0));
+  const [run] = await bench.runs('staging');
+  const fencing = run?.fencing ?? 0;
+  const place = { kind: 'accepted', key, fencing, actor: { user: 'anna', host: 'ops-1' } } as const;
+  await accepted.write(place, 0, { collection: 'a', as: 'different', reason: 'looked at', ids, ordinals });
+  const { digest = '' } = await readAccepted(target.reader, key);
+  await runs.saveAccepted(key, fencing, { count: ordinals.length, digest });
+}
 
 /** Stops an apply to staging at a checkpoint, as a crash would. */
 export async function stopAt(bench: Workbench, selection: Selection, checkpoint: string): Promise<void> {

@@ -12,6 +12,7 @@ import { type Lab, openLab } from '../lab/lab.ts';
 import { failure, numbered } from './documents.ts';
 import {
   type Attempt,
+  accept,
   applied,
   approve,
   approvedBy,
@@ -353,6 +354,29 @@ test('who applied several times is named once among those who cannot approve', a
   await bench.apply(selection, 'staging');
   const refusal = await failure(bench.apply(selection, 'production'));
   assert.is(refusal.hint, 'Somebody other than anna must run `plan approve`.');
+  await bench.close();
+});
+
+test('documents that somebody accepted on staging by name do not shut production, and the gate lists them', async () => {
+  const bench = openWorkbench(lab);
+  const selection = bench.selection([COLLECTION]);
+  const a = (await bench.db('staging')).collection('a');
+  await a.insertOne({ _id: 7 as never });
+  await bench.apply(selection, 'staging');
+  await a.deleteOne({ _id: 8 as never });
+  await accept(bench, selection, [7]);
+  const refusal = await failure(bench.apply(selection, 'production'));
+  assert.match(
+    refusal.message,
+    /^refused: 1 document of the selection is missing on staging \(a \{"\$numberInt":"8"\}\)$/,
+  );
+  await accept(bench, selection, [7, 8]);
+  await bench.apply(selection, 'production');
+  const opened = bench.events.find(({ type }) => type === 'gate-opened');
+  assert.match(
+    JSON.stringify(opened),
+    'staging holds 18 documents byte for byte, and 2 are accepted by name: 2 of a (different: looked at)',
+  );
   await bench.close();
 });
 
