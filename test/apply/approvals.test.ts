@@ -161,7 +161,7 @@ const COMMAND: FollowUpPlan = {
   on: 'production',
   when: 'always',
   needs: [],
-  action: { kind: 'run', command: ['true'], directory: '/plans', timeoutMs: 1_000, passUri: false },
+  action: { kind: 'run', command: ['true'], directory: '/plans', timeoutMs: 1_000, passUri: false, env: [] },
 };
 
 type Change = (plan: Plan) => Plan;
@@ -172,6 +172,14 @@ for (const [what, change] of [
   [
     'the commands that follow-ups run',
     (plan) => withCommand({ ...COMMAND, action: { ...COMMAND.action, passUri: true } as never }, plan),
+  ],
+  [
+    'the commands that follow-ups run',
+    (plan) =>
+      withCommand(
+        { ...COMMAND, action: { ...COMMAND.action, env: ['AWS_SECRET_ACCESS_KEY'] } as never },
+        plan,
+      ),
   ],
   [
     'the exceptions of the plan',
