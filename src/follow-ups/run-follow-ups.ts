@@ -22,6 +22,7 @@ import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { Environment } from '../plan/environment.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';
+import { workDirectoryFault } from '../selection/work-directory-fault.ts';
 import { accessTo } from '../target/access.ts';
 import type { Target } from '../target/target.ts';
 import { commandEnvironment } from './command-environment.ts';
@@ -197,7 +198,8 @@ function endOf({ succeeded, detail, output }: EndedAction): FollowUpEnd {
 
 /** What kept it from being done at all: the journal could not be read, the file of ids not be written. */
 function endOfFault(error: unknown): FollowUpEnd {
-  return failed(redact(error instanceof Error ? error.message : String(error)));
+  const hint = error instanceof RestorePlanError && error.hint !== undefined ? `. ${error.hint}` : '';
+  return failed(redact(error instanceof Error ? `${error.message}${hint}` : String(error)));
 }
 
 function failed(detail: string): FollowUpEnd {
@@ -216,10 +218,15 @@ async function withIdsFile<T>(
   work: (path: string) => Promise<T>,
 ): Promise<T> {
   const folder = join(workDirectory, 'follow-ups');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, `${name}.ndjson`);
   try {
-    await pipeline(Readable.from(withNewlines(lines)), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const file = createWriteStream(path, { flags: 'wx', mode: 0o600 });
+      await pipeline(Readable.from(withNewlines(lines)), file);
+    } catch (error) {
+      throw workDirectoryFault(error, path);
+    }
     return await work(path);
   } finally {
     await rm(path, { force: true });

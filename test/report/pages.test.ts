@@ -1,4 +1,6 @@
 /** Pages for the terminal: whatever they are made of, they fit, and speak to nobody but the reader (L14). */
+import { runInNewContext } from 'node:vm';
+import { EJSON, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { RevertedCollection, RevertReport } from '../../src/apply/revert-report.ts';
 import type { RunRecord } from '../../src/ledger/run-record.ts';
@@ -10,6 +12,7 @@ import { explainPlan } from '../../src/report/explain-plan.ts';
 import { paintWith } from '../../src/report/paint.ts';
 import { revertLines } from '../../src/report/revert-page.ts';
 import { gateLines, targetLines } from '../../src/report/status-page.ts';
+import { waysToLook } from '../../src/report/ways-to-look.ts';
 import { wrapped } from '../../src/report/wrap.ts';
 import { test } from '../harness.ts';
 import { hostileReview } from './hostile.ts';
@@ -152,6 +155,40 @@ test('the status fits the terminal, and says what a rerun needs where documents 
   for (const line of lines) assert.ok(columnsOf(line) <= 80, line);
   assert.match(lines.join(' '), '1 document could not be written');
 });
+
+for (const columns of [40, 80]) {
+  test(`what mongosh is to read can be pasted from a terminal of ${columns} columns`, () => {
+    const hex = ['57d17993a09a6759d8000d9e', '57d17993a09a6759d8000d9f'];
+    const documents = hex.map((text) => Buffer.from(serialize({ _id: new ObjectId(text) })));
+    const examples = new Map([
+      ['artworks', documents],
+      ['a_collection_of_a_rather_long_name', documents],
+    ]);
+    const lines = [...waysToLook({ file: 'plan.yaml', database: 'shop', examples }, { paint, columns })];
+    const statements = lines.slice(lines.indexOf('  use shop') + 1);
+    for (const line of statements) assert.ok(columnsOf(line) <= columns, line);
+    const found: unknown[] = [];
+    const db = { getCollection: (name: string) => ({ find: (query: unknown) => found.push([name, query]) }) };
+    let typed = '';
+    for (const line of statements) {
+      typed += `${line}\n`;
+      // A shell reads on for as long as a statement cannot be at its end.
+      const isEnd = line === '  })';
+      try {
+        runInNewContext(typed, { db, EJSON });
+        assert.ok(isEnd, `a statement ended at ${line}`);
+        typed = '';
+      } catch (error) {
+        assert.not.ok(isEnd, String(error));
+        assert.match(String(error), 'SyntaxError');
+      }
+    }
+    assert.equal(
+      JSON.parse(JSON.stringify(found)),
+      [...examples.keys()].map((name) => [name, { _id: { $in: hex } }]),
+    );
+  });
+}
 
 test('no place where a line breaks makes a workflow command of a text', () => {
   for (let columns = 4; columns < 60; columns++) {

@@ -45,7 +45,7 @@ test(
     assert.match(stdout, /plan verify plan\.yaml --target staging/);
     assert.match(
       stdout,
-      /db\.getCollection\("artworks"\)\.find\(\{ _id: \{ \$in: EJSON\.deserialize\(\[\{"\$oid":/,
+      /db\.getCollection\("artworks"\)\.find\(\{\s+_id: \{ \$in: EJSON\.deserialize\(\[\s+\{"\$oid":/,
     );
     assert.not.ok(stdout.includes(CANARY_PASSWORD));
   },
