@@ -3,7 +3,7 @@
 import type { Life } from '../ledger/holder-process.ts';
 import { type LockState, lifeOfHolder } from '../ledger/lock-state.ts';
 import { readLock } from '../ledger/read-lock.ts';
-import { readRuns, runMeant, runsOfPlan } from '../ledger/read-runs.ts';
+import { isForeign, readRuns, runMeant, runsOfPlan } from '../ledger/read-runs.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -19,6 +19,8 @@ export interface TargetStatus {
   readonly server: string;
   /** Undefined when nothing of this plan was ever applied there. */
   readonly run: RunRecord | undefined;
+  /** Every run that the ledger records there, also of other plans and foreign ones, newest first. */
+  readonly runs: readonly ListedRun[];
   /** All runs of the plan there, newest first. */
   readonly runsOfPlan: readonly RunRecord[];
   /** Of the run in staging; undefined where there is none, and in production. */
@@ -33,6 +35,14 @@ export interface TargetStatus {
   readonly lock: (LockState & { readonly life: Life }) | undefined;
 }
 
+export interface ListedRun {
+  readonly run: RunRecord;
+  /** Of what this very plan selects. */
+  readonly isCurrent: boolean;
+  /** It came with a copy of another database. */
+  readonly isForeign: boolean;
+}
+
 export async function targetStatus(plan: Plan, reader: TargetReader): Promise<TargetStatus> {
   const runs = await readRuns(reader);
   const run = runMeant(runs, plan, reader);
@@ -44,6 +54,11 @@ export async function targetStatus(plan: Plan, reader: TargetReader): Promise<Ta
     database: reader.database,
     server: `${kind}, MongoDB ${version}`,
     run,
+    runs: runs.map((each) => ({
+      run: each,
+      isCurrent: each === run && each.plan.digest === plan.digest,
+      isForeign: isForeign(each, reader),
+    })),
     runsOfPlan: runsOfPlan(runs, plan, reader),
     rules,
     approvals:

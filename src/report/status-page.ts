@@ -1,12 +1,13 @@
 /** Where a plan stands, as a page for the terminal and as JSON. */
 import { type NextStep, unwrittenIn } from '../apply/next-step.ts';
-import type { GateStatus, TargetStatus } from '../apply/restore-status.ts';
+import type { GateStatus, ListedRun, TargetStatus } from '../apply/restore-status.ts';
 import type { TargetName } from '../events.ts';
 import type { Life } from '../ledger/holder-process.ts';
 import { whoHolds } from '../ledger/lock-state.ts';
 import type { Deed, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
+import { totalOf } from './apply-page.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import { showCounted } from './quantities.ts';
@@ -55,7 +56,25 @@ export function* targetLines(
   for (const text of lines) {
     yield* wrapped(wholeCommands(text, file), { columns, indent: INDENT });
   }
+  yield* listedRuns(status, columns);
   yield '';
+}
+
+/** Lines of one target; more runs than anybody reads are counted. */
+const MOST_LISTED = 20;
+
+/** All that the ledger records, a line each, where that is more than the one run shown above. */
+function* listedRuns({ runs, run: shown }: TargetStatus, columns: number): Generator<string> {
+  if (runs.every(({ run }) => run === shown)) return;
+  yield `${' '.repeat(INDENT)}runs, newest first (* = what this plan selects now):`;
+  for (const { run, isCurrent, isForeign } of runs.slice(0, MOST_LISTED)) {
+    const counts = countedParts<keyof RunCounts>(OUTCOMES, totalOf(run.collections));
+    const origin = isForeign ? `, from a copy of ${run.server?.database} on another server` : '';
+    const plan = run.key.plan === shown?.key.plan ? '' : `, plan ${run.key.plan}`;
+    const line = `${run.key.selection.slice(0, 12)} ${run.status}, ${when(run.updatedAt)}${plan}${origin}: ${counts.join(', ') || 'nothing'}`;
+    yield* wrapped(line, { columns, indent: INDENT, mark: isCurrent ? '* ' : '  ', hanging: 2 });
+  }
+  if (runs.length > MOST_LISTED) yield `${' '.repeat(2 * INDENT)}and ${runs.length - MOST_LISTED} older ones`;
 }
 
 /** One run: how it ended, of what, by whom, with what outcome. */
@@ -134,11 +153,20 @@ export function statusObject({ plan, statuses, gate, steps }: Standing) {
   } as const;
 }
 
-function targetObject({ database, server, run, approvals, lock, isOfAnotherPlanVersion }: TargetStatus) {
+function targetObject({
+  database,
+  server,
+  run,
+  runs,
+  approvals,
+  lock,
+  isOfAnotherPlanVersion,
+}: TargetStatus) {
   return {
     database,
     server,
     lock: lock?.holder?.name ?? null,
+    runs: runs.map(listedObject),
     run:
       run === undefined
         ? null
@@ -155,5 +183,22 @@ function targetObject({ database, server, run, approvals, lock, isOfAnotherPlanV
             approvalsBy: approvals?.by ?? null,
             approvalsNotCounted: approvals?.discounted ?? [],
           },
+  };
+}
+
+function listedObject({ run, isCurrent, isForeign }: ListedRun) {
+  const { key, status, target, startedAt, updatedAt, verifiedAt, backup, collections } = run;
+  return {
+    plan: key.plan,
+    selection: key.selection,
+    status,
+    current: isCurrent,
+    foreign: isForeign,
+    target,
+    startedAt,
+    updatedAt,
+    verifiedAt: verifiedAt ?? null,
+    backup: backup.location,
+    counts: totalOf(collections),
   };
 }

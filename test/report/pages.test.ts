@@ -130,6 +130,7 @@ test('the status fits the terminal, and says what a rerun needs where documents 
     database: 'gravity',
     server: 'replica set',
     run,
+    runs: [{ run, isCurrent: true, isForeign: false }],
     runsOfPlan: [run],
     lock: undefined,
   } as const;

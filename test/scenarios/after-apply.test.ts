@@ -11,6 +11,7 @@ import { temporaryFolder } from '../lab/guard.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
 import { jsonLines, type PlanRun } from '../lab/plan-command.ts';
 import { createIncident, type Incident } from './incident.ts';
+import { checkedStream } from './json-stream.ts';
 
 let lab: Lab;
 let incident: Incident;
@@ -58,14 +59,30 @@ test(
     assert.match(staged.stdout, /artworks: \+100 inserts/);
     assert.match(staged.stdout, /gate is open/);
     await planOk('apply', ...production());
-    const status = result(await planOk('status', '--json'), 'status');
+    const last = await planOk('status', '--json');
+    checkedStream(last.stdout);
+    const status = result(last, 'status');
     const { targets, gate } = status as {
-      targets: Record<string, { run: { status: string } }>;
+      targets: Record<string, { run: { status: string }; runs: Record<string, unknown>[] }>;
       gate: { open: boolean };
     };
     assert.is(targets['staging']?.run.status, 'verified');
     assert.is(targets['production']?.run.status, 'verified');
     assert.is(gate.open, true);
+    assert.equal(
+      targets['staging']?.runs.map((run) => [run['status'], run['current'], run['foreign']]),
+      [['verified', true, false]],
+    );
+    // A record of another plan, which came with a copy of production.
+    const runs = incident.staging.collection('restore_plan.runs');
+    const copy = await incident.production.collection('restore_plan.runs').findOne();
+    const _id = { plan: 'another-plan', selection: 'b'.repeat(64) };
+    await runs.insertOne({ ...copy, _id: _id as never, plan: { ...copy?.['plan'], name: 'another-plan' } });
+    const listed = await planOk('status');
+    assert.match(listed.stdout, /runs, newest first \(\* = what this plan selects now\):/);
+    assert.match(listed.stdout, /\n {2}\* [0-9a-f]{12} verified, /);
+    assert.match(listed.stdout, /\n {4}b{12} verified,[^*]*\splan\s+another-plan,\s+from\s+a\s+copy\s+of/);
+    checkedStream((await planOk('status', '--json')).stdout);
   },
   { deadlineMs: 120_000 },
 );
