@@ -82,7 +82,8 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
       written: await applyBatch(run, task, batch),
       bytes: batch.bytes.length,
     }));
-  for await (const { written, bytes } of inFlight(batches, BATCHES_IN_FLIGHT, work)) {
+  const applying = inFlight(batches, BATCHES_IN_FLIGHT, work, ({ bytes }) => bytes.length);
+  for await (const { written, bytes } of applying) {
     request.onProgress(written, bytes);
   }
 }

@@ -76,10 +76,13 @@ export async function verifySelection(request: VerificationRequest): Promise<Ver
     const { collection: name, into } = selected;
     const collection = await reader.collection(into);
     const question = { request, selected, collection, every };
-    for await (const findings of inFlight(await batchesOf(question), BATCHES_IN_FLIGHT, (batch) => {
+    const verify = (batch: Scanned<AdmittedBatch>): Promise<BatchFindings> => {
       request.signal?.throwIfAborted();
       return verifyBatch(batch, question);
-    })) {
+    };
+    const batches = await batchesOf(question);
+    const verifying = inFlight(batches, BATCHES_IN_FLIGHT, verify, ({ batch }) => batch.run.bytes.length);
+    for await (const findings of verifying) {
       for (const key of COUNTED) counts[key] += findings.counts[key];
       for (const { id, kind } of findings.differences) {
         if (differences.length < MOST_DIFFERENCES) differences.push({ into, id: showValue(id), kind });

@@ -2,7 +2,8 @@
  * Field-level differences of two raw documents, by bytes: 1 and 1.0 differ, and so does another order of fields.
  */
 import { sameBytes } from './compare-values.ts';
-import { cstringEnd, elements, valueEnd } from './elements.ts';
+import { cstringEnd, elements, keyOf, type RawElement, valueEnd } from './elements.ts';
+import { hashBytes } from './key-hash.ts';
 import { BSON, type RawValue } from './types.ts';
 
 export interface ValueDifference {
@@ -53,40 +54,72 @@ interface Pair {
 function collect({ left, right, path }: Pair, found: Differences): void {
   if (sameBytes(left, right)) return;
   const nested = left.type === right.type && (left.type === BSON.OBJECT || left.type === BSON.ARRAY);
-  const leftFields = nested ? fieldsOf(left) : undefined;
-  const rightFields = nested ? fieldsOf(right) : undefined;
+  const leftFields = nested ? FieldTable.of(left) : undefined;
+  const rightFields = nested ? FieldTable.of(right) : undefined;
   if (leftFields === undefined || rightFields === undefined) {
     found.add({ path, kind: 'changed', left, right });
     return;
   }
   const before = found.total;
-  for (const [key, at] of leftFields) {
-    const value = valueAt(left, at);
-    const other = rightFields.get(key);
-    if (other === undefined)
-      found.add({ path: join(path, key), kind: 'onlyLeft', left: value, right: undefined });
-    else collect({ left: value, right: valueAt(right, other), path: join(path, key) }, found);
+  for (const field of elements(left.bytes, left.start)) {
+    const at = rightFields.find(field);
+    const own = join(path, field);
+    if (at === undefined) found.add({ path: own, kind: 'onlyLeft', left: field, right: undefined });
+    else collect({ left: field, right: valueAt(right, at), path: own }, found);
   }
-  for (const [key, at] of rightFields) {
-    if (!leftFields.has(key)) {
-      found.add({ path: join(path, key), kind: 'onlyRight', left: undefined, right: valueAt(right, at) });
-    }
+  for (const field of elements(right.bytes, right.start)) {
+    if (leftFields.find(field) === undefined)
+      found.add({ path: join(path, field), kind: 'onlyRight', left: undefined, right: field });
   }
   if (found.total === before) found.add({ path, kind: 'order', left, right });
 }
 
 /**
- * Where the elements of a document lie, by the exact bytes of their keys; undefined when a key comes twice, which a path cannot tell
- * apart. Offsets, since a value for each of a million fields would take as much memory as the whole program.
+ * Where the elements of a document lie, by the exact bytes of their keys. Eight bytes for each: a million fields with their names would
+ * take as much memory as the whole program.
  */
-function fieldsOf(value: RawValue): Map<string, number> | undefined {
-  const fields = new Map<string, number>();
-  for (const { at, keyStart, start } of elements(value.bytes, value.start)) {
-    const key = value.bytes.toString('latin1', keyStart, start - 1);
-    if (fields.has(key)) return undefined;
-    fields.set(key, at);
+class FieldTable {
+  readonly #bytes: Buffer;
+  /** Offsets of elements; 0 = free. At most half full. */
+  readonly #offsets: Int32Array;
+
+  private constructor({ bytes, start }: RawValue) {
+    let count = 0;
+    for (const _ of elements(bytes, start)) count++;
+    this.#bytes = bytes;
+    this.#offsets = new Int32Array(1 << Math.ceil(Math.log2(2 * count + 2)));
   }
-  return fields;
+
+  /** Undefined when a key comes twice, which a path cannot tell apart. */
+  static of(value: RawValue): FieldTable | undefined {
+    const table = new FieldTable(value);
+    for (const field of elements(value.bytes, value.start)) {
+      const slot = table.#slotOf(field);
+      if (table.#offsets[slot] !== 0) return undefined;
+      table.#offsets[slot] = field.at;
+    }
+    return table;
+  }
+
+  /** Offset of the element with the key of `field`, which may be another document's. */
+  find(field: RawElement): number | undefined {
+    return this.#offsets[this.#slotOf(field)] || undefined;
+  }
+
+  #slotOf({ bytes, keyStart, start }: RawElement): number {
+    const mask = this.#offsets.length - 1;
+    // With the NUL behind it: a key that only begins the same is another one.
+    let slot = hashBytes(bytes, { start: keyStart, end: start }, 0) & mask;
+    for (;;) {
+      const at = this.#offsets[slot] as number;
+      if (at === 0) return slot;
+      const end = at + 1 + start - keyStart;
+      const isSame =
+        end <= this.#bytes.length && bytes.compare(this.#bytes, at + 1, end, keyStart, start) === 0;
+      if (isSame) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
 }
 
 /** The value of the element at `at`, of a document whose elements were walked before. */
@@ -96,7 +129,7 @@ function valueAt({ bytes, end }: RawValue, at: number): RawValue {
   return { bytes, type, start, end: valueEnd(bytes, type, start, end) };
 }
 
-function join(path: string, latin1Key: string): string {
-  const key = Buffer.from(latin1Key, 'latin1').toString();
+function join(path: string, field: RawElement): string {
+  const key = keyOf(field);
   return path === '' ? key : `${path}.${key}`;
 }

@@ -10,7 +10,7 @@ import type { Plan, WhenMatched } from '../plan/plan.ts';
 import { comparesText } from '../query/compares-text.ts';
 import { compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { CandidateCheck } from './candidate.ts';
 import { collectionToCreate } from './collection-to-create.ts';
@@ -192,11 +192,13 @@ async function compareCollection(
     emit({ type: 'comparison-progress', target: reader.name, compared: shared.compared });
   };
   // The first part of a batch, mostly the only one, is compared while earlier batches are taken; the others in their turn.
-  for await (const { first, others } of inFlight(batches, BATCHES_IN_FLIGHT, async (batch) => {
+  const compare = async (batch: DocumentBatch) => {
     signal.throwIfAborted();
     const others = compareBatch(batch, rules);
     return { first: await others.next(), others };
-  })) {
+  };
+  const compared = inFlight(batches, BATCHES_IN_FLIGHT, compare, ({ bytes }) => bytes.length);
+  for await (const { first, others } of compared) {
     if (!first.done) await take(first.value);
     for await (const findings of others) await take(findings);
   }

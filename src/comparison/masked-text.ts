@@ -6,6 +6,9 @@ import type { DocumentObject } from './comparison.ts';
 
 const MASKED = '"[masked]"';
 
+/** A document of half a million fields, shown in one pass, takes 200 MB on the way. */
+const SMALL_BYTES = 64 * 1024;
+
 export interface MaskedTextOptions {
   /** Dotted paths, which reach into arrays as queries do. */
   readonly mask: readonly string[];
@@ -41,7 +44,7 @@ export class MaskedText {
   /** The value at a dotted path of its document, relaxed; the path of a whole document is empty. A cut text says how many fields it lacks. */
   readonly show = (value: RawValue, path = ''): string => {
     // Most plans mask nothing and most documents are small: one pass, no paths. Three times faster in a full listing.
-    if (this.#hidesNothing && value.end - value.start <= 4 * this.#limit) {
+    if (this.#hidesNothing && value.end - value.start <= Math.min(4 * this.#limit, SMALL_BYTES)) {
       const text = showValue(value, { relaxed: true });
       if (text.length <= this.#limit) return text;
     }
@@ -80,7 +83,7 @@ export class MaskedText {
     const isContainer = value.type === BSON.OBJECT || value.type === BSON.ARRAY;
     if (this.#hides(path, isContainer)) put(out, MASKED);
     else if (isContainer) this.#writeContainer(value, path, out);
-    else put(out, showValue(value, { relaxed: !out.isObject }));
+    else put(out, out.isObject ? showValue(value) : showBeginning(value, out.left));
   }
 
   #writeContainer(value: RawValue, path: readonly string[], out: Writing): void {
@@ -110,6 +113,14 @@ export class MaskedText {
     if (this.#hidesAll && !isContainer && path[0] !== '_id') return true;
     return this.#mask.some((masked) => covers(masked, path));
   }
+}
+
+/** Its text for people: whole, or as much of a long one as has room and a little more. 16 MiB of text take three times as much on the way. */
+function showBeginning(value: RawValue, room: number): string {
+  const isText = [BSON.STRING, BSON.CODE, BSON.SYMBOL, BSON.BINARY].some((type) => type === value.type);
+  // A length, and no character takes more than four bytes.
+  const most = value.start + 8 + 4 * Math.max(room, 1);
+  return showValue(isText && value.end > most ? { ...value, end: most } : value, { relaxed: true });
 }
 
 function put(out: Writing, text: string): void {

@@ -24,7 +24,8 @@ import { type IdsOf, packIds } from './packed-ids.ts';
 /** Before-images are cut into documents of this size, because one image may be 16 MiB already. */
 const IMAGE_PART_BYTES = 8 * 1024 * 1024;
 const READ_CONCERN = { level: 'majority' } as const;
-const ENTRIES_PER_READ = 50;
+/** Each has up to 10,000 ids, which take ten times as much here as in their packed form. */
+const ENTRIES_PER_READ = 8;
 
 export interface Intention {
   readonly action: JournalAction;

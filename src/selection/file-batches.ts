@@ -44,10 +44,12 @@ export async function* fileBatches(
     let first = 0;
     let position = 0;
     while (position < bytes) {
-      let read = await fill(memory().subarray(0, bytes - position), file, position);
+      const left = bytes - position;
+      let read = await fill(memory().subarray(0, left), file, position);
       const length = read.length >= MIN_DOCUMENT_BYTES ? read.readInt32LE(0) : MIN_DOCUMENT_BYTES;
       if (length > read.length) {
-        read = await fill(Buffer.allocUnsafeSlow(Math.min(length, bytes - position)), file, position);
+        // Not kept: the memory of as many as are held would be that of the largest documents from then on.
+        read = await fill(Buffer.allocUnsafeSlow(Math.min(length, left)), file, position);
       }
       const batch = cutBatch(read, first, maxDocuments);
       yield batch;

@@ -6,6 +6,7 @@
 import type { MongoClient } from 'mongodb';
 import type { TargetName } from '../events.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
+import { freeBuffers } from '../v8-flags.ts';
 import { CommandFailure, standstillName } from './command-failure.ts';
 import { type Route, runForRawReply } from './driver-internals.ts';
 import { type Patience, rideOut } from './patience.ts';
@@ -32,6 +33,16 @@ export const MAJORITY = { w: 'majority', wtimeout: MAJORITY_WAIT_MS } as const;
 
 /** Of writes outside a transaction: documents are independent of each other, and one refusal must not keep the rest out. */
 export const WRITE = { ordered: false, maxTimeMS: COMMAND_TIME_MS, writeConcern: MAJORITY } as const;
+
+/** Commands and replies above it are of large documents. */
+const LARGE_BYTES = 6 * 1024 * 1024;
+
+/** Bytes of the documents of a command's sequence, or of the cursor of a reply. */
+function bytesIn(value: unknown): number {
+  const { documents, cursor } = (value ?? {}) as { readonly documents?: unknown; readonly cursor?: unknown };
+  const bytes = documents ?? cursor;
+  return bytes instanceof Uint8Array ? bytes.length : 0;
+}
 
 export class Commands {
   readonly #client: MongoClient;
@@ -74,6 +85,7 @@ export class Commands {
       const codeName = standstillName(code);
       if (codeName !== undefined) throw failed({ code, codeName });
     }
+    if (Math.max(bytesIn(reply), ...Object.values(command).map(bytesIn)) > LARGE_BYTES) freeBuffers();
     return reply;
   }
 

@@ -112,8 +112,8 @@ export class MongoReader implements TargetReader {
 
   /**
    * One `find` whose reply holds everything. The target's documents may be larger than those asked with: when the reply
-   * overflows, the halves are asked for instead, because a cursor would tie the rest to one server and one connection. Only the
-   * documents of a single `_id`, of which a sharded collection may hold several, cannot be halved.
+   * overflows, smaller parts are asked for instead, because a cursor would tie the rest to one server and one connection. Only the
+   * documents of a single `_id`, of which a sharded collection may hold several, cannot be parted.
    */
   async *#lookUp(
     collection: string,
@@ -140,9 +140,12 @@ export class MongoReader implements TargetReader {
       return;
     }
     await this.#killCursor(collection, id);
-    const half = Math.ceil(positions.length / 2);
-    yield* this.#lookUp(collection, run, positions.slice(0, half));
-    yield* this.#lookUp(collection, run, positions.slice(half));
+    // As many as fit twice, going by the size of those that came.
+    const fit = Math.floor((LOOKUP_BYTES * offsets.length) / (2 * bytes.length));
+    const next = Math.max(1, Math.min(Math.ceil(positions.length / 2), fit));
+    for (let at = 0; at < positions.length; at += next) {
+      yield* this.#lookUp(collection, run, positions.slice(at, at + next));
+    }
   }
 
   async count(collection: string): Promise<number> {
