@@ -14,10 +14,10 @@ import { holdBack } from '../comparison/compare-with-target.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
-import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
+import { journalKeyOf } from '../ledger/layout.ts';
 import type { Lease } from '../ledger/lease.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readRuns, recordedServer } from '../ledger/read-runs.ts';
+import { readRuns } from '../ledger/read-runs.ts';
 import type {
   Actor,
   Creation,
@@ -26,7 +26,6 @@ import type {
   RunRecord,
   RunStatus,
 } from '../ledger/run-record.ts';
-import type { RunStart } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
@@ -40,14 +39,14 @@ import type { Checkpoint } from './checkpoint.ts';
 import { discardForeign, EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
 import { mayOverwrite, requireExclusiveWord } from './exclusive-word.ts';
-import { rulesOfPlan } from './gate-rules.ts';
 import { holdLock, stoppedOnRequest } from './hold-lock.ts';
 import { leftOutOf, recordExcepted } from './left-out-of-run.ts';
 import { unwrittenIn } from './next-step.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
-import { type OtherSource, otherSource, recordedSource, refuseOtherSource } from './plan-source.ts';
+import { type OtherSource, otherSource, refuseOtherSource } from './plan-source.ts';
 import { prepareCollection, requirePreparable } from './prepare-collection.ts';
 import { refuseMatches } from './refuse-matches.ts';
+import { runStart } from './run-start.ts';
 import { settleOpenBatch } from './settle-open.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
 
@@ -179,7 +178,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
   const leftOut = await leftOutOf({ ...request, reader: target.reader });
   await refuseMatches(request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
   try {
-    await ledger.runs.begin(await runStart(request, key), run.fencing, recordOf(outcomes));
+    await ledger.runs.begin(await runStart(request), run.fencing, recordOf(outcomes));
     record = await ledger.runs.find(key);
     await run.checkpoint('run-begun');
     const prepared = await prepareAll(request, run, record?.creations ?? []);
@@ -343,23 +342,6 @@ async function writeAll(
     if (signal?.aborted) throw stoppedOnRequest();
   }
   emit({ type: 'apply-finished', target: target.name, written });
-}
-
-async function runStart(request: ApplyRequest, key: RunKey): Promise<RunStart> {
-  const { plan, selection, target, toolVersion, actor } = request;
-  const { backup } = selection.manifest;
-  return {
-    key,
-    target: target.name,
-    toolVersion,
-    planDigest: plan.digest,
-    server: recordedServer(target.reader),
-    source: recordedSource(plan.source),
-    gate: rulesOfPlan(plan),
-    backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
-    actor: { user: actor.user, host: actor.host, serverUser: await target.reader.authenticatedUser() },
-    exclusive: request.exclusive === true,
-  };
 }
 
 function recordOf(outcomes: AllOutcomes): RunCollection[] {

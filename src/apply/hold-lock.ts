@@ -18,7 +18,7 @@ export interface LockRequest {
   readonly target: Target;
   /** Who takes it; the process id makes two runs of one person distinct. */
   readonly actor: Actor & { readonly pid: number };
-  readonly command: 'apply' | 'revert';
+  readonly command: 'apply' | 'revert' | 'accept';
   readonly leaseMs?: number | undefined;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;

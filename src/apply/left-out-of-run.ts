@@ -1,7 +1,7 @@
 /** What an apply leaves out: who decided that, what must be known before a document is written, and what the ledger keeps of it. */
 import { findId } from '../bson/stored-form.ts';
 import { copyOf, type RawValue } from '../bson/types.ts';
-import { type ExceptedAs, LeftOut } from '../comparison/left-out.ts';
+import { type ExceptedAs, LeftOut, type LeftOutQuestion } from '../comparison/left-out.ts';
 import {
   ACCEPTED_TOGETHER,
   type AcceptedPart,
@@ -21,12 +21,14 @@ export interface LeftOutRequest {
   readonly selection: Selection;
   readonly reader: TargetReader;
   readonly signal?: AbortSignal | undefined;
+  readonly alsoExcepted?: LeftOutQuestion['alsoExcepted'];
 }
 
 /** With everything marked that is excepted by name, in the plan or in the target's ledger. */
-export async function leftOutOf({ plan, selection, reader, signal }: LeftOutRequest): Promise<LeftOut> {
+export async function leftOutOf({ alsoExcepted, ...question }: LeftOutRequest): Promise<LeftOut> {
+  const { plan, selection, reader } = question;
   const accepted = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
-  const leftOut = new LeftOut({ plan, selection, reader, accepted, signal });
+  const leftOut = new LeftOut({ ...question, accepted, ...(alsoExcepted && { alsoExcepted }) });
   for (const selected of selection.manifest.collections) await leftOut.mark(selected);
   return leftOut;
 }

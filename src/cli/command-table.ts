@@ -184,6 +184,37 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/apply.ts'),
   },
   {
+    name: 'accept',
+    arguments: '<plan>',
+    summary: 'accepts that documents which cannot be written, or differ, are left out of a target',
+    details:
+      'Compares, shows the documents that cannot be written to the target or differ there, with those that depend on them alone, and ' +
+      'asks. Their places and _ids go into the ledger of that target, for this selection; also before anything was applied. Each apply ' +
+      'leaves them out from then on. What is accepted in staging does not hold in production.',
+    options: [
+      TARGET,
+      { flags: '--reason <text>', description: 'why they may be left out; kept in the ledger' },
+      {
+        flags: '--class <class>',
+        description: 'only documents of this class; without it of all three',
+        choices: ['conflict', 'refused', 'different'],
+        repeatable: true,
+      },
+      { flags: '--withdraw', description: 'take back what was accepted for this selection' },
+      {
+        flags: '--confirm <database>',
+        description: 'name of the database of the target; replaces the question asked on a terminal',
+      },
+    ],
+    examples: [
+      'plan accept plans/incident-4711.yaml --target staging --reason "expired sessions"',
+      'plan accept incident.yaml --target production --class conflict --reason "by hand" --confirm gravity',
+      'plan accept plans/incident-4711.yaml --target staging --withdraw',
+    ],
+    exits: [...READS_BACKUP, 'TARGET', 'LOCKED', 'GATE'],
+    load: () => import('./commands/accept.ts'),
+  },
+  {
     name: 'approve',
     arguments: '<plan>',
     summary: "records a second person's approval on the verified staging run",

@@ -95,7 +95,10 @@ function buildOption(spec: OptionSpec): Option {
   option.argParser((value: string, previous: unknown) => {
     // Mostly a shell variable that is not set; taken for a name it would be the current folder.
     if (value === '') throw new InvalidArgumentError('It is empty.');
-    if (spec.repeatable) return [...((previous as readonly string[] | undefined) ?? []), value];
+    if (spec.repeatable) {
+      parse?.(value, undefined as never);
+      return [...((previous as readonly string[] | undefined) ?? []), value];
+    }
     // The last one would win: of two targets, the one that was perhaps not meant.
     if (isGiven) throw new InvalidArgumentError('The option was given before; give it once.');
     isGiven = true;

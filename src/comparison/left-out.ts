@@ -36,8 +36,8 @@ export interface LeftOutQuestion {
   readonly selection: Selection;
   readonly reader: TargetReader;
   readonly accepted: Accepted;
-  /** Classes that are excepted in every collection, beside what the plan says. */
-  readonly alsoExcepted?: readonly ExceptedClass[];
+  /** Classes that are excepted in a collection, beside what the plan says. */
+  readonly alsoExcepted?: (selected: SelectedCollection) => readonly ExceptedClass[];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -85,7 +85,8 @@ export class LeftOut {
   /** Before anything is decided: marks what is named, and what is accepted in the ledger. */
   async mark(selected: SelectedCollection): Promise<void> {
     const { collection, count } = selected;
-    const { accepted } = this.#question;
+    const { accepted, alsoExcepted } = this.#question;
+    this.#exceptions.set(collection, this.#exceptionsOf(collection, alsoExcepted?.(selected)));
     if (accepted.accepted > 0) {
       for (let ordinal = 0; ordinal < count; ordinal++)
         if (accepted.isAccepted(collection, ordinal)) this.#set(selected, ordinal, CODE.accepted);
@@ -176,16 +177,15 @@ export class LeftOut {
     }
   }
 
-  #exceptionsOf(collection: string): CollectionExceptions {
+  #exceptionsOf(collection: string, further: readonly ExceptedClass[] = []): CollectionExceptions {
     const known = this.#exceptions.get(collection);
     if (known !== undefined) return known;
     const all = this.#exceptionsIn(collection);
     const classes = all.flatMap(({ class: ofClass }) => (ofClass === undefined ? [] : [ofClass]));
     const exceptions: CollectionExceptions = {
       ids: all.filter((each): each is CollectionExceptions['ids'][number] => each.ids !== undefined),
-      classes: new Set([...classes, ...(this.#question.alsoExcepted ?? [])]),
+      classes: new Set([...classes, ...further]),
     };
-    this.#exceptions.set(collection, exceptions);
     return exceptions;
   }
 

@@ -8,7 +8,7 @@ import type { OutcomeCounts } from './document-classes.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import type { Paint } from './paint.ts';
-import { showCount, showCounted } from './quantities.ts';
+import { countedAs, showCount, showCounted } from './quantities.ts';
 import { wrapped } from './wrap.ts';
 
 /** Documents named one by one on the page. */
@@ -81,8 +81,10 @@ function* noticeLines(
   { paint, columns }: PageStyle,
 ): Generator<string> {
   for (const { into, id, outcome, reason } of notices.slice(0, SHOWN)) {
-    const color = outcome === 'conflict' || outcome === 'refused' ? paint.bad : paint.odd;
-    yield color(fitted(neutral(`${outcome}: ${into} _id ${id ?? '(none)'}`), columns));
+    const color =
+      outcome === 'conflict' || outcome === 'refused' || outcome === 'heldBack' ? paint.bad : paint.odd;
+    const words = outcome === 'heldBack' || outcome === 'excepted' ? OUTCOMES[outcome].one : outcome;
+    yield color(fitted(neutral(`${words}: ${into} _id ${id ?? '(none)'}`), columns));
     if (reason !== '') yield* wrapped(reason, { columns, indent: 4 });
   }
   // Only so many are kept; what could not be written is counted in full.
@@ -123,6 +125,8 @@ function verdict({ target, verified, verification, collections }: ApplyResult, p
     return { color: paint.bad, words };
   }
   const all = `${showCounted(looked, 'document')} read back from ${target} and compared byte by byte`;
-  const words = `Verified: ${all}${kept === 0 ? '' : `; ${showCount(kept)} of them ${OUTCOMES.kept.one}`}.`;
+  const { excepted = 0 } = totalOf(collections);
+  const but = excepted === 0 ? '' : `; with ${countedAs(OUTCOMES.excepted, excepted)}`;
+  const words = `Verified: ${all}${kept === 0 ? '' : `; ${showCount(kept)} of them ${OUTCOMES.kept.one}`}${but}.`;
   return { color: verified ? paint.good : (text) => text, words };
 }

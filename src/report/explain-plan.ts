@@ -5,6 +5,7 @@ import type { TargetName } from '../events.ts';
 import type {
   CollectionPlan,
   DependentPlan,
+  ExceptedClass,
   FollowUpPlan,
   Plan,
   RestoredCollection,
@@ -109,7 +110,9 @@ function dependentText(dependent: DependentPlan, parent: RestoredCollection): st
   const relation = isTree
     ? `${dependent.collection} below them: those whose ${key} one already selected, to the end of the tree`
     : `${dependent.collection}: those whose ${key} one of these ${parent.collection}`;
-  return dependent.query === undefined ? relation : `${relation}, and that match ${query(dependent.query)}`;
+  const orphans = dependent.orphans === 'insert' ? ', also where none of these can be written' : '';
+  const match = dependent.query === undefined ? '' : `, and that match ${query(dependent.query)}`;
+  return `${relation}${match}${orphans}`;
 }
 
 /** What happens to a document that is in the target already, and what the dry-run looks at. */
@@ -127,6 +130,11 @@ function treatment(entry: RestoredCollection): string[] {
     sentences.push(`One whose ${entry.updatedAt} is newer in the target is reported as stale.`);
   if (entry.softDelete !== undefined)
     sentences.push(`One that matches ${query(entry.softDelete)} in the target is reported as soft-deleted.`);
+  for (const { ids, class: ofClass, reason, on } of entry.exceptions) {
+    const which = ids === undefined ? `those that are ${CLASS_TEXT[ofClass]}` : `${ids.count} named by _id`;
+    const where = on === undefined ? '' : ` in ${on}`;
+    sentences.push(`Left out${where}, with what depends on them alone: ${which} (${reason}).`);
+  }
   for (const { field, collection } of entry.references) {
     sentences.push(
       `Their ${field} must lead to a document of ${collection}; the dry-run names those that do not.`,
@@ -134,6 +142,12 @@ function treatment(entry: RestoredCollection): string[] {
   }
   return sentences;
 }
+
+const CLASS_TEXT: Readonly<Record<ExceptedClass, string>> = {
+  conflict: 'in conflict',
+  refused: 'refused',
+  different: 'there with other content',
+};
 
 /** What holds for every collection. */
 function promises(plan: Plan): string[] {

@@ -10,7 +10,7 @@ import type { Plan } from '../plan/plan.ts';
 import { totalOf } from './apply-page.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
-import { showCounted } from './quantities.ts';
+import { countedAs, showCounted } from './quantities.ts';
 import { countedParts } from './sum.ts';
 import { wholeCommands } from './whole-commands.ts';
 import { wrapped } from './wrap.ts';
@@ -81,10 +81,14 @@ function* listedRuns({ runs, run: shown }: TargetStatus, columns: number): Gener
 export function* runLines(run: RunRecord): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
   const stuck = unwrittenIn(run.collections);
-  yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified : ''}`;
+  const excepted = run.collections.reduce((sum, counts) => sum + counts.excepted, 0);
+  const but = excepted === 0 ? '' : ` with ${countedAs(OUTCOMES.excepted, excepted)}`;
+  yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified + but : ''}`;
+  if (run.accepted > 0)
+    yield `${showCounted(run.accepted, 'document')} accepted here to be left out (plan accept)`;
   yield `selection ${run.key.selection.slice(0, 12)} from ${run.backup.location}`;
   const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
-  yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
+  if (people.size > 0) yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
   for (const { into, collection: _, selected: __, ...counts } of run.collections) {
     const parts = countedParts<keyof RunCounts>(OUTCOMES, counts);
     yield `${into}: ${parts.length === 0 ? 'nothing yet' : parts.join(', ')}`;

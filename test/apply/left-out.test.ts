@@ -1,6 +1,7 @@
 /** Documents that are left out of an apply by decision, and dependents that are held back with a parent that cannot be written. */
 import { type Document, deserialize, serialize } from 'bson';
 import * as assert from 'uvu/assert';
+import { type AcceptRequest, acceptAtHand, withdrawAccepted } from '../../src/apply/accept.ts';
 import type { ApplyRequest, ApplyResult } from '../../src/apply/apply-selection.ts';
 import { verifyRestore } from '../../src/apply/verify-restore.ts';
 import { elements } from '../../src/bson/elements.ts';
@@ -12,7 +13,7 @@ import type { Selection } from '../../src/selection/selection.ts';
 import { suite } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { type DependentSketch, planOf, type RootSketch } from '../selection/plans.ts';
-import { openWorkbench, type Workbench } from './workbench.ts';
+import { ACTOR, openWorkbench, type Workbench } from './workbench.ts';
 
 const test = suite('what an apply leaves out');
 let lab: Lab;
@@ -280,6 +281,82 @@ test('keys other than _id lead to parents, in the selection and in the target', 
   const result = await apply(plan, selectionOf(documents));
   assert.equal(counts(result)['orders'], { inserted: 2, heldBack: 1 });
   assert.equal(await idsIn('orders'), ['x', 'y']);
+});
+
+async function acceptRequest(plan: Plan, selection: Selection): Promise<AcceptRequest> {
+  return {
+    ...{ plan, selection, target: await bench.target('staging'), actor: ACTOR, toolVersion: '0.0.0' },
+    ...{ reason: 'recreated by hand', show: 5, emit: () => undefined, signal: new AbortController().signal },
+    confirm: async () => undefined,
+  };
+}
+
+test('documents are accepted before any run, with their dependents; then a run ends verified, until that is taken back', async () => {
+  await takeEmail();
+  const plan = planFor(shopPlan());
+  const selection = selectionOf(SHOP);
+  const request = await acceptRequest(plan, selection);
+  const refused = acceptAtHand({
+    ...request,
+    confirm: async () => {
+      throw new Error('no');
+    },
+  });
+  assert.is(await refused.catch(({ message }: Error) => message), 'no');
+  assert.equal(await bench.runs('staging'), [], 'nothing is written before somebody agreed');
+  const { collections, accepted, digest } = await acceptAtHand(request);
+  assert.equal(
+    collections.map(({ collection, counts: { conflict }, dependents }) => [collection, conflict, dependents]),
+    [
+      ['customers', 1, 0],
+      ['orders', 0, 1],
+      ['items', 0, 1],
+      ['reviews', 0, 1],
+    ],
+  );
+  assert.match(collections[0]?.documents[0]?.reason ?? '', /left out by decision; .*email/);
+  const [planned] = await bench.runs('staging');
+  assert.equal(
+    [planned?.status, planned?.accepted, planned?.acceptedDigest === digest, accepted],
+    ['planned', 4, true, 4],
+  );
+  assert.equal((await bench.revert(undefined, 'staging')).runs, [], 'there is nothing to revert');
+  assert.equal((await acceptAtHand(request)).collections, [], 'nothing is left to accept');
+  assert.ok((await apply(plan, selection)).verified);
+  const [run] = await bench.runs('staging');
+  assert.equal(
+    [run?.status, run?.accepted, counts(run as never)['items']],
+    ['verified', 4, { inserted: 2, excepted: 1 }],
+  );
+  // In production there is no conflict, and staging's word does not hold there.
+  assert.equal(counts(await bench.apply(selection, 'production', { plan }))['items'], { inserted: 3 });
+  assert.is(await withdrawAccepted({ ...request, confirm: async () => undefined }), 4);
+  const [back] = await bench.runs('staging');
+  assert.equal([back?.status, back?.accepted, back?.acceptedDigest], ['applied', 0, undefined]);
+  assert.not.ok((await apply(plan, selection)).verified);
+  assert.is(await withdrawAccepted({ ...request, confirm: async () => undefined }), 0);
+});
+
+test('what differs is accepted where the plan keeps it, and by class', async () => {
+  await takeEmail('c1@shop.test');
+  await (await bench.db('staging')).collection('customers').insertOne({ _id: 2 as never, email: 'new' });
+  const plan = planFor(shopPlan());
+  const selection = selectionOf(SHOP);
+  await apply(plan, selection);
+  const shut = await bench.apply(selection, 'production', { plan }).catch(({ message }: Error) => message);
+  assert.match(String(shut), /not verified/);
+  const request = await acceptRequest(plan, selection);
+  const some = await acceptAtHand({ ...request, classes: ['different'] });
+  assert.equal(
+    some.collections.map(({ counts: one, dependents }) => [one, dependents]),
+    [[{ conflict: 0, refused: 0, different: 1 }, 0]],
+  );
+  await acceptAtHand(request);
+  const result = await apply(plan, selection);
+  assert.ok(result.verified);
+  assert.equal(counts(result)['customers'], { identical: 1, excepted: 2 });
+  // The gate looks at staging by content: what differs there was accepted by name.
+  assert.ok((await bench.apply(selection, 'production', { plan })).verified);
 });
 
 test.run();

@@ -1,0 +1,171 @@
+/**
+ * Accepts that documents are left out: those that cannot be written to a target, or differ there, as they are at hand. Nothing of the
+ * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them.
+ */
+import { compareWithTarget } from '../comparison/compare-with-target.ts';
+import type { ComparedCollection, ComparedDocument } from '../comparison/comparison.ts';
+import type { ExceptedAs, LeftOut } from '../comparison/left-out.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import { readAccepted } from '../ledger/accepted.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { readRuns } from '../ledger/read-runs.ts';
+import type { Actor, RunCollection } from '../ledger/run-record.ts';
+import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { Target } from '../target/target.ts';
+import { requireBelonging } from './check-request.ts';
+import { roleObstacles } from './gate.ts';
+import { holdLock } from './hold-lock.ts';
+import { exceptedParts, type LeftOutDocuments, leftOutOf } from './left-out-of-run.ts';
+import { countsOverall, Outcomes } from './outcome.ts';
+import { runStart } from './run-start.ts';
+
+export interface AcceptRequest {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly target: Target;
+  readonly actor: Actor & { readonly pid: number };
+  readonly toolVersion: string;
+  readonly reason: string;
+  /** Those of these classes; of `different` only where the plan does not replace them. */
+  readonly classes?: readonly ExceptedClass[];
+  /** Documents kept for showing, per class and collection. */
+  readonly show: number;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  /** Called with what is at hand, before it is written down. Throwing ends it. */
+  readonly confirm: (atHand: readonly AcceptableCollection[]) => Promise<void>;
+}
+
+/** What can be accepted of one collection. */
+export interface AcceptableCollection {
+  readonly collection: string;
+  readonly into: string;
+  readonly counts: Readonly<Record<ExceptedClass, number>>;
+  /** Documents that are left out with others. */
+  readonly dependents: number;
+  /** The first of each class. */
+  readonly documents: readonly ComparedDocument[];
+}
+
+export interface Acceptance {
+  /** What was written down now; empty where nothing was at hand. */
+  readonly collections: readonly AcceptableCollection[];
+  /** Documents accepted for this selection in this target by now, and which ones; undefined for none. */
+  readonly accepted: number;
+  readonly digest: string | undefined;
+}
+
+/** Throws RestorePlanError GATE, LOCKED or TARGET, or what `confirm` throws, before anything is written. */
+export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> {
+  const { plan, selection, target, classes = EXCEPTED_CLASSES, show, emit, signal } = request;
+  const { reader } = target;
+  requireBelonging(plan, selection, target);
+  await requireRole(target);
+  const leftOut = await leftOutOf({
+    ...{ plan, selection, reader, signal },
+    alsoExcepted: ({ whenMatched }) =>
+      classes.filter((each) => each !== 'different' || whenMatched !== 'replace'),
+  });
+  const { collections } = await compareWithTarget({ plan, selection, reader, leftOut, emit, show, signal });
+  const documents: LeftOutDocuments = {
+    selection,
+    leftOut,
+    isMeant: ({ collection }, ordinal) => isMeant(leftOut, collection, ordinal),
+    reasonOf: () => request.reason,
+  };
+  const atHand = selection.manifest.collections
+    .map((selected, i) => acceptable(selected, collections[i] as ComparedCollection, leftOut))
+    .filter(({ counts, dependents }) => Object.values(counts).some((count) => count > 0) || dependents > 0);
+  const key = { plan: plan.name, selection: selection.manifest.digest };
+  if (atHand.every(({ counts }) => Object.values(counts).every((count) => count === 0))) {
+    const { accepted, digest } = await readAccepted(reader, key);
+    return { collections: [], accepted, digest };
+  }
+  await request.confirm(atHand);
+  signal.throwIfAborted();
+  return holdLock({ ...request, command: 'accept' }, async (lease) => {
+    const ledger = openLedger(target);
+    await ledger.migrateUnderLock(key.plan, lease);
+    const { fencing } = lease;
+    await ledger.runs.plan(await runStart(request), fencing, nothingYet(selection));
+    const { user, host } = request.actor;
+    let number = 0;
+    for await (const part of exceptedParts(documents)) {
+      await lease.ensure();
+      await ledger.accepted.write({ kind: 'accepted', key, fencing, actor: { user, host } }, number++, part);
+    }
+    const { accepted, digest } = await readAccepted(reader, key);
+    await ledger.runs.saveAccepted(
+      key,
+      fencing,
+      digest === undefined ? undefined : { count: accepted, digest },
+    );
+    return { collections: atHand, accepted, digest };
+  });
+}
+
+/** Takes back what was accepted for this selection; returns how many documents that were. A run that was verified without them is to be applied again. */
+export async function withdrawAccepted(
+  request: Pick<AcceptRequest, 'plan' | 'selection' | 'target' | 'actor' | 'emit' | 'signal'> & {
+    readonly confirm: (count: number) => Promise<void>;
+  },
+): Promise<number> {
+  const { plan, selection, target, actor, confirm } = request;
+  requireBelonging(plan, selection, target);
+  await requireRole(target);
+  const key = { plan: plan.name, selection: selection.manifest.digest };
+  const { accepted: count } = await readAccepted(target.reader, key);
+  if (count === 0) return 0;
+  await confirm(count);
+  return holdLock({ ...request, command: 'accept' }, async ({ fencing }) => {
+    const ledger = openLedger(target);
+    // First, so that nothing counts as verified that is not.
+    await ledger.runs.withdrawVerified([{ key }]);
+    await ledger.accepted.withdraw({ key, actor: { user: actor.user, host: actor.host } });
+    await ledger.runs.saveAccepted(key, fencing, undefined);
+    return count;
+  });
+}
+
+/** A ledger that is recorded as the other target's takes no word for this one. */
+async function requireRole({ name, reader }: Target): Promise<void> {
+  const { database, identity } = reader;
+  const [obstacle] = roleObstacles(name, { database, identity, runs: await readRuns(reader) });
+  if (obstacle === undefined) return;
+  throw new RestorePlanError('GATE', `refused: ${obstacle.fact}`, { hint: obstacle.remedy });
+}
+
+/** Excepted now, and neither by the plan's own exceptions nor by what was accepted before. */
+function isMeant(leftOut: LeftOut, collection: string, ordinal: number): boolean {
+  if (leftOut.of(collection, ordinal) !== 'excepted') return false;
+  const as = leftOut.exceptedAs(collection, ordinal);
+  if (as === 'named' || as === 'accepted') return false;
+  return as === 'dependent' || leftOut.reasonOf(collection, as) === undefined;
+}
+
+function acceptable(
+  { collection, into, count }: SelectedCollection,
+  { documents }: ComparedCollection,
+  leftOut: LeftOut,
+): AcceptableCollection {
+  const counts = { conflict: 0, refused: 0, different: 0 };
+  let dependents = 0;
+  for (let ordinal = 0; ordinal < count; ordinal++) {
+    if (!isMeant(leftOut, collection, ordinal)) continue;
+    const as: ExceptedAs = leftOut.exceptedAs(collection, ordinal);
+    if (as === 'dependent') dependents++;
+    else counts[as as ExceptedClass]++;
+  }
+  const shown = documents.filter(({ index }) => isMeant(leftOut, collection, index));
+  return { collection, into, counts, dependents, documents: shown };
+}
+
+function nothingYet({ manifest }: Selection): RunCollection[] {
+  const counts = countsOverall(new Outcomes(0).tally());
+  return manifest.collections.map(({ collection, into, count }) => ({
+    ...{ collection, into, selected: count },
+    ...counts,
+  }));
+}
