@@ -1,5 +1,7 @@
 /** Applies a prepared selection to one connected target, does its follow-ups, and writes what came of it. */
 import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
+import { decideGateOf } from '../apply/check-gate.ts';
+import type { GateVerdict } from '../apply/gate.ts';
 import { type NextStep, nextSteps, type TargetFacts } from '../apply/next-step.ts';
 import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
@@ -88,9 +90,14 @@ async function stepsAfter(
 ): Promise<NextStep[]> {
   const { digest } = selection.manifest;
   const statuses: TargetStatus[] = [];
+  let gate: GateVerdict | undefined;
   try {
     for (const { reader } of other === undefined ? [target] : [other, target]) {
       statuses.push(await targetStatus(plan, reader));
+    }
+    // Only where production was reached: by what the ledgers say, as the documents have been read back just now.
+    if (target.name === 'staging' && other !== undefined) {
+      gate = await decideGateOf({ plan, digest, staging: target.reader, production: other.reader });
     }
   } catch (error) {
     signal.throwIfAborted();
@@ -108,7 +115,7 @@ async function stepsAfter(
       plan,
       statuses.find((each) => each.target === 'staging'),
     ),
-    gate: undefined,
+    gate,
   });
 }
 

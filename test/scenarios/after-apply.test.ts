@@ -109,6 +109,40 @@ test(
 );
 
 test(
+  'one database user for several people is said by dry-run, status and approve, with both ways out',
+  async () => {
+    incident.writePlan((text) => `${text}    gate: { approvals: 1 }\n`);
+    const applied = await planOk('apply', ...STAGING);
+    assert.match(applied.stderr, /Next, as 0 of 1 approvals are given/);
+    const runs = incident.staging.collection('restore_plan.runs');
+    await runs.updateMany({}, { $set: { 'appliedBy.$[].user': 'somebody-else' } });
+    const approve = await plan('approve', '--confirm', incident.production.databaseName);
+    assert.is(approve.exitCode, 18);
+    for (const { stdout, stderr } of [await planOk('dry-run', ...STAGING), await planOk('status'), approve]) {
+      const said = (stdout + stderr).replace(/\s+/g, ' ');
+      assert.match(said, /one database user for several people/);
+      assert.match(said, /a database user of their own\. Or write `approvalsBy: os-user`/);
+    }
+  },
+  { deadlineMs: 240_000 },
+);
+
+test(
+  'what comes next is no invitation to a gate that is known to be shut',
+  async () => {
+    incident.writePlan((text) => `${text}    gate: { soak: 1h }\n`);
+    const { stderr } = await planOk('apply', ...STAGING);
+    const said = stderr.replace(/\s+/g, ' ');
+    assert.match(
+      said,
+      /Next, as the gate of production is shut \(the restore has soaked on staging for .* of 1 h\. Wait until/,
+    );
+    assert.not.match(said, /Next, after a look at staging/);
+  },
+  { deadlineMs: 240_000 },
+);
+
+test(
   'approve shows what is approved, and wants the name of the database that it opens',
   async () => {
     incident.writePlan((text) => `${text}    gate: { approvals: 1, approvalsBy: os-user }\n`);
