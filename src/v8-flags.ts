@@ -30,17 +30,18 @@ export function limitYoungSpace(): void {
   observer.observe({ entryTypes: ['gc'] });
 }
 
-/** Below this much in buffers outside the heap, V8 is left to itself. */
-const MUCH_BYTES = 80 * 1024 * 1024;
+/** Below this much in the heap and in buffers outside of it, V8 is left to itself. */
+const MUCH_BYTES = 100 * 1024 * 1024;
 let collect: (() => void) | undefined;
 
 /**
- * Frees buffers that nobody uses any longer, where there are many. To be called after something of many megabytes is done with:
+ * Frees buffers and texts that nobody uses any longer, where there are many. To be called after something of many megabytes is done with:
  * V8 counts such buffers, but those that outlived two small collections it lets lie until there are hundreds of megabytes of them.
  * Costs some 20 ms, which is little beside a document of 16 MB.
  */
-export function freeBuffers(): void {
-  if (getHeapStatistics().external_memory < MUCH_BYTES) return;
+export function freeMemory(): void {
+  const { external_memory: outside, used_heap_size: inside } = getHeapStatistics();
+  if (outside + inside < MUCH_BYTES) return;
   if (collect === undefined) {
     setFlagsFromString('--expose-gc');
     collect = runInNewContext('gc') as () => void;

@@ -11,7 +11,11 @@ import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
 import { AppendFile } from '../selection/append-file.ts';
 import { PRIVATE_DIRECTORY } from '../selection/directory.ts';
 import { workDirectoryFault } from '../selection/work-directory-fault.ts';
+import { freeMemory } from '../v8-flags.ts';
 import type { ComparedDocument } from './comparison.ts';
+
+/** Of a document of which much is shown. */
+const LARGE_LINE_BYTES = 512 * 1024;
 
 export class DocumentSpill {
   readonly #folder: string;
@@ -43,6 +47,7 @@ export class DocumentSpill {
       this.#files.set(name, file);
     }
     const line = Buffer.from(`${lineOf(document)}\n`);
+    if (line.length > LARGE_LINE_BYTES) freeMemory();
     file.append(line, 0, line.length);
     await file.drain();
   }
@@ -59,7 +64,10 @@ export class DocumentSpill {
       const input = createReadStream(file.path);
       try {
         const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-        for await (const line of lines) yield JSON.parse(line) as ComparedDocument;
+        for await (const line of lines) {
+          if (line.length > LARGE_LINE_BYTES) freeMemory();
+          yield JSON.parse(line) as ComparedDocument;
+        }
       } finally {
         // A page that has enough stops reading, which only pauses the file.
         input.destroy();

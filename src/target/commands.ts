@@ -6,7 +6,7 @@
 import type { MongoClient } from 'mongodb';
 import type { TargetName } from '../events.ts';
 import { type Reply, readWriteFaults } from '../mongo/reply.ts';
-import { freeBuffers } from '../v8-flags.ts';
+import { freeMemory } from '../v8-flags.ts';
 import { CommandFailure, standstillName } from './command-failure.ts';
 import { type Route, runForRawReply } from './driver-internals.ts';
 import { type Patience, rideOut } from './patience.ts';
@@ -85,7 +85,7 @@ export class Commands {
       const codeName = standstillName(code);
       if (codeName !== undefined) throw failed({ code, codeName });
     }
-    if (Math.max(bytesIn(reply), ...Object.values(command).map(bytesIn)) > LARGE_BYTES) freeBuffers();
+    if (Math.max(bytesIn(reply), ...Object.values(command).map(bytesIn)) > LARGE_BYTES) freeMemory();
     return reply;
   }
 
