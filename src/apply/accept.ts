@@ -3,8 +3,8 @@
  * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them.
  */
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
-import type { ComparedCollection, ComparedDocument } from '../comparison/comparison.ts';
-import type { ExceptedAs, LeftOut } from '../comparison/left-out.ts';
+import type { ComparedCollection, ComparedDocument, DocumentClass } from '../comparison/comparison.ts';
+import type { ExceptedAs } from '../comparison/left-out.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { readAccepted } from '../ledger/accepted.ts';
@@ -63,20 +63,26 @@ export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> 
   const { reader } = target;
   requireBelonging(plan, selection, target);
   await requireRole(target);
+  const question = { plan, selection, reader, signal };
+  const alreadyOut = await leftOutOf(question);
   const leftOut = await leftOutOf({
-    ...{ plan, selection, reader, signal },
+    ...question,
     alsoExcepted: ({ whenMatched }) =>
       classes.filter((each) => each !== 'different' || whenMatched !== 'replace'),
   });
-  const { collections } = await compareWithTarget({ plan, selection, reader, leftOut, emit, show, signal });
-  const documents: LeftOutDocuments = {
-    selection,
-    leftOut,
-    isMeant: ({ collection }, ordinal) => isMeant(leftOut, collection, ordinal),
-    reasonOf: () => request.reason,
-  };
+  const { collections } = await compareWithTarget({
+    ...{ ...question, leftOut, emit, show },
+    found: (selected, ordinal, documentClass) => {
+      const excepted = EXCEPTED_CLASS[documentClass];
+      if (excepted !== undefined) alreadyOut.note(selected, ordinal, excepted);
+    },
+  });
+  for (const selected of selection.manifest.collections) await alreadyOut.holdBack(selected);
+  const isMeant = ({ collection }: SelectedCollection, ordinal: number): boolean =>
+    leftOut.of(collection, ordinal) === 'excepted' && alreadyOut.of(collection, ordinal) !== 'excepted';
+  const documents: LeftOutDocuments = { selection, leftOut, isMeant, reasonOf: () => request.reason };
   const atHand = selection.manifest.collections
-    .map((selected, i) => acceptable(selected, collections[i] as ComparedCollection, leftOut))
+    .map((selected, i) => acceptable(selected, collections[i] as ComparedCollection, documents))
     .filter(({ counts, dependents }) => Object.values(counts).some((count) => count > 0) || dependents > 0);
   const key = { plan: plan.name, selection: selection.manifest.digest };
   if (atHand.every(({ counts }) => Object.values(counts).every((count) => count === 0))) {
@@ -137,28 +143,30 @@ async function requireRole({ name, reader }: Target): Promise<void> {
   throw new RestorePlanError('GATE', `refused: ${obstacle.fact}`, { hint: obstacle.remedy });
 }
 
-/** Excepted now, and neither by the plan's own exceptions nor by what was accepted before. */
-function isMeant(leftOut: LeftOut, collection: string, ordinal: number): boolean {
-  if (leftOut.of(collection, ordinal) !== 'excepted') return false;
-  const as = leftOut.exceptedAs(collection, ordinal);
-  if (as === 'named' || as === 'accepted') return false;
-  return as === 'dependent' || leftOut.reasonOf(collection, as) === undefined;
-}
+/** By which class an exception names a document of each class; none for one that is written or there alike. */
+const EXCEPTED_CLASS: Readonly<Partial<Record<DocumentClass, ExceptedClass>>> = {
+  conflict: 'conflict',
+  refused: 'refused',
+  different: 'different',
+  stale: 'different',
+  softDeleted: 'different',
+};
 
 function acceptable(
-  { collection, into, count }: SelectedCollection,
+  selected: SelectedCollection,
   { documents }: ComparedCollection,
-  leftOut: LeftOut,
+  { leftOut, isMeant }: LeftOutDocuments,
 ): AcceptableCollection {
+  const { collection, into, count } = selected;
   const counts = { conflict: 0, refused: 0, different: 0 };
   let dependents = 0;
   for (let ordinal = 0; ordinal < count; ordinal++) {
-    if (!isMeant(leftOut, collection, ordinal)) continue;
+    if (!isMeant(selected, ordinal)) continue;
     const as: ExceptedAs = leftOut.exceptedAs(collection, ordinal);
     if (as === 'dependent') dependents++;
     else counts[as as ExceptedClass]++;
   }
-  const shown = documents.filter(({ index }) => isMeant(leftOut, collection, index));
+  const shown = documents.filter(({ index }) => isMeant(selected, index));
   return { collection, into, counts, dependents, documents: shown };
 }
 
