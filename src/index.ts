@@ -13,7 +13,7 @@
  */
 export { type ApplyRequest, type ApplyResult, applySelection } from './apply/apply-selection.ts';
 export { type Approval, type ApprovalRequest, approveRun } from './apply/approve-run.ts';
-export { checkGate, type GateQuestion, type LookedAt } from './apply/check-gate.ts';
+export { checkGate, type GateQuestion } from './apply/check-gate.ts';
 export { decideGate, type GateFacts, type GateVerdict } from './apply/gate.ts';
 export type { Obstacle } from './apply/gate-rules.ts';
 export { previewRevert, type RevertRequest, revertPlan } from './apply/revert.ts';

@@ -7,9 +7,9 @@ import type { Selection } from '../selection/selection.ts';
 import { hostsOf } from '../target/connection-string.ts';
 import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
-import { checkGate, decideGateOf } from './check-gate.ts';
-import { requireBelonging, requireUntouchedBytes } from './check-request.ts';
-import { compareServers, type InStaging, roleObstacles, sameServerObstacle } from './gate.ts';
+import { checkGate } from './check-gate.ts';
+import { requireBelonging } from './check-request.ts';
+import { compareServers, roleObstacles, sameServerObstacle } from './gate.ts';
 import type { Obstacle } from './gate-rules.ts';
 
 export interface AdmissionRequest {
@@ -24,21 +24,16 @@ export interface AdmissionRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Returns what of the selection staging holds; undefined for staging itself. Throws RestorePlanError GATE with every obstacle, or the signal's reason. */
-export async function requireAdmission(request: AdmissionRequest): Promise<InStaging | undefined> {
-  const { plan, selection, target, other, emit, signal } = request;
+/** Throws RestorePlanError GATE with every obstacle, or the signal's reason. */
+export async function requireAdmission(request: AdmissionRequest): Promise<void> {
+  const { plan, selection, target, other, emit } = request;
   requireBelonging(plan, selection, target);
   if (other !== undefined) requireOther(plan, target, other);
   if (target.name === 'staging') {
     requireStaging(request);
-    return undefined;
+    return;
   }
-  if (other === undefined) throw shut([NO_STAGING]);
-  const readers = { staging: other, production: target.reader };
-  const { verdict, inStaging } = await checkGate({ plan, selection, ...readers, signal });
-  if (!verdict.open) throw shut(verdict.obstacles);
-  emit({ type: 'gate-opened', target: target.name, reason: verdict.reason });
-  return inStaging;
+  emit({ type: 'gate-opened', target: target.name, reason: await requireOpenGate(request) });
 }
 
 /** What vouches for production must be the plan's own staging, opened by `connectTarget`; the same the other way round. */
@@ -54,23 +49,25 @@ function requireOther(plan: Plan, target: Target, other: TargetReader): void {
   ]);
 }
 
-/** The same under the lock, without looking at every document again: confirming and waiting for the lock may have taken long. */
-export async function requireAdmissionStill(
-  request: AdmissionRequest,
-  inStaging: InStaging | undefined,
-): Promise<void> {
-  const { plan, selection, target, other } = request;
-  if (target.name === 'staging') {
-    requireStaging(request);
-    return;
-  }
+/** The same under the lock, all of it: confirming and waiting for the lock may have taken long, and staging goes on meanwhile. */
+export async function requireAdmissionStill(request: AdmissionRequest): Promise<void> {
+  if (request.target.name === 'staging') requireStaging(request);
+  else await requireOpenGate(request);
+}
+
+/** Returns why it is open. */
+async function requireOpenGate({
+  plan,
+  selection,
+  target,
+  other,
+  signal,
+}: AdmissionRequest): Promise<string> {
   if (other === undefined) throw shut([NO_STAGING]);
-  const { digest } = selection.manifest;
   const readers = { staging: other, production: target.reader };
-  const verdict = await decideGateOf({ plan, digest, ...readers, inStaging });
+  const verdict = await checkGate({ plan, selection, ...readers, signal });
   if (!verdict.open) throw shut(verdict.obstacles);
-  // What staging vouches for is a digest; the bytes on this disk must still be the ones it stands for.
-  await requireUntouchedBytes(selection);
+  return verdict.reason;
 }
 
 const NO_STAGING: Obstacle = {

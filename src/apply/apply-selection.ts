@@ -114,7 +114,7 @@ export async function applySelection(given: ApplyRequest): Promise<ApplyResult> 
   const request = { ...given, selection: copyOf(given.selection) };
   refuseRelaxed(request.plan, request.selection.manifest);
   const runs = await readRuns(target.reader);
-  const inStaging = await requireAdmission({ ...request, runs });
+  await requireAdmission({ ...request, runs });
   const other = otherSource(request.plan, runs, target.reader);
   if (other !== undefined) await confirmOtherSource(request, other);
   // Looked at before anybody is asked, and before the lock, which is a write too.
@@ -129,7 +129,7 @@ export async function applySelection(given: ApplyRequest): Promise<ApplyResult> 
   await request.confirm?.();
   request.signal?.throwIfAborted();
   return holdLock({ ...request, command: 'apply' }, async (lease) => {
-    await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) }, inStaging);
+    await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) });
     return applyUnderLock(request, lease);
   });
 }

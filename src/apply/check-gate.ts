@@ -25,36 +25,27 @@ export interface GateQuestion {
 /** The same question about a selection of which only the digest is known. */
 export interface GateQuestionOf extends Pick<GateQuestion, 'plan' | 'staging' | 'production'> {
   readonly digest: string;
-  /** What somebody saw of its documents on staging before. */
-  readonly inStaging?: InStaging | undefined;
-}
-
-export interface LookedAt {
-  readonly verdict: GateVerdict;
-  /** Undefined where the gate stays shut whatever staging holds. */
-  readonly inStaging: InStaging | undefined;
 }
 
 /** The whole gate: every document of the selection is compared with staging's. Throws the signal's reason between batches. */
-export async function checkGate(question: GateQuestion): Promise<LookedAt> {
+export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
   const { digest, collections } = question.selection.manifest;
   const documents = collections.reduce((sum, { count }) => sum + count, 0);
   const facts = { ...(await collectFacts({ ...question, digest })), documents };
-  if (!isWorthLooking(facts)) return { verdict: decideGate(facts), inStaging: undefined };
-  const inStaging = await lookAtStaging(question, leftOutBy(facts));
-  return { verdict: decideGate({ ...facts, inStaging }), inStaging };
+  if (!isWorthLooking(facts)) return decideGate(facts);
+  return decideGate({ ...facts, inStaging: await lookAtStaging(question, leftOutBy(facts)) });
 }
 
 /**
- * The gate as far as ledgers and identities decide it: no document is looked at. For a gate that was open a moment ago, and
- * for showing what it still wants.
+ * The gate as far as ledgers and identities decide it: no document is looked at. For showing what
+ * it still wants.
  */
 export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdict> {
   return decideGate(await collectFacts(question));
 }
 
 async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
-  const { plan, digest, staging, production, inStaging } = question;
+  const { plan, digest, staging, production } = question;
   const [productionRuns, stagingRuns, stagingTime, stagingUser, productionIdentity, stagingIdentity] =
     await Promise.all([
       readRuns(production),
@@ -73,7 +64,7 @@ async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
     stagingTime,
     stagingUser,
     documents: undefined,
-    inStaging,
+    inStaging: undefined,
   };
 }
 

@@ -2,7 +2,7 @@
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { selectionDigest } from '../selection/digest.ts';
-import { holdsItsBytes, selectedBy } from '../selection/open-selection.ts';
+import { selectedBy } from '../selection/open-selection.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 
@@ -35,14 +35,6 @@ function isAllDigested(collections: readonly SelectedCollection[]): boolean {
 export function requireOwnTarget(plan: Plan, target: Target): void {
   if (plan.targets[target.name] === target.plan) return;
   throw refused(`the connection given as ${target.name} was not made from the plan's ${target.name} target`);
-}
-
-/** Takes the sha256 of every file of the selection again. Throws GATE when one is not what its digest says. */
-export async function requireUntouchedBytes(selection: Selection): Promise<void> {
-  for (const selected of selection.manifest.collections) {
-    if (await holdsItsBytes(selection, selected)) continue;
-    throw refused(`the selected documents of ${selected.collection} were changed after they were selected`);
-  }
 }
 
 function refused(message: string): RestorePlanError {

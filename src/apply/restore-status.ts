@@ -90,7 +90,7 @@ export async function gateStatus(
   { digest, selection, signal }: AppliedToStaging & { readonly signal?: AbortSignal },
 ): Promise<GateStatus> {
   if (selection !== undefined) {
-    const { verdict } = await checkGate({ plan, selection, staging, production, signal });
+    const verdict = await checkGate({ plan, selection, staging, production, signal });
     return { verdict, documentsLookedFor: true };
   }
   return { verdict: await decideGateOf({ plan, digest, staging, production }), documentsLookedFor: false };

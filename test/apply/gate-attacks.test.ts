@@ -218,7 +218,8 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
         },
       };
     },
-    says: 'changed after they were selected',
+    says: 'the selection changed while staging was compared with it',
+    code: 'VERIFICATION',
   },
   'further documents hide behind a count of none': {
     prepare: async (bench, selection) => {

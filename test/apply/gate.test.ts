@@ -129,6 +129,14 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
     },
     says: '1 document of the selection differs on staging (a {"$numberInt":"7"})',
   },
+  'a document is changed on staging while the operator thinks': {
+    prepare: async (bench, selection) => {
+      await bench.apply(selection, 'staging');
+      const a = (await bench.db('staging')).collection('a');
+      return { confirm: async () => void (await a.updateOne({ _id: 7 as never }, { $set: { text: 'x' } })) };
+    },
+    says: '1 document of the selection differs on staging (a {"$numberInt":"7"})',
+  },
   'staging kept a document of other content': {
     prepare: async (bench, selection) => {
       await (await bench.db('staging')).collection('a').insertOne({ _id: 7 as never });
@@ -309,7 +317,8 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
       await bench.apply(selection, 'staging');
       return { confirm: async () => rmSync(join(selection.directory, 'gravity', 'a.bson')) };
     },
-    says: 'changed after they were selected',
+    says: 'the selection changed while staging was compared with it',
+    code: 'VERIFICATION',
   },
   "staging's record is of a newer version": {
     prepare: async (bench, selection) => {
