@@ -2,7 +2,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import { PRIVATE_FILE } from './directory.ts';
 import { workDirectoryFault } from './work-directory-fault.ts';
 
-/** Large enough that a write's fixed cost (a thread hop, some 30 µs) does not show, small enough to have dozens of files open. */
+/** Large enough that a write's fixed cost (opening and closing, some 100 µs) does not show, small enough to have dozens of files. */
 const BUFFER_BYTES = 512 * 1024;
 /** Full buffers that may wait for the disk after `drain`; while they do, the caller goes on scanning. */
 const BUFFERS_IN_FLIGHT = 2;
@@ -13,7 +13,8 @@ const MOST_SPARE_BUFFERS = 18;
 const spare: Buffer[] = [];
 
 /**
- * A new private file that is only appended to, through buffers written behind the caller's back.
+ * A new private file that is only appended to, through buffers written behind the caller's back. It is open only while it is written:
+ * a plan may have 10,000 collections, and systems let a process have some thousand files open.
  *
  * `append` copies and never waits; call `drain` between chunks, it waits only while the disk is behind, which bounds the
  * memory to the buffers in flight plus one chunk. Disk errors surface in `drain` and `close` as RestorePlanError.
@@ -24,7 +25,6 @@ export class AppendFile {
   bytes = 0;
   /** Shown all bytes, in order and in large pieces, before they are written. */
   onWrite: ((bytes: Buffer) => void) | undefined;
-  readonly #file: FileHandle;
   #filling: Buffer | undefined;
   #filled = 0;
   readonly #full: Buffer[] = [];
@@ -32,15 +32,15 @@ export class AppendFile {
   #closed = false;
   #fault: { readonly error: unknown } | undefined;
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string) {
     this.path = path;
-    this.#file = file;
   }
 
   /** Creates the file, which must not exist. */
   static async create(path: string): Promise<AppendFile> {
     try {
-      return new AppendFile(path, await open(path, 'wx', PRIVATE_FILE));
+      await (await open(path, 'wx', PRIVATE_FILE)).close();
+      return new AppendFile(path);
     } catch (error) {
       throw workDirectoryFault(error, path);
     }
@@ -72,15 +72,11 @@ export class AppendFile {
     this.#throwFault();
   }
 
-  /** Flushes and closes; closing again does nothing. */
+  /** Flushes; nothing may be appended any more. Closing again does nothing. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    try {
-      await this.flush();
-    } finally {
-      await this.#file.close();
-    }
+    await this.flush();
   }
 
   /** Closes and deletes the file, without writing what has not been written yet; that writing failed does not matter any longer. */
@@ -91,7 +87,6 @@ export class AppendFile {
       this.#filled = 0;
       this.#full.length = 0;
       while (this.#writing !== undefined) await this.#writing;
-      await this.#file.close();
     }
     await rm(this.path);
   }
@@ -109,9 +104,11 @@ export class AppendFile {
 
   /** Never rejects: a fault is kept for whoever waits next. */
   async #writeFull(): Promise<void> {
+    let file: FileHandle | undefined;
     try {
+      file = await open(this.path, 'a');
       for (let next = this.#full[0]; next !== undefined; next = this.#full[0]) {
-        await writeAll(this.#file, next);
+        await writeAll(file, next);
         this.#full.shift();
         if (next.length === BUFFER_BYTES && spare.length < MOST_SPARE_BUFFERS) spare.push(next);
       }
@@ -119,7 +116,12 @@ export class AppendFile {
       this.#fault = { error };
       this.#full.length = 0;
     } finally {
-      this.#writing = undefined;
+      await file?.close().catch((error: unknown) => {
+        this.#fault ??= { error };
+      });
+      // More may have come while the file was closed.
+      const isMore = this.#full.length > 0 && this.#fault === undefined;
+      this.#writing = isMore ? this.#writeFull() : undefined;
     }
   }
 
