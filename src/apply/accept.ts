@@ -7,7 +7,7 @@ import type { ComparedCollection, ComparedDocument, DocumentClass } from '../com
 import type { ExceptedAs } from '../comparison/left-out.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
-import { readAccepted } from '../ledger/accepted.ts';
+import { type AcceptedDocuments, readAccepted } from '../ledger/accepted.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import { readRuns } from '../ledger/read-runs.ts';
 import type { Actor, RunCollection } from '../ledger/run-record.ts';
@@ -97,17 +97,18 @@ export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> 
     const { fencing } = lease;
     await ledger.runs.plan(await runStart(request), fencing, nothingYet(selection));
     const { user, host } = request.actor;
-    let number = 0;
-    for await (const part of exceptedParts(documents)) {
-      await lease.ensure();
-      await ledger.accepted.write({ kind: 'accepted', key, fencing, actor: { user, host } }, number++, part);
-    }
-    const { accepted, digest } = await readAccepted(reader, key);
+    // The record goes ahead of the parts: an approval of what was accepted before must not outlive a kill between them.
+    const { accepted, digest } = withNew(await readAccepted(reader, key), documents);
     await ledger.runs.saveAccepted(
       key,
       fencing,
       digest === undefined ? undefined : { count: accepted, digest },
     );
+    let number = 0;
+    for await (const part of exceptedParts(documents)) {
+      await lease.ensure();
+      await ledger.accepted.write({ kind: 'accepted', key, fencing, actor: { user, host } }, number++, part);
+    }
     return { collections: atHand, accepted, digest };
   });
 }
@@ -133,6 +134,15 @@ export async function withdrawAccepted(
     await ledger.runs.saveAccepted(key, fencing, undefined);
     return count;
   });
+}
+
+/** What will be accepted when these are written down. */
+function withNew(known: AcceptedDocuments, { selection, isMeant }: LeftOutDocuments): AcceptedDocuments {
+  for (const selected of selection.manifest.collections) {
+    for (let ordinal = 0; ordinal < selected.count; ordinal++)
+      if (isMeant(selected, ordinal)) known.accept(selected.collection, ordinal);
+  }
+  return known;
 }
 
 /** A ledger that is recorded as the other target's takes no word for this one. */

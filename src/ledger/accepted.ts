@@ -161,10 +161,20 @@ export class AcceptedDocuments {
     return hash.digest('hex');
   }
 
-  add(sum: AcceptedSum, ordinals: Iterable<number>): void {
-    const { kind, collection, as, reason, by } = sum;
+  /** One more, by `plan accept`. */
+  accept(collection: string, ordinal: number): void {
+    this.#setOf('accepted', collection).add(ordinal);
+  }
+
+  #setOf(kind: AcceptedKind, collection: string): OrdinalSet {
     const set = this.#of[kind].get(collection) ?? new OrdinalSet();
     this.#of[kind].set(collection, set);
+    return set;
+  }
+
+  add(sum: AcceptedSum, ordinals: Iterable<number>): void {
+    const { kind, collection, as, reason, by } = sum;
+    const set = this.#setOf(kind, collection);
     for (const ordinal of ordinals) set.add(ordinal);
     const name = JSON.stringify([kind, collection, as, reason, by.user, by.host]);
     const known = this.#sums.get(name);
