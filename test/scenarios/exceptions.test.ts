@@ -10,8 +10,9 @@ import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
 import { suite } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
-import { jsonLines, type PlanRun, runPlan } from '../lab/plan-command.ts';
+import { type PlanRun, runPlan } from '../lab/plan-command.ts';
 import { mongodump } from '../lab/tools.ts';
+import { checkedStream } from './json-stream.ts';
 import {
   DOCUMENTS_PER_CUSTOMER,
   EMAIL_TAKEN,
@@ -85,7 +86,7 @@ async function plan(exitCode: number, ...args: string[]): Promise<PlanRun> {
 }
 
 function resultOf(run: PlanRun, type: string): Document {
-  const found = jsonLines(run.stdout).find((line) => line['type'] === type);
+  const found = checkedStream(run.stdout).find((line) => line['type'] === type);
   assert.ok(found, run.stdout);
   return found;
 }
@@ -126,7 +127,7 @@ test(
     writePlan(Object.fromEntries(blocks.map(([, name, list]) => [name as string, list as string])));
     const second = await plan(0, 'dry-run', 'plan.yaml', '--json');
     assert.ok(
-      jsonLines(second.stdout).some(({ type }) => type === 'selection-reused'),
+      checkedStream(second.stdout).some(({ type }) => type === 'selection-reused'),
       'accepting something does not read the backup again',
     );
     assert.not.match((await plan(0, 'dry-run', 'plan.yaml')).stdout, /cannot be written/);

@@ -7,7 +7,7 @@ import { jsonLines } from '../lab/plan-command.ts';
 
 const SCHEMAS = join(import.meta.dirname, '..', '..', 'schemas');
 const ajv = new Ajv({ allErrors: true, strict: true });
-for (const name of ['stream', 'dry-run', 'apply', 'status']) {
+for (const name of ['stream', 'dry-run', 'apply', 'accept', 'status']) {
   ajv.addSchema(JSON.parse(readFileSync(join(SCHEMAS, `${name}.schema.json`), 'utf8')));
 }
 
@@ -19,6 +19,7 @@ const SCHEMA_OF: Readonly<Record<string, string>> = {
   document: 'stream.schema.json#/definitions/document',
   'dry-run': 'dry-run.schema.json',
   apply: 'apply.schema.json',
+  accept: 'accept.schema.json',
   status: 'status.schema.json',
 };
 
