@@ -1,6 +1,6 @@
 /**
  * The long fault runs: `npm run faults -- [kills] [--seed 4711] [--documents 50000] [--no-checkpoints] [--failover 200000]
- * [--cut-every 16] [--races 20000]`; 0 leaves one out.
+ * [--cut-every 16] [--races 20000] [--night-kills 50]`; 0 leaves one out.
  *
  * 1. An apply is killed with -9 at every checkpoint and at random moments (200 by default), each followed by one rerun; the
  *    target must hold the bytes that an undisturbed run leaves, with nothing left open in the journal.
@@ -8,10 +8,12 @@
  * 3. Backups of every layout are cut off at every 16 bytes; each is refused, or what was cut off was not needed.
  * 4. Documents are removed and replaced while somebody changes them in type, scale, case or order alone, until 20,000 changes were
  *    acknowledged by a set of three members, and as many by a mongos; none may be lost.
+ * 5. Whole nights with the program, each step that writes killed until 50 kills came in time; the bytes must be the same.
  */
 import { parseArgs } from 'node:util';
 import { killPrimaries } from './failover-campaign.ts';
 import { killAtRandom } from './kill-campaign.ts';
+import { nightsOfKills } from './night-campaign.ts';
 import { raceUntil } from './race-campaign.ts';
 import { cutEveryLayout } from './truncation.ts';
 
@@ -25,6 +27,7 @@ const { values, positionals } = parseArgs({
     failover: { type: 'string', default: '200000' },
     'cut-every': { type: 'string', default: '16' },
     races: { type: 'string', default: '20000' },
+    'night-kills': { type: 'string', default: '50' },
   },
 });
 const kills = Number(positionals[0] ?? 200);
@@ -45,3 +48,5 @@ if (kills > 0 || values.checkpoints) {
 if (Number(values.failover) > 0) await killPrimaries({ documents: Number(values.failover), say });
 if (Number(values['cut-every']) > 0) await cutEveryLayout(Number(values['cut-every']), say);
 if (Number(values.races) > 0) await raceUntil(Number(values.races), say);
+if (Number(values['night-kills']) > 0)
+  await nightsOfKills(Number(values['night-kills']), { seed: Number(values.seed), say });
