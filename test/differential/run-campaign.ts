@@ -46,6 +46,8 @@ async function askQuestions(pairs: number): Promise<readonly string[]> {
 
 async function foretell(collections: number): Promise<readonly string[]> {
   const servers = await ownServers();
+  // What expires between a dry-run and its apply is neither's mistake.
+  await servers.staging.client.db('admin').command({ setParameter: 1, ttlMonitorEnabled: false });
   const result = await runForetellingCampaign(servers, { seed, collections });
   await servers.stop();
   say(`\n${result.collections} collections, seed ${seed}: ${result.uncreatable} that neither creates`);
