@@ -15,6 +15,7 @@ import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { requireBelonging } from './check-request.ts';
+import { discardForeign } from './earlier-runs.ts';
 import { roleObstacles } from './gate.ts';
 import { holdLock } from './hold-lock.ts';
 import { exceptedParts, type LeftOutDocuments, leftOutOf } from './left-out-of-run.ts';
@@ -94,20 +95,21 @@ export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> 
   return holdLock({ ...request, command: 'accept' }, async (lease) => {
     const ledger = openLedger(target);
     await ledger.migrateUnderLock(key.plan, lease);
+    await discardForeign({ target, key, lease, emit });
     const { fencing } = lease;
-    await ledger.runs.plan(await runStart(request), fencing, nothingYet(selection));
-    const { user, host } = request.actor;
+    const start = await runStart(request);
+    await ledger.runs.plan(start, fencing, nothingYet(selection));
     // The record goes ahead of the parts: an approval of what was accepted before must not outlive a kill between them.
     const { accepted, digest } = withNew(await readAccepted(reader, key), documents);
     await ledger.runs.saveAccepted(
       key,
       fencing,
-      digest === undefined ? undefined : { count: accepted, digest },
+      digest === undefined ? undefined : { count: accepted, digest, by: start.actor },
     );
     let number = 0;
     for await (const part of exceptedParts(documents)) {
       await lease.ensure();
-      await ledger.accepted.write({ kind: 'accepted', key, fencing, actor: { user, host } }, number++, part);
+      await ledger.accepted.write({ kind: 'accepted', key, fencing, actor: start.actor }, number++, part);
     }
     return { collections: atHand, accepted, digest };
   });

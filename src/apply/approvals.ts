@@ -48,17 +48,46 @@ export function approvalObstacle(run: RunRecord, actor: Actor, by: ApprovalsBy):
   const person = personOf(actor, by);
   if (person === undefined) return noServerUser(actor);
   if (person === '') return { fact: 'an approval names nobody', remedy: SECOND_PERSON };
-  const applier = run.appliedBy.find((deed) => isSame(deed, actor, by));
+  const applier = doersOf(run).find((deed) => isSame(deed, actor, by));
   if (applier === undefined) return undefined;
+  const did = DONE[run.target];
   if (by === 'server-user' && personOf(applier, 'os-user') !== personOf(actor, 'os-user')) {
     return {
-      fact: `${actor.user} is ${person} to the server, as is ${applier.user}, who applied this selection to staging: one database user for several people`,
+      fact: `${actor.user} is ${person} to the server, as is ${applier.user}, who ${did}: one database user for several people`,
       remedy: `${OWN_USER} ${OR_OS_USER}`,
     };
   }
   return {
-    fact: `${nameOf(actor, by)} applied this selection to staging and cannot approve it`,
+    fact: `${nameOf(actor, by)} ${did} and cannot approve it`,
     remedy: SECOND_PERSON,
+  };
+}
+
+/** Whose deeds are approved: on staging the applies, in production what was accepted there. */
+function doersOf(run: RunRecord): readonly Deed[] {
+  return run.target === 'staging' ? run.appliedBy : run.acceptedBy;
+}
+
+const DONE = {
+  staging: 'applied this selection to staging',
+  production: 'accepted documents in production',
+} as const;
+
+/** Names of those who cannot approve. */
+export function doerNames(run: RunRecord, by: ApprovalsBy): string {
+  return [...new Set(doersOf(run).map((deed) => nameOf(deed, by)))].join(', ');
+}
+
+/** What is missing before production may leave out what was accepted there: the second person looks at it, too. */
+export function unapprovedAcceptance(plan: Plan, run: RunRecord, rules: Rules): Obstacle | undefined {
+  if (run.acceptedDigest === undefined || rules.approvals === 0) return undefined;
+  const { given, needed, by, discounted } = judgeApprovals(run, rules, approvalScope(plan, run));
+  if (given.length >= needed) return undefined;
+  const documents = run.accepted === 1 ? '1 document is' : `${run.accepted} documents are`;
+  const count = `${documents} accepted in production, and ${given.length} of ${needed} approvals of that are given`;
+  return {
+    fact: [count, ...discounted.map(({ fact }) => fact)].join('; '),
+    remedy: `Somebody other than ${doerNames(run, by)} must run \`plan approve --target production\`.`,
   };
 }
 
@@ -86,7 +115,7 @@ export function foreseenObstacle(
 export function worthOf({ given, by }: Pick<Approvals, 'given' | 'by'>): string {
   const names = given.join(', ');
   return by === 'server-user'
-    ? `approved by ${names}, as staging's server authenticated them`
+    ? `approved by ${names}, as the server authenticated them`
     : `approved by ${names}, as their operating systems name them, which proves nothing`;
 }
 
@@ -105,7 +134,7 @@ function noServerUser({ user }: Actor): Obstacle {
 const PARTS: Readonly<Record<keyof ApprovalScope, string>> = {
   database: 'the database of production',
   exceptions: 'the exceptions of the plan',
-  accepted: 'what was accepted on staging by name',
+  accepted: 'what was accepted by name',
   commands: 'the commands that follow-ups run',
 };
 

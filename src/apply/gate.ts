@@ -6,7 +6,15 @@ import type { RunCollection, RunRecord } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { ServerIdentity } from '../target/target.ts';
-import { type Approvals, approvalScope, judgeApprovals, loginObstacle, worthOf } from './approvals.ts';
+import {
+  type Approvals,
+  approvalScope,
+  doerNames,
+  judgeApprovals,
+  loginObstacle,
+  unapprovedAcceptance,
+  worthOf,
+} from './approvals.ts';
 import { type GateRules, type Obstacle, rulesOf, rulesOfPlan, runsOfSelection } from './gate-rules.ts';
 import type { VerifiedDifference } from './verify-selection.ts';
 
@@ -52,7 +60,7 @@ export type GateVerdict =
   | { readonly open: false; readonly obstacles: readonly Obstacle[] };
 
 export function decideGate(facts: GateFacts): GateVerdict {
-  const obstacles = [...identityObstacles(facts), ...stagingObstacles(facts)];
+  const obstacles = [...identityObstacles(facts), ...stagingObstacles(facts), ...acceptedObstacles(facts)];
   if (obstacles.length > 0) return { open: false, obstacles };
   const run = stagingRun(facts) as RunRecord;
   const verified = (run.verifiedAt as Date).toISOString();
@@ -175,6 +183,14 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
   return obstacles;
 }
 
+/** What is left out of production by name needs the second person as well. */
+function acceptedObstacles(facts: GateFacts): Obstacle[] {
+  const { production, plan, digest } = facts;
+  const run = ownRuns(production).find(({ key }) => key.plan === plan.name && key.selection === digest);
+  const obstacle = run && unapprovedAcceptance(plan, run, rulesIn(facts));
+  return obstacle === undefined ? [] : [obstacle];
+}
+
 function tooFew(
   { stagingUser }: GateFacts,
   run: RunRecord,
@@ -182,16 +198,13 @@ function tooFew(
 ): Obstacle {
   const login = loginObstacle({ approvals: needed, approvalsBy: by }, stagingUser);
   const reasons = login === undefined ? discounted : [login];
-  const appliers = new Set(
-    run.appliedBy.map(({ user, serverUser }) => (by === 'os-user' ? user : (serverUser ?? user))),
-  );
   const count = `${given.length} of ${needed} approvals are given`;
   return {
     fact: [count, ...reasons.map(({ fact }) => fact)].join('; '),
     remedy:
       login?.remedy ??
       [
-        `Somebody other than ${[...appliers].join(', ')} must run \`plan approve\`.`,
+        `Somebody other than ${doerNames(run, by)} must run \`plan approve\`.`,
         ...new Set(reasons.map(({ remedy }) => remedy)),
       ].join(' '),
   };

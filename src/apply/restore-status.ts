@@ -23,7 +23,7 @@ export interface TargetStatus {
   readonly runs: readonly ListedRun[];
   /** All runs of the plan there, newest first. */
   readonly runsOfPlan: readonly RunRecord[];
-  /** Of the run in staging; undefined where there is none, and in production. */
+  /** Of the run in staging, or of what was accepted in production; undefined where there is nothing to approve. */
   readonly approvals: Approvals | undefined;
   /** What holds for the run's selection; the plan's own rules where there is none. */
   readonly rules: GateRules;
@@ -62,7 +62,7 @@ export async function targetStatus(plan: Plan, reader: TargetReader): Promise<Ta
     runsOfPlan: runsOfPlan(runs, plan, reader),
     rules,
     approvals:
-      run === undefined || reader.name === 'production'
+      run === undefined || (reader.name === 'production' && run.acceptedDigest === undefined)
         ? undefined
         : judgeApprovals(run, rules, approvalScope(plan, run)),
     serverUser: await reader.authenticatedUser(),

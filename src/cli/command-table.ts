@@ -217,11 +217,17 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'approve',
     arguments: '<plan>',
-    summary: "records a second person's approval on the verified staging run",
+    summary:
+      "records a second person's approval of the verified staging run, or of what was accepted in production",
     details:
       'Shows what was applied to staging and verified there, and asks for the name of the database that the approval ' +
-      'opens.',
+      'opens. With `--target production` it is what `plan accept` wrote down there.',
     options: [
+      {
+        flags: '--target <name>',
+        description: 'staging (default), or production: what was accepted there',
+        choices: ['staging', 'production'],
+      },
       {
         flags: '--confirm <database>',
         description: 'name of the production database; replaces the question asked on a terminal',
@@ -230,6 +236,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       'plan approve plans/incident-4711.yaml',
       'plan approve plans/incident-4711.yaml --confirm gravity',
+      'plan approve plans/incident-4711.yaml --target production',
     ],
     exits: [...READS_TARGET, 'GATE'],
     load: () => import('./commands/approve.ts'),

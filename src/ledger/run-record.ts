@@ -143,6 +143,8 @@ export interface RunRecord {
   /** Documents that `plan accept` wrote down for it, and the digest of which ones; 0 and undefined where there are none. */
   readonly accepted: number;
   readonly acceptedDigest: string | undefined;
+  /** Who wrote them down, first to last. */
+  readonly acceptedBy: readonly Deed[];
   /** Loose ends; their shape belongs to follow-ups. */
   readonly followUps: readonly unknown[];
 }
@@ -191,6 +193,7 @@ export function readRunRecord(raw: Buffer): RunRecord {
     creations: check('creations', (value) => isListOf(value, isCreation)) as Creation[],
     accepted: (optional('accepted', isCount) ?? 0) as number,
     acceptedDigest: optional('acceptedDigest', isDigest) as string | undefined,
+    acceptedBy: (optional('acceptedBy', (value) => isListOf(value, isDeed)) ?? []) as Deed[],
     approvals: check('approvals', (value) => isListOf(value, isApproval)) as Approval[],
     followUps: check('followUps', Array.isArray) as unknown[],
   };

@@ -84,8 +84,9 @@ export class Runs {
         },
         creations: { $ifNull: ['$creations', []] },
         left: '$$REMOVE',
-        // What was approved and soaked is a verified run; one that was cut off has to be verified again first.
-        approvals: { $cond: [WAS_VERIFIED, '$approvals', []] },
+        // What was approved and soaked is a verified run; one that was cut off has to be verified again first. In production it is
+        // what was accepted there.
+        approvals: { $cond: [WAS_VERIFIED, '$approvals', OF_PRODUCTION] },
         verifiedAt: { $cond: [WAS_VERIFIED, '$verifiedAt', '$$REMOVE'] },
         followUps: { $cond: [WAS_TAKEN_BACK, STARTED_FOLLOW_UPS, { $ifNull: ['$followUps', []] }] },
       },
@@ -121,12 +122,13 @@ export class Runs {
   async saveAccepted(
     key: RunKey,
     fencing: number,
-    accepted: { readonly count: number; readonly digest: string } | undefined,
+    accepted: { readonly count: number; readonly digest: string; readonly by: Actor } | undefined,
   ): Promise<void> {
     await this.#update(key, fencing, {
       fields: {
         accepted: accepted?.count ?? '$$REMOVE',
         acceptedDigest: accepted?.digest ?? '$$REMOVE',
+        acceptedBy: accepted === undefined ? '$$REMOVE' : oneMore('acceptedBy', accepted.by),
       },
     });
   }
@@ -145,7 +147,7 @@ export class Runs {
 
   /** Before the first document is written: an earlier verification, and approvals of it, no longer hold. */
   async reopen(key: RunKey, fencing: number): Promise<void> {
-    await this.#update(key, fencing, { fields: { approvals: [], verifiedAt: '$$REMOVE' } });
+    await this.#update(key, fencing, { fields: { approvals: OF_PRODUCTION, verifiedAt: '$$REMOVE' } });
   }
 
   /**
@@ -172,12 +174,12 @@ export class Runs {
     await this.#update(key, fencing, { fields: { creations: literal(creations) } });
   }
 
-  /** False when there is no verified run to approve. */
+  /** False when there is no verified run in staging to approve; in production, nothing that was accepted. */
   async approve(key: RunKey, actor: Actor, of?: ApprovalScope): Promise<boolean> {
     const scope = of === undefined ? {} : { of: literal(of) };
     const matched = await updateLedger(this.#commands, {
       collection: RUNS,
-      filter: { _id: idOf(key), status: 'verified' },
+      filter: { _id: idOf(key), $or: [{ status: 'verified' }, IS_ACCEPTED_IN_PRODUCTION] },
       pipeline: [
         { $set: { approvals: { $concatArrays: ['$approvals', [{ ...deedNow(actor), ...scope }]] } } },
       ],
@@ -216,6 +218,10 @@ const STARTED_FOLLOW_UPS = {
   $filter: { input: '$followUps', as: 'item', cond: { $eq: ['$$item.state', 'started'] } },
 };
 
+const PRODUCTION: TargetName = 'production';
+const IS_ACCEPTED_IN_PRODUCTION = { target: PRODUCTION, acceptedDigest: { $exists: true } };
+const OF_PRODUCTION = { $cond: [{ $eq: ['$target', PRODUCTION] }, { $ifNull: ['$approvals', []] }, []] };
+
 const WAS_VERIFIED = { $eq: ['$status', 'verified' satisfies RunStatus] };
 
 /** Fields in one order: the server compares documents field by field. */
@@ -229,7 +235,7 @@ function withoutNone(server: RecordedServer): Partial<RecordedServer> {
   return id === undefined ? { kind, database } : { kind, id, database };
 }
 
-function oneMore(field: 'appliedBy' | 'exclusive', actor: Actor): Record<string, unknown> {
+function oneMore(field: 'acceptedBy' | 'appliedBy' | 'exclusive', actor: Actor): Record<string, unknown> {
   return { $concatArrays: [{ $ifNull: [`$${field}`, []] }, [deedNow(actor)]] };
 }
 

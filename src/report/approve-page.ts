@@ -1,5 +1,9 @@
-/** What an approver is asked to agree to: the selection that was verified on staging, by counts and digest, and what it brings with it. */
+/**
+ * What an approver is asked to agree to: the selection that was verified on staging, by counts and digest, and what it brings with it; or
+ * what was accepted in production.
+ */
 import { type Approvals, worthOf } from '../apply/approvals.ts';
+import type { AcceptedSum } from '../ledger/accepted.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import type { Plan, RestoredCollection } from '../plan/plan.ts';
@@ -13,23 +17,27 @@ import { wrapped } from './wrap.ts';
 
 export interface ApprovalFacts {
   readonly plan: Plan;
-  /** The verified run on staging. */
+  /** The verified run on staging, or that in production for which something was accepted. */
   readonly run: RunRecord;
   /** Its database. */
   readonly database: string;
   readonly approvals: Approvals;
   /** Who is asked. */
   readonly approver: Actor;
+  /** What `plan accept` wrote down for it. */
+  readonly accepted: readonly AcceptedSum[];
 }
 
 /** Lines without newlines. `now` is UTC milliseconds. */
 export function* approvalLines(
-  { plan, run, database, approvals, approver }: ApprovalFacts,
+  { plan, run, database, approvals, approver, accepted }: ApprovalFacts,
   style: PageStyle & { readonly now: number },
 ): Generator<string> {
   const { paint, columns, now } = style;
   const outcomes = totalOf(run.collections);
-  yield paint.strong('To be approved: what was applied to staging');
+  const { target } = run;
+  const done = target === 'staging' ? 'applied to staging' : 'accepted in production';
+  yield paint.strong(`To be approved: what was ${done}`);
   const { excepted = 0 } = outcomes;
   const exceptions = excepted === 0 ? 'no exceptions' : countedAs(OUTCOMES.excepted, excepted);
   const { given, needed, by, discounted } = approvals;
@@ -40,6 +48,10 @@ export function* approvalLines(
       : `you are ${approver.user} to your operating system, which proves nothing`;
   const lines = [
     ...runLines(run),
+    ...accepted.map(
+      ({ collection, count, as, reason, by }) =>
+        `accepted in ${target}: ${showCounted(count, 'document')} of ${collection}, ${as} (${reason}), by ${by.user}`,
+    ),
     ...exceptionTexts(plan.collections),
     ...commandTexts(plan),
     `${exceptions}; ${given.length} of ${needed} approvals are given${worth}`,
@@ -49,7 +61,7 @@ export function* approvalLines(
   for (const text of lines) yield* wrapped(text, { columns, indent: 2 });
   const { location } = run.backup;
   const backup = { location, time: undefined, localTime: undefined };
-  yield* sumLines({ target: 'staging', database, outcomes, backup, warnings: 0, now }, style);
+  yield* sumLines({ target, database, outcomes, backup, warnings: 0, now }, style);
 }
 
 function exceptionTexts(collections: readonly RestoredCollection[]): string[] {

@@ -1,6 +1,7 @@
 /** Who approves, and what: with a database user for each person, with one for all, and with none. */
 import { userInfo } from 'node:os';
 import * as assert from 'uvu/assert';
+import { acceptAtHand } from '../../src/apply/accept.ts';
 import { approveRun } from '../../src/apply/approve-run.ts';
 import { operator } from '../../src/cli/environment.ts';
 import { RUNS } from '../../src/ledger/layout.ts';
@@ -59,7 +60,7 @@ async function withPeople(
 }
 
 const approveAs = async (bench: Workbench, user: string, plan: Plan = bench.plan) =>
-  approveRun({ plan, staging: await bench.target('staging'), actor: { user, host: 'ops-2' } });
+  approveRun({ plan, target: await bench.target('staging'), actor: { user, host: 'ops-2' } });
 
 test('an approval names who the server authenticated, and the gate says so', async () => {
   await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
@@ -69,7 +70,7 @@ test('an approval names who the server authenticated, and the gate says so', asy
     assert.equal(given, ['bert@admin']);
     await anna.apply(selection, 'production');
     const said = JSON.stringify(anna.events);
-    assert.match(said, "approved by bert@admin, as staging's server authenticated them");
+    assert.match(said, 'approved by bert@admin, as the server authenticated them');
     const [run] = await anna.runs('staging');
     assert.is(run?.appliedBy[0]?.serverUser, 'anna@admin');
     assert.is(run?.approvals[0]?.of?.database, anna.plan.targets.production?.database);
@@ -215,9 +216,64 @@ test('an approval no longer counts when further documents were accepted since', 
     await approveAs(bert, 'bert');
     await accept(anna, selection, [7]);
     const refusal = await failure(anna.apply(selection, 'production'));
-    assert.match(refusal.message, 'what was accepted on staging by name changed since bert approved');
+    assert.match(refusal.message, 'what was accepted by name changed since bert approved');
     await approveAs(bert, 'bert');
     await anna.apply(selection, 'production');
+  });
+});
+
+/** Somebody made one of the documents again in production, with other content; Anna accepts that it stays. */
+async function acceptInProduction(anna: Workbench, selection: Selection): Promise<void> {
+  await (await anna.db('production')).collection('a').insertOne({ _id: 7 as never, other: true });
+  const { accepted } = await acceptAtHand({
+    plan: anna.plan,
+    selection,
+    target: await anna.target('production'),
+    actor: { user: 'anna', host: 'ops-1', pid: 1 },
+    toolVersion: '0',
+    reason: 'looked at',
+    show: 1,
+    emit: () => undefined,
+    signal: new AbortController().signal,
+    confirm: async () => undefined,
+  });
+  assert.is(accepted, 1);
+}
+
+const approveInProduction = async (bench: Workbench, user: string) =>
+  approveRun({ plan: bench.plan, target: await bench.target('production'), actor: { user, host: 'ops-2' } });
+
+test('what is accepted in production is approved there, by another person than who accepted it', async () => {
+  await withPeople({ approvals: 1, approvalsBy: 'os-user' }, async ({ anna, bert, selection }) => {
+    await approveAs(bert, 'bert');
+    const nothing = await failure(approveInProduction(bert, 'bert'));
+    assert.match(nothing.message, 'nothing was accepted in production');
+    await acceptInProduction(anna, selection);
+    const refusal = await failure(anna.apply(selection, 'production'));
+    assert.match(
+      refusal.message,
+      '1 document is accepted in production, and 0 of 1 approvals of that are given',
+    );
+    assert.match(refusal.hint ?? '', 'Somebody other than anna must run `plan approve --target production`');
+    const own = await failure(approveInProduction(anna, 'anna'));
+    assert.match(own.message, 'anna accepted documents in production and cannot approve it');
+    await approveInProduction(bert, 'bert');
+    await anna.apply(selection, 'production');
+    const [applied] = await anna.runs('production');
+    assert.equal(
+      [applied?.status, applied?.approvals.length, applied?.acceptedBy.length],
+      ['verified', 1, 1],
+      'the approval outlives the apply, which may have to be run again',
+    );
+  });
+});
+
+test('in production, too, one database user for several people approves nothing of its own', async () => {
+  await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
+    await approveAs(bert, 'bert');
+    await acceptInProduction(anna, selection);
+    const refusal = await failure(approveInProduction(bert, 'bert'));
+    assert.match(refusal.message, /bert is restore@admin to the server, as is anna, who accepted documents/);
   });
 });
 

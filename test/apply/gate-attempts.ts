@@ -56,7 +56,7 @@ export async function accept(
   const place = { kind: 'accepted', key, fencing, actor: { user: 'anna', host: 'ops-1' } } as const;
   await accepted.write(place, 0, { collection: 'a', as: 'different', reason: 'looked at', ids, ordinals });
   const { digest = '' } = await readAccepted(target.reader, key);
-  await runs.saveAccepted(key, fencing, { count: ordinals.length, digest });
+  await runs.saveAccepted(key, fencing, { count: ordinals.length, digest, by: place.actor });
 }
 
 /** Stops an apply to staging at a checkpoint, as a crash would. */

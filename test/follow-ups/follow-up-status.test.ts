@@ -36,7 +36,7 @@ function runWith(records: readonly unknown[], more: Partial<RunRecord> = {}): Ru
     updatedAt: NOW,
     verifiedAt: NOW,
     collections: [{ collection: 'artworks', into: 'artworks', ...counts, ...later }],
-    ...{ left: 0, creations: [], accepted: 0, acceptedDigest: undefined },
+    ...{ left: 0, creations: [], accepted: 0, acceptedDigest: undefined, acceptedBy: [] },
     approvals: [],
     followUps: records,
     ...more,

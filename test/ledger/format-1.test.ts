@@ -104,7 +104,7 @@ test('all runs of the plan are copied, records, entries and images, and the old 
 
 test('an approval is written to the copy', async () => {
   const staging = await bench.target('staging');
-  await approveRun({ ...plan('orders'), staging, actor: { user: 'bert', host: 'ops-2' } });
+  await approveRun({ ...plan('orders'), target: staging, actor: { user: 'bert', host: 'ops-2' } });
   const runs = await bench.runs('staging');
   const approved = runs.find(({ approvals }) => approvals.length > 0);
   assert.equal([approved?.key.plan, approved?.format], ['orders', 2]);

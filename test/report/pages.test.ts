@@ -123,7 +123,15 @@ test('the status fits the terminal, and says what a rerun needs where documents 
     collections: [
       { collection: 'artworks', into: 'artworks', ...counts, heldBack: 0, excepted: 0, doubtful: 0 },
     ],
-    ...{ left: 0, creations: [], approvals: [], followUps: [], accepted: 0, acceptedDigest: undefined },
+    ...{
+      left: 0,
+      creations: [],
+      approvals: [],
+      followUps: [],
+      accepted: 0,
+      acceptedDigest: undefined,
+      acceptedBy: [],
+    },
   };
   const status = {
     target: 'staging',

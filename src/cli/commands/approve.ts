@@ -1,13 +1,15 @@
-/** `plan approve`: a second person's word on the verified staging run, after a look at what it is about. */
+/** `plan approve`: a second person's word on the verified staging run, or on what was accepted in production, after a look at it. */
 
 import { approvalObstacle, worthOf } from '../../apply/approvals.ts';
-import { approveRun } from '../../apply/approve-run.ts';
+import { approveRun, isApprovable } from '../../apply/approve-run.ts';
 import { nextSteps } from '../../apply/next-step.ts';
 import { type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
+import type { TargetName } from '../../events.ts';
+import { readAccepted } from '../../ledger/accepted.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { approvalLines } from '../../report/approve-page.ts';
 import { wrapped } from '../../report/wrap.ts';
-import type { Target } from '../../target/target.ts';
+import type { Target, TargetReader } from '../../target/target.ts';
 import type { OptionValue, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connect-targets.ts';
@@ -23,29 +25,38 @@ export async function run(
   options: OptionValues,
 ): Promise<void> {
   const plan = await loadPlan(context, file);
-  requireVariables(plan, ['staging']);
-  const staging = await connect(context, plan, { name: 'staging' });
+  const name = (options['target'] ?? 'staging') as TargetName;
+  requireVariables(plan, [name]);
+  const target = await connect(context, plan, { name });
   try {
-    const status = await targetStatus(plan, staging.reader);
-    await lookAndConfirm(context, { plan, status, given: options['confirm'] });
+    const status = await targetStatus(plan, target.reader);
+    await lookAndConfirm(context, { plan, status, reader: target.reader, given: options['confirm'] });
     const shown = status.run?.key.selection;
-    const approval = await approveRun({ plan, staging, actor: context.operator, digest: shown });
+    const approval = await approveRun({ plan, target, actor: context.operator, digest: shown });
     await context.endProgress();
     const { digest, given: approvers, needed, by } = approval;
-    context.json({ type: 'approve', selection: { digest }, approvers, approvalsBy: by, needed });
+    context.json({
+      type: 'approve',
+      target: name,
+      selection: { digest },
+      approvers,
+      approvalsBy: by,
+      needed,
+    });
     if (context.options.json) return;
     const missing = Math.max(0, needed - approvers.length);
     const rest = missing === 0 ? 'that is all the plan asks for' : `${missing} more to come`;
     await writeLines(context.stdout, wrapped(`A${worthOf(approval).slice(1)}: ${rest}.`, pageStyle(context)));
-    await sayWhatComesNext(context, { plan, file, staging });
+    if (name === 'staging') await sayWhatComesNext(context, { plan, file, staging: target });
   } finally {
-    await staging.close();
+    await target.close();
   }
 }
 
 interface Question {
   readonly plan: Plan;
   readonly status: TargetStatus;
+  readonly reader: TargetReader;
   /** Value of `--confirm`. */
   readonly given: OptionValue;
 }
@@ -54,23 +65,31 @@ interface Question {
  * Shows what is to be approved and asks for the name of the database that it opens. What cannot be approved is not asked about: `approveRun` says why. Throws
  * USAGE where nobody says the name, or says another.
  */
-async function lookAndConfirm(context: CommandContext, { plan, status, given }: Question): Promise<void> {
+async function lookAndConfirm(
+  context: CommandContext,
+  { plan, status, reader, given }: Question,
+): Promise<void> {
   const { run, isOfAnotherPlanVersion } = status;
-  if (run?.status !== 'verified' || isOfAnotherPlanVersion) return;
+  if (run === undefined || !isApprovable(run) || isOfAnotherPlanVersion) return;
   const { approvals, serverUser } = status;
   if (approvals === undefined) return;
   const approver = { ...context.operator, serverUser };
   if (approvalObstacle(run, approver, approvals.by) !== undefined) return;
   await context.endProgress();
   if (!context.options.quiet) {
-    const facts = { plan, run, database: status.database, approvals, approver };
+    const { sums } = await readAccepted(reader, run.key);
+    const accepted = sums.filter(({ kind }) => kind === 'accepted');
+    const facts = { plan, run, database: status.database, approvals, approver, accepted };
     await writeLines(
       context.stderr,
       approvalLines(facts, { ...pageStyle(context, 'stderr'), now: context.now() }),
     );
   }
   const { staging, production } = plan.targets;
-  const what = `Approve that this selection is written to ${production === undefined ? 'staging' : 'production'}`;
+  const what =
+    run.target === 'production'
+      ? 'Approve that these documents are left out of production'
+      : `Approve that this selection is written to ${production === undefined ? 'staging' : 'production'}`;
   await confirm(context, { what, database: (production ?? staging).database, given });
 }
 
