@@ -217,8 +217,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'approve',
     arguments: '<plan>',
-    summary:
-      "records a second person's approval of the verified staging run, or of what was accepted in production",
+    summary: "records a second person's approval of the staging run, or of production's exceptions",
     details:
       'Shows what was applied to staging and verified there, and asks for the name of the database that the approval ' +
       'opens. With `--target production` it is what `plan accept` wrote down there.',

@@ -56,7 +56,7 @@ export class Night {
   readonly #shop: Shop;
   readonly #deleted: number;
   readonly #databases: Readonly<Record<TargetName, Db>>;
-  readonly #approverUri: string;
+  readonly #approverUris: Readonly<Record<TargetName, string>>;
   #before: Readonly<Record<TargetName, Snapshot>> | undefined;
   #restored: Readonly<Record<TargetName, Snapshot>> | undefined;
   /** How long each step took when nobody disturbed it. */
@@ -71,10 +71,7 @@ export class Night {
       staging: lab.staging.client.db(lab.databaseName('shop-staging')),
       production: lab.production.client.db(lab.databaseName('shop')),
     };
-    const url = new URL(lab.staging.uri);
-    url.username = APPROVER.user;
-    url.password = APPROVER.password;
-    this.#approverUri = url.href;
+    this.#approverUris = { staging: asApprover(lab.staging), production: asApprover(lab.production) };
   }
 
   static async begin(orders: NightOrders): Promise<Night> {
@@ -84,18 +81,17 @@ export class Night {
   }
 
   async end(): Promise<void> {
-    await admin(this.#lab.staging).command({ dropUser: APPROVER.user });
+    for (const target of [this.#lab.staging, this.#lab.production])
+      await admin(target).command({ dropUser: APPROVER.user });
     this.#folder.remove();
     await this.#lab.close();
   }
 
   async #prepare(): Promise<void> {
     const { staging, production } = this.#databases;
-    await admin(this.#lab.staging).command({
-      createUser: APPROVER.user,
-      pwd: APPROVER.password,
-      roles: ['root'],
-    });
+    const { user: createUser, password: pwd } = APPROVER;
+    for (const target of [this.#lab.staging, this.#lab.production])
+      await admin(target).command({ createUser, pwd, roles: ['root'] });
     await Promise.all([fillShop(staging, this.#shop), fillShop(production, this.#shop)]);
     const dump = join(this.#folder.path, 'dump');
     mkdirSync(dump);
@@ -140,7 +136,9 @@ export class Night {
     await this.#expectStatus('staging', 'verified', 1);
     await act('accept in production', 0, this.#accept('production'));
     await this.#plan(18, this.#toProduction);
-    await this.#approve();
+    await this.#approve('staging');
+    await this.#plan(18, this.#toProduction);
+    await this.#approve('production');
     await act('first apply to production', 0, this.#toProduction);
     await this.#expectStatus('production', 'verified', 1);
     await this.#expectRestored();
@@ -159,7 +157,7 @@ export class Night {
     ] as const) {
       this.#writePlan(narrower, dependents);
       await act(`${name} apply to staging`, 0, APPLY_STAGING);
-      await this.#approve();
+      await this.#approve('staging');
       await act(`${name} apply to production`, 0, this.#toProduction);
     }
     await this.#expectStatus('production', 'verified', 2);
@@ -199,9 +197,13 @@ export class Night {
     return ['accept', 'plan.yaml', '--target', target, ...reason, ...confirm, '--json'];
   }
 
-  async #approve(): Promise<void> {
-    const args = ['approve', 'plan.yaml', '--confirm', this.#databases.production.databaseName];
-    await this.#plan(0, args, { env: { STAGING_MONGODB_URI: this.#approverUri } });
+  async #approve(target: TargetName): Promise<void> {
+    const confirm = ['--confirm', this.#databases.production.databaseName];
+    const env = {
+      STAGING_MONGODB_URI: this.#approverUris.staging,
+      PRODUCTION_MONGODB_URI: this.#approverUris.production,
+    };
+    await this.#plan(0, ['approve', 'plan.yaml', '--target', target, ...confirm], { env });
   }
 
   /** Without an orphan: what cannot be written is out of both targets with all that hangs on it. */
@@ -332,6 +334,13 @@ interface Step {
   readonly exitCode: number;
   readonly args: readonly string[];
   readonly options: StepOptions | undefined;
+}
+
+function asApprover({ uri }: LabTarget): string {
+  const url = new URL(uri);
+  url.username = APPROVER.user;
+  url.password = APPROVER.password;
+  return url.href;
 }
 
 const admin = ({ client }: LabTarget): Db => client.db('admin');
