@@ -12,7 +12,7 @@
 
 import { findId } from '../bson/stored-form.ts';
 import type { ExceptedClass, Plan, PlanException } from '../plan/plan.ts';
-import { restoredCollections } from '../plan/restored-collections.ts';
+import { entriesOf } from '../plan/restored-collections.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
@@ -192,8 +192,7 @@ export class LeftOut {
   /** Of all routes by which the plan comes to the collection, in this target. */
   #exceptionsIn(collection: string): PlanException[] {
     const { plan, reader } = this.#question;
-    return restoredCollections(plan)
-      .filter((entry) => entry.collection === collection)
+    return entriesOf(plan, collection)
       .flatMap(({ exceptions }) => exceptions)
       .filter(({ on }) => on === undefined || on === reader.name);
   }

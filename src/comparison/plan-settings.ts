@@ -1,6 +1,6 @@
 /** What the plan says about one selected collection, by whichever route documents of it were reached. */
 import type { Plan, Reference } from '../plan/plan.ts';
-import { restoredCollections } from '../plan/restored-collections.ts';
+import { entriesOf } from '../plan/restored-collections.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 
 export interface CollectionSettings {
@@ -13,7 +13,7 @@ export interface CollectionSettings {
 
 /** A collection reached by several routes has the first `updatedAt` and `softDelete` given, and all references and skipped indexes. */
 export function settingsOf(plan: Plan, selected: SelectedCollection): CollectionSettings {
-  const entries = restoredCollections(plan).filter(({ collection }) => collection === selected.collection);
+  const entries = entriesOf(plan, selected.collection);
   const references = new Map(
     entries.flatMap((entry) => entry.references).map((each) => [`${each.field}\0${each.collection}`, each]),
   );

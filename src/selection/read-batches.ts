@@ -78,8 +78,16 @@ function damage(error: unknown): string | undefined {
   return reason && `cannot be read: ${reason}`;
 }
 
+const byName = new WeakMap<readonly SelectedCollection[], Map<string, SelectedCollection>>();
+
 function selectedCollection(selection: Selection, collection: string): SelectedCollection {
-  const found = selection.manifest.collections.find((each) => each.collection === collection);
+  const { collections } = selection.manifest;
+  let names = byName.get(collections);
+  if (names === undefined) {
+    names = new Map(collections.map((each) => [each.collection, each]));
+    byName.set(collections, names);
+  }
+  const found = names.get(collection);
   if (found === undefined) throw new RangeError(`${collection} is not in the selection`);
   return found;
 }
