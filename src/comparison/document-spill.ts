@@ -1,6 +1,6 @@
 /**
  * Every compared document of one target, kept on disk while a page is made of them: one JSON object per line, one file per
- * collection and class. Private, and removed when the command ends.
+ * class, however many collections there are. Private, and removed when the command ends.
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -17,11 +17,20 @@ import type { ComparedDocument } from './comparison.ts';
 /** Of a document of which much is shown. */
 const LARGE_LINE_BYTES = 512 * 1024;
 
+/** What a stream reads at a time; less where there is less, as thousands of collections may have a line each. */
+const READ_BYTES = 64 * 1024;
+
+/** Bytes of a file, `end` exclusive. */
+interface Extent {
+  readonly start: number;
+  end: number;
+}
+
 export class DocumentSpill {
   readonly #folder: string;
-  readonly #files = new Map<string, AppendFile>();
-  /** Whose files are open; each holds a buffer, and a plan may name hundreds of collections. */
-  #collection: string | undefined;
+  readonly #files = new Map<DocumentClass, AppendFile>();
+  /** Where in the file of its class a collection has its lines. */
+  readonly #extents = new Map<string, Extent>();
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -38,17 +47,18 @@ export class DocumentSpill {
 
   /** Collection after collection, each in backup order. */
   async add(collection: string, document: ComparedDocument): Promise<void> {
-    if (collection !== this.#collection) await this.#close();
-    this.#collection = collection;
-    const name = nameOf(collection, document.class);
-    let file = this.#files.get(name);
+    let file = this.#files.get(document.class);
     if (file === undefined) {
       file = await AppendFile.create(join(this.#folder, `${this.#files.size}.ndjson`));
-      this.#files.set(name, file);
+      this.#files.set(document.class, file);
     }
+    const name = nameOf(collection, document.class);
+    const extent = this.#extents.get(name) ?? { start: file.bytes, end: file.bytes };
+    this.#extents.set(name, extent);
     const line = Buffer.from(`${lineOf(document)}\n`);
     if (line.length > LARGE_LINE_BYTES) freeMemory();
     file.append(line, 0, line.length);
+    extent.end = file.bytes;
     await file.drain();
   }
 
@@ -59,9 +69,12 @@ export class DocumentSpill {
   ): AsyncGenerator<ComparedDocument, void, undefined> {
     await this.#close();
     for (const each of documentClass === undefined ? ATTENTION_ORDER : [documentClass]) {
-      const file = this.#files.get(nameOf(collection, each));
-      if (file === undefined) continue;
-      const input = createReadStream(file.path);
+      const file = this.#files.get(each);
+      const extent = this.#extents.get(nameOf(collection, each));
+      if (file === undefined || extent === undefined) continue;
+      const { start, end } = extent;
+      const highWaterMark = Math.min(READ_BYTES, end - start);
+      const input = createReadStream(file.path, { start, end: end - 1, highWaterMark });
       try {
         const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
         for await (const line of lines) {

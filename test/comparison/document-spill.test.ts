@@ -42,6 +42,24 @@ test('a page that has read enough leaves no file open', async () => {
   folder.remove();
 });
 
+test('a thousand collections share the files of their classes', async () => {
+  const folder = temporaryFolder('spill');
+  mkdirSync(folder.path, { recursive: true });
+  const spill = await DocumentSpill.create(folder.path);
+  const names = Array.from({ length: 1_000 }, (_, i) => `c${i}`);
+  for (const name of names)
+    for (const each of ['insert', 'conflict', 'insert'] as const)
+      await spill.add(name, { class: each, id: `${name} ä` } as ComparedDocument);
+  for (const name of names) {
+    const read: string[] = [];
+    for await (const each of spill.read(name)) read.push(`${each.class} ${each.id}`);
+    assert.equal(read, [`conflict ${name} ä`, `insert ${name} ä`, `insert ${name} ä`]);
+  }
+  assert.is(readdirSync(folder.path, { recursive: true }).length, 3, 'a folder with two files');
+  await spill.remove();
+  folder.remove();
+});
+
 test('a work directory that cannot be written to is said to be one', async () => {
   const folder = temporaryFolder('spill');
   const missing = join(folder.path, 'missing');

@@ -1,4 +1,5 @@
 /** The documents of a comparison, each with what differs. `-` and `+` stand only where apply will make the one into the other. */
+import { createHash } from 'node:crypto';
 import type {
   ComparedCollection,
   ComparedDocument,
@@ -52,7 +53,8 @@ function meetings(comparisons: readonly TargetComparison[], most: number): Meeti
   for (const { target, collections } of comparisons) {
     for (const each of collections) {
       const collection = shortened(each, most);
-      const key = JSON.stringify(collection);
+      // Of the text itself there would be as much again as of all collections.
+      const key = createHash('sha256').update(JSON.stringify(collection)).digest('base64');
       const meeting = found.get(key);
       if (meeting === undefined) found.set(key, { targets: [target], collection });
       else meeting.targets.push(target);
