@@ -1,5 +1,4 @@
 /** Whether a collection of the target can be restored into at all. */
-import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { innerDocument } from '../bson/inner-document.ts';
 import { RestorePlanError } from '../errors.ts';
 import { CommandFailure } from '../target/command-failure.ts';
@@ -78,11 +77,14 @@ interface OptionsFault {
 /** Asks the server to read the collation and the validator, over no document at all. */
 async function optionsFault(reader: TargetReader, options: Buffer): Promise<OptionsFault | undefined> {
   const collation = innerDocument(options, 'collation');
-  const validator = innerDocument(options, 'validator') ?? EMPTY_DOCUMENT;
+  const validator = innerDocument(options, 'validator');
   const nothing = documentsStage([]);
   const collating = collation === undefined ? {} : { collation };
-  const inCollation = await faultOf(() => reader.aggregate(1, [nothing], collating));
-  if (inCollation !== undefined) return { option: 'collation', reason: inCollation };
+  if (collation !== undefined) {
+    const inCollation = await faultOf(() => reader.aggregate(1, [nothing], collating));
+    if (inCollation !== undefined) return { option: 'collation', reason: inCollation };
+  }
+  if (validator === undefined) return undefined;
   const pipeline = [nothing, wrapped('$match', validator)];
   const inValidator = await faultOf(() => reader.aggregate(1, pipeline, collating));
   return inValidator === undefined ? undefined : { option: 'validator', reason: inValidator };
