@@ -44,7 +44,7 @@ import { leftOutOf, recordExcepted } from './left-out-of-run.ts';
 import { unwrittenIn } from './next-step.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
 import { type OtherSource, otherSource, refuseOtherSource } from './plan-source.ts';
-import { prepareCollection, requirePreparable } from './prepare-collection.ts';
+import { missingOf, type Preparation, prepareCollection, requirePreparable } from './prepare-collection.ts';
 import { refuseMatches } from './refuse-matches.ts';
 import { runStart } from './run-start.ts';
 import { settleOpenBatch } from './settle-open.ts';
@@ -264,6 +264,12 @@ async function recordLeftOut(
 
 type AllOutcomes = Map<SelectedCollection, Outcomes>;
 
+/**
+ * The record of a run names all creations and is written whole: three times for each collection would be 30,000 writes of up to a
+ * megabyte for 10,000 collections. Those of a larger plan are recorded by the group: before its first creation, and after its last.
+ */
+const MOST_CREATION_GROUPS = 100;
+
 /** All collections before the first document: one that is unfit, or cannot be created, stops the run while nothing is written. */
 async function prepareAll(
   { plan, target, selection, emit }: ApplyRequest,
@@ -271,27 +277,46 @@ async function prepareAll(
   recorded: readonly Creation[],
 ): Promise<Map<SelectedCollection, TargetCollection>> {
   const { runs } = openLedger(target);
-  const creations = new Map(recorded.map((creation) => [creation.into, creation]));
+  const begun = new Map(recorded.map((creation) => [creation.into, creation]));
+  const creations = new Map(begun);
+  let unsaved = false;
+  const save = async (): Promise<void> => {
+    unsaved = false;
+    await runs.saveCreations(run.key, run.fencing, [...creations.values()]);
+  };
+  const { collections } = selection.manifest;
+  const together = Math.ceil(collections.length / MOST_CREATION_GROUPS);
+  const preparation: Preparation = {
+    plan,
+    target,
+    selection,
+    creations: begun,
+    recordCreation: async (creation) => {
+      creations.set(creation.into, creation);
+      if (together === 1) await save();
+      else unsaved = true;
+    },
+    checkpoint: (name) => run.checkpoint(name),
+    warn: (message) => run.warnOnce(message),
+    onCreated: (name, indexes) =>
+      emit({ type: 'collection-created', target: target.name, collection: name, indexes }),
+  };
   const prepared = new Map<SelectedCollection, TargetCollection>();
-  for (const selected of selection.manifest.collections) {
-    const collection = await prepareCollection(
-      {
-        plan,
-        target,
-        selection,
-        creations: [...creations.values()],
-        recordCreation: async (creation) => {
-          creations.set(creation.into, creation);
-          await runs.saveCreations(run.key, run.fencing, [...creations.values()]);
-        },
-        checkpoint: (name) => run.checkpoint(name),
-        warn: (message) => run.warnOnce(message),
-        onCreated: (name, indexes) =>
-          emit({ type: 'collection-created', target: target.name, collection: name, indexes }),
-      },
-      selected,
-    );
-    prepared.set(selected, collection);
+  for (let at = 0; at < collections.length; at += together) {
+    const group = collections.slice(at, at + together);
+    const intended = together === 1 ? [] : await missingOf(target.reader, group);
+    for (const into of intended) creations.set(into, { into, done: false });
+    if (intended.length > 0) await save();
+    try {
+      for (const selected of group) prepared.set(selected, await prepareCollection(preparation, selected));
+      // Also one that somebody else made meanwhile, and that is left as it is.
+      for (const into of intended) creations.set(into, { into, done: true });
+    } catch (error) {
+      // What is there already is ours; the fault itself matters more than that this cannot be said.
+      await save().catch(() => undefined);
+      throw error;
+    }
+    if (unsaved || intended.length > 0) await save();
   }
   return prepared;
 }

@@ -18,8 +18,8 @@ export interface Preparation {
   readonly plan: Plan;
   readonly target: Target;
   readonly selection: Selection;
-  /** What earlier runs of this selection began to create. */
-  readonly creations: readonly Creation[];
+  /** What earlier runs of this selection began to create, by name in the target. */
+  readonly creations: ReadonlyMap<string, Creation>;
   /** Records a creation, before it begins, when the collection is there, and when it is done. */
   readonly recordCreation: (creation: Creation) => Promise<void>;
   readonly checkpoint: (name: CheckpointName) => Promise<void>;
@@ -38,6 +38,16 @@ export async function requirePreparable(
   else await requireCreatable(reader, selected.into, await blueprintOf(question, selected));
 }
 
+/** Names in the target of those that it lacks. */
+export async function missingOf(
+  reader: TargetReader,
+  collections: readonly SelectedCollection[],
+): Promise<string[]> {
+  const missing: string[] = [];
+  for (const { into } of collections) if ((await reader.collection(into)) === undefined) missing.push(into);
+  return missing;
+}
+
 /** Throws RestorePlanError TARGET where documents cannot be inserted safely and repeatedly. */
 export async function prepareCollection(
   preparation: Preparation,
@@ -47,8 +57,8 @@ export async function prepareCollection(
   const { into } = selected;
   const existing = await target.reader.collection(into);
   if (existing !== undefined) requireFit(target.reader, existing);
-  const begun = creations.find((creation) => creation.into === into && !creation.done);
-  if (existing !== undefined && begun === undefined) return existing;
+  const begun = creations.get(into);
+  if (existing !== undefined && begun?.done !== false) return existing;
   const kept = existing && begun && (await keptAsIs(preparation, existing, begun));
   if (kept !== undefined) return kept;
   await create(preparation, selected, existing);
@@ -125,7 +135,7 @@ async function withoutRefused(
   const missing = blueprint.indexes.filter((index) => !there.has(readIndex(index).name));
   const refused = await refusedIndexes(target.reader, missing);
   const where = `${target.name}: ${target.reader.database}.${begun.name} was begun by an earlier run`;
-  const isOurs = creations.some(({ into, uuid }) => into === begun.name && uuid !== undefined);
+  const isOurs = creations.get(begun.name)?.uuid !== undefined;
   if (refused.length > 0 && isOurs) throw uncreatableIndexes(where, refused);
   for (const { text, reason } of refused) warn(`${begun.name} is used without the ${text}: ${reason}`);
   const names = new Set(refused.map(({ name }) => name));
