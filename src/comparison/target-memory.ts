@@ -1,6 +1,7 @@
 /**
  * What a dry-run saw a target hold of each selected document: nothing, the backup's bytes, or others. An apply that finds
- * something else names the document. Eight bytes per document, in a private file of the work directory.
+ * something else names the document. Eight bytes per document, in a private file of the work directory and, while a command
+ * compares or applies, in memory: 4.6 MiB for 600,000 documents, 76 MiB for 10 million.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
