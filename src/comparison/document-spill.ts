@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
@@ -17,8 +17,8 @@ import type { ComparedDocument } from './comparison.ts';
 /** Of a document of which much is shown. */
 const LARGE_LINE_BYTES = 512 * 1024;
 
-/** What a stream reads at a time; less where there is less, as thousands of collections may have a line each. */
-const READ_BYTES = 64 * 1024;
+/** Read without a stream: thousands of collections may have a few lines each, and what a stream leaves behind is 35 KB. */
+const AT_ONCE_BYTES = 64 * 1024;
 
 /** Bytes of a file, `end` exclusive. */
 interface Extent {
@@ -73,8 +73,11 @@ export class DocumentSpill {
       const extent = this.#extents.get(nameOf(collection, each));
       if (file === undefined || extent === undefined) continue;
       const { start, end } = extent;
-      const highWaterMark = Math.min(READ_BYTES, end - start);
-      const input = createReadStream(file.path, { start, end: end - 1, highWaterMark });
+      if (end - start <= AT_ONCE_BYTES) {
+        for (const line of await linesOf(file.path, extent)) yield JSON.parse(line) as ComparedDocument;
+        continue;
+      }
+      const input = createReadStream(file.path, { start, end: end - 1 });
       try {
         const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
         for await (const line of lines) {
@@ -107,4 +110,14 @@ function lineOf(document: ComparedDocument): string {
 
 function nameOf(collection: string, documentClass: DocumentClass): string {
   return `${documentClass} ${collection}`;
+}
+
+async function linesOf(path: string, { start, end }: Extent): Promise<string[]> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(end - start), 0, end - start, start);
+    return buffer.toString('utf8', 0, bytesRead).split('\n').slice(0, -1);
+  } finally {
+    await file.close();
+  }
 }
