@@ -110,7 +110,7 @@ export class AppendFile {
       for (let next = this.#full[0]; next !== undefined; next = this.#full[0]) {
         await writeAll(file, next);
         this.#full.shift();
-        if (next.length === BUFFER_BYTES && spare.length < MOST_SPARE_BUFFERS) spare.push(next);
+        if (spare.length < MOST_SPARE_BUFFERS) spare.push(Buffer.from(next.buffer));
       }
     } catch (error) {
       this.#fault = { error };

@@ -98,6 +98,11 @@ export class ChosenDocuments implements DocumentConsumer {
     return this.#file.drain();
   }
 
+  /** Waits until nothing is held for it. */
+  flush(): Promise<void> {
+    return this.#file.flush();
+  }
+
   /** The `_id`s of the documents chosen so far. */
   async ids(): Promise<KeySet> {
     await this.#file.flush();

@@ -111,6 +111,9 @@ export class CollectionSelector {
       throw faultAt(error, member, framer.documents);
     }
     await consumer.drain();
+    // What is not written yet would be held until the end of the selection, for each of thousands of collections.
+    await this.#chosen.flush();
+    await this.#spool?.flush();
     this.#scannedBefore += framer.documents;
     this.#framers.delete(member.id);
     this.membersRead++;
