@@ -36,7 +36,7 @@ import { SharedKeys } from './shared-keys.ts';
 import { type LeftOutWhy, Tally } from './tally.ts';
 import type { Sighting, TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
-import { isIdIndex, isOrdered } from './unique-keys.ts';
+import { indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './unique-keys.ts';
 import { validatorCheck } from './validator.ts';
 
 /** Three batches and their counterparts from the target stay below 20 MB; larger ones gain no speed. */
@@ -299,6 +299,10 @@ async function rulesFor(
       const place = { reader, collection, index };
       // Of other kinds: SharedKeys says that they are not looked at.
       const isUnique = index.unique && isOrdered(index) && !isIdIndex(index) && !isEmpty;
+      if (isUnique && isHidden(index) && pathsOf(index).some((path) => path.includes('.')))
+        warn(
+          `whether a document without a field meets another one in the ${indexText(index)} was not looked at, because it is hidden`,
+        );
       return [
         indexFitCheck({ ...place, warn }),
         isUnique ? uniqueIndexCheck(place, shared.texts.values.showId) : undefined,

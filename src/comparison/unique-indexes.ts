@@ -15,7 +15,15 @@ import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 import { type IndexKey, indexKeys } from './index-keys.ts';
 import { coveredBy, type IndexOfTarget, queryCollation } from './partial-index.ts';
 import { both, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
-import { indexCollation, indexText, keysUnder, keyText, partialFilterOf, pathsOf } from './unique-keys.ts';
+import {
+  indexCollation,
+  indexText,
+  isHidden,
+  keysUnder,
+  keyText,
+  partialFilterOf,
+  pathsOf,
+} from './unique-keys.ts';
 
 /** A `$or` of this many keys is planned and answered in a few milliseconds. */
 const KEYS_PER_QUERY = 500;
@@ -95,6 +103,7 @@ class UniqueIndex {
   #isBeyondQueries(key: IndexKey): boolean {
     return (
       !this.#isCollated &&
+      !isHidden(this.#index) &&
       key.some((value, field) => value === undefined && this.#paths[field]?.includes('.'))
     );
   }

@@ -1,5 +1,6 @@
 /** What a unique index of a collection makes of a document: which keys, written so that equal keys are equal texts. */
 import { canonicalKey } from '../bson/canonical-key.ts';
+import { findElement } from '../bson/elements.ts';
 import { innerDocument } from '../bson/inner-document.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { isCollated } from '../target/describe-collection.ts';
@@ -18,6 +19,12 @@ export function isIdIndex(index: TargetIndex): boolean {
 /** Its keys are made of values in ascending or descending order; other kinds (2d, 2dsphere, text) make keys of their own. */
 export function isOrdered({ key }: TargetIndex): boolean {
   return key.every(([path, direction]) => typeof direction !== 'string' && path !== '_fts');
+}
+
+/** No query may name it; it refuses documents all the same. */
+export function isHidden({ raw }: TargetIndex): boolean {
+  const hidden = findElement(raw, 0, Buffer.from('hidden'));
+  return hidden?.type === BSON.BOOL && hidden.bytes[hidden.start] === 1;
 }
 
 export function pathsOf(index: TargetIndex): string[] {

@@ -295,6 +295,23 @@ test('keys that only the server makes are said not to be looked at, and keep no 
   });
 });
 
+test('a hidden unique index is asked about without naming it, and what that leaves open is said', async () => {
+  await withWorkbench(lab, async (bench) => {
+    const x = (await bench.db('staging')).collection('x');
+    await x.createIndex({ 'a.b': 1 }, { unique: true, hidden: true });
+    await x.insertMany([
+      { _id: 8 as never, a: { b: 1 } },
+      { _id: 9 as never, a: [7] },
+    ]);
+    const selection = bench.selection([
+      { collection: 'x', documents: bytes([{ _id: 1, a: { b: 1 } }, { _id: 2 }]) },
+    ]);
+    const { counts, warnings } = await dryRun(bench, selection);
+    assert.is(counts.conflict, 1);
+    assert.match(warnings.join(), 'was not looked at, because it is hidden');
+  });
+});
+
 test('documents with symbols go into a clustered collection that has a collation', async () => {
   await withWorkbench(lab, async (bench) => {
     const clusteredIndex = { v: 2, key: { _id: 1 }, name: '_id_', unique: true };

@@ -173,7 +173,7 @@ inNamespace(
       'mount --bind "$PWD" "$PWD" && mount -o remount,bind,ro "$PWD" && cd "$PWD" && exec "$@"';
     const through = `exec unshare --user --map-root-user --mount sh -c '${readOnly}' sh "$@"`;
     const refused = await run(STAGING, { through });
-    assert.is(refused.exitCode, 1, refused.stderr);
+    assert.is(refused.exitCode, 20, refused.stderr);
     assert.match(refused.stderr, /cannot write[\s\S]*--work-dir/);
     const elsewhere = temporaryFolder('work');
     const { exitCode, stderr } = await run([...STAGING, '--work-dir', elsewhere.path], { through });
