@@ -40,6 +40,7 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   13435, // NotPrimaryNoSecondaryOk
   13436, // NotPrimaryOrSecondary
   14031, // OutOfDiskSpace
+  -31800, // WT_ROLLBACK: the server's cache had no room, and nothing of it was kept
 ]);
 
 const WRITES_BLOCKED = 371;
@@ -88,6 +89,7 @@ const MANY_DOCUMENTS_CODES: ReadonlySet<number> = new Set([
   290, // TransactionExceededLifetimeLimitSeconds
   365, // TemporarilyUnavailable
   388, // TransactionTooLargeForCache
+  -31800, // WT_ROLLBACK, the same by another name
 ]);
 
 /** Whether a transaction of fewer documents may do where one was ended by this code. */
