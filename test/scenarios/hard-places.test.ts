@@ -191,6 +191,7 @@ async function insertLarge(collection: Collection, document: Document): Promise<
       return;
     } catch (error) {
       if (triesLeft === 0 || (error as { code?: number }).code !== -31_800) throw error;
+      await lab.production.client.db('admin').command({ fsync: 1 });
     }
   }
 }
