@@ -345,10 +345,11 @@ function randomTree({ fraction, pick, chance }: Random): {
       const body = Buffer.from(serialize({ of: String(i) }));
       const documents = gzip ? gzipSync(body) : body;
       const inside = `d/x.bson${gzip ? '.gz' : ''}`;
-      const how = pick(['open', 'open', 'tar', 'tgz']);
-      const tar = buildTar([{ path: inside, body: documents }]);
-      const path = how === 'open' ? `${root}/${inside}` : `${root}/db.${how}`;
-      files.set(path, how === 'open' ? documents : how === 'tar' ? tar : gzipSync(tar));
+      const how = pick(['open', 'open', 'tar', 'tgz', 'tar in a tar', 'tar in a tgz']);
+      const inner = buildTar([{ path: inside, body: documents }]);
+      const tar = how.startsWith('tar in') ? buildTar([{ path: 'inner.tar', body: inner }]) : inner;
+      const path = how === 'open' ? `${root}/${inside}` : `${root}/db.${how.endsWith('tgz') ? 'tgz' : 'tar'}`;
+      files.set(path, how === 'open' ? documents : how.endsWith('tgz') ? gzipSync(tar) : tar);
       times.set(path, Date.parse('2024-01-01T02:00:00Z') + i * 86_400_000 + j * 60_000);
     }
   }
