@@ -4,6 +4,7 @@ import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Journal } from '../ledger/journal.ts';
+import { IndexSet } from '../selection/index-set.ts';
 
 export interface RestoredId {
   /** Collection in the target. */
@@ -35,7 +36,7 @@ export async function* restoredIds(
 }
 
 class Seen {
-  #bits = new Uint8Array(1024);
+  readonly #places = new IndexSet();
   #keys = new KeySet();
 
   isNew(id: RawValue, ordinal: number | undefined): boolean {
@@ -43,18 +44,7 @@ class Seen {
       if (this.#keys.size >= MOST_REMEMBERED) this.#keys = new KeySet();
       return this.#keys.add(id);
     }
-    const at = ordinal >>> 3;
-    if (at >= this.#bits.length) this.#grow(at);
-    const bit = 1 << (ordinal & 7);
-    const isNew = ((this.#bits[at] as number) & bit) === 0;
-    this.#bits[at] = (this.#bits[at] as number) | bit;
-    return isNew;
-  }
-
-  #grow(at: number): void {
-    const grown = new Uint8Array(Math.max(at + 1, this.#bits.length * 2));
-    grown.set(this.#bits);
-    this.#bits = grown;
+    return this.#places.add(ordinal);
   }
 }
 

@@ -10,12 +10,13 @@
 import { createHash } from 'node:crypto';
 import { Binary, deserialize, serialize } from 'bson';
 import type { RawValue } from '../bson/types.ts';
-import { type Commands, MAJORITY } from '../target/commands.ts';
+import { IndexSet } from '../selection/index-set.ts';
+import type { Commands } from '../target/commands.ts';
 import type { TargetReader } from '../target/target.ts';
 import { packOrdinals, readBinary, readOrdinals } from './journal-entry.ts';
 import { JOURNAL, journalKeyOf, LEDGER_FORMAT, type RunKey } from './layout.ts';
 import { damaged, requireKnownFormat } from './ledger-fault.ts';
-import { literal, updateLedger } from './ledger-writes.ts';
+import { deleteFromLedger, literal, updateLedger } from './ledger-writes.ts';
 import { packValues } from './packed-ids.ts';
 import type { Actor, Deed } from './run-record.ts';
 import { deedNow } from './runs.ts';
@@ -103,10 +104,9 @@ export class AcceptedWrites {
 
   /** What an earlier apply left out, once a later one has written down what it does. */
   async dropAppliedBefore(key: RunKey, fencing: number): Promise<void> {
-    await this.#commands.runPatiently('writing the ledger', {
-      delete: JOURNAL,
-      deletes: [{ q: { _id: rangeOf('applied', key), fencing: { $lt: fencing } }, limit: 0 }],
-      writeConcern: MAJORITY,
+    await deleteFromLedger(this.#commands, JOURNAL, {
+      _id: rangeOf('applied', key),
+      fencing: { $lt: fencing },
     });
   }
 }
@@ -120,7 +120,7 @@ export interface AcceptedSum extends AcceptedGroup {
 
 /** Which documents are left out by decision in one target. Memory: a bit for each place in the selection. */
 export class AcceptedDocuments {
-  readonly #of: Record<AcceptedKind, Map<string, OrdinalSet>> = { accepted: new Map(), applied: new Map() };
+  readonly #of: Record<AcceptedKind, Map<string, IndexSet>> = { accepted: new Map(), applied: new Map() };
   readonly #sums = new Map<string, AcceptedSum>();
 
   /** Whether the document at this place of its collection's file in the selection is left out, for whichever reason. */
@@ -166,8 +166,8 @@ export class AcceptedDocuments {
     this.#setOf('accepted', collection).add(ordinal);
   }
 
-  #setOf(kind: AcceptedKind, collection: string): OrdinalSet {
-    const set = this.#of[kind].get(collection) ?? new OrdinalSet();
+  #setOf(kind: AcceptedKind, collection: string): IndexSet {
+    const set = this.#of[kind].get(collection) ?? new IndexSet();
     this.#of[kind].set(collection, set);
     return set;
   }
@@ -244,35 +244,4 @@ function rangeOf(kind: AcceptedKind, key: RunKey): { readonly $gte: string; read
 
 function rawRange(kind: AcceptedKind, key: RunKey): Buffer {
   return Buffer.from(serialize({ _id: rangeOf(kind, key) }));
-}
-
-/** A set of places in a collection: a bit for each up to the highest. */
-class OrdinalSet {
-  #bits = new Uint8Array(64);
-  size = 0;
-
-  add(ordinal: number): void {
-    const byte = ordinal >> 3;
-    if (byte >= this.#bits.length) {
-      const grown = new Uint8Array(Math.max(byte + 1, this.#bits.length * 2));
-      grown.set(this.#bits);
-      this.#bits = grown;
-    }
-    const bit = 1 << (ordinal & 7);
-    if (((this.#bits[byte] as number) & bit) !== 0) return;
-    this.#bits[byte]! |= bit;
-    this.size++;
-  }
-
-  has(ordinal: number): boolean {
-    return ((this.#bits[ordinal >> 3] ?? 0) & (1 << (ordinal & 7))) !== 0;
-  }
-
-  /** Ascending. */
-  *values(): Generator<number> {
-    for (let byte = 0; byte < this.#bits.length; byte++) {
-      const bits = this.#bits[byte] as number;
-      for (let bit = 0; bits >> bit !== 0; bit++) if ((bits >> bit) & 1) yield byte * 8 + bit;
-    }
-  }
 }
