@@ -3,8 +3,8 @@
  * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them.
  */
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
-import type { ComparedCollection, ComparedDocument, DocumentClass } from '../comparison/comparison.ts';
-import type { ExceptedAs } from '../comparison/left-out.ts';
+import type { ComparedCollection, ComparedDocument } from '../comparison/comparison.ts';
+import { type ExceptedAs, exceptedClassOf } from '../comparison/left-out.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { type AcceptedDocuments, readAccepted } from '../ledger/accepted.ts';
@@ -74,7 +74,7 @@ export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> 
   const { collections } = await compareWithTarget({
     ...{ ...question, leftOut, emit, show },
     found: (selected, ordinal, documentClass) => {
-      const excepted = EXCEPTED_CLASS[documentClass];
+      const excepted = exceptedClassOf(documentClass);
       if (excepted !== undefined) alreadyOut.note(selected, ordinal, excepted);
     },
   });
@@ -154,15 +154,6 @@ async function requireRole({ name, reader }: Target): Promise<void> {
   if (obstacle === undefined) return;
   throw new RestorePlanError('GATE', `refused: ${obstacle.fact}`, { hint: obstacle.remedy });
 }
-
-/** By which class an exception names a document of each class; none for one that is written or there alike. */
-const EXCEPTED_CLASS: Readonly<Partial<Record<DocumentClass, ExceptedClass>>> = {
-  conflict: 'conflict',
-  refused: 'refused',
-  different: 'different',
-  stale: 'different',
-  softDeleted: 'different',
-};
 
 function acceptable(
   selected: SelectedCollection,

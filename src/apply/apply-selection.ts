@@ -344,9 +344,9 @@ async function writeAll(
   });
   let written = 0;
   let bytes = 0;
+  const question = { ...request, reader: target.reader, signal: signal ?? new AbortController().signal };
   for (const [selected, collection] of prepared) {
-    const mayStop = signal ?? new AbortController().signal;
-    await holdBack({ ...request, reader: target.reader, signal: mayStop }, leftOut, { selected, collection });
+    await holdBack(question, leftOut, { selected, collection });
     await applyCollection(run, {
       leftOut,
       target,

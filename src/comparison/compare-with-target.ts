@@ -26,7 +26,7 @@ import { expiryCheck } from './expiry.ts';
 import { requireFit } from './fitness.ts';
 import { inFlight } from './in-flight.ts';
 import { indexFitCheck } from './index-fit.ts';
-import type { LeftOut } from './left-out.ts';
+import { exceptedClassOf, type LeftOut } from './left-out.ts';
 import { MaskedText } from './masked-text.ts';
 import { fieldDifferences } from './pair.ts';
 import { settingsOf } from './plan-settings.ts';
@@ -47,9 +47,6 @@ const BATCH = { maxBytes: 2 * 1024 * 1024, maxDocuments: 2_000, held: BATCHES_IN
 const DOCUMENT_TEXT = 4_000;
 const VALUE_TEXT = 400;
 const OBJECT_TEXT = 2 * 1024 * 1024;
-
-/** Classes of documents that the target holds in another form. */
-const IN_ANOTHER_FORM: ReadonlySet<DocumentClass> = new Set(['different', 'stale', 'softDeleted']);
 
 export interface CompareRequest {
   readonly plan: Plan;
@@ -227,8 +224,8 @@ function whyLeftOut(
   if (documentClass === 'identical') return undefined;
   if (target === undefined && leftOut.of(collection, index) === 'heldBack')
     return leftOut.heldBackFor(collection, index);
-  if (documentClass === 'insert') return leftOut.of(collection, index) && 'excepted';
-  const noted = documentClass === 'conflict' || documentClass === 'refused' ? documentClass : 'different';
+  const noted = exceptedClassOf(documentClass);
+  if (noted === undefined) return leftOut.of(collection, index) && 'excepted';
   return leftOut.note(selected, index, noted) ? 'excepted' : undefined;
 }
 
@@ -333,7 +330,8 @@ function withClaim(finding: Finding, whenMatched: WhenMatched, keys: SharedKeys)
   if (documentClass === 'refused' && by !== undefined)
     return { ...finding, ...keys.conflictBefore(by, backup) };
   const isWritten =
-    documentClass === 'insert' || (whenMatched === 'replace' && IN_ANOTHER_FORM.has(documentClass));
+    documentClass === 'insert' ||
+    (whenMatched === 'replace' && exceptedClassOf(documentClass) === 'different');
   const objection = isWritten && id !== undefined ? keys.claim(backup, id) : undefined;
   return objection === undefined ? finding : { ...finding, ...objection };
 }

@@ -37,11 +37,7 @@ export function indexFitCheck(question: IndexFitQuestion): CandidateCheck | unde
   return async (candidates) => {
     const objections = new Map<Candidate, Objection>();
     const refuse = (candidate: Candidate, reason: string): void => {
-      objections.set(candidate, {
-        class: 'refused',
-        reason: `${indexText(index)} cannot hold it: ${reason}`,
-        by: index,
-      });
+      objections.set(candidate, cannotHold(index, reason));
     };
     const covered = await coveredBy({ reader, collection, index }, candidates);
     if (old) {
@@ -66,13 +62,13 @@ export function indexFitCheck(question: IndexFitQuestion): CandidateCheck | unde
 /** Nobody can ask about the index on `_id` (197). All that it has to object to is a symbol, under a collation. */
 function idCheck(index: TargetIndex): CandidateCheck | undefined {
   if (indexCollation(index) === undefined) return undefined;
-  const reason = `${indexText(index)} cannot hold it: ${indexRefusal(NO_KEY, index)}`;
+  const objection = cannotHold(index, indexRefusal(NO_KEY, index));
   return async (candidates) =>
-    new Map(
-      candidates
-        .filter(({ id }) => holdsSymbol(id))
-        .map((candidate) => [candidate, { class: 'refused', reason, by: index }]),
-    );
+    new Map(candidates.filter(({ id }) => holdsSymbol(id)).map((candidate) => [candidate, objection]));
+}
+
+function cannotHold(index: TargetIndex, reason: string): Objection {
+  return { class: 'refused', reason: `${indexText(index)} cannot hold it: ${reason}`, by: index };
 }
 
 /** CannotBuildIndexKeys */

@@ -13,11 +13,10 @@
 import { findId } from '../bson/stored-form.ts';
 import type { ExceptedClass, Plan, PlanException } from '../plan/plan.ts';
 import { entriesOf } from '../plan/restored-collections.ts';
-import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
-import type { LeftOutKind } from './comparison.ts';
-import { type Fate, type Link, linksTo, orphansOf } from './orphans.ts';
+import type { DocumentClass, LeftOutKind } from './comparison.ts';
+import { eachDocument, type Fate, type Link, linksTo, orphansOf } from './orphans.ts';
 
 /** Why a document is left out by decision. accepted: `plan accept` wrote it down. dependent: its parents are left out. */
 export type ExceptedAs = ExceptedClass | 'named' | 'accepted' | 'dependent';
@@ -59,6 +58,20 @@ type Code = (typeof CODES)[number];
 const FREE = 0;
 const CODE = Object.fromEntries(CODES.map((code, number) => [code, number])) as Record<Code, number>;
 const FIRST_EXCEPTED = CODE.named;
+
+/** The class by which an exception names a document of the dry-run's class; undefined for one that is absent, or there alike. */
+export function exceptedClassOf(documentClass: DocumentClass): ExceptedClass | undefined {
+  switch (documentClass) {
+    case 'conflict':
+    case 'refused':
+      return documentClass;
+    case 'insert':
+    case 'identical':
+      return undefined;
+    default:
+      return 'different';
+  }
+}
 
 interface CollectionExceptions {
   readonly ids: readonly Extract<PlanException, { readonly ids: object }>[];
@@ -167,14 +180,13 @@ export class LeftOut {
     const lists = this.#exceptionsOf(selected.collection).ids.map(({ ids }) => ids);
     if (lists.length === 0) return;
     const { selection, signal } = this.#question;
-    for await (const { bytes, offsets, first } of readBatches(selection, selected.collection, BATCH)) {
-      signal?.throwIfAborted();
-      for (let i = 0; i < offsets.length; i++) {
-        const id = findId(bytes, offsets[i]);
-        if (id !== undefined && lists.some(({ keys }) => keys.has(id)))
-          this.#set(selected, first + i, CODE.named);
-      }
-    }
+    const { collection } = selected;
+    await eachDocument({ selection, collection, signal }, (bytes, start, ordinal) => {
+      const id = findId(bytes, start);
+      if (id !== undefined && lists.some(({ keys }) => keys.has(id)))
+        this.#set(selected, ordinal, CODE.named);
+      return undefined;
+    });
   }
 
   #exceptionsOf(collection: string, further: readonly ExceptedClass[] = []): CollectionExceptions {
@@ -203,5 +215,3 @@ const CODE_OF_ORPHAN: Readonly<Record<Fate, number>> = {
   refused: CODE['heldBack for refused'],
   excepted: CODE.dependent,
 };
-
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 10_000 };

@@ -280,7 +280,7 @@ interface Reading {
 }
 
 /** Shows the documents of a selected collection in their order, until `see` says stop. None where the selection has no such collection. */
-async function eachDocument(
+export async function eachDocument(
   { selection, collection, signal, from = 0 }: Reading,
   see: (bytes: Buffer, start: number, ordinal: number) => 'stop' | undefined,
 ): Promise<void> {
