@@ -2,6 +2,7 @@
  * Whose approval of a staging run counts. A person is who the server authenticated or, where the plan says so, who the operating
  * system says it is; nobody who applied approves; and an approval is of what was approved then. Pure.
  */
+import type { TargetName } from '../events.ts';
 import type { Actor, Approval, ApprovalScope, Deed, RunRecord } from '../ledger/run-record.ts';
 import { commandsDigest, exceptionsDigest } from '../plan/digest.ts';
 import type { ApprovalsBy, Plan } from '../plan/plan.ts';
@@ -73,29 +74,48 @@ const DONE = {
   production: 'accepted documents in production',
 } as const;
 
-/** Names of those who cannot approve. */
-export function doerNames(run: RunRecord, by: ApprovalsBy): string {
-  return [...new Set(doersOf(run).map((deed) => nameOf(deed, by)))].join(', ');
+const APPROVING = {
+  staging: '`plan approve`',
+  production: '`plan approve --target production`',
+} as const;
+
+/** Fewer than needed are given: why, and who may give one. `login`: what keeps everybody's from counting. */
+export function tooFewApprovals(
+  run: RunRecord,
+  { given, needed, by, discounted }: Approvals,
+  login?: Obstacle,
+): Obstacle {
+  const documents = run.accepted === 1 ? '1 document is' : `${run.accepted} documents are`;
+  const approvals = `${given.length} of ${needed} approvals`;
+  const count =
+    run.target === 'staging'
+      ? `${approvals} are given`
+      : `${documents} accepted in production, and ${approvals} of that are given`;
+  const reasons = login === undefined ? discounted : [login];
+  const doers = [...new Set(doersOf(run).map((deed) => nameOf(deed, by)))].join(', ');
+  const second = `Somebody other than ${doers} must run ${APPROVING[run.target]}.`;
+  return {
+    fact: [count, ...reasons.map(({ fact }) => fact)].join('; '),
+    remedy: login?.remedy ?? [second, ...new Set(discounted.map(({ remedy }) => remedy))].join(' '),
+  };
 }
 
 /** What is missing before production may leave out what was accepted there: the second person looks at it, too. */
 export function unapprovedAcceptance(plan: Plan, run: RunRecord, rules: Rules): Obstacle | undefined {
   if (run.acceptedDigest === undefined || rules.approvals === 0) return undefined;
-  const { given, needed, by, discounted } = judgeApprovals(run, rules, approvalScope(plan, run));
-  if (given.length >= needed) return undefined;
-  const documents = run.accepted === 1 ? '1 document is' : `${run.accepted} documents are`;
-  const count = `${documents} accepted in production, and ${given.length} of ${needed} approvals of that are given`;
-  return {
-    fact: [count, ...discounted.map(({ fact }) => fact)].join('; '),
-    remedy: `Somebody other than ${doerNames(run, by)} must run \`plan approve --target production\`.`,
-  };
+  const approvals = judgeApprovals(run, rules, approvalScope(plan, run));
+  return approvals.given.length < approvals.needed ? tooFewApprovals(run, approvals) : undefined;
 }
 
 /** Why nobody's approval can count where this connection is the way in; undefined where it can. */
-export function loginObstacle(rules: Rules, serverUser: string | undefined): Obstacle | undefined {
+export function loginObstacle(
+  rules: Rules,
+  serverUser: string | undefined,
+  target: TargetName = 'staging',
+): Obstacle | undefined {
   if (rules.approvals === 0 || rules.approvalsBy === 'os-user' || serverUser !== undefined) return undefined;
   return {
-    fact: 'staging lets its users in without a log-in, so that no approval can name one',
+    fact: `${target} lets its users in without a log-in, so that no approval can name one`,
     remedy: `Switch on authentication there, and give each person a database user. ${OR_OS_USER}`,
   };
 }

@@ -40,7 +40,8 @@ export async function approveRun({ plan, target, actor, digest }: ApprovalReques
   const rules = rulesOf(plan, runsOfSelection(all, run.key.selection, reader));
   const approver = { user: actor.user, host: actor.host, serverUser: await reader.authenticatedUser() };
   const obstacle =
-    loginObstacle(rules, approver.serverUser) ?? approvalObstacle(run, approver, rules.approvalsBy);
+    loginObstacle(rules, approver.serverUser, target.name) ??
+    approvalObstacle(run, approver, rules.approvalsBy);
   if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
   const { runs, migrate } = openLedger(target);
   await migrate(plan.name, actor);

@@ -9,9 +9,9 @@ import type { ServerIdentity } from '../target/target.ts';
 import {
   type Approvals,
   approvalScope,
-  doerNames,
   judgeApprovals,
   loginObstacle,
+  tooFewApprovals,
   unapprovedAcceptance,
   worthOf,
 } from './approvals.ts';
@@ -178,7 +178,8 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
   const approvals = approvalsIn(facts, run);
   if (approvals.given.length < rules.approvals) {
     const isTheirs = own.approvals < rules.approvals || own.approvalsBy !== rules.approvalsBy;
-    obstacles.push(asAsked(rules, isTheirs, tooFew(facts, run, approvals)));
+    const login = loginObstacle(rules, facts.stagingUser);
+    obstacles.push(asAsked(rules, isTheirs, tooFewApprovals(run, approvals, login)));
   }
   return obstacles;
 }
@@ -189,25 +190,6 @@ function acceptedObstacles(facts: GateFacts): Obstacle[] {
   const run = ownRuns(production).find(({ key }) => key.plan === plan.name && key.selection === digest);
   const obstacle = run && unapprovedAcceptance(plan, run, rulesIn(facts));
   return obstacle === undefined ? [] : [obstacle];
-}
-
-function tooFew(
-  { stagingUser }: GateFacts,
-  run: RunRecord,
-  { given, needed, by, discounted }: Approvals,
-): Obstacle {
-  const login = loginObstacle({ approvals: needed, approvalsBy: by }, stagingUser);
-  const reasons = login === undefined ? discounted : [login];
-  const count = `${given.length} of ${needed} approvals are given`;
-  return {
-    fact: [count, ...reasons.map(({ fact }) => fact)].join('; '),
-    remedy:
-      login?.remedy ??
-      [
-        `Somebody other than ${doerNames(run, by)} must run \`plan approve\`.`,
-        ...new Set(reasons.map(({ remedy }) => remedy)),
-      ].join(' '),
-  };
 }
 
 /** Says whose rule it is that is not met, where it is not this plan's own. */
