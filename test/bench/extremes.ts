@@ -70,6 +70,19 @@ async function fillStaging(grounds: Grounds, documents: Iterable<Document>): Pro
   for (const document of documents) await staging.collection('things').insertOne(document);
 }
 
+/** 300 documents of 100 bytes in the backup, and of 4 MB in the target. */
+async function smallInBackup(home: string, grounds: Grounds): Promise<void> {
+  writeDocuments(
+    home,
+    'things',
+    numbered(300, (n) => ({ n, text: 'x'.repeat(50) })),
+  );
+  await fillStaging(
+    grounds,
+    numbered(300, (n) => ({ n, pad: 'y'.repeat(4 * MEGABYTE) })),
+  );
+}
+
 const fields = (count: number, value: (i: number) => unknown): Document =>
   Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, value(i)]));
 
@@ -90,34 +103,14 @@ const CASES: readonly Extreme[] = [
     name: 'larger',
     about: 'target documents 40,000 times larger: 300 of 4 MB where the backup has 100 bytes each',
     plan: ALL,
-    prepare: async (home, grounds) => {
-      writeDocuments(
-        home,
-        'things',
-        numbered(300, (n) => ({ n, text: 'x'.repeat(50) })),
-      );
-      await fillStaging(
-        grounds,
-        numbered(300, (n) => ({ n, pad: 'y'.repeat(4 * MEGABYTE) })),
-      );
-    },
+    prepare: smallInBackup,
     commands: [DRY_RUN, APPLY],
   },
   {
     name: 'images',
     about: 'large target documents replaced: 300 of 4 MB replaced by 100 bytes each, and put back',
     plan: REPLACED,
-    prepare: async (home, grounds) => {
-      writeDocuments(
-        home,
-        'things',
-        numbered(300, (n) => ({ n, text: 'x'.repeat(50) })),
-      );
-      await fillStaging(
-        grounds,
-        numbered(300, (n) => ({ n, pad: 'y'.repeat(4 * MEGABYTE) })),
-      );
-    },
+    prepare: smallInBackup,
     commands: [DRY_RUN, APPLY, REVERT],
   },
   {
