@@ -3,7 +3,7 @@ import { shellWord } from './shell-word.ts';
 
 /** `plan backups`, `plan apply --target staging`: a command of one plan, perhaps with options, without the plan. */
 const COMMAND =
-  /`plan ((?:apply|approve|backups|dry-run|explain|revert|status|unlock|validate|verify)|follow-up (?:list|run))( --[^`]+)?`/g;
+  /`plan ((?:accept|apply|approve|backups|dry-run|explain|revert|status|unlock|validate|verify)|follow-up (?:list|run))( --[^`]+)?`/g;
 
 /** The same text with the plan named in its commands, as the operator named it. */
 export function wholeCommands(text: string, file: string): string {

@@ -146,7 +146,8 @@ test(
       '--confirm',
       production.databaseName,
     ];
-    await plan(18, ...toProduction);
+    const shut = await plan(18, ...toProduction);
+    assert.match(shut.stderr.replace(/\s+/g, ' '), '`plan accept plan.yaml --target staging`');
     const accept = ['accept', 'plan.yaml', '--target', 'staging'];
     await plan(11, ...accept);
     await plan(11, ...accept, '--reason', 'they came back by themselves');
@@ -165,7 +166,8 @@ test(
     );
     const taken = lostCustomers(all)[EMAIL_TAKEN]?.['_id'];
     assert.is(await production.collection('orders').countDocuments({ customerId: taken }), 0, 'no orphan');
-    await plan(0, ...accept, '--withdraw', '--confirm', staging.databaseName);
+    const withdrawn = await plan(0, ...accept, '--withdraw', '--confirm', staging.databaseName);
+    assert.match(withdrawn.stdout, 'Next: `plan apply plan.yaml --target staging`');
 
     for (const [name, database] of [
       ['staging', staging],

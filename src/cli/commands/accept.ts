@@ -5,6 +5,7 @@ import type { TargetName } from '../../events.ts';
 import type { ExceptedClass, Plan } from '../../plan/plan.ts';
 import { acceptedText, acceptLines, acceptObject } from '../../report/accept-page.ts';
 import { showCounted } from '../../report/quantities.ts';
+import { wholeCommands } from '../../report/whole-commands.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { Target } from '../../target/target.ts';
@@ -33,7 +34,7 @@ export async function run(
   const target = await connect(context, plan, { name });
   try {
     await requireDatabase(context, target);
-    const work: Work = { context, plan, selection, target, options };
+    const work: Work = { context, file, plan, selection, target, options };
     if (reason === undefined) await takeBack(work);
     else await accept(work, reason);
   } finally {
@@ -43,6 +44,8 @@ export async function run(
 
 interface Work {
   readonly context: CommandContext;
+  /** The plan as it was named. */
+  readonly file: string;
   readonly plan: Plan;
   readonly selection: Selection;
   readonly target: Target;
@@ -57,7 +60,10 @@ function requireReason(reason: unknown): string {
   });
 }
 
-async function accept({ context, plan, selection, target, options }: Work, reason: string): Promise<void> {
+async function accept(
+  { context, file, plan, selection, target, options }: Work,
+  reason: string,
+): Promise<void> {
   const classes = options['class'] as readonly ExceptedClass[] | undefined;
   const { name, reader } = target;
   const { collections, accepted } = await acceptAtHand({
@@ -79,14 +85,15 @@ async function accept({ context, plan, selection, target, options }: Work, reaso
   const { digest } = selection.manifest;
   context.json(acceptObject({ target: name, digest, collections, accepted, withdrawn: 0 }));
   if (context.options.json) return;
+  const nextApply = wholeCommands(`\`plan apply --target ${name}\``, file);
   context.stdout.write(
     collections.length === 0
       ? `Nothing to accept: every document can be written to ${name}, is there alike, or is excepted already.\n`
-      : `Accepted: ${acceptedText(collections)} are left out of ${name}. Next: plan apply --target ${name}\n`,
+      : `Accepted: ${acceptedText(collections)} are left out of ${name}. Next: ${nextApply}\n`,
   );
 }
 
-async function takeBack({ context, plan, selection, target, options }: Work): Promise<void> {
+async function takeBack({ context, file, plan, selection, target, options }: Work): Promise<void> {
   const { name, reader } = target;
   const withdrawn = await withdrawAccepted({
     ...requestOf({ context, plan, selection, target }),
@@ -100,14 +107,15 @@ async function takeBack({ context, plan, selection, target, options }: Work): Pr
   const { digest } = selection.manifest;
   context.json(acceptObject({ target: name, digest, collections: [], accepted: 0, withdrawn }));
   if (context.options.json) return;
+  const nextApply = wholeCommands(`\`plan apply --target ${name}\``, file);
   context.stdout.write(
     withdrawn === 0
       ? `Nothing to take back: nothing of this selection is accepted in ${name}.\n`
-      : `Taken back: ${showCounted(withdrawn, 'document')}. Next: plan apply --target ${name}\n`,
+      : `Taken back: ${showCounted(withdrawn, 'document')}. Next: ${nextApply}\n`,
   );
 }
 
-function requestOf({ context, plan, selection, target }: Omit<Work, 'options'>) {
+function requestOf({ context, plan, selection, target }: Omit<Work, 'file' | 'options'>) {
   const { emit, signal, operator, processId } = context;
   const actor = { ...operator, pid: processId };
   return { plan, selection, target, actor, toolVersion: VERSION, emit, signal };
