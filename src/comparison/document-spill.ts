@@ -13,6 +13,7 @@ import { PRIVATE_DIRECTORY } from '../selection/directory.ts';
 import { workDirectoryFault } from '../selection/work-directory-fault.ts';
 import { freeMemory } from '../v8-flags.ts';
 import type { ComparedDocument } from './comparison.ts';
+import { readWhole } from './target-memory.ts';
 
 /** Of a document of which much is shown. */
 const LARGE_LINE_BYTES = 512 * 1024;
@@ -115,8 +116,8 @@ function nameOf(collection: string, documentClass: DocumentClass): string {
 async function linesOf(path: string, { start, end }: Extent): Promise<string[]> {
   const file = await open(path, 'r');
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(end - start), 0, end - start, start);
-    return buffer.toString('utf8', 0, bytesRead).split('\n').slice(0, -1);
+    const bytes = await readWhole(file, Buffer.alloc(end - start), start);
+    return bytes.toString('utf8').split('\n').slice(0, -1);
   } finally {
     await file.close();
   }

@@ -139,6 +139,7 @@ export class TargetMemory {
       const memory = TargetMemory.empty(manifest, header.seenAt);
       let at = start;
       for (const states of memory.#states.values()) {
+        // What the file lacks stays zero: "unknown".
         await readWhole(file, bytesOf(states), at);
         at += states.byteLength;
       }
@@ -162,8 +163,8 @@ function parseHeader(line: Buffer): Header | undefined {
   return isRight && typeof header?.seenAt === 'number' ? (header as Header) : undefined;
 }
 
-/** What a file that has become shorter lacks stays zero: "unknown". */
-async function readWhole(file: FileHandle, into: Buffer, position: number): Promise<Buffer> {
+/** Fills `into`, in as many reads as that takes. What a file that has become shorter lacks stays as it was. */
+export async function readWhole(file: FileHandle, into: Buffer, position: number): Promise<Buffer> {
   let filled = 0;
   while (filled < into.length) {
     const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled);
