@@ -1,5 +1,5 @@
 /** Files that people name: read whole, up to a bound, whatever they turn out to be. */
-import { constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 
@@ -57,15 +57,50 @@ export async function readFileOfAtMost(
   }
 }
 
-/** As a socket, so that waiting for its writer can end. */
+/**
+ * What lies in the pipe is read at once, what its writer still writes through a socket, so that waiting can end.
+ * A socket alone hears no end when the writer wrote and closed before the pipe was opened here.
+ */
 async function readPipe(file: string, maxBytes: number): Promise<FileReading> {
   // A bare descriptor: the socket closes it, and a FileHandle would be closed once more when it is collected.
   const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  const atHand = readAtHand(fd, maxBytes);
+  if (atHand.ended || atHand.bytes.length > maxBytes) {
+    closeSync(fd);
+    return atHand.ended ? { bytes: atHand.bytes } : tooLarge(atHand.bytes.length, maxBytes);
+  }
   const socket = new Socket({ fd, readable: true, writable: false });
   socket.setTimeout(PIPE_PATIENCE_MS, () =>
     socket.destroy(new Error(`nothing came out of the pipe for ${PIPE_PATIENCE_MS / 1000} s`)),
   );
-  return readStreamOfAtMost(socket, maxBytes);
+  return readStreamOfAtMost(joined(atHand.bytes, socket), maxBytes);
+}
+
+/** What a pipe holds now, at most one byte more than `maxBytes`. `ended`: it held something, and no writer is left. */
+function readAtHand(fd: number, maxBytes: number): { readonly bytes: Buffer; readonly ended: boolean } {
+  const buffer = Buffer.alloc(maxBytes + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    let read: number;
+    try {
+      read = readSync(fd, buffer, length, buffer.length - length, null);
+    } catch (error) {
+      // A writer is there and has nothing yet.
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN')
+        return { bytes: buffer.subarray(0, length), ended: false };
+      closeSync(fd);
+      throw error;
+    }
+    // Nobody writes: gone after writing, or, where nothing was read, not come yet.
+    if (read === 0) return { bytes: buffer.subarray(0, length), ended: length > 0 };
+    length += read;
+  }
+  return { bytes: buffer, ended: false };
+}
+
+async function* joined(first: Buffer, rest: AsyncIterable<Buffer | string>): AsyncIterable<Buffer | string> {
+  yield first;
+  yield* rest;
 }
 
 /** The same of a stream, which is read no further than the bound. */

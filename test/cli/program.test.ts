@@ -1,6 +1,6 @@
 /** The command line itself: help, usage errors, streams, signals. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -261,6 +261,12 @@ test('a byte order mark is no part of a name in an env file, and a pipe with a w
   const writing = writeFile(fifo, 'A=1\n');
   assert.equal({ ...(await readEnvFile('/', fifo)) }, { A: '1' });
   await writing;
+
+  // Gone before the pipe is opened for reading; whoever keeps it open meanwhile takes nothing out of it.
+  const keeper = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  await writeFile(fifo, 'A=2\n');
+  assert.equal({ ...(await readEnvFile('/', fifo)) }, { A: '2' });
+  closeSync(keeper);
   folder.remove();
 });
 
