@@ -41,8 +41,8 @@ export { PassingCollections } from './follow-ups/suggestions/passing-collections
 export { suggestFollowUps } from './follow-ups/suggestions/suggest.ts';
 export type { Suggestion } from './follow-ups/suggestions/suggestion.ts';
 export { type TickOffRequest, tickOff } from './follow-ups/tick-off.ts';
-export { readRuns } from './ledger/read-runs.ts';
 export type { Actor, RunRecord, RunStatus } from './ledger/run-record.ts';
+export { readRuns } from './ledger/runs.ts';
 export type { PlanFault } from './plan/fault.ts';
 export type { Plan } from './plan/plan.ts';
 export { type PlanReading, type ReadPlanOptions, readPlan } from './plan/read-plan.ts';

@@ -5,7 +5,7 @@ import type { Change } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
 import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
 import type { RunKey } from '../ledger/layout.ts';
-import type { Lease } from '../ledger/lease.ts';
+import type { Lease } from '../ledger/lock.ts';
 import type { Runs } from '../ledger/runs.ts';
 import type { TargetWriter } from '../target/target.ts';
 import type { Checkpoint, CheckpointName } from './checkpoint.ts';

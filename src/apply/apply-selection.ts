@@ -15,9 +15,8 @@ import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import type { Emit } from '../events.ts';
 import { journalKeyOf } from '../ledger/layout.ts';
-import type { Lease } from '../ledger/lease.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readRuns } from '../ledger/read-runs.ts';
+import type { Lease } from '../ledger/lock.ts';
 import type {
   Actor,
   Creation,
@@ -26,6 +25,7 @@ import type {
   RunRecord,
   RunStatus,
 } from '../ledger/run-record.ts';
+import { readRuns } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';

@@ -1,8 +1,8 @@
 /** Records that a second person has looked at the verified staging run, or at what was accepted in production, and agrees. */
 import { RestorePlanError } from '../errors.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readRuns, runMeant } from '../ledger/read-runs.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import { readRuns, runMeant } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Target } from '../target/target.ts';
 import {

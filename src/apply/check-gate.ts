@@ -1,6 +1,6 @@
 /** Collects the facts of the gate from both databases, by reading alone, and has them judged. */
 import { readAccepted } from '../ledger/accepted.ts';
-import { readRuns } from '../ledger/read-runs.ts';
+import { readRuns } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';

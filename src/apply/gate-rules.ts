@@ -1,6 +1,7 @@
 /** The rules of production's gate that hold for a selection: those of the plan, and those that stand in staging's ledger. Pure. */
-import { isForeign, type LedgerPlace } from '../ledger/read-runs.ts';
+
 import type { RecordedGate, RunRecord } from '../ledger/run-record.ts';
+import { isForeign, type LedgerPlace } from '../ledger/runs.ts';
 import type { ApprovalsBy, GatePlan, Plan } from '../plan/plan.ts';
 
 const NO_RULES: GatePlan = { soakMs: 0, approvals: 0 };

@@ -1,8 +1,9 @@
 /**
  * Whether production may be written to. Pure: facts in, verdict out. Nothing else opens the gate; there is no override.
  */
-import { isForeign } from '../ledger/read-runs.ts';
+
 import type { RunCollection, RunRecord } from '../ledger/run-record.ts';
+import { isForeign } from '../ledger/runs.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { ServerIdentity } from '../target/target.ts';

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
-import type { Lease } from '../ledger/lease.ts';
 import { openLedger } from '../ledger/ledger.ts';
+import type { Lease } from '../ledger/lock.ts';
 import type { Actor } from '../ledger/run-record.ts';
 import type { Target } from '../target/target.ts';
 

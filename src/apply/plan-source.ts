@@ -3,8 +3,8 @@
  * people: two incidents may end up with one. Where the newest run of the name took its documents from elsewhere, somebody is asked.
  */
 import { RestorePlanError } from '../errors.ts';
-import { type LedgerPlace, runsOfPlan } from '../ledger/read-runs.ts';
 import type { RecordedSource, RunRecord } from '../ledger/run-record.ts';
+import { type LedgerPlace, runsOfPlan } from '../ledger/runs.ts';
 import type { Location, Plan, Source } from '../plan/plan.ts';
 import { hostsOf } from '../target/connection-string.ts';
 

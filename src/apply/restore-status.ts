@@ -1,10 +1,8 @@
 /** Where a plan stands: what was done in each target, by whom, who is at it now, and what the gate still wants. Reads only. */
 
-import type { Life } from '../ledger/holder-process.ts';
-import { type LockState, lifeOfHolder } from '../ledger/lock-state.ts';
-import { readLock } from '../ledger/read-lock.ts';
-import { isForeign, readRuns, runMeant, runsOfPlan } from '../ledger/read-runs.ts';
+import { type Life, type LockState, lifeOfHolder, readLock } from '../ledger/lock-state.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
+import { isForeign, readRuns, runMeant, runsOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';

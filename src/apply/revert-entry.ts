@@ -1,10 +1,8 @@
 /** Takes back what one entry of the journal wrote, as far as it is still as it was written: look, intend, take back, record. */
 import type { DocumentRun } from '../bson/document-run.ts';
 import { RestorePlanError } from '../errors.ts';
-import { isAsWritten } from '../ledger/document-hashes.ts';
 import type { Journal } from '../ledger/journal.ts';
-import type { JournalEntry } from '../ledger/journal-entry.ts';
-import { asDocuments } from '../ledger/packed-ids.ts';
+import { asDocuments, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { RevertedOutcome } from '../outcomes.ts';
 import { counterpartsInParts } from '../target/counterparts.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';

@@ -1,7 +1,7 @@
 /** What the ledger is told of a run before anything is written. */
-import { recordedServer } from '../ledger/read-runs.ts';
+
 import type { Actor } from '../ledger/run-record.ts';
-import type { RunStart } from '../ledger/runs.ts';
+import { type RunStart, recordedServer } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';

@@ -11,10 +11,8 @@
  * that is there as the entry has it is doubtful.
  */
 import { canonicalKey } from '../bson/canonical-key.ts';
-import { isAsWritten } from '../ledger/document-hashes.ts';
 import type { BatchEnd } from '../ledger/journal.ts';
-import type { JournalEntry } from '../ledger/journal-entry.ts';
-import { asDocuments } from '../ledger/packed-ids.ts';
+import { asDocuments, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 
 export interface SettlingPlace {

@@ -1,7 +1,7 @@
 /** The selection that was applied to a target, for commands that look at it again or take it back. */
 import { RestorePlanError } from '../errors.ts';
-import { runOfPlan } from '../ledger/read-runs.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
+import { runOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import { keptSelection } from '../selection/kept-selection.ts';
 import { prepareSelection } from '../selection/prepare-selection.ts';

@@ -14,11 +14,15 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
-import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record.ts';
-import { type FollowUpEnd, FollowUpWrites } from '../ledger/follow-up-writes.ts';
+import {
+  type FollowUpEnd,
+  type FollowUpRecord,
+  FollowUpWrites,
+  followUpRecords,
+} from '../ledger/follow-up-record.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readRuns, runsOfPlan } from '../ledger/read-runs.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import { readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Environment } from '../plan/environment.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';

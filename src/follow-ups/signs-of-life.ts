@@ -1,8 +1,12 @@
 /** Tells the ledger that an attempt at a follow-up is still going on, and waits for others to stop telling so. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
-import type { FollowUpRecord } from '../ledger/follow-up-record.ts';
-import { ALIVE_MS, type FollowUpClaim, type FollowUpWrites } from '../ledger/follow-up-writes.ts';
+import {
+  ALIVE_MS,
+  type FollowUpClaim,
+  type FollowUpRecord,
+  type FollowUpWrites,
+} from '../ledger/follow-up-record.ts';
 
 const LOOK_AGAIN_MS = 500;
 

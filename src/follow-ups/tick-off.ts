@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { RestorePlanError } from '../errors.ts';
-import { followUpRecords } from '../ledger/follow-up-record.ts';
-import { FollowUpWrites } from '../ledger/follow-up-writes.ts';
+import { FollowUpWrites, followUpRecords } from '../ledger/follow-up-record.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readRuns, runsOfPlan } from '../ledger/read-runs.ts';
 import type { Actor } from '../ledger/run-record.ts';
+import { readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';
 import { accessTo } from '../target/access.ts';

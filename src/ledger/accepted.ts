@@ -13,11 +13,9 @@ import type { RawValue } from '../bson/types.ts';
 import { IndexSet } from '../selection/index-set.ts';
 import type { Commands } from '../target/commands.ts';
 import type { TargetReader } from '../target/target.ts';
-import { packOrdinals, readBinary, readOrdinals } from './journal-entry.ts';
-import { JOURNAL, journalKeyOf, LEDGER_FORMAT, type RunKey } from './layout.ts';
-import { damaged, requireKnownFormat } from './ledger-fault.ts';
+import { packOrdinals, packValues, readBinary, readOrdinals } from './journal-entry.ts';
+import { damaged, JOURNAL, journalKeyOf, LEDGER_FORMAT, type RunKey, requireKnownFormat } from './layout.ts';
 import { deleteFromLedger, literal, updateLedger } from './ledger-writes.ts';
-import { packValues } from './packed-ids.ts';
 import type { Actor, Deed } from './run-record.ts';
 import { deedNow } from './runs.ts';
 

@@ -1,11 +1,13 @@
 /** One batch in `restore_plan.journal`: what is about to be done, written before it is done. */
+
+import { hash } from 'node:crypto';
 import { Binary, deserialize } from 'bson';
-import { BsonFault } from '../bson/elements.ts';
+import { documentOf } from '../bson/document-builder.ts';
+import { type DocumentRun, runOf } from '../bson/document-run.ts';
+import { BsonFault, valueEnd } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { WriteIdentity } from '../target/target.ts';
-import { JOURNAL } from './layout.ts';
-import { damaged, requireKnownFormat } from './ledger-fault.ts';
-import { unpackIds } from './packed-ids.ts';
+import { damaged, JOURNAL, requireKnownFormat } from './layout.ts';
 
 /** insert and replace restore documents; remove and putBack take them out again. */
 const JOURNAL_ACTIONS = ['insert', 'replace', 'remove', 'putBack'] as const;
@@ -133,4 +135,69 @@ export function readBinary(document: Readonly<Record<string, unknown>>, field: s
   if (!(value instanceof Binary)) throw damaged(JOURNAL, document, field);
   const bytes = value.value();
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * The SHA-256 of a run's documents at `positions`, `HASH_BYTES` each: by these a revert knows years later, without the backup, whether
+ * a document is still the one that was written. 1.3 µs for 1 KB: one call for each, and its answer as text, which costs half of what a
+ * Buffer does.
+ */
+export function hashesOf(documents: DocumentRun, positions: readonly number[]): Buffer {
+  const hashes = Buffer.allocUnsafe(positions.length * HASH_BYTES);
+  for (let i = 0; i < positions.length; i++) {
+    const digest = hash('sha256', documents.document(positions[i] as number), 'hex');
+    hashes.write(digest, i * HASH_BYTES, 'hex');
+  }
+  return hashes;
+}
+
+/** Whether the document is, byte for byte, the one that was written at this position of the entry. */
+export function isAsWritten(hashes: Buffer, position: number, document: Buffer): boolean {
+  const at = position * HASH_BYTES;
+  return hash('sha256', document, 'hex') === hashes.toString('hex', at, at + HASH_BYTES);
+}
+
+/** Documents of a run whose `_id`s are meant. */
+export interface IdsOf {
+  readonly run: DocumentRun;
+  readonly positions: readonly number[];
+}
+
+/** `_id`s of a batch as bytes: type byte and value, one after another. 13 bytes for an ObjectId; no `_id` is decoded. */
+export function packIds({ run, positions }: IdsOf): Buffer {
+  let size = 0;
+  for (const position of positions) size += 1 + run.idEnd(position) - run.idStart(position);
+  const packed = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const position of positions) {
+    packed[at++] = run.idType(position);
+    at += run.bytes.copy(packed, at, run.idStart(position), run.idEnd(position));
+  }
+  return packed;
+}
+
+/** The same of single values. */
+export function packValues(ids: readonly RawValue[]): Buffer {
+  return Buffer.concat(
+    ids.flatMap(({ type, bytes, start, end }) => [Buffer.of(type), bytes.subarray(start, end)]),
+  );
+}
+
+/** Throws BsonFault when the bytes are not what `packIds` makes. */
+function unpackIds(packed: Buffer): RawValue[] {
+  const ids: RawValue[] = [];
+  let at = 0;
+  while (at < packed.length) {
+    const type = packed[at] as number;
+    const start = at + 1;
+    const end = valueEnd(packed, type, start, packed.length);
+    ids.push({ bytes: packed, type, start, end });
+    at = end;
+  }
+  return ids;
+}
+
+/** A document `{_id: …}` for each, for a reader that is asked for documents by their ids. */
+export function asDocuments(ids: readonly RawValue[]): DocumentRun {
+  return runOf(ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))));
 }

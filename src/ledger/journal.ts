@@ -10,16 +10,16 @@ import type { WriteIdentity } from '../target/target.ts';
 import {
   type EntryState,
   entryId,
+  type IdsOf,
   type JournalAction,
   type JournalEntry,
+  packIds,
   packOrdinals,
   readBinary,
   readJournalEntry,
 } from './journal-entry.ts';
-import { JOURNAL, LEDGER_FORMAT } from './layout.ts';
-import { damaged } from './ledger-fault.ts';
+import { damaged, JOURNAL, LEDGER_FORMAT } from './layout.ts';
 import { deleteFromLedger, insertIntoLedger, literal, updateLedger } from './ledger-writes.ts';
-import { type IdsOf, packIds } from './packed-ids.ts';
 
 /** Before-images are cut into documents of this size, because one image may be 16 MiB already. */
 const IMAGE_PART_BYTES = 8 * 1024 * 1024;

@@ -13,8 +13,8 @@ import { rawDocument } from '../mongo/raw-value.ts';
 import { readCursor } from '../mongo/reply.ts';
 import type { Command, Commands } from '../target/commands.ts';
 import { JOURNAL, journalKeyOf, LEDGER_FORMAT, RUNS, type RunKey } from './layout.ts';
-import type { Lease } from './lease.ts';
 import { insertAllIntoLedger, updateLedger } from './ledger-writes.ts';
+import type { Lease } from './lock.ts';
 import { idOf } from './runs.ts';
 
 /** Documents of the journal in one read, fewer where they are large: a reply holds 16 MiB. */

@@ -2,8 +2,7 @@
 import { deserialize } from 'bson';
 import type { TargetName } from '../events.ts';
 import { APPROVALS_BY, type ApprovalsBy } from '../plan/plan.ts';
-import { journalKeyOf, type LedgerFormat, RUNS, type RunKey } from './layout.ts';
-import { damaged, requireKnownFormat } from './ledger-fault.ts';
+import { damaged, journalKeyOf, type LedgerFormat, RUNS, type RunKey, requireKnownFormat } from './layout.ts';
 
 /**
  * planned: nothing was applied yet, but documents were accepted · applying: documents may be in, the run is going on or was cut off · applied: all are in, not yet read back · verified: read

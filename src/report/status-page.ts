@@ -2,8 +2,7 @@
 import { type NextStep, unwrittenIn } from '../apply/next-step.ts';
 import type { GateStatus, ListedRun, TargetStatus } from '../apply/restore-status.ts';
 import type { TargetName } from '../events.ts';
-import type { Life } from '../ledger/holder-process.ts';
-import { whoHolds } from '../ledger/lock-state.ts';
+import { type Life, whoHolds } from '../ledger/lock-state.ts';
 import type { Deed, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';

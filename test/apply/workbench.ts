@@ -8,9 +8,9 @@ import { type ApplyRequest, type ApplyResult, applySelection } from '../../src/a
 import { previewRevert, type RevertRequest, revertPlan } from '../../src/apply/revert.ts';
 import type { RevertReport } from '../../src/apply/revert-report.ts';
 import type { RunEvent, TargetName } from '../../src/events.ts';
-import { readLock } from '../../src/ledger/read-lock.ts';
-import { readRuns } from '../../src/ledger/read-runs.ts';
+import { readLock } from '../../src/ledger/lock-state.ts';
 import type { RunRecord } from '../../src/ledger/run-record.ts';
+import { readRuns } from '../../src/ledger/runs.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { type ConnectOptions, connectTarget } from '../../src/target/connect.ts';

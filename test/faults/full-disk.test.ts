@@ -1,7 +1,7 @@
 /** Fault T13: the target has no room. mongod ends itself then; a service may block writes before it comes to that. */
 import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { readLock } from '../../src/ledger/read-lock.ts';
+import { readLock } from '../../src/ledger/lock-state.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { openWorkbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';

@@ -3,13 +3,16 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { type HolderProcess, lifeOf, ownProcess } from '../../src/ledger/holder-process.ts';
 import { LOCK, RUNS } from '../../src/ledger/layout.ts';
-import type { Lease } from '../../src/ledger/lease.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
-import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
-import type { LockHolder } from '../../src/ledger/lock-state.ts';
-import { readLock } from '../../src/ledger/read-lock.ts';
+import { acquireLock, breakLock, type Lease } from '../../src/ledger/lock.ts';
+import {
+  type HolderProcess,
+  type LockHolder,
+  lifeOf,
+  ownProcess,
+  readLock,
+} from '../../src/ledger/lock-state.ts';
 import { Secret } from '../../src/secret.ts';
 import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { isForeign, recordedServer } from '../../src/ledger/read-runs.ts';
+import { isForeign, recordedServer } from '../../src/ledger/runs.ts';
 import type { ServerIdentity } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
 

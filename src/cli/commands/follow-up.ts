@@ -3,7 +3,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { type FollowUpStatus, followUpStatuses, restoresOf } from '../../follow-ups/follow-up-status.ts';
 import { tickOff } from '../../follow-ups/tick-off.ts';
-import { readRuns, runsOfPlan } from '../../ledger/read-runs.ts';
+import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { followUpExit, followUpLines, followUpObject } from '../../report/follow-ups-page.ts';

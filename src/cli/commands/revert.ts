@@ -6,8 +6,8 @@ import { previewRevert, type RevertRequest, revertPlan } from '../../apply/rever
 import { leftOf, totalOf } from '../../apply/revert-report.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { readRuns, runsOfPlan } from '../../ledger/read-runs.ts';
 import type { RunRecord } from '../../ledger/run-record.ts';
+import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
 import type { TargetPlan } from '../../plan/plan.ts';
 import { revertLines, revertObject, runLines } from '../../report/revert-page.ts';
 import { Secret } from '../../secret.ts';

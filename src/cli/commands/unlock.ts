@@ -2,7 +2,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { openLedger } from '../../ledger/ledger.ts';
-import { readLock } from '../../ledger/read-lock.ts';
+import { readLock } from '../../ledger/lock-state.ts';
 import { neutral } from '../../report/neutral.ts';
 import type { OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
