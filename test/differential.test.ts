@@ -4,8 +4,8 @@
  * `npm run differential -- --seed 7 --pairs 1000000` asks more.
  */
 import * as assert from 'uvu/assert';
+import { parseExtendedJson } from '../src/bson/extended-json.ts';
 import { KeySet } from '../src/bson/key-set.ts';
-import { parseExtendedJson } from '../src/bson/parse-extended-json.ts';
 import { BSON } from '../src/bson/types.ts';
 import { writeExtendedJson } from '../src/bson/write-extended-json.ts';
 import { comparesText } from '../src/query/compares-text.ts';

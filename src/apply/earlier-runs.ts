@@ -4,7 +4,7 @@
  * No ids are held: an entry says which documents of the selection it wrote by their place in it, and a byte for each place is
  * all that is kept of a journal, however long. Entries of format 1 have ids alone; the selection is read for those once more.
  */
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import { DocumentRun } from '../bson/document-run.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';

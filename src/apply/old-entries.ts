@@ -1,6 +1,6 @@
 /** Hashes for journal entries of format 1, which kept ids alone: taken of the selection that was applied then. */
 import { hash } from 'node:crypto';
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import { HASH_BYTES, type JournalEntry } from '../ledger/journal-entry.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';

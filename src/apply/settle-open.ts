@@ -10,7 +10,7 @@
  * A conditional write is asked for as a whole: all of it was committed, or nothing. Where the server does not know, everything
  * that is there as the entry has it is doubtful.
  */
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { BatchEnd } from '../ledger/journal.ts';
 import { asDocuments, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';

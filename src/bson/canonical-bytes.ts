@@ -4,16 +4,26 @@
  *
  * One encoder writes into one buffer of its own, so looking keys up allocates nothing but for exotic decimals.
  */
-import { compareNumbers, type ExactNumber, isNumber, readNumber } from './compare-numbers.ts';
+
 import { splitCodeWithScope, typePlace } from './compare-values.ts';
-import { type Decimal, showDecimal } from './decimal128.ts';
 import { BsonFault, elements, type RawElement } from './elements.ts';
+import {
+  compareNumbers,
+  type Decimal,
+  type ExactNumber,
+  encodeDecimal128,
+  isNumber,
+  parseDecimal,
+  readNumber,
+  showDecimal,
+} from './numbers.ts';
+import { findId } from './stored-form.ts';
 import { BSON, type RawValue } from './types.ts';
 
 /** Kinds of numeric keys, after the place of numbers. */
-export const INTEGER = 1;
-export const DOUBLE = 2;
-export const DECIMAL = 3;
+const INTEGER = 1;
+const DOUBLE = 2;
+const DECIMAL = 3;
 
 const MAX_NESTING = 200;
 const TWO_POW_63 = 2 ** 63;
@@ -160,4 +170,59 @@ function reduced(decimal: Finite): Finite {
     exponent++;
   }
   return { ...decimal, coefficient, exponent };
+}
+
+const shared = new CanonicalBytes();
+
+/** The value's canonical bytes as text, one character per byte: for a Map or a Set. */
+export function canonicalKey(value: RawValue): string {
+  const { bytes, length } = shared.set(value);
+  return bytes.toString('latin1', 0, length);
+}
+
+/** That of a document's `_id`; empty for a document that has none. */
+export function idKey(document: Buffer): string {
+  const id = findId(document);
+  return id === undefined ? '' : canonicalKey(id);
+}
+
+/** Type byte and bytes of a BSON value, without a key. */
+export interface BareValue {
+  readonly type: number;
+  readonly bytes: Buffer;
+}
+
+/** Types whose canonical bytes are the value's own, after the place of the type. */
+const PLAIN_TYPES = new Map(
+  [BSON.STRING, BSON.BINARY, BSON.BOOL, BSON.DATE, BSON.TIMESTAMP, BSON.MIN_KEY, BSON.MAX_KEY].map(
+    (type) => [typePlace(type) + 1, type] as const,
+  ),
+);
+const NUMBERS = typePlace(BSON.INT32) + 1;
+
+/**
+ * The way back from canonical bytes to a value: to one of those that they stand for.
+ * Undefined for documents, arrays, code and the like, and for regular expressions, which in a query mean something else
+ * than themselves.
+ */
+export function readCanonical(key: Buffer): BareValue | undefined {
+  if (key[0] === NUMBERS) return numberOf(key);
+  const type = PLAIN_TYPES.get(key[0] as number);
+  return type === undefined ? undefined : { type, bytes: key.subarray(1) };
+}
+
+function numberOf(key: Buffer): BareValue {
+  switch (key[1]) {
+    case INTEGER:
+      return { type: BSON.INT64, bytes: key.subarray(2) };
+    case DOUBLE:
+      return { type: BSON.DOUBLE, bytes: key.subarray(2) };
+    case DECIMAL:
+      return {
+        type: BSON.DECIMAL128,
+        bytes: encodeDecimal128(parseDecimal(key.toString('latin1', 2)) as Decimal),
+      };
+    default:
+      throw new RangeError(`no kind of number has the canonical byte ${key[1]}`);
+  }
 }

@@ -4,9 +4,10 @@
  * MinKey < undefined < null < numbers < string, symbol < object < array < binary < ObjectId < bool < date < timestamp <
  * regular expression < DBPointer < code < code with scope < MaxKey. Numbers are compared by value across their four types.
  */
-import { compareNumbers, readNumber } from './compare-numbers.ts';
+
 import { ElementCursor } from './element-cursor.ts';
 import { BsonFault, cstringEnd, documentEnd } from './elements.ts';
+import { compareNumbers, readNumber } from './numbers.ts';
 import { BSON, type RawValue } from './types.ts';
 
 /** Place in the order by type byte; equal place = values of the two types are compared. A missing value (0) stands with undefined. */

@@ -3,7 +3,7 @@
  */
 import { sameBytes } from './compare-values.ts';
 import { cstringEnd, elements, keyOf, type RawElement, valueEnd } from './elements.ts';
-import { hashBytes } from './key-hash.ts';
+import { hashBytes } from './flat-sets.ts';
 import { BSON, type RawValue } from './types.ts';
 
 export interface ValueDifference {

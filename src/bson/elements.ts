@@ -165,3 +165,9 @@ export function* elements(bytes: Buffer, start = 0): Generator<RawElement> {
 export function keyOf(element: RawElement): string {
   return element.bytes.toString('utf8', element.keyStart, element.start - 1);
 }
+
+/** The embedded document under a top-level key, as a view; undefined when there is none, or something else. */
+export function innerDocument(document: Buffer, key: string): Buffer | undefined {
+  const value = findElement(document, 0, Buffer.from(key));
+  return value?.type === BSON.OBJECT ? document.subarray(value.start, value.end) : undefined;
+}

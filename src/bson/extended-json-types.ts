@@ -6,10 +6,10 @@
  * as the specification asks.
  */
 
-import { encodeDecimal128, parseDecimal } from './decimal128.ts';
 import { DocumentBuilder } from './document-builder.ts';
 import { ExtendedJsonFault, isUnicode, JsonDouble, type JsonObject, RepeatedKeys } from './extended-json.ts';
 import { parseIsoDate } from './iso-date.ts';
+import { encodeDecimal128, parseDecimal } from './numbers.ts';
 import { BSON } from './types.ts';
 
 /** In a query `{"$regex": …}` is the operator; in a document it is version 1's form of a regular expression. */

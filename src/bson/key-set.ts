@@ -3,12 +3,10 @@
  *
  * ObjectIds, the usual keys, lie packed in a table of their own; everything else goes by its canonical bytes.
  */
-import { ByteSet } from './byte-set.ts';
-import { CanonicalBytes } from './canonical-bytes.ts';
+
+import { type BareValue, CanonicalBytes, readCanonical } from './canonical-bytes.ts';
 import { typePlace } from './compare-values.ts';
-import { ObjectIdBatch } from './object-id-batch.ts';
-import { ObjectIdSet } from './object-id-set.ts';
-import { type BareValue, readCanonical } from './read-canonical.ts';
+import { ByteSet, ObjectIdBatch, ObjectIdSet } from './flat-sets.ts';
 import { BSON, type RawValue } from './types.ts';
 
 /** First byte of an ObjectId's canonical bytes. */

@@ -7,11 +7,10 @@
  * Control, format and direction-changing characters are written as \u escapes, so the text is safe on a terminal.
  */
 import { splitCodeWithScope, splitRegex } from './compare-values.ts';
-import { readDecimal128, showDecimal } from './decimal128.ts';
 import { elements, keyOf } from './elements.ts';
 import { showIsoDate } from './iso-date.ts';
+import { readDecimal128, showDecimal } from './numbers.ts';
 import { BSON, type RawValue } from './types.ts';
-import { unicodeEscape } from './unicode-escape.ts';
 
 export interface ShowOptions {
   /** Numbers and dates as people write them; types of numbers are then not kept. Default false: canonical. */
@@ -149,3 +148,11 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
   [BSON.MIN_KEY]: 'minKey',
   [BSON.MAX_KEY]: 'maxKey',
 };
+/** Every UTF-16 unit of a text as `\uXXXX`, the way JSON and JavaScript write it. */
+export function unicodeEscape(characters: string): string {
+  let escaped = '';
+  for (let i = 0; i < characters.length; i++) {
+    escaped += `\\u${characters.charCodeAt(i).toString(16).padStart(4, '0')}`;
+  }
+  return escaped;
+}

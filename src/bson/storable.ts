@@ -1,8 +1,12 @@
 /**
- * What the server stores as an `_id`, and what it takes as a replacement: its rules for names that start with `$`, as measured on
- * mongod 8.2. A value that breaks them may not even be asked for: in a query it would be an operator.
+ * What a server stores: a document without a damaged byte, an `_id` that it takes, and a replacement that it takes. Its rules for
+ * names that start with `$` are as measured on mongod 8.2; a value that breaks them may not even be asked for: in a query it would
+ * be an operator.
  */
-import { elements, keyOf, type RawElement } from './elements.ts';
+
+import { splitCodeWithScope } from './compare-values.ts';
+import { ElementCursor } from './element-cursor.ts';
+import { BsonFault, documentEnd, elements, keyOf, type RawElement } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
 
 const UNSTORABLE_TYPES: Readonly<Record<number, string>> = {
@@ -74,4 +78,65 @@ export function replacementRefusal({ bytes, start }: RawValue): string | undefin
     return name !== '$db' || field.type !== BSON.STRING || !isNamed(fields[at - 1], '$id');
   });
   return wrong && `the server takes no field "${keyOf(wrong)}" in a replacement: its name starts with $`;
+}
+
+/** Far above the server's limit of 180, far below what a call stack holds. The server refuses such depth by itself, with its own words. */
+const MAX_NESTING = 1000;
+
+/**
+ * Checks a raw document to its last byte: what passes here, a MongoDB server stores, and what no server would have stored is
+ * refused. Costs more than finding one field, so it is for documents that are used. Throws BsonFault at the first byte that is
+ * wrong; returns the offset after the document. `limit` is the end of the usable bytes.
+ *
+ * Passed through, because servers accept it and backups hold it: text that is not UTF-8, array keys that are not 0, 1, 2 …,
+ * repeated keys, regular expression options that mean nothing, a wrong inner length in binary data of subtype 2.
+ */
+export function checkDocument(bytes: Buffer, start = 0, limit: number = bytes.length): number {
+  const end = documentEnd(bytes, start, limit);
+  checkElements({ bytes, type: BSON.OBJECT, start, end }, 1);
+  return end;
+}
+
+function checkElements(document: RawValue, depth: number): void {
+  if (depth > MAX_NESTING)
+    throw new BsonFault(`document is nested deeper than ${MAX_NESTING} levels`, document.start);
+  const cursor = new ElementCursor().open(document.bytes, document.start, document.end);
+  while (cursor.next()) checkValue(cursor, depth);
+  if (cursor.end !== document.end - 1) {
+    throw new BsonFault('document goes on after its last element', cursor.end);
+  }
+}
+
+/** The cursor has checked the length of the value against its document; here is what lies inside. */
+function checkValue(value: ElementCursor, depth: number): void {
+  const { bytes, start, end } = value;
+  switch (value.type) {
+    case BSON.STRING:
+    case BSON.SYMBOL:
+    case BSON.CODE:
+      checkTerminated(bytes, end);
+      break;
+    case BSON.OBJECT:
+    case BSON.ARRAY:
+      checkElements(value, depth + 1);
+      break;
+    case BSON.BOOL:
+      if ((bytes[start] as number) > 1) throw new BsonFault('a boolean is neither 0 nor 1', start);
+      break;
+    case BSON.DB_POINTER:
+      checkTerminated(bytes, end - 12);
+      break;
+    case BSON.CODE_WITH_SCOPE:
+      checkCodeWithScope(value, depth);
+  }
+}
+
+function checkTerminated(bytes: Buffer, end: number): void {
+  if (bytes[end - 1] !== 0) throw new BsonFault('text does not end in a zero byte', end - 1);
+}
+
+function checkCodeWithScope(value: RawValue, depth: number): void {
+  const { code, scope } = splitCodeWithScope(value);
+  checkTerminated(value.bytes, code.end);
+  checkElements(scope, depth + 1);
 }

@@ -1,5 +1,5 @@
 /** The collection that apply would create where the target lacks it: options and indexes of the backup's metadata. */
-import { innerDocument } from '../bson/inner-document.ts';
+import { innerDocument } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import type { Plan } from '../plan/plan.ts';
 import { readMetadata } from '../selection/read-metadata.ts';

@@ -1,6 +1,6 @@
 /** Which of the selected documents the target already holds, and as what. */
 
-import { canonicalKey, idKey } from '../bson/canonical-key.ts';
+import { canonicalKey, idKey } from '../bson/canonical-bytes.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { runOf } from '../bson/document-run.ts';
 import { holdsSymbol, idRefusal } from '../bson/storable.ts';

@@ -1,5 +1,5 @@
 /** Whether a collection of the target can be restored into at all. */
-import { innerDocument } from '../bson/inner-document.ts';
+import { innerDocument } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { isCapped } from '../target/describe-collection.ts';

@@ -5,7 +5,7 @@
  * Only keys of such parents are held, and of the children that refer to them; the selection is read again for the rest. So a night on
  * which everything can be written pays nothing, and one document that cannot costs some readings of the collections around it.
  */
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { BSON, copyOf, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';

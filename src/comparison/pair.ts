@@ -1,8 +1,8 @@
 /** Class of a selected document that the target already has under the same `_id`. Pure. */
 import { diffDocuments } from '../bson/diff-documents.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
-import { sameDocument } from '../bson/same-document.ts';
 import { typeName } from '../bson/show.ts';
+import { sameDocument } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Matcher } from '../query/compile-query.ts';
 import type { DocumentClass, FieldDifference } from './comparison.ts';

@@ -2,7 +2,7 @@
  * References of selected documents to parents that would be missing after the restore: neither in the selection nor in
  * the target.
  */
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { KeySet } from '../bson/key-set.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference } from '../plan/plan.ts';

@@ -6,8 +6,7 @@
 
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { findElement } from '../bson/elements.ts';
-import { innerDocument } from '../bson/inner-document.ts';
+import { findElement, innerDocument } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { numberIn, readIndex } from '../target/describe-collection.ts';

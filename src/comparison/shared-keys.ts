@@ -4,8 +4,9 @@
  * A first pass over the selection finds the keys that come more than once, usually none; only those are kept. Then, as the
  * documents are compared in backup order, the first one to be written claims such a key and every later one is told.
  */
-import { ByteSet } from '../bson/byte-set.ts';
+
 import { documentValue } from '../bson/diff-documents.ts';
+import { ByteSet } from '../bson/flat-sets.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Matcher } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';

@@ -5,7 +5,7 @@
  * collation. Under a collation only the server knows which keys are equal: there one query for the whole batch tells
  * whether anything comes near, and only then each document is asked about by itself.
  */
-import { canonicalKey, idKey } from '../bson/canonical-key.ts';
+import { canonicalKey, idKey } from '../bson/canonical-bytes.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { findId } from '../bson/stored-form.ts';

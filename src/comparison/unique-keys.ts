@@ -1,7 +1,6 @@
 /** What a unique index of a collection makes of a document: which keys, written so that equal keys are equal texts. */
-import { canonicalKey } from '../bson/canonical-key.ts';
-import { findElement } from '../bson/elements.ts';
-import { innerDocument } from '../bson/inner-document.ts';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
+import { findElement, innerDocument } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { isCollated } from '../target/describe-collection.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';

@@ -1,6 +1,5 @@
 /** Documents that the target collection's validator would refuse (server error 121), found without storing them. */
-import { findElement } from '../bson/elements.ts';
-import { innerDocument } from '../bson/inner-document.ts';
+import { findElement, innerDocument } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import type { Matcher } from '../query/compile-query.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';

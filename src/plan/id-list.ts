@@ -6,9 +6,8 @@
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { elements } from '../bson/elements.ts';
-import { ExtendedJsonFault, type JsonValue } from '../bson/extended-json.ts';
+import { ExtendedJsonFault, type JsonValue, parseExtendedJson } from '../bson/extended-json.ts';
 import { KeySet } from '../bson/key-set.ts';
-import { parseExtendedJson } from '../bson/parse-extended-json.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { writeExtendedJson } from '../bson/write-extended-json.ts';
 import { faultAt, faultOfFile, type PlanFault, quoted, whereIs } from './fault.ts';

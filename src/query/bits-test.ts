@@ -5,8 +5,8 @@
  * position from 63 on is the sign; binary data goes on with zeros.
  */
 
-import { isNumber } from '../bson/compare-numbers.ts';
 import { elements } from '../bson/elements.ts';
+import { isNumber } from '../bson/numbers.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { ValueTest } from './field-path.ts';
 import { exactInteger } from './integer-operand.ts';

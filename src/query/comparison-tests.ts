@@ -5,17 +5,12 @@
  * types, a missing field equals null, and everything lies between MinKey and MaxKey. The frequent operands have tests of
  * their own, since these run once per document of a backup.
  */
-import {
-  compareNumbers,
-  type ExactNumber,
-  isNaNValue,
-  isNumber,
-  readNumber,
-} from '../bson/compare-numbers.ts';
+
 import { compareValues, typePlace } from '../bson/compare-values.ts';
 import { MISSING } from '../bson/element-cursor.ts';
 import { elements } from '../bson/elements.ts';
 import { KeySet } from '../bson/key-set.ts';
+import { compareNumbers, type ExactNumber, isNaNValue, isNumber, readNumber } from '../bson/numbers.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { ValueTest } from './field-path.ts';
 import { isOperatorDocument } from './operator-document.ts';

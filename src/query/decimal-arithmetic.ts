@@ -2,8 +2,7 @@
  * Decimal128 arithmetic as the server does it: exact, then rounded to 34 digits with halves to even; doubles are taken over
  * with 15 digits.
  */
-import type { ExactNumber } from '../bson/compare-numbers.ts';
-import { type Decimal, MAX_EXPONENT, MIN_EXPONENT } from '../bson/decimal128.ts';
+import { type Decimal, type ExactNumber, MAX_EXPONENT, MIN_EXPONENT } from '../bson/numbers.ts';
 
 export type FiniteDecimal = Extract<Decimal, { kind: 'finite' }>;
 

@@ -1,7 +1,7 @@
 /** Operands that the server wants to be integers, in whatever numeric type they come. */
-import { isNumber, readNumber } from '../bson/compare-numbers.ts';
-import { truncateDecimal } from '../bson/decimal128.ts';
+
 import { elements } from '../bson/elements.ts';
+import { isNumber, readNumber, truncateDecimal } from '../bson/numbers.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { ValueTest } from './field-path.ts';
 import { QueryFault } from './query-fault.ts';

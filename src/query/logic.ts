@@ -1,6 +1,6 @@
 /** Joins conditions; short forms for the frequent counts, because these run once per document. */
 
-import { isNumber, readNumber } from '../bson/compare-numbers.ts';
+import { isNumber, readNumber } from '../bson/numbers.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Condition, DocumentScope } from './document-scope.ts';
 import { anyValue, type LeafArrays, type ValueTest } from './field-path.ts';

@@ -2,7 +2,7 @@
  * JSON that is safe to print: what a terminal would obey or hide, and `##[`, which a CI runner takes for a command, stand as
  * `\uXXXX`. A reader of the JSON gets the same values; outside of strings none of it occurs. See neutral.ts.
  */
-import { unicodeEscape } from '../bson/unicode-escape.ts';
+import { unicodeEscape } from '../bson/show.ts';
 import type { DocumentObject, DocumentSides } from '../comparison/comparison.ts';
 
 /** `JSON.stringify` escapes C0 and lone surrogates itself. */

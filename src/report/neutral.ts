@@ -5,7 +5,7 @@
  * `\uXXXX`. `::` at the start of a line and `##[` anywhere are workflow commands to a CI runner; their first character is
  * escaped the same way, so that a reader still sees what stands there.
  */
-import { unicodeEscape } from '../bson/unicode-escape.ts';
+import { unicodeEscape } from '../bson/show.ts';
 
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { MemberInfo } from '../backup/backup.ts';
-import { checkDocument } from '../bson/check-document.ts';
 import { ElementCursor } from '../bson/element-cursor.ts';
 import type { KeySet } from '../bson/key-set.ts';
 import { typeName } from '../bson/show.ts';
+import { checkDocument } from '../bson/storable.ts';
 import { BSON } from '../bson/types.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';

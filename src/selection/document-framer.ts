@@ -1,5 +1,5 @@
 import { BsonFault, documentEnd } from '../bson/elements.ts';
-import { IDS_TOGETHER } from '../bson/object-id-batch.ts';
+import { IDS_TOGETHER } from '../bson/flat-sets.ts';
 import { MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 
 /** What is done with the documents of a member. All methods are synchronous and see bytes that are only lent to them. */

@@ -1,5 +1,5 @@
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
-import { hashBytes, hashObjectId, wordAt } from '../bson/key-hash.ts';
+import { hashBytes, hashObjectId, wordAt } from '../bson/flat-sets.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { IDS_NOTED_TOGETHER, type IdFilter } from './id-filter.ts';
 

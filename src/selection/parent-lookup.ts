@@ -1,5 +1,5 @@
 import { BsonFault } from '../bson/elements.ts';
-import { IDS_TOGETHER, ObjectIdBatch } from '../bson/object-id-batch.ts';
+import { IDS_TOGETHER, ObjectIdBatch } from '../bson/flat-sets.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { otherFormIn } from './other-types.ts';
 import type { ParentKeys } from './routes.ts';

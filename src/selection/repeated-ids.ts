@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
-import { hashBytes } from '../bson/key-hash.ts';
+import { hashBytes } from '../bson/flat-sets.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
 import { findId } from '../bson/stored-form.ts';

@@ -9,7 +9,7 @@
  */
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
 import { BsonFault } from '../bson/elements.ts';
-import { hashBytes } from '../bson/key-hash.ts';
+import { hashBytes } from '../bson/flat-sets.ts';
 import type { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
 import { QueryFault } from '../query/query-fault.ts';

@@ -4,9 +4,8 @@
  * `mongorestore` does so, too, and said.
  */
 import { documentOf, EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { elements, findElement, keyOf, type RawElement } from '../bson/elements.ts';
-import { innerDocument } from '../bson/inner-document.ts';
-import { parseExtendedJson } from '../bson/parse-extended-json.ts';
+import { elements, findElement, innerDocument, keyOf, type RawElement } from '../bson/elements.ts';
+import { parseExtendedJson } from '../bson/extended-json.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { writeExtendedJson } from '../bson/write-extended-json.ts';
 import { RestorePlanError } from '../errors.ts';

@@ -1,5 +1,5 @@
 /** Pairs documents with those that a target holds under the same `_id`s. */
-import { canonicalKey } from '../bson/canonical-key.ts';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
 import { holdsSymbol } from '../bson/storable.ts';
 import type { Answer, TargetCollection, TargetReader } from './target.ts';

@@ -1,8 +1,7 @@
 /** What a target's collection is: type, options, validator, indexes, shard key, as listCollections and listIndexes tell it. */
 import { deserialize } from 'bson';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { elements, findElement, keyOf } from '../bson/elements.ts';
-import { innerDocument } from '../bson/inner-document.ts';
+import { elements, findElement, innerDocument, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { asBuffer, readCursor } from '../mongo/reply.ts';
 import type { Commands } from './commands.ts';

@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
-import { checkDocument } from '../../src/bson/check-document.ts';
 import { BsonFault } from '../../src/bson/elements.ts';
-import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
+import { parseExtendedJson } from '../../src/bson/extended-json.ts';
+import { checkDocument } from '../../src/bson/storable.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { command, failureOf, firstBatch, RawConnection } from '../differential/raw-connection.ts';
 import { test } from '../harness.ts';

@@ -1,11 +1,17 @@
 import { Decimal128 } from 'bson';
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { compareNumbers, type ExactNumber } from '../../src/bson/compare-numbers.ts';
 import { compareValues } from '../../src/bson/compare-values.ts';
-import { encodeDecimal128, parseDecimal, readDecimal128, showDecimal } from '../../src/bson/decimal128.ts';
 import { findElement } from '../../src/bson/elements.ts';
 import type { JsonValue } from '../../src/bson/extended-json.ts';
+import {
+  compareNumbers,
+  type ExactNumber,
+  encodeDecimal128,
+  parseDecimal,
+  readDecimal128,
+  showDecimal,
+} from '../../src/bson/numbers.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { randomValue, withoutRepeats } from '../differential/random-values.ts';

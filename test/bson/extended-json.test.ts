@@ -1,6 +1,5 @@
 import * as assert from 'uvu/assert';
-import { ExtendedJsonFault } from '../../src/bson/extended-json.ts';
-import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
+import { ExtendedJsonFault, parseExtendedJson } from '../../src/bson/extended-json.ts';
 import { showDocument } from '../../src/bson/show.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { test } from '../harness.ts';

@@ -3,8 +3,8 @@ import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { compareValues } from '../../src/bson/compare-values.ts';
 import { findElement } from '../../src/bson/elements.ts';
+import { IDS_TOGETHER, ObjectIdBatch } from '../../src/bson/flat-sets.ts';
 import { KeySet } from '../../src/bson/key-set.ts';
-import { IDS_TOGETHER, ObjectIdBatch } from '../../src/bson/object-id-batch.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { test } from '../harness.ts';
 

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { checkDocument } from '../../src/bson/check-document.ts';
 import { diffDocuments, documentValue } from '../../src/bson/diff-documents.ts';
-import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
+import { parseExtendedJson } from '../../src/bson/extended-json.ts';
 import { showDocument } from '../../src/bson/show.ts';
+import { checkDocument } from '../../src/bson/storable.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { test } from '../harness.ts';
 import { anyDocument } from './raw-values.ts';

@@ -1,7 +1,7 @@
 import { Double, Int32, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { documentValue } from '../../src/bson/diff-documents.ts';
-import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
+import { parseExtendedJson } from '../../src/bson/extended-json.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { MaskedText } from '../../src/comparison/masked-text.ts';

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
+import { parseExtendedJson } from '../../src/bson/extended-json.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { compileQuery } from '../../src/query/compile-query.ts';
 import { parseQuery } from '../../src/query/parse-query.ts';

@@ -1,6 +1,6 @@
 /** `$expr`: what is refused by name, when the query is compiled or when a document is to blame. */
 import * as assert from 'uvu/assert';
-import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
+import { parseExtendedJson } from '../../src/bson/extended-json.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { compileQuery, type Matcher } from '../../src/query/compile-query.ts';
 import { parseQuery } from '../../src/query/parse-query.ts';

@@ -1,6 +1,6 @@
 /** Keywords of a whole document that the differential test leaves out, and what is refused by name. */
 import * as assert from 'uvu/assert';
-import { parseExtendedJson } from '../../src/bson/parse-extended-json.ts';
+import { parseExtendedJson } from '../../src/bson/extended-json.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { compileQuery, type Matcher } from '../../src/query/compile-query.ts';
 import { parseQuery } from '../../src/query/parse-query.ts';

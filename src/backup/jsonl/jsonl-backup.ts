@@ -1,7 +1,6 @@
 /** Documents as Extended JSON text, a file per collection: a nightly export, a report. Types are as the text spells them. */
 import { isUtf8 } from 'node:buffer';
-import { ExtendedJsonFault } from '../../bson/extended-json.ts';
-import { parseExtendedJson } from '../../bson/parse-extended-json.ts';
+import { ExtendedJsonFault, parseExtendedJson } from '../../bson/extended-json.ts';
 import { writeExtendedJson } from '../../bson/write-extended-json.ts';
 import { RestorePlanError } from '../../errors.ts';
 import {

@@ -2,7 +2,7 @@
  * `$add $subtract $multiply $divide $mod $abs $ceil $floor $trunc $round`, with the server's result types: int32, then int64,
  * then double where integers overflow; a decimal wherever one takes part.
  */
-import { type ExactNumber, isNumber, readNumber } from '../../bson/compare-numbers.ts';
+import { type ExactNumber, isNumber, readNumber } from '../../bson/numbers.ts';
 import { typeName } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import {

@@ -1,7 +1,8 @@
 /** Comparison, logic, choice, arrays, types and text. */
-import { isNumber } from '../../bson/compare-numbers.ts';
+
 import { compareValues } from '../../bson/compare-values.ts';
 import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
+import { isNumber } from '../../bson/numbers.ts';
 import { typeName } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { exactInteger } from '../integer-operand.ts';

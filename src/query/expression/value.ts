@@ -1,8 +1,8 @@
 /** Values that expressions make: BSON values with bytes of their own, beside those that lie in documents. */
-import type { Decimal } from '../../bson/decimal128.ts';
-import { encodeDecimal128 } from '../../bson/decimal128.ts';
+
 import { DocumentBuilder } from '../../bson/document-builder.ts';
 import { MISSING } from '../../bson/element-cursor.ts';
+import { type Decimal, encodeDecimal128 } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 
 const NOTHING = Buffer.alloc(0);

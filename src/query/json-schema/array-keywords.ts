@@ -1,8 +1,9 @@
 /** Keywords about arrays. */
-import { ByteSet } from '../../bson/byte-set.ts';
+
 import { CanonicalBytes } from '../../bson/canonical-bytes.ts';
 import { ElementCursor } from '../../bson/element-cursor.ts';
 import { elements } from '../../bson/elements.ts';
+import { ByteSet } from '../../bson/flat-sets.ts';
 import { BSON } from '../../bson/types.ts';
 import type { ValueTest } from '../field-path.ts';
 import { QueryFault } from '../query-fault.ts';

@@ -1,6 +1,7 @@
 /** Keywords about values of any type: their type, one of a list, and combinations of schemas. */
-import { ByteSet } from '../../bson/byte-set.ts';
+
 import { CanonicalBytes } from '../../bson/canonical-bytes.ts';
+import { ByteSet } from '../../bson/flat-sets.ts';
 import { BSON } from '../../bson/types.ts';
 import type { ValueTest } from '../field-path.ts';
 import { QueryFault } from '../query-fault.ts';

@@ -1,5 +1,5 @@
 /** Keywords about numbers and strings. */
-import { isNumber, readNumber } from '../../bson/compare-numbers.ts';
+import { isNumber, readNumber } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { type Comparison, comparisonTest } from '../comparison-tests.ts';
 import { isMultipleOf, toDecimal } from '../decimal-arithmetic.ts';

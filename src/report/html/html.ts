@@ -1,4 +1,4 @@
-import { unicodeEscape } from '../../bson/unicode-escape.ts';
+import { unicodeEscape } from '../../bson/show.ts';
 
 /** HTML and SVG text. What is put between the parts of a template is escaped; only what came out of a template is not. */
 export class Html {

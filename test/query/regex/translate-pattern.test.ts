@@ -3,7 +3,7 @@
  * the server calls wrong is refused.
  */
 import * as assert from 'uvu/assert';
-import { parseExtendedJson } from '../../../src/bson/parse-extended-json.ts';
+import { parseExtendedJson } from '../../../src/bson/extended-json.ts';
 import { writeExtendedJson } from '../../../src/bson/write-extended-json.ts';
 import { otherCases } from '../../../src/query/regex/letter-case.ts';
 import { RawConnection } from '../../differential/raw-connection.ts';
