@@ -2,9 +2,9 @@
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
+import { hostsOf } from '../mongo/connection-string.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
-import { hostsOf } from '../target/connection-string.ts';
 import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { checkGate } from './check-gate.ts';

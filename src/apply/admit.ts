@@ -1,8 +1,7 @@
 /** The documents of a batch as they will stand in the target, and those that no server would take. Pure. */
 import { DocumentRun } from '../bson/document-run.ts';
-import { idRefusal } from '../bson/storable.ts';
+import { idRefusal, lengthRefusal } from '../bson/storable.ts';
 import { startsWithId, storedForm } from '../bson/stored-form.ts';
-import { lengthRefusal } from '../comparison/structure.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
 
 interface Refusal {

@@ -5,8 +5,7 @@ import { RestorePlanError } from '../errors.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import { saveLocalRecord } from '../ledger/local-record.ts';
 import type { RunProgress } from '../ledger/runs.ts';
-import { accessTo } from '../target/access.ts';
-import type { Target } from '../target/target.ts';
+import { accessTo, type Target } from '../target/target.ts';
 import type { ApplyRun } from './apply-run.ts';
 
 /** For the last record of a run that stops: a target out of reach must not keep it from ending. */

@@ -5,8 +5,8 @@
 import { RestorePlanError } from '../errors.ts';
 import type { RecordedSource, RunRecord } from '../ledger/run-record.ts';
 import { type LedgerPlace, runsOfPlan } from '../ledger/runs.ts';
+import { hostsOf } from '../mongo/connection-string.ts';
 import type { Location, Plan, Source } from '../plan/plan.ts';
-import { hostsOf } from '../target/connection-string.ts';
 
 export interface OtherSource {
   /** The newest run of a plan of this name in the target. */

@@ -8,10 +8,15 @@ import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import { accessTo } from '../target/access.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { readIndex } from '../target/describe-collection.ts';
-import type { CollectionBlueprint, Target, TargetCollection, TargetReader } from '../target/target.ts';
+import {
+  accessTo,
+  type CollectionBlueprint,
+  type Target,
+  type TargetCollection,
+  type TargetReader,
+} from '../target/target.ts';
 import type { CheckpointName } from './checkpoint.ts';
 
 export interface Preparation {

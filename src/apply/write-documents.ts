@@ -7,11 +7,11 @@
  */
 import type { DocumentRun } from '../bson/document-run.ts';
 import { refusalByIndexes } from '../comparison/index-refusal.ts';
-import type { WriteFault } from '../mongo/reply.ts';
+import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
+import { type Patience, rideOut, TryAgain } from '../target/commands.ts';
 import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
-import { type Patience, rideOut, TryAgain } from '../target/patience.ts';
 import type { TargetCollection, TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 import type { Outcome } from './outcome.ts';
 

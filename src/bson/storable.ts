@@ -1,13 +1,26 @@
 /**
- * What a server stores: a document without a damaged byte, an `_id` that it takes, and a replacement that it takes. Its rules for
- * names that start with `$` are as measured on mongod 8.2; a value that breaks them may not even be asked for: in a query it would
- * be an operator.
+ * What a server stores: a document without a damaged byte, not too large and not nested too deep, an `_id` that it takes, and a
+ * replacement that it takes. Its rules are as measured on mongod 8.2; an `_id` that breaks them may not even be asked for: in a query it
+ * would be an operator.
  */
 
 import { splitCodeWithScope } from './compare-values.ts';
 import { ElementCursor } from './element-cursor.ts';
-import { BsonFault, documentEnd, elements, keyOf, type RawElement } from './elements.ts';
+import {
+  BsonFault,
+  cstringEnd,
+  documentEnd,
+  elements,
+  keyOf,
+  type RawElement,
+  valueEnd,
+} from './elements.ts';
+import { findId } from './stored-form.ts';
 import { BSON, type RawValue } from './types.ts';
+
+const MAX_STORED_BYTES = 16 * 1024 * 1024;
+/** Documents and arrays from the outermost one down: the server stores 180 below the first (measured; error 15 beyond). */
+const MAX_DEPTH = 181;
 
 const UNSTORABLE_TYPES: Readonly<Record<number, string>> = {
   // The server would invent one, and a second run would insert the document again.
@@ -78,6 +91,42 @@ export function replacementRefusal({ bytes, start }: RawValue): string | undefin
     return name !== '$db' || field.type !== BSON.STRING || !isNamed(fields[at - 1], '$id');
   });
   return wrong && `the server takes no field "${keyOf(wrong)}" in a replacement: its name starts with $`;
+}
+
+/** Why no server would store a document of this many bytes; undefined where one does. */
+export function lengthRefusal(length: number): string | undefined {
+  return length > MAX_STORED_BYTES ? `it has ${length} bytes; the server stores at most 16 MiB` : undefined;
+}
+
+/** The `_id` of the document at `start`, or the reason why no server would store it. */
+export function idOrRefusal(bytes: Buffer, start: number): RawValue | string {
+  const id = findId(bytes, start) ?? { bytes, type: 0, start, end: start };
+  return idRefusal(id) ?? id;
+}
+
+/** Undefined where the document can be stored. */
+export function sizeRefusal({ bytes, start, end }: RawValue): string | undefined {
+  const tooLong = lengthRefusal(end - start);
+  if (tooLong !== undefined) return tooLong;
+  // Each level costs at least 7 bytes (type, shortest key, frame): a short document cannot be too deep.
+  if (end - start < MAX_DEPTH * 7) return undefined;
+  return isDeeperThan(bytes, start, MAX_DEPTH) ? `it is nested deeper than ${MAX_DEPTH} levels` : undefined;
+}
+
+/** Walks embedded documents only; scalars are stepped over. Recursion is bounded by `levels`. */
+function isDeeperThan(bytes: Buffer, start: number, levels: number): boolean {
+  if (levels === 0) return true;
+  const last = start + bytes.readInt32LE(start) - 1;
+  let at = start + 4;
+  while (at < last) {
+    const type = bytes[at] as number;
+    const valueStart = cstringEnd(bytes, at + 1, last);
+    if (type === BSON.OBJECT || type === BSON.ARRAY) {
+      if (isDeeperThan(bytes, valueStart, levels - 1)) return true;
+    }
+    at = valueEnd(bytes, type, valueStart, last);
+  }
+  return false;
 }
 
 /** Far above the server's limit of 180, far below what a call stack holds. The server refuses such depth by itself, with its own words. */

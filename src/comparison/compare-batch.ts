@@ -1,6 +1,6 @@
 /** The class of every document of one batch. */
 import { documentValue } from '../bson/diff-documents.ts';
-import { replacementRefusal } from '../bson/storable.ts';
+import { idOrRefusal, replacementRefusal, sizeRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Reference, WhenMatched } from '../plan/plan.ts';
 import type { DocumentBatch } from '../selection/selection.ts';
@@ -10,7 +10,6 @@ import type { DanglingReference, DocumentClass } from './comparison.ts';
 import { type ExistingPart, existingDocuments } from './existing.ts';
 import { classifyPair, type PairClass, type PairRules } from './pair.ts';
 import type { ReferenceCheck } from './references.ts';
-import { idOrRefusal, sizeRefusal } from './structure.ts';
 
 /** How the documents of one collection are compared; the same for all its batches. */
 export interface CollectionRules extends PairRules {

@@ -6,8 +6,7 @@ import type { Actor } from '../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';
-import { accessTo } from '../target/access.ts';
-import type { Target } from '../target/target.ts';
+import { accessTo, type Target } from '../target/target.ts';
 import { followUpStatuses, restoresOf } from './follow-up-status.ts';
 
 export interface TickOffRequest {

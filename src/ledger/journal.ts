@@ -4,7 +4,7 @@
  */
 import { Binary, deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
-import { readCursor } from '../mongo/reply.ts';
+import { readCursor } from '../mongo/raw-messages.ts';
 import type { Commands } from '../target/commands.ts';
 import type { WriteIdentity } from '../target/target.ts';
 import {

@@ -1,6 +1,6 @@
 /** How ledger documents are written: at majority, repeated while faults are transient, so every write must be idempotent. */
 import { RestorePlanError } from '../errors.ts';
-import { type Reply, readWriteFaults } from '../mongo/reply.ts';
+import { type Reply, readWriteFaults } from '../mongo/raw-messages.ts';
 import { type Command, type Commands, MAJORITY } from '../target/commands.ts';
 
 const DUPLICATE_KEY = 11000;

@@ -4,8 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { accessTo } from '../target/access.ts';
-import type { Target } from '../target/target.ts';
+import { accessTo, type Target } from '../target/target.ts';
 import { AcceptedWrites } from './accepted.ts';
 import { Journal } from './journal.ts';
 import { acquireLock, breakLock, type Lease, type LockOptions, requireNotAlive } from './lock.ts';

@@ -6,7 +6,7 @@ import { kill } from 'node:process';
 import { deserialize } from 'bson';
 import { documentOf } from '../bson/document-builder.ts';
 import { BSON } from '../bson/types.ts';
-import { readCursor } from '../mongo/reply.ts';
+import { readCursor } from '../mongo/raw-messages.ts';
 import type { Commands } from '../target/commands.ts';
 import type { TargetReader } from '../target/target.ts';
 import { LOCK, requireKnownFormat } from './layout.ts';

@@ -8,7 +8,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
-import { asBuffer, readCursor } from '../mongo/reply.ts';
+import { asBuffer, readCursor } from '../mongo/raw-messages.ts';
 import { type Commands, MAJORITY } from '../target/commands.ts';
 import { LEDGER_FORMAT, LOCK, RUNS } from './layout.ts';
 import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';

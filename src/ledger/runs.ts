@@ -6,7 +6,7 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import { readCursor } from '../mongo/reply.ts';
+import { readCursor } from '../mongo/raw-messages.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Commands } from '../target/commands.ts';
 import type { ServerIdentity, TargetReader } from '../target/target.ts';

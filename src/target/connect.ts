@@ -3,15 +3,14 @@ import type { MongoClient, MongoClientOptions, TopologyDescription } from 'mongo
 import { RestorePlanError } from '../errors.ts';
 import type { Emit, TargetName } from '../events.ts';
 import { connectClient, loginFailure } from '../mongo/connect-client.ts';
+import { checkConnectionString } from '../mongo/connection-string.ts';
 import type { TargetPlan } from '../plan/plan.ts';
-import { withAccess } from './access.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, Commands } from './commands.ts';
-import { checkConnectionString } from './connection-string.ts';
 import { CONNECTION_OPTIONS } from './driver-internals.ts';
 import { MongoReader } from './reader.ts';
 import { readServerIdentity } from './server-identity.ts';
-import type { ServerIdentity, Target } from './target.ts';
+import { type ServerIdentity, type Target, withAccess } from './target.ts';
 import { MongoWriter } from './writer.ts';
 
 export interface ConnectOptions {

@@ -16,7 +16,7 @@ import operation from 'mongodb/lib/operations/operation.js';
 import operations from 'mongodb/lib/operations/run_command.js';
 // @ts-expect-error
 import namespaces from 'mongodb/lib/utils.js';
-import type { Reply } from '../mongo/reply.ts';
+import type { Reply } from '../mongo/raw-messages.ts';
 
 const DocumentSequence = commands.DocumentSequence as new (field: string) => object;
 

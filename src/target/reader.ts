@@ -3,15 +3,13 @@ import { deserialize } from 'bson';
 import { DocumentRun, runOf } from '../bson/document-run.ts';
 import { idRefusal } from '../bson/storable.ts';
 import type { TargetName } from '../events.ts';
-import { rawDocument } from '../mongo/raw-value.ts';
-import { asBuffer, type CursorReply, readBatch, readCursor } from '../mongo/reply.ts';
+import { asBuffer, type CursorReply, rawDocument, readBatch, readCursor } from '../mongo/raw-messages.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import { CommandFailure } from './command-failure.ts';
-import type { Command, Commands } from './commands.ts';
+import { type Command, type Commands, rideOut } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
-import { idFilter } from './id-filter.ts';
-import { rideOut } from './patience.ts';
 import { readAuthenticatedUsers, readServerIdentity, readServerTime } from './server-identity.ts';
+import { idFilter } from './statements.ts';
 import type { Answer, FindOptions, ServerIdentity, TargetCollection, TargetReader } from './target.ts';
 
 /** Limits of one lookup: a reply holds at most 16 MiB, and a longer `$in` gains no speed. */

@@ -6,7 +6,7 @@
 import { deserialize, type ObjectId } from 'bson';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import { asBuffer, type Reply, readCursor } from '../mongo/reply.ts';
+import { asBuffer, type Reply, readCursor } from '../mongo/raw-messages.ts';
 import { CommandFailure } from './command-failure.ts';
 import type { Commands } from './commands.ts';
 import type { ServerIdentity } from './target.ts';

@@ -1,9 +1,14 @@
-/** Raw update and delete statements for one document each. */
+/** What a write sends, raw: update and delete statements for one document each, and the query for documents by their `_id`s. */
 import { documentValue } from '../bson/diff-documents.ts';
 import { DocumentBuilder, documentOf } from '../bson/document-builder.ts';
+import type { DocumentRun } from '../bson/document-run.ts';
 import { elements, keyOf, valueAt } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { TargetName } from '../events.ts';
+import { CommandFailure } from './command-failure.ts';
+import type { Command } from './commands.ts';
 import type { Replacement, WrittenCollection } from './target.ts';
 
 /** A statement is one document and must fit the server's limit of 16 MiB and 16 KiB for those in a command. */
@@ -215,4 +220,91 @@ function statement(fields: (builder: DocumentBuilder) => void): Buffer {
   fields(builder);
   builder.endDocument(start);
   return builder.finish();
+}
+
+const UNKNOWN_FIELD = 40415;
+
+/** Keeps a server from putting its own time in the place of a top-level Timestamp(0,0). */
+export class EmptyTimestamps {
+  readonly #target: TargetName;
+  /** False as soon as the server has said that it does not know how, as those before 2024 do (SERVER-88750). */
+  #isKnown = true;
+
+  constructor(target: TargetName) {
+    this.#target = target;
+  }
+
+  /** Runs a write with the fields to add to it, a second time for a server that refuses them before it looks at a document. */
+  async keep<T>(documents: () => Iterable<Buffer>, write: (fields: Command) => Promise<T>): Promise<T> {
+    if (this.#isKnown) {
+      try {
+        return await write({ bypassEmptyTsReplacement: true });
+      } catch (error) {
+        if (!(error instanceof CommandFailure && error.serverCode === UNKNOWN_FIELD)) throw error;
+        this.#isKnown = false;
+      }
+    }
+    for (const each of documents()) if (holdsEmptyTimestamp(each)) throw this.#cannotKeep();
+    return write({});
+  }
+
+  #cannotKeep(): RestorePlanError {
+    return new RestorePlanError(
+      'TARGET',
+      `${this.#target}: a document holds an empty Timestamp, which this server would replace by its own time`,
+      {
+        hint: 'Update the server: MongoDB 8.0, and the patch releases of 5.0 to 7.0 since 2024, can keep it as it is.',
+      },
+    );
+  }
+}
+
+/**
+ * True when one of the documents, concatenated, holds Timestamp(0,0) at its top level beside the `_id`. Walks every element of
+ * that level, so it is for servers that cannot be told.
+ */
+export function holdsEmptyTimestamp(documents: Buffer): boolean {
+  for (let start = 0; start < documents.length; start += documents.readInt32LE(start)) {
+    for (const element of elements(documents, start)) {
+      const isEmpty = element.type === BSON.TIMESTAMP && documents.readBigUInt64LE(element.start) === 0n;
+      if (isEmpty && keyOf(element) !== '_id') return true;
+    }
+  }
+  return false;
+}
+
+const HEAD = Buffer.concat([
+  Buffer.from([0, 0, 0, 0, BSON.OBJECT]),
+  Buffer.from('_id\0'),
+  Buffer.from([0, 0, 0, 0, BSON.ARRAY]),
+  Buffer.from('$in\0'),
+]);
+const INNER_START = 9;
+const ARRAY_START = HEAD.length;
+
+/** The raw query `{_id: {$in: [...]}}`, built without decoding a value. Cost: one short copy per document; no object is made. */
+export function idFilter(run: DocumentRun, positions: readonly number[]): Buffer {
+  let size = ARRAY_START + 4 + 3;
+  for (let i = 0; i < positions.length; i++) {
+    const position = positions[i] as number;
+    size += 2 + digits(i) + run.idEnd(position) - run.idStart(position);
+  }
+  const filter = Buffer.alloc(size);
+  HEAD.copy(filter);
+  let at = ARRAY_START + 4;
+  for (let i = 0; i < positions.length; i++) {
+    const position = positions[i] as number;
+    filter[at++] = run.idType(position);
+    at += filter.write(String(i), at, 'latin1') + 1;
+    at += run.bytes.copy(filter, at, run.idStart(position), run.idEnd(position));
+  }
+  // Three terminators, of the array, the inner and the outer document, are already zero.
+  filter.writeInt32LE(size, 0);
+  filter.writeInt32LE(size - INNER_START - 1, INNER_START);
+  filter.writeInt32LE(size - ARRAY_START - 2, ARRAY_START);
+  return filter;
+}
+
+function digits(index: number): number {
+  return index < 10 ? 1 : index < 100 ? 2 : index < 1_000 ? 3 : index < 10_000 ? 4 : String(index).length;
 }

@@ -5,8 +5,9 @@
 import type { DocumentRun } from '../bson/document-run.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { TargetName } from '../events.ts';
-import type { WriteFault } from '../mongo/reply.ts';
+import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { TargetPlan } from '../plan/plan.ts';
+import type { Commands } from './commands.ts';
 
 /** What the server says of itself; two targets are told apart by this, never by connection strings. */
 export interface ServerIdentity {
@@ -248,4 +249,27 @@ export interface Target {
   /** What was changed in the connection string's settings, and what kind of server answered: to be said to the operator. */
   readonly notes: readonly string[];
   close(): Promise<void>;
+}
+
+// What only the engine may do with a target: write, and run commands. Kept apart from the Target that callers of the library
+// hold, so that nobody writes past the gate, and a Target that was not made by `connectTarget` can do nothing.
+
+export interface TargetAccess {
+  readonly writer: TargetWriter;
+  /** Raw commands on the target's database; the ledger keeps its documents with them. */
+  readonly commands: Commands;
+}
+
+const accesses = new WeakMap<Target, TargetAccess>();
+
+/** Only for `connectTarget`. */
+export function withAccess(target: Target, access: TargetAccess): Target {
+  accesses.set(target, access);
+  return target;
+}
+
+export function accessTo(target: Target): TargetAccess {
+  const access = accesses.get(target);
+  if (access === undefined) throw new TypeError('a target can only be written to as connectTarget made it');
+  return access;
 }

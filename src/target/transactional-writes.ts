@@ -12,16 +12,19 @@
 import { compareValues } from '../bson/compare-values.ts';
 import { DocumentRun, runOf } from '../bson/document-run.ts';
 import { RestorePlanError } from '../errors.ts';
-import { rawDocument } from '../mongo/raw-value.ts';
-import { asBuffer, type Reply, readBatch, readWriteFaults, type WriteFault } from '../mongo/reply.ts';
+import {
+  asBuffer,
+  type Reply,
+  rawDocument,
+  readBatch,
+  readWriteFaults,
+  type WriteFault,
+} from '../mongo/raw-messages.ts';
 import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command-failure.ts';
-import { COMMAND_TIME_MS, type Command, type Commands, MAJORITY } from './commands.ts';
+import { COMMAND_TIME_MS, type Command, type Commands, MAJORITY, rideOut, TryAgain } from './commands.ts';
 import { Counterparts, Pairing } from './counterparts.ts';
 import { documentSequence, type Route } from './driver-internals.ts';
-import type { EmptyTimestamps } from './empty-timestamp.ts';
-import { idFilter } from './id-filter.ts';
-import { rideOut, TryAgain } from './patience.ts';
-import { shardKeyValue, writeStatement } from './statements.ts';
+import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
 import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './target.ts';
 import { sessionFields } from './write-sessions.ts';
 

@@ -8,11 +8,10 @@
 import { randomBytes } from 'node:crypto';
 import { Binary, Long } from 'bson';
 import type { RawValue } from '../bson/types.ts';
-import type { Reply } from '../mongo/reply.ts';
+import type { Reply } from '../mongo/raw-messages.ts';
 import { CommandFailure } from './command-failure.ts';
-import type { Command, Commands } from './commands.ts';
+import { type Command, type Commands, rideOut } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
-import { rideOut } from './patience.ts';
 import { readAuthenticatedUsers, readServerTime } from './server-identity.ts';
 import { neverRemoveStatement } from './statements.ts';
 import type { ServerIdentity, Settlement, WriteIdentity } from './target.ts';

@@ -5,7 +5,7 @@ import { JOURNAL } from '../../src/ledger/layout.ts';
 import { breakLock } from '../../src/ledger/lock.ts';
 import type { RunCollection } from '../../src/ledger/run-record.ts';
 import type { Selection } from '../../src/selection/selection.ts';
-import { accessTo } from '../../src/target/access.ts';
+import { accessTo } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';

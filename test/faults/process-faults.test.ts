@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { CHECKPOINTS } from '../../src/apply/checkpoint.ts';
 import { JOURNAL, RUNS } from '../../src/ledger/layout.ts';
 import { breakLock } from '../../src/ledger/lock.ts';
-import { accessTo } from '../../src/target/access.ts';
+import { accessTo } from '../../src/target/target.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { until } from '../follow-ups/until.ts';

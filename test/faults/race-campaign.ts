@@ -8,9 +8,8 @@ import type { Collection, CreateCollectionOptions, Db, MongoClient, UpdateFilter
 
 import * as assert from 'uvu/assert';
 import { Secret } from '../../src/secret.ts';
-import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';
-import type { Target, WrittenCollection } from '../../src/target/target.ts';
+import { accessTo, type Target, type WrittenCollection } from '../../src/target/target.ts';
 import { startReplicaSet } from '../lab/replica-set.ts';
 import { startShardedCluster } from '../lab/sharded-cluster.ts';
 

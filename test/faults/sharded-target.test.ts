@@ -3,7 +3,7 @@ import { Int32, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { compareServers } from '../../src/apply/gate.ts';
 import { verifyRestore } from '../../src/apply/verify-restore.ts';
-import { accessTo } from '../../src/target/access.ts';
+import { accessTo } from '../../src/target/target.ts';
 import { failure } from '../apply/documents.ts';
 import { openWorkbench, type Servers, type Workbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';

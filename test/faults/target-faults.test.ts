@@ -3,7 +3,7 @@ import { serialize, UUID } from 'bson';
 import type { Collection } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
-import { accessTo } from '../../src/target/access.ts';
+import { accessTo } from '../../src/target/target.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';

@@ -14,9 +14,8 @@ import {
   readLock,
 } from '../../src/ledger/lock-state.ts';
 import { Secret } from '../../src/secret.ts';
-import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';
-import type { Target } from '../../src/target/target.ts';
+import { accessTo, type Target } from '../../src/target/target.ts';
 import { failure } from '../apply/documents.ts';
 import { test } from '../harness.ts';
 import { guardProcess } from '../lab/guard.ts';

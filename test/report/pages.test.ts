@@ -6,8 +6,7 @@ import type { RevertedCollection, RevertReport } from '../../src/apply/revert-re
 import type { RunRecord } from '../../src/ledger/run-record.ts';
 import { columnsOf } from '../../src/report/columns.ts';
 import { documentsOf } from '../../src/report/dry-run/documents.ts';
-import type { DryRun } from '../../src/report/dry-run/page.ts';
-import { dryRunEnd, dryRunPage } from '../../src/report/dry-run/page.ts';
+import { type DryRun, dryRunEnd, dryRunPage } from '../../src/report/dry-run/page.ts';
 import { explainPlan } from '../../src/report/explain-plan.ts';
 import { paintWith } from '../../src/report/paint.ts';
 import { revertLines } from '../../src/report/revert-page.ts';

@@ -1,11 +1,15 @@
 /** Conditional writes and the identities of writes, on a replica set with access control and on a standalone. */
 import { Binary, Decimal128, type Document, deserialize, serialize } from 'bson';
-import type { Collection } from 'mongodb';
-import { MongoClient } from 'mongodb';
+import { type Collection, MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
-import { accessTo } from '../../src/target/access.ts';
-import type { Target, TargetCollection, TargetWriter, WriteIdentity } from '../../src/target/target.ts';
+import {
+  accessTo,
+  type Target,
+  type TargetCollection,
+  type TargetWriter,
+  type WriteIdentity,
+} from '../../src/target/target.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { type OwnServers, ownServers } from '../faults/own-servers.ts';
 import { PLAIN, raceEverywhere } from '../faults/race-campaign.ts';

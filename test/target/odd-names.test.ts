@@ -15,7 +15,7 @@ import {
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
-import { accessTo } from '../../src/target/access.ts';
+import { accessTo } from '../../src/target/target.ts';
 import { openWorkbench, withWorkbench } from '../apply/workbench.ts';
 import { compare } from '../comparison/comparing.ts';
 import { test } from '../harness.ts';

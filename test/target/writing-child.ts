@@ -2,9 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Secret } from '../../src/secret.ts';
-import { accessTo } from '../../src/target/access.ts';
 import { connectTarget } from '../../src/target/connect.ts';
-import type { WriteIdentity } from '../../src/target/target.ts';
+import { accessTo, type WriteIdentity } from '../../src/target/target.ts';
 import { guardProcess } from '../lab/guard.ts';
 
 export interface ChildOrders {

@@ -4,7 +4,7 @@ import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import { connectClient, loginFailure } from '../../mongo/connect-client.ts';
-import { leaveOutCompressors } from '../../mongo/optional-packages.ts';
+import { leaveOutCompressors } from '../../mongo/connection-string.ts';
 import { Secret } from '../../secret.ts';
 
 /** How long to look for a server, milliseconds; an election takes up to 12 s. */

@@ -7,8 +7,7 @@
  */
 import type { Db, FindOptions } from 'mongodb';
 import { RestorePlanError } from '../../errors.ts';
-import { rawDocument } from '../../mongo/raw-value.ts';
-import { asBuffer } from '../../mongo/reply.ts';
+import { asBuffer, rawDocument } from '../../mongo/raw-messages.ts';
 import type { MongodbLocation, Source } from '../../plan/plan.ts';
 import type {
   Backup,

@@ -3,7 +3,7 @@ import type { Db } from 'mongodb';
 import { findElement } from '../../bson/elements.ts';
 import { showDocument, showText, showValue } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
-import { asBuffer } from '../../mongo/reply.ts';
+import { asBuffer } from '../../mongo/raw-messages.ts';
 import type { CollectionMetadata } from '../backup.ts';
 
 export interface LiveCollection {

@@ -13,8 +13,7 @@ import type {
   ScanSummary,
   StoredBackup,
 } from '../backup.ts';
-import type { ArchivedCollection } from '../containers/archive-documents.ts';
-import { ArchiveFault } from '../containers/archive-documents.ts';
+import { type ArchivedCollection, ArchiveFault } from '../containers/archive-documents.ts';
 import { ArchiveParser, type ArchivePiece } from '../containers/archive-parser.ts';
 import { type DecompressOptions, decompress } from '../containers/decompress.ts';
 import { streamTar } from '../containers/tar-stream.ts';

@@ -1,5 +1,5 @@
 /** Rules about the targets: real connection strings, and two databases rather than one. */
-import { missingWay } from '../../mongo/optional-packages.ts';
+import { missingWay } from '../../mongo/connection-string.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { parseDuration } from '../instant.ts';
 import { type MapNode, nodeAt, placeAt, textAt } from '../nodes.ts';

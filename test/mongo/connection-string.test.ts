@@ -1,7 +1,7 @@
 /** What of a connection string reaches the driver, and what is said about the rest. */
 import * as assert from 'uvu/assert';
+import { checkConnectionString } from '../../src/mongo/connection-string.ts';
 import { Secret } from '../../src/secret.ts';
-import { checkConnectionString } from '../../src/target/connection-string.ts';
 import { suite } from '../harness.ts';
 
 const test = suite('connection strings');
