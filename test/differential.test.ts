@@ -8,7 +8,7 @@ import { parseExtendedJson } from '../src/bson/extended-json.ts';
 import { KeySet } from '../src/bson/key-set.ts';
 import { BSON } from '../src/bson/types.ts';
 import { writeExtendedJson } from '../src/bson/write-extended-json.ts';
-import { comparesText } from '../src/query/compares-text.ts';
+import { comparesText } from '../src/query/compile-query.ts';
 import { KeyPath } from '../src/selection/key-path.ts';
 import { runCampaign } from './differential/campaign.ts';
 import { runExpressionCampaign } from './differential/expression-campaign.ts';

@@ -122,6 +122,38 @@ function orderOfMagnitude(number: Scaled): number {
   return number.coefficient.toString().length + number.two * Math.LOG10E * Math.LN2 + number.ten;
 }
 
+// Integers, in whatever numeric type they come.
+
+/** The value as a bigint when it is a number without a fraction within 64 bits; otherwise undefined. */
+export function exactInteger(value: RawValue): bigint | undefined {
+  const { integer, exact } = toInteger(value);
+  return exact ? integer : undefined;
+}
+
+/** The value cut to an integer (towards zero) within 64 bits; undefined when it is no number, NaN, infinite or too large. */
+export function truncatedInteger(value: RawValue): bigint | undefined {
+  return toInteger(value).integer;
+}
+
+const NONE = { integer: undefined, exact: false };
+
+function toInteger(value: RawValue): { integer: bigint | undefined; exact: boolean } {
+  if (!isNumber(value.type)) return NONE;
+  const number = readNumber(value);
+  if (typeof number === 'bigint') return { integer: number, exact: true };
+  if (typeof number === 'number') {
+    if (!Number.isFinite(number)) return NONE;
+    return within64Bits(BigInt(Math.trunc(number)), Number.isInteger(number));
+  }
+  if (number.kind !== 'finite') return NONE;
+  const cut = truncateDecimal(number);
+  return cut === undefined ? NONE : within64Bits(cut.integer, cut.exact);
+}
+
+function within64Bits(integer: bigint, exact: boolean): { integer: bigint | undefined; exact: boolean } {
+  return integer === BigInt.asIntN(64, integer) ? { integer, exact } : NONE;
+}
+
 /** A finite value is ±coefficient × 10^exponent. */
 export type Decimal =
   | {

@@ -7,8 +7,7 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Emit } from '../events.ts';
 import type { Plan, WhenMatched } from '../plan/plan.ts';
-import { comparesText } from '../query/compares-text.ts';
-import { compileQuery } from '../query/compile-query.ts';
+import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';

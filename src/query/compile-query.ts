@@ -6,14 +6,42 @@
  */
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import { type Condition, DocumentScope } from './document-scope.ts';
-import { compileExpr } from './expression/compile-expression.ts';
-import { compileOperators, type FilterContext, plainValueTest } from './field-operators.ts';
-import { exactInteger } from './integer-operand.ts';
-import { compileSchema } from './json-schema/compile-schema.ts';
-import { all, any, not, overPath } from './logic.ts';
-import { isOperatorDocument } from './operator-document.ts';
+import { type Condition, DocumentScope } from './field-path.ts';
+import { ARRAY } from './operators/array.ts';
+import { BITWISE } from './operators/bitwise.ts';
+import { COMPARISON, plainValueTest } from './operators/comparison.ts';
+import { ELEMENT } from './operators/element.ts';
+import { EVALUATION } from './operators/evaluation.ts';
+import { LOGICAL } from './operators/logical.ts';
+import {
+  all,
+  children,
+  type FilterContext,
+  holdsText,
+  isOperatorDocument,
+  type Operator,
+  type OperatorContext,
+  overPath,
+  type QueryLanguage,
+} from './operators/operator.ts';
 import { QueryFault, unknownOperator } from './query-fault.ts';
+
+const OPERATORS: Readonly<Record<string, Operator>> = {
+  ...COMPARISON,
+  ...LOGICAL,
+  ...ELEMENT,
+  ...EVALUATION,
+  ...ARRAY,
+  ...BITWISE,
+};
+
+const LANGUAGE: QueryLanguage = {
+  operator,
+  compileFilter,
+  compileOperators,
+  filterComparesText,
+  operatorsCompareText,
+};
 
 /**
  * Whether the document at `start` matches. The document's frame must have been checked; damaged insides throw BsonFault.
@@ -25,11 +53,30 @@ export type Matcher = (bytes: Buffer, start: number) => boolean;
 export function compileQuery(query: Buffer): Matcher {
   const scope = new DocumentScope();
   const filter = { bytes: query, type: BSON.OBJECT, start: 0, end: query.length };
-  const condition = compileFilter(filter, { scope, path: '', isNested: false });
+  const condition = compileFilter(filter, { scope, path: '', isNested: false, language: LANGUAGE });
   return (bytes, start) => {
     scope.read(bytes, start);
     return condition();
   };
+}
+
+/**
+ * Whether a query compares text, so that its answer depends on the collation of the collection it is asked of.
+ *
+ * A matcher compares text byte by byte. On a server, a collection made with a collation compares it by that language's rules
+ * instead, for instance without regard to case. Regular expressions, schemas and everything but text are the same for both.
+ */
+export function comparesText(query: Buffer): boolean {
+  return filterComparesText({ bytes: query, type: BSON.OBJECT, start: 0, end: query.length });
+}
+
+function operator(name: string): Operator | undefined {
+  return Object.hasOwn(OPERATORS, name) ? OPERATORS[name] : undefined;
+}
+
+function unknown(name: string, isDocument: boolean, path: string): QueryFault {
+  const supported = Object.keys(OPERATORS).filter((other) => OPERATORS[other]?.isDocument === isDocument);
+  return unknownOperator(name, supported, path);
 }
 
 function compileFilter(filter: RawValue, context: FilterContext): Condition {
@@ -44,66 +91,46 @@ function compileFilter(filter: RawValue, context: FilterContext): Condition {
   );
 }
 
-type Compile = (operand: RawElement, context: FilterContext) => Condition;
-
-/** A part of a reference as a field of its own, as in `{$elemMatch: {$id: 5}}`. */
-const referencePart: Compile = (operand, { scope, path }) =>
-  overPath(scope, keyOf(operand)).leaf(plainValueTest(operand, path));
-
-const always =
-  (result: boolean): Compile =>
-  (operand, { path }) => {
-    if (exactInteger(operand) !== 1n) throw new QueryFault(`${keyOf(operand)} expects 1`, path);
-    return () => result;
-  };
-
-const DOCUMENT_OPERATORS: Readonly<Record<string, Compile>> = {
-  $and: (operand, context) => all(compileClauses(operand, context)),
-  $or: (operand, context) => any(compileClauses(operand, context)),
-  $nor: (operand, context) => not(any(compileClauses(operand, context))),
-  $jsonSchema: (operand, { scope, path }) => {
-    const matches = compileSchema(operand, path);
-    const document = scope.wholeDocument();
-    return () => matches(document);
-  },
-  $expr: (operand, { scope, path, isNested }) => {
-    if (isNested)
-      throw new QueryFault('$expr stands for the whole document and cannot be inside $elemMatch', path);
-    return compileExpr(operand, { scope, path });
-  },
-  $comment: () => () => true,
-  $alwaysTrue: always(true),
-  $alwaysFalse: always(false),
-  $ref: referencePart,
-  $id: referencePart,
-  $db: referencePart,
-};
-
-function compileDocumentOperator(operator: string, operand: RawElement, context: FilterContext): Condition {
-  const compile = Object.hasOwn(DOCUMENT_OPERATORS, operator) ? DOCUMENT_OPERATORS[operator] : undefined;
-  if (compile === undefined) throw unknownOperator(operator, Object.keys(DOCUMENT_OPERATORS), context.path);
-  return compile(operand, context);
-}
-
-function compileClauses(operand: RawElement, context: FilterContext): Condition[] {
-  const operator = keyOf(operand);
-  const clauses = operand.type === BSON.ARRAY ? [...elements(operand.bytes, operand.start)] : [];
-  if (clauses.length === 0)
-    throw new QueryFault(`${operator} expects an array with at least one query`, context.path);
-  return clauses.map((clause, index) => {
-    const path = `${context.path}.${index}`;
-    if (clause.type !== BSON.OBJECT)
-      throw new QueryFault(`${operator} expects queries, which are objects`, path);
-    return compileFilter(clause, { ...context, path });
-  });
+function compileDocumentOperator(name: string, operand: RawElement, context: FilterContext): Condition {
+  const row = operator(name);
+  if (!row?.isDocument) throw unknown(name, true, context.path);
+  return row.compile(operand, context);
 }
 
 function compileField(field: string, element: RawElement, context: FilterContext): Condition {
-  const { scope, path } = context;
+  const { scope, path, language } = context;
   if (field.endsWith('.'))
     throw new QueryFault('a field path that ends in a dot has no certain meaning', path);
   const combine = overPath(scope, field);
   return isOperatorDocument(element)
-    ? compileOperators(element, { combine, path, compileFilter })
+    ? compileOperators(element, { combine, path, language })
     : combine.leaf(plainValueTest(element, path));
+}
+
+function compileOperators<Result>(operators: RawValue, context: OperatorContext<Result>): Result {
+  const siblings = children(operators);
+  return context.combine.all(
+    siblings.map((operand) => {
+      const name = keyOf(operand);
+      const path = `${context.path}.${name}`;
+      const row = operator(name);
+      if (row === undefined || row.isDocument) throw unknown(name, false, path);
+      return row.compile({ ...context, operator: name, operand, siblings, path });
+    }),
+  );
+}
+
+function filterComparesText(filter: RawValue): boolean {
+  return children(filter).some((element) => {
+    const row = operator(keyOf(element));
+    if (row?.isDocument) return row.comparesText(element, LANGUAGE);
+    return isOperatorDocument(element) ? operatorsCompareText(element) : holdsText(element);
+  });
+}
+
+function operatorsCompareText(operators: RawValue): boolean {
+  return children(operators).some((operand) => {
+    const row = operator(keyOf(operand));
+    return row?.isDocument === false && row.comparesText(operand, LANGUAGE);
+  });
 }

@@ -3,9 +3,8 @@
  * again. A fault that only follows from what was taken out is not told.
  */
 import { compileQuery } from './compile-query.ts';
-import { parseQuery } from './parse-query.ts';
+import { parseQuery, readShellQuery } from './parse-query.ts';
 import { QueryFault } from './query-fault.ts';
-import { readShellQuery } from './shell-query.ts';
 
 /** Nobody corrects more at once; each costs one more compilation. */
 const AT_MOST = 20;

@@ -7,9 +7,8 @@ import { KeySet } from '../bson/key-set.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { IdList } from '../plan/id-list.ts';
 import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
-import { comparesText } from '../query/compares-text.ts';
-import { compileQuery, type Matcher } from '../query/compile-query.ts';
-import { mayBacktrack } from '../query/regex-test.ts';
+import { comparesText, compileQuery, type Matcher } from '../query/compile-query.ts';
+import { mayBacktrack } from '../query/regex/regex-test.ts';
 import { KeyPath } from './key-path.ts';
 
 /** Keys of the documents that one route chose, for the routes below it. */

@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { mayBacktrack } from '../../src/query/regex-test.ts';
+import { mayBacktrack } from '../../src/query/regex/regex-test.ts';
 import { test } from '../harness.ts';
 import { bson, chunkedBackup, memberOf } from './chunked-backup.ts';
 import { planOf } from './plans.ts';

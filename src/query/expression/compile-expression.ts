@@ -6,12 +6,12 @@
  */
 import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
-import type { Condition, DocumentScope } from '../document-scope.ts';
+import type { Condition, DocumentScope } from '../field-path.ts';
 import { QueryFault, unknownOperator } from '../query-fault.ts';
-import { argumentsOf } from './arguments.ts';
 import { ARITHMETIC_OPERATORS } from './arithmetic-operators.ts';
 import { DATE_OPERATORS } from './date-operators.ts';
 import {
+  argumentsOf,
   constant,
   derived,
   type EagerOperator,

@@ -2,13 +2,21 @@
  * Parts of dates (`$year` … `$millisecond`) and arithmetic with calendar units (`$dateAdd $dateSubtract $dateDiff`), in UTC
  * or at a fixed offset. Time zones by name are refused: their rules differ between versions of the zone data.
  */
+
+import { exactInteger } from '../../bson/numbers.ts';
 import { typeName } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
-import { exactInteger } from '../integer-operand.ts';
 import { QueryFault } from '../query-fault.ts';
-import { argumentsOf, namedArguments } from './arguments.ts';
 import { addUnits, DATE_PARTS, type DateUnit, isDateUnit, unitsBetween, WEEK_DAYS } from './calendar.ts';
-import { constant, derived, type Expression, type LazyOperator, type OperatorUse } from './expression.ts';
+import {
+  argumentsOf,
+  constant,
+  derived,
+  type Expression,
+  type LazyOperator,
+  namedArguments,
+  type OperatorUse,
+} from './expression.ts';
 import {
   dateValue,
   int32Value,

@@ -1,7 +1,8 @@
-/** What an expression is once compiled. */
-import type { RawElement } from '../../bson/elements.ts';
-import type { RawValue } from '../../bson/types.ts';
-import type { DocumentScope } from '../document-scope.ts';
+/** What an expression is once compiled, and how an operator reads its arguments: one, a list, or by name. */
+import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
+import { BSON, type RawValue } from '../../bson/types.ts';
+import type { DocumentScope } from '../field-path.ts';
+import { QueryFault } from '../query-fault.ts';
 
 export interface Expression {
   /** The value for the document that the scope read last; may be missing, and is good until the next document. */
@@ -48,4 +49,36 @@ export function constant(value: RawValue): Expression {
 /** An expression of other expressions. Of constants it is worked out now, so that its errors show before any document is read. */
 export function derived(parts: readonly Expression[], evaluate: () => RawValue): Expression {
   return parts.every((part) => part.isConstant) ? constant(evaluate()) : { evaluate, isConstant: false };
+}
+
+/** An array holds the arguments; anything else is the only one. */
+export function argumentsOf({ operand, context }: OperatorUse): Expression[] {
+  if (operand.type !== BSON.ARRAY) return [context.compile(operand, context)];
+  return [...elements(operand.bytes, operand.start)].map((item, index) =>
+    context.compile(item, { ...context, path: `${context.path}.${index}` }),
+  );
+}
+
+/** Arguments by name, for operators that take an object. */
+export function namedArguments(
+  { operator, operand, context }: OperatorUse,
+  { required, optional }: { readonly required: readonly string[]; readonly optional: readonly string[] },
+): Map<string, Expression> {
+  const known = [...required, ...optional].join(', ');
+  if (operand.type !== BSON.OBJECT)
+    throw new QueryFault(`${operator} takes an object of ${known}`, context.path);
+  const named = new Map<string, Expression>();
+  for (const element of elements(operand.bytes, operand.start)) {
+    const name = keyOf(element);
+    if (named.has(name) || (!required.includes(name) && !optional.includes(name))) {
+      throw new QueryFault(
+        `${operator}: "${name}" is not known or comes twice; known are ${known}`,
+        context.path,
+      );
+    }
+    named.set(name, context.compile(element, { ...context, path: `${context.path}.${name}` }));
+  }
+  const absent = required.find((name) => !named.has(name));
+  if (absent !== undefined) throw new QueryFault(`${operator} lacks "${absent}"`, context.path);
+  return named;
 }

@@ -2,19 +2,19 @@
 
 import { compareValues } from '../../bson/compare-values.ts';
 import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
-import { isNumber } from '../../bson/numbers.ts';
+import { exactInteger, isNumber } from '../../bson/numbers.ts';
 import { typeName } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
-import { exactInteger } from '../integer-operand.ts';
-import { isTrue } from '../logic.ts';
+import { isTrue } from '../operators/operator.ts';
 import { QueryFault } from '../query-fault.ts';
-import { argumentsOf, namedArguments } from './arguments.ts';
 import {
+  argumentsOf,
   constant,
   derived,
   type EagerOperator,
   type Expression,
   type LazyOperator,
+  namedArguments,
   type OperatorUse,
 } from './expression.ts';
 import {

@@ -1,8 +1,8 @@
 /** What the keywords of a schema have in common. */
 import { elements, type RawElement } from '../../bson/elements.ts';
+import { exactInteger } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import type { ValueTest } from '../field-path.ts';
-import { exactInteger } from '../integer-operand.ts';
 import { QueryFault } from '../query-fault.ts';
 
 /** One keyword of a schema with its operand. */

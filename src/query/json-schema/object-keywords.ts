@@ -2,8 +2,7 @@
 import { ElementCursor } from '../../bson/element-cursor.ts';
 import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
 import { BSON } from '../../bson/types.ts';
-import { DocumentScope } from '../document-scope.ts';
-import type { ValueTest } from '../field-path.ts';
+import { DocumentScope, type ValueTest } from '../field-path.ts';
 import { QueryFault } from '../query-fault.ts';
 import { translatePattern } from '../regex/translate-pattern.ts';
 import { fieldCount } from './array-keywords.ts';

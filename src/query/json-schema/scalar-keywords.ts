@@ -1,11 +1,11 @@
 /** Keywords about numbers and strings. */
 import { isNumber, readNumber } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
-import { type Comparison, comparisonTest } from '../comparison-tests.ts';
 import { isMultipleOf, toDecimal } from '../decimal-arithmetic.ts';
 import type { ValueTest } from '../field-path.ts';
+import { type Comparison, comparisonTest } from '../operators/comparison.ts';
 import { QueryFault } from '../query-fault.ts';
-import { regexTest } from '../regex-test.ts';
+import { regexTest } from '../regex/regex-test.ts';
 import { countOf, ifType, type Keyword, type KeywordUse, textOf } from './keyword.ts';
 
 export const SCALAR_KEYWORDS: Readonly<Record<string, Keyword>> = {

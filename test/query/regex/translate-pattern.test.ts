@@ -5,7 +5,7 @@
 import * as assert from 'uvu/assert';
 import { parseExtendedJson } from '../../../src/bson/extended-json.ts';
 import { writeExtendedJson } from '../../../src/bson/write-extended-json.ts';
-import { otherCases } from '../../../src/query/regex/letter-case.ts';
+import { otherCases } from '../../../src/query/regex/character-set.ts';
 import { RawConnection } from '../../differential/raw-connection.ts';
 import {
   askEngine,

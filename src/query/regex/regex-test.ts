@@ -1,11 +1,11 @@
 /** Regular expressions as operands: on strings and symbols they match, and a stored regular expression equals itself. */
 import { isUtf8 } from 'node:buffer';
-import { splitRegex } from '../bson/compare-values.ts';
-import { elements, keyOf, type RawElement } from '../bson/elements.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
-import type { ValueTest } from './field-path.ts';
-import { QueryFault } from './query-fault.ts';
-import { translatePattern } from './regex/translate-pattern.ts';
+import { splitRegex } from '../../bson/compare-values.ts';
+import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
+import { BSON, type RawValue } from '../../bson/types.ts';
+import type { ValueTest } from '../field-path.ts';
+import { QueryFault } from '../query-fault.ts';
+import { translatePattern } from './translate-pattern.ts';
 
 interface Regex {
   readonly pattern: string;

@@ -1,18 +1,31 @@
 /**
- * `$bitsAllSet`, `$bitsAllClear`, `$bitsAnySet`, `$bitsAnyClear`.
+ * Bits: `$bitsAllSet`, `$bitsAllClear`, `$bitsAnySet`, `$bitsAnyClear`.
  *
  * The mask is a number, binary data or a list of positions. Numbers are tested as 64-bit two's complement, so every
  * position from 63 on is the sign; binary data goes on with zeros.
  */
+import { elements } from '../../bson/elements.ts';
+import { exactInteger, isNumber } from '../../bson/numbers.ts';
+import { BSON, type RawValue } from '../../bson/types.ts';
+import type { ValueTest } from '../field-path.ts';
+import { QueryFault } from '../query-fault.ts';
+import { comparesNoText, type FieldOperator } from './operator.ts';
 
-import { elements } from '../bson/elements.ts';
-import { isNumber } from '../bson/numbers.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
-import type { ValueTest } from './field-path.ts';
-import { exactInteger } from './integer-operand.ts';
-import { QueryFault } from './query-fault.ts';
+type BitOperator = '$bitsAllSet' | '$bitsAllClear' | '$bitsAnySet' | '$bitsAnyClear';
 
-export type BitOperator = '$bitsAllSet' | '$bitsAllClear' | '$bitsAnySet' | '$bitsAnyClear';
+const bits: FieldOperator = {
+  isDocument: false,
+  compile: ({ combine, operator, operand, path }) =>
+    combine.leaf(bitsTest(operator as BitOperator, operand, path)),
+  comparesText: comparesNoText,
+};
+
+export const BITWISE: Readonly<Record<BitOperator, FieldOperator>> = {
+  $bitsAllSet: bits,
+  $bitsAllClear: bits,
+  $bitsAnySet: bits,
+  $bitsAnyClear: bits,
+};
 
 interface BitMask {
   readonly positions: readonly number[];
@@ -20,7 +33,7 @@ interface BitMask {
   readonly word: bigint;
 }
 
-export function bitsTest(operator: BitOperator, operand: RawValue, path: string): ValueTest {
+function bitsTest(operator: BitOperator, operand: RawValue, path: string): ValueTest {
   const { positions, word } = readMask(operator, operand, path);
   const wanted = operator.endsWith('Set');
   const isAll = operator.startsWith('$bitsAll');

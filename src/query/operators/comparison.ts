@@ -1,21 +1,70 @@
 /**
- * Tests of one value against the operand of `$eq`, `$gt`, `$gte`, `$lt` and `$lte`.
+ * Comparison: `$eq`, `$gt`, `$gte`, `$lt`, `$lte`, `$ne`, `$in`, `$nin`, and a plain value under a field.
  *
  * Values of different types never compare (type bracketing), with three exceptions: numbers compare across their four
  * types, a missing field equals null, and everything lies between MinKey and MaxKey. The frequent operands have tests of
  * their own, since these run once per document of a backup.
  */
+import { compareValues, typePlace } from '../../bson/compare-values.ts';
+import { MISSING } from '../../bson/element-cursor.ts';
+import { elements } from '../../bson/elements.ts';
+import { KeySet } from '../../bson/key-set.ts';
+import { compareNumbers, type ExactNumber, isNaNValue, isNumber, readNumber } from '../../bson/numbers.ts';
+import { BSON, type RawValue } from '../../bson/types.ts';
+import type { ValueTest } from '../field-path.ts';
+import { QueryFault } from '../query-fault.ts';
+import { regexValueTest } from '../regex/regex-test.ts';
+import { type FieldOperator, holdsText, isOperatorDocument } from './operator.ts';
 
-import { compareValues, typePlace } from '../bson/compare-values.ts';
-import { MISSING } from '../bson/element-cursor.ts';
-import { elements } from '../bson/elements.ts';
-import { KeySet } from '../bson/key-set.ts';
-import { compareNumbers, type ExactNumber, isNaNValue, isNumber, readNumber } from '../bson/numbers.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
-import type { ValueTest } from './field-path.ts';
-import { isOperatorDocument } from './operator-document.ts';
-import { QueryFault } from './query-fault.ts';
-import { regexValueTest } from './regex-test.ts';
+type Compile = FieldOperator['compile'];
+
+const ordered: Compile = ({ combine, operator, operand, path }) => {
+  if (operand.type === BSON.REGEX && operator !== '$eq') {
+    throw new QueryFault(`${operator} cannot take a regular expression; $not with one can`, path);
+  }
+  return combine.leaf(comparisonTest(operator as Comparison, comparable(operand, path)));
+};
+
+const notEqual: Compile = (use) => {
+  if (use.operand.type === BSON.REGEX) {
+    throw new QueryFault('$ne cannot take a regular expression; $not with one can', use.path);
+  }
+  return use.combine.not(ordered({ ...use, operator: '$eq' }));
+};
+
+const isIn: Compile = ({ combine, operator, operand, path }) => {
+  if (operand.type !== BSON.ARRAY) throw new QueryFault(`${operator} expects an array`, path);
+  return combine.leaf(inTest(operand, path));
+};
+
+const comparing = (compile: Compile): FieldOperator => ({
+  isDocument: false,
+  compile,
+  comparesText: holdsText,
+});
+
+export const COMPARISON: Readonly<Record<string, FieldOperator>> = {
+  $eq: comparing(ordered),
+  $gt: comparing(ordered),
+  $gte: comparing(ordered),
+  $lt: comparing(ordered),
+  $lte: comparing(ordered),
+  $ne: comparing(notEqual),
+  $in: comparing(isIn),
+  $nin: comparing((use) => use.combine.not(isIn(use))),
+};
+
+/** The test of a plain value, `{field: value}`: equality, or a match of a regular expression. */
+export function plainValueTest(operand: RawValue, path: string): ValueTest {
+  return operand.type === BSON.REGEX
+    ? regexValueTest(operand, path)
+    : comparisonTest('$eq', comparable(operand, path));
+}
+
+function comparable(operand: RawValue, path: string): RawValue {
+  if (operand.type === BSON.UNDEFINED) throw new QueryFault('nothing can be compared with undefined', path);
+  return operand;
+}
 
 export type Comparison = '$eq' | '$gt' | '$gte' | '$lt' | '$lte';
 
@@ -28,6 +77,7 @@ const ACCEPTS: Readonly<Record<Comparison, (order: number) => boolean>> = {
   $lte: (order) => order <= 0,
 };
 
+/** A value against the operand of `$eq`, `$gt`, `$gte`, `$lt` or `$lte`. */
 export function comparisonTest(operator: Comparison, operand: RawValue): ValueTest {
   if (operand.type === BSON.NULL) return nullTest(operator);
   if (operand.type === BSON.MIN_KEY || operand.type === BSON.MAX_KEY) return endTest(operator, operand.type);
@@ -105,7 +155,7 @@ function endTest(operator: Comparison, end: number): ValueTest {
 }
 
 /** `$in`: the value equals one of a list, or matches one of the regular expressions in it. */
-export function inTest(list: RawValue, path: string): ValueTest {
+function inTest(list: RawValue, path: string): ValueTest {
   const keys = new KeySet();
   const patterns: ValueTest[] = [];
   let hasNull = false;

@@ -1,11 +1,27 @@
-/** `$type`: by name, by number, or several of them; "number" stands for all four numeric types. */
+/** Elements: `$exists` and `$type`, which goes by name, by number, or several of them; "number" stands for all four numeric types. */
+import { elements } from '../../bson/elements.ts';
+import { exactInteger } from '../../bson/numbers.ts';
+import { typeName } from '../../bson/show.ts';
+import { BSON, type RawValue } from '../../bson/types.ts';
+import type { ValueTest } from '../field-path.ts';
+import { QueryFault } from '../query-fault.ts';
+import { comparesNoText, type FieldOperator, isTrue } from './operator.ts';
 
-import { elements } from '../bson/elements.ts';
-import { typeName } from '../bson/show.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
-import type { ValueTest } from './field-path.ts';
-import { exactInteger } from './integer-operand.ts';
-import { QueryFault } from './query-fault.ts';
+export const ELEMENT: Readonly<Record<string, FieldOperator>> = {
+  $exists: {
+    isDocument: false,
+    compile: ({ combine, operand }) => {
+      const exists = combine.leaf((value) => !value.isMissing());
+      return isTrue(operand) ? exists : combine.not(exists);
+    },
+    comparesText: comparesNoText,
+  },
+  $type: {
+    isDocument: false,
+    compile: ({ combine, operand, path }) => combine.leaf(typeTest(operand, path)),
+    comparesText: comparesNoText,
+  },
+};
 
 const NUMERIC = [BSON.DOUBLE, BSON.INT32, BSON.INT64, BSON.DECIMAL128];
 
@@ -14,7 +30,7 @@ const BY_NAME = new Map<string, readonly number[]>([
   ['number', NUMERIC],
 ]);
 
-export function typeTest(operand: RawValue, path: string): ValueTest {
+function typeTest(operand: RawValue, path: string): ValueTest {
   const wanted = new Uint8Array(256);
   for (const type of operandTypes(operand, path)) wanted[type] = 1;
   return (value) => wanted[value.type] === 1;
