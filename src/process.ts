@@ -9,11 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
-import type { Checkpoint } from './apply/checkpoint.ts';
 import type { TextWriter } from './cli/context.ts';
 import { runProgram } from './cli/program.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
 import { failureText } from './report/failure.ts';
+import type { Checkpoint } from './run.ts';
 import { redact } from './secret.ts';
 import { limitYoungSpace, V8_FLAGS } from './v8-flags.ts';
 import { VERSION } from './version.ts';
@@ -145,7 +145,7 @@ const controller = new AbortController();
 
 /**
  * Runs the command line of this process to its end, and ends the process. `checkpoint` is called at the named moments of an apply or
- * a revert (src/apply/checkpoint.ts).
+ * a revert (src/run.ts).
  */
 export function runProcess(checkpoint: Checkpoint): void {
   setFlagsFromString(V8_FLAGS);

@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'secret.ts',
     'events.ts',
     'outcomes.ts',
+    'run.ts',
     'version.ts',
     'package-file.ts',
     'v8-flags.ts',

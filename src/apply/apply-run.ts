@@ -7,8 +7,8 @@ import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
 import type { RunKey } from '../ledger/layout.ts';
 import type { Lease } from '../ledger/lock.ts';
 import type { Runs } from '../ledger/runs.ts';
+import type { Checkpoint, CheckpointName } from '../run.ts';
 import type { TargetWriter } from '../target/target.ts';
-import type { Checkpoint, CheckpointName } from './checkpoint.ts';
 import { notedWriter } from './noted-writer.ts';
 import type { Fate } from './write-documents.ts';
 

@@ -27,6 +27,7 @@ import type {
 } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { Checkpoint } from '../run.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection, type TargetReader } from '../target/target.ts';
@@ -34,7 +35,6 @@ import { requireAdmission, requireAdmissionStill } from './admission.ts';
 import { adoptLocalRecord } from './adopt-local-record.ts';
 import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
-import type { Checkpoint } from './checkpoint.ts';
 import { discardForeign, EarlierRuns } from './earlier-runs.ts';
 import { asEndOfRun } from './end-of-run.ts';
 import { mayOverwrite, requireExclusiveWord } from './exclusive-word.ts';

@@ -7,6 +7,7 @@ import { indexText } from '../comparison/unique-keys.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { CheckpointName } from '../run.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { readIndex } from '../target/describe-collection.ts';
@@ -17,7 +18,6 @@ import {
   type TargetCollection,
   type TargetReader,
 } from '../target/target.ts';
-import type { CheckpointName } from './checkpoint.ts';
 
 export interface Preparation {
   readonly plan: Plan;

@@ -2,11 +2,10 @@
  * What a command is given of the world: everything it may know of the process, and nothing it could keep.
  */
 import type { Readable } from 'node:stream';
-import type { Checkpoint } from '../apply/checkpoint.ts';
 import type { S3Patience } from '../backup/s3/s3-patience.ts';
-import type { Emit } from '../events.ts';
 import type { Environment } from '../plan/environment.ts';
 import type { Stage } from '../report/progress.ts';
+import type { Run } from '../run.ts';
 
 /** One of the two text streams. Writing never throws, also when the reader has gone away. */
 export interface TextWriter {
@@ -36,7 +35,7 @@ export interface ProcessEdge {
   /** Tells the holder of a lock from others of the same person. */
   readonly processId: number;
   /** Called at the named moments of an apply or a revert. */
-  readonly checkpoint: Checkpoint;
+  readonly checkpoint: Run['checkpoint'];
 }
 
 export interface GlobalOptions {
@@ -46,22 +45,19 @@ export interface GlobalOptions {
   readonly quiet: boolean;
 }
 
-export interface CommandContext extends Omit<ProcessEdge, 'env' | 'adoptVariables'> {
+/** Its `Run` is what the engine is handed of it. */
+export interface CommandContext extends Run, Omit<ProcessEdge, 'env' | 'adoptVariables' | keyof Run> {
   /** The environment, with `--env-file` beneath it. */
   readonly env: Environment;
   readonly options: GlobalOptions;
   /** Whether ANSI colours may be written to each stream. */
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
-  /** Absolute; where selections and local records are kept (`--work-dir`). Not created until something is written. */
-  readonly workDirectory: string;
   /** How long S3 is waited for (`--patience`). */
   readonly s3Patience: S3Patience;
   /** Whether somebody can be asked: a terminal on stdin and on stderr. */
   readonly interactive: boolean;
   /** Who runs this, for the ledger: login name and host. */
   readonly operator: { readonly user: string; readonly host: string };
-  /** Progress, for whichever view is open. */
-  readonly emit: Emit;
   /** What was warned of so far: who reads only the end is told of it there. Grows. */
   readonly warnings: readonly string[];
   /** Names the stages that this run will go through, so that a task list can show what is still to come. */

@@ -2,8 +2,8 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import type { CheckpointName } from '../../src/apply/checkpoint.ts';
 import { verifyRestore } from '../../src/apply/verify-restore.ts';
+import type { CheckpointName } from '../../src/run.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { applySelection } from '../../src/apply/apply-selection.ts';
-import type { CheckpointName } from '../../src/apply/checkpoint.ts';
 import { revertPlan } from '../../src/apply/revert.ts';
+import type { CheckpointName } from '../../src/run.ts';
 import { openSelection } from '../../src/selection/open-selection.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';

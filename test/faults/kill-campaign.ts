@@ -1,6 +1,7 @@
 /** Kills an apply with -9 at random moments and at every checkpoint; one rerun each must end as an undisturbed run does. */
-import { CHECKPOINTS } from '../../src/apply/checkpoint.ts';
+
 import { JOURNAL } from '../../src/ledger/layout.ts';
+import { CHECKPOINTS } from '../../src/run.ts';
 import { numbered } from '../apply/documents.ts';
 import { openWorkbench, type Workbench } from '../apply/workbench.ts';
 import { type ChildOptions, startChild } from './child.ts';

@@ -2,9 +2,9 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { CHECKPOINTS } from '../../src/apply/checkpoint.ts';
 import { JOURNAL, RUNS } from '../../src/ledger/layout.ts';
 import { breakLock } from '../../src/ledger/lock.ts';
+import { CHECKPOINTS } from '../../src/run.ts';
 import { accessTo } from '../../src/target/target.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { type Workbench, withWorkbench } from '../apply/workbench.ts';
