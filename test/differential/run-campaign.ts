@@ -1,13 +1,16 @@
 /**
  * `npm run differential -- --seed 7 --pairs 100000`: the differential test with any number of questions, and a tenth as many
- * expressions. `--collections 2000`: so many random collections, compared and applied, instead.
+ * expressions. `--collections 2000`: so many random collections, compared and applied, instead. `--oplog 100000`: so many random writes,
+ * followed through the oplog, instead.
  */
 import { parseArgs } from 'node:util';
 import { ownServers } from '../faults/own-servers.ts';
 import { startStandalone } from '../lab/mongod.ts';
+import { startReplicaSet } from '../lab/replica-set.ts';
 import { runCampaign } from './campaign.ts';
 import { runExpressionCampaign } from './expression-campaign.ts';
 import { runForetellingCampaign } from './foretelling-campaign.ts';
+import { runOplogCampaign } from './oplog-campaign.ts';
 import { RawConnection } from './raw-connection.ts';
 
 const { values } = parseArgs({
@@ -15,14 +18,17 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     pairs: { type: 'string', default: '100000' },
     collections: { type: 'string' },
+    oplog: { type: 'string' },
   },
 });
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
 const seed = Number(values.seed);
 const mismatches =
-  values.collections === undefined
-    ? await askQuestions(Number(values.pairs))
-    : await foretell(Number(values.collections));
+  values.oplog !== undefined
+    ? await followOplog(Number(values.oplog))
+    : values.collections === undefined
+      ? await askQuestions(Number(values.pairs))
+      : await foretell(Number(values.collections));
 for (const mismatch of mismatches) say(`\n${mismatch}`);
 say(`${mismatches.length} mismatches`);
 process.exitCode = mismatches.length === 0 ? 0 : 1;
@@ -54,4 +60,19 @@ async function foretell(collections: number): Promise<readonly string[]> {
   say(`${result.documents} documents: ${JSON.stringify(result.classes)}`);
   say(`${result.unforetold} in collections of which the dry-run said that it does not foretell all`);
   return result.mismatches;
+}
+
+/** In runs of 20,000, each with a seed and a collection of its own. */
+async function followOplog(writes: number): Promise<readonly string[]> {
+  const set = await startReplicaSet();
+  const mismatches: string[] = [];
+  for (let run = 0; run * 20_000 < writes; run++) {
+    const updates = Math.min(20_000, writes - run * 20_000);
+    const result = await runOplogCampaign(set, { seed: seed + run, updates });
+    say(`seed ${seed + run}: ${result.sent} writes, ${result.refusedByServer} of them refused by the server`);
+    say(`${result.entries} entries: ${JSON.stringify(result.kinds)}; ${result.compared} documents compared`);
+    mismatches.push(...result.mismatches);
+  }
+  await set.stop();
+  return mismatches;
 }

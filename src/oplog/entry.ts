@@ -1,0 +1,265 @@
+/**
+ * One entry of an oplog, or one operation inside an `applyOps`: where its fields lie, nothing decoded.
+ *
+ * One object is reused for a whole oplog, so that reading allocates nothing. Fields come in any order and are found by name; fields
+ * that do not change what an entry does to a document (`t`, `h`, `tid`, `rid`, `stmtId`, …) are passed over.
+ */
+import { BsonFault, valueEnd } from '../bson/elements.ts';
+import { BSON } from '../bson/types.ts';
+import { NEWER_SERVER, OplogFault } from './faults.ts';
+
+/** A BSON Timestamp: seconds since 1970 and a number within the second. Strictly rising within one replica set. */
+export interface Timestamp {
+  readonly seconds: number;
+  readonly ordinal: number;
+}
+
+/** Negative: a before b. */
+export function compareTimestamps(a: Timestamp, b: Timestamp): number {
+  return a.seconds - b.seconds || a.ordinal - b.ordinal;
+}
+
+/** `1795937204,3`, as MongoDB's tools write it. */
+export function showTimestamp({ seconds, ordinal }: Timestamp): string {
+  return `${seconds},${ordinal}`;
+}
+
+/** The letters of `op` as one number. */
+const letters = (op: string): number => [...op].reduce((sum, letter) => sum * 256 + letter.charCodeAt(0), 0);
+
+export const OP = {
+  INSERT: letters('i'),
+  UPDATE: letters('u'),
+  DELETE: letters('d'),
+  COMMAND: letters('c'),
+  NOOP: letters('n'),
+  /** Bookkeeping of servers after 8.2: containers and keys, no documents. */
+  CONTAINER_INSERT: letters('ci'),
+  CONTAINER_UPDATE: letters('cu'),
+  CONTAINER_DELETE: letters('cd'),
+  KEY_MATERIAL: letters('km'),
+} as const;
+
+const UUID_BYTES = 16;
+/** A binary value: length, subtype, bytes. */
+const BINARY_HEADER = 5;
+/** The version of entries that is known here; servers have written it since 2.4. */
+const ENTRY_VERSION = 2;
+const NOWHERE = -1;
+const NOTHING = Buffer.alloc(0);
+
+export class OplogEntry implements Timestamp {
+  bytes: Buffer = NOTHING;
+  /** The entry is `bytes[start, end)`. */
+  start = 0;
+  end = 0;
+  /** 0,0 for an operation inside an `applyOps`. */
+  seconds = 0;
+  ordinal = 0;
+  /** The primary's clock, UTC milliseconds; NaN where the entry has none (before 3.6). */
+  wall: number = Number.NaN;
+  /** See OP; 0 where it is missing or longer than it ever was. */
+  op = 0;
+  /** The namespace's text is `bytes[nsStart, nsEnd)`. */
+  nsStart = 0;
+  nsEnd = 0;
+  /** Where the 16 bytes of the collection's UUID start; -1: none. */
+  ui = NOWHERE;
+  /** Where the documents `o` and `o2` start; -1: none. */
+  o = NOWHERE;
+  o2 = NOWHERE;
+  /** Where the session's document and the transaction's number (int64) start; -1: none. */
+  lsid = NOWHERE;
+  txnNumber = NOWHERE;
+  /** Whether an earlier entry of the same transaction or session is pointed to. */
+  hasPrevious = false;
+  fromMigrate = false;
+  /** An update that makes its document where there is none. */
+  upsert = false;
+  /** How the operations of an `applyOps` belong together: 0 (as a transaction) where the entry says nothing. */
+  multiOpType = 0;
+  #opStart = 0;
+  #opEnd = 0;
+
+  /** Reads the entry at `start`, whose frame is sound. Throws BsonFault, or OplogFault for a version that is not known here. */
+  read(bytes: Buffer, start: number): this {
+    this.#forget(bytes, start);
+    const last = this.end - 1;
+    let at = start + 4;
+    while (at < last) {
+      const type = bytes[at] as number;
+      const key = at + 1;
+      let value = key;
+      while (bytes[value] !== 0) value++;
+      const length = value - key;
+      value++;
+      at = valueEnd(bytes, type, value, last);
+      if (length <= 2) this.#shortField(length, bytes[key] as number, bytes[key + 1] as number, type, value);
+      else if (length === 4 || length >= 9) this.#longField(length, key, type, value);
+    }
+    return this;
+  }
+
+  /** Takes over the time of the entry that it is part of. */
+  at({ seconds, ordinal, wall }: OplogEntry): this {
+    this.seconds = seconds;
+    this.ordinal = ordinal;
+    this.wall = wall;
+    return this;
+  }
+
+  /** The namespace, for messages and for what is rarely looked at. */
+  get ns(): string {
+    return this.bytes.toString('utf8', this.nsStart, this.nsEnd);
+  }
+
+  get opText(): string {
+    return this.bytes.toString('utf8', this.#opStart, this.#opEnd);
+  }
+
+  /** Whether it belongs to a transaction's or a retryable write's session. */
+  get hasSession(): boolean {
+    return this.lsid !== NOWHERE && this.txnNumber !== NOWHERE;
+  }
+
+  /** Session and transaction number as one key. */
+  get transaction(): string {
+    const { bytes, lsid, txnNumber } = this;
+    const session = bytes.toString('latin1', lsid, lsid + bytes.readInt32LE(lsid));
+    return session + bytes.toString('latin1', txnNumber, txnNumber + 8);
+  }
+
+  /** The collection's UUID as 32 hex digits; empty where there is none. */
+  get uuid(): string {
+    return this.ui === NOWHERE ? '' : this.bytes.toString('hex', this.ui, this.ui + UUID_BYTES);
+  }
+
+  #forget(bytes: Buffer, start: number): void {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = start + bytes.readInt32LE(start);
+    this.seconds = 0;
+    this.ordinal = 0;
+    this.wall = Number.NaN;
+    this.op = 0;
+    this.nsStart = 0;
+    this.nsEnd = 0;
+    this.ui = NOWHERE;
+    this.o = NOWHERE;
+    this.o2 = NOWHERE;
+    this.lsid = NOWHERE;
+    this.txnNumber = NOWHERE;
+    this.hasPrevious = false;
+    this.fromMigrate = false;
+    this.upsert = false;
+    this.multiOpType = 0;
+    this.#opStart = 0;
+    this.#opEnd = 0;
+  }
+
+  /** Fields of one or two letters: o, b, v; ts, op, ns, ui, o2. */
+  #shortField(length: number, first: number, second: number, type: number, value: number): void {
+    const { bytes } = this;
+    if (length === 1) {
+      if (first === 0x6f) this.o = documentAt('o', type, value);
+      else if (first === 0x62) this.upsert = type === BSON.BOOL && bytes[value] === 1;
+      else if (first === 0x76) refuseVersion(bytes, type, value);
+      return;
+    }
+    if (length !== 2) return;
+    if (first === 0x74 && second === 0x73) {
+      if (type !== BSON.TIMESTAMP) throw new BsonFault('ts is not a timestamp', value);
+      this.ordinal = bytes.readUInt32LE(value);
+      this.seconds = bytes.readUInt32LE(value + 4);
+    } else if (first === 0x6f && second === 0x70) {
+      this.#readOp(type, value);
+    } else if (first === 0x6e && second === 0x73) {
+      if (type !== BSON.STRING) throw new BsonFault('ns is not a string', value);
+      this.nsStart = value + 4;
+      this.nsEnd = value + 3 + bytes.readInt32LE(value);
+    } else if (first === 0x75 && second === 0x69) {
+      const isUuid =
+        type === BSON.BINARY && bytes.readInt32LE(value) === UUID_BYTES && bytes[value + 4] === 4;
+      if (!isUuid) throw new BsonFault('ui is not a UUID', value);
+      this.ui = value + BINARY_HEADER;
+    } else if (first === 0x6f && second === 0x32) {
+      this.o2 = documentAt('o2', type, value);
+    }
+  }
+
+  #readOp(type: number, value: number): void {
+    const { bytes } = this;
+    if (type !== BSON.STRING) throw new BsonFault('op is not a string', value);
+    const length = bytes.readInt32LE(value) - 1;
+    this.#opStart = value + 4;
+    this.#opEnd = value + 4 + length;
+    if (length === 1) this.op = bytes[value + 4] as number;
+    else if (length === 2) this.op = (bytes[value + 4] as number) * 256 + (bytes[value + 5] as number);
+  }
+
+  /** Fields of longer names: wall, lsid, txnNumber, prevOpTime, fromMigrate, multiOpType. */
+  #longField(length: number, key: number, type: number, value: number): void {
+    const { bytes } = this;
+    if (isKey(bytes, key, length, WALL)) {
+      if (type === BSON.DATE) this.wall = Number(bytes.readBigInt64LE(value));
+    } else if (isKey(bytes, key, length, LSID)) {
+      this.lsid = documentAt('lsid', type, value);
+    } else if (isKey(bytes, key, length, TXN_NUMBER)) {
+      if (type !== BSON.INT64) throw new BsonFault('txnNumber is not an int64', value);
+      this.txnNumber = value;
+    } else if (isKey(bytes, key, length, PREV_OP_TIME)) {
+      this.hasPrevious = type === BSON.OBJECT && pointsSomewhere(bytes, value);
+    } else if (isKey(bytes, key, length, FROM_MIGRATE)) {
+      this.fromMigrate = type === BSON.BOOL && bytes[value] === 1;
+    } else if (isKey(bytes, key, length, MULTI_OP_TYPE)) {
+      this.multiOpType = type === BSON.INT32 ? bytes.readInt32LE(value) : NOWHERE;
+    }
+  }
+}
+
+const WALL = Buffer.from('wall');
+const LSID = Buffer.from('lsid');
+const TXN_NUMBER = Buffer.from('txnNumber');
+const PREV_OP_TIME = Buffer.from('prevOpTime');
+const FROM_MIGRATE = Buffer.from('fromMigrate');
+const MULTI_OP_TYPE = Buffer.from('multiOpType');
+
+function isKey(bytes: Buffer, at: number, length: number, key: Buffer): boolean {
+  if (length !== key.length) return false;
+  for (let i = 0; i < length; i++) if (bytes[at + i] !== key[i]) return false;
+  return true;
+}
+
+function documentAt(name: string, type: number, value: number): number {
+  if (type !== BSON.OBJECT) throw new BsonFault(`${name} is not a document`, value);
+  return value;
+}
+
+function refuseVersion(bytes: Buffer, type: number, value: number): void {
+  const version =
+    type === BSON.INT32
+      ? bytes.readInt32LE(value)
+      : type === BSON.INT64
+        ? Number(bytes.readBigInt64LE(value))
+        : NOWHERE;
+  if (version === ENTRY_VERSION) return;
+  throw new OplogFault(
+    `it is an entry of version ${version}, and only version ${ENTRY_VERSION} is known here`,
+    NEWER_SERVER,
+  );
+}
+
+/** Whether an optime `{ts, t}` points at an entry; the first of a chain has {ts: 0,0, t: -1}. */
+function pointsSomewhere(bytes: Buffer, start: number): boolean {
+  const last = start + bytes.readInt32LE(start) - 1;
+  let at = start + 4;
+  while (at < last) {
+    const type = bytes[at] as number;
+    let value = at + 1;
+    while (bytes[value] !== 0) value++;
+    value++;
+    if (type === BSON.TIMESTAMP) return bytes.readInt32LE(value) !== 0 || bytes.readInt32LE(value + 4) !== 0;
+    at = valueEnd(bytes, type, value, last);
+  }
+  return false;
+}

@@ -1,0 +1,130 @@
+import { storedForm } from '../bson/stored-form.ts';
+import type { RawValue } from '../bson/types.ts';
+import { DocumentWriter } from './document-writer.ts';
+import { CannotRoll } from './faults.ts';
+import { grown, IdTable } from './id-table.ts';
+import { NO_RECORD, type RecordLog } from './record-log.ts';
+import { applyUpdate } from './update.ts';
+
+/** In place of a record: the document was deleted. */
+const DELETED = -2;
+
+/** Kinds of records. */
+const WHOLE = 0;
+const CHANGE = 1;
+
+const FIRST_CAPACITY = 64;
+
+const WITHOUT_DOCUMENT =
+  'an update changes it, and neither the backup nor the oplog has the document that was changed: it was inserted before the oplog begins, and the backup lacks it';
+
+/** Takes a document that an oplog made or changed; the bytes are lent. */
+export type TakeDocument = (bytes: Buffer, start: number, end: number) => void;
+
+/**
+ * The documents of one collection that an oplog touches, and what happened to each, in order.
+ *
+ * Their `_id`s lie in memory, about 48 bytes for an ObjectId with all that belongs to it; the changes lie in a RecordLog. What a document was
+ * before it was inserted, replaced or deleted is forgotten at once.
+ */
+export class TouchedDocuments {
+  readonly #log: RecordLog;
+  readonly #ids = new IdTable();
+  /** By number of the `_id`: the newest record of its chain. */
+  #newest = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
+  #changes = new Uint32Array(FIRST_CAPACITY);
+  /** Whether the backup has the document. */
+  #met = new Uint8Array(FIRST_CAPACITY);
+  readonly #writers = [new DocumentWriter(), new DocumentWriter()] as const;
+
+  constructor(log: RecordLog) {
+    this.#log = log;
+  }
+
+  /** How many documents were touched. */
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  /** The document at `start` was inserted, or replaces what was there. */
+  put(id: RawValue, bytes: Buffer, start: number): void {
+    const document = storedForm(bytes, start);
+    const number = this.#numberOf(id);
+    this.#newest[number] = this.#log.append(NO_RECORD, WHOLE, document, 0, document.length);
+  }
+
+  /** The update at `[start, end)`, a diff or modifiers, changed the document. */
+  change(id: RawValue, bytes: Buffer, start: number, end: number): void {
+    const number = this.#numberOf(id);
+    this.#newest[number] = this.#log.append(this.#newest[number] as number, CHANGE, bytes, start, end);
+  }
+
+  remove(id: RawValue): void {
+    this.#newest[this.#numberOf(id)] = DELETED;
+  }
+
+  /** The number of a touched document; -1 where it was not touched. */
+  find(id: RawValue): number {
+    return this.#ids.find(id);
+  }
+
+  /** The canonical bytes of the `_id`, lent. */
+  idKey(number: number): Buffer {
+    return this.#ids.key(number);
+  }
+
+  /** How many entries changed, inserted or deleted it. */
+  changesOf(number: number): number {
+    return this.#changes[number] as number;
+  }
+
+  /** The backup is read (again) from its beginning. */
+  beginReading(): void {
+    this.#met.fill(0);
+  }
+
+  /** The numbers of the documents that were not rolled since `beginReading`, in the order in which they were first touched. */
+  *notInBackup(): Generator<number> {
+    for (let number = 0; number < this.size; number++) if (this.#met[number] === 0) yield number;
+  }
+
+  /**
+   * Hands on what became of a document: of the backup's at `start` of `base`, or of one that the backup does not have. False: it was
+   * deleted. Throws CannotRoll, or OplogFault where an update has a form that is not known here.
+   */
+  roll(number: number, base: Buffer | undefined, start: number, take: TakeDocument): boolean {
+    if (base !== undefined) this.#met[number] = 1;
+    const newest = this.#newest[number] as number;
+    if (newest === DELETED) return false;
+    let bytes = base;
+    let at = start;
+    let turn: 0 | 1 = 0;
+    for (const each of this.#log.chain(newest)) {
+      const record = this.#log.read(each);
+      const writer = this.#writers[turn].clear();
+      turn = turn === 0 ? 1 : 0;
+      if (record.kind === WHOLE) {
+        writer.copy(record.bytes, record.start, record.end);
+      } else {
+        if (bytes === undefined || record.previous === DELETED) throw new CannotRoll(WITHOUT_DOCUMENT);
+        applyUpdate(bytes, at, record.bytes, record.start, writer);
+      }
+      bytes = writer.bytes;
+      at = 0;
+    }
+    if (bytes === undefined) throw new CannotRoll(WITHOUT_DOCUMENT);
+    take(bytes, at, at + bytes.readInt32LE(at));
+    return true;
+  }
+
+  #numberOf(id: RawValue): number {
+    const number = this.#ids.numberOf(id);
+    if (number === this.#newest.length) {
+      this.#newest = grown(this.#newest, new Float64Array(number * 2).fill(NO_RECORD));
+      this.#changes = grown(this.#changes, new Uint32Array(number * 2));
+      this.#met = grown(this.#met, new Uint8Array(number * 2));
+    }
+    this.#changes[number] = (this.#changes[number] as number) + 1;
+    return number;
+  }
+}
