@@ -3,9 +3,9 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { nearest } from '../plan/nearest.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import { connectTarget } from '../target/connect.ts';
 import type { Target } from '../target/target.ts';
-import type { CommandContext } from './context.ts';
 
 export interface ApplyTargets {
   /** The one to be written to. */
@@ -22,18 +22,14 @@ export const SHORT_PATIENCE_MS = 8_000;
  * Connects to the target, and meanwhile to the other one: to production only if it answers, to staging in any case, because
  * without it production stays shut. Throws TARGET, and USAGE when the plan has no such target.
  */
-export async function connectTargets(
-  context: CommandContext,
-  plan: Plan,
-  name: TargetName,
-): Promise<ApplyTargets> {
+export async function connectTargets(run: Run, plan: Plan, name: TargetName): Promise<ApplyTargets> {
   const connecting =
-    name === 'production' ? connect(context, plan, { name: 'staging' }) : connectIfReachable(context, plan);
+    name === 'production' ? connect(run, plan, { name: 'staging' }) : connectIfReachable(run, plan);
   connecting.catch(() => undefined); // its failure waits for its turn
   let target: Target;
   try {
-    target = await connect(context, plan, { name });
-    await requireDatabase(context, target).catch(closing(target));
+    target = await connect(run, plan, { name });
+    await requireDatabase(run, target).catch(closing(target));
   } catch (error) {
     void connecting.then((other) => other?.close()).catch(() => undefined);
     throw error;
@@ -60,19 +56,15 @@ interface Wanted {
 }
 
 /** One target of the plan. */
-export async function connect(
-  { emit, signal }: CommandContext,
-  plan: Plan,
-  { name, ...patience }: Wanted,
-): Promise<Target> {
+export async function connect(run: Run, plan: Plan, { name, ...patience }: Wanted): Promise<Target> {
   const targetPlan = plan.targets[name];
   if (targetPlan === undefined) {
     throw new RestorePlanError('USAGE', `the plan has no target ${name}`, {
       hint: `Add targets.${name} to the plan.`,
     });
   }
-  const target = await connectTarget(name, targetPlan, { emit, signal, ...patience });
-  for (const message of target.notes) emit({ type: 'warning', message });
+  const target = await connectTarget(run, name, targetPlan, patience);
+  for (const message of target.notes) run.emit({ type: 'warning', message });
   return target;
 }
 
@@ -80,10 +72,7 @@ export async function connect(
  * A name with a typing mistake would make a new database, and a staging that nobody looks at would open production: throws TARGET for a
  * missing database unless the plan says that it is to be made, or, in staging, unless no other one of the server comes near.
  */
-export async function requireDatabase(
-  { emit }: CommandContext,
-  { name, plan, reader }: Target,
-): Promise<void> {
+export async function requireDatabase({ emit }: Run, { name, plan, reader }: Target): Promise<void> {
   const { database } = reader;
   const names = await reader.databaseNames();
   if (names === undefined || names.includes(database)) return;
@@ -122,15 +111,15 @@ function closing(target: Target): (error: unknown) => Promise<never> {
   };
 }
 
-async function connectIfReachable(context: CommandContext, plan: Plan): Promise<Target | undefined> {
+async function connectIfReachable(run: Run, plan: Plan): Promise<Target | undefined> {
   if (plan.targets.production?.uri === undefined) return undefined;
   try {
-    return await connect(context, plan, { name: 'production', patienceMs: SHORT_PATIENCE_MS });
+    return await connect(run, plan, { name: 'production', patienceMs: SHORT_PATIENCE_MS });
   } catch (error) {
-    context.signal.throwIfAborted();
+    run.signal.throwIfAborted();
     if (!(error instanceof RestorePlanError)) throw error;
     const message = `production does not answer from here, so nothing proves that staging is another server; production's own gate will ask again (${error.message})`;
-    context.emit({ type: 'warning', message });
+    run.emit({ type: 'warning', message });
     return undefined;
   }
 }

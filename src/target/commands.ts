@@ -103,7 +103,7 @@ export interface Patience {
   readonly totalMs: number;
   readonly emit: Emit;
   /** Aborted: no further attempt is made. */
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
 }
 
 /** Thrown by an attempt that got an answer, but one that only time can change: a document locked, a write not yet visible. */
@@ -130,7 +130,7 @@ export async function rideOut<T>(patience: Patience, what: string, attempt: () =
       return await attempt();
     } catch (error) {
       if (!(error instanceof CommandFailure || error instanceof TryAgain)) throw error;
-      if (!error.transient || patience.signal?.aborted) throw error;
+      if (!error.transient || patience.signal.aborted) throw error;
       const now = performance.now();
       firstFailureAt ??= now;
       // Jitter keeps the batches in flight from coming back all at once to a server that has just recovered.
@@ -144,7 +144,7 @@ export async function rideOut<T>(patience: Patience, what: string, attempt: () =
         delayMs: Math.round(delayMs),
         reason: error.reason,
       });
-      await delay(delayMs, undefined, patience.signal ? { signal: patience.signal } : {}).catch(() => {
+      await delay(delayMs, undefined, { signal: patience.signal }).catch(() => {
         throw error;
       });
     }

@@ -1,10 +1,11 @@
 /** Opens one target. */
 import type { MongoClient, MongoClientOptions, TopologyDescription } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
-import type { Emit, TargetName } from '../events.ts';
+import type { TargetName } from '../events.ts';
 import { connectClient, loginFailure } from '../mongo/connect-client.ts';
 import { checkConnectionString } from '../mongo/connection-string.ts';
 import type { TargetPlan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, Commands } from './commands.ts';
 import { CONNECTION_OPTIONS } from './driver-internals.ts';
@@ -14,13 +15,10 @@ import { type ServerIdentity, type Target, withAccess } from './target.ts';
 import { MongoWriter } from './writer.ts';
 
 export interface ConnectOptions {
-  readonly emit?: Emit;
   /** How long a step rides out transient faults before it gives up; milliseconds. */
   readonly patienceMs?: number;
   /** Longest wait for one reply, milliseconds. */
   readonly replyMs?: number;
-  /** Aborted: nothing is tried again. */
-  readonly signal?: AbortSignal;
 }
 
 const PATIENCE_MS = 60_000;
@@ -31,6 +29,7 @@ const SELECTION_MS = 10_000;
 
 /** Throws RestorePlanError TARGET when it cannot be reached, refuses the user, or is no server that takes writes. */
 export async function connectTarget(
+  { emit, signal }: Run,
   name: TargetName,
   plan: TargetPlan,
   options: ConnectOptions = {},
@@ -41,14 +40,10 @@ export async function connectTarget(
     });
   }
   const { uri, notes, namesUser } = checkConnectionString(name, plan.uri);
-  const patience = {
-    totalMs: options.patienceMs ?? PATIENCE_MS,
-    emit: options.emit ?? (() => undefined),
-    ...(options.signal ? { signal: options.signal } : {}),
-  };
+  const patience = { totalMs: options.patienceMs ?? PATIENCE_MS, emit, signal };
   const selectionMs = Math.min(SELECTION_MS, patience.totalMs);
   const replyMs = options.replyMs ?? REPLY_MS;
-  const client = await open(name, uri.reveal(), { selectionMs, replyMs, signal: options.signal });
+  const client = await open(name, uri.reveal(), { selectionMs, replyMs, signal });
   const commands = new Commands(client, { target: name, database: plan.database, patience, replyMs });
   try {
     const identity = await readServerIdentity(name, commands);
@@ -85,7 +80,7 @@ function asNobody(name: TargetName, error: unknown): unknown {
 interface OpenOptions {
   readonly selectionMs: number;
   readonly replyMs: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
 }
 
 async function open(
@@ -110,7 +105,7 @@ async function open(
   try {
     return await connectClient(uri, settings, signal);
   } catch (cause) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     throw unreachable(name, cause);
   }
 }

@@ -1,4 +1,5 @@
 /** Ways to get production written to before staging vouches for it. Each must be refused, with nothing written. */
+
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deserialize, Long } from 'bson';
@@ -9,6 +10,7 @@ import type { Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 import { failure, numbered } from './documents.ts';
 import {
   type Attempt,
@@ -278,7 +280,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   'production is connected to under the name of staging': {
     prepare: async (bench) => {
       const { production } = bench.plan.targets;
-      const disguised = await connectTarget('staging', production as NonNullable<typeof production>);
+      const disguised = await connectTarget(QUIET, 'staging', production as NonNullable<typeof production>);
       return { target: disguised, other: undefined, end: () => disguised.close() };
     },
     says: 'not made from the plan',

@@ -12,6 +12,7 @@ import { readLock } from '../../src/ledger/lock-state.ts';
 import type { RunRecord } from '../../src/ledger/run-record.ts';
 import { readRuns } from '../../src/ledger/runs.ts';
 import type { Plan } from '../../src/plan/plan.ts';
+import { type Run, runIn } from '../../src/run.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { type ConnectOptions, connectTarget } from '../../src/target/connect.ts';
 import type { Target } from '../../src/target/target.ts';
@@ -26,7 +27,7 @@ export interface Workbench {
   readonly events: RunEvent[];
   selection(collections: readonly MadeCollection[]): Selection;
   /** A connection of the test's own, to be closed by it. */
-  connect(name: TargetName, options?: ConnectOptions): Promise<Target>;
+  connect(name: TargetName, options?: ConnectOptions & Partial<Pick<Run, 'signal'>>): Promise<Target>;
   /** The connection that `apply` and `revert` use. */
   target(name: TargetName): Promise<Target>;
   apply(selection: Selection, name: TargetName, more?: Partial<ApplyRequest>): Promise<ApplyResult>;
@@ -86,10 +87,17 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
   const events: RunEvent[] = [];
   let selections = 0;
   const emit = (event: RunEvent): void => void events.push(event);
-  const connect = async (name: TargetName, connectOptions: ConnectOptions = {}): Promise<Target> => {
+  const run = runIn(join(folder.path, 'work'), { emit });
+  const connect = async (
+    name: TargetName,
+    { signal = run.signal, ...connectOptions }: ConnectOptions & Partial<Pick<Run, 'signal'>> = {},
+  ): Promise<Target> => {
     const target = plan.targets[name];
     assert.ok(target);
-    return connectTarget(name, target, { emit, patienceMs: 20_000, ...connectOptions });
+    return connectTarget({ ...run, signal }, name, target, {
+      patienceMs: 20_000,
+      ...connectOptions,
+    });
   };
   const shared = (name: TargetName): Promise<Target> => {
     const open = targets.get(name) ?? connect(name);

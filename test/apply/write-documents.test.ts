@@ -6,6 +6,7 @@ import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type Target, type TargetReader } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 import { numbered } from './documents.ts';
 
 let lab: Lab;
@@ -15,7 +16,7 @@ test.before(async () => {
   lab = await openLab();
   const gate = { soakMs: 0, approvals: 0 };
   const plan = { uri: new Secret(lab.staging.uri), database: lab.databaseName('write'), gate };
-  target = await connectTarget('staging', plan);
+  target = await connectTarget(QUIET, 'staging', plan);
 });
 test.after(async () => {
   await target.close();

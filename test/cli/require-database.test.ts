@@ -1,4 +1,5 @@
 /** Whether a database that the plan names is there, or may be made. */
+
 import * as assert from 'uvu/assert';
 import { requireDatabase } from '../../src/cli/connect-targets.ts';
 import type { RunEvent, TargetName } from '../../src/events.ts';
@@ -7,6 +8,7 @@ import { connectTarget } from '../../src/target/connect.ts';
 import { failure } from '../apply/documents.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 
 let lab: Lab;
 let known: string;
@@ -21,11 +23,11 @@ test.after(() => lab.close());
 async function look(name: TargetName, database: string, create = false): Promise<string[]> {
   const gate = { soakMs: 0, approvals: 0 };
   const plan = { uri: new Secret(lab.staging.uri), database, gate, ...(create ? { create } : {}) };
-  const target = await connectTarget(name, plan);
+  const target = await connectTarget(QUIET, name, plan);
   const said: string[] = [];
   const emit = (event: RunEvent): void => void (event.type === 'warning' && said.push(event.message));
   try {
-    await requireDatabase({ emit } as never, target);
+    await requireDatabase({ ...QUIET, emit }, target);
     return said;
   } finally {
     await target.close();

@@ -1,4 +1,5 @@
 /** Sets the stage for comparisons: a selection made of given documents, and the reader of a real target. */
+
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serialize } from 'bson';
@@ -11,6 +12,7 @@ import { Secret } from '../../src/secret.ts';
 import type { SelectedCollection, Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { temporaryFolder } from '../lab/guard.ts';
+import { QUIET } from '../quiet-run.ts';
 
 export const EVERYTHING = Buffer.from(serialize({}));
 
@@ -42,7 +44,7 @@ export interface Compared {
 export async function compare(stage: Stage): Promise<Compared> {
   const folder = temporaryFolder('comparison');
   const plan = planOf(stage);
-  const target = await connectTarget('staging', plan.targets.staging, { patienceMs: 5_000 });
+  const target = await connectTarget(QUIET, 'staging', plan.targets.staging, { patienceMs: 5_000 });
   const events: RunEvent[] = [];
   try {
     const { collections } = await compareWithTarget({

@@ -1,4 +1,5 @@
 /** Conflicts on unique indexes: what the comparison foretells is what the server then does. */
+
 import { type Document, Double, Long, ObjectId } from 'bson';
 import type { CreateIndexesOptions, IndexSpecification } from 'mongodb';
 import * as assert from 'uvu/assert';
@@ -12,6 +13,7 @@ import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
+import { QUIET } from '../quiet-run.ts';
 import { compare } from './comparing.ts';
 
 let lab: Lab;
@@ -153,7 +155,7 @@ test('the search for shared keys ends when it is told to', async () => {
   const folder = temporaryFolder('shared-keys');
   const gate = { soakMs: 0, approvals: 0 };
   const plan = { uri: new Secret(lab.staging.uri), database: database.databaseName, gate };
-  const target = await connectTarget('staging', plan);
+  const target = await connectTarget(QUIET, 'staging', plan);
   const reason = new Error('stopped by the test');
   const searching = SharedKeys.find({
     selection: madeSelection(folder.path, [{ collection: 'things', documents: numbered(0, 10) }]),

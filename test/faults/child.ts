@@ -1,4 +1,5 @@
 /** An apply or a revert in a process of its own, to be killed. Run as a program, it is that process. */
+
 import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { applySelection } from '../../src/apply/apply-selection.ts';
@@ -10,6 +11,7 @@ import { connectTarget } from '../../src/target/connect.ts';
 import { madePlan } from '../apply/made-selection.ts';
 import type { Workbench } from '../apply/workbench.ts';
 import { guardProcess } from '../lab/guard.ts';
+import { QUIET } from '../quiet-run.ts';
 
 interface Orders {
   readonly uri: string;
@@ -111,7 +113,7 @@ async function main(): Promise<void> {
   ) as Orders;
   let isToPause = true;
   const plan = madePlan({ stagingUri: uri, productionUri: 'mongodb://127.0.0.1:1/', database });
-  const target = await connectTarget('staging', plan.targets.staging);
+  const target = await connectTarget(QUIET, 'staging', plan.targets.staging);
   process.stdout.write('connected\n');
   const request = {
     plan,

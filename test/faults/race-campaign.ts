@@ -2,16 +2,17 @@
  * Somebody changes documents, each in a way that a comparison of values would not see, while they are removed or replaced. Every
  * change that the server acknowledged must still be there, and every document that was not changed must have been written.
  */
+
 import { setImmediate as immediate } from 'node:timers/promises';
 import { Binary, Decimal128, type Document, Double, Int32, serialize } from 'bson';
 import type { Collection, CreateCollectionOptions, Db, MongoClient, UpdateFilter } from 'mongodb';
-
 import * as assert from 'uvu/assert';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type Target, type WrittenCollection } from '../../src/target/target.ts';
 import { startReplicaSet } from '../lab/replica-set.ts';
 import { startShardedCluster } from '../lab/sharded-cluster.ts';
+import { QUIET } from '../quiet-run.ts';
 
 /** What somebody changes: the same value to a server, or under a collation that takes cases for equal. */
 export const CHANGES = ['type', 'scale', 'case', 'order'] as const;
@@ -247,7 +248,7 @@ export async function raceEverywhere(
   { documents, database }: { readonly documents: number; readonly database: string },
 ): Promise<RaceResult> {
   const gate = { soakMs: 0, approvals: 0 };
-  const target = await connectTarget('staging', { uri: new Secret(uri), database, gate });
+  const target = await connectTarget(QUIET, 'staging', { uri: new Secret(uri), database, gate });
   const sum = { acknowledged: 0, written: 0, lost: 0 };
   try {
     const db = client.db(database);

@@ -1,4 +1,5 @@
 /** Faults T2 (servers die and step down), T10 (rights), T11 (which server answers). */
+
 import { MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { compareServers } from '../../src/apply/gate.ts';
@@ -9,6 +10,7 @@ import { openWorkbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { startStandalone } from '../lab/mongod.ts';
 import type { ServerProcess } from '../lab/server-process.ts';
+import { QUIET } from '../quiet-run.ts';
 import { type OwnServers, ownServers } from './own-servers.ts';
 
 let servers: OwnServers;
@@ -276,7 +278,7 @@ test('T10 a role that lacks a privilege: named, with nothing written', async () 
 
   const wrong = uri.replace('canary-faults-password', 'canary-wrong-password');
   const plan = { uri: new Secret(wrong), database, gate: { soakMs: 0, approvals: 0 } };
-  const unknown = await failure(connectTarget('staging', plan));
+  const unknown = await failure(connectTarget(QUIET, 'staging', plan));
   assert.is(unknown.code, 'TARGET');
   assert.match(unknown.message, 'user or the password');
 });
@@ -300,7 +302,7 @@ test(
     const gate = { soakMs: 0, approvals: 0 };
     const connect = (query: string) => {
       const uri = new Secret(`mongodb://${credentials}${hiddenOne.address}/?${query}`);
-      return connectTarget('staging', { uri, database: 'x', gate }, { patienceMs: 5_000 });
+      return connectTarget(QUIET, 'staging', { uri, database: 'x', gate }, { patienceMs: 5_000 });
     };
     try {
       const direct = await failure(connect('directConnection=true'));
@@ -308,7 +310,7 @@ test(
       const found = await connect('replicaSet=faults');
       assert.is(found.reader.identity.exact, true);
       assert.not.ok(found.reader.identity.members.includes(hiddenOne.address));
-      const byPrimary = await connectTarget('production', {
+      const byPrimary = await connectTarget(QUIET, 'production', {
         uri: new Secret(servers.set.uri),
         database: 'y',
         gate,
@@ -331,7 +333,7 @@ test(
     const gate = { soakMs: 0, approvals: 0 };
     const credentials = 'root:canary-faults-password@';
     const connect = (uri: string) =>
-      connectTarget('staging', { uri: new Secret(uri), database: 'x', gate }, { patienceMs: 3_000 });
+      connectTarget(QUIET, 'staging', { uri: new Secret(uri), database: 'x', gate }, { patienceMs: 3_000 });
     const direct = await failure(
       connect(`mongodb://${credentials}127.0.0.1:${secondary?.port}/?directConnection=true`),
     );

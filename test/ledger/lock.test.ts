@@ -20,6 +20,7 @@ import { failure } from '../apply/documents.ts';
 import { test } from '../harness.ts';
 import { guardProcess } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 
 let lab: Lab;
 let target: Target;
@@ -33,7 +34,7 @@ test.before.each(async () => {
     database: lab.databaseName('lock'),
     gate: { soakMs: 0, approvals: 0 },
   };
-  target = await connectTarget('staging', plan);
+  target = await connectTarget(QUIET, 'staging', plan);
 });
 test.after.each(() => target.close());
 test.after(() => lab.close());

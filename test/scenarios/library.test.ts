@@ -1,4 +1,5 @@
 /** The library entry: the same steps as the commands, and the same gate. */
+
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import {
@@ -15,6 +16,7 @@ import {
 } from '../../src/index.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 import { createIncident, type Incident } from './incident.ts';
 
 let lab: Lab;
@@ -42,8 +44,8 @@ test(
       signal: new AbortController().signal,
     };
     const selection: Selection = await prepareSelection(common);
-    const staging = await connectTarget('staging', common.plan.targets.staging);
-    const production = await connectTarget('production', common.plan.targets.production as never);
+    const staging = await connectTarget(QUIET, 'staging', common.plan.targets.staging);
+    const production = await connectTarget(QUIET, 'production', common.plan.targets.production as never);
     try {
       const comparison = await compareWithTarget({ ...common, selection, reader: staging.reader, show: 1 });
       assert.is(comparison.collections[1]?.counts.insert, 100);

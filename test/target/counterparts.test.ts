@@ -9,13 +9,14 @@ import type { Target } from '../../src/target/target.ts';
 import { numbered } from '../apply/documents.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 
 let lab: Lab;
 let target: Target;
 
 test.before(async () => {
   lab = await openLab();
-  target = await connectTarget('staging', {
+  target = await connectTarget(QUIET, 'staging', {
     uri: new Secret(lab.staging.uri),
     database: lab.databaseName('counterparts'),
     gate: { soakMs: 0, approvals: 0 },

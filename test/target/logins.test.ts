@@ -1,4 +1,5 @@
 /** How a target lets nobody in, and what of a connection string this program does not have. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -11,6 +12,7 @@ import { withFailPoint } from '../lab/failpoint.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { connectDirectly, type Standalone, startStandalone } from '../lab/mongod.ts';
 import { BUILT_PROGRAM, runPlan } from '../lab/plan-command.ts';
+import { QUIET } from '../quiet-run.ts';
 
 const test = suite('logging in');
 let mongod: Standalone;
@@ -31,7 +33,7 @@ const target = (login: string, settings = ''): TargetPlan => ({
 
 /** Connects, and returns what is said about the connection string. */
 async function notesOf(plan: TargetPlan): Promise<readonly string[]> {
-  const connected = await connectTarget('staging', plan, { patienceMs: 3_000 });
+  const connected = await connectTarget(QUIET, 'staging', plan, { patienceMs: 3_000 });
   await connected.close();
   return connected.notes.filter((note) => !note.includes('standalone'));
 }

@@ -1,4 +1,5 @@
 /** Guards the two ways in which raw BSON gets past js-bson; a driver upgrade that breaks them fails here. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -13,13 +14,14 @@ import { selfSigned } from '../lab/certificate.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';
+import { QUIET } from '../quiet-run.ts';
 import { build, everyIdDocuments, everyTypeDocuments } from './every-type.ts';
 
 let lab: Lab;
 let target: Target;
 
 const connect = (uri: string, database: string): Promise<Target> =>
-  connectTarget('staging', { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } });
+  connectTarget(QUIET, 'staging', { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } });
 
 test.before(async () => {
   lab = await openLab();

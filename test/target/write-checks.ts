@@ -1,4 +1,5 @@
 /** What holds of writes on a replica set and through a mongos alike, after their process was killed. */
+
 import { serialize } from 'bson';
 import type { Document, MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
@@ -9,6 +10,7 @@ import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type Settlement, type Target } from '../../src/target/target.ts';
 import { until } from '../follow-ups/until.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
+import { QUIET } from '../quiet-run.ts';
 import { writeInChild } from './writing-child.ts';
 
 export interface CheckedPlace {
@@ -20,7 +22,7 @@ export interface CheckedPlace {
 }
 
 export function connectTo({ uri, database }: Pick<CheckedPlace, 'uri' | 'database'>): Promise<Target> {
-  return connectTarget('staging', {
+  return connectTarget(QUIET, 'staging', {
     uri: new Secret(uri),
     database,
     gate: { soakMs: 0, approvals: 0 },

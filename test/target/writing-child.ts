@@ -1,10 +1,12 @@
 /** One write in a process of its own, to be killed. Run as a program, it is that process. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type WriteIdentity } from '../../src/target/target.ts';
 import { guardProcess } from '../lab/guard.ts';
+import { QUIET } from '../quiet-run.ts';
 
 export interface ChildOrders {
   readonly uri: string;
@@ -62,7 +64,7 @@ async function main(): Promise<void> {
     readonly documents: readonly string[];
   };
   const gate = { soakMs: 0, approvals: 0 };
-  const target = await connectTarget('staging', {
+  const target = await connectTarget(QUIET, 'staging', {
     uri: new Secret(orders.uri),
     database: orders.database,
     gate,

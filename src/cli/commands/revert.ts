@@ -101,7 +101,7 @@ async function openWithoutFile(context: CommandContext, plan: string, place: Pla
     throw wrongUsage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the target.');
   }
   const targetPlan: TargetPlan = { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } };
-  const opened = await connectTarget(name ?? 'staging', targetPlan, context);
+  const opened = await connectTarget(context, name ?? 'staging', targetPlan);
   const target = await asRecorded(context, opened, { plan, targetPlan, isFixed: name !== undefined });
   return {
     plan,
@@ -144,7 +144,7 @@ async function asRecorded(
     }
     if (isFixed || newest.target === target.name) return target;
     await target.close();
-    return await connectTarget(newest.target, targetPlan, context);
+    return await connectTarget(context, newest.target, targetPlan);
   } catch (error) {
     await target.close();
     throw error;
