@@ -1,7 +1,7 @@
 /** Applies one collection of the selection: prepares it, then sends its batches, a few in flight. */
 
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { expiryCheck } from '../comparison/expiry.ts';
+import { expiryCheck } from '../comparison/collection-checks.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';

@@ -1,9 +1,15 @@
 /** Makes sure that the target has the collection: left as it is where it exists, created from the backup's metadata where not. */
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { blueprintOf, type CreationQuestion } from '../comparison/collection-to-create.ts';
-import { requireCreatable, requireFit, uncreatableIndexes } from '../comparison/fitness.ts';
-import { type RefusedIndex, refusedIndexes } from '../comparison/refused-indexes.ts';
-import { indexText } from '../comparison/unique-keys.ts';
+import {
+  blueprintOf,
+  type CreationQuestion,
+  type RefusedIndex,
+  refusedIndexes,
+  requireCreatable,
+  requireFit,
+  uncreatableIndexes,
+} from '../comparison/fitness.ts';
+import { indexText } from '../comparison/index-keys.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';

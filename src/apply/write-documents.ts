@@ -6,7 +6,7 @@
  * their bytes compared. So an attempt may be repeated as often as it takes.
  */
 import type { DocumentRun } from '../bson/document-run.ts';
-import { refusalByIndexes } from '../comparison/index-refusal.ts';
+import { refusalByIndexes } from '../comparison/index-fit.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';

@@ -1,11 +1,18 @@
 /**
  * Lets the target server judge documents without storing them: they travel in `$documents` with `$literal`, at the head of a
- * pipeline. What a server says is exact, because it is its own answer.
+ * pipeline. What a server says is exact, because it is its own answer. Our own query engine takes its place as far as it goes.
  */
+
+import { elements, findElement, keyOf, type RawElement } from '../bson/elements.ts';
+import { findId } from '../bson/stored-form.ts';
 import { BSON } from '../bson/types.ts';
+import { compileQuery, type Matcher } from '../query/compile-query.ts';
+import { QueryFault } from '../query/query-fault.ts';
 import { CommandFailure } from '../target/command-failure.ts';
+import { numberIn } from '../target/describe-collection.ts';
+import type { TargetIndex, TargetReader } from '../target/target.ts';
 import { bytesOf, type Candidate } from './candidate.ts';
-import { documentOf, embed, putDocument, wrapped } from './query-documents.ts';
+import { documentOf, embed, projectionOf, putDocument, putValue, wrapped } from './query-documents.ts';
 
 /** The documents travel inside one command, which has to stay below 16 MiB with the pipeline beside them. */
 const BYTES_PER_COMMAND = 12 * 1024 * 1024;
@@ -90,4 +97,135 @@ function groupsOf(candidates: readonly Candidate[]): Candidate[][] {
   }
   if (group.length > 0) groups.push(group);
   return groups;
+}
+
+interface ServerQuestion {
+  readonly reader: TargetReader;
+  readonly query: Buffer;
+  readonly collation: Buffer | undefined;
+}
+
+interface ServerAnswer {
+  readonly matching: ReadonlySet<Candidate>;
+  /** Those that the server could not be asked about, for instance a document too large for a command. */
+  readonly unanswered: readonly Candidate[];
+}
+
+/** Which documents match a query: exact for every operator and collation. Throws CommandFailure when the server cannot be reached. */
+export async function matchOnServer(
+  { reader, query, collation }: ServerQuestion,
+  candidates: readonly Candidate[],
+): Promise<ServerAnswer> {
+  const matching = new Set<Candidate>();
+  const unanswered: Candidate[] = [];
+  const stages = [wrapped('$match', query), wrapped('$project', projectionOf([]))];
+  const ask = async (group: readonly Candidate[]): Promise<void> => {
+    const pipeline = [documentsStage(group), ...stages];
+    const found = await reader.aggregate(1, pipeline, collation === undefined ? {} : { collation });
+    const matched = new Set(found.map((document) => exactId(document, 0)));
+    for (const candidate of group) {
+      const { bytes, start } = candidate.document;
+      if (matched.has(exactId(bytes, start))) matching.add(candidate);
+    }
+  };
+  await askInGroups(candidates, ask, (candidate) => unanswered.push(candidate));
+  return { matching, unanswered };
+}
+
+/** The server hands an `_id` back as it was given, so type and bytes are enough to know it again. */
+function exactId(bytes: Buffer, start: number): string {
+  const id = findId(bytes, start);
+  return id === undefined ? '' : `${id.type}:${bytes.toString('latin1', id.start, id.end)}`;
+}
+
+/**
+ * Lets the server make the keys that documents would have in an index. Throws CommandFailure with the code that an insert would end with where the server can make no keys of one of the documents, or
+ * takes no such index. A partial filter is not looked at. Needs MongoDB 6.3 (`$_internalIndexKey`).
+ */
+export async function keysOnServer(
+  reader: TargetReader,
+  index: TargetIndex,
+  candidates: readonly Candidate[],
+): Promise<void> {
+  // Counted, so that no key has to be sent back.
+  const count = documentOf((builder) => {
+    builder.element(BSON.NULL, '_id');
+    builder.element(BSON.OBJECT, 'keys');
+    embed(builder, () => {
+      builder.element(BSON.OBJECT, '$sum');
+      embed(builder, () => {
+        builder.element(BSON.OBJECT, '$size');
+        embed(builder, () => {
+          builder.element(BSON.OBJECT, '$_internalIndexKey');
+          embed(builder, () => {
+            builder.element(BSON.STRING, 'doc');
+            builder.string('$$ROOT');
+            putDocument(builder, 'spec', askable(index));
+          });
+        });
+      });
+    });
+  });
+  await reader.aggregate(1, [documentsStage(candidates), wrapped('$group', count)]);
+}
+
+/** The server made the keys of a compound wildcard index, which it takes, and failed at showing them. */
+const NOT_SHOWN = 13111;
+
+/** Whether a failure says nothing against the document: its keys were made. */
+export function wereKeysMade({ serverCode }: CommandFailure): boolean {
+  return serverCode === NOT_SHOWN;
+}
+
+/**
+ * The specification as this question takes it. Keys are made in ascending order alone; which document has a key does not depend on
+ * it. What `createIndexes` adds must be there: a 2dsphere index without its version would be taken for one of version 1, which
+ * objects to null.
+ */
+function askable({ raw, key }: TargetIndex): Buffer {
+  return documentOf((builder) => {
+    if (key.some(([, kind]) => kind === '2dsphere') && findElement(raw, 0, SPHERE_VERSION) === undefined) {
+      builder.element(BSON.INT32, SPHERE_VERSION.toString());
+      builder.int32(NEWEST_SPHERE);
+    }
+    for (const field of elements(raw)) {
+      if (keyOf(field) !== 'key' || field.type !== BSON.OBJECT) {
+        putValue(builder, keyOf(field), field);
+        continue;
+      }
+      builder.element(BSON.OBJECT, 'key');
+      embed(builder, () => {
+        for (const part of elements(field.bytes, field.start)) {
+          if (!isDescending(part)) putValue(builder, keyOf(part), part);
+          else {
+            builder.element(BSON.INT32, keyOf(part));
+            builder.int32(1);
+          }
+        }
+      });
+    }
+  });
+}
+
+const SPHERE_VERSION = Buffer.from('2dsphereIndexVersion');
+/** What servers from 3.2 to 8.2 make. */
+const NEWEST_SPHERE = 3;
+
+function isDescending(part: RawElement): boolean {
+  return (numberIn(part) ?? 0) < 0;
+}
+
+/** Our own query engine in the place of the server's; undefined where it does not know an operator. */
+export function localMatcher(query: Buffer): Matcher | undefined {
+  return unlessUnanswerable(() => compileQuery(query));
+}
+
+/** Undefined for a document that an expression has no answer for. */
+export function unlessUnanswerable<Answer>(ask: () => Answer): Answer | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof QueryFault) return undefined;
+    throw error;
+  }
 }

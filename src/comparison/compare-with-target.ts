@@ -7,36 +7,34 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Emit } from '../events.ts';
 import type { Plan, WhenMatched } from '../plan/plan.ts';
+import { settingsOf } from '../plan/restored-collections.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { CandidateCheck } from './candidate.ts';
-import { collectionToCreate } from './collection-to-create.ts';
+import { expiryCheck, shardKeyCheck, validatorCheck } from './collection-checks.ts';
 import { type BatchFindings, type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
-import type {
-  ComparedCollection,
-  ComparedDocument,
-  DocumentClass,
-  DocumentSides,
-  TargetComparison,
+import {
+  type ComparedCollection,
+  type ComparedDocument,
+  type DocumentClass,
+  type DocumentSides,
+  type LeftOutWhy,
+  Tally,
+  type TargetComparison,
 } from './comparison.ts';
-import { expiryCheck } from './expiry.ts';
-import { requireFit } from './fitness.ts';
+import { collectionToCreate, requireFit } from './fitness.ts';
 import { inFlight } from './in-flight.ts';
 import { indexFitCheck } from './index-fit.ts';
+import { indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './index-keys.ts';
 import { exceptedClassOf, type LeftOut } from './left-out.ts';
 import { MaskedText } from './masked-text.ts';
 import { fieldDifferences } from './pair.ts';
-import { settingsOf } from './plan-settings.ts';
 import { ReferenceCheck } from './references.ts';
-import { shardKeyCheck } from './shard-key.ts';
 import { SharedKeys } from './shared-keys.ts';
-import { type LeftOutWhy, Tally } from './tally.ts';
 import type { Sighting, TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
-import { indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './unique-keys.ts';
-import { validatorCheck } from './validator.ts';
 
 /** Three batches and their counterparts from the target stay below 20 MB; larger ones gain no speed. */
 const BATCHES_IN_FLIGHT = 3;
@@ -278,7 +276,7 @@ async function rulesFor(
   { plan, reader }: CompareRequest,
   { selected, collection, isMissing, shared, warn }: CollectionQuestion,
 ): Promise<CollectionRules> {
-  const settings = settingsOf(plan, selected);
+  const settings = settingsOf(plan, selected.collection);
   if (settings.softDelete !== undefined && collection.collated && comparesText(settings.softDelete)) {
     warn(
       `${collection.name} compares text by a collation, softDelete byte by byte: a document may be soft-deleted and not be called so`,

@@ -1,12 +1,23 @@
-/** Whether a collection of the target can be restored into at all. */
-import { innerDocument } from '../bson/elements.ts';
+/**
+ * Whether a collection can be restored into at all: one that the target has, or one that apply would create there with the options and
+ * indexes of the backup's metadata.
+ */
+
+import { documentValue } from '../bson/diff-documents.ts';
+import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import { findElement, innerDocument } from '../bson/elements.ts';
+import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { Plan } from '../plan/plan.ts';
+import { settingsOf } from '../plan/restored-collections.ts';
+import { readMetadata } from '../selection/read-metadata.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
-import { isCapped } from '../target/describe-collection.ts';
-import type { CollectionBlueprint, TargetCollection, TargetReader } from '../target/target.ts';
-import { cannotAnswer, documentsStage } from './ask-server.ts';
-import { wrapped } from './query-documents.ts';
-import { type RefusedIndex, refusedIndexes } from './refused-indexes.ts';
+import { isCapped, isCollated, numberIn, readBlueprint, readIndex } from '../target/describe-collection.ts';
+import type { CollectionBlueprint, TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
+import { cannotAnswer, documentsStage, keysOnServer, wereKeysMade } from './ask-server.ts';
+import { indexText } from './index-keys.ts';
+import { documentOf, embed, putDocument, wrapped } from './query-documents.ts';
 
 /** Throws TARGET for what documents cannot be inserted into safely and repeatably. */
 export function requireFit(reader: TargetReader, collection: TargetCollection): void {
@@ -114,4 +125,163 @@ function encrypted(message: string): RestorePlanError {
 
 function unfit(message: string, hint: string): RestorePlanError {
   return new RestorePlanError('TARGET', message, { hint });
+}
+
+export interface CreationQuestion {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly reader: TargetReader;
+}
+
+/**
+ * What apply creates, without the indexes that the plan skips. Without metadata it is a collection without options and with no index
+ * but that of `_id`. Throws BACKUP where the metadata cannot be read.
+ */
+export async function blueprintOf(
+  { plan, selection }: Omit<CreationQuestion, 'reader'>,
+  selected: SelectedCollection,
+): Promise<CollectionBlueprint> {
+  const { skipIndexes } = settingsOf(plan, selected.collection);
+  return readBlueprint(selected.collection, await readMetadata(selection, selected), skipIndexes);
+}
+
+/** Throws TARGET where apply would not create it, BACKUP where the metadata cannot be read. */
+export async function collectionToCreate(
+  question: CreationQuestion,
+  selected: SelectedCollection,
+  warn: (message: string) => void,
+): Promise<TargetCollection> {
+  const { into } = selected;
+  const blueprint = await blueprintOf(question, selected);
+  await requireCreatable(question.reader, into, blueprint);
+  const { options, indexes, conversions } = blueprint;
+  for (const conversion of conversions) warn(`created in another form than in the backup: ${conversion}`);
+  return {
+    name: into,
+    type: 'collection',
+    capped: false,
+    options,
+    validator: innerDocument(options, 'validator'),
+    indexes: [idIndex(options), ...indexes].map(readIndex),
+    shardKey: undefined,
+    collated: isCollated(options),
+    uuid: undefined,
+  };
+}
+
+/** As the server makes it: it compares as the collection does. */
+function idIndex(options: Buffer): Buffer {
+  const collation = innerDocument(options, 'collation');
+  return documentOf((builder) => {
+    builder.element(BSON.INT32, 'v');
+    builder.int32(2);
+    builder.element(BSON.OBJECT, 'key');
+    embed(builder, () => {
+      builder.element(BSON.INT32, '_id');
+      builder.int32(1);
+    });
+    builder.element(BSON.STRING, 'name');
+    builder.string('_id_');
+    if (collation !== undefined) putDocument(builder, 'collation', collation);
+  });
+}
+
+// Indexes of the backup that the target's server would not create: known before anything is written. The server is asked to make the
+// keys of an empty document, for which it reads the whole specification; what it looks at only when it creates an index is held
+// here, as measured on mongod 8.2.
+
+export interface RefusedIndex {
+  readonly name: string;
+  /** `index pos_hay { pos: "geoHaystack", type: 1 }` */
+  readonly text: string;
+  readonly reason: string;
+}
+
+/** With the one on `_id`. */
+const MOST_INDEXES = 64;
+const LONGEST_SECONDS = 0x7fffffff;
+
+/** `specifications` are raw, without the index on `_id`. Throws CommandFailure when the server cannot be reached. */
+export async function refusedIndexes(
+  reader: TargetReader,
+  specifications: readonly Buffer[],
+): Promise<RefusedIndex[]> {
+  const refused: RefusedIndex[] = [];
+  const taken: TargetIndex[] = [];
+  for (const specification of specifications) {
+    const index = readIndex(specification);
+    const reason = specificationFault(index, taken) ?? (await serversFault(reader, index));
+    if (reason === undefined) taken.push(index);
+    else refused.push({ name: index.name, text: indexText(index), reason });
+  }
+  return refused;
+}
+
+function specificationFault(index: TargetIndex, taken: readonly TargetIndex[]): string | undefined {
+  const { name, raw } = index;
+  if (name === '') return 'an index needs a name';
+  if (name.includes('\0')) return 'its name holds a NUL';
+  if (taken.length + 1 >= MOST_INDEXES) return `a collection has at most ${MOST_INDEXES} indexes`;
+  if (taken.some((other) => other.name === name)) return 'another index of the backup has its name';
+  if (taken.some((other) => isSame(index, other))) return 'another index of the backup has the same key';
+  const kinds = index.key.map(([, direction]) => direction);
+  if (kinds.includes('text') && taken.some(isText)) return 'a collection has at most one text index';
+  if (index.unique && kinds.includes('hashed')) return 'a hashed index cannot be unique';
+  if (index.sparse && innerDocument(raw, 'partialFilterExpression') !== undefined) {
+    return 'an index cannot be both sparse and partial';
+  }
+  return ttlFault(index) ?? wildcardFault(index);
+}
+
+function ttlFault({ raw, key }: TargetIndex): string | undefined {
+  const ttl = findElement(raw, 0, Buffer.from('expireAfterSeconds'));
+  if (ttl === undefined) return undefined;
+  const seconds = numberIn(ttl);
+  if (seconds === undefined && ttl.type !== BSON.DECIMAL128) return 'its expireAfterSeconds is not a number';
+  if (seconds !== undefined && !(seconds >= 0 && seconds <= LONGEST_SECONDS)) {
+    return `its expireAfterSeconds is not from 0 to ${LONGEST_SECONDS}`;
+  }
+  return key.length > 1 ? 'an index on several fields cannot expire documents' : undefined;
+}
+
+function wildcardFault({ key, unique, sparse, expireAfterSeconds }: TargetIndex): string | undefined {
+  if (!key.some(([path]) => path === '$**' || path.endsWith('.$**'))) return undefined;
+  if (unique) return 'a wildcard index cannot be unique';
+  if (sparse) return 'a wildcard index cannot be sparse';
+  return expireAfterSeconds === undefined ? undefined : 'a wildcard index cannot expire documents';
+}
+
+function isText({ key }: TargetIndex): boolean {
+  return key.some(([, direction]) => direction === 'text');
+}
+
+/** Indexes of one key may stand side by side where they differ in what they cover or in how they compare. */
+function isSame(one: TargetIndex, other: TargetIndex): boolean {
+  const told = ({ key, raw, unique, sparse }: TargetIndex): string =>
+    JSON.stringify([
+      key,
+      unique,
+      sparse,
+      innerDocument(raw, 'partialFilterExpression')?.toString('base64'),
+      innerDocument(raw, 'collation')?.toString('base64'),
+    ]);
+  return told(one) === told(other);
+}
+
+const EMPTY = documentValue(EMPTY_DOCUMENT);
+
+/** A text index before the server has filled in what it always lists: its specification cannot be asked about. */
+function isUnfilled(index: TargetIndex): boolean {
+  return isText(index) && !index.key.some(([path]) => path === '_fts');
+}
+
+async function serversFault(reader: TargetReader, index: TargetIndex): Promise<string | undefined> {
+  if (isUnfilled(index)) return undefined;
+  try {
+    await keysOnServer(reader, index, [{ index: 0, document: EMPTY, id: EMPTY }]);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CommandFailure) || error.transient) throw error;
+    return cannotAnswer(error) || wereKeysMade(error) ? undefined : error.serverWords;
+  }
 }

@@ -1,11 +1,20 @@
 /**
- * The keys that a document puts into an ordered index, as the server makes them (its BtreeKeyGenerator): one key per
- * element where the path meets an array, a missing field as null, an empty array as undefined.
+ * What an index of a target makes of a document: whether it covers it, and which keys.
+ *
+ * Keys of an ordered index are made as the server makes them (its BtreeKeyGenerator): one key per element where the path meets an
+ * array, a missing field as null, an empty array as undefined.
  *
  * Exact for indexes without a collation: test/comparison/unique-indexes.test.ts asks a real server.
  */
-import { elements, keyOf } from '../bson/elements.ts';
+
+import { canonicalKey } from '../bson/canonical-bytes.ts';
+import { elements, findElement, innerDocument, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import { isCollated } from '../target/describe-collection.ts';
+import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
+import { localMatcher, matchOnServer } from './ask-server.ts';
+import type { Candidate } from './candidate.ts';
+import { documentOf } from './query-documents.ts';
 
 /** One value per field of the index; undefined = the document has no such field, which the index stores as null. */
 export type IndexKey = readonly (RawValue | undefined)[];
@@ -71,4 +80,89 @@ function descend(field: Descent): Descent {
 function fieldOf(value: RawValue, key: string): RawValue | undefined {
   for (const element of elements(value.bytes, value.start)) if (keyOf(element) === key) return element;
   return undefined;
+}
+
+/** The unique indexes but that of `_id`. */
+export function uniqueIndexesOf({ indexes }: TargetCollection): TargetIndex[] {
+  return indexes.filter((index) => index.unique && !isIdIndex(index));
+}
+
+export function isIdIndex(index: TargetIndex): boolean {
+  return index.key.length === 1 && index.key[0]?.[0] === '_id';
+}
+
+/** Its keys are made of values in ascending or descending order; other kinds (2d, 2dsphere, text) make keys of their own. */
+export function isOrdered({ key }: TargetIndex): boolean {
+  return key.every(([path, direction]) => typeof direction !== 'string' && path !== '_fts');
+}
+
+/** No query may name it; it refuses documents all the same. */
+export function isHidden({ raw }: TargetIndex): boolean {
+  const hidden = findElement(raw, 0, Buffer.from('hidden'));
+  return hidden?.type === BSON.BOOL && hidden.bytes[hidden.start] === 1;
+}
+
+export function pathsOf(index: TargetIndex): string[] {
+  return index.key.map(([path]) => path);
+}
+
+/** `unique index slug_1 { slug: 1 }`, `index at_2dsphere { at: "2dsphere" }` */
+export function indexText({ name, key, unique }: TargetIndex): string {
+  const fields = key.map(([path, direction]) => `${path}: ${JSON.stringify(direction)}`).join(', ');
+  return `${unique ? 'unique ' : ''}index ${name} { ${fields} }`;
+}
+
+/** A sparse index leaves out a document that has none of its fields. */
+export function keysUnder(index: TargetIndex, document: RawValue): readonly IndexKey[] {
+  const keys = indexKeys(document, pathsOf(index));
+  return !index.sparse || keys.some((key) => key.some((value) => value !== undefined)) ? keys : [];
+}
+
+/** Equal texts = the same key, without a collation. A missing field and null are one. */
+export function keyText(key: IndexKey): string {
+  return key
+    .map((value) => (value === undefined || value.type === BSON.NULL ? '' : canonicalKey(value)))
+    .map((text) => `${text.length}:${text}`)
+    .join('');
+}
+
+export function partialFilterOf(index: TargetIndex): Buffer | undefined {
+  return innerDocument(index.raw, 'partialFilterExpression');
+}
+
+/** Undefined: equal bytes are equal keys. */
+export function indexCollation({ raw }: TargetIndex): Buffer | undefined {
+  return isCollated(raw) ? innerDocument(raw, 'collation') : undefined;
+}
+
+const SIMPLE = documentOf((builder) => {
+  builder.element(BSON.STRING, 'locale');
+  builder.string('simple');
+});
+
+export interface IndexOfTarget {
+  readonly reader: TargetReader;
+  readonly collection: TargetCollection;
+  readonly index: TargetIndex;
+}
+
+/** All of them, or those that its partial filter matches; a document that nobody can tell it of counts as covered. */
+export async function coveredBy(
+  { reader, collection, index }: IndexOfTarget,
+  candidates: readonly Candidate[],
+): Promise<readonly Candidate[]> {
+  const query = partialFilterOf(index);
+  if (query === undefined || candidates.length === 0) return candidates;
+  const matches = indexCollation(index) === undefined ? localMatcher(query) : undefined;
+  if (matches !== undefined)
+    return candidates.filter(({ document }) => matches(document.bytes, document.start));
+  const question = { reader, query, collation: queryCollation(collection, index) };
+  const { matching, unanswered } = await matchOnServer(question, candidates);
+  return [...matching, ...unanswered];
+}
+
+/** To be said in a query that the index shall serve; undefined where the collection's own is the index's. */
+export function queryCollation({ collated }: TargetCollection, index: TargetIndex): Buffer | undefined {
+  // An index without a collation in a collated collection is a simple one.
+  return indexCollation(index) ?? (collated ? SIMPLE : undefined);
 }

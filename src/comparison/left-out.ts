@@ -28,8 +28,6 @@ export interface Accepted {
   isAccepted(collection: string, ordinal: number): boolean;
 }
 
-export const NOTHING_ACCEPTED: Accepted = { accepted: 0, isAccepted: () => false };
-
 export interface LeftOutQuestion {
   readonly plan: Pick<Plan, 'collections' | 'source'>;
   readonly selection: Selection;

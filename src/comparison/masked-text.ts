@@ -9,7 +9,7 @@ const MASKED = '"[masked]"';
 /** A document of half a million fields, shown in one pass, takes 200 MB on the way. */
 const SMALL_BYTES = 64 * 1024;
 
-export interface MaskedTextOptions {
+interface MaskedTextOptions {
   /** Dotted paths, which reach into arrays as queries do. */
   readonly mask: readonly string[];
   /** Characters, after which a text is cut and an object takes no more fields. */

@@ -56,7 +56,7 @@ export function linksTo({
   return new Map([...links].map(([collection, known]) => [collection, [...known.values()]]));
 }
 
-export interface OrphansQuestion {
+interface OrphansQuestion {
   readonly selection: Selection;
   readonly reader: TargetReader;
   /** The dependents' collection. */

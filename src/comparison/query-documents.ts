@@ -57,7 +57,7 @@ export function listOf(operator: string, documents: readonly Buffer[]): Buffer {
 }
 
 /** One field and the value it must equal; undefined = it is missing or null. */
-export type FieldValue = readonly [path: string, value: RawValue | undefined];
+type FieldValue = readonly [path: string, value: RawValue | undefined];
 
 /**
  * The documents that may hold these index keys: `{a: {$eq: value}, b: {$eq: value}, …}`. An absent value asks for null,

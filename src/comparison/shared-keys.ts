@@ -12,8 +12,8 @@ import type { Matcher } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';
+import { localMatcher } from './ask-server.ts';
 import type { Objection } from './candidate.ts';
-import { localMatcher } from './local-matcher.ts';
 import {
   indexCollation,
   indexText,
@@ -22,11 +22,11 @@ import {
   keyText,
   partialFilterOf,
   uniqueIndexesOf,
-} from './unique-keys.ts';
+} from './index-keys.ts';
 
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000, held: 1 };
 
-export interface SharedKeysQuestion {
+interface SharedKeysQuestion {
   readonly selection: Selection;
   /** Name of the collection in the backup. */
   readonly name: string;

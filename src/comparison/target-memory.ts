@@ -19,7 +19,7 @@ export type Change = 'appeared' | 'disappeared' | 'changed';
 export type Sighting = 'absent' | 'same' | Buffer;
 
 /** One document of the selection: its collection in the backup, and its position in the collection's file. */
-export interface SelectedPlace {
+interface SelectedPlace {
   readonly collection: string;
   readonly index: number;
 }

@@ -12,18 +12,21 @@ import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
-import { type IndexKey, indexKeys } from './index-keys.ts';
-import { coveredBy, type IndexOfTarget, queryCollation } from './partial-index.ts';
-import { both, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
 import {
+  coveredBy,
+  type IndexKey,
+  type IndexOfTarget,
   indexCollation,
+  indexKeys,
   indexText,
   isHidden,
   keysUnder,
   keyText,
   partialFilterOf,
   pathsOf,
-} from './unique-keys.ts';
+  queryCollation,
+} from './index-keys.ts';
+import { both, equalQuery, keyDocument, listOf, projectionOf } from './query-documents.ts';
 
 /** A `$or` of this many keys is planned and answered in a few milliseconds. */
 const KEYS_PER_QUERY = 500;

@@ -9,7 +9,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { Secret } from '../secret.ts';
 
-export interface CheckedConnectionString {
+interface CheckedConnectionString {
   readonly uri: Secret;
   /** One sentence per setting that was overridden; no credentials. */
   readonly notes: readonly string[];
@@ -133,7 +133,7 @@ export function leaveOutCompressors({ searchParams }: ConnectionString): string 
   return `compressors=${missing.join(',')} of the connection string is left out, this program does not have it: ${instead}`;
 }
 
-export interface MissingWay {
+interface MissingWay {
   /** `authMechanism=GSSAPI`; no credentials. */
   readonly setting: string;
   /** What the connection string may have in its place. */

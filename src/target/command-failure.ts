@@ -190,7 +190,7 @@ export class CommandFailure extends RestorePlanError {
   }
 }
 
-export interface FailedCommand {
+interface FailedCommand {
   readonly target: TargetName;
   readonly command: string;
   /** `database.collection`, or the database alone. */

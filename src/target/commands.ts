@@ -16,7 +16,7 @@ export interface Command {
   readonly [field: string]: unknown;
 }
 
-export interface CommandsOptions {
+interface CommandsOptions {
   readonly target: TargetName;
   readonly database: string;
   readonly patience: Patience;

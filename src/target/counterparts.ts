@@ -5,7 +5,7 @@ import { holdsSymbol } from '../bson/storable.ts';
 import type { Answer, TargetCollection, TargetReader } from './target.ts';
 
 /** absent: no document of that `_id`. same: one with the same bytes. other: one with other bytes. */
-export type Presence = 'absent' | 'same' | 'other';
+type Presence = 'absent' | 'same' | 'other';
 
 const SAME = 1;
 const OTHER = 2;
@@ -53,7 +53,7 @@ export class Counterparts {
   }
 }
 
-export interface CounterpartQuestion {
+interface CounterpartQuestion {
   readonly reader: TargetReader;
   readonly collection: Pick<TargetCollection, 'name' | 'collated'>;
   /** In stored form: `_id` first. */

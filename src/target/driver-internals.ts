@@ -140,7 +140,7 @@ class RunCommandRawReply extends RunCommand {
   }
 }
 
-export interface RawCommand {
+interface RawCommand {
   readonly database: string;
   /** May hold `lsid` and `txnNumber`: then it runs in that session. */
   readonly command: object;

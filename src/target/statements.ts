@@ -20,7 +20,7 @@ const MOST_QUOTED_BYTES = 16 * 1024 * 1024;
  */
 export type SeenAs = 'quoted' | 'variable' | 'size';
 
-export interface StatementRules {
+interface StatementRules {
   readonly seenAs?: SeenAs;
   /** The collection has a collation: texts that differ may be equal to the server unless it is told to take them as they are. */
   readonly collated?: boolean;
@@ -263,7 +263,7 @@ export class EmptyTimestamps {
  * True when one of the documents, concatenated, holds Timestamp(0,0) at its top level beside the `_id`. Walks every element of
  * that level, so it is for servers that cannot be told.
  */
-export function holdsEmptyTimestamp(documents: Buffer): boolean {
+function holdsEmptyTimestamp(documents: Buffer): boolean {
   for (let start = 0; start < documents.length; start += documents.readInt32LE(start)) {
     for (const element of elements(documents, start)) {
       const isEmpty = element.type === BSON.TIMESTAMP && documents.readBigUInt64LE(element.start) === 0n;

@@ -254,7 +254,7 @@ export interface Target {
 // What only the engine may do with a target: write, and run commands. Kept apart from the Target that callers of the library
 // hold, so that nobody writes past the gate, and a Target that was not made by `connectTarget` can do nothing.
 
-export interface TargetAccess {
+interface TargetAccess {
   readonly writer: TargetWriter;
   /** Raw commands on the target's database; the ledger keeps its documents with them. */
   readonly commands: Commands;

@@ -62,7 +62,7 @@ export class PartSize {
   }
 }
 
-export interface TransactionTools {
+interface TransactionTools {
   readonly commands: Commands;
   readonly partSize: PartSize;
   readonly timestamps: EmptyTimestamps;

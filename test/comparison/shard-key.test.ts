@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert';
 import { documentValue } from '../../src/bson/diff-documents.ts';
 import { findId } from '../../src/bson/stored-form.ts';
 import type { RawValue } from '../../src/bson/types.ts';
-import { shardKeyCheck } from '../../src/comparison/shard-key.ts';
+import { shardKeyCheck } from '../../src/comparison/collection-checks.ts';
 import type { TargetCollection } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
 import { toBytes } from './comparing.ts';

@@ -1,6 +1,6 @@
 import { BSON } from '../../bson/types.ts';
-import { settingsOf } from '../../comparison/plan-settings.ts';
 import type { Plan } from '../../plan/plan.ts';
+import { settingsOf } from '../../plan/restored-collections.ts';
 import { KeyPath } from '../../selection/key-path.ts';
 import { readBatches } from '../../selection/read-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
@@ -22,7 +22,7 @@ export async function oldDocuments(plan: Plan, selection: Selection): Promise<Ab
   const found: AboutTimes[] = [];
   for (const selected of selection.manifest.collections) {
     const { collection, count } = selected;
-    const field = settingsOf(plan, selected).updatedAt;
+    const field = settingsOf(plan, collection).updatedAt;
     if (field === undefined) continue;
     const path = new KeyPath(field, 'local');
     let documents = 0;
