@@ -11,15 +11,21 @@
  * The engine keeps its promises here too: `applySelection` asks the gate before it writes to production, takes the lock and
  * keeps the ledger, whoever calls it. Errors are RestorePlanErrors; what a run reports comes as RunEvents.
  */
+
+export { checkGate, type GateQuestion } from './apply/admission.ts';
 export { type ApplyRequest, type ApplyResult, applySelection } from './apply/apply-selection.ts';
 export { type Approval, type ApprovalRequest, approveRun } from './apply/approve-run.ts';
-export { checkGate, type GateQuestion } from './apply/check-gate.ts';
 export { decideGate, type GateFacts, type GateVerdict } from './apply/gate.ts';
 export type { Obstacle } from './apply/gate-rules.ts';
 export { previewRevert, type RevertRequest, revertPlan } from './apply/revert.ts';
 export type { RevertReport } from './apply/revert-report.ts';
-export { type VerifyRequest, verifyRestore } from './apply/verify-restore.ts';
-export { type Verification, type VerificationRequest, verifySelection } from './apply/verify-selection.ts';
+export {
+  type Verification,
+  type VerificationRequest,
+  type VerifyRequest,
+  verifyRestore,
+  verifySelection,
+} from './apply/verify-selection.ts';
 export type { Backup, BackupIdentity } from './backup/backup.ts';
 export { type BackupListing, type ListedBackup, listBackups } from './backup/list-backups.ts';
 export { openBackup } from './backup/open-backup.ts';

@@ -1,24 +1,36 @@
 /**
  * Accepts that documents are left out: those that cannot be written to a target, or differ there, as they are at hand. Nothing of the
- * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them.
+ * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them. The
+ * last part is what an apply knows by that, before it writes a document, and what the ledger keeps of it afterwards.
  */
+
+import { findId } from '../bson/stored-form.ts';
+import { copyOf, type RawValue } from '../bson/types.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { ComparedCollection, ComparedDocument } from '../comparison/comparison.ts';
-import { type ExceptedAs, exceptedClassOf } from '../comparison/left-out.ts';
+import { type ExceptedAs, exceptedClassOf, LeftOut, type LeftOutQuestion } from '../comparison/left-out.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
-import { type AcceptedDocuments, readAccepted } from '../ledger/accepted.ts';
+import {
+  ACCEPTED_TOGETHER,
+  type AcceptedDocuments,
+  type AcceptedPart,
+  type AcceptedPlace,
+  type LeftOutAs,
+  readAccepted,
+} from '../ledger/accepted.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunCollection } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts';
+import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import type { Target } from '../target/target.ts';
-import { requireBelonging } from './check-request.ts';
+import type { Target, TargetReader } from '../target/target.ts';
+import { requireBelonging } from './admission.ts';
 import { discardForeign } from './earlier-runs.ts';
 import { roleObstacles } from './gate.ts';
-import { holdLock } from './hold-lock.ts';
-import { exceptedParts, type LeftOutDocuments, leftOutOf } from './left-out-of-run.ts';
+import { holdLock } from './held-run.ts';
+import { LOOKUP_BATCH } from './lookup-batches.ts';
 import { countsOverall, Outcomes } from './outcome.ts';
 import { runStart } from './run-start.ts';
 
@@ -179,4 +191,79 @@ function nothingYet({ manifest }: Selection): RunCollection[] {
     ...{ collection, into, selected: count },
     ...counts,
   }));
+}
+
+interface LeftOutRequest {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly reader: TargetReader;
+  readonly signal?: AbortSignal | undefined;
+  readonly alsoExcepted?: LeftOutQuestion['alsoExcepted'];
+}
+
+/** With everything marked that is excepted by name, in the plan or in the target's ledger. */
+export async function leftOutOf({ alsoExcepted, ...question }: LeftOutRequest): Promise<LeftOut> {
+  const { plan, selection, reader } = question;
+  const accepted = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
+  const leftOut = new LeftOut({ ...question, accepted, ...(alsoExcepted && { alsoExcepted }) });
+  for (const selected of selection.manifest.collections) await leftOut.mark(selected);
+  return leftOut;
+}
+
+interface LeftOutDocuments {
+  readonly selection: Selection;
+  readonly leftOut: LeftOut;
+  /** Which of the documents that are excepted are meant. */
+  readonly isMeant: (selected: SelectedCollection, ordinal: number) => boolean;
+  /** Why; of the class, where the plan says nothing. */
+  readonly reasonOf: (collection: string, as: ExceptedAs) => string;
+}
+
+/** Documents that are left out by decision, in parts for the ledger, with their `_id`s. */
+async function* exceptedParts({
+  selection,
+  leftOut,
+  isMeant,
+  reasonOf,
+}: LeftOutDocuments): AsyncGenerator<AcceptedPart, void, undefined> {
+  for (const selected of selection.manifest.collections) {
+    const { collection, count } = selected;
+    let many = 0;
+    for (let ordinal = 0; ordinal < count; ordinal++) if (isMeant(selected, ordinal)) many++;
+    if (many === 0) continue;
+    const open = new Map<ExceptedAs, { ids: RawValue[]; ordinals: number[] }>();
+    const closed = (as: ExceptedAs): AcceptedPart[] => {
+      const part = open.get(as);
+      open.delete(as);
+      if (part === undefined) return [];
+      return [{ collection, as: as as LeftOutAs, reason: reasonOf(collection, as), ...part }];
+    };
+    for await (const { bytes, offsets, first } of readBatches(selection, collection, LOOKUP_BATCH)) {
+      for (let i = 0; i < offsets.length; i++) {
+        const id = isMeant(selected, first + i) ? findId(bytes, offsets[i]) : undefined;
+        if (id === undefined) continue;
+        const as = leftOut.exceptedAs(collection, first + i);
+        const part = open.get(as) ?? { ids: [], ordinals: [] };
+        open.set(as, part);
+        part.ids.push(copyOf(id));
+        part.ordinals.push(first + i);
+        if (part.ids.length === ACCEPTED_TOGETHER) yield* closed(as);
+      }
+    }
+    for (const as of [...open.keys()]) yield* closed(as);
+  }
+}
+
+/** Writes down what this apply left out by the plan's exceptions, and forgets what an earlier one did. */
+export async function recordExcepted(
+  target: Target,
+  place: Omit<AcceptedPlace, 'kind'>,
+  documents: LeftOutDocuments,
+): Promise<void> {
+  const { accepted } = openLedger(target);
+  let number = 0;
+  for await (const part of exceptedParts(documents)) {
+    await accepted.write({ ...place, kind: 'applied' }, number++, part);
+  }
+  await accepted.dropAppliedBefore(place.key, place.fencing);
 }

@@ -1,16 +1,29 @@
-/** Lets an apply in, or refuses it by name. Every apply goes through here, from the command line or the library alike. */
+/** Lets an apply in, or refuses it by name: by the request, the gate, the operator's word. Every apply goes through here, from the command line or the library alike. */
 import { RestorePlanError } from '../errors.ts';
 import type { Emit } from '../events.ts';
+import { readAccepted } from '../ledger/accepted.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
+import { readRuns } from '../ledger/runs.ts';
 import { hostsOf } from '../mongo/connection-string.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { Selection } from '../selection/selection.ts';
+import { selectionDigest } from '../selection/digest.ts';
+import { selectedBy } from '../selection/open-selection.ts';
+import type { SelectedCollection, Selection, SelectionManifest } from '../selection/selection.ts';
 import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
-import { checkGate } from './check-gate.ts';
-import { requireBelonging } from './check-request.ts';
-import { compareServers, roleObstacles, sameServerObstacle } from './gate.ts';
+import {
+  compareServers,
+  decideGate,
+  type GateFacts,
+  type GateVerdict,
+  type InStaging,
+  isWorthLooking,
+  roleObstacles,
+  sameServerObstacle,
+  stagingRun,
+} from './gate.ts';
 import type { Obstacle } from './gate-rules.ts';
+import { verifySelection } from './verify-selection.ts';
 
 export interface AdmissionRequest {
   readonly plan: Plan;
@@ -98,4 +111,176 @@ function shut(obstacles: readonly Obstacle[]): RestorePlanError {
     hint: obstacles.map(({ remedy }) => remedy).join('\n'),
     facts: { obstacles },
   });
+}
+
+// The facts of the gate are collected from both databases, by reading alone.
+
+export interface GateQuestion {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly staging: TargetReader;
+  readonly production: TargetReader;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The same question about a selection of which only the digest is known. */
+export interface GateQuestionOf extends Pick<GateQuestion, 'plan' | 'staging' | 'production'> {
+  readonly digest: string;
+}
+
+/** The whole gate: every document of the selection is compared with staging's. Throws the signal's reason between batches. */
+export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
+  const { digest, collections } = question.selection.manifest;
+  const documents = collections.reduce((sum, { count }) => sum + count, 0);
+  const facts = { ...(await collectFacts({ ...question, digest })), documents };
+  if (!isWorthLooking(facts)) return decideGate(facts);
+  return decideGate({ ...facts, inStaging: await lookAtStaging(question, leftOutBy(facts)) });
+}
+
+/**
+ * The gate as far as ledgers and identities decide it: no document is looked at. For showing what
+ * it still wants.
+ */
+export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdict> {
+  return decideGate(await collectFacts(question));
+}
+
+async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
+  const { plan, digest, staging, production } = question;
+  const [productionRuns, stagingRuns, stagingTime, stagingUser, productionIdentity, stagingIdentity] =
+    await Promise.all([
+      readRuns(production),
+      readRuns(staging),
+      staging.serverTime(),
+      staging.authenticatedUser(),
+      // A standalone is another process after each start, and one name may lead to another server by now.
+      production.identityNow(),
+      staging.identityNow(),
+    ]);
+  return {
+    digest,
+    plan,
+    production: { database: production.database, identity: productionIdentity, runs: productionRuns },
+    staging: { database: staging.database, identity: stagingIdentity, runs: stagingRuns },
+    stagingTime,
+    stagingUser,
+    documents: undefined,
+    inStaging: undefined,
+  };
+}
+
+/** What somebody accepted on staging, and what the last apply there left out, as long as that was by this very plan. */
+type LeftOut = 'accepted' | 'accepted and applied';
+
+function leftOutBy(facts: GateFacts): LeftOut {
+  return stagingRun(facts)?.plan.digest === facts.plan.digest ? 'accepted and applied' : 'accepted';
+}
+
+async function lookAtStaging(
+  { plan, selection, staging: reader, signal }: GateQuestion,
+  leftOut: LeftOut,
+): Promise<InStaging> {
+  const named = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
+  const isExcepted = ({ collection }: SelectedCollection, index: number): boolean =>
+    leftOut === 'accepted' ? named.isAccepted(collection, index) : named.has(collection, index);
+  let excepted = 0;
+  const { collections, differences } = await verifySelection({
+    selection,
+    reader,
+    unstorable: true,
+    expect: (selected, index) => {
+      if (!isExcepted(selected, index)) return 'restored';
+      excepted++;
+      return 'ignored';
+    },
+    emit: () => undefined,
+    signal,
+  });
+  const sum = (kind: 'identical' | 'missing' | 'different'): number =>
+    collections.reduce((total, counts) => total + counts[kind], 0);
+  return {
+    identical: sum('identical'),
+    missing: sum('missing'),
+    different: sum('different'),
+    excepted,
+    exceptions: named.sums
+      .filter(({ kind }) => kind === 'accepted' || leftOut !== 'accepted')
+      .map(({ collection, count, as, reason }) => `${count} of ${collection} (${as}: ${reason})`),
+    examples: differences,
+  };
+}
+
+// What the library entry must not be talked into: a target that is not the plan's, a selection that is not what it says.
+
+/** The ledger, which vouches for everything, and what belongs to the server. */
+const RESERVED = /^(?:restore_plan(?:\.|$)|system\.)/;
+
+/** Throws GATE: each of these would let something pass for what it is not. */
+export function requireBelonging(plan: Plan, selection: Selection, target: Target): void {
+  const { manifest } = selection;
+  requireOwnTarget(plan, target);
+  if (selectedBy(manifest) !== plan.selectsDigest) {
+    throw refused('the selection was made from another version of the plan');
+  }
+  if (selectionDigest(manifest.collections) !== manifest.digest || !isAllDigested(manifest.collections)) {
+    throw refused('the selection does not agree with its own digest');
+  }
+  const reserved = manifest.collections.find(({ into }) => RESERVED.test(into));
+  if (reserved !== undefined) throw refused(`nothing is restored into ${reserved.into}`);
+}
+
+/** The digest leaves out what has no documents, and a collection is read by its name: neither may hide any. */
+function isAllDigested(collections: readonly SelectedCollection[]): boolean {
+  const names = new Set(collections.map(({ collection }) => collection));
+  return (
+    names.size === collections.length && collections.every(({ count, bytes }) => count > 0 || bytes === 0)
+  );
+}
+
+/** Throws GATE when the connection was not made from the plan's own target of that name. */
+export function requireOwnTarget(plan: Plan, target: Target): void {
+  if (plan.targets[target.name] === target.plan) return;
+  throw refused(`the connection given as ${target.name} was not made from the plan's ${target.name} target`);
+}
+
+function refused(message: string): RestorePlanError {
+  return new RestorePlanError('GATE', message, {
+    hint: 'Nothing was written. Run `plan dry-run`, then `plan apply --target staging` again.',
+  });
+}
+
+interface ExclusiveQuestion {
+  readonly target: Pick<Target, 'name'> & { readonly reader: Pick<Target['reader'], 'identity'> };
+  readonly exclusive: boolean;
+  /** Whether documents that are there may be replaced or removed. */
+  readonly overwrites: boolean;
+}
+
+/**
+ * The operator's word that nobody else writes meanwhile (`--exclusive`): what it takes to replace or remove on a standalone.
+ * Without transactions, a document that changes in the last moment cannot be told by its bytes. Throws RestorePlanError: TARGET where
+ * the word is missing, USAGE where it says nothing.
+ */
+export function requireExclusiveWord({ target, exclusive, overwrites }: ExclusiveQuestion): void {
+  const { name, reader } = target;
+  const { kind } = reader.identity;
+  if (kind !== 'standalone') {
+    if (!exclusive) return;
+    throw new RestorePlanError('USAGE', `--exclusive is for standalones, and ${name} is a ${kind}`, {
+      hint: 'Leave it out: here, every document is compared and written in one transaction.',
+    });
+  }
+  if (exclusive || !overwrites) return;
+  throw new RestorePlanError(
+    'TARGET',
+    `${name} is a standalone, which has no transactions: what somebody writes meanwhile could be lost`,
+    { hint: 'Stop what writes to it, then give that word with `--exclusive`; or make it a replica set.' },
+  );
+}
+
+/** Whether an apply of the selection may change documents that are there. */
+export function mayOverwrite({ collections }: Pick<SelectionManifest, 'collections'>): boolean {
+  return collections.some(
+    ({ count, whenMatched }) => count > 0 && whenMatched !== 'keepExisting' && whenMatched !== 'fail',
+  );
 }

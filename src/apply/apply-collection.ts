@@ -1,5 +1,4 @@
 /** Applies one collection of the selection: prepares it, then sends its batches, a few in flight. */
-
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { expiryCheck } from '../comparison/collection-checks.ts';
 import { inFlight } from '../comparison/in-flight.ts';
@@ -10,7 +9,6 @@ import type { DocumentBatch, SelectedCollection, Selection } from '../selection/
 import { accessTo, type Target, type TargetCollection } from '../target/target.ts';
 import { applyBatch, type CollectionTask } from './apply-batch.ts';
 import type { ApplyRun } from './apply-run.ts';
-import { ByteBudget } from './byte-budget.ts';
 import type { EarlierRuns } from './earlier-runs.ts';
 import type { Outcomes } from './outcome.ts';
 
@@ -94,5 +92,32 @@ async function* untilAborted<T>(
   for await (const item of items) {
     if (signal?.aborted) return;
     yield item;
+  }
+}
+/**
+ * Bounds the bytes that are on their way to the server at once. The driver copies a command's bytes twice before they are on
+ * the wire, so batches of large documents take turns while small ones go side by side.
+ */
+export class ByteBudget {
+  readonly #limit: number;
+  #used = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Runs `work` when `bytes` fit beside what is running; alone, when they exceed the whole budget. */
+  async spend<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    while (this.#used > 0 && this.#used + bytes > this.#limit) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#used += bytes;
+    try {
+      return await work();
+    } finally {
+      this.#used -= bytes;
+      for (const wake of this.#waiting.splice(0)) wake();
+    }
   }
 }

@@ -5,15 +5,16 @@ import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runMeant } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Target } from '../target/target.ts';
+import { requireOwnTarget } from './admission.ts';
 import {
   type Approvals,
   approvalObstacle,
   approvalScope,
   judgeApprovals,
   loginObstacle,
-} from './approvals.ts';
-import { requireOwnTarget } from './check-request.ts';
-import { rulesOf, runsOfSelection } from './gate-rules.ts';
+  rulesOf,
+  runsOfSelection,
+} from './gate-rules.ts';
 
 export interface ApprovalRequest {
   readonly plan: Plan;

@@ -10,13 +10,17 @@ import type { ServerIdentity } from '../target/target.ts';
 import {
   type Approvals,
   approvalScope,
+  type GateRules,
   judgeApprovals,
   loginObstacle,
+  type Obstacle,
+  rulesOf,
+  rulesOfPlan,
+  runsOfSelection,
   tooFewApprovals,
   unapprovedAcceptance,
   worthOf,
-} from './approvals.ts';
-import { type GateRules, type Obstacle, rulesOf, rulesOfPlan, runsOfSelection } from './gate-rules.ts';
+} from './gate-rules.ts';
 import type { VerifiedDifference } from './verify-selection.ts';
 
 /** One database as its server and its ledger describe it. */

@@ -6,10 +6,16 @@ import { isForeign, readRuns, runMeant, runsOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
-import { type Approvals, approvalScope, judgeApprovals } from './approvals.ts';
-import { checkGate, decideGateOf } from './check-gate.ts';
+import { checkGate, decideGateOf } from './admission.ts';
 import type { GateVerdict } from './gate.ts';
-import { type GateRules, rulesOf, runsOfSelection } from './gate-rules.ts';
+import {
+  type Approvals,
+  approvalScope,
+  type GateRules,
+  judgeApprovals,
+  rulesOf,
+  runsOfSelection,
+} from './gate-rules.ts';
 
 export interface TargetStatus {
   readonly target: TargetReader['name'];

@@ -1,12 +1,19 @@
 /** Takes back what one entry of the journal wrote, as far as it is still as it was written: look, intend, take back, record. */
+
+import { hash } from 'node:crypto';
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { DocumentRun } from '../bson/document-run.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
-import { asDocuments, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
+import { asDocuments, HASH_BYTES, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { RevertedOutcome } from '../outcomes.ts';
+import { readBatches } from '../selection/read-batches.ts';
+import type { Selection } from '../selection/selection.ts';
 import { counterpartsInParts } from '../target/counterparts.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
+import { admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
+import { LOOKUP_BATCH } from './lookup-batches.ts';
 
 /** An insert or a replace, with the hashes of its documents. */
 export type WrittenEntry = JournalEntry & { readonly hashes: Buffer };
@@ -150,4 +157,70 @@ function refuseFaults({ reader, collection }: EntryPlace, { faults }: Conditiona
       hint: 'Look for a validator or a unique index that came after the restore, and let the document as it was before pass.',
     },
   );
+}
+
+/** Documents whose hashes are made in one reading of the selection: some 150 bytes of memory each. */
+const IDS_AT_ONCE = 300_000;
+
+/**
+ * The same entries in the same order, each with hashes: those of format 1 kept ids alone, and get theirs from the selection that was
+ * applied then. A document that the selection lacks cannot be proven to be the one that was written:
+ * it is skipped. `documents` is asked for at the first entry without hashes.
+ */
+export async function* withHashes(
+  entries: AsyncIterable<JournalEntry>,
+  documents: () => Promise<Selection>,
+): AsyncGenerator<WrittenEntry, undefined, undefined> {
+  let waiting: JournalEntry[] = [];
+  let ids = 0;
+  for await (const entry of entries) {
+    if (entry.hashes !== undefined && waiting.length === 0) {
+      yield { ...entry, hashes: entry.hashes };
+      continue;
+    }
+    waiting.push(entry);
+    ids += entry.ids.length;
+    if (ids < IDS_AT_ONCE) continue;
+    yield* hashed(waiting, await documents());
+    waiting = [];
+    ids = 0;
+  }
+  if (waiting.length > 0) yield* hashed(waiting, await documents());
+  return undefined;
+}
+
+async function* hashed(
+  entries: readonly JournalEntry[],
+  selection: Selection,
+): AsyncGenerator<WrittenEntry, void, undefined> {
+  const wanted = new Map<string, Map<string, string>>();
+  for (const { into, ids, hashes } of entries) {
+    if (hashes !== undefined) continue;
+    const keys = wanted.get(into) ?? new Map<string, string>();
+    wanted.set(into, keys);
+    for (const id of ids) keys.set(canonicalKey(id), '');
+  }
+  for (const selected of selection.manifest.collections) {
+    const keys = wanted.get(selected.into);
+    if (keys === undefined) continue;
+    for await (const batch of readBatches(selection, selected.collection, LOOKUP_BATCH)) {
+      const { run, positions } = admit(batch);
+      for (const position of positions) {
+        const key = canonicalKey(run.id(position));
+        // Of several documents of one _id the first was restored.
+        if (keys.get(key) === '') keys.set(key, hash('sha256', run.document(position), 'binary'));
+      }
+    }
+  }
+  for (const entry of entries) {
+    if (entry.hashes !== undefined) {
+      yield { ...entry, hashes: entry.hashes };
+      continue;
+    }
+    const known = entry.ids.map((id) => wanted.get(entry.into)?.get(canonicalKey(id)) ?? '');
+    const hashes = Buffer.alloc(entry.ids.length * HASH_BYTES);
+    for (const [i, each] of known.entries()) hashes.write(each, i * HASH_BYTES, 'latin1');
+    const unknown = [...known.keys()].filter((i) => known[i] === '');
+    yield { ...entry, hashes, skipped: [...new Set([...entry.skipped, ...unknown])] };
+  }
 }

@@ -25,13 +25,16 @@ import { isForeign, readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Checkpoint } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection, type TargetReader } from '../target/target.ts';
-import { adoptLocalRecord } from './adopt-local-record.ts';
+import { requireExclusiveWord } from './admission.ts';
 import { ApplyRun } from './apply-run.ts';
-import { asEndOfRun } from './end-of-run.ts';
-import { requireExclusiveWord } from './exclusive-word.ts';
-import { holdLock, stoppedOnRequest } from './hold-lock.ts';
-import { withHashes } from './old-entries.ts';
-import { lookAtEntry, type RevertedDocument, takeBackPart, type WrittenEntry } from './revert-entry.ts';
+import { adoptLocalRecord, asEndOfRun, holdLock, stoppedOnRequest } from './held-run.ts';
+import {
+  lookAtEntry,
+  type RevertedDocument,
+  takeBackPart,
+  type WrittenEntry,
+  withHashes,
+} from './revert-entry.ts';
 import { type RevertReport, RevertTally } from './revert-report.ts';
 import { settleOpenBatch } from './settle-open.ts';
 

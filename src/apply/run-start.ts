@@ -1,14 +1,19 @@
-/** What the ledger is told of a run before anything is written. */
+/**
+ * What the ledger is told of a run before anything is written, and whether its plan is the one that its name stands for in the
+ * target. Runs belong to plans by their name, and names are given by people: two incidents may end up with one. Where the newest run
+ * of the name took its documents from elsewhere, somebody is asked.
+ */
 
-import type { Actor } from '../ledger/run-record.ts';
-import { type RunStart, recordedServer } from '../ledger/runs.ts';
-import type { Plan } from '../plan/plan.ts';
+import { RestorePlanError } from '../errors.ts';
+import type { Actor, RecordedSource, RunRecord } from '../ledger/run-record.ts';
+import { type LedgerPlace, type RunStart, recordedServer, runsOfPlan } from '../ledger/runs.ts';
+import { hostsOf } from '../mongo/connection-string.ts';
+import type { Location, Plan, Source } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { rulesOfPlan } from './gate-rules.ts';
-import { recordedSource } from './plan-source.ts';
 
-export interface StartRequest {
+interface StartRequest {
   readonly plan: Plan;
   readonly selection: Selection;
   readonly target: Target;
@@ -38,4 +43,60 @@ export async function runStart({
     actor: { user: actor.user, host: actor.host, serverUser: await target.reader.authenticatedUser() },
     exclusive,
   };
+}
+
+export interface OtherSource {
+  /** The newest run of a plan of this name in the target. */
+  readonly run: RunRecord;
+  /** One sentence, without a full stop. */
+  readonly fact: string;
+}
+
+/** Undefined when there was no such run, its record does not say (format 1), or it was of the same source. `runs`: newest first. */
+export function otherSource(
+  plan: Pick<Plan, 'name' | 'source'>,
+  runs: readonly RunRecord[],
+  here: LedgerPlace,
+): OtherSource | undefined {
+  const [run] = runsOfPlan(runs, plan, here);
+  const now = recordedSource(plan.source);
+  const { source: then } = run ?? {};
+  if (run === undefined || then === undefined) return undefined;
+  if (then.template === now.template && then.database === now.database) return undefined;
+  return {
+    run,
+    fact: `${run.target}: a plan named ${plan.name} was applied before from ${shown(then)}; this one restores from ${shown(now)}`,
+  };
+}
+
+/** For a caller who has no way to ask. */
+export function refuseOtherSource({ fact, run }: OtherSource): RestorePlanError {
+  return new RestorePlanError('USAGE', fact, {
+    hint:
+      'Nothing was written. Is it another plan? Then give it a name of its own: status, revert and the gate would take both for one. ' +
+      `Is it the same? Then give --confirm-plan ${run.key.plan}.`,
+  });
+}
+
+/** As a run's record keeps it. */
+export function recordedSource({ location, database }: Source): RecordedSource {
+  return { template: templateOf(location), database };
+}
+
+/** Of a path what the plan file writes: the file may lie in another folder on each machine. */
+function templateOf(location: Location): string {
+  switch (location.kind) {
+    case 's3':
+      return `s3://${location.bucket}/${location.key}`;
+    case 'path':
+      return location.written ?? location.path;
+    case 'jsonl':
+      return templateOf(location.from);
+    case 'mongodb':
+      return `mongodb://${hostsOf(location.uri).join(',')}`;
+  }
+}
+
+function shown({ template, database }: RecordedSource): string {
+  return `${template} (database ${database})`;
 }

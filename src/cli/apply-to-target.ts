@@ -1,6 +1,7 @@
 /** Applies a prepared selection to one connected target, does its follow-ups, and writes what came of it. */
+
+import { decideGateOf } from '../apply/admission.ts';
 import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
-import { decideGateOf } from '../apply/check-gate.ts';
 import type { GateVerdict } from '../apply/gate.ts';
 import { type NextStep, nextSteps, type TargetFacts } from '../apply/next-step.ts';
 import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';

@@ -1,6 +1,7 @@
 /** Compares a selection with every target that can be reached, one after the other. */
+
+import { leftOutOf } from '../apply/accept.ts';
 import { compareServers, sameServerObstacle } from '../apply/gate.ts';
-import { leftOutOf } from '../apply/left-out-of-run.ts';
 import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { compareWithTarget, type DocumentForms } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';

@@ -1,5 +1,5 @@
 /** What an operator sees and says before production is written to. */
-import { leftOutOf } from '../apply/left-out-of-run.ts';
+import { leftOutOf } from '../apply/accept.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { Plan } from '../plan/plan.ts';
 import { documentsOf } from '../report/dry-run/documents.ts';

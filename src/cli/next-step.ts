@@ -1,6 +1,5 @@
 /** Collects what is known of a plan's targets, for the one answer to what comes next. */
-import { foreseenObstacle } from '../apply/approvals.ts';
-import { rulesOfPlan } from '../apply/gate-rules.ts';
+import { foreseenObstacle, rulesOfPlan } from '../apply/gate-rules.ts';
 import type { KnownTarget, NextStep, PlanFacts } from '../apply/next-step.ts';
 import type { TargetStatus } from '../apply/restore-status.ts';
 import { followUpStatuses } from '../follow-ups/follow-up-status.ts';

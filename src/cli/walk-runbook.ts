@@ -1,5 +1,5 @@
 /** The whole runbook on a terminal, after staging: a pause to look at it, then production. */
-import { checkGate } from '../apply/check-gate.ts';
+import { checkGate } from '../apply/admission.ts';
 import type { GateVerdict } from '../apply/gate.ts';
 import type { Plan } from '../plan/plan.ts';
 import { shellWord } from '../report/shell-word.ts';

@@ -2,7 +2,7 @@
  * What an approver is asked to agree to: the selection that was verified on staging, by counts and digest, and what it brings with it; or
  * what was accepted in production.
  */
-import { type Approvals, worthOf } from '../apply/approvals.ts';
+import { type Approvals, worthOf } from '../apply/gate-rules.ts';
 import type { AcceptedSum } from '../ledger/accepted.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { OUTCOMES } from '../outcomes.ts';

@@ -1,8 +1,9 @@
 /** What is written is what was checked: the files of a selection are changed under a run, by a failing disk or another process. */
+
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { verifyRestore } from '../../src/apply/verify-restore.ts';
+import { verifyRestore } from '../../src/apply/verify-selection.ts';
 import type { CheckpointName } from '../../src/run.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';

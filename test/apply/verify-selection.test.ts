@@ -1,7 +1,6 @@
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
-import { verifyRestore } from '../../src/apply/verify-restore.ts';
-import type { Verification } from '../../src/apply/verify-selection.ts';
+import { type Verification, verifyRestore } from '../../src/apply/verify-selection.ts';
 import { JOURNAL } from '../../src/ledger/layout.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { type OwnServers, ownServers } from '../faults/own-servers.ts';

@@ -1,4 +1,5 @@
 /** The catalogue of faults, group L, by number: the process dies, two run at once, the ledger fails. The long form is `npm run faults`. */
+
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';

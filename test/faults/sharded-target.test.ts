@@ -1,8 +1,9 @@
 /** Faults T9 and T11, on a sharded cluster behind a mongos: two shards, the collection lies on both. */
+
 import { Int32, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { compareServers } from '../../src/apply/gate.ts';
-import { verifyRestore } from '../../src/apply/verify-restore.ts';
+import { verifyRestore } from '../../src/apply/verify-selection.ts';
 import { accessTo } from '../../src/target/target.ts';
 import { failure } from '../apply/documents.ts';
 import { openWorkbench, type Servers, type Workbench } from '../apply/workbench.ts';

@@ -1,7 +1,7 @@
 /** `plan approve`: a second person's word on the verified staging run, or on what was accepted in production, after a look at it. */
 
-import { approvalObstacle, worthOf } from '../../apply/approvals.ts';
 import { approveRun, isApprovable } from '../../apply/approve-run.ts';
+import { approvalObstacle, worthOf } from '../../apply/gate-rules.ts';
 import { nextSteps } from '../../apply/next-step.ts';
 import { type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';

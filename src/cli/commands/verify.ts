@@ -1,5 +1,5 @@
 /** `plan verify`: compares the restored documents with the target again, any time. */
-import { verifyRestore } from '../../apply/verify-restore.ts';
+import { verifyRestore } from '../../apply/verify-selection.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { verifyLines, verifyObject } from '../../report/verify-page.ts';

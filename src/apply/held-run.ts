@@ -1,0 +1,226 @@
+/**
+ * A run under its target's lock: stopped in time when asked to; where it does not come to its end, what it says and still records;
+ * and what the next one adopts of that.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RestorePlanError } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import type { Journal } from '../ledger/journal.ts';
+import type { RunKey } from '../ledger/layout.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { findLocalRecord, removeLocalRecord, saveLocalRecord } from '../ledger/local-record.ts';
+import type { Lease } from '../ledger/lock.ts';
+import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { RunProgress } from '../ledger/runs.ts';
+import { accessTo, type Target } from '../target/target.ts';
+import type { ApplyRun } from './apply-run.ts';
+
+/** After a signal, everything in hand must be done within 5 s; the rest of that is for the records. */
+const STOP_GRACE_MS = 3_500;
+const RELEASE_MS = 1_000;
+/** After a failure: a target that is out of reach has been waited for already. */
+const RELEASE_AFTER_FAILURE_MS = 5_000;
+
+export interface LockRequest {
+  readonly target: Target;
+  /** Who takes it; the process id makes two runs of one person distinct. */
+  readonly actor: Actor & { readonly pid: number };
+  readonly command: 'apply' | 'revert' | 'accept';
+  readonly leaseMs?: number | undefined;
+  readonly emit: Emit;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The lock is given back whatever happens; where that fails, it ends by itself. So it does after a stop that left a batch on its
+ * way: the server may write it yet, and nobody else shall look at the documents before that.
+ */
+export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => Promise<T>): Promise<T> {
+  const { target, actor, command, emit, signal } = request;
+  const holder = {
+    name: `${actor.user}@${actor.host}:${actor.pid}`,
+    token: randomBytes(12).toString('hex'),
+    command,
+  };
+  const lease = await openLedger(target).lock(holder, {
+    ...(request.leaseMs !== undefined && { leaseMs: request.leaseMs }),
+    ...(signal && { signal }),
+    onWait: ({ holder: other, heartbeatAt }, life) =>
+      emit({
+        type: 'warning',
+        message:
+          life === 'dead'
+            ? `${target.name}: waiting for the lock that ${other?.name} left behind: its process has ended`
+            : `${target.name}: waiting for the lock of ${other?.name}, or its next sign of life; the last one was ${heartbeatAt?.toISOString()}`,
+      }),
+  });
+  emit({ type: 'lock-acquired', target: target.name, fencing: lease.fencing });
+  let releaseMs = 60_000;
+  let hasEnded = false;
+  const working = work(lease).finally(() => {
+    hasEnded = true;
+  });
+  try {
+    return await stopInTime(working, signal);
+  } catch (error) {
+    releaseMs = RELEASE_AFTER_FAILURE_MS;
+    throw error;
+  } finally {
+    if (signal?.aborted) releaseMs = RELEASE_MS;
+    if (hasEnded) await Promise.race([lease.release(), delay(releaseMs, undefined, { ref: false })]);
+    else lease.abandon();
+  }
+}
+
+/** The work's own end, or INCOMPLETE when the signal came and it did not end within the grace. */
+async function stopInTime<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  const settled = new AbortController();
+  const overdue = new Promise<never>((_, reject) => {
+    const start = async (): Promise<void> => {
+      await delay(STOP_GRACE_MS, undefined, { signal: settled.signal });
+      reject(stoppedOnRequest());
+    };
+    const begin = (): void => void start().catch(() => undefined);
+    if (signal.aborted) begin();
+    else signal.addEventListener('abort', begin, { once: true, signal: settled.signal });
+  });
+  try {
+    return await Promise.race([work, overdue]);
+  } finally {
+    settled.abort();
+    work.catch(() => undefined);
+  }
+}
+
+export function stoppedOnRequest(): RestorePlanError {
+  return new RestorePlanError('INCOMPLETE', 'stopped on request, with part of the work done', {
+    hint: 'Run the same command again: it goes on where this run stopped.',
+  });
+}
+
+/** For the last record of a run that stops: a target out of reach must not keep it from ending. */
+const LAST_RECORD_MS = 1_500;
+
+interface StoppedRun {
+  readonly request: { readonly target: Target; readonly workDirectory: string };
+  readonly run: ApplyRun;
+  readonly progress: RunProgress;
+}
+
+/** The error to throw when a run does not come to its end. Saves what can be saved on the way; never throws itself. */
+export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<unknown> {
+  if (!(error instanceof RestorePlanError)) return error;
+  const { run } = stopped;
+  // Another run writes the record now.
+  if (error.code === 'LOCKED') return error;
+  const saving = await saveProgress(stopped);
+  if (!run.mayHaveWritten) return error;
+  // What was written is not what was checked: going on from there is no way out.
+  if (error.code === 'VERIFICATION' && saving !== 'refused' && run.unrecorded.length === 0) return error;
+  // A ledger that is only slow has every intention; what became of them, the next run finds out.
+  if (saving !== 'refused' && run.unrecorded.length === 0) return asIncomplete(error);
+  return (await answers(stopped.request.target)) ? keepLocally(error, stopped) : asIncomplete(error);
+}
+
+/** Intended batches stay in the journal as such, so a rerun finds out about them by itself. */
+function asIncomplete(error: RestorePlanError): RestorePlanError {
+  if (error.code === 'INCOMPLETE') return error;
+  return new RestorePlanError('INCOMPLETE', `stopped part-way: ${error.message}`, {
+    hint: `${error.hint ?? 'Run again.'} The same command goes on where this run stopped.`,
+    cause: error,
+    facts: error.facts,
+  });
+}
+
+async function saveProgress({
+  request,
+  run,
+  progress,
+}: StoppedRun): Promise<'saved' | 'refused' | 'overdue'> {
+  const save = openLedger(request.target)
+    .runs.save(run.key, run.fencing, progress)
+    .then(
+      () => 'saved' as const,
+      () => 'refused' as const,
+    );
+  return Promise.race([save, delay(LAST_RECORD_MS, 'overdue' as const, { ref: false })]);
+}
+
+async function answers(target: Target): Promise<boolean> {
+  const ping = accessTo(target)
+    .commands.run({ ping: 1 })
+    .then(
+      () => true,
+      () => false,
+    );
+  return Promise.race([ping, delay(LAST_RECORD_MS, false, { ref: false })]);
+}
+
+/** The server is there, documents went in, and only the ledger does not take them. */
+async function keepLocally(
+  error: RestorePlanError,
+  { request, run, progress }: StoppedRun,
+): Promise<RestorePlanError> {
+  const { target, workDirectory } = request;
+  const what = `documents were written to ${target.name}, but its ledger could not be: ${error.message}`;
+  const { unrecorded } = run;
+  let path: string;
+  try {
+    path = await saveLocalRecord(
+      { workDirectory, target: target.name, key: run.key },
+      {
+        format: 2,
+        target: target.name,
+        database: target.reader.database,
+        server: target.reader.identity.id,
+        key: run.key,
+        batches: unrecorded,
+        progress,
+        savedAt: new Date().toISOString(),
+      },
+    );
+  } catch (cause) {
+    return new RestorePlanError('LEDGER_UNSAVED', `${what}; nor could ${workDirectory} be written to`, {
+      hint: 'Mend both, then run the same command again: the journal names what was begun, and each document of it is looked for.',
+      cause,
+      facts: { unrecorded },
+    });
+  }
+  return new RestorePlanError('LEDGER_UNSAVED', what, {
+    hint: `What it lacks is kept in ${path}. Mend the ledger, then run the same command again on this machine: it adopts the record and goes on.`,
+    cause: error,
+    facts: { record: path, unrecorded },
+  });
+}
+
+interface Adoption {
+  readonly target: Target;
+  readonly workDirectory: string;
+  readonly key: RunKey;
+  /** The run's record, where there is one. */
+  readonly record: RunRecord | undefined;
+  readonly journal: Journal;
+  readonly emit: Emit;
+}
+
+/** Brings into the ledger what an earlier run could only write to this machine. */
+export async function adoptLocalRecord({
+  target,
+  workDirectory,
+  key,
+  record: run,
+  journal,
+  emit,
+}: Adoption): Promise<void> {
+  const place = { workDirectory, target: target.name, key, isMigrated: run?.isMigrated ?? false };
+  const found = await findLocalRecord(place, target.reader);
+  if (found === undefined) return;
+  for (const batch of found.record.batches) await journal.record(batch);
+  await removeLocalRecord(found.path);
+  emit({
+    type: 'warning',
+    message: `${target.name}: the ledger was completed from the record kept on this machine`,
+  });
+}
