@@ -60,7 +60,9 @@ export class TouchedDocuments {
   }
 
   remove(id: RawValue): void {
-    this.#newest[this.#numberOf(id)] = DELETED;
+    // First the number: it may bring a larger table.
+    const number = this.#numberOf(id);
+    this.#newest[number] = DELETED;
   }
 
   /** The number of a touched document; -1 where it was not touched. */
