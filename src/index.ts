@@ -30,6 +30,7 @@ export type { Backup, BackupIdentity } from './backup/backup.ts';
 export { type BackupListing, type ListedBackup, listBackups } from './backup/list-backups.ts';
 export { openBackup } from './backup/open-backup.ts';
 export type { BackupOptions } from './backup/place.ts';
+export type { Documents } from './bson/documents.ts';
 export { type CompareRequest, compareWithTarget } from './comparison/compare-with-target.ts';
 export type {
   ComparedCollection,
@@ -58,7 +59,6 @@ export { type PrepareRequest, prepareSelection } from './selection/prepare-selec
 export { readBatches } from './selection/read-batches.ts';
 export { type SelectionRequest, selectDocuments } from './selection/select-documents.ts';
 export type {
-  DocumentBatch,
   SelectedCollection,
   Selection,
   SelectionManifest,

@@ -1,14 +1,14 @@
 /** One batch: look, intend, write, record. */
 
 import { documentValue } from '../bson/diff-documents.ts';
-import type { DocumentRun } from '../bson/document-run.ts';
+import type { Documents } from '../bson/documents.ts';
 import { replacementRefusal } from '../bson/storable.ts';
 import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import { hashesOf, type JournalAction } from '../ledger/journal-entry.ts';
 import type { ExceptedClass } from '../plan/plan.ts';
-import type { DocumentBatch, SelectedCollection } from '../selection/selection.ts';
+import type { SelectedCollection } from '../selection/selection.ts';
 import { type CounterpartsPart, counterpartsInParts } from '../target/counterparts.ts';
 import type { WriteIdentity } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
@@ -42,11 +42,11 @@ export interface CollectionTask {
 }
 
 /** Returns how many documents it wrote. */
-export async function applyBatch(run: ApplyRun, task: CollectionTask, batch: DocumentBatch): Promise<number> {
+export async function applyBatch(run: ApplyRun, task: CollectionTask, batch: Documents): Promise<number> {
   const admitted = admit(batch);
   const work = new BatchWork(run, task, admitted);
   for (const { position, reason } of admitted.refusals) work.settle(position, { outcome: 'refused', reason });
-  if (admitted.reordered > 0) {
+  if (admitted.reordered) {
     run.warnOnce(`${task.place.collection.name}: _id is moved to the front, as the server does`);
   }
   const documents = admitted.run;
@@ -87,7 +87,7 @@ interface Step {
 class BatchWork {
   readonly #run: ApplyRun;
   readonly #task: CollectionTask;
-  readonly #documents: DocumentRun;
+  readonly #documents: Documents;
   readonly #first: number;
   readonly #positions: readonly number[];
 
@@ -286,7 +286,7 @@ const UNSEEN: Fate = {
 };
 
 /** Each is one journal entry, and where nobody gets in between one transaction. */
-function inTransactions(pairs: readonly ReplacementPair[], documents: DocumentRun): ReplacementPair[][] {
+function inTransactions(pairs: readonly ReplacementPair[], documents: Documents): ReplacementPair[][] {
   const cuts: ReplacementPair[][] = [];
   let bytes = 0;
   for (const pair of pairs) {

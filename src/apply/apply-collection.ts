@@ -1,11 +1,12 @@
 /** Applies one collection of the selection: prepares it, then sends its batches, a few in flight. */
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import type { Documents } from '../bson/documents.ts';
 import { expiryCheck } from '../comparison/collection-checks.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import { readCheckedBatches } from '../selection/read-batches.ts';
-import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection } from '../target/target.ts';
 import { applyBatch, type CollectionTask } from './apply-batch.ts';
 import type { ApplyRun } from './apply-run.ts';
@@ -74,7 +75,7 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
       `\`plan apply --target ${target.name}\` again; it selects the documents anew.`,
   });
   const batches = untilAborted(read, request.signal);
-  const work = (batch: DocumentBatch): Promise<{ written: number; bytes: number }> =>
+  const work = (batch: Documents): Promise<{ written: number; bytes: number }> =>
     budget.spend(batch.bytes.length, async () => ({
       written: await applyBatch(run, task, batch),
       bytes: batch.bytes.length,

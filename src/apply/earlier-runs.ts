@@ -5,7 +5,6 @@
  * all that is kept of a journal, however long. Entries of format 1 have ids alone; the selection is read for those once more.
  */
 import { canonicalKey } from '../bson/canonical-bytes.ts';
-import { DocumentRun } from '../bson/document-run.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Emit } from '../events.ts';
@@ -160,8 +159,7 @@ export class EarlierRuns {
     const selected = this.#selection.manifest.collections.find((each) => each.into === into);
     if (selected === undefined) return;
     for await (const batch of readBatches(this.#selection, selected.collection, LOOKUP_BATCH)) {
-      const run = new DocumentRun(batch.bytes, batch.offsets);
-      for (let i = 0; i < run.length; i++) if (run.idType(i) !== 0) see(run.id(i), batch.first + i);
+      for (let i = 0; i < batch.length; i++) if (batch.idType(i) !== 0) see(batch.id(i), batch.first + i);
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto';
 import { canonicalKey } from '../bson/canonical-bytes.ts';
-import type { DocumentRun } from '../bson/document-run.ts';
+import type { Documents } from '../bson/documents.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
 import { asDocuments, HASH_BYTES, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
@@ -38,7 +38,7 @@ export interface RevertedDocument {
 /** Documents of an entry that were looked at together. */
 export interface RevertedPart {
   /** A document `{_id: …}` for each of the entry's ids. */
-  readonly ids: DocumentRun;
+  readonly ids: Documents;
   readonly documents: readonly RevertedDocument[];
 }
 

@@ -1,4 +1,5 @@
 /** Reads every document of a selection back at majority and compares bytes. Reads only. */
+import type { Documents } from '../bson/documents.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { inFlight } from '../comparison/in-flight.ts';
@@ -8,7 +9,7 @@ import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Plan } from '../plan/plan.ts';
 import { readCheckedBatches } from '../selection/read-batches.ts';
-import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { Counterparts, findCounterparts } from '../target/counterparts.ts';
 import { BATCHES_SEARCHED, type Scanned, scanCounterparts } from '../target/scan-counterparts.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
@@ -139,7 +140,7 @@ async function batchesOf(question: BatchQuestion): Promise<AsyncIterable<Scanned
   return scanCounterparts(batches, reader.scan(collection.name, Math.min(documents, BATCH.maxDocuments)));
 }
 
-async function* admitted(batches: AsyncIterable<DocumentBatch>): AsyncGenerator<AdmittedBatch> {
+async function* admitted(batches: AsyncIterable<Documents>): AsyncGenerator<AdmittedBatch> {
   for await (const batch of batches) yield admit(batch);
 }
 

@@ -5,7 +5,7 @@
  * insert is sent again under its identity, or, where the server keeps none, its documents are read back by `_id` at majority and
  * their bytes compared. So an attempt may be repeated as often as it takes.
  */
-import type { DocumentRun } from '../bson/document-run.ts';
+import type { Documents } from '../bson/documents.ts';
 import { refusalByIndexes } from '../comparison/index-fit.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { WhenMatched } from '../plan/plan.ts';
@@ -52,7 +52,7 @@ const TOO_LARGE_FOR_CACHE = 388;
  */
 export async function insertDocuments(
   place: WritePlace,
-  run: DocumentRun,
+  run: Documents,
   { positions, identity }: InsertionBatch,
 ): Promise<Fates> {
   const fates = new Map<number, Fate>();
@@ -132,7 +132,7 @@ export interface ReplacementBatch {
 /** Replaces documents that are still the ones seen. */
 export async function replaceDocuments(
   place: WritePlace,
-  run: DocumentRun,
+  run: Documents,
   { pairs, identity }: ReplacementBatch,
 ): Promise<Fates> {
   const { leftAlone, faults } = await place.writer.replace(
@@ -153,7 +153,7 @@ export async function replaceDocuments(
   return fates;
 }
 
-function look(place: WritePlace, run: DocumentRun, insertions: readonly Insertion[]): Promise<Counterparts> {
+function look(place: WritePlace, run: Documents, insertions: readonly Insertion[]): Promise<Counterparts> {
   const positions = insertions.map(({ position }) => position);
   return findCounterparts({ reader: place.reader, collection: place.collection, run, positions });
 }
@@ -165,7 +165,7 @@ interface DocumentFault {
 
 interface Inserting {
   readonly place: WritePlace;
-  readonly run: DocumentRun;
+  readonly run: Documents;
   readonly identity: WriteIdentity | undefined;
 }
 
@@ -198,7 +198,7 @@ async function insertOrSplit(
 }
 
 /** The documents as one piece of memory: without a copy where they lie side by side, as in a batch that is new as a whole. */
-function concatenated(run: DocumentRun, insertions: readonly Insertion[]): Buffer {
+function concatenated(run: Documents, insertions: readonly Insertion[]): Buffer {
   const first = (insertions[0] as Insertion).position;
   const last = (insertions.at(-1) as Insertion).position;
   const start = run.offsets[first] as number;

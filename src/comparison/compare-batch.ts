@@ -1,9 +1,10 @@
 /** The class of every document of one batch. */
+
 import { documentValue } from '../bson/diff-documents.ts';
+import type { Documents } from '../bson/documents.ts';
 import { idOrRefusal, replacementRefusal, sizeRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Reference, WhenMatched } from '../plan/plan.ts';
-import type { DocumentBatch } from '../selection/selection.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
 import type { DanglingReference, DocumentClass } from './comparison.ts';
@@ -44,7 +45,7 @@ export interface BatchFindings {
 
 /** All documents of the batch: in one part, or in several where the target's are too large to be held together. */
 export async function* compareBatch(
-  batch: DocumentBatch,
+  batch: Documents,
   rules: CollectionRules,
 ): AsyncGenerator<BatchFindings, void, undefined> {
   const { refused, candidates } = sortOutUnstorable(batch);
@@ -97,7 +98,7 @@ async function comparePart(
 const INSERT = { class: 'insert', reason: '' } as const;
 
 /** Parts the documents that no server would store from those worth asking the target about. */
-function sortOutUnstorable(batch: DocumentBatch): { refused: Finding[]; candidates: Candidate[] } {
+function sortOutUnstorable(batch: Documents): { refused: Finding[]; candidates: Candidate[] } {
   const refused: Finding[] = [];
   const candidates: Candidate[] = [];
   for (const [position, offset] of batch.offsets.entries()) {

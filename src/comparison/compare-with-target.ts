@@ -4,13 +4,15 @@
  * Documents are compared batch by batch, a few batches in flight: memory is bounded by the batches, however large the
  * selection is. Every document is counted; details are kept for the first few of each class, or handed on one by one.
  */
+
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import type { Documents } from '../bson/documents.ts';
 import type { Emit } from '../events.ts';
 import type { Plan, WhenMatched } from '../plan/plan.ts';
 import { settingsOf } from '../plan/restored-collections.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
-import type { DocumentBatch, SelectedCollection, Selection } from '../selection/selection.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { CandidateCheck } from './candidate.ts';
 import { expiryCheck, shardKeyCheck, validatorCheck } from './collection-checks.ts';
@@ -186,7 +188,7 @@ async function compareCollection(
     emit({ type: 'comparison-progress', target: reader.name, compared: shared.compared });
   };
   // The first part of a batch, mostly the only one, is compared while earlier batches are taken; the others in their turn.
-  const compare = async (batch: DocumentBatch) => {
+  const compare = async (batch: Documents) => {
     signal.throwIfAborted();
     const others = compareBatch(batch, rules);
     return { first: await others.next(), others };

@@ -2,7 +2,7 @@
 
 import { canonicalKey, idKey } from '../bson/canonical-bytes.ts';
 import { documentValue } from '../bson/diff-documents.ts';
-import { runOf } from '../bson/document-run.ts';
+import { Documents } from '../bson/documents.ts';
 import { holdsSymbol, idRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
 import { counterpartsInParts } from '../target/counterparts.ts';
@@ -25,7 +25,7 @@ export async function* existingDocuments(
   collection: TargetCollection,
   candidates: readonly Candidate[],
 ): AsyncGenerator<ExistingPart, void, undefined> {
-  const run = runOf(candidates.map(bytesOf));
+  const run = Documents.of(candidates.map(bytesOf));
   const question = { reader, collection, run, positions: [...candidates.keys()] };
   for await (const { positions, there } of counterpartsInParts(question)) {
     const part = positions.map((position) => candidates[position] as Candidate);

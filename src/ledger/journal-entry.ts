@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto';
 import { Binary, deserialize } from 'bson';
 import { documentOf } from '../bson/document-builder.ts';
-import { type DocumentRun, runOf } from '../bson/document-run.ts';
+import { Documents } from '../bson/documents.ts';
 import { BsonFault, valueEnd } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { WriteIdentity } from '../target/target.ts';
@@ -142,7 +142,7 @@ export function readBinary(document: Readonly<Record<string, unknown>>, field: s
  * a document is still the one that was written. 1.3 µs for 1 KB: one call for each, and its answer as text, which costs half of what a
  * Buffer does.
  */
-export function hashesOf(documents: DocumentRun, positions: readonly number[]): Buffer {
+export function hashesOf(documents: Documents, positions: readonly number[]): Buffer {
   const hashes = Buffer.allocUnsafe(positions.length * HASH_BYTES);
   for (let i = 0; i < positions.length; i++) {
     const digest = hash('sha256', documents.document(positions[i] as number), 'hex');
@@ -159,7 +159,7 @@ export function isAsWritten(hashes: Buffer, position: number, document: Buffer):
 
 /** Documents of a run whose `_id`s are meant. */
 export interface IdsOf {
-  readonly run: DocumentRun;
+  readonly run: Documents;
   readonly positions: readonly number[];
 }
 
@@ -198,6 +198,8 @@ function unpackIds(packed: Buffer): RawValue[] {
 }
 
 /** A document `{_id: …}` for each, for a reader that is asked for documents by their ids. */
-export function asDocuments(ids: readonly RawValue[]): DocumentRun {
-  return runOf(ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))));
+export function asDocuments(ids: readonly RawValue[]): Documents {
+  return Documents.of(
+    ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))),
+  );
 }

@@ -2,9 +2,9 @@
  * Reads a file of documents as batches of whole ones.
  */
 import { type FileHandle, open } from 'node:fs/promises';
+import { Documents } from '../bson/documents.ts';
 import { BsonFault, documentEnd } from '../bson/elements.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
-import type { DocumentBatch } from './selection.ts';
 
 export interface BatchLimits {
   /** Bytes of documents per batch. A single larger document makes a batch of its own. */
@@ -30,7 +30,7 @@ export async function* fileBatches(
   path: string,
   bytes: number,
   { maxBytes, maxDocuments, held }: BatchLimits,
-): AsyncGenerator<DocumentBatch, void, undefined> {
+): AsyncGenerator<Documents, void, undefined> {
   const file = await open(path, 'r');
   const wanted = Math.max(maxBytes, MIN_DOCUMENT_BYTES);
   const inUse: Buffer[] = [];
@@ -62,7 +62,7 @@ export async function* fileBatches(
 }
 
 /** As many whole documents from the start of `bytes` as there are, at least one and at most `maxDocuments`. */
-function cutBatch(bytes: Buffer, first: number, maxDocuments: number): DocumentBatch {
+function cutBatch(bytes: Buffer, first: number, maxDocuments: number): Documents {
   const offsets: number[] = [];
   let at = 0;
   while (offsets.length < maxDocuments && bytes.length - at >= MIN_DOCUMENT_BYTES) {
@@ -72,7 +72,7 @@ function cutBatch(bytes: Buffer, first: number, maxDocuments: number): DocumentB
     at = end;
   }
   if (offsets.length === 0) throw new BsonFault('document is cut off', 0);
-  return { bytes: bytes.subarray(0, at), offsets, first };
+  return new Documents(bytes.subarray(0, at), offsets, first);
 }
 
 /** Reads until `into` is full or the file ends; returns the part that was filled. */

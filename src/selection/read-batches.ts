@@ -2,11 +2,12 @@
  * Reads a selected collection back as batches of whole documents.
  */
 import { createHash } from 'node:crypto';
+import type { Documents } from '../bson/documents.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { type BatchLimits, fileBatches } from './file-batches.ts';
 import { collectionPath } from './open-selection.ts';
-import type { DocumentBatch, SelectedCollection, Selection } from './selection.ts';
+import type { SelectedCollection, Selection } from './selection.ts';
 import { reasonOf } from './work-directory-fault.ts';
 
 /**
@@ -17,7 +18,7 @@ export async function* readBatches(
   selection: Selection,
   collection: string,
   limits: BatchLimits,
-): AsyncGenerator<DocumentBatch, void, undefined> {
+): AsyncGenerator<Documents, void, undefined> {
   const selected = selectedCollection(selection, collection);
   const path = collectionPath(selection, selected);
   try {
@@ -49,7 +50,7 @@ export async function* readCheckedBatches(
   selection: Selection,
   collection: string,
   { limits, during, remedy }: CheckedUse,
-): AsyncGenerator<DocumentBatch, void, undefined> {
+): AsyncGenerator<Documents, void, undefined> {
   const selected = selectedCollection(selection, collection);
   const path = collectionPath(selection, selected);
   const changed = (why: string, cause?: unknown): RestorePlanError =>

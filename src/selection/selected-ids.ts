@@ -1,7 +1,8 @@
+import type { Documents } from '../bson/documents.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { findId } from '../bson/stored-form.ts';
 import { readBatches } from './read-batches.ts';
-import type { DocumentBatch, Selection } from './selection.ts';
+import type { Selection } from './selection.ts';
 
 const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 
@@ -11,7 +12,7 @@ export function selectedIds(selection: Selection, collection: string): Promise<K
 }
 
 /** The `_id`s of documents that come in batches. */
-export async function idsIn(batches: AsyncIterable<DocumentBatch>): Promise<KeySet> {
+export async function idsIn(batches: AsyncIterable<Documents>): Promise<KeySet> {
   const ids = new KeySet();
   for await (const { bytes, offsets } of batches) {
     for (const start of offsets) {

@@ -57,11 +57,3 @@ export interface SelectedCollection {
   /** sha256, hex, of that file. In no digest; a collection that is missing in the target is made by it. */
   readonly metadataSha256?: string;
 }
-
-/** A slice of a collection's file: whole documents, concatenated; `offsets[i]` is where document i starts in `bytes`. */
-export interface DocumentBatch {
-  readonly bytes: Buffer;
-  readonly offsets: readonly number[];
-  /** Index of the batch's first document within the collection, from 0. */
-  readonly first: number;
-}

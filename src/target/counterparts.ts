@@ -1,6 +1,6 @@
 /** Pairs documents with those that a target holds under the same `_id`s. */
 import { canonicalKey } from '../bson/canonical-bytes.ts';
-import type { DocumentRun } from '../bson/document-run.ts';
+import type { Documents } from '../bson/documents.ts';
 import { holdsSymbol } from '../bson/storable.ts';
 import type { Answer, TargetCollection, TargetReader } from './target.ts';
 
@@ -11,12 +11,12 @@ const SAME = 1;
 const OTHER = 2;
 
 export class Counterparts {
-  readonly #run: DocumentRun;
+  readonly #run: Documents;
   readonly #presences: Uint8Array;
   readonly #others: Map<number, Buffer> | undefined;
 
   /** `keepsOthers`: the documents that are other than ours are wanted, not only that they are there. They may be far larger. */
-  constructor(run: DocumentRun, { keepsOthers = false } = {}) {
+  constructor(run: Documents, { keepsOthers = false } = {}) {
     this.#run = run;
     this.#presences = new Uint8Array(run.length);
     this.#others = keepsOthers ? new Map() : undefined;
@@ -34,7 +34,7 @@ export class Counterparts {
   }
 
   /** Document `i` of `found` has the `_id` of the document at this position. */
-  mark(position: number, found: DocumentRun, i: number): void {
+  mark(position: number, found: Documents, i: number): void {
     if (this.#run.equals(position, found, i)) this.markSame(position);
     else if (this.#presences[position] !== SAME) {
       this.#presences[position] = OTHER;
@@ -57,7 +57,7 @@ interface CounterpartQuestion {
   readonly reader: TargetReader;
   readonly collection: Pick<TargetCollection, 'name' | 'collated'>;
   /** In stored form: `_id` first. */
-  readonly run: DocumentRun;
+  readonly run: Documents;
   readonly positions: readonly number[];
   /** Whether `other` shall give the documents: only where they are known to be few or small. */
   readonly keepsOthers?: boolean;
@@ -136,7 +136,7 @@ async function pair(place: Place, answer: Answer, counterparts: Counterparts): P
 }
 
 /** A backup may repeat an `_id`; the server answers once for all of them. */
-function pairRepeats(run: DocumentRun, { positions, found }: Answer, counterparts: Counterparts): void {
+function pairRepeats(run: Documents, { positions, found }: Answer, counterparts: Counterparts): void {
   if (found.length === 0 || found.length === positions.length) return;
   const byKey = new Map(Array.from(found.offsets, (_, i) => [canonicalKey(found.id(i)), i] as const));
   for (const position of positions) {
@@ -153,19 +153,19 @@ function pairRepeats(run: DocumentRun, { positions, found }: Answer, counterpart
 export class Pairing {
   /** Answers that belong to no position by their key. */
   unpaired = 0;
-  readonly #run: DocumentRun;
+  readonly #run: Documents;
   readonly #positions: readonly number[];
   readonly #counterparts: Counterparts;
   #next = 0;
   #byKey: Map<string, number> | undefined;
 
-  constructor(run: DocumentRun, positions: readonly number[], counterparts: Counterparts) {
+  constructor(run: Documents, positions: readonly number[], counterparts: Counterparts) {
     this.#run = run;
     this.#positions = positions;
     this.#counterparts = counterparts;
   }
 
-  add(found: DocumentRun): void {
+  add(found: Documents): void {
     for (let i = 0; i < found.length; i++) {
       const expected = this.#positions[this.#next];
       if (expected !== undefined && this.#run.equals(expected, found, i)) {

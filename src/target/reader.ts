@@ -1,6 +1,6 @@
 /** TargetReader over raw commands. Reads are repeated while faults are transient; all are at majority, from the primary. */
 import { deserialize } from 'bson';
-import { DocumentRun, runOf } from '../bson/document-run.ts';
+import { Documents } from '../bson/documents.ts';
 import { idRefusal } from '../bson/storable.ts';
 import type { TargetName } from '../events.ts';
 import { asBuffer, type CursorReply, rawDocument, readBatch, readCursor } from '../mongo/raw-messages.ts';
@@ -80,7 +80,7 @@ export class MongoReader implements TargetReader {
   }
 
   async findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]> {
-    const asked = runOf(ids);
+    const asked = Documents.of(ids);
     const documents: Buffer[] = [];
     for await (const { found } of this.lookUp(collection, asked, [...asked.offsets.keys()])) {
       for (let i = 0; i < found.length; i++) documents.push(found.document(i));
@@ -90,7 +90,7 @@ export class MongoReader implements TargetReader {
 
   async *lookUp(
     collection: string,
-    run: DocumentRun,
+    run: Documents,
     positions: readonly number[],
   ): AsyncGenerator<Answer, void, undefined> {
     let asked: number[] = [];
@@ -115,7 +115,7 @@ export class MongoReader implements TargetReader {
    */
   async *#lookUp(
     collection: string,
-    run: DocumentRun,
+    run: Documents,
     positions: readonly number[],
   ): AsyncGenerator<Answer, void, undefined> {
     // What cannot be stored is absent; to ask for it would mean something else, or fail for all of them.
@@ -123,7 +123,7 @@ export class MongoReader implements TargetReader {
     if (asked.length <= 1) {
       const only = { limit: MOST_OF_ONE_ID };
       const found = asked.length === 0 ? [] : await this.find(collection, idFilter(run, asked), only);
-      yield { positions, found: runOf(found) };
+      yield { positions, found: Documents.of(found) };
       return;
     }
     const reply = await this.#commands.runPatiently(`reading ${this.database}.${collection}`, {
@@ -134,7 +134,7 @@ export class MongoReader implements TargetReader {
     });
     const { bytes, offsets, id } = readBatch(reply);
     if (id === 0n) {
-      yield { positions, found: new DocumentRun(bytes, offsets) };
+      yield { positions, found: new Documents(bytes, offsets) };
       return;
     }
     await this.#killCursor(collection, id);
@@ -153,7 +153,7 @@ export class MongoReader implements TargetReader {
     return Number(reply['n']);
   }
 
-  async *scan(collection: string, batch: number): AsyncGenerator<DocumentRun, void, undefined> {
+  async *scan(collection: string, batch: number): AsyncGenerator<Documents, void, undefined> {
     const read = async (command: Command): Promise<CursorReply> =>
       readBatch(await this.#commands.run({ ...command, batchSize: batch }));
     let reply = await read({ find: collection, hint: { $natural: 1 }, readConcern: READ_CONCERN });
@@ -163,7 +163,7 @@ export class MongoReader implements TargetReader {
         // The server reads the next batch while the caller works on this one.
         if (reply.id !== 0n) next = read({ getMore: reply.id, collection });
         next?.catch(() => undefined); // thrown where it is awaited
-        yield new DocumentRun(reply.bytes, reply.offsets);
+        yield new Documents(reply.bytes, reply.offsets);
         if (next === undefined) return;
         reply = await next;
         next = undefined;

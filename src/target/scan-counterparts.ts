@@ -5,7 +5,7 @@
  * Batches that were written side by side lie interleaved there: several runs of documents, of which each goes on where it was left.
  * A document that does not come up in time is left open, and is for the caller to look up; so is all the rest after a fault.
  */
-import type { DocumentRun } from '../bson/document-run.ts';
+import type { Documents } from '../bson/documents.ts';
 import { CommandFailure } from './command-failure.ts';
 import { Counterparts } from './counterparts.ts';
 
@@ -17,7 +17,7 @@ const BYTES_SEARCHED = 32 * 1024 * 1024;
 const MOST_STRANGERS = 20;
 
 interface Batch {
-  readonly run: DocumentRun;
+  readonly run: Documents;
   /** Index of the run's first document within the collection. */
   readonly first: number;
 }
@@ -31,7 +31,7 @@ export interface Scanned<B extends Batch> {
 /** Every batch, in order, with what was seen of it in `found`: the target's documents in any order. */
 export async function* scanCounterparts<B extends Batch>(
   batches: AsyncIterable<B>,
-  found: AsyncIterable<DocumentRun>,
+  found: AsyncIterable<Documents>,
 ): AsyncGenerator<Scanned<B>, void, undefined> {
   const source = batches[Symbol.asyncIterator]();
   const search = new Search<B>();
@@ -109,14 +109,14 @@ class Search<B extends Batch> {
   }
 
   /** Marks what `documents` shows from `from` on; returns the first of them that is in no batch held, or their number. */
-  match(documents: DocumentRun, from: number): number {
+  match(documents: Documents, from: number): number {
     let i = from;
     while (i < documents.length && (this.#goesOn(documents, i) || this.#begins(documents, i))) i++;
     return i;
   }
 
   /** Whether document `i` is the next one of some run. */
-  #goesOn(documents: DocumentRun, i: number): boolean {
+  #goesOn(documents: Documents, i: number): boolean {
     const heads = this.#heads;
     for (let k = 0; k < heads.length; k++) {
       const index = heads[k] as number;
@@ -130,7 +130,7 @@ class Search<B extends Batch> {
   }
 
   /** Whether a run begins with document `i`: mostly not far behind the frontier, else among what was passed over. */
-  #begins(documents: DocumentRun, i: number): boolean {
+  #begins(documents: Documents, i: number): boolean {
     if (documents.idType(i) === 0) return false;
     const index =
       this.#find(documents, i, { from: this.#frontier, to: Number.POSITIVE_INFINITY }) ??
@@ -141,7 +141,7 @@ class Search<B extends Batch> {
     return true;
   }
 
-  #find(documents: DocumentRun, i: number, span: { from: number; to: number }): number | undefined {
+  #find(documents: Documents, i: number, span: { from: number; to: number }): number | undefined {
     const tail = idTail(documents, i);
     for (const held of this.held) {
       if (held.unseen === 0) continue;
@@ -160,7 +160,7 @@ class Search<B extends Batch> {
   }
 
   /** Where document `i` is the one at this position, marks it as seen. */
-  #take(held: Held<B>, position: number, documents: DocumentRun, i: number): boolean {
+  #take(held: Held<B>, position: number, documents: Documents, i: number): boolean {
     const { batch, there } = held;
     if (!batch.run.equals(position, documents, i)) return false;
     if (there.presence(position) === 'absent') held.unseen--;
@@ -171,7 +171,7 @@ class Search<B extends Batch> {
 }
 
 /** From the end of an `_id` of any type; nearly all differ in it, and comparing whole documents costs ten times as much. */
-function idTail(run: DocumentRun, i: number): number {
+function idTail(run: Documents, i: number): number {
   const end = run.idEnd(i); // behind at least nine bytes of the document
   return run.bytes.readInt32LE(end - 4) ^ run.bytes.readInt32LE(end - 8);
 }

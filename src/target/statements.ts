@@ -1,7 +1,7 @@
 /** What a write sends, raw: update and delete statements for one document each, and the query for documents by their `_id`s. */
 import { documentValue } from '../bson/diff-documents.ts';
 import { DocumentBuilder, documentOf } from '../bson/document-builder.ts';
-import type { DocumentRun } from '../bson/document-run.ts';
+import type { Documents } from '../bson/documents.ts';
 import { elements, keyOf, valueAt } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
@@ -283,7 +283,7 @@ const INNER_START = 9;
 const ARRAY_START = HEAD.length;
 
 /** The raw query `{_id: {$in: [...]}}`, built without decoding a value. Cost: one short copy per document; no object is made. */
-export function idFilter(run: DocumentRun, positions: readonly number[]): Buffer {
+export function idFilter(run: Documents, positions: readonly number[]): Buffer {
   let size = ARRAY_START + 4 + 3;
   for (let i = 0; i < positions.length; i++) {
     const position = positions[i] as number;

@@ -2,7 +2,7 @@
  * One MongoDB database that documents are restored into, seen through two ports.
  * Comparison, dry-run and status are handed a TargetReader, which has no write; only apply, revert and the ledger get a writer.
  */
-import type { DocumentRun } from '../bson/document-run.ts';
+import type { Documents } from '../bson/documents.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { TargetName } from '../events.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
@@ -83,14 +83,14 @@ export interface TargetReader {
    * The same for the documents of a run at `positions`, with no object per document: several times cheaper. One answer after the
    * other, each of at most 16 MiB, and together about all of the positions.
    */
-  lookUp(collection: string, run: DocumentRun, positions: readonly number[]): AsyncIterable<Answer>;
+  lookUp(collection: string, run: Documents, positions: readonly number[]): AsyncIterable<Answer>;
   /** How many documents the collection holds, as the server keeps count: nearly right, and at once. */
   count(collection: string): Promise<number>;
   /**
    * All documents, read at majority in their natural order, `batch` of them at a time. A fault ends it: throws CommandFailure and
    * does not try again.
    */
-  scan(collection: string, batch: number): AsyncIterable<DocumentRun>;
+  scan(collection: string, batch: number): AsyncIterable<Documents>;
   /**
    * Runs a read-only aggregation on the target and returns raw result documents, all of them: let the pipeline limit
    * them. `pipeline` holds raw BSON stages; `collection` 1 is the database (`$documents`).
@@ -113,7 +113,7 @@ export interface TargetReader {
 /** All documents that the target holds under the `_id`s of some documents of a run. */
 export interface Answer {
   readonly positions: readonly number[];
-  readonly found: DocumentRun;
+  readonly found: Documents;
 }
 
 export interface FindOptions {

@@ -10,7 +10,7 @@
  * one ends an older one that is still open, and a commit of the older one that arrives late is refused.
  */
 import { compareValues } from '../bson/compare-values.ts';
-import { DocumentRun, runOf } from '../bson/document-run.ts';
+import { Documents } from '../bson/documents.ts';
 import { RestorePlanError } from '../errors.ts';
 import {
   asBuffer,
@@ -99,7 +99,7 @@ class Transactions {
   readonly #tools: TransactionTools;
   readonly #write: ConditionalWrite;
   readonly #what: string;
-  readonly #run: DocumentRun;
+  readonly #run: Documents;
   readonly #leftAlone = new Map<number, 'changed' | 'deleted'>();
   readonly #faults: WriteFault[] = [];
   #number: number;
@@ -108,7 +108,7 @@ class Transactions {
     this.#tools = tools;
     this.#write = write;
     this.#what = `writing to ${tools.commands.database}.${write.collection.name}`;
-    this.#run = runOf(write.seen);
+    this.#run = Documents.of(write.seen);
     this.#number = write.identity.txnNumber;
   }
 
@@ -274,7 +274,7 @@ class Transactions {
       }),
     );
     for (;;) {
-      pairing.add(new DocumentRun(batch.bytes, batch.offsets));
+      pairing.add(new Documents(batch.bytes, batch.offsets));
       // They may have grown beyond one reply.
       if (batch.id === 0n) break;
       batch = readBatch(await transaction.run({ getMore: batch.id, collection: name }));

@@ -3,7 +3,7 @@
  * sends it again; conditional writes settle themselves.
  */
 import { Binary } from 'bson';
-import { runOf } from '../bson/document-run.ts';
+import { Documents } from '../bson/documents.ts';
 import { elements, keyOf } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -220,7 +220,7 @@ async function writeExclusively(
   const what = `writing to ${commands.database}.${collection.name}`;
   const leftAlone = new Map<number, 'changed' | 'deleted'>();
   const faults: WriteFault[] = [];
-  const run = runOf(seen);
+  const run = Documents.of(seen);
   let open = [...seen.keys()];
   let isInDoubt = false;
   await rideOut(commands.patience, what, async () => {

@@ -1,7 +1,7 @@
 /** Attempts to get production written to before staging vouches for it, and how each is made. */
 import * as assert from 'uvu/assert';
 import type { ApplyRequest } from '../../src/apply/apply-selection.ts';
-import { runOf } from '../../src/bson/document-run.ts';
+import { Documents } from '../../src/bson/documents.ts';
 import type { RestorePlanError } from '../../src/errors.ts';
 import { readAccepted } from '../../src/ledger/accepted.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
@@ -50,7 +50,7 @@ export async function accept(
   const target = await bench.target('staging');
   const { accepted, runs } = openLedger(target);
   const key = { plan: bench.plan.name, selection: selection.manifest.digest };
-  const ids = ordinals.map((ordinal) => runOf([DOCUMENTS[ordinal] as Buffer]).id(0));
+  const ids = ordinals.map((ordinal) => Documents.of([DOCUMENTS[ordinal] as Buffer]).id(0));
   const [run] = await bench.runs('staging');
   const fencing = run?.fencing ?? 0;
   const place = { kind: 'accepted', key, fencing, actor: { user: 'anna', host: 'ops-1' } } as const;

@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
 import { type Fates, insertDocuments } from '../../src/apply/write-documents.ts';
-import { runOf } from '../../src/bson/document-run.ts';
+import { Documents } from '../../src/bson/documents.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type Target, type TargetReader } from '../../src/target/target.ts';
@@ -58,7 +58,7 @@ test('a document that somebody else is writing at this moment is not taken for o
     whenMatched: 'keepExisting',
     exclusive: false,
   } as const;
-  const fates: Fates = await insertDocuments(place, runOf(documents), {
+  const fates: Fates = await insertDocuments(place, Documents.of(documents), {
     positions: [0, 1, 2],
     identity: await writer.newIdentity(),
   });

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { runOf } from '../../src/bson/document-run.ts';
+import { Documents } from '../../src/bson/documents.ts';
 import { readAccepted } from '../../src/ledger/accepted.ts';
 import { journalKeyOf } from '../../src/ledger/layout.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
@@ -26,7 +26,7 @@ test.before.each(async () => {
 test.after.each(() => bench.close());
 test.after(() => lab.close());
 
-const RUN = runOf(numbered(0, 10));
+const RUN = Documents.of(numbered(0, 10));
 const part = (collection: string, ordinals: readonly number[], reason = 'seen') => ({
   collection,
   as: 'refused' as const,

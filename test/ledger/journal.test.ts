@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as assert from 'uvu/assert';
-import { runOf } from '../../src/bson/document-run.ts';
+import { Documents } from '../../src/bson/documents.ts';
 import type { Journal } from '../../src/ledger/journal.ts';
 import type { JournalEntry } from '../../src/ledger/journal-entry.ts';
 import { journalKeyOf } from '../../src/ledger/layout.ts';
@@ -34,7 +34,7 @@ async function read(entries: AsyncIterable<JournalEntry>): Promise<JournalEntry[
 
 test('entries come in the order of their numbers and backwards, more than one page of them, without their images', async () => {
   const documents = numbered(0, 2);
-  const ids = { run: runOf(documents), positions: [0, 1] };
+  const ids = { run: Documents.of(documents), positions: [0, 1] };
   // A journal whose key sorts right before and one right after: neither may show.
   for (const plan of ['o', 'q']) {
     const other = openLedger(await bench.target('staging')).journal(journalKeyOf({ ...KEY, plan }));
@@ -59,7 +59,7 @@ test('an entry is read as it was intended, and as it ended', async () => {
   const lsid = Buffer.alloc(16, 7);
   const identity = { lsid, txnNumber: 1, user: 'anna@admin', at: 1_795_000_000_000 };
   const hashes = Buffer.alloc(96, 1);
-  const ids = { run: runOf(documents), positions: [0, 1, 2] };
+  const ids = { run: Documents.of(documents), positions: [0, 1, 2] };
   const ordinals = [4_000_000_000, 0, 7];
   await journal.intend(1, 5, { action: 'insert', into: 'a', ids, hashes, ordinals, identity });
   await journal.intend(2, 5, { action: 'remove', into: 'a', ids, undoes: 1 });

@@ -1,7 +1,7 @@
 import { Binary } from 'bson';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
-import { runOf } from '../../src/bson/document-run.ts';
+import { Documents } from '../../src/bson/documents.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { type CounterpartsPart, counterpartsInParts } from '../../src/target/counterparts.ts';
@@ -31,7 +31,7 @@ const MIB = 1024 * 1024;
 
 async function partsOf(documents: readonly Buffer[]): Promise<CounterpartsPart[]> {
   const parts: CounterpartsPart[] = [];
-  const run = runOf(documents);
+  const run = Documents.of(documents);
   const collection = { name: 'a', collated: false };
   const question = { reader: target.reader, collection, run, positions: [...documents.keys()] };
   for await (const part of counterpartsInParts(question)) parts.push(part);

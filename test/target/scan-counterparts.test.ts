@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { runOf } from '../../src/bson/document-run.ts';
+import { Documents } from '../../src/bson/documents.ts';
 import { CommandFailure } from '../../src/target/command-failure.ts';
 import { scanCounterparts } from '../../src/target/scan-counterparts.ts';
 import { numbered } from '../apply/documents.ts';
@@ -10,7 +10,7 @@ const PER_BATCH = 10;
 
 async function* batchesOf(documents: readonly Buffer[]) {
   for (let first = 0; first < documents.length; first += PER_BATCH)
-    yield { run: runOf(documents.slice(first, first + PER_BATCH)), first };
+    yield { run: Documents.of(documents.slice(first, first + PER_BATCH)), first };
 }
 
 /** Replies of seven documents; after `faultAfter` of them the server is gone. */
@@ -18,12 +18,12 @@ async function* repliesOf(documents: readonly Buffer[], faultAfter = Number.POSI
   for (let at = 0; at < documents.length; at += 7) {
     if (at >= faultAfter)
       throw new CommandFailure({ target: 'staging', command: 'getMore', namespace: 'a', cause: new Error() });
-    yield runOf(documents.slice(at, at + 7));
+    yield Documents.of(documents.slice(at, at + 7));
   }
 }
 
 /** Indexes of the documents that were seen; each batch must come once and in its place. */
-async function seen(selected: readonly Buffer[], found: AsyncIterable<ReturnType<typeof runOf>>) {
+async function seen(selected: readonly Buffer[], found: AsyncIterable<Documents>) {
   const indexes: number[] = [];
   let next = 0;
   for await (const { batch, there } of scanCounterparts(batchesOf(selected), found)) {
@@ -107,7 +107,7 @@ test('of large documents, few are held', async () => {
   async function* batches() {
     for (const [first, document] of large.entries()) {
       opened++;
-      yield { run: runOf([document]), first };
+      yield { run: Documents.of([document]), first };
     }
   }
   let handedOn = 0;
