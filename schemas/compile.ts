@@ -3,7 +3,7 @@
  * library nor the program loads the compiler.
  */
 import { writeFileSync } from 'node:fs';
-import { compiledSource } from '../src/plan/compile-schema.ts';
+import { compiledSource } from '../src/plan/compiled-schema.ts';
 import { schemaText } from '../src/plan/schema-file.ts';
 
 const folder = new URL('../dist/plan/', import.meta.url);

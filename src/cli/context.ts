@@ -3,7 +3,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { S3Patience } from '../backup/s3/s3-patience.ts';
-import type { Environment } from '../plan/environment.ts';
+import type { Environment } from '../plan/interpolate.ts';
 import type { Stage } from '../report/progress.ts';
 import type { Run } from '../run.ts';
 

@@ -3,7 +3,7 @@ import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { RestorePlanError } from '../errors.ts';
-import type { Environment } from '../plan/environment.ts';
+import type { Environment } from '../plan/interpolate.ts';
 import { readFileOfAtMost, textOf, whyNoText } from '../plan/read-file.ts';
 import { registerSecret } from '../secret.ts';
 import type { TextWriter } from './context.ts';

@@ -4,8 +4,8 @@
 import { resolve } from 'node:path';
 import { patienceOf, S3_PATIENCE, type S3Patience } from '../backup/s3/s3-patience.ts';
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
-import type { Environment } from '../plan/environment.ts';
 import { parseDuration } from '../plan/instant.ts';
+import type { Environment } from '../plan/interpolate.ts';
 import { failureText } from '../report/failure.ts';
 import { NdjsonView } from '../report/ndjson.ts';
 import { wholeCommands } from '../report/whole-commands.ts';

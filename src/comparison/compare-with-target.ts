@@ -8,8 +8,7 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Documents } from '../bson/documents.ts';
 import type { Emit } from '../events.ts';
-import type { Plan, WhenMatched } from '../plan/plan.ts';
-import { settingsOf } from '../plan/restored-collections.ts';
+import { type Plan, settingsOf, type WhenMatched } from '../plan/plan.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';

@@ -11,8 +11,7 @@
  */
 
 import { findId } from '../bson/stored-form.ts';
-import type { ExceptedClass, Plan, PlanException } from '../plan/plan.ts';
-import { entriesOf } from '../plan/restored-collections.ts';
+import { type ExceptedClass, entriesOf, type Plan, type PlanException } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 import type { DocumentClass, LeftOutKind } from './comparison.ts';

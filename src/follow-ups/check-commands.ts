@@ -4,7 +4,7 @@ import { access, open, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, resolve } from 'node:path';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import type { Environment } from '../plan/environment.ts';
+import type { Environment } from '../plan/interpolate.ts';
 import type { FollowUpAction, Plan } from '../plan/plan.ts';
 import { secretTest } from './command-environment.ts';
 

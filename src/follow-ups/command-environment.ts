@@ -1,5 +1,5 @@
 import type { TargetName } from '../events.ts';
-import type { Environment } from '../plan/environment.ts';
+import type { Environment } from '../plan/interpolate.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Secret } from '../secret.ts';
 

@@ -23,7 +23,7 @@ import {
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../ledger/runs.ts';
-import type { Environment } from '../plan/environment.ts';
+import type { Environment } from '../plan/interpolate.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import { redact } from '../secret.ts';
 import { workDirectoryFault } from '../selection/work-directory-fault.ts';

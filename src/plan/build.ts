@@ -7,9 +7,8 @@ import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { parseQuery } from '../query/parse-query.ts';
 import { Secret } from '../secret.ts';
 import { planDigest, selectsDigest } from './digest.ts';
-import { exceptedIds } from './excepted-ids.ts';
 import { whereIs } from './fault.ts';
-import type { IdList } from './id-list.ts';
+import { exceptedIds, type IdList } from './id-list.ts';
 import { parseDuration, parseInstant } from './instant.ts';
 import {
   headOf,

@@ -10,8 +10,10 @@ import { ExtendedJsonFault, type JsonValue, parseExtendedJson } from '../bson/ex
 import { KeySet } from '../bson/key-set.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { writeExtendedJson } from '../bson/write-extended-json.ts';
+import { parseQuery } from '../query/parse-query.ts';
+import { QueryFault } from '../query/query-fault.ts';
 import { faultAt, faultOfFile, type PlanFault, quoted, whereIs } from './fault.ts';
-import type { PlanNode } from './nodes.ts';
+import { headOf, holdsUnjudged, itemsAt, nodeAt, orderedValue, type PlanNode, shown } from './nodes.ts';
 import { readFileOfAtMost, textOf, whyNoText } from './read-file.ts';
 
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -156,7 +158,7 @@ function readLine(line: string, list: IdList, number: number): string | undefine
 }
 
 /** The ObjectId of 24 hexadecimal digits, bare or as mongosh prints it. */
-export function objectIdOf(written: string): RawValue | undefined {
+function objectIdOf(written: string): RawValue | undefined {
   const hex = OBJECT_ID.exec(written);
   if (hex === null) return undefined;
   const bytes = Buffer.from((hex[2] ?? hex[3]) as string, 'hex');
@@ -164,7 +166,7 @@ export function objectIdOf(written: string): RawValue | undefined {
 }
 
 /** Of a type that no document in a backup has as its `_id`. */
-export function standsForNoId({ type }: RawValue): boolean {
+function standsForNoId({ type }: RawValue): boolean {
   return NO_ID.has(type);
 }
 
@@ -179,4 +181,52 @@ function withoutField(value: JsonValue): JsonValue {
 
 function faultInLine(file: string, line: number, message: string): PlanFault {
   return { ...faultOfFile(file, 'file', message, EXPECTED), rule: 'value', line, endLine: line };
+}
+
+interface ExceptedIds {
+  readonly list: IdList;
+  readonly faults: readonly PlanFault[];
+}
+
+/**
+ * The `_id`s that an exception of a plan names: Extended JSON, or a value in the shell's syntax as a text. Unlike in a query every
+ * value here is an `_id`, so 24 hexadecimal digits are an ObjectId, as in a file of ids. `entry`: an exception with `ids`;
+ * ids with a variable that is not set are passed over.
+ */
+export function exceptedIds(entry: PlanNode): ExceptedIds {
+  const list = new IdList('', whereIs((nodeAt(entry, 'ids') ?? entry).place));
+  const faults: PlanFault[] = [];
+  for (const [i, item] of itemsAt(entry, 'ids').entries()) {
+    if (holdsUnjudged(item)) continue;
+    const value = readId(item);
+    if ('fault' in value) faults.push(value.fault);
+    else list.add(value, i + 1);
+  }
+  return { list, faults };
+}
+
+/** `ObjectId("…")`, `new UUID("…")`, `"text"`: a value in the shell's syntax. Everything else is text as it stands. */
+const SHELL_VALUE = /^(?:(?:new )?[A-Za-z][\w.]*\(.*\)|"[^"\\]*"|'[^'\\]*')$/s;
+
+const EXPECTED_ID = 'an _id, such as 57d17993a09a6759d8000d9e, { $uuid: … } or 5';
+
+function readId(item: PlanNode): RawValue | { readonly fault: PlanFault } {
+  const refused = (message: string, expected = EXPECTED_ID) => ({
+    fault: faultAt(headOf(item), 'value', { message, expected }),
+  });
+  const written = orderedValue(item);
+  const id = typeof written === 'string' ? objectIdOf(written.trim()) : undefined;
+  if (id !== undefined) return id;
+  const isShell = typeof written === 'string' && SHELL_VALUE.test(written.trim());
+  try {
+    const document = parseQuery(isShell ? `{ _id: ${written.trim()} }` : new Map([['_id', written]]));
+    const [value] = elements(document, 0);
+    return value === undefined || standsForNoId(value)
+      ? refused(`${shown(item)} is no value that an _id has`)
+      : value;
+  } catch (error) {
+    if (!(error instanceof QueryFault)) throw error;
+    const asText = isShell ? `, or '"…"' around what is a text` : '';
+    return refused(`${shown(item)} is no id: ${error.message}`, `${EXPECTED_ID}${asText}`);
+  }
 }

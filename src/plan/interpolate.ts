@@ -2,8 +2,6 @@
  * Puts the values of `${VARIABLE}`s into the texts of a plan. It works on parsed values, one text at a time, so a value
  * that looks like YAML stays one text.
  */
-
-import type { Environment } from './environment.ts';
 import { faultAt, noteAt, type Place, type PlanFault, quoted, whereIs } from './fault.ts';
 import { nearest } from './nearest.ts';
 import { type MapNode, type PathPart, type PlanNode, pathText, type ScalarNode } from './nodes.ts';
@@ -82,3 +80,5 @@ function placeOfUse(node: ScalarNode, use: string): Place {
   const at = text.text.slice(start, end).indexOf(use);
   return at < 0 ? node.place : { text, start: start + at, end: start + at + use.length };
 }
+/** Variables of the environment by name; undefined = not set. */
+export type Environment = Readonly<Record<string, string | undefined>>;

@@ -3,22 +3,19 @@
  * Every step reports all it finds, so that an author sees all mistakes at once.
  */
 import { buildPlan, type IdLists } from './build.ts';
-import type { Environment } from './environment.ts';
 import { readWithBases } from './extends.ts';
 import { faultAt, inReadingOrder, type PlanFault, type PlanText } from './fault.ts';
 import { type IdList, readIdList } from './id-list.ts';
-import { type Interpolation, interpolate } from './interpolate.ts';
+import { type Environment, type Interpolation, interpolate } from './interpolate.ts';
 import { itemsAt, type MapNode, nodeAt, type PlanNode, plainValue } from './nodes.ts';
 import type { Plan } from './plan.ts';
 import { collectionRules } from './rules/collection-rules.ts';
 import { followUpRules } from './rules/follow-up-rules.ts';
 import { nameRules } from './rules/name-rules.ts';
 import { queryRules } from './rules/query-rules.ts';
-import { sourceRules } from './rules/source-rules.ts';
+import { futureMoment, sourceRules } from './rules/source-rules.ts';
 import { targetRules } from './rules/target-rules.ts';
-import { futureMoment } from './rules/time-rules.ts';
-import { violations } from './schema.ts';
-import { schemaFaults } from './schema-faults.ts';
+import { schemaFaults, violations } from './schema.ts';
 
 export interface ReadPlanOptions {
   /** Values of `${VARIABLE}`s. */

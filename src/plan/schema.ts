@@ -2,7 +2,9 @@
  * What the JSON Schema of a plan finds, and what it says of a value: messages take their words (titles, examples) from it.
  */
 import { matchesSchema } from './compiled-schema.ts';
-import type { PathPart } from './nodes.ts';
+import { type FaultDetails, type FaultRule, faultAt, type Place, type PlanFault, quoted } from './fault.ts';
+import { nearest } from './nearest.ts';
+import { type MapNode, nodeAt, type PathPart, type PlanNode, pathText, placeAt, shown } from './nodes.ts';
 import { schemaText } from './schema-file.ts';
 
 /** The parts of a schema that messages use. */
@@ -86,4 +88,212 @@ function pathOf(pointer: string): PathPart[] {
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
     .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+}
+
+// The violations in words for the author of a plan: at the right place, with the right form and an example.
+
+/** Violations that follow from another one, or that cannot be judged, give nothing. */
+export function schemaFaults(root: MapNode, violations: readonly Violation[]): PlanFault[] {
+  const others = byPlace(violations);
+  return violations.flatMap((violation) => {
+    const node = nodeAt(root, ...violation.path) ?? root;
+    if (isConsequence(node, violation, others)) return [];
+    const found = describe({ root, node, violation, others });
+    return found === undefined ? [] : [faultAt(found.place, found.rule, found)];
+  });
+}
+
+/** Violations by the path of the value, as `pathText` writes it: there may be many thousand. */
+interface ByPlace {
+  /** Values of a wrong type. */
+  readonly wrongTypes: ReadonlySet<string>;
+  /** Keys that a map should not have. */
+  readonly unknownKeys: ReadonlyMap<string, readonly string[]>;
+}
+
+function byPlace(violations: readonly Violation[]): ByPlace {
+  const wrongTypes = new Set<string>();
+  const unknownKeys = new Map<string, string[]>();
+  for (const { keyword, path, params } of violations) {
+    const place = pathText(path);
+    if (keyword === 'type') wrongTypes.add(place);
+    if (keyword !== 'additionalProperties') continue;
+    const keys = unknownKeys.get(place) ?? [];
+    keys.push(String(params['additionalProperty']));
+    unknownKeys.set(place, keys);
+  }
+  return { wrongTypes, unknownKeys };
+}
+
+/** What the rules say more precisely than a pattern can. */
+const JUDGED_BY_RULES: readonly PathPart[] = ['at', 'maxAge', 'soak', 'timeout'];
+
+function isConsequence(node: PlanNode, { keyword, path }: Violation, others: ByPlace): boolean {
+  if (keyword === 'pattern' && JUDGED_BY_RULES.includes(path.at(-1) ?? '')) return true;
+  if (keyword !== 'type' && others.wrongTypes.has(pathText(path))) return true;
+  // A variable gives text: that it stands where a number belongs can be said without its value.
+  return node.kind === 'scalar' && node.unjudged && (keyword !== 'type' || node.value === null);
+}
+
+interface Finding extends FaultDetails {
+  readonly place: Place;
+  readonly rule: FaultRule;
+  readonly message: string;
+}
+
+interface Case {
+  readonly root: MapNode;
+  readonly node: PlanNode;
+  readonly violation: Violation;
+  readonly others: ByPlace;
+}
+
+function describe({ root, node, violation, others }: Case): Finding | undefined {
+  const { keyword, path, params } = violation;
+  const subject = path.length === 0 ? 'the plan' : pathText(path);
+  const schema = schemaAt(path);
+  const here = node.place;
+  const value = (message: string, expected = expectedForm(schema)): Finding => ({
+    place: here,
+    rule: 'value',
+    message,
+    expected,
+  });
+  switch (keyword) {
+    case 'additionalProperties':
+      return unknownKey(root, path, String(params['additionalProperty']));
+    case 'required': {
+      const missing = String(params['missingProperty']);
+      if (isMisspelt(missing, path, others)) return undefined;
+      const message = `${subject} has no \`${missing}\``;
+      const expected = expectedForm(schemaAt([...path, missing]));
+      return { place: placeAt(root, ...path), rule: 'missing-key', message, expected };
+    }
+    case 'type': {
+      const isEmpty = node.kind === 'scalar' && node.value === null;
+      const message = isEmpty ? `${subject} has no value` : `${subject} is ${kindOf(node)}`;
+      return {
+        place: isEmpty ? placeAt(root, ...path) : here,
+        rule: 'type',
+        message,
+        expected: expectedForm(schema),
+      };
+    }
+    case 'enum': {
+      const allowed = (schema?.enum ?? []).map(String);
+      const suggestion =
+        node.kind === 'scalar' && typeof node.written === 'string'
+          ? nearest(node.written, allowed)
+          : undefined;
+      const message =
+        path.join('.') === 'version'
+          ? `version ${shown(node)} of the plan format is not known`
+          : `${shown(node)} is no value of ${subject}`;
+      return { ...value(message, oneOf(allowed)), suggestion };
+    }
+    case 'minLength':
+      return value(`${subject} is empty`);
+    case 'maxLength':
+      return value(`${subject} is too long`, `at most ${params['limit']} characters`);
+    case 'minItems':
+      return value(`${subject} is an empty list`, 'at least one entry');
+    case 'minimum':
+      return value(`${subject} is ${shown(node)}`, `at least ${params['limit']}`);
+    case 'maximum':
+      return value(`${subject} is ${shown(node)}`, `at most ${params['limit']}`);
+    case 'uniqueItems': {
+      const first = nodeAt(node, Number(params['j']))?.place ?? here;
+      const second = nodeAt(node, Number(params['i']))?.place ?? here;
+      const [earlier, later] = first.start < second.start ? [first, second] : [second, first];
+      const related = [{ place: earlier, message: 'first here' }];
+      return { place: later, rule: 'value', message: `${subject} has the same entry twice`, related };
+    }
+    default:
+      return value(`${shown(node)} is not allowed as ${subject}`);
+  }
+}
+
+function unknownKey(root: MapNode, path: readonly PathPart[], key: string): Finding {
+  const known = Object.keys(schemaAt(path)?.properties ?? {});
+  const parent = nodeAt(root, ...path);
+  const missing = known.filter((name) => parent?.kind !== 'map' || !parent.entries.has(name));
+  const suggestion = nearest(key, missing) ?? nearest(key, known);
+  const where = path.length === 0 ? 'a plan' : pathText(path);
+  const home = suggestion === undefined ? HOMES.find((place) => hasKey(place, key)) : undefined;
+  return {
+    place: placeAt(root, ...path, key),
+    rule: 'unknown-key',
+    message: `${where} has no key ${quoted(key)}${home === undefined ? '' : `; it belongs ${home.length === 0 ? 'at the top of the plan' : `in ${pathText(home)}`}`}`,
+    expected: oneOf(missing.length > 0 ? missing : known),
+    suggestion,
+  };
+}
+
+/** Where keys live that are easily put one level too high or too low. */
+const HOMES: readonly (readonly PathPart[])[] = [
+  [],
+  ['source'],
+  ['source', 's3'],
+  ['collections', 0],
+  ['collections', 0, 'dependents', 0],
+  ['targets'],
+  ['targets', 'production'],
+  ['targets', 'production', 'gate'],
+  ['followUps', 0],
+  ['followUps', 0, 'webhook'],
+];
+
+function hasKey(path: readonly PathPart[], key: string): boolean {
+  return Object.hasOwn(schemaAt(path)?.properties ?? {}, key);
+}
+
+/** A key that is missing because it was misspelt is one mistake: the unknown key names it. */
+function isMisspelt(missing: string, path: readonly PathPart[], { unknownKeys }: ByPlace): boolean {
+  const unknown = unknownKeys.get(pathText(path)) ?? [];
+  return unknown.some((key) => nearest(key, [missing]) !== undefined);
+}
+
+/** `field path, such as updated_at` */
+function expectedForm(schema: SchemaNode | undefined): string | undefined {
+  if (schema === undefined) return undefined;
+  if (schema.enum !== undefined && schema.enum.length > 1) return oneOf(schema.enum.map(String));
+  const example = schema.examples?.[0];
+  const form = `${kindOfSchema(schema)}${schema.title === undefined ? '' : ` (${schema.title.toLowerCase()})`}`;
+  if (example === undefined) return form;
+  return `${form}, such as ${typeof example === 'string' ? example : flow(example)}`;
+}
+
+/** Compact YAML of an example. */
+function flow(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
+  // Inside braces, the brace of a variable would end the value.
+  if (typeof value !== 'object' || value === null)
+    return /[{}[\],]/.test(String(value)) ? `"${value}"` : String(value);
+  return `{ ${Object.entries(value)
+    .map(([key, inner]) => `${key}: ${flow(inner)}`)
+    .join(', ')} }`;
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  object: 'a map',
+  array: 'a list',
+  string: 'text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+};
+
+function kindOfSchema(schema: SchemaNode): string {
+  const types = typeof schema.type === 'string' ? [schema.type] : (schema.type ?? []);
+  return types.map((type) => KINDS[type] ?? type).join(' or ');
+}
+
+function kindOf(node: PlanNode): string {
+  if (node.kind !== 'scalar') return shown(node);
+  if (typeof node.value === 'string') return `text: ${shown(node)}`;
+  return typeof node.value === 'boolean' ? `the truth value ${node.value}` : `the number ${shown(node)}`;
+}
+
+function oneOf(words: readonly string[]): string {
+  return words.length === 1 ? (words[0] as string) : `one of ${words.join(', ')}`;
 }

@@ -2,17 +2,17 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { showDocument } from '../bson/show.ts';
 import type { TargetName } from '../events.ts';
-import type {
-  CollectionPlan,
-  DependentPlan,
-  ExceptedClass,
-  FollowUpPlan,
-  Plan,
-  RestoredCollection,
-  S3Location,
-  Source,
+import {
+  type CollectionPlan,
+  type DependentPlan,
+  type ExceptedClass,
+  type FollowUpPlan,
+  type Plan,
+  type RestoredCollection,
+  restoredCollections,
+  type S3Location,
+  type Source,
 } from '../plan/plan.ts';
-import { restoredCollections } from '../plan/restored-collections.ts';
 import { truncated } from './neutral.ts';
 import { shellWord } from './shell-word.ts';
 import { wrapped } from './wrap.ts';

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import * as assert from 'uvu/assert';
-import { type CompiledSchema, compiledSource, compileSchema } from '../../src/plan/compile-schema.ts';
+import { type CompiledSchema, compiledSource, compileSchema } from '../../src/plan/compiled-schema.ts';
 import { type SchemaNode, schemaAt } from '../../src/plan/schema.ts';
 import { schemaText } from '../../src/plan/schema-file.ts';
 import { suite } from '../harness.ts';

@@ -9,7 +9,7 @@ import { env } from 'node:process';
 import { checkServerIdentity as checkIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { RestorePlanError } from '../../errors.ts';
-import type { Environment } from '../../plan/environment.ts';
+import type { Environment } from '../../plan/interpolate.ts';
 import { registerSecret } from '../../secret.ts';
 
 /** The proxy for an address, such as `http://proxy.example:3128`; undefined = straight. Throws BACKUP when it is not an address. */

@@ -1,7 +1,7 @@
 /** `plan backups`: lists the backups that the plan could use, which holds what, and the choice. Touches no target. */
 import { type BackupListing, listBackups } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { collectionNames } from '../../plan/restored-collections.ts';
+import { collectionNames } from '../../plan/plan.ts';
 import { backupsPage } from '../../report/backups-page.ts';
 import { paintWith } from '../../report/paint.ts';
 import type { CommandContext } from '../context.ts';

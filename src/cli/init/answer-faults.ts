@@ -1,7 +1,6 @@
 /** What is wrong with an answer to `plan init`; undefined when it can be used. */
-import { parseInstant } from '../../plan/instant.ts';
+import { isAbbreviation, isTimeZone, nearTimeZone, parseInstant } from '../../plan/instant.ts';
 import { parseLocationTemplate } from '../../plan/location-template.ts';
-import { isAbbreviation, isTimeZone, nearTimeZone } from '../../plan/time-zone.ts';
 import { compileQuery } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';

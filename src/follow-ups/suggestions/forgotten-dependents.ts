@@ -8,8 +8,7 @@
 import type { Backup, MemberInfo } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type { Plan } from '../../plan/plan.ts';
-import { collectionNames } from '../../plan/restored-collections.ts';
+import { collectionNames, type Plan } from '../../plan/plan.ts';
 import { selectedIds } from '../../selection/selected-ids.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { PassingCollections } from './passing-collections.ts';

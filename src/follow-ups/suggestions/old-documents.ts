@@ -1,6 +1,5 @@
 import { BSON } from '../../bson/types.ts';
-import type { Plan } from '../../plan/plan.ts';
-import { settingsOf } from '../../plan/restored-collections.ts';
+import { type Plan, settingsOf } from '../../plan/plan.ts';
 import { KeyPath } from '../../selection/key-path.ts';
 import { readBatches } from '../../selection/read-batches.ts';
 import type { Selection } from '../../selection/selection.ts';

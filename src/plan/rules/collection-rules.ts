@@ -3,13 +3,10 @@
  * by whichever route its documents are found.
  */
 
-import { exceptedIds } from '../excepted-ids.ts';
 import { faultAt, type PlanFault, quoted } from '../fault.ts';
+import { exceptedIds } from '../id-list.ts';
 import { itemsAt, type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
-import { type CollectionEntry, collectionEntries } from './collection-entries.ts';
-import { exactlyOne } from './exactly-one.ts';
-import { repeats } from './repeats.ts';
-import { wayBetween } from './way-between.ts';
+import { type CollectionEntry, collectionEntries, exactlyOne, repeats, wayBetween } from './structure.ts';
 
 export function collectionRules(root: MapNode): PlanFault[] {
   const entries = collectionEntries(root);

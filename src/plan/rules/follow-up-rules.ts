@@ -3,9 +3,7 @@ import { faultAt, type PlanFault, quoted } from '../fault.ts';
 import { parseDuration } from '../instant.ts';
 import { nearest } from '../nearest.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, type PlanNode, placeAt, textAt } from '../nodes.ts';
-import { exactlyOne } from './exactly-one.ts';
-import { repeats } from './repeats.ts';
-import { wayBetween } from './way-between.ts';
+import { exactlyOne, repeats, wayBetween } from './structure.ts';
 
 interface Entry {
   readonly name: string;

@@ -1,7 +1,7 @@
 /** Names of databases, collections and fields: what MongoDB refuses, and what a restore must keep its hands off. */
 import { type FaultDetails, faultAt, type PlanFault } from '../fault.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, textAt } from '../nodes.ts';
-import { collectionEntries } from './collection-entries.ts';
+import { collectionEntries } from './structure.ts';
 
 /** Limits of MongoDB, in bytes. */
 const MAX_DATABASE_BYTES = 63;
