@@ -53,6 +53,7 @@ export { readRuns } from './ledger/runs.ts';
 export type { PlanFault } from './plan/fault.ts';
 export type { Plan } from './plan/plan.ts';
 export { type PlanReading, type ReadPlanOptions, readPlan } from './plan/read-plan.ts';
+export { type Run, runIn } from './run.ts';
 export { redact, registerSecret, Secret } from './secret.ts';
 export { findSelection, openSelection } from './selection/open-selection.ts';
 export { type PrepareRequest, prepareSelection } from './selection/prepare-selection.ts';

@@ -10,7 +10,6 @@ import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { ComparedCollection, ComparedDocument } from '../comparison/comparison.ts';
 import { type ExceptedAs, exceptedClassOf, LeftOut, type LeftOutQuestion } from '../comparison/left-out.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { Emit } from '../events.ts';
 import {
   ACCEPTED_TOGETHER,
   type AcceptedDocuments,
@@ -23,6 +22,7 @@ import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunCollection } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetReader } from '../target/target.ts';
@@ -39,14 +39,11 @@ export interface AcceptRequest {
   readonly selection: Selection;
   readonly target: Target;
   readonly actor: Actor & { readonly pid: number };
-  readonly toolVersion: string;
   readonly reason: string;
   /** Those of these classes; of `different` only where the plan does not replace them. */
   readonly classes?: readonly ExceptedClass[];
   /** Documents kept for showing, per class and collection. */
   readonly show: number;
-  readonly emit: Emit;
-  readonly signal: AbortSignal;
   /** Called with what is at hand, before it is written down. Throwing ends it. */
   readonly confirm: (atHand: readonly AcceptableCollection[]) => Promise<void>;
 }
@@ -71,20 +68,20 @@ export interface Acceptance {
 }
 
 /** Throws RestorePlanError GATE, LOCKED or TARGET, or what `confirm` throws, before anything is written. */
-export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> {
-  const { plan, selection, target, classes = EXCEPTED_CLASSES, show, emit, signal } = request;
+export async function acceptAtHand(run: Run, request: AcceptRequest): Promise<Acceptance> {
+  const { plan, selection, target, classes = EXCEPTED_CLASSES, show } = request;
   const { reader } = target;
   requireBelonging(plan, selection, target);
   await requireRole(target);
-  const question = { plan, selection, reader, signal };
-  const alreadyOut = await leftOutOf(question);
-  const leftOut = await leftOutOf({
+  const question = { plan, selection, reader };
+  const alreadyOut = await leftOutOf(run, question);
+  const leftOut = await leftOutOf(run, {
     ...question,
     alsoExcepted: ({ whenMatched }) =>
       classes.filter((each) => each !== 'different' || whenMatched !== 'replace'),
   });
-  const { collections } = await compareWithTarget({
-    ...{ ...question, leftOut, emit, show },
+  const { collections } = await compareWithTarget(run, {
+    ...{ ...question, leftOut, show },
     found: (selected, ordinal, documentClass) => {
       const excepted = exceptedClassOf(documentClass);
       if (excepted !== undefined) alreadyOut.note(selected, ordinal, excepted);
@@ -103,11 +100,11 @@ export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> 
     return { collections: [], accepted, digest };
   }
   await request.confirm(atHand);
-  signal.throwIfAborted();
-  return holdLock({ ...request, command: 'accept' }, async (lease) => {
+  run.signal.throwIfAborted();
+  return holdLock(run, { target, actor: request.actor, command: 'accept' }, async (lease) => {
     const ledger = openLedger(target);
     await ledger.migrateUnderLock(key.plan, lease);
-    await discardForeign({ target, key, lease, emit });
+    await discardForeign(run, { target, key, lease });
     const { fencing } = lease;
     const start = await runStart(request);
     await ledger.runs.plan(start, fencing, nothingYet(selection));
@@ -129,7 +126,8 @@ export async function acceptAtHand(request: AcceptRequest): Promise<Acceptance> 
 
 /** Takes back what was accepted for this selection; returns how many documents that were. A run that was verified without them is to be applied again. */
 export async function withdrawAccepted(
-  request: Pick<AcceptRequest, 'plan' | 'selection' | 'target' | 'actor' | 'emit' | 'signal'> & {
+  run: Run,
+  request: Pick<AcceptRequest, 'plan' | 'selection' | 'target' | 'actor'> & {
     readonly confirm: (count: number) => Promise<void>;
   },
 ): Promise<number> {
@@ -140,7 +138,7 @@ export async function withdrawAccepted(
   const { accepted: count } = await readAccepted(target.reader, key);
   if (count === 0) return 0;
   await confirm(count);
-  return holdLock({ ...request, command: 'accept' }, async ({ fencing }) => {
+  return holdLock(run, { target, actor, command: 'accept' }, async ({ fencing }) => {
     const ledger = openLedger(target);
     // First, so that nothing counts as verified that is not.
     await ledger.runs.withdrawVerified([{ key }]);
@@ -197,15 +195,23 @@ interface LeftOutRequest {
   readonly plan: Plan;
   readonly selection: Selection;
   readonly reader: TargetReader;
-  readonly signal?: AbortSignal | undefined;
   readonly alsoExcepted?: LeftOutQuestion['alsoExcepted'];
 }
 
 /** With everything marked that is excepted by name, in the plan or in the target's ledger. */
-export async function leftOutOf({ alsoExcepted, ...question }: LeftOutRequest): Promise<LeftOut> {
-  const { plan, selection, reader } = question;
+export async function leftOutOf(
+  { signal }: Run,
+  { plan, selection, reader, alsoExcepted }: LeftOutRequest,
+): Promise<LeftOut> {
   const accepted = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
-  const leftOut = new LeftOut({ ...question, accepted, ...(alsoExcepted && { alsoExcepted }) });
+  const leftOut = new LeftOut({
+    plan,
+    selection,
+    reader,
+    signal,
+    accepted,
+    ...(alsoExcepted && { alsoExcepted }),
+  });
   for (const selected of selection.manifest.collections) await leftOut.mark(selected);
   return leftOut;
 }

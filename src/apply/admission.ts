@@ -1,11 +1,12 @@
 /** Lets an apply in, or refuses it by name: by the request, the gate, the operator's word. Every apply goes through here, from the command line or the library alike. */
+
 import { RestorePlanError } from '../errors.ts';
-import type { Emit } from '../events.ts';
 import { readAccepted } from '../ledger/accepted.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import { hostsOf } from '../mongo/connection-string.ts';
 import type { Plan } from '../plan/plan.ts';
+import { type Run, untold } from '../run.ts';
 import { selectionDigest } from '../selection/digest.ts';
 import { selectedBy } from '../selection/open-selection.ts';
 import type { SelectedCollection, Selection, SelectionManifest } from '../selection/selection.ts';
@@ -33,20 +34,18 @@ export interface AdmissionRequest {
   readonly other: TargetReader | undefined;
   /** All that the target's ledger records. */
   readonly runs: readonly RunRecord[];
-  readonly emit: Emit;
-  readonly signal?: AbortSignal;
 }
 
 /** Throws RestorePlanError GATE with every obstacle, or the signal's reason. */
-export async function requireAdmission(request: AdmissionRequest): Promise<void> {
-  const { plan, selection, target, other, emit } = request;
+export async function requireAdmission(run: Run, request: AdmissionRequest): Promise<void> {
+  const { plan, selection, target, other } = request;
   requireBelonging(plan, selection, target);
   if (other !== undefined) requireOther(plan, target, other);
   if (target.name === 'staging') {
     requireStaging(request);
     return;
   }
-  emit({ type: 'gate-opened', target: target.name, reason: await requireOpenGate(request) });
+  run.emit({ type: 'gate-opened', target: target.name, reason: await requireOpenGate(run, request) });
 }
 
 /** What vouches for production must be the plan's own staging, opened by `connectTarget`; the same the other way round. */
@@ -63,22 +62,19 @@ function requireOther(plan: Plan, target: Target, other: TargetReader): void {
 }
 
 /** The same under the lock, all of it: confirming and waiting for the lock may have taken long, and staging goes on meanwhile. */
-export async function requireAdmissionStill(request: AdmissionRequest): Promise<void> {
+export async function requireAdmissionStill(run: Run, request: AdmissionRequest): Promise<void> {
   if (request.target.name === 'staging') requireStaging(request);
-  else await requireOpenGate(request);
+  else await requireOpenGate(run, request);
 }
 
 /** Returns why it is open. */
-async function requireOpenGate({
-  plan,
-  selection,
-  target,
-  other,
-  signal,
-}: AdmissionRequest): Promise<string> {
+async function requireOpenGate(
+  run: Run,
+  { plan, selection, target, other }: AdmissionRequest,
+): Promise<string> {
   if (other === undefined) throw shut([NO_STAGING]);
   const readers = { staging: other, production: target.reader };
-  const verdict = await checkGate({ plan, selection, ...readers, signal });
+  const verdict = await checkGate(run, { plan, selection, ...readers });
   if (!verdict.open) throw shut(verdict.obstacles);
   return verdict.reason;
 }
@@ -120,7 +116,6 @@ export interface GateQuestion {
   readonly selection: Selection;
   readonly staging: TargetReader;
   readonly production: TargetReader;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** The same question about a selection of which only the digest is known. */
@@ -129,12 +124,12 @@ export interface GateQuestionOf extends Pick<GateQuestion, 'plan' | 'staging' | 
 }
 
 /** The whole gate: every document of the selection is compared with staging's. Throws the signal's reason between batches. */
-export async function checkGate(question: GateQuestion): Promise<GateVerdict> {
+export async function checkGate(run: Run, question: GateQuestion): Promise<GateVerdict> {
   const { digest, collections } = question.selection.manifest;
   const documents = collections.reduce((sum, { count }) => sum + count, 0);
   const facts = { ...(await collectFacts({ ...question, digest })), documents };
   if (!isWorthLooking(facts)) return decideGate(facts);
-  return decideGate({ ...facts, inStaging: await lookAtStaging(question, leftOutBy(facts)) });
+  return decideGate({ ...facts, inStaging: await lookAtStaging(run, question, leftOutBy(facts)) });
 }
 
 /**
@@ -177,14 +172,15 @@ function leftOutBy(facts: GateFacts): LeftOut {
 }
 
 async function lookAtStaging(
-  { plan, selection, staging: reader, signal }: GateQuestion,
+  run: Run,
+  { plan, selection, staging: reader }: GateQuestion,
   leftOut: LeftOut,
 ): Promise<InStaging> {
   const named = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
   const isExcepted = ({ collection }: SelectedCollection, index: number): boolean =>
     leftOut === 'accepted' ? named.isAccepted(collection, index) : named.has(collection, index);
   let excepted = 0;
-  const { collections, differences } = await verifySelection({
+  const { collections, differences } = await verifySelection(untold(run), {
     selection,
     reader,
     unstorable: true,
@@ -193,8 +189,6 @@ async function lookAtStaging(
       excepted++;
       return 'ignored';
     },
-    emit: () => undefined,
-    signal,
   });
   const sum = (kind: 'identical' | 'missing' | 'different'): number =>
     collections.reduce((total, counts) => total + counts[kind], 0);

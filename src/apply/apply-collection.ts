@@ -33,7 +33,7 @@ export interface CollectionRequest {
   readonly leftOut: LeftOut;
   /** Filled in as the documents are come to. */
   readonly outcomes: Outcomes;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
   /** Nobody else writes meanwhile, says the operator. */
   readonly exclusive: boolean;
   /** Called after each batch. */
@@ -88,10 +88,10 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
 
 async function* untilAborted<T>(
   items: AsyncIterable<T>,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<T, void, undefined> {
   for await (const item of items) {
-    if (signal?.aborted) return;
+    if (signal.aborted) return;
     yield item;
   }
 }

@@ -2,12 +2,11 @@
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Change } from '../comparison/target-memory.ts';
-import type { Emit } from '../events.ts';
 import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
 import type { RunKey } from '../ledger/layout.ts';
 import type { Lease } from '../ledger/lock.ts';
 import type { Runs } from '../ledger/runs.ts';
-import type { Checkpoint, CheckpointName } from '../run.ts';
+import type { CheckpointName, Run } from '../run.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import type { TargetWriter } from '../target/target.ts';
 import type { Fate } from './write-documents.ts';
@@ -40,8 +39,6 @@ export interface RunTools {
   readonly journal: Journal;
   /** Number of the journal's newest batch. */
   readonly lastBatch: number;
-  readonly emit: Emit;
-  readonly checkpoint: Checkpoint | undefined;
 }
 
 export class ApplyRun {
@@ -51,13 +48,15 @@ export class ApplyRun {
   changeCount = 0;
   /** Outcomes of batches that the journal could not be told. */
   readonly unrecorded: BatchEnd[] = [];
+  readonly #run: Run;
   readonly #tools: RunTools;
   readonly #warned = new Set<string>();
   #lastBatch: number;
   #reopened: Promise<void> | undefined;
   #mayHaveWritten = false;
 
-  constructor(tools: RunTools) {
+  constructor(run: Run, tools: RunTools) {
+    this.#run = run;
     this.#tools = tools;
     this.#lastBatch = tools.lastBatch;
   }
@@ -107,7 +106,7 @@ export class ApplyRun {
   }
 
   async checkpoint(name: CheckpointName): Promise<void> {
-    await this.#tools.checkpoint?.(name);
+    await this.#run.checkpoint(name);
   }
 
   notice(
@@ -126,7 +125,7 @@ export class ApplyRun {
   warnOnce(message: string): void {
     if (this.#warned.has(message)) return;
     this.#warned.add(message);
-    this.#tools.emit({ type: 'warning', message });
+    this.#run.emit({ type: 'warning', message });
   }
 }
 

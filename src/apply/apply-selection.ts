@@ -13,7 +13,6 @@
 import { holdBack } from '../comparison/compare-with-target.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
-import type { Emit } from '../events.ts';
 import { journalKeyOf } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
@@ -27,7 +26,7 @@ import type {
 } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { Checkpoint } from '../run.ts';
+import type { Run } from '../run.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection, type TargetReader } from '../target/target.ts';
@@ -52,12 +51,6 @@ export interface ApplyRequest {
   /** For production: a reader of staging, without which the gate stays shut. For staging: of production, where reachable. */
   readonly other: TargetReader | undefined;
   readonly actor: Actor & { readonly pid: number };
-  readonly toolVersion: string;
-  /** Where a record is kept when the ledger cannot be written. */
-  readonly workDirectory: string;
-  readonly emit: Emit;
-  /** Aborted while documents are written: the batches in hand are finished and recorded, then the run ends with INCOMPLETE. */
-  readonly signal?: AbortSignal;
   /** The last word of whoever asked: called when the run is admitted and nothing is written. Throwing ends it. */
   readonly confirm?: () => Promise<void>;
   /**
@@ -70,7 +63,6 @@ export interface ApplyRequest {
   /** What the last dry-run saw; documents that are others now are named in the result. */
   readonly memory?: TargetMemory | undefined;
   readonly leaseMs?: number;
-  readonly checkpoint?: Checkpoint;
 }
 
 export interface AppliedCollection extends RunCounts {
@@ -102,16 +94,17 @@ export interface SinceDryRun {
 
 /**
  * Throws RestorePlanError: GATE, USAGE, LOCKED, TARGET or CONFLICTS (`whenMatched: fail`) before anything is written, or the signal's
- * reason; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way.
+ * reason; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way. Aborted while documents are written, it finishes and records the
+ * batches in hand first.
  */
-export async function applySelection(given: ApplyRequest): Promise<ApplyResult> {
+export async function applySelection(run: Run, given: ApplyRequest): Promise<ApplyResult> {
   const { target } = given;
   const request = { ...given, selection: copyOf(given.selection) };
   refuseRelaxed(request.plan, request.selection.manifest);
   const runs = await readRuns(target.reader);
-  await requireAdmission({ ...request, runs });
+  await requireAdmission(run, { ...request, runs });
   const other = otherSource(request.plan, runs, target.reader);
-  if (other !== undefined) await confirmOtherSource(request, other);
+  if (other !== undefined) await confirmOtherSource(run, request, other);
   // Looked at before anybody is asked, and before the lock, which is a write too.
   for (const selected of request.selection.manifest.collections) {
     await requirePreparable({ ...request, reader: target.reader }, selected);
@@ -122,14 +115,19 @@ export async function applySelection(given: ApplyRequest): Promise<ApplyResult> 
     overwrites: mayOverwrite(request.selection.manifest),
   });
   await request.confirm?.();
-  request.signal?.throwIfAborted();
-  return holdLock({ ...request, command: 'apply' }, async (lease) => {
-    await requireAdmissionStill({ ...request, runs: await readRuns(target.reader) });
-    return applyUnderLock(request, lease);
+  run.signal.throwIfAborted();
+  const { actor, leaseMs } = request;
+  return holdLock(run, { target, actor, leaseMs, command: 'apply' }, async (lease) => {
+    await requireAdmissionStill(run, { ...request, runs: await readRuns(target.reader) });
+    return applyUnderLock(run, request, lease);
   });
 }
 
-async function confirmOtherSource({ emit, confirmPlan }: ApplyRequest, other: OtherSource): Promise<void> {
+async function confirmOtherSource(
+  { emit }: Run,
+  { confirmPlan }: ApplyRequest,
+  other: OtherSource,
+): Promise<void> {
   emit({ type: 'warning', message: other.fact });
   if (confirmPlan === undefined) throw refuseOtherSource(other);
   await confirmPlan(other);
@@ -141,16 +139,16 @@ function copyOf({ directory, manifest }: Selection): Selection {
   return { directory, manifest: { ...manifest, collections } };
 }
 
-async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<ApplyResult> {
-  const { selection, target, emit, checkpoint } = request;
+async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Promise<ApplyResult> {
+  const { selection, target } = request;
   const { digest, collections } = selection.manifest;
   const ledger = openLedger(target);
   const key = { plan: request.plan.name, selection: digest };
-  await checkpoint?.('lock-taken');
+  await run.checkpoint('lock-taken');
   await ledger.migrateUnderLock(key.plan, lease);
   const journal = ledger.journal(journalKeyOf(key));
-  await discardForeign({ target, key, lease, emit });
-  await adoptLocalRecord({ ...request, key, record: await ledger.runs.find(key), journal });
+  await discardForeign(run, { target, key, lease });
+  await adoptLocalRecord(run, { target, key, record: await ledger.runs.find(key), journal });
   const { writer } = accessTo(target);
   const earlier = await EarlierRuns.read(journal, selection, async (entry) => {
     await lease.ensure();
@@ -158,39 +156,30 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
     if (end !== undefined) await journal.record(end);
     return end;
   });
-  const run = new ApplyRun({
-    key,
-    lease,
-    runs: ledger.runs,
-    journal,
-    lastBatch: earlier.lastBatch,
-    emit,
-    checkpoint,
-  });
+  const { runs } = ledger;
+  const held = new ApplyRun(run, { key, lease, runs, journal, lastBatch: earlier.lastBatch });
   const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
   let record: RunRecord | undefined;
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
-  const leftOut = await leftOutOf({ ...request, reader: target.reader });
-  await refuseMatches(request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
+  const leftOut = await leftOutOf(run, { plan: request.plan, selection, reader: target.reader });
+  await refuseMatches(run, request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
   try {
-    await ledger.runs.begin(await runStart(request), run.fencing, recordOf(outcomes));
+    await ledger.runs.begin(await runStart(request), held.fencing, recordOf(outcomes));
     record = await ledger.runs.find(key);
     await run.checkpoint('run-begun');
-    const prepared = await prepareAll(request, run, record?.creations ?? []);
-    await writeAll(request, { run, prepared, earlier, outcomes, leftOut });
+    const prepared = await prepareAll(run, request, held, record?.creations ?? []);
+    await writeAll(run, request, { held, prepared, earlier, outcomes, leftOut });
     const outcomesIn = new Map([...outcomes].map(([{ into }, each]) => [into, each]));
     await earlier.settle(journal, (into) => outcomesIn.get(into));
     await run.checkpoint('all-written');
-    await ledger.runs.save(key, run.fencing, { status: 'applied', collections: recordOf(outcomes) });
-    await recordLeftOut(request, run, { outcomes, leftOut, before: record });
+    await ledger.runs.save(key, held.fencing, { status: 'applied', collections: recordOf(outcomes) });
+    await recordLeftOut(request, held, { outcomes, leftOut, before: record });
     // A write that waited for the majority: what is read after it holds every write before it, whoever is primary now.
     await lease.renew();
-    const verification = await verifySelection({
+    const verification = await verifySelection(run, {
       selection,
       reader: target.reader,
       expect: (selected, index) => expectationOf(outcomes, selected, index),
-      emit,
-      signal: request.signal,
     });
     await run.checkpoint('verified');
     const applied = [...outcomes].map(([{ collection, into }, each]) => ({
@@ -200,7 +189,7 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
     }));
     const verified = verification.failures === 0 && unwrittenIn(applied) === 0;
     const status: RunStatus = verified ? 'verified' : 'incomplete';
-    await ledger.runs.save(key, run.fencing, { status, collections: recordOf(outcomes) });
+    await ledger.runs.save(key, held.fencing, { status, collections: recordOf(outcomes) });
     await run.checkpoint('run-recorded');
     return {
       target: target.name,
@@ -208,17 +197,18 @@ async function applyUnderLock(request: ApplyRequest, lease: Lease): Promise<Appl
       collections: applied,
       verified,
       verification,
-      notices: run.notices,
+      notices: held.notices,
       sinceDryRun: request.memory && {
         seenAt: request.memory.seenAt,
-        count: run.changeCount,
-        changes: run.changes,
+        count: held.changeCount,
+        changes: held.changes,
       },
     };
   } catch (error) {
     throw await asEndOfRun(error, {
-      request,
-      run,
+      target,
+      workDirectory: run.workDirectory,
+      run: held,
       progress: {
         status: 'incomplete',
         collections: countsSoFar(recordOf(outcomes), record?.collections ?? []),
@@ -267,8 +257,9 @@ const MOST_CREATION_GROUPS = 100;
 
 /** All collections before the first document: one that is unfit, or cannot be created, stops the run while nothing is written. */
 async function prepareAll(
-  { plan, target, selection, emit }: ApplyRequest,
-  run: ApplyRun,
+  { emit, checkpoint }: Run,
+  { plan, target, selection }: ApplyRequest,
+  held: ApplyRun,
   recorded: readonly Creation[],
 ): Promise<Map<SelectedCollection, TargetCollection>> {
   const { runs } = openLedger(target);
@@ -277,7 +268,7 @@ async function prepareAll(
   let unsaved = false;
   const save = async (): Promise<void> => {
     unsaved = false;
-    await runs.saveCreations(run.key, run.fencing, [...creations.values()]);
+    await runs.saveCreations(held.key, held.fencing, [...creations.values()]);
   };
   const { collections } = selection.manifest;
   const together = Math.ceil(collections.length / MOST_CREATION_GROUPS);
@@ -291,8 +282,8 @@ async function prepareAll(
       if (together === 1) await save();
       else unsaved = true;
     },
-    checkpoint: (name) => run.checkpoint(name),
-    warn: (message) => run.warnOnce(message),
+    checkpoint,
+    warn: (message) => held.warnOnce(message),
     onCreated: (name, indexes) =>
       emit({ type: 'collection-created', target: target.name, collection: name, indexes }),
   };
@@ -317,7 +308,7 @@ async function prepareAll(
 }
 
 interface Writing {
-  readonly run: ApplyRun;
+  readonly held: ApplyRun;
   readonly prepared: Map<SelectedCollection, TargetCollection>;
   readonly earlier: EarlierRuns;
   readonly outcomes: AllOutcomes;
@@ -325,10 +316,12 @@ interface Writing {
 }
 
 async function writeAll(
+  run: Run,
   request: ApplyRequest,
-  { run, prepared, earlier, outcomes, leftOut }: Writing,
+  { held, prepared, earlier, outcomes, leftOut }: Writing,
 ): Promise<void> {
-  const { target, selection, emit, signal } = request;
+  const { plan, target, selection } = request;
+  const { emit, signal } = run;
   const { collections } = selection.manifest;
   emit({
     type: 'apply-started',
@@ -339,10 +332,10 @@ async function writeAll(
   });
   let written = 0;
   let bytes = 0;
-  const question = { ...request, reader: target.reader, signal: signal ?? new AbortController().signal };
+  const question = { plan, selection, reader: target.reader };
   for (const [selected, collection] of prepared) {
-    await holdBack(question, leftOut, { selected, collection });
-    await applyCollection(run, {
+    await holdBack(run, question, leftOut, { selected, collection });
+    await applyCollection(held, {
       leftOut,
       target,
       selection,
@@ -359,7 +352,7 @@ async function writeAll(
         emit({ type: 'apply-progress', target: target.name, written, bytes });
       },
     });
-    if (signal?.aborted) throw stoppedOnRequest();
+    if (signal.aborted) throw stoppedOnRequest();
   }
   emit({ type: 'apply-finished', target: target.name, written });
 }

@@ -4,16 +4,17 @@
  * No ids are held: an entry says which documents of the selection it wrote by their place in it, and a byte for each place is
  * all that is kept of a journal, however long. Entries of format 1 have ids alone; the selection is read for those once more.
  */
+
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
-import type { Emit } from '../events.ts';
 import type { BatchEnd, Journal } from '../ledger/journal.ts';
 import type { JournalEntry } from '../ledger/journal-entry.ts';
 import type { RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import { isForeign } from '../ledger/runs.ts';
+import type { Run } from '../run.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
@@ -211,14 +212,13 @@ export interface ForeignPlace {
   readonly target: Target;
   readonly key: RunKey;
   readonly lease: Lease;
-  readonly emit: Emit;
 }
 
 /**
  * The record of this selection that came with a copy of another database says nothing of this one: what it inserted, soaked and
  * had approved was elsewhere, and there it is still on record. Its journal goes first, so that a kill in between leaves it foreign.
  */
-export async function discardForeign({ target, key, lease, emit }: ForeignPlace): Promise<void> {
+export async function discardForeign({ emit }: Run, { target, key, lease }: ForeignPlace): Promise<void> {
   const { runs, journal } = openLedger(target);
   const record = await runs.find(key);
   if (record === undefined || !isForeign(record, target.reader)) return;

@@ -2,10 +2,10 @@
  * A run under its target's lock: stopped in time when asked to; where it does not come to its end, what it says and still records;
  * and what the next one adopts of that.
  */
+
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
-import type { Emit } from '../events.ts';
 import type { Journal } from '../ledger/journal.ts';
 import type { RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
@@ -13,6 +13,7 @@ import { findLocalRecord, removeLocalRecord, saveLocalRecord } from '../ledger/l
 import type { Lease } from '../ledger/lock.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { RunProgress } from '../ledger/runs.ts';
+import type { Run } from '../run.ts';
 import { accessTo, type Target } from '../target/target.ts';
 import type { ApplyRun } from './apply-run.ts';
 
@@ -28,16 +29,18 @@ export interface LockRequest {
   readonly actor: Actor & { readonly pid: number };
   readonly command: 'apply' | 'revert' | 'accept';
   readonly leaseMs?: number | undefined;
-  readonly emit: Emit;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * The lock is given back whatever happens; where that fails, it ends by itself. So it does after a stop that left a batch on its
  * way: the server may write it yet, and nobody else shall look at the documents before that.
  */
-export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => Promise<T>): Promise<T> {
-  const { target, actor, command, emit, signal } = request;
+export async function holdLock<T>(
+  { emit, signal }: Run,
+  request: LockRequest,
+  work: (lease: Lease) => Promise<T>,
+): Promise<T> {
+  const { target, actor, command } = request;
   const holder = {
     name: `${actor.user}@${actor.host}:${actor.pid}`,
     token: randomBytes(12).toString('hex'),
@@ -45,7 +48,7 @@ export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => 
   };
   const lease = await openLedger(target).lock(holder, {
     ...(request.leaseMs !== undefined && { leaseMs: request.leaseMs }),
-    ...(signal && { signal }),
+    signal,
     onWait: ({ holder: other, heartbeatAt }, life) =>
       emit({
         type: 'warning',
@@ -67,15 +70,14 @@ export async function holdLock<T>(request: LockRequest, work: (lease: Lease) => 
     releaseMs = RELEASE_AFTER_FAILURE_MS;
     throw error;
   } finally {
-    if (signal?.aborted) releaseMs = RELEASE_MS;
+    if (signal.aborted) releaseMs = RELEASE_MS;
     if (hasEnded) await Promise.race([lease.release(), delay(releaseMs, undefined, { ref: false })]);
     else lease.abandon();
   }
 }
 
 /** The work's own end, or INCOMPLETE when the signal came and it did not end within the grace. */
-async function stopInTime<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
+async function stopInTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const settled = new AbortController();
   const overdue = new Promise<never>((_, reject) => {
     const start = async (): Promise<void> => {
@@ -104,7 +106,8 @@ export function stoppedOnRequest(): RestorePlanError {
 const LAST_RECORD_MS = 1_500;
 
 interface StoppedRun {
-  readonly request: { readonly target: Target; readonly workDirectory: string };
+  readonly target: Target;
+  readonly workDirectory: string;
   readonly run: ApplyRun;
   readonly progress: RunProgress;
 }
@@ -121,7 +124,7 @@ export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<u
   if (error.code === 'VERIFICATION' && saving !== 'refused' && run.unrecorded.length === 0) return error;
   // A ledger that is only slow has every intention; what became of them, the next run finds out.
   if (saving !== 'refused' && run.unrecorded.length === 0) return asIncomplete(error);
-  return (await answers(stopped.request.target)) ? keepLocally(error, stopped) : asIncomplete(error);
+  return (await answers(stopped.target)) ? keepLocally(error, stopped) : asIncomplete(error);
 }
 
 /** Intended batches stay in the journal as such, so a rerun finds out about them by itself. */
@@ -134,12 +137,8 @@ function asIncomplete(error: RestorePlanError): RestorePlanError {
   });
 }
 
-async function saveProgress({
-  request,
-  run,
-  progress,
-}: StoppedRun): Promise<'saved' | 'refused' | 'overdue'> {
-  const save = openLedger(request.target)
+async function saveProgress({ target, run, progress }: StoppedRun): Promise<'saved' | 'refused' | 'overdue'> {
+  const save = openLedger(target)
     .runs.save(run.key, run.fencing, progress)
     .then(
       () => 'saved' as const,
@@ -161,9 +160,8 @@ async function answers(target: Target): Promise<boolean> {
 /** The server is there, documents went in, and only the ledger does not take them. */
 async function keepLocally(
   error: RestorePlanError,
-  { request, run, progress }: StoppedRun,
+  { target, workDirectory, run, progress }: StoppedRun,
 ): Promise<RestorePlanError> {
-  const { target, workDirectory } = request;
   const what = `documents were written to ${target.name}, but its ledger could not be: ${error.message}`;
   const { unrecorded } = run;
   let path: string;
@@ -197,23 +195,17 @@ async function keepLocally(
 
 interface Adoption {
   readonly target: Target;
-  readonly workDirectory: string;
   readonly key: RunKey;
   /** The run's record, where there is one. */
   readonly record: RunRecord | undefined;
   readonly journal: Journal;
-  readonly emit: Emit;
 }
 
 /** Brings into the ledger what an earlier run could only write to this machine. */
-export async function adoptLocalRecord({
-  target,
-  workDirectory,
-  key,
-  record: run,
-  journal,
-  emit,
-}: Adoption): Promise<void> {
+export async function adoptLocalRecord(
+  { emit, workDirectory }: Run,
+  { target, key, record: run, journal }: Adoption,
+): Promise<void> {
   const place = { workDirectory, target: target.name, key, isMigrated: run?.isMigrated ?? false };
   const found = await findLocalRecord(place, target.reader);
   if (found === undefined) return;

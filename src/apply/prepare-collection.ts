@@ -13,7 +13,7 @@ import { indexText } from '../comparison/index-keys.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation } from '../ledger/run-record.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { CheckpointName } from '../run.ts';
+import type { Checkpoint } from '../run.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { readIndex } from '../target/describe-collection.ts';
@@ -33,7 +33,7 @@ export interface Preparation {
   readonly creations: ReadonlyMap<string, Creation>;
   /** Records a creation, before it begins, when the collection is there, and when it is done. */
   readonly recordCreation: (creation: Creation) => Promise<void>;
-  readonly checkpoint: (name: CheckpointName) => Promise<void>;
+  readonly checkpoint: Checkpoint;
   readonly onCreated: (collection: string, indexes: number) => void;
   readonly warn: (message: string) => void;
 }

@@ -1,7 +1,9 @@
 /** `whenMatched: fail`: one existing document that differs stops the run before anything is written. */
+
 import { showValue } from '../bson/show.ts';
 import { inFlight } from '../comparison/in-flight.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { Run } from '../run.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { findCounterparts } from '../target/counterparts.ts';
@@ -14,7 +16,6 @@ const NAMED = 10;
 export interface MatchQuestion {
   readonly target: Pick<Target, 'reader'>;
   readonly selection: Selection;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -22,7 +23,8 @@ export interface MatchQuestion {
  * restores, perhaps by an earlier run of it.
  */
 export async function refuseMatches(
-  { target: { reader }, selection, signal }: MatchQuestion,
+  { signal }: Run,
+  { target: { reader }, selection }: MatchQuestion,
   isExcepted: (selected: SelectedCollection, ordinal: number) => boolean,
 ): Promise<void> {
   const matches: string[] = [];
@@ -33,7 +35,7 @@ export async function refuseMatches(
     if (collection === undefined) continue;
     const batches = readBatches(selection, selected.collection, LOOKUP_BATCH);
     for await (const different of inFlight(batches, LOOKUPS_IN_FLIGHT, async (batch) => {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const { run, positions } = admit(batch);
       const there = await findCounterparts({ reader, collection, run, positions });
       return positions

@@ -4,6 +4,7 @@ import { type Life, type LockState, lifeOfHolder, readLock } from '../ledger/loc
 import type { RunRecord } from '../ledger/run-record.ts';
 import { isForeign, readRuns, runMeant, runsOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 import { checkGate, decideGateOf } from './admission.ts';
@@ -89,12 +90,13 @@ export interface AppliedToStaging {
 
 /** Throws the signal's reason. */
 export async function gateStatus(
+  run: Run,
   plan: Plan,
   { staging, production }: { readonly staging: TargetReader; readonly production: TargetReader },
-  { digest, selection, signal }: AppliedToStaging & { readonly signal?: AbortSignal },
+  { digest, selection }: AppliedToStaging,
 ): Promise<GateStatus> {
   if (selection !== undefined) {
-    const verdict = await checkGate({ plan, selection, staging, production, signal });
+    const verdict = await checkGate(run, { plan, selection, staging, production });
     return { verdict, documentsLookedFor: true };
   }
   return { verdict: await decideGateOf({ plan, digest, staging, production }), documentsLookedFor: false };

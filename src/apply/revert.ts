@@ -14,7 +14,6 @@
  */
 import { showValue } from '../bson/show.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { Emit } from '../events.ts';
 import type { Journal } from '../ledger/journal.ts';
 import type { JournalEntry } from '../ledger/journal-entry.ts';
 import { journalKeyOf } from '../ledger/layout.ts';
@@ -22,7 +21,7 @@ import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { isForeign, readRuns, runsOfPlan } from '../ledger/runs.ts';
-import type { Checkpoint } from '../run.ts';
+import type { Run } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection, type TargetReader } from '../target/target.ts';
 import { requireExclusiveWord } from './admission.ts';
@@ -48,9 +47,6 @@ export interface RevertRequest {
   readonly selection?: string | undefined;
   readonly target: Target;
   readonly actor: Actor & { readonly pid: number };
-  readonly workDirectory: string;
-  readonly emit: Emit;
-  readonly signal?: AbortSignal;
   /** Called before anything is written, with the runs that will be reverted, newest first. Throwing ends the revert. */
   readonly confirm?: (runs: readonly RunRecord[]) => Promise<void>;
   /** The documents of a run of format 1, kept or selected again. Throws where they cannot be had. */
@@ -58,7 +54,6 @@ export interface RevertRequest {
   /** The operator's word that nobody else writes meanwhile: needed on a standalone, which has no transactions. */
   readonly exclusive?: boolean;
   readonly leaseMs?: number;
-  readonly checkpoint?: Checkpoint;
 }
 
 /**
@@ -85,15 +80,15 @@ export async function runsToRevert({
 }
 
 /** Reads only. */
-export async function previewRevert(request: RevertRequest): Promise<RevertReport> {
+export async function previewRevert({ emit, signal }: Run, request: RevertRequest): Promise<RevertReport> {
   const runs = await runsToRevert(request);
   const tally = new RevertTally(runs);
-  const { target, signal, emit } = request;
+  const { target } = request;
   const looks = new Looks(target.reader);
   let done = 0;
   emit({ type: 'revert-started', target: target.name, documents: writtenBy(runs), isPreview: true });
   await undo(request, runs, async ({ run, entry, journal }) => {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     const place = { reader: target.reader, collection: await looks.collection(entry.into) };
     for await (const { ids, documents } of lookAtEntry(place, entry, journal)) {
       count(tally, { run, entry, documents }, (position) => showValue(ids.id(position)));
@@ -109,24 +104,27 @@ export async function previewRevert(request: RevertRequest): Promise<RevertRepor
  * Throws RestorePlanError: USAGE, GATE, LOCKED, BACKUP (documents of a run of format 1) or TARGET before anything is written, or the
  * signal's reason; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way.
  */
-export async function revertPlan(request: RevertRequest): Promise<RevertReport> {
+export async function revertPlan(run: Run, request: RevertRequest): Promise<RevertReport> {
   const runs = await runsToRevert(request);
   if (runs.length === 0) return new RevertTally([]).report(placeOf(request));
   requireExclusiveWord({ target: request.target, exclusive: request.exclusive === true, overwrites: true });
   await request.confirm?.(runs);
-  request.signal?.throwIfAborted();
-  return holdLock({ ...request, command: 'revert' }, (lease) => revertUnderLock(request, lease));
+  run.signal.throwIfAborted();
+  const { target, actor, leaseMs } = request;
+  return holdLock(run, { target, actor, leaseMs, command: 'revert' }, (lease) =>
+    revertUnderLock(run, request, lease),
+  );
 }
 
-async function revertUnderLock(request: RevertRequest, lease: Lease): Promise<RevertReport> {
-  const { plan, target, checkpoint } = request;
+async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): Promise<RevertReport> {
+  const { plan, target } = request;
   const ledger = openLedger(target);
-  await checkpoint?.('lock-taken');
+  await run.checkpoint('lock-taken');
   await ledger.migrateUnderLock(plan, lease);
   const records = await runsToRevert(request);
   const tally = new RevertTally(records);
   const runs = new Map<RunRecord, ApplyRun>();
-  for (const record of records) runs.set(record, await prepareRun(request, lease, record));
+  for (const record of records) runs.set(record, await prepareRun(run, target, lease, record));
   const [newest] = runs.values();
   if (newest === undefined) return tally.report(placeOf(request));
   let current = newest;
@@ -137,7 +135,7 @@ async function revertUnderLock(request: RevertRequest, lease: Lease): Promise<Re
       await ledger.runs.save(key, fencing, { status: 'reverting', exclusive });
     }
     await newest.checkpoint('run-begun');
-    await takeBackAll(request, { records, runs, tally, onRun: (run) => (current = run) });
+    await takeBackAll(run, request, { records, runs, tally, onRun: (held) => (current = held) });
     await newest.checkpoint('all-written');
     for (const [record, { fencing }] of [...runs].reverse()) {
       const progress = { status: 'reverted', left: tally.leftOf(record) } as const;
@@ -146,17 +144,21 @@ async function revertUnderLock(request: RevertRequest, lease: Lease): Promise<Re
     await newest.checkpoint('run-recorded');
     return tally.report(placeOf(request));
   } catch (error) {
-    throw await asEndOfRun(error, { request, run: current, progress: { status: 'reverting' } });
+    throw await asEndOfRun(error, {
+      target,
+      workDirectory: run.workDirectory,
+      run: current,
+      progress: { status: 'reverting' },
+    });
   }
 }
 
 /** Picks up what an earlier run of it left behind: its local record, and batches of which nobody knew what came. */
-async function prepareRun(request: RevertRequest, lease: Lease, record: RunRecord): Promise<ApplyRun> {
-  const { target, emit, checkpoint } = request;
+async function prepareRun(run: Run, target: Target, lease: Lease, record: RunRecord): Promise<ApplyRun> {
   const { key } = record;
   const { runs, journal: journalOf } = openLedger(target);
   const journal = journalOf(journalKeyOf(key));
-  await adoptLocalRecord({ ...request, key, record, journal });
+  await adoptLocalRecord(run, { target, key, record, journal });
   const { writer } = accessTo(target);
   let lastBatch = 0;
   for await (const entry of journal.entriesBackwards()) {
@@ -166,27 +168,28 @@ async function prepareRun(request: RevertRequest, lease: Lease, record: RunRecor
     const end = await settleOpenBatch({ reader: target.reader, writer }, entry);
     await journal.record(end ?? { batch: entry.batch, skipped: [], doubtful: [...entry.ids.keys()] });
   }
-  return new ApplyRun({ key, lease, runs, journal, lastBatch, emit, checkpoint });
+  return new ApplyRun(run, { key, lease, runs, journal, lastBatch });
 }
 
 interface Reverting {
   readonly records: readonly RunRecord[];
   readonly runs: ReadonlyMap<RunRecord, ApplyRun>;
   readonly tally: RevertTally;
-  readonly onRun: (run: ApplyRun) => void;
+  readonly onRun: (held: ApplyRun) => void;
 }
 
 async function takeBackAll(
+  { emit, signal }: Run,
   request: RevertRequest,
   { records, runs, tally, onRun }: Reverting,
 ): Promise<void> {
-  const { target, emit, signal, exclusive = false } = request;
+  const { target, exclusive = false } = request;
   const { writer } = accessTo(target);
   const looks = new Looks(target.reader);
   let done = 0;
   emit({ type: 'revert-started', target: target.name, documents: writtenBy(records), isPreview: false });
   await undo(request, records, async ({ run: record, entry, journal }) => {
-    if (signal?.aborted) throw stoppedOnRequest();
+    if (signal.aborted) throw stoppedOnRequest();
     const run = runs.get(record) as ApplyRun;
     onRun(run);
     const place = { reader: target.reader, collection: await looks.collection(entry.into) };

@@ -11,13 +11,13 @@ import { hostsOf } from '../mongo/connection-string.ts';
 import type { Location, Plan, Source } from '../plan/plan.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
+import { VERSION } from '../version.ts';
 import { rulesOfPlan } from './gate-rules.ts';
 
 interface StartRequest {
   readonly plan: Plan;
   readonly selection: Selection;
   readonly target: Target;
-  readonly toolVersion: string;
   readonly actor: Actor;
   readonly exclusive?: boolean;
 }
@@ -26,7 +26,6 @@ export async function runStart({
   plan,
   selection,
   target,
-  toolVersion,
   actor,
   exclusive = false,
 }: StartRequest): Promise<RunStart> {
@@ -34,7 +33,7 @@ export async function runStart({
   return {
     key: { plan: plan.name, selection: digest },
     target: target.name,
-    toolVersion,
+    toolVersion: VERSION,
     planDigest: plan.digest,
     server: recordedServer(target.reader),
     source: recordedSource(plan.source),

@@ -1,13 +1,14 @@
 /** Reads every document of a selection back at majority and compares bytes. Reads only. */
+
 import type { Documents } from '../bson/documents.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { inFlight } from '../comparison/in-flight.ts';
-import type { Emit } from '../events.ts';
 import { type AcceptedDocuments, readAccepted } from '../ledger/accepted.ts';
 import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import { readCheckedBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { Counterparts, findCounterparts } from '../target/counterparts.ts';
@@ -35,8 +36,6 @@ export interface VerificationRequest {
   readonly every?: number;
   /** Asks also for documents that no server takes: they cannot be there. Without it they are left out. */
   readonly unstorable?: boolean;
-  readonly emit: Emit;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface VerifiedCollection {
@@ -68,8 +67,11 @@ export interface Verification {
 }
 
 /** Throws the signal's reason between batches. */
-export async function verifySelection(request: VerificationRequest): Promise<Verification> {
-  const { selection, reader, emit } = request;
+export async function verifySelection(
+  { emit, signal }: Run,
+  request: VerificationRequest,
+): Promise<Verification> {
+  const { selection, reader } = request;
   const { collections } = selection.manifest;
   const every = request.every ?? 1;
   const documents = collections.reduce((sum, { count }) => sum + Math.ceil(count / every), 0);
@@ -83,7 +85,7 @@ export async function verifySelection(request: VerificationRequest): Promise<Ver
     const collection = await reader.collection(into);
     const question = { request, selected, collection, every };
     const verify = (batch: Scanned<AdmittedBatch>): Promise<BatchFindings> => {
-      request.signal?.throwIfAborted();
+      signal.throwIfAborted();
       return verifyBatch(batch, question);
     };
     const batches = await batchesOf(question);
@@ -182,8 +184,6 @@ export interface VerifyRequest {
   readonly target: Target;
   /** One document in so many is looked at; 1 = all. */
   readonly every: number;
-  readonly emit: Emit;
-  readonly signal?: AbortSignal;
 }
 
 /**
@@ -193,12 +193,10 @@ export interface VerifyRequest {
  * so it must only be there; what is left out by decision need not be. Ledger and journal are read when the first document differs:
  * mostly never.
  */
-export async function verifyRestore({
-  plan,
-  selection,
-  target,
-  ...more
-}: VerifyRequest): Promise<Verification> {
+export async function verifyRestore(
+  run: Run,
+  { plan, selection, target, every }: VerifyRequest,
+): Promise<Verification> {
   let reading: Promise<EarlierRuns> | undefined;
   let readingAccepted: Promise<AcceptedDocuments> | undefined;
   const key = { plan: plan.name, selection: selection.manifest.digest };
@@ -208,7 +206,7 @@ export async function verifyRestore({
     reading ??= readEarlierRuns(target, key, selection);
     return (await reading).outcomeOf(into, index) === 'identical' ? 'present' : 'restored';
   };
-  return verifySelection({ selection, reader: target.reader, expect, ...more });
+  return verifySelection(run, { selection, reader: target.reader, expect, every });
 }
 
 async function readEarlierRuns(target: Target, key: RunKey, selection: Selection): Promise<EarlierRuns> {

@@ -17,7 +17,6 @@ import type { Stage } from '../report/progress.ts';
 import { type Sum, sumLines } from '../report/sum.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
-import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue } from './command.ts';
 import { confirmPlan } from './confirm.ts';
 import type { ApplyTargets } from './connect-targets.ts';
@@ -53,14 +52,12 @@ export async function applyToTarget(context: CommandContext, order: ApplyOrder):
   const { target, other } = targets;
   const { reader } = target;
   try {
-    const result = await applySelection({
-      ...context,
+    const result = await applySelection(context, {
       plan,
       selection,
       target,
       other: other?.reader,
       actor: { ...context.operator, pid: context.processId },
-      toolVersion: VERSION,
       exclusive: order.exclusive,
       memory: await TargetMemory.load(context.workDirectory, selection.manifest, reader),
       confirmPlan: ({ fact }) =>

@@ -9,6 +9,7 @@ import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import type { ServerIdentity, TargetReader } from '../target/target.ts';
@@ -112,21 +113,19 @@ async function statusIfReadable(
 
 /** Given a reader alone: a comparison has nothing to write with. */
 async function compareOne(
-  { emit, signal, now, workDirectory }: CommandContext,
+  run: Run,
   { plan, selection, show, showDangling, each }: ComparisonOrders,
   reader: TargetReader,
 ): Promise<TargetComparison> {
-  const memory = TargetMemory.empty(selection.manifest, now());
-  const leftOut = await leftOutOf({ plan, selection, reader, signal });
-  const comparison = await compareWithTarget({
+  const memory = TargetMemory.empty(selection.manifest, run.now());
+  const leftOut = await leftOutOf(run, { plan, selection, reader });
+  const comparison = await compareWithTarget(run, {
     plan,
     selection,
     reader,
     leftOut,
-    emit,
     show,
     showDangling,
-    signal,
     memory,
     ...(each && {
       each: ({ collection }, document) => each.take(reader.name, collection, document),
@@ -134,7 +133,7 @@ async function compareOne(
       forms: each.forms,
     }),
   });
-  await memory.save(workDirectory, reader);
+  await memory.save(run.workDirectory, reader);
   return comparison;
 }
 

@@ -43,9 +43,9 @@ async function showWhatIsThere(
   context: CommandContext,
   { plan, selection, reader }: Proposal,
 ): Promise<void> {
-  const { emit, signal, stderr, warnings } = context;
-  const leftOut = await leftOutOf({ plan, selection, reader, signal });
-  const comparison = await compareWithTarget({ plan, selection, reader, leftOut, emit, show: SHOWN, signal });
+  const { stderr, warnings } = context;
+  const leftOut = await leftOutOf(context, { plan, selection, reader });
+  const comparison = await compareWithTarget(context, { plan, selection, reader, leftOut, show: SHOWN });
   const run = { plan, manifest: selection.manifest, comparisons: [comparison], notCompared: [], warnings };
   await context.endProgress();
   const style = pageStyle(context, 'stderr');

@@ -4,8 +4,8 @@ import type { CommandContext } from './context.ts';
 
 /** Runs follow-ups as the operator of this command, in the command's environment. */
 export function runOperatorsFollowUps(
-  { emit, signal, workDirectory, operator: actor, env: environment }: CommandContext,
+  context: CommandContext,
   request: Pick<FollowUpRequest, 'plan' | 'target' | 'only' | 'again'>,
 ): Promise<FollowUpStatus[]> {
-  return runFollowUps({ ...request, actor, environment, workDirectory, emit, signal });
+  return runFollowUps(context, { ...request, actor: context.operator, environment: context.env });
 }

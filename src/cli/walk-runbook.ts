@@ -71,7 +71,7 @@ async function askGate(context: CommandContext, plan: Plan, selection: Selection
     const { target, other } = targets;
     if (other === undefined) throw new TypeError('production is not connected to without staging');
     const readers = { staging: other.reader, production: target.reader };
-    return await checkGate({ plan, selection, ...readers, signal: context.signal });
+    return await checkGate(context, { plan, selection, ...readers });
   } finally {
     await targets.close();
   }

@@ -7,9 +7,9 @@
 
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Documents } from '../bson/documents.ts';
-import type { Emit } from '../events.ts';
 import { type Plan, settingsOf, type WhenMatched } from '../plan/plan.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
+import { type Run, untold } from '../run.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
@@ -50,13 +50,10 @@ export interface CompareRequest {
   readonly plan: Plan;
   readonly selection: Selection;
   readonly reader: TargetReader;
-  readonly emit: Emit;
   /** Documents kept per class and collection. */
   readonly show: number;
   /** Dangling references kept per collection; as many as documents when left out. */
   readonly showDangling?: number;
-  /** Aborts between batches. */
-  readonly signal: AbortSignal;
   /** Told of what cannot be written, and asked what is left out for that; what is named must be marked. Without it nothing is. */
   readonly leftOut?: LeftOut;
   /** Filled with what the target holds of each document. */
@@ -79,11 +76,11 @@ export interface DocumentForms {
 }
 
 /** Throws RestorePlanError TARGET when the target cannot be asked, or cannot be restored into. */
-export async function compareWithTarget(request: CompareRequest): Promise<TargetComparison> {
-  const { plan, selection, reader, emit, forms = {} } = request;
+export async function compareWithTarget(run: Run, request: CompareRequest): Promise<TargetComparison> {
+  const { plan, selection, reader, forms = {} } = request;
   const { collections } = selection.manifest;
   const documents = collections.reduce((sum, each) => sum + each.count, 0);
-  emit({ type: 'comparison-started', target: reader.name, documents });
+  run.emit({ type: 'comparison-started', target: reader.name, documents });
   const { mask } = plan;
   const texts = {
     documents: new MaskedText({ mask, limit: DOCUMENT_TEXT }),
@@ -103,8 +100,8 @@ export async function compareWithTarget(request: CompareRequest): Promise<Target
     compared: 0,
   };
   const compared: ComparedCollection[] = [];
-  for (const each of collections) compared.push(await compareCollection(request, each, shared));
-  emit({ type: 'comparison-finished', target: reader.name });
+  for (const each of collections) compared.push(await compareCollection(run, request, each, shared));
+  run.emit({ type: 'comparison-finished', target: reader.name });
   const { kind, id, version } = reader.identity;
   return {
     target: reader.name,
@@ -135,11 +132,13 @@ interface Shared {
 }
 
 async function compareCollection(
+  run: Run,
   request: CompareRequest,
   selected: SelectedCollection,
   shared: Shared,
 ): Promise<ComparedCollection> {
-  const { selection, reader, emit, signal } = request;
+  const { selection, reader } = request;
+  const { emit, signal } = run;
   const warnings = new Set<string>();
   const warn = (message: string): void => void warnings.add(message);
   const existing = await reader.collection(selected.into);
@@ -161,7 +160,7 @@ async function compareCollection(
     warn,
     signal,
   });
-  if (request.leftOut !== undefined) await holdBack(request, request.leftOut, { selected, collection });
+  if (request.leftOut !== undefined) await holdBack(run, request, request.leftOut, { selected, collection });
   const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
   const batches = readBatches(selection, selected.collection, BATCH);
   const take = async ({ findings, dangling }: BatchFindings): Promise<void> => {
@@ -244,17 +243,17 @@ function withWhy(document: ComparedDocument, why: LeftOutWhy | undefined): Compa
  * dependent a child may come before its parent, so it is compared once beforehand where anything but an `_id` could be in the way.
  */
 export async function holdBack(
-  { plan, selection, reader, signal }: Pick<CompareRequest, 'plan' | 'selection' | 'reader' | 'signal'>,
+  run: Run,
+  { plan, selection, reader }: Pick<CompareRequest, 'plan' | 'selection' | 'reader'>,
   leftOut: LeftOut,
   { selected, collection }: { readonly selected: SelectedCollection; readonly collection: TargetCollection },
 ): Promise<void> {
   const mayRefuse = collection.validator !== undefined || !collection.indexes.every(isIdIndex);
   if (leftOut.isOwnDependent(selected.collection) && mayRefuse) {
     const { directory, manifest } = selection;
-    await compareWithTarget({
-      ...{ plan, reader, signal, show: 0 },
+    await compareWithTarget(untold(run), {
+      ...{ plan, reader, show: 0 },
       selection: { directory, manifest: { ...manifest, collections: [selected] } },
-      emit: () => undefined,
       found: (_, ordinal, documentClass) => {
         if (documentClass === 'conflict' || documentClass === 'refused')
           leftOut.note(selected, ordinal, documentClass);

@@ -34,7 +34,7 @@ export interface LeftOutQuestion {
   readonly accepted: Accepted;
   /** Classes that are excepted in a collection, beside what the plan says. */
   readonly alsoExcepted?: (selected: SelectedCollection) => readonly ExceptedClass[];
-  readonly signal?: AbortSignal | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** What is known of a document; every code but FREE keeps it from being written. */

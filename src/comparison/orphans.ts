@@ -62,7 +62,7 @@ interface OrphansQuestion {
   /** The dependents' collection. */
   readonly selected: SelectedCollection;
   readonly links: readonly Link[];
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
   /** Undefined for a document that is written, or is in the target. */
   readonly fateOf: (collection: string, ordinal: number) => Fate | undefined;
   /** Called for each orphan; `fateOf` gives that from then on. */
@@ -274,7 +274,7 @@ const MOST_FOUND = 10_000;
 interface Reading {
   readonly selection: Selection;
   readonly collection: string;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
   /** Ordinal of the first document that is shown. */
   readonly from?: number;
 }
@@ -286,7 +286,7 @@ export async function eachDocument(
 ): Promise<void> {
   if (!selection.manifest.collections.some((each) => each.collection === collection)) return;
   for await (const { bytes, offsets, first } of readBatches(selection, collection, BATCH)) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     for (let i = Math.max(0, from - first); i < offsets.length; i++) {
       if (see(bytes, offsets[i] as number, first + i) === 'stop') return;
     }

@@ -13,7 +13,6 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RestorePlanError } from '../errors.ts';
-import type { Emit } from '../events.ts';
 import {
   type FollowUpEnd,
   type FollowUpRecord,
@@ -25,6 +24,7 @@ import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import { redact } from '../secret.ts';
 import { workDirectoryFault } from '../selection/work-directory-fault.ts';
 import { accessTo, type Target } from '../target/target.ts';
@@ -42,10 +42,6 @@ export interface FollowUpRequest {
   readonly actor: Actor;
   /** The operator's environment. */
   readonly environment: Environment;
-  /** For the file of ids while a command runs. */
-  readonly workDirectory: string;
-  readonly emit: Emit;
-  readonly signal: AbortSignal;
   /** Only this one; undefined = all that are due. */
   readonly only?: string | undefined;
   /**
@@ -60,26 +56,32 @@ export interface FollowUpRequest {
  * others go on. Throws RestorePlanError: LEDGER_UNSAVED when the end of one could not be recorded, LOCKED when one that is to be
  * begun `again` is still going on, the signal's reason when stopped.
  */
-export async function runFollowUps(request: FollowUpRequest): Promise<FollowUpStatus[]> {
-  const { plan, target, actor, signal } = request;
+export async function runFollowUps(run: Run, request: FollowUpRequest): Promise<FollowUpStatus[]> {
+  const { signal } = run;
+  const { plan, target, actor } = request;
   await openLedger(target).migrate(plan.name, actor);
   const tried = new Set<string>();
   for (;;) {
     const runs = runsOfPlan(await readRuns(target.reader), plan, target.reader);
     const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, runs });
     const next = statuses
-      .flatMap((status) => runsToDo(status, request).map((run) => ({ status, run })))
-      .find(({ status, run }) => !tried.has(keyOf(status, run)));
+      .flatMap((status) => runsToDo(status, request).map((restore) => ({ status, restore })))
+      .find((due) => !tried.has(keyOf(due)));
     if (next === undefined) return statuses;
     signal.throwIfAborted();
-    tried.add(keyOf(next.status, next.run));
-    await attempt(request, next.run, next.status);
+    tried.add(keyOf(next));
+    await attempt(run, request, next);
     signal.throwIfAborted();
   }
 }
 
-const keyOf = ({ followUp }: FollowUpStatus, { journalKey }: RunRecord): string =>
-  `${journalKey} ${followUp.name}`;
+/** A follow-up to begin, and the run for which. */
+interface Due {
+  readonly status: FollowUpStatus;
+  readonly restore: RunRecord;
+}
+
+const keyOf = ({ status, restore }: Due): string => `${restore.journalKey} ${status.followUp.name}`;
 
 /** The runs for which it is to be begun now, oldest first. */
 function runsToDo(
@@ -93,28 +95,29 @@ function runsToDo(
   return state === 'done' && isAgain ? covered.slice(-1) : [];
 }
 
-async function attempt(request: FollowUpRequest, run: RunRecord, status: FollowUpStatus): Promise<void> {
-  const { plan, target, actor, emit } = request;
+async function attempt(run: Run, request: FollowUpRequest, { restore, status }: Due): Promise<void> {
+  const { emit, signal } = run;
+  const { plan, target, actor } = request;
   const { name } = status.followUp;
-  const record = followUpRecords(run).find((each) => each.name === name);
-  const writes = new FollowUpWrites(accessTo(target).commands, run.key);
+  const record = followUpRecords(restore).find((each) => each.name === name);
+  const writes = new FollowUpWrites(accessTo(target).commands, restore.key);
   const id = randomUUID();
   const inSpiteOf = record?.state === 'started' ? record.attempt : undefined;
-  const claim = { name, attempt: id, actor, inSpiteOf, status: run.status };
+  const claim = { name, attempt: id, actor, inSpiteOf, status: restore.status };
   const look = async (): Promise<FollowUpRecord | undefined> => {
-    const now = await openLedger(target).runs.find(run.key);
+    const now = await openLedger(target).runs.find(restore.key);
     return now && followUpRecords(now).find((record) => record.name === name);
   };
   // Lost to another process that begins it at this moment: it will be seen in the ledger.
   const isOurs =
     inSpiteOf === undefined
       ? await writes.claim(claim)
-      : await claimWhenDead({ writes, claim, look, signal: request.signal });
+      : await claimWhenDead({ writes, claim, look, signal });
   if (!isOurs) return;
   emit({ type: 'follow-up', target: target.name, name, state: 'started', detail: undefined });
   const end = await showingLife(
     () => writes.live({ name, attempt: id }),
-    () => act(request, run, { status, attempt: id }).catch(endOfFault),
+    () => act(run, request, { restore, status, attempt: id }).catch(endOfFault),
   );
   try {
     await writes.end({ name, attempt: id }, end);
@@ -134,26 +137,32 @@ async function attempt(request: FollowUpRequest, run: RunRecord, status: FollowU
   emit({ type: 'follow-up', target: target.name, name, state: end.state, detail: end.detail });
 }
 
-interface Attempt {
-  readonly status: FollowUpStatus;
+interface Attempt extends Due {
   readonly attempt: string;
 }
 
 async function act(
+  { emit, signal, workDirectory }: Run,
   request: FollowUpRequest,
-  run: RunRecord,
-  { status, attempt: id }: Attempt,
+  { restore, status, attempt: id }: Attempt,
 ): Promise<FollowUpEnd> {
-  const { plan, target, emit, signal, workDirectory } = request;
-  const digest = run.key.selection;
+  const { plan, target } = request;
+  const digest = restore.key.selection;
   const { followUp } = status;
   const { action, name } = followUp;
   const unset = unsetVariables(plan, followUp);
   if (unset.length > 0) return failed(`not set: ${unset.join(', ')}`);
-  const idsOf = (): AsyncIterable<string> => idLines(target, run);
+  const idsOf = (): AsyncIterable<string> => idLines(target, restore);
   if (action.kind === 'webhook') {
     if (action.url === undefined) return failed('its address is not set');
-    const facts = { plan, followUp, run, database: target.reader.database, delivery: id, idLines: idsOf() };
+    const facts = {
+      plan,
+      followUp,
+      run: restore,
+      database: target.reader.database,
+      delivery: id,
+      idLines: idsOf(),
+    };
     const { url, secret, timeoutMs } = action;
     const what = `follow-up "${name}"`;
     const body = await webhookBody(facts);

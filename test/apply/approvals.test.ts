@@ -1,4 +1,5 @@
 /** Who approves, and what: with a database user for each person, with one for all, and with none. */
+
 import { userInfo } from 'node:os';
 import * as assert from 'uvu/assert';
 import { acceptAtHand } from '../../src/apply/accept.ts';
@@ -10,6 +11,7 @@ import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';
+import { QUIET } from '../quiet-run.ts';
 import { failure } from './documents.ts';
 import { accept, approvedBy, COLLECTION } from './gate-attempts.ts';
 import type { MadePlanOptions } from './made-selection.ts';
@@ -225,16 +227,13 @@ test('an approval no longer counts when further documents were accepted since', 
 /** Somebody made one of the documents again in production, with other content; Anna accepts that it stays. */
 async function acceptInProduction(anna: Workbench, selection: Selection): Promise<void> {
   await (await anna.db('production')).collection('a').insertOne({ _id: 7 as never, other: true });
-  const { accepted } = await acceptAtHand({
+  const { accepted } = await acceptAtHand(QUIET, {
     plan: anna.plan,
     selection,
     target: await anna.target('production'),
     actor: { user: 'anna', host: 'ops-1', pid: 1 },
-    toolVersion: '0',
     reason: 'looked at',
     show: 1,
-    emit: () => undefined,
-    signal: new AbortController().signal,
     confirm: async () => undefined,
   });
   assert.is(accepted, 1);

@@ -8,6 +8,7 @@ import type { CheckpointName } from '../../src/run.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 import { failure, numbered } from './documents.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
@@ -80,12 +81,11 @@ test('a sample, too, is compared with what was selected or not at all', async ()
   await bench.apply(selection, 'staging');
   changeLetter(selection);
   const target = await bench.target('staging');
-  const verification = verifyRestore({
+  const verification = verifyRestore(QUIET, {
     plan: bench.plan,
     selection,
     target,
     every: 1_000,
-    emit: () => undefined,
   });
   assert.is((await failure(verification)).exitCode, 16);
 });

@@ -1,4 +1,5 @@
 /** What a dry-run says of a target, apply does: index by index, of collections that are there and of those that would be made. */
+
 import { Binary, BSONSymbol, type Document, EJSON, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { compareWithTarget } from '../../src/comparison/compare-with-target.ts';
@@ -8,6 +9,7 @@ import type { Selection } from '../../src/selection/selection.ts';
 import { runForetellingCampaign } from '../differential/foretelling-campaign.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 import { failure } from './documents.ts';
 import { type Workbench, withWorkbench } from './workbench.ts';
 
@@ -30,13 +32,11 @@ async function dryRun(
   selection: Selection,
   plan = bench.plan,
 ): Promise<ComparedCollection> {
-  const { collections } = await compareWithTarget({
+  const { collections } = await compareWithTarget(QUIET, {
     plan,
     selection,
     reader: (await bench.target('staging')).reader,
-    emit: () => undefined,
     show: 100,
-    signal: new AbortController().signal,
   });
   return collections[0] as ComparedCollection;
 }

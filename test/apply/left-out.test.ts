@@ -1,4 +1,5 @@
 /** Documents that are left out of an apply by decision, and dependents that are held back with a parent that cannot be written. */
+
 import { type Document, deserialize, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { type AcceptRequest, acceptAtHand, withdrawAccepted } from '../../src/apply/accept.ts';
@@ -12,6 +13,7 @@ import type { ExceptedClass, Plan, PlanException } from '../../src/plan/plan.ts'
 import type { Selection } from '../../src/selection/selection.ts';
 import { suite } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { QUIET } from '../quiet-run.ts';
 import { type DependentSketch, planOf, type RootSketch } from '../selection/plans.ts';
 import { ACTOR, openWorkbench, type Workbench } from './workbench.ts';
 
@@ -175,8 +177,7 @@ test('documents excepted by class are left out with their dependents: verified, 
       '1 of orders dependent: left out with what it depends on, by the plan made-by-test',
     ],
   );
-  const { emit } = { emit: () => undefined };
-  const verification = await verifyRestore({ plan, selection, target: staging, every: 1, emit });
+  const verification = await verifyRestore(QUIET, { plan, selection, target: staging, every: 1 });
   assert.is(verification.failures, 0, 'plan verify does not miss them');
   // Production has no such conflict: there nothing is excepted.
   const inProduction = await bench.apply(selection, 'production', { plan });
@@ -285,8 +286,8 @@ test('keys other than _id lead to parents, in the selection and in the target', 
 
 async function acceptRequest(plan: Plan, selection: Selection): Promise<AcceptRequest> {
   return {
-    ...{ plan, selection, target: await bench.target('staging'), actor: ACTOR, toolVersion: '0.0.0' },
-    ...{ reason: 'recreated by hand', show: 5, emit: () => undefined, signal: new AbortController().signal },
+    ...{ plan, selection, target: await bench.target('staging'), actor: ACTOR },
+    ...{ reason: 'recreated by hand', show: 5 },
     confirm: async () => undefined,
   };
 }
@@ -296,7 +297,7 @@ test('documents are accepted before any run, with their dependents; then a run e
   const plan = planFor(shopPlan());
   const selection = selectionOf(SHOP);
   const request = await acceptRequest(plan, selection);
-  const refused = acceptAtHand({
+  const refused = acceptAtHand(QUIET, {
     ...request,
     confirm: async () => {
       throw new Error('no');
@@ -304,7 +305,7 @@ test('documents are accepted before any run, with their dependents; then a run e
   });
   assert.is(await refused.catch(({ message }: Error) => message), 'no');
   assert.equal(await bench.runs('staging'), [], 'nothing is written before somebody agreed');
-  const { collections, accepted, digest } = await acceptAtHand(request);
+  const { collections, accepted, digest } = await acceptAtHand(QUIET, request);
   assert.equal(
     collections.map(({ collection, counts: { conflict }, dependents }) => [collection, conflict, dependents]),
     [
@@ -321,7 +322,7 @@ test('documents are accepted before any run, with their dependents; then a run e
     ['planned', 4, true, 4],
   );
   assert.equal((await bench.revert(undefined, 'staging')).runs, [], 'there is nothing to revert');
-  assert.equal((await acceptAtHand(request)).collections, [], 'nothing is left to accept');
+  assert.equal((await acceptAtHand(QUIET, request)).collections, [], 'nothing is left to accept');
   assert.ok((await apply(plan, selection)).verified);
   const [run] = await bench.runs('staging');
   assert.equal(
@@ -330,11 +331,11 @@ test('documents are accepted before any run, with their dependents; then a run e
   );
   // In production there is no conflict, and staging's word does not hold there.
   assert.equal(counts(await bench.apply(selection, 'production', { plan }))['items'], { inserted: 3 });
-  assert.is(await withdrawAccepted({ ...request, confirm: async () => undefined }), 4);
+  assert.is(await withdrawAccepted(QUIET, { ...request, confirm: async () => undefined }), 4);
   const [back] = await bench.runs('staging');
   assert.equal([back?.status, back?.accepted, back?.acceptedDigest], ['applied', 0, undefined]);
   assert.not.ok((await apply(plan, selection)).verified);
-  assert.is(await withdrawAccepted({ ...request, confirm: async () => undefined }), 0);
+  assert.is(await withdrawAccepted(QUIET, { ...request, confirm: async () => undefined }), 0);
 });
 
 test('what differs is accepted where the plan keeps it, and by class', async () => {
@@ -346,12 +347,12 @@ test('what differs is accepted where the plan keeps it, and by class', async () 
   const shut = await bench.apply(selection, 'production', { plan }).catch(({ message }: Error) => message);
   assert.match(String(shut), /not verified/);
   const request = await acceptRequest(plan, selection);
-  const some = await acceptAtHand({ ...request, classes: ['different'] });
+  const some = await acceptAtHand(QUIET, { ...request, classes: ['different'] });
   assert.equal(
     some.collections.map(({ counts: one, dependents }) => [one, dependents]),
     [[{ conflict: 0, refused: 0, different: 1 }, 0]],
   );
-  await acceptAtHand(request);
+  await acceptAtHand(QUIET, request);
   const result = await apply(plan, selection);
   assert.ok(result.verified);
   assert.equal(counts(result)['customers'], { identical: 1, excepted: 2 });

@@ -6,6 +6,7 @@ import type { Selection } from '../../src/selection/selection.ts';
 import { type OwnServers, ownServers } from '../faults/own-servers.ts';
 import { test } from '../harness.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
+import { QUIET } from '../quiet-run.ts';
 import { failure, numbered } from './documents.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
@@ -32,7 +33,7 @@ async function onRestored(body: (bench: Workbench, selection: Selection) => Prom
 
 async function verify(bench: Workbench, selection: Selection, every = 1): Promise<Verification> {
   const target = await bench.target('staging');
-  return verifyRestore({ plan: bench.plan, selection, target, every, emit: () => undefined });
+  return verifyRestore(QUIET, { plan: bench.plan, selection, target, every });
 }
 
 /** Commands of ours that the server has answered since it started. */

@@ -16,7 +16,6 @@ import { type Run, runIn } from '../../src/run.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { type ConnectOptions, connectTarget } from '../../src/target/connect.ts';
 import type { Target } from '../../src/target/target.ts';
-import { VERSION } from '../../src/version.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import type { Lab } from '../lab/lab.ts';
 import { type MadeCollection, type MadePlanOptions, madePlan, madeSelection } from './made-selection.ts';
@@ -30,12 +29,12 @@ export interface Workbench {
   connect(name: TargetName, options?: ConnectOptions & Partial<Pick<Run, 'signal'>>): Promise<Target>;
   /** The connection that `apply` and `revert` use. */
   target(name: TargetName): Promise<Target>;
-  apply(selection: Selection, name: TargetName, more?: Partial<ApplyRequest>): Promise<ApplyResult>;
+  apply(selection: Selection, name: TargetName, more?: Partial<ApplyRequest & Run>): Promise<ApplyResult>;
   /** Of one selection, or of every run of the plan. */
   revert(
     selection: Selection | undefined,
     name: TargetName,
-    more?: Partial<RevertRequest>,
+    more?: Partial<RevertRequest & Run>,
   ): Promise<RevertReport>;
   /** What a revert of every run of the plan would do. */
   preview(name: TargetName): Promise<RevertReport>;
@@ -104,7 +103,7 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
     targets.set(name, open);
     return open;
   };
-  const workDirectory = join(folder.path, 'work');
+  const { workDirectory } = run;
   const db = async (name: TargetName): Promise<Db> => {
     const { client } = name === 'staging' ? lab.staging : lab.production;
     return client.db((await shared(name)).reader.database);
@@ -119,15 +118,13 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
   const revertRequest = async (
     selection: Selection | undefined,
     name: TargetName,
-    more: Partial<RevertRequest>,
+    more: Partial<RevertRequest & Run>,
   ): Promise<RevertRequest> => ({
     plan: plan.name,
     selection: selection?.manifest.digest,
     ...(selection && { selectionOf: async () => selection }),
     target: await shared(name),
     actor: ACTOR,
-    workDirectory,
-    emit,
     leaseMs: 2_000,
     ...more,
   });
@@ -139,20 +136,21 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
     connect,
     target: shared,
     apply: async (selection, name, more = {}) =>
-      applySelection({
-        plan,
-        selection,
-        target: await shared(name),
-        other: name === 'production' ? (await shared('staging')).reader : undefined,
-        actor: ACTOR,
-        toolVersion: VERSION,
-        workDirectory,
-        emit,
-        leaseMs: 2_000,
-        ...more,
-      }),
-    revert: async (selection, name, more = {}) => revertPlan(await revertRequest(selection, name, more)),
-    preview: async (name) => previewRevert(await revertRequest(undefined, name, {})),
+      applySelection(
+        { ...run, ...partOf(more) },
+        {
+          plan,
+          selection,
+          target: await shared(name),
+          other: name === 'production' ? (await shared('staging')).reader : undefined,
+          actor: ACTOR,
+          leaseMs: 2_000,
+          ...more,
+        },
+      ),
+    revert: async (selection, name, more = {}) =>
+      revertPlan({ ...run, ...partOf(more) }, await revertRequest(selection, name, more)),
+    preview: async (name) => previewRevert(run, await revertRequest(undefined, name, {})),
     db,
     runs,
     documents,
@@ -178,6 +176,11 @@ export function openWorkbench(lab: Servers, options: Partial<MadePlanOptions> = 
       folder.remove();
     },
   };
+}
+
+/** What of a request with surroundings are surroundings. */
+function partOf({ signal, emit, checkpoint }: Partial<Run>): Partial<Run> {
+  return { ...(signal && { signal }), ...(emit && { emit }), ...(checkpoint && { checkpoint }) };
 }
 
 /** Short enough to be read in a failure, whatever the documents' order. */

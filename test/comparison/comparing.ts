@@ -47,15 +47,16 @@ export async function compare(stage: Stage): Promise<Compared> {
   const target = await connectTarget(QUIET, 'staging', plan.targets.staging, { patienceMs: 5_000 });
   const events: RunEvent[] = [];
   try {
-    const { collections } = await compareWithTarget({
-      plan,
-      selection: writeSelection(folder.path, stage),
-      reader: target.reader,
-      emit: (event) => events.push(event),
-      show: stage.show ?? 10,
-      signal: new AbortController().signal,
-      ...(stage.each && { each: (_collection, document) => stage.each?.(document) }),
-    });
+    const { collections } = await compareWithTarget(
+      { ...QUIET, emit: (event) => events.push(event) },
+      {
+        plan,
+        selection: writeSelection(folder.path, stage),
+        reader: target.reader,
+        show: stage.show ?? 10,
+        ...(stage.each && { each: (_collection, document) => stage.each?.(document) }),
+      },
+    );
     return { collections, events, first: collections[0] as ComparedCollection };
   } finally {
     await target.close();

@@ -2,6 +2,7 @@
  * Whatever a dry-run promises, apply does: random collections and documents are compared with a real target, then applied, and both
  * are held against each other, document by document.
  */
+
 import { deserialize, EJSON, serialize } from 'bson';
 import type { Document } from 'mongodb';
 import { applySelection } from '../../src/apply/apply-selection.ts';
@@ -10,12 +11,14 @@ import { compareWithTarget } from '../../src/comparison/compare-with-target.ts';
 import type { DocumentClass } from '../../src/comparison/comparison.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { WhenMatched } from '../../src/plan/plan.ts';
+import { runIn } from '../../src/run.ts';
 import { CommandFailure } from '../../src/target/command-failure.ts';
 import { readBlueprint } from '../../src/target/describe-collection.ts';
 import { accessTo, type Target } from '../../src/target/target.ts';
 import type { MadeCollection } from '../apply/made-selection.ts';
 import { ACTOR, type Servers, type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
+import { QUIET } from '../quiet-run.ts';
 import { type RandomCollection, randomCollection, randomDocument, randomId } from './random-collections.ts';
 
 export interface ForetellingResult {
@@ -153,13 +156,11 @@ async function holdDocuments(bench: Workbench, target: Target, cases: readonly C
   const selection = bench.selection(cases.map(made));
   const foretold = new Map<string, DocumentClass[]>();
   const reasons = new Map<string, string[]>();
-  const comparison = await compareWithTarget({
+  const comparison = await compareWithTarget(QUIET, {
     plan: bench.plan,
     selection,
     reader: target.reader,
-    emit: () => undefined,
     show: 0,
-    signal: new AbortController().signal,
     each: ({ collection }, { index, class: documentClass, reason }) => {
       const classes = foretold.get(collection) ?? [];
       classes[index] = documentClass;
@@ -169,15 +170,12 @@ async function holdDocuments(bench: Workbench, target: Target, cases: readonly C
       reasons.set(collection, said);
     },
   });
-  const result = await applySelection({
+  const result = await applySelection(runIn(bench.workDirectory), {
     plan: bench.plan,
     selection,
     target,
     other: undefined,
     actor: ACTOR,
-    toolVersion: '0',
-    workDirectory: bench.workDirectory,
-    emit: () => undefined,
   });
   const mismatches: string[] = [];
   let unforetold = 0;

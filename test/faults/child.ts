@@ -5,6 +5,7 @@ import { writeSync } from 'node:fs';
 import { applySelection } from '../../src/apply/apply-selection.ts';
 import { revertPlan } from '../../src/apply/revert.ts';
 import type { CheckpointName } from '../../src/run.ts';
+import { runIn } from '../../src/run.ts';
 import { openSelection } from '../../src/selection/open-selection.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';
@@ -121,10 +122,9 @@ async function main(): Promise<void> {
     target,
     other: undefined,
     actor: { user: 'anna', host: 'ops-1', pid: process.pid },
-    toolVersion: '0.0.0',
-    workDirectory,
-    emit: () => undefined,
     leaseMs,
+  };
+  const run = runIn(workDirectory, {
     checkpoint: (name: CheckpointName) => {
       if (name === dieAt) process.kill(process.pid, 'SIGKILL');
       if (name !== pauseAt || !isToPause) return;
@@ -132,10 +132,10 @@ async function main(): Promise<void> {
       writeSync(1, 'pausing\n');
       process.kill(process.pid, 'SIGSTOP');
     },
-  };
+  });
   await (command === 'apply'
-    ? applySelection(request)
-    : revertPlan({ ...request, plan: request.plan.name, selection: request.selection.manifest.digest }));
+    ? applySelection(run, request)
+    : revertPlan(run, { ...request, plan: request.plan.name, selection: request.selection.manifest.digest }));
   await target.close();
 }
 

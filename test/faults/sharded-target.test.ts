@@ -9,6 +9,7 @@ import { failure } from '../apply/documents.ts';
 import { openWorkbench, type Servers, type Workbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
+import { QUIET } from '../quiet-run.ts';
 import { checkOpenTransaction, checkWhoseInserts } from '../target/write-checks.ts';
 import { raceEverywhere, SHARDED } from './race-campaign.ts';
 
@@ -61,12 +62,11 @@ test('T9 a sharded collection: applied to both shards, verified, applied again, 
       assert.is(await shard.client.db(databaseName).collection('a').countDocuments(), 1_500);
     }
     const target = await bench.target('staging');
-    const { failures } = await verifyRestore({
+    const { failures } = await verifyRestore(QUIET, {
       plan: bench.plan,
       selection,
       target,
       every: 1,
-      emit: () => undefined,
     });
     assert.is(failures, 0);
     const again = await bench.apply(selection, 'staging');

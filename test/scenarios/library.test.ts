@@ -11,12 +11,12 @@ import {
   RestorePlanError,
   type RunEvent,
   readPlan,
+  runIn,
   type Selection,
   VERSION,
 } from '../../src/index.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
-import { QUIET } from '../quiet-run.ts';
 import { createIncident, type Incident } from './incident.ts';
 
 let lab: Lab;
@@ -36,21 +36,21 @@ test(
     const { plan, faults } = await readPlan(join(incident.folder, 'plan.yaml'), { env: incident.env });
     assert.is(faults, undefined);
     const events: RunEvent[] = [];
-    const common = {
-      plan: plan as Plan,
-      workDirectory: join(incident.folder, 'work'),
-      toolVersion: VERSION,
-      emit: (event: RunEvent) => events.push(event),
-      signal: new AbortController().signal,
-    };
-    const selection: Selection = await prepareSelection(common);
-    const staging = await connectTarget(QUIET, 'staging', common.plan.targets.staging);
-    const production = await connectTarget(QUIET, 'production', common.plan.targets.production as never);
+    const run = runIn(join(incident.folder, 'work'), { emit: (event) => events.push(event) });
+    const common = { plan: plan as Plan };
+    const selection: Selection = await prepareSelection({ ...run, ...common, toolVersion: VERSION });
+    const staging = await connectTarget(run, 'staging', common.plan.targets.staging);
+    const production = await connectTarget(run, 'production', common.plan.targets.production as never);
     try {
-      const comparison = await compareWithTarget({ ...common, selection, reader: staging.reader, show: 1 });
+      const comparison = await compareWithTarget(run, {
+        ...common,
+        selection,
+        reader: staging.reader,
+        show: 1,
+      });
       assert.is(comparison.collections[1]?.counts.insert, 100);
       const apply = (target: typeof staging, other: typeof staging) =>
-        applySelection({
+        applySelection(run, {
           ...common,
           selection,
           target,

@@ -66,7 +66,7 @@ async function accept(
 ): Promise<void> {
   const classes = options['class'] as readonly ExceptedClass[] | undefined;
   const { name, reader } = target;
-  const { collections, accepted } = await acceptAtHand({
+  const { collections, accepted } = await acceptAtHand(context, {
     ...requestOf({ context, plan, selection, target }),
     reason,
     ...(classes !== undefined && classes.length > 0 && { classes }),
@@ -95,7 +95,7 @@ async function accept(
 
 async function takeBack({ context, file, plan, selection, target, options }: Work): Promise<void> {
   const { name, reader } = target;
-  const withdrawn = await withdrawAccepted({
+  const withdrawn = await withdrawAccepted(context, {
     ...requestOf({ context, plan, selection, target }),
     confirm: async (count) => {
       await context.endProgress();
@@ -116,7 +116,5 @@ async function takeBack({ context, file, plan, selection, target, options }: Wor
 }
 
 function requestOf({ context, plan, selection, target }: Omit<Work, 'file' | 'options'>) {
-  const { emit, signal, operator, processId } = context;
-  const actor = { ...operator, pid: processId };
-  return { plan, selection, target, actor, toolVersion: VERSION, emit, signal };
+  return { plan, selection, target, actor: { ...context.operator, pid: context.processId } };
 }

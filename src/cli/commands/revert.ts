@@ -32,7 +32,6 @@ export async function run(
   const isPreview = options['dryRun'] === true;
   const { target, ...revert } = await openRevert(context, file, options);
   const request: RevertRequest = {
-    ...context,
     ...revert,
     target,
     selection: options['selection'] as string | undefined,
@@ -41,8 +40,11 @@ export async function run(
   };
   try {
     const report = isPreview
-      ? await previewRevert(request)
-      : await revertPlan({ ...request, confirm: (runs) => lastWord(context, request, { runs, options }) });
+      ? await previewRevert(context, request)
+      : await revertPlan(context, {
+          ...request,
+          confirm: (runs) => lastWord(context, request, { runs, options }),
+        });
     await context.endProgress();
     context.json(revertObject(report, { isPreview }));
     if (!context.options.json) {
@@ -169,7 +171,7 @@ async function lastWord(
   const given = options['confirm'];
   const asks = given === undefined && context.interactive;
   if (asks) {
-    const preview = await previewRevert(request);
+    const preview = await previewRevert(context, request);
     await context.endProgress();
     await writeLines(context.stderr, revertLines(preview, { isPreview: true }, pageStyle(context, 'stderr')));
   } else if (!context.options.quiet) {

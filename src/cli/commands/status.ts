@@ -74,7 +74,7 @@ async function askGate(
   const digest = statuses.find(({ target }) => target === 'staging')?.run?.key.selection;
   if (staging === undefined || production === undefined || digest === undefined) return undefined;
   const selection = await keptSelection(context.workDirectory, digest);
-  return gateStatus(plan, { staging, production }, { digest, selection, signal: context.signal });
+  return gateStatus(context, plan, { staging, production }, { digest, selection });
 }
 
 interface Shown {

@@ -34,16 +34,8 @@ export async function run(
         { hint: `Restore it with \`plan apply --target ${name}\`.` },
       );
     }
-    const { emit, signal } = context;
     const { selection } = applied;
-    const verification = await verifyRestore({
-      plan,
-      selection,
-      target,
-      every,
-      emit,
-      signal,
-    });
+    const verification = await verifyRestore(context, { plan, selection, target, every });
     await context.endProgress();
     context.json(verifyObject(verification, { target: name, digest: selection.manifest.digest, every }));
     if (!context.options.json) {
