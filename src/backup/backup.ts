@@ -1,6 +1,9 @@
 /**
  * The port every kind of backup is read through: a dump directory, a tar, a tar.gz, a mongodump archive, an S3 prefix,
  * a live database. Adapters live beside this file; selection sees only what is declared here.
+ *
+ * A backup hands over whole documents, many at a time, when it is asked for them. So whatever stands between a backup and those who read
+ * it, and changes, adds or leaves out documents, is a `Backup` itself (`around`).
  */
 
 /** Which backup it was: enough to say "the same bytes" later, without reading them. */
@@ -37,33 +40,44 @@ export interface MemberInfo {
   readonly collection: string;
   /** Where inside the backup, for messages: `db.tar!c0/gravity/artworks.bson`. */
   readonly path: string;
-  /** Number that tells the members of a scan apart (an archive interleaves them). */
+  /** Number that tells the members of a reading apart (an archive interleaves them). */
   readonly id: number;
 }
 
-/**
- * Receives what a scan finds. Calls never overlap. Chunks are raw member bytes in order, cut anywhere (a document may
- * span chunks), and their Buffer may be reused after the call returned (or its promise settled).
- */
-export interface MemberVisitor {
-  /** Once per collection; in a stream possibly after its documents. */
-  metadata(metadata: CollectionMetadata): void;
-  chunk(member: MemberInfo, bytes: Buffer): void | Promise<void>;
-  /** The member is complete: its declared size or CRC was met. */
-  end(member: MemberInfo): void | Promise<void>;
-  /**
-   * A collection that was not asked for comes by in a stream, its documents about to follow: they go to what is returned. Other kinds of
-   * backup never call it.
-   */
-  passing?(member: Omit<MemberInfo, 'id'>): Promise<PassingDocuments | undefined>;
-  /** So many bytes more have come from storage, wanted or not; for progress. May be called while another call is not settled. */
-  stored?(bytes: number): void;
+/** Whole documents back to back, each with a sound length and terminator; what lies between these is not checked. */
+export interface WholeDocuments {
+  readonly bytes: Buffer;
+  /** Document i is `bytes[starts[i], starts[i + 1])`, for i below `count`. */
+  readonly starts: Int32Array;
+  /** At least 1. */
+  readonly count: number;
 }
 
-/** Takes the documents of a collection that was not asked for: raw, cut anywhere, lent as those of `MemberVisitor.chunk`. */
-export interface PassingDocuments {
-  chunk(bytes: Buffer): void;
-  end(): void;
+/** Bytes of all of them. */
+export function bytesOf({ starts, count }: WholeDocuments): number {
+  return count === 0 ? 0 : (starts[count] as number) - (starts[0] as number);
+}
+
+/** What comes out of a backup, in its order. Bytes and starts are lent until the next piece is asked for. */
+export type BackupPiece =
+  /** Once per collection; in a stream possibly after its documents. */
+  | { readonly type: 'metadata'; readonly metadata: CollectionMetadata }
+  /** The next documents of a member; about a megabyte, a batch of a server, or one large document. Members of an archive alternate. */
+  | ({ readonly type: 'documents'; readonly member: MemberInfo } & WholeDocuments)
+  /** The member is complete: its declared size or CRC was met. */
+  | { readonly type: 'ended'; readonly member: MemberInfo }
+  /**
+   * A stream comes to a collection that was not asked for. After `take` its documents are given like all others, as far as they are sound: damage
+   * there is no fault, the member just does not end. Other kinds of backup never give this.
+   */
+  | { readonly type: 'passing'; readonly member: MemberInfo; take(): void }
+  /** The last piece. */
+  | { readonly type: 'finished'; readonly summary: ScanSummary };
+
+export interface ReadOptions {
+  readonly filterOf?: FilterOf | undefined;
+  /** So many bytes more have come from storage, wanted or not; for progress. Called at any time. */
+  readonly stored?: ((bytes: number) => void) | undefined;
 }
 
 /**
@@ -81,9 +95,12 @@ export const RELAXED_REMEDY =
 export interface ScanSummary {
   /** Bytes read from storage. */
   readonly bytesRead: number;
-  /** False when `integrity: needed` let the scan stop before the archive's end: then nothing proves it whole. */
+  /** False when `integrity: needed` let the reading stop before the archive's end: then nothing proves it whole. */
   readonly readToEnd: boolean;
-  /** Every wanted member: how many bytes of documents it holds and their sha256 (hex), both after inflating. */
+  /**
+   * Every wanted member: how many bytes of documents it gave, and their sha256 (hex). A backup that changes documents of another one on
+   * their way has to say so here, too: a selection of a whole member takes this sha256 for that of its own file.
+   */
   readonly members: readonly {
     readonly path: string;
     readonly collection: string;
@@ -99,8 +116,8 @@ export interface ScanSummary {
 export interface Backup {
   readonly identity: BackupIdentity;
   /**
-   * random: members are read in any order, each scan costs only the members it names, so scans may follow each other.
-   * interleaved: one pass over a stream in which each collection is one member; ask for everything in one scan.
+   * random: members are read in any order, each reading costs only the members it names, so readings may follow each other.
+   * interleaved: one pass over a stream in which each collection is one member; ask for everything in one reading.
    * sequential: the same with one member after the other, and nobody knows what follows: perhaps another host's or shard's part of
    * a collection that came by already.
    */
@@ -109,13 +126,14 @@ export interface Backup {
   holds(collection: string): boolean | undefined;
   /** The collections of the wanted database, where they can be known without reading everything; else undefined. */
   collections(): Promise<readonly CollectionMetadata[] | undefined>;
-  /** Bytes that `scan` would read from storage for these collections; undefined where nobody knows beforehand. */
+  /** Bytes that `read` would read from storage for these collections; undefined where nobody knows beforehand. */
   storedBytes(collections: ReadonlySet<string>): number | undefined;
   /**
    * Reads the members of the named collections. Throws RestorePlanError BACKUP when bytes are missing, damaged or
-   * changed since the backup was opened. A collection the backup lacks is simply never visited.
+   * changed since the backup was opened. A collection the backup lacks is simply never met. Leaving the loop early
+   * releases what was in flight.
    */
-  scan(collections: ReadonlySet<string>, visitor: MemberVisitor, filterOf?: FilterOf): Promise<ScanSummary>;
+  read(collections: ReadonlySet<string>, options?: ReadOptions): AsyncIterable<BackupPiece>;
   /**
    * About the first `maxBytes` bytes of a collection's documents, the last of them perhaps cut off; empty where there are
    * none. Absent where it would mean reading everything.
@@ -126,3 +144,20 @@ export interface Backup {
 
 /** A backup that is closed together with the store it lies in. */
 export type StoredBackup = Omit<Backup, 'close'>;
+
+/** The backup, but for what `changes` says: how one stands before another. */
+export function around(
+  backup: StoredBackup,
+  changes: Partial<Omit<Backup, 'close'>> & Pick<Backup, 'close'>,
+): Backup {
+  return {
+    identity: backup.identity,
+    access: backup.access,
+    holds: (collection) => backup.holds(collection),
+    collections: () => backup.collections(),
+    storedBytes: (wanted) => backup.storedBytes(wanted),
+    read: (wanted, options) => backup.read(wanted, options),
+    ...(backup.sample && { sample: backup.sample.bind(backup) }),
+    ...changes,
+  };
+}

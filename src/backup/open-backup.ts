@@ -1,11 +1,10 @@
 /** From a plan's source to a Backup: find the right one, open it, say which it is. */
 import type { Emit } from '../events.ts';
 import type { Source } from '../plan/plan.ts';
-import type { Backup, StoredBackup } from './backup.ts';
+import { around, type Backup } from './backup.ts';
 import { openLive } from './live/live-backup.ts';
 import { chooseBackup } from './locate/choose.ts';
 import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
-import type { Store } from './storage/store.ts';
 
 /** Finds and opens the backup that the source names. Throws RestorePlanError BACKUP; then nothing is left open. */
 export async function openBackup(source: Source, options: BackupOptions): Promise<Backup> {
@@ -22,7 +21,9 @@ async function openStoredSource(source: StoredSource, options: BackupOptions): P
   const place = placeOf(source, options);
   try {
     const { wanted, emit } = options;
-    return withStore(await chooseBackup({ place, source, wanted, emit }), place.store);
+    const backup = await chooseBackup({ place, source, wanted, emit });
+    // Nothing else is opened from the store: it is closed with the backup.
+    return around(backup, { close: () => place.store.close() });
   } catch (error) {
     await place.store.close();
     throw error;
@@ -33,18 +34,4 @@ function announce({ identity }: Backup, { at }: Source, emit: Emit): void {
   const { location, kind, time, localTime, size } = identity;
   const beforeAtMs = time === undefined || at === undefined ? undefined : at.epochMs - time;
   emit({ type: 'backup-located', location, kind, time, localTime, size, beforeAtMs });
-}
-
-/** Nothing else is opened from the store: it is closed with the backup. */
-function withStore(backup: StoredBackup, store: Store): Backup {
-  return {
-    identity: backup.identity,
-    access: backup.access,
-    holds: (collection) => backup.holds(collection),
-    collections: () => backup.collections(),
-    storedBytes: (wanted) => backup.storedBytes(wanted),
-    scan: (wanted, visitor) => backup.scan(wanted, visitor),
-    ...(backup.sample && { sample: backup.sample.bind(backup) }),
-    close: () => store.close(),
-  };
 }

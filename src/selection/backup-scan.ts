@@ -1,10 +1,10 @@
 import type {
   Backup,
+  BackupPiece,
   CollectionMetadata,
   MemberInfo,
-  MemberVisitor,
-  PassingDocuments,
   ScanSummary,
+  WholeDocuments,
 } from '../backup/backup.ts';
 import { notDocuments } from '../backup/readers/refusals.ts';
 import type { KeySet } from '../bson/key-set.ts';
@@ -39,8 +39,15 @@ export interface Onlooker {
   meets(collection: string, parents: readonly KnownParent[]): Promise<PassingDocuments | undefined>;
 }
 
-/** Reads a backup, once or several times, and hands each collection's bytes to its selector. */
-export class BackupScan implements MemberVisitor {
+/** Takes the documents of a collection that was not asked for, lent as those of a `BackupPiece`. */
+export interface PassingDocuments {
+  take(documents: WholeDocuments): void;
+  /** All of them came, and were sound. */
+  end(): void;
+}
+
+/** Reads a backup, once or several times, and hands each collection's documents to its selector. */
+export class BackupScan {
   /** Bytes read from storage by the scans that have ended. */
   bytesRead = 0;
   /** What the backup says of each collection of the plan. */
@@ -52,6 +59,8 @@ export class BackupScan implements MemberVisitor {
   readonly #warnings = new Set<string>();
   #readToEnd = true;
   #isAgain = false;
+  /** Members that were not asked for and are looked at, by number. */
+  readonly #passing = new Map<number, PassingDocuments>();
   /** Numbers that were read did not say their types. */
   relaxed = false;
   /** Names the backup holds, where it could say so before it was read. */
@@ -86,7 +95,7 @@ export class BackupScan implements MemberVisitor {
     const held = await this.#backup.collections();
     if (held === undefined) return;
     this.#held = held.map(({ collection }) => collection).sort();
-    for (const metadata of held) this.metadata(metadata);
+    for (const metadata of held) this.#note(metadata);
     const names = new Set(this.#held);
     const wanted = [...this.#selectors.values()].map(({ routes }) => routes);
     refuseMissing(
@@ -106,25 +115,40 @@ export class BackupScan implements MemberVisitor {
   async read(selectors: readonly CollectionSelector[]): Promise<void> {
     this.#options.signal.throwIfAborted();
     const names = new Set(selectors.map(({ routes }) => routes.collection));
-    const {
-      bytesRead,
-      readToEnd,
-      members,
-      warnings,
-      relaxed = false,
-    } = await this.#backup.scan(names, this, (collection) => this.#filterOf(collection));
-    this.bytesRead += bytesRead;
-    this.#readToEnd &&= readToEnd;
-    this.relaxed ||= relaxed;
-    for (const warning of warnings) this.#warnings.add(warning);
-    for (const member of members) this.#members.set(member.path, member);
+    const pieces = this.#backup.read(names, {
+      filterOf: (collection) => this.#filterOf(collection),
+      stored: (bytes) => this.#stored(bytes),
+    });
+    for await (const piece of pieces) {
+      this.#options.signal.throwIfAborted();
+      await this.#take(piece);
+    }
     refuseMissing(
       selectors.filter(({ membersRead }) => membersRead === 0).map(({ routes }) => routes),
       this.#held,
     );
   }
 
-  metadata(metadata: CollectionMetadata): void {
+  async #take(piece: BackupPiece): Promise<void> {
+    switch (piece.type) {
+      case 'metadata':
+        return this.#note(piece.metadata);
+      case 'documents': {
+        const { member } = piece;
+        const selector = this.#selectors.get(member.collection);
+        if (selector === undefined) return this.#passing.get(member.id)?.take(piece);
+        return selector.take(member, piece, this.#parentsRead(selector));
+      }
+      case 'ended':
+        return this.#end(piece.member);
+      case 'passing':
+        return this.#meet(piece);
+      case 'finished':
+        return this.#finish(piece.summary);
+    }
+  }
+
+  #note(metadata: CollectionMetadata): void {
     const selector = this.#selectors.get(metadata.collection);
     if (selector === undefined) return;
     const { collection, type } = metadata;
@@ -135,16 +159,20 @@ export class BackupScan implements MemberVisitor {
       this.collections.set(metadata.collection, metadata);
   }
 
-  async chunk(member: MemberInfo, bytes: Buffer): Promise<void> {
-    this.#options.signal.throwIfAborted();
+  async #end(member: MemberInfo): Promise<void> {
     const selector = this.#selectors.get(member.collection);
-    if (selector === undefined) return;
-    await selector.chunk(member, bytes, this.#parentsRead(selector));
+    if (selector === undefined) {
+      this.#passing.get(member.id)?.end();
+      this.#passing.delete(member.id);
+      return;
+    }
+    await selector.end(member, this.#parentsRead(selector));
+    this.#report();
   }
 
-  /** Only the first scan shows other collections: a second one is of the same. */
-  async passing({ collection }: { readonly collection: string }): Promise<PassingDocuments | undefined> {
-    if (this.#isAgain) return undefined;
+  /** Only the first reading shows other collections: a second one is of the same. */
+  async #meet({ member, take }: Extract<BackupPiece, { type: 'passing' }>): Promise<void> {
+    if (this.#isAgain) return;
     const parents = [...this.#selectors.values()].map(
       (selector): KnownParent => ({
         collection: selector.routes.collection,
@@ -153,19 +181,24 @@ export class BackupScan implements MemberVisitor {
         ids: () => selector.chosen.ids(),
       }),
     );
-    return this.#options.onlooker?.meets(collection, parents);
+    const passing = await this.#options.onlooker?.meets(member.collection, parents);
+    if (passing === undefined) return;
+    this.#passing.set(member.id, passing);
+    take();
   }
 
-  stored(bytes: number): void {
+  #finish({ bytesRead, readToEnd, members, warnings, relaxed = false }: ScanSummary): void {
+    this.bytesRead += bytesRead;
+    this.#readToEnd &&= readToEnd;
+    this.relaxed ||= relaxed;
+    for (const warning of warnings) this.#warnings.add(warning);
+    for (const member of members) this.#members.set(member.path, member);
+    this.#passing.clear();
+  }
+
+  #stored(bytes: number): void {
     this.#bytesStored += bytes;
     if (this.#bytesStored - this.#bytesReported >= PROGRESS_BYTES) this.#report();
-  }
-
-  async end(member: MemberInfo): Promise<void> {
-    const selector = this.#selectors.get(member.collection);
-    if (selector === undefined) return;
-    await selector.end(member, this.#parentsRead(selector));
-    this.#report();
   }
 
   #filterOf(collection: string): Buffer | undefined {

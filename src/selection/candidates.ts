@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { MemberInfo } from '../backup/backup.ts';
 import type { Chooser } from './chooser.ts';
 import type { ChosenDocuments } from './chosen-documents.ts';
-import type { DocumentConsumer } from './document-framer.ts';
+import type { DocumentConsumer } from './document-walk.ts';
 import type { Spool } from './spool.ts';
 import { isDiskFull } from './work-directory-fault.ts';
 

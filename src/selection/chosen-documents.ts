@@ -8,7 +8,7 @@ import { BSON } from '../bson/types.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import { UnfitId } from './document-fault.ts';
-import type { DocumentConsumer } from './document-framer.ts';
+import type { DocumentConsumer } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import { IdWatch } from './id-watch.ts';

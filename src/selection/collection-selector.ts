@@ -1,18 +1,16 @@
 import { join } from 'node:path';
-import type { MemberInfo } from '../backup/backup.ts';
+import type { MemberInfo, WholeDocuments } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/collection-names.ts';
 import { Candidates, type SpareSpace } from './candidates.ts';
 import { Chooser } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';
-import { faultAt } from './document-fault.ts';
-import { DocumentFramer } from './document-framer.ts';
+import { DocumentWalk } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import type { CollectionRoutes } from './routes.ts';
 import { Spool } from './spool.ts';
 import { TimeLimit } from './time-limit.ts';
 import type { WaitingReferences } from './waiting-references.ts';
-import { WatchedFramer } from './watched-framer.ts';
 
 export interface SelectorOptions {
   /** Folder of the selection's `.bson` files. */
@@ -52,7 +50,7 @@ export class CollectionSelector {
   #knowsAllKeys = false;
   /** Where a regular expression could take for ever. */
   readonly #limit: TimeLimit | undefined;
-  readonly #framers = new Map<number, DocumentFramer | WatchedFramer>();
+  readonly #walks = new Map<number, DocumentWalk>();
   #scannedBefore = 0;
 
   private constructor(routes: CollectionRoutes, options: SelectorOptions, begun: Begun) {
@@ -79,43 +77,35 @@ export class CollectionSelector {
   /** Documents seen in the backup. */
   get scanned(): number {
     let scanned = this.#scannedBefore;
-    for (const framer of this.#framers.values()) scanned += framer.documents;
+    for (const { documents } of this.#walks.values()) scanned += documents;
     return scanned;
   }
 
   /** All that came by of it has been decided about. */
   get settled(): boolean {
-    return this.membersRead > 0 && this.#framers.size === 0 && this.#spool === undefined;
+    return this.membersRead > 0 && this.#walks.size === 0 && this.#spool === undefined;
   }
 
-  /** Takes the next bytes of a member. */
-  async chunk(member: MemberInfo, bytes: Buffer, parents: ParentsRead): Promise<void> {
-    const framer = this.#framers.get(member.id) ?? (await this.#begin(member, parents));
+  /** Takes the next documents of a member. */
+  async take(member: MemberInfo, documents: WholeDocuments, parents: ParentsRead): Promise<void> {
+    const walk = this.#walks.get(member.id) ?? (await this.#begin(member, parents));
     const consumer = this.#consumer;
     consumer.from(member);
-    try {
-      framer.push(bytes);
-    } catch (error) {
-      throw faultAt(error, member, framer.documents);
-    }
+    walk.take(documents);
     await consumer.drain();
   }
 
   async end(member: MemberInfo, parents: ParentsRead): Promise<void> {
-    const framer = this.#framers.get(member.id) ?? (await this.#begin(member, parents));
+    const walk = this.#walks.get(member.id) ?? (await this.#begin(member, parents));
     const consumer = this.#consumer;
     consumer.from(member);
-    try {
-      framer.end();
-    } catch (error) {
-      throw faultAt(error, member, framer.documents);
-    }
+    walk.end();
     await consumer.drain();
     // What is not written yet would be held until the end of the selection, for each of thousands of collections.
     await this.#chosen.flush();
     await this.#spool?.flush();
-    this.#scannedBefore += framer.documents;
-    this.#framers.delete(member.id);
+    this.#scannedBefore += walk.documents;
+    this.#walks.delete(member.id);
     this.membersRead++;
   }
 
@@ -178,7 +168,7 @@ export class CollectionSelector {
     return this.#spool ?? this.#candidates ?? this.#chosen;
   }
 
-  async #begin(member: MemberInfo, parents: ParentsRead): Promise<DocumentFramer | WatchedFramer> {
+  async #begin(member: MemberInfo, parents: ParentsRead): Promise<DocumentWalk> {
     const isFirst = this.#spool === undefined && this.#candidates === undefined;
     if (isFirst && !this.#knowsAllKeys && parents !== 'all') {
       const spool = await this.#newSpool();
@@ -191,12 +181,9 @@ export class CollectionSelector {
           space: this.#options.space,
         });
     }
-    const framer =
-      this.#limit === undefined
-        ? new DocumentFramer(this.#consumer)
-        : new WatchedFramer(this.#consumer, this.#limit);
-    this.#framers.set(member.id, framer);
-    return framer;
+    const walk = new DocumentWalk(member, this.#consumer, this.#limit);
+    this.#walks.set(member.id, walk);
+    return walk;
   }
 
   async #forgetChosen(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { MemberInfo } from '../backup/backup.ts';
+import { damagedDocument } from '../backup/readers/document-framer.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { QueryFault } from '../query/query-fault.ts';
@@ -43,7 +44,7 @@ export class UnfitId extends Error {
 export function faultAt(error: unknown, member: MemberInfo, document: number): unknown {
   if (error instanceof QueryFault) return unanswerable(error, member, document);
   if (error instanceof UnfitId) return unfit(error, member, document);
-  if (error instanceof BsonFault) return damaged(error, member, document);
+  if (error instanceof BsonFault) return damagedDocument(error, member, document);
   return error;
 }
 
@@ -55,18 +56,6 @@ function unfit(fault: UnfitId, member: MemberInfo, document: number): RestorePla
       hint: `${fault.why} To restore the others, add to the query of ${member.collection}: ${fault.without}`,
       cause: fault,
       facts: { member: member.path, collection: member.collection, document },
-    },
-  );
-}
-
-function damaged(error: BsonFault, member: MemberInfo, document: number): RestorePlanError {
-  return new RestorePlanError(
-    'BACKUP',
-    `${member.path}: document ${document} is damaged, at byte ${error.offset} of the member: ${error.message}`,
-    {
-      hint: 'Nothing of this backup was used. Take another backup, for instance the next older one: `plan backups` lists them.',
-      cause: error,
-      facts: { member: member.path, collection: member.collection, document, offset: error.offset },
     },
   );
 }

@@ -1,7 +1,7 @@
 import type { MemberInfo } from '../backup/backup.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
-import type { DocumentConsumer } from './document-framer.ts';
+import type { DocumentConsumer } from './document-walk.ts';
 import type { MemberStart } from './member-order.ts';
 
 /**

@@ -238,7 +238,9 @@ test('A8 gzip: a wrong CRC, a second member, bytes behind it, gzip in gzip', asy
 });
 
 test('A8 a decompression bomb: refused; a plan may allow more', async () => {
-  const zeros = Buffer.alloc(50 * 1024 * 1024);
+  const zeros = Buffer.concat(
+    [1, 2, 3, 4].map((_id) => Buffer.from(serialize({ _id, data: Buffer.alloc(12 * 1024 * 1024) }))),
+  );
   const bomb = gzipSync(buildTar([{ ...artworks, body: zeros }]), { level: constants.Z_BEST_COMPRESSION });
   await refusal(read(bomb), /inflates to more than 1000 times its size/);
   const { summary } = await read(bomb, 'db.tar', { maxDecompressionRatio: 2000 });
@@ -305,7 +307,8 @@ test('A12 metadata of old dumps, without name and type, and of capped and collat
 });
 
 test('A13 impossible sizes: refused at the header', async () => {
-  await assertRefused(buildTar([{ ...artworks, claimedSize: 0o77777777777 }]), /cut off/);
+  const other = { ...artworks, path: artworks.path.replace('artworks', 'others') };
+  await assertRefused(buildTar([{ ...other, claimedSize: 0o77777777777 }]), /cut off/);
   const base256 = (bytes: string): Buffer => Buffer.from(bytes, 'hex');
   const negative = { ...artworks, sizeField: base256('ffffffffffffffffffffff00') };
   await assertRefused(buildTar([negative]), /impossible/);

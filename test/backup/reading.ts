@@ -65,13 +65,18 @@ export async function readBackup(
   const names = new Set(wanted);
   const backup = await openBackup(source, { wanted: names, emit: (event) => events.push(event), ...options });
   try {
-    const summary = await backup.scan(names, {
-      metadata: (one) => void metadata.set(one.collection, one),
-      chunk: ({ collection }, bytes) => {
-        chunks.set(collection, [...(chunks.get(collection) ?? []), Buffer.from(bytes)]);
-      },
-      end: ({ collection }) => void chunks.set(collection, chunks.get(collection) ?? []),
-    });
+    let summary: ScanSummary | undefined;
+    for await (const piece of backup.read(names)) {
+      if (piece.type === 'metadata') metadata.set(piece.metadata.collection, piece.metadata);
+      if (piece.type === 'finished') summary = piece.summary;
+      if (piece.type !== 'documents' && piece.type !== 'ended') continue;
+      const { collection } = piece.member;
+      const parts = chunks.get(collection) ?? [];
+      chunks.set(collection, parts);
+      if (piece.type === 'documents')
+        parts.push(Buffer.from(piece.bytes.subarray(piece.starts[0], piece.starts[piece.count])));
+    }
+    if (summary === undefined) throw new Error('the reading ended without a summary');
     const documents = new Map([...chunks].map(([name, parts]) => [name, Buffer.concat(parts)]));
     return { kind: backup.identity.kind, access: backup.access, documents, metadata, summary, events };
   } finally {
@@ -90,4 +95,10 @@ export async function refusal(act: Promise<unknown>, words: RegExp): Promise<Res
   assert.match(error.message, words);
   assert.not.match(JSON.stringify([error.message, error.hint, error.facts]), 'canary');
   return error;
+}
+
+/** Reads all that a backup has of some collections, for what it says of them at the end. */
+export async function summaryOf(backup: Backup, ...wanted: readonly string[]): Promise<ScanSummary> {
+  for await (const piece of backup.read(new Set(wanted))) if (piece.type === 'finished') return piece.summary;
+  throw new Error('the reading ended without a summary');
 }

@@ -8,7 +8,7 @@ import { openBackup } from '../../src/backup/open-backup.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { buildTar, type TarMember } from '../lab/tar.ts';
-import { onDisk, type ReadBackup, readBackup, refusal } from './reading.ts';
+import { onDisk, type ReadBackup, readBackup, refusal, summaryOf } from './reading.ts';
 
 const folder = temporaryFolder('unusual');
 test.after(() => folder.remove());
@@ -56,8 +56,7 @@ test('metadata of another collection that is empty or cut: a note, and the names
         (await backup.collections())?.map(({ collection }) => collection),
         ['x', 'y'],
       );
-      const nobody = { metadata: () => undefined, chunk: () => undefined, end: () => undefined };
-      const { warnings } = await backup.scan(new Set(['x']), nobody);
+      const { warnings } = await summaryOf(backup, 'x');
       assert.match(
         warnings.join(),
         /y\.metadata\.json is not valid JSON\. Nothing that is read here needs it/,

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { type Document, serialize } from 'bson';
-import type { Backup, CollectionMetadata, MemberVisitor, PassingDocuments } from '../../src/backup/backup.ts';
+import type { Backup, BackupPiece, CollectionMetadata, ReadOptions } from '../../src/backup/backup.ts';
+import { DocumentFramer } from '../../src/backup/readers/document-framer.ts';
+import { documentsIn, endOf } from '../../src/backup/readers/member.ts';
 
 export interface ChunkedMember {
   readonly collection: string;
@@ -53,49 +55,64 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
   const fingerprint = createHash('sha256');
   for (const { info, bytes } of members) fingerprint.update(`${info.path} ${bytes.length}`).update(bytes);
 
-  async function scan(wanted: ReadonlySet<string>, visitor: MemberVisitor) {
-    const isPassing = access !== 'random' && visitor.passing !== undefined;
-    const chosen = members.filter(({ info }) => isPassing || wanted.has(info.collection));
-    const passing = new Map<number, PassingDocuments | undefined>();
-    for (const each of metadata) visitor.metadata(each);
-    const open = chosen.map((member) => ({ ...member, at: 0 }));
+  async function* read(
+    wanted: ReadonlySet<string>,
+    { stored }: ReadOptions = {},
+  ): AsyncGenerator<BackupPiece> {
+    const chosen = members.filter(({ info }) => access !== 'random' || wanted.has(info.collection));
+    for (const each of metadata) yield { type: 'metadata', metadata: each };
+    const open = chosen.map((member) => ({ ...member, at: 0, framer: new DocumentFramer(), isTaken: false }));
+    const given = [...open];
     // Handed out again and again, as adapters may do: whoever keeps bytes must copy them.
     const lent = Buffer.alloc(1 << 20);
     while (open.length > 0) {
       const index = nextMember(open.length) % open.length;
       const member = open[index] as (typeof open)[number];
-      const isWanted = wanted.has(member.info.collection);
-      if (!isWanted && member.at === 0 && !passing.has(member.info.id)) {
-        passing.set(member.info.id, await visitor.passing?.(member.info));
-      }
-      if (member.at === member.bytes.length) {
-        if (isWanted) await visitor.end(member.info);
-        else passing.get(member.info.id)?.end();
+      const { info, framer, bytes } = member;
+      if (wanted.has(info.collection)) member.isTaken = true;
+      else if (member.at === 0)
+        yield {
+          type: 'passing',
+          member: info,
+          take: () => {
+            member.isTaken = true;
+          },
+        };
+      if (member.at === bytes.length) {
         open.splice(index, 1);
+        if (member.isTaken) {
+          endOf(info, framer);
+          yield { type: 'ended', member: info };
+        }
         continue;
       }
-      const length = Math.min(nextLength(), member.bytes.length - member.at, lent.length);
-      member.bytes.copy(lent, 0, member.at, member.at + length);
+      const length = Math.min(nextLength(), bytes.length - member.at, lent.length);
+      bytes.copy(lent, 0, member.at, member.at + length);
       member.at += length;
-      visitor.stored?.(length);
-      if (isWanted) await visitor.chunk(member.info, lent.subarray(0, length));
-      else passing.get(member.info.id)?.chunk(lent.subarray(0, length));
+      stored?.(length);
+      try {
+        if (member.isTaken) yield* documentsIn(lent.subarray(0, length), framer, info);
+      } catch (error) {
+        if (wanted.has(info.collection)) throw error;
+        member.isTaken = false;
+      }
       lent.fill(0xee, 0, length);
     }
-    const read = chosen.filter(({ info }) => wanted.has(info.collection));
-    const given = chosen.filter(({ info }) => read.some((one) => one.info === info) || passing.get(info.id));
-    for (const { info } of given) reads.set(info.path, (reads.get(info.path) ?? 0) + 1);
-    return {
+    for (const { info, isTaken } of given) if (isTaken) reads.set(info.path, (reads.get(info.path) ?? 0) + 1);
+    const summary = {
       bytesRead: chosen.reduce((sum, { bytes }) => sum + bytes.length, 0),
       readToEnd: true,
       warnings: ['chunks are odd'],
-      members: read.map(({ info, bytes }) => ({
-        path: info.path,
-        collection: info.collection,
-        bytes: bytes.length,
-        sha256: createHash('sha256').update(bytes).digest('hex'),
-      })),
+      members: chosen
+        .filter(({ info }) => wanted.has(info.collection))
+        .map(({ info, bytes }) => ({
+          path: info.path,
+          collection: info.collection,
+          bytes: bytes.length,
+          sha256: createHash('sha256').update(bytes).digest('hex'),
+        })),
     };
+    yield { type: 'finished', summary };
   }
 
   async function sample(collection: string, maxBytes: number): Promise<Buffer> {
@@ -118,7 +135,7 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
     holds: () => undefined,
     collections: async () => collections,
     storedBytes: () => members.reduce((sum, { bytes }) => sum + bytes.length, 0),
-    scan,
+    read,
     ...(access === 'random' && { sample }),
     close: async () => {},
   };

@@ -5,11 +5,11 @@ import { writeExtendedJson } from '../../bson/write-extended-json.ts';
 import { RestorePlanError } from '../../errors.ts';
 import {
   type BackupIdentity,
+  type BackupPiece,
   type CollectionMetadata,
-  type MemberVisitor,
   RELAXED_REMEDY,
   RELAXED_TYPES,
-  type ScanSummary,
+  type ReadOptions,
   type StoredBackup,
 } from '../backup.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader } from '../readers/member.ts';
@@ -51,26 +51,26 @@ export class JsonlBackup implements StoredBackup {
     return [...collections].reduce((sum, name) => sum + (this.#parts.files.get(name)?.size ?? 0), 0);
   }
 
-  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
+  async *read(wanted: ReadonlySet<string>, { stored }: ReadOptions = {}): AsyncGenerator<BackupPiece> {
     const members: MemberRead[] = [];
     const warnings: string[] = [];
     let bytesRead = 0;
     let relaxed = false;
-    const reader = new MemberReader(visitor);
+    const reader = new MemberReader();
     try {
       for (const collection of wanted) {
         const file = this.#parts.files.get(collection);
         if (file === undefined) continue;
         const { location, size } = file;
         warnings.push(noMetadataWarning(location));
-        visitor.metadata(metadataOf(collection));
-        const text = inflateIfCompressed(countBytes(wholeOf(file), visitor).chunks, {
+        yield { type: 'metadata', metadata: metadataOf(collection) };
+        const text = inflateIfCompressed(countBytes(wholeOf(file), stored).chunks, {
           location,
           maxRatio: this.#parts.maxRatio,
         });
         const member = { collection, path: location, id: members.length };
         const documents = new JsonDocuments(location);
-        members.push(await reader.read(member, documents.read(text)));
+        members.push(yield* reader.whole(member, documents.read(text)));
         if (documents.firstPlainInteger !== undefined) {
           relaxed = true;
           warnings.push(this.#relaxedWarning(location, documents.firstPlainInteger));
@@ -80,7 +80,7 @@ export class JsonlBackup implements StoredBackup {
     } finally {
       reader.close();
     }
-    return { bytesRead, readToEnd: true, members, warnings, relaxed };
+    yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings, relaxed } };
   }
 
   #relaxedWarning(location: string, first: string): string {
@@ -106,7 +106,7 @@ class JsonDocuments {
   }
 
   /** Some documents at a time. */
-  async *read(text: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  async *read(text: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
     const framer = new JsonFramer();
     let documents: Buffer[] = [];
     let bytes = 0;
@@ -118,13 +118,13 @@ class JsonDocuments {
         documents.push(bson);
         bytes += bson.length;
         if (bytes < CHUNK_BYTES) continue;
-        yield Buffer.concat(documents);
+        yield documents;
         documents = [];
         bytes = 0;
       }
     }
     framing(() => framer.finish());
-    if (documents.length > 0) yield Buffer.concat(documents);
+    if (documents.length > 0) yield documents;
   }
 
   #toBson(text: Buffer): Buffer {

@@ -12,13 +12,12 @@ import type { MongodbLocation, Source } from '../../plan/plan.ts';
 import type {
   Backup,
   BackupIdentity,
+  BackupPiece,
   CollectionMetadata,
-  FilterOf,
   MemberInfo,
-  MemberVisitor,
-  ScanSummary,
+  ReadOptions,
 } from '../backup.ts';
-import { countBytes, type MemberRead, MemberReader } from '../readers/member.ts';
+import { type MemberRead, MemberReader } from '../readers/member.ts';
 import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
 import { connectLive, type LiveConnection, type LiveOptions, liveFault } from './connect-live.ts';
 import { describe, type LiveCollection, listCollections } from './live-metadata.ts';
@@ -92,34 +91,33 @@ class LiveBackup implements Backup {
     return undefined;
   }
 
-  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor, filterOf?: FilterOf): Promise<ScanSummary> {
+  async *read(
+    wanted: ReadonlySet<string>,
+    { filterOf, stored }: ReadOptions = {},
+  ): AsyncGenerator<BackupPiece> {
     const { db, collections, identity } = this.#parts;
     const members: MemberRead[] = [];
-    const reader = new MemberReader(visitor);
+    const reader = new MemberReader();
     try {
       for (const collection of collections) {
         const { name, type } = collection;
         if (!wanted.has(name)) continue;
         if (type !== 'collection') throw notDocuments(name, type, identity.location);
-        visitor.metadata(await asking('listing indexes', () => describe(db, collection)));
+        const metadata = await asking('listing indexes', () => describe(db, collection));
+        yield { type: 'metadata', metadata };
         const member: MemberInfo = {
           collection: name,
           path: `${identity.location}!${name}`,
           id: members.length,
         };
-        members.push(
-          await reader.read(member, countBytes(readDocuments(db, name, filterOf?.(name)), visitor).chunks),
-        );
+        const documents = readDocuments(db, name, { filter: filterOf?.(name), stored });
+        members.push(yield* reader.whole(member, documents));
       }
     } finally {
       reader.close();
     }
-    return {
-      bytesRead: members.reduce((sum, { bytes }) => sum + bytes, 0),
-      readToEnd: true,
-      members,
-      warnings: [],
-    };
+    const bytesRead = members.reduce((sum, { bytes }) => sum + bytes, 0);
+    yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings: [] } };
   }
 
   close(): Promise<void> {
@@ -131,8 +129,8 @@ class LiveBackup implements Backup {
 async function* readDocuments(
   db: Db,
   collection: string,
-  filter: Buffer | undefined,
-): AsyncGenerator<Buffer> {
+  { filter, stored }: { readonly filter: Buffer | undefined; readonly stored: ReadOptions['stored'] },
+): AsyncGenerator<Buffer[]> {
   const doing = `reading ${collection}`;
   const cursor = db.collection(collection).find(filter === undefined ? {} : { $and: [rawDocument(filter)] }, {
     ...RAW,
@@ -145,7 +143,9 @@ async function* readDocuments(
   try {
     while (await asking(doing, () => cursor.hasNext())) {
       const documents: unknown[] = cursor.readBufferedDocuments();
-      yield Buffer.concat(documents.map(asBuffer));
+      const batch = documents.map(asBuffer);
+      stored?.(batch.reduce((sum, { length }) => sum + length, 0));
+      yield batch;
     }
   } finally {
     await cursor.close().catch(() => undefined);

@@ -6,11 +6,10 @@ import { createHash, type Hash } from 'node:crypto';
 import { RestorePlanError } from '../../errors.ts';
 import type {
   BackupIdentity,
+  BackupPiece,
   CollectionMetadata,
   MemberInfo,
-  MemberVisitor,
-  PassingDocuments,
-  ScanSummary,
+  ReadOptions,
   StoredBackup,
 } from '../backup.ts';
 import { type ArchivedCollection, ArchiveFault } from '../containers/archive-documents.ts';
@@ -20,7 +19,8 @@ import { streamTar } from '../containers/tar-stream.ts';
 import { fileNameOf } from '../layout/collection-names.ts';
 import { readMetadata } from '../layout/metadata.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
-import { countBytes, inflateIfCompressed, type MemberRead } from './member.ts';
+import { DocumentFramer } from './document-framer.ts';
+import { countBytes, documentsIn, endOf, inflateIfCompressed, type MemberRead } from './member.ts';
 import { noSuchDatabase, notDocuments, OPLOG_WARNING } from './refusals.ts';
 
 export interface ArchiveBackupParts {
@@ -54,8 +54,12 @@ export async function openArchive(parts: ArchiveBackupParts): Promise<ArchiveBac
   );
 }
 
-interface OpenMember extends MemberInfo {
-  readonly hash: Hash;
+/** A collection that comes by. */
+interface OpenMember {
+  readonly member: MemberInfo;
+  readonly framer: DocumentFramer;
+  /** Undefined for one that was not asked for. */
+  readonly hash: Hash | undefined;
   bytes: number;
 }
 
@@ -84,56 +88,80 @@ export class ArchiveBackup implements StoredBackup {
     return [...this.#collections.values()].map((one) => this.#metadataOrName(one));
   }
 
-  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
+  async *read(wanted: ReadonlySet<string>, { stored }: ReadOptions = {}): AsyncGenerator<BackupPiece> {
     const { bytes, integrity, unpack } = this.#parts;
-    const open = this.#begin(wanted, visitor);
+    const needed = this.#metadataFor(wanted);
+    for (const metadata of needed.values()) yield { type: 'metadata', metadata };
     const members: MemberRead[] = [];
-    const passing = new Map<string, PassingDocuments | undefined>();
+    const open = new Map<string, OpenMember | 'passed over'>();
     const parser = new ArchiveParser();
     let readToEnd = true;
     let hasOplog = false;
-    const counted = countBytes(bytes.stream(0, bytes.size), visitor);
+    const counted = countBytes(bytes.stream(0, bytes.size), stored);
     for await (const chunk of unpack(counted.chunks)) {
       for (const piece of parsing(this.identity, () => parser.push(chunk))) {
         hasOplog ||= piece.namespace.database === '' && piece.namespace.collection === 'oplog';
-        const member = this.#memberOf(piece, open);
-        if (member === undefined) {
-          await this.#passOn(piece, passing, visitor);
-          continue;
+        if (!this.#isOfDatabase(piece)) continue;
+        const { collection } = piece.namespace;
+        let one = open.get(collection);
+        if (one === undefined) {
+          one = yield* this.#meet(collection, open.size, needed.has(collection));
+          open.set(collection, one);
         }
-        if (piece.kind === 'documents') {
-          member.hash.update(piece.bytes);
-          member.bytes += piece.bytes.length;
-          const working = visitor.chunk(member, piece.bytes);
-          if (working !== undefined) await working;
-        } else {
-          await visitor.end(member);
-          const { path, collection, hash } = member;
-          members.push({ path, collection, bytes: member.bytes, sha256: hash.digest('hex') });
+        if (one === 'passed over') continue;
+        if (piece.kind === 'documents') yield* documentsOf(one, piece.bytes);
+        else {
+          yield* ended(one, members);
+          open.set(collection, 'passed over');
         }
       }
-      if (integrity === 'needed' && members.length === open.size) {
+      if (integrity === 'needed' && members.length === needed.size) {
         readToEnd = false;
         break;
       }
     }
     if (readToEnd) parsing(this.identity, () => parser.finish());
-    return { bytesRead: counted.total(), readToEnd, members, warnings: hasOplog ? [OPLOG_WARNING] : [] };
+    const warnings = hasOplog ? [OPLOG_WARNING] : [];
+    yield { type: 'finished', summary: { bytesRead: counted.total(), readToEnd, members, warnings } };
   }
 
-  #begin(wanted: ReadonlySet<string>, visitor: MemberVisitor): Map<string, OpenMember> {
-    const open = new Map<string, OpenMember>();
+  #metadataFor(wanted: ReadonlySet<string>): Map<string, CollectionMetadata> {
+    const found = new Map<string, CollectionMetadata>();
+    const { location } = this.identity;
     for (const collection of wanted) {
       const archived = this.#collections.get(collection);
       if (archived === undefined) continue;
-      const metadata = metadataOf(archived, this.identity.location);
-      if (metadata.type !== 'collection')
-        throw notDocuments(collection, metadata.type, this.identity.location);
-      visitor.metadata(metadata);
-      const path = `${this.identity.location}!${this.#parts.database}.${collection}`;
-      open.set(collection, { collection, path, id: open.size, hash: createHash('sha256'), bytes: 0 });
+      const metadata = metadataOf(archived, location);
+      if (metadata.type !== 'collection') throw notDocuments(collection, metadata.type, location);
+      found.set(collection, metadata);
     }
-    return open;
+    return found;
+  }
+
+  #isOfDatabase({ namespace: { database, collection } }: ArchivePiece): boolean {
+    return database === this.#parts.database && this.#collections.has(collection);
+  }
+
+  /** The first piece of a collection came. */
+  *#meet(
+    collection: string,
+    id: number,
+    isNeeded: boolean,
+  ): Generator<BackupPiece, OpenMember | 'passed over', undefined> {
+    const { location } = this.identity;
+    const member = { collection, path: `${location}!${this.#parts.database}.${collection}`, id };
+    let isTaken = isNeeded;
+    if (!isNeeded) {
+      const archived = this.#collections.get(collection) as ArchivedCollection;
+      if (this.#metadataOrName(archived).type !== 'collection') return 'passed over';
+      const take = (): void => {
+        isTaken = true;
+      };
+      yield { type: 'passing', member, take };
+    }
+    if (!isTaken) return 'passed over';
+    const hash = isNeeded ? createHash('sha256') : undefined;
+    return { member, framer: new DocumentFramer(), hash, bytes: 0 };
   }
 
   /** Damaged metadata matters to whoever wants the collection; to others it leaves the name. */
@@ -145,28 +173,20 @@ export class ArchiveBackup implements StoredBackup {
       return metadataOf({ ...archived, metadata: '' }, this.identity.location);
     }
   }
+}
 
-  /** `passing`: who takes the documents of each collection met so far that was not asked for. */
-  async #passOn(
-    piece: ArchivePiece,
-    passing: Map<string, PassingDocuments | undefined>,
-    visitor: MemberVisitor,
-  ): Promise<void> {
-    const { database, collection } = piece.namespace;
-    const archived = this.#collections.get(collection);
-    if (database !== this.#parts.database || archived === undefined) return;
-    if (this.#metadataOrName(archived).type !== 'collection') return;
-    if (!passing.has(collection)) {
-      const path = `${this.identity.location}!${database}.${collection}`;
-      passing.set(collection, await visitor.passing?.({ collection, path }));
-    }
-    if (piece.kind === 'documents') passing.get(collection)?.chunk(piece.bytes);
-    else passing.get(collection)?.end();
-  }
+function* documentsOf(one: OpenMember, bytes: Buffer): Generator<BackupPiece, void, undefined> {
+  one.hash?.update(bytes);
+  one.bytes += bytes.length;
+  yield* documentsIn(bytes, one.framer, one.member);
+}
 
-  #memberOf({ namespace }: ArchivePiece, open: ReadonlyMap<string, OpenMember>): OpenMember | undefined {
-    return namespace.database === this.#parts.database ? open.get(namespace.collection) : undefined;
-  }
+function* ended(one: OpenMember, members: MemberRead[]): Generator<BackupPiece, void, undefined> {
+  const { member, framer, hash, bytes } = one;
+  endOf(member, framer);
+  yield { type: 'ended', member };
+  const { path, collection } = member;
+  if (hash !== undefined) members.push({ path, collection, bytes, sha256: hash.digest('hex') });
 }
 
 function metadataOf(

@@ -5,9 +5,9 @@
 import { RestorePlanError } from '../../errors.ts';
 import type {
   BackupIdentity,
+  BackupPiece,
   CollectionMetadata,
-  MemberVisitor,
-  ScanSummary,
+  ReadOptions,
   StoredBackup,
 } from '../backup.ts';
 import { isSnappyStream } from '../containers/snappy-stream.ts';
@@ -86,7 +86,7 @@ export class FileBackup implements StoredBackup {
     return files.reduce((sum, { at }) => sum + at.size, 0);
   }
 
-  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
+  async *read(wanted: ReadonlySet<string>, { stored }: ReadOptions = {}): AsyncGenerator<BackupPiece> {
     const { tree } = this.#parts;
     const members: MemberRead[] = [];
     const warnings = [...this.#parts.warnings, ...(tree.hasOplog ? [OPLOG_WARNING] : [])];
@@ -95,7 +95,7 @@ export class FileBackup implements StoredBackup {
       if (!needed.has(files)) warnings.push(`${fault} Nothing that is read here needs it.`);
     warnings.push(...this.#leftovers(needed));
     let bytesRead = 0;
-    const reader = new MemberReader(visitor);
+    const reader = new MemberReader();
     try {
       for (const collection of wanted) {
         const files = this.#find(collection);
@@ -105,10 +105,10 @@ export class FileBackup implements StoredBackup {
           throw notDocuments(collection, metadata.type, this.identity.location);
         if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
         if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
-        visitor.metadata(metadata);
+        yield { type: 'metadata', metadata };
         for (const file of files.documents) {
           const member = { collection, path: file.at.location, id: file.id };
-          members.push(await reader.read(member, this.#documentsOf(file, visitor)));
+          members.push(yield* reader.cut(member, this.#documentsOf(file, stored)));
           await file.at.close();
           bytesRead += file.at.size;
         }
@@ -116,7 +116,7 @@ export class FileBackup implements StoredBackup {
     } finally {
       reader.close();
     }
-    return { bytesRead, readToEnd: true, members, warnings };
+    yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings } };
   }
 
   async sample(collection: string, maxBytes: number): Promise<Buffer> {
@@ -191,14 +191,13 @@ export class FileBackup implements StoredBackup {
     return readMetadata(text, location, files.fileName);
   }
 
-  #documentsOf(file: DumpFile, visitor: MemberVisitor): AsyncIterable<Buffer> {
-    const documents = this.#bytesOf(file, visitor);
+  #documentsOf(file: DumpFile, stored: ReadOptions['stored']): AsyncIterable<Buffer> {
+    const documents = this.#bytesOf(file, stored);
     return file.crc === undefined ? documents : assertCrc(documents, file.crc, file.at.location);
   }
 
-  #bytesOf(file: DumpFile, visitor?: MemberVisitor): AsyncIterable<Buffer> {
-    const stored = wholeOf(file.at);
-    return inflateIfCompressed(visitor === undefined ? stored : countBytes(stored, visitor).chunks, {
+  #bytesOf(file: DumpFile, stored?: ReadOptions['stored']): AsyncIterable<Buffer> {
+    return inflateIfCompressed(countBytes(wholeOf(file.at), stored).chunks, {
       location: file.at.location,
       maxRatio: this.#parts.maxRatio,
       hasCrc: file.crc !== undefined,

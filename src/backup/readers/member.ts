@@ -1,6 +1,7 @@
-/** Reading one member of a backup: inflate it where needed, hash it, hand it to the visitor. */
+/** Reading one member of a backup: inflate it where needed, hash it, cut it into documents. */
+import { BsonFault, documentEnd } from '../../bson/elements.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type { MemberInfo, MemberVisitor, ScanSummary } from '../backup.ts';
+import type { BackupPiece, MemberInfo, ReadOptions, ScanSummary } from '../backup.ts';
 import { ByteCursor } from '../containers/byte-cursor.ts';
 import { Crc64 } from '../containers/crc64.ts';
 import { decompress } from '../containers/decompress.ts';
@@ -8,35 +9,98 @@ import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../conta
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
 import { BackgroundHash } from './background-hash.ts';
+import { DocumentFramer, damagedDocument } from './document-framer.ts';
 
 export type MemberRead = ScanSummary['members'][number];
 
-/** Passes members, one after the other, to a visitor and hashes them. */
+/** Gives the documents of members, one after the other, and hashes them. Returned is each member's count of bytes (inflated) and sha256. */
 export class MemberReader {
-  readonly #visitor: MemberVisitor;
   readonly #hash = new BackgroundHash();
+  readonly #framer = new DocumentFramer();
 
-  constructor(visitor: MemberVisitor) {
-    this.#visitor = visitor;
-  }
-
-  /** Returns the member's count of bytes (inflated) and sha256. */
-  async read(member: MemberInfo, chunks: AsyncIterable<Buffer>): Promise<MemberRead> {
+  /** A member whose bytes come cut anywhere. */
+  async *cut(member: MemberInfo, chunks: AsyncIterable<Buffer>): AsyncGenerator<BackupPiece, MemberRead> {
     let bytes = 0;
     for await (const chunk of chunks) {
       bytes += chunk.length;
-      const working = this.#visitor.chunk(member, chunk);
-      if (working !== undefined) await working;
+      yield* documentsIn(chunk, this.#framer, member);
+      // Only now: a chunk that was given away is handed over to a thread.
       const hashing = this.#hash.update(chunk);
       if (hashing !== undefined) await hashing;
     }
-    await this.#visitor.end(member);
+    endOf(member, this.#framer);
+    yield { type: 'ended', member };
+    return { path: member.path, collection: member.collection, bytes, sha256: await this.#hash.digest() };
+  }
+
+  /** A member whose documents come whole, each by itself. */
+  async *whole(
+    member: MemberInfo,
+    batches: AsyncIterable<readonly Buffer[]>,
+  ): AsyncGenerator<BackupPiece, MemberRead> {
+    let bytes = 0;
+    let documents = 0;
+    for await (const batch of batches) {
+      const together = Buffer.concat(batch);
+      const starts = startsOf(batch, member, { documents, bytes });
+      yield { type: 'documents', member, bytes: together, starts, count: batch.length };
+      bytes += together.length;
+      documents += batch.length;
+      const hashing = this.#hash.update(together);
+      if (hashing !== undefined) await hashing;
+    }
+    yield { type: 'ended', member };
     return { path: member.path, collection: member.collection, bytes, sha256: await this.#hash.digest() };
   }
 
   /** Ends what hashes in the background. */
   close(): void {
     this.#hash.close();
+  }
+}
+
+/** The documents that are whole with the next chunk of a member. Throws RestorePlanError BACKUP at a bad frame. */
+export function* documentsIn(
+  chunk: Buffer,
+  framer: DocumentFramer,
+  member: MemberInfo,
+): Generator<BackupPiece, void, undefined> {
+  try {
+    for (const { bytes, starts, count } of framer.push(chunk))
+      yield { type: 'documents', member, bytes, starts, count };
+  } catch (error) {
+    throw error instanceof BsonFault ? damagedDocument(error, member, framer.documents) : error;
+  }
+}
+
+/** Where documents start that are put together. `before`: of the member. Throws RestorePlanError BACKUP at a bad frame. */
+function startsOf(
+  batch: readonly Buffer[],
+  member: MemberInfo,
+  before: { readonly documents: number; readonly bytes: number },
+): Int32Array {
+  const starts = new Int32Array(batch.length + 1);
+  let end = 0;
+  for (const [i, document] of batch.entries()) {
+    try {
+      if (documentEnd(document, 0) < document.length) throw new BsonFault('bytes follow the document', 0);
+    } catch (error) {
+      if (!(error instanceof BsonFault)) throw error;
+      const fault = new BsonFault(error.message, before.bytes + end + error.offset);
+      throw damagedDocument(fault, member, before.documents + i + 1);
+    }
+    end += document.length;
+    starts[i + 1] = end;
+  }
+  return starts;
+}
+
+/** Throws RestorePlanError BACKUP where the member ends inside a document. */
+export function endOf(member: MemberInfo, framer: DocumentFramer): void {
+  try {
+    framer.end();
+  } catch (error) {
+    throw error instanceof BsonFault ? damagedDocument(error, member, framer.documents) : error;
   }
 }
 
@@ -109,16 +173,16 @@ export async function readText(chunks: AsyncIterable<Buffer>, path: string): Pro
   return Buffer.concat(parts).toString('utf8');
 }
 
-/** Counts what passes through, and tells the visitor. */
+/** Counts what passes through, and reports it. */
 export function countBytes(
   input: AsyncIterable<Buffer>,
-  visitor: MemberVisitor,
+  stored: ReadOptions['stored'],
 ): { chunks: AsyncIterable<Buffer>; total(): number } {
   let total = 0;
   async function* chunks(): AsyncGenerator<Buffer> {
     for await (const chunk of input) {
       total += chunk.length;
-      visitor.stored?.(chunk.length);
+      stored?.(chunk.length);
       yield chunk;
     }
   }

@@ -2,12 +2,14 @@
  * A dump in a compressed tar: one pass from the beginning to the end, because no byte can be reached without
  * inflating all that lie before it.
  */
+import { BsonFault } from '../../bson/elements.ts';
 import type { RestorePlanError } from '../../errors.ts';
 import type {
   BackupIdentity,
+  BackupPiece,
   CollectionMetadata,
-  MemberVisitor,
-  ScanSummary,
+  MemberInfo,
+  ReadOptions,
   StoredBackup,
 } from '../backup.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
@@ -28,6 +30,7 @@ import {
 } from '../layout/one-backup.ts';
 import type { DumpRoot, PackedIn } from '../layout/parts.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
+import { DocumentFramer } from './document-framer.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader, readText } from './member.ts';
 import {
   apsaraLayout,
@@ -68,9 +71,10 @@ interface Pass {
   readonly wanted: ReadonlySet<string>;
   /** Collections by the cut and hashed names of their files. */
   readonly longNames: ReadonlyMap<string, string>;
-  readonly visitor: MemberVisitor;
   readonly reader: MemberReader;
   readonly members: MemberRead[];
+  /** Members met so far, wanted or not. */
+  met: number;
   readonly metadata: Map<string, CollectionMetadata>;
   readonly databases: Set<string>;
   /** Places of the wanted database; and the files of wanted collections, by name and kind. */
@@ -113,14 +117,14 @@ export class StreamBackup implements StoredBackup {
     return undefined;
   }
 
-  async scan(wanted: ReadonlySet<string>, visitor: MemberVisitor): Promise<ScanSummary> {
+  async *read(wanted: ReadonlySet<string>, { stored }: ReadOptions = {}): AsyncGenerator<BackupPiece> {
     const { streams, database, integrity, nameless } = this.#parts;
     const pass: Pass = {
       wanted,
       longNames: new Map([...wanted].map((name) => [fileNameOf(name), name])),
-      visitor,
-      reader: new MemberReader(visitor),
+      reader: new MemberReader(),
       members: [],
+      met: 0,
       metadata: new Map(),
       databases: new Set(),
       roots: new Map(),
@@ -138,10 +142,10 @@ export class StreamBackup implements StoredBackup {
       for (const stream of streams) {
         // gzip ends in a checksum of its own; zstd may.
         const { bytes, compression } = stream;
-        const stored = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
-        const counted = countBytes(stored, visitor);
+        const packed = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
+        const counted = countBytes(packed, stored);
         for await (const file of this.#files(stream, counted.chunks)) {
-          await this.#meet({ ...file, ...placeOf(file, stream) }, pass);
+          yield* this.#meet({ ...file, ...placeOf(file, stream) }, pass);
           if (integrity === 'needed' && isServed(pass)) {
             readToEnd = false;
             break;
@@ -162,13 +166,9 @@ export class StreamBackup implements StoredBackup {
       const warning = refuseLeftovers(files, this.#parts.folder);
       if (warning !== undefined) pass.warnings.add(warning);
     }
-    this.#finish(pass);
-    return {
-      bytesRead,
-      readToEnd,
-      members: pass.members,
-      warnings: [...pass.warnings],
-    };
+    yield* this.#finish(pass);
+    const { members, warnings } = pass;
+    yield { type: 'finished', summary: { bytesRead, readToEnd, members, warnings: [...warnings] } };
   }
 
   /** All files of a tar, with those of tars inside it. */
@@ -184,7 +184,7 @@ export class StreamBackup implements StoredBackup {
   }
 
   /** A collection of which only one half, documents or metadata, lay in the archive. */
-  #finish({ members, metadata, visitor, warnings }: Pass): void {
+  *#finish({ members, metadata, warnings }: Pass): Generator<BackupPiece> {
     const met = new Map(members.map((member) => [member.collection, member.path]));
     for (const collection of metadata.keys()) {
       if (!met.has(collection)) throw documentsMissing(collection, this.identity.location);
@@ -192,7 +192,7 @@ export class StreamBackup implements StoredBackup {
     for (const [collection, path] of met) {
       if (metadata.has(collection)) continue;
       warnings.add(noMetadataWarning(path));
-      visitor.metadata(metadataOfNameOnly(path, fileNameOf(collection)));
+      yield { type: 'metadata', metadata: metadataOfNameOnly(path, fileNameOf(collection)) };
     }
   }
 
@@ -210,7 +210,10 @@ export class StreamBackup implements StoredBackup {
     return { location: this.identity.location, database, folder };
   }
 
-  async #meet(file: StreamedFile & Pick<PlacedFile, 'packedIn'>, pass: Pass): Promise<void> {
+  async *#meet(
+    file: StreamedFile & Pick<PlacedFile, 'packedIn'>,
+    pass: Pass,
+  ): AsyncGenerator<BackupPiece, void> {
     const { database, maxRatio, folder, nameless } = this.#parts;
     const path = `${this.identity.location}!${file.path}`;
     const inDump = inDatabase(file.path, nameless, database);
@@ -237,7 +240,7 @@ export class StreamBackup implements StoredBackup {
       inFolder.push(dated);
     }
     if (collection === undefined) {
-      if (meaning.kind === 'documents') await passOn(file, { collection: named, path }, pass.visitor);
+      if (meaning.kind === 'documents') yield* passOn(file, { collection: named, path, id: pass.met++ });
       return;
     }
     const files = pass.files.get(collection) ?? { documents: [], metadata: [], buckets: [] };
@@ -253,26 +256,34 @@ export class StreamBackup implements StoredBackup {
       const metadata = readMetadata(text, path, meaning.fileName);
       if (metadata.type !== 'collection')
         throw notDocuments(collection, metadata.type, this.identity.location);
-      if (!pass.metadata.has(collection)) pass.visitor.metadata(metadata);
+      if (!pass.metadata.has(collection)) yield { type: 'metadata', metadata };
       pass.metadata.set(collection, metadata);
       return;
     }
-    const member = { collection, path, id: pass.members.length };
-    pass.members.push(await pass.reader.read(member, bytes));
+    const member = { collection, path, id: pass.met++ };
+    pass.members.push(yield* pass.reader.cut(member, bytes));
   }
 }
 
-/** A file that is compressed once more is passed over: nobody needs it, so that its damage must not end the scan. */
-async function passOn(
-  { path, bytes }: StreamedFile,
-  member: { readonly collection: string; readonly path: string },
-  visitor: MemberVisitor,
-): Promise<void> {
+/** A file that is compressed once more is passed over: nobody needs it, so that its damage must not end the reading. */
+async function* passOn({ path, bytes }: StreamedFile, member: MemberInfo): AsyncGenerator<BackupPiece, void> {
   if (member.collection === '' || !path.endsWith('.bson')) return;
-  const documents = await visitor.passing?.(member);
-  if (documents === undefined) return;
-  for await (const chunk of bytes) documents.chunk(chunk);
-  documents.end();
+  let isTaken = false;
+  const take = (): void => {
+    isTaken = true;
+  };
+  yield { type: 'passing', member, take };
+  if (!isTaken) return;
+  const framer = new DocumentFramer();
+  try {
+    for await (const chunk of bytes)
+      for (const documents of framer.push(chunk)) yield { type: 'documents', member, ...documents };
+    framer.end();
+  } catch (error) {
+    if (!(error instanceof BsonFault)) throw error;
+    return;
+  }
+  yield { type: 'ended', member };
 }
 
 /** Everything wanted was met. Folders of further hosts or shards, if there are any, have not been: `needed` says so. */

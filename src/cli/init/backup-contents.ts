@@ -1,6 +1,6 @@
 /** What a backup holds, to be offered while a plan is written. Reads as little as the backup's form allows. */
 import { resolve } from 'node:path';
-import type { Backup } from '../../backup/backup.ts';
+import { type Backup, bytesOf } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { KeySet } from '../../bson/key-set.ts';
@@ -12,7 +12,6 @@ import type { Source } from '../../plan/plan.ts';
 import { compileQuery } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';
-import { DocumentFramer } from '../../selection/document-framer.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface BackupQuestion {
@@ -143,9 +142,6 @@ export class BackupLook {
   }
 }
 
-/** Thrown out of a scan that has read enough. */
-class ReadEnough extends Error {}
-
 async function countMatches(
   backup: Backup,
   collection: string,
@@ -155,33 +151,24 @@ async function countMatches(
   const matches = compileQuery(parseQuery(query));
   const until = now() + COUNTED_MS;
   let matching = 0;
+  let read = 0;
   let bytesRead = 0;
-  let isWhole = true;
-  const framers = new Map<number, DocumentFramer>();
-  const wants = (bytes: Buffer, start: number): boolean => {
-    if (matches(bytes, start)) matching++;
-    return false;
-  };
   try {
-    await backup.scan(new Set([collection]), {
-      metadata: () => {},
-      chunk: ({ id }, bytes) => {
-        signal.throwIfAborted();
-        const framer = framers.get(id) ?? new DocumentFramer({ wants, append: () => {} });
-        framers.set(id, framer);
-        framer.push(bytes);
-        bytesRead += bytes.length;
-        if (bytesRead > COUNTED_BYTES || now() > until) throw new ReadEnough();
-      },
-      end: () => {},
-    });
+    for await (const piece of backup.read(new Set([collection]))) {
+      signal.throwIfAborted();
+      if (piece.type !== 'documents') continue;
+      const { bytes, starts, count } = piece;
+      for (let i = 0; i < count; i++) if (matches(bytes, starts[i] as number)) matching++;
+      read += count;
+      bytesRead += bytesOf(piece);
+      if (bytesRead > COUNTED_BYTES || now() > until) return { matching, read, isWhole: false };
+    }
   } catch (error) {
-    if (error instanceof BsonFault || error instanceof QueryFault) return undefined;
-    if (!(error instanceof ReadEnough)) throw error;
-    isWhole = false;
+    const isDamage = error instanceof RestorePlanError && error.cause instanceof BsonFault;
+    if (isDamage || error instanceof BsonFault || error instanceof QueryFault) return undefined;
+    throw error;
   }
-  const read = [...framers.values()].reduce((sum, { documents }) => sum + documents, 0);
-  return { matching, read, isWhole };
+  return { matching, read, isWhole: true };
 }
 
 function sourceOf({ location, at, folder }: BackupQuestion, database: string): Source {

@@ -5,7 +5,7 @@
  * in any order is read for it once the selection is there. In a stream the other collections come by while the documents are selected:
  * they are looked at then (passing-collections.ts), as far as the selection is known by that time.
  */
-import type { Backup, MemberInfo } from '../../backup/backup.ts';
+import type { Backup } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { collectionNames, type Plan } from '../../plan/plan.ts';
@@ -93,25 +93,15 @@ async function parentsOf(selection: Selection): Promise<Parent[]> {
   return parents;
 }
 
-/** Thrown out of a scan that has read enough. */
-class ReadEnough extends Error {}
-
 async function read(
   backup: Backup,
   collection: string,
   { count, signal }: { readonly count: ReferenceCount; readonly signal: AbortSignal },
 ): Promise<void> {
-  try {
-    await backup.scan(new Set([collection]), {
-      metadata: () => {},
-      chunk: ({ id }: MemberInfo, bytes) => {
-        signal.throwIfAborted();
-        count.push(id, bytes);
-        if (count.bytesLeft <= 0) throw new ReadEnough();
-      },
-      end: () => {},
-    });
-  } catch (error) {
-    if (!(error instanceof ReadEnough)) throw error;
+  for await (const piece of backup.read(new Set([collection]))) {
+    signal.throwIfAborted();
+    if (piece.type !== 'documents') continue;
+    count.take(piece);
+    if (count.bytesLeft <= 0) break;
   }
 }

@@ -2,9 +2,9 @@
  * Looks for forgotten dependents while a stream is read: each collection beside the plan's comes by once, and refers to what of the
  * selection is known by then. For a parent that comes later, or of which more comes later, it says that it did not look.
  */
-import type { PassingDocuments } from '../../backup/backup.ts';
+import { bytesOf, type WholeDocuments } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
-import type { KnownParent, Onlooker } from '../../selection/backup-scan.ts';
+import type { KnownParent, Onlooker, PassingDocuments } from '../../selection/backup-scan.ts';
 import type { SelectionManifest } from '../../selection/selection.ts';
 import { MOST_BYTES, MOST_IDS, ReferenceCount, SAMPLE_BYTES } from './reference-count.ts';
 import type { Parent } from './reference-search.ts';
@@ -109,7 +109,7 @@ interface Counting {
 class PassingCollection implements PassingDocuments {
   readonly #parents: readonly Parent[];
   readonly #counting: Counting;
-  #sample: Buffer[] = [];
+  #sample: WholeDocuments[] = [];
   #sampled = 0;
   #count: ReferenceCount | undefined;
   #bytes = 0;
@@ -121,12 +121,13 @@ class PassingCollection implements PassingDocuments {
     this.#counting = counting;
   }
 
-  chunk(bytes: Buffer): void {
+  take(documents: WholeDocuments): void {
     if (this.#isOver) return;
     this.#unlessDamaged(() => {
-      if (this.#count !== undefined) return this.#take(this.#count, bytes);
-      this.#sample.push(Buffer.from(bytes));
-      this.#sampled += bytes.length;
+      if (this.#count !== undefined) return this.#take(this.#count, documents);
+      const kept = copyOf(documents);
+      this.#sample.push(kept);
+      this.#sampled += kept.bytes.length;
       if (this.#sampled >= SAMPLE_BYTES) this.#decide();
     });
   }
@@ -140,18 +141,19 @@ class PassingCollection implements PassingDocuments {
   }
 
   #decide(): void {
-    const sample = Buffer.concat(this.#sample);
+    const sample = this.#sample;
     this.#sample = [];
-    const count = ReferenceCount.ofSample(sample, this.#parents, this.#counting.bytesLeft());
+    const bytes = Buffer.concat(sample.map((each) => each.bytes));
+    const count = ReferenceCount.ofSample(bytes, this.#parents, this.#counting.bytesLeft());
     this.#isOver = !count.hasCandidates;
     if (this.#isOver) return;
     this.#count = count;
-    this.#take(count, sample);
+    for (const documents of sample) this.#take(count, documents);
   }
 
-  #take(count: ReferenceCount, bytes: Buffer): void {
-    count.push(0, bytes);
-    this.#bytes += bytes.length;
+  #take(count: ReferenceCount, documents: WholeDocuments): void {
+    count.take(documents);
+    this.#bytes += bytesOf(documents);
   }
 
   #unlessDamaged(work: () => void): void {
@@ -162,4 +164,10 @@ class PassingCollection implements PassingDocuments {
       this.#isOver = true;
     }
   }
+}
+
+function copyOf({ bytes, starts, count }: WholeDocuments): WholeDocuments {
+  const first = starts[0] as number;
+  const copied = Buffer.from(bytes.subarray(first, starts[count]));
+  return { bytes: copied, starts: starts.slice(0, count + 1).map((start) => start - first), count };
 }

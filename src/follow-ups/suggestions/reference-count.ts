@@ -1,4 +1,4 @@
-import { DocumentFramer } from '../../selection/document-framer.ts';
+import { bytesOf, type WholeDocuments } from '../../backup/backup.ts';
 import { KeyPath } from '../../selection/key-path.ts';
 import { fieldsThatRefer, type Parent } from './reference-search.ts';
 import type { Suggestion } from './suggestion.ts';
@@ -21,7 +21,6 @@ interface Candidate {
 export class ReferenceCount {
   bytesLeft: number;
   readonly #candidates: readonly Candidate[];
-  readonly #framers = new Map<number, DocumentFramer>();
 
   private constructor(candidates: readonly Candidate[], bytesLeft: number) {
     this.#candidates = candidates;
@@ -43,13 +42,12 @@ export class ReferenceCount {
     return this.#candidates.length > 0;
   }
 
-  /** Takes the next bytes of a member, unless enough was read. Throws BsonFault. */
-  push(member: number, bytes: Buffer): void {
+  /** Takes the next documents, unless enough was read. Throws BsonFault. */
+  take(documents: WholeDocuments): void {
     if (this.bytesLeft <= 0) return;
-    const framer = this.#framers.get(member) ?? new DocumentFramer({ wants: this.#count, append: () => {} });
-    this.#framers.set(member, framer);
-    framer.push(bytes);
-    this.bytesLeft -= bytes.length;
+    const { bytes, starts, count } = documents;
+    for (let i = 0; i < count; i++) this.#count(bytes, starts[i] as number);
+    this.bytesLeft -= bytesOf(documents);
   }
 
   suggestions(collection: string): Extract<Suggestion, { kind: 'forgottenDependent' }>[] {
@@ -61,11 +59,10 @@ export class ReferenceCount {
       }));
   }
 
-  #count = (bytes: Buffer, start: number): boolean => {
+  #count(bytes: Buffer, start: number): void {
     for (const candidate of this.#candidates) {
       const { ids } = candidate.parent;
       if (candidate.path.some(bytes, start, (value) => ids.has(value))) candidate.documents++;
     }
-    return false;
-  };
+  }
 }
