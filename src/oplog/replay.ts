@@ -81,6 +81,16 @@ export class Replay {
     return this.#last === undefined ? undefined : { ...this.#last, wall: this.#lastWall };
   }
 
+  /** The entry that was handed in last, also where it could not be followed, as `seconds,ordinal`; for messages. */
+  get current(): string | undefined {
+    return this.#entry.seconds === 0 ? undefined : showTimestamp(this.#entry);
+  }
+
+  /** Whether a prepared transaction on wanted collections waits for an outcome behind the cut. */
+  get awaitsOutcome(): boolean {
+    return [...this.#waiting.values()].some(({ prepared, newest }) => prepared && this.#touches(newest));
+  }
+
   /** The first entry that does not count any more; undefined while it has not come. */
   get cutAt(): Timestamp | undefined {
     return this.#cutAt;
@@ -187,7 +197,7 @@ export class Replay {
       else if (commandOf(entry) === 'abortTransaction' || commit !== undefined)
         this.#waiting.delete(entry.transaction);
     }
-    return [...this.#waiting.values()].some(({ prepared, newest }) => prepared && this.#touches(newest));
+    return this.awaitsOutcome;
   }
 
   #noteDrift(entry: OplogEntry): void {

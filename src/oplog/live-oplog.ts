@@ -1,0 +1,219 @@
+/**
+ * The oplog of a running replica set: `local.oplog.rs` of a member.
+ *
+ * The server leaves out what cannot matter, so that of two million entries only those of the wanted collections travel. A reading whose
+ * beginning the server has lost would begin later without a word: the oldest entry is looked at before and after.
+ */
+import { Timestamp as DriverTimestamp, UUID } from 'bson';
+import type { Collection, Document, FindOptions } from 'mongodb';
+import { connectLive, liveFault } from '../backup/live/connect-live.ts';
+import { showIsoDate } from '../bson/iso-date.ts';
+import { RestorePlanError } from '../errors.ts';
+import { asBuffer } from '../mongo/raw-messages.ts';
+import type { Run } from '../run.ts';
+import type { Secret } from '../secret.ts';
+import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
+import { following, oplogError } from './follow.ts';
+import type { Replay } from './replay.ts';
+import type { WantedCollection } from './wanted.ts';
+
+/** Where the plan names it. */
+const NAMED = 'source.oplog.mongodb';
+/** Entries fetched with one request; the server ends a batch at 16 MiB. */
+const BATCH_ENTRIES = 10_000;
+const KNOWN_OPERATIONS = ['i', 'u', 'd', 'c', 'n', 'ci', 'cu', 'cd', 'km'];
+
+const UNAUTHORIZED = 13;
+/** mongos has no oplog of its own. */
+const NO_LOCAL_DATABASE = [72, 73];
+/** The server overwrote what was still to be read. */
+const POSITION_LOST = 136;
+
+/** The times of one entry. */
+export interface Moment extends Timestamp {
+  /** UTC milliseconds; NaN where the entry has none. */
+  readonly wall: number;
+}
+
+export class LiveOplog {
+  /** For messages and the manifest; no credentials. */
+  readonly origin: string;
+  readonly #entries: Collection;
+  readonly #close: () => Promise<void>;
+
+  private constructor(origin: string, entries: Collection, close: () => Promise<void>) {
+    this.origin = origin;
+    this.#entries = entries;
+    this.#close = close;
+  }
+
+  /** Throws RestorePlanError BACKUP where it cannot be reached, or the user may not read the oplog. */
+  static async open(run: Run, uri: Secret | undefined): Promise<LiveOplog> {
+    if (uri === undefined) {
+      throw new RestorePlanError('BACKUP', `The connection string of ${NAMED} is not set.`, {
+        hint: `Set the variable that the plan names in ${NAMED}.uri, then run again.`,
+      });
+    }
+    const { client, hosts } = await connectLive(uri, { emit: run.emit, signal: run.signal, named: NAMED });
+    const entries = client.db('local').collection('oplog.rs', { readConcern: { level: 'majority' } });
+    return new LiveOplog(`the oplog of ${hosts}`, entries, () => client.close());
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+
+  /** The oldest entry that the server still has. Throws BACKUP where it has none. */
+  async oldest(): Promise<Moment> {
+    return this.#first({ sort: { $natural: 1 } });
+  }
+
+  /** The newest entry that most members of the set have. */
+  async newest(): Promise<Moment> {
+    return this.#first({ sort: { $natural: -1 } });
+  }
+
+  /** Whether the server has an entry of exactly this timestamp. */
+  async has(ts: Timestamp): Promise<boolean> {
+    return (await this.#find({ ts: timestamp(ts) }, { limit: 1 })) !== undefined;
+  }
+
+  /** The first entry, in the oplog's order from `begin` on, that a primary wrote at `wall` (UTC milliseconds) or later. */
+  async firstSince(begin: Timestamp, wall: number): Promise<Moment | undefined> {
+    return this.#find(
+      { ts: { $gte: timestamp(begin) }, wall: { $gte: new Date(wall) } },
+      { sort: { $natural: 1 } },
+    );
+  }
+
+  /** Throws BACKUP where the oplog no longer holds what lies behind `begin`. */
+  async refuseGap(begin: Timestamp): Promise<void> {
+    const oldest = await this.oldest();
+    if (compareTimestamps(oldest, begin) <= 0) return;
+    throw oplogError(
+      this.origin,
+      `it begins at ${showMoment(oldest)}, and is needed from ${showTimestamp(begin)} on (${showIsoDate(begin.seconds * 1000)})`,
+      'What lies between is lost on this member. Another member may have a longer oplog; or take a newer backup.',
+    );
+  }
+
+  /** Hands the entries in [begin, before) that may matter for the collections to the replay, then the outcomes that it waits for. */
+  async feed(
+    replay: Replay,
+    {
+      collections,
+      begin,
+      before,
+    }: {
+      readonly collections: readonly WantedCollection[];
+      readonly begin: Timestamp;
+      readonly before: Timestamp;
+    },
+  ): Promise<void> {
+    await this.refuseGap(begin);
+    const cut = timestamp(before);
+    const filter = filterFor(collections);
+    await this.#read({ ts: { $gte: timestamp(begin), $lt: cut }, ...filter }, replay);
+    if (replay.awaitsOutcome) await this.#read({ ts: { $gte: cut }, op: 'c', ns: 'admin.$cmd' }, replay);
+    await this.refuseGap(begin);
+  }
+
+  async #read(filter: Document, replay: Replay): Promise<void> {
+    const options: FindOptions = {
+      raw: true,
+      batchSize: BATCH_ENTRIES,
+      noCursorTimeout: true,
+      sort: { $natural: 1 },
+    };
+    const cursor = this.#entries.find(filter, options);
+    try {
+      while (await this.#asking('reading it', () => cursor.hasNext())) {
+        for (const entry of cursor.readBufferedDocuments() as unknown[]) {
+          const bytes = asBuffer(entry);
+          if (!following(this.origin, replay, () => replay.entry(bytes, 0))) return;
+        }
+      }
+    } finally {
+      await cursor.close().catch(() => undefined);
+    }
+  }
+
+  async #first(options: FindOptions): Promise<Moment> {
+    const moment = await this.#find({}, options);
+    if (moment === undefined)
+      throw oplogError(
+        this.origin,
+        'it is empty',
+        'Name the members of the replica set that the backup was taken of.',
+      );
+    return moment;
+  }
+
+  async #find(filter: Document, options: FindOptions): Promise<Moment | undefined> {
+    const find = { raw: true, limit: 1, projection: { ts: 1, wall: 1 }, ...options };
+    const [found] = await this.#asking('looking at its times', () =>
+      this.#entries.find(filter, find).toArray(),
+    );
+    if (found === undefined) return undefined;
+    const { seconds, ordinal, wall } = new OplogEntry().read(asBuffer(found), 0);
+    return { seconds, ordinal, wall };
+  }
+
+  async #asking<T>(doing: string, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (cause) {
+      const { code } = cause as { code?: unknown };
+      if (code === UNAUTHORIZED) throw notAllowed(cause);
+      if (code === POSITION_LOST) {
+        throw oplogError(
+          this.origin,
+          'the server overwrote entries while they were read',
+          'Run again at once; if it happens again, its oplog is too small for what is needed. Another member may have a longer one.',
+          cause,
+        );
+      }
+      if (NO_LOCAL_DATABASE.includes(code as number)) throw isMongos(cause);
+      throw liveFault(cause, doing, NAMED);
+    }
+  }
+}
+
+export function showMoment(moment: Moment): string {
+  const wall = Number.isNaN(moment.wall) ? undefined : showIsoDate(moment.wall);
+  return wall === undefined ? showTimestamp(moment) : `${showTimestamp(moment)} (${wall})`;
+}
+
+/** What the server is asked for: entries of the collections by UUID or name, commands, and whatever kind is not known here. */
+function filterFor(collections: readonly WantedCollection[]): Document {
+  const namespaces = collections.map(({ namespace }) => namespace);
+  const databases = new Set(namespaces.map((namespace) => namespace.slice(0, namespace.indexOf('.'))));
+  return {
+    $or: [
+      { ui: { $in: collections.map(({ uuid }) => new UUID(uuid).toBinary()) } },
+      { ns: { $in: namespaces } },
+      { op: 'c', ns: { $in: ['admin.$cmd', ...[...databases].map((database) => `${database}.$cmd`)] } },
+      { op: { $nin: KNOWN_OPERATIONS } },
+    ],
+  };
+}
+
+function timestamp({ seconds, ordinal }: Timestamp): DriverTimestamp {
+  return new DriverTimestamp({ t: seconds, i: ordinal });
+}
+
+function notAllowed(cause: unknown): RestorePlanError {
+  return new RestorePlanError('BACKUP', `The user of ${NAMED} may not read the oplog (local.oplog.rs).`, {
+    hint:
+      'Grant it a role with the privilege { resource: { db: "local", collection: "oplog.rs" }, actions: ["find"] }; the role "read" on the ' +
+      'database local, "backup" and "clusterMonitor" have it, too.',
+    cause,
+  });
+}
+
+function isMongos(cause: unknown): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${NAMED} names a mongos, which has no oplog.`, {
+    hint: 'The backup of a sharded cluster cannot be rolled forward by this version. For a replica set, name its members.',
+    cause,
+  });
+}

@@ -1,0 +1,126 @@
+/** The oplog of a running replica set: what of it travels, what it covers, who may read it. */
+import type { Binary, Document } from 'mongodb';
+import * as assert from 'uvu/assert';
+import { RestorePlanError } from '../../src/errors.ts';
+import { LiveOplog } from '../../src/oplog/live-oplog.ts';
+import { Replay } from '../../src/oplog/replay.ts';
+import { runIn } from '../../src/run.ts';
+import { Secret } from '../../src/secret.ts';
+import { test } from '../harness.ts';
+import { CANARY_PASSWORD } from '../lab/lab.ts';
+import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
+import { rolled } from './by-hand.ts';
+
+const run = runIn('/nowhere');
+let set: ReplicaSet;
+test.before(async () => {
+  set = await startReplicaSet({ user: { name: 'root', password: CANARY_PASSWORD } });
+});
+test.after(() => set.stop());
+
+const uriOf = (user: string): Secret =>
+  new Secret(set.uri.replace(/\/\/[^@]*@/, `//${user}:${CANARY_PASSWORD}@`));
+
+async function withOplog<T>(uri: Secret, work: (oplog: LiveOplog) => Promise<T>): Promise<T> {
+  const oplog = await LiveOplog.open(run, uri);
+  try {
+    return await work(oplog);
+  } finally {
+    await oplog.close();
+  }
+}
+
+async function refusal(work: Promise<unknown>): Promise<RestorePlanError> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.instance(error, RestorePlanError);
+  const { message, hint, code } = error as RestorePlanError;
+  assert.is(code, 'BACKUP');
+  assert.not.match(`${message} ${hint}`, new RegExp(CANARY_PASSWORD));
+  return error as RestorePlanError;
+}
+
+test('only entries that matter travel, and a user with nothing but find on the oplog suffices', async () => {
+  const db = set.client.db('shop');
+  const collection = await db.createCollection('a');
+  await set.client.db('admin').command({
+    createRole: 'oplogReader',
+    privileges: [{ resource: { db: 'local', collection: 'oplog.rs' }, actions: ['find'] }],
+    roles: [],
+  });
+  await set.client
+    .db('admin')
+    .command({ createUser: 'reader', pwd: CANARY_PASSWORD, roles: ['oplogReader'] });
+  const [info] = await db.listCollections({ name: 'a' }).toArray();
+  const uuid = ((info as Document)['info'].uuid as Binary).toString('hex');
+  const collections = [{ collection: 'a', namespace: 'shop.a', uuid }];
+  await withOplog(uriOf('reader'), async (oplog) => {
+    const begin = await oplog.newest();
+    await collection.insertMany(Array.from({ length: 50 }, (_, i) => ({ _id: i as never })));
+    await collection.deleteMany({ _id: { $lt: 20 as never } });
+    await db.collection('elsewhere').insertMany(
+      Array.from({ length: 500 }, () => ({})),
+      { ordered: true },
+    );
+    for (let i = 0; i < 50; i++) await db.collection('elsewhere').insertOne({});
+    await set.client.withSession((session) =>
+      session.withTransaction(() => collection.insertOne({ _id: 'in a transaction' as never }, { session })),
+    );
+    const before = await oplog.newest();
+    await collection.insertOne({ _id: 'too late' as never });
+    const replay = new Replay({
+      collections,
+      begin,
+      cut: { ts: { ...before, ordinal: before.ordinal + 1 } },
+      spillPath: '/nowhere/',
+    });
+    await oplog.feed(replay, { collections, begin, before: { ...before, ordinal: before.ordinal + 1 } });
+    assert.ok(replay.entriesRead < 20, `${replay.entriesRead} entries travelled`);
+    assert.is(rolled(replay.finish(), []).length, 31);
+    assert.ok(await oplog.has(begin));
+    assert.not.ok(await oplog.has({ seconds: begin.seconds - 1000, ordinal: 1 }));
+    const cut = await oplog.firstSince(begin, before.wall);
+    assert.ok(cut !== undefined && cut.wall >= before.wall);
+    assert.is(await oplog.firstSince(begin, Date.now() + 60_000), undefined);
+  });
+});
+
+test('a beginning that the oplog has lost is refused with what it covers', async () => {
+  await withOplog(uriOf('root'), async (oplog) => {
+    const oldest = await oplog.oldest();
+    const error = await refusal(oplog.refuseGap({ seconds: oldest.seconds - 60, ordinal: 1 }));
+    assert.match(
+      error.message,
+      /^the oplog of 127\.0\.0\.1:\d+: it begins at \d+,\d+ \(.*Z\), and is needed from /,
+    );
+    assert.match(error.hint ?? '', /Another member may have a longer oplog/);
+  });
+});
+
+test('a user without the right is told which one is missing', async () => {
+  await set.client.db('admin').command({
+    createUser: 'shopper',
+    pwd: CANARY_PASSWORD,
+    roles: [{ role: 'readWrite', db: 'shop' }],
+  });
+  const error = await refusal(withOplog(uriOf('shopper'), (oplog) => oplog.oldest()));
+  assert.match(error.message, /may not read the oplog/);
+  assert.match(error.hint ?? '', /collection: "oplog\.rs" \}, actions: \["find"\]/);
+});
+
+test('a connection string that is not set, wrong, or of nobody is refused', async () => {
+  assert.match((await refusal(LiveOplog.open(run, undefined))).message, /source\.oplog\.mongodb is not set/);
+  assert.match(
+    (await refusal(LiveOplog.open(run, new Secret('nonsense')))).message,
+    /source\.oplog\.mongodb\.uri is not a valid/,
+  );
+  const wrong = new Secret(set.uri.replace(CANARY_PASSWORD, 'x'));
+  assert.match(
+    (await refusal(LiveOplog.open(run, wrong))).message,
+    /^source\.oplog\.mongodb: the server refused the user/,
+  );
+});
+
+test.run();
