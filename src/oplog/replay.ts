@@ -11,8 +11,9 @@ import { BSON, type RawValue } from '../bson/types.ts';
 import { CollectionCommands, commandOf, meaningOf } from './commands.ts';
 import { compareTimestamps, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
-import { NO_RECORD, RecordLog } from './record-log.ts';
+import { RecordLog } from './record-log.ts';
 import { TouchedDocuments } from './touched.ts';
+import { type Waiting, WaitingTransactions } from './transactions.ts';
 import { updateKind } from './update.ts';
 import { type WantedCollection, WantedCollections } from './wanted.ts';
 
@@ -26,15 +27,6 @@ export interface ReplayScope {
   readonly cut: Cut;
   /** Names of files that are made where memory is not enough begin with this path. */
   readonly spillPath: string;
-}
-
-/** A transaction that is not decided yet. */
-interface Waiting {
-  /** The newest of its entries in the log. */
-  newest: number;
-  prepared: boolean;
-  /** Whether its first entry came before the replay began. */
-  readonly headless: boolean;
 }
 
 const APPLIED_SEPARATELY = 1;
@@ -54,8 +46,7 @@ export class Replay {
   readonly #commands: CollectionCommands;
   readonly #touched: readonly TouchedDocuments[];
   readonly #changes: RecordLog;
-  readonly #parts: RecordLog;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #transactions: WaitingTransactions;
   readonly #hash = createHash('sha256');
   readonly #entry = new OplogEntry();
   readonly #inner = new OplogEntry();
@@ -72,7 +63,7 @@ export class Replay {
     this.#wanted = new WantedCollections(scope.collections);
     this.#commands = new CollectionCommands(this.#wanted, this.#notes);
     this.#changes = new RecordLog(`${scope.spillPath}changes`);
-    this.#parts = new RecordLog(`${scope.spillPath}transactions`);
+    this.#transactions = new WaitingTransactions(new RecordLog(`${scope.spillPath}transactions`));
     this.#touched = scope.collections.map(() => new TouchedDocuments(this.#changes));
   }
 
@@ -88,7 +79,7 @@ export class Replay {
 
   /** Whether a prepared transaction on wanted collections waits for an outcome behind the cut. */
   get awaitsOutcome(): boolean {
-    return [...this.#waiting.values()].some(({ prepared, newest }) => prepared && this.#touches(newest));
+    return [...this.#transactions.prepared()].some((waiting) => this.#touches(waiting));
   }
 
   /** The first entry that does not count any more; undefined while it has not come. */
@@ -125,13 +116,11 @@ export class Replay {
   /** No more entries come. Throws OplogFault where what came is not enough. */
   finish(): ReplayResult {
     this.#wanted.refuseStrangers();
-    for (const { newest, prepared } of this.#waiting.values()) {
-      if (prepared && this.#touches(newest))
-        throw new OplogFault(
-          'a prepared transaction has no outcome in it',
-          'Read an oplog that goes on until the transaction was committed or aborted.',
-        );
-    }
+    if (this.awaitsOutcome)
+      throw new OplogFault(
+        'a prepared transaction has no outcome in it',
+        'Read an oplog that goes on until the transaction was committed or aborted.',
+      );
     for (const [namespace, count] of this.#beyond)
       this.#notes.add(
         `${count} ${count === 1 ? 'transaction' : 'transactions'} that changed documents of this plan also changed ${namespace}, which is not part of it`,
@@ -145,17 +134,14 @@ export class Replay {
       entriesUsed: this.entriesUsed,
       sha256: this.#hash.digest('hex'),
       notes: [...this.#notes],
-      close: () => {
-        this.#changes.close();
-        this.#parts.close();
-      },
+      close: () => this.close(),
     };
   }
 
-  /** Releases what a replay that was given up holds. */
-  discard(): void {
+  /** Forgets the changes. */
+  close(): void {
     this.#changes.close();
-    this.#parts.close();
+    this.#transactions.close();
   }
 
   #inOrder(entry: OplogEntry): void {
@@ -186,16 +172,15 @@ export class Replay {
 
   /** Behind the cut only the outcome of a prepared transaction counts: what was committed before the cut was visible then. */
   #afterCut(entry: OplogEntry): boolean {
-    const waiting =
-      entry.op === OP.COMMAND && entry.hasSession ? this.#waiting.get(entry.transaction) : undefined;
-    if (waiting?.prepared) {
+    const waiting = entry.op === OP.COMMAND && entry.hasSession ? this.#transactions.of(entry) : undefined;
+    if (waiting?.isPrepared) {
       const commit = findElement(entry.bytes, entry.o, COMMIT_TIMESTAMP);
       const isIn =
         commit?.type === BSON.TIMESTAMP &&
         compareTimestamps(timestampOf(commit), this.#cutAt as Timestamp) < 0;
       if (isIn) this.#commit(entry, waiting);
       else if (commandOf(entry) === 'abortTransaction' || commit !== undefined)
-        this.#waiting.delete(entry.transaction);
+        this.#transactions.forget(entry);
     }
     return this.awaitsOutcome;
   }
@@ -263,7 +248,7 @@ export class Replay {
   #operations(entry: OplogEntry, name: string): void {
     const { bytes } = entry;
     if (name === 'abortTransaction') {
-      this.#waiting.delete(entry.transaction);
+      this.#transactions.forget(entry);
       return;
     }
     if (!entry.hasSession || (name === 'applyOps' && entry.multiOpType === APPLIED_SEPARATELY)) {
@@ -276,41 +261,31 @@ export class Replay {
         `it is an applyOps of a kind (multiOpType ${entry.multiOpType}) that is not known here`,
         NEWER_SERVER,
       );
-    const waiting = this.#waiting.get(entry.transaction);
+    const waiting = this.#transactions.of(entry);
     const isPrepared = isTrue(bytes, entry.o, PREPARE);
     if (name === 'applyOps' && (isPrepared || isTrue(bytes, entry.o, PARTIAL))) {
-      const before = entry.hasPrevious ? waiting : undefined;
-      this.#waiting.set(entry.transaction, {
-        newest: this.#parts.append(before?.newest ?? NO_RECORD, 0, bytes, entry.start, entry.end),
-        prepared: isPrepared,
-        headless: entry.hasPrevious && (before === undefined || before.headless),
-      });
+      this.#transactions.keep(entry, isPrepared);
       return;
     }
-    if (entry.hasPrevious && (waiting === undefined || waiting.headless))
+    if (entry.hasPrevious && (waiting === undefined || waiting.isHeadless))
       throw new OplogFault('it commits a transaction that was begun before the replay begins', BEGUN_EARLIER);
     this.#commit(entry, entry.hasPrevious ? waiting : undefined);
   }
 
   /** Applies the operations of a transaction: those kept, then those of the entry that commits it. */
   #commit(entry: OplogEntry, waiting: Waiting | undefined): void {
-    const kept = waiting === undefined ? [] : this.#parts.chain(waiting.newest);
-    this.#waiting.delete(entry.transaction);
     const others = new Set<string>();
-    const part = new OplogEntry();
-    const isTouched = [
-      ...kept.map((number) => {
-        const { bytes, start } = this.#parts.read(number);
-        return this.#applyAll(part.read(bytes, start), this.#inner, others);
-      }),
-      commandOf(entry) === 'applyOps' && this.#applyAll(entry, this.#inner, others),
-    ].some(Boolean);
+    let isTouched = false;
+    const apply = (part: OplogEntry): void => {
+      if (this.#applyAll(part, this.#inner, others)) isTouched = true;
+    };
+    if (waiting !== undefined) this.#transactions.forEach(waiting, apply);
+    if (commandOf(entry) === 'applyOps') apply(entry);
+    this.#transactions.forget(entry);
     if (!isTouched) return;
-    for (const number of kept) {
-      const { bytes, start, end } = this.#parts.read(number);
-      this.#use(bytes, start, end);
-    }
-    this.#use(entry.bytes, entry.start, entry.end);
+    const use = ({ bytes, start, end }: OplogEntry): void => this.#use(bytes, start, end);
+    if (waiting !== undefined) this.#transactions.forEach(waiting, use);
+    use(entry);
     for (const namespace of others) this.#beyond.set(namespace, (this.#beyond.get(namespace) ?? 0) + 1);
   }
 
@@ -345,16 +320,15 @@ export class Replay {
   }
 
   /** Whether a transaction's kept entries hold an operation on a wanted collection. */
-  #touches(newest: number): boolean {
-    const part = new OplogEntry();
-    return this.#parts.chain(newest).some((number) => {
-      const { bytes, start } = this.#parts.read(number);
-      const list = findElement(bytes, part.read(bytes, start).o, APPLY_OPS);
-      if (list?.type !== BSON.ARRAY) return false;
-      return [...elements(bytes, list.start)].some((each) =>
-        this.#isWanted(this.#inner.read(bytes, each.start)),
-      );
+  #touches(waiting: Waiting): boolean {
+    let isTouched = false;
+    this.#transactions.forEach(waiting, ({ bytes, o }) => {
+      const list = findElement(bytes, o, APPLY_OPS);
+      if (list?.type !== BSON.ARRAY) return;
+      for (const { start } of elements(bytes, list.start))
+        isTouched ||= this.#isWanted(this.#inner.read(bytes, start));
     });
+    return isTouched;
   }
 
   #isWanted(entry: OplogEntry): boolean {
