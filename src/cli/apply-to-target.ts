@@ -9,6 +9,7 @@ import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { FollowUpStatus } from '../follow-ups/follow-up-status.ts';
+import { kindOf } from '../follow-ups/kinds.ts';
 import type { Plan } from '../plan/plan.ts';
 import { applyExit, applyPage, totalOf } from '../report/apply-page.ts';
 import { followUpExit, followUpLines, followUpObject } from '../report/follow-ups-page.ts';
@@ -140,7 +141,7 @@ export function applyStages(
 ): Stage[] {
   const asks = name === 'production' && interactive && confirm === undefined;
   const follows = plan.followUps.some(
-    ({ on, action }) => action.kind !== 'manual' && (on === name || on === 'both'),
+    ({ on, action }) => !kindOf(action).isForPeople && (on === name || on === 'both'),
   );
   return [
     ...(name === 'production' ? (['gate'] as const) : []),

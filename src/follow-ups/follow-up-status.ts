@@ -5,6 +5,7 @@ import type { TargetName } from '../events.ts';
 import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { FollowUpPlan } from '../plan/plan.ts';
+import { kindOf } from './kinds.ts';
 
 /**
  * not due: no run of the plan is verified in this target · not needed: none wrote anything there, and the plan wants the follow-up
@@ -120,7 +121,7 @@ function standingOf(followUp: FollowUpPlan, runs: readonly RunRecord[]): Standin
  */
 function covers({ action }: FollowUpPlan, done: FollowUpRecord | undefined, run: RunRecord): boolean {
   if (done === undefined) return false;
-  return action.kind === 'manual' || (done.endedAt ?? done.startedAt) <= run.startedAt;
+  return kindOf(action).isForPeople || (done.endedAt ?? done.startedAt) <= run.startedAt;
 }
 
 function wroteSomething({ collections }: RunRecord): boolean {

@@ -5,15 +5,12 @@
  * before it is begun and its end is recorded: one that succeeded is never begun again for the same run. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
  * only an operator's word (`again`, or ticking it off) brings it out of that state.
  */
-
 import { randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
 import {
+  ALIVE_MS,
+  type FollowUpClaim,
   type FollowUpEnd,
   type FollowUpRecord,
   FollowUpWrites,
@@ -26,15 +23,12 @@ import type { Environment } from '../plan/interpolate.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { redact } from '../secret.ts';
-import { workDirectoryFault } from '../selection/work-directory-fault.ts';
 import { accessTo, type Target } from '../target/target.ts';
-import { commandEnvironment } from './command-environment.ts';
+import { secretTest } from './check-commands.ts';
 import { type FollowUpStatus, followUpStatuses } from './follow-up-status.ts';
+import type { ActionEnd } from './kind.ts';
+import { kindOf } from './kinds.ts';
 import { idLine, restoredIds } from './restored-ids.ts';
-import { runCommand } from './run-command.ts';
-import { sendWebhook } from './send-webhook.ts';
-import { claimWhenDead, showingLife } from './signs-of-life.ts';
-import { webhookBody } from './webhook-body.ts';
 
 export interface FollowUpRequest {
   readonly plan: Plan;
@@ -88,7 +82,7 @@ function runsToDo(
   { followUp, state, run, due, covered }: FollowUpStatus,
   { only, again = false }: FollowUpRequest,
 ): readonly RunRecord[] {
-  if (followUp.action.kind === 'manual' || (only !== undefined && followUp.name !== only)) return [];
+  if (kindOf(followUp.action).isForPeople || (only !== undefined && followUp.name !== only)) return [];
   const isAgain = only !== undefined && again;
   if (state === 'open' || state === 'failed') return due;
   if (state === 'unknown' && isAgain && run !== undefined) return [run];
@@ -117,7 +111,7 @@ async function attempt(run: Run, request: FollowUpRequest, { restore, status }: 
   emit({ type: 'follow-up', target: target.name, name, state: 'started', detail: undefined });
   const end = await showingLife(
     () => writes.live({ name, attempt: id }),
-    () => act(run, request, { restore, status, attempt: id }).catch(endOfFault),
+    () => act(run, request, { restore, status }, id).catch(endOfFault),
   );
   try {
     await writes.end({ name, attempt: id }, end);
@@ -137,54 +131,20 @@ async function attempt(run: Run, request: FollowUpRequest, { restore, status }: 
   emit({ type: 'follow-up', target: target.name, name, state: end.state, detail: end.detail });
 }
 
-interface Attempt extends Due {
-  readonly attempt: string;
-}
-
 async function act(
-  { emit, signal, workDirectory }: Run,
-  request: FollowUpRequest,
-  { restore, status, attempt: id }: Attempt,
+  run: Run,
+  { plan, target, environment }: FollowUpRequest,
+  { restore, status: { followUp } }: Due,
+  id: string,
 ): Promise<FollowUpEnd> {
-  const { plan, target } = request;
-  const digest = restore.key.selection;
-  const { followUp } = status;
-  const { action, name } = followUp;
+  const { action } = followUp;
   const unset = unsetVariables(plan, followUp);
   if (unset.length > 0) return failed(`not set: ${unset.join(', ')}`);
-  const idsOf = (): AsyncIterable<string> => idLines(target, restore);
-  if (action.kind === 'webhook') {
-    if (action.url === undefined) return failed('its address is not set');
-    const facts = {
-      plan,
-      followUp,
-      run: restore,
-      database: target.reader.database,
-      delivery: id,
-      idLines: idsOf(),
-    };
-    const { url, secret, timeoutMs } = action;
-    const what = `follow-up "${name}"`;
-    const body = await webhookBody(facts);
-    return endOf(await sendWebhook({ url, secret, timeoutMs, body, delivery: id, emit, signal, what }));
-  }
-  if (action.kind === 'manual') return failed('it is for a person');
-  return withIdsFile({ workDirectory, name: id, lines: idsOf() }, async (idsFile) => {
-    const { passUri, env: named, command, directory, timeoutMs } = action;
-    const inherited = request.environment;
-    const question = {
-      plan,
-      target: target.name,
-      followUp: name,
-      digest,
-      idsFile,
-      passUri,
-      named,
-      inherited,
-    };
-    const env = commandEnvironment(question);
-    return endOf(await runCommand({ command, directory, env, input: idsFile, timeoutMs, signal }));
-  });
+  const { database } = target.reader;
+  const idLines = (): AsyncIterable<string> => idLinesOf(target, restore);
+  const isSecret = secretTest(plan);
+  const attempt = { plan, followUp, restore, database, id, idLines, environment, isSecret };
+  return endOf(await kindOf(action).act(run, action, attempt));
 }
 
 /** Without its secret a webhook would go out unsigned, and a command would get a variable's name for its value. */
@@ -194,17 +154,11 @@ function unsetVariables(plan: Plan, followUp: FollowUpPlan): string[] {
   return [...new Set(unset.map(({ name }) => name))];
 }
 
-async function* idLines(target: Target, run: RunRecord): AsyncGenerator<string, void, undefined> {
+async function* idLinesOf(target: Target, run: RunRecord): AsyncGenerator<string, void, undefined> {
   for await (const id of restoredIds(openLedger(target).journal(run.journalKey))) yield idLine(id);
 }
 
-interface EndedAction {
-  readonly succeeded: boolean;
-  readonly detail: string;
-  readonly output: string | undefined;
-}
-
-function endOf({ succeeded, detail, output }: EndedAction): FollowUpEnd {
+function endOf({ succeeded, detail, output }: ActionEnd): FollowUpEnd {
   return { state: succeeded ? 'done' : 'failed', detail, output: output === '' ? undefined : output };
 }
 
@@ -218,33 +172,62 @@ function failed(detail: string): FollowUpEnd {
   return { state: 'failed', detail, output: undefined };
 }
 
-interface IdsFile {
-  readonly workDirectory: string;
-  readonly name: string;
-  readonly lines: AsyncIterable<string>;
-}
+const LOOK_AGAIN_MS = 500;
 
-/** Writes the lines to a private file, hands over its path, and removes it when the work is done. */
-async function withIdsFile<T>(
-  { workDirectory, name, lines }: IdsFile,
-  work: (path: string) => Promise<T>,
-): Promise<T> {
-  const folder = join(workDirectory, 'follow-ups');
-  const path = join(folder, `${name}.ndjson`);
+/** Runs `work` and has the ledger told meanwhile that it is going on. One message that is lost is no failure: the next one says the same. */
+async function showingLife<T>(tell: () => Promise<void>, work: () => Promise<T>): Promise<T> {
+  let isTelling = false;
+  const timer = setInterval(() => {
+    if (isTelling) return;
+    isTelling = true;
+    void tell()
+      .catch(() => undefined)
+      .finally(() => {
+        isTelling = false;
+      });
+  }, ALIVE_MS / 4);
+  timer.unref();
   try {
-    try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      const file = createWriteStream(path, { flags: 'wx', mode: 0o600 });
-      await pipeline(Readable.from(withNewlines(lines)), file);
-    } catch (error) {
-      throw workDirectoryFault(error, path);
-    }
-    return await work(path);
+    return await work();
   } finally {
-    await rm(path, { force: true });
+    clearInterval(timer);
   }
 }
 
-async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
-  for await (const line of lines) yield `${line}\n`;
+interface TakeOver {
+  readonly writes: FollowUpWrites;
+  readonly claim: FollowUpClaim;
+  /** The follow-up's record as the ledger has it now. */
+  readonly look: () => Promise<FollowUpRecord | undefined>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Claims a follow-up whose end is not known. One whose process died is waited for until its last sign of life is too old; false
+ * when it has ended meanwhile, or another one has it. Throws LOCKED when its process is at it.
+ */
+async function claimWhenDead({ writes, claim, look, signal }: TakeOver): Promise<boolean> {
+  let first: number | undefined;
+  for (;;) {
+    if (await writes.claim(claim)) return true;
+    const record = await look();
+    if (record?.state !== 'started' || record.attempt !== claim.inSpiteOf) return false;
+    const aliveUntil = record.aliveUntil?.getTime() ?? 0;
+    first ??= aliveUntil;
+    if (aliveUntil > first) throw goingOn(record);
+    signal.throwIfAborted();
+    await delay(LOOK_AGAIN_MS);
+  }
+}
+
+function goingOn({ name, by, startedAt }: FollowUpRecord): RestorePlanError {
+  const who = `${by.user}@${by.host}`;
+  return new RestorePlanError(
+    'LOCKED',
+    `follow-up "${name}" is going on: begun by ${who} at ${startedAt.toISOString()}`,
+    {
+      hint: 'Wait for it to end; then see `plan follow-up list`. To begin it once more, end that process first.',
+      facts: { followUp: name, by: who },
+    },
+  );
 }

@@ -1,7 +1,9 @@
 /** What a plan will do, in sentences: for a reviewer who has never seen one. */
+
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { showDocument } from '../bson/show.ts';
 import type { TargetName } from '../events.ts';
+import { kindOf } from '../follow-ups/kinds.ts';
 import {
   type CollectionPlan,
   type DependentPlan,
@@ -198,12 +200,7 @@ function followUpSentences(followUps: readonly FollowUpPlan[]): string[] {
     const when = followUp.when === 'inserted' ? ', if something was written,' : '';
     const after =
       followUp.needs.length === 0 ? '' : ` and ${followUp.needs.map((name) => `"${name}"`).join(', ')}`;
-    const what =
-      action.kind === 'manual'
-        ? `somebody has to: ${action.text}`
-        : action.kind === 'run'
-          ? `${action.command.map(shellWord).join(' ')} is run with the restored ids${action.passUri ? ' and the connection string' : ''}${action.env.length === 0 ? '' : ` and ${action.env.join(', ')}`}.`
-          : 'the restored ids are posted to a webhook.';
+    const what = kindOf(action).explain(action, shellWord);
     return `${followUp.name}: after ${where}${after}${when} ${what}`;
   });
 }

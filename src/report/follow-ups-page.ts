@@ -1,6 +1,7 @@
 /** Loose ends as a page for the terminal, as JSON, and as an exit code. */
 import type { EXIT_CODES } from '../errors.ts';
 import type { FollowUpState, FollowUpStatus } from '../follow-ups/follow-up-status.ts';
+import { kindOf } from '../follow-ups/kinds.ts';
 import type { PageStyle } from './dry-run/page.ts';
 import { neutral } from './neutral.ts';
 import type { Paint } from './paint.ts';
@@ -84,7 +85,7 @@ interface NextStep {
 function nextSteps({ followUp, target, state }: FollowUpStatus, file: string): NextStep[] {
   const line = (action: string): string =>
     `plan follow-up ${action} ${shellWord(file)} ${shellWord(followUp.name)} --target ${target}`;
-  const isManual = followUp.action.kind === 'manual';
+  const isManual = kindOf(followUp.action).isForPeople;
   if (state === 'unknown') {
     const done = {
       when: 'It may still be going on, or was cut off. If it did its work:',
@@ -106,7 +107,8 @@ function colorOf(state: FollowUpState, paint: Paint): (text: string) => string {
 /** What a person has to do is no failure of the run; what was to go by itself and did not is. */
 export function followUpExit(statuses: readonly FollowUpStatus[]): keyof typeof EXIT_CODES {
   const stuck = statuses.some(
-    ({ state, followUp }) => followUp.action.kind !== 'manual' && (state === 'failed' || state === 'unknown'),
+    ({ state, followUp }) =>
+      !kindOf(followUp.action).isForPeople && (state === 'failed' || state === 'unknown'),
   );
   return stuck ? 'INCOMPLETE' : 'OK';
 }

@@ -9,6 +9,7 @@ import type {
   TargetComparison,
 } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
+import { kindOf } from '../follow-ups/kinds.ts';
 import { type Suggestion, suggestionText } from '../follow-ups/suggestions/suggestion.ts';
 import type { DocumentsTold, FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
@@ -261,11 +262,5 @@ function reportCollection(
 
 function reportFollowUp(followUp: FollowUpPlan): ReportFollowUp {
   const { action } = followUp;
-  const words =
-    action.kind === 'manual'
-      ? action.text
-      : action.kind === 'run'
-        ? `run ${action.command.join(' ')}`
-        : 'call a webhook';
-  return { name: name(followUp.name), on: followUp.on, action: line(words) };
+  return { name: name(followUp.name), on: followUp.on, action: line(kindOf(action).inShort(action)) };
 }

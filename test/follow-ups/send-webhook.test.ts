@@ -5,7 +5,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import * as assert from 'uvu/assert';
 import type { RunEvent } from '../../src/events.ts';
-import { sendWebhook, type WebhookEnd, type WebhookRequest } from '../../src/follow-ups/send-webhook.ts';
+import type { ActionEnd } from '../../src/follow-ups/kind.ts';
+import { sendWebhook, type WebhookRequest } from '../../src/follow-ups/kinds/webhook.ts';
 import { Secret } from '../../src/secret.ts';
 import { test } from '../harness.ts';
 
@@ -51,7 +52,7 @@ const status =
     response.writeHead(code, headers).end(`answer ${code}`);
   };
 
-function send(more: Partial<WebhookRequest> = {}): Promise<WebhookEnd> {
+function send(more: Partial<WebhookRequest> = {}): Promise<ActionEnd> {
   return sendWebhook({
     secret: undefined,
     body: '{"text":"é"}',

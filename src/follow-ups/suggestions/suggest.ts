@@ -1,7 +1,11 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BSON } from '../../bson/types.ts';
+import { type Plan, settingsOf } from '../../plan/plan.ts';
+import { KeyPath } from '../../selection/key-path.ts';
+import { readBatches } from '../../selection/read-batches.ts';
+import type { Selection } from '../../selection/selection.ts';
 import { forgottenDependents, type SuggestionSource } from './forgotten-dependents.ts';
-import { oldDocuments } from './old-documents.ts';
 import type { Suggestion } from './suggestion.ts';
 
 /** Beside the manifest: a selection that is used again needs no second search. */
@@ -42,4 +46,54 @@ async function keep(path: string, suggestions: readonly Suggestion[]): Promise<v
   } catch {
     // A full disk: the next dry-run looks again.
   }
+}
+
+const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
+const OLD_DAYS = 90;
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+type AboutTimes = Extract<Suggestion, { kind: 'oldDocuments' | 'noUpdateTimes' }>;
+
+/**
+ * For collections whose plan names an `updatedAt`: how many selected documents have one long before `at`. Where none has one,
+ * the field is probably misspelt, and nothing would ever be called stale.
+ */
+export async function oldDocuments(plan: Plan, selection: Selection): Promise<AboutTimes[]> {
+  const { at } = plan.source;
+  const limit = at === undefined ? Number.NEGATIVE_INFINITY : at.epochMs - OLD_DAYS * DAY_MS;
+  const found: AboutTimes[] = [];
+  for (const selected of selection.manifest.collections) {
+    const { collection, count } = selected;
+    const field = settingsOf(plan, collection).updatedAt;
+    if (field === undefined) continue;
+    const path = new KeyPath(field, 'local');
+    let documents = 0;
+    let hasDates = false;
+    let oldest = limit;
+    for await (const { bytes, offsets } of readBatches(selection, collection, BATCH)) {
+      for (const start of offsets) {
+        const isOld = path.some(bytes, start, (value) => {
+          if (value.type !== BSON.DATE) return false;
+          hasDates = true;
+          const time = Number(value.bytes.readBigInt64LE(value.start));
+          oldest = Math.min(oldest, time);
+          return time < limit;
+        });
+        if (isOld) documents++;
+      }
+    }
+    if (count > 0 && !hasDates) found.push({ kind: 'noUpdateTimes', collection, field, selected: count });
+    if (documents > 0) {
+      found.push({
+        kind: 'oldDocuments',
+        collection,
+        field,
+        documents,
+        selected: count,
+        oldest,
+        days: OLD_DAYS,
+      });
+    }
+  }
+  return found;
 }

@@ -1,8 +1,28 @@
-/** Sends the webhook of a follow-up: a signed JSON body, tried again while the receiver is out of reach or busy. */
+/** A follow-up that posts what was restored to an address. */
 import { createHmac } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Emit } from '../events.ts';
-import { redact, type Secret } from '../secret.ts';
+import type { Emit } from '../../events.ts';
+import type { RunCollection, RunRecord } from '../../ledger/run-record.ts';
+import { redact, type Secret } from '../../secret.ts';
+import type { ActionEnd, ActionOf, Attempt, FollowUpKind } from '../kind.ts';
+
+type Webhook = ActionOf<'webhook'>;
+
+export const webhook: FollowUpKind<Webhook> = {
+  isForPeople: false,
+  secretsOf: ({ url, secret }) => [url, secret],
+  faultsOf: async () => [],
+  act: async ({ emit, signal }, action, attempt) => {
+    const { url, secret, timeoutMs } = action;
+    if (url === undefined) return { succeeded: false, detail: 'its address is not set', output: undefined };
+    const { id: delivery } = attempt;
+    const what = `follow-up "${attempt.followUp.name}"`;
+    const body = await webhookBody(action, attempt);
+    return sendWebhook({ url, secret, timeoutMs, body, delivery, emit, signal, what });
+  },
+  explain: () => 'the restored ids are posted to a webhook.',
+  inShort: () => 'call a webhook',
+};
 
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 500;
@@ -32,22 +52,18 @@ export interface WebhookRequest {
   readonly firstDelayMs?: number;
 }
 
-export interface WebhookEnd {
-  readonly succeeded: boolean;
-  /** `HTTP 204`, `HTTP 500`, `ECONNREFUSED`. Never holds the address, which may carry a token. */
-  readonly detail: string;
-  /** Beginning of the answer, when it was no success; secrets struck out, for receivers echo the address they were called at. */
-  readonly output: string | undefined;
-}
-
-interface Attempt extends WebhookEnd {
+interface Answer extends ActionEnd {
   readonly mayPass: boolean;
   /** What the receiver asked for. */
   readonly retryAfterMs: number | undefined;
 }
 
-/** Never rejects: whatever happens is its end. */
-export async function sendWebhook(request: WebhookRequest): Promise<WebhookEnd> {
+/**
+ * Sends a signed JSON body, tried again while the receiver is out of reach or busy. Never rejects: whatever happens is its end. Its
+ * detail never holds the address, which may carry a token; its output is the beginning of an answer that was no success, secrets struck
+ * out, for receivers echo the address they were called at.
+ */
+export async function sendWebhook(request: WebhookRequest): Promise<ActionEnd> {
   if (!URL.canParse(request.url.reveal())) {
     return { succeeded: false, detail: 'the address is not valid', output: undefined };
   }
@@ -66,14 +82,7 @@ export async function sendWebhook(request: WebhookRequest): Promise<WebhookEnd> 
   }
 }
 
-async function sendOnce({
-  url,
-  secret,
-  body,
-  delivery,
-  timeoutMs,
-  signal,
-}: WebhookRequest): Promise<Attempt> {
+async function sendOnce({ url, secret, body, delivery, timeoutMs, signal }: WebhookRequest): Promise<Answer> {
   try {
     const answer = await fetch(url.reveal(), {
       method: 'POST',
@@ -125,4 +134,60 @@ function reasonOf(error: unknown, timeoutMs: number): string {
   if (name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`;
   if (cause?.code === 'ENOTFOUND') return 'the name of the server is not known';
   return typeof cause?.code === 'string' ? cause.code : 'the address cannot be reached';
+}
+
+/** Ids that are sent along; a receiver that needs more reads the target. */
+const MOST_IDS = 10_000;
+
+/**
+ * The JSON text that a webhook receives. `text` alone is what Slack's incoming webhooks show; they leave the rest aside.
+ * Ids are put in as they are written, because parsing them could lose the order or the types inside an `_id`.
+ */
+async function webhookBody(
+  action: Webhook,
+  { plan, followUp, restore, database, id, idLines }: Attempt,
+): Promise<string> {
+  const { target, key } = restore;
+  const ids: string[] = [];
+  let more = 0;
+  for await (const line of idLines()) {
+    if (ids.length < MOST_IDS) ids.push(line);
+    else more++;
+  }
+  const head = {
+    text: action.text ?? summary(plan.name, database, restore),
+    type: 'restore-plan.follow-up',
+    version: 1,
+    delivery: id,
+    followUp: followUp.name,
+    plan: { name: plan.name, digest: plan.digest, reason: plan.reason },
+    target,
+    database,
+    selection: { digest: key.selection },
+    collections: restore.collections.map(
+      ({ collection, into, selected, inserted, replaced, identical, kept }) => ({
+        collection,
+        into,
+        selected,
+        inserted,
+        replaced,
+        identical,
+        kept,
+      }),
+    ),
+    idsOmitted: more,
+  };
+  return `${JSON.stringify(head).slice(0, -1)},"ids":[${ids.join(',')}]}`;
+}
+
+function summary(plan: string, database: string, { target, collections }: RunRecord): string {
+  const restored = collections.filter((each) => written(each) > 0);
+  const total = restored.reduce((sum, each) => sum + written(each), 0);
+  const parts = restored.map((each) => `${each.into} ${written(each)}`);
+  const list = parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+  return `restore-plan ${plan}: ${total} documents restored to ${target}, database ${database}${list}`;
+}
+
+function written({ inserted, replaced }: RunCollection): number {
+  return inserted + replaced;
 }
