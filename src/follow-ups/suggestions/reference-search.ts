@@ -1,3 +1,4 @@
+/** Looks through documents for values that refer to selected parents, and through names of fields for what they may refer to. */
 import { documentEnd, elements, keyOf } from '../../bson/elements.ts';
 import type { KeySet } from '../../bson/key-set.ts';
 import { BSON, MIN_DOCUMENT_BYTES, type RawValue } from '../../bson/types.ts';

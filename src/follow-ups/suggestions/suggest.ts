@@ -1,3 +1,4 @@
+/** Searches a selection and its backup for dependents that the plan forgets, and remembers what it found. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BSON } from '../../bson/types.ts';
