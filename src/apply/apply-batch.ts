@@ -9,7 +9,7 @@ import type { Change, Sighting, TargetMemory } from '../comparison/target-memory
 import { hashesOf, type JournalAction } from '../ledger/journal-entry.ts';
 import type { ExceptedClass } from '../plan/plan.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
-import { type CounterpartsPart, counterpartsInParts } from '../target/counterparts.ts';
+import { type ExistingPart, existingInParts } from '../target/existing.ts';
 import type { WriteIdentity } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
 import { type AdmittedBatch, admit } from './admit.ts';
@@ -151,13 +151,13 @@ class BatchWork {
       return;
     }
     const { reader, collection } = place;
-    const question = { reader, collection, run: this.#documents, positions: this.#positions };
-    for await (const part of counterpartsInParts(question)) {
+    const question = { reader, collection, documents: this.#documents, positions: this.#positions };
+    for await (const part of existingInParts(question)) {
       yield await this.#withoutExpiring(this.#sortOutPart(part));
     }
   }
 
-  #sortOutPart({ positions, there }: CounterpartsPart): Sorted {
+  #sortOutPart({ positions, there }: ExistingPart): Sorted {
     const { whenMatched } = this.#task.place;
     const toInsert: number[] = [];
     const toReplace: ReplacementPair[] = [];

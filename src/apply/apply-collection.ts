@@ -2,8 +2,8 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Documents } from '../bson/documents.ts';
 import { expiryCheck } from '../comparison/collection-checks.ts';
-import { inFlight } from '../comparison/in-flight.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
+import { mapConcurrently } from '../comparison/meet.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
 import { readCheckedBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
@@ -80,7 +80,8 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
       written: await applyBatch(run, task, batch),
       bytes: batch.bytes.length,
     }));
-  const applying = inFlight(batches, BATCHES_IN_FLIGHT, work, ({ bytes }) => bytes.length);
+  const weigh = ({ bytes }: Documents): number => bytes.length;
+  const applying = mapConcurrently(batches, { inFlight: BATCHES_IN_FLIGHT, weigh }, work);
   for await (const { written, bytes } of applying) {
     request.onProgress(written, bytes);
   }

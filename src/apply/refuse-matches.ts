@@ -1,15 +1,11 @@
 /** `whenMatched: fail`: one existing document that differs stops the run before anything is written. */
 
 import { showValue } from '../bson/show.ts';
-import { inFlight } from '../comparison/in-flight.ts';
+import { meet } from '../comparison/meet.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
-import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import { findCounterparts } from '../target/counterparts.ts';
 import type { Target } from '../target/target.ts';
-import { admit } from './admit.ts';
-import { LOOKUP_BATCH, LOOKUPS_IN_FLIGHT } from './lookup-batches.ts';
 
 const NAMED = 10;
 
@@ -23,7 +19,7 @@ export interface MatchQuestion {
  * restores, perhaps by an earlier run of it.
  */
 export async function refuseMatches(
-  { signal }: Run,
+  run: Run,
   { target: { reader }, selection }: MatchQuestion,
   isExcepted: (selected: SelectedCollection, ordinal: number) => boolean,
 ): Promise<void> {
@@ -33,15 +29,13 @@ export async function refuseMatches(
     if (selected.whenMatched !== 'fail') continue;
     const collection = await reader.collection(selected.into);
     if (collection === undefined) continue;
-    const batches = readBatches(selection, selected.collection, LOOKUP_BATCH);
-    for await (const different of inFlight(batches, LOOKUPS_IN_FLIGHT, async (batch) => {
-      signal.throwIfAborted();
-      const { run, positions } = admit(batch);
-      const there = await findCounterparts({ reader, collection, run, positions });
-      return positions
-        .filter((each) => there.presence(each) === 'other' && !isExcepted(selected, batch.first + each))
-        .map((each) => run.id(each));
-    })) {
+    const meeting = { selection, name: selected.collection, reader, collection } as const;
+    const differing = meet(run, { ...meeting, needs: 'presence' }, async ({ stored, positions, there }) =>
+      positions
+        .filter((each) => there.presence(each) === 'other' && !isExcepted(selected, stored.first + each))
+        .map((each) => stored.id(each)),
+    );
+    for await (const different of differing) {
       count += different.length;
       for (const id of different) {
         if (matches.length < NAMED) matches.push(`${selected.into} ${showValue(id)}`);

@@ -9,7 +9,7 @@ import { asDocuments, HASH_BYTES, isAsWritten, type JournalEntry } from '../ledg
 import type { RevertedOutcome } from '../outcomes.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
-import { counterpartsInParts } from '../target/counterparts.ts';
+import { existingInParts } from '../target/existing.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
 import { admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
@@ -62,7 +62,7 @@ export async function* lookAtEntry(
   const images = entry.action === 'replace' ? await journal.images(entry) : undefined;
   // An entry whose end is not known is settled before it is taken back; a preview, which may not write, cannot do that.
   const doubtful = new Set(entry.state === 'intended' ? entry.ids.keys() : entry.doubtful);
-  for await (const part of counterpartsInParts({ reader, collection, run: ids, positions })) {
+  for await (const part of existingInParts({ reader, collection, documents: ids, positions })) {
     const documents = part.positions.map((position): RevertedDocument => {
       const seen =
         part.there.presence(position) === 'same' ? ids.document(position) : part.there.other(position);

@@ -1,24 +1,16 @@
 /** Reads every document of a selection back at majority and compares bytes. Reads only. */
-
-import type { Documents } from '../bson/documents.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
-import { inFlight } from '../comparison/in-flight.ts';
+import { inOrder, type Meeting, type Met, meet } from '../comparison/meet.ts';
 import { type AcceptedDocuments, readAccepted } from '../ledger/accepted.ts';
 import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
-import { readCheckedBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import { Counterparts, findCounterparts } from '../target/counterparts.ts';
-import { BATCHES_SEARCHED, type Scanned, scanCounterparts } from '../target/scan-counterparts.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
-import { type AdmittedBatch, admit } from './admit.ts';
 import { EarlierRuns } from './earlier-runs.ts';
 
-const BATCHES_IN_FLIGHT = 3;
-const BATCH = { maxBytes: 2 * 1024 * 1024, maxDocuments: 2_000 };
 /** Differences named one by one; all are counted. */
 const MOST_DIFFERENCES = 1_000;
 
@@ -67,10 +59,8 @@ export interface Verification {
 }
 
 /** Throws the signal's reason between batches. */
-export async function verifySelection(
-  { emit, signal }: Run,
-  request: VerificationRequest,
-): Promise<Verification> {
+export async function verifySelection(run: Run, request: VerificationRequest): Promise<Verification> {
+  const { emit } = run;
   const { selection, reader } = request;
   const { collections } = selection.manifest;
   const every = request.every ?? 1;
@@ -83,13 +73,15 @@ export async function verifySelection(
     const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
     const { collection: name, into } = selected;
     const collection = await reader.collection(into);
-    const question = { request, selected, collection, every };
-    const verify = (batch: Scanned<AdmittedBatch>): Promise<BatchFindings> => {
-      signal.throwIfAborted();
-      return verifyBatch(batch, question);
+    const meeting: Meeting = {
+      ...{ selection, name, reader, collection, every, needs: 'presence' },
+      isScanned: every === 1 && (await holdsAsMany(reader, collection, selected)),
+      checked: {
+        during: `while ${reader.name} was compared with it`,
+        remedy: 'Run the same command again: the documents are selected anew, and each is compared.',
+      },
     };
-    const batches = await batchesOf(question);
-    const verifying = inFlight(batches, BATCHES_IN_FLIGHT, verify, ({ batch }) => batch.run.bytes.length);
+    const verifying = meet(run, meeting, (met) => verifyPart(met, request, selected));
     for await (const findings of verifying) {
       for (const key of COUNTED) counts[key] += findings.counts[key];
       for (const { id, kind } of findings.differences) {
@@ -108,63 +100,32 @@ export async function verifySelection(
   return { collections: verified, differences, failures, ...relaxed };
 }
 
-interface BatchQuestion {
-  readonly request: VerificationRequest;
-  readonly selected: SelectedCollection;
-  readonly collection: TargetCollection | undefined;
-  readonly every: number;
-}
-
-interface BatchFindings {
+interface PartFindings {
   readonly counts: Omit<VerifiedCollection, 'collection' | 'into'>;
   readonly differences: readonly { readonly id: RawValue; readonly kind: VerifiedDifference['kind'] }[];
 }
 
-/** With what a scan of the target's whole collection shows of them, where it holds nothing else. */
-async function batchesOf(question: BatchQuestion): Promise<AsyncIterable<Scanned<AdmittedBatch>>> {
-  const { request, selected, collection, every } = question;
-  const { selection, reader } = request;
-  const isWhole =
-    collection !== undefined &&
-    every === 1 &&
-    selected.count > 0 &&
-    (await reader.count(collection.name)) === selected.count;
-  const held = BATCHES_IN_FLIGHT + (isWhole ? BATCHES_SEARCHED : 0);
-  const batches = admitted(
-    readCheckedBatches(selection, selected.collection, {
-      limits: { ...BATCH, held },
-      during: `while ${reader.name} was compared with it`,
-      remedy: 'Run the same command again: the documents are selected anew, and each is compared.',
-    }),
-  );
-  if (!isWhole) return unscanned(batches);
-  const documents = Math.ceil((BATCH.maxBytes * selected.count) / selected.bytes);
-  return scanCounterparts(batches, reader.scan(collection.name, Math.min(documents, BATCH.maxDocuments)));
+/** Then it mostly holds these and nothing else, and to read all of it costs less than half of the look-ups. */
+async function holdsAsMany(
+  reader: TargetReader,
+  collection: TargetCollection | undefined,
+  { count }: SelectedCollection,
+): Promise<boolean> {
+  return collection !== undefined && count > 0 && (await reader.count(collection.name)) === count;
 }
 
-async function* admitted(batches: AsyncIterable<Documents>): AsyncGenerator<AdmittedBatch> {
-  for await (const batch of batches) yield admit(batch);
-}
-
-async function* unscanned(batches: AsyncIterable<AdmittedBatch>): AsyncGenerator<Scanned<AdmittedBatch>> {
-  for await (const batch of batches) yield { batch, there: new Counterparts(batch.run) };
-}
-
-async function verifyBatch(scanned: Scanned<AdmittedBatch>, question: BatchQuestion): Promise<BatchFindings> {
-  const { request, selected, collection, every } = question;
-  const { batch, there } = scanned;
-  const { run, first, positions } = batch;
-  const looked = every === 1 ? positions : positions.filter((position) => (first + position) % every === 0);
-  if (collection !== undefined) {
-    const open = looked.filter((position) => there.presence(position) === 'absent');
-    await findCounterparts({ reader: request.reader, collection, run, positions: open, known: there });
-  }
+async function verifyPart(
+  met: Met,
+  request: VerificationRequest,
+  selected: SelectedCollection,
+): Promise<PartFindings> {
+  const { stored, positions, there } = met;
   const counts = { checked: 0, identical: 0, different: 0, missing: 0, kept: 0 };
-  const differences: BatchFindings['differences'][number][] = [];
-  const asked = request.unstorable === true ? run.offsets.keys() : looked;
-  for (const position of asked) {
+  const differences: PartFindings['differences'][number][] = [];
+  for (const position of request.unstorable === true ? inOrder(met) : positions) {
     const presence = there.presence(position);
-    const expectation = presence === 'same' ? 'restored' : await request.expect(selected, first + position);
+    const expectation =
+      presence === 'same' ? 'restored' : await request.expect(selected, stored.first + position);
     if (expectation === 'ignored') continue;
     counts.checked++;
     if (presence === 'same') counts.identical++;
@@ -172,7 +133,7 @@ async function verifyBatch(scanned: Scanned<AdmittedBatch>, question: BatchQuest
     else {
       const kind = presence === 'absent' ? 'missing' : 'different';
       counts[kind]++;
-      differences.push({ id: run.id(position), kind });
+      differences.push({ id: stored.id(position), kind });
     }
   }
   return { counts, differences };

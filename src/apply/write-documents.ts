@@ -11,7 +11,7 @@ import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
 import { type Patience, rideOut, TryAgain } from '../target/commands.ts';
-import { type Counterparts, findCounterparts } from '../target/counterparts.ts';
+import { type Existing, findExisting } from '../target/existing.ts';
 import type { TargetCollection, TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -153,9 +153,9 @@ export async function replaceDocuments(
   return fates;
 }
 
-function look(place: WritePlace, run: Documents, insertions: readonly Insertion[]): Promise<Counterparts> {
+function look(place: WritePlace, run: Documents, insertions: readonly Insertion[]): Promise<Existing> {
   const positions = insertions.map(({ position }) => position);
-  return findCounterparts({ reader: place.reader, collection: place.collection, run, positions });
+  return findExisting({ reader: place.reader, collection: place.collection, documents: run, positions });
 }
 
 interface DocumentFault {

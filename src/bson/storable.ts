@@ -15,7 +15,6 @@ import {
   type RawElement,
   valueEnd,
 } from './elements.ts';
-import { findId } from './stored-form.ts';
 import { BSON, type RawValue } from './types.ts';
 
 const MAX_STORED_BYTES = 16 * 1024 * 1024;
@@ -98,16 +97,8 @@ export function lengthRefusal(length: number): string | undefined {
   return length > MAX_STORED_BYTES ? `it has ${length} bytes; the server stores at most 16 MiB` : undefined;
 }
 
-/** The `_id` of the document at `start`, or the reason why no server would store it. */
-export function idOrRefusal(bytes: Buffer, start: number): RawValue | string {
-  const id = findId(bytes, start) ?? { bytes, type: 0, start, end: start };
-  return idRefusal(id) ?? id;
-}
-
-/** Undefined where the document can be stored. */
-export function sizeRefusal({ bytes, start, end }: RawValue): string | undefined {
-  const tooLong = lengthRefusal(end - start);
-  if (tooLong !== undefined) return tooLong;
+/** Undefined where the document is not nested too deep to be stored. */
+export function depthRefusal({ bytes, start, end }: RawValue): string | undefined {
   // Each level costs at least 7 bytes (type, shortest key, frame): a short document cannot be too deep.
   if (end - start < MAX_DEPTH * 7) return undefined;
   return isDeeperThan(bytes, start, MAX_DEPTH) ? `it is nested deeper than ${MAX_DEPTH} levels` : undefined;

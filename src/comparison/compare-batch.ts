@@ -2,7 +2,7 @@
 
 import { documentValue } from '../bson/diff-documents.ts';
 import type { Documents } from '../bson/documents.ts';
-import { idOrRefusal, replacementRefusal, sizeRefusal } from '../bson/storable.ts';
+import { depthRefusal, idRefusal, lengthRefusal, replacementRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Reference, WhenMatched } from '../plan/plan.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
@@ -104,8 +104,10 @@ function sortOutUnstorable(batch: Documents): { refused: Finding[]; candidates: 
   for (const [position, offset] of batch.offsets.entries()) {
     const index = batch.first + position;
     const document = documentValue(batch.bytes, offset);
-    const id = idOrRefusal(batch.bytes, offset);
-    const reason = typeof id === 'string' ? id : sizeRefusal(document);
+    const own = batch.id(position);
+    const id = idRefusal(own) ?? own;
+    const reason =
+      typeof id === 'string' ? id : (lengthRefusal(document.end - document.start) ?? depthRefusal(document));
     if (typeof id !== 'string' && reason === undefined) candidates.push({ index, document, id });
     else {
       refused.push({

@@ -26,11 +26,11 @@ import {
   type TargetComparison,
 } from './comparison.ts';
 import { collectionToCreate, requireFit } from './fitness.ts';
-import { inFlight } from './in-flight.ts';
 import { indexFitCheck } from './index-fit.ts';
 import { indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './index-keys.ts';
 import { exceptedClassOf, type LeftOut } from './left-out.ts';
 import { MaskedText } from './masked-text.ts';
+import { mapConcurrently } from './meet.ts';
 import { fieldDifferences } from './pair.ts';
 import { ReferenceCheck } from './references.ts';
 import { SharedKeys } from './shared-keys.ts';
@@ -191,7 +191,8 @@ async function compareCollection(
     const others = compareBatch(batch, rules);
     return { first: await others.next(), others };
   };
-  const compared = inFlight(batches, BATCHES_IN_FLIGHT, compare, ({ bytes }) => bytes.length);
+  const weigh = ({ bytes }: Documents): number => bytes.length;
+  const compared = mapConcurrently(batches, { inFlight: BATCHES_IN_FLIGHT, weigh }, compare);
   for await (const { first, others } of compared) {
     if (!first.done) await take(first.value);
     for await (const findings of others) await take(findings);

@@ -5,7 +5,7 @@ import { documentValue } from '../bson/diff-documents.ts';
 import { Documents } from '../bson/documents.ts';
 import { holdsSymbol, idRefusal } from '../bson/storable.ts';
 import type { RawValue } from '../bson/types.ts';
-import { counterpartsInParts } from '../target/counterparts.ts';
+import { existingInParts } from '../target/existing.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { bytesOf, type Candidate } from './candidate.ts';
 import { inQuery, projectionOf } from './query-documents.ts';
@@ -26,8 +26,8 @@ export async function* existingDocuments(
   candidates: readonly Candidate[],
 ): AsyncGenerator<ExistingPart, void, undefined> {
   const run = Documents.of(candidates.map(bytesOf));
-  const question = { reader, collection, run, positions: [...candidates.keys()] };
-  for await (const { positions, there } of counterpartsInParts(question)) {
+  const question = { reader, collection, documents: run, positions: [...candidates.keys()] };
+  for await (const { positions, there } of existingInParts(question)) {
     const part = positions.map((position) => candidates[position] as Candidate);
     const existing = new Map<Candidate, RawValue>();
     for (const [i, candidate] of part.entries()) {

@@ -22,8 +22,8 @@ import {
 } from '../mongo/raw-messages.ts';
 import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command-failure.ts';
 import { COMMAND_TIME_MS, type Command, type Commands, MAJORITY, rideOut, TryAgain } from './commands.ts';
-import { Counterparts, Pairing } from './counterparts.ts';
 import { documentSequence, type Route } from './driver-internals.ts';
+import { Existing, Pairing } from './existing.ts';
 import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
 import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './target.ts';
 import { sessionFields } from './write-sessions.ts';
@@ -99,7 +99,7 @@ class Transactions {
   readonly #tools: TransactionTools;
   readonly #write: ConditionalWrite;
   readonly #what: string;
-  readonly #run: Documents;
+  readonly #seen: Documents;
   readonly #leftAlone = new Map<number, 'changed' | 'deleted'>();
   readonly #faults: WriteFault[] = [];
   #number: number;
@@ -108,7 +108,7 @@ class Transactions {
     this.#tools = tools;
     this.#write = write;
     this.#what = `writing to ${tools.commands.database}.${write.collection.name}`;
-    this.#run = Documents.of(write.seen);
+    this.#seen = Documents.of(write.seen);
     this.#number = write.identity.txnNumber;
   }
 
@@ -260,14 +260,14 @@ class Transactions {
   }
 
   /** The documents of the snapshot against those seen. */
-  async #look(transaction: Transaction, part: Part): Promise<Counterparts> {
+  async #look(transaction: Transaction, part: Part): Promise<Existing> {
     const { name } = this.#write.collection;
-    const there = new Counterparts(this.#run);
-    const pairing = new Pairing(this.#run, part, there);
+    const there = new Existing(this.#seen);
+    const pairing = new Pairing(this.#seen, part, there);
     let batch = readBatch(
       await transaction.run({
         find: name,
-        filter: rawDocument(idFilter(this.#run, part)),
+        filter: rawDocument(idFilter(this.#seen, part)),
         batchSize: part.length + 1,
         startTransaction: true,
         readConcern: { level: 'snapshot' },

@@ -17,8 +17,8 @@ import {
 } from '../mongo/raw-messages.ts';
 import { CommandFailure, isTransientCode } from './command-failure.ts';
 import { type Command, type Commands, MAJORITY, rideOut, TryAgain, WRITE } from './commands.ts';
-import { type Counterparts, findCounterparts } from './counterparts.ts';
 import { documentSequence } from './driver-internals.ts';
+import { type Existing, findExisting } from './existing.ts';
 import {
   EmptyTimestamps,
   fitsQuoted,
@@ -220,12 +220,12 @@ async function writeExclusively(
   const what = `writing to ${commands.database}.${collection.name}`;
   const leftAlone = new Map<number, 'changed' | 'deleted'>();
   const faults: WriteFault[] = [];
-  const run = Documents.of(seen);
+  const documents = Documents.of(seen);
   let open = [...seen.keys()];
   let isInDoubt = false;
   await rideOut(commands.patience, what, async () => {
     await write.beforeAttempt?.();
-    const there = await findCounterparts({ reader, collection, run, positions: open, keepsOthers: true });
+    const there = await findExisting({ reader, collection, documents, positions: open, keepsOthers: true });
     for (const position of open) {
       if (there.presence(position) === 'same' || (isInDoubt && isDone(there, position, after))) continue;
       leftAlone.set(position, there.presence(position) === 'absent' ? 'deleted' : 'changed');
@@ -248,7 +248,7 @@ async function writeExclusively(
 }
 
 /** After an attempt: a document that is not the one seen any more may be our own doing. */
-function isDone(there: Counterparts, position: number, after: readonly Buffer[] | undefined): boolean {
+function isDone(there: Existing, position: number, after: readonly Buffer[] | undefined): boolean {
   if (after === undefined) return there.presence(position) === 'absent';
   return there.other(position)?.equals(after[position] as Buffer) === true;
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Documents } from '../../src/bson/documents.ts';
 import { CommandFailure } from '../../src/target/command-failure.ts';
-import { scanCounterparts } from '../../src/target/scan-counterparts.ts';
+import { scanExisting } from '../../src/target/scan-existing.ts';
 import { numbered } from '../apply/documents.ts';
 import { test } from '../harness.ts';
 
@@ -10,7 +10,7 @@ const PER_BATCH = 10;
 
 async function* batchesOf(documents: readonly Buffer[]) {
   for (let first = 0; first < documents.length; first += PER_BATCH)
-    yield { run: Documents.of(documents.slice(first, first + PER_BATCH)), first };
+    yield Documents.of(documents.slice(first, first + PER_BATCH), first);
 }
 
 /** Replies of seven documents; after `faultAfter` of them the server is gone. */
@@ -26,11 +26,11 @@ async function* repliesOf(documents: readonly Buffer[], faultAfter = Number.POSI
 async function seen(selected: readonly Buffer[], found: AsyncIterable<Documents>) {
   const indexes: number[] = [];
   let next = 0;
-  for await (const { batch, there } of scanCounterparts(batchesOf(selected), found)) {
-    assert.is(batch.first, next);
-    next += batch.run.length;
-    for (let i = 0; i < batch.run.length; i++)
-      if (there.presence(i) === 'same') indexes.push(batch.first + i);
+  for await (const { documents, there } of scanExisting(batchesOf(selected), found)) {
+    assert.is(documents.first, next);
+    next += documents.length;
+    for (let i = 0; i < documents.length; i++)
+      if (there.presence(i) === 'same') indexes.push(documents.first + i);
   }
   assert.is(next, selected.length);
   return indexes;
@@ -107,11 +107,11 @@ test('of large documents, few are held', async () => {
   async function* batches() {
     for (const [first, document] of large.entries()) {
       opened++;
-      yield { run: Documents.of([document]), first };
+      yield Documents.of([document], first);
     }
   }
   let handedOn = 0;
-  for await (const _ of scanCounterparts(batches(), repliesOf(large.toReversed()))) {
+  for await (const _ of scanExisting(batches(), repliesOf(large.toReversed()))) {
     assert.ok(opened - handedOn <= 3, `${opened - handedOn} of 12 MB`);
     handedOn++;
   }

@@ -1,5 +1,5 @@
 /**
- * Finds the counterparts of a whole collection by reading the target's in its natural order, which costs the server less than half
+ * Finds what the target holds of a whole collection by reading the target's in its natural order, which costs the server less than half
  * of what looking up every `_id` does.
  *
  * Batches that were written side by side lie interleaved there: several runs of documents, of which each goes on where it was left.
@@ -7,7 +7,7 @@
  */
 import type { Documents } from '../bson/documents.ts';
 import { CommandFailure } from './command-failure.ts';
-import { Counterparts } from './counterparts.ts';
+import { Existing } from './existing.ts';
 
 /** Batches that are held, and in which a document is looked for: more than are written side by side. */
 export const BATCHES_SEARCHED = 16;
@@ -16,25 +16,19 @@ const BYTES_SEARCHED = 32 * 1024 * 1024;
 /** Documents found in none of them; with more of these the scan is not worth going on with. */
 const MOST_STRANGERS = 20;
 
-interface Batch {
-  readonly run: Documents;
-  /** Index of the run's first document within the collection. */
-  readonly first: number;
-}
-
-export interface Scanned<B extends Batch> {
-  readonly batch: B;
+export interface Scanned {
+  readonly documents: Documents;
   /** `same`, or not known to be there. */
-  readonly there: Counterparts;
+  readonly there: Existing;
 }
 
-/** Every batch, in order, with what was seen of it in `found`: the target's documents in any order. */
-export async function* scanCounterparts<B extends Batch>(
-  batches: AsyncIterable<B>,
+/** Every batch of documents in stored form, in order, with what was seen of it in `found`: the target's documents in any order. */
+export async function* scanExisting(
+  batches: AsyncIterable<Documents>,
   found: AsyncIterable<Documents>,
-): AsyncGenerator<Scanned<B>, void, undefined> {
+): AsyncGenerator<Scanned, void, undefined> {
   const source = batches[Symbol.asyncIterator]();
-  const search = new Search<B>();
+  const search = new Search();
   const open = async (): Promise<boolean> => {
     const { done, value } = await source.next();
     if (done !== true) search.open(value);
@@ -74,13 +68,13 @@ async function* untilFault<Item>(items: AsyncIterable<Item>): AsyncGenerator<Ite
   }
 }
 
-interface Held<B extends Batch> extends Scanned<B> {
+interface Held extends Scanned {
   unseen: number;
 }
 
 /** Documents of the batches go by their index within the collection. */
-class Search<B extends Batch> {
-  readonly held: Held<B>[] = [];
+class Search {
+  readonly held: Held[] = [];
   #bytes = 0;
   /** The next document of each run, the latest run first. */
   readonly #heads: number[] = [];
@@ -96,15 +90,15 @@ class Search<B extends Batch> {
     return this.held[0]?.unseen === 0;
   }
 
-  open(batch: B): void {
-    this.#bytes += batch.run.bytes.length;
-    this.held.push({ batch, there: new Counterparts(batch.run), unseen: batch.run.length });
+  open(batch: Documents): void {
+    this.#bytes += batch.bytes.length;
+    this.held.push({ documents: batch, there: new Existing(batch), unseen: batch.length });
   }
 
   /** Lets go of the first batch. */
-  close(): Scanned<B> {
-    const first = this.held.shift() as Held<B>;
-    this.#bytes -= first.batch.run.bytes.length;
+  close(): Scanned {
+    const first = this.held.shift() as Held;
+    this.#bytes -= first.documents.bytes.length;
     return first;
   }
 
@@ -121,7 +115,7 @@ class Search<B extends Batch> {
     for (let k = 0; k < heads.length; k++) {
       const index = heads[k] as number;
       const held = this.#heldWith(index);
-      if (held === undefined || !this.#take(held, index - held.batch.first, documents, i)) continue;
+      if (held === undefined || !this.#take(held, index - held.documents.first, documents, i)) continue;
       if (k > 0) heads.unshift(...heads.splice(k, 1));
       heads[0] = index + 1;
       return true;
@@ -145,33 +139,35 @@ class Search<B extends Batch> {
     const tail = idTail(documents, i);
     for (const held of this.held) {
       if (held.unseen === 0) continue;
-      const { run, first } = held.batch;
-      const end = Math.min(span.to - first, run.length);
-      for (let position = Math.max(span.from - first, 0); position < end; position++) {
-        if (run.idType(position) === 0 || idTail(run, position) !== tail) continue;
-        if (this.#take(held, position, documents, i)) return first + position;
+      const { documents: own } = held;
+      const end = Math.min(span.to - own.first, own.length);
+      for (let position = Math.max(span.from - own.first, 0); position < end; position++) {
+        if (own.idType(position) === 0 || idTail(own, position) !== tail) continue;
+        if (this.#take(held, position, documents, i)) return own.first + position;
       }
     }
     return undefined;
   }
 
-  #heldWith(index: number): Held<B> | undefined {
-    return this.held.find(({ batch }) => index >= batch.first && index < batch.first + batch.run.length);
+  #heldWith(index: number): Held | undefined {
+    return this.held.find(
+      ({ documents }) => index >= documents.first && index < documents.first + documents.length,
+    );
   }
 
   /** Where document `i` is the one at this position, marks it as seen. */
-  #take(held: Held<B>, position: number, documents: Documents, i: number): boolean {
-    const { batch, there } = held;
-    if (!batch.run.equals(position, documents, i)) return false;
+  #take(held: Held, position: number, documents: Documents, i: number): boolean {
+    const { documents: own, there } = held;
+    if (!own.equals(position, documents, i)) return false;
     if (there.presence(position) === 'absent') held.unseen--;
     there.markSame(position);
-    this.#frontier = Math.max(this.#frontier, batch.first + position + 1);
+    this.#frontier = Math.max(this.#frontier, own.first + position + 1);
     return true;
   }
 }
 
 /** From the end of an `_id` of any type; nearly all differ in it, and comparing whole documents costs ten times as much. */
-function idTail(run: Documents, i: number): number {
-  const end = run.idEnd(i); // behind at least nine bytes of the document
-  return run.bytes.readInt32LE(end - 4) ^ run.bytes.readInt32LE(end - 8);
+function idTail(documents: Documents, i: number): number {
+  const end = documents.idEnd(i); // behind at least nine bytes of the document
+  return documents.bytes.readInt32LE(end - 4) ^ documents.bytes.readInt32LE(end - 8);
 }

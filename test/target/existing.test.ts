@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { Documents } from '../../src/bson/documents.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
-import { type CounterpartsPart, counterpartsInParts } from '../../src/target/counterparts.ts';
+import { type ExistingPart, existingInParts } from '../../src/target/existing.ts';
 import type { Target } from '../../src/target/target.ts';
 import { numbered } from '../apply/documents.ts';
 import { test } from '../harness.ts';
@@ -18,7 +18,7 @@ test.before(async () => {
   lab = await openLab();
   target = await connectTarget(QUIET, 'staging', {
     uri: new Secret(lab.staging.uri),
-    database: lab.databaseName('counterparts'),
+    database: lab.databaseName('existing'),
     gate: { soakMs: 0, approvals: 0 },
   });
 });
@@ -29,12 +29,12 @@ test.after(async () => {
 
 const MIB = 1024 * 1024;
 
-async function partsOf(documents: readonly Buffer[]): Promise<CounterpartsPart[]> {
-  const parts: CounterpartsPart[] = [];
-  const run = Documents.of(documents);
+async function partsOf(buffers: readonly Buffer[]): Promise<ExistingPart[]> {
+  const parts: ExistingPart[] = [];
+  const documents = Documents.of(buffers);
   const collection = { name: 'a', collated: false };
-  const question = { reader: target.reader, collection, run, positions: [...documents.keys()] };
-  for await (const part of counterpartsInParts(question)) parts.push(part);
+  const question = { reader: target.reader, collection, documents, positions: [...buffers.keys()] };
+  for await (const part of existingInParts(question)) parts.push(part);
   return parts;
 }
 
