@@ -1,5 +1,7 @@
 /** `plan backups`: the backups around the wanted moment, what each holds, which one is taken and why the others are not. */
+
 import type { RestorePlanError } from '../errors.ts';
+import type { Run } from '../run.ts';
 import type { SingleBackup } from './layout/one-backup.ts';
 import { showDuration, showInstant, showLocal } from './locate/backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './locate/candidates.ts';
@@ -42,8 +44,12 @@ export interface BackupListing {
 const SHOWN_BEFORE = 12;
 const SHOWN_AFTER = 3;
 
-export async function listBackups(source: StoredSource, options: BackupOptions): Promise<BackupListing> {
-  const place = placeOf(source, options);
+export async function listBackups(
+  run: Run,
+  source: StoredSource,
+  options: BackupOptions,
+): Promise<BackupListing> {
+  const place = placeOf(run, source, options);
   const { store, timezone, template } = place;
   try {
     const at = source.at?.epochMs;

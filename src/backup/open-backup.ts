@@ -1,27 +1,28 @@
 /** From a plan's source to a Backup: find the right one, open it, say which it is. */
-import type { Emit } from '../events.ts';
+
 import type { Source } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import { around, type Backup } from './backup.ts';
 import { openLive } from './live/live-backup.ts';
 import { chooseBackup } from './locate/choose.ts';
 import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
 
 /** Finds and opens the backup that the source names. Throws RestorePlanError BACKUP; then nothing is left open. */
-export async function openBackup(source: Source, options: BackupOptions): Promise<Backup> {
+export async function openBackup(run: Run, source: Source, options: BackupOptions): Promise<Backup> {
   const { location } = source;
   const backup =
     location.kind === 'mongodb'
-      ? await openLive(location, source, { emit: options.emit, signal: options.signal })
-      : await openStoredSource({ ...source, location }, options);
-  announce(backup, source, options.emit);
+      ? await openLive(run, location, source)
+      : await openStoredSource(run, { ...source, location }, options);
+  announce(run, backup, source);
   return backup;
 }
 
-async function openStoredSource(source: StoredSource, options: BackupOptions): Promise<Backup> {
-  const place = placeOf(source, options);
+async function openStoredSource(run: Run, source: StoredSource, options: BackupOptions): Promise<Backup> {
+  const place = placeOf(run, source, options);
   try {
-    const { wanted, emit } = options;
-    const backup = await chooseBackup({ place, source, wanted, emit });
+    const { wanted } = options;
+    const backup = await chooseBackup(run, { place, source, wanted });
     // Nothing else is opened from the store: it is closed with the backup.
     return around(backup, { close: () => place.store.close() });
   } catch (error) {
@@ -30,7 +31,7 @@ async function openStoredSource(source: StoredSource, options: BackupOptions): P
   }
 }
 
-function announce({ identity }: Backup, { at }: Source, emit: Emit): void {
+function announce({ emit }: Run, { identity }: Backup, { at }: Source): void {
   const { location, kind, time, localTime, size } = identity;
   const beforeAtMs = time === undefined || at === undefined ? undefined : at.epochMs - time;
   emit({ type: 'backup-located', location, kind, time, localTime, size, beforeAtMs });

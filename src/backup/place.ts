@@ -1,8 +1,9 @@
 /** Where a plan's backups lie, by which names they go there, and how one of them is opened. */
+
 import { RestorePlanError } from '../errors.ts';
-import type { Emit } from '../events.ts';
 import { type LocationTemplate, parseLocationTemplate } from '../plan/location-template.ts';
 import type { MongodbLocation, PathLocation, S3Location, Source } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import type { BackupMoment, StoredBackup } from './backup.ts';
 import { DiskStore } from './disk/disk-store.ts';
 import { openJsonl } from './jsonl/open-jsonl.ts';
@@ -18,8 +19,6 @@ import type { Store } from './storage/store.ts';
 export interface BackupOptions {
   /** Names of every collection the plan will read; decides between backups that hold some of them only. */
   readonly wanted: ReadonlySet<string>;
-  readonly emit: Emit;
-  readonly signal?: AbortSignal;
   readonly s3Patience?: S3Patience;
 }
 
@@ -36,10 +35,10 @@ export interface Place {
   open(candidate: Candidate, when: BackupMoment | undefined): Promise<StoredBackup | undefined>;
 }
 
-export function placeOf(source: StoredSource, options: BackupOptions): Place {
+export function placeOf(run: Run, source: StoredSource, options: BackupOptions): Place {
   const { location } = source;
   if (location.kind !== 'jsonl') {
-    const store = storeOf(location, options);
+    const store = storeOf(run, location, options);
     const template = templateOf(location);
     const timezone = zoneOf(location);
     if (template.parts.some(({ kind }) => kind === 'collection')) {
@@ -55,7 +54,7 @@ export function placeOf(source: StoredSource, options: BackupOptions): Place {
     return { store, template, timezone, open };
   }
   const { from } = location;
-  const store = storeOf(from, options);
+  const store = storeOf(run, from, options);
   const template = templateOf(from);
   const { wanted } = options;
   const open: Place['open'] = ({ fields }, when) =>
@@ -68,9 +67,12 @@ function ofOneCollection(template: LocationTemplate, wanted: ReadonlySet<string>
   return withCollection(template, [...wanted][0] ?? '*');
 }
 
-function storeOf(location: PathLocation | S3Location, options: BackupOptions): Store {
+function storeOf(
+  { emit, signal }: Run,
+  location: PathLocation | S3Location,
+  { s3Patience: patience = S3_PATIENCE }: BackupOptions,
+): Store {
   if (location.kind === 'path') return new DiskStore();
-  const { emit, signal = new AbortController().signal, s3Patience: patience = S3_PATIENCE } = options;
   return new S3Store(location, { emit, signal, patience });
 }
 

@@ -7,7 +7,6 @@ import { keptSelection } from '../selection/kept-selection.ts';
 import { prepareSelection } from '../selection/prepare-selection.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
-import { VERSION } from '../version.ts';
 import type { CommandContext } from './context.ts';
 
 export interface Applied {
@@ -36,7 +35,7 @@ export async function selectionOfRun(
 ): Promise<Selection> {
   const kept = await keptSelection(context.workDirectory, key.selection);
   if (kept !== undefined) return kept;
-  const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
+  const selection = await prepareSelection(context, { plan, s3Patience: context.s3Patience });
   if (selection.manifest.digest === key.selection) return selection;
   const people = new Set(appliedBy.map(({ user, host }) => `${user} on ${host}`));
   throw new RestorePlanError(

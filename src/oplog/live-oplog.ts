@@ -54,7 +54,7 @@ export class LiveOplog {
         hint: `Set the variable that the plan names in ${NAMED}.uri, then run again.`,
       });
     }
-    const { client, hosts } = await connectLive(uri, { emit: run.emit, signal: run.signal, named: NAMED });
+    const { client, hosts } = await connectLive(run, uri, NAMED);
     const entries = client.db('local').collection('oplog.rs', { readConcern: { level: 'majority' } });
     return new LiveOplog(`the oplog of ${hosts}`, entries, () => client.close());
   }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileNameOf } from '../backup/layout/collection-names.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
+import { VERSION } from '../version.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
 import { selectionDigest } from './digest.ts';
@@ -13,7 +14,7 @@ import type { SelectionRequest } from './select-documents.ts';
 import type { SelectedCollection, SelectionManifest } from './selection.ts';
 
 export interface DecidedSelection {
-  readonly request: Pick<SelectionRequest, 'plan' | 'backup' | 'toolVersion'>;
+  readonly request: Pick<SelectionRequest, 'plan' | 'backup'>;
   /** Folder of the `.bson` files. */
   readonly folder: string;
   readonly selectors: readonly CollectionSelector[];
@@ -27,7 +28,7 @@ export async function finishSelection({
   selectors,
   scan,
 }: DecidedSelection): Promise<SelectionManifest> {
-  const { plan, backup, toolVersion } = request;
+  const { plan, backup } = request;
   const collections: SelectedCollection[] = [];
   const warnings = [...scan.warnings];
   for (const { routes, chooser, chosen, scanned } of selectors) {
@@ -65,7 +66,7 @@ export async function finishSelection({
   }
   return {
     format: 1,
-    toolVersion,
+    toolVersion: VERSION,
     planName: plan.name,
     planDigest: plan.digest,
     selectsDigest: plan.selectsDigest,

@@ -1,9 +1,10 @@
 /** The selection of a plan: the one made before from the same backup, or a new one. */
+
 import type { Backup } from '../backup/backup.ts';
 import { openBackup } from '../backup/open-backup.ts';
 import type { S3Patience } from '../backup/s3/s3-patience.ts';
-import type { Emit } from '../events.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import type { Onlooker } from './backup-scan.ts';
 import { findSelection } from './open-selection.ts';
 import { selectDocuments } from './select-documents.ts';
@@ -11,11 +12,6 @@ import type { Selection } from './selection.ts';
 
 export interface PrepareRequest {
   readonly plan: Plan;
-  /** The `.restore-plan` directory. */
-  readonly workDirectory: string;
-  readonly toolVersion: string;
-  readonly emit: Emit;
-  readonly signal: AbortSignal;
   /** How long S3 is waited for; the usual times where it is not given. */
   readonly s3Patience?: S3Patience;
   /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
@@ -31,19 +27,20 @@ export interface PrepareRequest {
  * from that time are used, so that dry-run, staging and production see the same bytes and the archive is read once.
  * Throws RestorePlanError BACKUP.
  */
-export async function prepareSelection(request: PrepareRequest): Promise<Selection> {
-  const { plan, workDirectory, emit, signal, s3Patience } = request;
+export async function prepareSelection(run: Run, request: PrepareRequest): Promise<Selection> {
+  const { plan, s3Patience, onlooker } = request;
+  const { emit } = run;
   const wanted = collectionNames(plan);
-  const backup = await openBackup(plan.source, { wanted, emit, signal, ...(s3Patience && { s3Patience }) });
+  const backup = await openBackup(run, plan.source, { wanted, ...(s3Patience && { s3Patience }) });
   try {
     await request.needs;
-    const found = await findSelection(workDirectory, plan, backup.identity, (why) =>
+    const found = await findSelection(run.workDirectory, plan, backup.identity, (why) =>
       emit({ type: 'warning', message: `${why}; it is made anew` }),
     );
     if (found !== undefined) {
       emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
     }
-    const selection = found ?? (await selectDocuments({ ...request, backup }));
+    const selection = found ?? (await selectDocuments(run, { plan, backup, ...(onlooker && { onlooker }) }));
     await request.meanwhile?.(backup, selection, found === undefined);
     return selection;
   } finally {

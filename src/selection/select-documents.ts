@@ -9,10 +9,11 @@
  *
  * Whatever goes wrong, nothing of the selection is left or used.
  */
+
 import { rm } from 'node:fs/promises';
 import type { Backup } from '../backup/backup.ts';
-import type { Emit } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
 import { BackupScan, type Onlooker } from './backup-scan.ts';
 import { spareBytes } from './candidates.ts';
 import { CollectionSelector } from './collection-selector.ts';
@@ -27,11 +28,6 @@ import type { Selection } from './selection.ts';
 export interface SelectionRequest {
   readonly plan: Plan;
   readonly backup: Backup;
-  /** The `.restore-plan` directory; made when it is missing. */
-  readonly workDirectory: string;
-  readonly toolVersion: string;
-  readonly emit: Emit;
-  readonly signal: AbortSignal;
   /**
    * Bytes of disk for dependents that are kept only because a stream may hold more of their parents; when they are used up and it does, it
    * is read again. Default: 4 GiB, at most half of what the disk has free.
@@ -47,8 +43,9 @@ export interface SelectionRequest {
  * Throws RestorePlanError BACKUP when the backup is damaged, lacks a collection of the plan, holds it as something that cannot be
  * restored, or when a query matches nothing; WORK_DIRECTORY when the work directory cannot be written.
  */
-export async function selectDocuments(request: SelectionRequest): Promise<Selection> {
-  const { plan, backup, workDirectory, emit, signal } = request;
+export async function selectDocuments(run: Run, request: SelectionRequest): Promise<Selection> {
+  const { plan, backup } = request;
+  const { workDirectory, emit, signal } = run;
   const routes = collectionRoutes(plan);
   const directory = selectionDirectory(workDirectory, plan, backup.identity);
   const partial = await createPartialDirectory(workDirectory, directory, plan.source.database);

@@ -1,4 +1,5 @@
 /** What a real dump holds beside plain documents: odd names, views, time series, GridFS, oplog, users. */
+
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BSON, type Db, GridFSBucket } from 'mongodb';
@@ -9,6 +10,7 @@ import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump } from '../lab/tools.ts';
+import { QUIET } from '../quiet-run.ts';
 import { onDisk, type ReadBackup, readBackup, refusal } from './reading.ts';
 
 let lab: Lab;
@@ -79,7 +81,7 @@ for (const [i, name] of ODD_NAMES.entries()) {
 
 test('the names of all collections, as they are', async () => {
   const source = onDisk(join(folder.path, 'plain.tar'), { database: db.databaseName });
-  const backup = await openBackup(source, { wanted: new Set(), emit: () => undefined });
+  const backup = await openBackup(QUIET, source, { wanted: new Set() });
   const names = (await backup.collections())?.map(({ collection }) => collection);
   assert.equal(
     names,

@@ -1,4 +1,5 @@
 /** Every layout of the same data, made by the real mongodump: one selection from all of them, and none from a piece of one. */
+
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import type { Bucket } from '../lab/s3.ts';
+import { QUIET } from '../quiet-run.ts';
 import { select } from '../selection/selecting.ts';
 import { documentsOf, everyLayout, type Layout } from './every-layout.ts';
 import { inBucket, readBackup, useCredentials } from './reading.ts';
@@ -76,7 +78,7 @@ test(
 
 test('GridFS: a file comes with its chunks, byte for byte', async () => {
   const source = sourceOnDisk(layouts[0] as Layout, folder.path, database);
-  const backup = await openBackup(source, { wanted: new Set(), emit: () => undefined });
+  const backup = await openBackup(QUIET, source, { wanted: new Set() });
   const { directory, manifest } = await select({ ...GALLERY_PLAN, source }, { backup, folder: folder.path });
   await backup.close();
   const chunks = documentsOf(readFileSync(join(directory, manifest.database, 'fs.chunks.bson')));

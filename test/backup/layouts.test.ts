@@ -1,4 +1,5 @@
 /** The same database, dumped by the real mongodump and packed in every layout, gives the same bytes. */
+
 import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -11,6 +12,7 @@ import { type Lab, openLab } from '../lab/lab.ts';
 import type { Bucket } from '../lab/s3.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump } from '../lab/tools.ts';
+import { QUIET } from '../quiet-run.ts';
 import { planOf } from '../selection/plans.ts';
 import { select } from '../selection/selecting.ts';
 import { inBucket, onDisk, readBackup, refusal, useCredentials } from './reading.ts';
@@ -141,7 +143,7 @@ test('the same plan gives the same selection digest from each layout', async () 
   const plan = planOf({ collection: 'artworks', query: { partner_id: LOST_PARTNER }, dependents });
   const digests = new Set<string>();
   for (const source of sources) {
-    const backup = await openBackup(source, { wanted: new Set(), emit: () => undefined });
+    const backup = await openBackup(QUIET, source, { wanted: new Set() });
     try {
       const { manifest } = await select({ ...plan, source }, { backup, folder: folder.path });
       assert.ok(manifest.collections.every(({ count }) => count > 0));

@@ -1,4 +1,5 @@
 /** What `plan backups` says of the candidates. */
+
 import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -7,13 +8,14 @@ import { backupsPage } from '../../src/report/backups-page.ts';
 import { paintWith } from '../../src/report/paint.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
+import { QUIET } from '../quiet-run.ts';
 import { backupsBelow, HOURLY, type HourlySource, layOutBackups } from './backup-folders.ts';
 
 const folder = temporaryFolder('list');
 test.after(() => folder.remove());
 
 function list(root: string, how: HourlySource, wanted = ['artworks', 'sales']): Promise<BackupListing> {
-  return listBackups(backupsBelow(root, how), { wanted: new Set(wanted), emit: () => undefined });
+  return listBackups(QUIET, backupsBelow(root, how), { wanted: new Set(wanted) });
 }
 
 const MORNING = {

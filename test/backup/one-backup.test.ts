@@ -1,4 +1,5 @@
 /** Documents of two backups are never joined: several dumps in one place are refused, and what the refusal proposes works. */
+
 import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -12,6 +13,7 @@ import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
 import { buildTar, tarFolder } from '../lab/tar.ts';
+import { QUIET } from '../quiet-run.ts';
 import { onDisk, readBackup, refusal, sourceAt } from './reading.ts';
 
 const folder = temporaryFolder('one-backup');
@@ -127,8 +129,8 @@ test('the folder above several nights: refused, listed, and chosen by time or by
   const source = named(join(root, 'backups'));
   await assertWayOut(source, /holds the database d 3 times/, [['2'], ['2']]);
   const { location } = source as Source & { location: { kind: 'path'; path: string; timezone: undefined } };
-  const options = { wanted: new Set(['x']), emit: () => undefined };
-  const { backups, total, refusal: why } = await listBackups({ ...source, location }, options);
+  const options = { wanted: new Set(['x']) };
+  const { backups, total, refusal: why } = await listBackups(QUIET, { ...source, location }, options);
   assert.is(total, 3);
   assert.equal(
     backups.map((one) => [one.location.slice(root.length), one.chosen]),
@@ -206,8 +208,7 @@ test('two backups of a day whose names tell only the day: the last finished, sai
     const location = { kind: 'path', path: `${root}/b/{time:yyyy-MM-dd}-*`, timezone: 'UTC' } as const;
     return { ...sourceAt(location, { database: 'd', at: { epochMs: Date.parse(at), text: at } }), location };
   };
-  const list = (one: ReturnType<typeof source>) =>
-    listBackups(one, { wanted: new Set(['x']), emit: () => undefined });
+  const list = (one: ReturnType<typeof source>) => listBackups(QUIET, one, { wanted: new Set(['x']) });
   const sound = day(['2024-03-10T06:00:00Z', '2024-03-10T18:00:00Z']);
   for (const [at, of] of [
     ['2024-03-11T00:00:00Z', 'evening'],
@@ -241,10 +242,7 @@ test('several that match a * without a time: the list and the dry-run refuse ali
   const root = layOut({ 'b/backup-9/d/x.bson': { of: '9' }, 'b/backup-10/d/x.bson': { of: '10' } });
   const source = named(`${root}/b/backup-*`);
   const { location } = source as Source & { location: { kind: 'path'; path: string; timezone: undefined } };
-  const listing = await listBackups(
-    { ...source, location },
-    { wanted: new Set(['x']), emit: () => undefined },
-  );
+  const listing = await listBackups(QUIET, { ...source, location }, { wanted: new Set(['x']) });
   assert.not.ok(listing.backups.some(({ chosen }) => chosen));
   const error = await refusal(readX(source), /2 backups match, and nothing says which to take/);
   assert.is(listing.refusal?.message, error.message);

@@ -8,6 +8,7 @@ import { RestorePlanError } from '../../src/errors.ts';
 import type { RunEvent } from '../../src/events.ts';
 import type { Location, Source } from '../../src/plan/plan.ts';
 import { type Bucket, type S3Address, s3Environment } from '../lab/s3.ts';
+import { QUIET } from '../quiet-run.ts';
 
 export function sourceAt(location: Location, more: Partial<Source> = {}): Source {
   return {
@@ -58,12 +59,16 @@ export async function readBackup(
   source: Source,
   wanted: readonly string[],
   options: Partial<BackupOptions> = {},
+  signal = QUIET.signal,
 ): Promise<ReadBackup> {
   const chunks = new Map<string, Buffer[]>();
   const metadata = new Map<string, CollectionMetadata>();
   const events: RunEvent[] = [];
   const names = new Set(wanted);
-  const backup = await openBackup(source, { wanted: names, emit: (event) => events.push(event), ...options });
+  const backup = await openBackup({ ...QUIET, emit: (event) => events.push(event), signal }, source, {
+    wanted: names,
+    ...options,
+  });
   try {
     let summary: ScanSummary | undefined;
     for await (const piece of backup.read(names)) {

@@ -2,6 +2,7 @@
  * Cuts the files of a backup off and selects from it: it must be refused with exit code 12, in time, and leave nothing; or
  * what was cut off was not needed, and the selection is the whole one. What has no end of its own is told apart by hand.
  */
+
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import * as assert from 'uvu/assert';
 import { openBackup } from '../../src/backup/open-backup.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { Plan, Source } from '../../src/plan/plan.ts';
+import { QUIET } from '../quiet-run.ts';
 import { select } from '../selection/selecting.ts';
 import { documentsOf, type Layout } from './every-layout.ts';
 import { readBackup } from './reading.ts';
@@ -25,7 +27,7 @@ export async function digestOf({ plan, source, folder }: Selecting): Promise<str
   const wanted = new Set(
     plan.collections.flatMap((one) => [one, ...one.dependents].map((each) => each.collection)),
   );
-  const backup = await openBackup(source, { wanted, emit: () => undefined });
+  const backup = await openBackup(QUIET, source, { wanted });
   const before = selections(folder);
   try {
     return (await select({ ...plan, source }, { backup, folder })).manifest.digest;

@@ -1,4 +1,5 @@
 /** Backups as people have them: what can be read of them is read and said; what cannot is refused by its name, with the way out. */
+
 import { appendFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -8,6 +9,7 @@ import { openBackup } from '../../src/backup/open-backup.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { buildTar, type TarMember } from '../lab/tar.ts';
+import { QUIET } from '../quiet-run.ts';
 import { onDisk, type ReadBackup, readBackup, refusal, summaryOf } from './reading.ts';
 
 const folder = temporaryFolder('unusual');
@@ -48,9 +50,8 @@ test('metadata of another collection that is empty or cut: a note, and the names
     await assertX(read(gzipSync(tar)));
     writeFileSync(at('other.tar'), tar);
     for (const path of [layOut(`other-${body.length}`, members), at('other.tar')]) {
-      const backup = await openBackup(onDisk(path, { database: 'd' }), {
+      const backup = await openBackup(QUIET, onDisk(path, { database: 'd' }), {
         wanted: new Set(['x']),
-        emit: () => undefined,
       });
       assert.equal(
         (await backup.collections())?.map(({ collection }) => collection),

@@ -121,7 +121,9 @@ const toStaging = ['--confirm', STAGING];
 const toProduction = ['--confirm', PRODUCTION];
 const both = (args: readonly string[]): readonly (readonly string[])[] => [args, [...args, '--json']];
 
-test('the night, command by command', async () => {
+test('the night, command by command', theNight, { deadlineMs: 300_000 });
+
+async function theNight(): Promise<void> {
   as('alice', 'ops-1');
   await say('01-status', ...both(['status', P]));
   await say('02-backups', ...both(['backups', P]));
@@ -170,6 +172,6 @@ test('the night, command by command', async () => {
     ['revert', P, ...production, ...toProduction, '--json'],
   );
   await say('22-status', ...both(['status', P]), ['accept', P, ...staging, '--withdraw', ...toStaging]);
-});
+}
 
 test.run();

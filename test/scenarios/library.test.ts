@@ -13,7 +13,6 @@ import {
   readPlan,
   runIn,
   type Selection,
-  VERSION,
 } from '../../src/index.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
@@ -38,7 +37,7 @@ test(
     const events: RunEvent[] = [];
     const run = runIn(join(incident.folder, 'work'), { emit: (event) => events.push(event) });
     const common = { plan: plan as Plan };
-    const selection: Selection = await prepareSelection({ ...run, ...common, toolVersion: VERSION });
+    const selection: Selection = await prepareSelection(run, common);
     const staging = await connectTarget(run, 'staging', common.plan.targets.staging);
     const production = await connectTarget(run, 'production', common.plan.targets.production as never);
     try {

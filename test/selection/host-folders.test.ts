@@ -2,6 +2,7 @@
  * A dump of several hosts or shards, each with a part of every collection, packed in a `.tar.gz` in any order: the selection is that of
  * the folder it was packed from, and the file is read once.
  */
+
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -20,6 +21,7 @@ import { type Lab, openLab } from '../lab/lab.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
 import { buildTar } from '../lab/tar.ts';
 import { mongodump } from '../lab/tools.ts';
+import { QUIET } from '../quiet-run.ts';
 import { planOf } from './plans.ts';
 import { refusal, type Selecting, select } from './selecting.ts';
 
@@ -139,7 +141,9 @@ interface Selected {
 async function selectFrom(path: string, more: Partial<Selecting> = {}): Promise<Selected> {
   const events: RunEvent[] = [];
   const emit = (event: RunEvent): unknown => events.push(event);
-  const backup = await openBackup(onDisk(path, { database: db.databaseName }), { wanted: new Set(), emit });
+  const backup = await openBackup({ ...QUIET, emit }, onDisk(path, { database: db.databaseName }), {
+    wanted: new Set(),
+  });
   try {
     const selection = await select(plan, { backup, folder: at(`work-${++works}`), emit, ...more });
     const bytesRead = events.flatMap((event) =>

@@ -1,4 +1,5 @@
 /** Selections from what the real mongodump wrote, read back by the real bsondump and mongorestore; the answer is mongod's own. */
+
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Document, EJSON, ObjectId } from 'bson';
@@ -14,6 +15,7 @@ import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump, mongorestore, mongoTool } from '../lab/tools.ts';
+import { QUIET } from '../quiet-run.ts';
 import { planOf } from './plans.ts';
 import { refusal, select } from './selecting.ts';
 
@@ -61,9 +63,8 @@ const inDatabase = (made: Plan): Plan => ({ ...made, source: { ...made.source, d
 
 let works = 0;
 async function selectFrom(path: string, from: Plan = plan): Promise<Selection> {
-  const backup = await openBackup(onDisk(at(path), { database: db.databaseName }), {
+  const backup = await openBackup(QUIET, onDisk(at(path), { database: db.databaseName }), {
     wanted: new Set(),
-    emit: () => {},
   });
   try {
     const work = at(`work-${++works}`);

@@ -1,4 +1,5 @@
 /** Selecting in a test's own folder, and being refused. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize } from 'bson';
@@ -7,6 +8,7 @@ import type { Backup } from '../../src/backup/backup.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { Emit, RunEvent } from '../../src/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
+import { runIn } from '../../src/run.ts';
 import type { Onlooker } from '../../src/selection/backup-scan.ts';
 import { selectDocuments } from '../../src/selection/select-documents.ts';
 import type { Selection } from '../../src/selection/selection.ts';
@@ -26,15 +28,8 @@ export interface Selecting {
 }
 
 export function select(plan: Plan, { backup, folder, emit, signal, ...more }: Selecting): Promise<Selection> {
-  return selectDocuments({
-    plan,
-    backup,
-    workDirectory: join(folder, '.restore-plan'),
-    toolVersion: '0.0.0',
-    emit: emit ?? (() => {}),
-    signal: signal ?? new AbortController().signal,
-    ...more,
-  });
+  const run = runIn(join(folder, '.restore-plan'), { ...(emit && { emit }), ...(signal && { signal }) });
+  return selectDocuments(run, { plan, backup, ...more });
 }
 
 /** What `selectingAnew` gives; all of it is the running test's own. */

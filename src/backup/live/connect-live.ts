@@ -1,10 +1,11 @@
 /** Connects to the database that `source.mongodb` names. */
+
 import type { MongoClient, MongoClientOptions } from 'mongodb';
 import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../../errors.ts';
-import type { Emit } from '../../events.ts';
 import { connectClient, loginFailure } from '../../mongo/connect-client.ts';
 import { leaveOutCompressors } from '../../mongo/connection-string.ts';
+import type { Run } from '../../run.ts';
 import { Secret } from '../../secret.ts';
 
 /** How long to look for a server, milliseconds; an election takes up to 12 s. */
@@ -16,19 +17,16 @@ export interface LiveConnection {
   readonly hosts: string;
 }
 
-export interface LiveOptions {
-  readonly emit: Emit;
-  readonly signal: AbortSignal | undefined;
-  /** Where the connection string stands in the plan, without `.uri`. */
-  readonly named?: string;
-}
-
 const SOURCE = 'source.mongodb';
 
-/** Throws RestorePlanError BACKUP when it cannot be reached or refuses the user, or the signal's reason. */
+/**
+ * `named`: where the connection string stands in the plan, without `.uri`. Throws RestorePlanError BACKUP when it cannot be reached or
+ * refuses the user, or the signal's reason.
+ */
 export async function connectLive(
+  { emit, signal }: Run,
   uri: Secret,
-  { emit, signal, named = SOURCE }: LiveOptions,
+  named = SOURCE,
 ): Promise<LiveConnection> {
   const parsed = parse(uri, named);
   const { hosts, searchParams } = parsed;
@@ -46,7 +44,7 @@ export async function connectLive(
       hosts: hosts.join(','),
     };
   } catch (cause) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     throw liveFault(cause, 'connecting', named);
   }
 }

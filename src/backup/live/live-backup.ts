@@ -5,10 +5,12 @@
  * Each collection is read at its own moment, as mongodump reads it. What was read once is not expected to be there
  * again: every run selects anew, and the digest of the selection tells whether the documents are the same.
  */
+
 import type { Db, FindOptions } from 'mongodb';
 import { RestorePlanError } from '../../errors.ts';
 import { asBuffer, rawDocument } from '../../mongo/raw-messages.ts';
 import type { MongodbLocation, Source } from '../../plan/plan.ts';
+import type { Run } from '../../run.ts';
 import type {
   Backup,
   BackupIdentity,
@@ -19,24 +21,20 @@ import type {
 } from '../backup.ts';
 import { type MemberRead, MemberReader } from '../readers/member.ts';
 import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
-import { connectLive, type LiveConnection, type LiveOptions, liveFault } from './connect-live.ts';
+import { connectLive, type LiveConnection, liveFault } from './connect-live.ts';
 import { describe, type LiveCollection, listCollections } from './live-metadata.ts';
 
 /** Documents fetched with one request; the server ends a batch at 16 MiB. */
 const BATCH_DOCUMENTS = 10_000;
 
 /** Throws RestorePlanError BACKUP when it cannot be reached or has no such database. */
-export async function openLive(
-  { uri }: MongodbLocation,
-  { database }: Source,
-  options: LiveOptions,
-): Promise<Backup> {
+export async function openLive(run: Run, { uri }: MongodbLocation, { database }: Source): Promise<Backup> {
   if (uri === undefined) {
     throw new RestorePlanError('BACKUP', 'The connection string of source.mongodb is not set.', {
       hint: 'Set the variable that the plan names in source.mongodb.uri, then run again.',
     });
   }
-  const connection = await connectLive(uri, options);
+  const connection = await connectLive(run, uri);
   const { client, hosts } = connection;
   try {
     const db = client.db(database);

@@ -4,11 +4,12 @@
  * A candidate that merely lacks collections is passed over, and that is said. Anything else that is wrong with one
  * stops the search: silently taking an older backup instead of a damaged one would restore older data.
  */
+
 import { RestorePlanError } from '../../errors.ts';
-import type { Emit } from '../../events.ts';
 import type { LocationTemplate } from '../../plan/location-template.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Source } from '../../plan/plan.ts';
+import type { Run } from '../../run.ts';
 import type { StoredBackup } from '../backup.ts';
 import { showInstant } from './backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './candidates.ts';
@@ -19,12 +20,9 @@ import { fixedFolder, isPattern } from './search-template.ts';
 /** Candidates that are opened before the search is given up; every one costs some requests. */
 const OPENED_AT_MOST = 40;
 
-export interface ChooseOptions extends InspectOptions {
-  readonly emit: Emit;
-}
-
-export async function chooseBackup(options: ChooseOptions): Promise<StoredBackup> {
-  const { place, source, emit } = options;
+export async function chooseBackup(run: Run, options: InspectOptions): Promise<StoredBackup> {
+  const { place, source } = options;
+  const { emit } = run;
   const found = await findCandidates(place.store, { ...place, at: source.at?.epochMs });
   const passedOver: PassedOver[] = [];
   let opened = 0;
@@ -45,7 +43,7 @@ export async function chooseBackup(options: ChooseOptions): Promise<StoredBackup
       if (each.inspection !== one.inspection) emit({ type: 'warning', message: whyPassedOver(each, source) });
     if (because !== undefined) emit({ type: 'warning', message: `${one.location} was taken: ${because}.` });
     const { backup } = one.inspection;
-    warnIfFinishedLate(backup, found.before[found.before.indexOf(one.candidate) + 1], options);
+    warnIfFinishedLate(backup, found.before[found.before.indexOf(one.candidate) + 1], run, options);
     return backup;
   }
   if (passedOver.length > 0) throw await noneServes(passedOver);
@@ -67,7 +65,8 @@ function whyPassedOver({ location, inspection }: PassedOver, { database }: Sourc
 function warnIfFinishedLate(
   { identity }: StoredBackup,
   older: Candidate | undefined,
-  { source, place, emit }: ChooseOptions,
+  { emit }: Run,
+  { source, place }: InspectOptions,
 ): void {
   const { at } = source;
   const { store, timezone } = place;
@@ -112,7 +111,7 @@ async function noneServes(
 
 async function noBackup(
   found: Candidates,
-  { place, source: { at } }: ChooseOptions,
+  { place, source: { at } }: InspectOptions,
 ): Promise<RestorePlanError> {
   const { store, template, timezone } = place;
   const folder = fixedFolder(template);

@@ -9,7 +9,6 @@ import { wholeCommands } from '../../report/whole-commands.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { Target } from '../../target/target.ts';
-import { VERSION } from '../../version.ts';
 import type { OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { connect, requireDatabase } from '../connect-targets.ts';
@@ -30,7 +29,7 @@ export async function run(
   requireVariables(plan, [name]);
   await context.follow(['backup', 'selection', `comparison with ${name}`]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
-  const selection = await prepareSelection({ ...context, plan, toolVersion: VERSION });
+  const selection = await prepareSelection(context, { plan, s3Patience: context.s3Patience });
   const target = await connect(context, plan, { name });
   try {
     await requireDatabase(context, target);

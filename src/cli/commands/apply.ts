@@ -8,7 +8,6 @@ import { requireCommands } from '../../follow-ups/check-commands.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
 import type { Selection } from '../../selection/selection.ts';
-import { VERSION } from '../../version.ts';
 import { applyStages, applyToTarget } from '../apply-to-target.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { connectTargets } from '../connect-targets.ts';
@@ -39,7 +38,7 @@ export async function run(
   connecting.catch(() => undefined); // its failure waits until the backup is found
   let selection: Selection;
   try {
-    selection = await prepareSelection({ ...context, plan, toolVersion: VERSION, needs: connecting });
+    selection = await prepareSelection(context, { plan, s3Patience: context.s3Patience, needs: connecting });
   } catch (error) {
     void connecting.then((targets) => targets.close()).catch(() => undefined);
     throw error;

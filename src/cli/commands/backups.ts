@@ -17,9 +17,9 @@ export async function run(context: CommandContext, [file = '']: readonly string[
       hint: '`plan dry-run` reads it.',
     });
   }
-  const { emit, signal, s3Patience } = context;
+  const { s3Patience } = context;
   const wanted = collectionNames(plan);
-  const listing = await listBackups({ ...plan.source, location }, { wanted, emit, signal, s3Patience });
+  const listing = await listBackups(context, { ...plan.source, location }, { wanted, s3Patience });
   await context.endProgress();
 
   const { refusal, ...shown } = listing;

@@ -12,7 +12,6 @@ import type { Plan } from '../../plan/plan.ts';
 import { foretold } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/dry-run/page.ts';
 import { prepareSelection } from '../../selection/prepare-selection.ts';
-import { VERSION } from '../../version.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets, type TargetFailure } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
@@ -45,15 +44,13 @@ export async function run(
 
   let suggestions: readonly Suggestion[] = [];
   const passed = new PassingCollections();
-  const selection = await prepareSelection({
-    ...context,
+  const selection = await prepareSelection(context, {
     plan,
-    toolVersion: VERSION,
+    s3Patience: context.s3Patience,
     onlooker: passed,
     meanwhile: async (backup, made, isNew) => {
-      const { signal } = context;
-      suggestions = await suggestFollowUps({
-        ...{ plan, selection: made, backup, signal },
+      suggestions = await suggestFollowUps(context, {
+        ...{ plan, selection: made, backup },
         ...(isNew && { passed }),
       });
     },

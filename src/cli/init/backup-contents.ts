@@ -1,4 +1,5 @@
 /** What a backup holds, to be offered while a plan is written. Reads as little as the backup's form allows. */
+
 import { resolve } from 'node:path';
 import { type Backup, bytesOf } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
@@ -12,6 +13,7 @@ import type { Source } from '../../plan/plan.ts';
 import { compileQuery } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';
+import { untold } from '../../run.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface BackupQuestion {
@@ -128,10 +130,8 @@ export class BackupLook {
   }
 
   async #open<T>(database: string, look: (backup: Backup) => Promise<T>): Promise<T> {
-    const backup = await openBackup(sourceOf(this.#question, database), {
+    const backup = await openBackup(untold(this.#context), sourceOf(this.#question, database), {
       wanted: new Set(),
-      emit: () => {},
-      signal: this.#context.signal,
       s3Patience: this.#context.s3Patience,
     });
     try {

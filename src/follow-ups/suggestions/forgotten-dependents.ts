@@ -9,6 +9,7 @@ import type { Backup } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { collectionNames, type Plan } from '../../plan/plan.ts';
+import type { Run } from '../../run.ts';
 import { selectedIds } from '../../selection/selected-ids.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { PassingCollections } from './passing-collections.ts';
@@ -22,11 +23,10 @@ export interface SuggestionSource {
   readonly backup: Backup;
   /** Looked on while the selection was made from a stream; undefined where it was made before. */
   readonly passed?: PassingCollections;
-  readonly signal: AbortSignal;
 }
 
 /** The most referring documents first. A collection that cannot be read gives nothing: the plan does not need it. */
-export async function forgottenDependents(source: SuggestionSource): Promise<Forgotten[]> {
+export async function forgottenDependents(run: Run, source: SuggestionSource): Promise<Forgotten[]> {
   const { backup, passed, selection } = source;
   if (backup.access !== 'random') {
     if (passed !== undefined) return passed.found(selection.manifest);
@@ -46,12 +46,13 @@ export async function forgottenDependents(source: SuggestionSource): Promise<For
     const reason = `of a backup of this kind (${backup.identity.kind}) they would have to be read whole`;
     return [{ kind: 'notLookedAt', collections: others, reason }];
   }
-  return lookAt(others, source);
+  return lookAt(run, source, others);
 }
 
 async function lookAt(
+  { signal }: Run,
+  { backup, selection }: SuggestionSource,
   others: readonly string[],
-  { backup, selection, signal }: SuggestionSource,
 ): Promise<Forgotten[]> {
   const parents = await parentsOf(selection);
   const found: Forgotten[] = [];
@@ -61,7 +62,7 @@ async function lookAt(
     const count = await readable(async () => {
       const sample = (await backup.sample?.(collection, SAMPLE_BYTES)) ?? Buffer.alloc(0);
       const count = ReferenceCount.ofSample(sample, parents, bytesLeft);
-      if (count.hasCandidates) await read(backup, collection, { count, signal });
+      if (count.hasCandidates) await read(backup, collection, count, signal);
       return count;
     });
     if (count === undefined) continue;
@@ -96,7 +97,8 @@ async function parentsOf(selection: Selection): Promise<Parent[]> {
 async function read(
   backup: Backup,
   collection: string,
-  { count, signal }: { readonly count: ReferenceCount; readonly signal: AbortSignal },
+  count: ReferenceCount,
+  signal: AbortSignal,
 ): Promise<void> {
   for await (const piece of backup.read(new Set([collection]))) {
     signal.throwIfAborted();

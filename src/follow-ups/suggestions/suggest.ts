@@ -1,8 +1,10 @@
 /** Searches a selection and its backup for dependents that the plan forgets, and remembers what it found. */
+
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BSON } from '../../bson/types.ts';
 import { type Plan, settingsOf } from '../../plan/plan.ts';
+import type { Run } from '../../run.ts';
 import { KeyPath } from '../../selection/key-path.ts';
 import { readBatches } from '../../selection/read-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
@@ -15,12 +17,12 @@ const FILE = 'suggestions.json';
 const FORMAT = 2;
 
 /** What the plan may have forgotten. Reads other collections of the backup, so it is for a dry-run, not for an apply. */
-export async function suggestFollowUps(source: SuggestionSource): Promise<readonly Suggestion[]> {
+export async function suggestFollowUps(run: Run, source: SuggestionSource): Promise<readonly Suggestion[]> {
   const path = join(source.selection.directory, FILE);
   const kept = await readKept(path);
   if (kept !== undefined) return kept;
   const suggestions = [
-    ...(await forgottenDependents(source)),
+    ...(await forgottenDependents(run, source)),
     ...(await oldDocuments(source.plan, source.selection)),
   ];
   await keep(path, suggestions);

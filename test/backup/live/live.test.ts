@@ -1,4 +1,5 @@
 /** A running database as the source: its server answers the queries, its documents come as they are. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BSONSymbol, Code, Decimal128, Double, Long, MinKey, ObjectId, Timestamp, UUID } from 'bson';
@@ -13,6 +14,7 @@ import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../../lab/lab.ts';
 import { freePort } from '../../lab/server-process.ts';
 import { mongodump } from '../../lab/tools.ts';
+import { QUIET } from '../../quiet-run.ts';
 import { planOf } from '../../selection/plans.ts';
 import { select } from '../../selection/selecting.ts';
 import { readBackup, refusal, sourceAt } from '../reading.ts';
@@ -64,7 +66,7 @@ test('documents and metadata are those that mongodump writes', async () => {
 
 /** Selects from the live database and tells how many documents it sent for each collection. */
 async function selected(plan: Plan): Promise<Record<string, { scanned: number; count: number }>> {
-  const backup = await openBackup(live(), { wanted: new Set(), emit: () => undefined });
+  const backup = await openBackup(QUIET, live(), { wanted: new Set() });
   try {
     const { manifest } = await select(plan, { backup, folder: folder.path, emit: () => undefined });
     return Object.fromEntries(
@@ -181,7 +183,7 @@ test('a run that is stopped while it connects ends at once', async () => {
   const patient = `mongodb://127.0.0.1:${hole.port}/?serverSelectionTimeoutMS=600000&connectTimeoutMS=600000`;
   const reason = new Error('stopped by the test');
   const stopped = new AbortController();
-  const reading = readBackup(live(patient), ['artworks'], { signal: stopped.signal });
+  const reading = readBackup(live(patient), ['artworks'], {}, stopped.signal);
   setTimeout(() => stopped.abort(reason), 500);
   await reading.then(
     () => assert.unreachable('it went on'),

@@ -10,7 +10,7 @@ import { setFlagsFromString } from 'node:v8';
 setFlagsFromString('--no-incremental-marking');
 
 const LIBRARY = join(import.meta.dirname, '..', '..', '..', 'dist', 'index.js');
-const { openBackup, readPlan, selectDocuments } = (await import(
+const { openBackup, readPlan, runIn, selectDocuments } = (await import(
   LIBRARY
 )) as typeof import('../../../src/index.ts');
 
@@ -19,11 +19,10 @@ const reading = await readPlan(planFile, { env: process.env });
 if (reading.plan === undefined) throw new Error(JSON.stringify(reading.faults));
 const { plan } = reading;
 const wanted = new Set(plan.collections.map(({ collection }) => collection));
-const { signal } = new AbortController();
-const emit = (): void => undefined;
+const run = runIn(workDirectory);
 const started = performance.now();
-const backup = await openBackup(plan.source, { wanted, emit });
-const selection = await selectDocuments({ plan, backup, workDirectory, toolVersion: 'bench', emit, signal });
+const backup = await openBackup(run, plan.source, { wanted });
+const selection = await selectDocuments(run, { plan, backup });
 await backup.close();
 const ms = performance.now() - started;
 const selected = selection.manifest.collections.reduce((total, { count }) => total + count, 0);

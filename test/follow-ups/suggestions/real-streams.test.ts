@@ -1,4 +1,5 @@
 /** Forgotten dependents in streams as mongodump and tar make them. */
+
 import { join } from 'node:path';
 import { ObjectId } from 'mongodb';
 import * as assert from 'uvu/assert';
@@ -11,6 +12,7 @@ import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
 import { type Lab, openLab } from '../../lab/lab.ts';
 import { mongodump, program } from '../../lab/tools.ts';
+import { QUIET } from '../../quiet-run.ts';
 import { planOf } from '../../selection/plans.ts';
 import { select } from '../../selection/selecting.ts';
 
@@ -47,13 +49,12 @@ test.after(async () => {
 
 async function suggestionsOf(path: string): Promise<string[]> {
   const plan = planOf({ collection: 'customers', query: { lost: true } });
-  const { signal } = new AbortController();
   const source = onDisk(at(path), { database });
-  const backup = await openBackup(source, { wanted: new Set(['customers']), emit: () => {}, signal });
+  const backup = await openBackup(QUIET, source, { wanted: new Set(['customers']) });
   try {
     const passed = new PassingCollections();
     const selection = await select(plan, { backup, folder: at(`work ${path}`), onlooker: passed });
-    return (await suggestFollowUps({ plan, selection, backup, passed, signal })).map(suggestionText);
+    return (await suggestFollowUps(QUIET, { plan, selection, backup, passed })).map(suggestionText);
   } finally {
     await backup.close();
   }

@@ -9,6 +9,7 @@ import { suggestionText } from '../../../src/follow-ups/suggestions/suggestion.t
 import type { CollectionPlan, Plan } from '../../../src/plan/plan.ts';
 import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
+import { QUIET } from '../../quiet-run.ts';
 import { type ChunkedBackup, chunkedBackup } from '../../selection/chunked-backup.ts';
 import { planOf } from '../../selection/plans.ts';
 import { select } from '../../selection/selecting.ts';
@@ -38,8 +39,7 @@ function backupOf(
 async function suggestions(plan: Plan, backup: ChunkedBackup): Promise<string[]> {
   const passed = new PassingCollections();
   const selection = await select(plan, { backup, folder: folder.path, onlooker: passed });
-  const { signal } = new AbortController();
-  return (await suggestFollowUps({ plan, selection, backup, passed, signal })).map(suggestionText);
+  return (await suggestFollowUps(QUIET, { plan, selection, backup, passed })).map(suggestionText);
 }
 
 const WORKS = [1, 2, 3].map((n) => ({ _id: oid(n), partner: n < 3 ? 'lost' : 'other' }));
@@ -161,8 +161,7 @@ test('a second part of a parent that comes later makes the count one of at least
 test('a stream whose selection was made before is not read again for it, and that is said', async () => {
   const backup = backupOf({ artworks: WORKS, sale_artworks: [], offers: OFFERS }, 'sequential');
   const selection = await select(PLAN, { backup, folder: folder.path });
-  const { signal } = new AbortController();
-  const [found, more] = await suggestFollowUps({ plan: PLAN, selection, backup, signal });
+  const [found, more] = await suggestFollowUps(QUIET, { plan: PLAN, selection, backup });
   assert.is(found?.kind, 'notLookedAt');
   assert.is(more, undefined);
   assert.is(backup.reads.get('dump/gravity/offers.bson'), undefined);
@@ -200,10 +199,9 @@ test('a damaged collection that the plan does not need is passed over', async ()
 test('what was found is kept with the selection, so a second dry-run does not read for it again', async () => {
   const backup = backupOf({ artworks: WORKS, sale_artworks: [], offers: [{ _id: 1, artwork_id: oid(1) }] });
   const selection = await select(PLAN, { backup, folder: folder.path });
-  const { signal } = new AbortController();
-  const first = await suggestFollowUps({ plan: PLAN, selection, backup, signal });
+  const first = await suggestFollowUps(QUIET, { plan: PLAN, selection, backup });
   const reads = backup.reads.get('dump/gravity/offers.bson');
-  assert.equal(await suggestFollowUps({ plan: PLAN, selection, backup, signal }), first);
+  assert.equal(await suggestFollowUps(QUIET, { plan: PLAN, selection, backup }), first);
   assert.is(backup.reads.get('dump/gravity/offers.bson'), reads);
   assert.is(JSON.parse(readFileSync(join(selection.directory, 'suggestions.json'), 'utf8')).format, 2);
   rmSync(join(selection.directory, 'suggestions.json'));
