@@ -1,9 +1,8 @@
 /** One batch: look, intend, write, record. */
 
-import { documentValue } from '../bson/diff-documents.ts';
 import type { Documents } from '../bson/documents.ts';
 import { replacementRefusal } from '../bson/storable.ts';
-import type { Candidate, CandidateCheck } from '../comparison/candidate.ts';
+import type { DocumentCheck } from '../comparison/check.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import { hashesOf, type JournalAction } from '../ledger/journal-entry.ts';
@@ -34,7 +33,7 @@ export interface CollectionTask {
   readonly mayHold: boolean;
   readonly earlier: EarlierRuns;
   /** Documents that a TTL index would delete at once. */
-  readonly expiryCheck: CandidateCheck | undefined;
+  readonly expiryCheck: DocumentCheck | undefined;
   /** What the last dry-run saw here; a document that is another now is named. */
   readonly memory: TargetMemory | undefined;
   readonly leftOut: LeftOut;
@@ -173,7 +172,7 @@ class BatchWork {
       if (other === undefined) toInsert.push(position);
       else if (this.#isExcepted(position, KEPT)) this.settle(position, EXCEPTED);
       else if (whenMatched === 'replace') {
-        const reason = replacementRefusal(this.#candidate(position).document);
+        const reason = replacementRefusal(this.#documents.value(position));
         if (change !== undefined) this.settle(position, UNSEEN);
         else if (reason !== undefined) this.settle(position, { outcome: 'refused', reason });
         else toReplace.push({ position, seen: other });
@@ -193,7 +192,7 @@ class BatchWork {
   #compareWithMemory(position: number, now: Sighting): Change | undefined {
     const { memory, selected } = this.#task;
     const { collection } = selected;
-    const change = memory?.changeOf({ collection, index: this.#first + position }, now);
+    const change = memory?.changeOf(collection, this.#first + position, now);
     if (change !== undefined) {
       this.#run.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
     }
@@ -205,22 +204,13 @@ class BatchWork {
     if (expiryCheck === undefined) return sorted;
     const written = [...sorted.toInsert, ...sorted.toReplace.map(({ position }) => position)];
     const expiring = new Set<number>();
-    for (const [{ index }, { reason }] of await expiryCheck(written.map((each) => this.#candidate(each)))) {
-      expiring.add(index);
-      this.settle(index, { outcome: 'refused', reason });
+    for (const [position, { reason }] of await expiryCheck(this.#documents, written)) {
+      expiring.add(position);
+      this.settle(position, { outcome: 'refused', reason });
     }
     return {
       toInsert: sorted.toInsert.filter((position) => !expiring.has(position)),
       toReplace: sorted.toReplace.filter(({ position }) => !expiring.has(position)),
-    };
-  }
-
-  #candidate(position: number): Candidate {
-    const documents = this.#documents;
-    return {
-      index: position,
-      document: documentValue(documents.bytes, documents.offsets[position]),
-      id: documents.id(position),
     };
   }
 

@@ -3,6 +3,7 @@
  * pipeline. What a server says is exact, because it is its own answer. Our own query engine takes its place as far as it goes.
  */
 
+import type { Documents } from '../bson/documents.ts';
 import { elements, findElement, keyOf, type RawElement } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
 import { BSON } from '../bson/types.ts';
@@ -11,7 +12,6 @@ import { QueryFault } from '../query/query-fault.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { numberIn } from '../target/describe-collection.ts';
 import type { TargetIndex, TargetReader } from '../target/target.ts';
-import { bytesOf, type Candidate } from './candidate.ts';
 import { documentOf, embed, projectionOf, putDocument, putValue, wrapped } from './query-documents.ts';
 
 /** The documents travel inside one command, which has to stay below 16 MiB with the pipeline beside them. */
@@ -42,37 +42,45 @@ export function isUnaskable({ serverCode }: CommandFailure): boolean {
   return serverCode === undefined || UNASKABLE.has(serverCode);
 }
 
-/** `{$documents: [the candidates’ documents]}`. */
-export function documentsStage(candidates: readonly Candidate[]): Buffer {
+/** `{$documents: [those at the positions]}`. */
+export function documentsStage(documents: Documents, positions: readonly number[]): Buffer {
   return wrapped(
     '$documents',
     documentOf((builder) => {
       builder.element(BSON.ARRAY, '$literal');
       embed(builder, () => {
-        for (const [index, candidate] of candidates.entries())
-          putDocument(builder, String(index), bytesOf(candidate));
+        for (const [index, position] of positions.entries())
+          putDocument(builder, String(index), documents.document(position));
       });
     }),
   );
 }
 
+type Positions = readonly number[];
+
 /**
- * Asks about as many candidates at once as a command takes. A document that the server fails at spoils its whole group: the halves
+ * Asks about as many documents at once as a command takes. A document that the server fails at spoils its whole group: the halves
  * are asked about instead, until it stands alone. Throws CommandFailure when the server cannot be reached
  */
 export async function askInGroups(
-  candidates: readonly Candidate[],
-  ask: (group: readonly Candidate[]) => Promise<void>,
-  failed: (candidate: Candidate, failure: CommandFailure) => void,
+  documents: Documents,
+  positions: Positions,
+  {
+    ask,
+    failed,
+  }: {
+    readonly ask: (group: Positions) => Promise<void>;
+    readonly failed: (position: number, failure: CommandFailure) => void;
+  },
 ): Promise<void> {
-  const waiting = groupsOf(candidates);
+  const waiting = groupsOf(documents, positions);
   for (let group = waiting.pop(); group !== undefined; group = waiting.pop()) {
     try {
       await ask(group);
     } catch (error) {
       if (!(error instanceof CommandFailure) || error.transient) throw error;
       if (group.length === 1 || cannotAnswer(error)) {
-        for (const candidate of group) failed(candidate, error);
+        for (const position of group) failed(position, error);
         continue;
       }
       const half = Math.ceil(group.length / 2);
@@ -81,18 +89,18 @@ export async function askInGroups(
   }
 }
 
-function groupsOf(candidates: readonly Candidate[]): Candidate[][] {
-  const groups: Candidate[][] = [];
-  let group: Candidate[] = [];
+function groupsOf(documents: Documents, positions: Positions): number[][] {
+  const groups: number[][] = [];
+  let group: number[] = [];
   let bytes = 0;
-  for (const candidate of candidates) {
-    const size = candidate.document.end - candidate.document.start;
+  for (const position of positions) {
+    const size = documents.size(position);
     if (group.length >= DOCUMENTS_PER_COMMAND || (group.length > 0 && bytes + size > BYTES_PER_COMMAND)) {
       groups.push(group);
       group = [];
       bytes = 0;
     }
-    group.push(candidate);
+    group.push(position);
     bytes += size;
   }
   if (group.length > 0) groups.push(group);
@@ -106,29 +114,29 @@ interface ServerQuestion {
 }
 
 interface ServerAnswer {
-  readonly matching: ReadonlySet<Candidate>;
+  readonly matching: ReadonlySet<number>;
   /** Those that the server could not be asked about, for instance a document too large for a command. */
-  readonly unanswered: readonly Candidate[];
+  readonly unanswered: Positions;
 }
 
 /** Which documents match a query: exact for every operator and collation. Throws CommandFailure when the server cannot be reached. */
 export async function matchOnServer(
   { reader, query, collation }: ServerQuestion,
-  candidates: readonly Candidate[],
+  documents: Documents,
+  positions: Positions,
 ): Promise<ServerAnswer> {
-  const matching = new Set<Candidate>();
-  const unanswered: Candidate[] = [];
+  const matching = new Set<number>();
+  const unanswered: number[] = [];
   const stages = [wrapped('$match', query), wrapped('$project', projectionOf([]))];
-  const ask = async (group: readonly Candidate[]): Promise<void> => {
-    const pipeline = [documentsStage(group), ...stages];
+  const ask = async (group: Positions): Promise<void> => {
+    const pipeline = [documentsStage(documents, group), ...stages];
     const found = await reader.aggregate(1, pipeline, collation === undefined ? {} : { collation });
     const matched = new Set(found.map((document) => exactId(document, 0)));
-    for (const candidate of group) {
-      const { bytes, start } = candidate.document;
-      if (matched.has(exactId(bytes, start))) matching.add(candidate);
+    for (const position of group) {
+      if (matched.has(exactId(documents.bytes, documents.start(position)))) matching.add(position);
     }
   };
-  await askInGroups(candidates, ask, (candidate) => unanswered.push(candidate));
+  await askInGroups(documents, positions, { ask, failed: (position) => unanswered.push(position) });
   return { matching, unanswered };
 }
 
@@ -139,13 +147,13 @@ function exactId(bytes: Buffer, start: number): string {
 }
 
 /**
- * Lets the server make the keys that documents would have in an index. Throws CommandFailure with the code that an insert would end with where the server can make no keys of one of the documents, or
- * takes no such index. A partial filter is not looked at. Needs MongoDB 6.3 (`$_internalIndexKey`).
+ * Lets the server make the keys that documents would have in an index. Throws CommandFailure with the code that an
+ * insert would end with where the server can make no keys of one of the documents, or takes no such index. A partial filter is not looked at. Needs MongoDB 6.3 (`$_internalIndexKey`).
  */
 export async function keysOnServer(
-  reader: TargetReader,
-  index: TargetIndex,
-  candidates: readonly Candidate[],
+  { reader, index }: { readonly reader: TargetReader; readonly index: TargetIndex },
+  documents: Documents,
+  positions: Positions,
 ): Promise<void> {
   // Counted, so that no key has to be sent back.
   const count = documentOf((builder) => {
@@ -166,7 +174,7 @@ export async function keysOnServer(
       });
     });
   });
-  await reader.aggregate(1, [documentsStage(candidates), wrapped('$group', count)]);
+  await reader.aggregate(1, [documentsStage(documents, positions), wrapped('$group', count)]);
 }
 
 /** The server made the keys of a compound wildcard index, which it takes, and failed at showing them. */

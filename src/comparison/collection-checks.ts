@@ -9,7 +9,7 @@ import type { Matcher } from '../query/compile-query.ts';
 import { numberIn } from '../target/describe-collection.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import { localMatcher, matchOnServer, unlessUnanswerable } from './ask-server.ts';
-import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
+import type { DocumentCheck, Objection } from './check.ts';
 import { coveredBy, indexKeys } from './index-keys.ts';
 import { listOf } from './query-documents.ts';
 
@@ -25,22 +25,24 @@ interface ExpiryQuestion {
 }
 
 /** What a TTL index, or a clustered collection that expires, would delete within minutes. Undefined where nothing expires. */
-export function expiryCheck({ reader, collection, serverTime }: ExpiryQuestion): CandidateCheck | undefined {
+export function expiryCheck({ reader, collection, serverTime }: ExpiryQuestion): DocumentCheck | undefined {
   const expiries = expiriesOf(collection);
   if (expiries.length === 0) return undefined;
-  return async (candidates) => {
-    const objections = new Map<Candidate, Objection>();
+  return async (documents, positions) => {
+    const objections = new Map<number, Objection>();
     for (const { index, seconds, path, text } of expiries) {
-      const due = new Map<Candidate, number>();
-      for (const candidate of candidates) {
-        const expires = expiresAt(path, seconds, candidate.document);
-        if (expires !== undefined && expires <= serverTime + SOON_MS) due.set(candidate, expires);
+      const due = new Map<number, number>();
+      for (const position of positions) {
+        const expires = expiresAt(path, seconds, documents.value(position));
+        if (expires !== undefined && expires <= serverTime + SOON_MS) due.set(position, expires);
       }
       const expiring =
-        index === undefined ? due.keys() : await coveredBy({ reader, collection, index }, [...due.keys()]);
-      for (const candidate of expiring) {
-        const when = showIsoDate(due.get(candidate) ?? 0) ?? 'long ago';
-        objections.set(candidate, {
+        index === undefined
+          ? due.keys()
+          : await coveredBy({ reader, collection, index }, documents, [...due.keys()]);
+      for (const position of expiring) {
+        const when = showIsoDate(due.get(position) ?? 0) ?? 'long ago';
+        objections.set(position, {
           class: 'refused',
           reason: `${text} would delete it`,
           reasonValues: `it expires ${when}`,
@@ -95,20 +97,21 @@ interface ShardKeyQuestion {
 const TAKES_MISSING_KEYS = [4, 4] as const;
 
 /** What a sharded collection has no place for. Undefined where the collection is not sharded. */
-export function shardKeyCheck({ collection, version, warn }: ShardKeyQuestion): CandidateCheck | undefined {
+export function shardKeyCheck({ collection, version, warn }: ShardKeyQuestion): DocumentCheck | undefined {
   const { shardKey } = collection;
   if (shardKey === undefined) return undefined;
   const takesMissing = isAtLeast(version, TAKES_MISSING_KEYS);
-  return async (candidates) => {
-    const objections = new Map<Candidate, Objection>();
-    for (const candidate of candidates) {
-      const found = shardKey.map((path) => valueAt(candidate.document, path));
+  return async (documents, positions) => {
+    const objections = new Map<number, Objection>();
+    for (const position of positions) {
+      const document = documents.value(position);
+      const found = shardKey.map((path) => valueAt(document, path));
       if (found.includes('array'))
-        objections.set(candidate, refused('its shard key is, or lies in, an array'));
+        objections.set(position, refused('its shard key is, or lies in, an array'));
       const missing = shardKey.filter((_, field) => found[field] === undefined);
       if (missing.length === 0) continue;
       const lacks = `lacks the shard key ${missing.join(', ')}`;
-      if (!takesMissing) objections.set(candidate, refused(`it ${lacks}`));
+      if (!takesMissing) objections.set(position, refused(`it ${lacks}`));
       else warn(`a document ${lacks}; the server stores it as if that were null`);
     }
     return objections;
@@ -131,7 +134,7 @@ export function validatorCheck(
   reader: TargetReader,
   collection: TargetCollection,
   warn: (message: string) => void,
-): CandidateCheck | undefined {
+): DocumentCheck | undefined {
   const { validator } = collection;
   if (validator === undefined || textOption(collection, 'validationLevel') === 'off') return undefined;
   if (textOption(collection, 'validationAction') === 'warn') {
@@ -139,17 +142,16 @@ export function validatorCheck(
     return undefined;
   }
   const question = { reader, query: listOf('$nor', [validator]), collation: collationOf(collection) };
-  return async (candidates) => {
-    const { matching, unanswered } = await matchOnServer(question, candidates);
-    const objections = new Map<Candidate, Objection>();
-    for (const candidate of matching) objections.set(candidate, REFUSED);
+  return async (documents, positions) => {
+    const { matching, unanswered } = await matchOnServer(question, documents, positions);
+    const objections = new Map<number, Objection>();
+    for (const position of matching) objections.set(position, REFUSED);
     if (unanswered.length === 0) return objections;
     const accepts = localValidator(validator);
     if (accepts === undefined)
       warn('some documents could not be checked against the validator of the target');
-    for (const candidate of unanswered) {
-      if (accepts?.(candidate.document.bytes, candidate.document.start) === false)
-        objections.set(candidate, REFUSED);
+    for (const position of unanswered) {
+      if (accepts?.(documents.bytes, documents.start(position)) === false) objections.set(position, REFUSED);
     }
     return objections;
   };

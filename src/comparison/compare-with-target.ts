@@ -1,45 +1,40 @@
 /**
  * Compares a selection with one target, which it can only read.
  *
- * Documents are compared batch by batch, a few batches in flight: memory is bounded by the batches, however large the
- * selection is. Every document is counted; details are kept for the first few of each class, or handed on one by one.
+ * Documents are compared batch by batch. Every document is counted; details are kept for the first few of each class, or handed on one
+ * by one.
  */
 
+import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Documents } from '../bson/documents.ts';
-import { type Plan, settingsOf, type WhenMatched } from '../plan/plan.ts';
+import type { RawValue } from '../bson/types.ts';
+import { type Plan, settingsOf } from '../plan/plan.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { type Run, untold } from '../run.ts';
-import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import type { CandidateCheck } from './candidate.ts';
+import type { DocumentCheck, Verdict } from './check.ts';
 import { expiryCheck, shardKeyCheck, validatorCheck } from './collection-checks.ts';
-import { type BatchFindings, type CollectionRules, compareBatch, type Finding } from './compare-batch.ts';
+import { type CollectionRules, comparePart, type Findings, verdictOf } from './compare-batch.ts';
 import {
   type ComparedCollection,
   type ComparedDocument,
   type DocumentClass,
-  type DocumentSides,
   type LeftOutWhy,
   Tally,
   type TargetComparison,
 } from './comparison.ts';
+import { describe, MaskedText, type Texts, withWhy } from './describe-document.ts';
 import { collectionToCreate, requireFit } from './fitness.ts';
 import { indexFitCheck } from './index-fit.ts';
 import { indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './index-keys.ts';
 import { exceptedClassOf, type LeftOut } from './left-out.ts';
-import { MaskedText } from './masked-text.ts';
-import { mapConcurrently } from './meet.ts';
-import { fieldDifferences } from './pair.ts';
+import { inOrder, type Meeting, type Met, meet } from './meet.ts';
 import { ReferenceCheck } from './references.ts';
 import { SharedKeys } from './shared-keys.ts';
-import type { Sighting, TargetMemory } from './target-memory.ts';
+import type { TargetMemory } from './target-memory.ts';
 import { uniqueIndexCheck } from './unique-indexes.ts';
-
-/** Three batches and their counterparts from the target stay below 20 MB; larger ones gain no speed. */
-const BATCHES_IN_FLIGHT = 3;
-const BATCH = { maxBytes: 2 * 1024 * 1024, maxDocuments: 2_000, held: BATCHES_IN_FLIGHT };
 
 /** Characters of one document's text, of one differing value's, and of a document that a program is to read. */
 const DOCUMENT_TEXT = 4_000;
@@ -111,14 +106,6 @@ export async function compareWithTarget(run: Run, request: CompareRequest): Prom
   };
 }
 
-/** Documents, and values within them, as text. */
-interface Texts {
-  readonly documents: MaskedText;
-  readonly values: MaskedText;
-  readonly canonical?: MaskedText | undefined;
-  readonly masked?: MaskedText | undefined;
-}
-
 /** What the collections of one comparison have in common. */
 interface Shared {
   readonly texts: Texts;
@@ -138,67 +125,28 @@ async function compareCollection(
   shared: Shared,
 ): Promise<ComparedCollection> {
   const { selection, reader } = request;
-  const { emit, signal } = run;
   const warnings = new Set<string>();
   const warn = (message: string): void => void warnings.add(message);
   const existing = await reader.collection(selected.into);
   if (existing !== undefined) requireFit(reader, existing);
   const collection = existing ?? (await collectionToCreate(request, selected, warn));
-  const rules = await rulesFor(request, {
-    selected,
-    collection,
-    isMissing: existing === undefined,
-    shared,
-    warn,
-  });
+  const isEmpty =
+    existing === undefined || (await reader.find(existing.name, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
+  const rules = rulesFor(request, { selected, collection, isEmpty, shared, warn });
+  const name = selected.collection;
   const { showId } = shared.texts.values;
-  const sharedKeys = await SharedKeys.find({
-    selection,
-    name: selected.collection,
-    collection,
-    showId,
-    warn,
-    signal,
-  });
+  const sharedKeys = await SharedKeys.find({ selection, name, collection, showId, warn, signal: run.signal });
   if (request.leftOut !== undefined) await holdBack(run, request, request.leftOut, { selected, collection });
   const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
-  const batches = readBatches(selection, selected.collection, BATCH);
-  const take = async ({ findings, dangling }: BatchFindings): Promise<void> => {
-    for (const found of findings) {
-      const isLeftOut = request.leftOut?.of(selected.collection, found.index) !== undefined;
-      const finding = isLeftOut ? found : withClaim(found, selected.whenMatched, sharedKeys);
-      const why = request.leftOut && whyLeftOut(request.leftOut, selected, finding);
-      request.memory?.remember(
-        { collection: selected.collection, index: finding.index },
-        sightingOf(finding),
-      );
-      request.found?.(selected, finding.index, finding.class);
-      const isKept = tally.count(finding.class);
-      if (why !== undefined) tally.countLeftOut(finding.class, why);
-      const isHandedOn =
-        request.each !== undefined &&
-        tally.counts[finding.class] <= (request.most ?? Number.POSITIVE_INFINITY);
-      if (isKept) tally.keep(withWhy(describe(finding, shared.texts), why));
-      if (isHandedOn) await request.each?.(selected, withWhy(describe(finding, shared.handedOn), why));
-    }
-    tally.addDangling(dangling);
-    shared.compared += findings.length;
-    emit({ type: 'comparison-progress', target: reader.name, compared: shared.compared });
+  const meeting: Meeting = {
+    ...{ selection, name, reader, needs: 'documents', knowsDepth: true },
+    collection: isEmpty ? undefined : existing,
   };
-  // The first part of a batch, mostly the only one, is compared while earlier batches are taken; the others in their turn.
-  const compare = async (batch: Documents) => {
-    signal.throwIfAborted();
-    const others = compareBatch(batch, rules);
-    return { first: await others.next(), others };
-  };
-  const weigh = ({ bytes }: Documents): number => bytes.length;
-  const compared = mapConcurrently(batches, { inFlight: BATCHES_IN_FLIGHT, weigh }, compare);
-  for await (const { first, others } of compared) {
-    if (!first.done) await take(first.value);
-    for await (const findings of others) await take(findings);
+  for await (const findings of meet(run, meeting, (met) => comparePart(met, rules))) {
+    await take(findings, { run, request, selected, shared, sharedKeys, tally });
   }
   return {
-    collection: selected.collection,
+    collection: name,
     into: selected.into,
     whenMatched: selected.whenMatched,
     selected: selected.count,
@@ -212,31 +160,71 @@ async function compareCollection(
   };
 }
 
+interface Taking {
+  readonly run: Run;
+  readonly request: CompareRequest;
+  readonly selected: SelectedCollection;
+  readonly shared: Shared;
+  readonly sharedKeys: SharedKeys;
+  readonly tally: Tally;
+}
+
+/** Counts the documents of a part, in backup order; remembers, keeps and hands on what is wanted of them. */
+async function take(
+  findings: Findings,
+  { run, request, selected, shared, sharedKeys, tally }: Taking,
+): Promise<void> {
+  const { leftOut, memory, each, most = Number.POSITIVE_INFINITY } = request;
+  const { collection } = selected;
+  const { documents, there } = findings.met;
+  const all = inOrder(findings.met);
+  for (const position of all) {
+    const index = documents.first + position;
+    const found = verdictOf(findings, position);
+    const isFree = leftOut?.of(collection, index) === undefined && !sharedKeys.isEmpty;
+    const verdict = isFree ? withClaim(found, documents, { position, selected, sharedKeys }) : found;
+    const documentClass = verdict.class;
+    const isAbsent = there.presence(position) === 'absent';
+    const why = leftOut && whyLeftOut(leftOut, selected, { documentClass, index, isAbsent });
+    memory?.remember(collection, index, there.other(position) ?? (isAbsent ? 'absent' : 'same'));
+    request.found?.(selected, index, documentClass);
+    const isKept = tally.count(documentClass);
+    if (why !== undefined) tally.countLeftOut(documentClass, why);
+    const isHandedOn = each !== undefined && tally.counts[documentClass] <= most;
+    if (!isKept && !isHandedOn) continue;
+    const finding = { documents, position, verdict, target: targetOf(findings.met, position) };
+    if (isKept) tally.keep(withWhy(describe(finding, shared.texts), why));
+    if (isHandedOn) await each(selected, withWhy(describe(finding, shared.handedOn), why));
+  }
+  tally.addDangling(findings.dangling);
+  shared.compared += all.length;
+  run.emit({ type: 'comparison-progress', target: request.reader.name, compared: shared.compared });
+}
+
+function targetOf({ documents, there }: Met, position: number): RawValue | undefined {
+  const other = there.other(position);
+  if (other !== undefined) return documentValue(other);
+  return there.presence(position) === 'same' ? documents.value(position) : undefined;
+}
+
+interface Outlook {
+  readonly documentClass: DocumentClass;
+  readonly index: number;
+  readonly isAbsent: boolean;
+}
+
 /** What an apply would make of a document, beside its class; undefined where it is not left out. */
 function whyLeftOut(
   leftOut: LeftOut,
   selected: SelectedCollection,
-  { class: documentClass, index, target }: Finding,
+  { documentClass, index, isAbsent }: Outlook,
 ): LeftOutWhy | undefined {
   const { collection } = selected;
   if (documentClass === 'identical') return undefined;
-  if (target === undefined && leftOut.of(collection, index) === 'heldBack')
-    return leftOut.heldBackFor(collection, index);
+  if (isAbsent && leftOut.of(collection, index) === 'heldBack') return leftOut.heldBackFor(collection, index);
   const noted = exceptedClassOf(documentClass);
   if (noted === undefined) return leftOut.of(collection, index) && 'excepted';
   return leftOut.note(selected, index, noted) ? 'excepted' : undefined;
-}
-
-const LEFT_OUT_REASONS: Readonly<Record<LeftOutWhy, string>> = {
-  excepted: 'left out by decision',
-  conflict: 'held back: what it depends on is in conflict',
-  refused: 'held back: what it depends on would be refused',
-};
-
-function withWhy(document: ComparedDocument, why: LeftOutWhy | undefined): ComparedDocument {
-  if (why === undefined) return document;
-  const reason = [LEFT_OUT_REASONS[why], ...(document.reason === '' ? [] : [document.reason])].join('; ');
-  return { ...document, reason, leftOut: why === 'excepted' ? 'excepted' : 'heldBack' };
 }
 
 /**
@@ -268,23 +256,22 @@ interface CollectionQuestion {
   readonly selected: SelectedCollection;
   /** As the target has it, or as apply would create it. */
   readonly collection: TargetCollection;
-  readonly isMissing: boolean;
+  /** The target has no document of it. */
+  readonly isEmpty: boolean;
   readonly shared: Shared;
   readonly warn: (message: string) => void;
 }
 
-async function rulesFor(
+function rulesFor(
   { plan, reader }: CompareRequest,
-  { selected, collection, isMissing, shared, warn }: CollectionQuestion,
-): Promise<CollectionRules> {
+  { selected, collection, isEmpty, shared, warn }: CollectionQuestion,
+): CollectionRules {
   const settings = settingsOf(plan, selected.collection);
   if (settings.softDelete !== undefined && collection.collated && comparesText(settings.softDelete)) {
     warn(
       `${collection.name} compares text by a collation, softDelete byte by byte: a document may be soft-deleted and not be called so`,
     );
   }
-  const isEmpty =
-    isMissing || (await reader.find(collection.name, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
   const checks = [
     shardKeyCheck({ collection, version: reader.identity.version, warn }),
     expiryCheck({ reader, collection, serverTime: shared.serverTime }),
@@ -305,10 +292,8 @@ async function rulesFor(
     }),
   ];
   return {
-    reader,
-    existing: isEmpty ? undefined : collection,
     whenMatched: selected.whenMatched,
-    checks: checks.filter((check): check is CandidateCheck => check !== undefined),
+    checks: checks.filter((check): check is DocumentCheck => check !== undefined),
     references: settings.references,
     referenceCheck: shared.referenceCheck,
     isSoftDeleted: settings.softDelete === undefined ? undefined : compileQuery(settings.softDelete),
@@ -317,44 +302,25 @@ async function rulesFor(
   };
 }
 
-function sightingOf({ class: documentClass, target }: Finding): Sighting {
-  if (target === undefined) return 'absent';
-  return documentClass === 'identical' ? 'same' : target.bytes.subarray(target.start, target.end);
+interface Claiming {
+  readonly position: number;
+  readonly selected: SelectedCollection;
+  readonly sharedKeys: SharedKeys;
 }
 
 /** A document that would be written takes its unique keys, unless one before it did. */
-function withClaim(finding: Finding, whenMatched: WhenMatched, keys: SharedKeys): Finding {
-  const { class: documentClass, backup, id, by } = finding;
+function withClaim(
+  found: Verdict,
+  documents: Documents,
+  { position, selected, sharedKeys }: Claiming,
+): Verdict {
+  const { class: documentClass, by } = found;
+  const document = documents.value(position);
   if (documentClass === 'refused' && by !== undefined)
-    return { ...finding, ...keys.conflictBefore(by, backup) };
+    return { ...found, ...sharedKeys.conflictBefore(by, document) };
   const isWritten =
     documentClass === 'insert' ||
-    (whenMatched === 'replace' && exceptedClassOf(documentClass) === 'different');
-  const objection = isWritten && id !== undefined ? keys.claim(backup, id) : undefined;
-  return objection === undefined ? finding : { ...finding, ...objection };
-}
-
-const SAME = { differences: [] } as const;
-
-function describe(finding: Finding, { documents, values, canonical, masked }: Texts): ComparedDocument {
-  const { class: documentClass, reason, reasonValues, index, id, backup, target } = finding;
-  const isSame = target === undefined || documentClass === 'identical';
-  const text = documents.show(backup);
-  return {
-    class: documentClass,
-    id: id === undefined ? '(none)' : values.showId(id),
-    reason,
-    reasonValues,
-    ...(isSame ? SAME : fieldDifferences(backup, target, values.show)),
-    backup: text,
-    target: target && (isSame ? text : documents.show(target)),
-    canonical: canonical && sidesOf(finding, canonical),
-    masked: masked && sidesOf(finding, masked),
-    index,
-  };
-}
-
-function sidesOf({ class: documentClass, backup, target }: Finding, texts: MaskedText): DocumentSides {
-  const own = texts.object(backup);
-  return { backup: own, target: target && (documentClass === 'identical' ? own : texts.object(target)) };
+    (selected.whenMatched === 'replace' && exceptedClassOf(documentClass) === 'different');
+  const objection = isWritten ? sharedKeys.claim(document, documents.id(position)) : undefined;
+  return objection === undefined ? found : { ...found, ...objection };
 }

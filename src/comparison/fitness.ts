@@ -3,8 +3,8 @@
  * indexes of the backup's metadata.
  */
 
-import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import { Documents } from '../bson/documents.ts';
 import { findElement, innerDocument } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -88,7 +88,7 @@ interface OptionsFault {
 async function optionsFault(reader: TargetReader, options: Buffer): Promise<OptionsFault | undefined> {
   const collation = innerDocument(options, 'collation');
   const validator = innerDocument(options, 'validator');
-  const nothing = documentsStage([]);
+  const nothing = documentsStage(EMPTY, []);
   const collating = collation === undefined ? {} : { collation };
   if (collation !== undefined) {
     const inCollation = await faultOf(() => reader.aggregate(1, [nothing], collating));
@@ -267,7 +267,7 @@ function isSame(one: TargetIndex, other: TargetIndex): boolean {
   return told(one) === told(other);
 }
 
-const EMPTY = documentValue(EMPTY_DOCUMENT);
+const EMPTY = Documents.of([EMPTY_DOCUMENT]);
 
 /** A text index before the server has filled in what it always lists: its specification cannot be asked about. */
 function isUnfilled(index: TargetIndex): boolean {
@@ -277,7 +277,7 @@ function isUnfilled(index: TargetIndex): boolean {
 async function serversFault(reader: TargetReader, index: TargetIndex): Promise<string | undefined> {
   if (isUnfilled(index)) return undefined;
   try {
-    await keysOnServer(reader, index, [{ index: 0, document: EMPTY, id: EMPTY }]);
+    await keysOnServer({ reader, index }, EMPTY, [0]);
     return undefined;
   } catch (error) {
     if (!(error instanceof CommandFailure) || error.transient) throw error;

@@ -11,7 +11,7 @@ import type { CommandFailure } from '../target/command-failure.ts';
 import { numberIn } from '../target/describe-collection.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import { askInGroups, cannotAnswer, isUnaskable, keysOnServer, wereKeysMade } from './ask-server.ts';
-import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
+import type { DocumentCheck, Objection } from './check.ts';
 import { coveredBy, indexCollation, indexKeys, indexText, isIdIndex, pathsOf } from './index-keys.ts';
 
 interface IndexFitQuestion {
@@ -24,43 +24,47 @@ interface IndexFitQuestion {
 }
 
 /** Undefined where the index takes every document. */
-export function indexFitCheck(question: IndexFitQuestion): CandidateCheck | undefined {
+export function indexFitCheck(question: IndexFitQuestion): DocumentCheck | undefined {
   const { reader, collection, index, warn } = question;
   if (isIdIndex(index)) return idCheck(index);
   const mayObject = suspicionOf(index);
   const old = isOfVersion1(index);
   if (mayObject === undefined && !old) return undefined;
-  return async (candidates) => {
-    const objections = new Map<Candidate, Objection>();
-    const refuse = (candidate: Candidate, reason: string): void => {
-      objections.set(candidate, cannotHold(index, reason));
+  return async (documents, positions) => {
+    const objections = new Map<number, Objection>();
+    const refuse = (position: number, reason: string): void => {
+      objections.set(position, cannotHold(index, reason));
     };
-    const covered = await coveredBy({ reader, collection, index }, candidates);
+    const covered = await coveredBy({ reader, collection, index }, documents, positions);
     if (old) {
-      for (const candidate of covered.filter((each) => hasDecimalKey(index, each.document))) {
-        refuse(candidate, 'it is of version 1, which takes no Decimal128');
+      for (const position of covered.filter((each) => hasDecimalKey(index, documents.value(each)))) {
+        refuse(position, 'it is of version 1, which takes no Decimal128');
       }
     }
-    const suspects = covered.filter((each) => mayObject?.(each.document) && !objections.has(each));
-    const failed = (candidate: Candidate, failure: CommandFailure): void => {
+    const suspects = covered.filter((each) => mayObject?.(documents.value(each)) && !objections.has(each));
+    const failed = (position: number, failure: CommandFailure): void => {
       if (wereKeysMade(failure)) return;
       if (cannotAnswer(failure)) {
         warn(`the server cannot be asked whether its ${indexText(index)} takes the documents: not foretold`);
       } else if (isUnaskable(failure)) {
         warn(`some documents are too large to ask the server whether its ${indexText(index)} takes them`);
-      } else refuse(candidate, indexRefusal(failure.serverCode as number, index));
+      } else refuse(position, indexRefusal(failure.serverCode as number, index));
     };
-    await askInGroups(suspects, (group) => keysOnServer(reader, index, group), failed);
+    const ask = (group: readonly number[]): Promise<void> =>
+      keysOnServer({ reader, index }, documents, group);
+    await askInGroups(documents, suspects, { ask, failed });
     return objections;
   };
 }
 
 /** Nobody can ask about the index on `_id` (197). All that it has to object to is a symbol, under a collation. */
-function idCheck(index: TargetIndex): CandidateCheck | undefined {
+function idCheck(index: TargetIndex): DocumentCheck | undefined {
   if (indexCollation(index) === undefined) return undefined;
   const objection = cannotHold(index, indexRefusal(NO_KEY, index));
-  return async (candidates) =>
-    new Map(candidates.filter(({ id }) => holdsSymbol(id)).map((candidate) => [candidate, objection]));
+  return async (documents, positions) =>
+    new Map(
+      positions.filter((each) => holdsSymbol(documents.id(each))).map((position) => [position, objection]),
+    );
 }
 
 function cannotHold(index: TargetIndex, reason: string): Objection {

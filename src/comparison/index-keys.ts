@@ -8,12 +8,12 @@
  */
 
 import { canonicalKey } from '../bson/canonical-bytes.ts';
+import type { Documents } from '../bson/documents.ts';
 import { elements, findElement, innerDocument, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { isCollated } from '../target/describe-collection.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import { localMatcher, matchOnServer } from './ask-server.ts';
-import type { Candidate } from './candidate.ts';
 import { documentOf } from './query-documents.ts';
 
 /** One value per field of the index; undefined = the document has no such field, which the index stores as null. */
@@ -149,15 +149,16 @@ export interface IndexOfTarget {
 /** All of them, or those that its partial filter matches; a document that nobody can tell it of counts as covered. */
 export async function coveredBy(
   { reader, collection, index }: IndexOfTarget,
-  candidates: readonly Candidate[],
-): Promise<readonly Candidate[]> {
+  documents: Documents,
+  positions: readonly number[],
+): Promise<readonly number[]> {
   const query = partialFilterOf(index);
-  if (query === undefined || candidates.length === 0) return candidates;
+  if (query === undefined || positions.length === 0) return positions;
   const matches = indexCollation(index) === undefined ? localMatcher(query) : undefined;
   if (matches !== undefined)
-    return candidates.filter(({ document }) => matches(document.bytes, document.start));
+    return positions.filter((position) => matches(documents.bytes, documents.start(position)));
   const question = { reader, query, collation: queryCollation(collection, index) };
-  const { matching, unanswered } = await matchOnServer(question, candidates);
+  const { matching, unanswered } = await matchOnServer(question, documents, positions);
   return [...matching, ...unanswered];
 }
 

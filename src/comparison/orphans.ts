@@ -14,8 +14,8 @@ import { KeyPath } from '../selection/key-path.ts';
 import { readBatches } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import { existingIds } from './existing.ts';
 import { inQuery, projectionOf } from './query-documents.ts';
+import { existingIds } from './references.ts';
 
 /** Why a parent is not written: its own class, or that of its parent in turn; excepted: by decision. */
 export type Fate = 'conflict' | 'refused' | 'excepted';

@@ -2,21 +2,23 @@
  * References of selected documents to parents that would be missing after the restore: neither in the selection nor in
  * the target.
  */
-import { canonicalKey } from '../bson/canonical-bytes.ts';
+
+import { canonicalKey, idKey } from '../bson/canonical-bytes.ts';
+import type { Documents } from '../bson/documents.ts';
 import type { KeySet } from '../bson/key-set.ts';
+import { holdsSymbol, idRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference } from '../plan/plan.ts';
 import { selectedIds } from '../selection/selected-ids.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import type { Candidate } from './candidate.ts';
 import type { DanglingReference } from './comparison.ts';
-import { existingIds } from './existing.ts';
+import type { MaskedText } from './describe-document.ts';
 import { indexKeys } from './index-keys.ts';
-import type { MaskedText } from './masked-text.ts';
+import { inQuery, projectionOf } from './query-documents.ts';
 
 interface Use {
-  readonly candidate: Candidate;
+  readonly position: number;
   readonly field: string;
   readonly value: RawValue;
 }
@@ -37,21 +39,22 @@ export class ReferenceCheck {
 
   /** The dangling references of one batch. */
   async dangling(
-    candidates: readonly Candidate[],
+    documents: Documents,
+    positions: readonly number[],
     references: readonly Reference[],
   ): Promise<DanglingReference[]> {
     const dangling: DanglingReference[] = [];
     for (const reference of references) {
       const { field, collection } = reference;
-      const uses = candidates.flatMap((candidate) => usesOf(candidate, reference));
+      const uses = positions.flatMap((position) => usesOf(documents, position, reference));
       const missing = await this.#missing(
         uses.map(({ value }) => value),
         collection,
       );
-      for (const { candidate, value } of uses) {
+      for (const { position, value } of uses) {
         if (!missing.has(canonicalKey(value))) continue;
         dangling.push({
-          id: this.#text.showId(candidate.id),
+          id: this.#text.showId(documents.id(position)),
           field,
           collection,
           missing: this.#text.showKey(value, field),
@@ -91,12 +94,12 @@ export class ReferenceCheck {
  * A field that is missing, null or an empty array refers to nothing; a regular expression can be no `_id`. The `$id` of a reference (DBRef)
  * whose `$ref` names another collection refers to nothing in this one.
  */
-function usesOf(candidate: Candidate, { field, collection }: Reference): Use[] {
+function usesOf(documents: Documents, position: number, { field, collection }: Reference): Use[] {
   const fields = field.endsWith('.$id') ? [field, field.replace(/id$/, 'ref')] : [field];
-  return indexKeys(candidate.document, fields).flatMap(([value, named]) => {
+  return indexKeys(documents.value(position), fields).flatMap(([value, named]) => {
     if (value === undefined || NO_REFERENCE.has(value.type)) return [];
     const isOther = named?.type === BSON.STRING && textOf(named) !== collection;
-    return isOther ? [] : [{ candidate, field, value }];
+    return isOther ? [] : [{ position, field, value }];
   });
 }
 
@@ -105,3 +108,38 @@ function textOf({ bytes, start, end }: RawValue): string {
 }
 
 const NO_REFERENCE: ReadonlySet<number> = new Set([BSON.NULL, BSON.UNDEFINED, BSON.REGEX, BSON.ARRAY]);
+
+const ONLY_ID = projectionOf([]);
+const IDS_PER_QUERY = 4_000;
+
+/** The `_id`s among `ids` that a collection of the target holds, as value keys. */
+export async function existingIds(
+  reader: TargetReader,
+  collection: TargetCollection,
+  ids: readonly RawValue[],
+): Promise<Set<string>> {
+  const existing = new Set<string>();
+  for (let at = 0; at < ids.length; at += IDS_PER_QUERY) {
+    // No document has an `_id` that cannot be stored; among others it would be an operator of the query.
+    const asked = ids
+      .slice(at, at + IDS_PER_QUERY)
+      .filter((id) => idRefusal(id) === undefined && !(collection.collated && holdsSymbol(id)));
+    if (asked.length === 0) continue;
+    const found = await reader.find(collection.name, inQuery('_id', asked), {
+      limit: asked.length,
+      projection: ONLY_ID,
+    });
+    const keys = new Set(found.map(idKey));
+    for (const key of keys) existing.add(key);
+    if (!collection.collated) continue;
+    for (const id of asked) {
+      if (keys.has(canonicalKey(id))) continue;
+      const match = await reader.find(collection.name, inQuery('_id', [id]), {
+        limit: 1,
+        projection: ONLY_ID,
+      });
+      if (match.length > 0) existing.add(canonicalKey(id));
+    }
+  }
+  return existing;
+}

@@ -13,7 +13,7 @@ import { readBatches } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';
 import { localMatcher } from './ask-server.ts';
-import type { Objection } from './candidate.ts';
+import type { Objection } from './check.ts';
 import {
   indexCollation,
   indexText,
@@ -79,6 +79,11 @@ export class SharedKeys {
     }
     const contested = indexes.filter(({ holders }) => holders.size > 0);
     return new SharedKeys(contested, question);
+  }
+
+  /** No key comes more than once. */
+  get isEmpty(): boolean {
+    return this.#contested.length === 0;
   }
 
   /** To be called for every document that would be written, in backup order. Without an objection its keys are its own. */

@@ -18,12 +18,6 @@ export type Change = 'appeared' | 'disappeared' | 'changed';
 /** What a target holds under a selected document's `_id`: nothing, the same bytes, or another document (raw). */
 export type Sighting = 'absent' | 'same' | Buffer;
 
-/** One document of the selection: its collection in the backup, and its position in the collection's file. */
-interface SelectedPlace {
-  readonly collection: string;
-  readonly index: number;
-}
-
 const FORMAT = 1;
 const SEEN_FOLDER = 'seen';
 const STATE_BYTES = BigUint64Array.BYTES_PER_ELEMENT;
@@ -68,13 +62,14 @@ export class TargetMemory {
     return new TargetMemory(manifest, seenAt, new Map(states));
   }
 
-  remember({ collection, index }: SelectedPlace, seen: Sighting): void {
+  /** `index`: of the document in the collection's file. */
+  remember(collection: string, index: number, seen: Sighting): void {
     const states = this.#states.get(collection);
     if (states !== undefined) states[index] = stateOf(seen);
   }
 
   /** How the target's document differs from what was seen; undefined = it does not, or it was not seen. */
-  changeOf({ collection, index }: SelectedPlace, sighting: Sighting): Change | undefined {
+  changeOf(collection: string, index: number, sighting: Sighting): Change | undefined {
     const before = this.#states.get(collection)?.[index] ?? UNKNOWN;
     const now = stateOf(sighting);
     if (before === UNKNOWN || before === now) return undefined;

@@ -5,13 +5,15 @@
  * collation. Under a collation only the server knows which keys are equal: there one query for the whole batch tells
  * whether anything comes near, and only then each document is asked about by itself.
  */
+
 import { canonicalKey, idKey } from '../bson/canonical-bytes.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import type { Documents } from '../bson/documents.ts';
 import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
-import type { Candidate, CandidateCheck, Objection } from './candidate.ts';
+import type { DocumentCheck, Objection } from './check.ts';
 import {
   coveredBy,
   type IndexKey,
@@ -35,21 +37,23 @@ const KEYS_PER_QUERY = 500;
 export function uniqueIndexCheck(
   { reader, collection, index }: IndexOfTarget,
   showId: (id: RawValue) => string,
-): CandidateCheck {
+): DocumentCheck {
   const unique = new UniqueIndex(reader, collection, index);
-  return async (candidates) => {
-    const objections = new Map<Candidate, Objection>();
-    for (const [candidate, holder] of await unique.holders(candidates)) {
+  return async (documents, positions) => {
+    const objections = new Map<number, Objection>();
+    for (const [position, holder] of await unique.holders(documents, positions)) {
       const shown = holder === undefined ? '(none)' : showId(holder);
       const reason = `${indexText(index)}: its key is held by _id ${shown}`;
-      objections.set(candidate, { class: 'conflict', reason });
+      objections.set(position, { class: 'conflict', reason });
     }
     return objections;
   };
 }
 
+type Holders = Map<number, RawValue | undefined>;
+
 interface Keyed {
-  readonly candidate: Candidate;
+  readonly position: number;
   readonly keys: readonly IndexKey[];
 }
 
@@ -75,18 +79,20 @@ class UniqueIndex {
     this.#collation = queryCollation(collection, index);
   }
 
-  /** `_id` of the document that holds a key of the candidate, for each that has such a one. */
-  async holders(candidates: readonly Candidate[]): Promise<Map<Candidate, RawValue | undefined>> {
+  /** `_id` of the document that holds a key of the one at a position, for each that has such a one. */
+  async holders(documents: Documents, positions: readonly number[]): Promise<Holders> {
     const place = { reader: this.#reader, collection: this.#collection, index: this.#index };
-    const indexed = (await coveredBy(place, candidates))
-      .map((candidate): Keyed => ({ candidate, keys: keysUnder(this.#index, candidate.document) }))
+    const indexed = (await coveredBy(place, documents, positions))
+      .map((position): Keyed => ({ position, keys: keysUnder(this.#index, documents.value(position)) }))
       .filter(({ keys }) => keys.length > 0);
-    const holders = new Map<Candidate, RawValue | undefined>();
+    const holders = new Map<number, RawValue | undefined>();
     for (const group of groupsOf(indexed)) {
       const near = await this.#near(group.flatMap(({ keys }) => keys));
       if (near.length === 0) continue;
-      const found = this.#isCollated ? await this.#askEach(group) : this.#matchKeys(group, near);
-      for (const [candidate, holder] of found) holders.set(candidate, holder);
+      const found = this.#isCollated
+        ? await this.#askEach(documents, group)
+        : this.#matchKeys(documents, group, near);
+      for (const [position, holder] of found) holders.set(position, holder);
     }
     return holders;
   }
@@ -140,29 +146,29 @@ class UniqueIndex {
     );
   }
 
-  #matchKeys(group: readonly Keyed[], near: readonly Buffer[]): Map<Candidate, RawValue | undefined> {
+  #matchKeys(documents: Documents, group: readonly Keyed[], near: readonly Buffer[]): Holders {
     const holderOf = new Map<string, Buffer>();
     for (const document of near) {
       for (const key of indexKeys(documentValue(document), this.#paths)) holderOf.set(keyText(key), document);
     }
-    const holders = new Map<Candidate, RawValue | undefined>();
-    for (const { candidate, keys } of group) {
-      const own = canonicalKey(candidate.id);
+    const holders = new Map<number, RawValue | undefined>();
+    for (const { position, keys } of group) {
+      const own = canonicalKey(documents.id(position));
       for (const key of keys) {
         const holder = holderOf.get(keyText(key));
         // A document that is to be replaced holds its own key.
-        if (holder !== undefined && idKey(holder) !== own) holders.set(candidate, findId(holder));
+        if (holder !== undefined && idKey(holder) !== own) holders.set(position, findId(holder));
       }
     }
     return holders;
   }
 
-  async #askEach(group: readonly Keyed[]): Promise<Map<Candidate, RawValue | undefined>> {
-    const holders = new Map<Candidate, RawValue | undefined>();
-    for (const { candidate, keys } of group) {
-      const own = canonicalKey(candidate.id);
+  async #askEach(documents: Documents, group: readonly Keyed[]): Promise<Holders> {
+    const holders = new Map<number, RawValue | undefined>();
+    for (const { position, keys } of group) {
+      const own = canonicalKey(documents.id(position));
       const holder = (await this.#find(keys, 2)).find((document) => idKey(document) !== own);
-      if (holder !== undefined) holders.set(candidate, findId(holder));
+      if (holder !== undefined) holders.set(position, findId(holder));
     }
     return holders;
   }

@@ -265,8 +265,8 @@ test('T8 whenMatched: replace leaves a document alone that is another one than t
   ]);
   const memory = TargetMemory.empty(selection.manifest, 0);
   const [third, fourth] = (await bench.documents('staging', 'a')) as [Buffer, Buffer];
-  memory.remember({ collection: 'a', index: 3 }, third);
-  memory.remember({ collection: 'a', index: 4 }, fourth);
+  memory.remember('a', 3, third);
+  memory.remember('a', 4, fourth);
   await db.collection('a').updateOne({ _id: 4 as never }, { $set: { text: 'changed since the dry-run' } });
   const result = await bench.apply(selection, 'staging', { memory });
   assert.is(result.collections[0]?.replaced, 1);
@@ -280,11 +280,11 @@ test('a memory of a dry-run is read back, and one that is damaged is none', asyn
   const { manifest } = bench.selection([{ collection: 'a', documents: numbered(0, 3) }]);
   const { reader } = await bench.target('staging');
   const memory = TargetMemory.empty(manifest, 7);
-  memory.remember({ collection: 'a', index: 1 }, 'absent');
+  memory.remember('a', 1, 'absent');
   await memory.save(bench.workDirectory, reader);
   const loaded = await TargetMemory.load(bench.workDirectory, manifest, reader);
   assert.is(loaded?.seenAt, 7);
-  assert.is(loaded?.changeOf({ collection: 'a', index: 1 }, 'same'), 'appeared');
+  assert.is(loaded?.changeOf('a', 1, 'same'), 'appeared');
   const [file] = readdirSync(join(bench.workDirectory, 'seen'));
   const path = join(bench.workDirectory, 'seen', file as string);
   const whole = readFileSync(path);

@@ -248,7 +248,7 @@ const READER = {
 test('a memory of any shape is right or as if there were none', async () => {
   const { manifest } = await kept();
   const memory = TargetMemory.empty(manifest, 7);
-  memory.remember({ collection: 'artworks', index: 1 }, 'absent');
+  memory.remember('artworks', 1, 'absent');
   await memory.save(anew.workDirectory, READER);
   const path = join(anew.workDirectory, 'seen', `${manifest.digest.slice(0, 16)}-staging`);
   const bytes = readFileSync(path);
@@ -257,7 +257,7 @@ test('a memory of any shape is right or as if there were none', async () => {
   const states = bytes.subarray(end);
   const load = (): Promise<TargetMemory | undefined> =>
     TargetMemory.load(anew.workDirectory, manifest as SelectionManifest, READER);
-  assert.is((await load())?.changeOf({ collection: 'artworks', index: 1 }, 'same'), 'appeared');
+  assert.is((await load())?.changeOf('artworks', 1, 'same'), 'appeared');
   const property = fc.asyncProperty(
     fc.oneof(
       fc.nat(bytes.length).map((length) => bytes.subarray(0, length)),

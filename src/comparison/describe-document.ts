@@ -1,8 +1,22 @@
-/** Values as text for people and programs: Extended JSON, bounded in length, with the plan's `mask` fields hidden. */
+/**
+ * A compared document as people and programs are shown it: values are Extended JSON, bounded in length, with the plan's `mask` fields
+ * hidden.
+ */
+
+import { diffDocuments } from '../bson/diff-documents.ts';
+import type { Documents } from '../bson/documents.ts';
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
-import { showText, showValue } from '../bson/show.ts';
+import { showText, showValue, typeName } from '../bson/show.ts';
+import { idRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import type { DocumentObject } from './comparison.ts';
+import type { Verdict } from './check.ts';
+import type {
+  ComparedDocument,
+  DocumentObject,
+  DocumentSides,
+  FieldDifference,
+  LeftOutWhy,
+} from './comparison.ts';
 
 const MASKED = '"[masked]"';
 
@@ -146,4 +160,82 @@ function covers([wanted, ...below]: readonly string[], [part, ...rest]: readonly
   if (part === undefined) return false;
   if (part === wanted && covers(below, rest)) return true;
   return /^\d+$/.test(part) && covers([wanted, ...below], rest);
+}
+
+/** In which forms documents are shown. */
+export interface Texts {
+  readonly documents: MaskedText;
+  readonly values: MaskedText;
+  readonly canonical?: MaskedText | undefined;
+  readonly masked?: MaskedText | undefined;
+}
+
+/** One document of a batch, and what was found of it. */
+export interface Finding {
+  readonly documents: Documents;
+  readonly position: number;
+  readonly verdict: Verdict;
+  readonly target: RawValue | undefined;
+}
+
+const SAME = { differences: [] } as const;
+
+export function describe({ documents, position, verdict, target }: Finding, texts: Texts): ComparedDocument {
+  const { class: documentClass, reason, reasonValues } = verdict;
+  const backup = documents.value(position);
+  const id = documents.id(position);
+  const isSame = target === undefined || documentClass === 'identical';
+  const text = texts.documents.show(backup);
+  const sides = (form: MaskedText): DocumentSides => {
+    const own = form.object(backup);
+    return { backup: own, target: target && (documentClass === 'identical' ? own : form.object(target)) };
+  };
+  return {
+    class: documentClass,
+    id: idRefusal(id) === undefined ? texts.values.showId(id) : '(none)',
+    reason,
+    reasonValues,
+    ...(isSame ? SAME : fieldDifferences(backup, target, texts.values.show)),
+    backup: text,
+    target: target && (isSame ? text : texts.documents.show(target)),
+    canonical: texts.canonical && sides(texts.canonical),
+    masked: texts.masked && sides(texts.masked),
+    index: documents.first + position,
+  };
+}
+
+const LEFT_OUT_REASONS: Readonly<Record<LeftOutWhy, string>> = {
+  excepted: 'left out by decision',
+  conflict: 'held back: what it depends on is in conflict',
+  refused: 'held back: what it depends on would be refused',
+};
+
+/** The same, where it is left out. */
+export function withWhy(document: ComparedDocument, why: LeftOutWhy | undefined): ComparedDocument {
+  if (why === undefined) return document;
+  const reason = [LEFT_OUT_REASONS[why], ...(document.reason === '' ? [] : [document.reason])].join('; ');
+  return { ...document, reason, leftOut: why === 'excepted' ? 'excepted' : 'heldBack' };
+}
+
+/** Differences told of one document. One that differs in more is another document, and its two sides are shown as well. */
+const MOST_DIFFERENCES = 200;
+
+/** `show` turns a value at a dotted path into text. */
+export function fieldDifferences(
+  backup: RawValue,
+  target: RawValue,
+  show: (value: RawValue, path: string) => string,
+): { readonly differences: FieldDifference[]; readonly differencesLeftOut: number } {
+  const { first, total } = diffDocuments(backup, target, MOST_DIFFERENCES);
+  const differences = first.map(({ path, kind, left, right }) => {
+    const retyped = left !== undefined && right !== undefined && left.type !== right.type;
+    return {
+      path: kind === 'order' ? `${path === '' ? '(document)' : path} (order of fields)` : path,
+      backup: left && show(left, path),
+      target: right && show(right, path),
+      backupType: retyped ? typeName(left.type) : undefined,
+      targetType: retyped ? typeName(right.type) : undefined,
+    };
+  });
+  return { differences, differencesLeftOut: total - differences.length };
 }

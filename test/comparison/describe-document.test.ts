@@ -4,7 +4,7 @@ import { documentValue } from '../../src/bson/diff-documents.ts';
 import { parseExtendedJson } from '../../src/bson/extended-json.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
-import { MaskedText } from '../../src/comparison/masked-text.ts';
+import { MaskedText } from '../../src/comparison/describe-document.ts';
 import { test } from '../harness.ts';
 
 const value = (document: object): RawValue => documentValue(Buffer.from(serialize(document)));

@@ -3,7 +3,7 @@ import { documentValue } from '../../src/bson/diff-documents.ts';
 import { parseExtendedJson } from '../../src/bson/extended-json.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
-import { classifyPair } from '../../src/comparison/pair.ts';
+import { classifyPair } from '../../src/comparison/compare-batch.ts';
 import { test } from '../harness.ts';
 
 const document = (text: string): RawValue => documentValue(writeExtendedJson(parseExtendedJson(text)));
