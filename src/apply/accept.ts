@@ -23,14 +23,13 @@ import type { Actor, RunCollection } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { requireBelonging } from './admission.ts';
 import { discardForeign } from './earlier-runs.ts';
 import { roleObstacles } from './gate.ts';
 import { holdLock } from './held-run.ts';
-import { LOOKUP_BATCH } from './lookup-batches.ts';
 import { countsOverall, Outcomes } from './outcome.ts';
 import { runStart } from './run-start.ts';
 
@@ -244,7 +243,7 @@ async function* exceptedParts({
       if (part === undefined) return [];
       return [{ collection, as: as as LeftOutAs, reason: reasonOf(collection, as), ...part }];
     };
-    for await (const { bytes, offsets, first } of readBatches(selection, collection, LOOKUP_BATCH)) {
+    for await (const { bytes, offsets, first } of readInTurn(selection, collection)) {
       for (let i = 0; i < offsets.length; i++) {
         const id = isMeant(selected, first + i) ? findId(bytes, offsets[i]) : undefined;
         if (id === undefined) continue;

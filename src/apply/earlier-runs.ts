@@ -15,10 +15,9 @@ import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import { isForeign } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
-import { LOOKUP_BATCH } from './lookup-batches.ts';
 import type { Outcomes } from './outcome.ts';
 
 /** Ids of entries of format 1 that are looked for in one reading of the selection: some 20 bytes each, */
@@ -159,7 +158,7 @@ export class EarlierRuns {
   async #readIds(into: string, see: (id: RawValue, ordinal: number) => void): Promise<void> {
     const selected = this.#selection.manifest.collections.find((each) => each.into === into);
     if (selected === undefined) return;
-    for await (const batch of readBatches(this.#selection, selected.collection, LOOKUP_BATCH)) {
+    for await (const batch of readInTurn(this.#selection, selected.collection)) {
       for (let i = 0; i < batch.length; i++) if (batch.idType(i) !== 0) see(batch.id(i), batch.first + i);
     }
   }

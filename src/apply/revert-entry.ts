@@ -7,13 +7,12 @@ import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
 import { asDocuments, HASH_BYTES, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { RevertedOutcome } from '../outcomes.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import { existingInParts } from '../target/existing.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
 import { admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
-import { LOOKUP_BATCH } from './lookup-batches.ts';
 
 /** An insert or a replace, with the hashes of its documents. */
 export type WrittenEntry = JournalEntry & { readonly hashes: Buffer };
@@ -203,7 +202,7 @@ async function* hashed(
   for (const selected of selection.manifest.collections) {
     const keys = wanted.get(selected.into);
     if (keys === undefined) continue;
-    for await (const batch of readBatches(selection, selected.collection, LOOKUP_BATCH)) {
+    for await (const batch of readInTurn(selection, selected.collection)) {
       const { run, positions } = admit(batch);
       for (const position of positions) {
         const key = canonicalKey(run.id(position));

@@ -11,7 +11,7 @@ import { BSON, copyOf, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { DependentPlan, Plan, RestoredCollection } from '../plan/plan.ts';
 import { KeyPath } from '../selection/key-path.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/read-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { inQuery, projectionOf } from './query-documents.ts';
@@ -69,7 +69,6 @@ interface OrphansQuestion {
   readonly decide: (ordinal: number, fate: Fate) => void;
 }
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 10_000 };
 /** Keys of parents that are held: some 20 to 100 bytes each. */
 const MOST_KEYS = 1_000_000;
 /** Keys of children that are looked up together. */
@@ -285,7 +284,7 @@ export async function eachDocument(
   see: (bytes: Buffer, start: number, ordinal: number) => 'stop' | undefined,
 ): Promise<void> {
   if (!selection.manifest.collections.some((each) => each.collection === collection)) return;
-  for await (const { bytes, offsets, first } of readBatches(selection, collection, BATCH)) {
+  for await (const { bytes, offsets, first } of readInTurn(selection, collection)) {
     signal.throwIfAborted();
     for (let i = Math.max(0, from - first); i < offsets.length; i++) {
       if (see(bytes, offsets[i] as number, first + i) === 'stop') return;

@@ -9,7 +9,7 @@ import { documentValue } from '../bson/diff-documents.ts';
 import { ByteSet } from '../bson/flat-sets.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Matcher } from '../query/compile-query.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/read-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';
 import { localMatcher } from './ask-server.ts';
@@ -23,8 +23,6 @@ import {
   partialFilterOf,
   uniqueIndexesOf,
 } from './index-keys.ts';
-
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 20_000, held: 1 };
 
 interface SharedKeysQuestion {
   readonly selection: Selection;
@@ -64,7 +62,7 @@ export class SharedKeys {
   static async find(question: SharedKeysQuestion): Promise<SharedKeys> {
     const indexes = comparableIndexes(question).map((each) => ({ ...each, seen: new ByteSet() }));
     if (indexes.length > 0) {
-      for await (const { bytes, offsets } of readBatches(question.selection, question.name, BATCH)) {
+      for await (const { bytes, offsets } of readInTurn(question.selection, question.name)) {
         question.signal.throwIfAborted();
         for (const offset of offsets) {
           const document = documentValue(bytes, offset);

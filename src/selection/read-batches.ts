@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Documents } from '../bson/documents.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
-import { type BatchLimits, fileBatches } from './file-batches.ts';
+import { type BatchLimits, fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { collectionPath } from './open-selection.ts';
 import type { SelectedCollection, Selection } from './selection.ts';
 import { reasonOf } from './work-directory-fault.ts';
@@ -31,6 +31,14 @@ export async function* readBatches(
       cause: error,
     });
   }
+}
+
+/** The same, for a caller that is done with a batch before it asks for the next: the next one comes in its memory. */
+export function readInTurn(
+  selection: Selection,
+  collection: string,
+): AsyncGenerator<Documents, void, undefined> {
+  return readBatches(selection, collection, ONE_AFTER_ANOTHER);
 }
 
 export interface CheckedUse {

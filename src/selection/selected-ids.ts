@@ -1,14 +1,12 @@
 import type { Documents } from '../bson/documents.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { findId } from '../bson/stored-form.ts';
-import { readBatches } from './read-batches.ts';
+import { readInTurn } from './read-batches.ts';
 import type { Selection } from './selection.ts';
-
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 
 /** The `_id`s of the selected documents of a collection: 12 to 24 bytes of memory per ObjectId. */
 export function selectedIds(selection: Selection, collection: string): Promise<KeySet> {
-  return idsIn(readBatches(selection, collection, BATCH));
+  return idsIn(readInTurn(selection, collection));
 }
 
 /** The `_id`s of documents that come in batches. */

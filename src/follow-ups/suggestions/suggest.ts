@@ -6,7 +6,7 @@ import { BSON } from '../../bson/types.ts';
 import { type Plan, settingsOf } from '../../plan/plan.ts';
 import type { Run } from '../../run.ts';
 import { KeyPath } from '../../selection/key-path.ts';
-import { readBatches } from '../../selection/read-batches.ts';
+import { readInTurn } from '../../selection/read-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
 import { forgottenDependents, type SuggestionSource } from './forgotten-dependents.ts';
 import type { Suggestion } from './suggestion.ts';
@@ -51,7 +51,6 @@ async function keep(path: string, suggestions: readonly Suggestion[]): Promise<v
   }
 }
 
-const BATCH = { maxBytes: 4 * 1024 * 1024, maxDocuments: 100_000, held: 1 };
 const OLD_DAYS = 90;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -73,7 +72,7 @@ export async function oldDocuments(plan: Plan, selection: Selection): Promise<Ab
     let documents = 0;
     let hasDates = false;
     let oldest = limit;
-    for await (const { bytes, offsets } of readBatches(selection, collection, BATCH)) {
+    for await (const { bytes, offsets } of readInTurn(selection, collection)) {
       for (const start of offsets) {
         const isOld = path.some(bytes, start, (value) => {
           if (value.type !== BSON.DATE) return false;
