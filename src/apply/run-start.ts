@@ -7,8 +7,8 @@
 import { RestorePlanError } from '../errors.ts';
 import type { Actor, RecordedSource, RunRecord } from '../ledger/run-record.ts';
 import { type LedgerPlace, type RunStart, recordedServer, runsOfPlan } from '../ledger/runs.ts';
-import { hostsOf } from '../mongo/connection-string.ts';
-import type { Location, Plan, Source } from '../plan/plan.ts';
+import type { Plan, Source } from '../plan/plan.ts';
+import { sourceKindOf } from '../plan/sources/sources.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { VERSION } from '../version.ts';
@@ -79,21 +79,7 @@ export function refuseOtherSource({ fact, run }: OtherSource): RestorePlanError 
 
 /** As a run's record keeps it. */
 export function recordedSource({ location, database }: Source): RecordedSource {
-  return { template: templateOf(location), database };
-}
-
-/** Of a path what the plan file writes: the file may lie in another folder on each machine. */
-function templateOf(location: Location): string {
-  switch (location.kind) {
-    case 's3':
-      return `s3://${location.bucket}/${location.key}`;
-    case 'path':
-      return location.written ?? location.path;
-    case 'jsonl':
-      return templateOf(location.from);
-    case 'mongodb':
-      return `mongodb://${hostsOf(location.uri).join(',')}`;
-  }
+  return { template: sourceKindOf(location).recorded(location), database };
 }
 
 function shown({ template, database }: RecordedSource): string {

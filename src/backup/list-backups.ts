@@ -49,7 +49,7 @@ export async function listBackups(
   source: StoredSource,
   options: BackupOptions,
 ): Promise<BackupListing> {
-  const place = placeOf(run, source, options);
+  const place = await placeOf(run, source, options);
   const { store, timezone, template } = place;
   try {
     const at = source.at?.epochMs;

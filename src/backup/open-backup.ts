@@ -19,7 +19,7 @@ export async function openBackup(run: Run, source: Source, options: BackupOption
 }
 
 async function openStoredSource(run: Run, source: StoredSource, options: BackupOptions): Promise<Backup> {
-  const place = placeOf(run, source, options);
+  const place = await placeOf(run, source, options);
   try {
     const { wanted } = options;
     const backup = await chooseBackup(run, { place, source, wanted });

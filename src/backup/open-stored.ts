@@ -1,6 +1,7 @@
 /** Opens what was found in a store, a folder or a file, as a backup. */
 import { createHash } from 'node:crypto';
 import type { Source } from '../plan/plan.ts';
+import { settingOf } from '../plan/sources/sources.ts';
 import type { BackupIdentity, StoredBackup } from './backup.ts';
 import type { NamedFolder } from './layout/one-backup.ts';
 import { openContainer, openFiles } from './open-container.ts';
@@ -31,7 +32,7 @@ export async function openStored(
   // Paths keep the folder's own name, so that the folder of the database itself may be named as well.
   const above = found.path.replace(/[^/]*\/$/, '');
   const named = files.map((file) => ({ path: file.path.slice(above.length), at: file.open() }));
-  const setting = source.location.kind === 's3' ? 'source.s3.key' : 'source.path';
+  const setting = settingOf(source.location);
   const folder: NamedFolder = {
     setting,
     above,

@@ -2,7 +2,9 @@
 
 import { RestorePlanError } from '../errors.ts';
 import { type LocationTemplate, parseLocationTemplate } from '../plan/location-template.ts';
-import type { MongodbLocation, PathLocation, S3Location, Source } from '../plan/plan.ts';
+import type { Source } from '../plan/plan.ts';
+import { type StoredLocation, storeLocation } from '../plan/sources/sources.ts';
+import { type StoreLocation, storeOf } from '../plan/sources/stores.ts';
 import type { Run } from '../run.ts';
 import type { BackupMoment, StoredBackup } from './backup.ts';
 import { DiskStore } from './disk/disk-store.ts';
@@ -13,7 +15,6 @@ import { withCollection } from './locate/search-template.ts';
 import { openSingles } from './open-singles.ts';
 import { openStored } from './open-stored.ts';
 import { S3_PATIENCE, type S3Patience } from './s3/s3-patience.ts';
-import { S3Store } from './s3/s3-store.ts';
 import type { Store } from './storage/store.ts';
 
 export interface BackupOptions {
@@ -22,8 +23,16 @@ export interface BackupOptions {
   readonly s3Patience?: S3Patience;
 }
 
+type OpenStore<L> = (run: Run, location: L, patience: S3Patience) => Promise<Store>;
+
+/** How a store of each kind is opened; what a plan says of each is in plan/sources/. */
+const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {
+  path: async () => new DiskStore(),
+  s3: async (...given) => (await import('./s3/s3-store.ts')).openS3(...given),
+};
+
 /** A source that is stored somewhere, as opposed to a live database. */
-export type StoredSource = Source & { readonly location: Exclude<Source['location'], MongodbLocation> };
+export type StoredSource = Source & { readonly location: StoredLocation };
 
 export interface Place {
   /** Whoever asked for the place closes it. */
@@ -35,55 +44,31 @@ export interface Place {
   open(candidate: Candidate, when: BackupMoment | undefined): Promise<StoredBackup | undefined>;
 }
 
-export function placeOf(run: Run, source: StoredSource, options: BackupOptions): Place {
-  const { location } = source;
-  if (location.kind !== 'jsonl') {
-    const store = storeOf(run, location, options);
-    const template = templateOf(location);
-    const timezone = zoneOf(location);
-    if (template.parts.some(({ kind }) => kind === 'collection')) {
-      const { wanted } = options;
-      const open: Place['open'] = ({ fields }, when) =>
-        openSingles({ store, source, template, fields, wanted, when });
-      return { store, template: ofOneCollection(template, wanted), timezone, open };
-    }
-    const open: Place['open'] = async ({ path }, when) => {
-      const found = await findStored(store, path);
-      return found && openStored(found, { store, source, when });
-    };
-    return { store, template, timezone, open };
+export async function placeOf(run: Run, source: StoredSource, options: BackupOptions): Promise<Place> {
+  const { wanted, s3Patience: patience = S3_PATIENCE } = options;
+  const location = storeLocation(source.location);
+  const store = await (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
+  const template = templateOf(location);
+  const { timezone = 'UTC' } = location;
+  const isByCollection = template.parts.some(({ kind }) => kind === 'collection');
+  if (source.location.kind === 'jsonl' || isByCollection) {
+    const openFiles = source.location.kind === 'jsonl' ? openJsonl : openSingles;
+    const open: Place['open'] = ({ fields }, when) =>
+      openFiles({ store, source, template, fields, wanted, when });
+    // The file of one collection stands for the backup; the others' names follow from its time.
+    return { store, template: withCollection(template, [...wanted][0] ?? '*'), timezone, open };
   }
-  const { from } = location;
-  const store = storeOf(run, from, options);
-  const template = templateOf(from);
-  const { wanted } = options;
-  const open: Place['open'] = ({ fields }, when) =>
-    openJsonl({ store, source, template, fields, wanted, when });
-  return { store, template: ofOneCollection(template, wanted), timezone: zoneOf(from), open };
-}
-
-/** The file of one collection stands for the backup; the others' names follow from its time. */
-function ofOneCollection(template: LocationTemplate, wanted: ReadonlySet<string>): LocationTemplate {
-  return withCollection(template, [...wanted][0] ?? '*');
-}
-
-function storeOf(
-  { emit, signal }: Run,
-  location: PathLocation | S3Location,
-  { s3Patience: patience = S3_PATIENCE }: BackupOptions,
-): Store {
-  if (location.kind === 'path') return new DiskStore();
-  return new S3Store(location, { emit, signal, patience });
+  const open: Place['open'] = async ({ path }, when) => {
+    const found = await findStored(store, path);
+    return found && openStored(found, { store, source, when });
+  };
+  return { store, template, timezone, open };
 }
 
 /** The plan check has read the template before. */
-function templateOf(location: PathLocation | S3Location): LocationTemplate {
-  const text = location.kind === 's3' ? location.key : location.path;
+function templateOf(location: StoreLocation): LocationTemplate {
+  const text = storeOf(location).pattern(location);
   const template = parseLocationTemplate(text);
   if ('fault' in template) throw new RestorePlanError('PLAN_INVALID', `${text}: ${template.fault.message}.`);
   return template;
-}
-
-function zoneOf({ timezone = 'UTC' }: PathLocation | S3Location): string {
-  return timezone;
 }

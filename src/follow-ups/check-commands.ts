@@ -3,6 +3,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { Plan } from '../plan/plan.ts';
+import { sourceKindOf } from '../plan/sources/sources.ts';
 import type { Secret } from '../secret.ts';
 import type { ActionFault } from './kind.ts';
 import { kindOf } from './kinds.ts';
@@ -63,7 +64,7 @@ function planSecrets({ source, targets, followUps }: Plan): Secret[] {
   const found = [
     targets.staging.uri,
     targets.production?.uri,
-    source.location.kind === 'mongodb' ? source.location.uri : undefined,
+    ...(sourceKindOf(source.location).secrets?.(source.location) ?? []),
     ...followUps.flatMap(({ action }) => kindOf(action).secretsOf(action)),
   ];
   return found.filter((secret) => secret !== undefined && secret.reveal() !== '') as Secret[];

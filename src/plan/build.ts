@@ -5,12 +5,14 @@
 import { dirname, resolve } from 'node:path';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { parseQuery } from '../query/parse-query.ts';
-import { Secret } from '../secret.ts';
 import { planDigest, selectsDigest } from './digest.ts';
 import { whereIs } from './fault.ts';
 import { exceptedIds, type IdList } from './id-list.ts';
 import { parseDuration, parseInstant } from './instant.ts';
 import {
+  givenSecret,
+  givenText,
+  givenValue,
   headOf,
   holdsUnjudged,
   itemsAt,
@@ -28,17 +30,15 @@ import type {
   ExceptedClass,
   FollowUpAction,
   FollowUpPlan,
-  Location,
-  PathLocation,
   Plan,
   PlanException,
   RestoredCollection,
-  S3Location,
   Source,
   TargetPlan,
   UnsetVariable,
   WhenMatched,
 } from './plan.ts';
+import { buildLocation } from './sources/sources.ts';
 
 /** What the files that `ids` names hold, by the node that names each. */
 export type IdLists = ReadonlyMap<PlanNode, IdList>;
@@ -49,7 +49,7 @@ interface Around {
 }
 
 export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }: Around): Plan {
-  const name = text(root, 'name') as string;
+  const name = givenText(root, 'name') as string;
   const source = buildSource(nodeAt(root, 'source')!);
   const collections = itemsAt(root, 'collections').map((entry) => buildCollection(entry, lists));
   const production = nodeAt(root, 'targets', 'production');
@@ -60,14 +60,14 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
   const digested = { name, source, collections, targets };
   return {
     name,
-    reason: text(root, 'reason'),
+    reason: givenText(root, 'reason'),
     file: resolve(file),
     source,
     collections,
     targets,
     followUps: itemsAt(root, 'followUps').map(buildFollowUp),
     mask: texts(root, 'mask'),
-    report: { documents: (text(root, 'report', 'documents') ?? 'whole') as DocumentsTold },
+    report: { documents: (givenText(root, 'report', 'documents') ?? 'whole') as DocumentsTold },
     digest: planDigest(digested),
     selectsDigest: selectsDigest(digested),
     unsetVariables,
@@ -75,74 +75,30 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
 }
 
 function buildSource(source: PlanNode): Source {
-  const at = text(source, 'at');
+  const at = givenText(source, 'at');
   const reading = at === undefined ? undefined : parseInstant(at);
   return {
     // An instant from a variable that is not set has no value yet.
     at: reading !== undefined && 'instant' in reading ? reading.instant : undefined,
-    database: text(source, 'database') as string,
+    database: givenText(source, 'database') as string,
     maxAgeMs: duration(source, 'maxAge'),
-    integrity: (text(source, 'integrity') ?? 'whole') as Source['integrity'],
-    maxDecompressionRatio: scalar(source, 'maxDecompressionRatio') as number | undefined,
-    location: buildLocation(source),
-  };
-}
-
-function buildLocation(source: PlanNode): Location {
-  const zone = text(source, 'timezone');
-  const s3 = nodeAt(source, 's3');
-  if (s3 !== undefined) return buildS3(s3, zone);
-  if (nodeAt(source, 'mongodb') !== undefined)
-    return { kind: 'mongodb', uri: secret(source, 'mongodb', 'uri') };
-  const jsonl = nodeAt(source, 'jsonl');
-  if (jsonl === undefined) return buildPath(source, zone);
-  const inS3 = nodeAt(jsonl, 's3');
-  return {
-    kind: 'jsonl',
-    from: inS3 === undefined ? buildPath(jsonl, zone) : buildS3(inS3, zone),
-    ...(text(jsonl, 'relaxed') === 'accept' && { relaxed: 'accept' }),
-  };
-}
-
-function buildS3(s3: PlanNode, zone: string | undefined): S3Location {
-  return {
-    kind: 's3',
-    bucket: text(s3, 'bucket') as string,
-    key: text(s3, 'key') as string,
-    timezone: text(s3, 'timezone') ?? zone,
-    region: text(s3, 'region'),
-    profile: text(s3, 'profile'),
-    endpoint: text(s3, 'endpoint'),
-    forcePathStyle: scalar(s3, 'forcePathStyle') as boolean | undefined,
-    requestPayer: scalar(s3, 'requestPayer') as 'requester' | undefined,
-  };
-}
-
-function buildPath(parent: PlanNode, zone: string | undefined): PathLocation {
-  const node = nodeAt(parent, 'path')!;
-  // Relative to the file that names it: a base may lie in another folder than the plan.
-  const folder = dirname(node.place.text.absolutePath);
-  const path = text(parent, 'path') as string;
-  const absolute = resolve(folder, path);
-  return {
-    kind: 'path',
-    path: path.endsWith('/') ? `${absolute}/` : absolute,
-    written: path,
-    timezone: zone,
+    integrity: (givenText(source, 'integrity') ?? 'whole') as Source['integrity'],
+    maxDecompressionRatio: givenValue(source, 'maxDecompressionRatio') as number | undefined,
+    location: buildLocation(source, givenText(source, 'timezone')),
   };
 }
 
 function buildRestored(entry: PlanNode): RestoredCollection {
-  const collection = text(entry, 'collection') as string;
+  const collection = givenText(entry, 'collection') as string;
   return {
     collection,
-    into: text(entry, 'into') ?? collection,
-    whenMatched: (text(entry, 'whenMatched') ?? 'keepExisting') as WhenMatched,
-    updatedAt: text(entry, 'updatedAt'),
+    into: givenText(entry, 'into') ?? collection,
+    whenMatched: (givenText(entry, 'whenMatched') ?? 'keepExisting') as WhenMatched,
+    updatedAt: givenText(entry, 'updatedAt'),
     softDelete: query(entry, 'softDelete'),
     references: itemsAt(entry, 'references').map((reference) => ({
-      field: text(reference, 'field') as string,
-      collection: text(reference, 'collection') as string,
+      field: givenText(reference, 'field') as string,
+      collection: givenText(reference, 'collection') as string,
     })),
     skipIndexes: texts(entry, 'indexes', 'skip'),
     exceptions: itemsAt(entry, 'exceptions').map(buildException),
@@ -161,35 +117,35 @@ function buildCollection(entry: PlanNode, lists: IdLists): CollectionPlan {
 function buildDependent(entry: PlanNode): DependentPlan {
   return {
     ...buildRestored(entry),
-    foreignKey: text(entry, 'foreignKey') as string,
-    localKey: text(entry, 'localKey') ?? '_id',
+    foreignKey: givenText(entry, 'foreignKey') as string,
+    localKey: givenText(entry, 'localKey') ?? '_id',
     query: query(entry, 'query'),
-    orphans: (text(entry, 'orphans') ?? 'holdBack') as DependentPlan['orphans'],
+    orphans: (givenText(entry, 'orphans') ?? 'holdBack') as DependentPlan['orphans'],
   };
 }
 
 function buildException(entry: PlanNode): PlanException {
   const about = {
-    reason: text(entry, 'reason') as string,
-    on: text(entry, 'on') as PlanException['on'],
+    reason: givenText(entry, 'reason') as string,
+    on: givenText(entry, 'on') as PlanException['on'],
     where: whereIs(headOf(entry)),
   };
   return nodeAt(entry, 'ids') === undefined
-    ? { ...about, class: text(entry, 'class') as ExceptedClass }
+    ? { ...about, class: givenText(entry, 'class') as ExceptedClass }
     : { ...about, ids: exceptedIds(entry).list };
 }
 
 function buildTarget(target: PlanNode): TargetPlan {
-  const approvalsBy = text(target, 'gate', 'approvalsBy') as ApprovalsBy | undefined;
+  const approvalsBy = givenText(target, 'gate', 'approvalsBy') as ApprovalsBy | undefined;
   return {
-    uri: secret(target, 'uri'),
-    database: text(target, 'database') as string,
-    ...(scalar(target, 'create') === true ? { create: true } : {}),
+    uri: givenSecret(target, 'uri'),
+    database: givenText(target, 'database') as string,
+    ...(givenValue(target, 'create') === true ? { create: true } : {}),
     gate: {
       soakMs: duration(target, 'gate', 'soak') ?? 0,
-      approvals: (scalar(target, 'gate', 'approvals') ?? 0) as number,
+      approvals: (givenValue(target, 'gate', 'approvals') ?? 0) as number,
       ...(approvalsBy !== undefined && { approvalsBy }),
-      ...(scalar(target, 'gate', 'acceptKept') === true && { acceptKept: true }),
+      ...(givenValue(target, 'gate', 'acceptKept') === true && { acceptKept: true }),
     },
   };
 }
@@ -198,16 +154,16 @@ const MINUTE = 60_000;
 
 function buildFollowUp(entry: PlanNode): FollowUpPlan {
   return {
-    name: text(entry, 'name') as string,
-    on: text(entry, 'on') as FollowUpPlan['on'],
-    when: (text(entry, 'when') ?? 'inserted') as FollowUpPlan['when'],
+    name: givenText(entry, 'name') as string,
+    on: givenText(entry, 'on') as FollowUpPlan['on'],
+    when: (givenText(entry, 'when') ?? 'inserted') as FollowUpPlan['when'],
     needs: texts(entry, 'needs'),
     action: buildAction(entry),
   };
 }
 
 function buildAction(entry: PlanNode): FollowUpAction {
-  const manual = text(entry, 'manual');
+  const manual = givenText(entry, 'manual');
   if (manual !== undefined) return { kind: 'manual', text: manual };
   const run = nodeAt(entry, 'run');
   if (run !== undefined) {
@@ -216,42 +172,26 @@ function buildAction(entry: PlanNode): FollowUpAction {
       command: texts(entry, 'run'),
       directory: dirname(run.place.text.absolutePath),
       timeoutMs: duration(entry, 'timeout') ?? 5 * MINUTE,
-      passUri: scalar(entry, 'passUri') === true,
+      passUri: givenValue(entry, 'passUri') === true,
       env: texts(entry, 'env'),
     };
   }
   return {
     kind: 'webhook',
-    url: secret(entry, 'webhook', 'url'),
-    secret: secret(entry, 'webhook', 'secret'),
+    url: givenSecret(entry, 'webhook', 'url'),
+    secret: givenSecret(entry, 'webhook', 'secret'),
     timeoutMs: duration(entry, 'timeout') ?? MINUTE / 2,
-    text: text(entry, 'webhook', 'text'),
+    text: givenText(entry, 'webhook', 'text'),
   };
 }
 
-function scalar(root: PlanNode, ...path: readonly PathPart[]) {
-  const node = nodeAt(root, ...path);
-  return node?.kind === 'scalar' ? node.value : undefined;
-}
-
-/** A text with an unset variable in it is given as written. */
-function text(root: PlanNode, ...path: readonly PathPart[]): string | undefined {
-  const value = scalar(root, ...path);
-  return typeof value === 'string' ? value : undefined;
-}
-
 function texts(root: PlanNode, ...path: readonly PathPart[]): string[] {
-  return itemsAt(root, ...path).map((_, i) => text(root, ...path, i) as string);
+  return itemsAt(root, ...path).map((_, i) => givenText(root, ...path, i) as string);
 }
 
 function duration(root: PlanNode, ...path: readonly PathPart[]): number | undefined {
-  const value = text(root, ...path);
+  const value = givenText(root, ...path);
   return value === undefined ? undefined : parseDuration(value);
-}
-
-function secret(root: PlanNode, ...path: readonly PathPart[]): Secret | undefined {
-  const node = nodeAt(root, ...path);
-  return node?.kind !== 'scalar' || node.unjudged ? undefined : new Secret(String(node.value));
 }
 
 /** `{ _id: { $in: [] } }`: stands for a query with an unset variable, so that it can never select too much. */

@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname, relative } from 'node:path';
-import type { DependentPlan, Location, Plan, RestoredCollection } from './plan.ts';
+import type { DependentPlan, Plan, RestoredCollection } from './plan.ts';
+import { sourceKindOf } from './sources/sources.ts';
 
 export type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
 
@@ -33,7 +34,7 @@ function digestOf({ name, source, collections, targets }: DigestInput, further: 
       maxAge: source.maxAgeMs,
       integrity: source.integrity,
       maxDecompressionRatio: source.maxDecompressionRatio,
-      location: locationParts(source.location),
+      location: sourceKindOf(source.location).digest(source.location),
     },
     collections: collections.map((root) => ({
       ...collectionParts(root, further),
@@ -43,24 +44,6 @@ function digestOf({ name, source, collections, targets }: DigestInput, further: 
     targets: { staging: targets.staging.database, production: targets.production?.database },
   };
   return createHash('sha256').update(canonicalJson(canonical)).digest('hex');
-}
-
-function locationParts(location: Location): unknown {
-  switch (location.kind) {
-    case 's3':
-      return location;
-    case 'path':
-      // As the plan writes it: resolved, it would differ from machine to machine.
-      return { kind: location.kind, path: location.written, timezone: location.timezone };
-    case 'mongodb':
-      return { kind: location.kind };
-    case 'jsonl':
-      return {
-        kind: location.kind,
-        from: locationParts(location.from),
-        relaxed: location.relaxed,
-      };
-  }
 }
 
 /** Each is absent where the plan does not say it: plans of before these keys keep their digest. */

@@ -1,5 +1,7 @@
 /** The text of a new plan, commented, from what is known so far. What is not known stays empty, so that a check names it. */
 
+import { type DraftLocation, storeOf } from './sources/stores.ts';
+
 export interface PlanDraft {
   readonly name: string;
   readonly reason: string | undefined;
@@ -13,17 +15,6 @@ export interface PlanDraft {
   /** Undefined: a plan without production. */
   readonly production: { readonly database: string | undefined } | undefined;
 }
-
-export type DraftLocation =
-  | {
-      readonly kind: 's3';
-      readonly bucket: string;
-      readonly key: string;
-      readonly timezone: string | undefined;
-      readonly endpoint: string | undefined;
-      readonly region?: string | undefined;
-    }
-  | { readonly kind: 'path'; readonly path: string; readonly timezone: string | undefined };
 
 export interface DraftCollection {
   readonly collection: string;
@@ -91,22 +82,12 @@ function locationLines(location: DraftLocation | undefined): string {
     return `  # A dump directory or an archive, relative to this file; or s3: { bucket, key } instead.
   path:`;
   }
-  const zone = (indent: string): string =>
-    location.timezone === undefined
-      ? ''
-      : `\n${indent}# Time zone in which the times in the name were written.\n${indent}timezone: ${scalar(location.timezone)}`;
-  if (location.kind === 'path') {
-    return `  # {time:…} stands for the time of the backup, * for any text without /.
-  path: ${scalar(location.path)}${zone('  ')}`;
-  }
-  const endpoint =
-    location.endpoint === undefined
-      ? `\n    ${location.region === undefined ? '# region: us-east-1' : `region: ${scalar(location.region)}`}`
-      : `\n    endpoint: ${scalar(location.endpoint)}\n    forcePathStyle: true`;
-  return `  s3:
-    bucket: ${scalar(location.bucket)}
-    # {time:…} stands for the time of the backup, * for any text without /. A prefix ends in /.
-    key: ${scalar(location.key)}${zone('    ')}${endpoint}`;
+  return storeOf(location).draft(location, { scalar, zone });
+}
+
+function zone(timezone: string | undefined, indent: string): string {
+  if (timezone === undefined) return '';
+  return `\n${indent}# Time zone in which the times in the name were written.\n${indent}timezone: ${scalar(timezone)}`;
 }
 
 /** Wrapped, so that a long list stays readable; names with line ends or control characters are left out. */

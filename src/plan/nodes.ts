@@ -3,6 +3,7 @@
  * never places: a fault in a merged plan points into the file that holds the text.
  */
 
+import { Secret } from '../secret.ts';
 import { findCredentials, hideCredentials } from './credentials.ts';
 import { type Place, quoted } from './fault.ts';
 
@@ -55,6 +56,24 @@ export function nodeAt(root: PlanNode | undefined, ...path: readonly PathPart[])
 export function textAt(root: PlanNode | undefined, ...path: readonly PathPart[]): string | undefined {
   const node = nodeAt(root, ...path);
   return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unjudged ? node.value : undefined;
+}
+
+/** The value at a path as the plan gives it. */
+export function givenValue(root: PlanNode, ...path: readonly PathPart[]): Scalar | undefined {
+  const node = nodeAt(root, ...path);
+  return node?.kind === 'scalar' ? node.value : undefined;
+}
+
+/** The text at a path; with an unset variable in it, as written. */
+export function givenText(root: PlanNode, ...path: readonly PathPart[]): string | undefined {
+  const value = givenValue(root, ...path);
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** What a variable holds. */
+export function givenSecret(root: PlanNode, ...path: readonly PathPart[]): Secret | undefined {
+  const node = nodeAt(root, ...path);
+  return node?.kind !== 'scalar' || node.unjudged ? undefined : new Secret(String(node.value));
 }
 
 /** The items of the list at a path; none when it is missing or no list. */

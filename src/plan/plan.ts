@@ -4,6 +4,7 @@
 import type { TargetName } from '../events.ts';
 import type { Secret } from '../secret.ts';
 import type { IdList } from './id-list.ts';
+import type { Location } from './sources/sources.ts';
 
 export interface Plan {
   readonly name: string;
@@ -61,45 +62,6 @@ export interface Source {
   /** Largest inflated size over compressed size that is believed; undefined = the reader's default. */
   readonly maxDecompressionRatio: number | undefined;
   readonly location: Location;
-}
-
-export type Location = S3Location | PathLocation | MongodbLocation | JsonlLocation;
-
-export interface S3Location {
-  readonly kind: 's3';
-  readonly bucket: string;
-  /** Template with `{time:…}` and `*`; or a plain key; or a prefix ending in `/`. */
-  readonly key: string;
-  /** IANA zone of the times in the key; present when the key has a `{time:…}`. */
-  readonly timezone: string | undefined;
-  readonly region: string | undefined;
-  readonly profile: string | undefined;
-  readonly endpoint: string | undefined;
-  readonly forcePathStyle: boolean | undefined;
-  /** Who pays for the requests where it is not the owner of the bucket; S3 denies everything until the plan says so. */
-  readonly requestPayer: 'requester' | undefined;
-}
-
-export interface PathLocation {
-  readonly kind: 'path';
-  /** Absolute path (resolved against the plan file's folder), same template rules as an S3 key. */
-  readonly path: string;
-  /** The same as the plan file writes it; undefined where no file does. */
-  readonly written?: string;
-  readonly timezone: string | undefined;
-}
-
-export interface MongodbLocation {
-  readonly kind: 'mongodb';
-  readonly uri: Secret | undefined;
-}
-
-/** Extended JSON lines or a mongoexport array; `{collection}` in the path or key names the collection. */
-export interface JsonlLocation {
-  readonly kind: 'jsonl';
-  readonly from: S3Location | PathLocation;
-  /** accept: numbers without their types (relaxed Extended JSON) are restored as they are read. */
-  readonly relaxed?: 'accept';
 }
 
 export type WhenMatched = 'keepExisting' | 'replace' | 'fail';

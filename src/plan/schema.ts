@@ -6,6 +6,7 @@ import { type FaultDetails, type FaultRule, faultAt, type Place, type PlanFault,
 import { nearest } from './nearest.ts';
 import { type MapNode, nodeAt, type PathPart, type PlanNode, pathText, placeAt, shown } from './nodes.ts';
 import { schemaText } from './schema-file.ts';
+import { STORES } from './sources/stores.ts';
 
 /** The parts of a schema that messages use. */
 export interface SchemaNode {
@@ -233,7 +234,7 @@ function unknownKey(root: MapNode, path: readonly PathPart[], key: string): Find
 const HOMES: readonly (readonly PathPart[])[] = [
   [],
   ['source'],
-  ['source', 's3'],
+  ...Object.keys(STORES).map((key) => ['source', key]),
   ['collections', 0],
   ['collections', 0, 'dependents', 0],
   ['targets'],

@@ -12,9 +12,10 @@ import {
   type Plan,
   type RestoredCollection,
   restoredCollections,
-  type S3Location,
   type Source,
 } from '../plan/plan.ts';
+import { isStored, sourceKindOf, storeLocation } from '../plan/sources/sources.ts';
+import { storeOf } from '../plan/sources/stores.ts';
 import { truncated } from './neutral.ts';
 import { shellWord } from './shell-word.ts';
 import { wrapped } from './wrap.ts';
@@ -51,15 +52,12 @@ function sourceSentences(source: Source): string[] {
   const integrity = isWhole
     ? 'It is used only if it is undamaged to its end.'
     : 'Reading stops after the last member that is needed; damage behind it is not noticed.';
-  if (location.kind === 'mongodb') {
-    return [`The live database ${source.database}, which answers the queries itself.`];
-  }
-  const stored = location.kind === 'jsonl' ? location.from : location;
   const content =
-    location.kind === 'jsonl'
-      ? 'It holds Extended JSON, one document per line or in one array.'
-      : `From it, the database ${source.database} is read. ${integrity}`;
-  const place = placeOf(stored);
+    sourceKindOf(location).explain?.(source.database) ??
+    `From it, the database ${source.database} is read. ${integrity}`;
+  if (!isStored(location)) return [content];
+  const stored = storeLocation(location);
+  const place = storeOf(stored).describe(stored);
   const sentences = [`${choiceSentence(place, stored.timezone, source)} ${content}`];
   if (at !== undefined && source.maxAgeMs !== undefined && place.includes('{time:')) {
     sentences.push(
@@ -73,10 +71,6 @@ function choiceSentence(place: string, zone: string | undefined, { at }: Source)
   if (!place.includes('{time:') || at === undefined) return `The backup at ${place}.`;
   const utc = new Date(at.epochMs).toISOString().replace('T', ' ').slice(0, 16);
   return `Of the backups at ${place}, the newest that was begun at or before ${at.text} (${utc} UTC) and holds every collection below. The times in the names are read as ${zone} time.`;
-}
-
-function placeOf(location: S3Location | { readonly kind: 'path'; readonly path: string }): string {
-  return location.kind === 's3' ? `s3://${location.bucket}/${location.key}` : location.path;
 }
 
 function collectionBlocks(root: CollectionPlan, paragraph: Paragraph): string[] {

@@ -4,6 +4,7 @@
 import { type CollectionMetadata, RELAXED_REMEDY } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
+import { acceptsRelaxed } from '../plan/sources/sources.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
 import type { SelectionManifest } from './selection.ts';
 
@@ -66,7 +67,7 @@ export function refuseRelaxed(
   { source: { location } }: Pick<Plan, 'source'>,
   { backup, relaxed }: Pick<SelectionManifest, 'backup' | 'relaxed'>,
 ): void {
-  if (relaxed !== true || (location.kind === 'jsonl' && location.relaxed === 'accept')) return;
+  if (relaxed !== true || acceptsRelaxed(location)) return;
   throw new RestorePlanError(
     'BACKUP',
     `${backup.location} is a relaxed export: its numbers do not say their types, and int64 and double may have been lost`,

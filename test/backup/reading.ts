@@ -6,7 +6,8 @@ import { openBackup } from '../../src/backup/open-backup.ts';
 import type { BackupOptions } from '../../src/backup/place.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { RunEvent } from '../../src/events.ts';
-import type { Location, Source } from '../../src/plan/plan.ts';
+import type { Source } from '../../src/plan/plan.ts';
+import type { Location } from '../../src/plan/sources/sources.ts';
 import { type Bucket, type S3Address, s3Environment } from '../lab/s3.ts';
 import { QUIET } from '../quiet-run.ts';
 

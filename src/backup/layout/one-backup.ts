@@ -12,7 +12,7 @@ import { templateOf } from './times-in-names.ts';
 /** The folder that a plan names, as opposed to a single file, into which no plan can point. */
 export interface NamedFolder {
   /** The key of the plan that names it. */
-  readonly setting: 'source.path' | 'source.s3.key';
+  readonly setting: string;
   /** What stands before the paths of its files, which begin with its own name: empty, or ending in `/`. */
   readonly above: string;
   /** It bears the name of the database, and its files lie in it. */

@@ -9,7 +9,8 @@
 import type { Db, FindOptions } from 'mongodb';
 import { RestorePlanError } from '../../errors.ts';
 import { asBuffer, rawDocument } from '../../mongo/raw-messages.ts';
-import type { MongodbLocation, Source } from '../../plan/plan.ts';
+import type { Source } from '../../plan/plan.ts';
+import type { MongodbLocation } from '../../plan/sources/mongodb.ts';
 import type { Run } from '../../run.ts';
 import type {
   Backup,

@@ -5,6 +5,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { LocationTemplate } from '../../plan/location-template.ts';
 import type { Source } from '../../plan/plan.ts';
+import { settingOf } from '../../plan/sources/sources.ts';
 import { showInstant } from './backup-time.ts';
 import { type Candidate, earliest } from './candidates.ts';
 import type { Inspected } from './inspect.ts';
@@ -119,7 +120,7 @@ function ambiguous(same: readonly Inspected[], options: DecideOptions, why: stri
   });
   const more = same.length > NAMED ? ', …' : '';
   const match = template.fields.length === 0 ? 'match' : 'have the same time by their names';
-  const one = `${settingOf(source)}: ${JSON.stringify(same[0]?.candidate.path)}`;
+  const one = `${settingOf(source.location)}: ${JSON.stringify(same[0]?.candidate.path)}`;
   return new RestorePlanError(
     'BACKUP',
     `${areMore ? 'More than ' : ''}${same.length} backups ${match}, ${why}: ${shown.join(', ')}${more}.`,
@@ -128,11 +129,4 @@ function ambiguous(same: readonly Inspected[], options: DecideOptions, why: stri
       facts: { backups: same.map(({ location }) => location) },
     },
   );
-}
-
-/** The key of the plan that holds the template. */
-function settingOf({ location }: Source): string {
-  if (location.kind === 's3') return 'source.s3.key';
-  if (location.kind !== 'jsonl') return 'source.path';
-  return location.from.kind === 's3' ? 'source.jsonl.s3.key' : 'source.jsonl.path';
 }

@@ -2,7 +2,7 @@
 
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
-import type { S3Location } from '../../plan/plan.ts';
+import type { S3Location } from '../../plan/sources/s3.ts';
 import { FlightControl } from './flight-control.ts';
 import { checksumOf, isOfParts, type ObjectChecksum } from './object-checksum.ts';
 import { PaceWatch } from './pace-watch.ts';

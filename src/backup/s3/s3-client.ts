@@ -15,7 +15,7 @@ import {
   ListObjectsV2Command,
 } from '@aws-sdk/client-s3';
 import { state as sdkState } from '@aws-sdk/core/client';
-import type { S3Location } from '../../plan/plan.ts';
+import type { S3Location } from '../../plan/sources/s3.ts';
 import type { ChecksumFacts } from './object-checksum.ts';
 import { routesToS3 } from './proxy.ts';
 

@@ -1,9 +1,15 @@
 import { RestorePlanError } from '../../errors.ts';
-import type { S3Location } from '../../plan/plan.ts';
+import type { S3Location } from '../../plan/sources/s3.ts';
+import type { Run } from '../../run.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
 import { type BucketOptions, S3Bucket } from './s3-bucket.ts';
 import type { ObjectFacts } from './s3-client.ts';
 import { fingerprintOf, S3Object } from './s3-object.ts';
+import type { S3Patience } from './s3-patience.ts';
+
+export function openS3({ emit, signal }: Run, location: S3Location, patience: S3Patience): Store {
+  return new S3Store(location, { emit, signal, patience });
+}
 
 /** A bucket as folders and files. A key that ends in `/` (a folder made by a console) is a folder, never a file. */
 export class S3Store implements Store {

@@ -2,6 +2,7 @@
 import { type BackupListing, listBackups } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { collectionNames } from '../../plan/plan.ts';
+import { isStored } from '../../plan/sources/sources.ts';
 import { backupsPage } from '../../report/backups-page.ts';
 import { paintWith } from '../../report/paint.ts';
 import type { CommandContext } from '../context.ts';
@@ -12,7 +13,7 @@ export async function run(context: CommandContext, [file = '']: readonly string[
   const plan = await loadPlan(context, file, { refuseFuture: true });
   requireVariables(plan, []);
   const { location } = plan.source;
-  if (location.kind === 'mongodb') {
+  if (!isStored(location)) {
     throw new RestorePlanError('USAGE', 'source.mongodb is one database: there is nothing to choose from', {
       hint: '`plan dry-run` reads it.',
     });

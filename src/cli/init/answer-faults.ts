@@ -1,6 +1,8 @@
 /** What is wrong with an answer to `plan init`; undefined when it can be used. */
 import { isAbbreviation, isTimeZone, nearTimeZone, parseInstant } from '../../plan/instant.ts';
 import { parseLocationTemplate } from '../../plan/location-template.ts';
+import type { StoreKind } from '../../plan/sources/source-kind.ts';
+import { type DraftLocation, STORES, type StoreLocation, storeTyped } from '../../plan/sources/stores.ts';
 import { compileQuery } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';
@@ -11,14 +13,13 @@ export function nameFault(name: string): string | undefined {
 }
 
 export function sourceFault(source: string): string | undefined {
-  if (/^s3:\/\/[^/]*\/?$/.test(source)) return 'a bucket and a key, as in s3://bucket/db.tar';
-  const template = parseLocationTemplate(source.replace(/^s3:\/\/[^/]*\//, ''));
+  const known = Object.values(STORES).map((store: StoreKind<StoreLocation, DraftLocation>) =>
+    store.typedFault?.(source),
+  );
+  const fault = known.find((each) => each !== undefined);
+  if (fault !== undefined) return fault;
+  const template = parseLocationTemplate(storeTyped(source).typedTemplate(source) ?? source);
   return 'fault' in template ? `${template.fault.message}; expected ${template.fault.expected}` : undefined;
-}
-
-export function endpointFault(address: string): string | undefined {
-  if (/^https?:\/\/[^\s@]+$/.test(address)) return undefined;
-  return 'this is no address of a store; expected one such as https://minio.example.com';
 }
 
 export function zoneFault(zone: string): string | undefined {

@@ -1,15 +1,13 @@
 /** What a backup holds, to be offered while a plan is written. Reads as little as the backup's form allows. */
-
-import { resolve } from 'node:path';
 import { type Backup, bytesOf } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { KeySet } from '../../bson/key-set.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { fieldsThatRefer } from '../../follow-ups/suggestions/reference-search.ts';
-import type { DraftLocation } from '../../plan/draft.ts';
 import { parseInstant } from '../../plan/instant.ts';
 import type { Source } from '../../plan/plan.ts';
+import { type DraftLocation, storeOf } from '../../plan/sources/stores.ts';
 import { compileQuery } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';
@@ -179,23 +177,6 @@ function sourceOf({ location, at, folder }: BackupQuestion, database: string): S
     maxAgeMs: undefined,
     integrity: 'needed',
     maxDecompressionRatio: undefined,
-    location:
-      location.kind === 'path'
-        ? {
-            kind: 'path',
-            path: `${resolve(folder, location.path)}${location.path.endsWith('/') ? '/' : ''}`,
-            timezone: location.timezone,
-          }
-        : {
-            kind: 's3',
-            bucket: location.bucket,
-            key: location.key,
-            timezone: location.timezone,
-            region: location.region,
-            profile: undefined,
-            endpoint: location.endpoint,
-            forcePathStyle: location.endpoint === undefined ? undefined : true,
-            requestPayer: undefined,
-          },
+    location: storeOf(location).locate(location, folder),
   };
 }

@@ -1,17 +1,11 @@
 /** From options and answers to the draft of a plan. */
 import { RestorePlanError } from '../../errors.ts';
-import type { DraftCollection, DraftDependent, DraftLocation, PlanDraft } from '../../plan/draft.ts';
+import type { DraftCollection, DraftDependent, PlanDraft } from '../../plan/draft.ts';
+import { type DraftLocation, storeTyped } from '../../plan/sources/stores.ts';
 import { neutral } from '../../report/neutral.ts';
 import { showCount, showCounted } from '../../report/quantities.ts';
 import type { OptionValues } from '../command.ts';
-import {
-  endpointFault,
-  instantFault,
-  nameFault,
-  queryFault,
-  sourceFault,
-  zoneFault,
-} from './answer-faults.ts';
+import { instantFault, nameFault, queryFault, sourceFault, zoneFault } from './answer-faults.ts';
 import { BackupLook, type KnownReference } from './backup-contents.ts';
 import type { Question, Talk } from './questions.ts';
 
@@ -89,18 +83,10 @@ async function askWhere(
   const timezone = isAsked('timezone') ? await ask(about, 'timezone', zone) : undefined;
   const at = isAsked('at') ? await ask(about, 'at', moment) : undefined;
   if (source === undefined) return { location: undefined, at };
-  const s3 = /^s3:\/\/([^/]+)\/(.*)$/s.exec(source);
-  if (s3 === null) return { location: { kind: 'path', path: source, timezone }, at };
-  const endpoint = await ask(about, 'endpoint', {
-    ask: 'Address of the store, if it is not AWS',
-    fault: endpointFault,
-  });
-  const region =
-    endpoint === undefined
-      ? await ask(about, 'region', { ask: 'Region of the bucket, if not the usual one' })
-      : undefined;
-  const [, bucket = '', key = ''] = s3;
-  return { location: { kind: 's3', bucket, key, timezone, endpoint, region }, at };
+  const location = await storeTyped(source).ask(source, timezone, (option, question) =>
+    ask(about, option, question),
+  );
+  return { location, at };
 }
 
 interface LookFor {

@@ -1,85 +1,77 @@
 /** Rules about `source` that a schema cannot say: one location, and a name that can be found. */
 import { type FaultDetails, faultAt, noteAt, type Place, type PlanFault } from '../fault.ts';
 import { isAbbreviation, isTimeZone, nearTimeZone, parseDuration, parseInstant } from '../instant.ts';
-import { type LocationTemplate, parseLocationTemplate } from '../location-template.ts';
+import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
-import { collectionEntries, exactlyOne } from './structure.ts';
+import { jsonlRules } from '../sources/jsonl.ts';
+import type { StoreKind, Templated } from '../sources/source-kind.ts';
+import { ALTERNATIVES } from '../sources/sources.ts';
+import { type DraftLocation, STORES, type StoreLocation } from '../sources/stores.ts';
+import { exactlyOne } from './structure.ts';
 
 export function sourceRules(root: MapNode): PlanFault[] {
   if (nodeAt(root, 'source')?.kind !== 'map') return [];
-  const faults = exactlyOne(root, ['source'], { keys: ['s3', 'path', 'mongodb', 'jsonl'], what: 'location' });
-  if (nodeAt(root, 'source', 'jsonl')?.kind === 'map') {
-    faults.push(...exactlyOne(root, ['source', 'jsonl'], { keys: ['path', 's3'], what: 'location' }));
-  }
-  const templates = TEMPLATES.flatMap((path) => {
+  const faults = ALTERNATIVES.flatMap(({ path, keys }) =>
+    nodeAt(root, ...path)?.kind === 'map' ? exactlyOne(root, path, { keys, what: 'location' }) : [],
+  );
+  const templates = STORES_IN_A_PLAN.flatMap(({ parent, store }) => {
+    const path = [...parent, ...store.template];
     const node = nodeAt(root, ...path);
     return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unjudged
-      ? [{ path, node }]
+      ? [{ parent, store, path, node }]
       : [];
   });
-  for (const { path, node } of templates) faults.push(...templateRules(root, path, node));
+  for (const each of templates) faults.push(...templateRules(root, each));
   const isTimed = templates.some(({ node }) => hasTime(node));
   return [...faults, ...timeRules(root, isTimed)];
 }
 
-/** Where a template may stand. */
-const TEMPLATES: readonly (readonly PathPart[])[] = [
-  ['source', 's3', 'key'],
-  ['source', 'path'],
-  ['source', 'jsonl', 's3', 'key'],
-  ['source', 'jsonl', 'path'],
-];
+interface StoreInPlan {
+  /** The map in which the key of the store stands. */
+  readonly parent: readonly string[];
+  readonly store: StoreKind<StoreLocation, DraftLocation>;
+}
 
-function readTemplate(node: ScalarNode): ReturnType<typeof parseLocationTemplate> {
-  return parseLocationTemplate(String(node.value));
+/** Where a store may stand in a plan. */
+const STORES_IN_A_PLAN: readonly StoreInPlan[] = ALTERNATIVES.flatMap(({ path: parent }) =>
+  Object.values(STORES).map((store) => ({ parent, store })),
+);
+
+interface WrittenTemplate extends StoreInPlan {
+  readonly path: readonly string[];
+  readonly node: ScalarNode;
 }
 
 /** Also when its time cannot be understood: one was meant. */
 function hasTime(node: ScalarNode): boolean {
-  const template = readTemplate(node);
+  const template = parseLocationTemplate(String(node.value));
   return 'fault' in template || template.fields.length > 0;
 }
 
-function templateRules(root: MapNode, path: readonly PathPart[], node: ScalarNode): PlanFault[] {
-  const template = readTemplate(node);
+function templateRules(root: MapNode, written: WrittenTemplate): PlanFault[] {
+  const { parent, store, path, node } = written;
+  const place = (start: number, end: number) => partOf(node, start, end);
+  const template = parseLocationTemplate(String(node.value));
   if ('fault' in template) {
     const { message, expected, start, end } = template.fault;
-    return [faultAt(partOf(node, start, end), 'source', { message, expected })];
+    return [faultAt(place(start, end), 'source', { message, expected })];
   }
-  const templated = { node, template };
+  const templated = { root, path, node, template, partOf: place };
   return [
-    ...collectionRules(root, path, templated),
-    ...versionRules(path, node),
-    ...zoneRules(root, path, { node, template }),
+    ...(parent.includes('jsonl') ? jsonlRules(templated) : []),
+    ...(store.rules?.(templated) ?? []),
+    ...zoneRules(templated, written),
   ];
 }
 
-interface Templated {
-  readonly node: ScalarNode;
-  readonly template: LocationTemplate;
-}
-
-function collectionRules(
-  root: MapNode,
-  path: readonly PathPart[],
-  { node, template }: Templated,
-): PlanFault[] {
-  const names = template.parts.some((part) => part.kind === 'collection');
-  const isJsonl = path.includes('jsonl');
-  const wanted = new Set(collectionEntries(root).map((entry) => entry.name));
-  if (!isJsonl || names || wanted.size <= 1) return [];
-  const message = `one file cannot hold the ${wanted.size} collections of this plan`;
-  const expected = '{collection} in the name of the files';
-  return [faultAt(node.place, 'source', { message, expected })];
-}
-
-function zoneRules(root: MapNode, path: readonly PathPart[], { node, template }: Templated): PlanFault[] {
+function zoneRules({ root, path, node, template }: Templated, { parent, store }: StoreInPlan): PlanFault[] {
   if (template.fields.length === 0) return [];
   const faults: PlanFault[] = [];
-  const own = [...path.slice(0, -1), 'timezone'];
-  const hasZone = nodeAt(root, ...own) !== undefined || nodeAt(root, 'source', 'timezone') !== undefined;
+  const own = store.timezone && [...parent, ...store.timezone];
+  const hasZone =
+    (own && nodeAt(root, ...own)) !== undefined || nodeAt(root, 'source', 'timezone') !== undefined;
   if (!hasZone) {
-    const zone = path.includes('s3') ? pathText(own) : 'source.timezone';
+    const zone = own === undefined ? 'source.timezone' : pathText(own);
     const message = `${pathText(path)} has a {time:…}, but nothing says in which time zone`;
     const expected = `${zone}, an IANA time zone such as America/New_York`;
     faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
@@ -90,18 +82,6 @@ function zoneRules(root: MapNode, path: readonly PathPart[], { node, template }:
     faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
   }
   return faults;
-}
-
-/** As the AWS tools write a version of an object; S3 would look for a key of that name. */
-function versionRules(path: readonly PathPart[], node: ScalarNode): PlanFault[] {
-  const [query = '', version = ''] = /\?versionId=([^&]*)$/.exec(String(node.value)) ?? [];
-  if (query === '' || !path.includes('s3')) return [];
-  const message = `${pathText(path)} cannot name a version of an object`;
-  const expected =
-    'the key alone, for the version that is current; an older one is fetched first and named as source.path: ' +
-    `aws s3api get-object --bucket … --key … --version-id ${version} <file>`;
-  const start = String(node.value).length - query.length;
-  return [faultAt(partOf(node, start, start + query.length), 'source', { message, expected })];
 }
 
 /** The `{time:…}` inside the template's text. */
@@ -182,8 +162,9 @@ function ageRules(root: MapNode, isTimed: boolean): PlanFault[] {
 /** Where a time zone may stand. */
 const ZONES: readonly (readonly PathPart[])[] = [
   ['source', 'timezone'],
-  ['source', 's3', 'timezone'],
-  ['source', 'jsonl', 's3', 'timezone'],
+  ...STORES_IN_A_PLAN.flatMap(({ parent, store }) =>
+    store.timezone ? [[...parent, ...store.timezone]] : [],
+  ),
 ];
 
 function zoneNameRules(root: MapNode, path: readonly PathPart[], isTimed: boolean): PlanFault[] {

@@ -3,6 +3,7 @@ import { missingWay } from '../../mongo/connection-string.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { parseDuration } from '../instant.ts';
 import { type MapNode, nodeAt, placeAt, textAt } from '../nodes.ts';
+import { SOURCES } from '../sources/sources.ts';
 
 export function targetRules(root: MapNode): PlanFault[] {
   return [...uriRules(root), ...sameDatabase(root), ...gateRules(root)];
@@ -12,7 +13,7 @@ function uriRules(root: MapNode): PlanFault[] {
   const paths = [
     ['targets', 'staging', 'uri'],
     ['targets', 'production', 'uri'],
-    ['source', 'mongodb', 'uri'],
+    ...Object.values(SOURCES).flatMap(({ uri }) => (uri === undefined ? [] : [['source', ...uri]])),
   ];
   return paths.flatMap((path) => {
     const uri = textAt(root, ...path);
