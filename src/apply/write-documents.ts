@@ -10,7 +10,7 @@ import { refusalByIndexes } from '../comparison/index-fit.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
-import { type Patience, rideOut, TryAgain } from '../target/commands.ts';
+import { type Patience, retry, TryAgain } from '../target/commands.ts';
 import { type Existing, findExisting } from '../target/existing.ts';
 import type { TargetCollection, TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 import type { Outcome } from './outcome.ts';
@@ -61,7 +61,7 @@ export async function insertDocuments(
   let isInDoubt = false;
   /** Some attempt got no answer, and the server does not know whose a document is. */
   let mayBeOurs = false;
-  await rideOut(place.patience, what, async () => {
+  await retry(place.patience, what, async () => {
     if (isInDoubt && identity === undefined) {
       const there = await look(place, run, open);
       for (const { position } of open) {

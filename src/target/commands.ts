@@ -92,7 +92,7 @@ export class Commands {
 
   /** A command without effect, or one that may be repeated: tried again while faults are transient. */
   runPatiently(what: string, command: Command, database?: string): Promise<Reply> {
-    return rideOut(this.patience, what, () => this.run(command, database));
+    return retry(this.patience, what, () => this.run(command, database));
   }
 }
 
@@ -123,7 +123,7 @@ const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 3_000;
 
 /** Runs `attempt` until it succeeds, fails for good, or the patience ends; then throws the last failure. */
-export async function rideOut<T>(patience: Patience, what: string, attempt: () => Promise<T>): Promise<T> {
+export async function retry<T>(patience: Patience, what: string, attempt: () => Promise<T>): Promise<T> {
   let firstFailureAt: number | undefined;
   for (let tries = 1; ; tries++) {
     try {

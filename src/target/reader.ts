@@ -6,7 +6,7 @@ import type { TargetName } from '../events.ts';
 import { asBuffer, type CursorReply, rawDocument, readBatch, readCursor } from '../mongo/raw-messages.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import { CommandFailure } from './command-failure.ts';
-import { type Command, type Commands, rideOut } from './commands.ts';
+import { type Command, type Commands, retry } from './commands.ts';
 import { describeCollection } from './describe-collection.ts';
 import { readAuthenticatedUsers, readServerIdentity, readServerTime } from './server-identity.ts';
 import { idFilter } from './statements.ts';
@@ -45,7 +45,7 @@ export class MongoReader implements TargetReader {
   }
 
   identityNow(): Promise<ServerIdentity> {
-    return rideOut(this.#commands.patience, 'asking for the server’s identity', () =>
+    return retry(this.#commands.patience, 'asking for the server’s identity', () =>
       readServerIdentity(this.name, this.#commands),
     );
   }
@@ -90,22 +90,22 @@ export class MongoReader implements TargetReader {
 
   async *lookUp(
     collection: string,
-    run: Documents,
+    documents: Documents,
     positions: readonly number[],
   ): AsyncGenerator<Answer, void, undefined> {
     let asked: number[] = [];
     let bytes = 0;
     for (const position of positions) {
-      const size = run.end(position) - (run.offsets[position] as number);
+      const size = documents.size(position);
       if (asked.length > 0 && (asked.length >= LOOKUP_COUNT || bytes + size > LOOKUP_BYTES)) {
-        yield* this.#lookUp(collection, run, asked);
+        yield* this.#lookUp(collection, documents, asked);
         asked = [];
         bytes = 0;
       }
       asked.push(position);
       bytes += size;
     }
-    if (asked.length > 0) yield* this.#lookUp(collection, run, asked);
+    if (asked.length > 0) yield* this.#lookUp(collection, documents, asked);
   }
 
   /**
@@ -115,20 +115,20 @@ export class MongoReader implements TargetReader {
    */
   async *#lookUp(
     collection: string,
-    run: Documents,
+    documents: Documents,
     positions: readonly number[],
   ): AsyncGenerator<Answer, void, undefined> {
     // What cannot be stored is absent; to ask for it would mean something else, or fail for all of them.
-    const asked = positions.filter((position) => idRefusal(run.id(position)) === undefined);
+    const asked = positions.filter((position) => idRefusal(documents.id(position)) === undefined);
     if (asked.length <= 1) {
       const only = { limit: MOST_OF_ONE_ID };
-      const found = asked.length === 0 ? [] : await this.find(collection, idFilter(run, asked), only);
+      const found = asked.length === 0 ? [] : await this.find(collection, idFilter(documents, asked), only);
       yield { positions, found: Documents.of(found) };
       return;
     }
     const reply = await this.#commands.runPatiently(`reading ${this.database}.${collection}`, {
       find: collection,
-      filter: rawDocument(idFilter(run, asked)),
+      filter: rawDocument(idFilter(documents, asked)),
       batchSize: asked.length + 1,
       readConcern: READ_CONCERN,
     });
@@ -142,7 +142,7 @@ export class MongoReader implements TargetReader {
     const fit = Math.floor((LOOKUP_BYTES * offsets.length) / (2 * bytes.length));
     const next = Math.max(1, Math.min(Math.ceil(positions.length / 2), fit));
     for (let at = 0; at < positions.length; at += next) {
-      yield* this.#lookUp(collection, run, positions.slice(at, at + next));
+      yield* this.#lookUp(collection, documents, positions.slice(at, at + next));
     }
   }
 
@@ -206,7 +206,7 @@ export class MongoReader implements TargetReader {
 
   /** Follows a cursor to its end; when a fault takes the cursor away, the whole read starts again. */
   #readAll(what: string, collection: string, command: Command): Promise<Buffer[]> {
-    return rideOut(this.#commands.patience, what, async () => {
+    return retry(this.#commands.patience, what, async () => {
       let { documents, id } = readCursor(await this.#commands.run(command));
       const all = documents;
       while (id !== 0n) {

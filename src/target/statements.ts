@@ -283,20 +283,20 @@ const INNER_START = 9;
 const ARRAY_START = HEAD.length;
 
 /** The raw query `{_id: {$in: [...]}}`, built without decoding a value. Cost: one short copy per document; no object is made. */
-export function idFilter(run: Documents, positions: readonly number[]): Buffer {
+export function idFilter(documents: Documents, positions: readonly number[]): Buffer {
   let size = ARRAY_START + 4 + 3;
   for (let i = 0; i < positions.length; i++) {
     const position = positions[i] as number;
-    size += 2 + digits(i) + run.idEnd(position) - run.idStart(position);
+    size += 2 + digits(i) + documents.idEnd(position) - documents.idStart(position);
   }
   const filter = Buffer.alloc(size);
   HEAD.copy(filter);
   let at = ARRAY_START + 4;
   for (let i = 0; i < positions.length; i++) {
     const position = positions[i] as number;
-    filter[at++] = run.idType(position);
+    filter[at++] = documents.idType(position);
     at += filter.write(String(i), at, 'latin1') + 1;
-    at += run.bytes.copy(filter, at, run.idStart(position), run.idEnd(position));
+    at += documents.bytes.copy(filter, at, documents.idStart(position), documents.idEnd(position));
   }
   // Three terminators, of the array, the inner and the outer document, are already zero.
   filter.writeInt32LE(size, 0);

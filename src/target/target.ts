@@ -80,10 +80,10 @@ export interface TargetReader {
    */
   findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]>;
   /**
-   * The same for the documents of a run at `positions`, with no object per document: several times cheaper. One answer after the
+   * The same for the documents at `positions`, with no object per document: several times cheaper. One answer after the
    * other, each of at most 16 MiB, and together about all of the positions.
    */
-  lookUp(collection: string, run: Documents, positions: readonly number[]): AsyncIterable<Answer>;
+  lookUp(collection: string, documents: Documents, positions: readonly number[]): AsyncIterable<Answer>;
   /** How many documents the collection holds, as the server keeps count: nearly right, and at once. */
   count(collection: string): Promise<number>;
   /**
@@ -110,7 +110,7 @@ export interface TargetReader {
   serverTime(): Promise<number>;
 }
 
-/** All documents that the target holds under the `_id`s of some documents of a run. */
+/** All documents that the target holds under the `_id`s of some documents. */
 export interface Answer {
   readonly positions: readonly number[];
   readonly found: Documents;

@@ -21,7 +21,7 @@ import {
   type WriteFault,
 } from '../mongo/raw-messages.ts';
 import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command-failure.ts';
-import { COMMAND_TIME_MS, type Command, type Commands, MAJORITY, rideOut, TryAgain } from './commands.ts';
+import { COMMAND_TIME_MS, type Command, type Commands, MAJORITY, retry, TryAgain } from './commands.ts';
 import { documentSequence, type Route } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
 import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
@@ -122,10 +122,10 @@ class Transactions {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const part = this.#head(next);
       if (part.length < next.length) queue.unshift(next.slice(part.length));
-      const attempt = await rideOut(this.#tools.commands.patience, this.#what, () => this.#attempt(part));
+      const attempt = await retry(this.#tools.commands.patience, this.#what, () => this.#attempt(part));
       queue.push(...this.#rest(part, attempt, (single) => waiting.push(single)));
     }
-    await rideOut(this.#tools.commands.patience, this.#what, async () => {
+    await retry(this.#tools.commands.patience, this.#what, async () => {
       const open = waiting;
       waiting = [];
       for (const single of open) {
@@ -301,7 +301,7 @@ class Transactions {
       }
     };
     try {
-      return await rideOut(this.#tools.commands.patience, this.#what, commit);
+      return await retry(this.#tools.commands.patience, this.#what, commit);
     } catch (error) {
       if (!(error instanceof CommandFailure)) throw error;
       // Not to be tried again from the start: what was perhaps written would be taken for somebody else's.

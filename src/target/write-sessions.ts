@@ -10,7 +10,7 @@ import { Binary, Long } from 'bson';
 import type { RawValue } from '../bson/types.ts';
 import type { Reply } from '../mongo/raw-messages.ts';
 import { CommandFailure } from './command-failure.ts';
-import { type Command, type Commands, rideOut } from './commands.ts';
+import { type Command, type Commands, retry } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { readAuthenticatedUsers, readServerTime } from './server-identity.ts';
 import { neverRemoveStatement } from './statements.ts';
@@ -105,7 +105,7 @@ export class WriteSessions {
   async end(collection: string, identity: WriteIdentity): Promise<void> {
     if (this.#server.kind === 'standalone') return;
     const what = `ending a session that wrote to ${this.#commands.database}.${collection}`;
-    await rideOut(this.#commands.patience, what, () => this.#overtake(collection, identity));
+    await retry(this.#commands.patience, what, () => this.#overtake(collection, identity));
   }
 
   /**
@@ -118,12 +118,12 @@ export class WriteSessions {
     const isOurs = (await this.#whoAndWhen()).user === identity.user;
     // To another user the same lsid is another session; the server ends what was left open after a minute.
     if (this.#server.kind === 'standalone' || !isOurs) return 'unknown';
-    const answer = await rideOut(this.#commands.patience, what, () => this.#abort(identity));
+    const answer = await retry(this.#commands.patience, what, () => this.#abort(identity));
     if (answer === 'aborted' || answer === 'committed') return answer;
     if (answer === NO_SUCH_TRANSACTION && this.#server.kind === 'replica set') {
       return (await this.#isRemembered(identity)) ? 'aborted' : 'unknown';
     }
-    await rideOut(this.#commands.patience, what, () => this.#overtake(collection, identity));
+    await retry(this.#commands.patience, what, () => this.#overtake(collection, identity));
     return 'unknown';
   }
 

@@ -16,7 +16,7 @@ import {
   type WriteFault,
 } from '../mongo/raw-messages.ts';
 import { CommandFailure, isTransientCode } from './command-failure.ts';
-import { type Command, type Commands, MAJORITY, rideOut, TryAgain, WRITE } from './commands.ts';
+import { type Command, type Commands, MAJORITY, retry, TryAgain, WRITE } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { type Existing, findExisting } from './existing.ts';
 import {
@@ -223,7 +223,7 @@ async function writeExclusively(
   const documents = Documents.of(seen);
   let open = [...seen.keys()];
   let isInDoubt = false;
-  await rideOut(commands.patience, what, async () => {
+  await retry(commands.patience, what, async () => {
     await write.beforeAttempt?.();
     const there = await findExisting({ reader, collection, documents, positions: open, keepsOthers: true });
     for (const position of open) {
