@@ -139,6 +139,11 @@ export interface Backup {
    * none. Absent where it would mean reading everything.
    */
   sample?(collection: string, maxBytes: number): Promise<Buffer>;
+  /**
+   * The oplog that a dump took along (`mongodump --oplog`): its entries, in chunks cut anywhere and lent until the next; nothing where it
+   * took none. A stream is read to its end. Throws BACKUP where there are several. Absent where there cannot be one.
+   */
+  oplog?(): AsyncIterable<Buffer>;
   close(): Promise<void>;
 }
 
@@ -158,6 +163,7 @@ export function around(
     storedBytes: (wanted) => backup.storedBytes(wanted),
     read: (wanted, options) => backup.read(wanted, options),
     ...(backup.sample && { sample: backup.sample.bind(backup) }),
+    ...(backup.oplog && { oplog: backup.oplog.bind(backup) }),
     ...changes,
   };
 }

@@ -2,7 +2,6 @@
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
 import { OplogFault } from './faults.ts';
-import type { Replay } from './replay.ts';
 
 /** What cannot be followed is never used in part. */
 const NOTHING_USED = 'Nothing of it was used.';
@@ -15,7 +14,11 @@ export function oplogError(origin: string, what: string, hint: string, cause?: u
 }
 
 /** Runs a step of a replay; `origin` names the oplog in messages. Throws RestorePlanError BACKUP. */
-export function following<T>(origin: string, replay: Pick<Replay, 'current'>, step: () => T): T {
+export function following<T>(
+  origin: string,
+  replay: { readonly current?: string | undefined },
+  step: () => T,
+): T {
   try {
     return step();
   } catch (fault) {

@@ -80,6 +80,11 @@ export class TouchedDocuments {
     return this.#changes[number] as number;
   }
 
+  /** Whether the backup had it, as far as it was read. */
+  isMet(number: number): boolean {
+    return this.#met[number] === 1;
+  }
+
   /** The backup is read (again) from its beginning. */
   beginReading(): void {
     this.#met.fill(0);

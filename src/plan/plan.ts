@@ -62,7 +62,24 @@ export interface Source {
   /** Largest inflated size over compressed size that is believed; undefined = the reader's default. */
   readonly maxDecompressionRatio: number | undefined;
   readonly location: Location;
+  /** Rolls the documents forward from the backup; undefined: they are as the backup has them. */
+  readonly oplog?: OplogPlan;
 }
+
+export type OplogPlan = {
+  /** When a dump that does not say it was begun, or earlier. */
+  readonly begins: Instant | undefined;
+} & (
+  | {
+      /** backup: what the dump took along, up to its end. */
+      readonly kind: 'backup';
+    }
+  | {
+      /** mongodb: that of a running replica set, up to `at`. */
+      readonly kind: 'mongodb';
+      readonly uri: Secret | undefined;
+    }
+);
 
 export type WhenMatched = 'keepExisting' | 'replace' | 'fail';
 

@@ -62,7 +62,8 @@ export function inDatabase(path: string, folder: string | undefined, database: s
   return `${folder.slice(0, folder.lastIndexOf('/') + 1)}${database}/${path.slice(path.lastIndexOf('/') + 1)}`;
 }
 
-function folderOf(path: string): string {
+/** The folder of a file, without the `/` at its end; empty at the top. */
+export function folderOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }
 

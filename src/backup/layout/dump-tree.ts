@@ -37,8 +37,8 @@ export interface DumpTree {
   readonly collections: readonly CollectionFiles[];
   /** Databases that have documents or metadata here, sorted. */
   readonly databases: readonly string[];
-  /** There is an `oplog.bson` beside the databases. */
-  readonly hasOplog: boolean;
+  /** Each `oplog.bson`, beside the folders of databases or elsewhere. */
+  readonly oplogs: readonly NamedFile[];
   /** Each place that holds documents or metadata of the database, in the order of the files. */
   readonly roots: readonly DumpRoot[];
   find(collection: string): CollectionFiles | undefined;
@@ -48,11 +48,11 @@ export function sortDump(files: Iterable<NamedFile>, database: string): DumpTree
   const byName = new Map<string, CollectionFiles>();
   const databases = new Set<string>();
   const roots = new Map<string, DumpRoot>();
-  let hasOplog = false;
+  const oplogs: NamedFile[] = [];
   let id = 0;
   for (const file of files) {
     const meaning = readDumpPath(file.path, database);
-    if (meaning.kind === 'oplog') hasOplog = true;
+    if (meaning.kind === 'oplog') oplogs.push(file);
     if (!('database' in meaning)) continue;
     databases.add(meaning.database);
     if (meaning.database !== database || meaning.kind === 'system') continue;
@@ -64,7 +64,7 @@ export function sortDump(files: Iterable<NamedFile>, database: string): DumpTree
   return {
     collections: [...byName.values()],
     databases: [...databases].sort(),
-    hasOplog,
+    oplogs,
     roots: [...roots.values()],
     find: (collection) => byName.get(fileNameOf(collection)) ?? unescaped(byName.get(collection), collection),
   };

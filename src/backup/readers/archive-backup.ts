@@ -100,7 +100,7 @@ export class ArchiveBackup implements StoredBackup {
     const counted = countBytes(bytes.stream(0, bytes.size), stored);
     for await (const chunk of unpack(counted.chunks)) {
       for (const piece of parsing(this.identity, () => parser.push(chunk))) {
-        hasOplog ||= piece.namespace.database === '' && piece.namespace.collection === 'oplog';
+        hasOplog ||= isOplog(piece);
         if (!this.#isOfDatabase(piece)) continue;
         const { collection } = piece.namespace;
         let one = open.get(collection);
@@ -123,6 +123,16 @@ export class ArchiveBackup implements StoredBackup {
     if (readToEnd) parsing(this.identity, () => parser.finish());
     const warnings = hasOplog ? [OPLOG_WARNING] : [];
     yield { type: 'finished', summary: { bytesRead: counted.total(), readToEnd, members, warnings } };
+  }
+
+  async *oplog(): AsyncGenerator<Buffer> {
+    const { bytes, unpack } = this.#parts;
+    const parser = new ArchiveParser();
+    for await (const chunk of unpack(bytes.stream(0, bytes.size))) {
+      for (const piece of parsing(this.identity, () => parser.push(chunk)))
+        if (isOplog(piece) && piece.kind === 'documents') yield piece.bytes;
+    }
+    parsing(this.identity, () => parser.finish());
   }
 
   #metadataFor(wanted: ReadonlySet<string>): Map<string, CollectionMetadata> {
@@ -173,6 +183,10 @@ export class ArchiveBackup implements StoredBackup {
       return metadataOf({ ...archived, metadata: '' }, this.identity.location);
     }
   }
+}
+
+function isOplog({ namespace: { database, collection } }: ArchivePiece): boolean {
+  return database === '' && collection === 'oplog';
 }
 
 function* documentsOf(one: OpenMember, bytes: Buffer): Generator<BackupPiece, void, undefined> {

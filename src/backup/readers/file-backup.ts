@@ -13,7 +13,8 @@ import type {
 import { isSnappyStream } from '../containers/snappy-stream.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { collectionOf } from '../layout/collection-names.ts';
-import type { CollectionFiles, DumpFile, DumpTree } from '../layout/dump-tree.ts';
+import { folderOf } from '../layout/dump-paths.ts';
+import type { CollectionFiles, DumpFile, DumpTree, NamedFile } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import { type DatedFile, type NamedFolder, refuseLeftovers, refuseTwice } from '../layout/one-backup.ts';
 import { wholeOf } from '../storage/byte-source.ts';
@@ -31,6 +32,7 @@ import {
   notDocuments,
   OPLOG_WARNING,
   refuseOtherDatabase,
+  severalOplogs,
 } from './refusals.ts';
 
 /** Metadata files read at the same time; each is a round trip where the files are objects of a bucket. */
@@ -89,7 +91,7 @@ export class FileBackup implements StoredBackup {
   async *read(wanted: ReadonlySet<string>, { stored }: ReadOptions = {}): AsyncGenerator<BackupPiece> {
     const { tree } = this.#parts;
     const members: MemberRead[] = [];
-    const warnings = [...this.#parts.warnings, ...(tree.hasOplog ? [OPLOG_WARNING] : [])];
+    const warnings = [...this.#parts.warnings, ...(tree.oplogs.length > 0 ? [OPLOG_WARNING] : [])];
     const needed = new Set([...wanted].map((collection) => tree.find(collection)));
     for (const [files, fault] of this.#damaged)
       if (!needed.has(files)) warnings.push(`${fault} Nothing that is read here needs it.`);
@@ -134,6 +136,17 @@ export class FileBackup implements StoredBackup {
       if (bytes >= maxBytes) break;
     }
     return Buffer.concat(parts);
+  }
+
+  async *oplog(): AsyncGenerator<Buffer> {
+    const { tree } = this.#parts;
+    const places = new Set(tree.roots.map(({ path }) => path));
+    // Elsewhere a file of this name is a collection of another database.
+    const [file, second] = tree.oplogs.filter(({ path }) => places.has(folderOf(path)));
+    if (second !== undefined) throw severalOplogs(this.identity.location);
+    if (file === undefined) return;
+    yield* this.#bytesOf(file);
+    await file.at.close();
   }
 
   #find(collection: string): CollectionFiles | undefined {
@@ -196,7 +209,7 @@ export class FileBackup implements StoredBackup {
     return file.crc === undefined ? documents : assertCrc(documents, file.crc, file.at.location);
   }
 
-  #bytesOf(file: DumpFile, stored?: ReadOptions['stored']): AsyncIterable<Buffer> {
+  #bytesOf(file: NamedFile, stored?: ReadOptions['stored']): AsyncIterable<Buffer> {
     return inflateIfCompressed(countBytes(wholeOf(file.at), stored).chunks, {
       location: file.at.location,
       maxRatio: this.#parts.maxRatio,

@@ -127,6 +127,22 @@ export function takenFor(database: string, folder: string, location: string): st
   return `${location} has its only files of collections ${where}, without the name of a database: they were taken for ${database}.`;
 }
 
+export function noOplog(location: string, path: string): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${location}!${path} is a collection of another database, and no oplog.`,
+    {
+      hint: 'Take a backup made with `mongodump --oplog`, or name another oplog in source.oplog.',
+    },
+  );
+}
+
+export function severalOplogs(location: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} holds several oplogs (oplog.bson).`, {
+    hint: 'It is the backup of a sharded cluster, which cannot be rolled forward by this version. Leave out source.oplog.',
+  });
+}
+
 export const OPLOG_WARNING =
   'The backup holds an oplog (mongodump --oplog). It is not replayed: each collection is as it was when it was read.';
 

@@ -16,7 +16,7 @@ import { type Compression, decompress } from '../containers/decompress.ts';
 import { noPlainFile } from '../containers/tar-index.ts';
 import { type StreamedFile, streamTar, unpackNested } from '../containers/tar-stream.ts';
 import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
-import { apsaraPart, inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
+import { apsaraPart, folderOf, inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
 import { addTo } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import {
@@ -39,10 +39,12 @@ import {
   documentsMissing,
   entriesPassedOver,
   noMetadataWarning,
+  noOplog,
   noSuchDatabase,
   notDocuments,
   OPLOG_WARNING,
   refuseOtherDatabase,
+  severalOplogs,
   takenFor,
 } from './refusals.ts';
 
@@ -169,6 +171,28 @@ export class StreamBackup implements StoredBackup {
     yield* this.#finish(pass);
     const { members, warnings } = pass;
     yield { type: 'finished', summary: { bytesRead, readToEnd, members, warnings: [...warnings] } };
+  }
+
+  async *oplog(): AsyncGenerator<Buffer> {
+    const { streams, database, maxRatio, nameless } = this.#parts;
+    const found: string[] = [];
+    const roots = new Map<string, DumpRoot>();
+    for (const stream of streams) {
+      const { bytes, compression } = stream;
+      const packed = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
+      for await (const file of this.#files(stream, packed)) {
+        const path = inDatabase(placeOf(file, stream).path, nameless, database);
+        const meaning = readDumpPath(path, database);
+        if ('database' in meaning && meaning.database === database)
+          addTo(roots, { path, packedIn: undefined, at: { modified: undefined } });
+        if (meaning.kind !== 'oplog') continue;
+        found.push(path);
+        if (found.length > 1) throw severalOplogs(this.identity.location);
+        yield* inflateIfCompressed(file.bytes, { location: `${this.identity.location}!${path}`, maxRatio });
+      }
+    }
+    // Elsewhere a file of this name is a collection of another database.
+    for (const path of found) if (!roots.has(folderOf(path))) throw noOplog(this.identity.location, path);
   }
 
   /** All files of a tar, with those of tars inside it. */

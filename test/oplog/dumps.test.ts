@@ -1,0 +1,259 @@
+/** Dumps that real tools take while the database is written to, rolled forward: not one document differs from what the server had. */
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { Backup } from '../../src/backup/backup.ts';
+import { openBackup } from '../../src/backup/open-backup.ts';
+import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
+import { showDocument } from '../../src/bson/show.ts';
+import { findId } from '../../src/bson/stored-form.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import { type RolledForward, rollForward } from '../../src/oplog/roll-forward.ts';
+import type { OplogPlan, Source } from '../../src/plan/plan.ts';
+import { Secret } from '../../src/secret.ts';
+import { onDisk } from '../backup/reading.ts';
+import { test } from '../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
+import { tarFolder } from '../lab/tar.ts';
+import { mongodump, mongorestore, program } from '../lab/tools.ts';
+import { QUIET } from '../quiet-run.ts';
+import { fill, underLoad } from './write-load.ts';
+
+const DOCUMENTS = Number(process.env['OPLOG_DOCUMENTS'] ?? 3000);
+const DATABASE = 'shop';
+const NAMES = ['a', 'b'] as const;
+
+let set: ReplicaSet;
+let replayed: ReplicaSet;
+let folder: TemporaryFolder;
+/** The server's documents at `at`, by collection and `_id`. */
+let atMoment: Map<string, Map<string, Buffer>>;
+let at: Date;
+/** Before the plain dump began. */
+let begins: Date;
+/** What the official tool makes of the dump and its oplog. */
+let atDumpEnd: Map<string, Map<string, Buffer>>;
+
+test.before(
+  async () => {
+    folder = temporaryFolder('oplog-dumps');
+    set = await startReplicaSet();
+    await fill(set.client, DATABASE, DOCUMENTS);
+    begins = new Date();
+    const path = (name: string): string => join(folder.path, name);
+    await underLoad(set, DATABASE, DOCUMENTS, async () => {
+      await mongodump(set.uri, ['--oplog', '--out', path('folder')]);
+      await mongodump(set.uri, ['--oplog', '--gzip', '--out', path('gzip')]);
+      await mongodump(set.uri, ['--oplog', `--archive=${path('dump.archive')}`]);
+      await mongodump(set.uri, ['--oplog', '--gzip', `--archive=${path('dump.archive.gz')}`]);
+      await mongodump(set.uri, ['--db', DATABASE, '--out', path('plain')]);
+      await mongodump(set.uri, ['--db', DATABASE, `--archive=${path('plain.archive')}`]);
+    });
+    for (const name of ['folder', 'plain']) {
+      await tarFolder(path(name), path(`${name}.tar`));
+      await program('gzip', ['--keep', path(`${name}.tar`)]);
+    }
+    atMoment = await stateOf(set);
+    at = await nextSecond();
+    // The accident, and what went on after it.
+    await set.client
+      .db(DATABASE)
+      .collection('a')
+      .deleteMany({ n: { $lt: 500 } });
+    await set.client
+      .db(DATABASE)
+      .collection('b')
+      .updateMany({}, { $set: { wrong: true } });
+    replayed = await startReplicaSet();
+    await mongorestore(replayed.uri, ['--oplogReplay', path('folder')]);
+    atDumpEnd = await stateOf(replayed);
+  },
+  { deadlineMs: 240_000 },
+);
+test.after(async () => {
+  await Promise.all([set?.stop(), replayed?.stop()]);
+  folder.remove();
+});
+
+/** A moment after everything that was written so far. */
+async function nextSecond(): Promise<Date> {
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  const moment = new Date();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return moment;
+}
+
+async function stateOf({ client }: ReplicaSet): Promise<Map<string, Map<string, Buffer>>> {
+  const state = new Map<string, Map<string, Buffer>>();
+  for (const name of NAMES) {
+    const found = await client
+      .db(DATABASE)
+      .collection(name)
+      .find({}, { raw: true, batchSize: 10_000 })
+      .toArray();
+    state.set(name, byId(found.map((each) => Buffer.from(each as unknown as Uint8Array))));
+  }
+  return state;
+}
+
+function byId(documents: readonly Buffer[]): Map<string, Buffer> {
+  return new Map(
+    documents.map((document) => {
+      const id = findId(document);
+      return [id === undefined ? '' : canonicalKey(id), document];
+    }),
+  );
+}
+
+const LIVE = (): OplogPlan => ({ kind: 'mongodb', uri: new Secret(set.uri), begins: undefined });
+const instant = (date: Date): NonNullable<Source['at']> => ({
+  epochMs: date.getTime(),
+  text: date.toISOString(),
+});
+
+async function rolled<T>(
+  name: string,
+  oplog: OplogPlan,
+  look: (rolled: RolledForward) => Promise<T>,
+  more: Partial<Source> = {},
+): Promise<T> {
+  const moment = oplog.kind === 'backup' ? {} : { at: instant(at) };
+  const source = { ...onDisk(join(folder.path, name), { database: DATABASE, ...moment, ...more }), oplog };
+  const wanted = new Set<string>(NAMES);
+  const backup = await openBackup(QUIET, source, { wanted });
+  try {
+    return await look(
+      await rollForward(QUIET, { source, backup, wanted, spillPath: join(folder.path, 'spill-') }),
+    );
+  } finally {
+    await backup.close();
+  }
+}
+
+async function documentsOf(backup: Backup): Promise<Map<string, Buffer[]>> {
+  const documents = new Map<string, Buffer[]>(NAMES.map((name) => [name, []]));
+  for await (const piece of backup.read(new Set(NAMES))) {
+    if (piece.type !== 'documents') continue;
+    for (let i = 0; i < piece.count; i++)
+      documents
+        .get(piece.member.collection)
+        ?.push(Buffer.from(piece.bytes.subarray(piece.starts[i], piece.starts[i + 1])));
+  }
+  return documents;
+}
+
+async function isExactly(
+  { backup }: RolledForward,
+  expected: Map<string, Map<string, Buffer>>,
+): Promise<void> {
+  for (const [name, documents] of await documentsOf(backup)) {
+    const server = expected.get(name) as Map<string, Buffer>;
+    const ours = byId(documents);
+    assert.is(ours.size, documents.length, 'no _id twice');
+    const wrong = [...server].filter(([id, document]) => !ours.get(id)?.equals(document));
+    const shown = wrong
+      .slice(0, 3)
+      .map(([id, document]) => `${showDocument(document)} and not ${show(ours.get(id))}`);
+    assert.is(wrong.length, 0, `${wrong.length} of ${server.size} differ in ${name}:\n${shown.join('\n')}`);
+    assert.is(ours.size, server.size, name);
+  }
+}
+
+const show = (document: Buffer | undefined): string =>
+  document === undefined ? 'none' : showDocument(document);
+
+const WITH_OPLOG = ['folder', 'folder.tar', 'folder.tar.gz', 'gzip', 'dump.archive', 'dump.archive.gz'];
+
+for (const name of WITH_OPLOG) {
+  test(`${name} --oplog: up to the moment, by the live oplog`, () =>
+    rolled(name, LIVE(), async (result) => {
+      assert.is(result.record.beginSaid, 'dump');
+      await isExactly(result, atMoment);
+    }));
+}
+
+for (const name of ['plain', 'plain.tar', 'plain.tar.gz', 'plain.archive']) {
+  test(`${name}, no oplog: up to the moment, from where the plan says that it began`, () =>
+    rolled(name, { ...LIVE(), begins: instant(begins) }, async (result) => {
+      assert.is(result.record.beginSaid, 'plan');
+      assert.match(
+        result.record.notes.join(),
+        /are exact if the dump began after .* and was finished before source\.at/,
+      );
+      await isExactly(result, atMoment);
+    }));
+}
+
+for (const name of ['folder', 'folder.tar', 'folder.tar.gz']) {
+  test(`${name}: up to its own end, as mongorestore --oplogReplay`, () =>
+    rolled(name, { kind: 'backup', begins: undefined }, (result) => isExactly(result, atDumpEnd)));
+}
+
+for (const name of ['gzip', 'dump.archive', 'dump.archive.gz']) {
+  test(`${name}: its own oplog is read, and may be read again`, () =>
+    rolled(name, { kind: 'backup', begins: undefined }, async (result) => {
+      assert.ok(result.record.entries > 0);
+      const first = await documentsOf(result.backup);
+      const again = await documentsOf(result.backup);
+      assert.equal(again, first);
+    }));
+}
+
+test('the sum of the entries is the same, whatever the dump lies in', async () => {
+  const sums = new Set<string>();
+  for (const name of ['folder', 'folder.tar', 'folder.tar.gz'])
+    sums.add(
+      await rolled(name, LIVE(), async ({ record }) => `${record.sha256} ${record.entries} ${record.cut}`),
+    );
+  assert.is(sums.size, 1);
+});
+
+async function refused(
+  name: string,
+  oplog: OplogPlan,
+  message: RegExp,
+  more: Partial<Source> = {},
+): Promise<void> {
+  const error = await rolled(name, oplog, async () => undefined, more).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.instance(error, RestorePlanError, `not refused: ${message}`);
+  assert.is((error as RestorePlanError).code, 'BACKUP');
+  assert.match((error as RestorePlanError).message, message);
+  assert.ok((error as RestorePlanError).hint);
+}
+
+test('what cannot be proven or done is refused', async () => {
+  await refused('plain', LIVE(), /does not say when it was begun/);
+  await refused(
+    'plain',
+    { ...LIVE(), begins: instant(new Date(Date.now() - 1000)) },
+    /is later than the end of the backup/,
+    {
+      at: instant(new Date()),
+    },
+  );
+  await refused(
+    'plain',
+    { ...LIVE(), begins: instant(new Date(begins.getTime() - 3_600_000)) },
+    /it begins at .*, and is needed from/,
+  );
+  await refused('folder', LIVE(), /its newest entry is .*, before source\.at/, {
+    at: instant(new Date(Date.now() + 3_600_000)),
+  });
+  await refused('folder', LIVE(), /the dump ended at .*, later than source\.at/, {
+    at: instant(begins),
+  });
+  await refused('plain', { kind: 'backup', begins: undefined }, /holds no oplog/);
+  await refused(
+    'folder',
+    { kind: 'backup', begins: undefined },
+    /the dump ended at .*, later than source\.at/,
+    { at: instant(begins) },
+  );
+  const other = { ...LIVE(), uri: new Secret(replayed.uri) };
+  await refused('folder', other, /it begins at|has no entry/);
+});
+
+test.run();
