@@ -56,6 +56,8 @@ export class BackupScan {
   readonly #selectors: ReadonlyMap<string, CollectionSelector>;
   readonly #options: ScanOptions;
   readonly #members = new Map<string, ScanSummary['members'][number]>();
+  /** The same; there may be thousands of collections. */
+  #byCollection: Map<string, ScanSummary['members'][number][]> | undefined;
   readonly #warnings = new Set<string>();
   #readToEnd = true;
   #isAgain = false;
@@ -68,6 +70,11 @@ export class BackupScan {
   /** Bytes that have come from storage so far. */
   #bytesStored = 0;
   #bytesReported = 0;
+  #scanned = 0;
+  #selected = 0;
+  /** What of it was added for each, and who may have changed since: there may be thousands of them, and of reports. */
+  readonly #counted = new Map<CollectionSelector, { readonly scanned: number; readonly selected: number }>();
+  readonly #changed = new Set<CollectionSelector>();
 
   constructor(backup: Backup, selectors: readonly CollectionSelector[], options: ScanOptions) {
     this.#backup = backup;
@@ -75,9 +82,15 @@ export class BackupScan {
     this.#options = options;
   }
 
-  /** What was read, in the order of the first scan. */
+  /** What was read, in the order of the first reading. */
   get members(): ScanSummary['members'] {
     return [...this.#members.values()];
+  }
+
+  /** What of it was read of one collection. */
+  membersOf(collection: string): ScanSummary['members'] {
+    this.#byCollection ??= groupByCollection(this.#members.values());
+    return this.#byCollection.get(collection) ?? [];
   }
 
   /** What the readers of the backup found odd. */
@@ -114,6 +127,7 @@ export class BackupScan {
   /** Reads the members of these collections. Throws when one of them has none. */
   async read(selectors: readonly CollectionSelector[]): Promise<void> {
     this.#options.signal.throwIfAborted();
+    for (const selector of this.#selectors.values()) this.#changed.add(selector);
     const names = new Set(selectors.map(({ routes }) => routes.collection));
     const pieces = this.#backup.read(names, {
       filterOf: (collection) => this.#filterOf(collection),
@@ -137,6 +151,7 @@ export class BackupScan {
         const { member } = piece;
         const selector = this.#selectors.get(member.collection);
         if (selector === undefined) return this.#passing.get(member.id)?.take(piece);
+        this.#changed.add(selector);
         return selector.take(member, piece, this.#parentsRead(selector));
       }
       case 'ended':
@@ -166,6 +181,7 @@ export class BackupScan {
       this.#passing.delete(member.id);
       return;
     }
+    this.#changed.add(selector);
     await selector.end(member, this.#parentsRead(selector));
     this.#report();
   }
@@ -193,6 +209,7 @@ export class BackupScan {
     this.relaxed ||= relaxed;
     for (const warning of warnings) this.#warnings.add(warning);
     for (const member of members) this.#members.set(member.path, member);
+    this.#byCollection = undefined;
     this.#passing.clear();
   }
 
@@ -213,12 +230,31 @@ export class BackupScan {
 
   #report(): void {
     this.#bytesReported = this.#bytesStored;
-    let scanned = 0;
-    let selected = 0;
-    for (const selector of this.#selectors.values()) {
-      scanned += selector.scanned;
-      selected += selector.chosen.count;
+    for (const selector of this.#changed) {
+      const before = this.#counted.get(selector);
+      const { scanned, chosen } = selector;
+      this.#scanned += scanned - (before?.scanned ?? 0);
+      this.#selected += chosen.count - (before?.selected ?? 0);
+      this.#counted.set(selector, { scanned, selected: chosen.count });
     }
-    this.#options.emit({ type: 'selection-progress', bytesRead: this.#bytesStored, scanned, selected });
+    this.#changed.clear();
+    this.#options.emit({
+      type: 'selection-progress',
+      bytesRead: this.#bytesStored,
+      scanned: this.#scanned,
+      selected: this.#selected,
+    });
   }
+}
+
+function groupByCollection<Member extends { readonly collection: string }>(
+  members: Iterable<Member>,
+): Map<string, Member[]> {
+  const groups = new Map<string, Member[]>();
+  for (const member of members) {
+    const group = groups.get(member.collection);
+    if (group === undefined) groups.set(member.collection, [member]);
+    else group.push(member);
+  }
+  return groups;
 }

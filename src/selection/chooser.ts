@@ -1,5 +1,6 @@
 import type { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
+import { compileQuery, type Matcher } from '../query/compile-query.ts';
 import { QueryFault } from '../query/query-fault.ts';
 import type { OtherTypes } from './other-types.ts';
 import { ParentLookup } from './parent-lookup.ts';
@@ -11,15 +12,41 @@ import type { WaitingReferences } from './waiting-references.ts';
  * is noted in the key sets below. Synchronous, and allocates nothing per document.
  */
 export class Chooser {
-  readonly #routes: readonly RouteChooser[];
+  readonly #given: readonly Route[];
+  /** Made when a document comes, and dropped in a `rest`. */
+  #working: readonly RouteChooser[] | undefined;
+  readonly #used = new Set<Route>();
   /** Keys that are the `_id`s of all chosen documents, where dependents refer to these; undefined where there is no such set. */
   readonly ids: KeySet | undefined;
 
   constructor({ routes }: Pick<CollectionRoutes, 'routes'>) {
-    this.#routes = routes.map((route) => new RouteChooser(route));
+    this.#given = routes;
     // Of several routes, each notes only what it chose itself.
     const [only, ...others] = routes;
     this.ids = others.length > 0 ? undefined : only?.feeds.find(({ path }) => path.isId)?.keys;
+  }
+
+  get #routes(): readonly RouteChooser[] {
+    this.#working ??= this.#given.map((route) => new RouteChooser(route));
+    return this.#working;
+  }
+
+  /**
+   * Holds no bytes of documents any longer, nor compiled queries, until the next document comes. Whatever walks over documents points to the
+   * chunk it saw last: a megabyte for each of hundreds of collections.
+   */
+  rest(): void {
+    this.#noteUsed();
+    this.#working = undefined;
+    for (const { parent, ids, feeds } of this.#given) {
+      parent?.path.rest();
+      ids?.path.rest();
+      for (const { path } of feeds) path.rest();
+    }
+  }
+
+  #noteUsed(): void {
+    for (const { used, route } of this.#working ?? []) if (used) this.#used.add(route);
   }
 
   /** Prepares for the `count` documents that will be asked about next; `starts` are their offsets, ascending. */
@@ -42,7 +69,7 @@ export class Chooser {
   choosesOrWaits(bytes: Buffer, start: number, waiting: WaitingReferences): void {
     for (const route of this.#routes) {
       if (route.chooses(bytes, start)) waiting.chosen(route.route, bytes, start);
-      else waiting.wait(route.route, bytes, start);
+      else waiting.wait(route, bytes, start);
     }
   }
 
@@ -59,18 +86,20 @@ export class Chooser {
 
   /** Routes by which no document was chosen. */
   unused(): Route[] {
-    return this.#routes.filter(({ used }) => !used).map(({ route }) => route);
+    this.#noteUsed();
+    return this.#given.filter((route) => !this.#used.has(route));
   }
 
   /** Parent keys known so far, over all routes; it only ever grows. */
   get keysKnown(): number {
-    return this.#routes.reduce((sum, { route }) => sum + (route.parent?.keys.size ?? 0), 0);
+    return this.#given.reduce((sum, { parent }) => sum + (parent?.keys.size ?? 0), 0);
   }
 }
 
 class RouteChooser {
   readonly route: Route;
   used = false;
+  readonly matches: Matcher | undefined;
   readonly parents: ParentLookup | undefined;
   readonly ids: ParentLookup | undefined;
   readonly #noteFound: (value: RawValue) => boolean;
@@ -79,6 +108,7 @@ class RouteChooser {
 
   constructor(route: Route) {
     this.route = route;
+    this.matches = route.query && compileQuery(route.query);
     this.parents = route.parent && new ParentLookup(route.parent);
     this.ids = route.ids && new ParentLookup(route.ids);
     this.#noteFound = noteIn(route.ids?.found);
@@ -90,7 +120,8 @@ class RouteChooser {
   }
 
   chooses(bytes: Buffer, start: number): boolean {
-    const { matches, feeds, ids } = this.route;
+    const { matches } = this;
+    const { feeds, ids } = this.route;
     // The key is looked at before the query: it is the cheaper question, and mostly the answer is no.
     if (this.parents !== undefined && !this.parents.refers(bytes, start)) return false;
     if (this.ids !== undefined && !this.ids.refers(bytes, start)) return false;
@@ -123,7 +154,7 @@ class RouteChooser {
   }
 
   #mayMatch(bytes: Buffer, start: number): boolean {
-    const { matches } = this.route;
+    const { matches } = this;
     try {
       return matches === undefined || matches(bytes, start);
     } catch (error) {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { MemberInfo } from '../backup/backup.ts';
 import { ElementCursor } from '../bson/element-cursor.ts';
 import type { KeySet } from '../bson/key-set.ts';
@@ -17,6 +17,7 @@ import { OtherTypes } from './other-types.ts';
 import { idsIn } from './selected-ids.ts';
 
 const ID = Buffer.from('_id');
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Writes the chosen documents of one collection to a file, as they are.
@@ -34,7 +35,8 @@ export class ChosenDocuments implements DocumentConsumer {
   readonly #chooser: Chooser;
   /** Undefined where the chooser has all `_id`s anyway. */
   readonly #ids: IdWatch | undefined;
-  readonly #hash = createHash('sha256');
+  /** Of what was written, unless it is the whole member. */
+  #hash: Hash | undefined;
   /** Documents asked about. */
   #asked = 0;
   /** Everything was chosen when the first buffer was full; undefined before that. */
@@ -98,7 +100,13 @@ export class ChosenDocuments implements DocumentConsumer {
     return this.#file.drain();
   }
 
-  /** Waits until nothing is held for it. */
+  /** Holds no bytes of documents any longer. */
+  rest(): void {
+    this.#ids?.rest();
+    this.#id.bytes = NOTHING;
+  }
+
+  /** Waits until everything is written. */
   flush(): Promise<void> {
     return this.#file.flush();
   }
@@ -121,7 +129,7 @@ export class ChosenDocuments implements DocumentConsumer {
 
   /** sha256, hex, of the finished file; undefined when it was not taken. */
   sha256(): string | undefined {
-    return this.#whole ? undefined : this.#hash.digest('hex');
+    return this.#whole ? undefined : (this.#hash ?? createHash('sha256')).digest('hex');
   }
 
   /**
@@ -130,7 +138,9 @@ export class ChosenDocuments implements DocumentConsumer {
    */
   #digest(bytes: Buffer): void {
     this.#whole ??= this.count === this.#asked;
-    if (!this.#whole) this.#hash.update(bytes);
+    if (this.#whole) return;
+    this.#hash ??= createHash('sha256');
+    this.#hash.update(bytes);
   }
 
   #noteId(bytes: Buffer, start: number): void {

@@ -9,7 +9,7 @@ import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import type { CollectionRoutes } from './routes.ts';
 import { Spool } from './spool.ts';
-import { TimeLimit } from './time-limit.ts';
+import type { TimeLimit } from './time-limit.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
 export interface SelectorOptions {
@@ -21,8 +21,8 @@ export interface SelectorOptions {
   readonly ids: IdFilter;
   /** The same. */
   readonly space: SpareSpace;
-  /** Milliseconds that regular expressions may be at work on a megabyte or so; undefined = the usual. */
-  readonly patternMs: number | undefined;
+  /** The same. How long regular expressions may be at work on a megabyte or so. */
+  readonly limit: TimeLimit;
   readonly signal: AbortSignal;
 }
 
@@ -58,8 +58,7 @@ export class CollectionSelector {
     this.#options = options;
     this.chooser = begun.chooser;
     this.#chosen = begun.chosen;
-    if (routes.routes.some(({ mayBacktrack }) => mayBacktrack))
-      this.#limit = new TimeLimit(options.patternMs);
+    if (routes.routes.some(({ mayBacktrack }) => mayBacktrack)) this.#limit = options.limit;
   }
 
   static async create(routes: CollectionRoutes, options: SelectorOptions): Promise<CollectionSelector> {
@@ -104,6 +103,7 @@ export class CollectionSelector {
     // What is not written yet would be held until the end of the selection, for each of thousands of collections.
     await this.#chosen.flush();
     await this.#spool?.flush();
+    this.#rest();
     this.#scannedBefore += walk.documents;
     this.#walks.delete(member.id);
     this.membersRead++;
@@ -138,7 +138,13 @@ export class CollectionSelector {
       await this.#decideAbout(kept);
     }
     await this.#candidates?.discard();
+    this.#rest();
     return true;
+  }
+
+  #rest(): void {
+    this.chooser.rest();
+    this.#chosen.rest();
   }
 
   /** Forgets what was chosen and kept, so that the collection can be read again, this time with all keys known. */

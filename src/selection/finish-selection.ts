@@ -33,11 +33,7 @@ export async function finishSelection({
   const warnings = [...scan.warnings];
   for (const { routes, chooser, chosen, scanned } of selectors) {
     const { collection, into, whenMatched } = routes;
-    const finished = await finishCollection(
-      collection,
-      chosen,
-      scan.members.filter((member) => member.collection === collection),
-    );
+    const finished = await finishCollection(collection, chosen, scan.membersOf(collection));
     warnings.push(...finished.warnings);
     for (const { ids } of routes.routes) if (ids !== undefined) warnings.push(...missingIds(collection, ids));
     for (const { where, parent } of chooser.unused()) {

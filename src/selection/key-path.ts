@@ -1,6 +1,8 @@
 import { ElementCursor } from '../bson/element-cursor.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 
+const NOTHING = Buffer.alloc(0);
+
 /** Told of one value at a path, lent for the call; returns true to stop the walk. */
 export type ValueVisitor = (value: RawValue) => boolean;
 
@@ -55,6 +57,11 @@ export class KeyPath {
     this.#isPosition = parts.map((part) => /^\d+$/.test(part));
     this.#fields = parts.map(() => new ElementCursor());
     this.#items = [...parts, 'elements of the last'].map(() => new ElementCursor());
+  }
+
+  /** Lets go of the bytes it was shown last. */
+  rest(): void {
+    for (const cursor of [...this.#fields, ...this.#items, this.#beside]) cursor.bytes = NOTHING;
   }
 
   /** Shows every key at the path in the document at `start` to `visit`, until it returns true; returns whether it did. Allocates nothing. */

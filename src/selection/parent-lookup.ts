@@ -15,6 +15,26 @@ const UNKNOWN = 2;
 /** The keys of parents, or of a file of ids. */
 type Lookup = Pick<ParentKeys, 'path' | 'keys'> & Partial<ParentKeys>;
 
+/** What was looked up ahead. */
+interface Ahead {
+  readonly batch: ObjectIdBatch;
+  /** Which document each id of the batch is of. */
+  readonly documents: Int32Array;
+  readonly found: Uint8Array;
+  readonly starts: Int32Array;
+  readonly answers: Uint8Array;
+}
+
+function newAhead(): Ahead {
+  return {
+    batch: new ObjectIdBatch(),
+    documents: new Int32Array(IDS_TOGETHER),
+    found: new Uint8Array(IDS_TOGETHER),
+    starts: new Int32Array(IDS_TOGETHER),
+    answers: new Uint8Array(IDS_TOGETHER),
+  };
+}
+
 /** A child's key and the parent's, which say the same in two types. */
 export interface OtherType {
   readonly child: RawValue;
@@ -30,12 +50,8 @@ export interface OtherType {
 export class ParentLookup {
   readonly #parent: Lookup;
   readonly #isKey: (value: RawValue) => boolean;
-  readonly #batch = new ObjectIdBatch();
-  /** Which document each id of the batch is of. */
-  readonly #documents = new Int32Array(IDS_TOGETHER);
-  readonly #found = new Uint8Array(IDS_TOGETHER);
-  readonly #starts = new Int32Array(IDS_TOGETHER);
-  readonly #answers = new Uint8Array(IDS_TOGETHER);
+  /** Made where there are many parents. */
+  #ahead: Ahead | undefined;
   #bytes: Buffer | undefined;
   #count = 0;
   #next = 0;
@@ -68,15 +84,17 @@ export class ParentLookup {
     this.#keysThen = keys.size;
     if (this.#keysThen < FEW_KEYS || !path.isTopLevel) return;
     this.#bytes = bytes;
-    const batch = this.#batch;
+    this.#ahead ??= newAhead();
+    const ahead = this.#ahead;
+    const { batch } = ahead;
     try {
       for (const end = Math.min(count, IDS_TOGETHER); this.#count < end; this.#count++) {
         const start = starts[this.#count] as number;
         const id = path.objectIdAt(bytes, start);
-        this.#starts[this.#count] = start;
-        this.#answers[this.#count] = UNKNOWN;
+        ahead.starts[this.#count] = start;
+        ahead.answers[this.#count] = UNKNOWN;
         if (id === undefined) continue;
-        this.#documents[batch.count] = this.#count;
+        ahead.documents[batch.count] = this.#count;
         batch.push(bytes, id);
       }
     } catch (error) {
@@ -84,8 +102,8 @@ export class ParentLookup {
       if (!(error instanceof BsonFault)) throw error;
     }
     const looked = batch.count;
-    keys.findAll(batch, this.#found);
-    for (let i = 0; i < looked; i++) this.#answers[this.#documents[i] as number] = this.#found[i] as number;
+    keys.findAll(batch, ahead.found);
+    for (let i = 0; i < looked; i++) ahead.answers[ahead.documents[i] as number] = ahead.found[i] as number;
   }
 
   /** Whether the document at `start` refers to a parent known by now. */
@@ -107,9 +125,11 @@ export class ParentLookup {
   }
 
   #answerFor(bytes: Buffer, start: number): number {
-    if (bytes !== this.#bytes) return UNKNOWN;
-    while (this.#next < this.#count && (this.#starts[this.#next] as number) < start) this.#next++;
-    if (this.#next === this.#count || this.#starts[this.#next] !== start) return UNKNOWN;
-    return this.#answers[this.#next++] as number;
+    const ahead = this.#ahead;
+    if (ahead === undefined || bytes !== this.#bytes) return UNKNOWN;
+    const { starts, answers } = ahead;
+    while (this.#next < this.#count && (starts[this.#next] as number) < start) this.#next++;
+    if (this.#next === this.#count || starts[this.#next] !== start) return UNKNOWN;
+    return answers[this.#next++] as number;
   }
 }

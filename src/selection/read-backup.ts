@@ -45,7 +45,9 @@ function byLevel(selectors: readonly CollectionSelector[]): CollectionSelector[]
   const levels = new Map<number, CollectionSelector[]>();
   for (const selector of selectors) {
     const { level } = selector.routes;
-    levels.set(level, [...(levels.get(level) ?? []), selector]);
+    const same = levels.get(level);
+    if (same === undefined) levels.set(level, [selector]);
+    else same.push(selector);
   }
   return [...levels.entries()].sort(([a], [b]) => a - b).map(([, level]) => level);
 }

@@ -7,7 +7,7 @@ import { KeySet } from '../bson/key-set.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { IdList } from '../plan/id-list.ts';
 import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
-import { comparesText, compileQuery, type Matcher } from '../query/compile-query.ts';
+import { comparesText } from '../query/compile-query.ts';
 import { mayBacktrack } from '../query/regex/regex-test.ts';
 import { KeyPath } from './key-path.ts';
 
@@ -26,8 +26,6 @@ export interface Route {
   readonly where: string;
   /** The route's own query, raw; undefined = every document. */
   readonly query: Buffer | undefined;
-  /** The same, compiled. */
-  readonly matches: Matcher | undefined;
   /** The query compares text, which a collection with a collation would do by other rules. */
   readonly comparesText: boolean;
   /** A regular expression of the query could take for ever. */
@@ -136,15 +134,12 @@ function idRoute(list: IdList): IdRoute {
   return { list, path, keys: list.keys, found: new KeySet(), chosen: new KeySet() };
 }
 
-function queryOf(
-  query: Buffer | undefined,
-): Pick<Route, 'query' | 'matches' | 'comparesText' | 'mayBacktrack'> {
+function queryOf(query: Buffer | undefined): Pick<Route, 'query' | 'comparesText' | 'mayBacktrack'> {
   // An empty document matches everything.
   if (query === undefined || query.length === EMPTY_DOCUMENT.length)
-    return { query: undefined, matches: undefined, comparesText: false, mayBacktrack: false };
+    return { query: undefined, comparesText: false, mayBacktrack: false };
   return {
     query,
-    matches: compileQuery(query),
     comparesText: comparesText(query),
     mayBacktrack: mayBacktrack(query),
   };

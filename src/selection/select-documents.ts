@@ -24,6 +24,7 @@ import { findSelection } from './open-selection.ts';
 import { readBackup } from './read-backup.ts';
 import { collectionRoutes } from './routes.ts';
 import type { Selection } from './selection.ts';
+import { TimeLimit } from './time-limit.ts';
 
 export interface SelectionRequest {
   readonly plan: Plan;
@@ -56,7 +57,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
       spoolFolder: partial.spool,
       ids: new IdFilter(),
       signal,
-      patternMs: request.patternMs,
+      limit: new TimeLimit(request.patternMs),
       space: { left: request.spareBytes ?? (await spareBytes(partial.spool)) },
     };
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));

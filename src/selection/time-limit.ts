@@ -1,4 +1,4 @@
-import { createContext, Script } from 'node:vm';
+import { type Context, createContext, Script } from 'node:vm';
 import { RestorePlanError } from '../errors.ts';
 import { QueryFault } from '../query/query-fault.ts';
 
@@ -16,9 +16,9 @@ export class EndlessPattern extends QueryFault {}
  */
 export class TimeLimit {
   readonly #limitMs: number;
-  readonly #script = new Script('work()');
   readonly #names = { work: (): void => undefined };
-  readonly #context = createContext(this.#names);
+  /** Made when it is needed: a context takes a third of a megabyte. */
+  #watch: { readonly script: Script; readonly context: Context } | undefined;
 
   constructor(limitMs = LIMIT_MS) {
     this.#limitMs = limitMs;
@@ -26,8 +26,10 @@ export class TimeLimit {
 
   run(work: () => void): void {
     this.#names.work = work;
+    this.#watch ??= { script: new Script('work()'), context: createContext(this.#names) };
+    const { script, context } = this.#watch;
     try {
-      this.#script.runInContext(this.#context, {
+      script.runInContext(context, {
         timeout: this.#limitMs,
         breakOnSigint: true,
         displayErrors: false,

@@ -12,6 +12,7 @@ import { BsonFault } from '../bson/elements.ts';
 import { hashBytes } from '../bson/flat-sets.ts';
 import type { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
+import type { Matcher } from '../query/compile-query.ts';
 import { QueryFault } from '../query/query-fault.ts';
 import type { Route } from './routes.ts';
 
@@ -36,6 +37,12 @@ const SET_AT = 8;
 const KEY_AT = 10;
 
 const anyKey = (): boolean => true;
+
+/** A route with its query, compiled. */
+export interface WaitingRoute {
+  readonly route: Route;
+  readonly matches: Matcher | undefined;
+}
 
 export class WaitingReferences {
   readonly #space: WaitingSpace;
@@ -104,14 +111,14 @@ export class WaitingReferences {
   }
 
   /** The document would be chosen by the route, for all that is known of it, and refers to no known parent. */
-  wait(route: Route, bytes: Buffer, start: number): void {
+  wait({ route, matches }: WaitingRoute, bytes: Buffer, start: number): void {
     const { parent, feeds } = route;
     this.#offered++;
     if (parent === undefined || !feeds.some(({ keys }) => this.#numbers.has(keys))) return;
     if (this.#offered <= this.#hadTheirTurn || this.#cutAt !== undefined) return;
     try {
       if (!parent.path.some(bytes, start, anyKey)) return;
-      if (route.matches !== undefined && !route.matches(bytes, start)) return;
+      if (matches !== undefined && !matches(bytes, start)) return;
       if (!this.#note(route, bytes, start)) this.#hasNoRoom();
     } catch (error) {
       // A fault only where the document is wanted, which another reading finds out.
