@@ -14,16 +14,16 @@ import { findStored } from './locate/find-stored.ts';
 import { withCollection } from './locate/search-template.ts';
 import { openSingles } from './open-singles.ts';
 import { openStored } from './open-stored.ts';
-import { S3_PATIENCE, type S3Patience } from './s3/s3-patience.ts';
+import { type Patience, USUAL_PATIENCE } from './remote/patience.ts';
 import type { Store } from './storage/store.ts';
 
 export interface BackupOptions {
   /** Names of every collection the plan will read; decides between backups that hold some of them only. */
   readonly wanted: ReadonlySet<string>;
-  readonly s3Patience?: S3Patience;
+  readonly patience?: Patience;
 }
 
-type OpenStore<L> = (run: Run, location: L, patience: S3Patience) => Promise<Store>;
+type OpenStore<L> = (run: Run, location: L, patience: Patience) => Promise<Store>;
 
 /** How a store of each kind is opened; what a plan says of each is in plan/sources/. */
 const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {
@@ -45,7 +45,7 @@ export interface Place {
 }
 
 export async function placeOf(run: Run, source: StoredSource, options: BackupOptions): Promise<Place> {
-  const { wanted, s3Patience: patience = S3_PATIENCE } = options;
+  const { wanted, patience = USUAL_PATIENCE } = options;
   const location = storeLocation(source.location);
   const store = await (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
   const template = templateOf(location);

@@ -35,7 +35,7 @@ export async function selectionOfRun(
 ): Promise<Selection> {
   const kept = await keptSelection(context.workDirectory, key.selection);
   if (kept !== undefined) return kept;
-  const selection = await prepareSelection(context, { plan, s3Patience: context.s3Patience });
+  const selection = await prepareSelection(context, { plan, patience: context.patience });
   if (selection.manifest.digest === key.selection) return selection;
   const people = new Set(appliedBy.map(({ user, host }) => `${user} on ${host}`));
   throw new RestorePlanError(

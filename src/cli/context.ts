@@ -2,7 +2,7 @@
  * What a command is given of the world: everything it may know of the process, and nothing it could keep.
  */
 import type { Readable } from 'node:stream';
-import type { S3Patience } from '../backup/s3/s3-patience.ts';
+import type { Patience } from '../backup/remote/patience.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { Stage } from '../report/progress.ts';
 import type { Run } from '../run.ts';
@@ -52,8 +52,8 @@ export interface CommandContext extends Run, Omit<ProcessEdge, 'env' | 'adoptVar
   readonly options: GlobalOptions;
   /** Whether ANSI colours may be written to each stream. */
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
-  /** How long S3 is waited for (`--patience`). */
-  readonly s3Patience: S3Patience;
+  /** How long a store is waited for (`--patience`). */
+  readonly patience: Patience;
   /** Whether somebody can be asked: a terminal on stdin and on stderr. */
   readonly interactive: boolean;
   /** Who runs this, for the ledger: login name and host. */

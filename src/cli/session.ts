@@ -2,7 +2,7 @@
  * One run of one command: its context, its progress display, and the way it ends.
  */
 import { resolve } from 'node:path';
-import { patienceOf, S3_PATIENCE, type S3Patience } from '../backup/s3/s3-patience.ts';
+import { type Patience, patienceOf, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import { parseDuration } from '../plan/instant.ts';
 import type { Environment } from '../plan/interpolate.ts';
@@ -58,7 +58,7 @@ export async function openSession(
       edge.cwd,
       typeof options['workDir'] === 'string' ? options['workDir'] : '.restore-plan',
     ),
-    s3Patience: patienceIn(options['patience']),
+    patience: patienceIn(options['patience']),
     get interactive() {
       return canAsk(edge);
     },
@@ -101,8 +101,8 @@ export async function openSession(
   };
 }
 
-function patienceIn(given: OptionValue): S3Patience {
-  if (typeof given !== 'string') return S3_PATIENCE;
+function patienceIn(given: OptionValue): Patience {
+  if (typeof given !== 'string') return USUAL_PATIENCE;
   const milliseconds = parseDuration(given);
   if (milliseconds !== undefined && milliseconds >= 1_000) return patienceOf(milliseconds);
   throw new RestorePlanError('USAGE', `--patience ${given} is no time to wait`, {

@@ -2,7 +2,7 @@
 
 import type { Backup } from '../backup/backup.ts';
 import { openBackup } from '../backup/open-backup.ts';
-import type { S3Patience } from '../backup/s3/s3-patience.ts';
+import type { Patience } from '../backup/remote/patience.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { freeMemory } from '../v8-flags.ts';
@@ -13,8 +13,8 @@ import type { Selection } from './selection.ts';
 
 export interface PrepareRequest {
   readonly plan: Plan;
-  /** How long S3 is waited for; the usual times where it is not given. */
-  readonly s3Patience?: S3Patience;
+  /** How long a store is waited for; the usual times where it is not given. */
+  readonly patience?: Patience;
   /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
   readonly needs?: Promise<unknown>;
   /** Is shown what else a stream holds, if it is read for a new selection. */
@@ -29,12 +29,12 @@ export interface PrepareRequest {
  * Throws RestorePlanError BACKUP.
  */
 export async function prepareSelection(run: Run, request: PrepareRequest): Promise<Selection> {
-  const { plan, s3Patience, onlooker } = request;
+  const { plan, patience, onlooker } = request;
   const { emit } = run;
   const wanted = collectionNames(plan);
   // Reading a plan of thousands of collections leaves 100 MB behind.
   freeMemory();
-  const backup = await openBackup(run, plan.source, { wanted, ...(s3Patience && { s3Patience }) });
+  const backup = await openBackup(run, plan.source, { wanted, ...(patience && { patience }) });
   try {
     await request.needs;
     const found = await findSelection(run.workDirectory, plan, backup.identity, (why) =>

@@ -8,9 +8,9 @@ import { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import * as assert from 'uvu/assert';
-import { PaceWatch } from '../../src/backup/s3/pace-watch.ts';
-import { S3_PATIENCE, type S3Patience } from '../../src/backup/s3/s3-patience.ts';
-import { S3Store } from '../../src/backup/s3/s3-store.ts';
+import { PaceWatch } from '../../src/backup/remote/pace-watch.ts';
+import { type Patience, USUAL_PATIENCE } from '../../src/backup/remote/patience.ts';
+import { openS3 } from '../../src/backup/s3/s3-store.ts';
 import type { StoredFile } from '../../src/backup/storage/store.ts';
 import type { RunEvent } from '../../src/events.ts';
 import { suite } from '../harness.ts';
@@ -20,12 +20,13 @@ import { type HttpAnswer, type HttpFault, startHttpProxy } from '../lab/http-pro
 import { type Bucket, createBucket, type S3Server, s3Client, startS3Server } from '../lab/s3.ts';
 import { freePort, listenLocally } from '../lab/server-process.ts';
 import { type Fault, startTcpProxy } from '../lab/tcp-proxy.ts';
+import { QUIET } from '../quiet-run.ts';
 import { inBucket, readBackup, refusal, useCredentials } from './reading.ts';
 
 const test = suite('S3');
 const MIB = 1024 * 1024;
 /** The product's own patience, a few dozen times shorter. */
-const IMPATIENT: S3Patience = {
+const IMPATIENT: Patience = {
   connectMs: 800,
   answerMs: 1500,
   stallMs: 400,
@@ -58,7 +59,7 @@ interface Reading {
 interface ReadingOptions {
   readonly key?: string;
   readonly bucket?: string;
-  readonly patience?: S3Patience;
+  readonly patience?: Patience;
   readonly warn?: (message: string) => void;
   /** Called with the bytes that have arrived so far, before the next are asked for. */
   readonly between?: (arrived: number) => Promise<void>;
@@ -70,14 +71,11 @@ async function read(endpoint: string, options: ReadingOptions = {}): Promise<Rea
   const retries: Extract<RunEvent, { type: 'retry' }>[] = [];
   const { location } = inBucket({ endpoint }, { name }, key);
   if (location.kind !== 's3') throw new Error('not in a bucket');
-  const store = new S3Store(location, {
-    emit: (event) => {
-      if (event.type === 'retry') retries.push(event);
-      else if (event.type === 'warning') warn?.(event.message);
-    },
-    signal: new AbortController().signal,
-    patience,
-  });
+  const emit = (event: RunEvent): void => {
+    if (event.type === 'retry') retries.push(event);
+    else if (event.type === 'warning') warn?.(event.message);
+  };
+  const store = openS3({ ...QUIET, emit }, location, patience);
   try {
     const file = (await store.find(key)) as StoredFile | undefined;
     if (file === undefined) throw new Error(`${key} was not found`);
@@ -193,6 +191,7 @@ test('S3 a server that sends a few bytes now and then, without end: warned of, t
 test('many small reads over a long way are no slow line', async () => {
   const seen: string[] = [];
   const watch = new PaceWatch({
+    name: 'S3',
     emit: (event) => event.type === 'warning' && seen.push(event.message),
     tickMs: 5,
     totalMs: 100,
@@ -217,7 +216,7 @@ test('S4 a consumer that pauses for longer than any stall: no false alarm', asyn
 });
 
 /** Waits for as long as it takes to replace the object; the tests are about what comes then. */
-const WAITING: S3Patience = { ...IMPATIENT, answerMs: 20_000, readingMs: 40_000 };
+const WAITING: Patience = { ...IMPATIENT, answerMs: 20_000, readingMs: 40_000 };
 
 test('S5 the object is replaced between the look at it and its bytes: refused', async () => {
   await bucket.put('replaced', data);
@@ -244,8 +243,7 @@ test('S5 the object is replaced between two ranges: refused, whatever its new si
 test('S6 another object under the same key has another fingerprint', async () => {
   const fingerprint = async (): Promise<string> => {
     const { location } = inBucket(server, bucket, 'again');
-    const options = { emit: () => undefined, signal: new AbortController().signal, patience: IMPATIENT };
-    const store = new S3Store(location as Extract<typeof location, { kind: 's3' }>, options);
+    const store = openS3(QUIET, location as Extract<typeof location, { kind: 's3' }>, IMPATIENT);
     const found = (await store.find('again')) as StoredFile;
     await store.close();
     return found.fingerprint;
@@ -468,11 +466,7 @@ for (const [what, pageOf, words] of [
     const port = await listenLocally(lists);
     const { location } = inBucket({ endpoint: `http://127.0.0.1:${port}` }, { name: 'faults' }, 'list/');
     if (location.kind !== 's3') throw new Error('not in a bucket');
-    const store = new S3Store(location, {
-      emit: () => {},
-      signal: new AbortController().signal,
-      patience: IMPATIENT,
-    });
+    const store = openS3(QUIET, location, IMPATIENT);
     const listing = (async () => {
       for await (const _ of store.list('list/'));
     })();
@@ -551,7 +545,7 @@ test('S18 the server is killed and started again in the middle: resumed', async 
   const between = async (): Promise<void> => {
     restarting ??= server.restart();
   };
-  const patience = { ...S3_PATIENCE, readingMs: 20_000 };
+  const patience = { ...USUAL_PATIENCE, readingMs: 20_000 };
   const { bytes, retries } = await read(server.endpoint, { between, patience });
   await restarting;
   assert.ok(retries.length >= 1, 'nothing was cut off');

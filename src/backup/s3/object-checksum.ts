@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { Crc64, nvmeTables } from '../containers/crc64.ts';
 import { BackgroundHash } from '../readers/background-hash.ts';
+import type { Checksum, RunningChecksum } from '../remote/checked-stream.ts';
 import { giveAway } from '../storage/given-away.ts';
 
 /** Of the answer to a HEAD; checksums as S3 writes them, in base64. */
@@ -24,27 +25,22 @@ export interface ChecksumFacts {
   readonly partBytes: number | undefined;
 }
 
-export type ObjectChecksum =
-  | { readonly kind: 'crc32' | 'crc64nvme'; readonly expected: string }
-  /** MD5s of parts of so many bytes. An ETag is a promise of AWS, not of every server. */
-  | { readonly kind: 'etag'; readonly expected: string; readonly partBytes: number };
-
 /** Undefined when nothing that S3 says of the object can be held against its bytes. */
-export function checksumOf(facts: ChecksumFacts): ObjectChecksum | undefined {
-  for (const kind of ['crc32', 'crc64nvme'] as const) {
-    const expected = facts[kind];
+export function checksumOf(facts: ChecksumFacts): Checksum | undefined {
+  for (const { key, name, start } of CRCS) {
+    const expected = facts[key];
     // `…-3`: of three parts.
     if (expected !== undefined && facts.type !== 'COMPOSITE' && !expected.includes('-'))
-      return { kind, expected };
+      return { name, expected, start };
   }
   if (facts.encryption !== undefined && facts.encryption !== 'AES256') return undefined;
   const expected = facts.etag.replaceAll('"', '');
   const parts = partsOf(expected);
   if (parts === undefined) return undefined;
-  if (parts === 'whole') return { kind: 'etag', expected, partBytes: Math.max(1, facts.size) };
+  if (parts === 'whole') return etagChecksum(expected, Math.max(1, facts.size));
   const { partBytes } = facts;
   if (partBytes === undefined || Math.ceil(facts.size / partBytes) !== parts) return undefined;
-  return { kind: 'etag', expected, partBytes };
+  return etagChecksum(expected, partBytes);
 }
 
 /** Whether the ETag is of an upload in parts, whose size has to be asked for. */
@@ -58,18 +54,19 @@ function partsOf(etag: string): number | 'whole' | undefined {
   return match[1] === undefined ? 'whole' : Number(match[1]);
 }
 
-/** Computes a checksum beside the reading. */
-export interface RunningChecksum {
-  /** Takes the next bytes, which are lent for the call; where a promise comes back, the next ones must wait for it. */
-  update(chunk: Buffer): Promise<unknown> | undefined;
-  /** In the form of `expected`. */
-  digest(): Promise<string>;
-  close(): void;
-}
+const CRCS = [
+  { key: 'crc32', name: 'CRC32', start: () => new RunningCrc32() },
+  { key: 'crc64nvme', name: 'CRC64NVME', start: () => new RunningCrc64() },
+] as const;
 
-export function runningChecksum(checksum: ObjectChecksum): RunningChecksum {
-  if (checksum.kind === 'etag') return new RunningEtag(checksum);
-  return checksum.kind === 'crc32' ? new RunningCrc32() : new RunningCrc64();
+/** MD5s of parts of so many bytes. An ETag is a promise of AWS, not of every server: some compute it in ways of their own. */
+export function etagChecksum(expected: string, partBytes: number): Checksum {
+  return {
+    name: 'ETag',
+    expected,
+    start: () => new RunningEtag(expected, partBytes),
+    doubt: 'its ETag is no MD5 of its bytes, as with some servers',
+  };
 }
 
 class RunningCrc32 implements RunningChecksum {
@@ -111,7 +108,7 @@ class RunningEtag implements RunningChecksum {
   readonly #isOfParts: boolean;
   #inPart = 0;
 
-  constructor({ expected, partBytes }: Extract<ObjectChecksum, { kind: 'etag' }>) {
+  constructor(expected: string, partBytes: number) {
     this.#partBytes = partBytes;
     this.#isOfParts = isOfParts(expected);
   }

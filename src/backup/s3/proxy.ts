@@ -1,5 +1,5 @@
 /**
- * The way to S3: straight, or through the proxy that the environment names, by the rules of the AWS tools: `https_proxy` or
+ * The way to a server: straight, or through the proxy that the environment names, by the rules of the AWS tools: `https_proxy` or
  * `HTTPS_PROXY` for addresses with https (and `http_proxy` alike), except for hosts in `no_proxy` or `NO_PROXY`.
  */
 import { type AgentOptions, type ClientRequest, Agent as PlainAgent } from 'node:http';
@@ -49,7 +49,7 @@ export interface Routes {
 }
 
 /** Reads the environment of the process, as the SDK does for its credentials. */
-export function routesToS3(options: AgentOptions): Routes {
+export function routesToServers(options: AgentOptions): Routes {
   const straight = { httpAgent: new PlainAgent(options), httpsAgent: new TlsAgent(options) };
   if (!Object.keys(env).some((name) => /^https?_proxy$/i.test(name))) {
     return { ...straight, proxy: () => undefined };

@@ -16,8 +16,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { state as sdkState } from '@aws-sdk/core/client';
 import type { S3Location } from '../../plan/sources/s3.ts';
-import type { ChecksumFacts } from './object-checksum.ts';
-import { routesToS3 } from './proxy.ts';
+import type { ObjectClient, RangeAnswer, Timeouts } from '../remote/object-server.ts';
+import { checksumOf, isOfParts } from './object-checksum.ts';
+import { routesToServers } from './proxy.ts';
 
 // The SDK would announce which Node.js its next versions drop: no concern of who uses this one, which is pinned and packed in.
 sdkState.warningEmitted = true;
@@ -25,67 +26,13 @@ sdkState.warningEmitted = true;
 /** Bytes that one read of a socket may bring. */
 const READ_BYTES = 256 * 1024;
 
-/** Milliseconds to wait for a connection, and then for the first byte of an answer. */
-export interface S3Timeouts {
-  readonly connectMs: number;
-  readonly answerMs: number;
-}
-
-export interface ObjectFacts {
-  readonly key: string;
-  readonly size: number;
-  readonly etag: string;
-  readonly versionId: string | undefined;
-  /** UTC milliseconds. */
-  readonly modified: number | undefined;
-}
-
-export interface RangeAnswer {
-  /** 206 where the server kept to the range. */
-  readonly status: number | undefined;
-  /** `bytes 0-99/1000` */
-  readonly contentRange: string | undefined;
-  readonly contentLength: number | undefined;
-  readonly contentType: string | undefined;
-  readonly body: Readable;
-}
-
-export interface KeyPage {
-  readonly objects: readonly ObjectFacts[];
-  /** Prefixes that end in `/`. */
-  readonly folders: readonly string[];
-  /** Continues the list; undefined = this was the last page. */
-  readonly next: string | undefined;
-}
-
-export interface S3Client {
-  head(key: string): Promise<Partial<ObjectFacts>>;
-  /** What S3 knows of the bytes of the very object that `etag` and `versionId` name; of the size of its parts too, if asked. */
-  checksums(object: ObjectFacts, options: { readonly parts: boolean }): Promise<ChecksumFacts>;
-  /** Bytes `from` up to, not including, `to`; of the very object that `etag` and `versionId` name. */
-  range(object: Pick<ObjectFacts, 'key' | 'etag' | 'versionId'>, span: Span): Promise<RangeAnswer>;
-  /** The first bytes of whatever the server answers for the key; for explaining a failure. */
-  firstBytes(key: string): Promise<RangeAnswer>;
-  /** One page of what lies directly in a folder. Undefined when the answer is no list, or does not say where it goes on. */
-  list(prefix: string, options: { next?: string | undefined; most?: number }): Promise<KeyPage | undefined>;
-  /** The proxy that the last request went through, without credentials; undefined = none. */
-  proxy(): string | undefined;
-  close(): void;
-}
-
-export interface Span {
-  readonly from: number;
-  readonly to: number;
-  readonly signal: AbortSignal;
-}
-
 /** The SDK would write to stderr past every filter and display that keys and a profile are both set. The profile goes first. */
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Makes a client; credentials come from the AWS chain alone (environment, profile, container, instance). */
-export async function connectS3(location: S3Location, timeouts: S3Timeouts): Promise<S3Client> {
+export async function connectS3(location: S3Location, timeouts: Timeouts): Promise<ObjectClient> {
   const { bucket, region, profile, endpoint, forcePathStyle, requestPayer: RequestPayer } = location;
-  const { proxy, ...agents } = routesToS3(connections());
+  const { proxy, ...agents } = routesToServers(connections());
   const settings = {
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),
@@ -123,13 +70,14 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
         modified: LastModified?.getTime(),
       };
     },
-    checksums: async ({ key, etag, versionId, size }, { parts }) => {
+    checksum: async ({ key, etag, versionId, size }) => {
+      const parts = isOfParts(etag);
       const one = { Bucket: bucket, Key: key, VersionId: versionId, IfMatch: etag, RequestPayer } as const;
       const [whole, part] = await Promise.all([
         client.send(new HeadObjectCommand({ ...one, ChecksumMode: 'ENABLED' })),
         parts ? client.send(new HeadObjectCommand({ ...one, PartNumber: 1 })) : undefined,
       ]);
-      return {
+      return checksumOf({
         size,
         etag,
         type: whole.ChecksumType,
@@ -137,7 +85,7 @@ export async function connectS3(location: S3Location, timeouts: S3Timeouts): Pro
         crc32: whole.ChecksumCRC32,
         crc64nvme: whole.ChecksumCRC64NVME,
         partBytes: part?.ContentLength,
-      };
+      });
     },
     range: async ({ key, etag, versionId }, { from, to, signal }) => {
       const answer = await client.send(

@@ -29,7 +29,7 @@ export async function run(
   requireVariables(plan, [name]);
   await context.follow(['backup', 'selection', `comparison with ${name}`]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
-  const selection = await prepareSelection(context, { plan, s3Patience: context.s3Patience });
+  const selection = await prepareSelection(context, { plan, patience: context.patience });
   const target = await connect(context, plan, { name });
   try {
     await requireDatabase(context, target);

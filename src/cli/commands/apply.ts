@@ -38,7 +38,7 @@ export async function run(
   connecting.catch(() => undefined); // its failure waits until the backup is found
   let selection: Selection;
   try {
-    selection = await prepareSelection(context, { plan, s3Patience: context.s3Patience, needs: connecting });
+    selection = await prepareSelection(context, { plan, patience: context.patience, needs: connecting });
   } catch (error) {
     void connecting.then((targets) => targets.close()).catch(() => undefined);
     throw error;

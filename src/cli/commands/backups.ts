@@ -18,9 +18,9 @@ export async function run(context: CommandContext, [file = '']: readonly string[
       hint: '`plan dry-run` reads it.',
     });
   }
-  const { s3Patience } = context;
+  const { patience } = context;
   const wanted = collectionNames(plan);
-  const listing = await listBackups(context, { ...plan.source, location }, { wanted, s3Patience });
+  const listing = await listBackups(context, { ...plan.source, location }, { wanted, patience });
   await context.endProgress();
 
   const { refusal, ...shown } = listing;

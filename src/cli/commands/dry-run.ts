@@ -46,7 +46,7 @@ export async function run(
   const passed = new PassingCollections();
   const selection = await prepareSelection(context, {
     plan,
-    s3Patience: context.s3Patience,
+    patience: context.patience,
     onlooker: passed,
     meanwhile: async (backup, made, isNew) => {
       suggestions = await suggestFollowUps(context, {

@@ -130,7 +130,7 @@ export class BackupLook {
   async #open<T>(database: string, look: (backup: Backup) => Promise<T>): Promise<T> {
     const backup = await openBackup(untold(this.#context), sourceOf(this.#question, database), {
       wanted: new Set(),
-      s3Patience: this.#context.s3Patience,
+      patience: this.#context.patience,
     });
     try {
       return await look(backup);

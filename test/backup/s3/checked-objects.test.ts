@@ -16,8 +16,8 @@ import { Binary, type Document, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { Crc64, nvmeTables } from '../../../src/backup/containers/crc64.ts';
 import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
-import { checkedStream } from '../../../src/backup/s3/checked-stream.ts';
-import { type ChecksumFacts, checksumOf } from '../../../src/backup/s3/object-checksum.ts';
+import { checkedStream } from '../../../src/backup/remote/checked-stream.ts';
+import { type ChecksumFacts, checksumOf, etagChecksum } from '../../../src/backup/s3/object-checksum.ts';
 import type { StoredFile } from '../../../src/backup/storage/store.ts';
 import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
@@ -199,10 +199,9 @@ test('an ETag that is no MD5: the object is read twice, and that is said; bytes 
   const read = async (etag: string): Promise<string[]> => {
     const source = file.open();
     const said: string[] = [];
-    const checksum = { kind: 'etag', expected: etag, partBytes: LARGE.length } as const;
-    const ask = async () => checksum;
+    const ask = async () => etagChecksum(etag, LARGE.length);
     const emit = (event: { type: string }) => void said.push(event.type);
-    for await (const chunk of checkedStream(source, { ask, emit })) assert.ok(chunk.length > 0);
+    for await (const chunk of checkedStream(source, { name: 'S3', ask, emit })) assert.ok(chunk.length > 0);
     await source.close();
     return said;
   };
@@ -220,20 +219,20 @@ const FACTS: ChecksumFacts = {
 };
 const IN_PARTS = { ...FACTS, etag: `"${'a'.repeat(32)}-3"` };
 
-for (const [about, facts, kind] of [
-  ['an ETag', FACTS, 'etag'],
-  ['an ETag of parts', { ...IN_PARTS, partBytes: 40 }, 'etag'],
+for (const [about, facts, name] of [
+  ['an ETag', FACTS, 'ETag'],
+  ['an ETag of parts', { ...IN_PARTS, partBytes: 40 }, 'ETag'],
   ['an ETag of parts of unlike size', { ...IN_PARTS, partBytes: 10 }, undefined],
   ['an ETag of parts of unknown size', IN_PARTS, undefined],
-  ['an object encrypted with a key of S3', { ...FACTS, encryption: 'AES256' }, 'etag'],
+  ['an object encrypted with a key of S3', { ...FACTS, encryption: 'AES256' }, 'ETag'],
   ['an object encrypted with a key of KMS', { ...FACTS, encryption: 'aws:kms' }, undefined],
-  ['a CRC of it', { ...FACTS, encryption: 'aws:kms', crc64nvme: 'x', type: 'FULL_OBJECT' }, 'crc64nvme'],
+  ['a CRC of it', { ...FACTS, encryption: 'aws:kms', crc64nvme: 'x', type: 'FULL_OBJECT' }, 'CRC64NVME'],
   ['a CRC of its parts', { ...IN_PARTS, crc32: 'x-3', type: 'COMPOSITE' }, undefined],
   ['a CRC of its parts that is not called so', { ...IN_PARTS, crc32: 'x-3' }, undefined],
   ['an ETag of another form', { ...FACTS, etag: '"0x8DBC"' }, undefined],
 ] as const) {
-  test(`what is compared, given ${about}: ${kind ?? 'nothing'}`, () => {
-    assert.is(checksumOf(facts)?.kind, kind);
+  test(`what is compared, given ${about}: ${name ?? 'nothing'}`, () => {
+    assert.is(checksumOf(facts)?.name, name);
   });
 }
 

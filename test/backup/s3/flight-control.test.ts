@@ -1,6 +1,6 @@
 /** How many ranges are kept in flight, on networks that are made of numbers. */
 import * as assert from 'uvu/assert';
-import { FlightControl } from '../../../src/backup/s3/flight-control.ts';
+import { FlightControl } from '../../../src/backup/remote/flight-control.ts';
 import { test } from '../../harness.ts';
 
 const PIECE = 64 * 1024;

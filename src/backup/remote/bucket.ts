@@ -2,18 +2,17 @@
 
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
-import type { S3Location } from '../../plan/sources/s3.ts';
+import type { Checksum } from './checked-stream.ts';
 import { FlightControl } from './flight-control.ts';
-import { checksumOf, isOfParts, type ObjectChecksum } from './object-checksum.ts';
+import type { KeyPage, ObjectClient, ObjectFacts, ObjectServer } from './object-server.ts';
 import { PaceWatch } from './pace-watch.ts';
+import { type Attempts, inTime, type Patience, persist } from './patience.ts';
 import { describeAnswer, type RangeSink, receiveRange } from './range-download.ts';
-import type { KeyPage, ObjectFacts, S3Client } from './s3-client.ts';
-import { type Attempts, inTime, persist, type S3Patience } from './s3-patience.ts';
 
 export interface BucketOptions {
   readonly emit: Emit;
   readonly signal: AbortSignal;
-  readonly patience: S3Patience;
+  readonly patience: Patience;
 }
 
 /** Where the bytes of a range go. */
@@ -38,37 +37,48 @@ const MANY_PAGES = 100;
 /** Pages without any entry, one after the other: a server that has hidden or deleted ones may send some. */
 const MOST_EMPTY_PAGES = 1_000;
 
-export class S3Bucket {
+export class Bucket {
   readonly flights = new FlightControl();
-  readonly #location: S3Location;
+  readonly #server: ObjectServer;
   readonly #options: BucketOptions;
   readonly #pace: PaceWatch;
-  #client: Promise<S3Client> | undefined;
+  #client: Promise<ObjectClient> | undefined;
   /** Of the client in use. */
   #proxy: () => string | undefined = () => undefined;
   /** Clients whose credentials expired; requests of theirs may still be under way. */
-  readonly #retired: Promise<S3Client>[] = [];
+  readonly #retired: Promise<ObjectClient>[] = [];
 
-  constructor(location: S3Location, options: BucketOptions) {
-    this.#location = location;
+  constructor(server: ObjectServer, options: BucketOptions) {
+    this.#server = server;
     this.#options = options;
     const { tickMs, readingMs: totalMs } = options.patience;
-    this.#pace = new PaceWatch({ emit: options.emit, tickMs, totalMs });
+    this.#pace = new PaceWatch({ name: server.name, emit: options.emit, tickMs, totalMs });
   }
 
   /** `s3://bucket/key` */
   describe(key: string): string {
-    return `s3://${this.#location.bucket}/${key}`;
+    const { scheme, bucket } = this.#server;
+    return `${scheme}://${bucket}/${key}`;
   }
 
-  /** What S3 says of an object. Throws BACKUP when there is none. */
+  fingerprint({ etag, size, versionId }: ObjectFacts): string {
+    const version = versionId === undefined ? '' : `:${versionId}`;
+    return `${this.#server.scheme}:${etag.replaceAll('"', '')}:${size}${version}`;
+  }
+
+  /** Whether an explained error says that there is no such object. */
+  isMissing(error: unknown): boolean {
+    return this.#server.isMissing(error);
+  }
+
+  /** What the server says of an object. Throws BACKUP when there is none. */
   async head(key: string): Promise<ObjectFacts> {
     const { firstMs, stallMs } = this.#options.patience;
     return persist(this.#attempts(key, firstMs), async () => {
       const client = await this.#connect();
       const facts = await this.#inTime(client.head(key)).catch(async (error: unknown) => {
         // An answer to a HEAD has no body, so no reason either; a GET that fails the same way has one.
-        if (!isRefusal(error)) throw error;
+        if (!this.#server.isRefusal(error)) throw error;
         const answer = await client.firstBytes(key);
         answer.body.destroy();
         throw error;
@@ -81,15 +91,15 @@ export class S3Bucket {
         throw withoutEtag(this.describe(key));
       }
       const what = await describeAnswer(answer, stallMs).finally(() => answer.body.destroy());
-      throw notS3(this.describe(key), what);
+      throw this.#notIt(key, what);
     });
   }
 
-  /** What the object's bytes must add up to, as far as S3 knows. */
-  async checksum(object: ObjectFacts): Promise<ObjectChecksum | undefined> {
+  /** What the object's bytes must add up to, as far as the server knows. */
+  async checksum(object: ObjectFacts): Promise<Checksum | undefined> {
     return persist(this.#attempts(object.key, this.#options.patience.firstMs), async () => {
       const client = await this.#connect();
-      return checksumOf(await this.#inTime(client.checksums(object, { parts: isOfParts(object.etag) })));
+      return this.#inTime(client.checksum(object));
     });
   }
 
@@ -106,7 +116,8 @@ export class S3Bucket {
     await this.#pace.during(location, () =>
       persist(attempts, async () => {
         const client = await this.#connect();
-        await receiveRange({ client, object, location, signal, stallMs, arrived }, sink, start);
+        const { wrongRange } = this.#server;
+        await receiveRange({ client, object, location, wrongRange, signal, stallMs, arrived }, sink, start);
       }),
     );
   }
@@ -126,7 +137,7 @@ export class S3Bucket {
         const client = await this.#connect();
         return this.#inTime(client.list(prefix, { next, ...(most === undefined ? {} : { most }) }));
       });
-      if (page === undefined) throw notS3(this.describe(as), 'something that is no list of keys');
+      if (page === undefined) throw this.#notIt(as, 'something that is no list of keys');
       // Servers that overlook the token would send their first page for ever.
       const beginning = page.objects[0]?.key ?? page.folders[0];
       empty = beginning === undefined ? empty + 1 : 0;
@@ -134,12 +145,11 @@ export class S3Bucket {
         (next !== undefined && page.next === next) ||
         (beginning !== undefined && beginnings.has(beginning))
       )
-        throw notS3(this.describe(as), 'the same page of a list again');
+        throw this.#notIt(as, 'the same page of a list again');
       if (beginning !== undefined) beginnings.add(beginning);
-      if (empty > MOST_EMPTY_PAGES)
-        throw notS3(this.describe(as), 'one empty page of a list after the other');
+      if (empty > MOST_EMPTY_PAGES) throw this.#notIt(as, 'one empty page of a list after the other');
       if (++pages === MANY_PAGES && page.next !== undefined) this.#sayLong(as);
-      if (pages >= MOST_PAGES && page.next !== undefined) throw tooLong(this.describe(as));
+      if (pages >= MOST_PAGES && page.next !== undefined) throw this.#tooLong(as);
       yield page;
       next = page.next;
     } while (next !== undefined);
@@ -151,12 +161,17 @@ export class S3Bucket {
   }
 
   #sayLong(prefix: string): void {
-    const message = `${this.describe(prefix)}: more than ${(MANY_PAGES * 1000).toLocaleString('en-US')} entries, which takes a while to list; ${NARROWER}`;
+    const message = `${this.describe(prefix)}: more than ${(MANY_PAGES * 1000).toLocaleString('en-US')} entries, which takes a while to list; ${this.#narrower()}`;
     this.emit({ type: 'warning', message });
   }
 
   get emit(): Emit {
     return this.#options.emit;
+  }
+
+  /** Of the server. */
+  get name(): string {
+    return this.#server.name;
   }
 
   get signal(): AbortSignal {
@@ -174,9 +189,8 @@ export class S3Bucket {
     this.#client = undefined;
   }
 
-  #connect(): Promise<S3Client> {
-    this.#client ??= import('./s3-client.ts').then(async ({ connectS3 }) => {
-      const client = await connectS3(this.#location, this.#options.patience);
+  #connect(): Promise<ObjectClient> {
+    this.#client ??= this.#server.connect(this.#options.patience).then((client) => {
       this.#proxy = () => client.proxy();
       return client;
     });
@@ -186,6 +200,7 @@ export class S3Bucket {
   #attempts(key: string, totalMs: number): Attempts {
     const { emit, signal } = this.#options;
     return {
+      server: this.#server,
       location: this.describe(key),
       totalMs,
       emit,
@@ -194,31 +209,26 @@ export class S3Bucket {
       proxy: () => this.#proxy(),
     };
   }
-}
 
-const NARROWER = 'with more of the name before the first {time:…} or * in source.s3.key, S3 lists less';
+  #narrower(): string {
+    const { setting, name } = this.#server;
+    return `with more of the name before the first {time:…} or * in ${setting}, ${name} lists less`;
+  }
 
-function tooLong(location: string): RestorePlanError {
-  const most = (MOST_PAGES * 1000).toLocaleString('en-US');
-  return new RestorePlanError('BACKUP', `${location} is not searched: it has more than ${most} entries`, {
-    hint: `Name a narrower place: ${NARROWER}.`,
-  });
-}
+  #tooLong(prefix: string): RestorePlanError {
+    const most = (MOST_PAGES * 1000).toLocaleString('en-US');
+    const message = `${this.describe(prefix)} is not searched: it has more than ${most} entries`;
+    return new RestorePlanError('BACKUP', message, { hint: `Name a narrower place: ${this.#narrower()}.` });
+  }
 
-/** The server answered, and not that it is out of order. */
-function isRefusal(error: unknown): boolean {
-  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-  return status !== undefined && status < 500;
+  #notIt(key: string, what: string): RestorePlanError {
+    const message = `${this.describe(key)} cannot be read: the server answered ${what}.`;
+    return new RestorePlanError('BACKUP', message, { hint: this.#server.wrongServer });
+  }
 }
 
 function withoutEtag(location: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} cannot be read: the server names no ETag for it.`, {
     hint: 'Without one, nothing would tell that the object is replaced while it is read. Copy it to this machine and name it in source.path.',
-  });
-}
-
-function notS3(location: string, what: string): RestorePlanError {
-  return new RestorePlanError('BACKUP', `${location} cannot be read: the server answered ${what}.`, {
-    hint: 'Is source.s3.endpoint an S3 server? A proxy or a login page may answer in its place.',
   });
 }

@@ -5,7 +5,7 @@
  * that answers something else than the range is not asked again: its bytes would be put at the wrong place.
  */
 import { RestorePlanError } from '../../errors.ts';
-import type { ObjectFacts, RangeAnswer, S3Client } from './s3-client.ts';
+import type { ObjectClient, ObjectFacts, RangeAnswer } from './object-server.ts';
 
 /** Takes the bytes of a range in order; survives a failed attempt. */
 export interface RangeSink {
@@ -36,11 +36,66 @@ export class RangeBuffer implements RangeSink {
   }
 }
 
+/** A range under way: keeps what has arrived, in order, until it is asked for. */
+export class RangeFlight implements RangeSink {
+  readonly length: number;
+  received = 0;
+  #firstAt: number | undefined;
+  #lastAt = 0;
+  #waiting: Buffer[] = [];
+  #wake: (() => void) | undefined;
+  /** How receiving ended. */
+  #end: { readonly error?: unknown } | undefined;
+
+  constructor(length: number) {
+    this.length = length;
+  }
+
+  /** From the first bytes to the last so far. */
+  get milliseconds(): number {
+    return this.#lastAt - (this.#firstAt ?? this.#lastAt);
+  }
+
+  take(chunk: Buffer): void {
+    this.#lastAt = performance.now();
+    this.#firstAt ??= this.#lastAt;
+    this.received += chunk.length;
+    this.#waiting.push(chunk);
+    this.#wake?.();
+  }
+
+  /** Receives with `receive`; never rejects: a fault is thrown by `arrived`, after what came before it. */
+  async fill(receive: (sink: RangeSink) => Promise<void>): Promise<void> {
+    try {
+      await receive(this);
+      this.#end = {};
+    } catch (error) {
+      this.#end = { error };
+    }
+    this.#wake?.();
+  }
+
+  /** What arrived since it was last asked for, as soon as there is something; nothing once the range is complete. */
+  async arrived(): Promise<readonly Buffer[]> {
+    while (this.#waiting.length === 0 && this.#end === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#waiting.length === 0 && this.#end !== undefined && 'error' in this.#end) throw this.#end.error;
+    const chunks = this.#waiting;
+    this.#waiting = [];
+    return chunks;
+  }
+}
+
 export interface RangeRequest {
-  readonly client: S3Client;
+  readonly client: ObjectClient;
   readonly object: ObjectFacts;
   /** Names the object in messages. */
   readonly location: string;
+  /** What to do where the answer is something else. */
+  readonly wrongRange: string;
   readonly signal: AbortSignal;
   /** The attempt fails after this long without a byte, milliseconds. */
   readonly stallMs: number;
@@ -64,17 +119,18 @@ export async function receiveRange(request: RangeRequest, sink: RangeSink, start
 async function assertRange(
   answer: RangeAnswer,
   expected: { readonly from: number; readonly to: number; readonly size: number },
-  { location, stallMs }: RangeRequest,
+  request: RangeRequest,
 ): Promise<void> {
   const { from, to, size } = expected;
+  const { stallMs } = request;
   const range = `bytes ${from}-${to - 1}/${size}`;
   if (answer.status === 206 && answer.contentRange === range) {
     if (answer.contentLength === undefined || answer.contentLength === to - from) return;
-    throw wrongAnswer(location, `${answer.contentLength} bytes where ${to - from} were asked for`);
+    throw wrongAnswer(request, `${answer.contentLength} bytes where ${to - from} were asked for`);
   }
   if (answer.status === 206)
-    throw wrongAnswer(location, `the range "${answer.contentRange}" instead of "${range}"`);
-  throw wrongAnswer(location, await describeAnswer(answer, stallMs));
+    throw wrongAnswer(request, `the range "${answer.contentRange}" instead of "${range}"`);
+  throw wrongAnswer(request, await describeAnswer(answer, stallMs));
 }
 
 /** Says what came instead of a range: the whole object, or a page of some proxy. Throws when its beginning does not come. */
@@ -113,7 +169,7 @@ async function firstBytes({ body }: RangeAnswer, stallMs: number): Promise<Buffe
  * process that was stopped, or busy for long, does not take its own pause for a stall.
  */
 function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink): Promise<void> {
-  const { stallMs, location } = request;
+  const { stallMs } = request;
   const { body } = answer;
   return new Promise<void>((resolve, reject) => {
     const TICKS = 4;
@@ -130,7 +186,7 @@ function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink
     body.on('data', (chunk: Buffer) => {
       idle = 0;
       if (chunk.length > sink.length - sink.received) {
-        body.destroy(wrongAnswer(location, 'more bytes than were asked for'));
+        body.destroy(wrongAnswer(request, 'more bytes than were asked for'));
         return;
       }
       request.arrived(chunk.length);
@@ -144,8 +200,6 @@ function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink
 
 const stalled = (): Error => Object.assign(new Error('no data'), { code: 'ETIMEDOUT' });
 
-function wrongAnswer(location: string, what: string): RestorePlanError {
-  return new RestorePlanError('BACKUP', `${location} cannot be read: the server answered ${what}.`, {
-    hint: 'A proxy or a login page may stand between, or source.s3.endpoint is no S3 server. Nothing of it was used.',
-  });
+function wrongAnswer({ location, wrongRange: hint }: RangeRequest, what: string): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${location} cannot be read: the server answered ${what}.`, { hint });
 }

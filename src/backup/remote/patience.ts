@@ -1,11 +1,11 @@
-/** How long faults of S3 are ridden out, and the loop that does it. */
+/** How long faults of a server are ridden out, and the loop that does it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
-import { explainS3Fault, readS3Fault } from './s3-fault.ts';
+import type { ObjectServer } from './object-server.ts';
 
 /** All in milliseconds. */
-export interface S3Patience {
+export interface Patience {
   readonly connectMs: number;
   /** From the request to the first byte of its answer. */
   readonly answerMs: number;
@@ -19,7 +19,7 @@ export interface S3Patience {
   readonly tickMs: number;
 }
 
-export const S3_PATIENCE: S3Patience = {
+export const USUAL_PATIENCE: Patience = {
   connectMs: 5_000,
   answerMs: 20_000,
   stallMs: 20_000,
@@ -29,15 +29,15 @@ export const S3_PATIENCE: S3Patience = {
 };
 
 /** The usual one, with another time for reading (`--patience`), milliseconds. */
-export function patienceOf(readingMs: number): S3Patience {
-  const { answerMs, stallMs, firstMs } = S3_PATIENCE;
+export function patienceOf(readingMs: number): Patience {
+  const { answerMs, stallMs, firstMs } = USUAL_PATIENCE;
   return {
-    ...S3_PATIENCE,
+    ...USUAL_PATIENCE,
     readingMs,
     answerMs: Math.min(answerMs, readingMs),
     stallMs: Math.min(stallMs, readingMs),
     firstMs: Math.min(firstMs, readingMs),
-    tickMs: Math.min(S3_PATIENCE.tickMs, readingMs / 20),
+    tickMs: Math.min(USUAL_PATIENCE.tickMs, readingMs / 20),
   };
 }
 
@@ -62,6 +62,7 @@ const LONGEST_DELAY_MS = 8_000;
 const PROGRESS_BYTES = 64 * 1024;
 
 export interface Attempts {
+  readonly server: Pick<ObjectServer, 'readFault' | 'explain'>;
   /** `s3://bucket/key`, for messages and events. */
   readonly location: string;
   readonly totalMs: number;
@@ -88,7 +89,7 @@ export async function persist<T>(attempts: Attempts, attempt: () => Promise<T>):
     } catch (error) {
       attempts.signal.throwIfAborted();
       if (error instanceof RestorePlanError) throw error;
-      const fault = readS3Fault(error);
+      const fault = attempts.server.readFault(error);
       const now = performance.now();
       const progress = attempts.progress?.() ?? 0;
       if (failures === 0 || progress - reached >= PROGRESS_BYTES) {
@@ -102,7 +103,7 @@ export async function persist<T>(attempts: Attempts, attempt: () => Promise<T>):
         Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
       const isOver = now + delayMs - failingSince > attempts.totalMs;
       if (!fault.transient || isOver || (fault.expired && renewed))
-        throw explainS3Fault(error, attempts.location, attempts.proxy?.());
+        throw attempts.server.explain(error, attempts.location, attempts.proxy?.());
       if (fault.expired) {
         renewed = true;
         attempts.renew?.();

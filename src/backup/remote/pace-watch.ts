@@ -1,5 +1,5 @@
 /**
- * Notices that next to nothing comes from S3: a connection that delivers a byte now and then never stalls and never fails, and would
+ * Notices that next to nothing comes from a server: a connection that delivers a byte now and then never stalls and never fails, and would
  * be read for ever. A bucket has one watch for all its requests, since they share the line.
  */
 import { RestorePlanError } from '../../errors.ts';
@@ -11,6 +11,8 @@ export const LEAST_RATE = 10 * 1024;
 const WINDOW = 10;
 
 export interface PaceOptions {
+  /** Of the server. */
+  readonly name: string;
   readonly emit: Emit;
   /** Milliseconds; ticks are counted instead of looking at the clock, so that a process that was stopped accuses nobody. */
   readonly tickMs: number;
@@ -66,7 +68,7 @@ export class PaceWatch {
   }
 
   #tick(location: string): void {
-    const { emit, tickMs, totalMs } = this.#options;
+    const { name, emit, tickMs, totalMs } = this.#options;
     this.#ticks.push(this.#bytes);
     this.#bytes = 0;
     if (this.#ticks.length > WINDOW) this.#ticks.shift();
@@ -82,13 +84,13 @@ export class PaceWatch {
       const least = `less than ${Math.ceil((LEAST_RATE * seconds) / 1024)} KiB in ${seconds} s`;
       emit({
         type: 'warning',
-        message: `${location}: next to nothing comes from S3 (${least}); given up after ${totalMs / 1000} s of that`,
+        message: `${location}: next to nothing comes from ${name} (${least}); given up after ${totalMs / 1000} s of that`,
       });
     }
     if (this.#slow * tickMs < totalMs) return;
     const error = new RestorePlanError(
       'BACKUP',
-      `${location} cannot be read: next to nothing came from S3 for ${totalMs / 1000} s`,
+      `${location} cannot be read: next to nothing came from ${name} for ${totalMs / 1000} s`,
       {
         hint: 'Run again when the network or the server is better, from a machine nearer to it, or wait longer with --patience 10m.',
       },

@@ -2,37 +2,87 @@ import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { giveAway } from '../storage/given-away.ts';
+import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
+import { Bucket, type BucketOptions } from './bucket.ts';
 import { checkedStream } from './checked-stream.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
-import { RangeBuffer, type RangeSink } from './range-download.ts';
-import { RangeFlight } from './range-flight.ts';
-import type { S3Bucket } from './s3-bucket.ts';
-import type { ObjectFacts } from './s3-client.ts';
+import type { ObjectFacts, ObjectServer } from './object-server.ts';
+import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
+
+/** A bucket as folders and files. A key that ends in `/` (a folder made by a console) is a folder, never a file. */
+export class RemoteStore implements Store {
+  readonly #bucket: Bucket;
+
+  constructor(server: ObjectServer, options: BucketOptions) {
+    this.#bucket = new Bucket(server, options);
+  }
+
+  describe(path: string): string {
+    return this.#bucket.describe(path);
+  }
+
+  async *list(folder: string, nameStart = ''): AsyncGenerator<StoredFile | StoredFolder> {
+    for await (const page of this.#bucket.list(folder + nameStart)) {
+      for (const path of page.folders) yield { kind: 'folder', path };
+      for (const object of page.objects) if (!object.key.endsWith('/')) yield this.#file(object);
+    }
+  }
+
+  async find(path: string): Promise<StoredFile | StoredFolder | undefined> {
+    if (path !== '' && !path.endsWith('/')) {
+      const object = await this.#bucket.head(path).catch((error: unknown) => {
+        if (this.#bucket.isMissing(error)) return undefined;
+        throw error;
+      });
+      if (object !== undefined) return this.#file(object);
+    }
+    const folder = path === '' || path.endsWith('/') ? path : `${path}/`;
+    for await (const { objects, folders } of this.#bucket.list(folder, { most: 1, as: path })) {
+      return objects.length + folders.length > 0 ? { kind: 'folder', path: folder } : undefined;
+    }
+    return undefined;
+  }
+
+  close(): Promise<void> {
+    return this.#bucket.close();
+  }
+
+  #file(object: ObjectFacts): StoredFile {
+    return {
+      kind: 'file',
+      path: object.key,
+      size: object.size,
+      modified: object.modified,
+      fingerprint: this.#bucket.fingerprint(object),
+      open: () => new RemoteFile(this.#bucket, object),
+    };
+  }
+}
 
 const NEARLY_DONE_BYTES = 2 * 1024 * 1024;
 
 /**
- * An object in S3, pinned to its ETag (and version): once it is replaced, S3 refuses every further range.
+ * An object of a server, pinned to its ETag (and version): once it is replaced, the server refuses every further range.
  *
  * A stream keeps several ranges in flight and hands out what arrives in the object's order, the first range's chunks
  * as they come in. No connection is ever told to wait, so a consumer may take as long as it likes without one standing
  * still meanwhile; what is asked for and not yet handed out is bounded.
  */
-export class S3Object implements ByteSource {
+export class RemoteFile implements ByteSource {
   readonly location: string;
   readonly size: number;
   readonly modified: number | undefined;
   readonly fingerprint: string;
-  readonly #bucket: S3Bucket;
+  readonly #bucket: Bucket;
   readonly #facts: ObjectFacts;
 
-  constructor(bucket: S3Bucket, facts: ObjectFacts) {
+  constructor(bucket: Bucket, facts: ObjectFacts) {
     this.#bucket = bucket;
     this.#facts = facts;
     this.location = bucket.describe(facts.key);
     this.size = facts.size;
     this.modified = facts.modified;
-    this.fingerprint = fingerprintOf(facts);
+    this.fingerprint = bucket.fingerprint(facts);
   }
 
   async read(offset: number, length: number): Promise<Buffer> {
@@ -83,8 +133,8 @@ export class S3Object implements ByteSource {
   }
 
   checked(): AsyncIterable<Buffer> {
-    const { emit } = this.#bucket;
-    return checkedStream(this, { emit, ask: () => this.#bucket.checksum(this.#facts) });
+    const { emit, name } = this.#bucket;
+    return checkedStream(this, { emit, name, ask: () => this.#bucket.checksum(this.#facts) });
   }
 
   async close(): Promise<void> {}
@@ -102,9 +152,4 @@ export class S3Object implements ByteSource {
 /** What is left is worth no more than the round trip of the next request. */
 function isNearlyDone({ length, received }: RangeFlight): boolean {
   return length - received < NEARLY_DONE_BYTES;
-}
-
-export function fingerprintOf({ etag, size, versionId }: ObjectFacts): string {
-  const version = versionId === undefined ? '' : `:${versionId}`;
-  return `s3:${etag.replaceAll('"', '')}:${size}${version}`;
 }
