@@ -55,9 +55,9 @@ export type { Plan } from './plan/plan.ts';
 export { type PlanReading, type ReadPlanOptions, readPlan } from './plan/read-plan.ts';
 export { type Run, runIn } from './run.ts';
 export { redact, registerSecret, Secret } from './secret.ts';
+export { readBatches } from './selection/file-batches.ts';
 export { findSelection, openSelection } from './selection/open-selection.ts';
 export { type PrepareRequest, prepareSelection } from './selection/prepare-selection.ts';
-export { readBatches } from './selection/read-batches.ts';
 export { type SelectionRequest, selectDocuments } from './selection/select-documents.ts';
 export type {
   SelectedCollection,

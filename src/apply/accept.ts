@@ -23,7 +23,7 @@ import type { Actor, RunCollection } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
-import { readInTurn } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { requireBelonging } from './admission.ts';

@@ -7,9 +7,13 @@ import { readRuns } from '../ledger/runs.ts';
 import { hostsOf } from '../mongo/connection-string.ts';
 import type { Plan } from '../plan/plan.ts';
 import { type Run, untold } from '../run.ts';
-import { selectionDigest } from '../selection/digest.ts';
 import { selectedBy } from '../selection/open-selection.ts';
-import type { SelectedCollection, Selection, SelectionManifest } from '../selection/selection.ts';
+import {
+  type SelectedCollection,
+  type Selection,
+  type SelectionManifest,
+  selectionDigest,
+} from '../selection/selection.ts';
 import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import {

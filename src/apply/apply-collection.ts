@@ -5,7 +5,7 @@ import { expiryCheck } from '../comparison/collection-checks.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import { mapConcurrently } from '../comparison/meet.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
-import { readCheckedBatches } from '../selection/read-batches.ts';
+import { readCheckedBatches } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection } from '../target/target.ts';
 import { applyBatch, type CollectionTask } from './apply-batch.ts';

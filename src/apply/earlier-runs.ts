@@ -15,7 +15,7 @@ import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import { isForeign } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
-import { readInTurn } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import type { Outcomes } from './outcome.ts';

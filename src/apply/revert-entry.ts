@@ -7,7 +7,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
 import { asDocuments, HASH_BYTES, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { RevertedOutcome } from '../outcomes.ts';
-import { readInTurn } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import { existingInParts } from '../target/existing.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';

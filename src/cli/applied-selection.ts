@@ -3,7 +3,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import { runOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
-import { keptSelection } from '../selection/kept-selection.ts';
+import { keptSelection } from '../selection/open-selection.ts';
 import { prepareSelection } from '../selection/prepare-selection.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';

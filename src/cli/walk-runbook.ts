@@ -5,7 +5,7 @@ import type { Plan } from '../plan/plan.ts';
 import { shellWord } from '../report/shell-word.ts';
 import { gateLines } from '../report/status-page.ts';
 import { waysToLook } from '../report/ways-to-look.ts';
-import { readBatches } from '../selection/read-batches.ts';
+import { readBatches } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import { applyStages, applyToTarget } from './apply-to-target.ts';
 import type { ExitName } from './command.ts';

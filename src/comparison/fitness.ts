@@ -9,7 +9,7 @@ import { findElement, innerDocument } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { type Plan, settingsOf } from '../plan/plan.ts';
-import { readMetadata } from '../selection/read-metadata.ts';
+import { readMetadata } from '../selection/open-selection.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { isCapped, isCollated, numberIn, readBlueprint, readIndex } from '../target/describe-collection.ts';

@@ -9,7 +9,7 @@
 import type { Documents } from '../bson/documents.ts';
 import { depthRefusal, idRefusal, lengthRefusal } from '../bson/storable.ts';
 import type { Run } from '../run.ts';
-import { readBatches, readCheckedBatches } from '../selection/read-batches.ts';
+import { readBatches, readCheckedBatches } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import { Existing, existingInParts, findExisting } from '../target/existing.ts';
 import { BATCHES_SEARCHED, scanExisting } from '../target/scan-existing.ts';

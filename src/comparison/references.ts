@@ -9,7 +9,7 @@ import type { KeySet } from '../bson/key-set.ts';
 import { holdsSymbol, idRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference } from '../plan/plan.ts';
-import { selectedIds } from '../selection/selected-ids.ts';
+import { selectedIds } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import type { DanglingReference } from './comparison.ts';

@@ -9,7 +9,7 @@ import { documentValue } from '../bson/diff-documents.ts';
 import { ByteSet } from '../bson/flat-sets.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Matcher } from '../query/compile-query.ts';
-import { readInTurn } from '../selection/read-batches.ts';
+import { readInTurn } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetIndex } from '../target/target.ts';
 import { localMatcher } from './ask-server.ts';

@@ -7,10 +7,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { TargetName } from '../events.ts';
-import { PRIVATE_DIRECTORY, PRIVATE_FILE } from '../selection/directory.ts';
+import { PRIVATE_DIRECTORY, PRIVATE_FILE, trusted, workDirectoryFault } from '../selection/directory.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
-import { trusted } from '../selection/trust.ts';
-import { workDirectoryFault } from '../selection/work-directory-fault.ts';
 import type { TargetReader } from '../target/target.ts';
 
 export type Change = 'appeared' | 'disappeared' | 'changed';

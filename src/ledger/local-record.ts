@@ -7,7 +7,7 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import { trusted } from '../selection/trust.ts';
+import { trusted } from '../selection/directory.ts';
 import type { ServerIdentity } from '../target/target.ts';
 import type { BatchEnd } from './journal.ts';
 import { journalKeyOf, type RunKey } from './layout.ts';

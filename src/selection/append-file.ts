@@ -1,6 +1,5 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { PRIVATE_FILE } from './directory.ts';
-import { workDirectoryFault } from './work-directory-fault.ts';
+import { PRIVATE_FILE, workDirectoryFault } from './directory.ts';
 
 /** Large enough that a write's fixed cost (opening and closing, some 100 µs) does not show, small enough to have dozens of files. */
 const BUFFER_BYTES = 512 * 1024;

@@ -2,9 +2,9 @@ import { statfs } from 'node:fs/promises';
 import type { MemberInfo } from '../backup/backup.ts';
 import type { Chooser } from './chooser.ts';
 import type { ChosenDocuments } from './chosen-documents.ts';
+import { isDiskFull } from './directory.ts';
 import type { DocumentConsumer } from './document-walk.ts';
 import type { Spool } from './spool.ts';
-import { isDiskFull } from './work-directory-fault.ts';
 
 /**
  * Enough for the children in the dumps of most sharded clusters. More would hold up the reading of a large single dump, which
@@ -25,7 +25,7 @@ export async function spareBytes(folder: string): Promise<number> {
   return Math.min(MOST_SPARE_BYTES, (bavail * bsize) / 2);
 }
 
-export interface CandidatesOptions {
+interface CandidatesOptions {
   readonly chooser: Chooser;
   readonly chosen: ChosenDocuments;
   /** Empty. */

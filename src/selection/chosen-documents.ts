@@ -9,12 +9,11 @@ import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import { UnfitId } from './document-fault.ts';
 import type { DocumentConsumer } from './document-walk.ts';
-import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
+import { fileBatches, idsIn, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import { IdWatch } from './id-watch.ts';
 import type { MemberStart } from './member-order.ts';
 import { OtherTypes } from './other-types.ts';
-import { idsIn } from './selected-ids.ts';
 
 const ID = Buffer.from('_id');
 const NOTHING = Buffer.alloc(0);
@@ -154,7 +153,7 @@ export class ChosenDocuments implements DocumentConsumer {
   }
 }
 
-export interface ChosenDocumentsOptions {
+interface ChosenDocumentsOptions {
   readonly chooser: Chooser;
   /** Shared by all collections of a selection. */
   readonly ids: IdFilter;

@@ -12,7 +12,7 @@ import { Spool } from './spool.ts';
 import type { TimeLimit } from './time-limit.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
-export interface SelectorOptions {
+interface SelectorOptions {
   /** Folder of the selection's `.bson` files. */
   readonly folder: string;
   /** Folder for files that are not part of the selection. */

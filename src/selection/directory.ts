@@ -1,18 +1,18 @@
 /**
- * Where selections live: `<work directory>/selections/<name>/`, mode 0700, files 0600.
+ * The work directory, and where selections live in it: `<work directory>/selections/<name>/`, mode 0700, files 0600.
  *
  * A selection is written to a temporary sibling and renamed when it is complete, so a run that dies leaves a `.partial-…`
  * sibling that nobody reads and a later run sweeps away. Nothing waits for the disk: what a power cut leaves behind
  * under the final name is found out by the sha256 of each file when the selection is to be used again.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { BackupIdentity } from '../backup/backup.ts';
+import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectionManifest } from './selection.ts';
-import { trusted } from './trust.ts';
-import { workDirectoryFault } from './work-directory-fault.ts';
 
 export const PRIVATE_DIRECTORY = 0o700;
 export const PRIVATE_FILE = 0o600;
@@ -36,7 +36,7 @@ export function selectionDirectory(
 }
 
 /** A selection in the making. */
-export interface PartialDirectory {
+interface PartialDirectory {
   /** Temporary sibling of the final directory. */
   readonly directory: string;
   /** Folder inside it for the `.bson` files. */
@@ -104,7 +104,7 @@ async function hideFromGit(directory: string): Promise<void> {
   }
 }
 
-export interface Publication {
+interface Publication {
   readonly manifest: SelectionManifest;
   /** Whether what has the final name already is this very selection, whole. */
   readonly isThere: () => Promise<boolean>;
@@ -186,4 +186,116 @@ async function lastWrite(path: string): Promise<number> {
     ),
   );
   return Math.max(...times);
+}
+
+// What the work directory keeps is used again: it decides what is written, and what an earlier run is believed to have done. So it
+// is used only where nobody else can have written it: folders and files of this user that no group and no other user may
+// write to, and no links, which may lead anywhere.
+
+const GROUP_OR_OTHERS_WRITE = 0o022;
+/** As on `/tmp`: everybody may make folders there, each for himself. */
+const STICKY = 0o1000;
+
+/**
+ * What lies at `root/parts`, every step of the way being trusted; undefined where it is not there. The root itself may be a link, which
+ * the operator has named. Throws RestorePlanError WORK_DIRECTORY.
+ */
+export async function trusted(root: string, ...parts: readonly string[]): Promise<Stats | undefined> {
+  let path = root;
+  let found = await unlessMissing(stat(path));
+  if (found !== undefined) requireTrust(path, found);
+  for (const part of parts) {
+    if (found === undefined) return undefined;
+    path = join(path, part);
+    found = await trustedEntry(path);
+  }
+  return found;
+}
+
+/** The same of one file or folder alone, in a folder that is trusted. */
+export async function trustedEntry(path: string): Promise<Stats | undefined> {
+  const found = await unlessMissing(lstat(path));
+  if (found !== undefined) requireTrust(path, found);
+  return found;
+}
+
+async function unlessMissing(asking: Promise<Stats>): Promise<Stats | undefined> {
+  try {
+    return await asking;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (['ENOENT', 'ENOTDIR'].includes(code)) return undefined;
+    throw error;
+  }
+}
+
+/** Throws RestorePlanError WORK_DIRECTORY. Without users, as on Windows, everything is trusted but links. */
+function requireTrust(path: string, stats: Stats): void {
+  const user = process.geteuid?.();
+  if (stats.isSymbolicLink()) {
+    throw refused(
+      `${path} is a link, and what it leads to is not trusted`,
+      'Remove the link, or name another',
+    );
+  }
+  if (user === undefined) return;
+  const isOpen = (stats.mode & GROUP_OR_OTHERS_WRITE) !== 0;
+  const inside = `Name a folder inside it (--work-dir ${join(path, 'restore-plan')}), which is made yours alone, or any`;
+  if (isOpen && (stats.mode & STICKY) !== 0) throw refused(`everybody may write to ${path}`, inside);
+  if (stats.uid !== user) {
+    throw refused(
+      `${path} belongs to another user (uid ${stats.uid}, this is ${user}), and what is kept there is not trusted`,
+      'Name a',
+    );
+  }
+  if (isOpen) {
+    const mode = (stats.mode & 0o777).toString(8);
+    throw refused(
+      `others than you may write to ${path} (mode ${mode}), and what is kept there is not trusted`,
+      `If it holds nothing that somebody else put there: chmod -R go-w ${path}. Or name another`,
+    );
+  }
+}
+
+function refused(message: string, remedy: string): RestorePlanError {
+  return new RestorePlanError('WORK_DIRECTORY', message, {
+    hint: `${remedy} folder of your own: --work-dir <folder>.`,
+  });
+}
+
+// What the operating system refuses, as errors that say what to do.
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission was denied',
+  EPERM: 'permission was denied',
+  ENOTDIR: 'a part of the path is not a directory',
+  EIO: 'the disk reported an input/output error',
+  ENOENT: 'there is no such file or folder',
+};
+
+/** What the operating system says of a file; undefined where it was not the operating system that failed. */
+export function reasonOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error instanceof RestorePlanError) return undefined;
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === undefined ? undefined : (REASONS[code] ?? error.message);
+}
+
+/** Turns an operating-system error on a file of the work directory into one that says what to do. Others pass unchanged. */
+export function workDirectoryFault(error: unknown, path: string): unknown {
+  const reason = reasonOf(error);
+  if (reason === undefined) return error;
+  const { code } = error as NodeJS.ErrnoException;
+  return new RestorePlanError('WORK_DIRECTORY', `cannot write ${path}: ${reason}`, {
+    hint: 'Name a directory with enough space that you may write to: --work-dir <directory>. Nothing half-written is left or used.',
+    cause: error,
+    facts: { errno: code },
+  });
+}
+
+/** Whether `workDirectoryFault` made the error of a full disk or a used-up quota. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof RestorePlanError && ['ENOSPC', 'EDQUOT'].includes(String(error.facts['errno']));
 }

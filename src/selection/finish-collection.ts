@@ -5,12 +5,12 @@ import type { ScanSummary } from '../backup/backup.ts';
 import { AppendFile } from './append-file.ts';
 import type { ChosenDocuments } from './chosen-documents.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
-import { sha256OfFile } from './file-sha256.ts';
 import type { IndexSet } from './index-set.ts';
 import { inMemberOrder, isInMemberOrder } from './member-order.ts';
+import { sha256OfFile } from './open-selection.ts';
 import { findRepeatedIds, type RepeatedIds, type WrittenDocuments } from './repeated-ids.ts';
 
-export interface FinishedCollection {
+interface FinishedCollection {
   readonly count: number;
   readonly bytes: number;
   readonly sha256: string;

@@ -5,15 +5,14 @@ import type { RawValue } from '../bson/types.ts';
 import { VERSION } from '../version.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
-import { selectionDigest } from './digest.ts';
 import { writePrivateFile } from './directory.ts';
 import { finishCollection } from './finish-collection.ts';
-import { sha256OfText } from './read-metadata.ts';
+import { sha256OfText } from './open-selection.ts';
 import type { IdRoute } from './routes.ts';
 import type { SelectionRequest } from './select-documents.ts';
-import type { SelectedCollection, SelectionManifest } from './selection.ts';
+import { type SelectedCollection, type SelectionManifest, selectionDigest } from './selection.ts';
 
-export interface DecidedSelection {
+interface DecidedSelection {
   readonly request: Pick<SelectionRequest, 'plan' | 'backup'>;
   /** Folder of the `.bson` files. */
   readonly folder: string;

@@ -4,16 +4,16 @@ import { BSON, type RawValue } from '../bson/types.ts';
 const NOTHING = Buffer.alloc(0);
 
 /** Told of one value at a path, lent for the call; returns true to stop the walk. */
-export type ValueVisitor = (value: RawValue) => boolean;
+type ValueVisitor = (value: RawValue) => boolean;
 
 /**
  * local: the keys a parent has. foreign: the keys a child refers by; there an array also stands for itself, as in a query,
  * and is found by a parent whose array holds it as an element.
  */
-export type KeySide = 'local' | 'foreign';
+type KeySide = 'local' | 'foreign';
 
 /** What the parts of a reference (`{ $ref, $id, $db }`) must say where they are there. */
-export interface ReferenceNames {
+interface ReferenceNames {
   /** `$ref` */
   readonly collection: string;
   /** `$db` */

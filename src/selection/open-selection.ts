@@ -1,14 +1,29 @@
-import type { Stats } from 'node:fs';
+/**
+ * Opens selections that the work directory keeps: by path, by plan and backup, by digest. Nothing of them is believed before it was checked.
+ */
+
+import { createHash } from 'node:crypto';
+import { createReadStream, type Stats } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { BackupIdentity } from '../backup/backup.ts';
+import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
-import { MANIFEST_FILE, SELECTIONS_FOLDER, selectionDirectory } from './directory.ts';
-import { sha256OfFile } from './file-sha256.ts';
-import { readManifest } from './manifest.ts';
-import { readMetadata } from './read-metadata.ts';
-import type { SelectedCollection, Selection, SelectionManifest } from './selection.ts';
-import { trusted, trustedEntry } from './trust.ts';
+import {
+  MANIFEST_FILE,
+  reasonOf,
+  SELECTIONS_FOLDER,
+  selectionDirectory,
+  trusted,
+  trustedEntry,
+} from './directory.ts';
+import {
+  type SelectedCollection,
+  type Selection,
+  type SelectionManifest,
+  selectionDigest,
+} from './selection.ts';
 
 /**
  * Opens a selection directory: the manifest must be of this format, agree with its own digest, and every file must have
@@ -61,8 +76,30 @@ export async function findSelection(
   return undefined;
 }
 
+/**
+ * A selection kept in the work directory, found by its digest: what was applied, whatever the plan says by now. Undefined when none is kept, or none whose files are still what its manifest says. Throws RestorePlanError WORK_DIRECTORY where it is one that
+ * is not trusted.
+ */
+export async function keptSelection(workDirectory: string, digest: string): Promise<Selection | undefined> {
+  const folder = join(workDirectory, SELECTIONS_FOLDER);
+  await trusted(workDirectory, SELECTIONS_FOLDER);
+  const names = await readdir(folder).catch(() => []);
+  let distrust: RestorePlanError | undefined;
+  for (const name of names) {
+    const selection = await openSelection(join(folder, name)).catch((error: unknown) => {
+      if (!(error instanceof RestorePlanError)) throw error;
+      // It may be of another plan, which is then none of ours.
+      if (error.code === 'WORK_DIRECTORY') distrust ??= error;
+      return undefined;
+    });
+    if (selection?.manifest.digest === digest && (await isWhole(selection))) return selection;
+  }
+  if (distrust !== undefined) throw distrust;
+  return undefined;
+}
+
 /** Whether all files of the selection are what its manifest says. Reads all of them. */
-export async function isWhole(selection: Selection): Promise<boolean> {
+async function isWhole(selection: Selection): Promise<boolean> {
   for (const collection of selection.manifest.collections) {
     if (!(await holdsItsBytes(selection, collection))) return false;
     try {
@@ -80,7 +117,7 @@ export function selectedBy({ selectsDigest, planDigest }: SelectionManifest): st
 }
 
 /** Whether a selected collection's file is there, with the length and the sha256 that the manifest says. Reads all of it. */
-export async function holdsItsBytes(selection: Selection, collection: SelectedCollection): Promise<boolean> {
+async function holdsItsBytes(selection: Selection, collection: SelectedCollection): Promise<boolean> {
   const path = collectionPath(selection, collection);
   if (sizeOf(await trustedEntry(path)) !== collection.bytes) return false;
   return (await sha256OfFile(path).catch(() => undefined)) === collection.sha256;
@@ -108,4 +145,151 @@ function unusable(path: string, why: string, facts: { readonly isMissing?: boole
     hint: 'Run `plan dry-run` again; it selects the documents anew.',
     facts,
   });
+}
+
+/**
+ * Text of a selected collection's `.metadata.json`; undefined where the backup has none. Throws RestorePlanError VERIFICATION when it is not
+ * the text that was selected.
+ */
+export async function readMetadata(
+  { directory, manifest }: Selection,
+  { metadataFile, metadataSha256 }: SelectedCollection,
+): Promise<string | undefined> {
+  if (metadataFile === undefined) return undefined;
+  const path = join(directory, manifest.database, metadataFile);
+  const changed = (why: string, cause?: unknown): RestorePlanError =>
+    new RestorePlanError('VERIFICATION', `the selection changed after it was checked: ${path} ${why}`, {
+      hint: 'Run the same command again: the documents are selected anew.',
+      cause,
+    });
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const reason = reasonOf(error);
+    throw reason === undefined ? error : changed(`cannot be read: ${reason}`, error);
+  }
+  if (metadataSha256 !== undefined && metadataSha256 !== sha256OfText(bytes))
+    throw changed('is another text than was selected');
+  return bytes.toString('utf8');
+}
+
+/** Bytes per read. */
+const HASHED_AT_A_TIME = 1024 * 1024;
+
+/** sha256, hex, of the bytes of a file. */
+export async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: HASHED_AT_A_TIME })) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** sha256, hex. */
+export function sha256OfText(text: Buffer | string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+// The manifest may have any shape: cut off by a crash, of another version, edited, or not a manifest at all.
+
+/** Of 10,000 collections on three hosts it has some 12 MB. */
+export const MOST_MANIFEST_BYTES = 32 * 1024 * 1024;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * The manifest in the file of `size` bytes, or what keeps it from being one: `is cut off`. Whatever comes back as a manifest has the
+ * declared shape, agrees with its own digest, and names no file outside its directory.
+ */
+async function readManifest(path: string, size: number): Promise<SelectionManifest | string> {
+  if (size > MOST_MANIFEST_BYTES) return `has ${size} bytes, more than a manifest ever has`;
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(await readFile(path, 'utf8'));
+  } catch {
+    return 'cannot be read, or is no JSON';
+  }
+  if (!isFields(manifest)) return 'is no manifest';
+  if (manifest['format'] !== 1) return `has format ${show(manifest['format'])}, this version reads format 1`;
+  const fault = Object.entries(MANIFEST).find(([field, isRight]) => !isRight(manifest[field]))?.[0];
+  if (fault !== undefined) return `has no usable \`${fault}\``;
+  const { collections, digest } = manifest as unknown as SelectionManifest;
+  if (new Set(collections.map(({ collection }) => collection)).size < collections.length)
+    return 'names a collection twice';
+  if (selectionDigest(collections) !== digest) return 'does not agree with its own digest';
+  return manifest as unknown as SelectionManifest;
+}
+
+type Test = (value: unknown) => boolean;
+
+const isText: Test = (value) => typeof value === 'string';
+const isHash: Test = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+const isCount: Test = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isOptional =
+  (test: Test): Test =>
+  (value) =>
+    value === undefined || test(value);
+const isList =
+  (test: Test): Test =>
+  (value) =>
+    Array.isArray(value) && value.every(test);
+const hasFields =
+  (tests: Readonly<Record<string, Test>>): Test =>
+  (value) =>
+    isFields(value) && Object.entries(tests).every(([field, test]) => test(value[field]));
+
+/** A name that stays in its folder. */
+const isFileName: Test = (value) =>
+  typeof value === 'string' && !['', '.', '..'].includes(value) && !/[/\\\0]/.test(value);
+const isNumber: Test = (value) => typeof value === 'number';
+const isWhenMatched: Test = (value) => ['keepExisting', 'replace', 'fail'].includes(value as string);
+
+const hasCollectionFields = hasFields({
+  collection: isText,
+  into: isText,
+  whenMatched: isWhenMatched,
+  scanned: isCount,
+  count: isCount,
+  bytes: isCount,
+  sha256: isHash,
+  file: isFileName,
+  metadataFile: isOptional(isFileName),
+  metadataSha256: isOptional(isHash),
+});
+
+/** Each document has some bytes; what the digest leaves out has none. */
+const isCollection: Test = (value) => {
+  if (!hasCollectionFields(value)) return false;
+  const { count, bytes } = value as SelectedCollection;
+  return count === 0 ? bytes === 0 : bytes >= count * MIN_DOCUMENT_BYTES;
+};
+
+const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test>> = {
+  toolVersion: isText,
+  planName: isText,
+  planDigest: isText,
+  selectsDigest: isOptional(isText),
+  backup: hasFields({
+    location: isText,
+    kind: isText,
+    time: isOptional(isNumber),
+    localTime: isOptional(isText),
+    modified: isOptional(isNumber),
+    size: isOptional(isNumber),
+    fingerprint: isText,
+  }),
+  database: isFileName,
+  digest: isHash,
+  collections: isList(isCollection),
+  members: isList(hasFields({ path: isText, collection: isText, bytes: isCount, sha256: isText })),
+  readToEnd: (value) => typeof value === 'boolean',
+  relaxed: isOptional((value) => typeof value === 'boolean'),
+  warnings: isList(isText),
+};
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function show(value: unknown): string {
+  return (JSON.stringify(value) ?? 'undefined').slice(0, 40);
 }

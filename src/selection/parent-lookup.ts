@@ -36,7 +36,7 @@ function newAhead(): Ahead {
 }
 
 /** A child's key and the parent's, which say the same in two types. */
-export interface OtherType {
+interface OtherType {
   readonly child: RawValue;
   readonly parent: RawValue;
 }

@@ -11,7 +11,7 @@ import { UnfitId } from './document-fault.ts';
 import { refuseUnmatched } from './refusals.ts';
 import { WaitingReferences } from './waiting-references.ts';
 
-export interface Reading {
+interface Reading {
   readonly backup: Pick<Backup, 'access' | 'identity'>;
   readonly scan: BackupScan;
   readonly selectors: readonly CollectionSelector[];

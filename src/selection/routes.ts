@@ -12,7 +12,7 @@ import { mayBacktrack } from '../query/regex/regex-test.ts';
 import { KeyPath } from './key-path.ts';
 
 /** Keys of the documents that one route chose, for the routes below it. */
-export interface KeySource {
+interface KeySource {
   /** The parent's `localKey`. */
   readonly path: KeyPath;
   readonly keys: KeySet;

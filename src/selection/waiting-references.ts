@@ -39,7 +39,7 @@ const KEY_AT = 10;
 const anyKey = (): boolean => true;
 
 /** A route with its query, compiled. */
-export interface WaitingRoute {
+interface WaitingRoute {
   readonly route: Route;
   readonly matches: Matcher | undefined;
 }

@@ -4,8 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Plan, TargetPlan, WhenMatched } from '../../src/plan/plan.ts';
 import { Secret } from '../../src/secret.ts';
-import { selectionDigest } from '../../src/selection/digest.ts';
-import type { SelectedCollection, Selection } from '../../src/selection/selection.ts';
+import { type SelectedCollection, type Selection, selectionDigest } from '../../src/selection/selection.ts';
 import { VERSION } from '../../src/version.ts';
 
 export interface MadeCollection {

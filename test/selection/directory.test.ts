@@ -6,15 +6,18 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import type { BackupIdentity } from '../../src/backup/backup.ts';
 import { fileNameOf } from '../../src/backup/layout/collection-names.ts';
-import { selectionDigest } from '../../src/selection/digest.ts';
 import {
   createPartialDirectory,
   publishSelection,
   selectionDirectory,
 } from '../../src/selection/directory.ts';
+import { readBatches } from '../../src/selection/file-batches.ts';
 import { findSelection, openSelection } from '../../src/selection/open-selection.ts';
-import { readBatches } from '../../src/selection/read-batches.ts';
-import type { SelectedCollection, SelectionManifest } from '../../src/selection/selection.ts';
+import {
+  type SelectedCollection,
+  type SelectionManifest,
+  selectionDigest,
+} from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { refusal } from './selecting.ts';

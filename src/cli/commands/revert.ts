@@ -11,7 +11,7 @@ import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
 import type { TargetPlan } from '../../plan/plan.ts';
 import { revertLines, revertObject, runLines } from '../../report/revert-page.ts';
 import { Secret } from '../../secret.ts';
-import { keptSelection } from '../../selection/kept-selection.ts';
+import { keptSelection } from '../../selection/open-selection.ts';
 import { connectTarget } from '../../target/connect.ts';
 import type { Target } from '../../target/target.ts';
 import { selectionOfRun } from '../applied-selection.ts';

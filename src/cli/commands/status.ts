@@ -6,7 +6,7 @@ import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
 import { gateLines, statusObject, targetLines } from '../../report/status-page.ts';
-import { keptSelection } from '../../selection/kept-selection.ts';
+import { keptSelection } from '../../selection/open-selection.ts';
 import type { Target } from '../../target/target.ts';
 import { connect, SHORT_PATIENCE_MS } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';

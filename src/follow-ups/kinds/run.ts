@@ -5,7 +5,7 @@ import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Environment } from '../../plan/interpolate.ts';
-import { workDirectoryFault } from '../../selection/work-directory-fault.ts';
+import { workDirectoryFault } from '../../selection/directory.ts';
 import type { ActionFault, ActionOf, Attempt, FollowUpKind } from '../kind.ts';
 import { runCommand } from '../run-command.ts';
 

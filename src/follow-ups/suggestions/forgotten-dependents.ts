@@ -10,7 +10,7 @@ import { BsonFault } from '../../bson/elements.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { collectionNames, type Plan } from '../../plan/plan.ts';
 import type { Run } from '../../run.ts';
-import { selectedIds } from '../../selection/selected-ids.ts';
+import { selectedIds } from '../../selection/file-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { PassingCollections } from './passing-collections.ts';
 import { MOST_BYTES, MOST_IDS, ReferenceCount, SAMPLE_BYTES } from './reference-count.ts';
