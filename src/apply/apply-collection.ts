@@ -60,11 +60,7 @@ export async function applyCollection(run: ApplyRun, request: CollectionRequest)
     memory: request.memory,
     leftOut: request.leftOut,
     selected,
-    expiryCheck: expiryCheck({
-      reader: target.reader,
-      collection,
-      serverTime: await target.reader.serverTime(),
-    }),
+    expiryCheck: expiryCheck(target.reader, collection, await target.reader.serverTime()),
   };
   const budget = new ByteBudget(BYTES_IN_FLIGHT);
   const read = readCheckedBatches(selection, selected.collection, {

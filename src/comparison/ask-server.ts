@@ -107,12 +107,6 @@ function groupsOf(documents: Documents, positions: Positions): number[][] {
   return groups;
 }
 
-interface ServerQuestion {
-  readonly reader: TargetReader;
-  readonly query: Buffer;
-  readonly collation: Buffer | undefined;
-}
-
 interface ServerAnswer {
   readonly matching: ReadonlySet<number>;
   /** Those that the server could not be asked about, for instance a document too large for a command. */
@@ -121,7 +115,11 @@ interface ServerAnswer {
 
 /** Which documents match a query: exact for every operator and collation. Throws CommandFailure when the server cannot be reached. */
 export async function matchOnServer(
-  { reader, query, collation }: ServerQuestion,
+  {
+    reader,
+    query,
+    collation,
+  }: { readonly reader: TargetReader; readonly query: Buffer; readonly collation: Buffer | undefined },
   documents: Documents,
   positions: Positions,
 ): Promise<ServerAnswer> {

@@ -16,16 +16,13 @@ import { listOf } from './query-documents.ts';
 /** The server looks for expired documents once a minute; what expires this soon would hardly be seen. */
 const SOON_MS = 10 * 60_000;
 
-interface ExpiryQuestion {
-  readonly reader: TargetReader;
-  /** As the target has it, or as apply would create it. */
-  readonly collection: TargetCollection;
-  /** UTC milliseconds by the target's clock. */
-  readonly serverTime: number;
-}
-
-/** What a TTL index, or a clustered collection that expires, would delete within minutes. Undefined where nothing expires. */
-export function expiryCheck({ reader, collection, serverTime }: ExpiryQuestion): DocumentCheck | undefined {
+/** What a TTL index, or a clustered collection that expires, would delete within minutes. Undefined where nothing expires. `serverTime`: UTC
+ * milliseconds by the target's clock. */
+export function expiryCheck(
+  reader: TargetReader,
+  collection: TargetCollection,
+  serverTime: number,
+): DocumentCheck | undefined {
   const expiries = expiriesOf(collection);
   if (expiries.length === 0) return undefined;
   return async (documents, positions) => {
@@ -86,19 +83,15 @@ function expiresAt(path: string, seconds: number, document: RawValue): number | 
   return dates.reduce((least, date) => Math.min(least, date)) + seconds * 1000;
 }
 
-interface ShardKeyQuestion {
-  readonly collection: TargetCollection;
-  /** Of the server: `8.2.0`. */
-  readonly version: string;
-  readonly warn: (message: string) => void;
-}
-
 /** From this version on, a document without the shard key is stored as if the key were null; before, it was refused. */
 const TAKES_MISSING_KEYS = [4, 4] as const;
 
-/** What a sharded collection has no place for. Undefined where the collection is not sharded. */
-export function shardKeyCheck({ collection, version, warn }: ShardKeyQuestion): DocumentCheck | undefined {
-  const { shardKey } = collection;
+/** What a sharded collection has no place for. Undefined where the collection is not sharded. `version`: of the server, such as 8.2.0. */
+export function shardKeyCheck(
+  { shardKey }: TargetCollection,
+  version: string,
+  warn: (message: string) => void,
+): DocumentCheck | undefined {
   if (shardKey === undefined) return undefined;
   const takesMissing = isAtLeast(version, TAKES_MISSING_KEYS);
   return async (documents, positions) => {

@@ -7,7 +7,6 @@
 
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import type { Documents } from '../bson/documents.ts';
 import type { RawValue } from '../bson/types.ts';
 import { type Plan, settingsOf } from '../plan/plan.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
@@ -95,7 +94,9 @@ export async function compareWithTarget(run: Run, request: CompareRequest): Prom
     compared: 0,
   };
   const compared: ComparedCollection[] = [];
-  for (const each of collections) compared.push(await compareCollection(run, request, each, shared));
+  for (const each of collections) {
+    compared.push(await new CollectionComparison(run, request, { selected: each, shared }).compare());
+  }
   run.emit({ type: 'comparison-finished', target: reader.name });
   const { kind, id, version } = reader.identity;
   return {
@@ -118,113 +119,173 @@ interface Shared {
   compared: number;
 }
 
-async function compareCollection(
-  run: Run,
-  request: CompareRequest,
-  selected: SelectedCollection,
-  shared: Shared,
-): Promise<ComparedCollection> {
-  const { selection, reader } = request;
-  const warnings = new Set<string>();
-  const warn = (message: string): void => void warnings.add(message);
-  const existing = await reader.collection(selected.into);
-  if (existing !== undefined) requireFit(reader, existing);
-  const collection = existing ?? (await collectionToCreate(request, selected, warn));
-  const isEmpty =
-    existing === undefined || (await reader.find(existing.name, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
-  const rules = rulesFor(request, { selected, collection, isEmpty, shared, warn });
-  const name = selected.collection;
-  const { showId } = shared.texts.values;
-  const sharedKeys = await SharedKeys.find({ selection, name, collection, showId, warn, signal: run.signal });
-  if (request.leftOut !== undefined) await holdBack(run, request, request.leftOut, { selected, collection });
-  const tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
-  const meeting: Meeting = {
-    ...{ selection, name, reader, needs: 'documents', knowsDepth: true },
-    collection: isEmpty ? undefined : existing,
-  };
-  for await (const findings of meet(run, meeting, (met) => comparePart(met, rules))) {
-    await take(findings, { run, request, selected, shared, sharedKeys, tally });
+/** Of one collection of the selection. */
+class CollectionComparison {
+  readonly #run: Run;
+  readonly #request: CompareRequest;
+  readonly #selected: SelectedCollection;
+  readonly #shared: Shared;
+  readonly #tally: Tally;
+  readonly #warnings = new Set<string>();
+
+  constructor(
+    run: Run,
+    request: CompareRequest,
+    { selected, shared }: { readonly selected: SelectedCollection; readonly shared: Shared },
+  ) {
+    this.#run = run;
+    this.#request = request;
+    this.#selected = selected;
+    this.#shared = shared;
+    this.#tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
   }
-  return {
-    collection: name,
-    into: selected.into,
-    whenMatched: selected.whenMatched,
-    selected: selected.count,
-    counts: tally.counts,
-    ...(tally.leftOut && { leftOut: tally.leftOut }),
-    danglingReferences: tally.danglingReferences,
-    wouldCreate: existing === undefined ? { indexes: collection.indexes.length } : undefined,
-    documents: tally.documents,
-    dangling: tally.dangling,
-    warnings: [...warnings],
-  };
-}
 
-interface Taking {
-  readonly run: Run;
-  readonly request: CompareRequest;
-  readonly selected: SelectedCollection;
-  readonly shared: Shared;
-  readonly sharedKeys: SharedKeys;
-  readonly tally: Tally;
-}
+  readonly #warn = (message: string): void => void this.#warnings.add(message);
 
-/** Counts the documents of a part, in backup order; remembers, keeps and hands on what is wanted of them. */
-async function take(
-  findings: Findings,
-  { run, request, selected, shared, sharedKeys, tally }: Taking,
-): Promise<void> {
-  const { leftOut, memory, each, most = Number.POSITIVE_INFINITY } = request;
-  const { collection } = selected;
-  const { documents, there } = findings.met;
-  const all = inOrder(findings.met);
-  for (const position of all) {
-    const index = documents.first + position;
+  async compare(): Promise<ComparedCollection> {
+    const request = this.#request;
+    const { selection, reader, leftOut } = request;
+    const { collection: name, into, whenMatched, count } = this.#selected;
+    const existing = await reader.collection(into);
+    if (existing !== undefined) requireFit(reader, existing);
+    const collection = existing ?? (await collectionToCreate(request, this.#selected, this.#warn));
+    const isEmpty =
+      existing === undefined || (await reader.find(into, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
+    const rules = this.#rulesFor(collection, isEmpty);
+    const sharedKeys = await SharedKeys.find({
+      ...{ selection, name, collection, signal: this.#run.signal, warn: this.#warn },
+      showId: this.#shared.texts.values.showId,
+    });
+    if (leftOut !== undefined) {
+      await holdBack(this.#run, request, leftOut, { selected: this.#selected, collection });
+    }
+    const meeting: Meeting = {
+      ...{ selection, name, reader, needs: 'documents', knowsDepth: true },
+      collection: isEmpty ? undefined : existing,
+    };
+    for await (const findings of meet(this.#run, meeting, (met) => comparePart(met, rules))) {
+      await this.#take(findings, sharedKeys);
+    }
+    const tally = this.#tally;
+    return {
+      ...{ collection: name, into, whenMatched, selected: count, counts: tally.counts },
+      ...(tally.leftOut && { leftOut: tally.leftOut }),
+      danglingReferences: tally.danglingReferences,
+      wouldCreate: existing === undefined ? { indexes: collection.indexes.length } : undefined,
+      documents: tally.documents,
+      dangling: tally.dangling,
+      warnings: [...this.#warnings],
+    };
+  }
+
+  /** `collection`: as the target has it, or as apply would create it. `isEmpty`: the target has no document of it. */
+  #rulesFor(collection: TargetCollection, isEmpty: boolean): CollectionRules {
+    const { plan, reader } = this.#request;
+    const { texts, serverTime, referenceCheck } = this.#shared;
+    const warn = this.#warn;
+    const settings = settingsOf(plan, this.#selected.collection);
+    if (settings.softDelete !== undefined && collection.collated && comparesText(settings.softDelete)) {
+      warn(
+        `${collection.name} compares text by a collation, softDelete byte by byte: a document may be soft-deleted and not be called so`,
+      );
+    }
+    const checks = [
+      shardKeyCheck(collection, reader.identity.version, warn),
+      expiryCheck(reader, collection, serverTime),
+      validatorCheck(reader, collection, warn),
+      // In the server's order: the first index that objects is the one that its answer is about.
+      ...collection.indexes.flatMap((index) => {
+        const place = { reader, collection, index };
+        // Of other kinds: SharedKeys says that they are not looked at.
+        const isUnique = index.unique && isOrdered(index) && !isIdIndex(index) && !isEmpty;
+        if (isUnique && isHidden(index) && pathsOf(index).some((path) => path.includes('.')))
+          warn(
+            `whether a document without a field meets another one in the ${indexText(index)} was not looked at, because it is hidden`,
+          );
+        return [
+          indexFitCheck(place, warn),
+          isUnique ? uniqueIndexCheck(place, texts.values.showId) : undefined,
+        ];
+      }),
+    ];
+    return {
+      whenMatched: this.#selected.whenMatched,
+      checks: checks.filter((check): check is DocumentCheck => check !== undefined),
+      references: settings.references,
+      referenceCheck,
+      isSoftDeleted: settings.softDelete === undefined ? undefined : compileQuery(settings.softDelete),
+      updatedAt: settings.updatedAt,
+      hidesUpdatedAt: plan.mask.some((path) => `${settings.updatedAt}.`.startsWith(`${path}.`)),
+    };
+  }
+
+  /** Counts the documents of a part, in backup order; remembers, keeps and hands on what is wanted of them. */
+  async #take(findings: Findings, sharedKeys: SharedKeys): Promise<void> {
+    const { leftOut, memory, found, each, most = Number.POSITIVE_INFINITY, reader } = this.#request;
+    const selected = this.#selected;
+    const { collection } = selected;
+    const { documents, there } = findings.met;
+    const tally = this.#tally;
+    const all = inOrder(findings.met);
+    for (const position of all) {
+      const index = documents.first + position;
+      const isFree = leftOut?.of(collection, index) === undefined && !sharedKeys.isEmpty;
+      const verdict = isFree
+        ? this.#withClaim(findings, position, sharedKeys)
+        : verdictOf(findings, position);
+      const documentClass = verdict.class;
+      const isAbsent = there.presence(position) === 'absent';
+      const isHeldBack = isAbsent && leftOut?.of(collection, index) === 'heldBack';
+      const why = isHeldBack
+        ? leftOut?.heldBackFor(collection, index)
+        : this.#exceptedWhy(index, documentClass);
+      memory?.remember(collection, index, there.other(position) ?? (isAbsent ? 'absent' : 'same'));
+      found?.(selected, index, documentClass);
+      const isKept = tally.count(documentClass);
+      if (why !== undefined) tally.countLeftOut(documentClass, why);
+      const isHandedOn = each !== undefined && tally.counts[documentClass] <= most;
+      if (!isKept && !isHandedOn) continue;
+      const finding = { documents, position, verdict, target: targetOf(findings.met, position) };
+      if (isKept) tally.keep(withWhy(describe(finding, this.#shared.texts), why));
+      if (isHandedOn) await each(selected, withWhy(describe(finding, this.#shared.handedOn), why));
+    }
+    tally.addDangling(findings.dangling);
+    this.#shared.compared += all.length;
+    const { compared } = this.#shared;
+    this.#run.emit({ type: 'comparison-progress', target: reader.name, compared });
+  }
+
+  /** Whether an apply would leave out a document of this class by decision; one that is held back for its parent is not asked about. */
+  #exceptedWhy(index: number, documentClass: DocumentClass): LeftOutWhy | undefined {
+    const { leftOut } = this.#request;
+    if (leftOut === undefined || documentClass === 'identical') return undefined;
+    const noted = exceptedClassOf(documentClass);
+    const isExcepted =
+      noted === undefined
+        ? leftOut.of(this.#selected.collection, index) !== undefined
+        : leftOut.note(this.#selected, index, noted);
+    return isExcepted ? 'excepted' : undefined;
+  }
+
+  /** A document that would be written takes its unique keys, unless one before it did. */
+  #withClaim(findings: Findings, position: number, sharedKeys: SharedKeys): Verdict {
     const found = verdictOf(findings, position);
-    const isFree = leftOut?.of(collection, index) === undefined && !sharedKeys.isEmpty;
-    const verdict = isFree ? withClaim(found, documents, { position, selected, sharedKeys }) : found;
-    const documentClass = verdict.class;
-    const isAbsent = there.presence(position) === 'absent';
-    const why = leftOut && whyLeftOut(leftOut, selected, { documentClass, index, isAbsent });
-    memory?.remember(collection, index, there.other(position) ?? (isAbsent ? 'absent' : 'same'));
-    request.found?.(selected, index, documentClass);
-    const isKept = tally.count(documentClass);
-    if (why !== undefined) tally.countLeftOut(documentClass, why);
-    const isHandedOn = each !== undefined && tally.counts[documentClass] <= most;
-    if (!isKept && !isHandedOn) continue;
-    const finding = { documents, position, verdict, target: targetOf(findings.met, position) };
-    if (isKept) tally.keep(withWhy(describe(finding, shared.texts), why));
-    if (isHandedOn) await each(selected, withWhy(describe(finding, shared.handedOn), why));
+    const { documents } = findings.met;
+    const document = documents.value(position);
+    if (found.class === 'refused' && found.by !== undefined)
+      return { ...found, ...sharedKeys.conflictBefore(found.by, document) };
+    const isWritten =
+      found.class === 'insert' ||
+      (this.#selected.whenMatched === 'replace' && exceptedClassOf(found.class) === 'different');
+    const objection = isWritten ? sharedKeys.claim(document, documents.id(position)) : undefined;
+    return objection === undefined ? found : { ...found, ...objection };
   }
-  tally.addDangling(findings.dangling);
-  shared.compared += all.length;
-  run.emit({ type: 'comparison-progress', target: request.reader.name, compared: shared.compared });
 }
 
 function targetOf({ documents, there }: Met, position: number): RawValue | undefined {
   const other = there.other(position);
   if (other !== undefined) return documentValue(other);
   return there.presence(position) === 'same' ? documents.value(position) : undefined;
-}
-
-interface Outlook {
-  readonly documentClass: DocumentClass;
-  readonly index: number;
-  readonly isAbsent: boolean;
-}
-
-/** What an apply would make of a document, beside its class; undefined where it is not left out. */
-function whyLeftOut(
-  leftOut: LeftOut,
-  selected: SelectedCollection,
-  { documentClass, index, isAbsent }: Outlook,
-): LeftOutWhy | undefined {
-  const { collection } = selected;
-  if (documentClass === 'identical') return undefined;
-  if (isAbsent && leftOut.of(collection, index) === 'heldBack') return leftOut.heldBackFor(collection, index);
-  const noted = exceptedClassOf(documentClass);
-  if (noted === undefined) return leftOut.of(collection, index) && 'excepted';
-  return leftOut.note(selected, index, noted) ? 'excepted' : undefined;
 }
 
 /**
@@ -250,77 +311,4 @@ export async function holdBack(
     });
   }
   await leftOut.holdBack(selected);
-}
-
-interface CollectionQuestion {
-  readonly selected: SelectedCollection;
-  /** As the target has it, or as apply would create it. */
-  readonly collection: TargetCollection;
-  /** The target has no document of it. */
-  readonly isEmpty: boolean;
-  readonly shared: Shared;
-  readonly warn: (message: string) => void;
-}
-
-function rulesFor(
-  { plan, reader }: CompareRequest,
-  { selected, collection, isEmpty, shared, warn }: CollectionQuestion,
-): CollectionRules {
-  const settings = settingsOf(plan, selected.collection);
-  if (settings.softDelete !== undefined && collection.collated && comparesText(settings.softDelete)) {
-    warn(
-      `${collection.name} compares text by a collation, softDelete byte by byte: a document may be soft-deleted and not be called so`,
-    );
-  }
-  const checks = [
-    shardKeyCheck({ collection, version: reader.identity.version, warn }),
-    expiryCheck({ reader, collection, serverTime: shared.serverTime }),
-    validatorCheck(reader, collection, warn),
-    // In the server's order: the first index that objects is the one that its answer is about.
-    ...collection.indexes.flatMap((index) => {
-      const place = { reader, collection, index };
-      // Of other kinds: SharedKeys says that they are not looked at.
-      const isUnique = index.unique && isOrdered(index) && !isIdIndex(index) && !isEmpty;
-      if (isUnique && isHidden(index) && pathsOf(index).some((path) => path.includes('.')))
-        warn(
-          `whether a document without a field meets another one in the ${indexText(index)} was not looked at, because it is hidden`,
-        );
-      return [
-        indexFitCheck({ ...place, warn }),
-        isUnique ? uniqueIndexCheck(place, shared.texts.values.showId) : undefined,
-      ];
-    }),
-  ];
-  return {
-    whenMatched: selected.whenMatched,
-    checks: checks.filter((check): check is DocumentCheck => check !== undefined),
-    references: settings.references,
-    referenceCheck: shared.referenceCheck,
-    isSoftDeleted: settings.softDelete === undefined ? undefined : compileQuery(settings.softDelete),
-    updatedAt: settings.updatedAt,
-    hidesUpdatedAt: plan.mask.some((path) => `${settings.updatedAt}.`.startsWith(`${path}.`)),
-  };
-}
-
-interface Claiming {
-  readonly position: number;
-  readonly selected: SelectedCollection;
-  readonly sharedKeys: SharedKeys;
-}
-
-/** A document that would be written takes its unique keys, unless one before it did. */
-function withClaim(
-  found: Verdict,
-  documents: Documents,
-  { position, selected, sharedKeys }: Claiming,
-): Verdict {
-  const { class: documentClass, by } = found;
-  const document = documents.value(position);
-  if (documentClass === 'refused' && by !== undefined)
-    return { ...found, ...sharedKeys.conflictBefore(by, document) };
-  const isWritten =
-    documentClass === 'insert' ||
-    (selected.whenMatched === 'replace' && exceptedClassOf(documentClass) === 'different');
-  const objection = isWritten ? sharedKeys.claim(document, documents.id(position)) : undefined;
-  return objection === undefined ? found : { ...found, ...objection };
 }

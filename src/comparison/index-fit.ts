@@ -9,23 +9,24 @@ import { holdsSymbol } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { CommandFailure } from '../target/command-failure.ts';
 import { numberIn } from '../target/describe-collection.ts';
-import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
+import type { TargetIndex } from '../target/target.ts';
 import { askInGroups, cannotAnswer, isUnaskable, keysOnServer, wereKeysMade } from './ask-server.ts';
 import type { DocumentCheck, Objection } from './check.ts';
-import { coveredBy, indexCollation, indexKeys, indexText, isIdIndex, pathsOf } from './index-keys.ts';
+import {
+  coveredBy,
+  type IndexOfTarget,
+  indexCollation,
+  indexKeys,
+  indexText,
+  isIdIndex,
+  pathsOf,
+} from './index-keys.ts';
 
-interface IndexFitQuestion {
-  readonly reader: TargetReader;
-  /** As the target has it, or as apply would create it. */
-  readonly collection: TargetCollection;
-  readonly index: TargetIndex;
-  /** Is told what could not be asked. */
-  readonly warn: (message: string) => void;
-}
-
-/** Undefined where the index takes every document. */
-export function indexFitCheck(question: IndexFitQuestion): DocumentCheck | undefined {
-  const { reader, collection, index, warn } = question;
+/** Undefined where the index takes every document. `warn` is told what could not be asked. */
+export function indexFitCheck(
+  { reader, collection, index }: IndexOfTarget,
+  warn: (message: string) => void,
+): DocumentCheck | undefined {
   if (isIdIndex(index)) return idCheck(index);
   const mayObject = suspicionOf(index);
   const old = isOfVersion1(index);

@@ -14,7 +14,7 @@ test('a server before 4.4 refuses a document without the shard key', async () =>
     ['10.0.0', false],
   ] as const) {
     const collection = { shardKey: ['region'] } as unknown as TargetCollection;
-    const check = shardKeyCheck({ collection, version, warn: () => undefined });
+    const check = shardKeyCheck(collection, version, () => undefined);
     assert.is((await check?.(documents, [0]))?.has(0), refused, version);
   }
 });
