@@ -1,6 +1,6 @@
 /** Peak memory of whole commands, for small and large selections. */
 import { ALL_ARTWORKS, type BackupPlace, LOST_ARTWORKS, writePlan } from './bench-plan.ts';
-import { LARGE_KEY } from './grounds.ts';
+import { LARGE_KEY, STAGING_DATABASE } from './grounds.ts';
 import { LARGE, lostArtworks } from './large-dump.ts';
 import { type Measure, megabytes, type Result } from './measure.ts';
 import { planProcess } from './plan-process.ts';
@@ -17,7 +17,8 @@ const TEN_ARTWORKS = `
 
 export const MEMORY: Measure = {
   name: 'memory',
-  about: 'the most memory that dry-run and apply ever hold, for selections of 10, 408 and 600,000 documents',
+  about:
+    'the most memory that dry-run, apply and revert ever hold, for selections of 10, 408 and 600,000 documents',
   run: async (grounds, { say }) => {
     await grounds.largeObject();
     const places: Readonly<Record<string, BackupPlace>> = {
@@ -36,12 +37,13 @@ export const MEMORY: Measure = {
         const folder = writePlan(grounds, where, collections);
         const dryRun = await planProcess(grounds, folder, ['dry-run', 'plan.yaml']);
         const apply = await planProcess(grounds, folder, ['apply', 'plan.yaml', '--target', 'staging']);
-        say(
-          `  ${place}, ${size}: dry-run ${megabytes(dryRun.peakBytes)}, apply ${megabytes(apply.peakBytes)}`,
-        );
-        results.push(
-          peakResult(`peak memory: ${place}, ${size}`, Math.max(dryRun.peakBytes, apply.peakBytes)),
-        );
+        const revert = await planProcess(grounds, folder, [
+          ...['revert', 'plan.yaml', '--target', 'staging', '--confirm', STAGING_DATABASE],
+        ]);
+        const peaks = [dryRun, apply, revert].map(({ peakBytes }) => peakBytes);
+        const [compared, applied, reverted] = peaks.map(megabytes);
+        say(`  ${place}, ${size}: dry-run ${compared}, apply ${applied}, revert ${reverted}`);
+        results.push(peakResult(`peak memory: ${place}, ${size}`, Math.max(...peaks)));
       }
     return results;
   },
