@@ -21,6 +21,13 @@ export class DocumentBuilder {
     this.bytes.writeInt32LE(this.length - start, start);
   }
 
+  /** A whole document (or array) here, of the elements that `fill` writes; its own element must have been begun. */
+  embed(fill: (builder: DocumentBuilder) => void): void {
+    const start = this.beginDocument();
+    fill(this);
+    this.endDocument(start);
+  }
+
   /** Type byte and key of the next element. The key must hold no NUL. */
   element(type: number, key: string): void {
     this.byte(type);
@@ -86,12 +93,17 @@ export class DocumentBuilder {
 /** An empty document: the query that matches everything. */
 export const EMPTY_DOCUMENT: Buffer = Buffer.from([5, 0, 0, 0, 0]);
 
+/** A document of the elements that `fill` writes. */
+export function buildDocument(fill: (builder: DocumentBuilder) => void): Buffer {
+  const builder = new DocumentBuilder();
+  builder.embed(fill);
+  return builder.finish();
+}
+
 /** A document of one element, for wrapping a value as a query. */
 export function documentOf(key: string, type: number, value: Uint8Array): Buffer {
-  const builder = new DocumentBuilder();
-  const start = builder.beginDocument();
-  builder.element(type, key);
-  builder.raw(value);
-  builder.endDocument(start);
-  return builder.finish();
+  return buildDocument((builder) => {
+    builder.element(type, key);
+    builder.raw(value);
+  });
 }

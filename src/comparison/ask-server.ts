@@ -3,6 +3,7 @@
  * pipeline. What a server says is exact, because it is its own answer. Our own query engine takes its place as far as it goes.
  */
 
+import { buildDocument } from '../bson/document-builder.ts';
 import type { Documents } from '../bson/documents.ts';
 import { elements, findElement, keyOf, type RawElement } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
@@ -12,7 +13,7 @@ import { QueryFault } from '../query/query-fault.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { numberIn } from '../target/describe-collection.ts';
 import type { TargetIndex, TargetReader } from '../target/target.ts';
-import { documentOf, embed, projectionOf, putDocument, putValue, wrapped } from './query-documents.ts';
+import { projectionOf, putDocument, putValue, wrapped } from './query-documents.ts';
 
 /** The documents travel inside one command, which has to stay below 16 MiB with the pipeline beside them. */
 const BYTES_PER_COMMAND = 12 * 1024 * 1024;
@@ -46,9 +47,9 @@ export function isUnaskable({ serverCode }: CommandFailure): boolean {
 export function documentsStage(documents: Documents, positions: readonly number[]): Buffer {
   return wrapped(
     '$documents',
-    documentOf((builder) => {
+    buildDocument((builder) => {
       builder.element(BSON.ARRAY, '$literal');
-      embed(builder, () => {
+      builder.embed(() => {
         for (const [index, position] of positions.entries())
           putDocument(builder, String(index), documents.document(position));
       });
@@ -154,16 +155,16 @@ export async function keysOnServer(
   positions: Positions,
 ): Promise<void> {
   // Counted, so that no key has to be sent back.
-  const count = documentOf((builder) => {
+  const count = buildDocument((builder) => {
     builder.element(BSON.NULL, '_id');
     builder.element(BSON.OBJECT, 'keys');
-    embed(builder, () => {
+    builder.embed(() => {
       builder.element(BSON.OBJECT, '$sum');
-      embed(builder, () => {
+      builder.embed(() => {
         builder.element(BSON.OBJECT, '$size');
-        embed(builder, () => {
+        builder.embed(() => {
           builder.element(BSON.OBJECT, '$_internalIndexKey');
-          embed(builder, () => {
+          builder.embed(() => {
             builder.element(BSON.STRING, 'doc');
             builder.string('$$ROOT');
             putDocument(builder, 'spec', askable(index));
@@ -189,7 +190,7 @@ export function wereKeysMade({ serverCode }: CommandFailure): boolean {
  * objects to null.
  */
 function askable({ raw, key }: TargetIndex): Buffer {
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     if (key.some(([, kind]) => kind === '2dsphere') && findElement(raw, 0, SPHERE_VERSION) === undefined) {
       builder.element(BSON.INT32, SPHERE_VERSION.toString());
       builder.int32(NEWEST_SPHERE);
@@ -200,7 +201,7 @@ function askable({ raw, key }: TargetIndex): Buffer {
         continue;
       }
       builder.element(BSON.OBJECT, 'key');
-      embed(builder, () => {
+      builder.embed(() => {
         for (const part of elements(field.bytes, field.start)) {
           if (!isDescending(part)) putValue(builder, keyOf(part), part);
           else {

@@ -3,7 +3,7 @@
  * indexes of the backup's metadata.
  */
 
-import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import { buildDocument, EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { Documents } from '../bson/documents.ts';
 import { findElement, innerDocument } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
@@ -16,7 +16,7 @@ import { isCapped, isCollated, numberIn, readBlueprint, readIndex } from '../tar
 import type { CollectionBlueprint, TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import { cannotAnswer, documentsStage, keysOnServer, wereKeysMade } from './ask-server.ts';
 import { indexText } from './index-keys.ts';
-import { documentOf, embed, putDocument, wrapped } from './query-documents.ts';
+import { putDocument, wrapped } from './query-documents.ts';
 
 /** Throws TARGET for what documents cannot be inserted into safely and repeatably. */
 export function requireFit(reader: TargetReader, collection: TargetCollection): void {
@@ -171,11 +171,11 @@ export async function collectionToCreate(
 /** As the server makes it: it compares as the collection does. */
 function idIndex(options: Buffer): Buffer {
   const collation = innerDocument(options, 'collation');
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     builder.element(BSON.INT32, 'v');
     builder.int32(2);
     builder.element(BSON.OBJECT, 'key');
-    embed(builder, () => {
+    builder.embed(() => {
       builder.element(BSON.INT32, '_id');
       builder.int32(1);
     });

@@ -12,9 +12,9 @@ import type { Documents } from '../bson/documents.ts';
 import { elements, findElement, innerDocument, keyOf } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { isCollated } from '../target/describe-collection.ts';
+import { SIMPLE_COLLATION } from '../target/statements.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import { localMatcher, matchOnServer } from './ask-server.ts';
-import { documentOf } from './query-documents.ts';
 
 /** One value per field of the index; undefined = the document has no such field, which the index stores as null. */
 export type IndexKey = readonly (RawValue | undefined)[];
@@ -135,11 +135,6 @@ export function indexCollation({ raw }: TargetIndex): Buffer | undefined {
   return isCollated(raw) ? innerDocument(raw, 'collation') : undefined;
 }
 
-const SIMPLE = documentOf((builder) => {
-  builder.element(BSON.STRING, 'locale');
-  builder.string('simple');
-});
-
 export interface IndexOfTarget {
   readonly reader: TargetReader;
   readonly collection: TargetCollection;
@@ -165,5 +160,5 @@ export async function coveredBy(
 /** To be said in a query that the index shall serve; undefined where the collection's own is the index's. */
 export function queryCollation({ collated }: TargetCollection, index: TargetIndex): Buffer | undefined {
   // An index without a collation in a collated collection is a simple one.
-  return indexCollation(index) ?? (collated ? SIMPLE : undefined);
+  return indexCollation(index) ?? (collated ? SIMPLE_COLLATION : undefined);
 }

@@ -1,20 +1,6 @@
 /** Raw queries and stages around raw values: nothing of a document is decoded to ask about it. */
-import { DocumentBuilder } from '../bson/document-builder.ts';
+import { buildDocument, type DocumentBuilder } from '../bson/document-builder.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-
-/** A document made by `fill`, which writes elements. */
-export function documentOf(fill: (builder: DocumentBuilder) => void): Buffer {
-  const builder = new DocumentBuilder();
-  embed(builder, fill);
-  return builder.finish();
-}
-
-/** Writes a document (or array) at the builder's place; its element must have been begun. */
-export function embed(builder: DocumentBuilder, fill: (builder: DocumentBuilder) => void): void {
-  const start = builder.beginDocument();
-  fill(builder);
-  builder.endDocument(start);
-}
 
 export function putValue(builder: DocumentBuilder, key: string, value: RawValue): void {
   builder.element(value.type, key);
@@ -28,12 +14,12 @@ export function putDocument(builder: DocumentBuilder, key: string, document: Buf
 
 /** `{key: document}`, for instance a pipeline stage. */
 export function wrapped(key: string, document: Buffer): Buffer {
-  return documentOf((builder) => putDocument(builder, key, document));
+  return buildDocument((builder) => putDocument(builder, key, document));
 }
 
 /** `{_id: 1, …}` for the given top-level fields. */
 export function projectionOf(fields: readonly string[]): Buffer {
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     for (const field of new Set(['_id', ...fields])) {
       builder.element(BSON.INT32, field);
       builder.int32(1);
@@ -48,9 +34,9 @@ export function both(a: Buffer, b: Buffer): Buffer {
 
 /** `{operator: [documents…]}`. */
 export function listOf(operator: string, documents: readonly Buffer[]): Buffer {
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     builder.element(BSON.ARRAY, operator);
-    embed(builder, () => {
+    builder.embed(() => {
       for (const [index, document] of documents.entries()) putDocument(builder, String(index), document);
     });
   });
@@ -67,9 +53,9 @@ export function equalQuery(fields: readonly FieldValue[], sparse: boolean): Buff
   const clauses = fields.map(([path, value]) => {
     // An empty array is stored as undefined, which no query may compare with.
     if (value?.type === BSON.UNDEFINED) return listOf('$or', [emptyArray(path), undefinedAt(path)]);
-    return documentOf((builder) => {
+    return buildDocument((builder) => {
       builder.element(BSON.OBJECT, path);
-      embed(builder, () => {
+      builder.embed(() => {
         if (value === undefined) builder.element(BSON.NULL, '$eq');
         else putValue(builder, '$eq', value);
         if (!sparse || value === undefined) return;
@@ -83,7 +69,7 @@ export function equalQuery(fields: readonly FieldValue[], sparse: boolean): Buff
 
 /** An index key as a document: the index's fields in order, null for a missing one. */
 export function keyDocument(paths: readonly string[], key: readonly (RawValue | undefined)[]): Buffer {
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     for (const [field, path] of paths.entries()) {
       const value = key[field];
       if (value === undefined) builder.element(BSON.NULL, path);
@@ -93,16 +79,16 @@ export function keyDocument(paths: readonly string[], key: readonly (RawValue | 
 }
 
 function emptyArray(path: string): Buffer {
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     builder.element(BSON.ARRAY, path);
-    embed(builder, () => {});
+    builder.embed(() => {});
   });
 }
 
 function undefinedAt(path: string): Buffer {
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     builder.element(BSON.OBJECT, path);
-    embed(builder, () => {
+    builder.embed(() => {
       builder.element(BSON.INT32, '$type');
       builder.int32(BSON.UNDEFINED);
     });
@@ -111,11 +97,11 @@ function undefinedAt(path: string): Buffer {
 
 /** `{path: {$in: [values…]}}`. A regular expression among the values would be run as one: ask with `equalQuery` instead. */
 export function inQuery(path: string, values: readonly RawValue[]): Buffer {
-  return documentOf((builder) => {
+  return buildDocument((builder) => {
     builder.element(BSON.OBJECT, path);
-    embed(builder, () => {
+    builder.embed(() => {
       builder.element(BSON.ARRAY, '$in');
-      embed(builder, () => {
+      builder.embed(() => {
         for (const [index, value] of values.entries()) putValue(builder, String(index), value);
       });
     });

@@ -11,6 +11,7 @@ import { writeExtendedJson } from '../bson/write-extended-json.ts';
 import { RestorePlanError } from '../errors.ts';
 import { asBuffer, readCursor } from '../mongo/raw-messages.ts';
 import type { Commands } from './commands.ts';
+import { SIMPLE_COLLATION } from './statements.ts';
 import type { CollectionBlueprint, ServerIdentity, TargetCollection, TargetIndex } from './target.ts';
 
 /** The first version of the server that takes a write for one collection by its uuid. */
@@ -161,7 +162,6 @@ const INDEX_FIELDS: ReadonlySet<string> = new Set([
 const DROPPED_INDEX_FIELDS: ReadonlySet<string> = new Set(['ns', 'background', 'dropDups', 'safe']);
 
 const ASCENDING = documentOf('', BSON.INT32, Buffer.from([1, 0, 0, 0]));
-const SIMPLE = documentOf('locale', BSON.STRING, Buffer.from('\x07\0\0\0simple\0', 'latin1'));
 
 /** `skip`: names of indexes to leave out. Throws RestorePlanError BACKUP when the metadata is not what mongodump writes. */
 export function readBlueprint(
@@ -224,7 +224,7 @@ function readSpecification(index: RawElement, isInCollated: boolean, conversions
   // It would take the collection's collation, which the server does not list for it: it has none.
   if (!isInCollated || findElement(specification, 0, Buffer.from('collation')) !== undefined)
     return specification;
-  const collation = Buffer.concat([Buffer.from([BSON.OBJECT]), Buffer.from('collation\0'), SIMPLE]);
+  const collation = Buffer.concat([Buffer.from([BSON.OBJECT]), Buffer.from('collation\0'), SIMPLE_COLLATION]);
   return document([specification.subarray(4, -1), collation]);
 }
 

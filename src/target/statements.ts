@@ -1,6 +1,6 @@
 /** What a write sends, raw: update and delete statements for one document each, and the query for documents by their `_id`s. */
 import { documentValue } from '../bson/diff-documents.ts';
-import { DocumentBuilder, documentOf } from '../bson/document-builder.ts';
+import { buildDocument, type DocumentBuilder, documentOf } from '../bson/document-builder.ts';
 import type { Documents } from '../bson/documents.ts';
 import { elements, keyOf, valueAt } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
@@ -33,7 +33,7 @@ export function fitsQuoted({ seen, after }: Replacement): boolean {
 
 /** `{q: <still seen>, u: <after>}`: replaces the document, outside a transaction. `after` must be in stored form, so that it starts with `_id`. */
 export function replaceIfSeenStatement({ seen, after }: Replacement, rules: StatementRules = {}): Buffer {
-  return statement((builder) => {
+  return buildDocument((builder) => {
     writeStillSeen(builder, seen, rules);
     builder.element(BSON.OBJECT, 'u');
     builder.raw(after);
@@ -42,7 +42,7 @@ export function replaceIfSeenStatement({ seen, after }: Replacement, rules: Stat
 
 /** `{q: <still seen>, limit: 1}`: removes the document, outside a transaction. */
 export function removeIfSeenStatement(seen: Buffer, rules: StatementRules = {}): Buffer {
-  return statement((builder) => {
+  return buildDocument((builder) => {
     writeStillSeen(builder, seen, rules);
     writeLimit(builder);
   });
@@ -61,7 +61,12 @@ const WITHOUT_TEXT: ReadonlySet<number> = new Set([
   BSON.BOOL,
 ]);
 
-const SIMPLE = documentOf('locale', BSON.STRING, Buffer.from('\x07\0\0\0simple\0', 'latin1'));
+/** Texts are compared byte by byte, whatever the collection's default. */
+export const SIMPLE_COLLATION = documentOf(
+  'locale',
+  BSON.STRING,
+  Buffer.from('\x07\0\0\0simple\0', 'latin1'),
+);
 
 /**
  * `q: {_id: …, $expr: {$eq: ["$$ROOT", {$literal: seen}]}}`. The server compares values: 1 and 1.0 are equal to it. Callers
@@ -119,7 +124,7 @@ export function writeStatement(
   after?: Buffer,
 ): Buffer {
   const id = idOf(seen);
-  return statement((builder) => {
+  return buildDocument((builder) => {
     // Shards are chosen by simple collation; under the collection's, a text in the shard key would lead to every shard.
     if (collated && shardKey.length > 0) writeSimpleCollation(builder, id);
     builder.element(BSON.OBJECT, 'q');
@@ -139,7 +144,7 @@ export function writeStatement(
 
 /** `{q: {_id: …, $expr: <false>}, limit: 1}`: removes nothing, and goes where the document of this `_id` would be. */
 export function neverRemoveStatement(id: RawValue): Buffer {
-  return statement((builder) => {
+  return buildDocument((builder) => {
     builder.element(BSON.OBJECT, 'q');
     const query = builder.beginDocument();
     writeEquality(builder, '_id', id);
@@ -154,7 +159,7 @@ export function neverRemoveStatement(id: RawValue): Buffer {
  * `{$eq: [{$type: "$_id"}, "missing"]}`, true of no document that a server holds. Nothing that a planner sees through: for a query
  * that cannot match, a mongos may ask one shard alone.
  */
-const HAS_NO_ID = statement((builder) => {
+const HAS_NO_ID = buildDocument((builder) => {
   builder.element(BSON.ARRAY, '$eq');
   const sides = builder.beginDocument();
   builder.element(BSON.OBJECT, '0');
@@ -200,7 +205,7 @@ function looksLikeOperators(value: RawValue): boolean {
 function writeSimpleCollation(builder: DocumentBuilder, id: RawValue): void {
   if (!WITHOUT_TEXT.has(id.type)) return;
   builder.element(BSON.OBJECT, 'collation');
-  builder.raw(SIMPLE);
+  builder.raw(SIMPLE_COLLATION);
 }
 
 function writeLimit(builder: DocumentBuilder): void {
@@ -212,14 +217,6 @@ function idOf(seen: Buffer): RawValue {
   const id = findId(seen);
   if (id === undefined) throw new TypeError('a stored document has an _id');
   return id;
-}
-
-function statement(fields: (builder: DocumentBuilder) => void): Buffer {
-  const builder = new DocumentBuilder();
-  const start = builder.beginDocument();
-  fields(builder);
-  builder.endDocument(start);
-  return builder.finish();
 }
 
 const UNKNOWN_FIELD = 40415;
