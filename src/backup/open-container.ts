@@ -2,13 +2,17 @@
  * Chooses the reader by what the bytes are: a tar is looked into, a set of files is sorted as a dump, and what is packed
  * inside either is opened in turn.
  */
+
+import { createHash } from 'node:crypto';
 import { RestorePlanError } from '../errors.ts';
-import type { StoredBackup } from './backup.ts';
+import type { Source } from '../plan/plan.ts';
+import { settingOf } from '../plan/sources/sources.ts';
+import type { BackupIdentity, StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import type { Container } from './containers/sniff.ts';
 import { apsaraPart, inDatabase, isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
 import { type DumpTree, type NamedFile, sortDump } from './layout/dump-tree.ts';
-import { assertOneBackup, severalBackups } from './layout/one-backup.ts';
+import { assertOneBackup, type NamedFolder, severalBackups } from './layout/one-backup.ts';
 import { readPbmBackup } from './layout/pbm.ts';
 import {
   filesOfTar,
@@ -26,12 +30,13 @@ import { FileBackup } from './readers/file-backup.ts';
 import { apsaraLayout, dataFiles, entriesPassedOver, noSuchDatabase, takenFor } from './readers/refusals.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/read-ahead.ts';
+import { filesBelow, newestOf, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
 
 /** Levels of packing. */
 const MAX_DEPTH = 4;
 
 /** One file that holds the whole backup. */
-export async function openContainer(file: ByteSource, opening: Opening): Promise<StoredBackup> {
+async function openContainer(file: ByteSource, opening: Opening): Promise<StoredBackup> {
   const bytes = new ReadAhead(file);
   const container = await look(bytes);
   if (container.kind === 'unknown' || container.kind === 'bson') throw notABackup(bytes.location, container);
@@ -145,4 +150,51 @@ function notABackup(location: string, container: Container | PackedFile): Restor
   return new RestorePlanError('BACKUP', `${location} is ${whatIs(container)}.`, {
     hint: ('remedy' in container && container.remedy) || (container.kind === 'bson' ? SINGLE : BACKUPS),
   });
+}
+
+interface OpenStored {
+  readonly store: Store;
+  readonly source: Source;
+  /** The time of the backup by its name. */
+  readonly when?: Pick<BackupIdentity, 'time' | 'localTime'> | undefined;
+}
+
+/** Opens what was found in a store, a folder or a file, as a backup. It is closed with the store. */
+export async function openStored(
+  found: StoredFile | StoredFolder,
+  { store, source, when = { time: undefined, localTime: undefined } }: OpenStored,
+): Promise<StoredBackup> {
+  const { database, integrity, maxDecompressionRatio } = source;
+  const location = store.describe(found.path);
+  const common = { database, integrity, maxDecompressionRatio };
+  if (found.kind === 'file') {
+    const { size, modified, fingerprint } = found;
+    const identity = { location, size, modified, fingerprint, ...when };
+    return openContainer(found.open(), { ...common, identity, folder: undefined });
+  }
+
+  const files = await filesBelow(store, found.path);
+  // Paths keep the folder's own name, so that the folder of the database itself may be named as well.
+  const above = found.path.replace(/[^/]*\/$/, '');
+  const named = files.map((file) => ({ path: file.path.slice(above.length), at: file.open() }));
+  const setting = settingOf(source.location);
+  const folder: NamedFolder = {
+    setting,
+    above,
+    isDatabase: found.path.slice(above.length) === `${database}/`,
+    describe: (path) => store.describe(path),
+  };
+  return openFiles(named, { ...common, identity: { location, ...factsOfAll(files), ...when }, folder }, []);
+}
+
+export function factsOfAll(
+  files: readonly StoredFile[],
+): Pick<BackupIdentity, 'size' | 'modified' | 'fingerprint'> {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(`${file.path}\0${file.fingerprint}\0`);
+  return {
+    size: files.reduce((sum, { size }) => sum + size, 0),
+    modified: newestOf(files),
+    fingerprint: `files:${hash.digest('hex')}`,
+  };
 }

@@ -12,8 +12,8 @@ import { openJsonl } from './jsonl/open-jsonl.ts';
 import type { Candidate } from './locate/candidates.ts';
 import { findStored } from './locate/find-stored.ts';
 import { withCollection } from './locate/search-template.ts';
+import { openStored } from './open-container.ts';
 import { openSingles } from './open-singles.ts';
-import { openStored } from './open-stored.ts';
 import { type Patience, USUAL_PATIENCE } from './remote/patience.ts';
 import type { Store } from './storage/store.ts';
 

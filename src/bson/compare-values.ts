@@ -45,7 +45,7 @@ export function typePlace(type: number): number {
  * stored: as a query compares what documents hold. computed: as expressions compare their values, for which the elements of an
  * array have no names, and of a DBPointer's namespace only the length counts.
  */
-export type ComparisonRules = 'stored' | 'computed';
+type ComparisonRules = 'stored' | 'computed';
 
 /** Negative, zero or positive, like a sort callback. */
 export function compareValues(a: RawValue, b: RawValue, rules: ComparisonRules = 'stored'): number {

@@ -6,7 +6,7 @@ import { cstringEnd, elements, keyOf, type RawElement, valueEnd } from './elemen
 import { hashBytes } from './flat-sets.ts';
 import { BSON, type RawValue } from './types.ts';
 
-export interface ValueDifference {
+interface ValueDifference {
   /** Dotted path; empty for the document itself. */
   readonly path: string;
   /**

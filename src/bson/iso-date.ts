@@ -2,7 +2,7 @@
 
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$/;
 
-export interface IsoDate {
+interface IsoDate {
   readonly epochMs: number;
   /** False when the text has a time of day but neither Z nor an offset; `epochMs` then reads it as UTC. */
   readonly zoned: boolean;

@@ -258,7 +258,7 @@ export function showDecimal(decimal: Decimal): string {
 }
 
 /** The integer part (towards zero) and whether nothing was cut off. Undefined beyond 10^40, to keep the integer small. */
-export function truncateDecimal(
+function truncateDecimal(
   decimal: Extract<Decimal, { kind: 'finite' }>,
 ): { integer: bigint; exact: boolean } | undefined {
   const { coefficient, exponent } = decimal;

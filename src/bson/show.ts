@@ -12,7 +12,7 @@ import { showIsoDate } from './iso-date.ts';
 import { readDecimal128, showDecimal } from './numbers.ts';
 import { BSON, type RawValue } from './types.ts';
 
-export interface ShowOptions {
+interface ShowOptions {
   /** Numbers and dates as people write them; types of numbers are then not kept. Default false: canonical. */
   readonly relaxed?: boolean;
 }

@@ -16,7 +16,7 @@ import {
 import { type Dialect, readTypeWrapper, type TypedValue } from './extended-json-types.ts';
 import { BSON } from './types.ts';
 
-export interface WriteOptions {
+interface WriteOptions {
   readonly dialect?: Dialect;
   /** Told of the dotted path of every integer without its type, as relaxed Extended JSON writes int32, int64 and some doubles. */
   readonly onPlainInteger?: (path: string) => void;

@@ -15,7 +15,7 @@ export interface CompiledSchema {
 }
 
 /** What is used of ajv's errors. */
-export interface SchemaError {
+interface SchemaError {
   readonly keyword: string;
   readonly instancePath: string;
   readonly schemaPath: string;

@@ -7,7 +7,7 @@ import { dirname, relative } from 'node:path';
 import type { DependentPlan, Plan, RestoredCollection } from './plan.ts';
 import { sourceKindOf } from './sources/sources.ts';
 
-export type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
+type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
 
 /** sha256, hex, of the plan as canonical JSON. */
 export function planDigest(plan: DigestInput): string {

@@ -11,7 +11,7 @@ import { parsePlanText } from './yaml.ts';
 
 const MAX_BASES = 10;
 
-export interface MergedReading {
+interface MergedReading {
   /** Undefined when a file could not be read or parsed. */
   readonly root: MapNode | undefined;
   /** The plan first, then its bases, nearest first. */

@@ -82,7 +82,7 @@ export class IdList {
   }
 }
 
-export type IdListReading = { readonly list: IdList } | { readonly faults: readonly PlanFault[] };
+type IdListReading = { readonly list: IdList } | { readonly faults: readonly PlanFault[] };
 
 /** `node`: the value of `ids`, whose file lies relative to the file that names it. */
 export async function readIdList(node: PlanNode): Promise<IdListReading> {

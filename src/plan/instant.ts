@@ -6,9 +6,7 @@ import type { Instant } from './plan.ts';
 const INSTANT =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
-export type InstantReading =
-  | { readonly instant: Instant }
-  | { readonly message: string; readonly expected: string };
+type InstantReading = { readonly instant: Instant } | { readonly message: string; readonly expected: string };
 
 /** RFC 3339 with a mandatory offset; seconds may be left out. */
 export function parseInstant(text: string): InstantReading {

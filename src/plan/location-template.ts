@@ -22,7 +22,7 @@ export interface LocationTemplate {
 }
 
 /** A template that cannot be read; offsets count characters of the template, `end` exclusive. */
-export interface TemplateFault {
+interface TemplateFault {
   readonly message: string;
   readonly expected: string;
   readonly start: number;

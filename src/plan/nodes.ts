@@ -21,7 +21,7 @@ export interface MapEntry {
   readonly value: PlanNode;
 }
 
-export interface ListNode {
+interface ListNode {
   readonly kind: 'list';
   readonly place: Place;
   readonly items: readonly PlanNode[];

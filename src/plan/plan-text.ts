@@ -12,7 +12,7 @@ import { type FileRefusal, readFileOfAtMost, readStreamOfAtMost, textOf, whyNoTe
 /** Largest plan file, in bytes. A plan that lists 10,000 ids has half of it; a file beyond it is not a plan. */
 const MAX_PLAN_BYTES = 768 * 1024;
 
-export type TextReading = { readonly text: PlanText } | { readonly fault: PlanFault };
+type TextReading = { readonly text: PlanText } | { readonly fault: PlanFault };
 
 /** The name that stands for stdin. */
 export const STDIN = '-';

@@ -226,7 +226,7 @@ export function entriesOf(
 }
 
 /** What the plan says about one collection, by whichever route documents of it are reached. */
-export interface CollectionSettings {
+interface CollectionSettings {
   readonly updatedAt: string | undefined;
   readonly softDelete: Buffer | undefined;
   readonly references: readonly Reference[];

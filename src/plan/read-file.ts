@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 
-export type FileReading = { readonly bytes: Buffer } | FileRefusal;
+type FileReading = { readonly bytes: Buffer } | FileRefusal;
 
 export interface FileRefusal {
   /** Why, as the end of "the file …". */
@@ -152,7 +152,7 @@ function unreadable(error: unknown): FileReading {
 }
 
 /** What the operating system's refusal of a file means, in words. */
-export function whyUnreadable(error: unknown): string {
+function whyUnreadable(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return 'there is no such file';
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied';

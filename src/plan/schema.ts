@@ -25,7 +25,7 @@ export interface SchemaNode {
 }
 
 /** One violation: JSON Schema keyword, path of the value, parameters of the keyword. */
-export interface Violation {
+interface Violation {
   readonly keyword: string;
   readonly path: readonly PathPart[];
   readonly params: Readonly<Record<string, unknown>>;

@@ -20,7 +20,7 @@ import { NodeConversion } from './yaml-conversion.ts';
 /** BSON allows 180 levels; a plan needs far fewer. */
 const MAX_DEPTH = 200;
 
-export interface YamlReading {
+interface YamlReading {
   /** Undefined when the text is not one YAML map. */
   readonly root: MapNode | undefined;
   readonly faults: readonly PlanFault[];

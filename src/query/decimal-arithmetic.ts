@@ -4,7 +4,7 @@
  */
 import { type Decimal, type ExactNumber, MAX_EXPONENT, MIN_EXPONENT } from '../bson/numbers.ts';
 
-export type FiniteDecimal = Extract<Decimal, { kind: 'finite' }>;
+type FiniteDecimal = Extract<Decimal, { kind: 'finite' }>;
 
 const DOUBLE_DIGITS = 15;
 const DECIMAL_DIGITS = 34;

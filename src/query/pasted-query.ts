@@ -18,7 +18,7 @@ import { QueryFault } from './query-fault.ts';
 /** This file is the parser's only door. */
 export type { CallExpression, Expression, Literal, NewExpression, ObjectExpression, SpreadElement };
 
-export interface PastedFilter {
+interface PastedFilter {
   readonly filter: Expression;
   /** Collection that the command asked; undefined for a filter alone. */
   readonly collection: string | undefined;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { MemberInfo, WholeDocuments } from '../backup/backup.ts';
-import { fileNameOf } from '../backup/layout/collection-names.ts';
+import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { Candidates, type SpareSpace } from './candidates.ts';
 import { Chooser } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { fileNameOf } from '../backup/layout/collection-names.ts';
+import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { VERSION } from '../version.ts';

@@ -5,7 +5,7 @@ import { serialize } from 'bson';
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import type { BackupIdentity } from '../../src/backup/backup.ts';
-import { fileNameOf } from '../../src/backup/layout/collection-names.ts';
+import { fileNameOf } from '../../src/backup/layout/dump-paths.ts';
 import {
   createPartialDirectory,
   publishSelection,

@@ -23,7 +23,7 @@ export interface ArchivedCollection {
   readonly type: string;
 }
 
-export interface SegmentHeader {
+interface SegmentHeader {
   readonly database: string;
   readonly collection: string;
   /** Not a segment, but the end of the namespace. */

@@ -19,7 +19,7 @@ import {
 /** More entries than any dump has; keeps the list of them within memory. */
 const MAX_ENTRIES = 1_000_000;
 
-export type TarStep =
+type TarStep =
   /** The next `size` bytes are a file. */
   | ({ readonly kind: 'file' } & TarFile)
   /** The next `size` bytes (padded) go to `extension`, then the next header follows. */

@@ -9,10 +9,8 @@
  */
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
-import { MemorySource } from '../storage/memory-source.ts';
-import { PartSource } from '../storage/part-source.ts';
+import { MemorySource, PartSource, UnreadableSource } from '../storage/derived-sources.ts';
 import type { ReadAhead } from '../storage/read-ahead.ts';
-import { UnreadableSource } from '../storage/unreadable-source.ts';
 import { TarEntries } from './tar-entries.ts';
 import { BLOCK_BYTES, isZero, type TarFile } from './tar-header.ts';
 

@@ -1,8 +1,9 @@
-import type { BigIntStats, Dirent } from 'node:fs';
-import { opendir, stat } from 'node:fs/promises';
+import { type BigIntStats, constants, type Dirent } from 'node:fs';
+import { type FileHandle, open, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { RestorePlanError } from '../../errors.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
-import { DiskFile, inodeFingerprint, unreadable } from './disk-file.ts';
 
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
 export class DiskStore implements Store {
@@ -57,4 +58,148 @@ export class DiskStore implements Store {
 function isMissing(cause: unknown): boolean {
   const code = (cause as NodeJS.ErrnoException).code;
   return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** Large enough that the kernel, not the event loop, sets the pace; two of them are in memory per stream. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** What was seen of a regular file before it is opened. A FIFO is never opened: it would hang the program. */
+interface SeenFile {
+  readonly path: string;
+  readonly size: number;
+  readonly modified: number | undefined;
+  readonly fingerprint: string;
+}
+
+/** A regular file on this machine, pinned to device, inode, size and modification time. */
+class DiskFile implements ByteSource {
+  readonly location: string;
+  readonly size: number;
+  readonly modified: number | undefined;
+  readonly fingerprint: string;
+  #handle: Promise<FileHandle> | undefined;
+
+  constructor(seen: SeenFile) {
+    this.location = seen.path;
+    this.size = seen.size;
+    this.modified = seen.modified;
+    this.fingerprint = seen.fingerprint;
+  }
+
+  async read(offset: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length);
+    await this.#fill(bytes, offset);
+    return bytes;
+  }
+
+  async *stream(from: number, to: number): AsyncGenerator<Buffer> {
+    if (from >= to) return;
+    let current = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, to - from));
+    let spare = Buffer.alloc(0);
+    let filling: Promise<void> | undefined = this.#fill(current, from);
+    try {
+      for (let at = from; ; ) {
+        await filling;
+        filling = undefined;
+        at += current.length;
+        // The next chunk is being read while the consumer works on the one it holds.
+        const ahead = Math.min(CHUNK_BYTES, to - at);
+        const next = spare.length >= ahead ? spare.subarray(0, ahead) : Buffer.allocUnsafeSlow(ahead);
+        if (ahead > 0) {
+          filling = this.#fill(next, at);
+          filling.catch(() => undefined); // thrown where it is awaited
+        }
+        yield current;
+        if (ahead === 0) break;
+        spare = current;
+        current = next;
+      }
+    } finally {
+      await filling?.catch(() => undefined);
+    }
+    const handle = await this.#open();
+    await this.#assertUnchanged(handle);
+  }
+
+  async close(): Promise<void> {
+    const opening = this.#handle;
+    this.#handle = undefined;
+    const handle = await opening?.catch(() => undefined);
+    await handle?.close();
+  }
+
+  async #fill(bytes: Buffer, offset: number): Promise<void> {
+    const handle = await this.#open();
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
+      if (bytesRead === 0) {
+        await this.#assertUnchanged(handle);
+        throw new RestorePlanError('BACKUP', `${this.location} ends at byte ${offset + done}, too early.`, {
+          hint: 'The file was cut off. Use a complete backup.',
+        });
+      }
+      done += bytesRead;
+    }
+  }
+
+  #open(): Promise<FileHandle> {
+    this.#handle ??= (async () => {
+      const handle = await open(this.location, constants.O_RDONLY | constants.O_NONBLOCK).catch(
+        (cause: unknown) => {
+          throw unreadable(this.location, cause);
+        },
+      );
+      try {
+        await this.#assertUnchanged(handle);
+        return handle;
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    })();
+    return this.#handle;
+  }
+
+  async #assertUnchanged(handle: FileHandle): Promise<void> {
+    if (inodeFingerprint(await handle.stat({ bigint: true })) === this.fingerprint) return;
+    throw new RestorePlanError('BACKUP', `${this.location} changed after it was found.`, {
+      hint: 'Nothing read from it was used. Run again once nobody writes to the file.',
+    });
+  }
+}
+
+interface Inode {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+}
+
+function inodeFingerprint(inode: Inode): string {
+  return `disk:${inode.dev}-${inode.ino}-${inode.size}-${inode.mtimeNs}`;
+}
+
+/** Turns what the file system said into a sentence about the backup. */
+export function unreadable(path: string, cause: unknown): RestorePlanError {
+  const code = (cause as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return new RestorePlanError('BACKUP', `${path} does not exist.`, {
+      hint: 'Correct source.path in the plan; a relative path starts at the folder of the plan file.',
+      cause,
+    });
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new RestorePlanError('BACKUP', `${path} may not be read by this user.`, {
+      hint: 'Grant read permission on the file and its folders.',
+      cause,
+    });
+  }
+  if (code === 'ELOOP') {
+    // By now the path goes round the circle dozens of times.
+    return new RestorePlanError('BACKUP', `Links lead in a circle: ${path.slice(0, 200)} …`, {
+      hint: 'Remove the link that points to a folder above it, or name the folder of one backup in source.path.',
+      cause,
+    });
+  }
+  return new RestorePlanError('BACKUP', `${path} cannot be read (${code ?? 'unknown reason'}).`, { cause });
 }

@@ -1,11 +1,11 @@
-import { timeInName } from './times-in-names.ts';
+import { createHash } from 'node:crypto';
 
 /**
  * What a path means in a mongodump tree: `<anything>/<database>/<escaped collection>.bson[.gz]` and its neighbours.
  *
  * Works on one path at a time, so that folders, tars and streams are read by the same rules.
  */
-export type DumpPath =
+type DumpPath =
   | {
       /** buckets: the stored form of a time series collection. */
       readonly kind: 'documents' | 'metadata' | 'buckets';
@@ -76,4 +76,82 @@ export function isDataFile(path: string): boolean {
 export function apsaraPart(path: string): { readonly collection: string; readonly file: string } | undefined {
   const found = /(?:^|\/)([^/]+)\/data\/(\1_\d+_part\d+\.bson(?:\.gz)?)$/s.exec(path);
   return found === null ? undefined : { collection: found[1] as string, file: found[2] as string };
+}
+
+// How mongodump writes a collection's name into a file name: Go's `url.QueryEscape`, cut and hashed when it gets long.
+
+/** Longest escaped name that mongodump leaves whole, in bytes. */
+const MAX_ESCAPED = 238;
+const KEPT_OF_LONG = 208;
+
+/** The file name, without extension, that mongodump gives to a collection. */
+export function fileNameOf(collection: string): string {
+  const escaped = encodeURIComponent(collection)
+    .replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replace(/%20/g, '+');
+  if (escaped.length <= MAX_ESCAPED) return escaped;
+  const hash = createHash('sha1').update(collection, 'utf8').digest('base64url');
+  return `${escaped.slice(0, KEPT_OF_LONG)}%24${hash}`;
+}
+
+/** The collection that a file name stands for; undefined for a long name, whose metadata alone knows. */
+export function collectionOf(fileName: string): string | undefined {
+  if (isLongFileName(fileName)) return undefined;
+  try {
+    return decodeURIComponent(fileName.replace(/\+/g, '%20'));
+  } catch {
+    return fileName; // written by a tool that did not escape
+  }
+}
+
+function isLongFileName(fileName: string): boolean {
+  return fileName.length === MAX_ESCAPED && fileName.slice(KEPT_OF_LONG, KEPT_OF_LONG + 3) === '%24';
+}
+/** Times that people put into the names of backups, and the template that finds all of a kind. */
+
+interface TimedName {
+  /** The name with its time as a template spells it: `db-{time:yyyy-MM-dd}.tar`. */
+  readonly template: string;
+  /** The time as the name spells it. */
+  readonly text: string;
+}
+
+const YEAR = String.raw`(?:19|20)\d\d`;
+const DATE = String.raw`(?<y>${YEAR})(?<s>[-._]?)(?<M>0[1-9]|1[0-2])\k<s>(?<d>0[1-9]|[12]\d|3[01])`;
+const CLOCK = String.raw`(?<t>[T_.\- ]?)(?<H>[01]\d|2[0-3])(?:(?<c>[-:._hH]?)(?<m>[0-5]\d)(?:(?<c2>[-:._mM]?)(?<sec>[0-5]\d))?)?`;
+const TIME = new RegExp(String.raw`(?<!\d)${DATE}(?:${CLOCK})?(?!\d)`);
+
+/** Undefined where the name has no date. */
+export function timeInName(name: string): TimedName | undefined {
+  const found = TIME.exec(name);
+  if (found?.groups === undefined) return undefined;
+  const { s = '', t, c = '', c2 = '', H, m, sec } = found.groups;
+  const day = ['yyyy', 'MM', 'dd'].join(quoted(s));
+  const clock = [
+    H === undefined ? '' : `${quoted(t ?? '')}HH`,
+    m === undefined ? '' : `${quoted(c)}mm`,
+    sec === undefined ? '' : `${quoted(c2)}ss`,
+  ];
+  const [text] = found;
+  const [before, after] = [name.slice(0, found.index), name.slice(found.index + text.length)];
+  return { template: `${before}{time:${day}${clock.join('')}}${after}`, text };
+}
+
+/** Letters stand for fields in a time pattern, unless they are quoted; `T` is one that stands for itself. */
+function quoted(separator: string): string {
+  return /[a-z]/i.test(separator) && separator !== 'T' ? `'${separator}'` : separator;
+}
+
+/** The template that finds most of these paths by the times in their last parts, where it finds two or more of them. */
+export function templateOf(paths: readonly string[]): string | undefined {
+  const found = new Map<string, Set<string>>();
+  for (const path of paths) {
+    const start = path.lastIndexOf('/', path.length - 2) + 1;
+    const timed = timeInName(path.slice(start));
+    if (timed === undefined) continue;
+    const template = path.slice(0, start) + timed.template;
+    found.set(template, (found.get(template) ?? new Set()).add(timed.text));
+  }
+  const [most] = [...found].sort(([, a], [, b]) => b.size - a.size);
+  return most !== undefined && most[1].size > 1 ? most[0] : undefined;
 }

@@ -1,7 +1,6 @@
 /** Sorts the files of a dump by collection. It goes by their paths alone, so it serves disks, buckets and tars alike. */
 import type { ByteSource } from '../storage/byte-source.ts';
-import { collectionOf, fileNameOf } from './collection-names.ts';
-import { readDumpPath } from './dump-paths.ts';
+import { collectionOf, fileNameOf, readDumpPath } from './dump-paths.ts';
 import type { DumpRoot, PackedIn } from './parts.ts';
 
 /** A file of a backup, wherever it lies. */

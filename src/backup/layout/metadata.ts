@@ -1,7 +1,7 @@
 /** Reads `<collection>.metadata.json`: the true name and the kind of a collection. Its text is kept as stored. */
 import { RestorePlanError } from '../../errors.ts';
 import type { CollectionMetadata } from '../backup.ts';
-import { collectionOf, fileNameOf } from './collection-names.ts';
+import { collectionOf, fileNameOf } from './dump-paths.ts';
 
 /** A metadata document is at most as large as a BSON document, and its JSON a few times that. */
 export const MAX_METADATA_BYTES = 64 * 1024 * 1024;

@@ -5,9 +5,9 @@
 import { RestorePlanError } from '../../errors.ts';
 import { showInstant } from '../locate/backup-time.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
+import { templateOf } from './dump-paths.ts';
 import type { DumpFile } from './dump-tree.ts';
 import { type DumpRoot, LONGEST_MS, whyNotParts } from './parts.ts';
-import { templateOf } from './times-in-names.ts';
 
 /** The folder that a plan names, as opposed to a single file, into which no plan can point. */
 export interface NamedFolder {
@@ -120,7 +120,7 @@ export type PlacedFile = Pick<DumpFile, 'path' | 'packedIn' | 'root'> & {
 };
 
 /** The files of one collection by what they are. */
-export type FilesByKind = Readonly<Record<'documents' | 'metadata' | 'buckets', readonly PlacedFile[]>>;
+type FilesByKind = Readonly<Record<'documents' | 'metadata' | 'buckets', readonly PlacedFile[]>>;
 
 /** Throws BACKUP where one folder holds two files of documents, or of metadata, for the collection: of two dumps. */
 export function refuseTwice(

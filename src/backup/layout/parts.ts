@@ -6,7 +6,7 @@
  * renamed folders fail one or the other.
  */
 import { showDuration } from '../locate/backup-time.ts';
-import { timeInName } from './times-in-names.ts';
+import { timeInName } from './dump-paths.ts';
 
 /** The outermost tar, a file among others, that something was found in. */
 export interface PackedIn {

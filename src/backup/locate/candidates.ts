@@ -28,7 +28,7 @@ export interface Candidates {
 /** Kept on each side. Further ones are never chosen: dozens nearer to the moment would have to be unfit. */
 const KEPT = 200;
 
-export interface CandidateSearch {
+interface CandidateSearch {
   readonly template: LocationTemplate;
   /** Zone of the times in names. */
   readonly timezone: string;

@@ -18,7 +18,7 @@ export type Decision =
   /** None of them can serve, and none stands in the way: the next older ones are looked at. */
   | { readonly kind: 'none' };
 
-export interface DecideOptions {
+interface DecideOptions {
   readonly source: Source;
   readonly template: LocationTemplate;
   readonly timezone: string;

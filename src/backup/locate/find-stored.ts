@@ -1,6 +1,6 @@
 /** What lies at one path: a file, a folder, or a file that was split into chunks beside each other. */
 import { RestorePlanError } from '../../errors.ts';
-import { JoinedSource } from '../storage/joined-source.ts';
+import { JoinedSource } from '../storage/derived-sources.ts';
 import { newestOf, type Store, type StoredFile, type StoredFolder } from '../storage/store.ts';
 
 /** Undefined when nothing is there. */

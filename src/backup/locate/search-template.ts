@@ -6,7 +6,7 @@ import type { LocationTemplate, TemplatePart, TimeField } from '../../plan/locat
 import type { Store } from '../storage/store.ts';
 import type { LocalFields } from './backup-time.ts';
 
-export interface TemplateMatch {
+interface TemplateMatch {
   /** Full path or key; ends in `/` where the template does. It may not exist: only patterns are looked up. */
   readonly path: string;
   readonly fields: LocalFields;

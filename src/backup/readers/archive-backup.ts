@@ -16,7 +16,7 @@ import { type ArchivedCollection, ArchiveFault } from '../containers/archive-doc
 import { ArchiveParser, type ArchivePiece } from '../containers/archive-parser.ts';
 import { type DecompressOptions, decompress } from '../containers/decompress.ts';
 import { streamTar } from '../containers/tar-stream.ts';
-import { fileNameOf } from '../layout/collection-names.ts';
+import { fileNameOf } from '../layout/dump-paths.ts';
 import { readMetadata } from '../layout/metadata.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { DocumentFramer } from './document-framer.ts';

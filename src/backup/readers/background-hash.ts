@@ -6,7 +6,7 @@
  * begins with other chunks is hashed in place.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { isGivenAway } from '../storage/given-away.ts';
+import { isGivenAway } from '../storage/byte-source.ts';
 import { type HashAlgorithm, HashThread } from './hash-thread.ts';
 
 /** Memory is handed over in parcels of about this size: each has a price of its own. */

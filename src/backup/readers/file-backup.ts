@@ -10,10 +10,9 @@ import type {
   ReadOptions,
   StoredBackup,
 } from '../backup.ts';
-import { isSnappyStream } from '../containers/snappy-stream.ts';
+import { isSnappyStream } from '../containers/snappy.ts';
 import { compressionOf } from '../containers/sniff.ts';
-import { collectionOf } from '../layout/collection-names.ts';
-import { folderOf } from '../layout/dump-paths.ts';
+import { collectionOf, folderOf } from '../layout/dump-paths.ts';
 import type { CollectionFiles, DumpFile, DumpTree, NamedFile } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import { type DatedFile, type NamedFolder, refuseLeftovers, refuseTwice } from '../layout/one-backup.ts';

@@ -5,7 +5,7 @@ import type { BackupPiece, MemberInfo, ReadOptions, ScanSummary } from '../backu
 import { ByteCursor } from '../containers/byte-cursor.ts';
 import { Crc64 } from '../containers/crc64.ts';
 import { decompress } from '../containers/decompress.ts';
-import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy-stream.ts';
+import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
 import { BackgroundHash } from './background-hash.ts';

@@ -15,8 +15,15 @@ import type {
 import { type Compression, decompress } from '../containers/decompress.ts';
 import { noPlainFile } from '../containers/tar-index.ts';
 import { type StreamedFile, streamTar, unpackNested } from '../containers/tar-stream.ts';
-import { collectionOf, fileNameOf } from '../layout/collection-names.ts';
-import { apsaraPart, folderOf, inDatabase, isDataFile, readDumpPath } from '../layout/dump-paths.ts';
+import {
+  apsaraPart,
+  collectionOf,
+  fileNameOf,
+  folderOf,
+  inDatabase,
+  isDataFile,
+  readDumpPath,
+} from '../layout/dump-paths.ts';
 import { addTo } from '../layout/dump-tree.ts';
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import {

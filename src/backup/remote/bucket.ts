@@ -16,14 +16,14 @@ export interface BucketOptions {
 }
 
 /** Where the bytes of a range go. */
-export interface RangeOrder {
+interface RangeOrder {
   readonly sink: RangeSink;
   /** The sink's first byte is this byte of the object. */
   readonly start: number;
   readonly signal: AbortSignal;
 }
 
-export interface ListOptions {
+interface ListOptions {
   /** Entries of a page. */
   readonly most?: number;
   /** The key or prefix that the plan has. */

@@ -21,7 +21,7 @@ export interface RunningChecksum {
   close(): void;
 }
 
-export interface CheckOptions {
+interface CheckOptions {
   /** Of the server. */
   readonly name: string;
   /** Asks the server what it knows of the object; asked beside the first bytes. */

@@ -34,7 +34,7 @@ export interface Timeouts {
   readonly answerMs: number;
 }
 
-export interface ServerFault {
+interface ServerFault {
   /** Trying again may help. */
   readonly transient: boolean;
   /** The credentials were good once; a new client may find fresh ones. */
@@ -83,7 +83,7 @@ export interface KeyPage {
   readonly next: string | undefined;
 }
 
-export interface Span {
+interface Span {
   readonly from: number;
   readonly to: number;
   readonly signal: AbortSignal;

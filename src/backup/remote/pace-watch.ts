@@ -6,11 +6,11 @@ import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 
 /** Less than this, while something is waited for, is next to nothing; bytes per second. */
-export const LEAST_RATE = 10 * 1024;
+const LEAST_RATE = 10 * 1024;
 /** The rate is taken over so many ticks. */
 const WINDOW = 10;
 
-export interface PaceOptions {
+interface PaceOptions {
   /** Of the server. */
   readonly name: string;
   readonly emit: Emit;

@@ -89,7 +89,7 @@ export class RangeFlight implements RangeSink {
   }
 }
 
-export interface RangeRequest {
+interface RangeRequest {
   readonly client: ObjectClient;
   readonly object: ObjectFacts;
   /** Names the object in messages. */

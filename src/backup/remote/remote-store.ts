@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
-import type { ByteSource } from '../storage/byte-source.ts';
-import { giveAway } from '../storage/given-away.ts';
+import { type ByteSource, giveAway } from '../storage/byte-source.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
 import { Bucket, type BucketOptions } from './bucket.ts';
 import { checkedStream } from './checked-stream.ts';
@@ -68,7 +67,7 @@ const NEARLY_DONE_BYTES = 2 * 1024 * 1024;
  * as they come in. No connection is ever told to wait, so a consumer may take as long as it likes without one standing
  * still meanwhile; what is asked for and not yet handed out is bounded.
  */
-export class RemoteFile implements ByteSource {
+class RemoteFile implements ByteSource {
   readonly location: string;
   readonly size: number;
   readonly modified: number | undefined;

@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 import { Crc64, nvmeTables } from '../containers/crc64.ts';
 import { BackgroundHash } from '../readers/background-hash.ts';
 import type { Checksum, RunningChecksum } from '../remote/checked-stream.ts';
-import { giveAway } from '../storage/given-away.ts';
+import { giveAway } from '../storage/byte-source.ts';
 
 /** Of the answer to a HEAD; checksums as S3 writes them, in base64. */
 export interface ChecksumFacts {

@@ -6,7 +6,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import { redact } from '../../secret.ts';
 
-export interface S3Fault {
+interface S3Fault {
   /** Completes "s3://bucket/key …" */
   readonly what: string;
   readonly hint: string;

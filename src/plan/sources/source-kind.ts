@@ -65,7 +65,7 @@ export type Ask = (
   question: { readonly ask: string; readonly fault?: (answer: string) => string | undefined },
 ) => Promise<string | undefined>;
 
-export interface DraftWords {
+interface DraftWords {
   /** A text as YAML. */
   scalar(text: string): string;
   /** The line of the time zone, after a line end; empty where there is none. */

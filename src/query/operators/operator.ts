@@ -108,7 +108,7 @@ export function isTrue(value: RawValue): boolean {
  * Over a path, each test asks for any of the path's values: `{a: {$gt: 1, $lt: 3}}` matches `{a: [0, 4]}`. Inside
  * `$elemMatch` all tests look at the one element at hand. The operators are compiled the same way for both.
  */
-export interface Combination<Result> {
+interface Combination<Result> {
   leaf(test: ValueTest, arrays?: LeafArrays): Result;
   all(parts: readonly Result[]): Result;
   not(part: Result): Result;

@@ -2,8 +2,12 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { ByteCursor } from '../../../src/backup/containers/byte-cursor.ts';
-import { decodeSnappyBlock, SnappyFault } from '../../../src/backup/containers/snappy-block.ts';
-import { decodeSnappyStream, isSnappyStream } from '../../../src/backup/containers/snappy-stream.ts';
+import {
+  decodeSnappyBlock,
+  decodeSnappyStream,
+  isSnappyStream,
+  SnappyFault,
+} from '../../../src/backup/containers/snappy.ts';
 import { test } from '../../harness.ts';
 import { copy1, copy2, copy4, literal, packS2, repeat, varint } from '../../lab/s2.ts';
 import { refusal } from '../reading.ts';

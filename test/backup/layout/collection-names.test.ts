@@ -1,7 +1,7 @@
 /** Names as mongodump escapes them; the examples were read off real dumps. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { collectionOf, fileNameOf } from '../../../src/backup/layout/collection-names.ts';
+import { collectionOf, fileNameOf } from '../../../src/backup/layout/dump-paths.ts';
 import { test } from '../../harness.ts';
 
 const NAMES = [

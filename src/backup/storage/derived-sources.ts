@@ -1,0 +1,168 @@
+/** Sources made of other bytes: a part of a source, several read as one, bytes in memory, bytes that cannot be read. */
+import { RestorePlanError } from '../../errors.ts';
+import type { ByteSource } from './byte-source.ts';
+
+interface Part {
+  /** Its name inside the whole. */
+  readonly path: string;
+  /** Where it begins and how long it is, in bytes of the whole. */
+  readonly from: number;
+  readonly size: number;
+  /** When it was finished, UTC milliseconds. */
+  readonly modified: number | undefined;
+}
+
+/** A run of another source's bytes that stands for itself: a member of a tar. Closing it leaves the whole open. */
+export class PartSource implements ByteSource {
+  readonly location: string;
+  readonly size: number;
+  readonly modified: number | undefined;
+  readonly fingerprint: string;
+  readonly #whole: ByteSource;
+  readonly #from: number;
+
+  constructor(whole: ByteSource, part: Part) {
+    this.#whole = whole;
+    this.#from = part.from;
+    this.size = part.size;
+    this.location = `${whole.location}!${part.path}`;
+    this.modified = part.modified;
+    this.fingerprint = `${whole.fingerprint}[${part.from}+${part.size}]`;
+  }
+
+  read(offset: number, length: number): Promise<Buffer> {
+    this.#assertInside(offset + length);
+    return this.#whole.read(this.#from + offset, length);
+  }
+
+  stream(from: number, to: number): AsyncIterable<Buffer> {
+    this.#assertInside(to);
+    return this.#whole.stream(this.#from + from, this.#from + to);
+  }
+
+  async close(): Promise<void> {}
+
+  #assertInside(end: number): void {
+    if (end <= this.size) return;
+    throw new RestorePlanError(
+      'BACKUP',
+      `${this.location} ends at byte ${this.size}, earlier than expected.`,
+      {
+        hint: 'The file was cut off before it was packed. Use another backup.',
+      },
+    );
+  }
+}
+
+/** Bytes that were read before and stand for a file of their own. */
+export class MemorySource implements ByteSource {
+  readonly location: string;
+  readonly size: number;
+  readonly modified: number | undefined;
+  readonly fingerprint: string;
+  readonly #bytes: Buffer;
+
+  /** `origin` is where the bytes were taken from; they change only when it does. */
+  constructor(bytes: Buffer, location: string, origin: Pick<ByteSource, 'fingerprint' | 'modified'>) {
+    this.#bytes = bytes;
+    this.location = location;
+    this.size = bytes.length;
+    this.modified = origin.modified;
+    this.fingerprint = origin.fingerprint;
+  }
+
+  async read(offset: number, length: number): Promise<Buffer> {
+    if (offset + length > this.size) throw new RestorePlanError('BACKUP', `${this.location} ends too early.`);
+    return this.#bytes.subarray(offset, offset + length);
+  }
+
+  async *stream(from: number, to: number): AsyncGenerator<Buffer> {
+    if (from < to) yield this.read(from, to - from);
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Several sources read as one, in order: an archive that was split into chunks. */
+export class JoinedSource implements ByteSource {
+  readonly location: string;
+  readonly size: number;
+  readonly modified: number | undefined;
+  readonly fingerprint: string;
+  readonly #parts: readonly ByteSource[];
+
+  /** `location` is the name of the whole. */
+  constructor(location: string, parts: readonly ByteSource[]) {
+    this.#parts = parts;
+    this.location = location;
+    this.size = parts.reduce((sum, { size }) => sum + size, 0);
+    const times = parts.flatMap(({ modified }) => (modified === undefined ? [] : [modified]));
+    this.modified = times.length === 0 ? undefined : Math.max(...times);
+    this.fingerprint = parts.map(({ fingerprint }) => fingerprint).join('+');
+  }
+
+  async read(offset: number, length: number): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    for (const { part, from, to } of this.#spans(offset, offset + length))
+      pieces.push(await part.read(from, to - from));
+    return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+  }
+
+  async *stream(from: number, to: number): AsyncGenerator<Buffer> {
+    for (const span of this.#spans(from, to)) yield* span.part.stream(span.from, span.to);
+  }
+
+  async close(): Promise<void> {
+    for (const part of this.#parts) await part.close();
+  }
+
+  /** Which bytes of which parts a run of the whole is. Past the end, the last part is asked and refuses. */
+  *#spans(from: number, to: number): Generator<{ part: ByteSource; from: number; to: number }> {
+    let start = 0;
+    for (const [i, part] of this.#parts.entries()) {
+      const isLast = i === this.#parts.length - 1;
+      const end = start + part.size;
+      const spanFrom = Math.max(from, start);
+      const spanTo = isLast ? to : Math.min(to, end);
+      if (spanFrom < spanTo && (spanFrom < end || isLast))
+        yield { part, from: spanFrom - start, to: spanTo - start };
+      start = end;
+    }
+  }
+}
+
+/** Stands for bytes that cannot be read; says why to whoever wants them. */
+export class UnreadableSource implements ByteSource {
+  readonly location: string;
+  readonly size: number;
+  readonly modified: number | undefined;
+  readonly fingerprint: string;
+  readonly #refusal: () => RestorePlanError;
+
+  constructor(
+    {
+      location,
+      size,
+      modified,
+      fingerprint,
+    }: Pick<ByteSource, 'location' | 'size' | 'modified' | 'fingerprint'>,
+    refusal: () => RestorePlanError,
+  ) {
+    this.location = location;
+    this.size = size;
+    this.modified = modified;
+    this.fingerprint = fingerprint;
+    this.#refusal = refusal;
+  }
+
+  async read(): Promise<Buffer> {
+    throw this.#refusal();
+  }
+
+  // biome-ignore lint/correctness/useYield: there is nothing to give
+  async *stream(): AsyncGenerator<Buffer> {
+    throw this.#refusal();
+  }
+
+  async close(): Promise<void> {}
+}
