@@ -5,7 +5,8 @@ import { replacementRefusal } from '../bson/storable.ts';
 import type { DocumentCheck } from '../comparison/check.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
-import { hashesOf, type JournalAction } from '../ledger/journal-entry.ts';
+import type { BatchEnd } from '../ledger/journal.ts';
+import { hashesOf } from '../ledger/journal-entry.ts';
 import type { ExceptedClass } from '../plan/plan.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 import { type ExistingPart, existingInParts } from '../target/existing.ts';
@@ -52,21 +53,8 @@ export async function applyBatch(run: ApplyRun, task: CollectionTask, batch: Doc
   let written = 0;
   for await (const { toInsert, toReplace } of work.sortOut()) {
     await run.checkpoint('batch-compared');
-    if (toInsert.length > 0) {
-      written += await work.write({
-        action: 'insert',
-        positions: toInsert,
-        execute: (identity) => insertDocuments(task.place, documents, { positions: toInsert, identity }),
-      });
-    }
-    for (const pairs of inTransactions(toReplace, documents)) {
-      written += await work.write({
-        action: 'replace',
-        positions: pairs.map(({ position }) => position),
-        images: pairs.map(({ seen }) => seen),
-        execute: (identity) => replaceDocuments(task.place, documents, { pairs, identity }),
-      });
-    }
+    if (toInsert.length > 0) written += await work.insert(toInsert);
+    for (const pairs of inTransactions(toReplace, documents)) written += await work.replace(pairs);
   }
   return written;
 }
@@ -76,11 +64,11 @@ interface Sorted {
   readonly toReplace: readonly ReplacementPair[];
 }
 
-interface Step {
-  readonly action: JournalAction;
+interface BatchWrite {
+  readonly action: 'insert' | 'replace';
   readonly positions: readonly number[];
+  /** What stands there now. */
   readonly images?: readonly Buffer[];
-  readonly execute: (identity: WriteIdentity | undefined) => Promise<Fates>;
 }
 
 class BatchWork {
@@ -214,24 +202,42 @@ class BatchWork {
     };
   }
 
-  /** Intend, write, record. Until the record is made, the entry says: may have happened. */
-  async write({ action, positions, images = [], execute }: Step): Promise<number> {
-    const run = this.#run;
-    const ids = { run: this.#documents, positions };
-    const identity = await this.#task.place.writer.newIdentity();
-    const batch = await run.intend({
+  /** Returns how many documents it wrote. */
+  async insert(positions: readonly number[]): Promise<number> {
+    const fates = await this.#write({ action: 'insert', positions }, (identity) =>
+      insertDocuments(this.#task.place, this.#documents, { positions, identity }),
+    );
+    return positions.length - fates.size;
+  }
+
+  /** Returns how many documents it wrote. */
+  async replace(pairs: readonly ReplacementPair[]): Promise<number> {
+    const positions = pairs.map(({ position }) => position);
+    const images = pairs.map(({ seen }) => seen);
+    const fates = await this.#write({ action: 'replace', positions, images }, (identity) =>
+      replaceDocuments(this.#task.place, this.#documents, { pairs, identity }),
+    );
+    return positions.length - fates.size;
+  }
+
+  #write(
+    { action, positions, images = [] }: BatchWrite,
+    execute: (identity: WriteIdentity | undefined) => Promise<Fates>,
+  ): Promise<Fates> {
+    const intention = {
       action,
       into: this.#into,
-      ids,
+      ids: { run: this.#documents, positions },
       images,
       hashes: hashesOf(this.#documents, positions),
       ordinals: positions.map((position) => this.#first + position),
-      identity,
-    });
-    await run.checkpoint('batch-intended');
-    const fates = await execute(identity);
-    await run.checkpoint('batch-written');
+    };
     const ordinary: Fate = { outcome: action === 'insert' ? 'inserted' : 'replaced', reason: '' };
+    return this.#run.write(intention, execute, (fates) => this.#endOf(positions, fates, ordinary));
+  }
+
+  /** Every document gets its outcome; the journal is told of those that were not written. */
+  #endOf(positions: readonly number[], fates: Fates, ordinary: Fate): Omit<BatchEnd, 'batch'> {
     const skipped: number[] = [];
     const doubtful: number[] = [];
     for (let i = 0; i < positions.length; i++) {
@@ -242,9 +248,7 @@ class BatchWork {
       if (fate?.outcome === 'identical') this.#settleAsThere(position);
       else this.settle(position, fate ?? ordinary);
     }
-    await run.record({ batch, skipped, doubtful });
-    await run.checkpoint('batch-recorded');
-    return positions.length - fates.size;
+    return { skipped, doubtful };
   }
 }
 

@@ -43,12 +43,12 @@ export interface CollectionRequest {
 /** Ends early, after the batches in hand, when the signal is aborted. Documents not come to by then stay pending. */
 export async function applyCollection(run: ApplyRun, request: CollectionRequest): Promise<void> {
   const { target, selection, selected, collection } = request;
-  const { writer, commands } = accessTo(target);
+  const { commands } = accessTo(target);
   const [first] = await target.reader.find(collection.name, EMPTY_DOCUMENT, { limit: 1 });
   const task: CollectionTask = {
     place: {
       reader: target.reader,
-      writer: run.noting(writer),
+      writer: run.writer,
       patience: commands.patience,
       collection,
       whenMatched: selected.whenMatched,

@@ -8,7 +8,7 @@ import type { Lease } from '../ledger/lock.ts';
 import type { Runs } from '../ledger/runs.ts';
 import type { CheckpointName, Run } from '../run.ts';
 import { CommandFailure } from '../target/command-failure.ts';
-import type { TargetWriter } from '../target/target.ts';
+import type { TargetWriter, WriteIdentity } from '../target/target.ts';
 import type { Fate } from './write-documents.ts';
 
 /** Documents named one by one in a result; all are counted. */
@@ -39,6 +39,7 @@ export interface RunTools {
   readonly journal: Journal;
   /** Number of the journal's newest batch. */
   readonly lastBatch: number;
+  readonly writer: TargetWriter;
 }
 
 export class ApplyRun {
@@ -48,6 +49,8 @@ export class ApplyRun {
   changeCount = 0;
   /** Outcomes of batches that the journal could not be told. */
   readonly unrecorded: BatchEnd[] = [];
+  /** The target's, as far as this run is concerned: it writes under the lock alone, and notes that it may have written. */
+  readonly writer: TargetWriter;
   readonly #run: Run;
   readonly #tools: RunTools;
   readonly #warned = new Set<string>();
@@ -59,6 +62,13 @@ export class ApplyRun {
     this.#run = run;
     this.#tools = tools;
     this.#lastBatch = tools.lastBatch;
+    this.writer = notedWriter(tools.writer, {
+      ensureLock: () => tools.lease.ensure(),
+      renewLock: () => tools.lease.renew(),
+      onMayHaveWritten: () => {
+        this.#mayHaveWritten = true;
+      },
+    });
   }
 
   get key(): RunKey {
@@ -74,19 +84,28 @@ export class ApplyRun {
     return this.#mayHaveWritten;
   }
 
-  /** The target's writer, as far as this run is concerned: it writes under the lock alone, and notes that it may have written. */
-  noting(writer: TargetWriter): TargetWriter {
-    return notedWriter(writer, {
-      ensureLock: () => this.#tools.lease.ensure(),
-      renewLock: () => this.#tools.lease.renew(),
-      onMayHaveWritten: () => {
-        this.#mayHaveWritten = true;
-      },
-    });
+  /**
+   * Every write of documents: intend, write, record. Until the record is made, the journal says: may have happened. `write` is called
+   * under the identity that the journal has by then; `endOf` says what came of it, by positions in the intention's ids, or throws where
+   * nobody knows.
+   */
+  async write<Result>(
+    intention: Omit<Intention, 'identity'>,
+    write: (identity: WriteIdentity | undefined) => Promise<Result>,
+    endOf: (result: Result) => Omit<BatchEnd, 'batch'>,
+  ): Promise<Result> {
+    const identity = await this.writer.newIdentity();
+    const batch = await this.#intend({ ...intention, identity });
+    await this.checkpoint('batch-intended');
+    const result = await write(identity);
+    await this.checkpoint('batch-written');
+    await this.#record({ batch, ...endOf(result) });
+    await this.checkpoint('batch-recorded');
+    return result;
   }
 
   /** Makes sure of the lock, then journals what is about to be done; the writer asks for it again. Returns the batch's number. */
-  async intend(intention: Intention): Promise<number> {
+  async #intend(intention: Intention): Promise<number> {
     const { lease, runs, journal, key } = this.#tools;
     const batch = ++this.#lastBatch;
     await lease.ensure();
@@ -96,7 +115,7 @@ export class ApplyRun {
     return batch;
   }
 
-  async record(end: BatchEnd): Promise<void> {
+  async #record(end: BatchEnd): Promise<void> {
     try {
       await this.#tools.journal.record(end);
     } catch (error) {

@@ -157,7 +157,7 @@ async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Pr
     return end;
   });
   const { runs } = ledger;
-  const held = new ApplyRun(run, { key, lease, runs, journal, lastBatch: earlier.lastBatch });
+  const held = new ApplyRun(run, { key, lease, runs, journal, lastBatch: earlier.lastBatch, writer });
   const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
   let record: RunRecord | undefined;
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.

@@ -10,7 +10,7 @@ import type { RevertedOutcome } from '../outcomes.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import { existingInParts } from '../target/existing.ts';
-import type { ConditionalOutcome, TargetCollection, TargetReader, TargetWriter } from '../target/target.ts';
+import type { ConditionalOutcome, TargetCollection, TargetReader } from '../target/target.ts';
 import { admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
 
@@ -98,7 +98,6 @@ function outcomeOf(
 
 export interface TakingBack extends EntryPlace {
   readonly run: ApplyRun;
-  readonly writer: TargetWriter;
   /** The operator's word that nobody else writes to a standalone meanwhile. */
   readonly exclusive: boolean;
 }
@@ -111,32 +110,24 @@ export async function takeBackPart(
 ): Promise<RevertedDocument[]> {
   const action = entry.action === 'replace' ? 'putBack' : 'remove';
   const ours = documents.filter(({ outcome }) => outcome === action);
-  const { run, writer, collection, exclusive } = place;
+  const { run, collection, exclusive } = place;
   if (ours.length === 0 || collection === undefined) return [...documents];
-  const identity = await writer.newIdentity();
   const positions = ours.map(({ position }) => position);
-  const batch = await run.intend({
-    action,
-    into: entry.into,
-    ids: { run: ids, positions },
-    identity,
-    undoes: entry.batch,
-  });
-  await run.checkpoint('batch-intended');
   const seen = ours.map((document) => document.seen as Buffer);
-  const options = { identity, exclusive };
-  const end =
-    action === 'remove'
-      ? await writer.remove(collection, seen, options)
-      : await writer.replace(
-          collection,
-          ours.map(({ image }, i) => ({ seen: seen[i] as Buffer, after: image as Buffer })),
-          options,
-        );
-  await run.checkpoint('batch-written');
-  refuseFaults(place, end);
-  await run.record({ batch, skipped: [...end.leftAlone.keys()] });
-  await run.checkpoint('batch-recorded');
+  const intention = { action, into: entry.into, ids: { run: ids, positions }, undoes: entry.batch } as const;
+  const { writer } = run;
+  const end = await run.write(
+    intention,
+    (identity) => {
+      if (action === 'remove') return writer.remove(collection, seen, { identity, exclusive });
+      const pairs = ours.map(({ image }, i) => ({ seen: seen[i] as Buffer, after: image as Buffer }));
+      return writer.replace(collection, pairs, { identity, exclusive });
+    },
+    (outcome) => {
+      refuseFaults(place, outcome);
+      return { skipped: [...outcome.leftAlone.keys()] };
+    },
+  );
   const left = new Map([...end.leftAlone].map(([index, now]) => [positions[index] as number, now]));
   return documents.map((document) => {
     const now = left.get(document.position);

@@ -168,7 +168,7 @@ async function prepareRun(run: Run, target: Target, lease: Lease, record: RunRec
     const end = await settleOpenBatch({ reader: target.reader, writer }, entry);
     await journal.record(end ?? { batch: entry.batch, skipped: [], doubtful: [...entry.ids.keys()] });
   }
-  return new ApplyRun(run, { key, lease, runs, journal, lastBatch });
+  return new ApplyRun(run, { key, lease, runs, journal, lastBatch, writer });
 }
 
 interface Reverting {
@@ -184,7 +184,6 @@ async function takeBackAll(
   { records, runs, tally, onRun }: Reverting,
 ): Promise<void> {
   const { target, exclusive = false } = request;
-  const { writer } = accessTo(target);
   const looks = new Looks(target.reader);
   let done = 0;
   emit({ type: 'revert-started', target: target.name, documents: writtenBy(records), isPreview: false });
@@ -193,7 +192,7 @@ async function takeBackAll(
     const run = runs.get(record) as ApplyRun;
     onRun(run);
     const place = { reader: target.reader, collection: await looks.collection(entry.into) };
-    const taking = { ...place, run, writer: run.noting(writer), exclusive };
+    const taking = { ...place, run, exclusive };
     for await (const part of lookAtEntry(place, entry, journal)) {
       await run.checkpoint('batch-compared');
       const documents = await takeBackPart(taking, entry, part);
