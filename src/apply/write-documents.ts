@@ -10,7 +10,7 @@ import { refusalByIndexes } from '../comparison/index-fit.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
-import { type Patience, retry, TryAgain } from '../target/commands.ts';
+import { type Patience, settle } from '../target/commands.ts';
 import { type Existing, findExisting } from '../target/existing.ts';
 import type { TargetCollection, TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 import type { Outcome } from './outcome.ts';
@@ -57,24 +57,26 @@ export async function insertDocuments(
 ): Promise<Fates> {
   const fates = new Map<number, Fate>();
   const what = `inserting into ${place.reader.database}.${place.collection.name}`;
-  let open = positions.map((position, statement): Insertion => ({ position, statement }));
-  let isInDoubt = false;
   /** Some attempt got no answer, and the server does not know whose a document is. */
   let mayBeOurs = false;
-  await retry(place.patience, what, async () => {
-    if (isInDoubt && identity === undefined) {
-      const there = await look(place, run, open);
-      for (const { position } of open) {
-        const presence = there.presence(position);
-        if (presence === 'other') fates.set(position, somebodyElses(place));
-        else if (presence === 'same') fates.set(position, mayBeOurs ? DOUBTFUL : IDENTICAL);
-      }
-      open = open.filter(({ position }) => there.presence(position) === 'absent');
-    }
-    isInDoubt = true;
+  /** Settles those that are there; returns the others. */
+  const lookFor = async (insertions: readonly Insertion[]): Promise<readonly Insertion[]> => {
+    const there = await look(place, run, insertions);
+    return insertions.filter(({ position }) => {
+      const presence = there.presence(position);
+      if (presence === 'other') fates.set(position, somebodyElses(place));
+      else if (presence === 'same') fates.set(position, mayBeOurs ? DOUBTFUL : IDENTICAL);
+      return presence === 'absent';
+    });
+  };
+  const all = positions.map((position, statement): Insertion => ({ position, statement }));
+  const why = (open: number): string => `${open} documents are not settled yet`;
+  await settle({ patience: place.patience, what, why }, all, async (unsettled) => {
+    if (unsettled.isInDoubt && identity === undefined) unsettled.open = await lookFor(unsettled.open);
+    unsettled.isInDoubt = true;
     const again: Insertion[] = [];
     const taken: Insertion[] = [];
-    const faults = await insertOrSplit({ place, run, identity }, open).catch((error: unknown) => {
+    const faults = await insertOrSplit({ place, run, identity }, unsettled.open).catch((error: unknown) => {
       mayBeOurs = identity === undefined;
       throw error;
     });
@@ -83,16 +85,9 @@ export async function insertDocuments(
       else if (isSameId(fault)) taken.push(insertion);
       else fates.set(insertion.position, fateOf(place, fault));
     }
-    const there = await look(place, run, taken);
-    for (const insertion of taken) {
-      const presence = there.presence(insertion.position);
-      // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
-      if (presence === 'absent') again.push(insertion);
-      else if (presence === 'other') fates.set(insertion.position, somebodyElses(place));
-      else fates.set(insertion.position, mayBeOurs ? DOUBTFUL : IDENTICAL);
-    }
-    open = again;
-    if (again.length > 0) throw new TryAgain(what, `${again.length} documents are not settled yet`);
+    // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
+    again.push(...(await lookFor(taken)));
+    unsettled.open = again;
   });
   return fates;
 }

@@ -150,3 +150,35 @@ export async function retry<T>(patience: Patience, what: string, attempt: () => 
     }
   }
 }
+
+/** Documents that are written together, while it is not known of all of them what came of it. */
+export interface Unsettled<Item> {
+  open: readonly Item[];
+  /** Something was sent before, so that a document which is not as it was may be our own doing. */
+  isInDoubt: boolean;
+}
+
+interface Settling {
+  readonly patience: Patience;
+  readonly what: string;
+  /** Why another attempt is made after one that got its answer. */
+  readonly why: (open: number) => string;
+}
+
+/**
+ * The one rule by which documents are written: attempt what is open; if in doubt, look first what is there; keep what is open, and try
+ * again. An attempt takes out of `open` what is settled as soon as it is, for it may fail at any moment. How it finds out what is there
+ * differs, and must: an insert may ask after it was sent, because the server keeps `_id`s apart; a standalone compares the bytes before
+ * each attempt, because nothing else does; a transaction compares them in its own snapshot, and the server remembers its commit.
+ */
+export function settle<Item>(
+  { patience, what, why }: Settling,
+  items: readonly Item[],
+  attempt: (unsettled: Unsettled<Item>) => Promise<void>,
+): Promise<void> {
+  const unsettled: Unsettled<Item> = { open: items, isInDoubt: false };
+  return retry(patience, what, async () => {
+    await attempt(unsettled);
+    if (unsettled.open.length > 0) throw new TryAgain(what, why(unsettled.open.length));
+  });
+}

@@ -16,7 +16,7 @@ import {
   type WriteFault,
 } from '../mongo/raw-messages.ts';
 import { CommandFailure, isTransientCode } from './command-failure.ts';
-import { type Command, type Commands, MAJORITY, retry, TryAgain, WRITE } from './commands.ts';
+import { type Command, type Commands, MAJORITY, settle, WRITE } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { type Existing, findExisting } from './existing.ts';
 import {
@@ -221,17 +221,19 @@ async function writeExclusively(
   const leftAlone = new Map<number, 'changed' | 'deleted'>();
   const faults: WriteFault[] = [];
   const documents = Documents.of(seen);
-  let open = [...seen.keys()];
-  let isInDoubt = false;
-  await retry(commands.patience, what, async () => {
+  const why = (): string => 'documents are not settled yet';
+  await settle({ patience: commands.patience, what, why }, [...seen.keys()], async (unsettled) => {
     await write.beforeAttempt?.();
-    const there = await findExisting({ reader, collection, documents, positions: open, keepsOthers: true });
-    for (const position of open) {
-      if (there.presence(position) === 'same' || (isInDoubt && isDone(there, position, after))) continue;
+    const positions = unsettled.open;
+    const there = await findExisting({ reader, collection, documents, positions, keepsOthers: true });
+    for (const position of positions) {
+      if (there.presence(position) === 'same') continue;
+      if (unsettled.isInDoubt && isDone(there, position, after)) continue;
       leftAlone.set(position, there.presence(position) === 'absent' ? 'deleted' : 'changed');
     }
-    open = open.filter((position) => there.presence(position) === 'same');
-    isInDoubt = true;
+    const open = positions.filter((position) => there.presence(position) === 'same');
+    unsettled.open = open;
+    unsettled.isInDoubt = true;
     let settled = 0;
     for (const part of cut(write, open)) {
       const outcome = await writePart(tools, write, part);
@@ -240,9 +242,7 @@ async function writeExclusively(
       settled += outcome.written + refusals.length;
     }
     const refused = new Set(faults.map(({ index }) => index));
-    if (settled === open.length) return;
-    open = open.filter((position) => !refused.has(position));
-    throw new TryAgain(what, 'documents are not settled yet');
+    unsettled.open = settled === open.length ? [] : open.filter((position) => !refused.has(position));
   });
   return { leftAlone, faults };
 }
