@@ -21,7 +21,15 @@ import {
   type WriteFault,
 } from '../mongo/raw-messages.ts';
 import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command-failure.ts';
-import { COMMAND_TIME_MS, type Command, type Commands, MAJORITY, retry, TryAgain } from './commands.ts';
+import {
+  COMMAND_TIME_MS,
+  type Command,
+  type Commands,
+  MAJORITY,
+  retry,
+  settle,
+  TryAgain,
+} from './commands.ts';
 import { documentSequence, type Route } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
 import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
@@ -113,26 +121,26 @@ class Transactions {
   }
 
   async run(): Promise<ConditionalOutcome> {
+    const { patience } = this.#tools.commands;
     const all = this.#withoutMoves();
     const queue: Part[] = all.length > 0 ? [all] : [];
     // The first number says of all documents that they were written, or that none was: see `settleTransaction`.
     if (this.#head(all).length < all.length) this.#number++;
     /** Documents that cannot be written at this moment: they must not keep the others waiting. */
-    let waiting: Part[] = [];
+    const waiting: Part[] = [];
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const part = this.#head(next);
       if (part.length < next.length) queue.unshift(next.slice(part.length));
-      const attempt = await retry(this.#tools.commands.patience, this.#what, () => this.#attempt(part));
+      const attempt = await retry(patience, this.#what, () => this.#attempt(part));
       queue.push(...this.#rest(part, attempt, (single) => waiting.push(single)));
     }
-    await retry(this.#tools.commands.patience, this.#what, async () => {
-      const open = waiting;
-      waiting = [];
-      for (const single of open) {
-        this.#rest(single, await this.#attempt(single), (again) => waiting.push(again));
-      }
-      if (waiting.length > 0) {
-        throw new TryAgain(this.#what, `${waiting.length} documents are being written by somebody else`);
+    const why = (open: number): string => `${open} documents are being written by somebody else`;
+    await settle({ patience, what: this.#what, why }, waiting, async (unsettled) => {
+      for (const single of unsettled.open) {
+        const again: Part[] = [];
+        // One whose attempt fails stays open, with those behind it.
+        this.#rest(single, await this.#attempt(single), (part) => again.push(part));
+        unsettled.open = [...unsettled.open.slice(1), ...again];
       }
     });
     return { leftAlone: this.#leftAlone, faults: this.#faults };
@@ -215,10 +223,8 @@ class Transactions {
   }
 
   #begin(timeMs: number): Transaction {
-    return new Transaction(this.#tools, {
-      fields: { ...sessionFields(this.#write.identity, this.#number++), autocommit: false },
-      timeMs,
-    });
+    const session = sessionFields(this.#write.identity, this.#number++);
+    return new Transaction(this.#tools, { ...session, autocommit: false }, timeMs);
   }
 
   /** All but the commit. */
@@ -331,12 +337,6 @@ function halves(part: Part): Part[] {
   return [part.slice(0, half), part.slice(half)];
 }
 
-interface TransactionSettings {
-  /** Session, number, autocommit. */
-  readonly fields: Command;
-  readonly timeMs: number;
-}
-
 class Transaction {
   readonly #commands: Commands;
   readonly #fields: Command;
@@ -346,7 +346,8 @@ class Transaction {
   /** The server has ended it. */
   isOver = false;
 
-  constructor({ commands, isSharded }: TransactionTools, { fields, timeMs }: TransactionSettings) {
+  /** `fields`: session, number, autocommit. */
+  constructor({ commands, isSharded }: TransactionTools, fields: Command, timeMs: number) {
     this.#commands = commands;
     this.#fields = fields;
     this.#timeMs = timeMs;

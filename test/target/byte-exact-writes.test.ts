@@ -146,6 +146,29 @@ test('a document that somebody holds in a transaction is waited for, and keeps n
   assert.equal(await bytesIn('held'), []);
 });
 
+test('of documents that somebody holds, none is lost when the connection breaks while they are waited for', async () => {
+  const seen = numbered(0, 20);
+  const collection = await filled('held-long', seen);
+  const session = servers.set.client.startSession();
+  session.startTransaction();
+  await theirs('held-long').updateMany(
+    { _id: { $in: [3, 7] as never[] } },
+    { $set: { text: 'held' } },
+    { session },
+  );
+  const removing = writer.remove(collection, seen, await options());
+  await until(async () => (await theirs('held-long').countDocuments()) === 2);
+  const data = { failCommands: ['find'], appName: 'restore-plan', closeConnection: true };
+  const setting = { name: 'failCommand', mode: { times: 1 }, data } as const;
+  const fault = await setFailPoint(servers.set.client, setting);
+  await until(async () => (await fault.timesFired()) > 0);
+  await fault.off();
+  await session.abortTransaction();
+  await session.endSession();
+  assert.equal(await removing, NOTHING_LEFT);
+  assert.equal(await bytesIn('held-long'), []);
+});
+
 test('a document of 16 MiB is written, or refused by name where the cache is too small for the transaction', async () => {
   const large = (n: number): Buffer =>
     Buffer.from(serialize({ _id: n, bytes: new Binary(Buffer.alloc(16 * 1024 * 1024 - 64, n)) }));
