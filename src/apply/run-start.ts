@@ -7,6 +7,7 @@
 import { RestorePlanError } from '../errors.ts';
 import type { Actor, RecordedSource, RunRecord } from '../ledger/run-record.ts';
 import { type LedgerPlace, type RunStart, recordedServer, runsOfPlan } from '../ledger/runs.ts';
+import type { OplogRecord } from '../oplog/roll-forward.ts';
 import type { Plan, Source } from '../plan/plan.ts';
 import { sourceKindOf } from '../plan/sources/sources.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -29,7 +30,7 @@ export async function runStart({
   actor,
   exclusive = false,
 }: StartRequest): Promise<RunStart> {
-  const { backup, digest } = selection.manifest;
+  const { backup, digest, oplog } = selection.manifest;
   return {
     key: { plan: plan.name, selection: digest },
     target: target.name,
@@ -38,10 +39,20 @@ export async function runStart({
     server: recordedServer(target.reader),
     source: recordedSource(plan.source),
     gate: rulesOfPlan(plan),
-    backup: { location: backup.location, kind: backup.kind, fingerprint: backup.fingerprint },
+    backup: {
+      location: backup.location,
+      kind: oplog === undefined ? backup.kind : `${backup.kind}, ${rolledBy(oplog)}`,
+      fingerprint: backup.fingerprint,
+    },
     actor: { user: actor.user, host: actor.host, serverUser: await target.reader.authenticatedUser() },
     exclusive,
   };
+}
+
+/** In the words that a record keeps: by which oplog, from where to where, and what nothing proves. */
+function rolledBy({ source, begin, beginSaid, cut, sha256 }: OplogRecord): string {
+  const unproven = beginSaid === 'plan' ? '; exact if the dump began after that' : '';
+  return `rolled forward by ${source} from ${begin}${unproven} to ${cut} (entries ${sha256})`;
 }
 
 export interface OtherSource {

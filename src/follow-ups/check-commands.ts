@@ -3,6 +3,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { Plan } from '../plan/plan.ts';
+import { oplogSecrets } from '../plan/sources/oplog.ts';
 import { sourceKindOf } from '../plan/sources/sources.ts';
 import type { Secret } from '../secret.ts';
 import type { ActionFault } from './kind.ts';
@@ -65,6 +66,7 @@ function planSecrets({ source, targets, followUps }: Plan): Secret[] {
     targets.staging.uri,
     targets.production?.uri,
     ...(sourceKindOf(source.location).secrets?.(source.location) ?? []),
+    ...oplogSecrets(source.oplog),
     ...followUps.flatMap(({ action }) => kindOf(action).secretsOf(action)),
   ];
   return found.filter((secret) => secret !== undefined && secret.reveal() !== '') as Secret[];

@@ -11,7 +11,8 @@ import type { Backup, CollectionMetadata } from '../backup/backup.ts';
 import { DocumentFramer } from '../backup/readers/document-framer.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { OplogPlan, Source } from '../plan/plan.ts';
+import type { Instant, Source } from '../plan/plan.ts';
+import type { OplogPlan } from '../plan/sources/oplog.ts';
 import type { Run } from '../run.ts';
 import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
 import { following, oplogError } from './follow.ts';
@@ -38,19 +39,20 @@ export interface OplogRecord {
   readonly entries: number;
   /** sha256, hex, of these entries. */
   readonly sha256: string;
-  /** What the operator should know. */
-  readonly notes: readonly string[];
 }
 
 export interface RolledForward {
-  /** The backup as it was at the cut; closing it closes the one it was made of. */
+  /** The backup as it was at the cut; there until `rolling` is closed. */
   readonly backup: Backup;
   readonly record: OplogRecord;
+  /** What the operator should know, a sentence each. */
+  readonly warnings: readonly string[];
   readonly rolling: Rolling;
 }
 
 export interface RollOrder {
-  readonly source: Source & { readonly oplog: OplogPlan };
+  readonly source: Source;
+  readonly oplog: OplogPlan;
   readonly backup: Backup;
   /** Names of every collection of the plan. */
   readonly wanted: ReadonlySet<string>;
@@ -61,14 +63,13 @@ export interface RollOrder {
 /** Throws RestorePlanError BACKUP where the oplog does not cover what is needed, or holds something that cannot be followed. */
 export async function rollForward(run: Run, order: RollOrder): Promise<RolledForward> {
   const collections = await followed(order);
-  const { oplog } = order.source;
+  const { oplog } = order;
   const { replay, record } =
     oplog.kind === 'backup'
       ? await byItsOwn(order, collections)
       : await byLive(run, order, oplog, collections);
-  for (const note of record.notes) run.emit({ type: 'warning', message: `${record.source}: ${note}` });
   const rolling = new Rolling({ replay, collections, origin: record.source });
-  return { backup: rolling.of(order.backup), record, rolling };
+  return { backup: rolling.of(order.backup), record, warnings: warningsOf(record, replay), rolling };
 }
 
 interface Followed {
@@ -111,7 +112,7 @@ async function byLive(
   const { at } = source;
   if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
   const own = await spanOf(backup);
-  const begin = own?.first ?? saidToBegin(source, backup);
+  const begin = own?.first ?? saidToBegin(oplog, at, backup);
   const live = await LiveOplog.open(run, oplog.uri);
   let replay: Replay | undefined;
   try {
@@ -143,13 +144,6 @@ interface Ends {
 }
 
 function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall }: Ends): OplogRecord {
-  const notes = [...result.notes];
-  if (said === 'plan')
-    notes.push(
-      `the documents are exact if the dump began after ${showIsoDate(begin.seconds * 1000)} and was finished before source.at; it does not say so itself`,
-    );
-  if (result.entriesUsed === 0)
-    notes.push('no entry of it touches a collection of this plan: the documents are those of the backup');
   return {
     source,
     begin: [begin.seconds, begin.ordinal],
@@ -158,8 +152,20 @@ function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall
     ...(!Number.isNaN(wall) && { cutWall: wall }),
     entries: result.entriesUsed,
     sha256: result.sha256,
-    notes,
   };
+}
+
+function warningsOf({ source, begin, beginSaid, entries }: OplogRecord, { notes }: ReplayResult): string[] {
+  const unproven =
+    `the documents are exact if the dump began after ${showIsoDate(begin[0] * 1000)} and was finished before source.at; ` +
+    'the dump does not say so itself';
+  return [
+    ...notes,
+    ...(beginSaid === 'plan' ? [unproven] : []),
+    ...(entries === 0
+      ? ['no entry of it touches a collection of this plan: the documents are those of the backup']
+      : []),
+  ].map((note) => `${source}: ${note}`);
 }
 
 /** Hands all entries to the replay; the first of them, undefined where there is none. */
@@ -211,8 +217,7 @@ async function eachEntry(
 }
 
 /** Where the plan says that the dump began. */
-function saidToBegin({ oplog, at }: RollOrder['source'], { identity }: Backup): Timestamp {
-  const { begins } = oplog;
+function saidToBegin({ begins }: OplogPlan, at: Instant, { identity }: Backup): Timestamp {
   if (begins === undefined) {
     throw new RestorePlanError('BACKUP', `${identity.location} does not say when it was begun.`, {
       hint:
@@ -220,7 +225,7 @@ function saidToBegin({ oplog, at }: RollOrder['source'], { identity }: Backup): 
         'A dump made with `mongodump --oplog` says it itself.',
     });
   }
-  if (at !== undefined && begins.epochMs >= at.epochMs)
+  if (begins.epochMs >= at.epochMs)
     throw new RestorePlanError(
       'BACKUP',
       `source.oplog.begins ${begins.text} is not before source.at ${at.text}.`,

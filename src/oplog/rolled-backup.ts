@@ -12,6 +12,7 @@ import {
   type MemberInfo,
   type ScanSummary,
 } from '../backup/backup.ts';
+import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
 import { readCanonical } from '../bson/canonical-bytes.ts';
 import { showValue } from '../bson/show.ts';
 import { findId } from '../bson/stored-form.ts';
@@ -57,15 +58,17 @@ export class Rolling {
     );
   }
 
-  /** `backup` as the oplog made it. Closing it closes both. */
+  /** `backup` as the oplog made it. */
   of(backup: Backup): Backup {
     return around(backup, {
-      read: (wanted, options) => this.#read(backup.read(wanted, options)),
-      close: async () => {
-        this.#parts.replay.close();
-        await backup.close();
-      },
+      read: (wanted, options) => this.#read(wanted, backup.read(wanted, options)),
+      close: () => backup.close(),
     });
+  }
+
+  /** Forgets the changes; the backups made by `of` cannot be read any more. */
+  close(): void {
+    this.#parts.replay.close();
   }
 
   /** What happened to a document that was handed on, by its `_id`; undefined: nothing. */
@@ -73,8 +76,8 @@ export class Rolling {
     return this.#collections.get(collection)?.changeOf(id);
   }
 
-  async *#read(pieces: AsyncIterable<BackupPiece>): AsyncGenerator<BackupPiece> {
-    for (const rolled of this.#collections.values()) rolled.begin();
+  async *#read(wanted: ReadonlySet<string>, pieces: AsyncIterable<BackupPiece>): AsyncGenerator<BackupPiece> {
+    for (const collection of wanted) this.#collections.get(collection)?.begin();
     for await (const piece of pieces) {
       if (piece.type === 'documents' || piece.type === 'ended') {
         const rolled = this.#collections.get(piece.member.collection);
@@ -84,7 +87,9 @@ export class Rolling {
         const members = piece.summary.members.map(
           (member) => this.#collections.get(member.collection)?.memberOf(member) ?? member,
         );
-        yield { ...piece, summary: { ...piece.summary, members } };
+        // It is applied, whichever oplog it was.
+        const warnings = piece.summary.warnings.filter((warning) => warning !== OPLOG_WARNING);
+        yield { ...piece, summary: { ...piece.summary, members, warnings } };
       } else {
         yield piece;
       }

@@ -38,6 +38,7 @@ import type {
   UnsetVariable,
   WhenMatched,
 } from './plan.ts';
+import { buildOplog } from './sources/oplog.ts';
 import { buildLocation } from './sources/sources.ts';
 
 /** What the files that `ids` names hold, by the node that names each. */
@@ -77,6 +78,7 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
 function buildSource(source: PlanNode): Source {
   const at = givenText(source, 'at');
   const reading = at === undefined ? undefined : parseInstant(at);
+  const oplog = buildOplog(source);
   return {
     // An instant from a variable that is not set has no value yet.
     at: reading !== undefined && 'instant' in reading ? reading.instant : undefined,
@@ -85,6 +87,7 @@ function buildSource(source: PlanNode): Source {
     integrity: (givenText(source, 'integrity') ?? 'whole') as Source['integrity'],
     maxDecompressionRatio: givenValue(source, 'maxDecompressionRatio') as number | undefined,
     location: buildLocation(source, givenText(source, 'timezone')),
+    ...(oplog !== undefined && { oplog }),
   };
 }
 

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { dirname, relative } from 'node:path';
 import type { DependentPlan, Plan, RestoredCollection } from './plan.ts';
+import { oplogDigest } from './sources/oplog.ts';
 import { sourceKindOf } from './sources/sources.ts';
 
 type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
@@ -35,6 +36,7 @@ function digestOf({ name, source, collections, targets }: DigestInput, further: 
       integrity: source.integrity,
       maxDecompressionRatio: source.maxDecompressionRatio,
       location: sourceKindOf(source.location).digest(source.location),
+      oplog: oplogDigest(source.oplog),
     },
     collections: collections.map((root) => ({
       ...collectionParts(root, further),

@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { faultAt, type PlanFault, type PlanText, quoted } from './fault.ts';
 import { type MapEntry, type MapNode, nodeAt, type PathPart } from './nodes.ts';
 import { readPlanText } from './plan-text.ts';
+import { OPLOG_KINDS_IN_A_PLAN } from './sources/oplog.ts';
 import { ALTERNATIVES } from './sources/sources.ts';
 import { parsePlanText } from './yaml.ts';
 
@@ -80,7 +81,9 @@ async function withBases(text: PlanText, chain: readonly PlanText[]): Promise<Me
 
 function mergeMaps(base: MapNode, plan: MapNode, path: readonly PathPart[]): MapNode {
   // Of these a map has exactly one: naming another one in the plan replaces the base's.
-  const alternatives = ALTERNATIVES.find((each) => each.path.join('.') === path.join('.'))?.keys ?? [];
+  const alternatives =
+    [...ALTERNATIVES, OPLOG_KINDS_IN_A_PLAN].find((each) => each.path.join('.') === path.join('.'))?.keys ??
+    [];
   const isChosen = alternatives.some((key) => plan.entries.has(key));
   // The plan's own keys come first: a fault of the merged map as a whole then points into the plan.
   const entries = new Map<string, MapEntry>();

@@ -4,6 +4,7 @@
 import type { TargetName } from '../events.ts';
 import type { Secret } from '../secret.ts';
 import type { IdList } from './id-list.ts';
+import type { OplogPlan } from './sources/oplog.ts';
 import type { Location } from './sources/sources.ts';
 
 export interface Plan {
@@ -65,21 +66,6 @@ export interface Source {
   /** Rolls the documents forward from the backup; undefined: they are as the backup has them. */
   readonly oplog?: OplogPlan;
 }
-
-export type OplogPlan = {
-  /** When a dump that does not say it was begun, or earlier. */
-  readonly begins: Instant | undefined;
-} & (
-  | {
-      /** backup: what the dump took along, up to its end. */
-      readonly kind: 'backup';
-    }
-  | {
-      /** mongodb: that of a running replica set, up to `at`. */
-      readonly kind: 'mongodb';
-      readonly uri: Secret | undefined;
-    }
-);
 
 export type WhenMatched = 'keepExisting' | 'replace' | 'fail';
 

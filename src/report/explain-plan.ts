@@ -14,6 +14,7 @@ import {
   restoredCollections,
   type Source,
 } from '../plan/plan.ts';
+import { explainOplog } from '../plan/sources/oplog.ts';
 import { isStored, sourceKindOf, storeLocation } from '../plan/sources/sources.ts';
 import { storeOf } from '../plan/sources/stores.ts';
 import { truncated } from './neutral.ts';
@@ -64,6 +65,7 @@ function sourceSentences(source: Source): string[] {
       `A backup that was begun more than ${duration(source.maxAgeMs)} before that moment is refused.`,
     );
   }
+  if (source.oplog !== undefined) sentences.push(explainOplog(source.oplog, at));
   return sentences;
 }
 

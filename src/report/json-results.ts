@@ -5,10 +5,12 @@ import type { TargetName } from '../events.ts';
 import { reasonText } from './document-classes.ts';
 import type { DryRun } from './dry-run/page.ts';
 import { documentSides } from './json-text.ts';
+import { oplogTold } from './oplog-told.ts';
 
 /** The last object but one of `dry-run --json`. */
 export function dryRunObject({ plan, manifest, comparisons, notCompared, suggestions = [] }: DryRun) {
   const { backup, digest, collections } = manifest;
+  const oplog = oplogTold(manifest);
   return {
     type: 'dry-run',
     plan: { name: plan.name, digest: plan.digest },
@@ -16,6 +18,7 @@ export function dryRunObject({ plan, manifest, comparisons, notCompared, suggest
       location: backup.location,
       time: backup.time === undefined ? null : new Date(backup.time).toISOString(),
       identity: backup.fingerprint,
+      ...(oplog !== undefined && { oplog }),
     },
     selection: {
       digest,

@@ -15,6 +15,7 @@ import type { DocumentsTold, FollowUpPlan, Plan, WhenMatched } from '../plan/pla
 import type { SelectionManifest } from '../selection/selection.ts';
 import { type DependentsGraph, dependentsGraph } from './dependents-graph.ts';
 import { type ClassCounts, foretold, type OutcomeCounts, sumOfCounts } from './document-classes.ts';
+import { type OplogTold, oplogTold } from './oplog-told.ts';
 import {
   type ReportDangling,
   type ReportDocument,
@@ -95,6 +96,8 @@ export interface ReportBackup {
   readonly at: string | undefined;
   /** Milliseconds from the backup's time to `at`. */
   readonly beforeAtMs: number | undefined;
+  /** What rolled its documents forward. */
+  readonly oplog?: OplogTold;
 }
 
 export interface ReportSelected {
@@ -179,7 +182,9 @@ function toldBy({ plan, told }: ReportInput): DocumentsTold {
   return told ?? plan.report.documents;
 }
 
-function reportBackup({ source }: Plan, { backup }: SelectionManifest): ReportBackup {
+function reportBackup({ source }: Plan, manifest: SelectionManifest): ReportBackup {
+  const { backup } = manifest;
+  const oplog = oplogTold(manifest);
   return {
     location: line(backup.location),
     kind: line(backup.kind),
@@ -191,6 +196,7 @@ function reportBackup({ source }: Plan, { backup }: SelectionManifest): ReportBa
     at: source.at?.text,
     beforeAtMs:
       source.at === undefined || backup.time === undefined ? undefined : source.at.epochMs - backup.time,
+    ...(oplog !== undefined && { oplog: { ...oplog, source: line(oplog.source) } }),
   };
 }
 

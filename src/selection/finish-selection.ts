@@ -2,10 +2,13 @@ import { join } from 'node:path';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
+import type { RolledForward } from '../oplog/roll-forward.ts';
+import type { Rolling } from '../oplog/rolled-backup.ts';
 import { VERSION } from '../version.ts';
 import type { BackupScan } from './backup-scan.ts';
 import type { CollectionSelector } from './collection-selector.ts';
 import { writePrivateFile } from './directory.ts';
+import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { finishCollection } from './finish-collection.ts';
 import { sha256OfText } from './open-selection.ts';
 import type { IdRoute } from './routes.ts';
@@ -18,6 +21,8 @@ interface DecidedSelection {
   readonly folder: string;
   readonly selectors: readonly CollectionSelector[];
   readonly scan: BackupScan;
+  /** What rolled the documents forward, if anything did. */
+  readonly rolled: RolledForward | undefined;
 }
 
 /** Finishes the files of a selection in which everything has been decided, and describes them. */
@@ -26,10 +31,11 @@ export async function finishSelection({
   folder,
   selectors,
   scan,
+  rolled,
 }: DecidedSelection): Promise<SelectionManifest> {
   const { plan, backup } = request;
   const collections: SelectedCollection[] = [];
-  const warnings = [...scan.warnings];
+  const warnings = [...scan.warnings, ...(rolled?.warnings ?? [])];
   for (const { routes, chooser, chosen, scanned } of selectors) {
     const { collection, into, whenMatched } = routes;
     const finished = await finishCollection(collection, chosen, scan.membersOf(collection));
@@ -57,6 +63,8 @@ export async function finishSelection({
       file,
       metadataFile: metadata === undefined ? undefined : metadataFile,
       ...(metadata !== undefined && { metadataSha256: sha256OfText(metadata) }),
+      ...(rolled !== undefined &&
+        (await countRolled(rolled.rolling, collection, { path: join(folder, file), bytes }))),
     });
   }
   return {
@@ -72,8 +80,26 @@ export async function finishSelection({
     members: scan.members,
     readToEnd: scan.readToEnd,
     ...(scan.relaxed && { relaxed: true }),
+    ...(rolled !== undefined && { oplog: rolled.record }),
     warnings,
   };
+}
+
+/** How many of the documents in a file the oplog changed, and how many it alone has. */
+async function countRolled(
+  rolling: Rolling,
+  collection: string,
+  { path, bytes }: { readonly path: string; readonly bytes: number },
+): Promise<Required<Pick<SelectedCollection, 'rolled' | 'inserted'>>> {
+  const counts = { rolled: 0, inserted: 0 };
+  for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
+    for (let i = 0; i < batch.length; i++) {
+      const change = rolling.changeOf(collection, batch.id(i));
+      if (change?.isInserted) counts.inserted++;
+      else if (change !== undefined) counts.rolled++;
+    }
+  }
+  return counts;
 }
 
 /** Ids named one by one. */

@@ -240,6 +240,7 @@ const hasFields =
 /** A name that stays in its folder. */
 const isFileName: Test = (value) =>
   typeof value === 'string' && !['', '.', '..'].includes(value) && !/[/\\\0]/.test(value);
+const isTimestamp: Test = (value) => Array.isArray(value) && value.length === 2 && value.every(isCount);
 const isNumber: Test = (value) => typeof value === 'number';
 const isWhenMatched: Test = (value) => ['keepExisting', 'replace', 'fail'].includes(value as string);
 
@@ -254,6 +255,8 @@ const hasCollectionFields = hasFields({
   file: isFileName,
   metadataFile: isOptional(isFileName),
   metadataSha256: isOptional(isHash),
+  rolled: isOptional(isCount),
+  inserted: isOptional(isCount),
 });
 
 /** Each document has some bytes; what the digest leaves out has none. */
@@ -283,6 +286,17 @@ const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test
   members: isList(hasFields({ path: isText, collection: isText, bytes: isCount, sha256: isText })),
   readToEnd: (value) => typeof value === 'boolean',
   relaxed: isOptional((value) => typeof value === 'boolean'),
+  oplog: isOptional(
+    hasFields({
+      source: isText,
+      begin: isTimestamp,
+      beginSaid: (value) => ['dump', 'plan'].includes(value as string),
+      cut: isTimestamp,
+      cutWall: isOptional(isNumber),
+      entries: isCount,
+      sha256: isHash,
+    }),
+  ),
   warnings: isList(isText),
 };
 

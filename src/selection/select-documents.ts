@@ -11,8 +11,10 @@
  */
 
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Backup } from '../backup/backup.ts';
-import type { Plan } from '../plan/plan.ts';
+import { type RolledForward, rollForward } from '../oplog/roll-forward.ts';
+import { collectionNames, type Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { BackupScan, type Onlooker } from './backup-scan.ts';
 import { spareBytes } from './candidates.ts';
@@ -45,12 +47,13 @@ export interface SelectionRequest {
  * restored, or when a query matches nothing; WORK_DIRECTORY when the work directory cannot be written.
  */
 export async function selectDocuments(run: Run, request: SelectionRequest): Promise<Selection> {
-  const { plan, backup } = request;
+  const { plan } = request;
   const { workDirectory, emit, signal } = run;
   const routes = collectionRoutes(plan);
-  const directory = selectionDirectory(workDirectory, plan, backup.identity);
+  const directory = selectionDirectory(workDirectory, plan, request.backup.identity);
   const partial = await createPartialDirectory(workDirectory, directory, plan.source.database);
   const selectors: CollectionSelector[] = [];
+  let rolled: RolledForward | undefined;
   try {
     const options = {
       folder: partial.documents,
@@ -62,13 +65,24 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     };
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));
 
+    const { oplog } = plan.source;
+    rolled =
+      oplog &&
+      (await rollForward(run, {
+        source: plan.source,
+        oplog,
+        backup: request.backup,
+        wanted: collectionNames(plan),
+        spillPath: join(partial.spool, 'oplog-'),
+      }));
+    const backup = rolled?.backup ?? request.backup;
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
     const scan = new BackupScan(backup, selectors, { emit, signal, onlooker: request.onlooker });
     await scan.refuseKnownFaults();
     await readBackup({ backup, scan, selectors, emit });
 
-    const manifest = await finishSelection({ request, folder: partial.documents, selectors, scan });
+    const manifest = await finishSelection({ request, folder: partial.documents, selectors, scan, rolled });
     const isThere = async (): Promise<boolean> =>
       (await findSelection(workDirectory, plan, backup.identity))?.manifest.digest === manifest.digest;
     await publishSelection(partial, directory, { manifest, isThere });
@@ -84,5 +98,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     for (const selector of selectors) await selector.abandon();
     await rm(partial.directory, { recursive: true, force: true });
     throw error;
+  } finally {
+    rolled?.rolling.close();
   }
 }

@@ -6,6 +6,7 @@
 
 import { createHash } from 'node:crypto';
 import type { BackupIdentity } from '../backup/backup.ts';
+import type { OplogRecord } from '../oplog/roll-forward.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 
 export interface Selection {
@@ -37,6 +38,8 @@ export interface SelectionManifest {
   readonly readToEnd: boolean;
   /** The backup is an export whose numbers do not say their types: these are as its text spells them. */
   readonly relaxed?: boolean;
+  /** What rolled the documents forward; absent where they are as the backup has them. */
+  readonly oplog?: OplogRecord;
   /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
   readonly warnings: readonly string[];
 }
@@ -58,6 +61,9 @@ export interface SelectedCollection {
   readonly metadataFile: string | undefined;
   /** sha256, hex, of that file. In no digest; a collection that is missing in the target is made by it. */
   readonly metadataSha256?: string;
+  /** Of the documents: how many the oplog changed, and how many it alone has. Absent where none was used. */
+  readonly rolled?: number;
+  readonly inserted?: number;
 }
 
 type DigestedFields = Pick<SelectedCollection, 'collection' | 'into' | 'whenMatched' | 'count' | 'sha256'>;

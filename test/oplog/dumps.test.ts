@@ -8,7 +8,8 @@ import { showDocument } from '../../src/bson/show.ts';
 import { findId } from '../../src/bson/stored-form.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import { type RolledForward, rollForward } from '../../src/oplog/roll-forward.ts';
-import type { OplogPlan, Source } from '../../src/plan/plan.ts';
+import type { Source } from '../../src/plan/plan.ts';
+import type { OplogPlan } from '../../src/plan/sources/oplog.ts';
 import { Secret } from '../../src/secret.ts';
 import { onDisk } from '../backup/reading.ts';
 import { test } from '../harness.ts';
@@ -123,7 +124,7 @@ async function rolled<T>(
   const backup = await openBackup(QUIET, source, { wanted });
   try {
     return await look(
-      await rollForward(QUIET, { source, backup, wanted, spillPath: join(folder.path, 'spill-') }),
+      await rollForward(QUIET, { source, oplog, backup, wanted, spillPath: join(folder.path, 'spill-') }),
     );
   } finally {
     await backup.close();
@@ -177,7 +178,7 @@ for (const name of ['plain', 'plain.tar', 'plain.tar.gz', 'plain.archive']) {
     rolled(name, { ...LIVE(), begins: instant(begins) }, async (result) => {
       assert.is(result.record.beginSaid, 'plan');
       assert.match(
-        result.record.notes.join(),
+        result.warnings.join(),
         /are exact if the dump began after .* and was finished before source\.at/,
       );
       await isExactly(result, atMoment);

@@ -4,6 +4,7 @@ import { isAbbreviation, isTimeZone, nearTimeZone, parseDuration, parseInstant }
 import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
 import { jsonlRules } from '../sources/jsonl.ts';
+import { oplogRules } from '../sources/oplog.ts';
 import type { StoreKind, Templated } from '../sources/source-kind.ts';
 import { ALTERNATIVES } from '../sources/sources.ts';
 import { type DraftLocation, STORES, type StoreLocation } from '../sources/stores.ts';
@@ -23,7 +24,7 @@ export function sourceRules(root: MapNode): PlanFault[] {
   });
   for (const each of templates) faults.push(...templateRules(root, each));
   const isTimed = templates.some(({ node }) => hasTime(node));
-  return [...faults, ...timeRules(root, isTimed)];
+  return [...faults, ...oplogRules(root), ...timeRules(root, isTimed)];
 }
 
 interface StoreInPlan {

@@ -1,4 +1,5 @@
 /** Top of the page: plan, backup in both zones, distance to `at`, selection. */
+import { oplogSentences, oplogTold } from '../oplog-told.ts';
 import { showBytes, showCounted, showDuration } from '../quantities.ts';
 import { wrapped } from '../wrap.ts';
 import type { DryRun, PageStyle } from './page.ts';
@@ -15,6 +16,8 @@ export function* header(run: DryRun, style: PageStyle): Generator<string> {
   yield* row('plan', [plan.name], style);
   if (plan.reason !== undefined) yield* row('', [plan.reason.replaceAll(/\s+/g, ' ').trim()], style);
   yield* row('backup', backupFacts({ plan, manifest }), style);
+  const oplog = oplogTold(manifest);
+  if (oplog !== undefined) yield* row('oplog', oplogSentences(oplog), style);
   yield* row('selection', selectionFacts(manifest), style);
 }
 

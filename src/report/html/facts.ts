@@ -1,5 +1,6 @@
 /** Where the documents come from, what else to know, and what is to be done afterwards. */
 import { HELD_BACK } from '../document-classes.ts';
+import { oplogSentences } from '../oplog-told.ts';
 import { showBytes, showCounted, showDuration } from '../quantities.ts';
 import { allWarnings, type Report } from '../report-model.ts';
 import { type Html, html } from './html.ts';
@@ -22,6 +23,7 @@ function entries(report: Report): [name: string, value: Html][] {
     ['Finished, UTC', backup.modified === undefined ? undefined : html`${backup.modified}`],
     ['Last good moment', at === undefined ? undefined : html`${at}`],
     ['Before that', beforeAtMs === undefined ? undefined : html`${showDuration(beforeAtMs)}`],
+    ['Oplog', backup.oplog === undefined ? undefined : html`${oplogSentences(backup.oplog).join('; ')}`],
     ['Read', html`${selection.readToEnd ? 'to its end' : 'only as far as needed'}`],
     ['Selection', html`${showCounted(selection.documents, 'document')}, ${showBytes(selection.bytes)}`],
     ['Selection digest', html`<code>${selection.digest}</code>`],

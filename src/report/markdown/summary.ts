@@ -2,6 +2,7 @@
 import { COMPARED } from '../../outcomes.ts';
 import { classesOfTable } from '../document-classes.ts';
 import { truncated } from '../neutral.ts';
+import { oplogSentences } from '../oplog-told.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../quantities.ts';
 import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
 import { calmParts, troublesOf } from '../sum.ts';
@@ -82,6 +83,7 @@ export function facts({ backup, plan, selection, toolVersion, writtenAt }: Repor
   const rows = [
     ['Backup', `${code(backup.location)} (${prose(backup.kind)}${size}; ${whole})`],
     ['Taken', takenText(backup)],
+    ...(backup.oplog === undefined ? [] : [['Oplog', prose(oplogSentences(backup.oplog).join('; '))]]),
     [
       'Selection',
       `${showCounted(selection.documents, 'document')}, ${showBytes(selection.bytes)}, digest ${code(selection.digest)}`,

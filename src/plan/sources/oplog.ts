@@ -1,0 +1,101 @@
+/** `source.oplog`: what rolls the documents of a backup forward. */
+import type { Secret } from '../../secret.ts';
+import { faultAt, type PlanFault } from '../fault.ts';
+import { parseInstant } from '../instant.ts';
+import { givenSecret, givenText, type MapNode, nodeAt, type PlanNode, placeAt, textAt } from '../nodes.ts';
+import type { Instant } from '../plan.ts';
+import { exactlyOne } from '../rules/structure.ts';
+
+export type OplogPlan = {
+  /** When a dump that does not say it was begun, or earlier. */
+  readonly begins: Instant | undefined;
+} & (
+  | {
+      /** backup: what the dump took along, up to its end. */
+      readonly kind: 'backup';
+    }
+  | {
+      /** mongodb: that of a running replica set, up to `source.at`. */
+      readonly kind: 'mongodb';
+      readonly uri: Secret | undefined;
+    }
+);
+
+/** The map in which exactly one kind must be named. */
+export const OPLOG_KINDS_IN_A_PLAN = {
+  path: ['source', 'oplog'],
+  keys: ['backup', 'mongodb'] as readonly string[],
+};
+
+/** Undefined where the plan restores what the backup holds. */
+export function buildOplog(source: PlanNode): OplogPlan | undefined {
+  if (nodeAt(source, 'oplog') === undefined) return undefined;
+  const begins = givenText(source, 'oplog', 'begins');
+  const reading = begins === undefined ? undefined : parseInstant(begins);
+  const common = { begins: reading !== undefined && 'instant' in reading ? reading.instant : undefined };
+  if (nodeAt(source, 'oplog', 'backup') !== undefined) return { kind: 'backup', ...common };
+  return { kind: 'mongodb', uri: givenSecret(source, 'oplog', 'mongodb', 'uri'), ...common };
+}
+
+/** What tells one moment from another; not where the oplog lies, for its entries are the same everywhere. */
+export function oplogDigest(oplog: OplogPlan | undefined): unknown {
+  if (oplog === undefined) return undefined;
+  return { until: oplog.kind === 'backup' ? 'end of the dump' : 'at', begins: oplog.begins?.epochMs };
+}
+
+export function oplogSecrets(oplog: OplogPlan | undefined): readonly (Secret | undefined)[] {
+  return oplog?.kind === 'mongodb' ? [oplog.uri] : [];
+}
+
+/** In a sentence or two. */
+export function explainOplog(oplog: OplogPlan, at: Instant | undefined): string {
+  if (oplog.kind === 'backup')
+    return 'Its own oplog (mongodump --oplog) is applied: the documents are as they were when the dump ended.';
+  const begins =
+    oplog.begins === undefined ? '' : ` The dump was begun no earlier than ${oplog.begins.text}.`;
+  return `The oplog of a running replica set rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
+}
+
+/** What a schema cannot say. */
+export function oplogRules(root: MapNode): PlanFault[] {
+  const oplog = nodeAt(root, 'source', 'oplog');
+  if (oplog?.kind !== 'map') return [];
+  const { path, keys } = OPLOG_KINDS_IN_A_PLAN;
+  const faults = exactlyOne(root, path, { keys, what: 'kind of oplog' });
+  for (const key of ['mongodb', 'jsonl']) {
+    if (nodeAt(root, 'source', key) === undefined) continue;
+    const message = `source.${key} cannot be rolled forward: nothing says at which moment each document was read`;
+    faults.push(
+      faultAt(placeAt(root, 'source', 'oplog'), 'source', { message, expected: 'a dump of mongodump' }),
+    );
+  }
+  if (
+    nodeAt(root, 'source', 'oplog', 'mongodb') !== undefined &&
+    nodeAt(root, 'source', 'at') === undefined
+  ) {
+    const message = 'source.oplog rolls the documents forward, but nothing says to which moment';
+    const expected = 'source.at, an instant with its offset such as 2016-09-13T09:00:00-04:00';
+    faults.push(faultAt(placeAt(root, 'source', 'oplog'), 'missing-key', { message, expected }));
+  }
+  return [...faults, ...beginsRules(root)];
+}
+
+function beginsRules(root: MapNode): PlanFault[] {
+  const path = ['source', 'oplog', 'begins'];
+  const begins = textAt(root, ...path);
+  if (begins === undefined) return [];
+  const place = nodeAt(root, ...path)?.place ?? placeAt(root, ...path);
+  if (nodeAt(root, 'source', 'oplog', 'backup') !== undefined) {
+    const message =
+      'source.oplog.begins has no effect: the oplog that a dump took along says itself where it begins';
+    return [faultAt(place, 'time', { message, expected: 'no begins' })];
+  }
+  const reading = parseInstant(begins);
+  if (!('instant' in reading)) return [faultAt(place, 'time', reading)];
+  const at = textAt(root, 'source', 'at');
+  const moment = at === undefined ? undefined : parseInstant(at);
+  if (moment === undefined || !('instant' in moment) || reading.instant.epochMs < moment.instant.epochMs)
+    return [];
+  const message = 'the dump was begun before the moment that its documents are rolled forward to';
+  return [faultAt(place, 'time', { message, expected: `an instant before source.at, ${at}` })];
+}

@@ -1,0 +1,234 @@
+/**
+ * As it was at that moment: documents that were changed or made after the backup come back as they were before the accident, through
+ * whole commands.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Document } from 'mongodb';
+import * as assert from 'uvu/assert';
+import { test } from '../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { CANARY_PASSWORD } from '../lab/lab.ts';
+import { type PlanRun, runPlan } from '../lab/plan-command.ts';
+import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
+import { mongodump } from '../lab/tools.ts';
+import { checkedStream } from './json-stream.ts';
+
+const user = { name: 'root', password: CANARY_PASSWORD };
+let production: ReplicaSet;
+let staging: ReplicaSet;
+let folder: TemporaryFolder;
+let begun: Date;
+let at: Date;
+/** What production had at `at`, by collection. */
+const then = new Map<string, Buffer[]>();
+const outputs: PlanRun[] = [];
+
+const NAMES = ['partners', 'artworks'] as const;
+
+test.before(
+  async () => {
+    folder = temporaryFolder('oplog-story');
+    [production, staging] = await Promise.all([startReplicaSet({ user }), startReplicaSet({ user })]);
+    const db = production.client.db('gravity');
+    await db.createCollection('partners');
+    await db.collection('partners').insertMany([
+      { _id: 1 as never, name: 'lost' },
+      { _id: 2 as never, name: 'other' },
+    ]);
+    await db.collection('artworks').insertMany(
+      Array.from({ length: 60 }, (_, i) => ({
+        _id: i as never,
+        partner_id: 1 + (i % 2),
+        price: i,
+        tags: ['a'],
+      })),
+    );
+    // The oplog of a new server begins no earlier than the server.
+    await pause(2500);
+    begun = new Date();
+    await pause(1100);
+    await mongodump(production.uri, ['--oplog', '--out', join(folder.path, 'dump')]);
+    await mongodump(production.uri, ['--db', 'gravity', '--out', join(folder.path, 'plain')]);
+    await mongodump(production.uri, ['--oplog', `--archive=${join(folder.path, 'dump.archive')}`]);
+    await theDay();
+    for (const name of NAMES) then.set(name, await lost(production, name));
+    await pause(1100);
+    at = new Date();
+    await pause(200);
+    // The accident, and what went on after it.
+    await db.collection('artworks').deleteMany({ partner_id: 1 });
+    await db.collection('partners').deleteOne({ _id: 1 as never });
+    await db.collection('artworks').updateMany({}, { $set: { price: -1 } });
+    await pause(1100);
+    await db.collection('partners').insertOne({ _id: 3 as never, name: 'later' });
+  },
+  { deadlineMs: 240_000 },
+);
+test.after(async () => {
+  await Promise.all([production.stop(), staging.stop()]);
+  folder.remove();
+});
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What the application did between the backup and the accident. */
+async function theDay(): Promise<void> {
+  const artworks = production.client.db('gravity').collection<Document>('artworks');
+  await artworks.updateMany(
+    { partner_id: 1, price: { $lt: 20 } },
+    { $inc: { price: 1000 }, $push: { tags: 'b' } as never },
+  );
+  await artworks.insertOne({ _id: 'made after the backup' as never, partner_id: 1, price: 5 });
+  await artworks.updateOne({ _id: 1 as never }, { $set: { partner_id: 1 } });
+  await artworks.updateOne({ _id: 2 as never }, { $set: { partner_id: 2 } });
+  await artworks.deleteOne({ _id: 4 as never });
+  await production.client.withSession((session) =>
+    session.withTransaction(async () => {
+      await artworks.updateOne({ _id: 6 as never }, { $set: { together: true } }, { session });
+      await production.client
+        .db('gravity')
+        .collection('partners')
+        .updateOne({ _id: 1 as never }, { $set: { name: 'lost, renamed' } }, { session });
+    }),
+  );
+}
+
+/** The documents of the partner that is lost, as bytes, by `_id`. */
+async function lost({ client }: ReplicaSet, name: string): Promise<Buffer[]> {
+  const filter = name === 'partners' ? { _id: 1 as never } : { partner_id: 1 };
+  const found = await client
+    .db('gravity')
+    .collection(name)
+    .find(filter, { raw: true })
+    .sort({ _id: 1 })
+    .toArray();
+  return found.map((each) => Buffer.from(each as unknown as Uint8Array));
+}
+
+function writePlan(source: string): void {
+  writeFileSync(
+    join(folder.path, 'plan.yaml'),
+    `version: 1
+name: partner-1
+reason: Partner 1 was deleted by a support script.
+source:
+  database: gravity
+${source}
+collections:
+  - collection: partners
+    query: { _id: 1 }
+    dependents:
+      - { collection: artworks, foreignKey: partner_id }
+targets:
+  staging: { uri: "\${STAGING_URI}", database: gravity }
+  production: { uri: "\${PRODUCTION_URI}", database: gravity }
+`,
+  );
+}
+
+async function run(...args: string[]): Promise<PlanRun> {
+  const env = { STAGING_URI: staging.uri, PRODUCTION_URI: production.uri, OPLOG_URI: production.uri };
+  const ran = await runPlan([args[0] as string, 'plan.yaml', ...args.slice(1)], { cwd: folder.path, env });
+  outputs.push(ran);
+  return ran;
+}
+
+const live = (path: string, begins?: Date): string => `  at: ${at.toISOString()}
+  path: ./${path}
+  oplog:
+    mongodb: { uri: "\${OPLOG_URI}" }${begins === undefined ? '' : `\n    begins: ${begins.toISOString()}`}`;
+
+test('a dry-run says what came from the oplog, and the digest is the same from each dump', async () => {
+  const digests = new Set<string>();
+  for (const [path, begins] of [
+    ['dump', undefined],
+    ['dump.archive', undefined],
+    ['plain', begun],
+  ] as const) {
+    writePlan(live(path, begins));
+    const { stdout, stderr, exitCode } = await run('dry-run', '--json');
+    assert.is(exitCode, 0, stderr);
+    const result = checkedStream(stdout).find(({ type }) => type === 'dry-run') as Document;
+    const { oplog } = result['backup'];
+    assert.match(oplog.source, /^the oplog of 127\.0\.0\.1:\d+$/);
+    assert.is(oplog.beginSaid, begins === undefined ? 'dump' : 'plan');
+    assert.is(oplog.inserted, 1);
+    assert.ok(oplog.rolled >= 11, `${oplog.rolled} rolled`);
+    digests.add(result['selection'].digest);
+  }
+  assert.is(digests.size, 1);
+  const stdout = (await run('dry-run')).stdout.replaceAll(/\s+/g, ' ');
+  assert.match(
+    stdout,
+    /oplog the oplog of 127\.0\.0\.1:\d+, from 20\S+Z \(\d+,\d+\) up to, not including, \d+,\d+ \(20/,
+  );
+  assert.match(stdout, /\d+ entries used; 1\d documents rolled forward, 1 inserted after the backup/);
+  assert.match(stdout, /exact if the dump began after \S+Z and was finished before source\.at/);
+});
+
+test('applied, the documents are byte for byte what they were at that moment', async () => {
+  writePlan(live('dump'));
+  const first = await run('apply', '--target', 'staging');
+  assert.is(first.exitCode, 0, first.stderr);
+  for (const name of NAMES)
+    assert.equal((await lost(staging, name)).map(hex), (then.get(name) as Buffer[]).map(hex), name);
+  const second = await run('apply', '--target', 'production', '--confirm', 'gravity');
+  assert.is(second.exitCode, 0, second.stderr);
+  const artworks = production.client.db('gravity').collection<Document>('artworks');
+  assert.is(await artworks.countDocuments({ _id: 'made after the backup' as never }), 1);
+  assert.is(await artworks.countDocuments({ _id: { $in: [2, 4] as never[] }, partner_id: 1 }), 0);
+  const record = await production.client.db('gravity').collection('_restore_plan_runs').findOne();
+  if (record !== null) assert.match(JSON.stringify(record['backup']), /rolled forward by the oplog of/);
+});
+
+test('the dump’s own oplog gives the moment at which the dump ended', async () => {
+  writePlan('  path: ./dump\n  oplog: { backup: true }');
+  const { stdout, stderr, exitCode } = await run('dry-run', '--json');
+  assert.is(exitCode, 0, stderr);
+  const result = checkedStream(stdout).find(({ type }) => type === 'dry-run') as Document;
+  assert.is(result['backup'].oplog.beginSaid, 'dump');
+  assert.is(result['backup'].oplog.inserted, 0);
+  assert.is(
+    result['selection'].collections.find(({ collection }: Document) => collection === 'artworks').selected,
+    30,
+  );
+});
+
+test('what a plan cannot mean is said with its place; what cannot be proven ends a command', async () => {
+  for (const [source, message] of [
+    [`  path: ./dump\n  oplog: { mongodb: { uri: "\${OPLOG_URI}" } }`, /nothing says to which moment/],
+    ['  path: ./dump\n  oplog: {}', /source\.oplog has no kind of oplog/],
+    ['  path: ./dump\n  oplog: { pbm: true, backup: true }', /pbm/],
+    [
+      '  path: ./dump\n  oplog: { backup: true, begins: 2026-01-01T00:00:00Z }',
+      /source\.oplog\.begins has no effect/,
+    ],
+    [
+      `  mongodb: { uri: "\${OPLOG_URI}" }\n  oplog: { backup: true }`,
+      /source\.mongodb cannot be rolled forward/,
+    ],
+    [`  at: 2026-01-01T00:00:00Z\n${live('plain', at).replace(/^.*\n/, '')}`, /an instant before source\.at/],
+  ] as const) {
+    writePlan(source);
+    const { exitCode, stderr, stdout } = await run('validate');
+    assert.is(exitCode, 10, source);
+    assert.match(stderr + stdout, message);
+  }
+  writePlan(live('plain'));
+  const unproven = await run('dry-run');
+  assert.is(unproven.exitCode, 12);
+  assert.match(unproven.stderr + unproven.stdout, /does not say when it was begun/);
+  writePlan(live('dump').replace(at.toISOString(), new Date(begun.getTime() - 3_600_000).toISOString()));
+  const backwards = await run('dry-run');
+  assert.is(backwards.exitCode, 12, backwards.stderr);
+  assert.match(backwards.stderr + backwards.stdout, /later than\s+source\.at/);
+});
+
+test('no output holds a password', () => {
+  for (const { stdout, stderr } of outputs) assert.not.match(stdout + stderr, new RegExp(CANARY_PASSWORD));
+});
+
+const hex = (bytes: Buffer): string => bytes.toString('hex');
+
+test.run();
