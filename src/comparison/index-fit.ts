@@ -58,7 +58,7 @@ export function indexFitCheck(
   };
 }
 
-/** Nobody can ask about the index on `_id` (197). All that it has to object to is a symbol, under a collation. */
+/** The server answers no question about the index on `_id` (197). All that it has to object to is a symbol, under a collation. */
 function idCheck(index: TargetIndex): DocumentCheck | undefined {
   if (indexCollation(index) === undefined) return undefined;
   const objection = cannotHold(index, indexRefusal(NO_KEY, index));

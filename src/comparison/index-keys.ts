@@ -141,7 +141,7 @@ export interface IndexOfTarget {
   readonly index: TargetIndex;
 }
 
-/** All of them, or those that its partial filter matches; a document that nobody can tell it of counts as covered. */
+/** All of them, or those that its partial filter matches; one that neither the server nor we can decide about counts as covered. */
 export async function coveredBy(
   { reader, collection, index }: IndexOfTarget,
   documents: Documents,

@@ -251,7 +251,7 @@ class AskedKeys {
   ): Promise<void> {
     const { localKey } = this.#link;
     const projection = projectionOf([localKey.split('.')[0] as string]);
-    // A regular expression would be run as one, and is nobody's key.
+    // A regular expression would be run as one, and no document has one as its key.
     const values = this.#values.filter(({ type }) => type !== BSON.REGEX);
     const ask = async (some: readonly RawValue[]): Promise<void> => {
       const found = await reader.find(name, inQuery(localKey, some), { limit: MOST_FOUND, projection });

@@ -42,7 +42,7 @@ interface Contested {
   readonly index: TargetIndex;
   /** Undefined: the index covers every document. */
   readonly covers: Matcher | undefined;
-  /** Who claimed each; undefined = nobody yet. */
+  /** Who claimed each; undefined = no document yet. */
   readonly holders: Map<string, string | undefined>;
 }
 

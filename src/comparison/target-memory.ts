@@ -108,7 +108,7 @@ export class TargetMemory {
 
   /**
    * What was saved for this selection and this very database; undefined when there is nothing, or nothing readable. Throws RestorePlanError
-   * WORK_DIRECTORY where somebody else may have written it.
+   * WORK_DIRECTORY where another user may have written it.
    */
   static async load(
     workDirectory: string,

@@ -146,7 +146,7 @@ export function missingWay(uri: string): MissingWay | undefined {
   try {
     settings = new ConnectionString(uri, { looseValidation: true }).searchParams;
   } catch {
-    return undefined; // whoever connects says that it is not a connection string
+    return undefined; // connecting says that it is not a connection string
   }
   if (settings.has('proxyHost') && !isInstalled('socks'))
     return {

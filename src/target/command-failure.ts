@@ -231,7 +231,7 @@ function explain(prefix: string, failed: Circumstances): { message: string; hint
   if (code === WRITES_BLOCKED) {
     return {
       message: `${prefix}the server takes no writes at present (${command} on ${namespace}: ${reason})`,
-      hint: 'Somebody, or the service that runs the server, has blocked them (setUserWriteBlockMode), often because a disk is nearly full. When that is mended, run again.',
+      hint: 'An operator, or the service that runs the server, has blocked them (setUserWriteBlockMode), often because a disk is nearly full. When they are allowed again, run again.',
     };
   }
   if (code === OUT_OF_DISK_SPACE) {
@@ -254,6 +254,6 @@ function explain(prefix: string, failed: Circumstances): { message: string; hint
   }
   return {
     message: `${prefix}the server refused ${command} on ${namespace}: ${reason}`,
-    hint: 'The server log holds the details; mend what it names, then run again.',
+    hint: 'The server log holds the details; fix what it names, then run again.',
   };
 }

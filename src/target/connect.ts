@@ -59,12 +59,12 @@ export async function connectTarget(
     return withAccess(Object.freeze(target), { writer: new MongoWriter(commands, reader), commands });
   } catch (error) {
     await client.close();
-    throw namesUser ? error : asNobody(name, error);
+    throw namesUser ? error : asUnnamed(name, error);
   }
 }
 
-/** A server with access control lets nobody in; to speak of the user's privileges would mislead. */
-function asNobody(name: TargetName, error: unknown): unknown {
+/** A server with access control refuses a connection without a user; to speak of the user's privileges would mislead. */
+function asUnnamed(name: TargetName, error: unknown): unknown {
   if (!(error instanceof CommandFailure && error.lacksPrivilege)) return error;
   return new RestorePlanError(
     'TARGET',

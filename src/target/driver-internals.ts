@@ -44,7 +44,7 @@ class RawSequence extends DocumentSequence {
  * own ("kind 1"), outside the command document; the driver's public API always decodes and encodes them again, which reorders
  * keys and changes types.
  *
- * `documents` are whole documents, one after another; nobody may change them before the reply. The value must be a direct
+ * `documents` are whole documents, one after another; they must not change before the reply. The value must be a direct
  * field of the command, and the only one of its kind.
  */
 export function documentSequence(field: 'documents' | 'updates' | 'deletes', documents: Buffer): object {

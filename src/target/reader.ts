@@ -35,7 +35,7 @@ export class MongoReader implements TargetReader {
     this.plan = plan;
     this.identity = identity;
     this.#commands = commands;
-    // What a reader says opens production: nobody may put words into its mouth.
+    // What a reader says opens production: its answers may not be replaced.
     Object.freeze(this);
   }
 

@@ -49,7 +49,7 @@ export async function readServerIdentity(name: TargetName, commands: Commands): 
   };
 }
 
-/** `user@database` of all that are authenticated on the connection, joined by commas; empty where nobody is. X.509 and AWS principals by their full name. */
+/** `user@database` of all that are authenticated on the connection, joined by commas; empty where no user is. X.509 and AWS principals by their full name. */
 export async function readAuthenticatedUsers(commands: Commands): Promise<string> {
   const reply = await commands.runPatiently('asking who is connected', { connectionStatus: 1 }, 'admin');
   const { authenticatedUsers } = deserialize(asBuffer(reply['authInfo'])) as {

@@ -65,7 +65,7 @@ export interface TargetCollection {
 
 export interface TargetReader {
   readonly name: TargetName;
-  /** The part of the plan it was made from, so that nobody passes one database off as another. */
+  /** The part of the plan it was made from, so that one database cannot pass for another. */
   readonly plan: TargetPlan;
   readonly database: string;
   /** As it was when the connection was made. */
@@ -104,7 +104,7 @@ export interface TargetReader {
   find(collection: string, query: Buffer, options: FindOptions): Promise<Buffer[]>;
   /** The databases of the server that the user may see; undefined where the server does not say. */
   databaseNames(): Promise<readonly string[] | undefined>;
-  /** `user@database` of whoever the server authenticated, asked now; undefined where it asks nobody to log in. */
+  /** `user@database` of the user that the server authenticated, asked now; undefined where it has no access control. */
   authenticatedUser(): Promise<string | undefined>;
   /** Server time, UTC milliseconds (`hello.localTime`). */
   serverTime(): Promise<number>;
@@ -145,7 +145,7 @@ export interface WriteOutcome {
  * session remembers its newest number alone.
  */
 export interface WriteIdentity {
-  /** Id of a logical session, a UUID of 16 bytes. No session of the driver has it, so nobody ends it before its time. */
+  /** Id of a logical session, a UUID of 16 bytes. No session of the driver has it, so it is not ended before its time. */
   readonly lsid: Buffer;
   /** Number within the session, from 1. A conditional write may also use the numbers after it. */
   readonly txnNumber: number;
@@ -169,7 +169,7 @@ export interface ConditionalWriteOptions {
   readonly identity: WriteIdentity | undefined;
   /** The operator's word that nobody else writes meanwhile. Only for a standalone, which has no transactions. */
   readonly exclusive?: boolean;
-  /** Called before every attempt: whoever was out of reach for long may have lost the lock. */
+  /** Called before every attempt: a process that was out of reach for long may have lost the lock. */
   readonly beforeAttempt?: () => Promise<void>;
 }
 
@@ -252,7 +252,7 @@ export interface Target {
 }
 
 // What only the engine may do with a target: write, and run commands. Kept apart from the Target that callers of the library
-// hold, so that nobody writes past the gate, and a Target that was not made by `connectTarget` can do nothing.
+// hold, so that nothing is written past the gate, and a Target that was not made by `connectTarget` can do nothing.
 
 interface TargetAccess {
   readonly writer: TargetWriter;
