@@ -61,7 +61,7 @@ type Positions = readonly number[];
 
 /**
  * Asks about as many documents at once as a command takes. A document that the server fails at spoils its whole group: the halves
- * are asked about instead, until it stands alone. Throws CommandFailure when the server cannot be reached
+ * are asked about instead, until it stands alone. Throws CommandFailure when the server cannot be reached.
  */
 export async function askInGroups(
   documents: Documents,
@@ -114,7 +114,9 @@ interface ServerAnswer {
   readonly unanswered: Positions;
 }
 
-/** Which documents match a query: exact for every operator and collation. Throws CommandFailure when the server cannot be reached. */
+/**
+ * Which documents match a query: exact for every operator and collation. Throws CommandFailure when the server cannot be reached.
+ */
 export async function matchOnServer(
   {
     reader,
@@ -146,8 +148,9 @@ function exactId(bytes: Buffer, start: number): string {
 }
 
 /**
- * Lets the server make the keys that documents would have in an index. Throws CommandFailure with the code that an
- * insert would end with where the server can make no keys of one of the documents, or takes no such index. A partial filter is not looked at. Needs MongoDB 6.3 (`$_internalIndexKey`).
+ * Lets the server make the keys that documents would have in an index. Throws CommandFailure with the code that an insert would
+ * end with where the server can make no keys of one of the documents, or takes no such index. A partial filter is not looked at.
+ * Needs MongoDB 6.3 (`$_internalIndexKey`).
  */
 export async function keysOnServer(
   { reader, index }: { readonly reader: TargetReader; readonly index: TargetIndex },
@@ -185,8 +188,8 @@ export function wereKeysMade({ serverCode }: CommandFailure): boolean {
 }
 
 /**
- * The specification as this question takes it. Keys are made in ascending order alone; which document has a key does not depend on
- * it. What `createIndexes` adds must be there: a 2dsphere index without its version would be taken for one of version 1, which
+ * The specification as this question takes it. Keys are made in ascending order alone; which document has a key does not depend
+ * on it. What `createIndexes` adds must be there: a 2dsphere index without its version would be taken for one of version 1, which
  * objects to null.
  */
 function askable({ raw, key }: TargetIndex): Buffer {

@@ -1,6 +1,6 @@
 /**
- * Documents that a collection of the target would not keep, apart from its keys: its validator refuses them (server error 121), it is
- * sharded and has no place for them, or it expires and would delete them. Found without storing them.
+ * Documents that a collection of the target would not keep, apart from its keys: its validator refuses them (server error 121),
+ * it is sharded and has no place for them, or it expires and would delete them. Found without storing them.
  */
 import { findElement, innerDocument, valueAt } from '../bson/elements.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
@@ -86,7 +86,10 @@ function expiresAt(path: string, seconds: number, document: RawValue): number | 
 /** From this version on, a document without the shard key is stored as if the key were null; before, it was refused. */
 const TAKES_MISSING_KEYS = [4, 4] as const;
 
-/** What a sharded collection has no place for. Undefined where the collection is not sharded. `version`: of the server, such as 8.2.0. */
+/**
+ * What a sharded collection has no place for. Undefined where the collection is not sharded. `version`: of the server, such as
+ * 8.2.0.
+ */
 export function shardKeyCheck(
   { shardKey }: TargetCollection,
   version: string,

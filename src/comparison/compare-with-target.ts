@@ -1,8 +1,8 @@
 /**
  * Compares a selection with one target, which it can only read.
  *
- * Documents are compared batch by batch. Every document is counted; details are kept for the first few of each class, or handed on one
- * by one.
+ * Documents are compared batch by batch. Every document is counted; details are kept for the first few of each class, or handed
+ * on one by one.
  */
 
 import { documentValue } from '../bson/diff-documents.ts';
@@ -255,7 +255,10 @@ class CollectionComparison {
     this.#run.emit({ type: 'comparison-progress', target: reader.name, compared });
   }
 
-  /** Whether an apply would leave out a document of this class by decision; one that is held back for its parent is not asked about. */
+  /**
+   * Whether an apply would leave out a document of this class by decision; one that is held back for its parent is not asked
+   * about.
+   */
   #exceptedWhy(index: number, documentClass: DocumentClass): LeftOutWhy | undefined {
     const { leftOut } = this.#request;
     if (leftOut === undefined || documentClass === 'identical') return undefined;
@@ -290,7 +293,8 @@ function targetOf({ documents, there }: Met, position: number): RawValue | undef
 
 /**
  * Decides which dependents of a collection are left out; what its parents are is known by now. In a collection that is its own
- * dependent a child may come before its parent, so it is compared once beforehand where anything but an `_id` could be in the way.
+ * dependent a child may come before its parent, so it is compared once beforehand where anything but an `_id` could be in the
+ * way.
  */
 export async function holdBack(
   run: Run,

@@ -1,6 +1,6 @@
 /**
- * A compared document as people and programs are shown it: values are Extended JSON, bounded in length, with the plan's `mask` fields
- * hidden.
+ * A compared document as people and programs are shown it: values are Extended JSON, bounded in length, with the plan's `mask`
+ * fields hidden.
  */
 
 import { diffDocuments } from '../bson/diff-documents.ts';
@@ -55,7 +55,10 @@ export class MaskedText {
     this.#hidesAll = hidesAll;
   }
 
-  /** The value at a dotted path of its document, relaxed; the path of a whole document is empty. A cut text says how many fields it lacks. */
+  /**
+   * The value at a dotted path of its document, relaxed; the path of a whole document is empty. A cut text says how many fields
+   * it lacks.
+   */
   readonly show = (value: RawValue, path = ''): string => {
     // Most plans mask nothing and most documents are small: one pass, no paths. Three times faster in a full listing.
     if (this.#hidesNothing && value.end - value.start <= Math.min(4 * this.#limit, SMALL_BYTES)) {
@@ -129,7 +132,10 @@ export class MaskedText {
   }
 }
 
-/** Its text for people: whole, or as much of a long one as has room and a little more. 16 MiB of text take three times as much on the way. */
+/**
+ * Its text for people: whole, or as much of a long one as has room and a little more. 16 MiB of text take three times as much on
+ * the way.
+ */
 function showBeginning(value: RawValue, room: number): string {
   const isText = [BSON.STRING, BSON.CODE, BSON.SYMBOL, BSON.BINARY].some((type) => type === value.type);
   // A length, and no character takes more than four bytes.
@@ -148,7 +154,10 @@ function hasRoom({ type, at, end }: RawElement, { left, isObject }: Writing): bo
   return left > (isObject && !isContainer ? end - at : 0);
 }
 
-/** What JSON parsers do not keep: a name that comes twice, the place of one like an integer; and one like `$oid` is taken for a type. */
+/**
+ * What JSON parsers do not keep: a name that comes twice, the place of one like an integer; and one like `$oid` is taken for a
+ * type.
+ */
 function noteName(name: string, names: Set<string>, out: Writing): void {
   if (names.has(name) || /^(?:\d+$|\$(?!(?:ref|id|db)$))/.test(name)) out.exact = false;
   names.add(name);

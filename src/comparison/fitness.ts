@@ -1,6 +1,6 @@
 /**
- * Whether a collection can be restored into at all: one that the target has, or one that apply would create there with the options and
- * indexes of the backup's metadata.
+ * Whether a collection can be restored into at all: one that the target has, or one that apply would create there with the
+ * options and indexes of the backup's metadata.
  */
 
 import { buildDocument, EMPTY_DOCUMENT } from '../bson/document-builder.ts';
@@ -40,8 +40,8 @@ export function requireFit(reader: TargetReader, collection: TargetCollection): 
 }
 
 /**
- * Throws TARGET for a collection that the target lacks and that apply does not create: what the server would refuse of its options
- * or indexes is known before anything is written.
+ * Throws TARGET for a collection that the target lacks and that apply does not create: what the server would refuse of its
+ * options or indexes is known before anything is written.
  */
 export async function requireCreatable(
   reader: TargetReader,
@@ -133,8 +133,8 @@ export interface CreationQuestion {
 }
 
 /**
- * What apply creates, without the indexes that the plan skips. Without metadata it is a collection without options and with no index
- * but that of `_id`. Throws BACKUP where the metadata cannot be read.
+ * What apply creates, without the indexes that the plan skips. Without metadata it is a collection without options and with no
+ * index but that of `_id`. Throws BACKUP where the metadata cannot be read.
  */
 export async function blueprintOf(
   { plan, selection }: Omit<CreationQuestion, 'reader'>,
@@ -185,9 +185,9 @@ function idIndex(options: Buffer): Buffer {
   });
 }
 
-// Indexes of the backup that the target's server would not create: known before anything is written. The server is asked to make the
-// keys of an empty document, for which it reads the whole specification; what it looks at only when it creates an index is held
-// here, as measured on mongod 8.2.
+// Indexes of the backup that the target's server would not create: known before anything is written. The server is asked to make
+// the keys of an empty document, for which it reads the whole specification; what it looks at only when it creates an index is
+// held here, as measured on mongod 8.2.
 
 export interface RefusedIndex {
   readonly name: string;

@@ -187,7 +187,10 @@ function indexRefusal(code: number, index: TargetIndex): string {
   return `${text} (server code ${code})`;
 }
 
-/** The same after a write was refused, where the server does not say by which of its indexes. Undefined: by none, as far as is known. */
+/**
+ * The same after a write was refused, where the server does not say by which of its indexes. Undefined: by none, as far as is
+ * known.
+ */
 export function refusalByIndexes(code: number, indexes: readonly TargetIndex[]): string | undefined {
   const cause = CAUSES[code];
   const concerned = cause === undefined ? [] : indexes.filter(cause.concerns);

@@ -141,7 +141,9 @@ export interface IndexOfTarget {
   readonly index: TargetIndex;
 }
 
-/** All of them, or those that its partial filter matches; one that neither the server nor we can decide about counts as covered. */
+/**
+ * All of them, or those that its partial filter matches; one that neither the server nor we can decide about counts as covered.
+ */
 export async function coveredBy(
   { reader, collection, index }: IndexOfTarget,
   documents: Documents,

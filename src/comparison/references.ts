@@ -91,8 +91,8 @@ export class ReferenceCheck {
 }
 
 /**
- * A field that is missing, null or an empty array refers to nothing; a regular expression can be no `_id`. The `$id` of a reference (DBRef)
- * whose `$ref` names another collection refers to nothing in this one.
+ * A field that is missing, null or an empty array refers to nothing; a regular expression can be no `_id`. The `$id` of a
+ * reference (DBRef) whose `$ref` names another collection refers to nothing in this one.
  */
 function usesOf(documents: Documents, position: number, { field, collection }: Reference): Use[] {
   const fields = field.endsWith('.$id') ? [field, field.replace(/id$/, 'ref')] : [field];
