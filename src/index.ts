@@ -57,8 +57,12 @@ export { type Run, runIn } from './run.ts';
 export { redact, registerSecret, Secret } from './secret.ts';
 export { readBatches } from './selection/file-batches.ts';
 export { findSelection, openSelection } from './selection/open-selection.ts';
-export { type PrepareRequest, prepareSelection } from './selection/prepare-selection.ts';
-export { type SelectionRequest, selectDocuments } from './selection/select-documents.ts';
+export {
+  type PrepareRequest,
+  prepareSelection,
+  type SelectionRequest,
+  selectDocuments,
+} from './selection/select-documents.ts';
 export type {
   SelectedCollection,
   Selection,

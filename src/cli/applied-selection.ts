@@ -4,7 +4,7 @@ import type { RunRecord } from '../ledger/run-record.ts';
 import { runOfPlan } from '../ledger/runs.ts';
 import type { Plan } from '../plan/plan.ts';
 import { keptSelection } from '../selection/open-selection.ts';
-import { prepareSelection } from '../selection/prepare-selection.ts';
+import { prepareSelection } from '../selection/select-documents.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 import type { CommandContext } from './context.ts';

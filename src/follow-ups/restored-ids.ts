@@ -4,7 +4,7 @@ import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Journal } from '../ledger/journal.ts';
-import { IndexSet } from '../selection/index-set.ts';
+import { IndexSet } from '../selection/finish-collection.ts';
 
 export interface RestoredId {
   /** Collection in the target. */

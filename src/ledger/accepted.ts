@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { Binary, deserialize, serialize } from 'bson';
 import type { RawValue } from '../bson/types.ts';
-import { IndexSet } from '../selection/index-set.ts';
+import { IndexSet } from '../selection/finish-collection.ts';
 import type { Commands } from '../target/commands.ts';
 import type { TargetReader } from '../target/target.ts';
 import { packOrdinals, packValues, readBinary, readOrdinals } from './journal-entry.ts';

@@ -7,16 +7,32 @@ import { checkDocument } from '../bson/storable.ts';
 import { BSON } from '../bson/types.ts';
 import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
-import { UnfitId } from './document-fault.ts';
-import type { DocumentConsumer } from './document-walk.ts';
+import { type DocumentConsumer, UnfitId } from './document-walk.ts';
 import { fileBatches, idsIn, ONE_AFTER_ANOTHER } from './file-batches.ts';
-import type { IdFilter } from './id-filter.ts';
-import { IdWatch } from './id-watch.ts';
-import type { MemberStart } from './member-order.ts';
+import { type IdFilter, IdWatch } from './id-filter.ts';
 import { OtherTypes } from './other-types.ts';
 
 const ID = Buffer.from('_id');
 const NOTHING = Buffer.alloc(0);
+
+/** Where in a file of documents those of a member begin. */
+export interface MemberStart {
+  readonly member: MemberInfo;
+  /** Index of its first document in the file. */
+  readonly first: number;
+  /** Bytes before it. */
+  readonly at: number;
+}
+
+/** A file of documents, in the order in which they came. */
+export interface MemberFile {
+  readonly path: string;
+  readonly count: number;
+  readonly bytes: number;
+  readonly members: readonly MemberStart[];
+  /** Indexes, in order, of the only documents whose `_id` may have come before; undefined when any may. */
+  readonly suspects: readonly number[] | undefined;
+}
 
 /**
  * Writes the chosen documents of one collection to a file, as they are.

@@ -1,15 +1,13 @@
 import { join } from 'node:path';
 import type { MemberInfo, WholeDocuments } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
-import { Candidates, type SpareSpace } from './candidates.ts';
 import { Chooser } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';
-import { DocumentWalk } from './document-walk.ts';
+import { DocumentWalk, type TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
+import { Candidates, type SpareSpace, Spool } from './put-off.ts';
 import type { CollectionRoutes } from './routes.ts';
-import { Spool } from './spool.ts';
-import type { TimeLimit } from './time-limit.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
 interface SelectorOptions {

@@ -1,8 +1,15 @@
+/**
+ * Shows the documents of a member to whoever decides about them: in order, watched where a regular expression might find no end, and with
+ * the place of every fault.
+ */
+
+import { type Context, createContext, Script } from 'node:vm';
 import { bytesOf, type MemberInfo, type WholeDocuments } from '../backup/backup.ts';
+import { damagedDocument } from '../backup/readers/document-framer.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { IDS_TOGETHER } from '../bson/flat-sets.ts';
-import { faultAt } from './document-fault.ts';
-import type { TimeLimit } from './time-limit.ts';
+import { RestorePlanError } from '../errors.ts';
+import { QueryFault } from '../query/query-fault.ts';
 
 /** What is done with the documents of a member. All methods are synchronous and see bytes that are only lent to them. */
 export interface DocumentConsumer {
@@ -105,4 +112,125 @@ export class DocumentWalk {
     }
     if (runStart >= 0) consumer.append(bytes, runStart, starts[count] as number);
   }
+}
+
+/** How long one piece of work may take, milliseconds: thousands of times what matching a megabyte takes. */
+const LIMIT_MS = 30_000;
+
+/** A regular expression that found no end. */
+class EndlessPattern extends QueryFault {}
+
+/**
+ * Runs synchronous work that might never end: throws EndlessPattern when the time is up, and RestorePlanError SIGINT when the operator
+ * does not want to wait that long. No handler of a signal runs during synchronous work, so nothing else could end it.
+ *
+ * Watching costs 0.15 ms each time (two threads of V8's are started), so it is for work on many documents, and only where there is need.
+ */
+export class TimeLimit {
+  readonly #limitMs: number;
+  readonly #names = { work: (): void => undefined };
+  /** Made when it is needed: a context takes a third of a megabyte. */
+  #watch: { readonly script: Script; readonly context: Context } | undefined;
+
+  constructor(limitMs = LIMIT_MS) {
+    this.#limitMs = limitMs;
+  }
+
+  run(work: () => void): void {
+    this.#names.work = work;
+    this.#watch ??= { script: new Script('work()'), context: createContext(this.#names) };
+    const { script, context } = this.#watch;
+    try {
+      script.runInContext(context, {
+        timeout: this.#limitMs,
+        breakOnSigint: true,
+        displayErrors: false,
+      });
+    } catch (error) {
+      throw this.#explained(error);
+    }
+  }
+
+  #explained(error: unknown): unknown {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+      return new EndlessPattern(`its regular expression was still at work after ${this.#limitMs / 1000} s`);
+    if (code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED')
+      return new RestorePlanError('SIGINT', 'stopped by SIGINT', {
+        hint: 'Nothing was selected, and nothing was written. Run the same command again to start anew.',
+      });
+    return error;
+  }
+}
+
+/** A sound document whose `_id` no target can hold as it is. */
+export class UnfitId extends Error {
+  override readonly name = 'UnfitId';
+  /** Condition of a query that leaves such documents out. */
+  readonly without: string;
+  /** What comes of it on a server, and what to do beside leaving it out. */
+  readonly why: string;
+
+  constructor(message: string, { without, why }: { readonly without: string; readonly why: string }) {
+    super(message);
+    this.without = without;
+    this.why = why;
+  }
+
+  static missing(): UnfitId {
+    return new UnfitId('has no _id', {
+      without: '_id: { $exists: true }',
+      why:
+        'A server gives it a new one at each insert, so a second run would restore it twice, and nothing could verify it or take it back. ' +
+        'mongorestore inserts such documents, each with a new _id.',
+    });
+  }
+
+  /** `type`: as `$type` names it. */
+  static refused(type: string): UnfitId {
+    return new UnfitId(`has an _id of type ${type}`, {
+      without: `_id: { $not: { $type: '${type}' } }`,
+      why: 'No server takes such an _id.',
+    });
+  }
+}
+
+/**
+ * What is wrong with a document, with its place, as an error for the operator. `document` counts from 1; a BsonFault's offset from the start of
+ * the member. Other errors pass unchanged.
+ */
+function faultAt(error: unknown, member: MemberInfo, document: number): unknown {
+  if (error instanceof QueryFault) return unanswerable(error, member, document);
+  if (error instanceof UnfitId) return unfit(error, member, document);
+  if (error instanceof BsonFault) return damagedDocument(error, member, document);
+  return error;
+}
+
+function unfit(fault: UnfitId, member: MemberInfo, document: number): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${member.path}: document ${document} is selected, and ${fault.message}`,
+    {
+      hint: `${fault.why} To restore the others, add to the query of ${member.collection}: ${fault.without}`,
+      cause: fault,
+      facts: { member: member.path, collection: member.collection, document },
+    },
+  );
+}
+
+/** An expression ($expr) that would have ended the query on a server too, rather than leave the document out; or an endless pattern. */
+function unanswerable(fault: QueryFault, member: MemberInfo, document: number): RestorePlanError {
+  const where = fault.path === '' ? 'the query' : `the query's ${fault.path}`;
+  return new RestorePlanError(
+    'PLAN_INVALID',
+    `${where} has no answer for document ${document} of ${member.path}: ${fault.message}`,
+    {
+      hint:
+        fault instanceof EndlessPattern
+          ? 'Repetitions share out the same text there, as in (a+)+; write each part so that it ends where the next begins. Nothing was selected.'
+          : 'Have the expression look at such documents first, for instance with $cond and $type. Nothing was selected.',
+      cause: fault,
+      facts: { member: member.path, collection: member.collection, document },
+    },
+  );
 }

@@ -9,24 +9,41 @@
  *
  * Whatever goes wrong, nothing of the selection is left or used.
  */
-
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backup } from '../backup/backup.ts';
+import { fileNameOf } from '../backup/layout/dump-paths.ts';
+import { openBackup } from '../backup/open-backup.ts';
+import type { Patience } from '../backup/remote/patience.ts';
+import { showValue } from '../bson/show.ts';
+import type { RawValue } from '../bson/types.ts';
 import { type RolledForward, rollForward } from '../oplog/roll-forward.ts';
+import type { Rolling } from '../oplog/rolled-backup.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
-import { BackupScan, type Onlooker } from './backup-scan.ts';
-import { spareBytes } from './candidates.ts';
+import { freeMemory } from '../v8-flags.ts';
+import { VERSION } from '../version.ts';
 import { CollectionSelector } from './collection-selector.ts';
-import { createPartialDirectory, publishSelection, selectionDirectory } from './directory.ts';
-import { finishSelection } from './finish-selection.ts';
+import {
+  createPartialDirectory,
+  publishSelection,
+  selectionDirectory,
+  writePrivateFile,
+} from './directory.ts';
+import { TimeLimit } from './document-walk.ts';
+import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
+import { finishCollection } from './finish-collection.ts';
 import { IdFilter } from './id-filter.ts';
-import { findSelection } from './open-selection.ts';
-import { readBackup } from './read-backup.ts';
-import { collectionRoutes } from './routes.ts';
-import type { Selection } from './selection.ts';
-import { TimeLimit } from './time-limit.ts';
+import { findSelection, sha256OfText } from './open-selection.ts';
+import { spareBytes } from './put-off.ts';
+import { BackupScan, type Onlooker, readBackup } from './read-backup.ts';
+import { collectionRoutes, type IdRoute } from './routes.ts';
+import {
+  type SelectedCollection,
+  type Selection,
+  type SelectionManifest,
+  selectionDigest,
+} from './selection.ts';
 
 export interface SelectionRequest {
   readonly plan: Plan;
@@ -78,11 +95,11 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     const backup = rolled?.backup ?? request.backup;
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
-    const scan = new BackupScan(backup, selectors, { emit, signal, onlooker: request.onlooker });
+    const scan = new BackupScan(run, { ...request, backup }, selectors);
     await scan.refuseKnownFaults();
-    await readBackup({ backup, scan, selectors, emit });
+    await readBackup(scan, selectors);
 
-    const manifest = await finishSelection({ request, folder: partial.documents, selectors, scan, rolled });
+    const manifest = await finishSelection(request, partial.documents, { selectors, scan, rolled });
     const isThere = async (): Promise<boolean> =>
       (await findSelection(workDirectory, plan, backup.identity))?.manifest.digest === manifest.digest;
     await publishSelection(partial, directory, { manifest, isThere });
@@ -101,4 +118,151 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
   } finally {
     rolled?.rolling.close();
   }
+}
+
+export interface PrepareRequest {
+  readonly plan: Plan;
+  /** How long a store is waited for; the usual times where it is not given. */
+  readonly patience?: Patience;
+  /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
+  readonly needs?: Promise<unknown>;
+  /** Is shown what else a stream holds, if it is read for a new selection. */
+  readonly onlooker?: Onlooker;
+  /** Further work on the backup while it is open, once the selection is there. `isNew`: it was made now, `onlooker` looking on. */
+  readonly meanwhile?: (backup: Backup, selection: Selection, isNew: boolean) => Promise<void>;
+}
+
+/**
+ * Finds the backup and reads it, unless this very plan was selected from this very backup before: then the documents kept
+ * from that time are used, so that dry-run, staging and production see the same bytes and the archive is read once.
+ * Throws RestorePlanError BACKUP.
+ */
+export async function prepareSelection(run: Run, request: PrepareRequest): Promise<Selection> {
+  const { plan, patience, onlooker } = request;
+  const { emit } = run;
+  const wanted = collectionNames(plan);
+  // Reading a plan of thousands of collections leaves 100 MB behind.
+  freeMemory();
+  const backup = await openBackup(run, plan.source, { wanted, ...(patience && { patience }) });
+  try {
+    await request.needs;
+    const found = await findSelection(run.workDirectory, plan, backup.identity, (why) =>
+      emit({ type: 'warning', message: `${why}; it is made anew` }),
+    );
+    if (found !== undefined) {
+      emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
+    }
+    const selection = found ?? (await selectDocuments(run, { plan, backup, ...(onlooker && { onlooker }) }));
+    await request.meanwhile?.(backup, selection, found === undefined);
+    return selection;
+  } finally {
+    await backup.close();
+  }
+}
+
+interface DecidedSelection {
+  readonly selectors: readonly CollectionSelector[];
+  readonly scan: BackupScan;
+  /** What rolled the documents forward, if anything did. */
+  readonly rolled: RolledForward | undefined;
+}
+
+/** Finishes the files in `folder` of a selection in which everything has been decided, and describes them. */
+async function finishSelection(
+  { plan, backup }: SelectionRequest,
+  folder: string,
+  { selectors, scan, rolled }: DecidedSelection,
+): Promise<SelectionManifest> {
+  const collections: SelectedCollection[] = [];
+  const warnings = [...scan.warnings, ...(rolled?.warnings ?? [])];
+  for (const { routes, chooser, chosen, scanned } of selectors) {
+    const { collection, into, whenMatched } = routes;
+    const finished = await finishCollection(collection, chosen, scan.membersOf(collection));
+    warnings.push(...finished.warnings);
+    for (const { ids } of routes.routes) if (ids !== undefined) warnings.push(...missingIds(collection, ids));
+    for (const { where, parent } of chooser.unused()) {
+      if (parent === undefined) continue;
+      warnings.push(
+        `${collection}: no document refers by ${parent.foreignKey} to a selected document of ${parent.collection} (${where})`,
+      );
+    }
+    warnings.push(...chosen.otherTypes.warnings(collection));
+    const metadata = scan.collections.get(collection)?.text;
+    const metadataFile = `${fileNameOf(collection)}.metadata.json`;
+    if (metadata !== undefined) await writePrivateFile(join(folder, metadataFile), metadata);
+    const { count, bytes, sha256, file } = finished;
+    collections.push({
+      collection,
+      into,
+      whenMatched,
+      scanned,
+      count,
+      bytes,
+      sha256,
+      file,
+      metadataFile: metadata === undefined ? undefined : metadataFile,
+      ...(metadata !== undefined && { metadataSha256: sha256OfText(metadata) }),
+      ...(rolled !== undefined &&
+        (await countRolled(rolled.rolling, collection, { path: join(folder, file), bytes }))),
+    });
+  }
+  return {
+    format: 1,
+    toolVersion: VERSION,
+    planName: plan.name,
+    planDigest: plan.digest,
+    selectsDigest: plan.selectsDigest,
+    backup: backup.identity,
+    database: plan.source.database,
+    digest: selectionDigest(collections),
+    collections,
+    members: scan.members,
+    readToEnd: scan.readToEnd,
+    ...(scan.relaxed && { relaxed: true }),
+    ...(rolled !== undefined && { oplog: rolled.record }),
+    warnings,
+  };
+}
+
+/** How many of the documents in a file the oplog changed, and how many it alone has. */
+async function countRolled(
+  rolling: Rolling,
+  collection: string,
+  { path, bytes }: { readonly path: string; readonly bytes: number },
+): Promise<Required<Pick<SelectedCollection, 'rolled' | 'inserted'>>> {
+  const counts = { rolled: 0, inserted: 0 };
+  for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
+    for (let i = 0; i < batch.length; i++) {
+      const change = rolling.changeOf(collection, batch.id(i));
+      if (change?.isInserted) counts.inserted++;
+      else if (change !== undefined) counts.rolled++;
+    }
+  }
+  return counts;
+}
+
+/** Ids named one by one. */
+const IDS_SHOWN = 5;
+
+/** What was not restored of a file of ids, and what it says twice. */
+function* missingIds(collection: string, { list, found, chosen }: IdRoute): Generator<string> {
+  const { file, where, count, repeated, firstRepeated } = list;
+  const total = `${count} _id${count === 1 ? '' : 's'} of ${file}`;
+  const named = (missing: (value: RawValue) => boolean): string => {
+    const shown: string[] = [];
+    let number = 0;
+    for (const { value, line } of list.values()) {
+      if (!missing(value)) continue;
+      number++;
+      if (shown.length < IDS_SHOWN) shown.push(`${showValue(value)} (line ${line})`);
+    }
+    return `${shown.join(', ')}${number > IDS_SHOWN ? ` and ${number - IDS_SHOWN} more` : ''}`;
+  };
+  if (found.size < count)
+    yield `${collection}: ${count - found.size} of ${total} are not in the backup (${where}): ${named((value) => !found.has(value))}`;
+  if (chosen.size < found.size)
+    yield `${collection}: of ${found.size - chosen.size} of ${total} the query is not true (${where}): ` +
+      named((value) => found.has(value) && !chosen.has(value));
+  if (repeated > 0)
+    yield `${collection}: ${file} repeats ids in ${repeated} line${repeated === 1 ? '' : 's'}, first in line ${firstRepeated}; each counts once`;
 }

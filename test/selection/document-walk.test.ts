@@ -4,8 +4,7 @@ import * as assert from 'uvu/assert';
 import type { WholeDocuments } from '../../src/backup/backup.ts';
 import { BsonFault } from '../../src/bson/elements.ts';
 import { RestorePlanError } from '../../src/errors.ts';
-import { DocumentWalk } from '../../src/selection/document-walk.ts';
-import { TimeLimit } from '../../src/selection/time-limit.ts';
+import { DocumentWalk, TimeLimit } from '../../src/selection/document-walk.ts';
 import { test } from '../harness.ts';
 
 const MEMBER = { collection: 'things', path: 'dump/things.bson', id: 0 };

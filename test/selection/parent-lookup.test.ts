@@ -2,8 +2,8 @@ import { ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { BsonFault } from '../../src/bson/elements.ts';
 import { KeySet } from '../../src/bson/key-set.ts';
+import { ParentLookup } from '../../src/selection/chooser.ts';
 import { KeyPath } from '../../src/selection/key-path.ts';
-import { ParentLookup } from '../../src/selection/parent-lookup.ts';
 import { test } from '../harness.ts';
 
 /** Enough that answers are looked up together. */

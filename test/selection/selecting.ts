@@ -9,7 +9,7 @@ import { RestorePlanError } from '../../src/errors.ts';
 import type { Emit, RunEvent } from '../../src/events.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { runIn } from '../../src/run.ts';
-import type { Onlooker } from '../../src/selection/backup-scan.ts';
+import type { Onlooker } from '../../src/selection/read-backup.ts';
 import { selectDocuments } from '../../src/selection/select-documents.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { documentsOf } from '../backup/every-layout.ts';

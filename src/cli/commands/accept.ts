@@ -6,7 +6,7 @@ import type { ExceptedClass, Plan } from '../../plan/plan.ts';
 import { acceptedText, acceptLines, acceptObject } from '../../report/accept-page.ts';
 import { showCounted } from '../../report/quantities.ts';
 import { wholeCommands } from '../../report/whole-commands.ts';
-import { prepareSelection } from '../../selection/prepare-selection.ts';
+import { prepareSelection } from '../../selection/select-documents.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { Target } from '../../target/target.ts';
 import type { OptionValues } from '../command.ts';

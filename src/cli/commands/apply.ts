@@ -6,7 +6,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { requireCommands } from '../../follow-ups/check-commands.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { prepareSelection } from '../../selection/prepare-selection.ts';
+import { prepareSelection } from '../../selection/select-documents.ts';
 import type { Selection } from '../../selection/selection.ts';
 import { applyStages, applyToTarget } from '../apply-to-target.ts';
 import type { ExitName, OptionValues } from '../command.ts';

@@ -11,7 +11,7 @@ import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { foretold } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/dry-run/page.ts';
-import { prepareSelection } from '../../selection/prepare-selection.ts';
+import { prepareSelection } from '../../selection/select-documents.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets, type TargetFailure } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';

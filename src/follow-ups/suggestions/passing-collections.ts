@@ -4,7 +4,7 @@
  */
 import { bytesOf, type WholeDocuments } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
-import type { KnownParent, Onlooker, PassingDocuments } from '../../selection/backup-scan.ts';
+import type { KnownParent, Onlooker, PassingDocuments } from '../../selection/read-backup.ts';
 import type { SelectionManifest } from '../../selection/selection.ts';
 import { MOST_BYTES, MOST_IDS, ReferenceCount, SAMPLE_BYTES } from './reference-count.ts';
 import type { Parent } from './reference-search.ts';
