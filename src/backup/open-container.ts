@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { RestorePlanError } from '../errors.ts';
 import type { Source } from '../plan/plan.ts';
 import { settingOf } from '../plan/sources/sources.ts';
+import { TEMPLATE_KEYS } from '../plan/sources/stores.ts';
 import type { BackupIdentity, StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import type { Container } from './containers/sniff.ts';
@@ -143,8 +144,7 @@ function openPbm(tree: DumpTree, opening: Opening): StoredBackup {
 
 const BACKUPS =
   'A backup is the folder of a mongodump (above the folder of the database), a tar or tar.gz of one, or a mongodump --archive.';
-const SINGLE =
-  "Write {collection} for the collection's name, as in {collection}.bson or {collection}.bson.gz, in source.path or source.s3.key: it stands for a file of each collection of the plan.";
+const SINGLE = `Write {collection} for the collection's name, as in {collection}.bson or {collection}.bson.gz, in ${TEMPLATE_KEYS}: it stands for a file of each collection of the plan.`;
 
 function notABackup(location: string, container: Container | PackedFile): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} is ${whatIs(container)}.`, {

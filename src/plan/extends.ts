@@ -8,7 +8,7 @@ import { type MapEntry, type MapNode, nodeAt, type PathPart } from './nodes.ts';
 import { readPlanText } from './plan-text.ts';
 import { OPLOG_KINDS_IN_A_PLAN } from './sources/oplog.ts';
 import { ALTERNATIVES } from './sources/sources.ts';
-import { parsePlanText } from './yaml.ts';
+import { parsePlanText } from './yaml/read-yaml.ts';
 
 const MAX_BASES = 10;
 

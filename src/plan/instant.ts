@@ -1,7 +1,12 @@
 /** Moments, lengths of time and time zones as a plan writes them. */
 
 import { nearest } from './nearest.ts';
-import type { Instant } from './plan.ts';
+
+/** An instant as the plan wrote it: `text` keeps its offset. */
+export interface Instant {
+  readonly epochMs: number;
+  readonly text: string;
+}
 
 const INSTANT =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;

@@ -4,6 +4,7 @@
 import type { TargetName } from '../events.ts';
 import type { Secret } from '../secret.ts';
 import type { IdList } from './id-list.ts';
+import type { Instant } from './instant.ts';
 import type { OplogPlan } from './sources/oplog.ts';
 import type { Location } from './sources/sources.ts';
 
@@ -45,12 +46,6 @@ export interface UnsetVariable {
   readonly message: string | undefined;
   /** It is set, to nothing. */
   readonly isEmpty: boolean;
-}
-
-/** An instant as the plan wrote it: `text` keeps its offset. */
-export interface Instant {
-  readonly epochMs: number;
-  readonly text: string;
 }
 
 export interface Source {

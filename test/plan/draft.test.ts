@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { draftText } from '../../src/plan/draft.ts';
 import { plainValue } from '../../src/plan/nodes.ts';
 import { planTextOf } from '../../src/plan/plan-text.ts';
-import { parsePlanText } from '../../src/plan/yaml.ts';
+import { parsePlanText } from '../../src/plan/yaml/read-yaml.ts';
 import { test } from '../harness.ts';
 
 interface Typed {

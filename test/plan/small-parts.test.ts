@@ -7,7 +7,7 @@ import { isTimeZone, nearTimeZone, parseDuration, parseInstant } from '../../src
 import { parseLocationTemplate, type TemplatePart } from '../../src/plan/location-template.ts';
 import { nearest } from '../../src/plan/nearest.ts';
 import { planTextOf } from '../../src/plan/plan-text.ts';
-import { exactNumber } from '../../src/plan/yaml-conversion.ts';
+import { exactNumber } from '../../src/plan/yaml/conversion.ts';
 import { suite } from '../harness.ts';
 
 const test = suite('small parts of a plan');

@@ -9,6 +9,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { LocationTemplate } from '../../plan/location-template.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Source } from '../../plan/plan.ts';
+import { STORE_KEYS } from '../../plan/sources/stores.ts';
 import type { Run } from '../../run.ts';
 import type { StoredBackup } from '../backup.ts';
 import { showInstant } from './backup-time.ts';
@@ -148,7 +149,7 @@ async function noBackup(
 
 function missing(location: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} does not exist.`, {
-    hint: 'Correct source.path or source.s3 in the plan; a relative path starts at the folder of the plan file.',
+    hint: `Correct ${STORE_KEYS} in the plan; a relative path starts at the folder of the plan file.`,
   });
 }
 

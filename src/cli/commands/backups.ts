@@ -3,6 +3,7 @@ import { type BackupListing, listBackups } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { collectionNames } from '../../plan/plan.ts';
 import { isStored } from '../../plan/sources/sources.ts';
+import { STORE_KEYS } from '../../plan/sources/stores.ts';
 import { backupsPage } from '../../report/backups-page.ts';
 import { paintWith } from '../../report/paint.ts';
 import type { CommandContext } from '../context.ts';
@@ -40,6 +41,6 @@ function noneServes({ total }: BackupListing): RestorePlanError {
     });
   }
   return new RestorePlanError('BACKUP', 'nothing matches the place that the plan names', {
-    hint: 'Compare source.path or source.s3 in the plan with the names that are there.',
+    hint: `Compare ${STORE_KEYS} in the plan with the names that are there.`,
   });
 }

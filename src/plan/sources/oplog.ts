@@ -1,9 +1,8 @@
 /** `source.oplog`: what rolls the documents of a backup forward. */
 import type { Secret } from '../../secret.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
-import { parseInstant } from '../instant.ts';
+import { type Instant, parseInstant } from '../instant.ts';
 import { givenSecret, givenText, type MapNode, nodeAt, type PlanNode, placeAt, textAt } from '../nodes.ts';
-import type { Instant } from '../plan.ts';
 import { exactlyOne } from '../rules/structure.ts';
 
 export type OplogPlan = {

@@ -1,4 +1,8 @@
-/** `source.path`: a file or a folder on this machine's disk. */
+/**
+ * `source.path`: a file or a folder on this machine's disk.
+ *
+ * Alone because: each kind of source is a file of its own.
+ */
 import { dirname, resolve } from 'node:path';
 import { givenText, nodeAt } from '../nodes.ts';
 import type { StoreKind } from './source-kind.ts';

@@ -13,6 +13,18 @@ export type StoreLocation = ReturnType<(typeof STORES)[keyof typeof STORES]['bui
 /** The place of a backup as `plan init` has heard of it. */
 export type DraftLocation = Awaited<ReturnType<(typeof STORES)[keyof typeof STORES]['ask']>>;
 
+/** The keys of a plan that name a place in a store, as hints list them: `source.path or source.s3`. */
+export const STORE_KEYS = Object.keys(STORES)
+  .map((key) => `source.${key}`)
+  .sort()
+  .join(' or ');
+
+/** The keys of their templates: `source.path or source.s3.key`. */
+export const TEMPLATE_KEYS = Object.values(STORES)
+  .map(({ template }) => ['source', ...template].join('.'))
+  .sort()
+  .join(' or ');
+
 /** The kind of a location, or of the draft of one. */
 export function storeOf({ kind }: Pick<StoreLocation, 'kind'>): StoreKind<StoreLocation, DraftLocation> {
   return STORES[kind];

@@ -1,4 +1,8 @@
-/** Logic: `$and`, `$or`, `$nor` of whole filters, and `$not` under a field. */
+/**
+ * Logic: `$and`, `$or`, `$nor` of whole filters, and `$not` under a field.
+ *
+ * Alone because: each chapter of the manual is a file of its own.
+ */
 import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
 import { BSON } from '../../bson/types.ts';
 import type { Condition } from '../field-path.ts';

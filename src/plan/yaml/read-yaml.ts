@@ -13,9 +13,9 @@ import {
   visit,
   type YAMLError,
 } from 'yaml';
-import { faultAt, type Place, type PlanFault, type PlanText } from './fault.ts';
-import type { MapNode } from './nodes.ts';
-import { NodeConversion } from './yaml-conversion.ts';
+import { faultAt, type Place, type PlanFault, type PlanText } from '../fault.ts';
+import type { MapNode } from '../nodes.ts';
+import { NodeConversion } from './conversion.ts';
 
 /** BSON allows 180 levels; a plan needs far fewer. */
 const MAX_DEPTH = 200;

@@ -3,7 +3,7 @@
  * each thing that the library accepts and a plan must not.
  */
 import { isAlias, isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
-import { findCredentials } from './credentials.ts';
+import { findCredentials } from '../credentials.ts';
 import {
   type FaultDetails,
   type FaultRule,
@@ -12,8 +12,8 @@ import {
   type PlanFault,
   type PlanText,
   quoted,
-} from './fault.ts';
-import type { MapEntry, MapNode, PlanNode, Scalar } from './nodes.ts';
+} from '../fault.ts';
+import type { MapEntry, MapNode, PlanNode, Scalar } from '../nodes.ts';
 
 /** Values that aliases may stand for, all together: bounds what a few lines can grow to. */
 const MAX_ALIASED_VALUES = 10_000;
