@@ -8,7 +8,7 @@ import { type StoreLocation, storeOf } from '../plan/sources/stores.ts';
 import type { Run } from '../run.ts';
 import type { BackupMoment, StoredBackup } from './backup.ts';
 import { DiskStore } from './disk/disk-store.ts';
-import { openJsonl } from './jsonl/open-jsonl.ts';
+import { openJsonl } from './jsonl/jsonl-backup.ts';
 import type { Candidate } from './locate/candidates.ts';
 import { findStored } from './locate/find-stored.ts';
 import { withCollection } from './locate/search-template.ts';

@@ -3,8 +3,11 @@ import { isUtf8 } from 'node:buffer';
 import { ExtendedJsonFault, parseExtendedJson } from '../../bson/extended-json.ts';
 import { writeExtendedJson } from '../../bson/write-extended-json.ts';
 import { RestorePlanError } from '../../errors.ts';
+import type { LocationTemplate } from '../../plan/location-template.ts';
+import type { Source } from '../../plan/plan.ts';
 import {
   type BackupIdentity,
+  type BackupMoment,
   type BackupPiece,
   type CollectionMetadata,
   RELAXED_REMEDY,
@@ -12,15 +15,63 @@ import {
   type ReadOptions,
   type StoredBackup,
 } from '../backup.ts';
+import { DEFAULT_MAX_RATIO } from '../containers/decompress.ts';
+import type { LocalFields } from '../locate/backup-time.ts';
+import { fillTemplate } from '../locate/search-template.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader } from '../readers/member.ts';
 import { noMetadataWarning } from '../readers/refusals.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
+import { newestOf, type Store, type StoredFile } from '../storage/store.ts';
 import { JsonFramer } from './json-framer.ts';
 
 /** BSON handed on at a time. */
 const CHUNK_BYTES = 1024 * 1024;
 
-export interface JsonlBackupParts {
+interface OpenJsonl {
+  readonly store: Store;
+  readonly source: Source;
+  readonly template: LocationTemplate;
+  /** Of the wanted moment. */
+  readonly fields: LocalFields;
+  readonly wanted: ReadonlySet<string>;
+  readonly when: BackupMoment | undefined;
+}
+
+/** The files of one moment, one per wanted collection; undefined when none of them is there. */
+export async function openJsonl(options: OpenJsonl): Promise<StoredBackup | undefined> {
+  const {
+    store,
+    source,
+    template,
+    fields,
+    wanted,
+    when = { time: undefined, localTime: undefined },
+  } = options;
+  const found = new Map<string, StoredFile>();
+  for (const collection of wanted) {
+    const file = await store.find(fillTemplate(template, fields, collection));
+    if (file?.kind === 'file') found.set(collection, file);
+  }
+  if (found.size === 0) return undefined;
+  const files = [...found.values()];
+  return new JsonlBackup({
+    identity: {
+      ...when,
+      location: store.describe(
+        fillTemplate(template, fields, found.size === 1 ? [...found.keys()][0] : undefined),
+      ),
+      kind: 'Extended JSON',
+      modified: newestOf(files),
+      size: files.reduce((sum, { size }) => sum + size, 0),
+      fingerprint: files.map(({ fingerprint }) => fingerprint).join('+'),
+    },
+    files: new Map([...found].map(([collection, file]) => [collection, file.open()])),
+    acceptsRelaxed: source.location.kind === 'jsonl' && source.location.relaxed === 'accept',
+    maxRatio: source.maxDecompressionRatio ?? DEFAULT_MAX_RATIO,
+  });
+}
+
+interface JsonlBackupParts {
   readonly identity: BackupIdentity;
   /** By collection. */
   readonly files: ReadonlyMap<string, ByteSource>;
@@ -29,7 +80,7 @@ export interface JsonlBackupParts {
   readonly acceptsRelaxed: boolean;
 }
 
-export class JsonlBackup implements StoredBackup {
+class JsonlBackup implements StoredBackup {
   readonly access = 'random';
   readonly identity: BackupIdentity;
   readonly #parts: JsonlBackupParts;

@@ -23,7 +23,7 @@ import { DocumentFramer } from './document-framer.ts';
 import { countBytes, documentsIn, endOf, inflateIfCompressed, type MemberRead } from './member.ts';
 import { noSuchDatabase, notDocuments, OPLOG_WARNING } from './refusals.ts';
 
-export interface ArchiveBackupParts {
+interface ArchiveBackupParts {
   readonly identity: BackupIdentity;
   readonly bytes: ByteSource;
   /** The archive itself, from the bytes as they are stored. */
@@ -63,7 +63,7 @@ interface OpenMember {
   bytes: number;
 }
 
-export class ArchiveBackup implements StoredBackup {
+class ArchiveBackup implements StoredBackup {
   readonly access = 'interleaved';
   readonly identity: BackupIdentity;
   readonly #parts: ArchiveBackupParts;

@@ -37,7 +37,7 @@ import {
 /** Metadata files read at the same time; each is a round trip where the files are objects of a bucket. */
 const METADATA_AT_ONCE = 8;
 
-export interface FileBackupParts {
+interface FileBackupParts {
   readonly identity: BackupIdentity;
   readonly tree: DumpTree;
   readonly maxRatio: number;
