@@ -145,11 +145,15 @@ async function documentsOf(backup: Backup): Promise<Map<string, Buffer[]>> {
   return documents;
 }
 
-/** A server fills in such a timestamp when mongorestore inserts the document. */
-function hasEmptyTimestamp(document: Buffer): boolean {
-  return [...elements(document)].some(
+/**
+ * What mongorestore does not write as it was: it encodes values of oplog entries anew, binary ones of the old subtype 2 in another way, and a
+ * server fills in an empty timestamp when a document is inserted.
+ */
+function isLostOnMongorestore(document: Buffer): boolean {
+  const hasEmptyTimestamp = [...elements(document)].some(
     ({ type, start }) => type === BSON.TIMESTAMP && document.readBigInt64LE(start) === 0n,
   );
+  return hasEmptyTimestamp || showDocument(document).includes('"subType":"02"');
 }
 
 async function isExactly(
@@ -201,7 +205,7 @@ for (const name of ['plain', 'plain.tar', 'plain.tar.gz', 'plain.archive']) {
 for (const name of ['folder', 'folder.tar', 'folder.tar.gz']) {
   test(`${name}: up to its own end, as mongorestore --oplogReplay`, () =>
     rolled(name, { kind: 'backup', begins: undefined }, (result) =>
-      isExactly(result, atDumpEnd, hasEmptyTimestamp),
+      isExactly(result, atDumpEnd, isLostOnMongorestore),
     ));
 }
 

@@ -15,7 +15,7 @@ type DumpPath =
     }
   /** Users, roles, JavaScript, profiles … of a database: never restored by a plan. */
   | { readonly kind: 'system'; readonly database: string }
-  /** Operations recorded while the dump ran (`--oplog`); they are not replayed. */
+  /** Operations recorded while the dump ran (`--oplog`). */
   | { readonly kind: 'oplog' }
   /** Versions of server and tools; nothing is needed of it. */
   | { readonly kind: 'prelude' }

@@ -144,7 +144,7 @@ export function severalOplogs(location: string): RestorePlanError {
 }
 
 export const OPLOG_WARNING =
-  'The backup holds an oplog (mongodump --oplog). It is not replayed: each collection is as it was when it was read.';
+  'The backup holds an oplog (mongodump --oplog). It is not replayed: each collection is as it was when it was read. `source.oplog: { backup: true }` applies it.';
 
 export function noMetadataWarning(path: string): string {
   return `${path} has no metadata file: if a target lacks the collection, it is created without options and indexes.`;
