@@ -19,7 +19,7 @@ export interface Verdict extends Omit<Objection, 'class'> {
 }
 
 /** By position; nothing of those that there is no objection to. */
-export type Objections = ReadonlyMap<number, Objection>;
+type Objections = ReadonlyMap<number, Objection>;
 
 /** Looks at the documents at `positions`, which would be inserted or replaced. */
 export type DocumentCheck = (documents: Documents, positions: readonly number[]) => Promise<Objections>;

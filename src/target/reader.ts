@@ -79,15 +79,6 @@ export class MongoReader implements TargetReader {
     }
   }
 
-  async findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]> {
-    const asked = Documents.of(ids);
-    const documents: Buffer[] = [];
-    for await (const { found } of this.lookUp(collection, asked, [...asked.offsets.keys()])) {
-      for (let i = 0; i < found.length; i++) documents.push(found.document(i));
-    }
-    return documents;
-  }
-
   async *lookUp(
     collection: string,
     documents: Documents,

@@ -75,13 +75,8 @@ export interface TargetReader {
   /** Undefined when the target lacks the collection. */
   collection(name: string): Promise<TargetCollection | undefined>;
   /**
-   * Documents whose `_id` is one of `ids`, read at majority, raw, concatenated in no particular order.
-   * `ids` are raw documents `{_id: …}` or documents that hold an `_id`; only that element is used.
-   */
-  findByIds(collection: string, ids: readonly Buffer[]): Promise<Buffer[]>;
-  /**
-   * The same for the documents at `positions`, with no object per document: several times cheaper. One answer after the
-   * other, each of at most 16 MiB, and together about all of the positions.
+   * What the collection holds under the `_id`s of the documents at `positions`, read at majority, raw, in no particular order. Only
+   * that element of theirs is used. One answer after the other, each of at most 16 MiB, and together about all of the positions.
    */
   lookUp(collection: string, documents: Documents, positions: readonly number[]): AsyncIterable<Answer>;
   /** How many documents the collection holds, as the server keeps count: nearly right, and at once. */

@@ -29,7 +29,6 @@ function lateReader(reader: TargetReader): TargetReader {
   return {
     ...{ name: reader.name, plan: reader.plan, database: reader.database, identity: reader.identity },
     collection: (name) => reader.collection(name),
-    findByIds: (collection, ids) => reader.findByIds(collection, ids),
     async *lookUp(...question) {
       if (looks++ > 0) yield* reader.lookUp(...question);
     },

@@ -10,6 +10,7 @@ import { openWorkbench, type Servers, type Workbench } from '../apply/workbench.
 import { test } from '../harness.ts';
 import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
 import { QUIET } from '../quiet-run.ts';
+import { foundByIds } from '../target/found-by-ids.ts';
 import { checkOpenTransaction, checkWhoseInserts } from '../target/write-checks.ts';
 import { raceEverywhere, SHARDED } from './race-campaign.ts';
 
@@ -98,8 +99,8 @@ test('two documents of one _id on two shards, too large for one reply, are both 
     }
     const target = await bench.target('staging');
     const asked = Buffer.from(serialize({ _id: 1 }));
-    assert.is((await target.reader.findByIds('a', [asked, Buffer.from(serialize({ _id: 2 }))])).length, 2);
-    assert.is((await target.reader.findByIds('a', [asked])).length, 2);
+    assert.is((await foundByIds(target.reader, 'a', [asked, Buffer.from(serialize({ _id: 2 }))])).length, 2);
+    assert.is((await foundByIds(target.reader, 'a', [asked])).length, 2);
   }));
 
 test(

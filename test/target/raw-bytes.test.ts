@@ -16,6 +16,7 @@ import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';
 import { QUIET } from '../quiet-run.ts';
 import { build, everyIdDocuments, everyTypeDocuments } from './every-type.ts';
+import { foundByIds } from './found-by-ids.ts';
 
 let lab: Lab;
 let target: Target;
@@ -47,7 +48,7 @@ test('documents of every type come back byte for byte', async () => {
     faults: [],
   });
   assert.equal(await accessTo(target).writer.insert('types', large), { written: 1, faults: [] });
-  const found = await target.reader.findByIds('types', documents);
+  const found = await foundByIds(target.reader, 'types', documents);
   assert.equal(hex(found), hex(documents));
   assert.ok(found.find((document) => document.length === large.length)?.equals(large));
 });
@@ -61,7 +62,7 @@ async function assertBytesOver(uri: string): Promise<void> {
       const { writer } = accessTo(other);
       assert.equal(await writer.insert('over', Buffer.concat(some)), { written: some.length, faults: [] });
     }
-    assert.equal(hex(await other.reader.findByIds('over', documents)), hex(documents));
+    assert.equal(hex(await foundByIds(other.reader, 'over', documents)), hex(documents));
   } finally {
     await other.close();
   }
@@ -98,9 +99,9 @@ test('documents are found by an _id of every type', async () => {
     written: documents.length,
     faults: [],
   });
-  assert.equal(hex(await target.reader.findByIds('ids', documents)), hex(documents));
+  assert.equal(hex(await foundByIds(target.reader, 'ids', documents)), hex(documents));
   for (const document of documents)
-    assert.equal(hex(await target.reader.findByIds('ids', [document])), hex([document]));
+    assert.equal(hex(await foundByIds(target.reader, 'ids', [document])), hex([document]));
 });
 
 test('a query and a pipeline stage reach the server with keys twice and in their order', async () => {
@@ -145,7 +146,7 @@ test('a document is replaced and removed only while it is the one that was seen'
   assert.equal(await writer.replace(changes, replacements, await options()), all('changed'));
   assert.equal(await writer.remove(changes, before, await options()), all('changed'));
   assert.equal(
-    hex(await target.reader.findByIds('changes', before)),
+    hex(await foundByIds(target.reader, 'changes', before)),
     hex(replacements.map((each) => each.after)),
   );
   const after = replacements.map((each) => each.after);
