@@ -21,6 +21,7 @@ export class Documents {
   /** Index of the first document within its collection, from 0, where they are a part of one. */
   readonly first: number;
   #ids: Ids | undefined;
+  #stored: Documents | undefined;
 
   constructor(bytes: Buffer, offsets: readonly number[], first = 0) {
     this.bytes = bytes;
@@ -104,12 +105,21 @@ export class Documents {
    * dump of a server; else copied whole.
    */
   inStoredForm(): Documents {
+    this.#stored ??= this.#toStoredForm();
+    return this.#stored;
+  }
+
+  #toStoredForm(): Documents {
     const { bytes, offsets, first } = this;
-    if (offsets.every((start) => startsWithId(bytes, start))) return this;
-    return Documents.of(
+    let isStored = true;
+    for (let i = 0; isStored && i < offsets.length; i++) isStored = startsWithId(bytes, offsets[i]);
+    if (isStored) return this;
+    const stored = Documents.of(
       offsets.map((start) => storedForm(bytes, start)),
       first,
     );
+    stored.#stored = stored;
+    return stored;
   }
 
   /** Found when they are first asked for: whoever only passes documents on does not need them. */
