@@ -6,7 +6,7 @@ import type { SingleBackup } from './layout/one-backup.ts';
 import { showDuration, showInstant, showLocal } from './locate/backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './locate/candidates.ts';
 import { type Decision, decide, OPENED_OF_ONE_TIME, sameTimes } from './locate/decide.ts';
-import { type Inspected, type Inspection, type InspectOptions, inspectAll } from './locate/inspect.ts';
+import { type Inspected, type Inspection, inspectAll, type Search } from './locate/inspect.ts';
 import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
 
 export interface ListedBackup {
@@ -66,9 +66,7 @@ export async function listBackups(
       if (earlier.length >= SHOWN_BEFORE) break;
       const same = await inspectAll(group.slice(0, OPENED_OF_ONE_TIME), listing);
       const decision: Decision =
-        newer.kind === 'none'
-          ? decide(same, { source, template, timezone, areMore: group.length > same.length })
-          : newer;
+        newer.kind === 'none' ? decide(same, listing, group.length > same.length) : newer;
       for (const one of same)
         earlier.push(...listed(one, { ...listing, decision, isNewer: decision === newer }));
       newer = decision;
@@ -81,7 +79,7 @@ export async function listBackups(
   }
 }
 
-interface Listing extends InspectOptions {
+interface Listing extends Search {
   readonly found: Candidates;
 }
 

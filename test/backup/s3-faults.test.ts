@@ -190,11 +190,9 @@ test('S3 a server that sends a few bytes now and then, without end: warned of, t
 
 test('many small reads over a long way are no slow line', async () => {
   const seen: string[] = [];
-  const watch = new PaceWatch({
-    name: 'S3',
-    emit: (event) => event.type === 'warning' && seen.push(event.message),
+  const watch = new PaceWatch((event) => event.type === 'warning' && seen.push(event.message), 'S3', {
     tickMs: 5,
-    totalMs: 100,
+    readingMs: 100,
   });
   for (let i = 0; i < 20; i++) await watch.during('s3://a/b', () => sleep(20));
   assert.is(watch.signal.aborted, false);

@@ -15,23 +15,23 @@ import type { StoredBackup } from '../backup.ts';
 import { showInstant } from './backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './candidates.ts';
 import { decide, OPENED_OF_ONE_TIME, sameTimes } from './decide.ts';
-import { type Inspection, type InspectOptions, inspectAll } from './inspect.ts';
+import { type Inspection, inspectAll, type Search } from './inspect.ts';
 import { fixedFolder, isPattern } from './search-template.ts';
 
 /** Candidates that are opened before the search is given up; every one costs some requests. */
 const OPENED_AT_MOST = 40;
 
-export async function chooseBackup(run: Run, options: InspectOptions): Promise<StoredBackup> {
-  const { place, source } = options;
+export async function chooseBackup(run: Run, search: Search): Promise<StoredBackup> {
+  const { place, source } = search;
   const { emit } = run;
   const found = await findCandidates(place.store, { ...place, at: source.at?.epochMs });
   const passedOver: PassedOver[] = [];
   let opened = 0;
   for (const group of sameTimes(found.before)) {
     if (opened >= OPENED_AT_MOST) break;
-    const same = await inspectAll(group.slice(0, OPENED_OF_ONE_TIME), options);
+    const same = await inspectAll(group.slice(0, OPENED_OF_ONE_TIME), search);
     opened += same.length;
-    const decision = decide(same, { ...place, source, areMore: group.length > same.length });
+    const decision = decide(same, search, group.length > same.length);
     if (decision.kind === 'refused')
       throw passedOver.length === 0 ? decision.error : await noneServes(passedOver, decision.error);
     for (const { location, inspection } of same)
@@ -44,11 +44,11 @@ export async function chooseBackup(run: Run, options: InspectOptions): Promise<S
       if (each.inspection !== one.inspection) emit({ type: 'warning', message: whyPassedOver(each, source) });
     if (because !== undefined) emit({ type: 'warning', message: `${one.location} was taken: ${because}.` });
     const { backup } = one.inspection;
-    warnIfFinishedLate(backup, found.before[found.before.indexOf(one.candidate) + 1], run, options);
+    warnIfFinishedLate(backup, found.before[found.before.indexOf(one.candidate) + 1], run, search);
     return backup;
   }
   if (passedOver.length > 0) throw await noneServes(passedOver);
-  throw await noBackup(found, options);
+  throw await noBackup(found, search);
 }
 
 /** A backup without what the plan needs. */
@@ -67,7 +67,7 @@ function warnIfFinishedLate(
   { identity }: StoredBackup,
   older: Candidate | undefined,
   { emit }: Run,
-  { source, place }: InspectOptions,
+  { source, place }: Search,
 ): void {
   const { at } = source;
   const { store, timezone } = place;
@@ -110,10 +110,7 @@ async function noneServes(
   });
 }
 
-async function noBackup(
-  found: Candidates,
-  { place, source: { at } }: InspectOptions,
-): Promise<RestorePlanError> {
+async function noBackup(found: Candidates, { place, source: { at } }: Search): Promise<RestorePlanError> {
   const { store, template, timezone } = place;
   const folder = fixedFolder(template);
   if (!isPattern(template)) return missing(store.describe(literalPath(template)));

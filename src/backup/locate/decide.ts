@@ -3,12 +3,10 @@
  * same time by their names, which is taken, and why.
  */
 import { RestorePlanError } from '../../errors.ts';
-import type { LocationTemplate } from '../../plan/location-template.ts';
-import type { Source } from '../../plan/plan.ts';
 import { settingOf } from '../../plan/sources/sources.ts';
 import { showInstant } from './backup-time.ts';
 import { type Candidate, earliest } from './candidates.ts';
-import type { Inspected } from './inspect.ts';
+import type { Inspected, Search } from './inspect.ts';
 import { isPattern } from './search-template.ts';
 
 export type Decision =
@@ -17,14 +15,6 @@ export type Decision =
   | { readonly kind: 'refused'; readonly error: RestorePlanError }
   /** None of them can serve, and none stands in the way: the next older ones are looked at. */
   | { readonly kind: 'none' };
-
-interface DecideOptions {
-  readonly source: Source;
-  readonly template: LocationTemplate;
-  readonly timezone: string;
-  /** There are more of this time than were looked into. */
-  readonly areMore: boolean;
-}
 
 /** Candidates of one time that are opened; every one costs some requests. */
 export const OPENED_OF_ONE_TIME = 40;
@@ -40,14 +30,14 @@ export function sameTimes<T extends Candidate>(candidates: readonly T[]): T[][] 
   return groups;
 }
 
-/** `same` have one time by their names. */
-export function decide(same: readonly Inspected[], options: DecideOptions): Decision {
+/** `same` have one time by their names. `areMore`: there are more of it than were looked into. */
+export function decide(same: readonly Inspected[], search: Search, areMore: boolean): Decision {
   const there = same.filter(({ inspection }) => inspection.kind !== 'absent');
   const [first] = there;
   if (first === undefined) return { kind: 'none' };
-  const { template } = options;
+  const { template } = search.place;
   if (isPattern(template) && template.fields.length === 0 && there.length > 1)
-    return { kind: 'refused', error: ambiguous(there, options, 'and nothing says which to take') };
+    return refused(there, search, 'and nothing says which to take', areMore);
   const serving: Inspected[] = [];
   for (const one of there) {
     const { kind } = one.inspection;
@@ -58,9 +48,8 @@ export function decide(same: readonly Inspected[], options: DecideOptions): Deci
   }
   const [only] = serving;
   if (only === undefined) return { kind: 'none' };
-  if (options.areMore)
-    return { kind: 'refused', error: ambiguous(serving, options, 'and there are too many') };
-  return serving.length === 1 ? { kind: 'taken', one: only, because: undefined } : byFinish(serving, options);
+  if (areMore) return refused(serving, search, 'and there are too many', true);
+  return serving.length === 1 ? { kind: 'taken', one: only, because: undefined } : byFinish(serving, search);
 }
 
 const HOUR = 3_600_000;
@@ -79,8 +68,9 @@ const LONGEST_RUN = 24 * HOUR;
 const APART = 60_000;
 
 /** The last to be finished at or before `at`, where the times of the files can be those of the backups. */
-function byFinish(same: readonly Inspected[], options: DecideOptions): Decision {
-  const { template, source, timezone } = options;
+function byFinish(same: readonly Inspected[], search: Search): Decision {
+  const { source } = search;
+  const { template, timezone } = search.place;
   const open = OPEN[template.fields.at(-1) ?? 'second'];
   const finished = same.map((one) => ({ one, at: finishOf(one) })).sort((a, b) => b.at - a.at);
   const isSound = finished.every(({ one, at }, i) => {
@@ -89,14 +79,12 @@ function byFinish(same: readonly Inspected[], options: DecideOptions): Decision 
     return at >= start && at <= start + open + LONGEST_RUN && newer - at >= APART;
   });
   if (!isSound) {
-    const why = 'and when they were finished does not tell which is the newest';
-    return { kind: 'refused', error: ambiguous(same, options, why) };
+    return refused(same, search, 'and when they were finished does not tell which is the newest');
   }
   const moment = source.at?.epochMs ?? Number.POSITIVE_INFINITY;
   const last = finished.find(({ at }) => at <= moment);
   if (last === undefined) {
-    const why = 'and none of them was finished at or before source.at';
-    return { kind: 'refused', error: ambiguous(same, options, why) };
+    return refused(same, search, 'and none of them was finished at or before source.at');
   }
   const others = finished.filter((other) => other !== last).map(({ one }) => one.location);
   const because = `of the same time by its name as ${others.join(', ')}, and the last that was finished at or before source.at, at ${showInstant(last.at, timezone)}`;
@@ -112,8 +100,13 @@ function finishOf({ inspection }: Inspected): number {
 /** Backups that a refusal lists. */
 const NAMED = 5;
 
-function ambiguous(same: readonly Inspected[], options: DecideOptions, why: string): RestorePlanError {
-  const { source, template, timezone, areMore } = options;
+function refused(
+  same: readonly Inspected[],
+  { source, place }: Search,
+  why: string,
+  areMore = false,
+): Decision {
+  const { template, timezone } = place;
   const shown = same.slice(0, NAMED).map((one) => {
     const at = finishOf(one);
     return Number.isNaN(at) ? one.location : `${one.location} (finished ${showInstant(at, timezone)})`;
@@ -121,7 +114,7 @@ function ambiguous(same: readonly Inspected[], options: DecideOptions, why: stri
   const more = same.length > NAMED ? ', …' : '';
   const match = template.fields.length === 0 ? 'match' : 'have the same time by their names';
   const one = `${settingOf(source.location)}: ${JSON.stringify(same[0]?.candidate.path)}`;
-  return new RestorePlanError(
+  const error = new RestorePlanError(
     'BACKUP',
     `${areMore ? 'More than ' : ''}${same.length} backups ${match}, ${why}: ${shown.join(', ')}${more}.`,
     {
@@ -129,4 +122,5 @@ function ambiguous(same: readonly Inspected[], options: DecideOptions, why: stri
       facts: { backups: same.map(({ location }) => location) },
     },
   );
+  return { kind: 'refused', error };
 }

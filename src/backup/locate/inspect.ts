@@ -28,14 +28,14 @@ export interface Inspected {
   readonly inspection: Inspection;
 }
 
-export interface InspectOptions {
+/** Where is looked, for which plan. */
+export interface Search {
   readonly place: Place;
   readonly source: Source;
   readonly wanted: ReadonlySet<string>;
 }
 
-async function inspect(candidate: Candidate, options: InspectOptions): Promise<Inspection> {
-  const { place, source, wanted } = options;
+async function inspect(candidate: Candidate, { place, source, wanted }: Search): Promise<Inspection> {
   const { timezone } = place;
   const { time, path } = candidate;
   const location = place.store.describe(path);
@@ -68,14 +68,14 @@ const AT_ONCE = 4;
 /** In the order of the candidates. */
 export async function inspectAll(
   candidates: readonly Candidate[],
-  options: InspectOptions,
+  search: Search,
 ): Promise<readonly Inspected[]> {
-  const { store } = options.place;
+  const { store } = search.place;
   const inspected: Inspected[] = [];
   const waiting = candidates.entries();
   const work = async (): Promise<void> => {
     for (const [i, candidate] of waiting) {
-      const inspection = await inspect(candidate, options);
+      const inspection = await inspect(candidate, search);
       inspected[i] = { candidate, location: store.describe(candidate.path), inspection };
     }
   };

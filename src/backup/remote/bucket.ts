@@ -2,33 +2,13 @@
 
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
+import type { Run } from '../../run.ts';
 import type { Checksum } from './checked-stream.ts';
 import { FlightControl } from './flight-control.ts';
 import type { KeyPage, ObjectClient, ObjectFacts, ObjectServer } from './object-server.ts';
 import { PaceWatch } from './pace-watch.ts';
 import { type Attempts, inTime, type Patience, persist } from './patience.ts';
 import { describeAnswer, type RangeSink, receiveRange } from './range-download.ts';
-
-export interface BucketOptions {
-  readonly emit: Emit;
-  readonly signal: AbortSignal;
-  readonly patience: Patience;
-}
-
-/** Where the bytes of a range go. */
-interface RangeOrder {
-  readonly sink: RangeSink;
-  /** The sink's first byte is this byte of the object. */
-  readonly start: number;
-  readonly signal: AbortSignal;
-}
-
-interface ListOptions {
-  /** Entries of a page. */
-  readonly most?: number;
-  /** The key or prefix that the plan has. */
-  readonly as?: string;
-}
 
 /** Of a list; a page holds up to 1,000 entries. */
 const MOST_PAGES = 10_000;
@@ -40,7 +20,8 @@ const MOST_EMPTY_PAGES = 1_000;
 export class Bucket {
   readonly flights = new FlightControl();
   readonly #server: ObjectServer;
-  readonly #options: BucketOptions;
+  readonly #run: Run;
+  readonly #patience: Patience;
   readonly #pace: PaceWatch;
   #client: Promise<ObjectClient> | undefined;
   /** Of the client in use. */
@@ -48,11 +29,11 @@ export class Bucket {
   /** Clients whose credentials expired; requests of theirs may still be under way. */
   readonly #retired: Promise<ObjectClient>[] = [];
 
-  constructor(server: ObjectServer, options: BucketOptions) {
+  constructor(run: Run, server: ObjectServer, patience: Patience) {
     this.#server = server;
-    this.#options = options;
-    const { tickMs, readingMs: totalMs } = options.patience;
-    this.#pace = new PaceWatch({ name: server.name, emit: options.emit, tickMs, totalMs });
+    this.#run = run;
+    this.#patience = patience;
+    this.#pace = new PaceWatch(run.emit, server.name, patience);
   }
 
   /** `s3://bucket/key` */
@@ -73,7 +54,7 @@ export class Bucket {
 
   /** What the server says of an object. Throws BACKUP when there is none. */
   async head(key: string): Promise<ObjectFacts> {
-    const { firstMs, stallMs } = this.#options.patience;
+    const { firstMs, stallMs } = this.#patience;
     return persist(this.#attempts(key, firstMs), async () => {
       const client = await this.#connect();
       const facts = await this.#inTime(client.head(key)).catch(async (error: unknown) => {
@@ -97,17 +78,27 @@ export class Bucket {
 
   /** What the object's bytes must add up to, as far as the server knows. */
   async checksum(object: ObjectFacts): Promise<Checksum | undefined> {
-    return persist(this.#attempts(object.key, this.#options.patience.firstMs), async () => {
+    return persist(this.#attempts(object.key, this.#patience.firstMs), async () => {
       const client = await this.#connect();
       return this.#inTime(client.checksum(object));
     });
   }
 
-  /** Receives a range, however often it breaks off. */
-  async receive(object: ObjectFacts, { sink, start, signal: ordered }: RangeOrder): Promise<void> {
-    const signal = AbortSignal.any([ordered, this.#pace.signal]);
+  /**
+   * Receives a range, however often it breaks off. The sink's first byte is byte `start` of the object; `wanted`: aborted when nobody
+   * wants the range any more.
+   */
+  async receive(
+    object: ObjectFacts,
+    {
+      sink,
+      start,
+      wanted,
+    }: { readonly sink: RangeSink; readonly start: number; readonly wanted: AbortSignal },
+  ): Promise<void> {
+    const signal = AbortSignal.any([wanted, this.#pace.signal]);
     const location = this.describe(object.key);
-    const { stallMs, readingMs } = this.#options.patience;
+    const { stallMs, readingMs } = this.#patience;
     const attempts = { ...this.#attempts(object.key, readingMs), signal, progress: () => sink.received };
     const arrived = (bytes: number): void => {
       this.flights.arrived(bytes, performance.now());
@@ -123,17 +114,20 @@ export class Bucket {
   }
 
   /**
-   * Pages of what lies directly under a prefix. A refusal names the prefix, or `as`, where another text led to it. A list that does
+   * Pages of what lies directly under a prefix. A page has up to `most` entries. A refusal names the prefix, or `as`: the key or prefix that the plan has. A list that does
    * not get on, or has no end in sight, is refused.
    */
-  async *list(prefix: string, { most, as = prefix }: ListOptions = {}): AsyncGenerator<KeyPage> {
+  async *list(
+    prefix: string,
+    { most, as = prefix }: { readonly most?: number; readonly as?: string } = {},
+  ): AsyncGenerator<KeyPage> {
     let next: string | undefined;
     let pages = 0;
     let empty = 0;
     /** What each page begins with: servers may send them in any order, but none twice. */
     const beginnings = new Set<string>();
     do {
-      const page = await persist(this.#attempts(as, this.#options.patience.firstMs), async () => {
+      const page = await persist(this.#attempts(as, this.#patience.firstMs), async () => {
         const client = await this.#connect();
         return this.#inTime(client.list(prefix, { next, ...(most === undefined ? {} : { most }) }));
       });
@@ -156,7 +150,7 @@ export class Bucket {
   }
 
   #inTime<T>(work: Promise<T>): Promise<T> {
-    const { answerMs, stallMs } = this.#options.patience;
+    const { answerMs, stallMs } = this.#patience;
     return inTime(answerMs + stallMs, work);
   }
 
@@ -166,7 +160,7 @@ export class Bucket {
   }
 
   get emit(): Emit {
-    return this.#options.emit;
+    return this.#run.emit;
   }
 
   /** Of the server. */
@@ -175,7 +169,7 @@ export class Bucket {
   }
 
   get signal(): AbortSignal {
-    return this.#options.signal;
+    return this.#run.signal;
   }
 
   async close(): Promise<void> {
@@ -190,7 +184,7 @@ export class Bucket {
   }
 
   #connect(): Promise<ObjectClient> {
-    this.#client ??= this.#server.connect(this.#options.patience).then((client) => {
+    this.#client ??= this.#server.connect(this.#patience).then((client) => {
       this.#proxy = () => client.proxy();
       return client;
     });
@@ -198,7 +192,7 @@ export class Bucket {
   }
 
   #attempts(key: string, totalMs: number): Attempts {
-    const { emit, signal } = this.#options;
+    const { emit, signal } = this.#run;
     return {
       server: this.#server,
       location: this.describe(key),

@@ -21,21 +21,18 @@ export interface RunningChecksum {
   close(): void;
 }
 
-interface CheckOptions {
-  /** Of the server. */
-  readonly name: string;
-  /** Asks the server what it knows of the object; asked beside the first bytes. */
-  readonly ask: () => Promise<Checksum | undefined>;
-  readonly emit: Emit;
-}
-
 /**
- * All bytes of an object, compared at the end with what the server knows of them. Throws BACKUP where they differ.
+ * All bytes of an object, compared at the end with what the server (`name`) knows of them, which is asked for beside the first
+ * bytes. Throws BACKUP where they differ.
  *
  * A wrong checksum that may be wrong by itself is no proof of damage. Then the object is read once more. Bytes that come the same way twice were not damaged on the way; others were.
  */
-export async function* checkedStream(source: ByteSource, options: CheckOptions): AsyncGenerator<Buffer> {
-  const asked = options.ask();
+export async function* checkedStream(
+  source: ByteSource,
+  ask: () => Promise<Checksum | undefined>,
+  { name, emit }: { readonly name: string; readonly emit: Emit },
+): AsyncGenerator<Buffer> {
+  const asked = ask();
   asked.catch(() => undefined); // thrown where it is awaited
   const all = source.stream(0, source.size);
   let checksum: Checksum | undefined;
@@ -55,8 +52,8 @@ export async function* checkedStream(source: ByteSource, options: CheckOptions):
     const found = await running.digest();
     if (found === checksum.expected) return;
     if (checksum.doubt === undefined || (await digestOf(source, checksum)) !== found)
-      throw damaged(source, checksum, options.name);
-    options.emit({
+      throw damaged(source, checksum, name);
+    emit({
       type: 'warning',
       message: `${source.location}: ${checksum.doubt}. It was read twice, with the same bytes.`,
     });

@@ -4,24 +4,17 @@
  */
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
+import type { Patience } from './patience.ts';
 
 /** Less than this, while something is waited for, is next to nothing; bytes per second. */
 const LEAST_RATE = 10 * 1024;
 /** The rate is taken over so many ticks. */
 const WINDOW = 10;
 
-interface PaceOptions {
-  /** Of the server. */
-  readonly name: string;
-  readonly emit: Emit;
-  /** Milliseconds; ticks are counted instead of looking at the clock, so that a process that was stopped accuses nobody. */
-  readonly tickMs: number;
-  /** How long a rate below the least is borne, milliseconds. */
-  readonly totalMs: number;
-}
-
 export class PaceWatch {
-  readonly #options: PaceOptions;
+  readonly #emit: Emit;
+  readonly #name: string;
+  readonly #patience: Pick<Patience, 'tickMs' | 'readingMs'>;
   readonly #over = new AbortController();
   #underWay = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -32,8 +25,14 @@ export class PaceWatch {
   #slow = 0;
   #hasWarned = false;
 
-  constructor(options: PaceOptions) {
-    this.#options = options;
+  /**
+   * `name`: of the server. Ticks are counted instead of looking at the clock, so that a process that was stopped accuses nobody;
+   * a rate below the least is borne for `readingMs`.
+   */
+  constructor(emit: Emit, name: string, patience: Pick<Patience, 'tickMs' | 'readingMs'>) {
+    this.#emit = emit;
+    this.#name = name;
+    this.#patience = patience;
   }
 
   /** Aborted, with a RestorePlanError as its reason, when next to nothing has come for too long. */
@@ -49,7 +48,7 @@ export class PaceWatch {
   async during<T>(location: string, work: () => Promise<T>): Promise<T> {
     if (this.#underWay++ === 0) {
       this.#startAnew();
-      this.#timer = setInterval(() => this.#tick(location), this.#options.tickMs);
+      this.#timer = setInterval(() => this.#tick(location), this.#patience.tickMs);
       this.#timer.unref();
     }
     try {
@@ -68,7 +67,7 @@ export class PaceWatch {
   }
 
   #tick(location: string): void {
-    const { name, emit, tickMs, totalMs } = this.#options;
+    const { tickMs, readingMs } = this.#patience;
     this.#ticks.push(this.#bytes);
     this.#bytes = 0;
     if (this.#ticks.length > WINDOW) this.#ticks.shift();
@@ -82,15 +81,15 @@ export class PaceWatch {
     if (!this.#hasWarned) {
       this.#hasWarned = true;
       const least = `less than ${Math.ceil((LEAST_RATE * seconds) / 1024)} KiB in ${seconds} s`;
-      emit({
+      this.#emit({
         type: 'warning',
-        message: `${location}: next to nothing comes from ${name} (${least}); given up after ${totalMs / 1000} s of that`,
+        message: `${location}: next to nothing comes from ${this.#name} (${least}); given up after ${readingMs / 1000} s of that`,
       });
     }
-    if (this.#slow * tickMs < totalMs) return;
+    if (this.#slow * tickMs < readingMs) return;
     const error = new RestorePlanError(
       'BACKUP',
-      `${location} cannot be read: next to nothing came from ${name} for ${totalMs / 1000} s`,
+      `${location} cannot be read: next to nothing came from ${this.#name} for ${readingMs / 1000} s`,
       {
         hint: 'Run again when the network or the server is better, from a machine nearer to it, or wait longer with --patience 10m.',
       },

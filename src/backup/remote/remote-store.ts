@@ -1,19 +1,21 @@
 import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
+import type { Run } from '../../run.ts';
 import { type ByteSource, giveAway } from '../storage/byte-source.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
-import { Bucket, type BucketOptions } from './bucket.ts';
+import { Bucket } from './bucket.ts';
 import { checkedStream } from './checked-stream.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
 import type { ObjectFacts, ObjectServer } from './object-server.ts';
+import type { Patience } from './patience.ts';
 import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
 
 /** A bucket as folders and files. A key that ends in `/` (a folder made by a console) is a folder, never a file. */
 export class RemoteStore implements Store {
   readonly #bucket: Bucket;
 
-  constructor(server: ObjectServer, options: BucketOptions) {
-    this.#bucket = new Bucket(server, options);
+  constructor(run: Run, server: ObjectServer, patience: Patience) {
+    this.#bucket = new Bucket(run, server, patience);
   }
 
   describe(path: string): string {
@@ -132,8 +134,7 @@ class RemoteFile implements ByteSource {
   }
 
   checked(): AsyncIterable<Buffer> {
-    const { emit, name } = this.#bucket;
-    return checkedStream(this, { emit, name, ask: () => this.#bucket.checksum(this.#facts) });
+    return checkedStream(this, () => this.#bucket.checksum(this.#facts), this.#bucket);
   }
 
   async close(): Promise<void> {}
@@ -144,7 +145,7 @@ class RemoteFile implements ByteSource {
         hint: 'Its upload did not finish. Take another backup.',
       });
     }
-    await this.#bucket.receive(this.#facts, { sink, start, signal });
+    await this.#bucket.receive(this.#facts, { sink, start, wanted: signal });
   }
 }
 

@@ -12,8 +12,8 @@ import { RemoteStore } from '../remote/remote-store.ts';
 import type { Store } from '../storage/store.ts';
 import { explainS3Fault, readS3Fault } from './s3-fault.ts';
 
-export function openS3({ emit, signal }: Run, location: S3Location, patience: Patience): Store {
-  return new RemoteStore(s3Server(location), { emit, signal, patience });
+export function openS3(run: Run, location: S3Location, patience: Patience): Store {
+  return new RemoteStore(run, s3Server(location), patience);
 }
 
 function s3Server(location: S3Location): ObjectServer {

@@ -201,7 +201,7 @@ test('an ETag that is no MD5: the object is read twice, and that is said; bytes 
     const said: string[] = [];
     const ask = async () => etagChecksum(etag, LARGE.length);
     const emit = (event: { type: string }) => void said.push(event.type);
-    for await (const chunk of checkedStream(source, { name: 'S3', ask, emit })) assert.ok(chunk.length > 0);
+    for await (const chunk of checkedStream(source, ask, { name: 'S3', emit })) assert.ok(chunk.length > 0);
     await source.close();
     return said;
   };
