@@ -12,7 +12,7 @@ import { setFlagsFromString } from 'node:v8';
 import type { TextWriter } from './cli/context.ts';
 import { runProgram } from './cli/program.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
-import { failureText } from './report/failure.ts';
+import { failureText } from './cli/failure.ts';
 import type { Checkpoint } from './run.ts';
 import { redact } from './secret.ts';
 import { limitYoungSpace, V8_FLAGS } from './v8-flags.ts';

@@ -7,6 +7,7 @@ import { isForeign } from '../ledger/runs.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { ServerIdentity } from '../target/target.ts';
+import { showDuration } from '../text/quantities.ts';
 import {
   type Approvals,
   approvalScope,
@@ -175,7 +176,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
   if (soakedMs < rules.soakMs) {
     obstacles.push(
       asAsked(rules, own.soakMs < rules.soakMs, {
-        fact: `the restore has soaked on staging for ${span(soakedMs)} of ${span(rules.soakMs)}`,
+        fact: `the restore has soaked on staging for ${showDuration(soakedMs, 'down')} of ${showDuration(rules.soakMs)}`,
         remedy: `Wait until ${new Date(run.verifiedAt.getTime() + rules.soakMs).toISOString()}.`,
       }),
     );
@@ -327,11 +328,3 @@ function neverApplied({ staging, digest, plan }: GateFacts): Obstacle {
 }
 
 const short = (digest: string): string => digest.slice(0, 12);
-
-/** `45 s`, `14 min 59 s`, `2 h`, `2 h 5 min`: rounded down, so that a time that is not over never looks over. */
-function span(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const [h, min, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  const parts = h > 0 ? [`${h} h`, min > 0 && `${min} min`] : [min > 0 && `${min} min`, s > 0 && `${s} s`];
-  return parts.filter((part) => part !== false).join(' ') || '0 s';
-}

@@ -2,8 +2,9 @@
 
 import type { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
+import { showDuration } from '../text/quantities.ts';
 import type { SingleBackup } from './layout/one-backup.ts';
-import { showDuration, showInstant, showLocal } from './locate/backup-time.ts';
+import { showInstant, showLocal } from './locate/backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './locate/candidates.ts';
 import { type Decision, decide, OPENED_OF_ONE_TIME, sameTimes } from './locate/decide.ts';
 import { type Inspected, type Inspection, inspectAll, type Search } from './locate/inspect.ts';

@@ -1,33 +1,37 @@
 /** Applies a prepared selection to one connected target, does its follow-ups, and writes what came of it. */
 
+import { leftOutOf } from '../apply/accept.ts';
 import { decideGateOf } from '../apply/admission.ts';
 import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
 import type { GateVerdict } from '../apply/gate.ts';
 import { type NextStep, nextSteps, type TargetFacts } from '../apply/next-step.ts';
 import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
+import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { FollowUpStatus } from '../follow-ups/follow-up-status.ts';
 import { kindOf } from '../follow-ups/kinds.ts';
+import { runFollowUps } from '../follow-ups/run-follow-ups.ts';
 import type { Plan } from '../plan/plan.ts';
-import { applyExit, applyPage, totalOf } from '../report/apply-page.ts';
-import { followUpExit, followUpLines, followUpObject } from '../report/follow-ups-page.ts';
-import { applyObject } from '../report/json-results.ts';
-import type { Stage } from '../report/progress.ts';
 import { type Sum, sumLines } from '../report/sum.ts';
 import type { Selection } from '../selection/selection.ts';
-import type { Target } from '../target/target.ts';
+import type { Target, TargetReader } from '../target/target.ts';
+import { showBytes, showCounted } from '../text/quantities.ts';
 import type { ExitName, OptionValue } from './command.ts';
-import { confirmPlan } from './confirm.ts';
+import { confirm, confirmPlan } from './confirm.ts';
 import type { ApplyTargets } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
-import { lastWord } from './last-word.ts';
+import { SHOWN } from './dry-run-output.ts';
 import { approvalsOf, knownTarget } from './next-step.ts';
-import { runOperatorsFollowUps } from './operators-follow-ups.ts';
-import { pageStyle, writeLines } from './page.ts';
+import type { Stage } from './progress.ts';
+import { pageStyle, writeLines } from './view.ts';
+import { applyExit, applyObject, applyPage, totalOf } from './views/apply.ts';
+import { dryRunEnd, dryRunPage } from './views/dry-run.ts';
+import { documentsOf } from './views/dry-run-documents.ts';
+import { followUpExit, followUpLines, followUpObject } from './views/follow-up.ts';
 
-export interface ApplyOrder {
+interface ApplyOrder {
   readonly plan: Plan;
   /** Closed at the end. */
   readonly targets: ApplyTargets;
@@ -164,11 +168,55 @@ async function followUps(
   { plan, target, result }: Restored,
 ): Promise<FollowUpStatus[]> {
   try {
-    return await runOperatorsFollowUps(context, { plan, target });
+    return await runFollowUps(context, { actor: context.operator, environment: context.env, plan, target });
   } catch (error) {
     await context.endProgress();
     if (context.options.json) context.json(applyObject(result));
     else await writeLines(context.stdout, applyPage(result, pageStyle(context)));
     throw error;
   }
+}
+
+// What an operator sees and says before production is written to.
+
+interface Proposal {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly reader: TargetReader;
+  /** Value of `--confirm`. */
+  readonly given: OptionValue;
+}
+
+/**
+ * Staging needs no word, but a wrong one is refused there too. Production is compared once more and shown to whoever sits at the terminal, who then types the
+ * database's name; `--confirm` says it beforehand. Throws USAGE where nobody can say it, or says another.
+ */
+export async function lastWord(context: CommandContext, proposal: Proposal): Promise<void> {
+  const { selection, reader, given } = proposal;
+  if (reader.name === 'staging' && given === undefined) return;
+  if (given === undefined && context.interactive) await showWhatIsThere(context, proposal);
+  const { collections } = selection.manifest;
+  const documents = collections.reduce((sum, { count }) => sum + count, 0);
+  const bytes = collections.reduce((sum, each) => sum + each.bytes, 0);
+  await confirm(context, {
+    what: `Write ${showCounted(documents, 'document')} (${showBytes(bytes)}) to ${reader.name}`,
+    database: reader.database,
+    given,
+  });
+}
+
+async function showWhatIsThere(
+  context: CommandContext,
+  { plan, selection, reader }: Proposal,
+): Promise<void> {
+  const { stderr, warnings } = context;
+  const leftOut = await leftOutOf(context, { plan, selection, reader });
+  const comparison = await compareWithTarget(context, { plan, selection, reader, leftOut, show: SHOWN });
+  const run = { plan, manifest: selection.manifest, comparisons: [comparison], notCompared: [], warnings };
+  await context.endProgress();
+  const style = pageStyle(context, 'stderr');
+  stderr.write('\n');
+  await writeLines(stderr, dryRunPage(run, style));
+  await writeLines(stderr, documentsOf([comparison], style, SHOWN));
+  await writeLines(stderr, dryRunEnd(run, context.now(), style));
 }

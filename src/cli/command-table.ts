@@ -357,6 +357,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       'plan, which it reads with `plan completion follow-ups <plan>`.',
     examples: ['plan completion bash > ~/.local/share/bash-completion/completions/plan'],
     exits: ['PLAN_INVALID'],
-    load: () => import('./commands/completion.ts'),
+    load: async () => (await import('./commands/completion.ts')).completionOf(COMMANDS, OPTIONS_EVERYWHERE),
   },
 ];

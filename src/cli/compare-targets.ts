@@ -1,14 +1,15 @@
 /** Compares a selection with every target that can be reached, one after the other. */
-
 import { leftOutOf } from '../apply/accept.ts';
 import { compareServers, sameServerObstacle } from '../apply/gate.ts';
 import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { compareWithTarget, type DocumentForms } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
+import { DocumentSpill } from '../comparison/document-spill.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { DocumentPlace } from '../report/report-model.ts';
 import type { Run } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
@@ -17,7 +18,7 @@ import { connect, requireDatabase, SHORT_PATIENCE_MS } from './connect-targets.t
 import type { CommandContext } from './context.ts';
 import { warnOfApprovals } from './next-step.ts';
 
-export interface ComparisonOrders {
+interface ComparisonOrders {
   readonly plan: Plan;
   readonly selection: Selection;
   readonly targets: readonly TargetName[];
@@ -29,13 +30,13 @@ export interface ComparisonOrders {
 }
 
 /** Who is given documents one by one, in which forms, and how many per class and collection. */
-export interface EachDocument {
+interface EachDocument {
   readonly take: (target: TargetName, collection: string, document: ComparedDocument) => Promise<void>;
   readonly most: number;
   readonly forms: DocumentForms;
 }
 
-export interface ComparisonResults {
+interface ComparisonResults {
   readonly comparisons: readonly TargetComparison[];
   readonly failures: readonly TargetFailure[];
   /** Where the plan stands in the targets that were compared; one whose ledger cannot be read is not in it. */
@@ -139,4 +140,42 @@ async function compareOne(
 
 function isUnreachable(error: RestorePlanError): boolean {
   return error instanceof CommandFailure ? error.transient : error.cause !== undefined;
+}
+
+// The compared documents that are listed beside the page, of every target, through the disk: there may be hundreds of thousands, or large ones.
+
+export class SpilledDocuments {
+  readonly #workDirectory: string;
+  readonly #spills = new Map<TargetName, DocumentSpill>();
+
+  constructor(workDirectory: string) {
+    this.#workDirectory = workDirectory;
+  }
+
+  readonly add = async (
+    target: TargetName,
+    collection: string,
+    document: ComparedDocument,
+  ): Promise<void> => {
+    let spill = this.#spills.get(target);
+    if (spill === undefined) {
+      spill = await DocumentSpill.create(this.#workDirectory);
+      this.#spills.set(target, spill);
+    }
+    await spill.add(collection, document);
+  };
+
+  /** Those of one class, in backup order. `collection` is the name in the backup. Nothing may be added any more. */
+  async *read({
+    target,
+    collection,
+    documentClass,
+  }: DocumentPlace): AsyncGenerator<ComparedDocument, void, undefined> {
+    const spill = this.#spills.get(target);
+    if (spill !== undefined) yield* spill.read(collection, documentClass);
+  }
+
+  async close(): Promise<void> {
+    for (const spill of this.#spills.values()) await spill.remove();
+  }
 }

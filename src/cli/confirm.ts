@@ -1,10 +1,10 @@
 /** The last word before a target is written to. */
 import { RestorePlanError } from '../errors.ts';
-import { neutral } from '../report/neutral.ts';
+import { neutral } from '../text/escape.ts';
 import type { OptionValue } from './command.ts';
 import type { CommandContext } from './context.ts';
 
-export interface Confirmation {
+interface Confirmation {
   /** What is about to be done: `Insert 412 documents into production`. */
   readonly what: string;
   readonly database: string;
@@ -12,7 +12,7 @@ export interface Confirmation {
   readonly given: OptionValue;
 }
 
-export interface PlanConfirmation {
+interface PlanConfirmation {
   /** Why it has to be confirmed. */
   readonly what: string;
   /** Name of the plan. */

@@ -4,8 +4,8 @@
 import type { Readable } from 'node:stream';
 import type { Patience } from '../backup/remote/patience.ts';
 import type { Environment } from '../plan/interpolate.ts';
-import type { Stage } from '../report/progress.ts';
 import type { Run } from '../run.ts';
+import type { Stage } from './progress.ts';
 
 /** One of the two text streams. Writing never throws, also when the reader has gone away. */
 export interface TextWriter {
@@ -38,7 +38,7 @@ export interface ProcessEdge {
   readonly checkpoint: Run['checkpoint'];
 }
 
-export interface GlobalOptions {
+interface GlobalOptions {
   /** NDJSON on stdout instead of a page. */
   readonly json: boolean;
   /** No progress on stderr; errors and results are still written. */

@@ -1,17 +1,18 @@
 /** What a dry-run writes to stdout: the page, or the objects of `--json`. */
 
 import { ATTENTION_ORDER } from '../outcomes.ts';
-import { danglingOf, documentLines, documentsOf, documentsTitle } from '../report/dry-run/documents.ts';
-import { type DryRun, dryRunEnd, dryRunPage, type PageStyle } from '../report/dry-run/page.ts';
-import { documentObject, dryRunObject } from '../report/json-results.ts';
+import type { DryRun } from '../report/report-model.ts';
+import type { PageStyle } from '../text/terminal.ts';
+import type { SpilledDocuments } from './compare-targets.ts';
 import type { CommandContext } from './context.ts';
-import { pageStyle, writeLines } from './page.ts';
-import type { SpilledDocuments } from './spilled-documents.ts';
+import { pageStyle, writeLines } from './view.ts';
+import { documentObject, dryRunEnd, dryRunObject, dryRunPage } from './views/dry-run.ts';
+import { danglingOf, documentLines, documentsOf, documentsTitle } from './views/dry-run-documents.ts';
 
 /** Documents shown per class and collection when `--full` is not given. */
 export const SHOWN = 5;
 
-export interface OutputChoice {
+interface OutputChoice {
   /** Every document is listed, not only the first few of each class. */
   readonly isFull: boolean;
   /** Always there for `--json` and where every document is listed. */

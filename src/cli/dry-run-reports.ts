@@ -3,19 +3,19 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RestorePlanError } from '../errors.ts';
 import { DOCUMENTS_TOLD, type DocumentsTold, type Plan } from '../plan/plan.ts';
-import type { DryRun } from '../report/dry-run/page.ts';
-import { neutral } from '../report/neutral.ts';
+import type { DryRun } from '../report/report-model.ts';
 import { buildReport } from '../report/report-model.ts';
 import { type ReportFormat, reportFormatOf, writeReport } from '../report/write-report.ts';
 import { redact } from '../secret.ts';
 import { PRIVATE_FILE } from '../selection/directory.ts';
+import { neutral } from '../text/escape.ts';
 import { VERSION } from '../version.ts';
 import type { OptionValue } from './command.ts';
+import type { SpilledDocuments } from './compare-targets.ts';
 import type { CommandContext } from './context.ts';
 import { SHOWN } from './dry-run-output.ts';
-import type { SpilledDocuments } from './spilled-documents.ts';
 
-export interface ReportFile {
+interface ReportFile {
   readonly path: string;
   readonly format: ReportFormat;
 }
@@ -78,7 +78,7 @@ export function keptForShowing({ options, stdout }: CommandContext, { reports, t
 }
 
 /** What reports are made of, beside the dry-run. */
-export interface ReportOrders {
+interface ReportOrders {
   readonly files: readonly ReportFile[];
   readonly told: DocumentsTold;
   readonly spilled: SpilledDocuments | undefined;

@@ -1,5 +1,7 @@
 /** Which exit a thrown value stands for. */
 import { type ErrorCode, RestorePlanError } from '../errors.ts';
+import { neutral } from '../text/escape.ts';
+import { paintWith } from '../text/terminal.ts';
 
 /**
  * The failure as one that an operator can be told; undefined = a bug.
@@ -32,4 +34,19 @@ const STOPPED: ReadonlySet<ErrorCode> = new Set([
 export function exitOf(error: RestorePlanError, signal: AbortSignal): ErrorCode {
   const reason = signal.aborted ? signal.reason : undefined;
   return reason instanceof RestorePlanError && STOPPED.has(error.code) ? reason.code : error.code;
+}
+
+// A failure as the operator reads it: what happened, and what to do next.
+
+/** Several lines, newline at the end. Lines of the message are kept; their content is neutralised one by one. */
+export function failureText(error: RestorePlanError, color: boolean): string {
+  const paint = paintWith(color);
+  const lines = error.message.split('\n').map(neutral);
+  const hint = error.hint?.split('\n').map(neutral) ?? [];
+  return [
+    `${paint.bad('error:')} ${lines[0]}`,
+    ...lines.slice(1),
+    ...hint.map((line, index) => `${index === 0 ? paint.strong('next: ') : '      '} ${line}`),
+    '',
+  ].join('\n');
 }

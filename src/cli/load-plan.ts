@@ -1,10 +1,11 @@
 /** The plan that a command works on. */
 import { RestorePlanError } from '../errors.ts';
+import type { TargetName } from '../events.ts';
 import type { Plan } from '../plan/plan.ts';
 import { STDIN } from '../plan/plan-text.ts';
 import { type ReadPlanOptions, readPlan } from '../plan/read-plan.ts';
-import { faultCount, faultsText } from '../report/plan-faults/text.ts';
 import type { CommandContext } from './context.ts';
+import { faultCount, faultsText } from './views/validate.ts';
 
 /**
  * Reads and checks it; throws PLAN_INVALID with all its faults. Variables that are not set are left to the caller
@@ -52,4 +53,34 @@ export function requirePipe({ stdin }: Pick<CommandContext, 'stdin'>, files: rea
   if (fromStdin.length > 1) throw new RestorePlanError('USAGE', 'stdin (-) is named twice', { hint });
   if (fromStdin.length === 1 && stdin.isTTY)
     throw new RestorePlanError('USAGE', 'the plan - is read from stdin, and stdin is a terminal', { hint });
+}
+
+// Variables that a command cannot do without.
+
+/**
+ * Throws PLAN_INVALID, naming every variable that is not set and that the source, the queries or one of these targets
+ * needs. An empty connection string must never be taken for another one.
+ */
+export function requireVariables(plan: Plan, targets: readonly TargetName[]): void {
+  const elsewhere = (['staging', 'production'] as const)
+    .filter((name) => !targets.includes(name))
+    .map((name) => `targets.${name}.`);
+  const missing = plan.unsetVariables.filter(
+    ({ path }) => !path.startsWith('followUps') && !elsewhere.some((prefix) => path.startsWith(prefix)),
+  );
+  if (missing.length === 0) return;
+  const names = [...new Set(missing.map(({ name }) => name))];
+  const uses = missing.map(
+    ({ name, where, message }) => `  ${name} at ${where}${message ? `: ${message}` : ''}`,
+  );
+  const empty = missing.filter(({ isEmpty }) => isEmpty).length;
+  const state = empty === 0 ? 'not set' : empty === missing.length ? 'empty' : 'not set or empty';
+  throw new RestorePlanError(
+    'PLAN_INVALID',
+    `${names.length === 1 ? `the variable ${names[0]} is` : `the variables ${names.join(', ')} are`} ${state}\n${uses.join('\n')}`,
+    {
+      hint: `Set ${names.length === 1 ? 'it' : 'them'} in the environment or in a file given with --env-file.`,
+      facts: { variables: names },
+    },
+  );
 }

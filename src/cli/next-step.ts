@@ -4,9 +4,9 @@ import type { KnownTarget, NextStep, PlanFacts } from '../apply/next-step.ts';
 import type { TargetStatus } from '../apply/restore-status.ts';
 import { followUpStatuses } from '../follow-ups/follow-up-status.ts';
 import type { Plan } from '../plan/plan.ts';
-import { nextStepLines } from '../report/next-step-lines.ts';
 import type { CommandContext } from './context.ts';
-import { pageStyle, writeLines } from './page.ts';
+import { pageStyle, writeLines } from './view.ts';
+import { nextStepLines } from './views/next-step.ts';
 
 /** What nobody needs to do any more, or cannot do yet. */
 const CLOSED: ReadonlySet<string> = new Set(['done', 'not needed', 'not due']);

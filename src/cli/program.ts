@@ -3,14 +3,13 @@
  * into one exit code. Nothing here touches the process; `process.ts` hands in what is needed of it.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { EXIT_CODES } from '../errors.ts';
+import { EXIT_CODES, RestorePlanError } from '../errors.ts';
+import { nearest } from '../plan/nearest.ts';
 import { VERSION } from '../version.ts';
 import type { CommandSpec, ExitName, OptionSpec, OptionValues } from './command.ts';
 import { COMMANDS, OPTIONS_EVERYWHERE } from './command-table.ts';
 import type { ProcessEdge } from './context.ts';
-import { helpAfter, PROGRAM_HELP_AFTER } from './help.ts';
 import { openSession, type Session } from './session.ts';
-import { requiredOptions, usageError } from './usage-error.ts';
 
 /** Runs one command line (`argv` without node and script) and returns the process's exit code. Throws only bugs. */
 export async function runProgram(argv: readonly string[], edge: ProcessEdge): Promise<number> {
@@ -109,4 +108,110 @@ function buildOption(spec: OptionSpec): Option {
 
 function sentence(summary: string): string {
   return `${summary[0]?.toUpperCase()}${summary.slice(1)}.`;
+}
+
+// The parts of help that commander does not write: examples and the exit codes a command can give.
+
+/** Meaning of each exit code; the table of the README is tested against it. */
+export const EXIT_MEANINGS: Readonly<Record<ExitName, string>> = {
+  OK: 'done, or nothing to do',
+  UNEXPECTED: 'unexpected failure',
+  CHANGES_PENDING: 'only with `--detailed-exitcode`: a dry-run found documents to write, or to take back',
+  PLAN_INVALID: 'plan invalid',
+  USAGE: 'wrong usage',
+  BACKUP: 'backup missing, changed, unreadable or corrupt; or a query matched nothing',
+  TARGET: 'target unreachable or refused (wrong kind of server, missing privilege, view, time series)',
+  CONFLICTS: 'conflicts: some documents cannot be inserted; in a revert, some were left alone',
+  INCOMPLETE: 'stopped part-way; run again to resume',
+  VERIFICATION: 'verification found differences',
+  LOCKED: 'another run holds the lock',
+  GATE: 'gate refused',
+  LEDGER_UNSAVED: 'documents written but the ledger could not be saved (a local record was)',
+  WORK_DIRECTORY: 'the work directory cannot be used: full, not writable, or open to others',
+  INTERNAL: 'internal error (a bug)',
+  SIGINT: 'SIGINT, after finishing the batch in hand',
+  SIGTERM: 'SIGTERM, after finishing the batch in hand',
+};
+
+const ALWAYS: readonly ExitName[] = ['OK', 'UNEXPECTED', 'USAGE', 'INTERNAL'];
+
+/** Text that follows a command's options in its `--help`. */
+function helpAfter(spec: CommandSpec): string {
+  const exits = [...new Set([...ALWAYS, ...spec.exits])].sort((a, b) => EXIT_CODES[a] - EXIT_CODES[b]);
+  const examples = spec.examples.map((line) => `  $ ${line}`);
+  return ['', 'Examples:', ...examples, '', ...exitCodes(exits)].join('\n');
+}
+
+function exitCodes(exits: readonly ExitName[]): string[] {
+  const width = Math.max(...exits.map((name) => String(EXIT_CODES[name]).length));
+  return [
+    'Exit codes:',
+    ...exits.map((name) => `  ${String(EXIT_CODES[name]).padStart(width)}  ${EXIT_MEANINGS[name]}`),
+  ];
+}
+
+const PROGRAM_HELP_AFTER = [
+  '',
+  'The usual order:',
+  '  $ plan validate plans/incident-4711.yaml',
+  '  $ plan dry-run plans/incident-4711.yaml',
+  '  $ plan apply plans/incident-4711.yaml --target staging',
+  '  $ plan apply plans/incident-4711.yaml --target production',
+  '',
+  ...exitCodes(Object.keys(EXIT_MEANINGS) as ExitName[]),
+  '',
+  '`plan <command> --help` shows the options, examples and exit codes of a command.',
+].join('\n');
+
+// What commander says of a command line, as the program's own error: what is wrong, what was meant, where to look.
+
+/** `argv` is the command line that commander refused. */
+function usageError({ code, message }: CommanderError, argv: readonly string[]): RestorePlanError {
+  // Commander answers `plan help nonsense` with the help itself and says nothing of the word.
+  const unknown = code === 'commander.help' && argv[0] === 'help' ? argv[1] : undefined;
+  if (unknown !== undefined) return unknownCommand(unknown);
+  if (code === 'commander.help') {
+    return new RestorePlanError('USAGE', 'no command given', { hint: '`plan --help` lists the commands.' });
+  }
+  // "error: unknown option '--ful'\n(Did you mean --full?)"
+  const [first = '', ...rest] = message.replace(/^error: /, '').split('\n');
+  const suggestion = rest.join(' ').replace(/^\((.*)\)$/, '$1');
+  const hints = [suggestion === '' ? suggestedChoice(first) : suggestion, whereToLook(argv)];
+  return new RestorePlanError('USAGE', first, { hint: hints.filter((hint) => hint !== '').join(' ') });
+}
+
+/** The options that a command cannot do without, as its usage shows them. */
+function requiredOptions({ options = [] }: CommandSpec): string {
+  return options
+    .filter(({ mandatory }) => mandatory === true)
+    .map(({ flags }) => flags)
+    .join(' ');
+}
+
+function unknownCommand(word: string): RestorePlanError {
+  const near = nearest(
+    word,
+    COMMANDS.map(({ name }) => name),
+  );
+  return new RestorePlanError('USAGE', `unknown command '${word}'`, {
+    hint: near === undefined ? '`plan --help` lists the commands.' : `Did you mean ${near}?`,
+  });
+}
+
+/** "… argument 'stagin' is invalid. Allowed choices are staging, production." has the near one named too. */
+function suggestedChoice(message: string): string {
+  const [, given, choices = ''] =
+    /argument '(.*)' is invalid\. Allowed choices are (.*)\.$/.exec(message) ?? [];
+  const near = given === undefined ? undefined : nearest(given, choices.split(', '));
+  return near === undefined ? '' : `Did you mean ${near}?`;
+}
+
+function whereToLook(argv: readonly string[]): string {
+  if (argv[0]?.startsWith('-')) {
+    return 'Options stand behind the command, as in `plan status plan.yaml --json`; `plan --help` lists the commands.';
+  }
+  const command = COMMANDS.find(({ name }) => name === argv[0]);
+  if (command === undefined) return '`plan --help` lists the commands.';
+  const usage = ['plan', command.name, command.arguments, requiredOptions(command)].filter(Boolean).join(' ');
+  return `It is used as \`${usage}\`; \`plan ${command.name} --help\` shows all options.`;
 }

@@ -2,14 +2,15 @@
  * One run of one command: its context, its progress display, and the way it ends.
  */
 import { resolve } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 import { type Patience, patienceOf, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
+import type { RunEvent } from '../events.ts';
 import { parseDuration } from '../plan/instant.ts';
 import type { Environment } from '../plan/interpolate.ts';
-import { failureText } from '../report/failure.ts';
-import { NdjsonView } from '../report/ndjson.ts';
-import { wholeCommands } from '../report/whole-commands.ts';
-import { ask, canAsk } from './ask.ts';
+import { jsonText } from '../text/escape.ts';
+import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
 import {
@@ -19,8 +20,9 @@ import {
   readEnvFile,
   registerSecretVariables,
 } from './environment.ts';
-import { asKnownFailure, exitOf } from './failure.ts';
-import { ProgressSwitch } from './progress-switch.ts';
+import { asKnownFailure, exitOf, failureText } from './failure.ts';
+import { ProgressSwitch } from './progress.ts';
+import { wholeCommands } from './views/next-step.ts';
 
 export interface Session {
   readonly context: CommandContext;
@@ -124,4 +126,94 @@ async function environmentOf(edge: ProcessEdge, envFile: OptionValue): Promise<E
   edge.adoptVariables(Object.fromEntries(Object.keys(beneath).map((name) => [name, env[name]])));
   registerSecretVariables(env);
   return env;
+}
+
+// The `--json` stream: one object per line on stdout. First `{"type":"version",…}`, then events and the result, last
+// `{"type":"exit",…}`, so that a reader can tell a finished stream from a cut one.
+
+/** Progress within a stage is reported at most once in this many milliseconds; everything else always. */
+const PROGRESS_MS = 1000;
+
+/** Version of the shape of these objects. In 1 the documents of a dry-run were texts. */
+const FORMAT = 2;
+
+export class NdjsonView {
+  readonly #out: { write(text: string): void };
+  readonly #now: () => number;
+  #lastProgress = Number.NEGATIVE_INFINITY;
+  #begun = false;
+
+  constructor(out: { write(text: string): void }, now: () => number) {
+    this.#out = out;
+    this.#now = now;
+  }
+
+  emit(event: RunEvent): void {
+    if (event.type.endsWith('-progress')) {
+      if (this.#now() - this.#lastProgress < PROGRESS_MS) return;
+      this.#lastProgress = this.#now();
+    }
+    this.write(event);
+  }
+
+  write(value: { readonly type: string }): void {
+    if (!this.#begun) {
+      this.#begun = true;
+      this.#line({ type: 'version', version: VERSION, format: FORMAT });
+    }
+    this.#line(value);
+  }
+
+  error(error: RestorePlanError): void {
+    const { code, message, hint, facts } = error;
+    this.write({ type: 'error', code, message, hint, facts } as { readonly type: string });
+  }
+
+  exit(name: keyof typeof EXIT_CODES): void {
+    this.write({ type: 'exit', code: EXIT_CODES[name], name } as { readonly type: string });
+  }
+
+  #line(value: object): void {
+    this.#out.write(`${jsonText(value)}\n`);
+  }
+}
+
+// Questions on the terminal.
+
+/** Somebody sits at a terminal: questions can be read there and answered. No longer after Ctrl-D. */
+function canAsk({ stdin, stderr }: Pick<ProcessEdge, 'stdin' | 'stderr'>): boolean {
+  return stdin.isTTY === true && stderr.isTTY && !stdin.readableEnded && !stdin.destroyed;
+}
+
+/**
+ * Asks and returns the answer, trimmed. Undefined where nobody can answer: no terminal on stdin or stderr, or the
+ * input ended. Rejects with the signal's reason when the run is stopped meanwhile.
+ */
+export async function ask(edge: ProcessEdge, question: string): Promise<string | undefined> {
+  if (!canAsk(edge)) return undefined;
+  const output = new Writable({
+    write(chunk, _encoding, done) {
+      edge.stderr.write(String(chunk));
+      done();
+    },
+  });
+  // `terminal: false` leaves Ctrl-C to the terminal driver, so it arrives as the SIGINT that the process edge handles.
+  const lines = createInterface({ input: edge.stdin, output, terminal: false });
+  // Many questions may follow each other: each takes its listener off the run's signal again.
+  const over = new AbortController();
+  try {
+    return await new Promise<string | undefined>((resolve, reject) => {
+      const stop = () => reject(edge.signal.reason);
+      if (edge.signal.aborted) return stop();
+      edge.signal.addEventListener('abort', stop, { once: true, signal: over.signal });
+      lines.once('close', () => {
+        edge.stderr.write('\n');
+        resolve(undefined);
+      });
+      lines.question(question).then((answer) => resolve(answer.trim()), reject);
+    });
+  } finally {
+    over.abort();
+    lines.close();
+  }
 }

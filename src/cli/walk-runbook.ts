@@ -1,18 +1,20 @@
 /** The whole runbook on a terminal, after staging: a pause to look at it, then production. */
 import { checkGate } from '../apply/admission.ts';
 import type { GateVerdict } from '../apply/gate.ts';
+import { showValue } from '../bson/show.ts';
+import { findId } from '../bson/stored-form.ts';
 import type { Plan } from '../plan/plan.ts';
-import { shellWord } from '../report/shell-word.ts';
-import { gateLines } from '../report/status-page.ts';
-import { waysToLook } from '../report/ways-to-look.ts';
 import { readBatches } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
+import { neutral, shellWord } from '../text/escape.ts';
+import { columnsOf, type PageStyle } from '../text/terminal.ts';
 import { applyStages, applyToTarget } from './apply-to-target.ts';
 import type { ExitName } from './command.ts';
 import { connectTargets } from './connect-targets.ts';
 import type { CommandContext } from './context.ts';
 import { writeNextSteps } from './next-step.ts';
-import { pageStyle, writeLines } from './page.ts';
+import { pageStyle, writeLines } from './view.ts';
+import { gateLines } from './views/status.ts';
 
 interface Runbook {
   readonly plan: Plan;
@@ -92,4 +94,45 @@ async function examplesOf(selection: Selection): Promise<Map<string, Buffer[]>> 
     }
   }
   return examples;
+}
+
+// How to look at what was restored to staging, before production: command lines to copy.
+
+interface LookFacts {
+  /** The plan as the operator named it. */
+  readonly file: string;
+  readonly database: string;
+  /** Some restored documents, raw, by their collection in the target. */
+  readonly examples: ReadonlyMap<string, readonly Buffer[]>;
+}
+
+/**
+ * Lines without newlines. They are not wrapped, so that they can be copied; what mongosh reads is written in short lines, each of which
+ * asks for the next, so that it can be pasted from a terminal of any width.
+ */
+export function* waysToLook(
+  { file, database, examples }: LookFacts,
+  { paint, columns }: PageStyle,
+): Generator<string> {
+  yield '';
+  yield paint.strong('Look at staging before you go on.');
+  yield 'Compare it again, in another terminal:';
+  yield `  plan verify ${shellWord(file)} --target staging`;
+  yield `  plan dry-run ${shellWord(file)} --target production`;
+  yield 'Some of the restored documents, in mongosh on the staging server:';
+  yield `  use ${neutral(database)}`;
+  for (const [collection, documents] of examples) {
+    const ids = documents.flatMap((document) => {
+      const id = findId(document);
+      return id === undefined ? [] : [showValue(id)];
+    });
+    const name = neutral(JSON.stringify(collection));
+    const opening = `  db.getCollection(${name}).find({`;
+    if (columnsOf(opening) <= columns) yield opening;
+    else yield* ['  db.getCollection(', `    ${name}`, '  ).find({'];
+    yield '    _id: { $in: EJSON.deserialize([';
+    for (const id of ids) yield `    ${id},`;
+    yield '    ]) }';
+    yield '  })';
+  }
 }

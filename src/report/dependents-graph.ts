@@ -1,7 +1,7 @@
 /** The plan's collections and how they hang together: parents and dependents, and references to parents that must exist. */
 import type { Plan, RestoredCollection } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
-import { name } from './report-text.ts';
+import { name } from '../text/escape.ts';
 
 export interface GraphNode {
   readonly collection: string;

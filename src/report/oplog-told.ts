@@ -1,6 +1,6 @@
 /** What is told of the oplog by which documents were rolled forward. */
 import type { SelectionManifest } from '../selection/selection.ts';
-import { showCount, showCounted } from './quantities.ts';
+import { showCount, showCounted } from '../text/quantities.ts';
 
 /** As `--json` and written reports have it. */
 export interface OplogTold {

@@ -3,12 +3,13 @@ import type {
   ComparedDocument,
   DanglingReference,
   DocumentClass,
+  DocumentObject,
   DocumentSides,
   FieldDifference,
 } from '../comparison/comparison.ts';
 import type { DocumentsTold } from '../plan/plan.ts';
+import { line, name } from '../text/escape.ts';
 import { reasonText } from './document-classes.ts';
-import { line, name } from './report-text.ts';
 
 export interface ReportDocument {
   readonly class: DocumentClass;
@@ -98,5 +99,22 @@ export function reportDangling(reference: DanglingReference): ReportDangling {
     field: line(reference.field, LIMIT.path),
     collection: name(reference.collection),
     missing: line(reference.missing, LIMIT.id),
+  };
+}
+
+/**
+ * Both sides of a compared document: objects; texts with `exact: false` where a JSON parser would give out another object for either. `leftOut` counts the fields and array
+ * elements of documents that are too large.
+ */
+export function documentSides({ backup, target }: DocumentSides, showsTarget: boolean) {
+  const other = showsTarget ? target : undefined;
+  const isExact = backup.exact && (other?.exact ?? true);
+  const side = (document: DocumentObject): unknown => (isExact ? JSON.parse(document.text) : document.text);
+  const leftOut = { backup: backup.leftOut, target: other?.leftOut ?? 0 };
+  return {
+    ...(isExact ? {} : { exact: false }),
+    ...(leftOut.backup + leftOut.target > 0 ? { leftOut } : {}),
+    backup: side(backup),
+    target: other && side(other),
   };
 }

@@ -13,6 +13,7 @@ import { kindOf } from '../follow-ups/kinds.ts';
 import { type Suggestion, suggestionText } from '../follow-ups/suggestions/suggestion.ts';
 import type { DocumentsTold, FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
+import { line, lines, name } from '../text/escape.ts';
 import { type DependentsGraph, dependentsGraph } from './dependents-graph.ts';
 import { type ClassCounts, foretold, type OutcomeCounts, sumOfCounts } from './document-classes.ts';
 import { type OplogTold, oplogTold } from './oplog-told.ts';
@@ -22,7 +23,25 @@ import {
   reportDangling,
   reportDocuments,
 } from './report-documents.ts';
-import { line, lines, name } from './report-text.ts';
+
+/** What a dry-run found: pages and reports are made of it. */
+export interface DryRun {
+  readonly plan: Plan;
+  readonly manifest: SelectionManifest;
+  /** One for each target that was compared, in the order they are restored. */
+  readonly comparisons: readonly TargetComparison[];
+  readonly notCompared: readonly NotCompared[];
+  /** What was warned of on the way: of the backup that was found, of the targets. */
+  readonly warnings?: readonly string[];
+  /** What the plan may have forgotten. */
+  readonly suggestions?: readonly Suggestion[];
+}
+
+interface NotCompared {
+  readonly target: TargetName;
+  readonly reason: string;
+  readonly hint: string | undefined;
+}
 
 export interface ReportInput {
   readonly plan: Plan;
@@ -100,7 +119,7 @@ export interface ReportBackup {
   readonly oplog?: OplogTold;
 }
 
-export interface ReportSelected {
+interface ReportSelected {
   readonly collection: string;
   readonly into: string;
   readonly whenMatched: WhenMatched;

@@ -16,11 +16,10 @@ import {
   TROUBLES,
   UNWRITTEN,
 } from '../outcomes.ts';
+import { neutral } from '../text/escape.ts';
+import { countedAs, showCounted } from '../text/quantities.ts';
+import { type Paint, wrapped } from '../text/terminal.ts';
 import type { ClassCounts, OutcomeCounts } from './document-classes.ts';
-import { neutral } from './neutral.ts';
-import type { Paint } from './paint.ts';
-import { countedAs, showCounted } from './quantities.ts';
-import { wrapped } from './wrap.ts';
 
 export interface Sum {
   readonly target: TargetName;
@@ -56,7 +55,7 @@ export function calmParts(outcomes: OutcomeCounts): string[] {
 }
 
 /** What needs a person. */
-export function troubleParts(outcomes: OutcomeCounts): string[] {
+function troubleParts(outcomes: OutcomeCounts): string[] {
   const troubles = Object.fromEntries(TROUBLES.map((each) => [each, outcomes[each] ?? 0]));
   return countedParts<Outcome>(OUTCOMES, troubles);
 }

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { type KnownTarget, type NextStep, nextSteps, type PlanFacts } from '../../src/apply/next-step.ts';
 import type { RunStatus } from '../../src/ledger/run-record.ts';
-import { nextStepLines } from '../../src/report/next-step-lines.ts';
+import { nextStepLines } from '../../src/cli/views/next-step.ts';
 import { test } from '../harness.ts';
 
 function target(

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { COMMENT_LIMIT, markdownReport } from '../../src/report/markdown/markdown.ts';
-import { shares } from '../../src/report/markdown/shares.ts';
+import { COMMENT_LIMIT, markdownReport, shares } from '../../src/report/markdown/markdown.ts';
 import { buildReport, type ReportInput } from '../../src/report/report-model.ts';
 import { test } from '../harness.ts';
 import { hostileReview } from './hostile.ts';

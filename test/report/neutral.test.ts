@@ -1,8 +1,7 @@
 /** L14: what a backup says must not speak to a terminal or a CI runner. */
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { jsonText } from '../../src/report/json-text.ts';
-import { neutral, truncated } from '../../src/report/neutral.ts';
+import { jsonText, neutral, truncated } from '../../src/text/escape.ts';
 import { test } from '../harness.ts';
 
 test('control characters, bidirectional marks and invisible characters become visible', () => {

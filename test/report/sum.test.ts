@@ -1,10 +1,9 @@
 /** One word for each outcome, and the sum in one line: the same wherever it is read. */
 import * as assert from 'uvu/assert';
 import { COMPARED, keysOf, OUTCOMES, type OutcomeWords, REVERTED, VERIFIED } from '../../src/outcomes.ts';
-import { columnsOf } from '../../src/report/columns.ts';
 import { foretold } from '../../src/report/document-classes.ts';
-import { paintWith } from '../../src/report/paint.ts';
 import { type Sum, sumLines } from '../../src/report/sum.ts';
+import { columnsOf, paintWith } from '../../src/text/terminal.ts';
 import { test } from '../harness.ts';
 
 const paint = paintWith(false);

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import type { dryRunObject } from '../../src/report/json-results.ts';
+import type { dryRunObject } from '../../src/cli/views/dry-run.ts';
 import { takeSnapshot } from '../demo/snapshot.ts';
 import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Document, EJSON, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
-import type { dryRunObject } from '../../src/report/json-results.ts';
+import type { dryRunObject } from '../../src/cli/views/dry-run.ts';
 import { suite } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';

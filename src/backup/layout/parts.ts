@@ -5,7 +5,8 @@
  * number of a shard (`shard0`, `rs1`), and files that were finished within one run. Nights, copies, leftovers and
  * renamed folders fail one or the other.
  */
-import { showDuration } from '../locate/backup-time.ts';
+
+import { showDuration } from '../../text/quantities.ts';
 import { timeInName } from './dump-paths.ts';
 
 /** The outermost tar, a file among others, that something was found in. */

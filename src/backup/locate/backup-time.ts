@@ -61,22 +61,6 @@ function wallText(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(0, 19).replace('T', ' ');
 }
 
-/** `26 h 5 min`, `3 d 2 h`, `40 s`. */
-export function showDuration(ms: number): string {
-  const seconds = Math.round(Math.abs(ms) / 1000);
-  const [d, h, min, s] = [
-    Math.floor(seconds / 86_400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-    seconds % 60,
-  ];
-  if (d >= 3) return h === 0 ? `${d} d` : `${d} d ${h} h`;
-  const hours = d * 24 + h;
-  if (hours > 0) return min === 0 ? `${hours} h` : `${hours} h ${min} min`;
-  if (min > 0) return s === 0 ? `${min} min` : `${min} min ${s} s`;
-  return `${s} s`;
-}
-
 function plainDateTime(fields: LocalFields): Temporal.PlainDateTime | undefined {
   const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
   try {

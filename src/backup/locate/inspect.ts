@@ -1,10 +1,11 @@
 /** Opens one candidate and says whether it can serve the plan; and if not, why not. */
 import { RestorePlanError } from '../../errors.ts';
 import type { Source } from '../../plan/plan.ts';
+import { showDuration } from '../../text/quantities.ts';
 import type { StoredBackup } from '../backup.ts';
 import type { Place } from '../place.ts';
 import { isOfOtherDatabases } from '../readers/refusals.ts';
-import { showDuration, showInstant, showLocal } from './backup-time.ts';
+import { showInstant, showLocal } from './backup-time.ts';
 import type { Candidate } from './candidates.ts';
 
 export type Inspection =

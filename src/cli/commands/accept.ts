@@ -3,20 +3,19 @@ import { acceptAtHand, withdrawAccepted } from '../../apply/accept.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import type { ExceptedClass, Plan } from '../../plan/plan.ts';
-import { acceptedText, acceptLines, acceptObject } from '../../report/accept-page.ts';
-import { showCounted } from '../../report/quantities.ts';
-import { wholeCommands } from '../../report/whole-commands.ts';
 import { prepareSelection } from '../../selection/select-documents.ts';
 import type { Selection } from '../../selection/selection.ts';
 import type { Target } from '../../target/target.ts';
+import { showCounted } from '../../text/quantities.ts';
 import type { OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { connect, requireDatabase } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { SHOWN } from '../dry-run-output.ts';
-import { loadPlan } from '../load-plan.ts';
-import { pageStyle, writeLines } from '../page.ts';
-import { requireVariables } from '../require-variables.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../view.ts';
+import { acceptedText, acceptLines, acceptObject } from '../views/accept.ts';
+import { wholeCommands } from '../views/next-step.ts';
 
 export async function run(
   context: CommandContext,

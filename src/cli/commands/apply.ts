@@ -12,9 +12,8 @@ import { applyStages, applyToTarget } from '../apply-to-target.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { connectTargets } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
 import { writeNextSteps } from '../next-step.ts';
-import { requireVariables } from '../require-variables.ts';
 import { goOnWithProduction } from '../walk-runbook.ts';
 
 export async function run(

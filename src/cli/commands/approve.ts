@@ -7,17 +7,16 @@ import { type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
 import { readAccepted } from '../../ledger/accepted.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { approvalLines } from '../../report/approve-page.ts';
-import { wrapped } from '../../report/wrap.ts';
 import type { Target, TargetReader } from '../../target/target.ts';
+import { wrapped } from '../../text/terminal.ts';
 import type { OptionValue, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
 import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
-import { pageStyle, writeLines } from '../page.ts';
-import { requireVariables } from '../require-variables.ts';
+import { pageStyle, writeLines } from '../view.ts';
+import { approvalLines } from '../views/approve.ts';
 
 export async function run(
   context: CommandContext,

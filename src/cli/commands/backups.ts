@@ -4,11 +4,10 @@ import { RestorePlanError } from '../../errors.ts';
 import { collectionNames } from '../../plan/plan.ts';
 import { isStored } from '../../plan/sources/sources.ts';
 import { STORE_KEYS } from '../../plan/sources/stores.ts';
-import { backupsPage } from '../../report/backups-page.ts';
-import { paintWith } from '../../report/paint.ts';
+import { paintWith } from '../../text/terminal.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
-import { requireVariables } from '../require-variables.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
+import { backupsPage } from '../views/backups.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
   const plan = await loadPlan(context, file, { refuseFuture: true });

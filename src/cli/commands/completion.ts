@@ -1,8 +1,8 @@
 /** `plan completion`: prints the script that lets a shell complete commands, options, plan files and the names of follow-ups. */
 
 import { RestorePlanError } from '../../errors.ts';
-import { neutral } from '../../report/neutral.ts';
-import { COMMANDS, OPTIONS_EVERYWHERE } from '../command-table.ts';
+import { neutral } from '../../text/escape.ts';
+import type { CommandSpec, OptionSpec, RunCommand } from '../command.ts';
 import { bashCompletion } from '../completion/bash.ts';
 import { fishCompletion } from '../completion/fish.ts';
 import { commandWords } from '../completion/words.ts';
@@ -12,14 +12,27 @@ import { loadPlan } from '../load-plan.ts';
 
 const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 
-export async function run(context: CommandContext, [shell = '', file]: readonly string[]): Promise<void> {
+/** The command that completes these: the table hands itself in. */
+export function completionOf(
+  commands: readonly CommandSpec[],
+  everywhere: readonly OptionSpec[],
+): { readonly run: RunCommand } {
+  const words = commandWords(commands, everywhere);
+  return { run: (context, args) => complete(context, args, words) };
+}
+
+async function complete(
+  context: CommandContext,
+  [shell = '', file]: readonly string[],
+  words: ReturnType<typeof commandWords>,
+): Promise<void> {
   if (shell === 'follow-ups' && file !== undefined) return writeFollowUps(context, file);
   if (!Object.hasOwn(SCRIPTS, shell)) {
     throw new RestorePlanError('USAGE', `there is no completion for ${shell}`, {
       hint: `The shells are ${Object.keys(SCRIPTS).join(', ')}.`,
     });
   }
-  const script = SCRIPTS[shell as keyof typeof SCRIPTS](commandWords(COMMANDS, OPTIONS_EVERYWHERE));
+  const script = SCRIPTS[shell as keyof typeof SCRIPTS](words);
   if (context.options.json) context.json({ type: 'completion', shell, script });
   else context.stdout.write(script);
 }

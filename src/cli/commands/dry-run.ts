@@ -10,17 +10,15 @@ import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { foretold } from '../../report/document-classes.ts';
-import type { DryRun } from '../../report/dry-run/page.ts';
+import type { DryRun } from '../../report/report-model.ts';
 import { prepareSelection } from '../../selection/select-documents.ts';
 import type { ExitName, OptionValues } from '../command.ts';
-import { compareTargets, type TargetFailure } from '../compare-targets.ts';
+import { compareTargets, SpilledDocuments, type TargetFailure } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { writeDryRun } from '../dry-run-output.ts';
 import { checkReports, keptForShowing, reportMode, toldInReports, writeReports } from '../dry-run-reports.ts';
-import { loadPlan } from '../load-plan.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
 import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
-import { requireVariables } from '../require-variables.ts';
-import { SpilledDocuments } from '../spilled-documents.ts';
 
 export async function run(
   context: CommandContext,

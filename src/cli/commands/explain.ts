@@ -1,7 +1,8 @@
 /** `plan explain`: says in prose what the plan will do. Touches no network. */
-import { explainPlan } from '../../report/explain-plan.ts';
+
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
+import { explainPlan } from '../views/explain.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
   const plan = await loadPlan(context, file);

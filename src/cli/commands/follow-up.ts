@@ -1,21 +1,21 @@
 /** `plan follow-up list|run|done`: the loose ends of a plan. */
+
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { type FollowUpStatus, followUpStatuses, restoresOf } from '../../follow-ups/follow-up-status.ts';
+import { runFollowUps } from '../../follow-ups/run-follow-ups.ts';
 import { tickOff } from '../../follow-ups/tick-off.ts';
 import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { followUpExit, followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
-import { neutral } from '../../report/neutral.ts';
 import type { Target } from '../../target/target.ts';
+import { neutral } from '../../text/escape.ts';
 import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
-import { runOperatorsFollowUps } from '../operators-follow-ups.ts';
-import { pageStyle, writeLines } from '../page.ts';
-import { requireVariables } from '../require-variables.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../view.ts';
+import { followUpExit, followUpLines, followUpObject } from '../views/follow-up.ts';
 
 interface Work {
   readonly context: CommandContext;
@@ -92,7 +92,14 @@ async function runThem(
   target: Target,
 ): Promise<readonly FollowUpStatus[]> {
   await requireVerified(plan, target);
-  return runOperatorsFollowUps(context, { plan, target, only: name, again: options['again'] === true });
+  return runFollowUps(context, {
+    actor: context.operator,
+    environment: context.env,
+    plan,
+    target,
+    only: name,
+    again: options['again'] === true,
+  });
 }
 
 async function done(work: Work, target: Target): Promise<readonly FollowUpStatus[]> {

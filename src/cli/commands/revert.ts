@@ -9,7 +9,6 @@ import type { TargetName } from '../../events.ts';
 import type { RunRecord } from '../../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
 import type { TargetPlan } from '../../plan/plan.ts';
-import { revertLines, revertObject, runLines } from '../../report/revert-page.ts';
 import { Secret } from '../../secret.ts';
 import { keptSelection } from '../../selection/open-selection.ts';
 import { connectTarget } from '../../target/connect.ts';
@@ -19,9 +18,9 @@ import type { ExitName, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
-import { pageStyle, writeLines } from '../page.ts';
-import { requireVariables } from '../require-variables.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../view.ts';
+import { revertLines, revertObject, runLines } from '../views/revert.ts';
 
 export async function run(
   context: CommandContext,

@@ -4,16 +4,15 @@ import { type GateStatus, gateStatus, type TargetStatus, targetStatus } from '..
 import { RestorePlanError } from '../../errors.ts';
 import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { followUpLines, followUpObject } from '../../report/follow-ups-page.ts';
-import { gateLines, statusObject, targetLines } from '../../report/status-page.ts';
 import { keptSelection } from '../../selection/open-selection.ts';
 import type { Target } from '../../target/target.ts';
 import { connect, SHORT_PATIENCE_MS } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
 import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../next-step.ts';
-import { pageStyle, writeLines } from '../page.ts';
-import { requireVariables } from '../require-variables.ts';
+import { pageStyle, writeLines } from '../view.ts';
+import { followUpLines, followUpObject } from '../views/follow-up.ts';
+import { gateLines, statusObject, targetLines } from '../views/status.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
   const plan = await loadPlan(context, file);

@@ -3,12 +3,11 @@ import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { openLedger } from '../../ledger/ledger.ts';
 import { readLock } from '../../ledger/lock-state.ts';
-import { neutral } from '../../report/neutral.ts';
+import { neutral } from '../../text/escape.ts';
 import type { OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
-import { requireVariables } from '../require-variables.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
 
 export async function run(
   context: CommandContext,

@@ -1,16 +1,20 @@
 /** `plan validate`: checks plans without touching any network. */
 import { checkBase, type ReadPlanOptions, readPlan } from '../../plan/read-plan.ts';
-import { jsonText } from '../../report/json-text.ts';
-import { neutral } from '../../report/neutral.ts';
-import { paintWith } from '../../report/paint.ts';
-import { githubAnnotations } from '../../report/plan-faults/github.ts';
-import { type CheckedFile, validationObject } from '../../report/plan-faults/json.ts';
-import { sarifLog } from '../../report/plan-faults/sarif.ts';
-import { faultCount, faultsText, notesText } from '../../report/plan-faults/text.ts';
+import { jsonText, neutral } from '../../text/escape.ts';
+import { paintWith } from '../../text/terminal.ts';
 import { VERSION } from '../../version.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { requirePipe } from '../load-plan.ts';
+import {
+  type CheckedFile,
+  faultCount,
+  faultsText,
+  githubAnnotations,
+  notesText,
+  sarifLog,
+  validationObject,
+} from '../views/validate.ts';
 
 export async function run(
   context: CommandContext,

@@ -2,14 +2,13 @@
 import { verifyRestore } from '../../apply/verify-selection.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { verifyLines, verifyObject } from '../../report/verify-page.ts';
 import { appliedSelection } from '../applied-selection.ts';
 import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan } from '../load-plan.ts';
-import { pageStyle, writeLines } from '../page.ts';
-import { requireVariables } from '../require-variables.ts';
+import { loadPlan, requireVariables } from '../load-plan.ts';
+import { pageStyle, writeLines } from '../view.ts';
+import { verifyLines, verifyObject } from '../views/verify.ts';
 
 export async function run(
   context: CommandContext,

@@ -14,14 +14,14 @@ import { QueryFault } from '../../query/query-fault.ts';
 import { untold } from '../../run.ts';
 import type { CommandContext } from '../context.ts';
 
-export interface BackupQuestion {
+interface BackupQuestion {
   readonly location: DraftLocation;
   readonly at: string | undefined;
   /** Folder that a relative path starts from, absolute. */
   readonly folder: string;
 }
 
-export interface BackupContents {
+interface BackupContents {
   /** For people: which backup was looked into. */
   readonly location: string;
   /** Undefined when only reading all of the backup would tell. */
@@ -35,7 +35,7 @@ export interface KnownReference {
   readonly parent: string;
 }
 
-export interface MatchCount {
+interface MatchCount {
   readonly matching: number;
   /** Documents looked at. */
   readonly read: number;

@@ -2,14 +2,21 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { DraftCollection, DraftDependent, PlanDraft } from '../../plan/draft.ts';
 import { type DraftLocation, storeTyped } from '../../plan/sources/stores.ts';
-import { neutral } from '../../report/neutral.ts';
-import { showCount, showCounted } from '../../report/quantities.ts';
+import { neutral } from '../../text/escape.ts';
+import { showCount, showCounted } from '../../text/quantities.ts';
 import type { OptionValues } from '../command.ts';
-import { instantFault, nameFault, queryFault, sourceFault, zoneFault } from './answer-faults.ts';
 import { BackupLook, type KnownReference } from './backup-contents.ts';
-import type { Question, Talk } from './questions.ts';
+import {
+  instantFault,
+  nameFault,
+  type Question,
+  queryFault,
+  sourceFault,
+  type Talk,
+  zoneFault,
+} from './questions.ts';
 
-export interface Interview {
+interface Interview {
   readonly talk: Talk;
   readonly options: OptionValues;
   /** Folder of the plan to be, absolute: relative paths start there. */

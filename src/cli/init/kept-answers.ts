@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { neutral } from '../../report/neutral.ts';
-import { showCounted } from '../../report/quantities.ts';
 import { makeWorkDirectory, PRIVATE_FILE } from '../../selection/directory.ts';
+import { neutral } from '../../text/escape.ts';
+import { showCounted } from '../../text/quantities.ts';
 import type { CommandContext } from '../context.ts';
 import { type Answer, Talk } from './questions.ts';
 

@@ -4,9 +4,17 @@
  * What was typed is remembered in order, and an interview can be gone through again with it: to take a step back, to ask one question anew,
  * or to go on another day. Questions that have their answer by then are not shown.
  */
+
 import { RestorePlanError } from '../../errors.ts';
-import { neutral } from '../../report/neutral.ts';
-import { wrapped } from '../../report/wrap.ts';
+import { isAbbreviation, isTimeZone, nearTimeZone, parseInstant } from '../../plan/instant.ts';
+import { parseLocationTemplate } from '../../plan/location-template.ts';
+import type { StoreKind } from '../../plan/sources/source-kind.ts';
+import { type DraftLocation, STORES, type StoreLocation, storeTyped } from '../../plan/sources/stores.ts';
+import { compileQuery } from '../../query/compile-query.ts';
+import { parseQuery } from '../../query/parse-query.ts';
+import { QueryFault } from '../../query/query-fault.ts';
+import { neutral } from '../../text/escape.ts';
+import { wrapped } from '../../text/terminal.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface Question {
@@ -34,7 +42,7 @@ export interface Answer {
 const BACK = '<';
 
 /** Thrown out of an interview, which is then to be gone through again. */
-export class AskAgain extends Error {}
+class AskAgain extends Error {}
 
 /** The talk with whoever writes a plan. */
 export class Talk {
@@ -158,4 +166,44 @@ function usable(option: string, given: string, fault: (answer: string) => string
   const problem = fault(given);
   if (problem === undefined) return given;
   throw new RestorePlanError('USAGE', `${option} ${neutral(given)}: ${problem}`);
+}
+
+// What is wrong with an answer to `plan init`; undefined when it can be used.
+
+export function nameFault(name: string): string | undefined {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) return undefined;
+  return 'not a name: expected letters, digits, dots, dashes and underscores, at most 100';
+}
+
+export function sourceFault(source: string): string | undefined {
+  const known = Object.values(STORES).map((store: StoreKind<StoreLocation, DraftLocation>) =>
+    store.typedFault?.(source),
+  );
+  const fault = known.find((each) => each !== undefined);
+  if (fault !== undefined) return fault;
+  const template = parseLocationTemplate(storeTyped(source).typedTemplate(source) ?? source);
+  return 'fault' in template ? `${template.fault.message}; expected ${template.fault.expected}` : undefined;
+}
+
+export function zoneFault(zone: string): string | undefined {
+  if (isTimeZone(zone)) return undefined;
+  if (isAbbreviation(zone))
+    return 'an abbreviation can mean several time zones; it is a name such as America/New_York';
+  const near = nearTimeZone(zone);
+  return `there is no such time zone${near === undefined ? '; it is a name such as America/New_York' : `; did you mean ${near}?`}`;
+}
+
+export function instantFault(text: string): string | undefined {
+  const reading = parseInstant(text);
+  return 'instant' in reading ? undefined : `${reading.message}; expected ${reading.expected}`;
+}
+
+export function queryFault(text: string): string | undefined {
+  try {
+    compileQuery(parseQuery(text));
+    return undefined;
+  } catch (error) {
+    if (error instanceof QueryFault) return error.message;
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 /** Small charts as SVG. Colours come from the page's stylesheet by class name; hatching tells troubles apart without colour. */
 import { COMPARED, type DocumentClass } from '../../outcomes.ts';
+import { countedAs, showCount } from '../../text/quantities.ts';
 import { CLASSES_IN_TABLES, type ClassCounts } from '../document-classes.ts';
-import { countedAs, showCount } from '../quantities.ts';
 import { type Html, html } from './html.ts';
 
 const WIDTH = 180;

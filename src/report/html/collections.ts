@@ -1,7 +1,7 @@
 /** Each target's collections: a bar of classes, the counts, what apply would create, and dangling references. */
 import { ATTENTION_ORDER, COMPARED, type DocumentClass } from '../../outcomes.ts';
+import { showCount, showCounted } from '../../text/quantities.ts';
 import { classesOfTable } from '../document-classes.ts';
-import { showCount, showCounted } from '../quantities.ts';
 import type { Report, ReportCollection, ReportTarget } from '../report-model.ts';
 import { stackedBar } from './charts.ts';
 import { type Html, html } from './html.ts';

@@ -2,13 +2,13 @@
  * The report as GitHub's Markdown, for a comment on a pull request. A comment has a hard limit: what does not fit is left
  * out, the least important first, and the comment says so.
  */
+
+import { showCounted } from '../../text/quantities.ts';
+import type { DependentsGraph } from '../dependents-graph.ts';
 import { HELD_BACK } from '../document-classes.ts';
-import { showCounted } from '../quantities.ts';
 import { allWarnings, type Report, type ReportFollowUp } from '../report-model.ts';
-import { code, details, prose } from './markdown-text.ts';
-import { mermaidGraph } from './mermaid.ts';
+import { code, details, fenced, prose } from './markdown-text.ts';
 import { detailSections, renderSection } from './sections.ts';
-import { shares } from './shares.ts';
 import { facts, heading, type SummaryTable, summaryTable, verdicts } from './summary.ts';
 
 /** GitHub takes 65,536 characters; the rest is left for whoever posts it to mark it as theirs. */
@@ -104,4 +104,42 @@ function listWithin(title: string, items: readonly string[]): string {
   const left = items.length - shown.length;
   const rest = left === 0 ? '' : `\n- and ${left} more`;
   return `**${title}**\n\n${shown.join('\n')}${rest}\n\n`;
+}
+/**
+ * Divides room among sections: each gets what it wants if that is no more than an equal part of what is left, and the
+ * large ones divide the rest equally. Sizes and result in the same unit; the sum of the result is at most `room`.
+ */
+export function shares(sizes: readonly number[], room: number): number[] {
+  const result = sizes.map(() => 0);
+  const smallestFirst = sizes.map((size, index) => ({ size, index })).sort((a, b) => a.size - b.size);
+  let left = Math.max(0, room);
+  for (const [done, { size, index }] of smallestFirst.entries()) {
+    const share = Math.min(size, Math.floor(left / (sizes.length - done)));
+    result[index] = share;
+    left -= share;
+  }
+  return result;
+}
+
+// The plan's collections as a mermaid flowchart: solid arrows to dependents, dotted ones to parents that must exist.
+
+function mermaidGraph({ nodes, edges }: DependentsGraph): string {
+  const nameOf = new Map(nodes.map(({ collection }, index) => [collection, `c${index}`]));
+  return fenced('mermaid', [
+    'flowchart LR',
+    ...nodes.map(({ collection, selected }) => {
+      const count = selected === undefined ? 'only referred to' : showCounted(selected, 'document');
+      const label = `"${quoted(`${collection} · ${count}`)}"`;
+      return `  ${nameOf.get(collection)}${selected === undefined ? `([${label}])` : `[${label}]`}`;
+    }),
+    ...edges.map(({ kind, from, to, field }) => {
+      const arrow = kind === 'dependent' ? '-->' : '-.->';
+      return `  ${nameOf.get(from)} ${arrow}|"${quoted(field)}"| ${nameOf.get(to)}`;
+    }),
+  ]);
+}
+
+/** Mermaid's own entities, for every sign that mermaid or Markdown could act on. */
+function quoted(text: string): string {
+  return text.replace(/[^\p{L}\p{N} _.·,-]/gu, (character) => `#${character.codePointAt(0)};`);
 }

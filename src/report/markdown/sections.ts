@@ -4,8 +4,8 @@
  */
 import type { FieldDifference } from '../../comparison/comparison.ts';
 import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
-import { truncated } from '../neutral.ts';
-import { showCount, showCounted } from '../quantities.ts';
+import { truncated } from '../../text/escape.ts';
+import { showCount, showCounted } from '../../text/quantities.ts';
 import type { ReportDangling, ReportDocument } from '../report-documents.ts';
 import type { Report, ReportCollection, ReportTarget } from '../report-model.ts';
 import { details, fenced, htmlCode } from './markdown-text.ts';

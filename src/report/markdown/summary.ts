@@ -1,9 +1,9 @@
 /** The uncollapsed parts of the Markdown report: verdict, table of counts, facts. */
 import { COMPARED } from '../../outcomes.ts';
+import { truncated } from '../../text/escape.ts';
+import { showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
 import { classesOfTable } from '../document-classes.ts';
-import { truncated } from '../neutral.ts';
 import { oplogSentences } from '../oplog-told.ts';
-import { showBytes, showCount, showCounted, showDuration } from '../quantities.ts';
 import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
 import { calmParts, troublesOf } from '../sum.ts';
 import { code, prose } from './markdown-text.ts';

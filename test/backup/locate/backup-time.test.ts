@@ -3,11 +3,11 @@ import * as assert from 'uvu/assert';
 import {
   type LocalFields,
   readBackupTime,
-  showDuration,
   showInstant,
   wallClock,
   wallClockAt,
 } from '../../../src/backup/locate/backup-time.ts';
+import { showDuration } from '../../../src/text/quantities.ts';
 import { test } from '../../harness.ts';
 
 /** `2016-11-06 01:30:00` as a template's fields. */
@@ -87,7 +87,9 @@ test('instants are shown in both zones, the day twice only where it differs', ()
 });
 
 test('durations are shown in two units at most', () => {
-  const shown = [0, 59_000, 60_000, 3_600_000, 93_900_000, 259_200_000, 266_400_000].map(showDuration);
+  const shown = [0, 59_000, 60_000, 3_600_000, 93_900_000, 259_200_000, 266_400_000].map((each) =>
+    showDuration(each),
+  );
   assert.equal(shown, ['0 s', '59 s', '1 min', '1 h', '26 h 5 min', '3 d', '3 d 2 h']);
 });
 

@@ -1,7 +1,7 @@
 /** `plan explain`: the prose says what the plan says, and nothing that must not be seen. */
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { explainPlan } from '../../../src/report/explain-plan.ts';
+import { explainPlan } from '../../../src/cli/views/explain.ts';
 import { suite } from '../../harness.ts';
 import { jsonLines, runPlan } from '../../lab/plan-command.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import * as assert from 'uvu/assert';
 import { readPlan } from '../../../src/plan/read-plan.ts';
-import type { validationObject } from '../../../src/report/plan-faults/json.ts';
+import type { validationObject } from '../../../src/cli/views/validate.ts';
 import { suite } from '../../harness.ts';
 import { jsonLines, runPlan } from '../../lab/plan-command.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readPlan } from '../../../src/plan/read-plan.ts';
-import { faultsText, notesText } from '../../../src/report/plan-faults/text.ts';
+import { faultsText, notesText } from '../../../src/cli/views/validate.ts';
 
 export interface BrokenPlan {
   readonly title: string;

@@ -1,0 +1,33 @@
+/** Pages of results on a text stream. */
+import type { PageStyle } from '../text/terminal.ts';
+import { paintWith } from '../text/terminal.ts';
+import type { CommandContext, TextWriter } from './context.ts';
+
+/** Below this width a page is no longer readable whatever is done. */
+const NARROWEST = 20;
+
+/** A write costs a system call; a page of 600,000 lines should not cost as many. */
+const WRITE_CHARACTERS = 64 * 1024;
+
+export function pageStyle(context: CommandContext, stream: 'stdout' | 'stderr' = 'stdout'): PageStyle {
+  return {
+    paint: paintWith(context.color[stream]),
+    columns: Math.max(NARROWEST, context[stream].columns),
+  };
+}
+
+/** Waits for a slow reader, so that a page of any length needs no memory. */
+export async function writeLines(
+  stream: TextWriter,
+  lines: Iterable<string> | AsyncIterable<string>,
+): Promise<void> {
+  let waiting = '';
+  for await (const line of lines) {
+    waiting += `${line}\n`;
+    if (waiting.length < WRITE_CHARACTERS) continue;
+    stream.write(waiting);
+    waiting = '';
+    await stream.drained();
+  }
+  if (waiting !== '') stream.write(waiting);
+}

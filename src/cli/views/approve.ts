@@ -1,0 +1,83 @@
+/**
+ * What an approver is asked to agree to: the selection that was verified on staging, by counts and digest, and what it brings with it; or
+ * what was accepted in production.
+ */
+import { type Approvals, worthOf } from '../../apply/gate-rules.ts';
+import type { AcceptedSum } from '../../ledger/accepted.ts';
+import type { Actor, RunRecord } from '../../ledger/run-record.ts';
+import { OUTCOMES } from '../../outcomes.ts';
+import type { Plan, RestoredCollection } from '../../plan/plan.ts';
+import { sumLines } from '../../report/sum.ts';
+import { shellWord } from '../../text/escape.ts';
+import { countedAs, showCounted } from '../../text/quantities.ts';
+import type { PageStyle } from '../../text/terminal.ts';
+import { wrapped } from '../../text/terminal.ts';
+import { totalOf } from './apply.ts';
+import { runLines } from './status.ts';
+
+interface ApprovalFacts {
+  readonly plan: Plan;
+  /** The verified run on staging, or that in production for which something was accepted. */
+  readonly run: RunRecord;
+  /** Its database. */
+  readonly database: string;
+  readonly approvals: Approvals;
+  /** Who is asked. */
+  readonly approver: Actor;
+  /** What `plan accept` wrote down for it. */
+  readonly accepted: readonly AcceptedSum[];
+}
+
+/** Lines without newlines. `now` is UTC milliseconds. */
+export function* approvalLines(
+  { plan, run, database, approvals, approver, accepted }: ApprovalFacts,
+  style: PageStyle & { readonly now: number },
+): Generator<string> {
+  const { paint, columns, now } = style;
+  const outcomes = totalOf(run.collections);
+  const { target } = run;
+  const done = target === 'staging' ? 'applied to staging' : 'accepted in production';
+  yield paint.strong(`To be approved: what was ${done}`);
+  const { excepted = 0 } = outcomes;
+  const exceptions = excepted === 0 ? 'no exceptions' : countedAs(OUTCOMES.excepted, excepted);
+  const { given, needed, by, discounted } = approvals;
+  const worth = given.length === 0 ? '' : `; ${worthOf(approvals)}`;
+  const you =
+    by === 'server-user'
+      ? `you are ${approver.serverUser ?? 'nobody'} to the server`
+      : `you are ${approver.user} to your operating system, which proves nothing`;
+  const lines = [
+    ...runLines(run),
+    ...accepted.map(
+      ({ collection, count, as, reason, by }) =>
+        `accepted in ${target}: ${showCounted(count, 'document')} of ${collection}, ${as} (${reason}), by ${by.user}`,
+    ),
+    ...exceptionTexts(plan.collections),
+    ...commandTexts(plan),
+    `${exceptions}; ${given.length} of ${needed} approvals are given${worth}`,
+    ...discounted.map(({ fact }) => `not counted: ${fact}`),
+    you,
+  ];
+  for (const text of lines) yield* wrapped(text, { columns, indent: 2 });
+  const { location } = run.backup;
+  const backup = { location, time: undefined, localTime: undefined };
+  yield* sumLines({ target, database, outcomes, backup, warnings: 0, now }, style);
+}
+
+function exceptionTexts(collections: readonly RestoredCollection[]): string[] {
+  return collections.flatMap(({ collection, exceptions, dependents }) => [
+    ...exceptions.map(({ ids, class: ofClass, reason, on }) => {
+      const which = ids === undefined ? `class ${ofClass}` : showCounted(ids.count, 'id');
+      return `exception in ${collection}: ${which}${on === undefined ? '' : `, on ${on}`} (${reason})`;
+    }),
+    ...exceptionTexts(dependents),
+  ]);
+}
+
+function commandTexts({ followUps }: Plan): string[] {
+  return followUps.flatMap(({ name, on, action }) =>
+    action.kind === 'run'
+      ? [`follow-up ${name} (${on}) runs: ${action.command.map(shellWord).join(' ')}`]
+      : [],
+  );
+}

@@ -1,0 +1,183 @@
+/** The documents of a comparison, each with what differs. `-` and `+` stand only where apply will make the one into the other. */
+import { createHash } from 'node:crypto';
+import type {
+  ComparedCollection,
+  ComparedDocument,
+  DanglingReference,
+  FieldDifference,
+  TargetComparison,
+} from '../../comparison/comparison.ts';
+import type { TargetName } from '../../events.ts';
+import { ATTENTION_ORDER, COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
+import type { WhenMatched } from '../../plan/plan.ts';
+import { outcomeOf, reasonText } from '../../report/document-classes.ts';
+import { neutral, truncated } from '../../text/escape.ts';
+import { showCount, showCounted } from '../../text/quantities.ts';
+import type { PageStyle } from '../../text/terminal.ts';
+import { columnsOf, fitted, wrapped } from '../../text/terminal.ts';
+import { classPaint } from './dry-run-tree.ts';
+
+const INDENT = '    ';
+
+/** Fields of one document that are listed; a document rewritten from top to bottom should not push the others off. */
+const DIFFERENCES = 20;
+
+/**
+ * The first `most` documents of each class, except those that are the same here and there. Targets that meet the same are
+ * shown once.
+ */
+export function* documentsOf(
+  comparisons: readonly TargetComparison[],
+  style: PageStyle,
+  most: number,
+): Generator<string> {
+  for (const { targets, collection } of meetings(comparisons, most)) {
+    if (collection.documents.length === 0 && collection.dangling.length === 0) continue;
+    yield* documentsTitle(targets.join(' and '), collection, style);
+    for (const document of collection.documents)
+      yield* documentLines(document, collection.whenMatched, style);
+    for (const reference of collection.dangling) yield* danglingLines(reference, style);
+    yield* leftOut(collection, style);
+  }
+}
+
+interface Meeting {
+  readonly targets: TargetName[];
+  readonly collection: ComparedCollection;
+}
+
+/** One for each collection and target; one for several targets where their documents fare alike. */
+function meetings(comparisons: readonly TargetComparison[], most: number): Meeting[] {
+  const found = new Map<string, Meeting>();
+  for (const { target, collections } of comparisons) {
+    for (const each of collections) {
+      const collection = shortened(each, most);
+      // Of the text itself there would be as much again as of all collections.
+      const key = createHash('sha256').update(JSON.stringify(collection)).digest('base64');
+      const meeting = found.get(key);
+      if (meeting === undefined) found.set(key, { targets: [target], collection });
+      else meeting.targets.push(target);
+    }
+  }
+  return [...found.values()];
+}
+
+/** The same collection with only the first `most` documents of each class, and none of those that are the same. */
+function shortened(collection: ComparedCollection, most: number): ComparedCollection {
+  const shown = new Map<DocumentClass, number>();
+  const documents = collection.documents.filter((document) => {
+    const place = (shown.get(document.class) ?? 0) + 1;
+    shown.set(document.class, place);
+    return document.class !== 'identical' && place <= most;
+  });
+  return { ...collection, documents, dangling: collection.dangling.slice(0, most) };
+}
+
+export function* documentsTitle(
+  targets: string,
+  collection: ComparedCollection,
+  style: PageStyle,
+): Generator<string> {
+  yield '';
+  yield rule(`${targets} · ${collection.into}`, style);
+}
+
+function rule(title: string, { paint, columns }: PageStyle): string {
+  const text = `── ${fitted(neutral(title), columns - 8)} `;
+  return paint.strong(`${text}${'─'.repeat(Math.max(0, columns - columnsOf(text)))}`);
+}
+
+export function* documentLines(
+  document: ComparedDocument,
+  whenMatched: WhenMatched,
+  style: PageStyle,
+): Generator<string> {
+  const { paint } = style;
+  const { symbol, one: name } = COMPARED[document.class];
+  const color = classPaint(paint, document.class);
+  if (document.leftOut !== undefined) {
+    const { symbol: sign, one: word } = OUTCOMES[document.leftOut];
+    const paintIt = document.leftOut === 'heldBack' ? paint.bad : paint.odd;
+    yield paintIt(row(`${sign} ${word} (${name}): _id ${document.id}`, style));
+    if (document.reason !== '') yield* remark(reasonText(document), style);
+    return;
+  }
+  if (document.class === 'insert') {
+    yield color(row(`${symbol} ${document.backup}`, style));
+    return;
+  }
+  yield color(row(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`, style));
+  if (document.reason !== '') yield* remark(reasonText(document), style);
+  for (const difference of document.differences.slice(0, DIFFERENCES))
+    yield* differenceLines(difference, style, outcomeOf(document.class, whenMatched) === 'replaced');
+  const more = document.differences.length + (document.differencesLeftOut ?? 0) - DIFFERENCES;
+  if (more > 0) yield paint.quiet(`${INDENT}… ${showCount(more)} more fields`);
+}
+
+/** What apply does with a document that the target holds in another form. */
+function fate(documentClass: DocumentClass, whenMatched: WhenMatched): string {
+  const outcome = outcomeOf(documentClass, whenMatched);
+  return outcome === 'kept' || outcome === 'replaced' || outcome === 'stopped'
+    ? `, ${OUTCOMES[outcome].one}`
+    : '';
+}
+
+function* differenceLines(
+  difference: FieldDifference,
+  style: PageStyle,
+  isReplaced: boolean,
+): Generator<string> {
+  const { paint } = style;
+  const { path, backup, target, backupType, targetType } = difference;
+  const side = (label: string, text: string, type: string | undefined): string =>
+    row(`${INDENT}${label} ${path}: ${text}${type === undefined ? '' : ` (${type})`}`, style);
+  if (!isReplaced) {
+    if (target !== undefined) yield side('target', target, targetType);
+    if (backup !== undefined) yield side('backup', backup, backupType);
+    return;
+  }
+  if (target !== undefined) yield paint.bad(side('- target', target, targetType));
+  if (backup !== undefined) yield paint.good(side('+ backup', backup, backupType));
+}
+
+/** The dangling references that were kept, and how many more there are. */
+export function* danglingOf(
+  { dangling, danglingReferences }: ComparedCollection,
+  style: PageStyle,
+): Generator<string> {
+  for (const reference of dangling) yield* danglingLines(reference, style);
+  const more = danglingReferences - dangling.length;
+  if (more > 0) yield style.paint.quiet(`… and ${showCounted(more, 'more dangling reference')}`);
+}
+
+function* danglingLines(reference: DanglingReference, style: PageStyle): Generator<string> {
+  const { id, field, collection, missing } = reference;
+  yield style.paint.odd(row(`${DANGLING.symbol} ${DANGLING.one}: _id ${id}`, style));
+  const text = `${field} refers to ${missing} of ${collection}, which is neither selected nor in the target`;
+  yield* remark(text, style);
+}
+
+function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle): Generator<string> {
+  const parts = ATTENTION_ORDER.filter((each) => each !== 'identical').flatMap((each) => {
+    const kept = collection.documents.filter((document) => document.class === each).length;
+    const more = collection.counts[each] - kept;
+    return more > 0
+      ? [`${showCount(more)} more ${more === 1 ? COMPARED[each].one : COMPARED[each].many}`]
+      : [];
+  });
+  const dangling = collection.danglingReferences - collection.dangling.length;
+  if (dangling > 0) parts.push(`${showCount(dangling)} more dangling references`);
+  if (parts.length > 0) yield paint.quiet(fitted(`… and ${parts.join(', ')}; \`--full\` lists all`, columns));
+}
+
+/**
+ * One neutral line that fits, unless it is to be whole. Cut roughly before it is looked at closely: characters without a width are rare, and a
+ * document of 4,000 characters should cost no more than the line that is made of it.
+ */
+function row(text: string, { columns, wholeLines }: PageStyle): string {
+  return wholeLines ? neutral(text) : fitted(neutral(truncated(text, columns * 8)), columns);
+}
+
+function remark(text: string, { columns, wholeLines }: PageStyle): string[] {
+  return wholeLines ? [INDENT + neutral(text)] : wrapped(text, { columns, indent: INDENT.length });
+}

@@ -1,0 +1,95 @@
+/** What a revert would do, or did, as a page for the terminal and as JSON. */
+import { leftOf, type RevertCounts, type RevertReport, totalOf } from '../../apply/revert-report.ts';
+import type { RunRecord } from '../../ledger/run-record.ts';
+import { REVERTED, type RevertedOutcome } from '../../outcomes.ts';
+import { countedParts } from '../../report/sum.ts';
+import { neutral } from '../../text/escape.ts';
+import { showCount, showCounted } from '../../text/quantities.ts';
+import type { PageStyle } from '../../text/terminal.ts';
+import { fitted, wrapped } from '../../text/terminal.ts';
+
+/** Documents named one by one on the page. */
+const SHOWN = 20;
+
+/** The runs that will be reverted, by what their records say. Lines without newlines. */
+export function* runLines(runs: readonly RunRecord[], { paint, columns }: PageStyle): Generator<string> {
+  yield paint.strong(`Revert ${showCounted(runs.length, 'run')} of this plan, the newest first:`);
+  for (const { key, startedAt, status, collections } of runs) {
+    const written = collections.reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
+    const what = `${runName(key.selection, startedAt)}, ${status}: ${showCounted(written, 'document')} written`;
+    yield* wrapped(what, { columns, indent: 2 });
+  }
+}
+
+/** Lines without newlines. The sum comes last. */
+export function* revertLines(
+  report: RevertReport,
+  { isPreview }: { readonly isPreview: boolean },
+  { paint, columns }: PageStyle,
+): Generator<string> {
+  const { target, database, runs, untouched } = report;
+  if (runs.length === 0) {
+    yield `Nothing that this plan restored is left in ${target}: nothing to revert.`;
+    return;
+  }
+  yield paint.strong(isPreview ? `A revert in ${target} would do this:` : `Reverted in ${target}:`);
+  for (const { digest, startedAt, collections } of runs) {
+    if (runs.length > 1) yield* wrapped(`Run of ${runName(digest, startedAt)}`, { columns });
+    for (const { into, counts } of collections) {
+      yield* wrapped(`${into}: ${partsOf(counts)}`, { columns, indent: runs.length > 1 ? 2 : 0 });
+    }
+  }
+  for (const { into, id, reason } of untouched.slice(0, SHOWN)) {
+    yield paint.odd(fitted(neutral(`${REVERTED.changed.one}: ${into} _id ${id}`), columns));
+    yield* wrapped(reason, { columns, indent: 4 });
+  }
+  const total = totalOf(report);
+  const left = leftOf(total);
+  const listed = left > untouched.length ? `the first ${showCount(untouched.length)}` : 'them';
+  if (left > SHOWN) yield paint.quiet(`… and ${showCount(left - SHOWN)} more; --json lists ${listed}`);
+  const color = left > 0 ? paint.odd : paint.good;
+  for (const line of wrapped(`${target} ${neutral(database)}: ${partsOf(total)}`, { columns }))
+    yield color(line);
+}
+
+function runName(digest: string, startedAt: Date): string {
+  return `selection ${digest.slice(0, 12)}, applied ${startedAt.toISOString()}`;
+}
+
+function partsOf(counts: RevertCounts): string {
+  const parts = countedParts<RevertedOutcome>(REVERTED, counts);
+  return parts.length === 0 ? 'nothing' : parts.join(', ');
+}
+
+function countsObject(counts: RevertCounts) {
+  return {
+    removed: counts.remove,
+    putBack: counts.putBack,
+    before: counts.gone + counts.back,
+    untouched: leftOf(counts),
+    doubtful: counts.doubtful,
+  } as const;
+}
+
+/** The last object but one of `revert --json`. */
+export function revertObject(report: RevertReport, { isPreview }: { readonly isPreview: boolean }) {
+  const { target, database, plan, runs, untouched } = report;
+  return {
+    type: 'revert',
+    dryRun: isPreview,
+    target,
+    database,
+    plan: { name: plan },
+    runs: runs.map(({ digest, startedAt, collections }) => ({
+      selection: { digest },
+      startedAt: startedAt.toISOString(),
+      collections: collections.map(({ collection, into, counts }) => ({
+        collection,
+        into,
+        ...countsObject(counts),
+      })),
+    })),
+    total: countsObject(totalOf(report)),
+    untouched,
+  } as const;
+}

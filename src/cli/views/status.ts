@@ -1,0 +1,207 @@
+/** Where a plan stands, as a page for the terminal and as JSON. */
+import { type NextStep, unwrittenIn } from '../../apply/next-step.ts';
+import type { GateStatus, ListedRun, TargetStatus } from '../../apply/restore-status.ts';
+import type { TargetName } from '../../events.ts';
+import { type Life, whoHolds } from '../../ledger/lock-state.ts';
+import type { Deed, RunCounts, RunRecord, RunStatus } from '../../ledger/run-record.ts';
+import { OUTCOMES } from '../../outcomes.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { countedParts } from '../../report/sum.ts';
+import { neutral } from '../../text/escape.ts';
+import { countedAs, showCounted } from '../../text/quantities.ts';
+import type { PageStyle } from '../../text/terminal.ts';
+import { wrapped } from '../../text/terminal.ts';
+import { totalOf } from './apply.ts';
+import { wholeCommands } from './next-step.ts';
+
+const INDENT = 2;
+
+/** `stuck`: documents that are in conflict or refused. */
+const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => string>> = {
+  planned: (target) => `nothing was applied yet: run \`plan apply --target ${target}\``,
+  applying: (target) => `a run is going on, or was cut off: run \`plan apply --target ${target}\` again`,
+  applied: (target) =>
+    `all documents are in, but were not read back: run \`plan apply --target ${target}\` again`,
+  verified: () => 'verified',
+  incomplete: (target, stuck) =>
+    stuck === 0
+      ? `incomplete: run \`plan apply --target ${target}\` again`
+      : `incomplete: ${showCounted(stuck, 'document')} could not be written; when nothing is in the way any more, run \`plan apply --target ${target}\` again`,
+  reverting: (target) => `a revert is going on, or was cut off: run \`plan revert --target ${target}\` again`,
+  reverted: () => 'reverted',
+};
+
+const LIFE: Readonly<Record<Life, string>> = {
+  alive: 'it is alive, on this machine',
+  stopped: 'its process on this machine is stopped: the next run waits for the end of its lease',
+  dead: 'its process on this machine has ended: the next run waits for the end of its lease',
+  elsewhere: 'it cannot be asked from this machine',
+};
+
+/** Lines without newlines. `file` is the plan as the operator names it. */
+export function* targetLines(
+  status: TargetStatus,
+  { paint, columns }: PageStyle,
+  file: string,
+): Generator<string> {
+  const { target, database, server, run, lock, isOfAnotherPlanVersion } = status;
+  yield paint.strong(neutral(`${target}: ${database} (${server})`));
+  const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run)];
+  if (isOfAnotherPlanVersion) lines.push('the plan has changed since');
+  if (lock?.holder !== undefined) {
+    const last = `last sign of life ${lock.heartbeatAt?.toISOString() ?? 'unknown'}`;
+    lines.push(`${whoHolds(lock)}; ${LIFE[lock.life]}; ${last}`);
+  }
+  for (const text of lines) {
+    yield* wrapped(wholeCommands(text, file), { columns, indent: INDENT });
+  }
+  yield* listedRuns(status, columns);
+  yield '';
+}
+
+/** Lines of one target; more runs than anybody reads are counted. */
+const MOST_LISTED = 20;
+
+/** All that the ledger records, a line each, where that is more than the one run shown above. */
+function* listedRuns({ runs, run: shown }: TargetStatus, columns: number): Generator<string> {
+  if (runs.every(({ run }) => run === shown)) return;
+  yield `${' '.repeat(INDENT)}runs, newest first (* = what this plan selects now):`;
+  for (const { run, isCurrent, isForeign } of runs.slice(0, MOST_LISTED)) {
+    const counts = countedParts<keyof RunCounts>(OUTCOMES, totalOf(run.collections));
+    const origin = isForeign ? `, from a copy of ${run.server?.database} on another server` : '';
+    const plan = run.key.plan === shown?.key.plan ? '' : `, plan ${run.key.plan}`;
+    const line = `${run.key.selection.slice(0, 12)} ${run.status}, ${when(run.updatedAt)}${plan}${origin}: ${counts.join(', ') || 'nothing'}`;
+    yield* wrapped(line, { columns, indent: INDENT, mark: isCurrent ? '* ' : '  ', hanging: 2 });
+  }
+  if (runs.length > MOST_LISTED) yield `${' '.repeat(2 * INDENT)}and ${runs.length - MOST_LISTED} older ones`;
+}
+
+/** One run: how it ended, of what, by whom, with what outcome. */
+export function* runLines(run: RunRecord): Generator<string> {
+  const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
+  const stuck = unwrittenIn(run.collections);
+  const excepted = run.collections.reduce((sum, counts) => sum + counts.excepted, 0);
+  const but = excepted === 0 ? '' : ` with ${countedAs(OUTCOMES.excepted, excepted)}`;
+  yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified + but : ''}`;
+  if (run.accepted > 0)
+    yield `${showCounted(run.accepted, 'document')} accepted here to be left out (plan accept)`;
+  yield `selection ${run.key.selection.slice(0, 12)} from ${run.backup.location}`;
+  const people = new Map(run.appliedBy.map((deed) => [`${deed.user}@${deed.host}`, deed]));
+  if (people.size > 0) yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
+  for (const { into, collection: _, selected: __, ...counts } of run.collections) {
+    const parts = countedParts<keyof RunCounts>(OUTCOMES, counts);
+    yield `${into}: ${parts.length === 0 ? 'nothing yet' : parts.join(', ')}`;
+  }
+  if (run.approvals.length > 0) yield `approved by ${run.approvals.map(showDeed).join('; ')}`;
+}
+
+/** `undefined`: the gate could not be asked. */
+export function* gateLines(
+  gate: GateStatus | undefined,
+  { paint, columns }: PageStyle,
+  { file, planHasChanged }: { readonly file: string; readonly planHasChanged: boolean },
+): Generator<string> {
+  if (gate === undefined) {
+    const why = 'nothing of this plan was applied to staging, or a target does not answer';
+    yield* wrapped(`The production gate is shut: ${why}.`, { columns }).map(paint.odd);
+    return;
+  }
+  const { verdict, documentsLookedFor } = gate;
+  if (verdict.open) {
+    const color = planHasChanged ? paint.odd : paint.good;
+    yield* wrapped(`The production gate is open: ${verdict.reason}.`, { columns }).map(color);
+    if (planHasChanged) {
+      const but =
+        'The plan has changed since: plan apply selects anew, and the gate is shut to other documents.';
+      yield* wrapped(but, { columns }).map(paint.odd);
+    }
+    if (!documentsLookedFor) {
+      yield* wrapped(
+        'The documents are not kept on this machine, so nobody looked whether they are still on staging; plan apply does.',
+        { columns },
+      );
+    }
+    return;
+  }
+  yield paint.odd(`The production gate is shut (${showCounted(verdict.obstacles.length, 'reason')}):`);
+  for (const { fact, remedy } of verdict.obstacles) {
+    yield* wrapped(wholeCommands(`${fact}. ${remedy}`, file), { columns, indent: INDENT });
+  }
+}
+
+function showDeed({ user, host, serverUser, at }: Deed): string {
+  const who = serverUser === undefined ? '' : ` (${serverUser} to the server)`;
+  return `${user}@${host}${who}, ${when(at)}`;
+}
+
+function when(time: Date | undefined): string {
+  return time === undefined ? 'never' : `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+export interface Standing {
+  readonly plan: Plan;
+  readonly statuses: readonly TargetStatus[];
+  readonly gate: GateStatus | undefined;
+  readonly steps: readonly NextStep[];
+}
+
+/** The last object but one of `status --json`. */
+export function statusObject({ plan, statuses, gate, steps }: Standing) {
+  return {
+    type: 'status',
+    plan: { name: plan.name, digest: plan.digest },
+    targets: Object.fromEntries(statuses.map((status) => [status.target, targetObject(status)])),
+    gate: gate === undefined ? null : { ...gate.verdict, documentsLookedFor: gate.documentsLookedFor },
+    next: steps.map(({ command, target = null, why }) => ({ command, target, why: why.kind })),
+  } as const;
+}
+
+function targetObject({
+  database,
+  server,
+  run,
+  runs,
+  approvals,
+  lock,
+  isOfAnotherPlanVersion,
+}: TargetStatus) {
+  return {
+    database,
+    server,
+    lock: lock?.holder?.name ?? null,
+    runs: runs.map(listedObject),
+    run:
+      run === undefined
+        ? null
+        : {
+            selection: run.key.selection,
+            status: run.status,
+            isOfAnotherPlanVersion,
+            appliedBy: run.appliedBy,
+            startedAt: run.startedAt,
+            verifiedAt: run.verifiedAt ?? null,
+            collections: run.collections,
+            approvals: run.approvals,
+            approvers: approvals?.given ?? [],
+            approvalsBy: approvals?.by ?? null,
+            approvalsNotCounted: approvals?.discounted ?? [],
+          },
+  };
+}
+
+function listedObject({ run, isCurrent, isForeign }: ListedRun) {
+  const { key, status, target, startedAt, updatedAt, verifiedAt, backup, collections } = run;
+  return {
+    plan: key.plan,
+    selection: key.selection,
+    status,
+    current: isCurrent,
+    foreign: isForeign,
+    target,
+    startedAt,
+    updatedAt,
+    verifiedAt: verifiedAt ?? null,
+    backup: backup.location,
+    counts: totalOf(collections),
+  };
+}
