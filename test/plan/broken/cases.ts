@@ -2,8 +2,8 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readPlan } from '../../../src/plan/read-plan.ts';
 import { faultsText, notesText } from '../../../src/cli/views/validate.ts';
+import { readPlan } from '../../../src/plan/read-plan.ts';
 
 export interface BrokenPlan {
   readonly title: string;
