@@ -9,12 +9,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
-import type { TextWriter } from './cli/context.ts';
 import { failureText } from './cli/failure.ts';
 import { runProgram } from './cli/program.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
 import type { Checkpoint } from './run.ts';
 import { redact } from './secret.ts';
+import type { TextWriter } from './text/terminal.ts';
 import { limitYoungSpace, V8_FLAGS } from './v8-flags.ts';
 import { VERSION } from './version.ts';
 

@@ -1,22 +1,13 @@
 /**
  * What a command is given of the world: everything it may know of the process, and nothing it could keep.
  */
+
 import type { Readable } from 'node:stream';
 import type { Patience } from '../backup/remote/patience.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { Run } from '../run.ts';
+import type { TextWriter } from '../text/terminal.ts';
 import type { Stage } from './progress.ts';
-
-/** One of the two text streams. Writing never throws, also when the reader has gone away. */
-export interface TextWriter {
-  readonly isTTY: boolean;
-  /** Width of the terminal in columns; 80 where there is none. */
-  readonly columns: number;
-  /** Secrets are struck out on the way. */
-  write(text: string): void;
-  /** Settles when the reader can take more; await it between chunks of a long output. */
-  drained(): Promise<void>;
-}
 
 /** What the process edge hands to the program. */
 export interface ProcessEdge {

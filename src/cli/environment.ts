@@ -6,7 +6,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import { readFileOfAtMost, textOf, whyNoText } from '../plan/read-file.ts';
 import { registerSecret } from '../secret.ts';
-import type { TextWriter } from './context.ts';
+import type { TextWriter } from '../text/terminal.ts';
 
 /** Variables whose values must not appear anywhere, whoever reads them. */
 const SECRET_VARIABLES = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_ACCESS_KEY_ID'] as const;

@@ -3,10 +3,9 @@
  * the run that it belongs to.
  */
 import { RELAXED_TYPES } from '../backup/backup.ts';
-import type { Emit, RunEvent, TargetName } from '../events.ts';
+import type { RunEvent, TargetName } from '../events.ts';
 import { neutral } from '../text/escape.ts';
 import { showBytes, showCounted, showDuration } from '../text/quantities.ts';
-import type { TextWriter } from './context.ts';
 
 /** What a run goes through, and how a task list calls it before it has begun. */
 export const STAGE_TITLES = {
@@ -275,53 +274,4 @@ export class LineView implements ProgressView {
   }
 
   async end(): Promise<void> {}
-}
-
-// Where a command's events go: to a view that is opened when there is something to show and closed for a question or
-// a page, after which the next event opens it again.
-
-interface ProgressSettings {
-  readonly kind: 'none' | 'lines' | 'tasks';
-  readonly now: () => number;
-}
-
-export class ProgressSwitch {
-  readonly #stderr: TextWriter;
-  readonly #settings: ProgressSettings;
-  #open: () => ProgressView | undefined;
-  #view: ProgressView | undefined;
-
-  constructor(stderr: TextWriter, settings: ProgressSettings) {
-    this.#stderr = stderr;
-    this.#settings = settings;
-    this.#open = () => (settings.kind === 'none' ? undefined : new LineView(stderr, settings.now));
-  }
-
-  /** Loads the task list, which only a terminal needs, and tells it what is to come. */
-  async follow(stages: readonly Stage[]): Promise<void> {
-    if (this.#settings.kind !== 'tasks') return;
-    const { TaskListView } = await import('./task-list.ts');
-    let left = stages;
-    this.#open = () => {
-      const view = new TaskListView(this.#stderr, { stages: left, now: this.#settings.now });
-      return {
-        emit: (event) => view.emit(event),
-        end(outcome) {
-          left = view.remaining;
-          return view.end(outcome);
-        },
-      };
-    };
-  }
-
-  readonly emit: Emit = (event: RunEvent) => {
-    this.#view ??= this.#open();
-    this.#view?.emit(event);
-  };
-
-  async end(outcome: Outcome): Promise<void> {
-    const view = this.#view;
-    this.#view = undefined;
-    await view?.end(outcome);
-  }
 }

@@ -1,15 +1,17 @@
 /**
  * One run of one command: its context, its progress display, and the way it ends.
  */
+
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { type Patience, patienceOf, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
-import type { RunEvent } from '../events.ts';
+import type { Emit, RunEvent } from '../events.ts';
 import { parseDuration } from '../plan/instant.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import { jsonText } from '../text/escape.ts';
+import type { TextWriter } from '../text/terminal.ts';
 import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
@@ -21,7 +23,7 @@ import {
   registerSecretVariables,
 } from './environment.ts';
 import { asKnownFailure, exitOf, failureText } from './failure.ts';
-import { ProgressSwitch } from './progress.ts';
+import { LineView, type Outcome, type ProgressView, type Stage } from './progress.ts';
 import { wholeCommands } from './views/next-step.ts';
 
 export interface Session {
@@ -215,5 +217,54 @@ export async function ask(edge: ProcessEdge, question: string): Promise<string |
   } finally {
     over.abort();
     lines.close();
+  }
+}
+
+// Where a command's events go: to a view that is opened when there is something to show and closed for a question or
+// a page, after which the next event opens it again.
+
+interface ProgressSettings {
+  readonly kind: 'none' | 'lines' | 'tasks';
+  readonly now: () => number;
+}
+
+export class ProgressSwitch {
+  readonly #stderr: TextWriter;
+  readonly #settings: ProgressSettings;
+  #open: () => ProgressView | undefined;
+  #view: ProgressView | undefined;
+
+  constructor(stderr: TextWriter, settings: ProgressSettings) {
+    this.#stderr = stderr;
+    this.#settings = settings;
+    this.#open = () => (settings.kind === 'none' ? undefined : new LineView(stderr, settings.now));
+  }
+
+  /** Loads the task list, which only a terminal needs, and tells it what is to come. */
+  async follow(stages: readonly Stage[]): Promise<void> {
+    if (this.#settings.kind !== 'tasks') return;
+    const { TaskListView } = await import('./task-list.ts');
+    let left = stages;
+    this.#open = () => {
+      const view = new TaskListView(this.#stderr, { stages: left, now: this.#settings.now });
+      return {
+        emit: (event) => view.emit(event),
+        end(outcome) {
+          left = view.remaining;
+          return view.end(outcome);
+        },
+      };
+    };
+  }
+
+  readonly emit: Emit = (event: RunEvent) => {
+    this.#view ??= this.#open();
+    this.#view?.emit(event);
+  };
+
+  async end(outcome: Outcome): Promise<void> {
+    const view = this.#view;
+    this.#view = undefined;
+    await view?.end(outcome);
   }
 }

@@ -1,7 +1,7 @@
 /** Pages of results on a text stream. */
-import type { PageStyle } from '../text/terminal.ts';
+import type { PageStyle, TextWriter } from '../text/terminal.ts';
 import { paintWith } from '../text/terminal.ts';
-import type { CommandContext, TextWriter } from './context.ts';
+import type { CommandContext } from './context.ts';
 
 /** Below this width a page is no longer readable whatever is done. */
 const NARROWEST = 20;

@@ -134,3 +134,14 @@ export interface PageStyle {
   /** Lines about documents are neither cut nor wrapped: a program reads them. */
   readonly wholeLines?: boolean;
 }
+
+/** One of the two text streams. Writing never throws, also when the reader has gone away. */
+export interface TextWriter {
+  readonly isTTY: boolean;
+  /** Width of the terminal in columns; 80 where there is none. */
+  readonly columns: number;
+  /** Secrets are struck out on the way. */
+  write(text: string): void;
+  /** Settles when the reader can take more; await it between chunks of a long output. */
+  drained(): Promise<void>;
+}

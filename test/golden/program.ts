@@ -4,9 +4,9 @@ import { syncBuiltinESMExports } from 'node:module';
 import os from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import type { TextWriter } from '../../src/cli/context.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { redact } from '../../src/secret.ts';
+import type { TextWriter } from '../../src/text/terminal.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
 
