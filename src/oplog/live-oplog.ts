@@ -24,8 +24,6 @@ const BATCH_ENTRIES = 10_000;
 const KNOWN_OPERATIONS = ['i', 'u', 'd', 'c', 'n', 'ci', 'cu', 'cd', 'km'];
 
 const UNAUTHORIZED = 13;
-/** mongos has no oplog of its own. */
-const NO_LOCAL_DATABASE = [72, 73];
 /** The server overwrote what was still to be read. */
 const POSITION_LOST = 136;
 
@@ -56,7 +54,14 @@ export class LiveOplog {
     }
     const { client, hosts } = await connectLive(run, uri, NAMED);
     const entries = client.db('local').collection('oplog.rs', { readConcern: { level: 'majority' } });
-    return new LiveOplog(`the oplog of ${hosts}`, entries, () => client.close());
+    const oplog = new LiveOplog(`the oplog of ${hosts}`, entries, () => client.close());
+    try {
+      refuseOthers(await oplog.#asking('asking what it is', () => client.db('admin').command({ hello: 1 })));
+      return oplog;
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
   }
 
   close(): Promise<void> {
@@ -173,7 +178,6 @@ export class LiveOplog {
           cause,
         );
       }
-      if (NO_LOCAL_DATABASE.includes(code as number)) throw isMongos(cause);
       throw liveFault(cause, doing, NAMED);
     }
   }
@@ -211,9 +215,27 @@ function notAllowed(cause: unknown): RestorePlanError {
   });
 }
 
-function isMongos(cause: unknown): RestorePlanError {
-  return new RestorePlanError('BACKUP', `${NAMED} names a mongos, which has no oplog.`, {
-    hint: 'The backup of a sharded cluster cannot be rolled forward by this version. For a replica set, name its members.',
-    cause,
-  });
+/** Throws where a server is no member of a replica set of its own. */
+function refuseOthers(hello: Document): void {
+  const way = 'For a replica set, name its members.';
+  if (hello['msg'] === 'isdbgrid')
+    throw new RestorePlanError('BACKUP', `${NAMED} names a mongos, which has no oplog.`, {
+      hint: `${NO_CLUSTERS} ${way}`,
+    });
+  // Shards alone say this, to anybody, since 5.0. Each has a part of the documents, and so of the changes.
+  if ('isImplicitDefaultMajorityWC' in hello)
+    throw new RestorePlanError(
+      'BACKUP',
+      `${NAMED} names a shard of a sharded cluster (${hello['setName']}).`,
+      { hint: NO_CLUSTERS },
+    );
+  if (hello['setName'] === undefined)
+    throw new RestorePlanError(
+      'BACKUP',
+      `${NAMED} names a server that is no member of a replica set, and has no oplog.`,
+      { hint: way },
+    );
 }
+
+const NO_CLUSTERS =
+  'Its oplog holds only what happened on that shard: the backup of a sharded cluster cannot be rolled forward by this version.';

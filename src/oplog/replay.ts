@@ -204,6 +204,11 @@ export class Replay {
     const { bytes } = entry;
     const index = this.#collectionOf(entry);
     if (index < 0) return false;
+    if (entry.fromMigrate)
+      throw new OplogFault(
+        'it moved a document between shards',
+        'The backup of a sharded cluster cannot be rolled forward by this version. Leave out source.oplog.',
+      );
     const touched = this.#touched[index] as TouchedDocuments;
     if (entry.o < 0) throw new OplogFault('it has no "o"');
     if (entry.op === OP.INSERT) {

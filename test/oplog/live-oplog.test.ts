@@ -8,7 +8,9 @@ import { runIn } from '../../src/run.ts';
 import { Secret } from '../../src/secret.ts';
 import { test } from '../harness.ts';
 import { CANARY_PASSWORD } from '../lab/lab.ts';
+import { startStandalone } from '../lab/mongod.ts';
 import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
+import { startShardedCluster } from '../lab/sharded-cluster.ts';
 import { rolled } from './by-hand.ts';
 
 const run = runIn('/nowhere');
@@ -121,6 +123,21 @@ test('a connection string that is not set, wrong, or of nobody is refused', asyn
     (await refusal(LiveOplog.open(run, wrong))).message,
     /^source\.oplog\.mongodb: the server refused the user/,
   );
+});
+
+test('a mongos, a shard and a server without an oplog are refused by name', async () => {
+  const cluster = await startShardedCluster({ shards: 1 });
+  const alone = await startStandalone();
+  try {
+    for (const [uri, message] of [
+      [cluster.uri, /names a mongos, which has no oplog/],
+      [cluster.shards[0]?.uri ?? '', /names a shard of a sharded cluster \(shard0\)/],
+      [alone.uri, /no member of a replica set, and has no oplog/],
+    ] as const)
+      assert.match((await refusal(LiveOplog.open(run, new Secret(uri)))).message, message);
+  } finally {
+    await Promise.all([cluster.stop(), alone.stop()]);
+  }
 });
 
 test.run();

@@ -311,6 +311,10 @@ test('entries without a UUID are refused for a collection of the plan', () => {
   becomes([entry(1, { op: 'i', ns: 'shop.b', o: { _id: 1 } })], [], []);
 });
 
+test('documents that move between shards are refused: one oplog is of one shard', () => {
+  refuses([entry(1, on('i', { _id: 1 }, { fromMigrate: true }))], /moved a document between shards/);
+});
+
 test('the sum of what was used is the same however the entries between are chosen', () => {
   const used = [1, 3].map((id) => entry(id, on('i', { _id: id })));
   const between = entry(2, { op: 'i', ns: 'shop.b', ui: uuid(OTHER_UUID), o: { _id: 1 } });
