@@ -1,5 +1,7 @@
 /** Lets an apply in, or refuses it by name: by the request, the gate, the operator's word. Every apply goes through here, from the command line or the library alike. */
 
+import { showValue } from '../bson/show.ts';
+import { meet } from '../comparison/meet.ts';
 import { RestorePlanError } from '../errors.ts';
 import { readAccepted } from '../ledger/accepted.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
@@ -280,5 +282,53 @@ export function requireExclusiveWord({ target, exclusive, overwrites }: Exclusiv
 export function mayOverwrite({ collections }: Pick<SelectionManifest, 'collections'>): boolean {
   return collections.some(
     ({ count, whenMatched }) => count > 0 && whenMatched !== 'keepExisting' && whenMatched !== 'fail',
+  );
+}
+
+/** Documents that the refusal names. */
+const NAMED = 10;
+
+interface MatchQuestion {
+  readonly target: Pick<Target, 'reader'>;
+  readonly selection: Selection;
+}
+
+/**
+ * `whenMatched: fail`: one existing document that differs stops the run before anything is written.
+ * Throws CONFLICTS, or the signal's reason between batches. Identical documents are no match: they are what this selection
+ * restores, perhaps by an earlier run of it.
+ */
+export async function refuseMatches(
+  run: Run,
+  { target: { reader }, selection }: MatchQuestion,
+  isExcepted: (selected: SelectedCollection, ordinal: number) => boolean,
+): Promise<void> {
+  const matches: string[] = [];
+  let count = 0;
+  for (const selected of selection.manifest.collections) {
+    if (selected.whenMatched !== 'fail') continue;
+    const collection = await reader.collection(selected.into);
+    if (collection === undefined) continue;
+    const meeting = { selection, name: selected.collection, reader, collection } as const;
+    const differing = meet(run, { ...meeting, needs: 'presence' }, async ({ stored, positions, there }) =>
+      positions
+        .filter((each) => there.presence(each) === 'other' && !isExcepted(selected, stored.first + each))
+        .map((each) => stored.id(each)),
+    );
+    for await (const different of differing) {
+      count += different.length;
+      for (const id of different) {
+        if (matches.length < NAMED) matches.push(`${selected.into} ${showValue(id)}`);
+      }
+    }
+  }
+  if (count === 0) return;
+  const named = matches.join(', ') + (count > matches.length ? ', …' : '');
+  throw new RestorePlanError(
+    'CONFLICTS',
+    `${reader.name} holds ${count} of the selected documents with other content, and the plan says whenMatched: fail (${named})`,
+    {
+      hint: 'Nothing was written. Look at them with `plan dry-run --full`, then narrow the query or change whenMatched.',
+    },
   );
 }

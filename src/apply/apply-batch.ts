@@ -1,18 +1,18 @@
-/** One batch: look, intend, write, record. */
+/** Some documents of a batch that was looked up: decide, intend, write, record. */
 
 import type { Documents } from '../bson/documents.ts';
 import { replacementRefusal } from '../bson/storable.ts';
+import { startsWithId } from '../bson/stored-form.ts';
 import type { DocumentCheck } from '../comparison/check.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
+import type { Met } from '../comparison/meet.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import type { BatchEnd } from '../ledger/journal.ts';
 import { hashesOf } from '../ledger/journal-entry.ts';
 import type { ExceptedClass } from '../plan/plan.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
-import { type ExistingPart, existingInParts } from '../target/existing.ts';
 import type { WriteIdentity } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
-import { type AdmittedBatch, admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
 import type { EarlierRuns } from './earlier-runs.ts';
 import type { Outcome, Outcomes } from './outcome.ts';
@@ -30,8 +30,6 @@ import {
 export interface CollectionTask {
   readonly place: WritePlace;
   readonly outcomes: Outcomes;
-  /** False: the collection was seen empty under our lock, so there is nothing to look up. */
-  readonly mayHold: boolean;
   readonly earlier: EarlierRuns;
   /** Documents that a TTL index would delete at once. */
   readonly expiryCheck: DocumentCheck | undefined;
@@ -41,22 +39,25 @@ export interface CollectionTask {
   readonly selected: SelectedCollection;
 }
 
-/** Returns how many documents it wrote. */
-export async function applyBatch(run: ApplyRun, task: CollectionTask, batch: Documents): Promise<number> {
-  const admitted = admit(batch);
-  const work = new BatchWork(run, task, admitted);
-  for (const { position, reason } of admitted.refusals) work.settle(position, { outcome: 'refused', reason });
-  if (admitted.reordered) {
+/** Decides about the documents of a part by what the target holds now, and writes. Returns how many it wrote. */
+export async function applyPart(run: ApplyRun, task: CollectionTask, met: Met): Promise<number> {
+  const work = new PartWork(run, task, met);
+  for (const { position, reason } of met.refusals) work.settle(position, { outcome: 'refused', reason });
+  if (hasMovedId(met)) {
     run.warnOnce(`${task.place.collection.name}: _id is moved to the front, as the server does`);
   }
-  const documents = admitted.run;
+  const { toInsert, toReplace } = await work.sortOut();
+  await run.checkpoint('batch-compared');
   let written = 0;
-  for await (const { toInsert, toReplace } of work.sortOut()) {
-    await run.checkpoint('batch-compared');
-    if (toInsert.length > 0) written += await work.insert(toInsert);
-    for (const pairs of inTransactions(toReplace, documents)) written += await work.replace(pairs);
-  }
+  if (toInsert.length > 0) written += await work.insert(toInsert);
+  for (const pairs of inTransactions(toReplace, met.stored)) written += await work.replace(pairs);
   return written;
+}
+
+function hasMovedId({ documents, stored }: Met): boolean {
+  if (stored === documents) return false;
+  const { bytes, offsets } = documents;
+  return offsets.some((start, i) => !startsWithId(bytes, start) && documents.idType(i) !== 0);
 }
 
 interface Sorted {
@@ -71,19 +72,17 @@ interface BatchWrite {
   readonly images?: readonly Buffer[];
 }
 
-class BatchWork {
+class PartWork {
   readonly #run: ApplyRun;
   readonly #task: CollectionTask;
+  readonly #met: Met;
   readonly #documents: Documents;
-  readonly #first: number;
-  readonly #positions: readonly number[];
 
-  constructor(run: ApplyRun, task: CollectionTask, admitted: AdmittedBatch) {
+  constructor(run: ApplyRun, task: CollectionTask, met: Met) {
     this.#run = run;
     this.#task = task;
-    this.#documents = admitted.run;
-    this.#first = admitted.first;
-    this.#positions = admitted.positions;
+    this.#met = met;
+    this.#documents = met.stored;
   }
 
   get #into(): string {
@@ -92,7 +91,7 @@ class BatchWork {
 
   settle(position: number, given: Fate): void {
     const fate = this.#isExcepted(position, given) ? { ...given, outcome: 'excepted' as const } : given;
-    this.#task.outcomes.set(this.#first + position, fate.outcome);
+    this.#task.outcomes.set(this.#documents.first + position, fate.outcome);
     if (fate.reason === '') return;
     const id = this.#documents.idType(position) === 0 ? undefined : this.#documents.id(position);
     this.#run.notice({ into: this.#into, id }, fate);
@@ -101,13 +100,15 @@ class BatchWork {
   #isExcepted(position: number, { outcome, isOfThisId = false }: Fate): boolean {
     const { leftOut, selected } = this.#task;
     const documentClass = isOfThisId ? 'different' : EXCEPTED_AS[outcome];
-    return documentClass !== undefined && leftOut.note(selected, this.#first + position, documentClass);
+    return (
+      documentClass !== undefined && leftOut.note(selected, this.#documents.first + position, documentClass)
+    );
   }
 
   /** What keeps an absent document from being inserted, as far as it was decided before. */
   #leftOut(position: number): Fate | undefined {
     const { leftOut, selected } = this.#task;
-    const ordinal = this.#first + position;
+    const ordinal = this.#documents.first + position;
     switch (leftOut.of(selected.collection, ordinal)) {
       case 'excepted':
         return EXCEPTED;
@@ -126,25 +127,9 @@ class BatchWork {
     });
   }
 
-  /**
-   * Decides for each document by what the target holds now. What is to be left alone gets its outcome here. In one part, or in
-   * several where the target's documents are too large to be held together.
-   */
-  async *sortOut(): AsyncGenerator<Sorted, void, undefined> {
-    const { place, mayHold } = this.#task;
-    if (!mayHold) {
-      for (const position of this.#positions) this.#compareWithMemory(position, 'absent');
-      yield await this.#withoutExpiring({ toInsert: this.#toInsert(this.#positions), toReplace: [] });
-      return;
-    }
-    const { reader, collection } = place;
-    const question = { reader, collection, documents: this.#documents, positions: this.#positions };
-    for await (const part of existingInParts(question)) {
-      yield await this.#withoutExpiring(this.#sortOutPart(part));
-    }
-  }
-
-  #sortOutPart({ positions, there }: ExistingPart): Sorted {
+  /** What is to be left alone gets its outcome here. */
+  sortOut(): Promise<Sorted> {
+    const { positions, there } = this.#met;
     const { whenMatched } = this.#task.place;
     const toInsert: number[] = [];
     const toReplace: ReplacementPair[] = [];
@@ -166,12 +151,12 @@ class BatchWork {
         else toReplace.push({ position, seen: other });
       } else this.settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
-    return { toInsert: this.#toInsert(toInsert), toReplace };
+    return this.#withoutExpiring({ toInsert: this.#toInsert(toInsert), toReplace });
   }
 
   /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */
   #settleAsThere(position: number): Outcome {
-    const outcome = this.#task.earlier.outcomeOf(this.#into, this.#first + position);
+    const outcome = this.#task.earlier.outcomeOf(this.#into, this.#documents.first + position);
     this.settle(position, outcome === 'doubtful' ? DOUBTFUL : { outcome, reason: '' });
     return outcome;
   }
@@ -180,7 +165,7 @@ class BatchWork {
   #compareWithMemory(position: number, now: Sighting): Change | undefined {
     const { memory, selected } = this.#task;
     const { collection } = selected;
-    const change = memory?.changeOf(collection, this.#first + position, now);
+    const change = memory?.changeOf(collection, this.#documents.first + position, now);
     if (change !== undefined) {
       this.#run.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
     }
@@ -230,7 +215,7 @@ class BatchWork {
       ids: { run: this.#documents, positions },
       images,
       hashes: hashesOf(this.#documents, positions),
-      ordinals: positions.map((position) => this.#first + position),
+      ordinals: positions.map((position) => this.#documents.first + position),
     };
     const ordinary: Fate = { outcome: action === 'insert' ? 'inserted' : 'replaced', reason: '' };
     return this.#run.write(intention, execute, (fates) => this.#endOf(positions, fates, ordinary));

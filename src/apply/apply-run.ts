@@ -71,6 +71,10 @@ export class ApplyRun {
     });
   }
 
+  get signal(): AbortSignal {
+    return this.#run.signal;
+  }
+
   get key(): RunKey {
     return this.#tools.key;
   }

@@ -31,7 +31,13 @@ import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection, type TargetReader } from '../target/target.ts';
 import { leftOutOf, recordExcepted } from './accept.ts';
-import { mayOverwrite, requireAdmission, requireAdmissionStill, requireExclusiveWord } from './admission.ts';
+import {
+  mayOverwrite,
+  refuseMatches,
+  requireAdmission,
+  requireAdmissionStill,
+  requireExclusiveWord,
+} from './admission.ts';
 import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import { discardForeign, EarlierRuns } from './earlier-runs.ts';
@@ -39,7 +45,6 @@ import { adoptLocalRecord, asEndOfRun, holdLock, stoppedOnRequest } from './held
 import { unwrittenIn } from './next-step.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
 import { missingOf, type Preparation, prepareCollection, requirePreparable } from './prepare-collection.ts';
-import { refuseMatches } from './refuse-matches.ts';
 import { type OtherSource, otherSource, refuseOtherSource, runStart } from './run-start.ts';
 import { settleOpenBatch } from './settle-open.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
@@ -344,7 +349,6 @@ async function writeAll(
       earlier,
       memory: request.memory,
       outcomes: outcomes.get(selected) as Outcomes,
-      signal,
       exclusive: request.exclusive === true,
       onProgress: (documents, size) => {
         written += documents;

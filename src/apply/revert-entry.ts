@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto';
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
+import { idRefusal, lengthRefusal } from '../bson/storable.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
 import { asDocuments, HASH_BYTES, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
@@ -11,7 +12,6 @@ import { readInTurn } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import { existingInParts } from '../target/existing.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader } from '../target/target.ts';
-import { admit } from './admit.ts';
 import type { ApplyRun } from './apply-run.ts';
 
 /** An insert or a replace, with the hashes of its documents. */
@@ -194,11 +194,12 @@ async function* hashed(
     const keys = wanted.get(selected.into);
     if (keys === undefined) continue;
     for await (const batch of readInTurn(selection, selected.collection)) {
-      const { run, positions } = admit(batch);
-      for (const position of positions) {
-        const key = canonicalKey(run.id(position));
+      const stored = batch.inStoredForm();
+      for (let i = 0; i < stored.length; i++) {
+        if ((idRefusal(stored.id(i)) ?? lengthRefusal(stored.size(i))) !== undefined) continue;
+        const key = canonicalKey(stored.id(i));
         // Of several documents of one _id the first was restored.
-        if (keys.get(key) === '') keys.set(key, hash('sha256', run.document(position), 'binary'));
+        if (keys.get(key) === '') keys.set(key, hash('sha256', stored.document(i), 'binary'));
       }
     }
   }

@@ -44,6 +44,8 @@ export interface Meeting {
   /** Whether a document that is nested too deep is told apart, too; else that is left to the server. */
   readonly knowsDepth?: boolean;
   readonly size?: BatchSize;
+  /** What the signal does: it ends the loop with its reason, or, after the batches in hand, without one. */
+  readonly whenStopped?: 'throw' | 'end';
 }
 
 /** Some documents of a batch, and what the target holds under their `_id`s. Positions count within the batch. */
@@ -65,24 +67,24 @@ export interface Refusal {
 }
 
 /**
- * Yields what `decide` makes of each part. Throws the signal's reason between batches, and RestorePlanError BACKUP or VERIFICATION where
+ * Yields what `decide` makes of each part. Throws the signal's reason between batches, where it is to, and RestorePlanError BACKUP or VERIFICATION where
  * the selection cannot be read.
  */
 export async function* meet<Result>(
-  { signal }: Pick<Run, 'signal'>,
+  run: Pick<Run, 'signal'>,
   meeting: Meeting,
   decide: (met: Met) => Promise<Result>,
 ): AsyncGenerator<Result, void, undefined> {
   const { inFlight } = meeting.size ?? READING;
   // The first part of a batch, mostly the only one, is decided about while earlier batches are taken; the others in their turn.
   const begin = async (scanned: Scanned) => {
-    signal.throwIfAborted();
+    if (meeting.whenStopped !== 'end') run.signal.throwIfAborted();
     const others = decided(partsOf(meeting, scanned), decide);
     return { first: await others.next(), others };
   };
   const weigh = ({ documents }: Scanned): number => documents.bytes.length;
   for await (const { first, others } of mapConcurrently(
-    scannedBatches(meeting),
+    scannedBatches(run, meeting),
     { inFlight, weigh },
     begin,
   )) {
@@ -110,7 +112,10 @@ interface Scanned {
   readonly there?: Existing;
 }
 
-async function* scannedBatches(meeting: Meeting): AsyncGenerator<Scanned, void, undefined> {
+async function* scannedBatches(
+  { signal }: Pick<Run, 'signal'>,
+  meeting: Meeting,
+): AsyncGenerator<Scanned, void, undefined> {
   const { selection, name, checked, reader, collection, isScanned = false } = meeting;
   const { maxBytes, maxDocuments, inFlight } = meeting.size ?? READING;
   const limits = { maxBytes, maxDocuments, held: inFlight + (isScanned ? BATCHES_SEARCHED : 0) };
@@ -119,7 +124,10 @@ async function* scannedBatches(meeting: Meeting): AsyncGenerator<Scanned, void, 
       ? readBatches(selection, name, limits)
       : readCheckedBatches(selection, name, { limits, ...checked });
   if (!isScanned || collection === undefined) {
-    for await (const documents of batches) yield { documents };
+    for await (const documents of batches) {
+      if (signal.aborted && meeting.whenStopped === 'end') return;
+      yield { documents };
+    }
     return;
   }
   const { count = 1, bytes = 1 } =
