@@ -9,7 +9,7 @@ import { canonicalKey } from '../bson/canonical-bytes.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { BatchEnd, Journal } from '../ledger/journal.ts';
-import type { JournalEntry } from '../ledger/journal-entry.ts';
+import { isRestore, type JournalEntry, NOT_WRITTEN, WRITTEN, writtenBy } from '../ledger/journal-entry.ts';
 import type { RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
@@ -68,7 +68,7 @@ export class EarlierRuns {
         end === undefined ? found : { ...found, doubtful: [], ...end, state: 'done' };
       earlier.lastBatch = entry.batch;
       earlier.#noteOpen(entry);
-      if (entry.state === 'reverted' || !(entry.action === 'insert' || entry.action === 'replace')) continue;
+      if (!isRestore(entry)) continue;
       if (entry.ordinals === undefined) old.add(entry);
       else earlier.#mark(entry, entry.ordinals);
       if (old.size < IDS_AT_ONCE) continue;
@@ -164,13 +164,12 @@ export class EarlierRuns {
   }
 }
 
-/** What an entry says of each of its documents, by position. */
-function codesOf({ action, state, ids, skipped, doubtful }: JournalEntry): Uint8Array {
-  const code = state === 'intended' ? DOUBTFUL : action === 'insert' ? INSERTED : REPLACED;
-  const codes = new Uint8Array(ids.length).fill(code);
-  for (const position of doubtful) codes[position] = DOUBTFUL;
-  for (const position of skipped) codes[position] = 0;
-  return codes;
+/** The same with the action by which a document was written. */
+function codesOf(entry: JournalEntry): Uint8Array {
+  const code = entry.action === 'insert' ? INSERTED : REPLACED;
+  return writtenBy(entry).map((written) =>
+    written === WRITTEN ? code : written === NOT_WRITTEN ? 0 : DOUBTFUL,
+  );
 }
 
 /** `_id`s of entries of format 1, by collection in the target and what is said of them. */

@@ -6,7 +6,15 @@ import type { Documents } from '../bson/documents.ts';
 import { idRefusal, lengthRefusal } from '../bson/storable.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
-import { asDocuments, HASH_BYTES, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
+import {
+  asDocuments,
+  HASH_BYTES,
+  isAsWritten,
+  type JournalEntry,
+  MAYBE_WRITTEN,
+  NOT_WRITTEN,
+  writtenBy,
+} from '../ledger/journal-entry.ts';
 import type { RevertedOutcome } from '../outcomes.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -51,16 +59,15 @@ export async function* lookAtEntry(
   journal: Pick<Journal, 'images'>,
 ): AsyncGenerator<RevertedPart, void, undefined> {
   const ids = asDocuments(entry.ids);
-  const skipped = new Set(entry.skipped);
-  const positions = [...entry.ids.keys()].filter((position) => !skipped.has(position));
+  // An entry whose end is not known is settled before it is taken back; a preview, which may not write, cannot do that.
+  const written = writtenBy(entry);
+  const positions = [...entry.ids.keys()].filter((position) => written[position] !== NOT_WRITTEN);
   if (collection === undefined) {
     const outcome = entry.action === 'replace' ? 'deleted' : 'gone';
     yield { ids, documents: positions.map((position) => ({ ...NOTHING, position, outcome })) };
     return;
   }
   const images = entry.action === 'replace' ? await journal.images(entry) : undefined;
-  // An entry whose end is not known is settled before it is taken back; a preview, which may not write, cannot do that.
-  const doubtful = new Set(entry.state === 'intended' ? entry.ids.keys() : entry.doubtful);
   for await (const part of existingInParts({ reader, collection, documents: ids, positions })) {
     const documents = part.positions.map((position): RevertedDocument => {
       const seen =
@@ -70,7 +77,7 @@ export async function* lookAtEntry(
         isAsWritten(entry.hashes, position, document),
       );
       const isOurs = outcome === 'remove' || outcome === 'putBack';
-      return isOurs && doubtful.has(position)
+      return isOurs && written[position] === MAYBE_WRITTEN
         ? { ...NOTHING, position, outcome: 'doubtful' }
         : { position, outcome, seen, image };
     });

@@ -15,7 +15,7 @@
 import { showValue } from '../bson/show.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
-import type { JournalEntry } from '../ledger/journal-entry.ts';
+import { isRestore, type JournalEntry } from '../ledger/journal-entry.ts';
 import { journalKeyOf } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
@@ -86,7 +86,7 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
   const { target } = request;
   const looks = new Looks(target.reader);
   let done = 0;
-  emit({ type: 'revert-started', target: target.name, documents: writtenBy(runs), isPreview: true });
+  emit({ type: 'revert-started', target: target.name, documents: writtenIn(runs), isPreview: true });
   await undo(request, runs, async ({ run, entry, journal }) => {
     signal.throwIfAborted();
     const place = { reader: target.reader, collection: await looks.collection(entry.into) };
@@ -186,7 +186,7 @@ async function takeBackAll(
   const { target, exclusive = false } = request;
   const looks = new Looks(target.reader);
   let done = 0;
-  emit({ type: 'revert-started', target: target.name, documents: writtenBy(records), isPreview: false });
+  emit({ type: 'revert-started', target: target.name, documents: writtenIn(records), isPreview: false });
   await undo(request, records, async ({ run: record, entry, journal }) => {
     if (signal.aborted) throw stoppedOnRequest();
     const run = runs.get(record) as ApplyRun;
@@ -267,7 +267,7 @@ function isLater(a: JournalEntry, b: JournalEntry): boolean {
 
 async function* written(journal: Journal): AsyncGenerator<JournalEntry, void, undefined> {
   for await (const entry of journal.entriesBackwards()) {
-    if ((entry.action === 'insert' || entry.action === 'replace') && entry.state !== 'reverted') yield entry;
+    if (isRestore(entry)) yield entry;
   }
 }
 
@@ -321,7 +321,7 @@ function noSuchRun(all: readonly RunRecord[], selection: string, found: number):
   );
 }
 
-function writtenBy(runs: readonly RunRecord[]): number {
+function writtenIn(runs: readonly RunRecord[]): number {
   return runs
     .flatMap(({ collections }) => collections)
     .reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);

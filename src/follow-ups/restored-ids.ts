@@ -4,7 +4,11 @@ import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Journal } from '../ledger/journal.ts';
+
+
+import { isRestore, NOT_WRITTEN, writtenBy } from '../ledger/journal-entry.ts';
 import { IndexSet } from '../selection/finish-collection.ts';
+
 
 export interface RestoredId {
   /** Collection in the target. */
@@ -23,14 +27,15 @@ export async function* restoredIds(
   journal: Pick<Journal, 'entries'>,
 ): AsyncGenerator<RestoredId, void, undefined> {
   const seen = new Map<string, Seen>();
-  for await (const { action, state, into, ids, ordinals, skipped } of journal.entries()) {
-    if ((action !== 'insert' && action !== 'replace') || state !== 'done') continue;
+  for await (const entry of journal.entries()) {
+    if (!isRestore(entry) || entry.state !== 'done') continue;
+    const { into, ids, ordinals } = entry;
     const known = seen.get(into) ?? new Seen();
     seen.set(into, known);
-    const untouched = new Set(skipped);
+    const written = writtenBy(entry);
     for (const [i, id] of ids.entries()) {
       // A document that somebody deleted and a later run brought back has two entries.
-      if (!untouched.has(i) && known.isNew(id, ordinals?.[i])) yield { into, id };
+      if (written[i] !== NOT_WRITTEN && known.isNew(id, ordinals?.[i])) yield { into, id };
     }
   }
 }

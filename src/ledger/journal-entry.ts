@@ -45,6 +45,26 @@ export interface JournalEntry {
   readonly undoes: number | undefined;
 }
 
+/** An entry by which documents were restored, and that was not taken back since. */
+export function isRestore({ action, state }: JournalEntry): boolean {
+  return (action === 'insert' || action === 'replace') && state !== 'reverted';
+}
+
+export const NOT_WRITTEN = 0;
+export const WRITTEN = 1;
+export const MAYBE_WRITTEN = 2;
+
+/**
+ * What an entry says of each of its documents, by position: NOT_WRITTEN, WRITTEN or MAYBE_WRITTEN. Whoever asks the journal whose a
+ * document is asks here. While nobody knows what came of an entry, it may have written all of them.
+ */
+export function writtenBy({ state, ids, skipped, doubtful }: JournalEntry): Uint8Array {
+  const written = new Uint8Array(ids.length).fill(state === 'intended' ? MAYBE_WRITTEN : WRITTEN);
+  for (const position of doubtful) written[position] = MAYBE_WRITTEN;
+  for (const position of skipped) written[position] = NOT_WRITTEN;
+  return written;
+}
+
 export const HASH_BYTES = 32;
 const UUID_BYTES = 16;
 /** Little-endian. */
