@@ -27,9 +27,8 @@ import { readInTurn } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { requireBelonging } from './admission.ts';
-import { discardForeign } from './earlier-runs.ts';
 import { roleObstacles } from './gate.ts';
-import { holdLock } from './held-run.ts';
+import { discardForeign, holdLock } from './held-run.ts';
 import { countsOverall, Outcomes } from './outcome.ts';
 import { runStart } from './run-start.ts';
 

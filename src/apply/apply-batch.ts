@@ -9,12 +9,12 @@ import type { Met } from '../comparison/meet.ts';
 import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import type { BatchEnd } from '../ledger/journal.ts';
 import { hashesOf } from '../ledger/journal-entry.ts';
+import type { EarlierRuns } from '../ledger/written.ts';
 import type { ExceptedClass } from '../plan/plan.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 import type { WriteIdentity } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
 import type { ApplyRun } from './apply-run.ts';
-import type { EarlierRuns } from './earlier-runs.ts';
 import type { Outcome, Outcomes } from './outcome.ts';
 import {
   DOUBTFUL,

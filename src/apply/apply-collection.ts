@@ -4,11 +4,11 @@ import { expiryCheck } from '../comparison/collection-checks.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import { type BatchSize, type Meeting, type Met, meet } from '../comparison/meet.ts';
 import type { TargetMemory } from '../comparison/target-memory.ts';
+import type { EarlierRuns } from '../ledger/written.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection } from '../target/target.ts';
 import { applyPart, type CollectionTask } from './apply-batch.ts';
 import type { ApplyRun } from './apply-run.ts';
-import type { EarlierRuns } from './earlier-runs.ts';
 import type { Outcomes } from './outcome.ts';
 
 /**

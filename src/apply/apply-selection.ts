@@ -25,6 +25,7 @@ import type {
   RunStatus,
 } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
+import { EarlierRuns } from '../ledger/written.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
@@ -40,8 +41,7 @@ import {
 } from './admission.ts';
 import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
-import { discardForeign, EarlierRuns } from './earlier-runs.ts';
-import { adoptLocalRecord, asEndOfRun, holdLock, stoppedOnRequest } from './held-run.ts';
+import { adoptLocalRecord, asEndOfRun, discardForeign, holdLock, stoppedOnRequest } from './held-run.ts';
 import { unwrittenIn } from './next-step.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
 import { missingOf, type Preparation, prepareCollection, requirePreparable } from './prepare-collection.ts';
@@ -175,7 +175,7 @@ async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Pr
     const prepared = await prepareAll(run, request, held, record?.creations ?? []);
     await writeAll(run, request, { held, prepared, earlier, outcomes, leftOut });
     const outcomesIn = new Map([...outcomes].map(([{ into }, each]) => [into, each]));
-    await earlier.settle(journal, (into) => outcomesIn.get(into));
+    await earlier.settle(journal, (into, ordinal) => outcomesIn.get(into)?.get(ordinal) === 'doubtful');
     await run.checkpoint('all-written');
     await ledger.runs.save(key, held.fencing, { status: 'applied', collections: recordOf(outcomes) });
     await recordLeftOut(request, held, { outcomes, leftOut, before: record });

@@ -13,6 +13,7 @@ import { findLocalRecord, removeLocalRecord, saveLocalRecord } from '../ledger/l
 import type { Lease } from '../ledger/lock.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import type { RunProgress } from '../ledger/runs.ts';
+import { isForeign } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
 import { accessTo, type Target } from '../target/target.ts';
 import type { ApplyRun } from './apply-run.ts';
@@ -215,4 +216,29 @@ export async function adoptLocalRecord(
     type: 'warning',
     message: `${target.name}: the ledger was completed from the record kept on this machine`,
   });
+}
+
+interface ForeignPlace {
+  readonly target: Target;
+  readonly key: RunKey;
+  readonly lease: Lease;
+}
+
+/**
+ * The record of this selection that came with a copy of another database says nothing of this one: what it inserted, soaked and
+ * had approved was elsewhere, and there it is still on record. Its journal goes first, so that a kill in between leaves it foreign.
+ */
+export async function discardForeign({ emit }: Run, { target, key, lease }: ForeignPlace): Promise<void> {
+  const { runs, journal } = openLedger(target);
+  const record = await runs.find(key);
+  if (record === undefined || !isForeign(record, target.reader)) return;
+  const { database, kind, id = '' } = record.server ?? { database: '', kind: '' };
+  const origin = `${database} on the ${kind} ${id}`.trimEnd();
+  emit({
+    type: 'warning',
+    message: `${target.name}: the record of this selection came with a copy of ${origin}; it is replaced by this run's, and stays in the ledger there`,
+  });
+  await lease.ensure();
+  await journal(record.journalKey).discard();
+  await runs.discard(key);
 }

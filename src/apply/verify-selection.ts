@@ -5,11 +5,11 @@ import { inOrder, type Meeting, type Met, meet } from '../comparison/meet.ts';
 import { type AcceptedDocuments, readAccepted } from '../ledger/accepted.ts';
 import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
+import { EarlierRuns } from '../ledger/written.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
-import { EarlierRuns } from './earlier-runs.ts';
 
 /** Differences named one by one; all are counted. */
 const MOST_DIFFERENCES = 1_000;

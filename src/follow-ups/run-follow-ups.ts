@@ -5,8 +5,10 @@
  * before it is begun and its end is recorded: one that succeeded is never begun again for the same run. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
  * only an operator's word (`again`, or ticking it off) brings it out of that state.
  */
+
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { showValue } from '../bson/show.ts';
 import { RestorePlanError } from '../errors.ts';
 import {
   ALIVE_MS,
@@ -19,6 +21,7 @@ import {
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../ledger/runs.ts';
+import { type RestoredId, restoredIds } from '../ledger/written.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
@@ -28,7 +31,6 @@ import { secretTest } from './check-commands.ts';
 import { type FollowUpStatus, followUpStatuses } from './follow-up-status.ts';
 import type { ActionEnd } from './kind.ts';
 import { kindOf } from './kinds.ts';
-import { idLine, restoredIds } from './restored-ids.ts';
 
 export interface FollowUpRequest {
   readonly plan: Plan;
@@ -156,6 +158,11 @@ function unsetVariables(plan: Plan, followUp: FollowUpPlan): string[] {
 
 async function* idLinesOf(target: Target, run: RunRecord): AsyncGenerator<string, void, undefined> {
   for await (const id of restoredIds(openLedger(target).journal(run.journalKey))) yield idLine(id);
+}
+
+/** One line of NDJSON without its newline: `{"collection":"artworks","_id":{"$oid":"…"}}`, canonical Extended JSON. */
+function idLine({ into, id }: RestoredId): string {
+  return `{"collection":${JSON.stringify(into)},"_id":${showValue(id)}}`;
 }
 
 function endOf({ succeeded, detail, output }: ActionEnd): FollowUpEnd {

@@ -1,5 +1,5 @@
 /**
- * What earlier runs of the same selection left in the journal, for a run that goes on from there.
+ * What the journal says was written: by earlier runs of a selection, for one that goes on from there, and in which order.
  *
  * No ids are held: an entry says which documents of the selection it wrote by their place in it, and a byte for each place is
  * all that is kept of a journal, however long. Entries of format 1 have ids alone; the selection is read for those once more.
@@ -8,17 +8,11 @@
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
-import type { BatchEnd, Journal } from '../ledger/journal.ts';
-import { isRestore, type JournalEntry, NOT_WRITTEN, WRITTEN, writtenBy } from '../ledger/journal-entry.ts';
-import type { RunKey } from '../ledger/layout.ts';
-import { openLedger } from '../ledger/ledger.ts';
-import type { Lease } from '../ledger/lock.ts';
-import { isForeign } from '../ledger/runs.ts';
-import type { Run } from '../run.ts';
 import { readInTurn } from '../selection/file-batches.ts';
+import { IndexSet } from '../selection/finish-collection.ts';
 import type { Selection } from '../selection/selection.ts';
-import type { Target } from '../target/target.ts';
-import type { Outcomes } from './outcome.ts';
+import type { BatchEnd, Journal } from './journal.ts';
+import { isRestore, type JournalEntry, NOT_WRITTEN, WRITTEN, writtenBy } from './journal-entry.ts';
 
 /** Ids of entries of format 1 that are looked for in one reading of the selection: some 20 bytes each, */
 const IDS_AT_ONCE = 2_000_000;
@@ -90,10 +84,8 @@ export class EarlierRuns {
   /** Records what came of the batches left open, once every document has been looked at. */
   async settle(
     journal: Pick<Journal, 'record'>,
-    outcomeOf: (into: string) => Outcomes | undefined,
+    isDoubtful: (into: string, ordinal: number) => boolean,
   ): Promise<void> {
-    const isDoubtful = (into: string, ordinal: number | undefined): boolean =>
-      ordinal !== undefined && outcomeOf(into)?.get(ordinal) === 'doubtful';
     for (const batches of inPortions(this.#open)) {
       const places = await this.#placesOf(batches);
       for (const open of batches) {
@@ -101,7 +93,7 @@ export class EarlierRuns {
         const skipped: number[] = [];
         const doubtful: number[] = [];
         for (const [position, ordinal] of ordinals.entries()) {
-          (isDoubtful(open.into, ordinal) ? doubtful : skipped).push(position);
+          (ordinal !== undefined && isDoubtful(open.into, ordinal) ? doubtful : skipped).push(position);
         }
         await journal.record({ batch: open.batch, skipped, doubtful });
       }
@@ -206,27 +198,45 @@ function* inPortions(batches: readonly OpenBatch[]): Generator<OpenBatch[]> {
   if (portion.length > 0) yield portion;
 }
 
-export interface ForeignPlace {
-  readonly target: Target;
-  readonly key: RunKey;
-  readonly lease: Lease;
+export interface RestoredId {
+  /** Collection in the target. */
+  readonly into: string;
+  readonly id: RawValue;
 }
 
+/** Of entries that do not say which documents of the selection theirs are, so many `_id`s are remembered. */
+const MOST_REMEMBERED = 200_000;
+
 /**
- * The record of this selection that came with a copy of another database says nothing of this one: what it inserted, soaked and
- * had approved was elsewhere, and there it is still on record. Its journal goes first, so that a kill in between leaves it foreign.
+ * In the order of writing: documents inserted or replaced and not taken back since. Each once, by one bit for each document of the
+ * selection; of entries of format 1, which lack the documents' places, one that was brought back may come again in a journal of many.
  */
-export async function discardForeign({ emit }: Run, { target, key, lease }: ForeignPlace): Promise<void> {
-  const { runs, journal } = openLedger(target);
-  const record = await runs.find(key);
-  if (record === undefined || !isForeign(record, target.reader)) return;
-  const { database, kind, id = '' } = record.server ?? { database: '', kind: '' };
-  const origin = `${database} on the ${kind} ${id}`.trimEnd();
-  emit({
-    type: 'warning',
-    message: `${target.name}: the record of this selection came with a copy of ${origin}; it is replaced by this run's, and stays in the ledger there`,
-  });
-  await lease.ensure();
-  await journal(record.journalKey).discard();
-  await runs.discard(key);
+export async function* restoredIds(
+  journal: Pick<Journal, 'entries'>,
+): AsyncGenerator<RestoredId, void, undefined> {
+  const seen = new Map<string, Seen>();
+  for await (const entry of journal.entries()) {
+    if (!isRestore(entry) || entry.state !== 'done') continue;
+    const { into, ids, ordinals } = entry;
+    const known = seen.get(into) ?? new Seen();
+    seen.set(into, known);
+    const written = writtenBy(entry);
+    for (const [i, id] of ids.entries()) {
+      // A document that somebody deleted and a later run brought back has two entries.
+      if (written[i] !== NOT_WRITTEN && known.isNew(id, ordinals?.[i])) yield { into, id };
+    }
+  }
+}
+
+class Seen {
+  readonly #places = new IndexSet();
+  #keys = new KeySet();
+
+  isNew(id: RawValue, ordinal: number | undefined): boolean {
+    if (ordinal === undefined) {
+      if (this.#keys.size >= MOST_REMEMBERED) this.#keys = new KeySet();
+      return this.#keys.add(id);
+    }
+    return this.#places.add(ordinal);
+  }
 }
