@@ -13,6 +13,7 @@
  * Not guaranteed: that nobody sees some documents gone and others not yet.
  */
 import { showValue } from '../bson/show.ts';
+import { mapConcurrently } from '../comparison/meet.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Journal } from '../ledger/journal.ts';
 import { isRestore, type JournalEntry } from '../ledger/journal-entry.ts';
@@ -213,26 +214,16 @@ interface Undoing {
 
 /**
  * Calls `work` for every insert and replace that was not taken back yet, the last one first. Inserts go side by side, as no two of
- * them stand for one document that both wrote and that is there; a replace waits for what was written after it.
+ * them stand for one document that both wrote and that is there; a replace, which counts as heavy, waits for what was written after it.
  */
 async function undo(
   request: RevertRequest,
   runs: readonly RunRecord[],
   work: (undoing: Undoing) => Promise<void>,
 ): Promise<void> {
-  let together: Undoing[] = [];
-  const finish = async (): Promise<void> => {
-    const ended = await Promise.allSettled(together.map(work));
-    together = [];
-    const failed = ended.find((end): end is PromiseRejectedResult => end.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-  };
-  for await (const undoing of lastFirst(request, runs)) {
-    if (undoing.entry.action === 'replace') await finish();
-    together.push(undoing);
-    if (undoing.entry.action === 'replace' || together.length >= ENTRIES_IN_FLIGHT) await finish();
-  }
-  await finish();
+  const weigh = ({ entry }: Undoing): number => (entry.action === 'replace' ? Number.POSITIVE_INFINITY : 0);
+  const undone = mapConcurrently(lastFirst(request, runs), { inFlight: ENTRIES_IN_FLIGHT, weigh }, work);
+  for await (const _ of undone);
 }
 
 /**
