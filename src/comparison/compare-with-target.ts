@@ -77,17 +77,17 @@ export async function compareWithTarget(run: Run, request: CompareRequest): Prom
   run.emit({ type: 'comparison-started', target: reader.name, documents });
   const { mask } = plan;
   const texts = {
-    documents: new MaskedText({ mask, limit: DOCUMENT_TEXT }),
-    values: new MaskedText({ mask, limit: VALUE_TEXT }),
+    documents: new MaskedText(mask, DOCUMENT_TEXT),
+    values: new MaskedText(mask, VALUE_TEXT),
   };
-  const long = new MaskedText({ mask, limit: OBJECT_TEXT });
+  const long = new MaskedText(mask, OBJECT_TEXT);
   const shared: Shared = {
     texts,
     handedOn: {
       documents: forms.long ? long : texts.documents,
       values: texts.values,
       canonical: forms.canonical ? long : undefined,
-      masked: forms.masked ? new MaskedText({ mask, limit: OBJECT_TEXT, hidesAll: true }) : undefined,
+      masked: forms.masked ? new MaskedText(mask, OBJECT_TEXT, { hidesAll: true }) : undefined,
     },
     referenceCheck: new ReferenceCheck(reader, selection, texts.values),
     serverTime: await reader.serverTime(),

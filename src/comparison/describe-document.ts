@@ -23,15 +23,6 @@ const MASKED = '"[masked]"';
 /** A document of half a million fields, shown in one pass, takes 200 MB on the way. */
 const SMALL_BYTES = 64 * 1024;
 
-interface MaskedTextOptions {
-  /** Dotted paths, which reach into arrays as queries do. */
-  readonly mask: readonly string[];
-  /** Characters, after which a text is cut and an object takes no more fields. */
-  readonly limit: number;
-  /** Hides every value but the `_id`; names of fields stay. */
-  readonly hidesAll?: boolean;
-}
-
 /** A text in the making. */
 interface Writing {
   readonly pieces: string[];
@@ -49,7 +40,11 @@ export class MaskedText {
   readonly #limit: number;
   readonly #hidesAll: boolean;
 
-  constructor({ mask, limit, hidesAll = false }: MaskedTextOptions) {
+  /**
+   * `mask`: dotted paths, which reach into arrays as queries do. `limit`: characters, after which a text is cut and an object takes
+   * no more fields. `hidesAll`: every value but the `_id` is hidden; names of fields stay.
+   */
+  constructor(mask: readonly string[], limit: number, { hidesAll = false } = {}) {
     this.#mask = mask.map((path) => path.split('.'));
     this.#limit = limit;
     this.#hidesAll = hidesAll;

@@ -16,14 +16,6 @@ export interface Command {
   readonly [field: string]: unknown;
 }
 
-interface CommandsOptions {
-  readonly target: TargetName;
-  readonly database: string;
-  readonly patience: Patience;
-  /** Longest wait for one reply, milliseconds. */
-  readonly replyMs: number;
-}
-
 /** Longest that the server may work on one command, milliseconds. */
 export const COMMAND_TIME_MS = 30_000;
 
@@ -53,7 +45,12 @@ export class Commands {
   readonly patience: Patience;
   readonly #replyMs: number;
 
-  constructor(client: MongoClient, { target, database, patience, replyMs }: CommandsOptions) {
+  /** `replyMs`: longest wait for one reply, milliseconds. */
+  constructor(
+    client: MongoClient,
+    replyMs: number,
+    { target, database, patience }: Pick<Commands, 'target' | 'database' | 'patience'>,
+  ) {
     this.#client = client;
     this.database = database;
     this.target = target;

@@ -44,7 +44,7 @@ export async function connectTarget(
   const selectionMs = Math.min(SELECTION_MS, patience.totalMs);
   const replyMs = options.replyMs ?? REPLY_MS;
   const client = await open(name, uri.reveal(), { selectionMs, replyMs, signal });
-  const commands = new Commands(client, { target: name, database: plan.database, patience, replyMs });
+  const commands = new Commands(client, replyMs, { target: name, database: plan.database, patience });
   try {
     const identity = await readServerIdentity(name, commands);
     const reader = new MongoReader(plan, identity, commands);

@@ -126,14 +126,12 @@ export async function* existingInParts(
   if (positions.length > 0) yield { positions, there };
 }
 
-type Place = Pick<ExistingQuestion, 'reader' | 'collection' | 'documents'>;
-
-async function pair(place: Place, answer: Answer, existing: Existing): Promise<void> {
-  const pairing = new Pairing(place.documents, answer.positions, existing);
+async function pair(question: ExistingQuestion, answer: Answer, existing: Existing): Promise<void> {
+  const pairing = new Pairing(question.documents, answer.positions, existing);
   pairing.add(answer.found);
   // Under a collation the server finds `abc` for `ABC`: what no key accounts for is asked one by one.
-  if (pairing.unpaired > 0) await askOneByOne(place, answer.positions, existing);
-  else pairRepeats(place.documents, answer, existing);
+  if (pairing.unpaired > 0) await askOneByOne(question, answer.positions, existing);
+  else pairRepeats(question.documents, answer, existing);
 }
 
 /** A backup may repeat an `_id`; the server answers once for all of them. */
@@ -189,7 +187,7 @@ export class Pairing {
 }
 
 async function askOneByOne(
-  { reader, collection, documents }: Place,
+  { reader, collection, documents }: ExistingQuestion,
   positions: readonly number[],
   existing: Existing,
 ): Promise<void> {
