@@ -82,7 +82,8 @@ export interface ReadOptions {
 
 /**
  * For a collection, a raw query that every document the caller may want matches; undefined = all are wanted. Only a hint:
- * a backup that can query leaves the others out, every other kind gives all documents.
+ * a backup that can query leaves the others out, every other kind gives all documents. One that changes the documents of another does not
+ * pass it on: a document may match only when it has changed.
  */
 export type FilterOf = (collection: string) => Buffer | undefined;
 
