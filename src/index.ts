@@ -27,9 +27,9 @@ export {
   verifySelection,
 } from './apply/verify-selection.ts';
 export type { Backup, BackupIdentity } from './backup/backup.ts';
+export type { BackupOptions } from './backup/backup-store.ts';
 export { type BackupListing, type ListedBackup, listBackups } from './backup/list-backups.ts';
 export { openBackup } from './backup/open-backup.ts';
-export type { BackupOptions } from './backup/place.ts';
 export type { Documents } from './bson/documents.ts';
 export { type CompareRequest, compareWithTarget } from './comparison/compare-with-target.ts';
 export type {

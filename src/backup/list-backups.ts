@@ -3,12 +3,12 @@
 import type { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { showDuration } from '../text/quantities.ts';
+import { type BackupOptions, openBackupStore, type StoredSource } from './backup-store.ts';
 import type { SingleBackup } from './layout/one-backup.ts';
 import { showInstant, showLocal } from './locate/backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './locate/candidates.ts';
 import { type Decision, decide, OPENED_OF_ONE_TIME, sameTimes } from './locate/decide.ts';
 import { type Inspected, type Inspection, inspectAll, type Search } from './locate/inspect.ts';
-import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
 
 export interface ListedBackup {
   readonly location: string;
@@ -50,12 +50,12 @@ export async function listBackups(
   source: StoredSource,
   options: BackupOptions,
 ): Promise<BackupListing> {
-  const place = await placeOf(run, source, options);
-  const { store, timezone, template } = place;
+  const backups = await openBackupStore(run, source, options);
+  const { store, timezone, template } = backups;
   try {
     const at = source.at?.epochMs;
     const found = await findCandidates(store, { template, timezone, at });
-    const listing: Listing = { place, source, wanted: options.wanted, found };
+    const listing: Listing = { backups, source, wanted: options.wanted, found };
     const later = found.after.slice(0, SHOWN_AFTER).map((candidate) => ({
       ...rowOf(candidate, listing),
       ...NOT_OPENED,
@@ -92,7 +92,7 @@ interface Decided extends Listing {
 
 function rowOf(
   candidate: Candidate,
-  { place: { store, timezone }, source }: Listing,
+  { backups: { store, timezone }, source }: Listing,
 ): Pick<ListedBackup, 'location' | 'time' | 'localTime' | 'beforeAtMs'> {
   const at = source.at?.epochMs;
   const time = candidate.time?.kind === 'once' ? candidate.time.epochMs : undefined;
@@ -153,7 +153,7 @@ interface Choice extends Listing {
 
 function chosenBecause(
   inspection: Inspection & { kind: 'usable' },
-  { place: { store, timezone }, source: { at }, found, candidate, because }: Choice,
+  { backups: { store, timezone }, source: { at }, found, candidate, because }: Choice,
 ): string {
   const next = found.before[found.before.indexOf(candidate) + 1];
   const older = next && store.describe(next.path);

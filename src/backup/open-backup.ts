@@ -3,9 +3,9 @@
 import type { Source } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { around, type Backup } from './backup.ts';
+import { type BackupOptions, openBackupStore, type StoredSource } from './backup-store.ts';
 import { openLive } from './live/live-backup.ts';
 import { chooseBackup } from './locate/choose.ts';
-import { type BackupOptions, placeOf, type StoredSource } from './place.ts';
 
 /** Finds and opens the backup that the source names. Throws RestorePlanError BACKUP; then nothing is left open. */
 export async function openBackup(run: Run, source: Source, options: BackupOptions): Promise<Backup> {
@@ -19,14 +19,14 @@ export async function openBackup(run: Run, source: Source, options: BackupOption
 }
 
 async function openStoredSource(run: Run, source: StoredSource, options: BackupOptions): Promise<Backup> {
-  const place = await placeOf(run, source, options);
+  const backups = await openBackupStore(run, source, options);
   try {
     const { wanted } = options;
-    const backup = await chooseBackup(run, { place, source, wanted });
+    const backup = await chooseBackup(run, { backups, source, wanted });
     // Nothing else is opened from the store: it is closed with the backup.
-    return around(backup, { close: () => place.store.close() });
+    return around(backup, { close: () => backups.store.close() });
   } catch (error) {
-    await place.store.close();
+    await backups.store.close();
     throw error;
   }
 }

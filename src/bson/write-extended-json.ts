@@ -30,7 +30,7 @@ export function writeExtendedJson(value: unknown, options: WriteOptions = {}): B
   return writer.finish();
 }
 
-interface Place {
+interface Where {
   readonly path: string;
   readonly depth: number;
 }
@@ -49,7 +49,7 @@ class Writer {
     return this.builder.finish();
   }
 
-  document(entries: readonly (readonly [unknown, unknown])[], place: Place): void {
+  document(entries: readonly (readonly [unknown, unknown])[], place: Where): void {
     if (place.depth > MAX_DEPTH) {
       throw new ExtendedJsonFault(`nested deeper than ${MAX_DEPTH} levels`, { path: place.path });
     }
@@ -64,7 +64,7 @@ class Writer {
     this.builder.endDocument(start);
   }
 
-  private element(key: string, value: unknown, place: Place): void {
+  private element(key: string, value: unknown, place: Where): void {
     const { builder } = this;
     if (typeof value === 'string') {
       requireUnicode(value, place.path);
@@ -90,7 +90,7 @@ class Writer {
     }
   }
 
-  private object(key: string, value: Map<unknown, unknown> | RepeatedKeys, place: Place): void {
+  private object(key: string, value: Map<unknown, unknown> | RepeatedKeys, place: Where): void {
     const typed =
       value instanceof Map ? readTypeWrapper(value, { path: place.path, dialect: this.dialect }) : undefined;
     if (typed === undefined) {
@@ -101,7 +101,7 @@ class Writer {
     }
   }
 
-  private typed(key: string, { type, value, scope }: TypedValue, place: Place): void {
+  private typed(key: string, { type, value, scope }: TypedValue, place: Where): void {
     this.builder.element(type, key);
     if (scope === undefined) {
       this.builder.raw(value);

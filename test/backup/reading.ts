@@ -2,8 +2,8 @@
 
 import * as assert from 'uvu/assert';
 import type { Backup, CollectionMetadata, ScanSummary } from '../../src/backup/backup.ts';
+import type { BackupOptions } from '../../src/backup/backup-store.ts';
 import { openBackup } from '../../src/backup/open-backup.ts';
-import type { BackupOptions } from '../../src/backup/place.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { RunEvent } from '../../src/events.ts';
 import type { Source } from '../../src/plan/plan.ts';

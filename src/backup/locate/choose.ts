@@ -22,9 +22,9 @@ import { fixedFolder, isPattern } from './search-template.ts';
 const OPENED_AT_MOST = 40;
 
 export async function chooseBackup(run: Run, search: Search): Promise<StoredBackup> {
-  const { place, source } = search;
+  const { backups, source } = search;
   const { emit } = run;
-  const found = await findCandidates(place.store, { ...place, at: source.at?.epochMs });
+  const found = await findCandidates(backups.store, { ...backups, at: source.at?.epochMs });
   const passedOver: PassedOver[] = [];
   let opened = 0;
   for (const group of sameTimes(found.before)) {
@@ -67,10 +67,10 @@ function warnIfFinishedLate(
   { identity }: StoredBackup,
   older: Candidate | undefined,
   { emit }: Run,
-  { source, place }: Search,
+  { source, backups }: Search,
 ): void {
   const { at } = source;
-  const { store, timezone } = place;
+  const { store, timezone } = backups;
   if (at === undefined || identity.modified === undefined || identity.modified <= at.epochMs) return;
   const next =
     older === undefined ? 'There is no older one.' : `The next older one is ${store.describe(older.path)}.`;
@@ -110,8 +110,8 @@ async function noneServes(
   });
 }
 
-async function noBackup(found: Candidates, { place, source: { at } }: Search): Promise<RestorePlanError> {
-  const { store, template, timezone } = place;
+async function noBackup(found: Candidates, { backups, source: { at } }: Search): Promise<RestorePlanError> {
+  const { store, template, timezone } = backups;
   const folder = fixedFolder(template);
   if (!isPattern(template)) return missing(store.describe(literalPath(template)));
   if (found.total === 0) {

@@ -35,7 +35,7 @@ export function decide(same: readonly Inspected[], search: Search, areMore: bool
   const there = same.filter(({ inspection }) => inspection.kind !== 'absent');
   const [first] = there;
   if (first === undefined) return { kind: 'none' };
-  const { template } = search.place;
+  const { template } = search.backups;
   if (isPattern(template) && template.fields.length === 0 && there.length > 1)
     return refused(there, search, 'and nothing says which to take', areMore);
   const serving: Inspected[] = [];
@@ -70,7 +70,7 @@ const APART = 60_000;
 /** The last to be finished at or before `at`, where the times of the files can be those of the backups. */
 function byFinish(same: readonly Inspected[], search: Search): Decision {
   const { source } = search;
-  const { template, timezone } = search.place;
+  const { template, timezone } = search.backups;
   const open = OPEN[template.fields.at(-1) ?? 'second'];
   const finished = same.map((one) => ({ one, at: finishOf(one) })).sort((a, b) => b.at - a.at);
   const isSound = finished.every(({ one, at }, i) => {
@@ -102,11 +102,11 @@ const NAMED = 5;
 
 function refused(
   same: readonly Inspected[],
-  { source, place }: Search,
+  { source, backups }: Search,
   why: string,
   areMore = false,
 ): Decision {
-  const { template, timezone } = place;
+  const { template, timezone } = backups;
   const shown = same.slice(0, NAMED).map((one) => {
     const at = finishOf(one);
     return Number.isNaN(at) ? one.location : `${one.location} (finished ${showInstant(at, timezone)})`;

@@ -3,7 +3,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { Source } from '../../plan/plan.ts';
 import { showDuration } from '../../text/quantities.ts';
 import type { StoredBackup } from '../backup.ts';
-import type { Place } from '../place.ts';
+import type { BackupStore } from '../backup-store.ts';
 import { isOfOtherDatabases } from '../readers/refusals.ts';
 import { showInstant, showLocal } from './backup-time.ts';
 import type { Candidate } from './candidates.ts';
@@ -31,15 +31,15 @@ export interface Inspected {
 
 /** Where is looked, for which plan. */
 export interface Search {
-  readonly place: Place;
+  readonly backups: BackupStore;
   readonly source: Source;
   readonly wanted: ReadonlySet<string>;
 }
 
-async function inspect(candidate: Candidate, { place, source, wanted }: Search): Promise<Inspection> {
-  const { timezone } = place;
+async function inspect(candidate: Candidate, { backups, source, wanted }: Search): Promise<Inspection> {
+  const { timezone } = backups;
   const { time, path } = candidate;
-  const location = place.store.describe(path);
+  const location = backups.store.describe(path);
   if (time !== undefined && time.kind !== 'once') {
     return { kind: 'undecided', error: undecided(location, time, timezone) };
   }
@@ -47,7 +47,7 @@ async function inspect(candidate: Candidate, { place, source, wanted }: Search):
   if (tooOld !== undefined) return { kind: 'too old', error: tooOld };
   try {
     const when = time && { time: time.epochMs, localTime: showLocal(time.epochMs, timezone) };
-    const backup = await place.open(candidate, when);
+    const backup = await backups.open(candidate, when);
     if (backup === undefined) return { kind: 'absent' };
     const held = [...wanted].map((name) => [name, backup.holds(name)] as const);
     const missing = held.filter(([, holds]) => holds === false).map(([name]) => name);
@@ -71,7 +71,7 @@ export async function inspectAll(
   candidates: readonly Candidate[],
   search: Search,
 ): Promise<readonly Inspected[]> {
-  const { store } = search.place;
+  const { store } = search.backups;
   const inspected: Inspected[] = [];
   const waiting = candidates.entries();
   const work = async (): Promise<void> => {

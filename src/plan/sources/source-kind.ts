@@ -1,6 +1,6 @@
 /**
  * What a plan, and whoever words it, must know of a kind of source. Each kind is one object in a file of its own; sources.ts lists
- * them. How a kind is opened is said in backup/place.ts, whose list the compiler keeps complete.
+ * them. How a kind is opened is said in backup/backup-store.ts, whose list the compiler keeps complete.
  */
 import type { Secret } from '../../secret.ts';
 import type { Place, PlanFault } from '../fault.ts';

@@ -1,4 +1,4 @@
-/** The stores: a backup lies in one of them. A new one is a line here and one in backup/place.ts. */
+/** The stores: a backup lies in one of them. A new one is a line here and one in backup/backup-store.ts. */
 import { PATH } from './path.ts';
 import { S3 } from './s3.ts';
 import type { StoreKind } from './source-kind.ts';

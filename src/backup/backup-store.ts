@@ -34,8 +34,8 @@ const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLo
 /** A source that is stored somewhere, as opposed to a live database. */
 export type StoredSource = Source & { readonly location: StoredLocation };
 
-export interface Place {
-  /** Whoever asked for the place closes it. */
+export interface BackupStore {
+  /** Whoever opened it closes it. */
   readonly store: Store;
   readonly template: LocationTemplate;
   /** IANA zone of the times in names. */
@@ -44,7 +44,11 @@ export interface Place {
   open(candidate: Candidate, when: BackupMoment | undefined): Promise<StoredBackup | undefined>;
 }
 
-export async function placeOf(run: Run, source: StoredSource, options: BackupOptions): Promise<Place> {
+export async function openBackupStore(
+  run: Run,
+  source: StoredSource,
+  options: BackupOptions,
+): Promise<BackupStore> {
   const { wanted, patience = USUAL_PATIENCE } = options;
   const location = storeLocation(source.location);
   const store = await (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
@@ -53,12 +57,12 @@ export async function placeOf(run: Run, source: StoredSource, options: BackupOpt
   const isByCollection = template.parts.some(({ kind }) => kind === 'collection');
   if (source.location.kind === 'jsonl' || isByCollection) {
     const openFiles = source.location.kind === 'jsonl' ? openJsonl : openSingles;
-    const open: Place['open'] = ({ fields }, when) =>
+    const open: BackupStore['open'] = ({ fields }, when) =>
       openFiles({ store, source, template, fields, wanted, when });
     // The file of one collection stands for the backup; the others' names follow from its time.
     return { store, template: withCollection(template, [...wanted][0] ?? '*'), timezone, open };
   }
-  const open: Place['open'] = async ({ path }, when) => {
+  const open: BackupStore['open'] = async ({ path }, when) => {
     const found = await findStored(store, path);
     return found && openStored(found, { store, source, when });
   };
