@@ -55,8 +55,8 @@ export class Replay {
   readonly #beyond = new Map<string, number>();
   #last: Timestamp | undefined;
   #lastWall = Number.NaN;
-  /** The first entry that does not count. */
-  #cutAt: Timestamp | undefined;
+  /** The first entry that does not count, and its wall. */
+  #cutAt: (Timestamp & { readonly wall: number }) | undefined;
 
   constructor(scope: ReplayScope) {
     this.#scope = scope;
@@ -83,7 +83,7 @@ export class Replay {
   }
 
   /** The first entry that does not count any more; undefined while it has not come. */
-  get cutAt(): Timestamp | undefined {
+  get cutAt(): (Timestamp & { readonly wall: number }) | undefined {
     return this.#cutAt;
   }
 
@@ -166,7 +166,7 @@ export class Replay {
         : Number.isNaN(entry.wall)
           ? entry.seconds >= Math.floor(cut.wall / 1000)
           : entry.wall >= cut.wall;
-    if (isCut) this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal };
+    if (isCut) this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
     return isCut;
   }
 

@@ -20,6 +20,7 @@ import { following, oplogError } from './follow.ts';
 import { LiveOplog, type Moment, showMoment } from './live-oplog.ts';
 import { Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
+import { savedEntries } from './saved-oplog.ts';
 import type { WantedCollection } from './wanted.ts';
 
 /** Clocks are rounded down to the second in timestamps, and the oplog's time may be a little behind. */
@@ -68,7 +69,9 @@ export async function rollForward(run: Run, order: RollOrder): Promise<RolledFor
   const { replay, record } =
     oplog.kind === 'backup'
       ? await byItsOwn(order, collections)
-      : await byLive(run, order, oplog, collections);
+      : oplog.kind === 'path'
+        ? await byFile(run, order, oplog, collections)
+        : await byLive(run, order, oplog, collections);
   const rolling = new Rolling({ replay, collections, origin: record.source });
   return { backup: rolling.of(order.backup), record, warnings: warningsOf(record, replay), rolling };
 }
@@ -137,6 +140,50 @@ async function byLive(
   }
 }
 
+/** By a file of entries, such as one that was saved before the oplog was overwritten. */
+async function byFile(
+  run: Run,
+  { source, backup, spillPath }: RollOrder,
+  oplog: OplogPlan & { readonly kind: 'path' },
+  collections: readonly WantedCollection[],
+): Promise<Followed> {
+  const { at } = source;
+  if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
+  const origin = `the oplog in ${oplog.path}`;
+  const own = await spanOf(backup);
+  const begin = own?.first ?? saidToBegin(oplog, at, backup);
+  const replay = new Replay({ collections, begin, cut: { wall: at.epochMs }, spillPath });
+  let first: Moment | undefined;
+  let isOwnThere = false;
+  try {
+    await eachEntry(origin, savedEntries(oplog.path), (bytes, start) => {
+      run.signal.throwIfAborted();
+      const goesOn = following(origin, replay, () => replay.entry(bytes, start));
+      const last = replay.last as Moment;
+      first ??= last;
+      isOwnThere ||= own !== undefined && compareTimestamps(last, own.first) === 0;
+      return goesOn;
+    });
+    if (first === undefined)
+      throw oplogError(origin, 'it is empty', 'Name a file that holds the entries of an oplog.');
+    if (compareTimestamps(first, begin) > 0) throw beginsLater(origin, first, begin);
+    if (own !== undefined && !isOwnThere) throw anotherSet(origin, own.first);
+    const { cutAt } = replay;
+    if (cutAt === undefined) throw endsBefore(origin, replay.last as Moment, at.text);
+    if (own !== undefined && compareTimestamps(cutAt, own.last) <= 0)
+      throw endsLater(backup.identity.location, own.last, at.text);
+    const result = following(origin, replay, () => replay.finish());
+    const said = own === undefined ? 'plan' : 'dump';
+    return {
+      replay: result,
+      record: recordOf(origin, result, { begin, said, cut: cutAt, wall: cutAt.wall }),
+    };
+  } catch (error) {
+    replay.close();
+    throw error;
+  }
+}
+
 interface Ends {
   readonly begin: Timestamp;
   readonly said: OplogRecord['beginSaid'];
@@ -177,8 +224,9 @@ async function followChunks(
 ): Promise<Timestamp | undefined> {
   let first: Timestamp | undefined;
   await eachEntry(origin, chunks, (bytes, start) => {
-    following(origin, replay, () => replay.entry(bytes, start));
+    const goesOn = following(origin, replay, () => replay.entry(bytes, start));
     first ??= replay.last;
+    return goesOn;
   });
   return first;
 }
@@ -195,14 +243,16 @@ async function spanOf(
     const { seconds, ordinal, wall } = following(origin, {}, () => entry.read(bytes, start));
     last = { seconds, ordinal, wall };
     first ??= last;
+    return true;
   });
   return first === undefined || last === undefined ? undefined : { first, last };
 }
 
+/** Shows entries, the frame of each sound, until `take` says that it needs no more. */
 async function eachEntry(
   origin: string,
   chunks: AsyncIterable<Buffer> | undefined,
-  take: (bytes: Buffer, start: number) => void,
+  take: (bytes: Buffer, start: number) => boolean,
 ): Promise<void> {
   if (chunks === undefined) return;
   const framer = new DocumentFramer();
@@ -211,7 +261,7 @@ async function eachEntry(
     for (;;) {
       const { done, value } = following(origin, {}, () => pieces.next());
       if (done) break;
-      for (let i = 0; i < value.count; i++) take(value.bytes, value.starts[i] as number);
+      for (let i = 0; i < value.count; i++) if (!take(value.bytes, value.starts[i] as number)) return;
     }
   }
   following(origin, {}, () => framer.end());
@@ -296,6 +346,14 @@ function endsLater(origin: string, last: Moment, at: string): RestorePlanError {
     origin,
     `the dump ended at ${showMoment(last)}, later than source.at ${at}`,
     'Documents cannot be rolled back. Take an earlier backup, or a later source.at.',
+  );
+}
+
+function beginsLater(origin: string, first: Moment, begin: Timestamp): RestorePlanError {
+  return oplogError(
+    origin,
+    `it begins at ${showMoment(first)}, and is needed from ${showTimestamp(begin)} on (${showIsoDate(begin.seconds * 1000)})`,
+    'What lies between is missing. Name a file that reaches further back, or take a newer backup.',
   );
 }
 

@@ -1,4 +1,5 @@
 /** Dumps that real tools take while the database is written to, rolled forward: not one document differs from what the server had. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../src/backup/backup.ts';
@@ -67,6 +68,8 @@ test.before(
       .db(DATABASE)
       .collection('b')
       .updateMany({}, { $set: { wrong: true } });
+    await mongodump(set.uri, ['-d', 'local', '-c', 'oplog.rs', '--out', path('saved')]);
+    await mongodump(set.uri, ['-d', 'local', '-c', 'oplog.rs', '--gzip', '--out', path('saved.gz')]);
     replayed = await startReplicaSet();
     await mongorestore(replayed.uri, ['--oplogReplay', path('folder')]);
     atDumpEnd = await stateOf(replayed);
@@ -180,6 +183,12 @@ async function isExactly(
 const show = (document: Buffer | undefined): string =>
   document === undefined ? 'none' : showDocument(document);
 
+const SAVED = (folderName = 'saved', name = 'oplog.rs.bson'): OplogPlan => ({
+  kind: 'path',
+  path: join(folder.path, folderName, 'local', name),
+  begins: undefined,
+});
+
 const WITH_OPLOG = ['folder', 'folder.tar', 'folder.tar.gz', 'gzip', 'dump.archive', 'dump.archive.gz'];
 
 for (const name of WITH_OPLOG) {
@@ -226,6 +235,46 @@ test('the sum of the entries is the same, whatever the dump lies in', async () =
       await rolled(name, LIVE(), async ({ record }) => `${record.sha256} ${record.entries} ${record.cut}`),
     );
   assert.is(sums.size, 1);
+});
+
+test('a saved oplog gives the same documents and the same sum as the live one', async () => {
+  const sums: string[] = [];
+  for (const [name, oplog] of [
+    ['folder', LIVE()],
+    ['folder', SAVED()],
+    ['folder.tar.gz', SAVED('saved.gz', 'oplog.rs.bson.gz')],
+  ] as const)
+    await rolled(name, oplog, async (result) => {
+      await isExactly(result, atMoment);
+      const { sha256, entries, cut, cutWall, begin } = result.record;
+      sums.push([sha256, entries, cut, cutWall, begin].join());
+    });
+  assert.is(new Set(sums).size, 1, sums.join('\n'));
+  await rolled('plain', { ...SAVED(), begins: instant(begins) }, (result) => isExactly(result, atMoment));
+});
+
+test('a saved oplog that does not cover what is needed, or is damaged, is refused', async () => {
+  const whole = readFileSync(join(folder.path, 'saved/local/oplog.rs.bson'));
+  const save = (bytes: Buffer): OplogPlan => {
+    writeFileSync(join(folder.path, 'cut.bson'), bytes);
+    return { kind: 'path', path: join(folder.path, 'cut.bson'), begins: undefined };
+  };
+  const offsets = [0];
+  for (let start = 0; start < whole.length; start = offsets.at(-1) as number)
+    offsets.push(start + whole.readInt32LE(start));
+  const early = offsets[5] as number;
+  await refused(
+    'folder',
+    save(whole.subarray(0, early)),
+    /has no entry|its newest entry is .*, before source\.at/,
+  );
+  await refused('folder', save(whole.subarray(0, early - 3)), /the last \d+ bytes are not a whole document/);
+  await refused('folder', save(whole.subarray(offsets.at(-20))), /it begins at .*, and is needed from/);
+  await refused('folder', save(Buffer.alloc(0)), /it is empty/);
+  await refused('folder', save(Buffer.concat([whole.subarray(0, early), whole])), /timestamps rise/);
+  await refused('folder', save(Buffer.from('no oplog at all')), /impossible document length/);
+  await refused('folder', { ...SAVED('nowhere') }, /is not there/);
+  await refused('folder', { kind: 'path', path: folder.path, begins: undefined }, /is a folder/);
 });
 
 async function refused(

@@ -182,6 +182,22 @@ test('applied, the documents are byte for byte what they were at that moment', a
   if (record !== null) assert.match(JSON.stringify(record['backup']), /rolled forward by the oplog of/);
 });
 
+test('a saved oplog selects the same documents as the live one', async () => {
+  writePlan(live('dump'));
+  const first = checkedStream((await run('dry-run', '--json')).stdout).find(
+    ({ type }) => type === 'dry-run',
+  ) as Document;
+  await mongodump(production.uri, ['-d', 'local', '-c', 'oplog.rs', '--out', join(folder.path, 'saved')]);
+  writePlan(live('dump').replace(/mongodb: .*/, 'path: ./saved/local/oplog.rs.bson'));
+  const saved = await run('dry-run', '--json');
+  assert.is(saved.exitCode, 0, saved.stderr);
+  const second = checkedStream(saved.stdout).find(({ type }) => type === 'dry-run') as Document;
+  assert.is(second['selection'].digest, first['selection'].digest);
+  assert.is(second['backup'].oplog.sha256, first['backup'].oplog.sha256);
+  // The plan's digest does not say where the oplog lies: the selection that was made first is used again.
+  assert.is(second['plan'].digest, first['plan'].digest);
+});
+
 test('the dump’s own oplog gives the moment at which the dump ended', async () => {
   writePlan('  path: ./dump\n  oplog: { backup: true }');
   const { stdout, stderr, exitCode } = await run('dry-run', '--json');

@@ -1,4 +1,5 @@
 /** `source.oplog`: what rolls the documents of a backup forward. */
+import { dirname, resolve } from 'node:path';
 import type { Secret } from '../../secret.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { type Instant, parseInstant } from '../instant.ts';
@@ -18,12 +19,18 @@ export type OplogPlan = {
       readonly kind: 'mongodb';
       readonly uri: Secret | undefined;
     }
+  | {
+      /** path: a file of entries back to back, up to `source.at`. */
+      readonly kind: 'path';
+      /** Absolute. */
+      readonly path: string;
+    }
 );
 
 /** The map in which exactly one kind must be named. */
 export const OPLOG_KINDS_IN_A_PLAN = {
   path: ['source', 'oplog'],
-  keys: ['backup', 'mongodb'] as readonly string[],
+  keys: ['backup', 'mongodb', 'path'] as readonly string[],
 };
 
 /** Undefined where the plan restores what the backup holds. */
@@ -33,6 +40,12 @@ export function buildOplog(source: PlanNode): OplogPlan | undefined {
   const reading = begins === undefined ? undefined : parseInstant(begins);
   const common = { begins: reading !== undefined && 'instant' in reading ? reading.instant : undefined };
   if (nodeAt(source, 'oplog', 'backup') !== undefined) return { kind: 'backup', ...common };
+  const file = nodeAt(source, 'oplog', 'path');
+  if (file !== undefined) {
+    // Relative to the file that names it, as a source is.
+    const path = resolve(dirname(file.place.text.absolutePath), givenText(source, 'oplog', 'path') as string);
+    return { kind: 'path', path, ...common };
+  }
   return { kind: 'mongodb', uri: givenSecret(source, 'oplog', 'mongodb', 'uri'), ...common };
 }
 
@@ -52,7 +65,8 @@ export function explainOplog(oplog: OplogPlan, at: Instant | undefined): string 
     return 'Its own oplog (mongodump --oplog) is applied: the documents are as they were when the dump ended.';
   const begins =
     oplog.begins === undefined ? '' : ` The dump was begun no earlier than ${oplog.begins.text}.`;
-  return `The oplog of a running replica set rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
+  const which = oplog.kind === 'path' ? `The oplog in ${oplog.path}` : 'The oplog of a running replica set';
+  return `${which} rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
 }
 
 /** What a schema cannot say. */
@@ -68,10 +82,7 @@ export function oplogRules(root: MapNode): PlanFault[] {
       faultAt(placeAt(root, 'source', 'oplog'), 'source', { message, expected: 'a dump of mongodump' }),
     );
   }
-  if (
-    nodeAt(root, 'source', 'oplog', 'mongodb') !== undefined &&
-    nodeAt(root, 'source', 'at') === undefined
-  ) {
+  if (nodeAt(root, 'source', 'oplog', 'backup') === undefined && nodeAt(root, 'source', 'at') === undefined) {
     const message = 'source.oplog rolls the documents forward, but nothing says to which moment';
     const expected = 'source.at, an instant with its offset such as 2016-09-13T09:00:00-04:00';
     faults.push(faultAt(placeAt(root, 'source', 'oplog'), 'missing-key', { message, expected }));
