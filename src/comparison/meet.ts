@@ -1,6 +1,7 @@
 /**
  * The one loop in which the selected documents of a collection meet what a target holds under their `_id`s. Those who compare, verify,
- * apply or open a gate are handed both, part by part, and bring no more than their decision.
+ * apply or open a gate are handed both, part by part, and bring no more than their decision. A revert begins with the journal instead,
+ * and shares the look-up (`existingInParts`) and the way in which a few go side by side.
  *
  * Batches are read in backup order, a few of them in flight: memory is bounded by them, however large the selection is. What no server
  * stores is told apart. The target's documents may be hundreds of times larger than those that they are looked up by: then a batch comes
@@ -61,33 +62,31 @@ export interface Met {
   readonly there: Existing;
 }
 
-export interface Refusal {
+interface Refusal {
   readonly position: number;
   readonly reason: string;
 }
 
 /**
- * Yields what `decide` makes of each part. Throws the signal's reason between batches, where it is to, and RestorePlanError BACKUP or VERIFICATION where
- * the selection cannot be read.
+ * Yields what `decide` makes of each part. Throws the signal's reason between batches, unless it ends without one, and RestorePlanError
+ * BACKUP or VERIFICATION where the selection cannot be read.
  */
 export async function* meet<Result>(
-  run: Pick<Run, 'signal'>,
+  { signal }: Pick<Run, 'signal'>,
   meeting: Meeting,
   decide: (met: Met) => Promise<Result>,
 ): AsyncGenerator<Result, void, undefined> {
   const { inFlight } = meeting.size ?? READING;
+  const endsQuietly = meeting.whenStopped === 'end';
   // The first part of a batch, mostly the only one, is decided about while earlier batches are taken; the others in their turn.
   const begin = async (scanned: Scanned) => {
-    if (meeting.whenStopped !== 'end') run.signal.throwIfAborted();
+    if (!endsQuietly) signal.throwIfAborted();
     const others = decided(partsOf(meeting, scanned), decide);
     return { first: await others.next(), others };
   };
   const weigh = ({ documents }: Scanned): number => documents.bytes.length;
-  for await (const { first, others } of mapConcurrently(
-    scannedBatches(run, meeting),
-    { inFlight, weigh },
-    begin,
-  )) {
+  const batches = endsQuietly ? untilAborted(scannedBatches(meeting), signal) : scannedBatches(meeting);
+  for await (const { first, others } of mapConcurrently(batches, { inFlight, weigh }, begin)) {
     if (!first.done) yield first.value;
     yield* others;
   }
@@ -112,10 +111,17 @@ interface Scanned {
   readonly there?: Existing;
 }
 
-async function* scannedBatches(
-  { signal }: Pick<Run, 'signal'>,
-  meeting: Meeting,
-): AsyncGenerator<Scanned, void, undefined> {
+async function* untilAborted<Item>(
+  items: AsyncIterable<Item>,
+  signal: AbortSignal,
+): AsyncGenerator<Item, void, undefined> {
+  for await (const item of items) {
+    if (signal.aborted) return;
+    yield item;
+  }
+}
+
+async function* scannedBatches(meeting: Meeting): AsyncGenerator<Scanned, void, undefined> {
   const { selection, name, checked, reader, collection, isScanned = false } = meeting;
   const { maxBytes, maxDocuments, inFlight } = meeting.size ?? READING;
   const limits = { maxBytes, maxDocuments, held: inFlight + (isScanned ? BATCHES_SEARCHED : 0) };
@@ -124,10 +130,7 @@ async function* scannedBatches(
       ? readBatches(selection, name, limits)
       : readCheckedBatches(selection, name, { limits, ...checked });
   if (!isScanned || collection === undefined) {
-    for await (const documents of batches) {
-      if (signal.aborted && meeting.whenStopped === 'end') return;
-      yield { documents };
-    }
+    for await (const documents of batches) yield { documents };
     return;
   }
   const { count = 1, bytes = 1 } =

@@ -106,6 +106,18 @@ test('a stopped run ends the meeting with the reason of its signal', async () =>
   assert.ok(seen < 100);
 });
 
+test('where it is to end, a stopped run ends the meeting after the batches in hand', async () => {
+  const stop = new AbortController();
+  const size = { maxBytes: MIB, maxDocuments: 10, inFlight: 2 };
+  const meeting = await meetingOf(numbered(0, 100), { size, whenStopped: 'end' });
+  let seen = 0;
+  for await (const length of meet({ signal: stop.signal }, meeting, async (met) => met.positions.length)) {
+    seen += length;
+    stop.abort(new Error('enough'));
+  }
+  assert.ok(seen >= 20 && seen < 100, `${seen}`);
+});
+
 /** Works on items of these weights; returns how many were worked on side by side, by item. */
 async function sideBySide(weights: readonly number[], inFlight: number) {
   const running = new Set<number>();
