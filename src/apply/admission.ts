@@ -249,19 +249,17 @@ function refused(message: string): RestorePlanError {
   });
 }
 
-interface ExclusiveQuestion {
-  readonly target: Pick<Target, 'name'> & { readonly reader: Pick<Target['reader'], 'identity'> };
-  readonly exclusive: boolean;
-  /** Whether documents that are there may be replaced or removed. */
-  readonly overwrites: boolean;
-}
-
 /**
  * The operator's word that nobody else writes meanwhile (`--exclusive`): what it takes to replace or remove on a standalone.
+ * `overwrites`: whether documents that are there may be replaced or removed.
  * Without transactions, a document that changes in the last moment cannot be told by its bytes. Throws RestorePlanError: TARGET where
  * the word is missing, USAGE where it says nothing.
  */
-export function requireExclusiveWord({ target, exclusive, overwrites }: ExclusiveQuestion): void {
+export function requireExclusiveWord(
+  target: Pick<Target, 'name' | 'reader'>,
+  exclusive: boolean,
+  overwrites: boolean,
+): void {
   const { name, reader } = target;
   const { kind } = reader.identity;
   if (kind !== 'standalone') {
@@ -288,11 +286,6 @@ export function mayOverwrite({ collections }: Pick<SelectionManifest, 'collectio
 /** Documents that the refusal names. */
 const NAMED = 10;
 
-interface MatchQuestion {
-  readonly target: Pick<Target, 'reader'>;
-  readonly selection: Selection;
-}
-
 /**
  * `whenMatched: fail`: one existing document that differs stops the run before anything is written.
  * Throws CONFLICTS, or the signal's reason between batches. Identical documents are no match: they are what this selection
@@ -300,7 +293,7 @@ interface MatchQuestion {
  */
 export async function refuseMatches(
   run: Run,
-  { target: { reader }, selection }: MatchQuestion,
+  { target: { reader }, selection }: Pick<AdmissionRequest, 'target' | 'selection'>,
   isExcepted: (selected: SelectedCollection, ordinal: number) => boolean,
 ): Promise<void> {
   const matches: string[] = [];

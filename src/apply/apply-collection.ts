@@ -1,15 +1,31 @@
-/** Applies one collection of the selection: prepares it, then sends its batches, a few in flight. */
+/** Applies one collection of the selection: its batches meet the target, a few in flight; of each part: decide, intend, write, record. */
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import type { Documents } from '../bson/documents.ts';
+import { replacementRefusal } from '../bson/storable.ts';
+import { startsWithId } from '../bson/stored-form.ts';
+import type { DocumentCheck } from '../comparison/check.ts';
 import { expiryCheck } from '../comparison/collection-checks.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import { type BatchSize, type Meeting, type Met, meet } from '../comparison/meet.ts';
-import type { TargetMemory } from '../comparison/target-memory.ts';
+import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
+import type { BatchEnd } from '../ledger/journal.ts';
+import { hashesOf } from '../ledger/journal-entry.ts';
 import type { EarlierRuns } from '../ledger/written.ts';
+import type { ExceptedClass } from '../plan/plan.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import { accessTo, type Target, type TargetCollection } from '../target/target.ts';
-import { applyPart, type CollectionTask } from './apply-batch.ts';
+import { accessTo, type Target, type TargetCollection, type WriteIdentity } from '../target/target.ts';
+import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
 import type { ApplyRun } from './apply-run.ts';
-import type { Outcomes } from './outcome.ts';
+import type { Outcome, Outcomes } from './outcome.ts';
+import {
+  DOUBTFUL,
+  type Fate,
+  type Fates,
+  insertDocuments,
+  type ReplacementPair,
+  replaceDocuments,
+  type WritePlace,
+} from './write-documents.ts';
 
 /**
  * A batch waits for the server's journal three times, so several side by side keep the server busy; and each takes four commands,
@@ -18,7 +34,7 @@ import type { Outcomes } from './outcome.ts';
  */
 const BATCH: BatchSize = { maxBytes: 4 * 1024 * 1024, maxDocuments: 10_000, inFlight: 6 };
 
-export interface CollectionRequest {
+interface CollectionRequest {
   readonly target: Target;
   readonly selection: Selection;
   readonly selected: SelectedCollection;
@@ -81,4 +97,260 @@ function bytesOf({ documents, positions, refusals }: Met): number {
   if (positions.length + refusals.length === documents.length) return documents.bytes.length;
   const sizeOf = (sum: number, position: number): number => sum + documents.size(position);
   return refusals.map(({ position }) => position).reduce(sizeOf, positions.reduce(sizeOf, 0));
+}
+
+/** How the batches of one collection are applied. */
+interface CollectionTask {
+  readonly place: WritePlace;
+  readonly outcomes: Outcomes;
+  readonly earlier: EarlierRuns;
+  /** Documents that a TTL index would delete at once. */
+  readonly expiryCheck: DocumentCheck | undefined;
+  /** What the last dry-run saw here; a document that is another now is named. */
+  readonly memory: TargetMemory | undefined;
+  readonly leftOut: LeftOut;
+  readonly selected: SelectedCollection;
+}
+
+/** Decides about the documents of a part by what the target holds now, and writes. Returns how many it wrote. */
+async function applyPart(run: ApplyRun, task: CollectionTask, met: Met): Promise<number> {
+  const work = new PartWork(run, task, met);
+  for (const { position, reason } of met.refusals) work.settle(position, { outcome: 'refused', reason });
+  if (hasMovedId(met)) {
+    run.warnOnce(`${task.place.collection.name}: _id is moved to the front, as the server does`);
+  }
+  const { toInsert, toReplace } = await work.sortOut();
+  await run.checkpoint('batch-compared');
+  let written = 0;
+  if (toInsert.length > 0) written += await work.insert(toInsert);
+  for (const pairs of inTransactions(toReplace, met.stored)) written += await work.replace(pairs);
+  return written;
+}
+
+function hasMovedId({ documents, stored }: Met): boolean {
+  if (stored === documents) return false;
+  const { bytes, offsets } = documents;
+  return offsets.some((start, i) => !startsWithId(bytes, start) && documents.idType(i) !== 0);
+}
+
+interface Sorted {
+  readonly toInsert: readonly number[];
+  readonly toReplace: readonly ReplacementPair[];
+}
+
+interface BatchWrite {
+  readonly action: 'insert' | 'replace';
+  readonly positions: readonly number[];
+  /** What stands there now. */
+  readonly images?: readonly Buffer[];
+}
+
+class PartWork {
+  readonly #run: ApplyRun;
+  readonly #task: CollectionTask;
+  readonly #met: Met;
+  readonly #documents: Documents;
+
+  constructor(run: ApplyRun, task: CollectionTask, met: Met) {
+    this.#run = run;
+    this.#task = task;
+    this.#met = met;
+    this.#documents = met.stored;
+  }
+
+  get #into(): string {
+    return this.#task.place.collection.name;
+  }
+
+  settle(position: number, given: Fate): void {
+    const fate = this.#isExcepted(position, given) ? { ...given, outcome: 'excepted' as const } : given;
+    this.#task.outcomes.set(this.#documents.first + position, fate.outcome);
+    if (fate.reason === '') return;
+    const id = this.#documents.idType(position) === 0 ? undefined : this.#documents.id(position);
+    this.#run.notice({ into: this.#into, id }, fate);
+  }
+
+  #isExcepted(position: number, { outcome, isOfThisId = false }: Fate): boolean {
+    const { leftOut, selected } = this.#task;
+    const documentClass = isOfThisId ? 'different' : EXCEPTED_AS[outcome];
+    return (
+      documentClass !== undefined && leftOut.note(selected, this.#documents.first + position, documentClass)
+    );
+  }
+
+  /** What keeps an absent document from being inserted, as far as it was decided before. */
+  #leftOut(position: number): Fate | undefined {
+    const { leftOut, selected } = this.#task;
+    const ordinal = this.#documents.first + position;
+    switch (leftOut.of(selected.collection, ordinal)) {
+      case 'excepted':
+        return EXCEPTED;
+      case 'heldBack':
+        return HELD_BACK[leftOut.heldBackFor(selected.collection, ordinal)];
+      case undefined:
+        return undefined;
+    }
+  }
+
+  #toInsert(positions: readonly number[]): number[] {
+    return positions.filter((position) => {
+      const fate = this.#leftOut(position);
+      if (fate !== undefined) this.settle(position, fate);
+      return fate === undefined;
+    });
+  }
+
+  /** What is to be left alone gets its outcome here. */
+  sortOut(): Promise<Sorted> {
+    const { positions, there } = this.#met;
+    const { whenMatched } = this.#task.place;
+    const toInsert: number[] = [];
+    const toReplace: ReplacementPair[] = [];
+    for (const position of positions) {
+      if (there.presence(position) === 'same') {
+        const outcome = this.#settleAsThere(position);
+        // What an earlier run of ours has written since the dry-run is no news.
+        if (outcome === 'identical') this.#compareWithMemory(position, 'same');
+        continue;
+      }
+      const other = there.other(position);
+      const change = this.#compareWithMemory(position, other ?? 'absent');
+      if (other === undefined) toInsert.push(position);
+      else if (this.#isExcepted(position, KEPT)) this.settle(position, EXCEPTED);
+      else if (whenMatched === 'replace') {
+        const reason = replacementRefusal(this.#documents.value(position));
+        if (change !== undefined) this.settle(position, UNSEEN);
+        else if (reason !== undefined) this.settle(position, { outcome: 'refused', reason });
+        else toReplace.push({ position, seen: other });
+      } else this.settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
+    }
+    return this.#withoutExpiring({ toInsert: this.#toInsert(toInsert), toReplace });
+  }
+
+  /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */
+  #settleAsThere(position: number): Outcome {
+    const outcome = this.#task.earlier.outcomeOf(this.#into, this.#documents.first + position);
+    this.settle(position, outcome === 'doubtful' ? DOUBTFUL : { outcome, reason: '' });
+    return outcome;
+  }
+
+  /** Whether the target's document is another one than the last dry-run saw; then it is named. */
+  #compareWithMemory(position: number, now: Sighting): Change | undefined {
+    const { memory, selected } = this.#task;
+    const { collection } = selected;
+    const change = memory?.changeOf(collection, this.#documents.first + position, now);
+    if (change !== undefined) {
+      this.#run.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
+    }
+    return change;
+  }
+
+  async #withoutExpiring(sorted: Sorted): Promise<Sorted> {
+    const { expiryCheck } = this.#task;
+    if (expiryCheck === undefined) return sorted;
+    const written = [...sorted.toInsert, ...sorted.toReplace.map(({ position }) => position)];
+    const expiring = new Set<number>();
+    for (const [position, { reason }] of await expiryCheck(this.#documents, written)) {
+      expiring.add(position);
+      this.settle(position, { outcome: 'refused', reason });
+    }
+    return {
+      toInsert: sorted.toInsert.filter((position) => !expiring.has(position)),
+      toReplace: sorted.toReplace.filter(({ position }) => !expiring.has(position)),
+    };
+  }
+
+  /** Returns how many documents it wrote. */
+  async insert(positions: readonly number[]): Promise<number> {
+    const fates = await this.#write({ action: 'insert', positions }, (identity) =>
+      insertDocuments(this.#task.place, this.#documents, positions, identity),
+    );
+    return positions.length - fates.size;
+  }
+
+  /** Returns how many documents it wrote. */
+  async replace(pairs: readonly ReplacementPair[]): Promise<number> {
+    const positions = pairs.map(({ position }) => position);
+    const images = pairs.map(({ seen }) => seen);
+    const fates = await this.#write({ action: 'replace', positions, images }, (identity) =>
+      replaceDocuments(this.#task.place, this.#documents, pairs, identity),
+    );
+    return positions.length - fates.size;
+  }
+
+  #write(
+    { action, positions, images = [] }: BatchWrite,
+    execute: (identity: WriteIdentity | undefined) => Promise<Fates>,
+  ): Promise<Fates> {
+    const intention = {
+      action,
+      into: this.#into,
+      ids: { run: this.#documents, positions },
+      images,
+      hashes: hashesOf(this.#documents, positions),
+      ordinals: positions.map((position) => this.#documents.first + position),
+    };
+    const ordinary: Fate = { outcome: action === 'insert' ? 'inserted' : 'replaced', reason: '' };
+    return this.#run.write(intention, execute, (fates) => this.#endOf(positions, fates, ordinary));
+  }
+
+  /** Every document gets its outcome; the journal is told of those that were not written. */
+  #endOf(positions: readonly number[], fates: Fates, ordinary: Fate): Omit<BatchEnd, 'batch'> {
+    const skipped: number[] = [];
+    const doubtful: number[] = [];
+    for (let i = 0; i < positions.length; i++) {
+      const position = positions[i] as number;
+      const fate = fates.get(position);
+      if (fate !== undefined) (fate.outcome === 'doubtful' ? doubtful : skipped).push(i);
+      // What an earlier run had sent to a server that keeps no identities may have arrived only now.
+      if (fate?.outcome === 'identical') this.#settleAsThere(position);
+      else this.settle(position, fate ?? ordinary);
+    }
+    return { skipped, doubtful };
+  }
+}
+
+/** The class by which an exception may name a document of this outcome. */
+const EXCEPTED_AS: Readonly<Partial<Record<Outcome, ExceptedClass>>> = {
+  conflict: 'conflict',
+  refused: 'refused',
+  kept: 'different',
+};
+
+const EXCEPTED: Fate = { outcome: 'excepted', reason: 'left out by decision' };
+const HELD_BACK: Readonly<Record<'conflict' | 'refused', Fate>> = {
+  conflict: { outcome: 'heldBack', reason: 'what it depends on is in conflict' },
+  refused: { outcome: 'heldBack', reason: 'what it depends on was refused' },
+};
+
+const KEPT: Fate = { outcome: 'kept', reason: '' };
+const MATCHED: Fate = {
+  outcome: 'conflict',
+  isOfThisId: true,
+  reason: 'the target has another document of this _id, and the plan says whenMatched: fail',
+};
+
+/** A replacement was agreed to for the document that the dry-run showed, and for no other. */
+const UNSEEN: Fate = {
+  outcome: 'conflict',
+  isOfThisId: true,
+  reason: 'the target’s document is another one than the dry-run saw; look at it with a new dry-run',
+};
+
+/** Each is one journal entry, and where nobody gets in between one transaction. */
+function inTransactions(pairs: readonly ReplacementPair[], documents: Documents): ReplacementPair[][] {
+  const cuts: ReplacementPair[][] = [];
+  let bytes = 0;
+  for (const pair of pairs) {
+    const size = pair.seen.length + documents.document(pair.position).length;
+    const cut = cuts.at(-1);
+    if (cut !== undefined && bytes + size <= MOST_BYTES && cut.length < MOST_DOCUMENTS) {
+      cut.push(pair);
+      bytes += size;
+    } else {
+      cuts.push([pair]);
+      bytes = size;
+    }
+  }
+  return cuts;
 }

@@ -42,12 +42,12 @@ import {
 import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, discardForeign, holdLock, stoppedOnRequest } from './held-run.ts';
-import { unwrittenIn } from './next-step.ts';
 import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
 import { missingOf, type Preparation, prepareCollection, requirePreparable } from './prepare-collection.ts';
+import { unwrittenIn } from './restore-status.ts';
 import { type OtherSource, otherSource, refuseOtherSource, runStart } from './run-start.ts';
-import { settleOpenBatch } from './settle-open.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
+import { settleOpenBatch } from './write-documents.ts';
 
 export interface ApplyRequest {
   readonly plan: Plan;
@@ -114,11 +114,7 @@ export async function applySelection(run: Run, given: ApplyRequest): Promise<App
   for (const selected of request.selection.manifest.collections) {
     await requirePreparable({ ...request, reader: target.reader }, selected);
   }
-  requireExclusiveWord({
-    target,
-    exclusive: request.exclusive === true,
-    overwrites: mayOverwrite(request.selection.manifest),
-  });
+  requireExclusiveWord(target, request.exclusive === true, mayOverwrite(request.selection.manifest));
   await request.confirm?.();
   run.signal.throwIfAborted();
   const { actor, leaseMs } = request;
@@ -157,7 +153,7 @@ async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Pr
   const { writer } = accessTo(target);
   const earlier = await EarlierRuns.read(journal, selection, async (entry) => {
     await lease.ensure();
-    const end = await settleOpenBatch({ reader: target.reader, writer }, entry);
+    const end = await settleOpenBatch(target.reader, writer, entry);
     if (end !== undefined) await journal.record(end);
     return end;
   });

@@ -36,7 +36,7 @@ import {
   withHashes,
 } from './revert-entry.ts';
 import { type RevertReport, RevertTally } from './revert-report.ts';
-import { settleOpenBatch } from './settle-open.ts';
+import { settleOpenBatch } from './write-documents.ts';
 
 /** Entries of one kind that are undone side by side, so that the server is kept busy. */
 const ENTRIES_IN_FLIGHT = 3;
@@ -108,7 +108,7 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
 export async function revertPlan(run: Run, request: RevertRequest): Promise<RevertReport> {
   const runs = await runsToRevert(request);
   if (runs.length === 0) return new RevertTally([]).report(placeOf(request));
-  requireExclusiveWord({ target: request.target, exclusive: request.exclusive === true, overwrites: true });
+  requireExclusiveWord(request.target, request.exclusive === true, true);
   await request.confirm?.(runs);
   run.signal.throwIfAborted();
   const { target, actor, leaseMs } = request;
@@ -166,7 +166,7 @@ async function prepareRun(run: Run, target: Target, lease: Lease, record: RunRec
     lastBatch = Math.max(lastBatch, entry.batch);
     if (entry.state !== 'intended') continue;
     await lease.ensure();
-    const end = await settleOpenBatch({ reader: target.reader, writer }, entry);
+    const end = await settleOpenBatch(target.reader, writer, entry);
     await journal.record(end ?? { batch: entry.batch, skipped: [], doubtful: [...entry.ids.keys()] });
   }
   return new ApplyRun(run, { key, lease, runs, journal, lastBatch, writer });

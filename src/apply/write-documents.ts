@@ -5,8 +5,12 @@
  * insert is sent again under its identity, or, where the server keeps none, its documents are read back by `_id` at majority and
  * their bytes compared. So an attempt may be repeated as often as it takes.
  */
+
+import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
 import { refusalByIndexes } from '../comparison/index-fit.ts';
+import type { BatchEnd } from '../ledger/journal.ts';
+import { asDocuments, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import { CommandFailure, isDocumentCode, isTransientCode } from '../target/command-failure.ts';
@@ -48,12 +52,13 @@ const TOO_LARGE_FOR_CACHE = 388;
  *
  * With an identity, an attempt without an answer is sent again as it was: the server knows by the statement ids what it carried
  * out already, so a document that it refuses as there is somebody else's. Statement ids are the places in `positions`. All
- * commands have one number: a session remembers the statements of its newest alone.
+ * commands have one number: a session remembers the statements of its newest alone. `identity`: as noted in the journal before.
  */
 export async function insertDocuments(
   place: WritePlace,
-  run: Documents,
-  { positions, identity }: InsertionBatch,
+  documents: Documents,
+  positions: readonly number[],
+  identity: WriteIdentity | undefined,
 ): Promise<Fates> {
   const fates = new Map<number, Fate>();
   const what = `inserting into ${place.reader.database}.${place.collection.name}`;
@@ -61,7 +66,7 @@ export async function insertDocuments(
   let mayBeOurs = false;
   /** Settles those that are there; returns the others. */
   const lookFor = async (insertions: readonly Insertion[]): Promise<readonly Insertion[]> => {
-    const there = await look(place, run, insertions);
+    const there = await look(place, documents, insertions);
     return insertions.filter(({ position }) => {
       const presence = there.presence(position);
       if (presence === 'other') fates.set(position, somebodyElses(place));
@@ -76,7 +81,7 @@ export async function insertDocuments(
     unsettled.isInDoubt = true;
     const again: Insertion[] = [];
     const taken: Insertion[] = [];
-    const faults = await insertOrSplit({ place, run, identity }, unsettled.open).catch((error: unknown) => {
+    const faults = await insertOrSplit(place, documents, unsettled.open, identity).catch((error: unknown) => {
       mayBeOurs = identity === undefined;
       throw error;
     });
@@ -106,33 +111,22 @@ export const DOUBTFUL: Fate = {
     'it is there as in the backup, and nobody can tell whether an attempt of this tool that got no answer wrote it, or somebody else',
 };
 
-/** `identity`: as noted in the journal before. */
-export interface InsertionBatch {
-  readonly positions: readonly number[];
-  readonly identity: WriteIdentity | undefined;
-}
-
 export interface ReplacementPair {
   readonly position: number;
   /** What the target was seen to hold. */
   readonly seen: Buffer;
 }
 
-/** `identity`: as noted in the journal before. */
-export interface ReplacementBatch {
-  readonly pairs: readonly ReplacementPair[];
-  readonly identity: WriteIdentity | undefined;
-}
-
-/** Replaces documents that are still the ones seen. */
+/** Replaces documents that are still the ones seen. `identity`: as noted in the journal before. */
 export async function replaceDocuments(
   place: WritePlace,
-  run: Documents,
-  { pairs, identity }: ReplacementBatch,
+  documents: Documents,
+  pairs: readonly ReplacementPair[],
+  identity: WriteIdentity | undefined,
 ): Promise<Fates> {
   const { leftAlone, faults } = await place.writer.replace(
     place.collection,
-    pairs.map(({ position, seen }) => ({ seen, after: run.document(position) })),
+    pairs.map(({ position, seen }) => ({ seen, after: documents.document(position) })),
     { identity, exclusive: place.exclusive },
   );
   const fates = new Map<number, Fate>();
@@ -148,9 +142,9 @@ export async function replaceDocuments(
   return fates;
 }
 
-function look(place: WritePlace, run: Documents, insertions: readonly Insertion[]): Promise<Existing> {
+function look(place: WritePlace, documents: Documents, insertions: readonly Insertion[]): Promise<Existing> {
   const positions = insertions.map(({ position }) => position);
-  return findExisting({ reader: place.reader, collection: place.collection, documents: run, positions });
+  return findExisting({ reader: place.reader, collection: place.collection, documents, positions });
 }
 
 interface DocumentFault {
@@ -158,23 +152,18 @@ interface DocumentFault {
   readonly fault: Pick<WriteFault, 'code' | 'keyPattern'>;
 }
 
-interface Inserting {
-  readonly place: WritePlace;
-  readonly run: Documents;
-  readonly identity: WriteIdentity | undefined;
-}
-
 /** One insert command; where one document makes the server refuse all of it, the halves are tried alone. */
 async function insertOrSplit(
-  inserting: Inserting,
+  place: WritePlace,
+  documents: Documents,
   insertions: readonly Insertion[],
+  identity: WriteIdentity | undefined,
 ): Promise<DocumentFault[]> {
   const [first] = insertions;
   if (first === undefined) return [];
-  const { place, run, identity } = inserting;
   try {
     const { name, uuid } = place.collection;
-    const { faults } = await place.writer.insert(name, concatenated(run, insertions), {
+    const { faults } = await place.writer.insert(name, concatenated(documents, insertions), {
       uuid,
       ...(identity && { identity, statements: insertions.map(({ statement }) => statement) }),
     });
@@ -186,20 +175,20 @@ async function insertOrSplit(
     if (insertions.length === 1) return [{ insertion: first, fault: { code, keyPattern: undefined } }];
     const half = Math.ceil(insertions.length / 2);
     return [
-      ...(await insertOrSplit(inserting, insertions.slice(0, half))),
-      ...(await insertOrSplit(inserting, insertions.slice(half))),
+      ...(await insertOrSplit(place, documents, insertions.slice(0, half), identity)),
+      ...(await insertOrSplit(place, documents, insertions.slice(half), identity)),
     ];
   }
 }
 
 /** The documents as one piece of memory: without a copy where they lie side by side, as in a batch that is new as a whole. */
-function concatenated(run: Documents, insertions: readonly Insertion[]): Buffer {
+function concatenated(documents: Documents, insertions: readonly Insertion[]): Buffer {
   const first = (insertions[0] as Insertion).position;
   const last = (insertions.at(-1) as Insertion).position;
-  const start = run.offsets[first] as number;
+  const start = documents.offsets[first] as number;
   const isWhole = last - first + 1 === insertions.length;
-  if (isWhole) return run.bytes.subarray(start, run.end(last));
-  return Buffer.concat(insertions.map(({ position }) => run.document(position)));
+  if (isWhole) return documents.bytes.subarray(start, documents.end(last));
+  return Buffer.concat(insertions.map(({ position }) => documents.document(position)));
 }
 
 function somebodyElses({ whenMatched }: WritePlace): Fate {
@@ -227,4 +216,81 @@ function refusalText(code: number): string {
     return "it is too large for a transaction in the server's cache (TransactionTooLargeForCache)";
   }
   return `the server refuses it (code ${code})`;
+}
+
+/**
+ * Finds out what came of a batch whose run died before it could say so. In this order, because each step rests on the one before:
+ *
+ * 1. What is in the target now, byte for byte as the entry has it?
+ * 2. The server is asked which statements it carried out under the entry's identity: those documents are ours.
+ * 3. The identity is used up, so that nothing sent under it can arrive any more.
+ * 4. Once more: what is in the target? What was there in step 1 and is not ours is somebody else's. What came since is doubtful: it
+ *    may have been on its way to the server in step 2.
+ *
+ * A conditional write is asked for as a whole: all of it was committed, or nothing. Where the server does not know, everything
+ * that is there as the entry has it is doubtful.
+ *
+ * Undefined where the server does not know: to be decided by what is there when every document has been looked at.
+ */
+export async function settleOpenBatch(
+  reader: TargetReader,
+  writer: TargetWriter,
+  entry: JournalEntry,
+): Promise<BatchEnd | undefined> {
+  const { identity, hashes, action } = entry;
+  if (identity === undefined) return undefined;
+  if (action !== 'insert') return settleConditional(writer, entry, identity);
+  if (hashes === undefined) return undefined;
+  return settleInserts(reader, writer, { ...entry, hashes, identity });
+}
+
+async function settleInserts(
+  reader: TargetReader,
+  writer: TargetWriter,
+  entry: JournalEntry & { readonly hashes: Buffer; readonly identity: WriteIdentity },
+): Promise<BatchEnd | undefined> {
+  const { batch, into, ids, identity } = entry;
+  const arrived = await writer.executedStatements(into, identity, ids);
+  // The usual case: nothing is left that could still arrive, and the steps can be spared.
+  if (arrived !== 'unknown' && arrived.size === ids.length) return { batch, skipped: [] };
+  const before = await standing(reader, entry);
+  const executed = await writer.executedStatements(into, identity, ids);
+  await writer.endIdentity(into, identity);
+  if (executed === 'unknown') return undefined;
+  const after = await standing(reader, entry);
+  const others = [...ids.keys()].filter((position) => !executed.has(position));
+  const doubtful = others.filter((position) => after.has(position) && !before.has(position));
+  const inDoubt = new Set(doubtful);
+  return { batch, skipped: others.filter((position) => !inDoubt.has(position)), doubtful };
+}
+
+async function settleConditional(
+  writer: TargetWriter,
+  { batch, into, ids, action }: JournalEntry,
+  identity: WriteIdentity,
+): Promise<BatchEnd | undefined> {
+  const settlement = await writer.settleTransaction(into, identity);
+  if (settlement === 'committed') return { batch, skipped: [] };
+  if (settlement === 'aborted') return { batch, skipped: [...ids.keys()] };
+  // What a revert has taken out is in again by the end of this run, or was found missing and counted as such.
+  return action === 'replace' ? undefined : { batch, skipped: [] };
+}
+
+/** Positions of the documents that the target holds, byte for byte as the entry wrote them or was to write them. */
+async function standing(
+  reader: TargetReader,
+  { into, ids, hashes }: JournalEntry & { readonly hashes: Buffer },
+): Promise<ReadonlySet<number>> {
+  const positions = new Map(ids.map((id, position) => [canonicalKey(id), position]));
+  const asked = asDocuments(ids);
+  const found = new Set<number>();
+  for await (const answer of reader.lookUp(into, asked, [...ids.keys()])) {
+    const documents = answer.found;
+    for (let i = 0; i < documents.length; i++) {
+      const position = positions.get(canonicalKey(documents.id(i)));
+      if (position === undefined) continue;
+      if (isAsWritten(hashes, position, documents.document(i))) found.add(position);
+    }
+  }
+  return found;
 }

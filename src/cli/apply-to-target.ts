@@ -4,8 +4,13 @@ import { leftOutOf } from '../apply/accept.ts';
 import { decideGateOf } from '../apply/admission.ts';
 import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
 import type { GateVerdict } from '../apply/gate.ts';
-import { type NextStep, nextSteps, type TargetFacts } from '../apply/next-step.ts';
-import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
+import {
+  type NextStep,
+  nextSteps,
+  type TargetFacts,
+  type TargetStatus,
+  targetStatus,
+} from '../apply/restore-status.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';

@@ -1,7 +1,6 @@
 /** Collects what is known of a plan's targets, for the one answer to what comes next. */
 import { foreseenObstacle, rulesOfPlan } from '../apply/gate-rules.ts';
-import type { KnownTarget, NextStep, PlanFacts } from '../apply/next-step.ts';
-import type { TargetStatus } from '../apply/restore-status.ts';
+import type { KnownTarget, NextStep, PlanFacts, TargetStatus } from '../apply/restore-status.ts';
 import { followUpStatuses } from '../follow-ups/follow-up-status.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { CommandContext } from './context.ts';

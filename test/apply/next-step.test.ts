@@ -1,6 +1,11 @@
 /** What comes next, from facts alone: one answer for every command. */
 import * as assert from 'uvu/assert';
-import { type KnownTarget, type NextStep, nextSteps, type PlanFacts } from '../../src/apply/next-step.ts';
+import {
+  type KnownTarget,
+  type NextStep,
+  nextSteps,
+  type PlanFacts,
+} from '../../src/apply/restore-status.ts';
 import { nextStepLines } from '../../src/cli/views/next-step.ts';
 import type { RunStatus } from '../../src/ledger/run-record.ts';
 import { test } from '../harness.ts';

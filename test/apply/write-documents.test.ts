@@ -57,10 +57,12 @@ test('a document that somebody else is writing at this moment is not taken for o
     whenMatched: 'keepExisting',
     exclusive: false,
   } as const;
-  const fates: Fates = await insertDocuments(place, Documents.of(documents), {
-    positions: [0, 1, 2],
-    identity: await writer.newIdentity(),
-  });
+  const fates: Fates = await insertDocuments(
+    place,
+    Documents.of(documents),
+    [0, 1, 2],
+    await writer.newIdentity(),
+  );
   assert.equal([...fates], [[1, { outcome: 'identical', reason: '' }]], 'a revert would delete it otherwise');
 });
 

@@ -2,8 +2,7 @@
 
 import { approveRun, isApprovable } from '../../apply/approve-run.ts';
 import { approvalObstacle, worthOf } from '../../apply/gate-rules.ts';
-import { nextSteps } from '../../apply/next-step.ts';
-import { type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
+import { nextSteps, type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
 import { readAccepted } from '../../ledger/accepted.ts';
 import type { Plan } from '../../plan/plan.ts';

@@ -1,6 +1,10 @@
 /** `plan dry-run`: selects the documents and compares them with every reachable target. Writes to none. */
-import { nextSteps, type PlanFacts, type TargetFacts } from '../../apply/next-step.ts';
-import type { TargetStatus } from '../../apply/restore-status.ts';
+import {
+  nextSteps,
+  type PlanFacts,
+  type TargetFacts,
+  type TargetStatus,
+} from '../../apply/restore-status.ts';
 import type { TargetComparison } from '../../comparison/comparison.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';

@@ -1,6 +1,13 @@
 /** `plan status`: where each target stands, what is still open, and what the gate still wants. */
-import { nextSteps, type PlanFacts, type TargetFacts } from '../../apply/next-step.ts';
-import { type GateStatus, gateStatus, type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
+import {
+  type GateStatus,
+  gateStatus,
+  nextSteps,
+  type PlanFacts,
+  type TargetFacts,
+  type TargetStatus,
+  targetStatus,
+} from '../../apply/restore-status.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
 import type { Plan } from '../../plan/plan.ts';

@@ -1,6 +1,6 @@
 /** What an apply did, as a page for the terminal and as an exit code. */
 import type { AppliedCollection, ApplyResult, SinceDryRun } from '../../apply/apply-selection.ts';
-import { unwrittenIn } from '../../apply/next-step.ts';
+import { unwrittenIn } from '../../apply/restore-status.ts';
 import type { EXIT_CODES } from '../../errors.ts';
 import { keysOf, OUTCOMES, type Outcome } from '../../outcomes.ts';
 import type { OutcomeCounts } from '../../report/document-classes.ts';

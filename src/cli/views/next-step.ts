@@ -1,5 +1,5 @@
 /** What comes next, as lines for the terminal: why, then the command to copy. */
-import type { NextStep } from '../../apply/next-step.ts';
+import type { NextStep } from '../../apply/restore-status.ts';
 import { shellWord } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
 import { type PageStyle, wrapped } from '../../text/terminal.ts';

@@ -1,6 +1,11 @@
 /** Where a plan stands, as a page for the terminal and as JSON. */
-import { type NextStep, unwrittenIn } from '../../apply/next-step.ts';
-import type { GateStatus, ListedRun, TargetStatus } from '../../apply/restore-status.ts';
+import {
+  type GateStatus,
+  type ListedRun,
+  type NextStep,
+  type TargetStatus,
+  unwrittenIn,
+} from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
 import { type Life, whoHolds } from '../../ledger/lock-state.ts';
 import type { Deed, RunCounts, RunRecord, RunStatus } from '../../ledger/run-record.ts';
