@@ -14,16 +14,16 @@ import { findStored } from './locate/find-stored.ts';
 import { withCollection } from './locate/search-template.ts';
 import { openStored } from './open-container.ts';
 import { openSingles } from './open-singles.ts';
-import { type Patience, USUAL_PATIENCE } from './remote/patience.ts';
+import { type RemotePatience, USUAL_PATIENCE } from './remote/patience.ts';
 import type { Store } from './storage/store.ts';
 
 export interface BackupOptions {
   /** Names of every collection the plan will read; decides between backups that hold some of them only. */
   readonly wanted: ReadonlySet<string>;
-  readonly patience?: Patience;
+  readonly patience?: RemotePatience;
 }
 
-type OpenStore<L> = (run: Run, location: L, patience: Patience) => Promise<Store>;
+type OpenStore<L> = (run: Run, location: L, patience: RemotePatience) => Promise<Store>;
 
 /** How a store of each kind is opened; what a plan says of each is in plan/sources/. */
 const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {

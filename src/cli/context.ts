@@ -3,7 +3,7 @@
  */
 
 import type { Readable } from 'node:stream';
-import type { Patience } from '../backup/remote/patience.ts';
+import type { RemotePatience } from '../backup/remote/patience.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { Run } from '../run.ts';
 import type { TextWriter } from '../text/terminal.ts';
@@ -44,7 +44,7 @@ export interface CommandContext extends Run, Omit<ProcessEdge, 'env' | 'adoptVar
   /** Whether ANSI colours may be written to each stream. */
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
   /** How long a store is waited for (`--patience`). */
-  readonly patience: Patience;
+  readonly patience: RemotePatience;
   /** Whether somebody can be asked: a terminal on stdin and on stderr. */
   readonly interactive: boolean;
   /** Who runs this, for the ledger: login name and host. */

@@ -5,7 +5,7 @@
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
-import { type Patience, patienceOf, USUAL_PATIENCE } from '../backup/remote/patience.ts';
+import { patienceOf, type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import type { Emit, RunEvent } from '../events.ts';
 import { parseDuration } from '../plan/instant.ts';
@@ -105,7 +105,7 @@ export async function openSession(
   };
 }
 
-function patienceIn(given: OptionValue): Patience {
+function patienceIn(given: OptionValue): RemotePatience {
   if (typeof given !== 'string') return USUAL_PATIENCE;
   const milliseconds = parseDuration(given);
   if (milliseconds !== undefined && milliseconds >= 1_000) return patienceOf(milliseconds);

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import type { Backup } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { openBackup } from '../backup/open-backup.ts';
-import type { Patience } from '../backup/remote/patience.ts';
+import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { type RolledForward, rollForward } from '../oplog/roll-forward.ts';
@@ -123,7 +123,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
 export interface PrepareRequest {
   readonly plan: Plan;
   /** How long a store is waited for; the usual times where it is not given. */
-  readonly patience?: Patience;
+  readonly patience?: RemotePatience;
   /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
   readonly needs?: Promise<unknown>;
   /** Is shown what else a stream holds, if it is read for a new selection. */

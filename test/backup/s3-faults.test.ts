@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import * as assert from 'uvu/assert';
 import { PaceWatch } from '../../src/backup/remote/pace-watch.ts';
-import { type Patience, USUAL_PATIENCE } from '../../src/backup/remote/patience.ts';
+import { type RemotePatience, USUAL_PATIENCE } from '../../src/backup/remote/patience.ts';
 import { openS3 } from '../../src/backup/s3/s3-store.ts';
 import type { StoredFile } from '../../src/backup/storage/store.ts';
 import type { RunEvent } from '../../src/events.ts';
@@ -26,7 +26,7 @@ import { inBucket, readBackup, refusal, useCredentials } from './reading.ts';
 const test = suite('S3');
 const MIB = 1024 * 1024;
 /** The product's own patience, a few dozen times shorter. */
-const IMPATIENT: Patience = {
+const IMPATIENT: RemotePatience = {
   connectMs: 800,
   answerMs: 1500,
   stallMs: 400,
@@ -59,7 +59,7 @@ interface Reading {
 interface ReadingOptions {
   readonly key?: string;
   readonly bucket?: string;
-  readonly patience?: Patience;
+  readonly patience?: RemotePatience;
   readonly warn?: (message: string) => void;
   /** Called with the bytes that have arrived so far, before the next are asked for. */
   readonly between?: (arrived: number) => Promise<void>;
@@ -214,7 +214,7 @@ test('S4 a consumer that pauses for longer than any stall: no false alarm', asyn
 });
 
 /** Waits for as long as it takes to replace the object; the tests are about what comes then. */
-const WAITING: Patience = { ...IMPATIENT, answerMs: 20_000, readingMs: 40_000 };
+const WAITING: RemotePatience = { ...IMPATIENT, answerMs: 20_000, readingMs: 40_000 };
 
 test('S5 the object is replaced between the look at it and its bytes: refused', async () => {
   await bucket.put('replaced', data);

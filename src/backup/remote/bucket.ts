@@ -7,7 +7,7 @@ import type { Checksum } from './checked-stream.ts';
 import { FlightControl } from './flight-control.ts';
 import type { KeyPage, ObjectClient, ObjectFacts, ObjectServer } from './object-server.ts';
 import { PaceWatch } from './pace-watch.ts';
-import { type Attempts, inTime, type Patience, persist } from './patience.ts';
+import { type Attempts, inTime, persist, type RemotePatience } from './patience.ts';
 import { describeAnswer, type RangeSink, receiveRange } from './range-download.ts';
 
 /** Of a list; a page holds up to 1,000 entries. */
@@ -21,7 +21,7 @@ export class Bucket {
   readonly flights = new FlightControl();
   readonly #server: ObjectServer;
   readonly #run: Run;
-  readonly #patience: Patience;
+  readonly #patience: RemotePatience;
   readonly #pace: PaceWatch;
   #client: Promise<ObjectClient> | undefined;
   /** Of the client in use. */
@@ -29,7 +29,7 @@ export class Bucket {
   /** Clients whose credentials expired; requests of theirs may still be under way. */
   readonly #retired: Promise<ObjectClient>[] = [];
 
-  constructor(run: Run, server: ObjectServer, patience: Patience) {
+  constructor(run: Run, server: ObjectServer, patience: RemotePatience) {
     this.#server = server;
     this.#run = run;
     this.#patience = patience;

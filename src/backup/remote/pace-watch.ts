@@ -4,7 +4,7 @@
  */
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
-import type { Patience } from './patience.ts';
+import type { RemotePatience } from './patience.ts';
 
 /** Less than this, while something is waited for, is next to nothing; bytes per second. */
 const LEAST_RATE = 10 * 1024;
@@ -14,7 +14,7 @@ const WINDOW = 10;
 export class PaceWatch {
   readonly #emit: Emit;
   readonly #name: string;
-  readonly #patience: Pick<Patience, 'tickMs' | 'readingMs'>;
+  readonly #patience: Pick<RemotePatience, 'tickMs' | 'readingMs'>;
   readonly #over = new AbortController();
   #underWay = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -29,7 +29,7 @@ export class PaceWatch {
    * `name`: of the server. Ticks are counted instead of looking at the clock, so that a process that was stopped accuses nobody;
    * a rate below the least is borne for `readingMs`.
    */
-  constructor(emit: Emit, name: string, patience: Pick<Patience, 'tickMs' | 'readingMs'>) {
+  constructor(emit: Emit, name: string, patience: Pick<RemotePatience, 'tickMs' | 'readingMs'>) {
     this.#emit = emit;
     this.#name = name;
     this.#patience = patience;

@@ -5,7 +5,7 @@ import type { Emit } from '../../events.ts';
 import type { ObjectServer } from './object-server.ts';
 
 /** All in milliseconds. */
-export interface Patience {
+export interface RemotePatience {
   readonly connectMs: number;
   /** From the request to the first byte of its answer. */
   readonly answerMs: number;
@@ -19,7 +19,7 @@ export interface Patience {
   readonly tickMs: number;
 }
 
-export const USUAL_PATIENCE: Patience = {
+export const USUAL_PATIENCE: RemotePatience = {
   connectMs: 5_000,
   answerMs: 20_000,
   stallMs: 20_000,
@@ -29,7 +29,7 @@ export const USUAL_PATIENCE: Patience = {
 };
 
 /** The usual one, with another time for reading (`--patience`), milliseconds. */
-export function patienceOf(readingMs: number): Patience {
+export function patienceOf(readingMs: number): RemotePatience {
   const { answerMs, stallMs, firstMs } = USUAL_PATIENCE;
   return {
     ...USUAL_PATIENCE,

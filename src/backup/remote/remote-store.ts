@@ -7,14 +7,14 @@ import { Bucket } from './bucket.ts';
 import { checkedStream } from './checked-stream.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
 import type { ObjectFacts, ObjectServer } from './object-server.ts';
-import type { Patience } from './patience.ts';
+import type { RemotePatience } from './patience.ts';
 import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
 
 /** A bucket as folders and files. A key that ends in `/` (a folder made by a console) is a folder, never a file. */
 export class RemoteStore implements Store {
   readonly #bucket: Bucket;
 
-  constructor(run: Run, server: ObjectServer, patience: Patience) {
+  constructor(run: Run, server: ObjectServer, patience: RemotePatience) {
     this.#bucket = new Bucket(run, server, patience);
   }
 

@@ -7,12 +7,12 @@ import { RestorePlanError } from '../../errors.ts';
 import type { S3Location } from '../../plan/sources/s3.ts';
 import type { Run } from '../../run.ts';
 import type { ObjectServer } from '../remote/object-server.ts';
-import type { Patience } from '../remote/patience.ts';
+import type { RemotePatience } from '../remote/patience.ts';
 import { RemoteStore } from '../remote/remote-store.ts';
 import type { Store } from '../storage/store.ts';
 import { explainS3Fault, readS3Fault } from './s3-fault.ts';
 
-export function openS3(run: Run, location: S3Location, patience: Patience): Store {
+export function openS3(run: Run, location: S3Location, patience: RemotePatience): Store {
   return new RemoteStore(run, s3Server(location), patience);
 }
 
