@@ -227,7 +227,11 @@ test('the cut is exclusive and goes by the primary’s clock, or by a timestamp'
   assert.is(idsBefore({ cut: { ts: { seconds: SECONDS + 3, ordinal: 2 } } }), 3);
   assert.is(idsBefore({ cut: 'end' }), 3);
   assert.is(idsBefore({ begin: { seconds: SECONDS + 2, ordinal: 1 } }), 2, 'the beginning is inclusive');
-  assert.equal(replayOf(entries, { cut: { wall: WALL + 2000 } }).cut, { seconds: SECONDS + 2, ordinal: 1 });
+  assert.equal(replayOf(entries, { cut: { wall: WALL + 2000 } }).cut, {
+    seconds: SECONDS + 2,
+    ordinal: 1,
+    wall: WALL + 2000,
+  });
   const withoutClock = entry(2, { ...on('i', { _id: 5 }), wall: null });
   assert.is(rolled(replayOf([withoutClock], { cut: { wall: WALL + 2000 } }), []).length, 0);
 });
