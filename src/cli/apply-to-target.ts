@@ -19,7 +19,7 @@ import type { FollowUpStatus } from '../follow-ups/follow-up-status.ts';
 import { kindOf } from '../follow-ups/kinds.ts';
 import { runFollowUps } from '../follow-ups/run-follow-ups.ts';
 import type { Plan } from '../plan/plan.ts';
-import { type Sum, sumLines } from '../report/sum.ts';
+import type { Sum } from '../report/sum.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { showBytes, showCounted } from '../text/quantities.ts';
@@ -30,11 +30,11 @@ import type { CommandContext } from './context.ts';
 import { SHOWN } from './dry-run-output.ts';
 import { approvalsOf, knownTarget } from './next-step.ts';
 import type { Stage } from './progress.ts';
-import { pageStyle, writeLines } from './view.ts';
-import { applyExit, applyObject, applyPage, totalOf } from './views/apply.ts';
+import { pageStyle, show, writeLines } from './view.ts';
+import { applyExit, applyView, totalOf } from './views/apply.ts';
 import { dryRunEnd, dryRunPage } from './views/dry-run.ts';
 import { documentsOf } from './views/dry-run-documents.ts';
-import { followUpExit, followUpLines, followUpObject } from './views/follow-up.ts';
+import { followUpExit } from './views/follow-up.ts';
 
 interface ApplyOrder {
   readonly plan: Plan;
@@ -75,15 +75,7 @@ export async function applyToTarget(context: CommandContext, order: ApplyOrder):
       confirm: () => lastWord(context, { plan, selection, reader, given: order.confirm }),
     });
     const statuses = result.verified ? await followUps(context, { plan, target, result }) : [];
-    await context.endProgress();
-    if (context.options.json) {
-      for (const status of statuses) context.json(followUpObject(status));
-      context.json(applyObject(result));
-    } else {
-      await writeLines(context.stdout, applyPage(result, pageStyle(context)));
-      await writeLines(context.stdout, followUpLines(statuses, pageStyle(context), file));
-      await writeLines(context.stdout, ['', ...sumLines(sumOf(context, order, result), pageStyle(context))]);
-    }
+    await show(context, applyView(result, { statuses, sum: sumOf(context, order, result), file }));
     const exit = applyExit(result) === 'OK' ? followUpExit(statuses) : applyExit(result);
     return { exit, steps: await stepsAfter(context, order) };
   } finally {
@@ -175,9 +167,7 @@ async function followUps(
   try {
     return await runFollowUps(context, { actor: context.operator, environment: context.env, plan, target });
   } catch (error) {
-    await context.endProgress();
-    if (context.options.json) context.json(applyObject(result));
-    else await writeLines(context.stdout, applyPage(result, pageStyle(context)));
+    await show(context, applyView(result));
     throw error;
   }
 }

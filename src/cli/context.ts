@@ -54,7 +54,7 @@ export interface CommandContext extends Run, Omit<ProcessEdge, 'env' | 'adoptVar
   /** Names the stages that this run will go through, so that a task list can show what is still to come. */
   follow(stages: readonly Stage[]): Promise<void>;
   /** One NDJSON object on stdout; nothing without `--json`. */
-  json(value: { readonly type: string } & Readonly<Record<string, unknown>>): void;
+  json(value: { readonly type: string }): void;
   /**
    * Asks on the terminal (progress rests meanwhile) and returns the answer without its newline.
    * Undefined without a terminal on stdin and stderr.

@@ -4,8 +4,7 @@ import { ATTENTION_ORDER } from '../outcomes.ts';
 import type { DryRun } from '../report/report-model.ts';
 import type { PageStyle } from '../text/terminal.ts';
 import type { SpilledDocuments } from './compare-targets.ts';
-import type { CommandContext } from './context.ts';
-import { pageStyle, writeLines } from './view.ts';
+import type { View } from './view.ts';
 import { documentObject, dryRunEnd, dryRunObject, dryRunPage } from './views/dry-run.ts';
 import { danglingOf, documentLines, documentsOf, documentsTitle } from './views/dry-run-documents.ts';
 
@@ -19,30 +18,22 @@ interface OutputChoice {
   readonly spilled: SpilledDocuments | undefined;
 }
 
-export async function writeDryRun(
-  context: CommandContext,
+/** `now`: UTC milliseconds. `isRead`: the page goes to a file or a program, whose lines are not cut. */
+export function dryRunView(
   run: DryRun,
   { isFull, spilled }: OutputChoice,
-): Promise<void> {
-  if (spilled !== undefined && context.options.json) await writeObjects(context, run, { isFull, spilled });
-  else await writePage(context, run, isFull ? spilled : undefined);
-}
-
-async function writePage(
-  context: CommandContext,
-  run: DryRun,
-  full: SpilledDocuments | undefined,
-): Promise<void> {
-  const { stdout } = context;
-  const style = pageStyle(context);
-  await writeLines(stdout, dryRunPage(run, style));
-  await writeLines(
-    stdout,
-    full === undefined
-      ? documentsOf(run.comparisons, style, SHOWN)
-      : everyDocument(run, full, { ...style, wholeLines: !stdout.isTTY }),
-  );
-  await writeLines(stdout, dryRunEnd(run, context.now(), style));
+  { now, isRead }: { readonly now: number; readonly isRead: boolean },
+): View {
+  return {
+    async *page(style) {
+      yield* dryRunPage(run, style);
+      if (isFull && spilled !== undefined)
+        yield* everyDocument(run, spilled, { ...style, wholeLines: isRead });
+      else yield* documentsOf(run.comparisons, style, SHOWN);
+      yield* dryRunEnd(run, now, style);
+    },
+    objects: () => objectsOf(run, { isFull, spilled }),
+  };
 }
 
 async function* everyDocument(run: DryRun, full: SpilledDocuments, style: PageStyle): AsyncGenerator<string> {
@@ -60,23 +51,21 @@ async function* everyDocument(run: DryRun, full: SpilledDocuments, style: PageSt
   }
 }
 
-async function writeObjects(
-  context: CommandContext,
+async function* objectsOf(
   run: DryRun,
-  { isFull, spilled }: { readonly isFull: boolean; readonly spilled: SpilledDocuments },
-): Promise<void> {
+  { isFull, spilled }: OutputChoice,
+): AsyncGenerator<{ readonly type: string }> {
   for (const { target, collections } of run.comparisons) {
     for (const { collection } of collections) {
       for (const documentClass of ATTENTION_ORDER) {
-        if (documentClass === 'identical' && !isFull) continue;
+        if (spilled === undefined || (documentClass === 'identical' && !isFull)) continue;
         let left = isFull ? Number.POSITIVE_INFINITY : SHOWN;
         for await (const document of spilled.read({ target, collection, documentClass })) {
-          context.json(documentObject(target, collection, document));
-          await context.stdout.drained();
+          yield documentObject(target, collection, document);
           if (--left === 0) break;
         }
       }
     }
   }
-  context.json(dryRunObject(run));
+  yield dryRunObject(run);
 }

@@ -1,4 +1,5 @@
 /** The files of `dry-run --report`. */
+
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RestorePlanError } from '../errors.ts';
@@ -14,6 +15,7 @@ import type { OptionValue } from './command.ts';
 import type { SpilledDocuments } from './compare-targets.ts';
 import type { CommandContext } from './context.ts';
 import { SHOWN } from './dry-run-output.ts';
+import { show } from './view.ts';
 
 interface ReportFile {
   readonly path: string;
@@ -106,7 +108,7 @@ export async function writeReports(
     } catch (error) {
       throw notWritten(path, error);
     }
-    context.json({ type: 'report', file });
+    await show(context, { page: () => [], objects: () => [{ type: 'report', file }] });
     context.stderr.write(context.options.quiet ? '' : `Report: ${file}\n`);
   }
 }

@@ -1,4 +1,4 @@
-/** Pages of results on a text stream. */
+/** What a command shows: a page for people, or objects for programs. Which one is asked for, `show` alone knows. */
 import type { PageStyle, TextWriter } from '../text/terminal.ts';
 import { paintWith } from '../text/terminal.ts';
 import type { CommandContext } from './context.ts';
@@ -30,4 +30,28 @@ export async function writeLines(
     await stream.drained();
   }
   if (waiting !== '') stream.write(waiting);
+}
+
+type Several<T> = Iterable<T> | AsyncIterable<T>;
+
+export interface View {
+  /** Lines without newlines, or a whole text. */
+  readonly page: (style: PageStyle) => string | Several<string>;
+  /** For the `--json` stream. */
+  readonly objects: () => Several<{ readonly type: string }>;
+}
+
+/** Writes the result of a command to stdout, after its progress has ended. */
+export async function show(context: CommandContext, { page, objects }: View): Promise<void> {
+  await context.endProgress();
+  if (context.options.json) {
+    for await (const each of objects()) {
+      context.json(each);
+      await context.stdout.drained();
+    }
+    return;
+  }
+  const said = page(pageStyle(context));
+  if (typeof said === 'string') context.stdout.write(said);
+  else await writeLines(context.stdout, said);
 }

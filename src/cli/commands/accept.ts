@@ -1,4 +1,5 @@
 /** `plan accept`: writes down which documents are left out of a target, so that a run may end verified without them. */
+
 import { acceptAtHand, withdrawAccepted } from '../../apply/accept.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
@@ -13,9 +14,8 @@ import { connect, requireDatabase } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { SHOWN } from '../dry-run-output.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
-import { pageStyle, writeLines } from '../view.ts';
-import { acceptedText, acceptLines, acceptObject } from '../views/accept.ts';
-import { wholeCommands } from '../views/next-step.ts';
+import { pageStyle, show, writeLines } from '../view.ts';
+import { acceptedText, acceptLines, acceptView } from '../views/accept.ts';
 
 export async function run(
   context: CommandContext,
@@ -79,16 +79,9 @@ async function accept(
       await confirm(context, { what, database: reader.database, given: options['confirm'] });
     },
   });
-  await context.endProgress();
   const { digest } = selection.manifest;
-  context.json(acceptObject({ target: name, digest, collections, accepted, withdrawn: 0 }));
-  if (context.options.json) return;
-  const nextApply = wholeCommands(`\`plan apply --target ${name}\``, file);
-  context.stdout.write(
-    collections.length === 0
-      ? `Nothing to accept: every document can be written to ${name}, is there alike, or is excepted already.\n`
-      : `Accepted: ${acceptedText(collections)} are left out of ${name}. Next: ${nextApply}\n`,
-  );
+  const facts = { target: name, digest, collections, accepted, withdrawn: 0 };
+  await show(context, acceptView(facts, { file, isWithdrawal: false }));
 }
 
 async function takeBack({ context, file, plan, selection, target, options }: Work): Promise<void> {
@@ -101,16 +94,9 @@ async function takeBack({ context, file, plan, selection, target, options }: Wor
       await confirm(context, { what, database: reader.database, given: options['confirm'] });
     },
   });
-  await context.endProgress();
   const { digest } = selection.manifest;
-  context.json(acceptObject({ target: name, digest, collections: [], accepted: 0, withdrawn }));
-  if (context.options.json) return;
-  const nextApply = wholeCommands(`\`plan apply --target ${name}\``, file);
-  context.stdout.write(
-    withdrawn === 0
-      ? `Nothing to take back: nothing of this selection is accepted in ${name}.\n`
-      : `Taken back: ${showCounted(withdrawn, 'document')}. Next: ${nextApply}\n`,
-  );
+  const facts = { target: name, digest, collections: [], accepted: 0, withdrawn };
+  await show(context, acceptView(facts, { file, isWithdrawal: true }));
 }
 
 function requestOf({ context, plan, selection, target }: Omit<Work, 'file' | 'options'>) {

@@ -1,21 +1,20 @@
 /** `plan approve`: a second person's word on the verified staging run, or on what was accepted in production, after a look at it. */
 
 import { approveRun, isApprovable } from '../../apply/approve-run.ts';
-import { approvalObstacle, worthOf } from '../../apply/gate-rules.ts';
+import { approvalObstacle } from '../../apply/gate-rules.ts';
 import { nextSteps, type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
 import { readAccepted } from '../../ledger/accepted.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Target, TargetReader } from '../../target/target.ts';
-import { wrapped } from '../../text/terminal.ts';
 import type { OptionValue, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
 import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
-import { pageStyle, writeLines } from '../view.ts';
-import { approvalLines } from '../views/approve.ts';
+import { pageStyle, show, writeLines } from '../view.ts';
+import { approvalLines, approveView } from '../views/approve.ts';
 
 export async function run(
   context: CommandContext,
@@ -31,20 +30,7 @@ export async function run(
     await lookAndConfirm(context, { plan, status, reader: target.reader, given: options['confirm'] });
     const shown = status.run?.key.selection;
     const approval = await approveRun({ plan, target, actor: context.operator, digest: shown });
-    await context.endProgress();
-    const { digest, given: approvers, needed, by } = approval;
-    context.json({
-      type: 'approve',
-      target: name,
-      selection: { digest },
-      approvers,
-      approvalsBy: by,
-      needed,
-    });
-    if (context.options.json) return;
-    const missing = Math.max(0, needed - approvers.length);
-    const rest = missing === 0 ? 'that is all the plan asks for' : `${missing} more to come`;
-    await writeLines(context.stdout, wrapped(`A${worthOf(approval).slice(1)}: ${rest}.`, pageStyle(context)));
+    await show(context, approveView(name, approval));
     if (name === 'staging') await sayWhatComesNext(context, { plan, file, staging: target });
   } finally {
     await target.close();

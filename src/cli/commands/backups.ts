@@ -1,13 +1,14 @@
 /** `plan backups`: lists the backups that the plan could use, which holds what, and the choice. Touches no target. */
+
 import { type BackupListing, listBackups } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { collectionNames } from '../../plan/plan.ts';
 import { isStored } from '../../plan/sources/sources.ts';
 import { STORE_KEYS } from '../../plan/sources/stores.ts';
-import { paintWith } from '../../text/terminal.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
-import { backupsPage } from '../views/backups.ts';
+import { show } from '../view.ts';
+import { backupsView } from '../views/backups.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
   const plan = await loadPlan(context, file, { refuseFuture: true });
@@ -21,14 +22,8 @@ export async function run(context: CommandContext, [file = '']: readonly string[
   const { patience } = context;
   const wanted = collectionNames(plan);
   const listing = await listBackups(context, { ...plan.source, location }, { wanted, patience });
-  await context.endProgress();
-
-  const { refusal, ...shown } = listing;
-  context.json({ type: 'backups', ...shown });
-  if (!context.options.json) {
-    const style = { paint: paintWith(context.color.stdout), columns: context.stdout.columns };
-    for (const line of backupsPage(listing, style)) context.stdout.write(`${line}\n`);
-  }
+  await show(context, backupsView(listing));
+  const { refusal } = listing;
   if (refusal !== undefined) throw refusal;
   if (!listing.backups.some(({ chosen }) => chosen)) throw noneServes(listing);
 }

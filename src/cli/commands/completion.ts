@@ -9,6 +9,7 @@ import { commandWords } from '../completion/words.ts';
 import { zshCompletion } from '../completion/zsh.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
+import { show } from '../view.ts';
 
 const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 
@@ -33,20 +34,18 @@ async function complete(
     });
   }
   const script = SCRIPTS[shell as keyof typeof SCRIPTS](words);
-  if (context.options.json) context.json({ type: 'completion', shell, script });
-  else context.stdout.write(script);
+  return show(context, {
+    page: () => script,
+    objects: () => [{ type: 'completion', shell, script }],
+  });
 }
 
 /** Names with a line end are left out: no shell could type them. */
 async function writeFollowUps(context: CommandContext, file: string): Promise<void> {
   const { followUps } = await loadPlan(context, file);
   const names = followUps.map(({ name }) => name);
-  if (context.options.json) context.json({ type: 'completion', names });
-  else
-    context.stdout.write(
-      names
-        .filter((name) => neutral(name) === name)
-        .map((name) => `${name}\n`)
-        .join(''),
-    );
+  return show(context, {
+    page: () => names.filter((name) => neutral(name) === name),
+    objects: () => [{ type: 'completion', names }],
+  });
 }

@@ -1,10 +1,7 @@
 /** `plan dry-run`: selects the documents and compares them with every reachable target. Writes to none. */
-import {
-  nextSteps,
-  type PlanFacts,
-  type TargetFacts,
-  type TargetStatus,
-} from '../../apply/restore-status.ts';
+
+import type { TargetStatus } from '../../apply/restore-status.ts';
+import { nextSteps, type PlanFacts, type TargetFacts } from '../../apply/restore-status.ts';
 import type { TargetComparison } from '../../comparison/comparison.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
@@ -19,10 +16,11 @@ import { prepareSelection } from '../../selection/select-documents.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets, SpilledDocuments, type TargetFailure } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { writeDryRun } from '../dry-run-output.ts';
+import { dryRunView } from '../dry-run-output.ts';
 import { checkReports, keptForShowing, reportMode, toldInReports, writeReports } from '../dry-run-reports.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
 import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
+import { show } from '../view.ts';
 
 export async function run(
   context: CommandContext,
@@ -60,9 +58,8 @@ export async function run(
   const kept = keptForShowing(context, { reports: files, told, isFull });
   const spilled = kept.spilled && new SpilledDocuments(context.workDirectory);
   try {
-    const { show, showDangling } = kept;
     const { comparisons, failures, statuses } = await compareTargets(context, {
-      ...{ plan, selection, targets, show, showDangling },
+      ...{ plan, selection, targets, show: kept.show, showDangling: kept.showDangling },
       ...(spilled && kept.spilled && { each: { ...kept.spilled, take: spilled.add } }),
     });
     const dryRun: DryRun = {
@@ -73,8 +70,8 @@ export async function run(
       warnings: context.warnings,
       suggestions,
     };
-    await context.endProgress();
-    await writeDryRun(context, dryRun, { isFull, spilled });
+    const shown = { now: context.now(), isRead: !context.stdout.isTTY };
+    await show(context, dryRunView(dryRun, { isFull, spilled }, shown));
     await writeReports(context, dryRun, { files, told, spilled, mode });
     await writeNextSteps(context, nextSteps(factsOf(dryRun, statuses, failures)), file);
 

@@ -14,8 +14,8 @@ import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
-import { pageStyle, writeLines } from '../view.ts';
-import { followUpExit, followUpLines, followUpObject } from '../views/follow-up.ts';
+import { show } from '../view.ts';
+import { followUpExit, followUpView } from '../views/follow-up.ts';
 
 interface Work {
   readonly context: CommandContext;
@@ -55,15 +55,7 @@ export async function run(
       await connection.close();
     }
   }
-  await context.endProgress();
-  for (const status of statuses) context.json(followUpObject(status));
-  if (!context.options.json) {
-    const lines =
-      statuses.length === 0
-        ? [noneLine(name, options['target'])]
-        : followUpLines(statuses, pageStyle(context), file);
-    await writeLines(context.stdout, lines);
-  }
+  await show(context, followUpView(statuses, file, noneLine(name, options['target'])));
   return word === 'run' ? followUpExit(statuses) : 'OK';
 }
 

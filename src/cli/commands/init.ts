@@ -1,4 +1,5 @@
 /** `plan init`: writes a commented plan, filled in as far as options and answers go. Never overwrites a file. */
+
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
@@ -12,6 +13,7 @@ import type { CommandContext } from '../context.ts';
 import { interview } from '../init/interview.ts';
 import { KeptAnswers } from '../init/kept-answers.ts';
 import { Talk } from '../init/questions.ts';
+import { show } from '../view.ts';
 
 const DEFAULT_FILE = 'restore-plan.yaml';
 const SCHEMA_FILE = 'restore-plan.schema.json';
@@ -47,22 +49,21 @@ export async function run(
 
   const { faults = [] } = await readPlan(file, { env: context.env });
   const shown = relative(context.cwd, file) || file;
-  if (context.options.json) {
-    context.json({
-      type: 'init',
-      file: shown,
-      schema: hasSchema ? relative(context.cwd, schema) : undefined,
-      faults: faults.length,
-    });
-    return;
-  }
   const next =
     faults.length === 0
       ? `It is complete. Look at it, then: plan dry-run ${shellWord(shown)}`
       : `${showCounted(faults.length, 'thing is', 'things are')} still to be filled in: plan validate ${shellWord(shown)} names them.`;
-  context.stdout.write(
-    `wrote ${neutral(shown)}${hasSchema ? ` and ${SCHEMA_FILE} beside it` : ''}\n${next}\n`,
-  );
+  await show(context, {
+    page: () => [`wrote ${neutral(shown)}${hasSchema ? ` and ${SCHEMA_FILE} beside it` : ''}`, next],
+    objects: () => [
+      {
+        type: 'init',
+        file: shown,
+        schema: hasSchema ? relative(context.cwd, schema) : undefined,
+        faults: faults.length,
+      },
+    ],
+  });
 }
 
 /** The same failure, which now says that nothing typed is lost. */

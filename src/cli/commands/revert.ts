@@ -2,6 +2,7 @@
  * `plan revert`: takes out what this plan inserted and nobody has changed since, and puts back what it replaced. The target's ledger is all
  * it needs: of the plan file, only its name and the target are used, and `--plan-name` does without the file.
  */
+
 import { previewRevert, type RevertRequest, revertPlan } from '../../apply/revert.ts';
 import { leftOf, totalOf } from '../../apply/revert-report.ts';
 import { RestorePlanError } from '../../errors.ts';
@@ -19,8 +20,8 @@ import { confirm } from '../confirm.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
-import { pageStyle, writeLines } from '../view.ts';
-import { revertLines, revertObject, runLines } from '../views/revert.ts';
+import { pageStyle, show, writeLines } from '../view.ts';
+import { revertLines, revertView, runLines } from '../views/revert.ts';
 
 export async function run(
   context: CommandContext,
@@ -44,11 +45,7 @@ export async function run(
           ...request,
           confirm: (runs) => lastWord(context, request, { runs, options }),
         });
-    await context.endProgress();
-    context.json(revertObject(report, { isPreview }));
-    if (!context.options.json) {
-      await writeLines(context.stdout, revertLines(report, { isPreview }, pageStyle(context)));
-    }
+    await show(context, revertView(report, { isPreview }));
     const total = totalOf(report);
     if (isPreview) {
       const isPending = total.remove + total.putBack > 0;

@@ -17,9 +17,8 @@ import { connect, SHORT_PATIENCE_MS } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
 import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../next-step.ts';
-import { pageStyle, writeLines } from '../view.ts';
-import { followUpLines, followUpObject } from '../views/follow-up.ts';
-import { gateLines, statusObject, targetLines } from '../views/status.ts';
+import { show } from '../view.ts';
+import { statusView } from '../views/status.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
   const plan = await loadPlan(context, file);
@@ -42,8 +41,7 @@ export async function run(context: CommandContext, [file = '']: readonly string[
       statuses.push(status);
     }
     const gate = await askGate(context, { plan, targets, statuses });
-    await context.endProgress();
-    await show(context, { plan, file, statuses, gate, failures });
+    await showStanding(context, { plan, file, statuses, gate, failures });
     if (first !== undefined) throw first;
   } finally {
     for (const target of targets) await target.close();
@@ -91,33 +89,17 @@ interface Shown {
   readonly failures: readonly RestorePlanError[];
 }
 
-async function show(context: CommandContext, shown: Shown): Promise<void> {
-  const { plan, file, statuses, gate, failures } = shown;
+async function showStanding(context: CommandContext, shown: Shown): Promise<void> {
+  const { plan, file, statuses, gate } = shown;
   const steps = nextSteps(factsOf(shown));
-  const loose = statuses.map((status) => ({
-    status,
-    followUps: followUpStatuses({
-      followUps: plan.followUps,
-      target: status.target,
-      runs: status.runsOfPlan,
+  const followUps = new Map(
+    statuses.map((status) => {
+      const { target, runsOfPlan: runs } = status;
+      return [status, followUpStatuses({ followUps: plan.followUps, target, runs })] as const;
     }),
-  }));
-  if (context.options.json) {
-    for (const { followUps } of loose) for (const each of followUps) context.json(followUpObject(each));
-    context.json(statusObject({ plan, statuses, gate, steps }));
-    return;
-  }
-  const style = pageStyle(context);
-  for (const { status, followUps } of loose) {
-    await writeLines(context.stdout, targetLines(status, style, file));
-    await writeLines(context.stdout, followUpLines(followUps, style, file));
-    if (followUps.length > 0) await writeLines(context.stdout, ['']);
-  }
-  for (const { message } of failures) await writeLines(context.stdout, [style.paint.bad(message), '']);
-  if (plan.targets.production !== undefined) {
-    const planHasChanged = statuses.some((each) => each.target === 'staging' && each.isOfAnotherPlanVersion);
-    await writeLines(context.stdout, gateLines(gate, style, { file, planHasChanged }));
-  }
+  );
+  const failures = shown.failures.map(({ message }) => message);
+  await show(context, statusView({ plan, file, statuses, gate, steps, followUps, failures }));
   // The gate's own reasons stand above, and this command shows them.
   const elsewhere = steps.filter(({ command }) => command !== 'status');
   await writeNextSteps(context, elsewhere, file);

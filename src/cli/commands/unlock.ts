@@ -1,4 +1,5 @@
 /** `plan unlock`: takes the lock away from a holder that is known to be dead. */
+
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { openLedger } from '../../ledger/ledger.ts';
@@ -8,6 +9,7 @@ import type { OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
+import { show } from '../view.ts';
 
 export async function run(
   context: CommandContext,
@@ -30,9 +32,10 @@ export async function run(
         facts: { holder: now?.name ?? null },
       });
     }
-    await context.endProgress();
-    context.json({ type: 'unlock', target: name, holder });
-    if (!context.options.json) context.stdout.write(`Unlocked ${name}; ${neutral(holder)} held it.\n`);
+    await show(context, {
+      page: () => [`Unlocked ${name}; ${neutral(holder)} held it.`],
+      objects: () => [{ type: 'unlock', target: name, holder }],
+    });
   } finally {
     await target.close();
   }

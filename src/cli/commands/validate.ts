@@ -1,4 +1,5 @@
 /** `plan validate`: checks plans without touching any network. */
+
 import { checkBase, type ReadPlanOptions, readPlan } from '../../plan/read-plan.ts';
 import { jsonText, neutral } from '../../text/escape.ts';
 import { paintWith } from '../../text/terminal.ts';
@@ -6,6 +7,7 @@ import { VERSION } from '../../version.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { requirePipe } from '../load-plan.ts';
+import { show } from '../view.ts';
 import {
   type CheckedFile,
   faultCount,
@@ -30,8 +32,10 @@ export async function run(
   }
 
   const result = validationObject(checked);
-  if (context.options.json) context.json(result);
-  else context.stdout.write(written(checked, { format: options['format'], color: context.color.stdout }));
+  await show(context, {
+    page: () => written(checked, { format: options['format'], color: context.color.stdout }),
+    objects: () => [result],
+  });
   return result.valid ? 'OK' : 'PLAN_INVALID';
 }
 

@@ -1,4 +1,5 @@
 /** `plan verify`: compares the restored documents with the target again, any time. */
+
 import { verifyRestore } from '../../apply/verify-selection.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
@@ -7,8 +8,8 @@ import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan, requireVariables } from '../load-plan.ts';
-import { pageStyle, writeLines } from '../view.ts';
-import { verifyLines, verifyObject } from '../views/verify.ts';
+import { show } from '../view.ts';
+import { verifyView } from '../views/verify.ts';
 
 export async function run(
   context: CommandContext,
@@ -35,14 +36,8 @@ export async function run(
     }
     const { selection } = applied;
     const verification = await verifyRestore(context, { plan, selection, target, every });
-    await context.endProgress();
-    context.json(verifyObject(verification, { target: name, digest: selection.manifest.digest, every }));
-    if (!context.options.json) {
-      await writeLines(
-        context.stdout,
-        verifyLines(verification, { target: name, every }, pageStyle(context)),
-      );
-    }
+    const { digest } = selection.manifest;
+    await show(context, verifyView(verification, { target: name, digest, every }));
     return verification.failures === 0 ? 'OK' : 'VERIFICATION';
   } finally {
     await target.close();

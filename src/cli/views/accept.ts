@@ -1,4 +1,5 @@
 /** What is to be accepted in a target: documents that are at hand, by class, with those that go with them. */
+
 import type { AcceptableCollection } from '../../apply/accept.ts';
 import type { TargetName } from '../../events.ts';
 import { COMPARED, OUTCOMES } from '../../outcomes.ts';
@@ -9,6 +10,8 @@ import { neutral } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { fitted, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
+import { wholeCommands } from './next-step.ts';
 
 interface AcceptPage {
   readonly target: TargetName;
@@ -80,4 +83,22 @@ export function acceptObject({
 /** `7 documents`, for a question and for what was done. */
 export function acceptedText(collections: readonly AcceptableCollection[]): string {
   return showCounted(acceptedIn(collections), 'document');
+}
+
+/** What came of it, and the command that comes next. `file` is the plan as the operator named it. */
+export function acceptView(
+  facts: Parameters<typeof acceptObject>[0],
+  { file, isWithdrawal }: { readonly file: string; readonly isWithdrawal: boolean },
+): View {
+  const { target, collections, withdrawn } = facts;
+  const next = `Next: ${wholeCommands(`\`plan apply --target ${target}\``, file)}`;
+  const accepted =
+    collections.length === 0
+      ? `Nothing to accept: every document can be written to ${target}, is there alike, or is excepted already.`
+      : `Accepted: ${acceptedText(collections)} are left out of ${target}. ${next}`;
+  const takenBack =
+    withdrawn === 0
+      ? `Nothing to take back: nothing of this selection is accepted in ${target}.`
+      : `Taken back: ${showCounted(withdrawn, 'document')}. ${next}`;
+  return { objects: () => [acceptObject(facts)], page: () => [isWithdrawal ? takenBack : accepted] };
 }

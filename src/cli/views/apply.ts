@@ -1,13 +1,18 @@
 /** What an apply did, as a page for the terminal and as an exit code. */
+
 import type { AppliedCollection, ApplyResult, SinceDryRun } from '../../apply/apply-selection.ts';
 import { unwrittenIn } from '../../apply/restore-status.ts';
 import type { EXIT_CODES } from '../../errors.ts';
+import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { keysOf, OUTCOMES, type Outcome } from '../../outcomes.ts';
 import type { OutcomeCounts } from '../../report/document-classes.ts';
+import { type Sum, sumLines } from '../../report/sum.ts';
 import { neutral } from '../../text/escape.ts';
 import { countedAs, showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { columnsOf, fitted, type Paint, padded, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
+import { followUpLines, followUpObject } from './follow-up.ts';
 
 /** Documents named one by one on the page. */
 const SHOWN = 20;
@@ -164,4 +169,21 @@ export function applyObject({ target, digest, collections, verified, notices, si
     notices,
     changedSinceDryRun: sinceDryRun?.changes ?? [],
   } as const;
+}
+
+/** How it ended, with the follow-ups that were done and the sum. `file` is the plan as the operator named it. */
+export function applyView(
+  result: ApplyResult,
+  rest?: { readonly statuses: readonly FollowUpStatus[]; readonly sum: Sum; readonly file: string },
+): View {
+  return {
+    *page(style) {
+      yield* applyPage(result, style);
+      if (rest === undefined) return;
+      yield* followUpLines(rest.statuses, style, rest.file);
+      yield '';
+      yield* sumLines(rest.sum, style);
+    },
+    objects: () => [...(rest?.statuses ?? []).map(followUpObject), applyObject(result)],
+  };
 }

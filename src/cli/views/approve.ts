@@ -2,7 +2,10 @@
  * What an approver is asked to agree to: the selection that was verified on staging, by counts and digest, and what it brings with it; or
  * what was accepted in production.
  */
+
+import type { Approval } from '../../apply/approve-run.ts';
 import { type Approvals, worthOf } from '../../apply/gate-rules.ts';
+import type { TargetName } from '../../events.ts';
 import type { AcceptedSum } from '../../ledger/accepted.ts';
 import type { Actor, RunRecord } from '../../ledger/run-record.ts';
 import { OUTCOMES } from '../../outcomes.ts';
@@ -12,6 +15,7 @@ import { shellWord } from '../../text/escape.ts';
 import { countedAs, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
 import { totalOf } from './apply.ts';
 import { runLines } from './status.ts';
 
@@ -80,4 +84,15 @@ function commandTexts({ followUps }: Plan): string[] {
       ? [`follow-up ${name} (${on}) runs: ${action.command.map(shellWord).join(' ')}`]
       : [],
   );
+}
+
+/** What an approval is worth, and how many are still missing. */
+export function approveView(target: TargetName, approval: Approval): View {
+  const { digest, given: approvers, needed, by } = approval;
+  const missing = Math.max(0, needed - approvers.length);
+  const rest = missing === 0 ? 'that is all the plan asks for' : `${missing} more to come`;
+  return {
+    page: (style) => wrapped(`A${worthOf(approval).slice(1)}: ${rest}.`, style),
+    objects: () => [{ type: 'approve', target, selection: { digest }, approvers, approvalsBy: by, needed }],
+  };
 }

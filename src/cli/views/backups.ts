@@ -1,8 +1,10 @@
 /** `plan backups` as a page: the candidates around the wanted moment, newest first, the chosen one marked. */
+
 import type { BackupListing, ListedBackup } from '../../backup/list-backups.ts';
 import { showBytes, showCounted, showDuration } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { columnsOf, padded, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
 
 const INDENT = '  ';
 const NONE = '-';
@@ -68,4 +70,9 @@ function holdings({ holds }: ListedBackup): string[] {
     ['may hold', those(undefined)],
   ].filter(([, names]) => names !== '');
   return facts.length === 0 ? [] : [facts.map((fact) => fact.join(' ')).join('; ')];
+}
+
+export function backupsView(listing: BackupListing): View {
+  const { refusal: _, ...shown } = listing;
+  return { page: (style) => backupsPage(listing, style), objects: () => [{ type: 'backups', ...shown }] };
 }

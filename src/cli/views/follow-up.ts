@@ -1,10 +1,12 @@
 /** Loose ends as a page for the terminal, as JSON, and as an exit code. */
+
 import type { EXIT_CODES } from '../../errors.ts';
 import type { FollowUpState, FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { kindOf } from '../../follow-ups/kinds.ts';
 import { neutral, shellWord } from '../../text/escape.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { type Paint, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
 
 const INDENT = 4;
 
@@ -130,4 +132,12 @@ export function followUpObject(status: FollowUpStatus) {
     output: record?.output ?? null,
     note: record?.note ?? null,
   } as const;
+}
+
+/** `none`: what is said where there are none. `file` is the plan as the operator named it. */
+export function followUpView(statuses: readonly FollowUpStatus[], file: string, none: string): View {
+  return {
+    page: (style) => (statuses.length === 0 ? [none] : followUpLines(statuses, style, file)),
+    objects: () => statuses.map(followUpObject),
+  };
 }

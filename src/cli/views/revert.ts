@@ -1,4 +1,5 @@
 /** What a revert would do, or did, as a page for the terminal and as JSON. */
+
 import { leftOf, type RevertCounts, type RevertReport, totalOf } from '../../apply/revert-report.ts';
 import type { RunRecord } from '../../ledger/run-record.ts';
 import { REVERTED, type RevertedOutcome } from '../../outcomes.ts';
@@ -7,6 +8,7 @@ import { neutral } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { fitted, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
 
 /** Documents named one by one on the page. */
 const SHOWN = 20;
@@ -92,4 +94,11 @@ export function revertObject(report: RevertReport, { isPreview }: { readonly isP
     total: countsObject(totalOf(report)),
     untouched,
   } as const;
+}
+
+export function revertView(report: RevertReport, how: { readonly isPreview: boolean }): View {
+  return {
+    page: (style) => revertLines(report, how, style),
+    objects: () => [revertObject(report, how)],
+  };
 }

@@ -1,12 +1,9 @@
 /** Where a plan stands, as a page for the terminal and as JSON. */
-import {
-  type GateStatus,
-  type ListedRun,
-  type NextStep,
-  type TargetStatus,
-  unwrittenIn,
-} from '../../apply/restore-status.ts';
+
+import type { GateStatus, ListedRun, TargetStatus } from '../../apply/restore-status.ts';
+import { type NextStep, unwrittenIn } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
+import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { type Life, whoHolds } from '../../ledger/lock-state.ts';
 import type { Deed, RunCounts, RunRecord, RunStatus } from '../../ledger/run-record.ts';
 import { OUTCOMES } from '../../outcomes.ts';
@@ -16,7 +13,9 @@ import { neutral } from '../../text/escape.ts';
 import { countedAs, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
 import { totalOf } from './apply.ts';
+import { followUpLines, followUpObject } from './follow-up.ts';
 import { wholeCommands } from './next-step.ts';
 
 const INDENT = 2;
@@ -208,5 +207,37 @@ function listedObject({ run, isCurrent, isForeign }: ListedRun) {
     verifiedAt: verifiedAt ?? null,
     backup: backup.location,
     counts: totalOf(collections),
+  };
+}
+
+export interface StatusFacts extends Standing {
+  /** The plan as the operator named it. */
+  readonly file: string;
+  readonly followUps: ReadonlyMap<TargetStatus, readonly FollowUpStatus[]>;
+  /** Why targets could not be asked. */
+  readonly failures: readonly string[];
+}
+
+export function statusView({ file, followUps, failures, ...standing }: StatusFacts): View {
+  const { plan, statuses, gate } = standing;
+  return {
+    *page(style) {
+      for (const status of statuses) {
+        const loose = followUps.get(status) ?? [];
+        yield* targetLines(status, style, file);
+        yield* followUpLines(loose, style, file);
+        if (loose.length > 0) yield '';
+      }
+      for (const message of failures) yield* [style.paint.bad(message), ''];
+      if (plan.targets.production === undefined) return;
+      const planHasChanged = statuses.some(
+        (each) => each.target === 'staging' && each.isOfAnotherPlanVersion,
+      );
+      yield* gateLines(gate, style, { file, planHasChanged });
+    },
+    objects: () => [
+      ...statuses.flatMap((status) => (followUps.get(status) ?? []).map(followUpObject)),
+      statusObject(standing),
+    ],
   };
 }

@@ -1,4 +1,5 @@
 /** What a verification found, as a page for the terminal and as JSON. */
+
 import type { Verification } from '../../apply/verify-selection.ts';
 import { RELAXED_TYPES } from '../../backup/backup.ts';
 import type { TargetName } from '../../events.ts';
@@ -8,6 +9,7 @@ import { neutral } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { fitted, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
 
 /** Documents named one by one on the page. */
 const SHOWN = 20;
@@ -59,4 +61,11 @@ export function verifyObject(
     differences,
     verified: failures === 0,
   } as const;
+}
+
+export function verifyView(verification: Verification, what: Verified & { readonly digest: string }): View {
+  return {
+    page: (style) => verifyLines(verification, what, style),
+    objects: () => [verifyObject(verification, what)],
+  };
 }
