@@ -1,12 +1,17 @@
 /** What the program says without any server: digests, faults, prose, help and the schema. */
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { COMMANDS } from '../../src/cli/command-table.ts';
 import { readPlan } from '../../src/plan/read-plan.ts';
 import { suite } from '../harness.ts';
+import { temporaryFolder } from '../lab/guard.ts';
 import { golden, planFiles } from './golden.ts';
 import { ROOT, transcript } from './program.ts';
 
 const test = suite('golden: plans');
+
+/** Longer than a folder for temporary files is on Linux, and short enough for a line of the text. */
+const PATH_LENGTH = 40;
 
 const env = {
   STAGING_MONGODB_URI: 'mongodb://staging.example.net',
@@ -39,10 +44,18 @@ test('validate, in every format', async () => {
 });
 
 test('explain', async () => {
+  // Sources on disk are told by absolute path: one of a length that is the same everywhere breaks lines the same.
+  const folder = temporaryFolder('golden');
+  const cwd = join(folder.path, 'x'.repeat(PATH_LENGTH - folder.path.length - 1));
+  for (const each of ['plans', 'test/golden/plans'])
+    cpSync(join(ROOT, each), join(cwd, each), { recursive: true });
   for (const [name, file] of planFiles()) {
-    const text = await transcript(['explain', file], { env, columns: 80 });
-    golden(`explain/${name}.txt`, `${text}${await transcript(['explain', '--json', file], { env })}`);
+    const text = await transcript(['explain', file], { env, cwd, columns: 100 });
+    const both = text + (await transcript(['explain', '--json', file], { env, cwd }));
+    golden(`explain/${name}.txt`, both.replaceAll(cwd, '<root>'));
   }
+  process.chdir(ROOT);
+  folder.remove();
 });
 
 test('help of every command, and wrong usage', async () => {
