@@ -1,12 +1,13 @@
 /**
  * The library: the steps that the commands are made of. They belong together as in `plan apply`:
  *
+ *     const run = runIn('/var/tmp/work', { emit: (event) => console.log(event) });
  *     const { plan } = await readPlan('plan.yaml', { env });
- *     const selection = await prepareSelection({ plan, workDirectory: '.restore-plan', … });
- *     const staging = await connectTarget('staging', plan.targets.staging);
- *     const comparison = await compareWithTarget({ plan, selection, reader: staging.reader, … });
- *     const result = await applySelection({ plan, selection, target: staging, … });
- *     const looseEnds = await runFollowUps({ plan, target: staging, … });
+ *     const selection = await prepareSelection(run, { plan });
+ *     const staging = await connectTarget(run, 'staging', plan.targets.staging);
+ *     const comparison = await compareWithTarget(run, { plan, selection, reader: staging.reader, … });
+ *     const result = await applySelection(run, { plan, selection, target: staging, … });
+ *     const looseEnds = await runFollowUps(run, { plan, target: staging, … });
  *
  * The engine keeps its promises here too: `applySelection` asks the gate before it writes to production, takes the lock and
  * keeps the ledger, whoever calls it. Errors are RestorePlanErrors; what a run reports comes as RunEvents.
