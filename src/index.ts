@@ -15,7 +15,7 @@
 
 export { checkGate, type GateQuestion } from './apply/admission.ts';
 export { type ApplyRequest, type ApplyResult, applySelection } from './apply/apply-selection.ts';
-export { type Approval, type ApprovalRequest, approveRun } from './apply/approve-run.ts';
+export { type ApprovalRequest, type ApprovedRun, approveRun } from './apply/approve-run.ts';
 export { decideGate, type GateFacts, type GateVerdict } from './apply/gate.ts';
 export type { Obstacle } from './apply/gate-rules.ts';
 export { previewRevert, type RevertRequest, revertPlan } from './apply/revert.ts';

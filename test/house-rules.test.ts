@@ -157,12 +157,9 @@ const importsOfFile = new Map(
 );
 
 /** Still to be taken apart; nothing is added here. */
-const CIRCLES_LEFT: readonly string[] = [];
 
 test('no files import each other in a circle, inside a folder neither', () => {
-  const circles = [...importsOfFile.keys()]
-    .map((file) => wayBack(file))
-    .filter((way) => way !== undefined && !CIRCLES_LEFT.some((left) => way.includes(left)));
+  const circles = [...importsOfFile.keys()].map((file) => wayBack(file)).filter((way) => way !== undefined);
   assert.equal(circles, [], 'files of a circle cannot be read, tested or moved but together');
 });
 
@@ -192,19 +189,6 @@ const SLIVER_LINES = 60;
 const REASON = /^ \* Alone because: \S/m;
 /** A command is a file of its own: loaded when it is chosen, by the table of commands alone. */
 const COMMANDS = 'cli/commands/';
-/** Still to be merged, or to say why not; nothing is added here. */
-const SLIVERS_LEFT: readonly string[] = [
-  'apply/refuse-matches.ts',
-  'cli/environment.ts',
-  'cli/failure.ts',
-  'follow-ups/kinds/manual.ts',
-  'follow-ups/restored-ids.ts',
-  'mongo/driver.ts',
-  'oplog/transactions.ts',
-  'report/html/graph.ts',
-  'report/html/html-report.ts',
-  'report/write-report.ts',
-];
 
 test('no file is a mere part of the one that imports it', () => {
   const importers = new Map<string, number>();
@@ -214,8 +198,7 @@ test('no file is a mere part of the one that imports it', () => {
     .map((path) => ({ file: relative(SRC, path), text: readFileSync(path, 'utf8') }))
     .filter(({ file, text }) => importers.get(file) === 1 && text.split('\n').length - 1 < SLIVER_LINES)
     .filter(({ file, text }) => !file.startsWith(COMMANDS) && !REASON.test(headOf(text)))
-    .map(({ file }) => file)
-    .filter((file) => !SLIVERS_LEFT.includes(file));
+    .map(({ file }) => file);
   assert.equal(
     slivers,
     [],
@@ -229,8 +212,6 @@ function headOf(text: string): string {
 }
 
 const MOST_FILES_OF_A_FOLDER = 20;
-/** Still without rooms; nothing is added here. */
-const CROWDED_LEFT: readonly string[] = ['apply'];
 
 test('a folder of many files shows its rooms', () => {
   const counts = new Map<string, number>();
@@ -239,7 +220,7 @@ test('a folder of many files shows its rooms', () => {
     counts.set(folder, (counts.get(folder) ?? 0) + 1);
   }
   const crowded = [...counts]
-    .filter(([folder, count]) => count > MOST_FILES_OF_A_FOLDER && !CROWDED_LEFT.includes(folder))
+    .filter(([, count]) => count > MOST_FILES_OF_A_FOLDER)
     .map(([folder, count]) => `${folder} has ${count} files`);
   assert.equal(
     crowded,
@@ -265,8 +246,6 @@ const RIGHT_ELSEWHERE: Readonly<Record<string, string>> = {
   restore: 'what the program as a whole does',
   result: 'what a call comes back with',
 };
-/** Still to be renamed; nothing is added here. */
-const WORDS_LEFT: readonly string[] = ['fate'];
 
 test('exported names use the words of the glossary', () => {
   const page = readFileSync(join(ROOT, 'docs', 'architecture.md'), 'utf8');
@@ -277,7 +256,7 @@ test('exported names use the words of the glossary', () => {
   );
   assert.ok(unwanted.length >= 10, 'the glossary lists in brackets what is not said');
   const wrong = unwanted
-    .filter(({ word }) => RIGHT_ELSEWHERE[word] === undefined && !WORDS_LEFT.includes(word))
+    .filter(({ word }) => RIGHT_ELSEWHERE[word] === undefined)
     .flatMap(({ word, instead }) =>
       exported
         .filter(({ name }) => new RegExp(`\\b${word}(?:s|d|ed|ing)?\\b`).test(wordsOf(name)))
@@ -294,24 +273,11 @@ function wordsOf(name: string): string {
     .toLowerCase();
 }
 
-/** Still to be renamed; nothing is added here. */
-const TWICE_LEFT: readonly string[] = [
-  'Answer',
-  'Applied',
-  'Approval',
-  'Candidates',
-  'Change',
-  'ClassCounts',
-  'Fate',
-  'Outcome',
-  'Route',
-];
-
 test('no two types have one name', () => {
   const homes = new Map<string, string[]>();
   for (const { file, name } of exported)
     if (/^[A-Z][a-z]/.test(name)) homes.set(name, [...(homes.get(name) ?? []), file]);
-  const twice = [...homes].filter(([name, where]) => where.length > 1 && !TWICE_LEFT.includes(name));
+  const twice = [...homes].filter(([, where]) => where.length > 1);
   assert.equal(twice, [], 'a reader who meets the name must not have to ask which of them it is');
 });
 

@@ -7,7 +7,7 @@ import type { DocumentCheck } from '../comparison/check.ts';
 import { expiryCheck } from '../comparison/collection-checks.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import { type BatchSize, type Meeting, type Met, meet } from '../comparison/meet.ts';
-import type { Change, Sighting, TargetMemory } from '../comparison/target-memory.ts';
+import type { ChangeSince, Sighting, TargetMemory } from '../comparison/target-memory.ts';
 import type { BatchEnd } from '../ledger/journal.ts';
 import { hashesOf } from '../ledger/journal-entry.ts';
 import type { EarlierRuns } from '../ledger/written.ts';
@@ -16,11 +16,11 @@ import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { accessTo, type Target, type TargetCollection, type WriteIdentity } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
 import type { ApplyRun } from './apply-run.ts';
-import type { Outcome, Outcomes } from './outcome.ts';
+import type { ApplyOutcome, Outcomes } from './outcome.ts';
 import {
   DOUBTFUL,
-  type Fate,
-  type Fates,
+  type DocumentOutcome,
+  type DocumentOutcomes,
   insertDocuments,
   type ReplacementPair,
   replaceDocuments,
@@ -162,15 +162,17 @@ class PartWork {
     return this.#task.place.collection.name;
   }
 
-  settle(position: number, given: Fate): void {
-    const fate = this.#isExcepted(position, given) ? { ...given, outcome: 'excepted' as const } : given;
-    this.#task.outcomes.set(this.#documents.first + position, fate.outcome);
-    if (fate.reason === '') return;
+  settle(position: number, given: DocumentOutcome): void {
+    const documentOutcome = this.#isExcepted(position, given)
+      ? { ...given, outcome: 'excepted' as const }
+      : given;
+    this.#task.outcomes.set(this.#documents.first + position, documentOutcome.outcome);
+    if (documentOutcome.reason === '') return;
     const id = this.#documents.idType(position) === 0 ? undefined : this.#documents.id(position);
-    this.#run.notice({ into: this.#into, id }, fate);
+    this.#run.notice({ into: this.#into, id }, documentOutcome);
   }
 
-  #isExcepted(position: number, { outcome, isOfThisId = false }: Fate): boolean {
+  #isExcepted(position: number, { outcome, isOfThisId = false }: DocumentOutcome): boolean {
     const { leftOut, selected } = this.#task;
     const documentClass = isOfThisId ? 'different' : EXCEPTED_AS[outcome];
     return (
@@ -179,7 +181,7 @@ class PartWork {
   }
 
   /** What keeps an absent document from being inserted, as far as it was decided before. */
-  #leftOut(position: number): Fate | undefined {
+  #leftOut(position: number): DocumentOutcome | undefined {
     const { leftOut, selected } = this.#task;
     const ordinal = this.#documents.first + position;
     switch (leftOut.of(selected.collection, ordinal)) {
@@ -194,9 +196,9 @@ class PartWork {
 
   #toInsert(positions: readonly number[]): number[] {
     return positions.filter((position) => {
-      const fate = this.#leftOut(position);
-      if (fate !== undefined) this.settle(position, fate);
-      return fate === undefined;
+      const documentOutcome = this.#leftOut(position);
+      if (documentOutcome !== undefined) this.settle(position, documentOutcome);
+      return documentOutcome === undefined;
     });
   }
 
@@ -228,14 +230,14 @@ class PartWork {
   }
 
   /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */
-  #settleAsThere(position: number): Outcome {
+  #settleAsThere(position: number): ApplyOutcome {
     const outcome = this.#task.earlier.outcomeOf(this.#into, this.#documents.first + position);
     this.settle(position, outcome === 'doubtful' ? DOUBTFUL : { outcome, reason: '' });
     return outcome;
   }
 
   /** Whether the target's document is another one than the last dry-run saw; then it is named. */
-  #compareWithMemory(position: number, now: Sighting): Change | undefined {
+  #compareWithMemory(position: number, now: Sighting): ChangeSince | undefined {
     const { memory, selected } = this.#task;
     const { collection } = selected;
     const change = memory?.changeOf(collection, this.#documents.first + position, now);
@@ -262,26 +264,26 @@ class PartWork {
 
   /** Returns how many documents it wrote. */
   async insert(positions: readonly number[]): Promise<number> {
-    const fates = await this.#write({ action: 'insert', positions }, (identity) =>
+    const documentOutcomes = await this.#write({ action: 'insert', positions }, (identity) =>
       insertDocuments(this.#task.place, this.#documents, positions, identity),
     );
-    return positions.length - fates.size;
+    return positions.length - documentOutcomes.size;
   }
 
   /** Returns how many documents it wrote. */
   async replace(pairs: readonly ReplacementPair[]): Promise<number> {
     const positions = pairs.map(({ position }) => position);
     const images = pairs.map(({ seen }) => seen);
-    const fates = await this.#write({ action: 'replace', positions, images }, (identity) =>
+    const documentOutcomes = await this.#write({ action: 'replace', positions, images }, (identity) =>
       replaceDocuments(this.#task.place, this.#documents, pairs, identity),
     );
-    return positions.length - fates.size;
+    return positions.length - documentOutcomes.size;
   }
 
   #write(
     { action, positions, images = [] }: BatchWrite,
-    execute: (identity: WriteIdentity | undefined) => Promise<Fates>,
-  ): Promise<Fates> {
+    execute: (identity: WriteIdentity | undefined) => Promise<DocumentOutcomes>,
+  ): Promise<DocumentOutcomes> {
     const intention = {
       action,
       into: this.#into,
@@ -290,48 +292,55 @@ class PartWork {
       hashes: hashesOf(this.#documents, positions),
       ordinals: positions.map((position) => this.#documents.first + position),
     };
-    const ordinary: Fate = { outcome: action === 'insert' ? 'inserted' : 'replaced', reason: '' };
-    return this.#run.write(intention, execute, (fates) => this.#endOf(positions, fates, ordinary));
+    const ordinary: DocumentOutcome = { outcome: action === 'insert' ? 'inserted' : 'replaced', reason: '' };
+    return this.#run.write(intention, execute, (documentOutcomes) =>
+      this.#endOf(positions, documentOutcomes, ordinary),
+    );
   }
 
   /** Every document gets its outcome; the journal is told of those that were not written. */
-  #endOf(positions: readonly number[], fates: Fates, ordinary: Fate): Omit<BatchEnd, 'batch'> {
+  #endOf(
+    positions: readonly number[],
+    documentOutcomes: DocumentOutcomes,
+    ordinary: DocumentOutcome,
+  ): Omit<BatchEnd, 'batch'> {
     const skipped: number[] = [];
     const doubtful: number[] = [];
     for (let i = 0; i < positions.length; i++) {
       const position = positions[i] as number;
-      const fate = fates.get(position);
-      if (fate !== undefined) (fate.outcome === 'doubtful' ? doubtful : skipped).push(i);
+      const documentOutcome = documentOutcomes.get(position);
+      if (documentOutcome !== undefined)
+        (documentOutcome.outcome === 'doubtful' ? doubtful : skipped).push(i);
       // What an earlier run had sent to a server that keeps no identities may have arrived only now.
-      if (fate?.outcome === 'identical') this.#settleAsThere(position);
-      else this.settle(position, fate ?? ordinary);
+      if (documentOutcome?.outcome === 'identical') this.#settleAsThere(position);
+      else this.settle(position, documentOutcome ?? ordinary);
     }
     return { skipped, doubtful };
   }
 }
 
 /** The class by which an exception may name a document of this outcome. */
-const EXCEPTED_AS: Readonly<Partial<Record<Outcome, ExceptedClass>>> = {
+const EXCEPTED_AS: Readonly<Partial<Record<ApplyOutcome, ExceptedClass>>> = {
   conflict: 'conflict',
   refused: 'refused',
   kept: 'different',
 };
 
-const EXCEPTED: Fate = { outcome: 'excepted', reason: 'left out by decision' };
-const HELD_BACK: Readonly<Record<'conflict' | 'refused', Fate>> = {
+const EXCEPTED: DocumentOutcome = { outcome: 'excepted', reason: 'left out by decision' };
+const HELD_BACK: Readonly<Record<'conflict' | 'refused', DocumentOutcome>> = {
   conflict: { outcome: 'heldBack', reason: 'what it depends on is in conflict' },
   refused: { outcome: 'heldBack', reason: 'what it depends on was refused' },
 };
 
-const KEPT: Fate = { outcome: 'kept', reason: '' };
-const MATCHED: Fate = {
+const KEPT: DocumentOutcome = { outcome: 'kept', reason: '' };
+const MATCHED: DocumentOutcome = {
   outcome: 'conflict',
   isOfThisId: true,
   reason: 'the target has another document of this _id, and the plan says whenMatched: fail',
 };
 
 /** A replacement was agreed to for the document that the dry-run showed, and for no other. */
-const UNSEEN: Fate = {
+const UNSEEN: DocumentOutcome = {
   outcome: 'conflict',
   isOfThisId: true,
   reason: 'the target’s document is another one than the dry-run saw; look at it with a new dry-run',

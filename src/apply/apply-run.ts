@@ -1,7 +1,7 @@
 /** What the batches of one run share: the lease, the journal's numbering, what is to be said, and what could not be recorded. */
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
-import type { Change } from '../comparison/target-memory.ts';
+import type { ChangeSince } from '../comparison/target-memory.ts';
 import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
 import type { RunKey } from '../ledger/layout.ts';
 import type { Lease } from '../ledger/lock.ts';
@@ -9,7 +9,7 @@ import type { Runs } from '../ledger/runs.ts';
 import type { CheckpointName, Run } from '../run.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import type { TargetWriter, WriteIdentity } from '../target/target.ts';
-import type { Fate } from './write-documents.ts';
+import type { DocumentOutcome } from './write-documents.ts';
 
 /** Documents named one by one in a result; all are counted. */
 const MOST_NOTICES = 1_000;
@@ -20,7 +20,7 @@ export interface Notice {
   readonly into: string;
   /** `_id` as Extended JSON; undefined when it has none. */
   readonly id: string | undefined;
-  readonly outcome: Fate['outcome'];
+  readonly outcome: DocumentOutcome['outcome'];
   readonly reason: string;
 }
 
@@ -29,7 +29,7 @@ export interface ChangeNotice {
   readonly into: string;
   /** `_id` as Extended JSON. */
   readonly id: string;
-  readonly change: Change;
+  readonly change: ChangeSince;
 }
 
 export interface RunTools {
@@ -134,13 +134,13 @@ export class ApplyRun {
 
   notice(
     { into, id }: { readonly into: string; readonly id: RawValue | undefined },
-    { outcome, reason }: Fate,
+    { outcome, reason }: DocumentOutcome,
   ): void {
     if (this.notices.length >= MOST_NOTICES) return;
     this.notices.push({ into, id: id && showValue(id), outcome, reason });
   }
 
-  noteChange({ into, id }: { readonly into: string; readonly id: RawValue }, change: Change): void {
+  noteChange({ into, id }: { readonly into: string; readonly id: RawValue }, change: ChangeSince): void {
     this.changeCount++;
     if (this.changes.length < MOST_NOTICES) this.changes.push({ into, id: showValue(id), change });
   }

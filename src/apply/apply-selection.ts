@@ -42,7 +42,7 @@ import {
 import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, discardForeign, holdLock, stoppedOnRequest } from './held-run.ts';
-import { countsOfThisRun, countsOverall, countsSoFar, type Outcome, Outcomes } from './outcome.ts';
+import { type ApplyOutcome, countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
 import { missingOf, type Preparation, prepareCollection, requirePreparable } from './prepare-collection.ts';
 import { unwrittenIn } from './restore-status.ts';
 import { type OtherSource, otherSource, refuseOtherSource, runStart } from './run-start.ts';
@@ -376,4 +376,4 @@ function expectationOf(
   return outcome === undefined || IS_NOT_WRITTEN.has(outcome) ? 'ignored' : 'restored';
 }
 
-const IS_NOT_WRITTEN: ReadonlySet<Outcome> = new Set(['conflict', 'refused', 'excepted', 'heldBack']);
+const IS_NOT_WRITTEN: ReadonlySet<ApplyOutcome> = new Set(['conflict', 'refused', 'excepted', 'heldBack']);

@@ -25,12 +25,12 @@ export interface ApprovalRequest {
   readonly digest?: string | undefined;
 }
 
-export interface Approval extends Approvals {
+export interface ApprovedRun extends Approvals {
   readonly digest: string;
 }
 
 /** Throws GATE when there is no verified run to approve, or the approval would not count. */
-export async function approveRun({ plan, target, actor, digest }: ApprovalRequest): Promise<Approval> {
+export async function approveRun({ plan, target, actor, digest }: ApprovalRequest): Promise<ApprovedRun> {
   requireOwnTarget(plan, target);
   const { reader } = target;
   const all = await readRuns(reader);

@@ -21,9 +21,12 @@ export const OUTCOMES = [
   'excepted',
   'heldBack',
 ] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+export type ApplyOutcome = (typeof OUTCOMES)[number];
 
-const CODES = Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, code])) as Record<Outcome, number>;
+const CODES = Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, code])) as Record<
+  ApplyOutcome,
+  number
+>;
 
 export class Outcomes {
   readonly #codes: Uint8Array;
@@ -33,26 +36,26 @@ export class Outcomes {
     this.#codes = new Uint8Array(count);
   }
 
-  set(index: number, outcome: Outcome): void {
+  set(index: number, outcome: ApplyOutcome): void {
     this.#codes[index] = CODES[outcome];
   }
 
-  get(index: number): Outcome {
-    return OUTCOMES[this.#codes[index] as number] as Outcome;
+  get(index: number): ApplyOutcome {
+    return OUTCOMES[this.#codes[index] as number] as ApplyOutcome;
   }
 
-  tally(): Record<Outcome, number> {
+  tally(): Record<ApplyOutcome, number> {
     const counts = new Array<number>(OUTCOMES.length).fill(0);
     for (const code of this.#codes) counts[code]!++;
     return Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, counts[code]])) as Record<
-      Outcome,
+      ApplyOutcome,
       number
     >;
   }
 }
 
 /** What this run did: a document that an earlier run wrote counts as identical, it was there. */
-export function countsOfThisRun(tally: Record<Outcome, number>): RunCounts {
+export function countsOfThisRun(tally: Record<ApplyOutcome, number>): RunCounts {
   const { inserted, replaced, kept, conflict, refused, excepted, heldBack, doubtful } = tally;
   const identical = tally.identical + tally.insertedBefore + tally.replacedBefore;
   return { inserted, identical, replaced, kept, conflict, refused, heldBack, excepted, doubtful };
@@ -76,7 +79,7 @@ function accountedFor(counts: RunCounts): number {
 }
 
 /** What all runs of this selection did together: this is what the ledger says and what a revert takes back. */
-export function countsOverall(tally: Record<Outcome, number>): RunCounts {
+export function countsOverall(tally: Record<ApplyOutcome, number>): RunCounts {
   const { identical, kept, conflict, refused, excepted, heldBack, doubtful } = tally;
   const inserted = tally.inserted + tally.insertedBefore;
   const replaced = tally.replaced + tally.replacedBefore;

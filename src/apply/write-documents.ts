@@ -17,7 +17,7 @@ import { CommandFailure, isDocumentCode, isTransientCode } from '../target/comma
 import { type Patience, settle } from '../target/commands.ts';
 import { type Existing, findExisting } from '../target/existing.ts';
 import type { TargetCollection, TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
-import type { Outcome } from './outcome.ts';
+import type { ApplyOutcome } from './outcome.ts';
 
 /** Where documents are written, and by which rules. */
 export interface WritePlace {
@@ -30,8 +30,8 @@ export interface WritePlace {
   readonly exclusive: boolean;
 }
 
-export interface Fate {
-  readonly outcome: Outcome;
+export interface DocumentOutcome {
+  readonly outcome: ApplyOutcome;
   /** Empty where the outcome says it all. */
   readonly reason: string;
   /** The target has, or had, another document of its very `_id`. */
@@ -39,7 +39,7 @@ export interface Fate {
 }
 
 /** By position in the run; only what did not go the ordinary way. Every other document was written. */
-export type Fates = ReadonlyMap<number, Fate>;
+export type DocumentOutcomes = ReadonlyMap<number, DocumentOutcome>;
 
 const DUPLICATE_KEY = 11000;
 const VALIDATION_FAILED = 121;
@@ -59,8 +59,8 @@ export async function insertDocuments(
   documents: Documents,
   positions: readonly number[],
   identity: WriteIdentity | undefined,
-): Promise<Fates> {
-  const fates = new Map<number, Fate>();
+): Promise<DocumentOutcomes> {
+  const documentOutcomes = new Map<number, DocumentOutcome>();
   const what = `inserting into ${place.reader.database}.${place.collection.name}`;
   /** Some attempt got no answer, and the server does not know whose a document is. */
   let mayBeOurs = false;
@@ -69,8 +69,8 @@ export async function insertDocuments(
     const there = await look(place, documents, insertions);
     return insertions.filter(({ position }) => {
       const presence = there.presence(position);
-      if (presence === 'other') fates.set(position, somebodyElses(place));
-      else if (presence === 'same') fates.set(position, mayBeOurs ? DOUBTFUL : IDENTICAL);
+      if (presence === 'other') documentOutcomes.set(position, somebodyElses(place));
+      else if (presence === 'same') documentOutcomes.set(position, mayBeOurs ? DOUBTFUL : IDENTICAL);
       return presence === 'absent';
     });
   };
@@ -88,13 +88,13 @@ export async function insertDocuments(
     for (const { insertion, fault } of faults) {
       if (isTransientCode(fault.code)) again.push(insertion);
       else if (isSameId(fault)) taken.push(insertion);
-      else fates.set(insertion.position, fateOf(place, fault));
+      else documentOutcomes.set(insertion.position, documentOutcomeOf(place, fault));
     }
     // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
     again.push(...(await lookFor(taken)));
     unsettled.open = again;
   });
-  return fates;
+  return documentOutcomes;
 }
 
 interface Insertion {
@@ -103,9 +103,9 @@ interface Insertion {
   readonly statement: number;
 }
 
-const IDENTICAL: Fate = { outcome: 'identical', reason: '' };
+const IDENTICAL: DocumentOutcome = { outcome: 'identical', reason: '' };
 
-export const DOUBTFUL: Fate = {
+export const DOUBTFUL: DocumentOutcome = {
   outcome: 'doubtful',
   reason:
     'it is there as in the backup, and nobody can tell whether an attempt of this tool that got no answer wrote it, or somebody else',
@@ -123,23 +123,23 @@ export async function replaceDocuments(
   documents: Documents,
   pairs: readonly ReplacementPair[],
   identity: WriteIdentity | undefined,
-): Promise<Fates> {
+): Promise<DocumentOutcomes> {
   const { leftAlone, faults } = await place.writer.replace(
     place.collection,
     pairs.map(({ position, seen }) => ({ seen, after: documents.document(position) })),
     { identity, exclusive: place.exclusive },
   );
-  const fates = new Map<number, Fate>();
+  const documentOutcomes = new Map<number, DocumentOutcome>();
   const positionOf = (index: number): number => (pairs[index] as ReplacementPair).position;
   for (const [index, now] of leftAlone) {
-    fates.set(positionOf(index), {
+    documentOutcomes.set(positionOf(index), {
       outcome: 'conflict',
       isOfThisId: true,
       reason: `it was ${now} in the target meanwhile`,
     });
   }
-  for (const fault of faults) fates.set(positionOf(fault.index), fateOf(place, fault));
-  return fates;
+  for (const fault of faults) documentOutcomes.set(positionOf(fault.index), documentOutcomeOf(place, fault));
+  return documentOutcomes;
 }
 
 function look(place: WritePlace, documents: Documents, insertions: readonly Insertion[]): Promise<Existing> {
@@ -191,7 +191,7 @@ function concatenated(documents: Documents, insertions: readonly Insertion[]): B
   return Buffer.concat(insertions.map(({ position }) => documents.document(position)));
 }
 
-function somebodyElses({ whenMatched }: WritePlace): Fate {
+function somebodyElses({ whenMatched }: WritePlace): DocumentOutcome {
   const outcome = whenMatched === 'keepExisting' ? 'kept' : 'conflict';
   return { outcome, isOfThisId: true, reason: 'another document of this _id was there first' };
 }
@@ -200,7 +200,10 @@ function isSameId({ code, keyPattern }: DocumentFault['fault']): boolean {
   return code === DUPLICATE_KEY && keyPattern?.length === 1 && keyPattern[0] === '_id';
 }
 
-function fateOf({ collection }: WritePlace, { code, keyPattern }: DocumentFault['fault']): Fate {
+function documentOutcomeOf(
+  { collection }: WritePlace,
+  { code, keyPattern }: DocumentFault['fault'],
+): DocumentOutcome {
   if (code === DUPLICATE_KEY) {
     const fields = keyPattern?.join(', ') ?? 'a unique index';
     return { outcome: 'conflict', reason: `another document holds the same unique key (${fields})` };

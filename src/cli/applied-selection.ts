@@ -9,7 +9,7 @@ import type { Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 import type { CommandContext } from './context.ts';
 
-export interface Applied {
+export interface AppliedRun {
   readonly run: RunRecord;
   readonly selection: Selection;
 }
@@ -19,7 +19,7 @@ export async function appliedSelection(
   context: CommandContext,
   plan: Plan,
   reader: TargetReader,
-): Promise<Applied | undefined> {
+): Promise<AppliedRun | undefined> {
   const run = await runOfPlan(reader, plan);
   return run && { run, selection: await selectionOfRun(context, plan, run) };
 }

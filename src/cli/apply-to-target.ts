@@ -52,12 +52,12 @@ interface ApplyOrder {
 }
 
 /** How it ended, and what comes next. */
-export interface Applied {
+export interface AppliedTarget {
   readonly exit: ExitName;
   readonly steps: readonly NextStep[];
 }
 
-export async function applyToTarget(context: CommandContext, order: ApplyOrder): Promise<Applied> {
+export async function applyToTarget(context: CommandContext, order: ApplyOrder): Promise<AppliedTarget> {
   const { plan, file, selection, targets } = order;
   const { target, other } = targets;
   const { reader } = target;

@@ -1,4 +1,8 @@
-/** What is read out of the environment: the env file, whether colours and a live display are wanted, who is working. */
+/**
+ * What is read out of the environment: the env file, whether colours and a live display are wanted, who is working.
+ *
+ * Alone because: its rules are tested without a session.
+ */
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';

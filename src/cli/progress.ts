@@ -22,12 +22,12 @@ export const STAGE_TITLES = {
 
 export type Stage = keyof typeof STAGE_TITLES;
 
-export type Outcome = 'done' | 'failed';
+export type TaskEnd = 'done' | 'failed';
 
 /** A display of events. `end` leaves the screen whole; it is called exactly once. */
 export interface ProgressView {
   emit(event: RunEvent): void;
-  end(outcome: Outcome): Promise<void>;
+  end(outcome: TaskEnd): Promise<void>;
 }
 
 interface ProgressLine {

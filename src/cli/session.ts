@@ -23,7 +23,7 @@ import {
   registerSecretVariables,
 } from './environment.ts';
 import { asKnownFailure, exitOf, failureText } from './failure.ts';
-import { LineView, type Outcome, type ProgressView, type Stage } from './progress.ts';
+import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
 import { wholeCommands } from './views/next-step.ts';
 
 export interface Session {
@@ -262,7 +262,7 @@ export class ProgressSwitch {
     this.#view?.emit(event);
   };
 
-  async end(outcome: Outcome): Promise<void> {
+  async end(outcome: TaskEnd): Promise<void> {
     const view = this.#view;
     this.#view = undefined;
     await view?.end(outcome);

@@ -16,7 +16,7 @@ import {
 } from 'listr2';
 import type { RunEvent } from '../events.ts';
 import { fitted, wrapped } from '../text/terminal.ts';
-import { type Outcome, ProgressTeller, type ProgressView, STAGE_TITLES, type Stage } from './progress.ts';
+import { ProgressTeller, type ProgressView, STAGE_TITLES, type Stage, type TaskEnd } from './progress.ts';
 
 /** listr2 9 leaks in fast updates, and nobody reads faster: four redraws a second. */
 const REDRAW_MS = 250;
@@ -110,7 +110,7 @@ export class TaskListView implements ProgressView {
     return wrapped(fitted(text, columns * MOST_LINES), { columns }).join('\n');
   }
 
-  async end(outcome: Outcome): Promise<void> {
+  async end(outcome: TaskEnd): Promise<void> {
     this.#over = true;
     const row = this.#rows[this.#current];
     if (outcome === 'failed' || row?.hasBegun) row?.end(outcome);

@@ -114,11 +114,11 @@ export type LeftOutWhy = 'excepted' | 'conflict' | 'refused';
 
 const NONE_LEFT_OUT: LeftOutCounts = { excepted: 0, heldBack: { conflict: 0, refused: 0 } };
 
-export type ClassCounts = Record<DocumentClass, number>;
+export type DocumentCounts = Record<DocumentClass, number>;
 
 /** Counts the documents of one collection by class, and keeps the first few of each for showing. */
 export class Tally {
-  readonly counts: ClassCounts = {
+  readonly counts: DocumentCounts = {
     insert: 0,
     identical: 0,
     different: 0,

@@ -15,7 +15,7 @@ import { type ExceptedClass, entriesOf, type Plan, type PlanException } from '..
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 import type { DocumentClass, LeftOutKind } from './comparison.ts';
-import { eachDocument, type Fate, type Link, linksTo, orphansOf } from './orphans.ts';
+import { eachDocument, type Link, linksTo, orphansOf, type WhyLost } from './orphans.ts';
 
 /** Why a document is left out by decision. accepted: `plan accept` wrote it down. dependent: its parents are left out. */
 export type ExceptedAs = ExceptedClass | 'named' | 'accepted' | 'dependent';
@@ -118,8 +118,8 @@ export class LeftOut {
       selected,
       links,
       signal,
-      fateOf: (collection, ordinal) => this.#fateOf(collection, ordinal),
-      decide: (ordinal, fate) => this.#set(selected, ordinal, CODE_OF_ORPHAN[fate]),
+      whyLost: (collection, ordinal) => this.#whyLost(collection, ordinal),
+      decide: (ordinal, why) => this.#set(selected, ordinal, CODE_OF_ORPHAN[why]),
     });
   }
 
@@ -160,7 +160,7 @@ export class LeftOut {
     return this.#exceptionsIn(collection).find(fits)?.reason;
   }
 
-  #fateOf(collection: string, ordinal: number): Fate | undefined {
+  #whyLost(collection: string, ordinal: number): WhyLost | undefined {
     const code = this.#codes.get(collection)?.[ordinal] ?? FREE;
     if (code === FREE) return undefined;
     if (code >= FIRST_EXCEPTED) return 'excepted';
@@ -207,7 +207,7 @@ export class LeftOut {
   }
 }
 
-const CODE_OF_ORPHAN: Readonly<Record<Fate, number>> = {
+const CODE_OF_ORPHAN: Readonly<Record<WhyLost, number>> = {
   conflict: CODE['heldBack for conflict'],
   refused: CODE['heldBack for refused'],
   excepted: CODE.dependent,

@@ -18,7 +18,7 @@ import { inQuery, projectionOf } from './query-documents.ts';
 import { existingIds } from './references.ts';
 
 /** Why a parent is not written: its own class, or that of its parent in turn; excepted: by decision. */
-export type Fate = 'conflict' | 'refused' | 'excepted';
+export type WhyLost = 'conflict' | 'refused' | 'excepted';
 
 /** One way in which documents of a collection depend on those of another. */
 export interface Link {
@@ -64,9 +64,9 @@ interface OrphansQuestion {
   readonly links: readonly Link[];
   readonly signal: AbortSignal;
   /** Undefined for a document that is written, or is in the target. */
-  readonly fateOf: (collection: string, ordinal: number) => Fate | undefined;
-  /** Called for each orphan; `fateOf` gives that from then on. */
-  readonly decide: (ordinal: number, fate: Fate) => void;
+  readonly whyLost: (collection: string, ordinal: number) => WhyLost | undefined;
+  /** Called for each orphan; `whyLost` gives that from then on. */
+  readonly decide: (ordinal: number, why: WhyLost) => void;
 }
 
 /** Keys of parents that are held: some 20 to 100 bytes each. */
@@ -85,7 +85,7 @@ export async function orphansOf(question: OrphansQuestion): Promise<void> {
 /** The keys of the parents of one link that are not written. */
 class LostParents {
   readonly link: Link;
-  readonly #keys: Record<Fate, KeySet> = {
+  readonly #keys: Record<WhyLost, KeySet> = {
     conflict: new KeySet(),
     refused: new KeySet(),
     excepted: new KeySet(),
@@ -95,18 +95,18 @@ class LostParents {
     this.link = link;
   }
 
-  static async of({ selection, fateOf, signal }: OrphansQuestion, link: Link): Promise<LostParents> {
+  static async of({ selection, whyLost, signal }: OrphansQuestion, link: Link): Promise<LostParents> {
     const lost = new LostParents(link);
     await eachDocument({ selection, collection: link.parent, signal }, (bytes, start, ordinal) => {
-      const fate = fateOf(link.parent, ordinal);
-      if (fate !== undefined) lost.add(bytes, start, fate);
+      const why = whyLost(link.parent, ordinal);
+      if (why !== undefined) lost.add(bytes, start, why);
     });
     return lost;
   }
 
   /** The document at `start`, one of the parent's collection. */
-  add(bytes: Buffer, start: number, fate: Fate): void {
-    const keys = this.#keys[fate];
+  add(bytes: Buffer, start: number, why: WhyLost): void {
+    const keys = this.#keys[why];
     this.link.local.some(bytes, start, (key) => {
       keys.add(key);
       return false;
@@ -114,13 +114,13 @@ class LostParents {
     if (keys.size > MOST_KEYS) throw tooMany(this.link.parent);
   }
 
-  fateOf(key: RawValue): Fate | undefined {
-    return FATES.find((fate) => this.#keys[fate].has(key));
+  whyLost(key: RawValue): WhyLost | undefined {
+    return RELEASABLE_FIRST.find((why) => this.#keys[why].has(key));
   }
 }
 
 /** What may be released later goes before what never is. */
-const FATES: readonly Fate[] = ['conflict', 'refused', 'excepted'];
+const RELEASABLE_FIRST: readonly WhyLost[] = ['conflict', 'refused', 'excepted'];
 
 function tooMany(collection: string): RestorePlanError {
   return new RestorePlanError(
@@ -132,7 +132,7 @@ function tooMany(collection: string): RestorePlanError {
 
 /** Whether an orphan was found. */
 async function oneRound(question: OrphansQuestion, lost: readonly LostParents[]): Promise<boolean> {
-  const { selection, selected, signal, fateOf, decide } = question;
+  const { selection, selected, signal, whyLost, decide } = question;
   const { collection, count } = selected;
   let found = false;
   for (let from = 0; from < count; ) {
@@ -141,7 +141,7 @@ async function oneRound(question: OrphansQuestion, lost: readonly LostParents[])
     const maybe = lost.map(({ link }) => new LostParents(link));
     let to = count;
     await eachDocument({ selection, collection, signal, from }, (bytes, start, ordinal) => {
-      if (fateOf(collection, ordinal) !== undefined) return undefined;
+      if (whyLost(collection, ordinal) !== undefined) return undefined;
       if (!refersTo(lost, bytes, start) && !refersTo(maybe, bytes, start)) return undefined;
       for (const keys of asked) keys.ask(bytes, start);
       for (const each of maybe) if (each.link.parent === collection) each.add(bytes, start, 'excepted');
@@ -153,11 +153,11 @@ async function oneRound(question: OrphansQuestion, lost: readonly LostParents[])
       for (const keys of asked) await keys.look();
       await eachDocument({ selection, collection, signal, from }, (bytes, start, ordinal) => {
         if (ordinal >= to) return 'stop';
-        if (fateOf(collection, ordinal) !== undefined || !refersTo(lost, bytes, start)) return undefined;
+        if (whyLost(collection, ordinal) !== undefined || !refersTo(lost, bytes, start)) return undefined;
         if (asked.some((keys, i) => keys.isAnyThere(bytes, start, lost[i] as LostParents))) return undefined;
-        const fate = fateBy(lost, bytes, start);
-        decide(ordinal, fate);
-        for (const each of lost) if (each.link.parent === collection) each.add(bytes, start, fate);
+        const why = firstReason(lost, bytes, start);
+        decide(ordinal, why);
+        for (const each of lost) if (each.link.parent === collection) each.add(bytes, start, why);
         found = true;
         return undefined;
       });
@@ -168,20 +168,20 @@ async function oneRound(question: OrphansQuestion, lost: readonly LostParents[])
 }
 
 function refersTo(lost: readonly LostParents[], bytes: Buffer, start: number): boolean {
-  return lost.some((each) => each.link.foreign.some(bytes, start, (key) => each.fateOf(key) !== undefined));
+  return lost.some((each) => each.link.foreign.some(bytes, start, (key) => each.whyLost(key) !== undefined));
 }
 
 /** Of several lost parents, the one that may be there some day decides. */
-function fateBy(lost: readonly LostParents[], bytes: Buffer, start: number): Fate {
-  const fates = new Set<Fate>();
+function firstReason(lost: readonly LostParents[], bytes: Buffer, start: number): WhyLost {
+  const reasons = new Set<WhyLost>();
   for (const each of lost) {
     each.link.foreign.some(bytes, start, (key) => {
-      const fate = each.fateOf(key);
-      if (fate !== undefined) fates.add(fate);
+      const why = each.whyLost(key);
+      if (why !== undefined) reasons.add(why);
       return false;
     });
   }
-  return FATES.find((fate) => fates.has(fate)) as Fate;
+  return RELEASABLE_FIRST.find((why) => reasons.has(why)) as WhyLost;
 }
 
 /** Keys of children, by one link, and whether a parent of them is in the target or is written. */
@@ -212,7 +212,7 @@ class AskedKeys {
 
   async look(): Promise<void> {
     if (this.size === 0) return;
-    const { selection, reader, fateOf, signal } = this.#question;
+    const { selection, reader, whyLost, signal } = this.#question;
     const { parent, local } = this.#link;
     const note = (set: KeySet, bytes: Buffer, start: number): void => {
       local.some(bytes, start, (key) => {
@@ -221,7 +221,7 @@ class AskedKeys {
       });
     };
     await eachDocument({ selection, collection: parent, signal }, (bytes, start, ordinal) => {
-      if (fateOf(parent, ordinal) === undefined) note(this.#written, bytes, start);
+      if (whyLost(parent, ordinal) === undefined) note(this.#written, bytes, start);
     });
     const into = selection.manifest.collections.find((each) => each.collection === parent)?.into ?? parent;
     const there = await reader.collection(into);
@@ -240,7 +240,7 @@ class AskedKeys {
     return foreign.some(bytes, start, (key) => {
       if (this.#inTarget.has(key)) return true;
       // Nothing else has its `_id`, so it may have been lost since; other keys are settled by the next round.
-      return this.#written.has(key) && !(local.isId && lost.fateOf(key) !== undefined);
+      return this.#written.has(key) && !(local.isId && lost.whyLost(key) !== undefined);
     });
   }
 

@@ -11,7 +11,7 @@ import { PRIVATE_DIRECTORY, PRIVATE_FILE, trusted, workDirectoryFault } from '..
 import type { SelectionManifest } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
 
-export type Change = 'appeared' | 'disappeared' | 'changed';
+export type ChangeSince = 'appeared' | 'disappeared' | 'changed';
 
 /** What a target holds under a selected document's `_id`: nothing, the same bytes, or another document (raw). */
 export type Sighting = 'absent' | 'same' | Buffer;
@@ -67,7 +67,7 @@ export class TargetMemory {
   }
 
   /** How the target's document differs from what was seen; undefined = it does not, or it was not seen. */
-  changeOf(collection: string, index: number, sighting: Sighting): Change | undefined {
+  changeOf(collection: string, index: number, sighting: Sighting): ChangeSince | undefined {
     const before = this.#states.get(collection)?.[index] ?? UNKNOWN;
     const now = stateOf(sighting);
     if (before === UNKNOWN || before === now) return undefined;

@@ -1,2 +1,6 @@
-/** The driver, for those that connect: imported when a command does so, because it takes longer to load than `plan validate` runs. */
+/**
+ * The driver, for those that connect.
+ *
+ * Alone because: it is imported when a command connects; loading it takes longer than `plan validate` runs.
+ */
 export { MongoClient } from 'mongodb';

@@ -37,7 +37,7 @@ export interface RollingParts {
 }
 
 /** What became of a document between the backup and the cut. */
-export interface Change {
+export interface RolledChange {
   /** How many entries changed, inserted or deleted it. */
   readonly changes: number;
   /** The backup did not have it. */
@@ -72,7 +72,7 @@ export class Rolling {
   }
 
   /** What happened to a document that was handed on, by its `_id`; undefined: nothing. */
-  changeOf(collection: string, id: RawValue): Change | undefined {
+  changeOf(collection: string, id: RawValue): RolledChange | undefined {
     return this.#collections.get(collection)?.changeOf(id);
   }
 
@@ -149,7 +149,7 @@ class Rolled {
     return { ...member, bytes: this.#bytes, sha256: this.#hash.copy().digest('hex') };
   }
 
-  changeOf(id: RawValue): Change | undefined {
+  changeOf(id: RawValue): RolledChange | undefined {
     const number = this.#touched.find(id);
     if (number < 0) return undefined;
     return { changes: this.#touched.changesOf(number), isInserted: !this.#touched.isMet(number) };

@@ -1,3 +1,8 @@
+/**
+ * Transactions of which the oplog has not said yet what became of them.
+ *
+ * Alone because: what waits, and until when, is decided without the rest of a replay.
+ */
 import { OplogEntry } from './entry.ts';
 import { NO_RECORD, type RecordLog } from './record-log.ts';
 

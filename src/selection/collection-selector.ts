@@ -6,7 +6,7 @@ import { ChosenDocuments } from './chosen-documents.ts';
 import { DocumentWalk, type TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
-import { Candidates, type SpareSpace, Spool } from './put-off.ts';
+import { KeptDependents, type SpareSpace, Spool } from './put-off.ts';
 import type { CollectionRoutes } from './routes.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
@@ -43,7 +43,7 @@ export class CollectionSelector {
   /** All documents, where parents had not been read. */
   #spool: Spool | undefined;
   /** Where parents had been read, and more of them may follow. */
-  #candidates: Candidates | undefined;
+  #candidates: KeptDependents | undefined;
   /** It is read again, and all keys are known. */
   #knowsAllKeys = false;
   /** Where a regular expression could take for ever. */
@@ -168,7 +168,7 @@ export class CollectionSelector {
     else this.#limit.run(work);
   }
 
-  get #consumer(): ChosenDocuments | Spool | Candidates {
+  get #consumer(): ChosenDocuments | Spool | KeptDependents {
     return this.#spool ?? this.#candidates ?? this.#chosen;
   }
 
@@ -178,7 +178,7 @@ export class CollectionSelector {
       const spool = await this.#newSpool();
       if (parents === 'not yet') this.#spool = spool;
       else
-        this.#candidates = new Candidates({
+        this.#candidates = new KeptDependents({
           chooser: this.chooser,
           chosen: this.#chosen,
           spool,

@@ -102,7 +102,7 @@ export async function spareBytes(folder: string): Promise<number> {
   return Math.min(MOST_SPARE_BYTES, (bavail * bsize) / 2);
 }
 
-interface CandidatesOptions {
+interface KeptDependentsOptions {
   readonly chooser: Chooser;
   readonly chosen: ChosenDocuments;
   /** Empty. */
@@ -114,7 +114,7 @@ interface CandidatesOptions {
  * Decides about the documents of a stream by the parents that have come by so far, and keeps all that further parents could choose:
  * the stream may go on with the folder of another host or shard, and is not to be read twice for that.
  */
-export class Candidates implements DocumentConsumer {
+export class KeptDependents implements DocumentConsumer {
   readonly #chooser: Chooser;
   readonly #chosen: ChosenDocuments;
   readonly #space: SpareSpace;
@@ -123,7 +123,7 @@ export class Candidates implements DocumentConsumer {
   /** Bytes of the space that are in use here. */
   #taken = 0;
 
-  constructor({ chooser, chosen, spool, space }: CandidatesOptions) {
+  constructor({ chooser, chosen, spool, space }: KeptDependentsOptions) {
     this.#chooser = chooser;
     this.#chosen = chosen;
     this.#kept = spool;

@@ -10,7 +10,7 @@ import type { Emit, TargetName } from '../events.ts';
 import { type Reply, readWriteFaults } from '../mongo/raw-messages.ts';
 import { freeMemory } from '../v8-flags.ts';
 import { CommandFailure, standstillName } from './command-failure.ts';
-import { type Route, runForRawReply } from './driver-internals.ts';
+import { type CommandRoute, runForRawReply } from './driver-internals.ts';
 
 export interface Command {
   readonly [field: string]: unknown;
@@ -63,7 +63,7 @@ export class Commands {
    * not ok, a write concern was not met, or the server takes no writes at all: whatever the command was to write may or may
    * not be there. `route`: the commands of a transaction go through one mongos.
    */
-  async run(command: Command, database = this.database, route?: Route): Promise<Reply> {
+  async run(command: Command, database = this.database, route?: CommandRoute): Promise<Reply> {
     // The driver's own time limit does not end a command that a server which hangs does not even take off the wire.
     const signal = AbortSignal.timeout(this.#replyMs);
     const failed = (cause: unknown): CommandFailure => {

@@ -106,7 +106,7 @@ const RunCommand = operations.RunCommandOperation as new (
 ) => Operation;
 
 /** The server that the first of some commands went to, to send the others there, too. */
-export interface Route {
+export interface CommandRoute {
   server: object | undefined;
 }
 
@@ -146,7 +146,7 @@ interface RawCommand {
   readonly command: object;
   readonly signal: AbortSignal;
   /** Taken where it is known, else noted. */
-  readonly route?: Route | undefined;
+  readonly route?: CommandRoute | undefined;
 }
 
 /** Throws what the driver throws, or the signal's reason. The reply's nested documents are raw bytes. */

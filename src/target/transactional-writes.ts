@@ -30,7 +30,7 @@ import {
   settle,
   TryAgain,
 } from './commands.ts';
-import { documentSequence, type Route } from './driver-internals.ts';
+import { type CommandRoute, documentSequence } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
 import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
 import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './target.ts';
@@ -341,7 +341,7 @@ class Transaction {
   readonly #commands: Commands;
   readonly #fields: Command;
   readonly #timeMs: number;
-  readonly #route: Route | undefined;
+  readonly #route: CommandRoute | undefined;
   #recoveryToken: Buffer | undefined;
   /** The server has ended it. */
   isOver = false;

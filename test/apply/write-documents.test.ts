@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { type Fates, insertDocuments } from '../../src/apply/write-documents.ts';
+import { type DocumentOutcomes, insertDocuments } from '../../src/apply/write-documents.ts';
 import { Documents } from '../../src/bson/documents.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
@@ -57,13 +57,17 @@ test('a document that somebody else is writing at this moment is not taken for o
     whenMatched: 'keepExisting',
     exclusive: false,
   } as const;
-  const fates: Fates = await insertDocuments(
+  const documentOutcomes: DocumentOutcomes = await insertDocuments(
     place,
     Documents.of(documents),
     [0, 1, 2],
     await writer.newIdentity(),
   );
-  assert.equal([...fates], [[1, { outcome: 'identical', reason: '' }]], 'a revert would delete it otherwise');
+  assert.equal(
+    [...documentOutcomes],
+    [[1, { outcome: 'identical', reason: '' }]],
+    'a revert would delete it otherwise',
+  );
 });
 
 test.run();

@@ -6,7 +6,7 @@ import { makeWorkDirectory, PRIVATE_FILE } from '../../selection/directory.ts';
 import { neutral } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
 import type { CommandContext } from '../context.ts';
-import { type Answer, Talk } from './questions.ts';
+import { type GivenAnswer, Talk } from './questions.ts';
 
 const FORMAT = 1;
 
@@ -24,7 +24,7 @@ export class KeptAnswers {
   }
 
   /** The answers of last time, if somebody at the terminal wants to go on with them; those that are not wanted are forgotten. */
-  async offered(): Promise<readonly Answer[]> {
+  async offered(): Promise<readonly GivenAnswer[]> {
     if (!this.#context.interactive) return [];
     const answers = await this.#read();
     if (answers.length === 0) return [];
@@ -39,7 +39,7 @@ export class KeptAnswers {
   }
 
   /** False when there are none, or they cannot be kept: then the operator types them again. */
-  async keep(answers: readonly Answer[]): Promise<boolean> {
+  async keep(answers: readonly GivenAnswer[]): Promise<boolean> {
     if (answers.length === 0) return false;
     const partial = `${this.#path}.partial`;
     try {
@@ -56,7 +56,7 @@ export class KeptAnswers {
     await rm(this.#path, { force: true });
   }
 
-  async #read(): Promise<readonly Answer[]> {
+  async #read(): Promise<readonly GivenAnswer[]> {
     try {
       const kept = JSON.parse(await readFile(this.#path, 'utf8')) as { format?: unknown; answers?: unknown };
       return kept.format === FORMAT && Array.isArray(kept.answers) ? kept.answers.filter(isAnswer) : [];
@@ -66,7 +66,7 @@ export class KeptAnswers {
   }
 }
 
-function isAnswer(value: unknown): value is Answer {
+function isAnswer(value: unknown): value is GivenAnswer {
   const { question, answer } = (value ?? {}) as { question?: unknown; answer?: unknown };
   return typeof question === 'string' && typeof answer === 'string';
 }

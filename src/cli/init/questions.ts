@@ -33,7 +33,7 @@ export interface Question {
 }
 
 /** A typed answer; empty where the question's own proposal was taken. */
-export interface Answer {
+export interface GivenAnswer {
   readonly question: string;
   readonly answer: string;
 }
@@ -47,7 +47,7 @@ class AskAgain extends Error {}
 /** The talk with whoever writes a plan. */
 export class Talk {
   readonly context: CommandContext;
-  #answers: Answer[];
+  #answers: GivenAnswer[];
   /** How many of the answers this time through has come by. */
   #next = 0;
   /** How many answers came before each question of this time through. */
@@ -55,12 +55,12 @@ export class Talk {
   /** Questions that are asked again, with what was answered before; also those that an option answers. */
   readonly #reopened = new Map<string, string>();
 
-  constructor(context: CommandContext, answers: readonly Answer[] = []) {
+  constructor(context: CommandContext, answers: readonly GivenAnswer[] = []) {
     this.context = context;
     this.#answers = [...answers];
   }
 
-  get answers(): readonly Answer[] {
+  get answers(): readonly GivenAnswer[] {
     return this.#answers;
   }
 

@@ -3,7 +3,7 @@
  * what was accepted in production.
  */
 
-import type { Approval } from '../../apply/approve-run.ts';
+import type { ApprovedRun } from '../../apply/approve-run.ts';
 import { type Approvals, worthOf } from '../../apply/gate-rules.ts';
 import type { TargetName } from '../../events.ts';
 import type { AcceptedSum } from '../../ledger/accepted.ts';
@@ -87,7 +87,7 @@ function commandTexts({ followUps }: Plan): string[] {
 }
 
 /** What an approval is worth, and how many are still missing. */
-export function approveView(target: TargetName, approval: Approval): View {
+export function approveView(target: TargetName, approval: ApprovedRun): View {
   const { digest, given: approvers, needed, by } = approval;
   const missing = Math.max(0, needed - approvers.length);
   const rest = missing === 0 ? 'that is all the plan asks for' : `${missing} more to come`;

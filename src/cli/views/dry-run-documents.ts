@@ -106,7 +106,7 @@ export function* documentLines(
     yield color(row(`${symbol} ${document.backup}`, style));
     return;
   }
-  yield color(row(`${symbol} ${name}${fate(document.class, whenMatched)}: _id ${document.id}`, style));
+  yield color(row(`${symbol} ${name}${applyWords(document.class, whenMatched)}: _id ${document.id}`, style));
   if (document.reason !== '') yield* remark(reasonText(document), style);
   for (const difference of document.differences.slice(0, DIFFERENCES))
     yield* differenceLines(difference, style, outcomeOf(document.class, whenMatched) === 'replaced');
@@ -115,7 +115,7 @@ export function* documentLines(
 }
 
 /** What apply does with a document that the target holds in another form. */
-function fate(documentClass: DocumentClass, whenMatched: WhenMatched): string {
+function applyWords(documentClass: DocumentClass, whenMatched: WhenMatched): string {
   const outcome = outcomeOf(documentClass, whenMatched);
   return outcome === 'kept' || outcome === 'replaced' || outcome === 'stopped'
     ? `, ${OUTCOMES[outcome].one}`

@@ -1,4 +1,8 @@
-/** A follow-up that a person does, and ticks off with `plan follow-up done`. */
+/**
+ * A follow-up that a person does, and ticks off with `plan follow-up done`.
+ *
+ * Alone because: each kind of follow-up has its file.
+ */
 import type { ActionOf, FollowUpKind } from '../kind.ts';
 
 export const manual: FollowUpKind<ActionOf<'manual'>> = {

@@ -52,7 +52,7 @@ export interface WebhookRequest {
   readonly firstDelayMs?: number;
 }
 
-interface Answer extends ActionEnd {
+interface DeliveryEnd extends ActionEnd {
   readonly mayPass: boolean;
   /** What the receiver asked for. */
   readonly retryAfterMs: number | undefined;
@@ -82,7 +82,14 @@ export async function sendWebhook(request: WebhookRequest): Promise<ActionEnd> {
   }
 }
 
-async function sendOnce({ url, secret, body, delivery, timeoutMs, signal }: WebhookRequest): Promise<Answer> {
+async function sendOnce({
+  url,
+  secret,
+  body,
+  delivery,
+  timeoutMs,
+  signal,
+}: WebhookRequest): Promise<DeliveryEnd> {
   try {
     const answer = await fetch(url.reveal(), {
       method: 'POST',
