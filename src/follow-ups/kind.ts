@@ -10,7 +10,7 @@ export type ActionOf<Name extends KindName> = Extract<FollowUpAction, { kind: Na
 
 /** What would keep an action from being done, and what to do about it. */
 export interface ActionFault {
-  /** `the program ./clear.sh is not there: /work/plans/clear.sh`. */
+  /** `the program ./clear.sh is not there: /srv/plans/clear.sh`. */
   readonly fact: string;
   readonly remedy: string;
 }
