@@ -64,7 +64,6 @@ function changeDocument(
   writer: DocumentWriter,
   level: number,
 ): void {
-  if (level > MOST_LEVELS) throw new OplogFault(`its diff is nested deeper than ${MOST_LEVELS} levels`);
   const steps = documentSteps(diff, diffAt);
   const table = steps.length > FEW_FIELDS ? tableOf(steps, diff) : undefined;
   const begin = writer.begin();
@@ -115,9 +114,24 @@ function changeField(
     const kind = descends(type, diff, step);
     writer.byte(kind);
     writer.copy(old, at + 1, value);
-    if (kind === BSON.OBJECT) changeDocument(old, value, diff, step.start, writer, level + 1);
-    else if (kind === BSON.ARRAY) changeArray(old, value, diff, step.start, writer, level + 1);
+    changeInner(kind, old, value, diff, step.start, writer, level + 1);
   }
+}
+
+/** Writes what becomes of an inner value; nothing follows the type of one that is null now. */
+function changeInner(
+  kind: number,
+  old: Buffer,
+  value: number,
+  diff: Buffer,
+  diffAt: number,
+  writer: DocumentWriter,
+  level: number,
+): void {
+  if (kind === BSON.NULL) return;
+  if (level > MOST_LEVELS) throw new OplogFault(`its diff is nested deeper than ${MOST_LEVELS} levels`);
+  if (kind === BSON.OBJECT) changeDocument(old, value, diff, diffAt, writer, level);
+  else changeArray(old, value, diff, diffAt, writer, level);
 }
 
 /** Type of what an inner diff makes of a value: the diff of another type's value leaves null, and waits for a later entry. */
@@ -140,7 +154,6 @@ function changeArray(
   writer: DocumentWriter,
   level: number,
 ): void {
-  if (level > MOST_LEVELS) throw new OplogFault(`its diff is nested deeper than ${MOST_LEVELS} levels`);
   const { length, steps } = arraySteps(diff, diffAt);
   const begin = writer.begin();
   const last = start + old.readInt32LE(start) - 1;
@@ -187,8 +200,7 @@ function changePosition(
   }
   const kind = descends(type, diff, step);
   writer.position(kind, step.index);
-  if (kind === BSON.OBJECT) changeDocument(old, value, diff, step.start, writer, level + 1);
-  else if (kind === BSON.ARRAY) changeArray(old, value, diff, step.start, writer, level + 1);
+  changeInner(kind, old, value, diff, step.start, writer, level + 1);
 }
 
 /** Whether the key `bytes[start, end)` is the decimal number `index`. */

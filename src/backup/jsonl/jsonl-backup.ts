@@ -3,11 +3,8 @@ import { isUtf8 } from 'node:buffer';
 import { ExtendedJsonFault, parseExtendedJson } from '../../bson/extended-json.ts';
 import { writeExtendedJson } from '../../bson/write-extended-json.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type { LocationTemplate } from '../../plan/location-template.ts';
-import type { Source } from '../../plan/plan.ts';
 import {
   type BackupIdentity,
-  type BackupMoment,
   type BackupPiece,
   type CollectionMetadata,
   RELAXED_REMEDY,
@@ -16,29 +13,19 @@ import {
   type StoredBackup,
 } from '../backup.ts';
 import { DEFAULT_MAX_RATIO } from '../containers/decompress.ts';
-import type { LocalFields } from '../locate/backup-time.ts';
 import { fillTemplate } from '../locate/search-template.ts';
+import type { OpenSingles } from '../open-singles.ts';
 import { countBytes, inflateIfCompressed, type MemberRead, MemberReader } from '../readers/member.ts';
 import { noMetadataWarning } from '../readers/refusals.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
-import { newestOf, type Store, type StoredFile } from '../storage/store.ts';
+import { newestOf, type StoredFile } from '../storage/store.ts';
 import { JsonFramer } from './json-framer.ts';
 
 /** BSON handed on at a time. */
 const CHUNK_BYTES = 1024 * 1024;
 
-interface OpenJsonl {
-  readonly store: Store;
-  readonly source: Source;
-  readonly template: LocationTemplate;
-  /** Of the wanted moment. */
-  readonly fields: LocalFields;
-  readonly wanted: ReadonlySet<string>;
-  readonly when: BackupMoment | undefined;
-}
-
 /** The files of one moment, one per wanted collection; undefined when none of them is there. */
-export async function openJsonl(options: OpenJsonl): Promise<StoredBackup | undefined> {
+export async function openJsonl(options: OpenSingles): Promise<StoredBackup | undefined> {
   const {
     store,
     source,
