@@ -13,13 +13,13 @@
  * keeps the ledger, whoever calls it. Errors are RestorePlanErrors; what a run reports comes as RunEvents.
  */
 
+export { type ApprovalRequest, type ApprovedRun, approveRun } from './apply/accept.ts';
 export { checkGate, type GateQuestion } from './apply/admission.ts';
 export { type ApplyRequest, type ApplyResult, applySelection } from './apply/apply-selection.ts';
-export { type ApprovalRequest, type ApprovedRun, approveRun } from './apply/approve-run.ts';
 export { decideGate, type GateFacts, type GateVerdict } from './apply/gate.ts';
 export type { Obstacle } from './apply/gate-rules.ts';
 export { previewRevert, type RevertRequest, revertPlan } from './apply/revert.ts';
-export type { RevertReport } from './apply/revert-report.ts';
+export type { RevertReport } from './apply/revert-entry.ts';
 export {
   type Verification,
   type VerificationRequest,

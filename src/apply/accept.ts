@@ -1,9 +1,10 @@
 /**
- * Accepts that documents are left out: those that cannot be written to a target, or differ there, as they are at hand. Nothing of the
- * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them. The
- * last part is what an apply knows by that, before it writes a document, and what the ledger keeps of it afterwards.
+ * What people say of a restore: that documents are left out, and that they agree.
+ *
+ * Accepted are documents that cannot be written to a target, or differ there, as they are at hand. Nothing of the
+ * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them. Then
+ * comes what an apply knows by that, before it writes a document, and what the ledger keeps of it afterwards; and last the approval.
  */
-
 import { findId } from '../bson/stored-form.ts';
 import { copyOf, type RawValue } from '../bson/types.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
@@ -19,18 +20,27 @@ import {
   readAccepted,
 } from '../ledger/accepted.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import type { Actor, RunCollection } from '../ledger/run-record.ts';
-import { readRuns } from '../ledger/runs.ts';
+import type { Actor, RunCollection, RunRecord } from '../ledger/run-record.ts';
+import { readRuns, runMeant } from '../ledger/runs.ts';
 import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetReader } from '../target/target.ts';
-import { requireBelonging } from './admission.ts';
+import { requireBelonging, requireOwnTarget } from './admission.ts';
 import { roleObstacles } from './gate.ts';
+import {
+  type Approvals,
+  approvalObstacle,
+  approvalScope,
+  judgeApprovals,
+  loginObstacle,
+  rulesOf,
+  runsOfSelection,
+} from './gate-rules.ts';
 import { discardForeign, holdLock } from './held-run.ts';
 import { countsOverall, Outcomes } from './outcome.ts';
-import { runStart } from './run-start.ts';
+import { runStart } from './prepare-collection.ts';
 
 export interface AcceptRequest {
   readonly plan: Plan;
@@ -270,4 +280,78 @@ export async function recordExcepted(
     await accepted.write({ ...place, kind: 'applied' }, number++, part);
   }
   await accepted.dropAppliedBefore(place.key, place.fencing);
+}
+
+// Records that a second person has looked at the verified staging run, or at what was accepted in production, and agrees.
+
+export interface ApprovalRequest {
+  readonly plan: Plan;
+  /** Staging: its verified run is approved. Production: what was accepted there. */
+  readonly target: Target;
+  readonly actor: Actor;
+  /** Of the selection that the approver saw; another one is not approved. */
+  readonly digest?: string | undefined;
+}
+
+export interface ApprovedRun extends Approvals {
+  readonly digest: string;
+}
+
+/** Throws GATE when there is no verified run to approve, or the approval would not count. */
+export async function approveRun({ plan, target, actor, digest }: ApprovalRequest): Promise<ApprovedRun> {
+  requireOwnTarget(plan, target);
+  const { reader } = target;
+  const all = await readRuns(reader);
+  const run = runMeant(all, plan, reader);
+  if (run === undefined || !isApprovable(run) || run.plan.digest !== plan.digest)
+    throw nothingToApprove(plan, target, run);
+  if (digest !== undefined && run.key.selection !== digest) throw appliedSince(target);
+  const rules = rulesOf(plan, runsOfSelection(all, run.key.selection, reader));
+  const approver = { user: actor.user, host: actor.host, serverUser: await reader.authenticatedUser() };
+  const obstacle =
+    loginObstacle(rules, approver.serverUser, target.name) ??
+    approvalObstacle(run, approver, rules.approvalsBy);
+  if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
+  const { runs, migrate } = openLedger(target);
+  await migrate(plan.name, actor);
+  const scope = approvalScope(plan, run);
+  const before = judgeApprovals(run, rules, scope).given.length;
+  const added = { ...run, approvals: [...run.approvals, { ...approver, at: new Date(), of: scope }] };
+  const isNew = judgeApprovals(added, rules, scope).given.length > before;
+  if (isNew && !(await runs.approve(run.key, approver, scope))) throw nothingToApprove(plan, target, run);
+  const approved = (await runs.find(run.key)) ?? run;
+  return { digest: run.key.selection, ...judgeApprovals(approved, rules, scope) };
+}
+
+/** There is something that a second person may approve. */
+export function isApprovable({ target, status, acceptedDigest }: RunRecord): boolean {
+  return target === 'staging' ? status === 'verified' : acceptedDigest !== undefined;
+}
+
+function appliedSince({ name }: Target): RestorePlanError {
+  return new RestorePlanError('GATE', `another selection came to ${name} while you looked at this one`, {
+    hint: 'Run `plan approve` again, and look at what it shows now.',
+  });
+}
+
+function nothingToApprove(plan: Plan, { name }: Target, run: RunRecord | undefined): RestorePlanError {
+  if (name === 'production') {
+    return new RestorePlanError(
+      'GATE',
+      'there is nothing to approve: nothing was accepted in production for this plan',
+      {
+        hint: 'What was applied to staging is approved by `plan approve`. Documents to be left out of production are written down by `plan accept --target production`.',
+      },
+    );
+  }
+  const fact =
+    run === undefined
+      ? 'the plan was not applied to staging'
+      : run.plan.digest === plan.digest
+        ? `the run on staging is ${run.status}, not verified`
+        : 'the plan has changed since it was applied to staging';
+  return new RestorePlanError('GATE', `there is nothing to approve: ${fact}`, {
+    hint: 'Run `plan apply --target staging` until it ends verified; then approve what it did.',
+    facts: { status: run?.status ?? null },
+  });
 }

@@ -43,9 +43,17 @@ import { applyCollection } from './apply-collection.ts';
 import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, discardForeign, holdLock, stoppedOnRequest } from './held-run.ts';
 import { type ApplyOutcome, countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
-import { missingOf, type Preparation, prepareCollection, requirePreparable } from './prepare-collection.ts';
+import {
+  missingOf,
+  type OtherSource,
+  otherSource,
+  type Preparation,
+  prepareCollection,
+  refuseOtherSource,
+  requirePreparable,
+  runStart,
+} from './prepare-collection.ts';
 import { unwrittenIn } from './restore-status.ts';
-import { type OtherSource, otherSource, refuseOtherSource, runStart } from './run-start.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
 import { settleOpenBatch } from './write-documents.ts';
 

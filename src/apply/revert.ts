@@ -31,11 +31,12 @@ import { adoptLocalRecord, asEndOfRun, holdLock, stoppedOnRequest } from './held
 import {
   lookAtEntry,
   type RevertedDocument,
+  type RevertReport,
+  RevertTally,
   takeBackPart,
   type WrittenEntry,
   withHashes,
 } from './revert-entry.ts';
-import { type RevertReport, RevertTally } from './revert-report.ts';
 import { settleOpenBatch } from './write-documents.ts';
 
 /** Entries of one kind that are undone side by side, so that the server is kept busy. */

@@ -8,7 +8,7 @@
 
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
-import { refusalByIndexes } from '../comparison/index-fit.ts';
+import { refusalByIndexes } from '../comparison/index-keys.ts';
 import type { BatchEnd } from '../ledger/journal.ts';
 import { asDocuments, isAsWritten, type JournalEntry } from '../ledger/journal-entry.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';

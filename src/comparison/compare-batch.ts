@@ -1,14 +1,17 @@
-/** The class of every document that met a target. */
+/** The class of every document that met a target, and what of a collection keeps documents out. */
 import { documentValue } from '../bson/diff-documents.ts';
+import { findElement, innerDocument, valueAt } from '../bson/elements.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
 import { replacementRefusal } from '../bson/storable.ts';
 import { sameDocument } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference, WhenMatched } from '../plan/plan.ts';
 import type { Matcher } from '../query/compile-query.ts';
-import type { DocumentCheck, Objection, Verdict } from './check.ts';
-import type { DanglingReference, DocumentClass } from './comparison.ts';
-import { indexKeys } from './index-keys.ts';
+import { numberIn } from '../target/describe-collection.ts';
+import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
+import { listOf, localMatcher, matchOnServer, unlessUnanswerable } from './ask-server.ts';
+import type { DanglingReference, DocumentCheck, DocumentClass, Objection, Verdict } from './comparison.ts';
+import { coveredBy, indexKeys } from './index-keys.ts';
 import type { Met } from './meet.ts';
 import type { ReferenceCheck } from './references.ts';
 
@@ -74,7 +77,7 @@ function replacementCheck({ there }: Met): DocumentCheck {
   };
 }
 
-export interface PairRules {
+interface PairRules {
   readonly isSoftDeleted: Matcher | undefined;
   /** Dotted path of a date. */
   readonly updatedAt: string | undefined;
@@ -82,7 +85,7 @@ export interface PairRules {
   readonly hidesUpdatedAt: boolean;
 }
 
-export interface PairClass {
+interface PairClass {
   readonly class: Extract<DocumentClass, 'identical' | 'softDeleted' | 'stale' | 'different'>;
   readonly reason: string;
   /** See ComparedDocument. */
@@ -111,4 +114,166 @@ export function classifyPair(backup: RawValue, target: RawValue, rules: PairRule
 function dateAt(document: RawValue, path: string): number | undefined {
   const value = indexKeys(document, [path])[0]?.[0];
   return value?.type === BSON.DATE ? Number(value.bytes.readBigInt64LE(value.start)) : undefined;
+}
+
+// Documents that a collection of the target would not keep, apart from its keys: its validator refuses them (server error 121),
+// it is sharded and has no place for them, or it expires and would delete them. Found without storing them.
+
+/** The server looks for expired documents once a minute; what expires this soon would hardly be seen. */
+const SOON_MS = 10 * 60_000;
+
+/** What a TTL index, or a clustered collection that expires, would delete within minutes. Undefined where nothing expires. `serverTime`: UTC
+ * milliseconds by the target's clock. */
+export function expiryCheck(
+  reader: TargetReader,
+  collection: TargetCollection,
+  serverTime: number,
+): DocumentCheck | undefined {
+  const expiries = expiriesOf(collection);
+  if (expiries.length === 0) return undefined;
+  return async (documents, positions) => {
+    const objections = new Map<number, Objection>();
+    for (const { index, seconds, path, text } of expiries) {
+      const due = new Map<number, number>();
+      for (const position of positions) {
+        const expires = expiresAt(path, seconds, documents.value(position));
+        if (expires !== undefined && expires <= serverTime + SOON_MS) due.set(position, expires);
+      }
+      const expiring =
+        index === undefined
+          ? due.keys()
+          : await coveredBy({ reader, collection, index }, documents, [...due.keys()]);
+      for (const position of expiring) {
+        const when = showIsoDate(due.get(position) ?? 0) ?? 'long ago';
+        objections.set(position, {
+          class: 'refused',
+          reason: `${text} would delete it`,
+          reasonValues: `it expires ${when}`,
+        });
+      }
+    }
+    return objections;
+  };
+}
+
+interface Expiry {
+  /** Undefined: the whole collection, which is clustered. */
+  readonly index: TargetIndex | undefined;
+  readonly text: string;
+  readonly path: string;
+  readonly seconds: number;
+}
+
+function expiriesOf({ indexes, options }: TargetCollection): Expiry[] {
+  const expiries = indexes.flatMap((index): Expiry[] => {
+    const path = index.key[0]?.[0];
+    const seconds = index.expireAfterSeconds;
+    if (path === undefined || seconds === undefined) return [];
+    return [{ index, text: `the TTL index ${index.name}`, path, seconds }];
+  });
+  const option = findElement(options, 0, Buffer.from('expireAfterSeconds'));
+  const seconds = option && numberIn(option);
+  if (seconds === undefined) return expiries;
+  return [...expiries, { index: undefined, text: 'the clustered collection', path: '_id', seconds }];
+}
+
+/** UTC milliseconds of the earliest date in the field plus the seconds; undefined = never. */
+function expiresAt(path: string, seconds: number, document: RawValue): number | undefined {
+  const dates = indexKeys(document, [path])
+    .map(([value]) =>
+      value?.type === BSON.DATE ? Number(value.bytes.readBigInt64LE(value.start)) : undefined,
+    )
+    .filter((date) => date !== undefined);
+  if (dates.length === 0) return undefined;
+  // An array may hold more dates than a call takes arguments.
+  return dates.reduce((least, date) => Math.min(least, date)) + seconds * 1000;
+}
+
+/** From this version on, a document without the shard key is stored as if the key were null; before, it was refused. */
+const TAKES_MISSING_KEYS = [4, 4] as const;
+
+/**
+ * What a sharded collection has no place for. Undefined where the collection is not sharded. `version`: of the server, such as
+ * 8.2.0.
+ */
+export function shardKeyCheck(
+  { shardKey }: TargetCollection,
+  version: string,
+  warn: (message: string) => void,
+): DocumentCheck | undefined {
+  if (shardKey === undefined) return undefined;
+  const takesMissing = isAtLeast(version, TAKES_MISSING_KEYS);
+  return async (documents, positions) => {
+    const objections = new Map<number, Objection>();
+    for (const position of positions) {
+      const document = documents.value(position);
+      const found = shardKey.map((path) => valueAt(document, path));
+      if (found.includes('array'))
+        objections.set(position, refused('its shard key is, or lies in, an array'));
+      const missing = shardKey.filter((_, field) => found[field] === undefined);
+      if (missing.length === 0) continue;
+      const lacks = `lacks the shard key ${missing.join(', ')}`;
+      if (!takesMissing) objections.set(position, refused(`it ${lacks}`));
+      else warn(`a document ${lacks}; the server stores it as if that were null`);
+    }
+    return objections;
+  };
+}
+
+function refused(reason: string): Objection {
+  return { class: 'refused', reason };
+}
+
+function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
+  const [haveMajor = 0, haveMinor = 0] = version.split('.').map(Number);
+  return haveMajor > major || (haveMajor === major && haveMinor >= minor);
+}
+
+const REFUSED: Objection = { class: 'refused', reason: "the collection's validator does not accept it" };
+
+/** Undefined where nothing is validated, or where a violation is only logged. `warn` is told what could not be decided. */
+export function validatorCheck(
+  reader: TargetReader,
+  collection: TargetCollection,
+  warn: (message: string) => void,
+): DocumentCheck | undefined {
+  const { validator } = collection;
+  if (validator === undefined || textOption(collection, 'validationLevel') === 'off') return undefined;
+  if (textOption(collection, 'validationAction') === 'warn') {
+    warn('the validator of the target collection only logs violations; it was not evaluated');
+    return undefined;
+  }
+  const question = { reader, query: listOf('$nor', [validator]), collation: collationOf(collection) };
+  return async (documents, positions) => {
+    const { matching, unanswered } = await matchOnServer(question, documents, positions);
+    const objections = new Map<number, Objection>();
+    for (const position of matching) objections.set(position, REFUSED);
+    if (unanswered.length === 0) return objections;
+    const accepts = localValidator(validator);
+    if (accepts === undefined)
+      warn('some documents could not be checked against the validator of the target');
+    for (const position of unanswered) {
+      if (accepts?.(documents.bytes, documents.start(position)) === false) objections.set(position, REFUSED);
+    }
+    return objections;
+  };
+}
+
+/** For documents that the server cannot be asked about; undefined where our query engine does not know an operator. */
+function localValidator(validator: Buffer): Matcher | undefined {
+  const matches = localMatcher(validator);
+  // A document that an expression has no answer for is left to the server to judge when it is inserted.
+  return matches && ((bytes, start) => unlessUnanswerable(() => matches(bytes, start)) ?? true);
+}
+
+/** The collection's default collation, raw; undefined = simple. */
+function collationOf(collection: TargetCollection): Buffer | undefined {
+  return innerDocument(collection.options, 'collation');
+}
+
+function textOption(collection: TargetCollection, name: string): string | undefined {
+  const value = findElement(collection.options, 0, Buffer.from(name));
+  return value?.type === BSON.STRING
+    ? value.bytes.toString('utf8', value.start + 4, value.end - 1)
+    : undefined;
 }

@@ -13,27 +13,33 @@ import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { type Run, untold } from '../run.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import type { DocumentCheck, Verdict } from './check.ts';
-import { expiryCheck, shardKeyCheck, validatorCheck } from './collection-checks.ts';
-import { type CollectionRules, comparePart, type Findings, verdictOf } from './compare-batch.ts';
+import {
+  type CollectionRules,
+  comparePart,
+  expiryCheck,
+  type Findings,
+  shardKeyCheck,
+  validatorCheck,
+  verdictOf,
+} from './compare-batch.ts';
 import {
   type ComparedCollection,
   type ComparedDocument,
+  type DocumentCheck,
   type DocumentClass,
   type LeftOutWhy,
   Tally,
   type TargetComparison,
+  type Verdict,
 } from './comparison.ts';
 import { describe, MaskedText, type Texts, withWhy } from './describe-document.ts';
 import { collectionToCreate, requireFit } from './fitness.ts';
-import { indexFitCheck } from './index-fit.ts';
-import { indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './index-keys.ts';
+import { indexFitCheck, indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './index-keys.ts';
 import { exceptedClassOf, type LeftOut } from './left-out.ts';
 import { inOrder, type Meeting, type Met, meet } from './meet.ts';
 import { ReferenceCheck } from './references.ts';
-import { SharedKeys } from './shared-keys.ts';
 import type { TargetMemory } from './target-memory.ts';
-import { uniqueIndexCheck } from './unique-indexes.ts';
+import { SharedKeys, uniqueIndexCheck } from './unique-indexes.ts';
 
 /** Characters of one document's text, of one differing value's, and of a document that a program is to read. */
 const DOCUMENT_TEXT = 4_000;

@@ -1,9 +1,12 @@
 /**
- * What a restore would meet in a target, document by document. Pure data; made by `compareWithTarget` from a selection and a TargetReader.
+ * What a restore would meet in a target, document by document. Pure data, and the words of those who find it out; made by `compareWithTarget` from a selection and a TargetReader.
  */
+
+import type { Documents } from '../bson/documents.ts';
 import type { TargetName } from '../events.ts';
 import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
 import type { WhenMatched } from '../plan/plan.ts';
+import type { TargetIndex } from '../target/target.ts';
 
 export type { DocumentClass };
 
@@ -173,3 +176,26 @@ export class Tally {
     return ATTENTION_ORDER.flatMap((documentClass) => this.#kept.get(documentClass) ?? []);
   }
 }
+
+// What checks say of selected documents on their way to a class.
+
+/** Why a document cannot be inserted. */
+export interface Objection {
+  readonly class: 'conflict' | 'refused';
+  readonly reason: string;
+  /** See ComparedDocument. */
+  readonly reasonValues?: string;
+  /** The index that the document does not fit into. */
+  readonly by?: TargetIndex;
+}
+
+/** What was found of a document. */
+export interface Verdict extends Omit<Objection, 'class'> {
+  readonly class: DocumentClass;
+}
+
+/** By position; nothing of those that there is no objection to. */
+type Objections = ReadonlyMap<number, Objection>;
+
+/** Looks at the documents at `positions`, which would be inserted or replaced. */
+export type DocumentCheck = (documents: Documents, positions: readonly number[]) => Promise<Objections>;

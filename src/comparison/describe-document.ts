@@ -9,13 +9,13 @@ import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { showText, showValue, typeName } from '../bson/show.ts';
 import { idRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import type { Verdict } from './check.ts';
 import type {
   ComparedDocument,
   DocumentObject,
   DocumentSides,
   FieldDifference,
   LeftOutWhy,
+  Verdict,
 } from './comparison.ts';
 
 const MASKED = '"[masked]"';

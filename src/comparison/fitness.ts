@@ -14,9 +14,15 @@ import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { isCapped, isCollated, numberIn, readBlueprint, readIndex } from '../target/describe-collection.ts';
 import type { CollectionBlueprint, TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
-import { cannotAnswer, documentsStage, keysOnServer, wereKeysMade } from './ask-server.ts';
+import {
+  cannotAnswer,
+  documentsStage,
+  keysOnServer,
+  putDocument,
+  wereKeysMade,
+  wrapped,
+} from './ask-server.ts';
 import { indexText } from './index-keys.ts';
-import { putDocument, wrapped } from './query-documents.ts';
 
 /** Throws TARGET for what documents cannot be inserted into safely and repeatably. */
 export function requireFit(reader: TargetReader, collection: TargetCollection): void {

@@ -14,7 +14,7 @@ import { readInTurn } from '../selection/file-batches.ts';
 import { KeyPath } from '../selection/key-path.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import { inQuery, projectionOf } from './query-documents.ts';
+import { inQuery, projectionOf } from './ask-server.ts';
 import { existingIds } from './references.ts';
 
 /** Why a parent is not written: its own class, or that of its parent in turn; excepted: by decision. */

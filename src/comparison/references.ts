@@ -12,10 +12,10 @@ import type { Reference } from '../plan/plan.ts';
 import { selectedIds } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
+import { inQuery, projectionOf } from './ask-server.ts';
 import type { DanglingReference } from './comparison.ts';
 import type { MaskedText } from './describe-document.ts';
 import { indexKeys } from './index-keys.ts';
-import { inQuery, projectionOf } from './query-documents.ts';
 
 interface Use {
   readonly position: number;

@@ -14,8 +14,17 @@ import { IndexSet } from '../selection/finish-collection.ts';
 import type { Commands } from '../target/commands.ts';
 import type { TargetReader } from '../target/target.ts';
 import { packOrdinals, packValues, readBinary, readOrdinals } from './journal-entry.ts';
-import { damaged, JOURNAL, journalKeyOf, LEDGER_FORMAT, type RunKey, requireKnownFormat } from './layout.ts';
-import { deleteFromLedger, literal, updateLedger } from './ledger-writes.ts';
+import {
+  damaged,
+  deleteFromLedger,
+  JOURNAL,
+  journalKeyOf,
+  LEDGER_FORMAT,
+  literal,
+  type RunKey,
+  requireKnownFormat,
+  updateLedger,
+} from './layout.ts';
 import type { Actor, Deed } from './run-record.ts';
 import { deedNow } from './runs.ts';
 

@@ -4,8 +4,7 @@
  */
 
 import type { Commands } from '../target/commands.ts';
-import { damaged, RUNS, type RunKey } from './layout.ts';
-import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
+import { damaged, literal, RUNS, type RunKey, SERVER_NOW, updateLedger } from './layout.ts';
 import type { Actor, RunRecord, RunStatus } from './run-record.ts';
 import { idOf } from './runs.ts';
 

@@ -18,8 +18,15 @@ import {
   readBinary,
   readJournalEntry,
 } from './journal-entry.ts';
-import { damaged, JOURNAL, LEDGER_FORMAT } from './layout.ts';
-import { deleteFromLedger, insertIntoLedger, literal, updateLedger } from './ledger-writes.ts';
+import {
+  damaged,
+  deleteFromLedger,
+  insertIntoLedger,
+  JOURNAL,
+  LEDGER_FORMAT,
+  literal,
+  updateLedger,
+} from './layout.ts';
 
 /** Before-images are cut into documents of this size, because one image may be 16 MiB already. */
 const IMAGE_PART_BYTES = 8 * 1024 * 1024;

@@ -10,8 +10,7 @@ import { deserialize } from 'bson';
 import { RestorePlanError } from '../errors.ts';
 import { asBuffer, readCursor } from '../mongo/raw-messages.ts';
 import { type Commands, MAJORITY } from '../target/commands.ts';
-import { LEDGER_FORMAT, LOCK, RUNS } from './layout.ts';
-import { literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
+import { LEDGER_FORMAT, LOCK, literal, RUNS, SERVER_NOW, updateLedger } from './layout.ts';
 import {
   endHolder,
   type Life,

@@ -10,8 +10,16 @@ import { readCursor } from '../mongo/raw-messages.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Commands } from '../target/commands.ts';
 import type { ServerIdentity, TargetReader } from '../target/target.ts';
-import { journalKeyOf, LEDGER_FORMAT, RUNS, type RunKey } from './layout.ts';
-import { deleteFromLedger, literal, SERVER_NOW, updateLedger } from './ledger-writes.ts';
+import {
+  deleteFromLedger,
+  journalKeyOf,
+  LEDGER_FORMAT,
+  literal,
+  RUNS,
+  type RunKey,
+  SERVER_NOW,
+  updateLedger,
+} from './layout.ts';
 import {
   type Actor,
   type ApprovalScope,

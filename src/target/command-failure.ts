@@ -5,7 +5,7 @@
 
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import { loginFailure } from '../mongo/connect-client.ts';
+import { loginFailure } from '../mongo/connection-string.ts';
 
 /** Server error codes after which the same command may succeed: elections, shutdowns, time limits, lock and write conflicts. */
 const TRANSIENT_CODES: ReadonlySet<number> = new Set([

@@ -2,15 +2,13 @@
 import type { MongoClient, MongoClientOptions, TopologyDescription } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import { connectClient, loginFailure } from '../mongo/connect-client.ts';
-import { checkConnectionString } from '../mongo/connection-string.ts';
+import { checkConnectionString, connectClient, loginFailure } from '../mongo/connection-string.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, Commands } from './commands.ts';
 import { CONNECTION_OPTIONS } from './driver-internals.ts';
-import { MongoReader } from './reader.ts';
-import { readServerIdentity } from './server-identity.ts';
+import { MongoReader, readServerIdentity } from './reader.ts';
 import { type ServerIdentity, type Target, withAccess } from './target.ts';
 import { MongoWriter } from './writer.ts';
 

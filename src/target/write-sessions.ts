@@ -12,7 +12,7 @@ import type { Reply } from '../mongo/raw-messages.ts';
 import { CommandFailure } from './command-failure.ts';
 import { type Command, type Commands, retry } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
-import { readAuthenticatedUsers, readServerTime } from './server-identity.ts';
+import { readAuthenticatedUsers, readServerTime } from './reader.ts';
 import { neverRemoveStatement } from './statements.ts';
 import type { ServerIdentity, Settlement, WriteIdentity } from './target.ts';
 

@@ -2,8 +2,7 @@
 
 import { userInfo } from 'node:os';
 import * as assert from 'uvu/assert';
-import { acceptAtHand } from '../../src/apply/accept.ts';
-import { approveRun } from '../../src/apply/approve-run.ts';
+import { acceptAtHand, approveRun } from '../../src/apply/accept.ts';
 import { operator } from '../../src/cli/environment.ts';
 import { RUNS } from '../../src/ledger/layout.ts';
 import type { FollowUpPlan, Plan } from '../../src/plan/plan.ts';

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import type { RevertReport } from '../../src/apply/revert-report.ts';
+import type { RevertReport } from '../../src/apply/revert-entry.ts';
 import { journalKeyOf } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { test } from '../harness.ts';

@@ -6,7 +6,7 @@ import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { type ApplyRequest, type ApplyResult, applySelection } from '../../src/apply/apply-selection.ts';
 import { previewRevert, type RevertRequest, revertPlan } from '../../src/apply/revert.ts';
-import type { RevertReport } from '../../src/apply/revert-report.ts';
+import type { RevertReport } from '../../src/apply/revert-entry.ts';
 import type { RunEvent, TargetName } from '../../src/events.ts';
 import { readLock } from '../../src/ledger/lock-state.ts';
 import type { RunRecord } from '../../src/ledger/run-record.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { ComparedDocument } from '../../src/comparison/comparison.ts';
-import { DocumentSpill } from '../../src/comparison/document-spill.ts';
+import { DocumentSpill } from '../../src/comparison/target-memory.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import { until } from '../follow-ups/until.ts';
 import { test } from '../harness.ts';

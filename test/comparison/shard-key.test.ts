@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
 import { Documents } from '../../src/bson/documents.ts';
-import { shardKeyCheck } from '../../src/comparison/collection-checks.ts';
+import { shardKeyCheck } from '../../src/comparison/compare-batch.ts';
 import type { TargetCollection } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
 import { toBytes } from './comparing.ts';

@@ -3,7 +3,7 @@
 import { type Document, Double, Long, ObjectId } from 'bson';
 import type { CreateIndexesOptions, IndexSpecification } from 'mongodb';
 import * as assert from 'uvu/assert';
-import { SharedKeys } from '../../src/comparison/shared-keys.ts';
+import { SharedKeys } from '../../src/comparison/unique-indexes.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import type { TargetCollection } from '../../src/target/target.ts';

@@ -2,7 +2,7 @@
 import { runInNewContext } from 'node:vm';
 import { EJSON, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
-import type { RevertedCollection, RevertReport } from '../../src/apply/revert-report.ts';
+import type { RevertedCollection, RevertReport } from '../../src/apply/revert-entry.ts';
 import { dryRunEnd, dryRunPage } from '../../src/cli/views/dry-run.ts';
 import { documentsOf } from '../../src/cli/views/dry-run-documents.ts';
 import { explainPlan } from '../../src/cli/views/explain.ts';

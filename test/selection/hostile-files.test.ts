@@ -19,7 +19,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { TargetMemory } from '../../src/comparison/target-memory.ts';
 import { RestorePlanError } from '../../src/errors.ts';
-import { findLocalRecord } from '../../src/ledger/local-record.ts';
+import { findLocalRecord } from '../../src/ledger/ledger.ts';
 import { readBatches } from '../../src/selection/file-batches.ts';
 import { findSelection, keptSelection, MOST_MANIFEST_BYTES } from '../../src/selection/open-selection.ts';
 import type { Selection, SelectionManifest } from '../../src/selection/selection.ts';

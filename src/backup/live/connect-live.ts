@@ -3,8 +3,7 @@
 import type { MongoClient, MongoClientOptions } from 'mongodb';
 import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../../errors.ts';
-import { connectClient, loginFailure } from '../../mongo/connect-client.ts';
-import { leaveOutCompressors } from '../../mongo/connection-string.ts';
+import { connectClient, leaveOutCompressors, loginFailure } from '../../mongo/connection-string.ts';
 import type { Run } from '../../run.ts';
 import { Secret } from '../../secret.ts';
 

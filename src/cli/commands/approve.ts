@@ -1,6 +1,6 @@
 /** `plan approve`: a second person's word on the verified staging run, or on what was accepted in production, after a look at it. */
 
-import { approveRun, isApprovable } from '../../apply/approve-run.ts';
+import { approveRun, isApprovable } from '../../apply/accept.ts';
 import { approvalObstacle } from '../../apply/gate-rules.ts';
 import { nextSteps, type TargetStatus, targetStatus } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';

@@ -4,7 +4,7 @@
  */
 
 import { previewRevert, type RevertRequest, revertPlan } from '../../apply/revert.ts';
-import { leftOf, totalOf } from '../../apply/revert-report.ts';
+import { leftOf, totalOf } from '../../apply/revert-entry.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import type { RunRecord } from '../../ledger/run-record.ts';

@@ -3,7 +3,7 @@
  * what was accepted in production.
  */
 
-import type { ApprovedRun } from '../../apply/approve-run.ts';
+import type { ApprovedRun } from '../../apply/accept.ts';
 import { type Approvals, worthOf } from '../../apply/gate-rules.ts';
 import type { TargetName } from '../../events.ts';
 import type { AcceptedSum } from '../../ledger/accepted.ts';

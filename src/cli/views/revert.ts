@@ -1,6 +1,6 @@
 /** What a revert would do, or did, as a page for the terminal and as JSON. */
 
-import { leftOf, type RevertCounts, type RevertReport, totalOf } from '../../apply/revert-report.ts';
+import { leftOf, type RevertCounts, type RevertReport, totalOf } from '../../apply/revert-entry.ts';
 import type { RunRecord } from '../../ledger/run-record.ts';
 import { REVERTED, type RevertedOutcome } from '../../outcomes.ts';
 import { countedParts } from '../../report/sum.ts';
