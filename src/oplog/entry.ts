@@ -5,6 +5,7 @@
  * that do not change what an entry does to a document (`t`, `h`, `tid`, `rid`, `stmtId`, …) are passed over.
  */
 import { BsonFault, valueEnd } from '../bson/elements.ts';
+import { showIsoDate } from '../bson/iso-date.ts';
 import { BSON } from '../bson/types.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
 
@@ -17,6 +18,18 @@ export interface Timestamp {
 /** Negative: a before b. */
 export function compareTimestamps(a: Timestamp, b: Timestamp): number {
   return a.seconds - b.seconds || a.ordinal - b.ordinal;
+}
+
+/** The times of one entry. */
+export interface Moment extends Timestamp {
+  /** The primary's clock, UTC milliseconds; NaN where nothing says it. */
+  readonly wall: number;
+}
+
+/** `1795937204,3 (2026-11-22T08:50:04.123Z)`; of an entry without a wall, the second of its timestamp. */
+export function showMoment(moment: Moment): string {
+  const { seconds, wall } = moment;
+  return `${showTimestamp(moment)} (${showIsoDate(Number.isNaN(wall) ? seconds * 1000 : wall)})`;
 }
 
 /** `1795937204,3`, as MongoDB's tools write it. */

@@ -1,4 +1,6 @@
-/** What cannot be followed: an oplog, or one document. */
+/** What cannot be followed, an oplog or one document, and how it is told: where, and what to do. */
+import { BsonFault } from '../bson/elements.ts';
+import { RestorePlanError } from '../errors.ts';
 
 /** An oplog, or a part of it, that cannot be followed: an unknown form, a gap, a dropped collection. Callers add which entry it was. */
 export class OplogFault extends Error {
@@ -17,3 +19,36 @@ export class CannotRoll extends Error {
 
 /** What to do about a form that a later server writes. */
 export const NEWER_SERVER = 'A newer restore-plan may know the entries of that server.';
+
+/** What cannot be followed is never used in part. */
+const NOTHING_USED = 'Nothing of it was used.';
+
+export function oplogError(origin: string, what: string, hint: string, cause?: unknown): RestorePlanError {
+  return new RestorePlanError('BACKUP', `${origin}: ${what}.`, {
+    hint: `${hint} ${NOTHING_USED}`,
+    ...(cause !== undefined && { cause }),
+  });
+}
+
+/** Runs a step of a replay; `origin` names the oplog in messages. Throws RestorePlanError BACKUP. */
+export function following<T>(
+  origin: string,
+  replay: { readonly current?: string | undefined },
+  step: () => T,
+): T {
+  try {
+    return step();
+  } catch (fault) {
+    const { current } = replay;
+    throw faultTold(current === undefined ? origin : `${origin} at the entry ${current}`, fault);
+  }
+}
+
+/** A fault of entries as an error that says where and what to do; everything else as it is. */
+export function faultTold(where: string, fault: unknown): unknown {
+  if (!(fault instanceof OplogFault || fault instanceof BsonFault)) return fault;
+  const hint =
+    (fault instanceof OplogFault ? fault.hint : undefined) ??
+    'The oplog is damaged, or was written by a server that is not known here.';
+  return oplogError(where, fault.message, hint, fault);
+}

@@ -6,15 +6,16 @@
  */
 import { Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions } from 'mongodb';
+import type { WholeDocuments } from '../backup/backup.ts';
 import { connectLive, liveFault } from '../backup/live/connect-live.ts';
-import { showIsoDate } from '../bson/iso-date.ts';
 import { RestorePlanError } from '../errors.ts';
 import { asBuffer } from '../mongo/raw-messages.ts';
 import type { Run } from '../run.ts';
 import type { Secret } from '../secret.ts';
-import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
-import { following, oplogError } from './follow.ts';
-import type { Replay } from './replay.ts';
+import { compareTimestamps, type Moment, OplogEntry, type Timestamp } from './entry.ts';
+import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
+import { oplogError } from './faults.ts';
+import type { Cut } from './replay.ts';
 import type { WantedCollection } from './wanted.ts';
 
 /** Where the plan names it. */
@@ -27,15 +28,10 @@ const UNAUTHORIZED = 13;
 /** The server overwrote what was still to be read. */
 const POSITION_LOST = 136;
 
-/** The times of one entry. */
-export interface Moment extends Timestamp {
-  /** UTC milliseconds; NaN where the entry has none. */
-  readonly wall: number;
-}
-
-export class LiveOplog {
+export class LiveOplog implements EntrySource {
   /** For messages and the manifest; no credentials. */
   readonly origin: string;
+  readonly notes: readonly string[] = [];
   readonly #entries: Collection;
   readonly #close: () => Promise<void>;
 
@@ -68,62 +64,53 @@ export class LiveOplog {
     return this.#close();
   }
 
-  /** The oldest entry that the server still has. Throws BACKUP where it has none. */
-  async oldest(): Promise<Moment> {
+  /** The oldest entry that the server still has. */
+  first(): Promise<Moment> {
     return this.#first({ sort: { $natural: 1 } });
   }
 
   /** The newest entry that most members of the set have. */
-  async newest(): Promise<Moment> {
+  last(): Promise<Moment> {
     return this.#first({ sort: { $natural: -1 } });
   }
 
-  /** Whether the server has an entry of exactly this timestamp. */
-  async has(ts: Timestamp): Promise<boolean> {
-    return (await this.#find({ ts: timestamp(ts) }, { limit: 1 })) !== undefined;
+  /**
+   * Of the range, the entry with which it begins, those that may matter for the collections, and the first that does not count; then the
+   * commands behind it. That nothing was overwritten is known before the last of them is given.
+   */
+  async *entries({ from, cut, collections }: EntryRange): AsyncGenerator<WholeDocuments> {
+    const begin = from ?? (await this.first());
+    await this.#refuseGap(begin);
+    const end = cut === 'end' ? undefined : await this.#firstBehind(begin, cut);
+    // What happens until then may still be written.
+    if (cut !== 'end' && end === undefined) return;
+    const since = { $gte: timestamp(begin), ...(end && { $lt: timestamp(end) }) };
+    yield* this.#read({ ts: since, ...filterFor(collections, begin) });
+    await this.#refuseGap(begin);
+    if (end === undefined) return;
+    yield* this.#read({ ts: timestamp(end) });
+    yield* this.#read({ ts: { $gt: timestamp(end) }, op: 'c', ns: 'admin.$cmd' });
   }
 
-  /** The first entry, in the oplog's order from `begin` on, that a primary wrote at `wall` (UTC milliseconds) or later. */
-  async firstSince(begin: Timestamp, wall: number): Promise<Moment | undefined> {
-    return this.#find(
-      { ts: { $gte: timestamp(begin) }, wall: { $gte: new Date(wall) } },
-      { sort: { $natural: 1 } },
-    );
-  }
-
-  /** Throws BACKUP where the oplog no longer holds what lies behind `begin`. */
-  async refuseGap(begin: Timestamp): Promise<void> {
-    const oldest = await this.oldest();
-    if (compareTimestamps(oldest, begin) <= 0) return;
-    throw oplogError(
+  /** Throws BACKUP where the oplog no longer holds what lies behind `from`. */
+  async #refuseGap(from: Timestamp): Promise<void> {
+    const first = await this.first();
+    if (compareTimestamps(first, from) <= 0) return;
+    throw beginsLater(
       this.origin,
-      `it begins at ${showMoment(oldest)}, and is needed from ${showTimestamp(begin)} on (${showIsoDate(begin.seconds * 1000)})`,
+      { first, from },
       'What lies between is lost on this member. Another member may have a longer oplog; or take a newer backup.',
     );
   }
 
-  /** Hands the entries in [begin, before) that may matter for the collections to the replay, then the outcomes that it waits for. */
-  async feed(
-    replay: Replay,
-    {
-      collections,
-      begin,
-      before,
-    }: {
-      readonly collections: readonly WantedCollection[];
-      readonly begin: Timestamp;
-      readonly before: Timestamp;
-    },
-  ): Promise<void> {
-    await this.refuseGap(begin);
-    const cut = timestamp(before);
-    const filter = filterFor(collections);
-    await this.#read({ ts: { $gte: timestamp(begin), $lt: cut }, ...filter }, replay);
-    if (replay.awaitsOutcome) await this.#read({ ts: { $gte: cut }, op: 'c', ns: 'admin.$cmd' }, replay);
-    await this.refuseGap(begin);
+  /** The first entry, in the oplog's order from `begin` on, that does not count; undefined where it is still to be written. */
+  #firstBehind(begin: Timestamp, cut: Exclude<Cut, 'end'>): Promise<Moment | undefined> {
+    const order: FindOptions = { sort: { $natural: 1 } };
+    if ('ts' in cut) return this.#find({ ts: { $gte: timestamp(cut.ts) } }, order);
+    return this.#find({ ts: { $gte: timestamp(begin) }, wall: { $gte: new Date(cut.wall) } }, order);
   }
 
-  async #read(filter: Document, replay: Replay): Promise<void> {
+  async *#read(filter: Document): AsyncGenerator<WholeDocuments> {
     const options: FindOptions = {
       raw: true,
       batchSize: BATCH_ENTRIES,
@@ -132,12 +119,8 @@ export class LiveOplog {
     };
     const cursor = this.#entries.find(filter, options);
     try {
-      while (await this.#asking('reading it', () => cursor.hasNext())) {
-        for (const entry of cursor.readBufferedDocuments() as unknown[]) {
-          const bytes = asBuffer(entry);
-          if (!following(this.origin, replay, () => replay.entry(bytes, 0))) return;
-        }
-      }
+      while (await this.#asking('reading it', () => cursor.hasNext()))
+        yield together(cursor.readBufferedDocuments() as unknown[]);
     } finally {
       await cursor.close().catch(() => undefined);
     }
@@ -183,17 +166,25 @@ export class LiveOplog {
   }
 }
 
-export function showMoment(moment: Moment): string {
-  const wall = Number.isNaN(moment.wall) ? undefined : showIsoDate(moment.wall);
-  return wall === undefined ? showTimestamp(moment) : `${showTimestamp(moment)} (${wall})`;
+/** Entries that came one by one, as documents back to back. */
+function together(entries: readonly unknown[]): WholeDocuments {
+  const buffers = entries.map(asBuffer);
+  const starts = new Int32Array(buffers.length + 1);
+  for (const [i, { length }] of buffers.entries()) starts[i + 1] = (starts[i] as number) + length;
+  return { bytes: Buffer.concat(buffers), starts, count: buffers.length };
 }
 
-/** What the server is asked for: entries of the collections by UUID or name, commands, and whatever kind is not known here. */
-function filterFor(collections: readonly WantedCollection[]): Document {
+/**
+ * What the server is asked for: the entry that a reading begins with, those of the collections by UUID or name, commands, and whatever kind is
+ * not known here.
+ */
+function filterFor(collections: readonly WantedCollection[] | undefined, begin: Timestamp): Document {
+  if (collections === undefined) return {};
   const namespaces = collections.map(({ namespace }) => namespace);
   const databases = new Set(namespaces.map((namespace) => namespace.slice(0, namespace.indexOf('.'))));
   return {
     $or: [
+      { ts: timestamp(begin) },
       { ui: { $in: collections.map(({ uuid }) => new UUID(uuid).toBinary()) } },
       { ns: { $in: namespaces } },
       { op: 'c', ns: { $in: ['admin.$cmd', ...[...databases].map((database) => `${database}.$cmd`)] } },

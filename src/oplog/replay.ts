@@ -8,14 +8,19 @@ import { createHash } from 'node:crypto';
 import { elements, findElement, valueEnd } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import { CollectionCommands, commandOf, meaningOf } from './commands.ts';
 import { compareTimestamps, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
 import { RecordLog } from './record-log.ts';
 import { TouchedDocuments } from './touched.ts';
 import { type Waiting, WaitingTransactions } from './transactions.ts';
 import { updateKind } from './update.ts';
-import { type WantedCollection, WantedCollections } from './wanted.ts';
+import {
+  CollectionCommands,
+  commandOf,
+  meaningOf,
+  type WantedCollection,
+  WantedCollections,
+} from './wanted.ts';
 
 /** Where a replay ends, exclusive: before the first entry that a primary wrote at this time (UTC milliseconds) or later, or that has this timestamp. */
 export type Cut = { readonly wall: number } | { readonly ts: Timestamp } | 'end';

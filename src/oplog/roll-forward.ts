@@ -8,19 +8,25 @@
  * 4. The entries between are followed, and the backup is read through what they did (`Rolling`).
  */
 import type { Backup, CollectionMetadata } from '../backup/backup.ts';
-import { DocumentFramer } from '../backup/readers/document-framer.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
 import type { Source } from '../plan/plan.ts';
 import type { OplogPlan } from '../plan/sources/oplog.ts';
 import type { Run } from '../run.ts';
-import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
-import { following, oplogError } from './follow.ts';
-import { LiveOplog, type Moment, showMoment } from './live-oplog.ts';
-import { Replay, type ReplayResult } from './replay.ts';
+import {
+  compareTimestamps,
+  type Moment,
+  OplogEntry,
+  showMoment,
+  showTimestamp,
+  type Timestamp,
+} from './entry.ts';
+import type { EntrySource } from './entry-source.ts';
+import { following, oplogError } from './faults.ts';
+import { openEntries, ownOplog } from './open-entries.ts';
+import { type Cut, Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
-import { savedEntries } from './saved-oplog.ts';
 import type { WantedCollection } from './wanted.ts';
 
 /** Clocks are rounded down to the second in timestamps, and the oplog's time may be a little behind. */
@@ -64,16 +70,43 @@ export interface RollOrder {
 
 /** Throws RestorePlanError BACKUP where the oplog does not cover what is needed, or holds something that cannot be followed. */
 export async function rollForward(run: Run, order: RollOrder): Promise<RolledForward> {
+  const { oplog, backup } = order;
+  const span = oplog.kind === 'backup' ? undefined : await spanOf(backup);
   const collections = await followed(order);
-  const { oplog } = order;
-  const { replay, record } =
-    oplog.kind === 'backup'
-      ? await byItsOwn(order, collections)
-      : oplog.kind === 'path'
-        ? await byFile(run, order, oplog, collections)
-        : await byLive(run, order, oplog, collections);
-  const rolling = new Rolling({ replay, collections, origin: record.source });
-  return { backup: rolling.of(order.backup), record, warnings: warningsOf(record, replay), rolling };
+  const bounds = boundsOf(order, span);
+  const entries = await openEntries(run, oplog, backup);
+  try {
+    const { replay, record } = await follow(run, entries, { order, collections, bounds, span });
+    const rolling = new Rolling({ replay, collections, origin: entries.origin });
+    const warnings = warningsOf(record, [...replay.notes, ...entries.notes]);
+    return { backup: rolling.of(backup), record, warnings, rolling };
+  } finally {
+    await entries.close();
+  }
+}
+
+/** Where a replay begins and ends, and who said so. */
+interface Bounds {
+  /** Undefined: with the first entry. */
+  readonly begin: Timestamp | undefined;
+  readonly said: OplogRecord['beginSaid'];
+  readonly cut: Cut;
+}
+
+function boundsOf({ source: { at }, oplog, backup }: RollOrder, span: Span | undefined): Bounds {
+  if (oplog.kind === 'backup') return { begin: undefined, said: 'dump', cut: 'end' };
+  if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
+  const cut = { wall: at.epochMs };
+  return span === undefined
+    ? { begin: saidToBegin(oplog, at, backup), said: 'plan', cut }
+    : { begin: span.first, said: 'dump', cut };
+}
+
+interface Following {
+  readonly order: RollOrder;
+  readonly collections: readonly WantedCollection[];
+  readonly bounds: Bounds;
+  readonly span: Span | undefined;
 }
 
 interface Followed {
@@ -81,107 +114,76 @@ interface Followed {
   readonly record: OplogRecord;
 }
 
-/** By the oplog that the dump took along. */
-async function byItsOwn(
-  { source, backup, spillPath }: RollOrder,
-  collections: readonly WantedCollection[],
-): Promise<Followed> {
-  const origin = `the oplog of ${backup.identity.location}`;
-  const replay = new Replay({ collections, begin: undefined, cut: 'end', spillPath });
+/** Hands the entries to a replay, which is closed again where they are not enough. */
+async function follow(run: Run, entries: EntrySource, given: Following): Promise<Followed> {
+  const { bounds, collections, order } = given;
+  const { origin } = entries;
+  const replay = new Replay({ ...bounds, collections, spillPath: order.spillPath });
   try {
-    const first = await followChunks(origin, replay, backup.oplog?.());
-    if (first === undefined) throw noOplogInside(backup);
+    const first = await handOver(run, entries, { replay, given });
+    const ends = await endsOf(entries, { given, replay, first });
     const result = following(origin, replay, () => replay.finish());
-    const last = result.last as Moment;
-    if (source.at !== undefined && source.at.epochMs < last.wall)
-      throw endsLater(origin, last, source.at.text);
-    const cut = { seconds: last.seconds, ordinal: last.ordinal + 1 };
-    return {
-      replay: result,
-      record: recordOf(origin, result, { begin: first, said: 'dump', cut, wall: last.wall }),
-    };
+    return { replay: result, record: recordOf(origin, result, ends) };
   } catch (error) {
     replay.close();
     throw error;
   }
 }
 
-/** By the oplog of the replica set that the backup was taken of. */
-async function byLive(
+/** The first entry that was handed over; undefined where there was none. */
+async function handOver(
   run: Run,
-  { source, backup, spillPath }: RollOrder,
-  oplog: OplogPlan & { readonly kind: 'mongodb' },
-  collections: readonly WantedCollection[],
-): Promise<Followed> {
-  const { at } = source;
-  if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
-  const own = await spanOf(backup);
-  const begin = own?.first ?? saidToBegin(oplog, at, backup);
-  const live = await LiveOplog.open(run, oplog.uri);
-  let replay: Replay | undefined;
-  try {
-    await live.refuseGap(begin);
-    if (own !== undefined && !(await live.has(own.first))) throw anotherSet(live.origin, own.first);
-    const cut = await live.firstSince(begin, at.epochMs);
-    if (cut === undefined) throw endsBefore(live.origin, await live.newest(), at.text);
-    if (own !== undefined && compareTimestamps(cut, own.last) <= 0)
-      throw endsLater(backup.identity.location, own.last, at.text);
-    replay = new Replay({ collections, begin, cut: { ts: cut }, spillPath });
-    const whole = replay;
-    await live.feed(whole, { collections, begin, before: cut });
-    const result = following(live.origin, whole, () => whole.finish());
-    const said = own === undefined ? 'plan' : 'dump';
-    return { replay: result, record: recordOf(live.origin, result, { begin, said, cut, wall: cut.wall }) };
-  } catch (error) {
-    replay?.close();
-    throw error;
-  } finally {
-    await live.close();
-  }
-}
-
-/** By a file of entries, such as one that was saved before the oplog was overwritten. */
-async function byFile(
-  run: Run,
-  { source, backup, spillPath }: RollOrder,
-  oplog: OplogPlan & { readonly kind: 'path' },
-  collections: readonly WantedCollection[],
-): Promise<Followed> {
-  const { at } = source;
-  if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
-  const origin = `the oplog in ${oplog.path}`;
-  const own = await spanOf(backup);
-  const begin = own?.first ?? saidToBegin(oplog, at, backup);
-  const replay = new Replay({ collections, begin, cut: { wall: at.epochMs }, spillPath });
+  entries: EntrySource,
+  { replay, given: { bounds, collections, span } }: { readonly replay: Replay; readonly given: Following },
+): Promise<Moment | undefined> {
+  const { origin } = entries;
   let first: Moment | undefined;
-  let isOwnThere = false;
-  try {
-    await eachEntry(origin, savedEntries(oplog.path), (bytes, start) => {
-      run.signal.throwIfAborted();
-      const goesOn = following(origin, replay, () => replay.entry(bytes, start));
-      const last = replay.last as Moment;
-      first ??= last;
-      isOwnThere ||= own !== undefined && compareTimestamps(last, own.first) === 0;
-      return goesOn;
+  let isOwn = span === undefined;
+  for await (const { bytes, starts, count } of entries.entries({
+    ...bounds,
+    from: bounds.begin,
+    collections,
+  })) {
+    run.signal.throwIfAborted();
+    const goesOn = following(origin, replay, () => {
+      for (let i = 0; i < count; i++) {
+        const isNeeded = replay.entry(bytes, starts[i] as number);
+        first ??= replay.last;
+        isOwn ||= compareTimestamps(replay.last as Moment, (span as Span).first) === 0;
+        if (!isNeeded) return false;
+      }
+      return true;
     });
-    if (first === undefined)
-      throw oplogError(origin, 'it is empty', 'Name a file that holds the entries of an oplog.');
-    if (compareTimestamps(first, begin) > 0) throw beginsLater(origin, first, begin);
-    if (own !== undefined && !isOwnThere) throw anotherSet(origin, own.first);
-    const { cutAt } = replay;
-    if (cutAt === undefined) throw endsBefore(origin, replay.last as Moment, at.text);
-    if (own !== undefined && compareTimestamps(cutAt, own.last) <= 0)
-      throw endsLater(backup.identity.location, own.last, at.text);
-    const result = following(origin, replay, () => replay.finish());
-    const said = own === undefined ? 'plan' : 'dump';
-    return {
-      replay: result,
-      record: recordOf(origin, result, { begin, said, cut: cutAt, wall: cutAt.wall }),
-    };
-  } catch (error) {
-    replay.close();
-    throw error;
+    if (!goesOn) break;
   }
+  if (!isOwn && first !== undefined) throw anotherSet(origin, (span as Span).first);
+  return first;
+}
+
+/** Where the replay began and ended. Throws where the oplog does not reach so far, or the dump ended later. */
+async function endsOf(
+  entries: EntrySource,
+  {
+    given,
+    replay,
+    first,
+  }: { readonly given: Following; readonly replay: Replay; readonly first: Moment | undefined },
+): Promise<Ends> {
+  const { bounds, span, order } = given;
+  const { at } = order.source;
+  const { said } = bounds;
+  if (bounds.cut === 'end') {
+    const last = replay.last as Moment;
+    if (at !== undefined && at.epochMs < last.wall) throw endsLater(entries.origin, last, at.text);
+    const cut = { seconds: last.seconds, ordinal: last.ordinal + 1 };
+    return { begin: bounds.begin ?? (first as Moment), said, cut, wall: last.wall };
+  }
+  const { text } = at as Instant;
+  const { cutAt } = replay;
+  if (cutAt === undefined) throw endsBefore(entries.origin, await entries.last(), text);
+  if (span !== undefined && compareTimestamps(cutAt, span.last) <= 0)
+    throw endsLater(order.backup.identity.location, span.last, text);
+  return { begin: bounds.begin as Timestamp, said, cut: cutAt, wall: cutAt.wall };
 }
 
 interface Ends {
@@ -203,7 +205,7 @@ function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall
   };
 }
 
-function warningsOf({ source, begin, beginSaid, entries }: OplogRecord, { notes }: ReplayResult): string[] {
+function warningsOf({ source, begin, beginSaid, entries }: OplogRecord, notes: readonly string[]): string[] {
   const unproven =
     `the documents are exact if the dump began after ${showIsoDate(begin[0] * 1000)} and was finished before source.at; ` +
     'the dump does not say so itself';
@@ -216,55 +218,29 @@ function warningsOf({ source, begin, beginSaid, entries }: OplogRecord, { notes 
   ].map((note) => `${source}: ${note}`);
 }
 
-/** Hands all entries to the replay; the first of them, undefined where there is none. */
-async function followChunks(
-  origin: string,
-  replay: Replay,
-  chunks: AsyncIterable<Buffer> | undefined,
-): Promise<Timestamp | undefined> {
-  let first: Timestamp | undefined;
-  await eachEntry(origin, chunks, (bytes, start) => {
-    const goesOn = following(origin, replay, () => replay.entry(bytes, start));
-    first ??= replay.last;
-    return goesOn;
-  });
-  return first;
+/** The first and the last entry of the oplog that a dump took along. */
+interface Span {
+  readonly first: Moment;
+  readonly last: Moment;
 }
 
-/** The first and the last entry of the oplog that the dump took along; undefined where it took none. */
-async function spanOf(
-  backup: Backup,
-): Promise<{ readonly first: Moment; readonly last: Moment } | undefined> {
-  const origin = `the oplog of ${backup.identity.location}`;
+/** Undefined where the dump took none along. */
+async function spanOf(backup: Backup): Promise<Span | undefined> {
   const entry = new OplogEntry();
+  const own = ownOplog(backup);
   let first: Moment | undefined;
   let last: Moment | undefined;
-  await eachEntry(origin, backup.oplog?.(), (bytes, start) => {
-    const { seconds, ordinal, wall } = following(origin, {}, () => entry.read(bytes, start));
-    last = { seconds, ordinal, wall };
-    first ??= last;
-    return true;
-  });
-  return first === undefined || last === undefined ? undefined : { first, last };
-}
-
-/** Shows entries, the frame of each sound, until `take` says that it needs no more. */
-async function eachEntry(
-  origin: string,
-  chunks: AsyncIterable<Buffer> | undefined,
-  take: (bytes: Buffer, start: number) => boolean,
-): Promise<void> {
-  if (chunks === undefined) return;
-  const framer = new DocumentFramer();
-  for await (const chunk of chunks) {
-    const pieces = framer.push(chunk);
-    for (;;) {
-      const { done, value } = following(origin, {}, () => pieces.next());
-      if (done) break;
-      for (let i = 0; i < value.count; i++) if (!take(value.bytes, value.starts[i] as number)) return;
-    }
+  for await (const { bytes, starts, count } of own.everything()) {
+    const momentOf = (i: number): Moment => {
+      const { seconds, ordinal, wall } = following(own.origin, {}, () =>
+        entry.read(bytes, starts[i] as number),
+      );
+      return { seconds, ordinal, wall };
+    };
+    first ??= momentOf(0);
+    last = momentOf(count - 1);
   }
-  following(origin, {}, () => framer.end());
+  return first === undefined || last === undefined ? undefined : { first, last };
 }
 
 /** Where the plan says that the dump began. */
@@ -335,25 +311,11 @@ function uuidOf({ collection, text }: CollectionMetadata, { identity }: Backup):
   return uuid.toLowerCase();
 }
 
-function noOplogInside({ identity }: Backup): RestorePlanError {
-  return new RestorePlanError('BACKUP', `${identity.location} holds no oplog (oplog.bson).`, {
-    hint: 'Only `mongodump --oplog` of a whole replica set takes one along. Leave out source.oplog, or name another oplog there.',
-  });
-}
-
 function endsLater(origin: string, last: Moment, at: string): RestorePlanError {
   return oplogError(
     origin,
     `the dump ended at ${showMoment(last)}, later than source.at ${at}`,
     'Documents cannot be rolled back. Take an earlier backup, or a later source.at.',
-  );
-}
-
-function beginsLater(origin: string, first: Moment, begin: Timestamp): RestorePlanError {
-  return oplogError(
-    origin,
-    `it begins at ${showMoment(first)}, and is needed from ${showTimestamp(begin)} on (${showIsoDate(begin.seconds * 1000)})`,
-    'What lies between is missing. Name a file that reaches further back, or take a newer backup.',
   );
 }
 

@@ -1,4 +1,8 @@
-import { OplogFault } from './faults.ts';
+import { elements, findElement, keyOf } from '../bson/elements.ts';
+import { showIsoDate } from '../bson/iso-date.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import { type OplogEntry, showTimestamp } from './entry.ts';
+import { NEWER_SERVER, OplogFault } from './faults.ts';
 
 /** A collection that an oplog is read for. */
 export interface WantedCollection {
@@ -85,4 +89,166 @@ export class WantedCollections {
     const head = bytes.readUIntLE(0, HEAD_BYTES);
     this.#known.set(head, [...(this.#known.get(head) ?? []), { bytes, index }]);
   }
+}
+
+// What the commands of an oplog (`op: c`) mean for the documents of a collection.
+
+/**
+ * - operations: it holds operations on documents, or begins or ends a transaction
+ * - nothing: it changes no document
+ * - settings: it changes no document, but what a collection is; worth telling
+ * - empties: every document of the collection is gone afterwards, without an entry for each
+ * - named: a collection comes to be, or gets another name
+ * - elsewhere: documents change, and what they become does not stand in the oplog
+ */
+type CommandMeaning = 'operations' | 'nothing' | 'settings' | 'empties' | 'named' | 'elsewhere';
+
+const COMMANDS = new Map<string, CommandMeaning>([
+  ['applyOps', 'operations'],
+  ['commitTransaction', 'operations'],
+  ['abortTransaction', 'operations'],
+  ['create', 'named'],
+  ['renameCollection', 'named'],
+  ['collMod', 'settings'],
+  ['drop', 'empties'],
+  ['dropDatabase', 'empties'],
+  ['emptycapped', 'empties'],
+  ['convertToCapped', 'empties'],
+  ['importCollection', 'elsewhere'],
+  ['upgradeDowngradeViewlessTimeseries', 'elsewhere'],
+  ['truncateRange', 'elsewhere'],
+  ...[
+    'abortIndexBuild',
+    'cloneCollectionAsCapped',
+    'commitIndexBuild',
+    'createDatabaseMetadata',
+    'createIndexes',
+    'dbCheck',
+    'deleteIndex',
+    'deleteIndexes',
+    'dropDatabaseMetadata',
+    'dropIdent',
+    'dropIndex',
+    'dropIndexes',
+    'modifyCollectionShardingIndexCatalog',
+    'setMultikeyMetadata',
+    'startIndexBuild',
+  ].map((name) => [name, 'nothing'] as const),
+]);
+
+/** Undefined for a command that is not known here. */
+export function meaningOf(command: string): CommandMeaning | undefined {
+  return COMMANDS.get(command);
+}
+
+/** The command's name: the first key of its document. */
+export function commandOf({ bytes, o }: OplogEntry): string {
+  if (o < 0) throw new OplogFault('it has no "o"');
+  for (const element of elements(bytes, o)) return keyOf(element);
+  return '';
+}
+
+/** Follows wanted collections through the commands that are about a whole collection. */
+export class CollectionCommands {
+  readonly #wanted: WantedCollections;
+  /** Where things worth telling are added. */
+  readonly #notes: Set<string>;
+
+  constructor(wanted: WantedCollections, notes: Set<string>) {
+    this.#wanted = wanted;
+    this.#notes = notes;
+  }
+
+  /** Throws OplogFault where no documents are left, or nobody knows which. */
+  follow(entry: OplogEntry, name: string): void {
+    const index = entry.ui < 0 ? -1 : this.#wanted.find(entry.bytes, entry.ui, entry);
+    switch (meaningOf(name)) {
+      case 'nothing':
+        return;
+      case 'settings':
+        if (index >= 0)
+          this.#notes.add(
+            `${this.#wanted.nameOf(index)} was given other options (${name}) at ${timeOf(entry)}`,
+          );
+        return;
+      case 'named':
+        if (name === 'create') this.#created(entry, index);
+        else this.#renamed(entry, index);
+        return;
+      case 'empties':
+        this.#emptied(entry, name, index);
+        return;
+      default:
+        // Also what is not known here: harmless where it is about another collection.
+        if (entry.ui >= 0 && index < 0) return;
+        throw new OplogFault(`it is a command ${JSON.stringify(name)} that cannot be followed`, NEWER_SERVER);
+    }
+  }
+
+  #created(entry: OplogEntry, index: number): void {
+    if (index < 0) return;
+    this.#wanted.takesName(index, `${databaseOf(entry)}.${textIn(entry, 'create')}`);
+  }
+
+  #renamed(entry: OplogEntry, index: number): void {
+    const { bytes } = entry;
+    const to = textIn(entry, 'to');
+    const target = findElement(bytes, entry.o, DROP_TARGET);
+    const lost =
+      target?.type === BSON.BINARY
+        ? this.#wanted.find(bytes, target.start + 5, { ns: '' })
+        : target?.type === BSON.BOOL && bytes[target.start] === 1
+          ? this.#wanted.named(to)
+          : -1;
+    if (lost >= 0) throw this.#gone(entry, lost, `was replaced by ${textIn(entry, 'renameCollection')}`);
+    if (index < 0) return;
+    this.#notes.add(
+      `${this.#wanted.nameOf(index)} was renamed to ${to} at ${timeOf(entry)}; it is followed by its UUID`,
+    );
+    this.#wanted.takesName(index, to);
+  }
+
+  #emptied(entry: OplogEntry, name: string, index: number): void {
+    if (name === 'dropDatabase') {
+      // Servers drop the collections one by one before; this is for those that do not say so.
+      const [first] = this.#wanted.inDatabase(databaseOf(entry));
+      if (first !== undefined) throw this.#gone(entry, first, 'was dropped with its database');
+      return;
+    }
+    const gone = entry.ui >= 0 ? index : this.#wanted.named(`${databaseOf(entry)}.${textIn(entry, name)}`);
+    if (gone >= 0) throw this.#gone(entry, gone, name === 'drop' ? 'was dropped' : `was emptied (${name})`);
+  }
+
+  #gone(entry: OplogEntry, index: number, what: string): OplogFault {
+    const held = entry.o2 < 0 ? undefined : findElement(entry.bytes, entry.o2, NUM_RECORDS);
+    const count = held === undefined ? '' : ` with ${numberOf(held)} documents`;
+    return new OplogFault(
+      `${this.#wanted.nameOf(index)} ${what}${count} at ${timeOf(entry)}: afterwards it has no documents that could be restored`,
+      `Let source.at be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}.`,
+    );
+  }
+}
+
+const DROP_TARGET = Buffer.from('dropTarget');
+const NUM_RECORDS = Buffer.from('numRecords');
+
+function databaseOf({ ns }: OplogEntry): string {
+  return ns.slice(0, ns.indexOf('.'));
+}
+
+/** The text under a key of the command. */
+function textIn({ bytes, o }: OplogEntry, key: string): string {
+  const value = findElement(bytes, o, Buffer.from(key));
+  return value?.type === BSON.STRING ? bytes.toString('utf8', value.start + 4, value.end - 1) : '';
+}
+
+function numberOf({ bytes, type, start }: RawValue): number {
+  if (type === BSON.INT32) return bytes.readInt32LE(start);
+  return type === BSON.DOUBLE ? bytes.readDoubleLE(start) : Number(bytes.readBigInt64LE(start));
+}
+
+/** When the entry was written, for messages. */
+function timeOf(entry: OplogEntry): string {
+  const wall = Number.isNaN(entry.wall) ? undefined : showIsoDate(entry.wall);
+  return wall === undefined ? showTimestamp(entry) : `${wall} (${showTimestamp(entry)})`;
 }

@@ -2,8 +2,10 @@
 import type { Binary, Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { RestorePlanError } from '../../src/errors.ts';
+import { type Moment, OplogEntry } from '../../src/oplog/entry.ts';
+import type { EntryRange } from '../../src/oplog/entry-source.ts';
 import { LiveOplog } from '../../src/oplog/live-oplog.ts';
-import { Replay } from '../../src/oplog/replay.ts';
+import { type Cut, Replay } from '../../src/oplog/replay.ts';
 import { runIn } from '../../src/run.ts';
 import { Secret } from '../../src/secret.ts';
 import { test } from '../harness.ts';
@@ -44,6 +46,12 @@ async function refusal(work: Promise<unknown>): Promise<RestorePlanError> {
   return error as RestorePlanError;
 }
 
+async function countOf(oplog: LiveOplog, range: EntryRange): Promise<number> {
+  let sum = 0;
+  for await (const { count } of oplog.entries(range)) sum += count;
+  return sum;
+}
+
 test('only entries that matter travel, and a user with nothing but find on the oplog suffices', async () => {
   const db = set.client.db('shop');
   const collection = await db.createCollection('a');
@@ -59,7 +67,7 @@ test('only entries that matter travel, and a user with nothing but find on the o
   const uuid = ((info as Document)['info'].uuid as Binary).toString('hex');
   const collections = [{ collection: 'a', namespace: 'shop.a', uuid }];
   await withOplog(uriOf('reader'), async (oplog) => {
-    const begin = await oplog.newest();
+    const begin = await oplog.last();
     await collection.insertMany(Array.from({ length: 50 }, (_, i) => ({ _id: i as never })));
     await collection.deleteMany({ _id: { $lt: 20 as never } });
     await db.collection('elsewhere').insertMany(
@@ -70,29 +78,40 @@ test('only entries that matter travel, and a user with nothing but find on the o
     await set.client.withSession((session) =>
       session.withTransaction(() => collection.insertOne({ _id: 'in a transaction' as never }, { session })),
     );
-    const before = await oplog.newest();
+    const before = await oplog.last();
     await collection.insertOne({ _id: 'too late' as never });
-    const replay = new Replay({
-      collections,
-      begin,
-      cut: { ts: { ...before, ordinal: before.ordinal + 1 } },
-      spillPath: '/nowhere/',
-    });
-    await oplog.feed(replay, { collections, begin, before: { ...before, ordinal: before.ordinal + 1 } });
+    const cut = { ts: { ...before, ordinal: before.ordinal + 1 } };
+    const replay = new Replay({ collections, begin, cut, spillPath: '/nowhere/' });
+    const entry = new OplogEntry();
+    let begins: Moment | undefined;
+    for await (const { bytes, starts, count } of oplog.entries({ from: begin, cut, collections })) {
+      begins ??= { ...entry.read(bytes, 0) };
+      for (let i = 0; i < count; i++) if (!replay.entry(bytes, starts[i] as number)) break;
+      if (replay.cutAt !== undefined) break;
+    }
     assert.ok(replay.entriesRead < 20, `${replay.entriesRead} entries travelled`);
     assert.is(rolled(replay.finish(), []).length, 31);
-    assert.ok(await oplog.has(begin));
-    assert.not.ok(await oplog.has({ seconds: begin.seconds - 1000, ordinal: 1 }));
-    const cut = await oplog.firstSince(begin, before.wall);
-    assert.ok(cut !== undefined && cut.wall >= before.wall);
-    assert.is(await oplog.firstSince(begin, Date.now() + 60_000), undefined);
+    // By the entry that it begins with, an oplog is known.
+    assert.equal([begins?.seconds, begins?.ordinal], [begin.seconds, begin.ordinal]);
+    const walls: Cut[] = [{ wall: before.wall }, { wall: Date.now() + 60_000 }];
+    const [reached, never] = await Promise.all(
+      walls.map((wall) => countOf(oplog, { from: begin, cut: wall, collections })),
+    );
+    assert.ok((reached as number) > 0);
+    assert.is(never, 0);
   });
 });
 
 test('a beginning that the oplog has lost is refused with what it covers', async () => {
   await withOplog(uriOf('root'), async (oplog) => {
-    const oldest = await oplog.oldest();
-    const error = await refusal(oplog.refuseGap({ seconds: oldest.seconds - 60, ordinal: 1 }));
+    const oldest = await oplog.first();
+    const error = await refusal(
+      countOf(oplog, {
+        from: { seconds: oldest.seconds - 60, ordinal: 1 },
+        cut: 'end',
+        collections: undefined,
+      }),
+    );
     assert.match(
       error.message,
       /^the oplog of 127\.0\.0\.1:\d+: it begins at \d+,\d+ \(.*Z\), and is needed from /,
@@ -107,7 +126,7 @@ test('a user without the right is told which one is missing', async () => {
     pwd: CANARY_PASSWORD,
     roles: [{ role: 'readWrite', db: 'shop' }],
   });
-  const error = await refusal(withOplog(uriOf('shopper'), (oplog) => oplog.oldest()));
+  const error = await refusal(withOplog(uriOf('shopper'), (oplog) => oplog.first()));
   assert.match(error.message, /may not read the oplog/);
   assert.match(error.hint ?? '', /collection: "oplog\.rs" \}, actions: \["find"\]/);
 });

@@ -1,0 +1,51 @@
+/**
+ * Where the entries of an oplog come from: a port, so that a replay need not know whether a server, a file or many files give them. Each kind
+ * is one file, and one line in open-entries.ts.
+ */
+import type { WholeDocuments } from '../backup/backup.ts';
+import { showIsoDate } from '../bson/iso-date.ts';
+import type { RestorePlanError } from '../errors.ts';
+import { type Moment, showMoment, showTimestamp, type Timestamp } from './entry.ts';
+import { oplogError } from './faults.ts';
+import type { Cut } from './replay.ts';
+import type { WantedCollection } from './wanted.ts';
+
+/** Which entries are asked for. */
+export interface EntryRange {
+  /** The first that may count; undefined: the first there is. */
+  readonly from: Timestamp | undefined;
+  readonly cut: Cut;
+  /** Entries that cannot matter for these may be left out; undefined: none may. */
+  readonly collections: readonly WantedCollection[] | undefined;
+}
+
+export interface EntrySource {
+  /** For messages and the manifest: `the oplog of 10.0.0.1:27017`; no credentials. */
+  readonly origin: string;
+  /** It has every entry from here on; `wall` is NaN where only a name says so. Throws BACKUP where it is empty. */
+  first(): Promise<Moment>;
+  /** … up to here. Of a file without a name that says so, it reads all of it. */
+  last(): Promise<Moment>;
+  /**
+   * The entries of a range, in their order and pulled: each batch is lent until the next. The first entry that does not count is there,
+   * and behind it at least those that end a transaction; whoever needs no more leaves the loop. Where `cut` is not reached, it ends without.
+   * Entries before the range may be there, too. Throws RestorePlanError BACKUP where any may be missing.
+   */
+  entries(range: EntryRange): AsyncIterable<WholeDocuments>;
+  /** What nothing proves of what was read, a sentence each without its end. */
+  readonly notes: readonly string[];
+  close(): Promise<void>;
+}
+
+/** The oplog does not reach back far enough. `way`: how to get at what lies between. */
+export function beginsLater(
+  origin: string,
+  { first, from }: { readonly first: Moment; readonly from: Timestamp },
+  way: string,
+): RestorePlanError {
+  return oplogError(
+    origin,
+    `it begins at ${showMoment(first)}, and is needed from ${showTimestamp(from)} on (${showIsoDate(from.seconds * 1000)})`,
+    way,
+  );
+}

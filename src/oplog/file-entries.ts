@@ -1,0 +1,97 @@
+/** Entries of an oplog that lie in files: one, or several that go on from each other. */
+import type { WholeDocuments } from '../backup/backup.ts';
+import type { RestorePlanError } from '../errors.ts';
+import { compareTimestamps, type Moment, OplogEntry, type Timestamp } from './entry.ts';
+import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
+import { oplogError } from './faults.ts';
+import { beginningOf, type EntryFile, Joined } from './joined-entries.ts';
+
+interface Given {
+  readonly close?: () => Promise<void>;
+  /** What to throw where there are no entries. */
+  readonly empty?: () => RestorePlanError;
+}
+
+export class FileEntries implements EntrySource {
+  readonly origin: string;
+  readonly notes: string[] = [];
+  readonly #files: readonly EntryFile[];
+  readonly #given: Given;
+
+  /** `files`: at least one, in the order in which they begin. */
+  constructor(origin: string, files: readonly EntryFile[], given: Given = {}) {
+    this.origin = origin;
+    this.#files = files;
+    this.#given = given;
+  }
+
+  async first(): Promise<Moment> {
+    for (const file of this.#files) {
+      const first = await beginningOf(file);
+      if (first !== undefined) return first;
+    }
+    throw this.#empty();
+  }
+
+  async last(): Promise<Moment> {
+    const till = this.#files.at(-1)?.covers?.till;
+    if (till !== undefined) return { ...till, wall: Number.NaN };
+    let last: Moment | undefined;
+    const entry = new OplogEntry();
+    for await (const { bytes, starts, count } of this.everything()) {
+      const { seconds, ordinal, wall } = entry.read(bytes, starts[count - 1] as number);
+      last = { seconds, ordinal, wall };
+    }
+    if (last === undefined) throw this.#empty();
+    return last;
+  }
+
+  async close(): Promise<void> {
+    await this.#given.close?.();
+  }
+
+  /** All entries; none where there are none. */
+  everything(): AsyncGenerator<WholeDocuments> {
+    return new Joined(this.origin, this.#files).entries();
+  }
+
+  async *entries({ from }: EntryRange): AsyncGenerator<WholeDocuments> {
+    const files = this.#files.slice(await this.#startingWith(from));
+    const joined = new Joined(this.origin, files);
+    const named = files[0]?.covers?.from;
+    let first = named && { ...named, wall: Number.NaN };
+    const entry = new OplogEntry();
+    for await (const batch of joined.entries()) {
+      first ??= entry.read(batch.bytes, batch.starts[0] as number);
+      if (from !== undefined && compareTimestamps(first, from) > 0)
+        throw beginsLater(
+          this.origin,
+          { first, from },
+          'What lies between is missing. Name what reaches further back, or take a newer backup.',
+        );
+      yield batch;
+    }
+    if (first === undefined) throw this.#empty();
+    this.notes.push(...joined.notes);
+  }
+
+  #empty(): RestorePlanError {
+    return (
+      this.#given.empty?.() ??
+      oplogError(this.origin, 'it is empty', 'Name a file that holds the entries of an oplog.')
+    );
+  }
+
+  /** The place of the last file that begins at `from` or before. */
+  async #startingWith(from: Timestamp | undefined): Promise<number> {
+    let low = 0;
+    let high = from === undefined ? 1 : this.#files.length;
+    while (from !== undefined && high - low > 1) {
+      const middle = (low + high) >> 1;
+      const begins = await beginningOf(this.#files[middle] as EntryFile);
+      if (begins !== undefined && compareTimestamps(begins, from) <= 0) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
