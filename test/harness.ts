@@ -2,7 +2,9 @@
  * uvu's `suite` and `test` with what it lacks: a deadline for each test and each hook, and a reason for each skip.
  * `test/run.ts` watches over the rest (files without tests, files that never end).
  */
+import { writeSync } from 'node:fs';
 import { suite as uvuSuite } from 'uvu';
+import { cpuSeconds } from './lab/cpu-time.ts';
 import { whatStillRuns } from './lab/still-running.ts';
 
 export interface TestOptions {
@@ -26,6 +28,10 @@ export interface Test {
   readonly after: Hook;
   run(): void;
 }
+
+// For the runner, which is the only one that hears of it; the pipe takes it at once.
+if (process.send !== undefined)
+  process.once('exit', () => writeSync(1, `cpu: ${cpuSeconds().toFixed(2)} s\n`));
 
 const DEFAULT_DEADLINE_MS = 60_000;
 const DEFAULT_HOOK_DEADLINE_MS = 120_000;

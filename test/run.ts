@@ -3,13 +3,16 @@
  * `npm test -- --raise-floor` writes the number of tests to test/floor.json, under which a whole run fails.
  * `--build` (part of `npm test`) builds first and lets the tests run the built program instead of the sources.
  *
- * Each file runs in its own process under a deadline, two at a time, on one lab. The last line is `N passed, N failed`.
+ * Each file runs in its own process under a deadline, two at a time, on one lab, and packed with all that it uses. A file that
+ * is run alone starts its own lab and is not packed. The last line is `N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { LAB_VARIABLE, startLab } from './lab/lab.ts';
 import { BUILT_PROGRAM } from './lab/plan-command.ts';
+import { BUILT_TESTS } from './lab/script.ts';
+import { buildTests } from './runner/build-tests.ts';
 import { type FileRun, runFile } from './runner/file-run.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -43,7 +46,9 @@ function chosenFiles(words: readonly string[]): string[] {
 function report(file: string, run: FileRun): void {
   const verdict = run.failed === 0 ? 'ok  ' : 'FAIL';
   const seconds = (run.durationMs / 1000).toFixed(1);
-  say(`${verdict} ${relative(ROOT, file).padEnd(48)} ${String(run.passed).padStart(4)} passed ${seconds} s`);
+  const cpu = run.cpuSeconds.toFixed(1);
+  const name = relative(ROOT, file).padEnd(48);
+  say(`${verdict} ${name} ${String(run.passed).padStart(4)} passed ${seconds} s (CPU ${cpu} s)`);
   for (const reason of run.skipped) say(`     skipped: ${reason}`);
   if (run.failed > 0) say(`${run.output.trimEnd()}\n`);
   for (const fault of run.faults) say(`     ${relative(ROOT, file)} ${fault}\n`);
@@ -84,12 +89,15 @@ const words = process.argv.slice(2).filter((argument) => !argument.startsWith('-
 const isBuilt = options.includes('--build');
 if (isBuilt) build();
 const files = chosenFiles(words);
-// One file starts its own lab if it wants one; several share.
-const lab = files.length > 1 ? await startLab() : undefined;
+const [built, lab] = files.length > 1 ? await Promise.all([buildTests(files), startLab()]) : [];
 const runs = await runAll(files, {
   ...(lab === undefined ? {} : { [LAB_VARIABLE]: JSON.stringify(lab.addresses) }),
+  ...(built === undefined ? {} : { [BUILT_TESTS]: built.folder }),
   ...(isBuilt ? { [BUILT_PROGRAM]: PROGRAM } : {}),
-}).finally(() => lab?.stop());
+}).finally(async () => {
+  built?.remove();
+  await lab?.stop();
+});
 
 const sum = (count: (run: FileRun) => number): number => runs.reduce((total, run) => total + count(run), 0);
 const passed = sum((run) => run.passed);

@@ -54,7 +54,7 @@ export function prepareGrounds(say: (text: string) => void): Grounds {
   };
   const server = (name: string): (() => Promise<ReplicaSet>) =>
     once(`the ${name} server`, async () => {
-      const set = await startReplicaSet({ name, cacheGB: 1 });
+      const set = await startReplicaSet({ name, cacheGB: 1, isMeasured: true });
       stops.push(set.stop);
       return set;
     });

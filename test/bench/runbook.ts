@@ -19,7 +19,7 @@ export type TarPlace = { readonly file: string } | { readonly key: string };
 
 /** Restores the lost partner's artworks and lots to both targets. Returns milliseconds. */
 export async function runRunbook(grounds: Grounds, place: TarPlace): Promise<number> {
-  const scratch = await startStandalone({ cacheGB: 1 });
+  const scratch = await startStandalone({ cacheGB: 1, isMeasured: true });
   const folder = join(grounds.folder.path, 'runbook');
   mkdirSync(folder);
   const targets = [

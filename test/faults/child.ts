@@ -12,6 +12,7 @@ import { connectTarget } from '../../src/target/connect.ts';
 import { madePlan } from '../apply/made-selection.ts';
 import type { Workbench } from '../apply/workbench.ts';
 import { guardProcess } from '../lab/guard.ts';
+import { isStarted, scriptArguments } from '../lab/script.ts';
 import { QUIET } from '../quiet-run.ts';
 
 interface Orders {
@@ -53,7 +54,7 @@ export interface WaitingChild {
 const LEASE_MS = 1_500;
 
 export function startChild(): WaitingChild {
-  const child = spawn(process.execPath, ['--import', 'tsx', import.meta.filename], { stdio: 'pipe' });
+  const child = spawn(process.execPath, scriptArguments(import.meta.filename), { stdio: 'pipe' });
   guardProcess(child);
   return {
     run: (bench, selection, options) => {
@@ -139,4 +140,4 @@ async function main(): Promise<void> {
   await target.close();
 }
 
-if (process.argv[1] === import.meta.filename) await main();
+if (isStarted(import.meta.filename)) await main();

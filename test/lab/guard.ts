@@ -37,8 +37,8 @@ export interface TemporaryFolder {
 }
 
 /** A new empty folder, mode 0700, removed by `remove` or at the latest when this process is gone. */
-export function temporaryFolder(name: string): TemporaryFolder {
-  const path = mkdtempSync(join(tmpdir(), `restore-plan-${name}-`));
+export function temporaryFolder(name: string, root = tmpdir()): TemporaryFolder {
+  const path = mkdtempSync(join(root, `restore-plan-${name}-`));
   tellGuard(`folder ${path}`);
   return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) };
 }

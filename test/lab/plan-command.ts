@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { guardProcess } from './guard.ts';
+import { scriptArguments } from './script.ts';
 import { describeAtDeadline, processTree } from './still-running.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -143,7 +144,7 @@ export function programArguments(isToDie = false): string[] {
   // The built program holds nothing of a test: a main of the tests' own dies in its place.
   if (built !== undefined && !isToDie) return [built];
   const main = isToDie ? ['test', 'faults', 'dying-program.ts'] : ['src', 'main.ts'];
-  return ['--import', import.meta.resolve('tsx'), join(ROOT, ...main)];
+  return scriptArguments(join(ROOT, ...main));
 }
 
 /**

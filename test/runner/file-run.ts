@@ -1,6 +1,7 @@
 /** Runs one test file in a process of its own and says how it went, also when it hangs, crashes or forgets to run. */
 import { spawn } from 'node:child_process';
 import { guardProcess } from '../lab/guard.ts';
+import { BUILT_TESTS, builtPath } from '../lab/script.ts';
 
 export interface FileRun {
   /** Tests that passed. */
@@ -13,6 +14,8 @@ export interface FileRun {
   /** Everything it printed. */
   readonly output: string;
   readonly durationMs: number;
+  /** Of the process and its children; 0 if it was killed. */
+  readonly cpuSeconds: number;
 }
 
 export interface FileRunOptions {
@@ -24,11 +27,17 @@ export interface FileRunOptions {
 }
 
 /** The last lines that uvu prints. */
+const CPU = /^cpu: ([\d.]+) s\n/m;
 const RESULTS = /^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/m;
 
 export function runFile(file: string, options: FileRunOptions): Promise<FileRun> {
   const started = performance.now();
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), file], {
+  const folder = options.env[BUILT_TESTS];
+  const node =
+    folder === undefined
+      ? ['--import', import.meta.resolve('tsx'), file]
+      : ['--enable-source-maps', builtPath(folder, file)];
+  const child = spawn(process.execPath, node, {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...options.env, NO_COLOR: '1', FORCE_COLOR: undefined },
   });
@@ -75,8 +84,9 @@ export function runFile(file: string, options: FileRunOptions): Promise<FileRun>
         failed: total - passed + faults.length,
         skipped: [...output.matchAll(/^skipped: (.*)$/gm)].map((match) => match[1] as string),
         faults,
-        output,
+        output: output.replace(CPU, ''),
         durationMs: performance.now() - started,
+        cpuSeconds: Number(CPU.exec(output)?.[1] ?? 0),
       });
     });
   });

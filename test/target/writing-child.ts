@@ -6,6 +6,7 @@ import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type WriteIdentity } from '../../src/target/target.ts';
 import { guardProcess } from '../lab/guard.ts';
+import { isStarted, scriptArguments } from '../lab/script.ts';
 import { QUIET } from '../quiet-run.ts';
 
 export interface ChildOrders {
@@ -26,7 +27,7 @@ export interface WritingChild {
 
 /** Settles when the process is about to write. */
 export async function writeInChild(orders: ChildOrders): Promise<WritingChild> {
-  const child = spawn(process.execPath, ['--import', 'tsx', import.meta.filename], {
+  const child = spawn(process.execPath, scriptArguments(import.meta.filename), {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   guardProcess(child);
@@ -85,4 +86,4 @@ async function main(): Promise<void> {
   setInterval(() => undefined, 1_000); // until it is killed
 }
 
-if (process.argv[1] === import.meta.filename) await main();
+if (isStarted(import.meta.filename)) await main();

@@ -1,0 +1,32 @@
+/** Scripts of the tests that run as processes of their own: the runner builds them together with the test files. */
+import { join, relative } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** Names the folder of what the runner has built; see test/runner/build-tests.ts. */
+export const BUILT_TESTS = 'RESTORE_PLAN_TEST_BUILT';
+
+/** What tests start by itself, below the root. */
+export const SCRIPTS = [
+  'src/main.ts',
+  'test/faults/child.ts',
+  'test/faults/dying-program.ts',
+  'test/target/writing-child.ts',
+] as const;
+
+/** Where a TypeScript file of this repository lies once it is built. */
+export function builtPath(folder: string, file: string): string {
+  return join(folder, relative(ROOT, file).replace(/\.ts$/, '.mjs'));
+}
+
+/** Arguments with which node runs one of `SCRIPTS`, given by its absolute path: what was built, else the source through tsx. */
+export function scriptArguments(file: string): string[] {
+  const folder = process.env[BUILT_TESTS];
+  if (folder === undefined) return ['--import', import.meta.resolve('tsx'), file];
+  return ['--enable-source-maps', builtPath(folder, file)];
+}
+
+/** Whether this process was started to run that file. */
+export function isStarted(file: string): boolean {
+  return scriptArguments(file).at(-1) === process.argv[1];
+}
