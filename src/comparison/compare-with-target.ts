@@ -11,6 +11,7 @@ import type { RawValue } from '../bson/types.ts';
 import { type Plan, settingsOf } from '../plan/plan.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { type Run, untold } from '../run.ts';
+import { PastReader } from '../selection/document-past.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import {
@@ -95,13 +96,18 @@ export async function compareWithTarget(run: Run, request: CompareRequest): Prom
       canonical: forms.canonical ? long : undefined,
       masked: forms.masked ? new MaskedText(mask, OBJECT_TEXT, { hidesAll: true }) : undefined,
     },
+    ...(selection.manifest.oplog && { pasts: new PastReader(selection.directory) }),
     referenceCheck: new ReferenceCheck(reader, selection, texts.values),
     serverTime: await reader.serverTime(),
     compared: 0,
   };
   const compared: ComparedCollection[] = [];
-  for (const each of collections) {
-    compared.push(await new CollectionComparison(run, request, { selected: each, shared }).compare());
+  try {
+    for (const each of collections) {
+      compared.push(await new CollectionComparison(run, request, { selected: each, shared }).compare());
+    }
+  } finally {
+    shared.pasts?.close();
   }
   run.emit({ type: 'comparison-finished', target: reader.name });
   const { kind, id, version } = reader.identity;
@@ -118,6 +124,8 @@ interface Shared {
   readonly texts: Texts;
   /** Of documents that are not kept in memory, and may take more of it. */
   readonly handedOn: Texts;
+  /** What the oplog knows of documents, where one was used. */
+  readonly pasts?: PastReader;
   readonly referenceCheck: ReferenceCheck;
   /** UTC milliseconds by the target's clock. */
   readonly serverTime: number;
@@ -251,7 +259,10 @@ class CollectionComparison {
       if (why !== undefined) tally.countLeftOut(documentClass, why);
       const isHandedOn = each !== undefined && tally.counts[documentClass] <= most;
       if (!isKept && !isHandedOn) continue;
-      const finding = { documents, position, verdict, target: targetOf(findings.met, position) };
+      const finding = {
+        ...{ documents, position, verdict, target: targetOf(findings.met, position) },
+        past: this.#shared.pasts?.of(collection, index),
+      };
       if (isKept) tally.keep(withWhy(describe(finding, this.#shared.texts), why));
       if (isHandedOn) await each(selected, withWhy(describe(finding, this.#shared.handedOn), why));
     }

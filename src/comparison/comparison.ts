@@ -4,6 +4,7 @@
 
 import type { Documents } from '../bson/documents.ts';
 import type { TargetName } from '../events.ts';
+import type { DocumentPast } from '../oplog/later.ts';
 import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
 import type { WhenMatched } from '../plan/plan.ts';
 import type { TargetIndex } from '../target/target.ts';
@@ -45,6 +46,8 @@ export interface ComparedDocument {
   readonly masked?: DocumentSides | undefined;
   /** Index of the document in the selection's file, from 0. */
   readonly index: number;
+  /** What the oplog by which documents were rolled forward knows of it; absent where it knows nothing. */
+  readonly past?: DocumentPast | undefined;
   /** It would be left out, whatever its class says. */
   readonly leftOut?: LeftOutKind | undefined;
 }

@@ -9,6 +9,7 @@ import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { showText, showValue, typeName } from '../bson/show.ts';
 import { idRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import type { DocumentPast } from '../oplog/later.ts';
 import type {
   ComparedDocument,
   DocumentObject,
@@ -180,11 +181,15 @@ export interface Finding {
   readonly position: number;
   readonly verdict: Verdict;
   readonly target: RawValue | undefined;
+  readonly past?: DocumentPast | undefined;
 }
 
 const SAME = { differences: [] } as const;
 
-export function describe({ documents, position, verdict, target }: Finding, texts: Texts): ComparedDocument {
+export function describe(
+  { documents, position, verdict, target, past }: Finding,
+  texts: Texts,
+): ComparedDocument {
   const { class: documentClass, reason, reasonValues } = verdict;
   const backup = documents.value(position);
   const id = documents.id(position);
@@ -205,6 +210,7 @@ export function describe({ documents, position, verdict, target }: Finding, text
     canonical: texts.canonical && sides(texts.canonical),
     masked: texts.masked && sides(texts.masked),
     index: documents.first + position,
+    ...(past && { past }),
   };
 }
 

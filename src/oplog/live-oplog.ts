@@ -75,8 +75,8 @@ export class LiveOplog implements EntrySource {
   }
 
   /**
-   * Of the range, the entry with which it begins, those that may matter for the collections, and the first that does not count; then the
-   * commands behind it. That nothing was overwritten is known before the last of them is given.
+   * Of the range, the entry with which it begins, those that may matter for the collections, and the first that does not count; then those behind
+   * it that may matter, and the newest there is. That nothing was overwritten is known before the first that does not count is given.
    */
   async *entries({ from, cut, collections }: EntryRange): AsyncGenerator<WholeDocuments> {
     const begin = from ?? (await this.first());
@@ -89,7 +89,7 @@ export class LiveOplog implements EntrySource {
     await this.#refuseGap(begin);
     if (end === undefined) return;
     yield* this.#read({ ts: timestamp(end) });
-    yield* this.#read({ ts: { $gt: timestamp(end) }, op: 'c', ns: 'admin.$cmd' });
+    yield* this.#read({ ts: { $gt: timestamp(end) }, ...filterFor(collections, await this.last()) });
   }
 
   /** Throws BACKUP where the oplog no longer holds what lies behind `from`. */
@@ -175,16 +175,15 @@ function together(entries: readonly unknown[]): WholeDocuments {
 }
 
 /**
- * What the server is asked for: the entry that a reading begins with, those of the collections by UUID or name, commands, and whatever kind is
- * not known here.
+ * What the server is asked for: one entry in any case, those of the collections by UUID or name, commands, and whatever kind is not known here.
  */
-function filterFor(collections: readonly WantedCollection[] | undefined, begin: Timestamp): Document {
+function filterFor(collections: readonly WantedCollection[] | undefined, always: Timestamp): Document {
   if (collections === undefined) return {};
   const namespaces = collections.map(({ namespace }) => namespace);
   const databases = new Set(namespaces.map((namespace) => namespace.slice(0, namespace.indexOf('.'))));
   return {
     $or: [
-      { ts: timestamp(begin) },
+      { ts: timestamp(always) },
       { ui: { $in: collections.map(({ uuid }) => new UUID(uuid).toBinary()) } },
       { ns: { $in: namespaces } },
       { op: 'c', ns: { $in: ['admin.$cmd', ...[...databases].map((database) => `${database}.$cmd`)] } },

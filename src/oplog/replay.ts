@@ -1,26 +1,21 @@
 /**
  * Follows an oplog from where a replay begins to the cut, and keeps what happened to each document of the wanted collections.
  *
- * Entries are handed in one by one, in the oplog's order. Operations hide inside `applyOps` (deletes of many documents, inserts of many,
- * transactions); a transaction counts at the entry that commits it, and is kept in a log until then.
+ * Entries are handed in one by one, in the oplog's order. Those behind the cut only say what happened later to a document that is restored.
  */
 import { createHash } from 'node:crypto';
-import { elements, findElement, valueEnd } from '../bson/elements.ts';
+import { BsonFault, findElement } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { compareTimestamps, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
-import { NEWER_SERVER, OplogFault } from './faults.ts';
+import { OplogFault } from './faults.ts';
+import { LaterChanges } from './later.ts';
+import { Operations, type TakesOperations } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { TouchedDocuments } from './touched.ts';
-import { type Waiting, WaitingTransactions } from './transactions.ts';
+import { WaitingTransactions } from './transactions.ts';
 import { updateKind } from './update.ts';
-import {
-  CollectionCommands,
-  commandOf,
-  meaningOf,
-  type WantedCollection,
-  WantedCollections,
-} from './wanted.ts';
+import { CollectionCommands, type WantedCollection, WantedCollections } from './wanted.ts';
 
 /** Where a replay ends, exclusive: before the first entry that a primary wrote at this time (UTC milliseconds) or later, or that has this timestamp. */
 export type Cut = { readonly wall: number } | { readonly ts: Timestamp } | 'end';
@@ -30,17 +25,15 @@ export interface ReplayScope {
   /** The first entry that counts; undefined: the first there is. */
   readonly begin: Timestamp | undefined;
   readonly cut: Cut;
+  /** Entries behind the cut are followed too, for what happened to documents later. */
+  readonly looksOn?: boolean;
   /** Names of files that are made where memory is not enough begin with this path. */
   readonly spillPath: string;
 }
 
-const APPLIED_SEPARATELY = 1;
 /** A clock this far from the oplog's own time, near the cut, is worth telling. */
 const CLOCK_DRIFT_MS = 2_000;
 const NEAR_CUT_MS = 60_000;
-
-const BEGUN_EARLIER =
-  'Let the replay begin earlier: a transaction lasts at most 60 seconds unless the server was told otherwise.';
 
 export class Replay {
   /** Entries handed in; those that count; and the SHA-256 of the latter, in the order in which they take effect. */
@@ -48,28 +41,56 @@ export class Replay {
   entriesUsed = 0;
   readonly #scope: ReplayScope;
   readonly #wanted: WantedCollections;
-  readonly #commands: CollectionCommands;
+  readonly #operations: Operations;
   readonly #touched: readonly TouchedDocuments[];
+  readonly #laterChanges: readonly LaterChanges[];
   readonly #changes: RecordLog;
   readonly #transactions: WaitingTransactions;
   readonly #hash = createHash('sha256');
   readonly #entry = new OplogEntry();
-  readonly #inner = new OplogEntry();
   readonly #notes = new Set<string>();
+  readonly #laterNotes = new Set<string>();
+  readonly #commands: CollectionCommands;
+  readonly #laterCommands: CollectionCommands;
   /** Other collections that transactions of wanted ones wrote to, and how many such transactions. */
   readonly #beyond = new Map<string, number>();
   #last: Timestamp | undefined;
   #lastWall = Number.NaN;
   /** The first entry that does not count, and its wall. */
   #cutAt: (Timestamp & { readonly wall: number }) | undefined;
+  #laterFault: string | undefined;
+  readonly #takes: TakesOperations = {
+    operation: (index, entry) => this.#take(index, entry),
+    use: ({ bytes, start, end }) => {
+      this.entriesUsed++;
+      this.#hash.update(bytes.subarray(start, end));
+    },
+    beyond: (namespaces) => {
+      for (const each of namespaces) this.#beyond.set(each, (this.#beyond.get(each) ?? 0) + 1);
+    },
+  };
+  readonly #takesLater: TakesOperations = {
+    operation: (index, entry, container) => this.#takeLater(index, entry, container),
+    use: () => {},
+  };
 
   constructor(scope: ReplayScope) {
     this.#scope = scope;
     this.#wanted = new WantedCollections(scope.collections);
-    this.#commands = new CollectionCommands(this.#wanted, this.#notes);
     this.#changes = new RecordLog(`${scope.spillPath}changes`);
     this.#transactions = new WaitingTransactions(new RecordLog(`${scope.spillPath}transactions`));
     this.#touched = scope.collections.map(() => new TouchedDocuments(this.#changes));
+    this.#laterChanges = scope.collections.map(() => new LaterChanges());
+    this.#commands = new CollectionCommands(this.#wanted, this.#notes);
+    this.#laterCommands = new CollectionCommands(this.#wanted, this.#laterNotes);
+    this.#operations = new Operations(
+      {
+        wanted: this.#wanted,
+        commands: this.#commands,
+        transactions: this.#transactions,
+      },
+      this.#takes,
+    );
   }
 
   /** The last entry handed in. */
@@ -84,7 +105,13 @@ export class Replay {
 
   /** Whether a prepared transaction on wanted collections waits for an outcome behind the cut. */
   get awaitsOutcome(): boolean {
-    return [...this.#transactions.prepared()].some((waiting) => this.#touches(waiting));
+    return [...this.#transactions.prepared()].some(
+      (waiting) => !waiting.isLater && this.#operations.touches(waiting),
+    );
+  }
+
+  get looksOn(): boolean {
+    return this.#scope.looksOn === true;
   }
 
   /** The first entry that does not count any more; undefined while it has not come. */
@@ -93,8 +120,8 @@ export class Replay {
   }
 
   /**
-   * Takes the entry at `start`, whose frame is sound. False: nothing that follows counts. Throws OplogFault or BsonFault for an entry that
-   * cannot be followed.
+   * Takes the entry at `start`, whose frame is sound. False: nothing that follows is of use. Throws OplogFault or BsonFault for an entry
+   * before the cut that cannot be followed.
    */
   entry(bytes: Buffer, start: number): boolean {
     const entry = this.#entry.read(bytes, start);
@@ -103,24 +130,13 @@ export class Replay {
     if (this.#scope.begin !== undefined && compareTimestamps(entry, this.#scope.begin) < 0) return true;
     if (this.#cutAt !== undefined || this.#isCut(entry)) return this.#afterCut(entry);
     this.#noteDrift(entry);
-    switch (entry.op) {
-      case OP.INSERT:
-      case OP.UPDATE:
-      case OP.DELETE:
-        if (this.#operation(entry)) this.#use(bytes, entry.start, entry.end);
-        return true;
-      case OP.COMMAND:
-        this.#command(entry);
-        return true;
-      default:
-        this.#other(entry);
-        return true;
-    }
+    this.#operations.follow(entry);
+    return true;
   }
 
   /** No more entries come. Throws OplogFault where what came is not enough. */
   finish(): ReplayResult {
-    this.#wanted.refuseStrangers();
+    if (this.#cutAt === undefined) this.#wanted.refuseStrangers();
     if (this.awaitsOutcome)
       throw new OplogFault(
         'a prepared transaction has no outcome in it',
@@ -132,6 +148,9 @@ export class Replay {
       );
     return {
       touched: this.#touched,
+      later: this.#laterChanges,
+      laterFault: this.#laterFault,
+      laterNotes: [...this.#laterNotes],
       begin: this.#scope.begin,
       cut: this.#cutAt,
       last: this.last,
@@ -171,23 +190,49 @@ export class Replay {
         : Number.isNaN(entry.wall)
           ? entry.seconds >= Math.floor(cut.wall / 1000)
           : entry.wall >= cut.wall;
-    if (isCut) this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
+    if (isCut) {
+      this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
+      // What comes later may well belong to other collections of these names.
+      this.#wanted.refuseStrangers();
+    }
     return isCut;
   }
 
-  /** Behind the cut only the outcome of a prepared transaction counts: what was committed before the cut was visible then. */
+  /** What was committed before the cut was visible then, even where its transaction's outcome stands behind it. All else happened later. */
   #afterCut(entry: OplogEntry): boolean {
     const waiting = entry.op === OP.COMMAND && entry.hasSession ? this.#transactions.of(entry) : undefined;
-    if (waiting?.isPrepared) {
-      const commit = findElement(entry.bytes, entry.o, COMMIT_TIMESTAMP);
-      const isIn =
-        commit?.type === BSON.TIMESTAMP &&
-        compareTimestamps(timestampOf(commit), this.#cutAt as Timestamp) < 0;
-      if (isIn) this.#commit(entry, waiting);
-      else if (commandOf(entry) === 'abortTransaction' || commit !== undefined)
-        this.#transactions.forget(entry);
+    const commit =
+      waiting?.isPrepared && !waiting.isLater
+        ? findElement(entry.bytes, entry.o, COMMIT_TIMESTAMP)
+        : undefined;
+    const isIn =
+      commit?.type === BSON.TIMESTAMP && compareTimestamps(timestampOf(commit), this.#cutAt as Timestamp) < 0;
+    if (isIn) this.#operations.commit(entry, waiting);
+    else this.#later(entry);
+    return this.awaitsOutcome || (this.looksOn && this.#laterFault === undefined);
+  }
+
+  /** What happens behind the cut is only told: where it cannot be followed any more, that is told as well. */
+  #later(entry: OplogEntry): void {
+    this.#operations.taker = this.#takesLater;
+    this.#operations.commands = this.#laterCommands;
+    this.#transactions.isLater = true;
+    try {
+      if (this.#laterFault === undefined && this.looksOn) this.#operations.follow(entry);
+      else if (entry.op === OP.COMMAND && entry.hasSession) this.#transactions.forget(entry);
+    } catch (fault) {
+      if (!(fault instanceof OplogFault || fault instanceof BsonFault)) throw fault;
+      this.laterEndsWith(fault.message);
+    } finally {
+      this.#transactions.isLater = false;
+      this.#operations.taker = this.#takes;
+      this.#operations.commands = this.#commands;
     }
-    return this.awaitsOutcome;
+  }
+
+  /** What happened later is not known from here on, and why. */
+  laterEndsWith(why: string): void {
+    this.#laterFault ??= why;
   }
 
   #noteDrift(entry: OplogEntry): void {
@@ -199,23 +244,15 @@ export class Replay {
     );
   }
 
-  #use(bytes: Buffer, start: number, end: number): void {
-    this.entriesUsed++;
-    this.#hash.update(bytes.subarray(start, end));
-  }
-
-  /** Keeps what an insert, update or delete does; false where it belongs to another collection. */
-  #operation(entry: OplogEntry): boolean {
+  /** Keeps what an insert, update or delete does. */
+  #take(index: number, entry: OplogEntry): void {
     const { bytes } = entry;
-    const index = this.#collectionOf(entry);
-    if (index < 0) return false;
     if (entry.fromMigrate)
       throw new OplogFault(
         'it moved a document between shards',
         'The backup of a sharded cluster cannot be rolled forward by this version. Leave out source.oplog.',
       );
     const touched = this.#touched[index] as TouchedDocuments;
-    if (entry.o < 0) throw new OplogFault('it has no "o"');
     if (entry.op === OP.INSERT) {
       touched.put(idIn(bytes, entry.o), bytes, entry.o);
     } else if (entry.op === OP.DELETE) {
@@ -227,122 +264,15 @@ export class Replay {
         throw new OplogFault('it is an update that may make its document, which is not known here');
       else touched.change(id, bytes, entry.o, entry.o + bytes.readInt32LE(entry.o));
     }
-    return true;
   }
 
-  #collectionOf(entry: OplogEntry): number {
-    if (entry.ui >= 0) return this.#wanted.find(entry.bytes, entry.ui, entry);
-    if (this.#wanted.named(entry.ns) < 0) return -1;
-    throw new OplogFault(
-      `it is an entry for ${entry.ns} without a UUID`,
-      'Servers before 3.6 write such entries, and a collection cannot be followed by them.',
-    );
-  }
-
-  /** An entry that is no operation on a document and no command. */
-  #other(entry: OplogEntry): void {
-    if (NO_CONTENT.has(entry.op)) return;
-    if (entry.ui >= 0 && this.#wanted.find(entry.bytes, entry.ui, entry) < 0) return;
-    throw new OplogFault(
-      `it is an operation ${JSON.stringify(entry.opText)} that is not known here`,
-      NEWER_SERVER,
-    );
-  }
-
-  #command(entry: OplogEntry): void {
-    const name = commandOf(entry);
-    if (meaningOf(name) === 'operations') this.#operations(entry, name);
-    else this.#commands.follow(entry, name);
-  }
-
-  #operations(entry: OplogEntry, name: string): void {
-    const { bytes } = entry;
-    if (name === 'abortTransaction') {
-      this.#transactions.forget(entry);
-      return;
-    }
-    if (!entry.hasSession || (name === 'applyOps' && entry.multiOpType === APPLIED_SEPARATELY)) {
-      if (name !== 'applyOps') throw new OplogFault(`${name} has no session`);
-      if (this.#applyAll(entry, this.#inner)) this.#use(bytes, entry.start, entry.end);
-      return;
-    }
-    if (entry.multiOpType !== 0)
-      throw new OplogFault(
-        `it is an applyOps of a kind (multiOpType ${entry.multiOpType}) that is not known here`,
-        NEWER_SERVER,
-      );
-    const waiting = this.#transactions.of(entry);
-    const isPrepared = isTrue(bytes, entry.o, PREPARE);
-    if (name === 'applyOps' && (isPrepared || isTrue(bytes, entry.o, PARTIAL))) {
-      this.#transactions.keep(entry, isPrepared);
-      return;
-    }
-    if (entry.hasPrevious && (waiting === undefined || waiting.isHeadless))
-      throw new OplogFault('it commits a transaction that was begun before the replay begins', BEGUN_EARLIER);
-    this.#commit(entry, entry.hasPrevious ? waiting : undefined);
-  }
-
-  /** Applies the operations of a transaction: those kept, then those of the entry that commits it. */
-  #commit(entry: OplogEntry, waiting: Waiting | undefined): void {
-    const others = new Set<string>();
-    let isTouched = false;
-    const apply = (part: OplogEntry): void => {
-      if (this.#applyAll(part, this.#inner, others)) isTouched = true;
-    };
-    if (waiting !== undefined) this.#transactions.forEach(waiting, apply);
-    if (commandOf(entry) === 'applyOps') apply(entry);
-    this.#transactions.forget(entry);
-    if (!isTouched) return;
-    const use = ({ bytes, start, end }: OplogEntry): void => this.#use(bytes, start, end);
-    if (waiting !== undefined) this.#transactions.forEach(waiting, use);
-    use(entry);
-    for (const namespace of others) this.#beyond.set(namespace, (this.#beyond.get(namespace) ?? 0) + 1);
-  }
-
-  /** Keeps what the operations of an `applyOps` do; whether any is of a wanted collection. Notes the names of other collections. */
-  #applyAll(container: OplogEntry, inner: OplogEntry, others?: Set<string>): boolean {
-    const { bytes } = container;
-    const list = findElement(bytes, container.o, APPLY_OPS);
-    if (list?.type !== BSON.ARRAY) throw new OplogFault('it is an applyOps without a list of operations');
-    let isTouched = false;
-    const last = list.end - 1;
-    for (let at = list.start + 4; at < last; ) {
-      let value = at + 1;
-      while (bytes[value] !== 0) value++;
-      value++;
-      const end = valueEnd(bytes, bytes[at] as number, value, last);
-      if (bytes[at] !== BSON.OBJECT)
-        throw new OplogFault('it is an applyOps of something else than operations');
-      at = end;
-      inner.read(bytes, value);
-      if (inner.op === OP.COMMAND) {
-        if (meaningOf(commandOf(inner)) !== 'operations')
-          this.#commands.follow(inner.at(container), commandOf(inner));
-        else if (this.#applyAll(inner, new OplogEntry(), others)) isTouched = true;
-      } else if (inner.op === OP.INSERT || inner.op === OP.UPDATE || inner.op === OP.DELETE) {
-        if (this.#operation(inner)) isTouched = true;
-        else others?.add(inner.ns);
-      } else {
-        this.#other(inner);
-      }
-    }
-    return isTouched;
-  }
-
-  /** Whether a transaction's kept entries hold an operation on a wanted collection. */
-  #touches(waiting: Waiting): boolean {
-    let isTouched = false;
-    this.#transactions.forEach(waiting, ({ bytes, o }) => {
-      const list = findElement(bytes, o, APPLY_OPS);
-      if (list?.type !== BSON.ARRAY) return;
-      for (const { start } of elements(bytes, list.start))
-        isTouched ||= this.#isWanted(this.#inner.read(bytes, start));
-    });
-    return isTouched;
-  }
-
-  #isWanted(entry: OplogEntry): boolean {
-    return entry.ui >= 0 && this.#wanted.find(entry.bytes, entry.ui, entry) >= 0;
+  /** What it comes to for a document that is restored as it was before. */
+  #takeLater(index: number, { bytes, op, o, o2 }: OplogEntry, { wall, seconds }: OplogEntry): void {
+    const later = this.#laterChanges[index] as LaterChanges;
+    const time = Number.isNaN(wall) ? seconds * 1000 : wall;
+    if (op === OP.INSERT) later.inserted(idIn(bytes, o), time);
+    else if (op === OP.DELETE) later.deleted(idIn(bytes, o), time);
+    else later.changed(idIn(bytes, o2 < 0 ? o : o2), time);
   }
 }
 
@@ -350,6 +280,12 @@ export class Replay {
 export interface ReplayResult {
   /** For each wanted collection, in their order. */
   readonly touched: readonly TouchedDocuments[];
+  /** What happened to documents behind the cut, alike; nothing where the scope does not look on. */
+  readonly later: readonly LaterChanges[];
+  /** Why no more of that is known; undefined: it was followed to the end. */
+  readonly laterFault: string | undefined;
+  /** What happened to whole collections behind the cut. */
+  readonly laterNotes: readonly string[];
   readonly begin: Timestamp | undefined;
   /** The first entry that does not count; undefined where all of them do. */
   readonly cut: Timestamp | undefined;
@@ -364,28 +300,12 @@ export interface ReplayResult {
   close(): void;
 }
 
-const NO_CONTENT: ReadonlySet<number> = new Set([
-  OP.NOOP,
-  OP.CONTAINER_INSERT,
-  OP.CONTAINER_UPDATE,
-  OP.CONTAINER_DELETE,
-  OP.KEY_MATERIAL,
-]);
-
-const APPLY_OPS = Buffer.from('applyOps');
-const PARTIAL = Buffer.from('partialTxn');
-const PREPARE = Buffer.from('prepare');
 const COMMIT_TIMESTAMP = Buffer.from('commitTimestamp');
 
 function idIn(bytes: Buffer, start: number): RawValue {
   const id = findId(bytes, start);
   if (id === undefined) throw new OplogFault('it names no _id');
   return id;
-}
-
-function isTrue(bytes: Buffer, start: number, key: Buffer): boolean {
-  const value = findElement(bytes, start, key);
-  return value?.type === BSON.BOOL && bytes[value.start] === 1;
 }
 
 function timestampOf({ bytes, start }: RawValue): Timestamp {

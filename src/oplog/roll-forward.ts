@@ -47,6 +47,8 @@ export interface OplogRecord {
   readonly entries: number;
   /** sha256, hex, of these entries. */
   readonly sha256: string;
+  /** The last entry behind the cut that was looked at, for what happened to documents later; absent where none was. */
+  readonly laterUntil?: readonly [number, number];
 }
 
 export interface RolledForward {
@@ -78,7 +80,7 @@ export async function rollForward(run: Run, order: RollOrder): Promise<RolledFor
   try {
     const { replay, record } = await follow(run, entries, { order, collections, bounds, span });
     const rolling = new Rolling({ replay, collections, origin: entries.origin });
-    const warnings = warningsOf(record, [...replay.notes, ...entries.notes]);
+    const warnings = warningsOf(record, replay, entries.notes);
     return { backup: rolling.of(backup), record, warnings, rolling };
   } finally {
     await entries.close();
@@ -118,7 +120,8 @@ interface Followed {
 async function follow(run: Run, entries: EntrySource, given: Following): Promise<Followed> {
   const { bounds, collections, order } = given;
   const { origin } = entries;
-  const replay = new Replay({ ...bounds, collections, spillPath: order.spillPath });
+  const looksOn = bounds.cut !== 'end';
+  const replay = new Replay({ ...bounds, looksOn, collections, spillPath: order.spillPath });
   try {
     const first = await handOver(run, entries, { replay, given });
     const ends = await endsOf(entries, { given, replay, first });
@@ -130,7 +133,10 @@ async function follow(run: Run, entries: EntrySource, given: Following): Promise
   }
 }
 
-/** The first entry that was handed over; undefined where there was none. */
+/**
+ * The first entry that was handed over; undefined where there was none. Behind the cut nothing is needed any more: what cannot be read there is
+ * told, and no error.
+ */
 async function handOver(
   run: Run,
   entries: EntrySource,
@@ -139,22 +145,26 @@ async function handOver(
   const { origin } = entries;
   let first: Moment | undefined;
   let isOwn = span === undefined;
-  for await (const { bytes, starts, count } of entries.entries({
-    ...bounds,
-    from: bounds.begin,
-    collections,
-  })) {
-    run.signal.throwIfAborted();
-    const goesOn = following(origin, replay, () => {
-      for (let i = 0; i < count; i++) {
-        const isNeeded = replay.entry(bytes, starts[i] as number);
-        first ??= replay.last;
-        isOwn ||= compareTimestamps(replay.last as Moment, (span as Span).first) === 0;
-        if (!isNeeded) return false;
-      }
-      return true;
-    });
-    if (!goesOn) break;
+  const take = (bytes: Buffer, start: number): boolean => {
+    const isOfUse = replay.entry(bytes, start);
+    first ??= replay.last;
+    isOwn ||= compareTimestamps(replay.last as Moment, (span as Span).first) === 0;
+    return isOfUse;
+  };
+  try {
+    const range = { ...bounds, from: bounds.begin, collections };
+    for await (const { bytes, starts, count } of entries.entries(range)) {
+      run.signal.throwIfAborted();
+      const goesOn = following(origin, replay, () => {
+        for (let i = 0; i < count; i++) if (!take(bytes, starts[i] as number)) return false;
+        return true;
+      });
+      if (!goesOn) break;
+    }
+  } catch (error) {
+    const isNeeded = replay.cutAt === undefined || replay.awaitsOutcome;
+    if (isNeeded || !(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
+    replay.laterEndsWith(error.message);
   }
   if (!isOwn && first !== undefined) throw anotherSet(origin, (span as Span).first);
   return first;
@@ -202,19 +212,29 @@ function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall
     ...(!Number.isNaN(wall) && { cutWall: wall }),
     entries: result.entriesUsed,
     sha256: result.sha256,
+    ...(result.cut && result.last && { laterUntil: [result.last.seconds, result.last.ordinal] as const }),
   };
 }
 
-function warningsOf({ source, begin, beginSaid, entries }: OplogRecord, notes: readonly string[]): string[] {
+function warningsOf(
+  { source, begin, beginSaid, entries }: OplogRecord,
+  { notes, laterNotes, laterFault }: ReplayResult,
+  ofSource: readonly string[],
+): string[] {
   const unproven =
     `the documents are exact if the dump began after ${showIsoDate(begin[0] * 1000)} and was finished before source.at; ` +
     'the dump does not say so itself';
   return [
     ...notes,
+    ...ofSource,
     ...(beginSaid === 'plan' ? [unproven] : []),
     ...(entries === 0
       ? ['no entry of it touches a collection of this plan: the documents are those of the backup']
       : []),
+    ...laterNotes.map((note) => `later than source.at: ${note}`),
+    ...(laterFault === undefined
+      ? []
+      : [`what happened to documents later than source.at is not known to the end: ${laterFault}`]),
   ].map((note) => `${source}: ${note}`);
 }
 

@@ -19,6 +19,7 @@ import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { CannotRoll, following } from './faults.ts';
+import type { DocumentPast, LaterChanges } from './later.ts';
 import type { ReplayResult } from './replay.ts';
 import type { TouchedDocuments } from './touched.ts';
 import type { WantedCollection } from './wanted.ts';
@@ -35,14 +36,6 @@ export interface RollingParts {
   readonly origin: string;
 }
 
-/** What became of a document between the backup and the cut. */
-export interface RolledChange {
-  /** How many entries changed, inserted or deleted it. */
-  readonly changes: number;
-  /** The backup did not have it. */
-  readonly isInserted: boolean;
-}
-
 export class Rolling {
   readonly #parts: RollingParts;
   readonly #collections: ReadonlyMap<string, Rolled>;
@@ -52,7 +45,11 @@ export class Rolling {
     this.#collections = new Map(
       parts.collections.map(({ collection }, index) => [
         collection,
-        new Rolled(collection, parts.replay.touched[index] as TouchedDocuments, parts.origin),
+        new Rolled(collection, {
+          touched: parts.replay.touched[index] as TouchedDocuments,
+          later: parts.replay.later[index] as LaterChanges,
+          origin: parts.origin,
+        }),
       ]),
     );
   }
@@ -70,9 +67,9 @@ export class Rolling {
     this.#parts.replay.close();
   }
 
-  /** What happened to a document that was handed on, by its `_id`; undefined: nothing. */
-  changeOf(collection: string, id: RawValue): RolledChange | undefined {
-    return this.#collections.get(collection)?.changeOf(id);
+  /** What is known of a document that was handed on, by its `_id`; undefined: nothing happened to it. */
+  pastOf(collection: string, id: RawValue): DocumentPast | undefined {
+    return this.#collections.get(collection)?.pastOf(id);
   }
 
   async *#read(wanted: ReadonlySet<string>, pieces: AsyncIterable<BackupPiece>): AsyncGenerator<BackupPiece> {
@@ -100,6 +97,7 @@ export class Rolling {
 class Rolled {
   readonly #collection: string;
   readonly #touched: TouchedDocuments;
+  readonly #later: LaterChanges;
   readonly #origin: string;
   readonly #out = new Pieces();
   /** Its only member, so far. */
@@ -107,9 +105,17 @@ class Rolled {
   #hash: Hash = createHash('sha256');
   #bytes = 0;
 
-  constructor(collection: string, touched: TouchedDocuments, origin: string) {
+  constructor(
+    collection: string,
+    {
+      touched,
+      later,
+      origin,
+    }: { readonly touched: TouchedDocuments; readonly later: LaterChanges; readonly origin: string },
+  ) {
     this.#collection = collection;
     this.#touched = touched;
+    this.#later = later;
     this.#origin = origin;
   }
 
@@ -148,10 +154,15 @@ class Rolled {
     return { ...member, bytes: this.#bytes, sha256: this.#hash.copy().digest('hex') };
   }
 
-  changeOf(id: RawValue): RolledChange | undefined {
+  pastOf(id: RawValue): DocumentPast | undefined {
     const number = this.#touched.find(id);
-    if (number < 0) return undefined;
-    return { changes: this.#touched.changesOf(number), isInserted: !this.#touched.isMet(number) };
+    const later = this.#later.of(id);
+    if (number < 0 && later === undefined) return undefined;
+    return {
+      changes: number < 0 ? 0 : this.#touched.changesOf(number),
+      isInserted: number >= 0 && !this.#touched.isMet(number),
+      ...(later && { later }),
+    };
   }
 
   /** Each part of a sharded collection has an oplog of its own. */

@@ -14,6 +14,8 @@ export interface Waiting {
   readonly isPrepared: boolean;
   /** Its first entry came before the replay began. */
   readonly isHeadless: boolean;
+  /** It was begun or prepared behind the cut. */
+  readonly isLater: boolean;
 }
 
 /** The entries of transactions that are not decided yet, kept whole. */
@@ -21,6 +23,8 @@ export class WaitingTransactions {
   readonly #log: RecordLog;
   readonly #waiting = new Map<string, Waiting>();
   readonly #part = new OplogEntry();
+  /** What is kept from now on came behind the cut. */
+  isLater = false;
 
   constructor(log: RecordLog) {
     this.#log = log;
@@ -38,6 +42,7 @@ export class WaitingTransactions {
       newest: this.#log.append(before?.newest ?? NO_RECORD, 0, entry.bytes, entry.start, entry.end),
       isPrepared,
       isHeadless: entry.hasPrevious && (before === undefined || before.isHeadless),
+      isLater: this.isLater,
     });
   }
 

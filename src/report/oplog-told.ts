@@ -1,4 +1,5 @@
 /** What is told of the oplog by which documents were rolled forward. */
+import { type DocumentPast, LATER_ENDS, type LaterEnd } from '../oplog/later.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import { showCount, showCounted } from '../text/quantities.ts';
 
@@ -20,12 +21,75 @@ export interface OplogTold {
   /** Of the selected documents: how many it changed, and how many it alone has. */
   readonly rolled: number;
   readonly inserted: number;
+  /** What happened to how many of them behind the cut; absent where nobody looked. */
+  readonly later?: LaterTold;
+}
+
+export interface LaterTold extends Readonly<Record<LaterEnd, number>> {
+  /** ISO 8601, UTC: as far as the oplog was looked at. */
+  readonly until: string;
+}
+
+/** What the oplog knows of one document, as `--json` and written reports have it. */
+export interface PastTold {
+  /** Where the document comes from: oplog: it was inserted after the backup. */
+  readonly base: 'backup' | 'oplog';
+  /** Entries that made it what it is. */
+  readonly changes: number;
+  readonly later?: {
+    readonly end: LaterEnd;
+    readonly changes: number;
+    /** ISO 8601, UTC: when the first and the last of these changes were made. */
+    readonly first: string;
+    readonly last: string;
+  };
+}
+
+export function pastTold({ changes, isInserted, later }: DocumentPast): PastTold {
+  return {
+    base: isInserted ? 'oplog' : 'backup',
+    changes,
+    ...(later && {
+      later: {
+        end: later.end,
+        changes: later.changes,
+        first: new Date(later.first).toISOString(),
+        last: new Date(later.last).toISOString(),
+      },
+    }),
+  };
+}
+
+/** The same in words, without a full stop. */
+export function pastText({ base, changes, later }: PastTold): string {
+  const before =
+    base === 'oplog'
+      ? `inserted after the backup${changes > 1 ? `, ${showCounted(changes - 1, 'later change')}` : ''}`
+      : changes === 0
+        ? 'as in the backup'
+        : `rolled forward, ${showCounted(changes, 'change')}`;
+  return later === undefined ? before : `${before}; afterwards ${laterText(later)}`;
+}
+
+function laterText({ end, changes, first, last }: NonNullable<PastTold['later']>): string {
+  switch (end) {
+    case 'deleted':
+      return `deleted at ${last}`;
+    case 'changed':
+      return changes === 1
+        ? `changed at ${last}`
+        : `changed ${showCount(changes)} times, first at ${first}, last at ${last}`;
+    case 'insertedAgain':
+      return `deleted and inserted again, first at ${first}, last at ${last}`;
+    case 'deletedAgain':
+      return `deleted, inserted again and deleted again, first at ${first}, last at ${last}`;
+  }
 }
 
 /** Undefined where the documents are as the backup has them. */
 export function oplogTold({ oplog, collections }: SelectionManifest): OplogTold | undefined {
   if (oplog === undefined) return undefined;
-  const { source, begin, beginSaid, cut, cutWall, entries, sha256 } = oplog;
+  const { source, begin, beginSaid, cut, cutWall, entries, sha256, laterUntil } = oplog;
   const sum = (count: (one: SelectionManifest['collections'][number]) => number | undefined): number =>
     collections.reduce((total, one) => total + (count(one) ?? 0), 0);
   return {
@@ -38,6 +102,15 @@ export function oplogTold({ oplog, collections }: SelectionManifest): OplogTold 
     sha256,
     rolled: sum(({ rolled }) => rolled),
     inserted: sum(({ inserted }) => inserted),
+    ...(laterUntil !== undefined && {
+      later: {
+        until: isoSeconds(laterUntil[0]),
+        changed: sum(({ later }) => later?.changed),
+        deleted: sum(({ later }) => later?.deleted),
+        insertedAgain: sum(({ later }) => later?.insertedAgain),
+        deletedAgain: sum(({ later }) => later?.deletedAgain),
+      },
+    }),
   };
 }
 
@@ -49,10 +122,30 @@ export function oplogSentences({
   entries,
   rolled,
   inserted,
+  later,
 }: OplogTold): string[] {
-  const from = new Date(Number(begin.split(',')[0]) * 1000).toISOString().replace('.000Z', 'Z');
+  const from = isoSeconds(Number(begin.split(',')[0]));
   return [
     `${source}, from ${from} (${begin}) up to, not including, ${cut}${cutTime === undefined ? '' : ` (${cutTime})`}`,
     `${showCounted(entries, 'entry', 'entries')} used; ${showCounted(rolled, 'document')} rolled forward, ${showCount(inserted)} inserted after the backup`,
+    ...(later === undefined ? [] : [laterSentence(later)]),
   ];
+}
+
+const LATER_WORDS: Readonly<Record<LaterEnd, string>> = {
+  changed: 'changed',
+  deleted: 'deleted',
+  insertedAgain: 'deleted and inserted again',
+  deletedAgain: 'deleted, inserted again and deleted again',
+};
+
+function laterSentence({ until, ...counts }: LaterTold): string {
+  const parts = LATER_ENDS.filter((end) => counts[end] > 0).map(
+    (end) => `${showCount(counts[end])} ${LATER_WORDS[end]}`,
+  );
+  return `from then until ${until}: ${parts.length === 0 ? 'none of them changed' : parts.join(', ')}`;
+}
+
+function isoSeconds(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }

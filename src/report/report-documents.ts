@@ -10,6 +10,7 @@ import type {
 import type { DocumentsTold } from '../plan/plan.ts';
 import { line, name } from '../text/escape.ts';
 import { reasonText } from './document-classes.ts';
+import { type PastTold, pastTold } from './oplog-told.ts';
 
 export interface ReportDocument {
   readonly class: DocumentClass;
@@ -26,6 +27,8 @@ export interface ReportDocument {
   readonly target: string | undefined;
   /** The same for programs. */
   readonly objects: DocumentSides | undefined;
+  /** What the oplog by which documents were rolled forward knows of it. */
+  readonly oplog?: PastTold;
 }
 
 export type ReportDangling = DanglingReference;
@@ -50,6 +53,7 @@ function idOf(document: ComparedDocument, told: DocumentsTold) {
     id: line(document.id, LIMIT.id),
     reason: line(told === 'whole' ? reasonText(document) : document.reason),
     index: document.index,
+    ...(document.past && { oplog: pastTold(document.past) }),
   };
 }
 

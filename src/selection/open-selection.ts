@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import type { BackupIdentity } from '../backup/backup.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
+import { LATER_ENDS } from '../oplog/later.ts';
 import type { Plan } from '../plan/plan.ts';
 import {
   MANIFEST_FILE,
@@ -257,6 +258,7 @@ const hasCollectionFields = hasFields({
   metadataSha256: isOptional(isHash),
   rolled: isOptional(isCount),
   inserted: isOptional(isCount),
+  later: isOptional(hasFields(Object.fromEntries(LATER_ENDS.map((end) => [end, isCount])))),
 });
 
 /** Each document has some bytes; what the digest leaves out has none. */
@@ -295,6 +297,7 @@ const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test
       cutWall: isOptional(isNumber),
       entries: isCount,
       sha256: isHash,
+      laterUntil: isOptional(isTimestamp),
     }),
   ),
   warnings: isList(isText),

@@ -10,7 +10,7 @@
  * Whatever goes wrong, nothing of the selection is left or used.
  */
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Backup } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { openBackup } from '../backup/open-backup.ts';
@@ -30,6 +30,7 @@ import {
   selectionDirectory,
   writePrivateFile,
 } from './directory.ts';
+import { type PastCounts, PastWriter } from './document-past.ts';
 import { TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { finishCollection } from './finish-collection.ts';
@@ -203,7 +204,11 @@ async function finishSelection(
       metadataFile: metadata === undefined ? undefined : metadataFile,
       ...(metadata !== undefined && { metadataSha256: sha256OfText(metadata) }),
       ...(rolled !== undefined &&
-        (await countRolled(rolled.rolling, collection, { path: join(folder, file), bytes }))),
+        (await writePasts(rolled.rolling, collection, {
+          path: join(folder, file),
+          bytes,
+          directory: dirname(folder),
+        }))),
     });
   }
   return {
@@ -224,21 +229,24 @@ async function finishSelection(
   };
 }
 
-/** How many of the documents in a file the oplog changed, and how many it alone has. */
-async function countRolled(
+/** Writes down what the oplog knows of each document of a file, and counts it. */
+async function writePasts(
   rolling: Rolling,
   collection: string,
-  { path, bytes }: { readonly path: string; readonly bytes: number },
-): Promise<Required<Pick<SelectedCollection, 'rolled' | 'inserted'>>> {
-  const counts = { rolled: 0, inserted: 0 };
-  for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
-    for (let i = 0; i < batch.length; i++) {
-      const change = rolling.changeOf(collection, batch.id(i));
-      if (change?.isInserted) counts.inserted++;
-      else if (change !== undefined) counts.rolled++;
+  { path, bytes, directory }: { readonly path: string; readonly bytes: number; readonly directory: string },
+): Promise<PastCounts> {
+  const pasts = await PastWriter.create(directory, collection);
+  try {
+    for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
+      for (let i = 0; i < batch.length; i++) pasts.add(rolling.pastOf(collection, batch.id(i)));
+      await pasts.drain();
     }
+    await pasts.close();
+  } catch (error) {
+    await pasts.close().catch(() => undefined);
+    throw error;
   }
-  return counts;
+  return pasts.counts;
 }
 
 /** Ids named one by one. */

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import type { BackupIdentity } from '../backup/backup.ts';
 import type { OplogRecord } from '../oplog/roll-forward.ts';
 import type { WhenMatched } from '../plan/plan.ts';
+import type { PastCounts } from './document-past.ts';
 
 export interface Selection {
   /** Absolute path. */
@@ -64,6 +65,8 @@ export interface SelectedCollection {
   /** Of the documents: how many the oplog changed, and how many it alone has. Absent where none was used. */
   readonly rolled?: number;
   readonly inserted?: number;
+  /** What happened to how many of them behind the cut, as far as it was looked at. */
+  readonly later?: PastCounts['later'];
 }
 
 type DigestedFields = Pick<SelectedCollection, 'collection' | 'into' | 'whenMatched' | 'count' | 'sha256'>;

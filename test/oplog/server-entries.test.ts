@@ -3,7 +3,9 @@ import { deserialize, serialize } from 'bson';
 import { Binary, type Collection, type Document, Long, type MongoClient, Timestamp } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { showDocument } from '../../src/bson/show.ts';
-import { Replay, type ReplayResult } from '../../src/oplog/replay.ts';
+import { findId } from '../../src/bson/stored-form.ts';
+import type { RawValue } from '../../src/bson/types.ts';
+import { Replay, type ReplayResult, type ReplayScope } from '../../src/oplog/replay.ts';
 import { RawConnection } from '../differential/raw-connection.ts';
 import { test } from '../harness.ts';
 import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
@@ -48,15 +50,26 @@ class World {
     return new World(collection, uuid, await newestTs(), await raw(collection));
   }
 
-  async follow(): Promise<ReplayResult> {
+  async follow(scope: Partial<ReplayScope> = {}): Promise<ReplayResult> {
     const replay = new Replay({
       collections: [{ collection: 'a', namespace: this.collection.namespace, uuid: this.#uuid }],
       begin: undefined,
       cut: 'end',
+      ...scope,
       spillPath: '/nowhere/',
     });
-    for (const entry of await this.entries()) replay.entry(entry, 0);
+    for (const entry of await this.entries()) if (!replay.entry(entry, 0)) break;
     return replay.finish();
+  }
+
+  /** The state of the collection now is what the entries before `cut` give, whatever came later. */
+  async agreesAt(cut: Timestamp, then: readonly Buffer[]): Promise<ReplayResult> {
+    const ts = { seconds: cut.getHighBits(), ordinal: cut.getLowBits() + 1 };
+    const result = await this.follow({ cut: { ts }, looksOn: true });
+    const shown = (documents: readonly Buffer[]): string[] =>
+      documents.map((each) => showDocument(each)).sort();
+    assert.equal(shown(rolled(result, this.#base)), shown(then));
+    return result;
   }
 
   async entries(): Promise<Buffer[]> {
@@ -292,6 +305,74 @@ test('an earlier incarnation before the backup does not count', async () => {
   for (const entry of await raw(client.db('local').collection('oplog.rs'), { ts: { $gt: begin } }))
     replay.entry(entry, 0);
   assert.is(rolled(replay.finish(), []).length, 2);
+});
+
+/** What happened to `_id` behind the cut. */
+function laterOf({ later }: ReplayResult, id: number) {
+  const bytes = Buffer.from(serialize({ _id: id }));
+  return later[0]?.of(findId(bytes) as RawValue);
+}
+
+test('behind the cut: what happened to each document later, and nothing of it in what is restored', async () => {
+  const world = await World.make(40);
+  const { collection } = world;
+  await collection.updateMany({ n: { $lt: 10 } }, { $inc: { n: 100 } });
+  const session = client.startSession();
+  // Begun before the cut, committed behind it, in several entries.
+  session.startTransaction();
+  for (const id of [30, 31, 32, 33])
+    await collection.updateOne({ _id: id as never }, { $set: { late: 1 } }, { session });
+  const then = await raw(collection);
+  const cut = await newestTs();
+  const began = Date.now();
+  await session.commitTransaction();
+  await session.endSession();
+  await collection.deleteMany({ _id: { $lt: 20 as never } });
+  await collection.insertOne({ _id: 3 as never, again: true });
+  await collection.insertOne({ _id: 4 as never, again: true });
+  await collection.updateOne({ _id: 4 as never }, { $set: { more: 1 } });
+  await collection.insertOne({ _id: 5 as never, again: true });
+  await collection.deleteOne({ _id: 5 as never });
+  for (let i = 0; i < 3; i++) await collection.updateOne({ _id: 25 as never }, { $inc: { n: 1 } });
+  await collection.replaceOne({ _id: 26 as never }, { whole: true });
+  await client.withSession((aborting) =>
+    aborting
+      .withTransaction(async () => {
+        await collection.deleteOne({ _id: 35 as never }, { session: aborting });
+        throw new Error('no');
+      })
+      .catch(() => undefined),
+  );
+  const result = await world.agreesAt(cut, then);
+  const found = (id: number): unknown => {
+    const { end, changes } = laterOf(result, id) ?? {};
+    return [end, changes];
+  };
+  assert.equal(found(2), ['deleted', 1]);
+  assert.equal(found(3), ['insertedAgain', 2]);
+  assert.equal(found(4), ['insertedAgain', 3]);
+  assert.equal(found(5), ['deletedAgain', 3]);
+  assert.equal(found(25), ['changed', 3]);
+  assert.equal(found(26), ['changed', 1]);
+  assert.equal(found(33), ['changed', 1]);
+  assert.equal(found(35), [undefined, undefined]);
+  assert.equal(found(27), [undefined, undefined]);
+  const { first = 0, last = 0 } = laterOf(result, 4) ?? {};
+  assert.ok(first >= began - 50 && last >= first && last <= Date.now() + 50, `${began} ${first} ${last}`);
+  assert.is(result.laterFault, undefined);
+});
+
+test('behind the cut a dropped collection is told, and is no fault', async () => {
+  const world = await World.make(7);
+  await world.collection.updateOne({ _id: 1 as never }, { $set: { n: 5 } });
+  const then = await raw(world.collection);
+  const cut = await newestTs();
+  await world.collection.deleteOne({ _id: 2 as never });
+  await world.collection.drop();
+  await world.collection.insertOne({ _id: 2 as never });
+  const result = await world.agreesAt(cut, then);
+  assert.is(laterOf(result, 2)?.end, 'deleted');
+  assert.match(result.laterFault as string, /was dropped with 6 documents at /);
 });
 
 test.run();

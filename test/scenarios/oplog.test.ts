@@ -2,7 +2,7 @@
  * As it was at that moment: documents that were changed or made after the backup come back as they were before the accident, through
  * whole commands.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
@@ -156,14 +156,48 @@ test('a dry-run says what came from the oplog, and the digest is the same from e
     assert.is(oplog.inserted, 1);
     assert.ok(oplog.rolled >= 10, `${oplog.rolled} rolled`);
     digests.add(result['selection'].digest);
+    const selected = result['selection'].collections.reduce(
+      (sum: number, each: Document) => sum + each['selected'],
+      0,
+    );
+    // The accident deleted all of them, and nothing else happened to them.
+    const { until, ...later } = oplog.later;
+    assert.ok(Date.parse(until) >= at.getTime(), until);
+    assert.equal(later, { changed: 0, deleted: selected, insertedAgain: 0, deletedAgain: 0 });
+    const shown = checkedStream(stdout).filter(({ type }) => type === 'document') as Document[];
+    assert.ok(shown.length >= 6);
+    for (const document of shown) {
+      assert.is(document['oplog'].later.end, 'deleted');
+      assert.ok(Date.parse(document['oplog'].later.last) >= at.getTime());
+    }
+    const partner = shown.find(({ collection }) => collection === 'partners');
+    assert.is(partner?.['oplog'].base, 'backup');
+    assert.is(partner?.['oplog'].changes, 1);
   }
   assert.is(digests.size, 1);
-  const stdout = (await run('dry-run')).stdout.replaceAll(/\s+/g, ' ');
+  const reports = ['json', 'md', 'html'].flatMap((kind) => ['--report', `report.${kind}`]);
+  const stdout = (await run('dry-run', '--full', ...reports)).stdout.replaceAll(/\s+/g, ' ');
   assert.match(
     stdout,
     /oplog the oplog of 127\.0\.0\.1:\d+, from 20\S+Z \(\d+,\d+\) up to, not including, \d+,\d+ \(20/,
   );
   assert.match(stdout, /\d+ entries used; \d+ documents rolled forward, 1 inserted after the backup/);
+  assert.match(stdout, /from then until \S+Z: \d+ deleted/);
+  assert.match(stdout, /rolled forward, 1 change; afterwards deleted at 20\S+Z/);
+  assert.match(stdout, /"made after the backup".*? inserted after the backup; afterwards deleted at 20/);
+  const read = (kind: string): string => readFileSync(join(folder.path, `report.${kind}`), 'utf8');
+  for (const kind of ['md', 'html']) {
+    assert.match(read(kind), /rolled forward, 1 change; afterwards deleted at 20/, kind);
+    assert.match(read(kind), /inserted after the backup; afterwards deleted at 20/, kind);
+    assert.match(read(kind), /exact if the dump began after/, kind);
+  }
+  const report = JSON.parse(read('json'));
+  const documents = Object.values(report.targets as Document).flatMap((target) =>
+    target.collections.flatMap((each: Document) => each['documents']),
+  ) as Document[];
+  const made = documents.find(({ id }) => id === '"made after the backup"');
+  assert.is(made?.['oplog'].base, 'oplog');
+  assert.is(made?.['oplog'].later.end, 'deleted');
   assert.match(stdout, /exact if the dump began after \S+Z and was finished before source\.at/);
 });
 

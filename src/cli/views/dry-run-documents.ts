@@ -11,6 +11,7 @@ import type { TargetName } from '../../events.ts';
 import { ATTENTION_ORDER, COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
 import type { WhenMatched } from '../../plan/plan.ts';
 import { outcomeOf, reasonText } from '../../report/document-classes.ts';
+import { pastText, pastTold } from '../../report/oplog-told.ts';
 import { neutral, truncated } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
@@ -100,18 +101,25 @@ export function* documentLines(
     const paintIt = document.leftOut === 'heldBack' ? paint.bad : paint.odd;
     yield paintIt(row(`${sign} ${word} (${name}): _id ${document.id}`, style));
     if (document.reason !== '') yield* remark(reasonText(document), style);
+    yield* pastLines(document, style);
     return;
   }
   if (document.class === 'insert') {
     yield color(row(`${symbol} ${document.backup}`, style));
+    yield* pastLines(document, style);
     return;
   }
   yield color(row(`${symbol} ${name}${applyWords(document.class, whenMatched)}: _id ${document.id}`, style));
   if (document.reason !== '') yield* remark(reasonText(document), style);
+  yield* pastLines(document, style);
   for (const difference of document.differences.slice(0, DIFFERENCES))
     yield* differenceLines(difference, style, outcomeOf(document.class, whenMatched) === 'replaced');
   const more = document.differences.length + (document.differencesLeftOut ?? 0) - DIFFERENCES;
   if (more > 0) yield paint.quiet(`${INDENT}… ${showCount(more)} more fields`);
+}
+
+function* pastLines({ past }: ComparedDocument, style: PageStyle): Generator<string> {
+  if (past !== undefined) yield* remark(pastText(pastTold(past)), style);
 }
 
 /** What apply does with a document that the target holds in another form. */

@@ -8,7 +8,7 @@ import type { TargetName } from '../../events.ts';
 import { suggestionText } from '../../follow-ups/suggestions/suggestion.ts';
 import { type DocumentClass, OUTCOMES, type Outcome } from '../../outcomes.ts';
 import { foretold, openCounts, reasonText } from '../../report/document-classes.ts';
-import { oplogSentences, oplogTold } from '../../report/oplog-told.ts';
+import { oplogSentences, oplogTold, pastTold } from '../../report/oplog-told.ts';
 import { documentSides } from '../../report/report-documents.ts';
 import type { DryRun } from '../../report/report-model.ts';
 import { countedParts, type Sum, sumLines, unwrittenOf } from '../../report/sum.ts';
@@ -305,7 +305,17 @@ function collectionObject(collection: ComparedCollection) {
 export function documentObject(target: TargetName, collection: string, document: ComparedDocument) {
   const { class: documentClass, id, index, differences, differencesLeftOut = 0, canonical } = document;
   const reason = reasonText(document);
-  const head = { type: 'document', target, collection, class: documentClass, id, reason, index } as const;
+  const oplog = document.past && { oplog: pastTold(document.past) };
+  const head = {
+    type: 'document',
+    target,
+    collection,
+    class: documentClass,
+    id,
+    reason,
+    index,
+    ...oplog,
+  } as const;
   if (canonical === undefined) return { ...head, differences, differencesLeftOut };
   const { target: existing, leftOut, ...rest } = documentSides(canonical, true);
   const counts = leftOut && { leftOut: { backup: leftOut.backup, existing: leftOut.target } };

@@ -4,6 +4,7 @@
  */
 import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
 import { HELD_BACK } from '../document-classes.ts';
+import { pastText } from '../oplog-told.ts';
 import type { ReportDocument } from '../report-documents.ts';
 import type { Report, ReportCollection } from '../report-model.ts';
 import { scriptJson } from './html.ts';
@@ -99,7 +100,7 @@ function rowOf(document: ReportDocument, [target, collection]: readonly [number,
     collection,
     ATTENTION_ORDER.indexOf(document.class),
     document.id,
-    document.reason,
+    [document.reason, document.oplog && pastText(document.oplog)].filter(Boolean).join('; '),
     differences,
     document.backup ?? null,
     document.target !== undefined && document.target === document.backup ? true : (document.target ?? null),

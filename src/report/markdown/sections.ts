@@ -6,6 +6,7 @@ import type { FieldDifference } from '../../comparison/comparison.ts';
 import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
 import { truncated } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
+import { pastText } from '../oplog-told.ts';
 import type { ReportDangling, ReportDocument } from '../report-documents.ts';
 import type { Report, ReportCollection, ReportTarget } from '../report-model.ts';
 import { details, fenced, htmlCode } from './markdown-text.ts';
@@ -90,7 +91,7 @@ async function itemsOf(
 }
 
 function documentItem(document: ReportDocument, showsContent: boolean): string {
-  const { id, reason, differences, differencesLeftOut, backup } = document;
+  const { id, reason, differences, differencesLeftOut, backup, oplog } = document;
   const isNew = differences.length === 0 && document.class !== 'identical';
   const shown = differences.slice(0, DIFFERENCES_LIMIT).flatMap(differenceLines);
   if (isNew && showsContent && backup !== undefined) shown.push(`+ ${truncated(backup, CONTENT_LIMIT)}`);
@@ -98,6 +99,7 @@ function documentItem(document: ReportDocument, showsContent: boolean): string {
   return [
     `@@ ${id} @@`,
     ...(reason === '' ? [] : [`! ${reason}`]),
+    ...(oplog === undefined ? [] : [`# ${pastText(oplog)}`]),
     ...shown,
     ...(left > 0
       ? [
