@@ -9,7 +9,7 @@ import { KeySet } from '../src/bson/key-set.ts';
 import { BSON } from '../src/bson/types.ts';
 import { writeExtendedJson } from '../src/bson/write-extended-json.ts';
 import { comparesText } from '../src/query/compile-query.ts';
-import { KeyPath } from '../src/selection/key-path.ts';
+import { KeyPath } from '../src/selection/routes.ts';
 import { runCampaign } from './differential/campaign.ts';
 import { runExpressionCampaign } from './differential/expression-campaign.ts';
 import { command, RawConnection } from './differential/raw-connection.ts';

@@ -11,7 +11,7 @@ import { BSON, copyOf, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { DependentPlan, Plan, RestoredCollection } from '../plan/plan.ts';
 import { readInTurn } from '../selection/file-batches.ts';
-import { KeyPath } from '../selection/key-path.ts';
+import { KeyPath } from '../selection/routes.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { inQuery, projectionOf } from './ask-server.ts';

@@ -29,6 +29,17 @@ export interface DocumentPast {
   readonly later?: LaterChange;
 }
 
+/** How many documents of a collection have which past. */
+export interface PastCounts {
+  readonly rolled: number;
+  readonly inserted: number;
+  readonly later: Readonly<Record<LaterEnd, number>>;
+}
+
+export function noneLater(): Record<LaterEnd, number> {
+  return { changed: 0, deleted: 0, insertedAgain: 0, deletedAgain: 0 };
+}
+
 const FIRST_CAPACITY = 64;
 const NOTHING = 0;
 

@@ -10,10 +10,9 @@ import { BSON, type RawValue } from '../bson/types.ts';
 import { compareTimestamps, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
 import { OplogFault } from './faults.ts';
 import { LaterChanges } from './later.ts';
-import { Operations, type TakesOperations } from './operations.ts';
+import { Operations, type TakesOperations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { TouchedDocuments } from './touched.ts';
-import { WaitingTransactions } from './transactions.ts';
 import { updateKind } from './update.ts';
 import { CollectionCommands, type WantedCollection, WantedCollections } from './wanted.ts';
 

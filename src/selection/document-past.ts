@@ -7,15 +7,8 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
-import { type DocumentPast, LATER_ENDS, type LaterEnd } from '../oplog/later.ts';
+import { type DocumentPast, LATER_ENDS, noneLater, type PastCounts } from '../oplog/later.ts';
 import { AppendFile } from './append-file.ts';
-
-/** How many documents of a collection have which past. */
-export interface PastCounts {
-  readonly rolled: number;
-  readonly inserted: number;
-  readonly later: Readonly<Record<LaterEnd, number>>;
-}
 
 /** flags, end of LaterChange plus one, two bytes unused, changes, later changes, four bytes unused, first and last as doubles. */
 const RECORD_BYTES = 32;
@@ -28,7 +21,7 @@ function pathOf(directory: string, collection: string): string {
 }
 
 export class PastWriter {
-  readonly counts = { rolled: 0, inserted: 0, later: noneLater() };
+  readonly #counts = { rolled: 0, inserted: 0, later: noneLater() };
   readonly #file: AppendFile;
   readonly #record = Buffer.alloc(RECORD_BYTES);
 
@@ -49,6 +42,10 @@ export class PastWriter {
     this.#file.append(record, 0, RECORD_BYTES);
   }
 
+  get counts(): PastCounts {
+    return this.#counts;
+  }
+
   drain(): Promise<void> {
     return this.#file.drain();
   }
@@ -60,19 +57,15 @@ export class PastWriter {
   #fill({ changes, isInserted, later }: DocumentPast): void {
     const record = this.#record;
     record.writeUInt32LE(changes, 4);
-    if (isInserted) this.counts.inserted++;
-    else if (changes > 0) this.counts.rolled++;
+    if (isInserted) this.#counts.inserted++;
+    else if (changes > 0) this.#counts.rolled++;
     if (later === undefined) return;
     record[1] = LATER_ENDS.indexOf(later.end) + 1;
     record.writeUInt32LE(later.changes, 8);
     record.writeDoubleLE(later.first, 16);
     record.writeDoubleLE(later.last, 24);
-    this.counts.later[later.end]++;
+    this.#counts.later[later.end]++;
   }
-}
-
-function noneLater(): Record<LaterEnd, number> {
-  return { changed: 0, deleted: 0, insertedAgain: 0, deletedAgain: 0 };
 }
 
 /** Reads the records of a selection; one that has none, or not all of them, tells nothing. */

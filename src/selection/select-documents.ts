@@ -17,6 +17,7 @@ import { openBackup } from '../backup/open-backup.ts';
 import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
+import type { PastCounts } from '../oplog/later.ts';
 import { type RolledForward, rollForward } from '../oplog/roll-forward.ts';
 import type { Rolling } from '../oplog/rolled-backup.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
@@ -30,7 +31,7 @@ import {
   selectionDirectory,
   writePrivateFile,
 } from './directory.ts';
-import { type PastCounts, PastWriter } from './document-past.ts';
+import { PastWriter } from './document-past.ts';
 import { TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { finishCollection } from './finish-collection.ts';

@@ -6,9 +6,9 @@
 
 import { createHash } from 'node:crypto';
 import type { BackupIdentity } from '../backup/backup.ts';
+import type { PastCounts } from '../oplog/later.ts';
 import type { OplogRecord } from '../oplog/roll-forward.ts';
 import type { WhenMatched } from '../plan/plan.ts';
-import type { PastCounts } from './document-past.ts';
 
 export interface Selection {
   /** Absolute path. */

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { KeySet } from '../../src/bson/key-set.ts';
-import { KeyPath } from '../../src/selection/key-path.ts';
+import { KeyPath } from '../../src/selection/routes.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 

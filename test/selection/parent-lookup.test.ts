@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { BsonFault } from '../../src/bson/elements.ts';
 import { KeySet } from '../../src/bson/key-set.ts';
 import { ParentLookup } from '../../src/selection/chooser.ts';
-import { KeyPath } from '../../src/selection/key-path.ts';
+import { KeyPath } from '../../src/selection/routes.ts';
 import { test } from '../harness.ts';
 
 /** Enough that answers are looked up together. */

@@ -1,5 +1,5 @@
 import { bytesOf, type WholeDocuments } from '../../backup/backup.ts';
-import { KeyPath } from '../../selection/key-path.ts';
+import { KeyPath } from '../../selection/routes.ts';
 import { fieldsThatRefer, type Parent } from './reference-search.ts';
 import type { Suggestion } from './suggestion.ts';
 

@@ -6,7 +6,7 @@ import { BSON } from '../../bson/types.ts';
 import { type Plan, settingsOf } from '../../plan/plan.ts';
 import type { Run } from '../../run.ts';
 import { readInTurn } from '../../selection/file-batches.ts';
-import { KeyPath } from '../../selection/key-path.ts';
+import { KeyPath } from '../../selection/routes.ts';
 import type { Selection } from '../../selection/selection.ts';
 import { forgottenDependents, type SuggestionSource } from './forgotten-dependents.ts';
 import type { Suggestion } from './suggestion.ts';
