@@ -1,25 +1,20 @@
 /** Compares a selection with every target that can be reached, one after the other. */
-import { leftOutOf } from '../apply/accept.ts';
 import { compareServers, sameServerObstacle } from '../apply/gate.ts';
-import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
-import { compareWithTarget, type DocumentForms } from '../comparison/compare-with-target.ts';
+import type { TargetStatus } from '../apply/restore-status.ts';
+import type { DocumentForms } from '../comparison/compare-with-target.ts';
 import type { ComparedDocument, TargetComparison } from '../comparison/comparison.ts';
-import { DocumentSpill, TargetMemory } from '../comparison/target-memory.ts';
+import { DocumentSpill } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import type { Plan } from '../plan/plan.ts';
 import type { DocumentPlace } from '../report/report-model.ts';
-import type { Run } from '../run.ts';
-import type { Selection } from '../selection/selection.ts';
+import type { Restore } from '../restore/restore.ts';
+import { SHORT_PATIENCE_MS } from '../restore/targets.ts';
 import { CommandFailure } from '../target/command-failure.ts';
-import type { ServerIdentity, TargetReader } from '../target/target.ts';
-import { connect, requireDatabase, SHORT_PATIENCE_MS } from './connect-targets.ts';
+import type { ServerIdentity } from '../target/target.ts';
 import type { CommandContext } from './context.ts';
 import { warnOfApprovals } from './next-step.ts';
 
-interface ComparisonOrders {
-  readonly plan: Plan;
-  readonly selection: Selection;
+interface Shown {
   readonly targets: readonly TargetName[];
   /** Documents kept per class and collection. */
   readonly show: number;
@@ -52,24 +47,26 @@ export interface TargetFailure {
 /** Throws the first failure when not a single target could be compared. */
 export async function compareTargets(
   context: CommandContext,
-  orders: ComparisonOrders,
+  restore: Restore,
+  { targets, show, showDangling, each }: Shown,
 ): Promise<ComparisonResults> {
   const comparisons: TargetComparison[] = [];
   const failures: TargetFailure[] = [];
   const statuses: TargetStatus[] = [];
   const servers: ServerIdentity[] = [];
-  for (const target of orders.targets) {
-    if (orders.plan.targets[target] === undefined) continue;
+  for (const target of targets) {
     try {
-      const connection = await connect(context, orders.plan, { name: target, patienceMs: SHORT_PATIENCE_MS });
-      try {
-        await requireDatabase(context, connection);
-        servers.push(connection.reader.identity);
-        comparisons.push(await compareOne(context, orders, connection.reader));
-        statuses.push(...(await statusIfReadable(context, orders.plan, connection.reader)));
-      } finally {
-        await connection.close();
-      }
+      const shown = {
+        ...{ show, showDangling, patienceMs: SHORT_PATIENCE_MS },
+        ...(each && {
+          each: ({ collection }, document) => each.take(target, collection, document),
+          most: each.most,
+          forms: each.forms,
+        }),
+      } satisfies Parameters<Restore['compare']>[1];
+      comparisons.push(await restore.compare(target, shown));
+      servers.push((await restore.connect(target, SHORT_PATIENCE_MS)).reader.identity);
+      statuses.push(...(await statusIfReadable(context, restore, target)));
     } catch (error) {
       context.signal.throwIfAborted();
       if (!(error instanceof RestorePlanError) || error.code !== 'TARGET') throw error;
@@ -93,11 +90,11 @@ function warnOfSameServer({ emit }: CommandContext, [staging, production]: reado
 /** A comparison does not need the ledger, and an apply will refuse one that it cannot read. */
 async function statusIfReadable(
   context: CommandContext,
-  plan: Plan,
-  reader: TargetReader,
+  restore: Restore,
+  name: TargetName,
 ): Promise<TargetStatus[]> {
   try {
-    const status = await targetStatus(plan, reader);
+    const status = await restore.status(name, SHORT_PATIENCE_MS);
     warnOfApprovals(context, status);
     return [status];
   } catch (error) {
@@ -105,36 +102,10 @@ async function statusIfReadable(
     if (!(error instanceof RestorePlanError)) throw error;
     context.emit({
       type: 'warning',
-      message: `the ledger of ${reader.name} cannot be read: ${error.message}`,
+      message: `the ledger of ${name} cannot be read: ${error.message}`,
     });
     return [];
   }
-}
-
-/** Given a reader alone: a comparison has nothing to write with. */
-async function compareOne(
-  run: Run,
-  { plan, selection, show, showDangling, each }: ComparisonOrders,
-  reader: TargetReader,
-): Promise<TargetComparison> {
-  const memory = TargetMemory.empty(selection.manifest, run.now());
-  const leftOut = await leftOutOf(run, { plan, selection, reader });
-  const comparison = await compareWithTarget(run, {
-    plan,
-    selection,
-    reader,
-    leftOut,
-    show,
-    showDangling,
-    memory,
-    ...(each && {
-      each: ({ collection }, document) => each.take(reader.name, collection, document),
-      most: each.most,
-      forms: each.forms,
-    }),
-  });
-  await memory.save(run.workDirectory, reader);
-  return comparison;
 }
 
 function isUnreachable(error: RestorePlanError): boolean {

@@ -3,8 +3,8 @@
  */
 
 import type { Readable } from 'node:stream';
-import type { RemotePatience } from '../backup/remote/patience.ts';
 import type { Environment } from '../plan/interpolate.ts';
+import type { Surroundings } from '../restore/restore.ts';
 import type { Run } from '../run.ts';
 import type { TextWriter } from '../text/terminal.ts';
 import type { Stage } from './progress.ts';
@@ -36,19 +36,15 @@ interface GlobalOptions {
   readonly quiet: boolean;
 }
 
-/** Its `Run` is what the engine is handed of it. */
-export interface CommandContext extends Run, Omit<ProcessEdge, 'env' | 'adoptVariables' | keyof Run> {
-  /** The environment, with `--env-file` beneath it. */
-  readonly env: Environment;
+/** Its `Surroundings` are what the engine is handed of it; `env` has `--env-file` beneath it. */
+export interface CommandContext
+  extends Surroundings,
+    Omit<ProcessEdge, 'adoptVariables' | keyof Surroundings> {
   readonly options: GlobalOptions;
   /** Whether ANSI colours may be written to each stream. */
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
-  /** How long a store is waited for (`--patience`). */
-  readonly patience: RemotePatience;
   /** Whether somebody can be asked: a terminal on stdin and on stderr. */
   readonly interactive: boolean;
-  /** Who runs this, for the ledger: login name and host. */
-  readonly operator: { readonly user: string; readonly host: string };
   /** What was warned of so far: who reads only the end is told of it there. Grows. */
   readonly warnings: readonly string[];
   /** Names the stages that this run will go through, so that a task list can show what is still to come. */
@@ -62,4 +58,6 @@ export interface CommandContext extends Run, Omit<ProcessEdge, 'env' | 'adoptVar
   ask(question: string): Promise<string | undefined>;
   /** Ends the progress display; a command calls it before it writes its page, the program at the end. */
   endProgress(): Promise<void>;
+  /** Called when the command has ended, however it did. */
+  atEnd(act: () => Promise<void>): void;
 }

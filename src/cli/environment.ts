@@ -1,9 +1,8 @@
 /**
- * What is read out of the environment: the env file, whether colours and a live display are wanted, who is working.
+ * What is read out of the environment: the env file, whether colours and a live display are wanted.
  *
  * Alone because: its rules are tested without a session.
  */
-import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { RestorePlanError } from '../errors.ts';
@@ -45,14 +44,4 @@ export function colorAllowed(env: Environment, stream: TextWriter): boolean {
 /** Whether a display that redraws itself makes sense on this stream. */
 export function liveDisplayAllowed(env: Environment, stream: TextWriter): boolean {
   return stream.isTTY && !env['CI'] && env['TERM'] !== 'dumb';
-}
-
-/** As the operating system says, never a variable. A user id without a passwd entry (a container's) has no name: the id and the machine stand for it. */
-export function operator(): { readonly user: string; readonly host: string } {
-  const host = hostname();
-  try {
-    return { user: userInfo().username, host };
-  } catch {
-    return { user: `${process.getuid?.() ?? 'unknown'}@${host}`, host };
-  }
 }

@@ -10,18 +10,13 @@ import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import type { Emit, RunEvent } from '../events.ts';
 import { parseDuration } from '../plan/instant.ts';
 import type { Environment } from '../plan/interpolate.ts';
+import { operator } from '../restore/restore.ts';
 import { jsonText } from '../text/escape.ts';
 import type { TextWriter } from '../text/terminal.ts';
 import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
-import {
-  colorAllowed,
-  liveDisplayAllowed,
-  operator,
-  readEnvFile,
-  registerSecretVariables,
-} from './environment.ts';
+import { colorAllowed, liveDisplayAllowed, readEnvFile, registerSecretVariables } from './environment.ts';
 import { asKnownFailure, exitOf, failureText } from './failure.ts';
 import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
 import { wholeCommands } from './views/next-step.ts';
@@ -53,6 +48,7 @@ export async function openSession(
     now: edge.now,
   });
   const warnings: string[] = [];
+  const ends: (() => Promise<void>)[] = [];
   const context: CommandContext = {
     ...edge,
     env,
@@ -80,15 +76,21 @@ export async function openSession(
       return ask(edge, question);
     },
     endProgress: () => progress.end('done'),
+    atEnd: (act) => ends.push(act),
+  };
+  const end = async (): Promise<void> => {
+    for (const act of ends.splice(0)) await act();
   };
   return {
     context,
     async finish(exit) {
+      await end();
       await progress.end('done');
       ndjson?.exit(exit);
       return EXIT_CODES[exit];
     },
     async fail(thrown) {
+      await end();
       await progress.end('failed');
       const error = asKnownFailure(thrown, edge.signal);
       if (error === undefined) {

@@ -5,7 +5,6 @@
  * before it is begun and its end is recorded: one that succeeded is never begun again for the same run. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
  * only an operator's word (`again`, or ticking it off) brings it out of that state.
  */
-
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { showValue } from '../bson/show.ts';
@@ -28,7 +27,7 @@ import type { Run } from '../run.ts';
 import { redact } from '../secret.ts';
 import { accessTo, type Target } from '../target/target.ts';
 import { secretTest } from './check-commands.ts';
-import { type FollowUpStatus, followUpStatuses } from './follow-up-status.ts';
+import { type FollowUpStatus, followUpStatuses, restoresOf } from './follow-up-status.ts';
 import type { ActionEnd } from './kind.ts';
 import { kindOf } from './kinds.ts';
 
@@ -237,4 +236,49 @@ function goingOn({ name, by, startedAt }: FollowUpRecord): RestorePlanError {
       facts: { followUp: name, by: who },
     },
   );
+}
+
+// What a person did.
+
+/**
+ * Records that a person did a follow-up, or knows that it was done, for every run of the plan that it is due for. Returns false when
+ * that was recorded before. Throws RestorePlanError USAGE when the target has no such follow-up, or no run of the plan is verified there.
+ */
+export async function tickOff(
+  name: string,
+  note: string | undefined,
+  { plan, target, actor }: Pick<FollowUpRequest, 'plan' | 'target' | 'actor'>,
+): Promise<boolean> {
+  await openLedger(target).migrate(plan.name, actor);
+  const runs = runsOfPlan(await readRuns(target.reader), plan, target.reader);
+  const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, runs });
+  const status = statuses.find(({ followUp }) => followUp.name === name);
+  if (status === undefined) {
+    const names = statuses.map(({ followUp }) => `"${followUp.name}"`).join(', ');
+    throw new RestorePlanError('USAGE', `the plan has no follow-up "${name}" for ${target.name}`, {
+      hint: names === '' ? `It has none at all for ${target.name}.` : `It has ${names}.`,
+    });
+  }
+  if (status.state === 'done') return false;
+  const [restored] = restoresOf(runs);
+  if (restored === undefined) {
+    throw new RestorePlanError('USAGE', `"${name}" is not due: the plan is not verified in ${target.name}`, {
+      hint: `First restore it: \`plan apply --target ${target.name}\``,
+    });
+  }
+  const begun = status.state === 'unknown' ? status.run : undefined;
+  const concerned = new Set([...(begun === undefined ? [] : [begun]), ...status.due]);
+  let isRecorded = false;
+  for (const run of concerned.size === 0 ? [restored] : concerned) {
+    const record = followUpRecords(run).find((each) => each.name === name);
+    const inSpiteOf = record?.state === 'started' ? record.attempt : undefined;
+    const writes = new FollowUpWrites(accessTo(target).commands, run.key);
+    const attempt = randomUUID();
+    const claim = { name, attempt, actor, inSpiteOf, status: run.status, evenIfAlive: true };
+    if (!(await writes.claim(claim))) continue;
+    const text = note === undefined ? undefined : redact(note);
+    await writes.end({ name, attempt }, { state: 'done', detail: undefined, output: undefined, note: text });
+    isRecorded = true;
+  }
+  return isRecorded;
 }

@@ -2,6 +2,9 @@
  * What is wrong with a plan, and where: one fault per mistake, collected and never thrown one by one.
  * A fault never holds the value of a variable or a credential, so it may be shown anywhere.
  */
+import { RestorePlanError } from '../errors.ts';
+import { neutral } from '../text/escape.ts';
+import { type Paint, paintWith } from '../text/terminal.ts';
 import { type HiddenRange, hideCredentials } from './credentials.ts';
 
 /** Kind of fault; stable, so that a check may be told apart by it (SARIF rule, `--json`). */
@@ -226,4 +229,84 @@ const UNPRINTABLE =
 export function quoted(value: string): string {
   const plain = value.replace(/[\t\n\r]+/g, ' ').replace(UNPRINTABLE, '\u00b7');
   return `"${plain.length > 80 ? `${plain.slice(0, 77)}...` : plain}"`;
+}
+
+// Faults as an author reads them: where, what, what would be right, and the lines themselves.
+
+/** A page of faults stays readable up to here; the rest is counted. */
+const MAX_SHOWN = 50;
+
+/** One block per fault, a blank line after each; empty without faults. */
+export function faultsText(faults: readonly PlanFault[], color: boolean): string {
+  const paint = paintWith(color);
+  const blocks = faults.slice(0, MAX_SHOWN).map((fault) => `${faultBlock(fault, paint)}\n`);
+  const more = faults.length - blocks.length;
+  return blocks.join('') + (more > 0 ? `and ${more} more\n\n` : '');
+}
+
+/** One line per note; empty without notes. A note needs no frame: nothing has to be corrected there. */
+export function notesText(notes: readonly PlanFault[], color: boolean): string {
+  const paint = paintWith(color);
+  return notes
+    .map((note) => {
+      const nearby = note.suggestion === undefined ? '' : ` (did you mean ${neutral(note.suggestion)}?)`;
+      return `${paint.quiet(whereOf(note))} ${paint.odd('note:')} ${neutral(note.message)}${nearby}\n`;
+    })
+    .join('');
+}
+
+function whereOf(fault: PlanFault): string {
+  return `${neutral(fault.file)}:${fault.line}:${fault.column}:`;
+}
+
+function faultBlock(fault: PlanFault, paint: Paint): string {
+  const lines = [`${paint.strong(whereOf(fault))} ${paint.bad('error:')} ${neutral(fault.message)}`];
+  if (fault.expected !== undefined) lines.push(`  expected: ${neutral(fault.expected)}`);
+  if (fault.suggestion !== undefined) {
+    lines.push(`  did you mean ${paint.good(neutral(`"${fault.suggestion}"`))}?`);
+  }
+  for (const { file, line, column, message } of fault.related) {
+    lines.push(`  ${neutral(file)}:${line}:${column}: ${neutral(message)}`);
+  }
+  if (fault.frame !== '') lines.push(...fault.frame.split('\n').map((line) => paintFrame(line, paint)));
+  return `${lines.join('\n')}\n`;
+}
+
+function paintFrame(line: string, paint: Paint): string {
+  const clean = neutral(line);
+  if (/^\s*\|\s*\^+$/.test(clean)) return `  ${paint.bad(clean)}`;
+  return `  ${clean.startsWith('>') ? clean : paint.quiet(clean)}`;
+}
+
+/** `2 faults, 1 note` */
+export function faultCount(faults: readonly PlanFault[], notes: readonly PlanFault[]): string {
+  const count = (number: number, word: string) => `${number} ${word}${number === 1 ? '' : 's'}`;
+  const parts = [
+    ...(faults.length > 0 ? [count(faults.length, 'fault')] : []),
+    ...(notes.length > 0 ? [count(notes.length, 'note')] : []),
+  ];
+  return parts.join(', ');
+}
+
+/** PLAN_INVALID, with all of it. */
+export function planFailure(faults: readonly PlanFault[], notes: readonly PlanFault[]): RestorePlanError {
+  const shown = faultsText(faults, false);
+  return new RestorePlanError(
+    'PLAN_INVALID',
+    `the plan has ${faultCount(faults, notes)}\n\n${shown}`.trimEnd(),
+    {
+      hint: faults.every(({ rule }) => rule === 'file')
+        ? 'Name the file of a plan; `plan init <file>` writes a new one.'
+        : 'Correct it, and check it with `plan validate`.',
+      facts: {
+        faults: faults.map(({ file, line, column, rule, message }) => ({
+          file,
+          line,
+          column,
+          rule,
+          message,
+        })),
+      },
+    },
+  );
 }

@@ -3,9 +3,9 @@
 import { userInfo } from 'node:os';
 import * as assert from 'uvu/assert';
 import { acceptAtHand, approveRun } from '../../src/apply/accept.ts';
-import { operator } from '../../src/cli/environment.ts';
 import { RUNS } from '../../src/ledger/layout.ts';
 import type { FollowUpPlan, Plan } from '../../src/plan/plan.ts';
+import { operator } from '../../src/restore/restore.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';

@@ -1,27 +1,16 @@
 /** `plan backups`: lists the backups that the plan could use, which holds what, and the choice. Touches no target. */
 
-import { type BackupListing, listBackups } from '../../backup/list-backups.ts';
+import type { BackupListing } from '../../backup/list-backups.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { collectionNames } from '../../plan/plan.ts';
-import { isStored } from '../../plan/sources/sources.ts';
 import { STORE_KEYS } from '../../plan/sources/stores.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan, requireVariables } from '../load-plan.ts';
+import { openPlan } from '../load-plan.ts';
 import { show } from '../view.ts';
 import { backupsView } from '../views/backups.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
-  const plan = await loadPlan(context, file, { refuseFuture: true });
-  requireVariables(plan, []);
-  const { location } = plan.source;
-  if (!isStored(location)) {
-    throw new RestorePlanError('USAGE', 'source.mongodb is one database: there is nothing to choose from', {
-      hint: '`plan dry-run` reads it.',
-    });
-  }
-  const { patience } = context;
-  const wanted = collectionNames(plan);
-  const listing = await listBackups(context, { ...plan.source, location }, { wanted, patience });
+  const restore = await openPlan(context, file, { refuseFuture: true });
+  const listing = await restore.backups();
   await show(context, backupsView(listing));
   const { refusal } = listing;
   if (refusal !== undefined) throw refusal;

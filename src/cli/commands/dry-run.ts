@@ -12,13 +12,12 @@ import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { foretold } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/report-model.ts';
-import { prepareSelection } from '../../selection/select-documents.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { compareTargets, SpilledDocuments, type TargetFailure } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
 import { dryRunView } from '../dry-run-output.ts';
 import { checkReports, keptForShowing, reportMode, toldInReports, writeReports } from '../dry-run-reports.ts';
-import { loadPlan, requireVariables } from '../load-plan.ts';
+import { openPlan } from '../load-plan.ts';
 import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
 import { show } from '../view.ts';
 
@@ -27,13 +26,14 @@ export async function run(
   [file = '']: readonly string[],
   options: OptionValues,
 ): Promise<ExitName> {
-  const plan = await loadPlan(context, file, { refuseFuture: true });
+  const restore = await openPlan(context, file, { refuseFuture: true });
+  const { plan } = restore;
   const targets = targetsOf(plan, options['target']);
   const isFull = options['full'] === true;
   const files = checkReports(options['report']);
   const mode = reportMode(options['reportMode']);
   const told = toldInReports(plan, options['reportDocuments']);
-  requireVariables(plan, targets);
+  restore.require(...targets);
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
   for (const fault of await commandFaults({ plan, targets, environment: context.env })) {
@@ -44,9 +44,7 @@ export async function run(
 
   let suggestions: readonly Suggestion[] = [];
   const passed = new PassingCollections();
-  const selection = await prepareSelection(context, {
-    plan,
-    patience: context.patience,
+  const selection = await restore.select({
     onlooker: passed,
     meanwhile: async (backup, made, isNew) => {
       suggestions = await suggestFollowUps(context, {
@@ -58,8 +56,8 @@ export async function run(
   const kept = keptForShowing(context, { reports: files, told, isFull });
   const spilled = kept.spilled && new SpilledDocuments(context.workDirectory);
   try {
-    const { comparisons, failures, statuses } = await compareTargets(context, {
-      ...{ plan, selection, targets, show: kept.show, showDangling: kept.showDangling },
+    const { comparisons, failures, statuses } = await compareTargets(context, restore, {
+      ...{ targets, show: kept.show, showDangling: kept.showDangling },
       ...(spilled && kept.spilled && { each: { ...kept.spilled, take: spilled.add } }),
     });
     const dryRun: DryRun = {

@@ -2,30 +2,26 @@
 
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { type FollowUpStatus, followUpStatuses, restoresOf } from '../../follow-ups/follow-up-status.ts';
-import { runFollowUps } from '../../follow-ups/run-follow-ups.ts';
-import { tickOff } from '../../follow-ups/tick-off.ts';
+import { type FollowUpStatus, followUpStatuses } from '../../follow-ups/follow-up-status.ts';
 import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { Target } from '../../target/target.ts';
+import type { Restore } from '../../restore/restore.ts';
 import { neutral } from '../../text/escape.ts';
 import type { ExitName, OptionValue, OptionValues } from '../command.ts';
-import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan, requireVariables } from '../load-plan.ts';
+import { openPlan } from '../load-plan.ts';
 import { show } from '../view.ts';
 import { followUpExit, followUpView } from '../views/follow-up.ts';
 
 interface Work {
-  readonly context: CommandContext;
-  readonly plan: Plan;
+  readonly restore: Restore;
   /** Name of the follow-up. */
   readonly name: string | undefined;
   readonly options: OptionValues;
 }
 
-type Action = (work: Work, target: Target) => Promise<readonly FollowUpStatus[]>;
+type Action = (work: Work, target: TargetName) => Promise<readonly FollowUpStatus[]>;
 
 const ACTIONS: Readonly<Record<string, Action>> = { list, run: runThem, done };
 
@@ -41,20 +37,15 @@ export async function run(
       hint: near === undefined ? 'It knows list, run and done.' : `Did you mean ${near}?`,
     });
   }
-  const plan = await loadPlan(context, file);
+  const restore = await openPlan(context, file);
+  const { plan } = restore;
   requireKnownName(plan, word, name);
   const targets = targetsOf(plan, { word, name, chosen: options['target'] as TargetName | undefined });
-  requireVariables(plan, targets);
+  restore.require(...targets);
   await context.follow(['follow-ups']);
   const statuses: FollowUpStatus[] = [];
-  for (const target of targets) {
-    const connection = await connect(context, plan, { name: target });
-    try {
-      statuses.push(...concerning(await action({ context, plan, name, options }, connection), name));
-    } finally {
-      await connection.close();
-    }
-  }
+  for (const target of targets)
+    statuses.push(...concerning(await action({ restore, name, options }, target), name));
   await show(context, followUpView(statuses, file, noneLine(name, options['target'])));
   return word === 'run' ? followUpExit(statuses) : 'OK';
 }
@@ -74,41 +65,25 @@ function noneLine(name: string | undefined, target: OptionValue): string {
   return `The plan has ${what}${typeof target === 'string' ? ` for ${target}` : ''}.`;
 }
 
-async function list({ plan }: Work, { reader }: Target): Promise<readonly FollowUpStatus[]> {
+async function list({ restore }: Work, name: TargetName): Promise<readonly FollowUpStatus[]> {
+  const { plan } = restore;
+  const { reader } = await restore.connect(name);
   const runs = runsOfPlan(await readRuns(reader), plan, reader);
-  return followUpStatuses({ followUps: plan.followUps, target: reader.name, runs });
+  return followUpStatuses({ followUps: plan.followUps, target: name, runs });
 }
 
 async function runThem(
-  { context, plan, name, options }: Work,
-  target: Target,
+  { restore, name, options }: Work,
+  target: TargetName,
 ): Promise<readonly FollowUpStatus[]> {
-  await requireVerified(plan, target);
-  return runFollowUps(context, {
-    actor: context.operator,
-    environment: context.env,
-    plan,
-    target,
-    only: name,
-    again: options['again'] === true,
-  });
+  return restore.followUps(target, { only: name, again: options['again'] === true });
 }
 
-async function done(work: Work, target: Target): Promise<readonly FollowUpStatus[]> {
-  const { context, plan, name = '', options } = work;
-  await requireVerified(plan, target);
+async function done(work: Work, target: TargetName): Promise<readonly FollowUpStatus[]> {
+  const { restore, name = '', options } = work;
   const note = typeof options['note'] === 'string' ? options['note'] : undefined;
-  await tickOff({ plan, target, name, actor: context.operator, note });
+  await restore.tickOff(target, name, note);
   return list(work, target);
-}
-
-async function requireVerified(plan: Plan, { name, reader }: Target): Promise<void> {
-  const runs = runsOfPlan(await readRuns(reader), plan, reader);
-  if (restoresOf(runs).length > 0) return;
-  throw new RestorePlanError('USAGE', `follow-ups are not due: the plan is not verified in ${name}`, {
-    hint: `Restore it first: \`plan apply --target ${name}\``,
-    facts: { target: name, status: runs[0]?.status ?? null },
-  });
 }
 
 function requireKnownName(plan: Plan, word: string, name: string | undefined): void {

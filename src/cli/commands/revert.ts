@@ -14,12 +14,10 @@ import { Secret } from '../../secret.ts';
 import { keptSelection } from '../../selection/open-selection.ts';
 import { connectTarget } from '../../target/connect.ts';
 import type { Target } from '../../target/target.ts';
-import { selectionOfRun } from '../applied-selection.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
-import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan, requireVariables } from '../load-plan.ts';
+import { openPlan } from '../load-plan.ts';
 import { pageStyle, show, writeLines } from '../view.ts';
 import { revertLines, revertView, runLines } from '../views/revert.ts';
 
@@ -30,34 +28,25 @@ export async function run(
 ): Promise<ExitName> {
   await context.follow(['reverting']);
   const isPreview = options['dryRun'] === true;
-  const { target, ...revert } = await openRevert(context, file, options);
   const request: RevertRequest = {
-    ...revert,
-    target,
+    ...(await openRevert(context, file, options)),
     selection: options['selection'] as string | undefined,
     exclusive: options['exclusive'] === true,
-    actor: { ...context.operator, pid: context.processId },
   };
-  try {
-    const report = isPreview
-      ? await previewRevert(context, request)
-      : await revertPlan(context, {
-          ...request,
-          confirm: (runs) => lastWord(context, request, { runs, options }),
-        });
-    await show(context, revertView(report, { isPreview }));
-    const total = totalOf(report);
-    if (isPreview) {
-      const isPending = total.remove + total.putBack > 0;
-      return options['detailedExitcode'] === true && isPending ? 'CHANGES_PENDING' : 'OK';
-    }
-    return leftOf(total) > 0 ? 'CONFLICTS' : 'OK';
-  } finally {
-    await target.close();
-  }
+  const report = isPreview
+    ? await previewRevert(context, request)
+    : await revertPlan(context, {
+        ...request,
+        confirm: (runs) => lastWord(context, request, { runs, options }),
+      });
+  await show(context, revertView(report, { isPreview }));
+  const total = totalOf(report);
+  if (!isPreview) return leftOf(total) > 0 ? 'CONFLICTS' : 'OK';
+  const isPending = total.remove + total.putBack > 0;
+  return options['detailedExitcode'] === true && isPending ? 'CHANGES_PENDING' : 'OK';
 }
 
-type Opened = Pick<RevertRequest, 'plan' | 'target' | 'selectionOf'>;
+type Opened = Pick<RevertRequest, 'plan' | 'target' | 'actor' | 'selectionOf'>;
 
 /** From the plan file, or from `--plan-name`, `--uri-env` and `--database`. */
 async function openRevert(
@@ -76,24 +65,25 @@ async function openRevert(
     throw wrongUsage('--plan-name, --uri-env and --database stand for a plan file', WITHOUT_FILE);
   if (name === undefined)
     throw wrongUsage('say which target to revert', 'Add `--target staging` or `--target production`.');
-  const plan = await loadPlan(context, file);
-  requireVariables(plan, [name as TargetName]);
-  const target = await connect(context, plan, { name: name as TargetName });
-  return { plan: plan.name, target, selectionOf: (run) => selectionOfRun(context, plan, run) };
+  const restore = await openPlan(context, file);
+  return restore.reverting(name as TargetName);
 }
 
 const WITHOUT_FILE =
   'Give a plan file and --target; or, without a file, --plan-name, --uri-env (the variable that holds the connection string) and --database.';
 
-interface Place {
+interface NamedTarget {
   readonly uriEnv: string;
   readonly database: string;
   readonly name: TargetName | undefined;
 }
 
 /** Which target it is, the ledger says. */
-async function openWithoutFile(context: CommandContext, plan: string, place: Place): Promise<Opened> {
-  const { uriEnv, database, name } = place;
+async function openWithoutFile(
+  context: CommandContext,
+  plan: string,
+  { uriEnv, database, name }: NamedTarget,
+): Promise<Opened> {
   const uri = context.env[uriEnv];
   if (uri === undefined || uri === '') {
     throw wrongUsage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the target.');
@@ -101,9 +91,11 @@ async function openWithoutFile(context: CommandContext, plan: string, place: Pla
   const targetPlan: TargetPlan = { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } };
   const opened = await connectTarget(context, name ?? 'staging', targetPlan);
   const target = await asRecorded(context, opened, { plan, targetPlan, isFixed: name !== undefined });
+  context.atEnd(() => target.close());
   return {
     plan,
     target,
+    actor: { ...context.operator, pid: context.processId },
     selectionOf: async ({ key }) => {
       const kept = await keptSelection(context.workDirectory, key.selection);
       if (kept !== undefined) return kept;

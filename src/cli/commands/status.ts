@@ -6,55 +6,52 @@ import {
   type PlanFacts,
   type TargetFacts,
   type TargetStatus,
-  targetStatus,
 } from '../../apply/restore-status.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
 import type { Plan } from '../../plan/plan.ts';
+import type { Restore } from '../../restore/restore.ts';
+import { SHORT_PATIENCE_MS } from '../../restore/targets.ts';
 import { keptSelection } from '../../selection/open-selection.ts';
 import type { Target } from '../../target/target.ts';
-import { connect, SHORT_PATIENCE_MS } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan, requireVariables } from '../load-plan.ts';
+import { openPlan } from '../load-plan.ts';
 import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../next-step.ts';
 import { show } from '../view.ts';
 import { statusView } from '../views/status.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {
-  const plan = await loadPlan(context, file);
+  const restore = await openPlan(context, file);
+  const { plan } = restore;
   const names = (['staging', 'production'] as const).filter((name) => plan.targets[name] !== undefined);
-  requireVariables(plan, names);
+  restore.require(...names);
   const targets: Target[] = [];
   const failures: RestorePlanError[] = [];
-  try {
-    for (const name of names) {
-      const target = await connectIfPossible(context, plan, name);
-      if (target instanceof RestorePlanError) failures.push(target);
-      else targets.push(target);
-    }
-    const [first] = failures;
-    if (targets.length === 0 && first !== undefined) throw first;
-    const statuses: TargetStatus[] = [];
-    for (const { reader } of targets) {
-      const status = await targetStatus(plan, reader);
-      warnOfApprovals(context, status);
-      statuses.push(status);
-    }
-    const gate = await askGate(context, { plan, targets, statuses });
-    await showStanding(context, { plan, file, statuses, gate, failures });
-    if (first !== undefined) throw first;
-  } finally {
-    for (const target of targets) await target.close();
+  for (const name of names) {
+    const target = await connectIfPossible(context, restore, name);
+    if (target instanceof RestorePlanError) failures.push(target);
+    else targets.push(target);
   }
+  const [first] = failures;
+  if (targets.length === 0 && first !== undefined) throw first;
+  const statuses: TargetStatus[] = [];
+  for (const { name } of targets) {
+    const status = await restore.status(name, SHORT_PATIENCE_MS);
+    warnOfApprovals(context, status);
+    statuses.push(status);
+  }
+  const gate = await askGate(context, { plan, targets, statuses });
+  await showStanding(context, { plan, file, statuses, gate, failures });
+  if (first !== undefined) throw first;
 }
 
 async function connectIfPossible(
   context: CommandContext,
-  plan: Plan,
+  restore: Restore,
   name: Target['name'],
 ): Promise<Target | RestorePlanError> {
   try {
-    return await connect(context, plan, { name, patienceMs: SHORT_PATIENCE_MS });
+    return await restore.connect(name, SHORT_PATIENCE_MS);
   } catch (error) {
     context.signal.throwIfAborted();
     if (error instanceof RestorePlanError && error.code === 'TARGET') return error;

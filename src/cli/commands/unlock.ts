@@ -6,9 +6,8 @@ import { openLedger } from '../../ledger/ledger.ts';
 import { readLock } from '../../ledger/lock-state.ts';
 import { neutral } from '../../text/escape.ts';
 import type { OptionValues } from '../command.ts';
-import { connect } from '../connect-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { loadPlan, requireVariables } from '../load-plan.ts';
+import { openPlan } from '../load-plan.ts';
 import { show } from '../view.ts';
 
 export async function run(
@@ -16,27 +15,23 @@ export async function run(
   [file = '']: readonly string[],
   options: OptionValues,
 ): Promise<void> {
-  const plan = await loadPlan(context, file);
+  const restore = await openPlan(context, file);
   const name = options['target'] as TargetName;
   const holder = String(options['holder']);
-  requireVariables(plan, [name]);
-  const target = await connect(context, plan, { name });
-  try {
-    if (!(await openLedger(target).unlock(holder))) {
-      const now = (await readLock(target.reader))?.holder;
-      throw new RestorePlanError('LOCKED', `${neutral(holder)} does not hold the lock of ${name}`, {
-        hint:
-          now === undefined
-            ? 'Nobody does: the next run can take it.'
-            : `${now.name} holds it. Make sure that it is dead before you name it.`,
-        facts: { holder: now?.name ?? null },
-      });
-    }
-    await show(context, {
-      page: () => [`Unlocked ${name}; ${neutral(holder)} held it.`],
-      objects: () => [{ type: 'unlock', target: name, holder }],
+  restore.require(name);
+  const target = await restore.connect(name);
+  if (!(await openLedger(target).unlock(holder))) {
+    const now = (await readLock(target.reader))?.holder;
+    throw new RestorePlanError('LOCKED', `${neutral(holder)} does not hold the lock of ${name}`, {
+      hint:
+        now === undefined
+          ? 'Nobody does: the next run can take it.'
+          : `${now.name} holds it. Make sure that it is dead before you name it.`,
+      facts: { holder: now?.name ?? null },
     });
-  } finally {
-    await target.close();
   }
+  await show(context, {
+    page: () => [`Unlocked ${name}; ${neutral(holder)} held it.`],
+    objects: () => [{ type: 'unlock', target: name, holder }],
+  });
 }

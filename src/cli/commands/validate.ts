@@ -1,5 +1,6 @@
 /** `plan validate`: checks plans without touching any network. */
 
+import { faultCount, faultsText, notesText } from '../../plan/fault.ts';
 import { checkBase, type ReadPlanOptions, readPlan } from '../../plan/read-plan.ts';
 import { jsonText, neutral } from '../../text/escape.ts';
 import { paintWith } from '../../text/terminal.ts';
@@ -8,15 +9,7 @@ import type { ExitName, OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { requirePipe } from '../load-plan.ts';
 import { show } from '../view.ts';
-import {
-  type CheckedFile,
-  faultCount,
-  faultsText,
-  githubAnnotations,
-  notesText,
-  sarifLog,
-  validationObject,
-} from '../views/validate.ts';
+import { type CheckedFile, githubAnnotations, sarifLog, validationObject } from '../views/validate.ts';
 
 export async function run(
   context: CommandContext,

@@ -47,10 +47,12 @@ export function* verifyLines(
       );
 }
 
+type VerifiedSelection = Verification & { readonly digest: string };
+
 /** The last object but one of `verify --json`. */
 export function verifyObject(
-  { collections, differences, failures }: Verification,
-  { target, digest, every }: Verified & { readonly digest: string },
+  { digest, collections, differences, failures }: VerifiedSelection,
+  { target, every }: Verified,
 ) {
   return {
     type: 'verify',
@@ -63,7 +65,7 @@ export function verifyObject(
   } as const;
 }
 
-export function verifyView(verification: Verification, what: Verified & { readonly digest: string }): View {
+export function verifyView(verification: VerifiedSelection, what: Verified): View {
   return {
     page: (style) => verifyLines(verification, what, style),
     objects: () => [verifyObject(verification, what)],

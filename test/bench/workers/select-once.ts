@@ -10,20 +10,12 @@ import { setFlagsFromString } from 'node:v8';
 setFlagsFromString('--no-incremental-marking');
 
 const LIBRARY = join(import.meta.dirname, '..', '..', '..', 'dist', 'index.js');
-const { openBackup, readPlan, runIn, selectDocuments } = (await import(
-  LIBRARY
-)) as typeof import('../../../src/index.ts');
+const { openRestore } = (await import(LIBRARY)) as typeof import('../../../src/index.ts');
 
 const [planFile, workDirectory] = process.argv.slice(2) as [string, string];
-const reading = await readPlan(planFile, { env: process.env });
-if (reading.plan === undefined) throw new Error(JSON.stringify(reading.faults));
-const { plan } = reading;
-const wanted = new Set(plan.collections.map(({ collection }) => collection));
-const run = runIn(workDirectory);
+const restore = await openRestore(planFile, { env: process.env, workDirectory });
 const started = performance.now();
-const backup = await openBackup(run, plan.source, { wanted });
-const selection = await selectDocuments(run, { plan, backup });
-await backup.close();
+const { manifest } = await restore.select();
 const ms = performance.now() - started;
-const selected = selection.manifest.collections.reduce((total, { count }) => total + count, 0);
+const selected = manifest.collections.reduce((total, { count }) => total + count, 0);
 process.stdout.write(JSON.stringify({ ms, selected }));

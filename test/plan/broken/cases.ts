@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { faultsText, notesText } from '../../../src/cli/views/validate.ts';
+import { faultsText, notesText } from '../../../src/plan/fault.ts';
 import { readPlan } from '../../../src/plan/read-plan.ts';
 
 export interface BrokenPlan {

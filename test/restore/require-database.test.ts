@@ -1,8 +1,8 @@
 /** Whether a database that the plan names is there, or may be made. */
 
 import * as assert from 'uvu/assert';
-import { requireDatabase } from '../../src/cli/connect-targets.ts';
 import type { RunEvent, TargetName } from '../../src/events.ts';
+import { requireDatabase } from '../../src/restore/targets.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { failure } from '../apply/documents.ts';
