@@ -13,7 +13,7 @@ import { LaterChanges } from './later.ts';
 import { Operations, type TakesOperations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { TouchedDocuments } from './touched.ts';
-import { updateKind } from './update.ts';
+import { updateKind } from './updates/update.ts';
 import { CollectionCommands, type WantedCollection, WantedCollections } from './wanted.ts';
 
 /** Where a replay ends, exclusive: before the first entry that a primary wrote at this time (UTC milliseconds) or later, or that has this timestamp. */

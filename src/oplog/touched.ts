@@ -1,10 +1,10 @@
 import { storedForm } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
-import { DocumentWriter } from './document-writer.ts';
 import { CannotRoll } from './faults.ts';
 import { grown, IdTable } from './id-table.ts';
 import { NO_RECORD, type RecordLog } from './record-log.ts';
-import { applyUpdate } from './update.ts';
+import { DocumentWriter } from './updates/document-writer.ts';
+import { applyUpdate } from './updates/update.ts';
 
 /** In place of a record: the document was deleted. */
 const DELETED = -2;

@@ -14,7 +14,7 @@ import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { type Timestamp as Moment, OP, OplogEntry } from '../../src/oplog/entry.ts';
 import { CannotRoll } from '../../src/oplog/faults.ts';
 import { Replay } from '../../src/oplog/replay.ts';
-import { updateKind } from '../../src/oplog/update.ts';
+import { updateKind } from '../../src/oplog/updates/update.ts';
 import { commandOf } from '../../src/oplog/wanted.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
 import type { ReplicaSet } from '../lab/replica-set.ts';

@@ -2,9 +2,9 @@
 import { Decimal128, type Document, Double, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { showDocument } from '../../src/bson/show.ts';
-import { DocumentWriter } from '../../src/oplog/document-writer.ts';
 import { CannotRoll, OplogFault } from '../../src/oplog/faults.ts';
-import { applyUpdate, updateKind } from '../../src/oplog/update.ts';
+import { DocumentWriter } from '../../src/oplog/updates/document-writer.ts';
+import { applyUpdate, updateKind } from '../../src/oplog/updates/update.ts';
 import { command } from '../differential/raw-connection.ts';
 import { test } from '../harness.ts';
 

@@ -1,5 +1,5 @@
-import { MAX_DOCUMENT_BYTES } from '../bson/types.ts';
-import { CannotRoll } from './faults.ts';
+import { MAX_DOCUMENT_BYTES } from '../../bson/types.ts';
+import { CannotRoll } from '../faults.ts';
 
 /** Writes one document after the other into the same growing buffer, mostly by copying parts of others. */
 export class DocumentWriter {

@@ -6,10 +6,10 @@
  * arrays), in this order. A changed field stays in its place, an inserted one goes to the end even where it was there before. An array
  * diff begins with `a: true`, then `l` (new length), `u<N>` and `s<N>`.
  */
-import { valueEnd } from '../bson/elements.ts';
-import { BSON } from '../bson/types.ts';
+import { valueEnd } from '../../bson/elements.ts';
+import { BSON } from '../../bson/types.ts';
+import { CannotRoll, NEWER_SERVER, OplogFault } from '../faults.ts';
 import type { DocumentWriter } from './document-writer.ts';
-import { CannotRoll, NEWER_SERVER, OplogFault } from './faults.ts';
 
 /** Deeper than any document a server stores (200 levels). */
 const MOST_LEVELS = 250;

@@ -4,10 +4,10 @@
  * Both together are one tree of paths. What is there changes in place; what is missing is appended in the tree's order, which is that of
  * the names' bytes. A path that leads through a value that can have no fields is passed over, as a server does when it follows an oplog.
  */
-import { valueEnd } from '../bson/elements.ts';
-import { BSON } from '../bson/types.ts';
+import { valueEnd } from '../../bson/elements.ts';
+import { BSON } from '../../bson/types.ts';
+import { CannotRoll, NEWER_SERVER, OplogFault } from '../faults.ts';
 import type { DocumentWriter } from './document-writer.ts';
-import { CannotRoll, NEWER_SERVER, OplogFault } from './faults.ts';
 
 /** As far as a server fills an array with nulls up to a position. */
 const MOST_PADDING = 1_500_000;

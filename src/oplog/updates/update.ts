@@ -1,10 +1,10 @@
 /** What kind an update (`op: u`) is, and what it makes of a document. */
-import { findElement } from '../bson/elements.ts';
-import { findId } from '../bson/stored-form.ts';
-import { BSON } from '../bson/types.ts';
+import { findElement } from '../../bson/elements.ts';
+import { findId } from '../../bson/stored-form.ts';
+import { BSON } from '../../bson/types.ts';
+import { CannotRoll, NEWER_SERVER, OplogFault } from '../faults.ts';
 import { applyDiff } from './diff.ts';
 import type { DocumentWriter } from './document-writer.ts';
-import { CannotRoll, NEWER_SERVER, OplogFault } from './faults.ts';
 import { applyModifiers } from './modifiers.ts';
 
 /** whole: the entry holds the document as it was then. diff, modifiers: what changed in it. */
