@@ -51,7 +51,7 @@ export async function openBackupStore(
 ): Promise<BackupStore> {
   const { wanted, patience = USUAL_PATIENCE } = options;
   const location = storeLocation(source.location);
-  const store = await (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
+  const store = await openStore(run, location, patience);
   const template = templateOf(location);
   const { timezone = 'UTC' } = location;
   const isByCollection = template.parts.some(({ kind }) => kind === 'collection');
@@ -69,8 +69,12 @@ export async function openBackupStore(
   return { store, template, timezone, open };
 }
 
+export function openStore(run: Run, location: StoreLocation, patience: RemotePatience): Promise<Store> {
+  return (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
+}
+
 /** The plan check has read the template before. */
-function templateOf(location: StoreLocation): LocationTemplate {
+export function templateOf(location: StoreLocation): LocationTemplate {
   const text = storeOf(location).pattern(location);
   const template = parseLocationTemplate(text);
   if ('fault' in template) throw new RestorePlanError('PLAN_INVALID', `${text}: ${template.fault.message}.`);

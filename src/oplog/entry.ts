@@ -26,6 +26,11 @@ export interface Moment extends Timestamp {
   readonly wall: number;
 }
 
+/** The times alone, which stay what they are when the entry is read anew. */
+export function momentOf({ seconds, ordinal, wall }: Moment): Moment {
+  return { seconds, ordinal, wall };
+}
+
 /** `1795937204,3 (2026-11-22T08:50:04.123Z)`; of an entry without a wall, the second of its timestamp. */
 export function showMoment(moment: Moment): string {
   const { seconds, wall } = moment;

@@ -4,7 +4,7 @@ import type { RestorePlanError } from '../errors.ts';
 import { compareTimestamps, type Moment, OplogEntry, type Timestamp } from './entry.ts';
 import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
 import { oplogError } from './faults.ts';
-import { beginningOf, type EntryFile, Joined } from './joined-entries.ts';
+import { beginningOf, type EntryFile, Joined, timeless } from './joined-entries.ts';
 
 interface Given {
   readonly close?: () => Promise<void>;
@@ -17,6 +17,8 @@ export class FileEntries implements EntrySource {
   readonly notes: string[] = [];
   readonly #files: readonly EntryFile[];
   readonly #given: Given;
+  /** The last entry, once they were read to their end. */
+  #last: Moment | undefined;
 
   /** `files`: at least one, in the order in which they begin. */
   constructor(origin: string, files: readonly EntryFile[], given: Given = {}) {
@@ -35,15 +37,11 @@ export class FileEntries implements EntrySource {
 
   async last(): Promise<Moment> {
     const till = this.#files.at(-1)?.covers?.till;
-    if (till !== undefined) return { ...till, wall: Number.NaN };
-    let last: Moment | undefined;
-    const entry = new OplogEntry();
-    for await (const { bytes, starts, count } of this.everything()) {
-      const { seconds, ordinal, wall } = entry.read(bytes, starts[count - 1] as number);
-      last = { seconds, ordinal, wall };
-    }
-    if (last === undefined) throw this.#empty();
-    return last;
+    if (till !== undefined) return timeless(till);
+    if (this.#last !== undefined) return this.#last;
+    const all = this.entries({ from: undefined, cut: 'end', collections: undefined });
+    for await (const _ of all);
+    return this.#last as unknown as Moment;
   }
 
   async close(): Promise<void> {
@@ -59,7 +57,7 @@ export class FileEntries implements EntrySource {
     const files = this.#files.slice(await this.#startingWith(from));
     const joined = new Joined(this.origin, files);
     const named = files[0]?.covers?.from;
-    let first = named && { ...named, wall: Number.NaN };
+    let first = named && timeless(named);
     const entry = new OplogEntry();
     for await (const batch of joined.entries()) {
       first ??= entry.read(batch.bytes, batch.starts[0] as number);
@@ -71,6 +69,7 @@ export class FileEntries implements EntrySource {
         );
       yield batch;
     }
+    this.#last = joined.last;
     if (first === undefined) throw this.#empty();
     this.notes.push(...joined.notes);
   }

@@ -7,7 +7,15 @@
 import type { WholeDocuments } from '../backup/backup.ts';
 import { DocumentFramer } from '../backup/readers/document-framer.ts';
 import { RestorePlanError } from '../errors.ts';
-import { compareTimestamps, type Moment, OP, OplogEntry, showMoment, type Timestamp } from './entry.ts';
+import {
+  compareTimestamps,
+  type Moment,
+  momentOf,
+  OP,
+  OplogEntry,
+  showMoment,
+  type Timestamp,
+} from './entry.ts';
 import { faultTold, oplogError } from './faults.ts';
 
 /** What the name of a file says: it has every entry from `from` to `till`, both inclusive, but for those without content. */
@@ -42,8 +50,10 @@ export class Joined {
   readonly #entry = new OplogEntry();
   #active: EntryCursor[] = [];
   #ended: Ended[] = [];
+  /** Where the file begins that is read last so far. */
+  #begun: Moment | undefined;
   /** The last entry given. */
-  #last: Moment | undefined;
+  last: Moment | undefined;
 
   constructor(origin: string, files: readonly EntryFile[]) {
     this.#origin = origin;
@@ -55,6 +65,8 @@ export class Joined {
       // The first is not looked at before it is read: it may take a whole archive to come to its beginning.
       const first = this.#waiting.shift();
       if (first !== undefined) this.#active.push(new EntryCursor(first));
+      await this.#dropEnded();
+      for (const { head, file } of this.#active) this.#begun = timeless(file.covers?.from ?? momentOf(head));
       let next = await this.#nextBeginning();
       for (;;) {
         await this.#dropEnded();
@@ -68,11 +80,7 @@ export class Joined {
         if (lead === undefined) return;
         const batch = this.#active.length === 1 ? this.#alone(lead, next) : this.#together(next);
         this.#refuseCutOff(batch, lead);
-        const { seconds, ordinal, wall } = this.#entry.read(
-          batch.bytes,
-          batch.starts[batch.count - 1] as number,
-        );
-        this.#last = { seconds, ordinal, wall };
+        this.last = momentOf(this.#entry.read(batch.bytes, batch.starts[batch.count - 1] as number));
         yield batch;
       }
     } finally {
@@ -84,10 +92,24 @@ export class Joined {
   async #nextBeginning(): Promise<Moment | undefined> {
     for (let [file] = this.#waiting; file !== undefined; [file] = this.#waiting) {
       const begins = await beginningOf(file);
-      if (begins !== undefined) return begins;
+      if (begins !== undefined) {
+        this.#refuseDisorder(file, begins);
+        return begins;
+      }
       this.#waiting.shift();
     }
     return undefined;
+  }
+
+  #refuseDisorder({ location }: EntryFile, begins: Moment): void {
+    const begun = this.#begun;
+    this.#begun = begins;
+    if (begun === undefined || compareTimestamps(begun, begins) <= 0) return;
+    throw oplogError(
+      this.#origin,
+      `${location} begins at ${showMoment(begins)}, earlier than the one before it by its name, which begins at ${showMoment(begun)}`,
+      'Name the folder that the files lie in instead of a series: their entries then tell their order.',
+    );
   }
 
   async #dropEnded(): Promise<void> {
@@ -117,7 +139,7 @@ export class Joined {
     throw oplogError(
       this.#origin,
       `nothing covers what lies between ${showTime(till)}, where ${furthest.location} ends, and ${showMoment(next)}, where ${file.location} begins`,
-      `${usableUntil(this.#last)} Else bring the entries between${isNamed ? '' : ': each file has to begin with an entry that the one before it has, too'}.`,
+      `${usableUntil(this.last)} Else bring the entries between${isNamed ? '' : ': each file has to begin with an entry that the one before it has, too'}.`,
     );
   }
 
@@ -148,7 +170,7 @@ export class Joined {
     return oplogError(
       this.#origin,
       `${lead.file.location} has an entry ${showMoment(lead.head)} that ${location}, which covers that moment, has not, or has otherwise`,
-      `They are of different oplogs, or not all entries were saved. ${usableUntil(this.#last)} Else leave one of them away.`,
+      `They are of different oplogs, or not all entries were saved. ${usableUntil(this.last)} Else leave one of them away.`,
     );
   }
 
@@ -162,7 +184,7 @@ export class Joined {
         throw oplogError(
           this.#origin,
           `${file.location} is cut off: its name says that it reaches to ${showTime(till)}, and the entry ${showMoment(entry)}, which ${lead.file.location} has, is missing`,
-          `${usableUntil(this.#last)} Else copy the file again.`,
+          `${usableUntil(this.last)} Else copy the file again.`,
         );
       }
     }
@@ -191,7 +213,12 @@ function before(from: Timestamp | undefined): Timestamp | undefined {
   return from && { ...from, ordinal: from.ordinal - 1 };
 }
 
-const showTime = (time: Timestamp): string => showMoment({ ...time, wall: Number.NaN });
+/** A moment that only a name tells. */
+export function timeless(time: Timestamp): Moment {
+  return { ...time, wall: Number.NaN };
+}
+
+const showTime = (time: Timestamp): string => showMoment(timeless(time));
 
 /** Goes through the entries of one file. */
 class EntryCursor {
@@ -250,8 +277,7 @@ class EntryCursor {
 
   /** The next entries, at least one and no more than are there. */
   take(count: number): WholeDocuments {
-    const { seconds, ordinal, wall } = this.#read(count - 1, this.#other);
-    this.last = { seconds, ordinal, wall };
+    this.last = momentOf(this.#read(count - 1, this.#other));
     const { bytes, starts } = this.#batch;
     const taken = { bytes, starts: starts.subarray(this.#next, this.#next + count + 1), count };
     this.#next += count;
@@ -310,14 +336,22 @@ function usableUntil(last: Moment | undefined): string {
   return last === undefined ? '' : `A source.at no later than ${showMoment(last)} needs nothing behind that.`;
 }
 
+const beginnings = new WeakMap<EntryFile, Promise<Moment | undefined>>();
+
 /** Where a file begins: by its name, else with its first entry; undefined where it has none. */
-export async function beginningOf(file: EntryFile): Promise<Moment | undefined> {
-  if (file.covers !== undefined) return { ...file.covers.from, wall: Number.NaN };
+export function beginningOf(file: EntryFile): Promise<Moment | undefined> {
+  let begins = beginnings.get(file);
+  if (begins === undefined) {
+    begins = file.covers === undefined ? firstOf(file) : Promise.resolve(timeless(file.covers.from));
+    beginnings.set(file, begins);
+  }
+  return begins;
+}
+
+async function firstOf(file: EntryFile): Promise<Moment | undefined> {
   const cursor = new EntryCursor(file);
   try {
-    if (!(await cursor.there())) return undefined;
-    const { seconds, ordinal, wall } = cursor.head;
-    return { seconds, ordinal, wall };
+    return (await cursor.there()) ? momentOf(cursor.head) : undefined;
   } finally {
     await cursor.close();
   }

@@ -12,7 +12,7 @@ import { RestorePlanError } from '../errors.ts';
 import { asBuffer } from '../mongo/raw-messages.ts';
 import type { Run } from '../run.ts';
 import type { Secret } from '../secret.ts';
-import { compareTimestamps, type Moment, OplogEntry, type Timestamp } from './entry.ts';
+import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from './entry.ts';
 import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
 import { oplogError } from './faults.ts';
 import type { Cut } from './replay.ts';
@@ -143,8 +143,7 @@ export class LiveOplog implements EntrySource {
       this.#entries.find(filter, find).toArray(),
     );
     if (found === undefined) return undefined;
-    const { seconds, ordinal, wall } = new OplogEntry().read(asBuffer(found), 0);
-    return { seconds, ordinal, wall };
+    return momentOf(new OplogEntry().read(asBuffer(found), 0));
   }
 
   async #asking<T>(doing: string, ask: () => Promise<T>): Promise<T> {

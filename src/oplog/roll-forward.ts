@@ -8,6 +8,7 @@
  * 4. The entries between are followed, and the backup is read through what they did (`Rolling`).
  */
 import type { Backup, CollectionMetadata } from '../backup/backup.ts';
+import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
@@ -17,6 +18,7 @@ import type { Run } from '../run.ts';
 import {
   compareTimestamps,
   type Moment,
+  momentOf,
   OplogEntry,
   showMoment,
   showTimestamp,
@@ -68,6 +70,8 @@ export interface RollOrder {
   readonly wanted: ReadonlySet<string>;
   /** Path with which the names of temporary files begin. */
   readonly spillPath: string;
+  /** How long a store is waited for; the usual times where it is not given. */
+  readonly patience?: RemotePatience | undefined;
 }
 
 /** Throws RestorePlanError BACKUP where the oplog does not cover what is needed, or holds something that cannot be followed. */
@@ -76,7 +80,7 @@ export async function rollForward(run: Run, order: RollOrder): Promise<RolledFor
   const span = oplog.kind === 'backup' ? undefined : await spanOf(backup);
   const collections = await followed(order);
   const bounds = boundsOf(order, span);
-  const entries = await openEntries(run, oplog, backup);
+  const entries = await openEntries(run, oplog, order);
   try {
     const { replay, record } = await follow(run, entries, { order, collections, bounds, span });
     const rolling = new Rolling({ replay, collections, origin: entries.origin });
@@ -188,8 +192,8 @@ async function endsOf(
     const cut = { seconds: last.seconds, ordinal: last.ordinal + 1 };
     return { begin: bounds.begin ?? (first as Moment), said, cut, wall: last.wall };
   }
-  const { text } = at as Instant;
-  const { cutAt } = replay;
+  const { text, epochMs } = at as Instant;
+  const cutAt = replay.cutAt ?? cutByName(await entries.last(), epochMs);
   if (cutAt === undefined) throw endsBefore(entries.origin, await entries.last(), text);
   if (span !== undefined && compareTimestamps(cutAt, span.last) <= 0)
     throw endsLater(order.backup.identity.location, span.last, text);
@@ -201,6 +205,12 @@ interface Ends {
   readonly said: OplogRecord['beginSaid'];
   readonly cut: Timestamp;
   readonly wall: number;
+}
+
+/** Behind the end that a name tells, where that is later than `at` by more than clocks and timestamps differ. */
+function cutByName(last: Moment, at: number): Moment | undefined {
+  const isLater = Number.isNaN(last.wall) && (last.seconds - 1) * 1000 >= at;
+  return isLater ? { ...last, ordinal: last.ordinal + 1 } : undefined;
 }
 
 function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall }: Ends): OplogRecord {
@@ -251,14 +261,10 @@ async function spanOf(backup: Backup): Promise<Span | undefined> {
   let first: Moment | undefined;
   let last: Moment | undefined;
   for await (const { bytes, starts, count } of own.everything()) {
-    const momentOf = (i: number): Moment => {
-      const { seconds, ordinal, wall } = following(own.origin, {}, () =>
-        entry.read(bytes, starts[i] as number),
-      );
-      return { seconds, ordinal, wall };
-    };
-    first ??= momentOf(0);
-    last = momentOf(count - 1);
+    const at = (i: number): Moment =>
+      following(own.origin, {}, () => momentOf(entry.read(bytes, starts[i] as number)));
+    first ??= at(0);
+    last = at(count - 1);
   }
   return first === undefined || last === undefined ? undefined : { first, last };
 }

@@ -78,7 +78,8 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
 function buildSource(source: PlanNode): Source {
   const at = givenText(source, 'at');
   const reading = at === undefined ? undefined : parseInstant(at);
-  const oplog = buildOplog(source);
+  const zone = givenText(source, 'timezone');
+  const oplog = buildOplog(source, zone);
   return {
     // An instant from a variable that is not set has no value yet.
     at: reading !== undefined && 'instant' in reading ? reading.instant : undefined,
@@ -86,7 +87,7 @@ function buildSource(source: PlanNode): Source {
     maxAgeMs: duration(source, 'maxAge'),
     integrity: (givenText(source, 'integrity') ?? 'whole') as Source['integrity'],
     maxDecompressionRatio: givenValue(source, 'maxDecompressionRatio') as number | undefined,
-    location: buildLocation(source, givenText(source, 'timezone')),
+    location: buildLocation(source, zone),
     ...(oplog !== undefined && { oplog }),
   };
 }

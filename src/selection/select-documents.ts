@@ -50,6 +50,8 @@ import {
 export interface SelectionRequest {
   readonly plan: Plan;
   readonly backup: Backup;
+  /** How long a store is waited for; the usual times where it is not given. */
+  readonly patience?: RemotePatience | undefined;
   /**
    * Bytes of disk for dependents that are kept only because a stream may hold more of their parents; when they are used up and it does, it
    * is read again. Default: 4 GiB, at most half of what the disk has free.
@@ -93,6 +95,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
         backup: request.backup,
         wanted: collectionNames(plan),
         spillPath: join(partial.spool, 'oplog-'),
+        patience: request.patience,
       }));
     const backup = rolled?.backup ?? request.backup;
     const collections = routes.map(({ collection }) => collection);
@@ -154,7 +157,8 @@ export async function prepareSelection(run: Run, request: PrepareRequest): Promi
     if (found !== undefined) {
       emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
     }
-    const selection = found ?? (await selectDocuments(run, { plan, backup, ...(onlooker && { onlooker }) }));
+    const selection =
+      found ?? (await selectDocuments(run, { plan, backup, patience, ...(onlooker && { onlooker }) }));
     await request.meanwhile?.(backup, selection, found === undefined);
     return selection;
   } finally {

@@ -1,6 +1,7 @@
 /** Dumps that real tools take while the database is written to, rolled forward: not one document differs from what the server had. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../src/backup/backup.ts';
 import { openBackup } from '../../src/backup/open-backup.ts';
@@ -14,9 +15,10 @@ import { type RolledForward, rollForward } from '../../src/oplog/roll-forward.ts
 import type { Source } from '../../src/plan/plan.ts';
 import type { OplogPlan } from '../../src/plan/sources/oplog.ts';
 import { Secret } from '../../src/secret.ts';
-import { onDisk } from '../backup/reading.ts';
+import { inBucket, onDisk, useCredentials } from '../backup/reading.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
 import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump, mongorestore, program } from '../lab/tools.ts';
@@ -30,6 +32,7 @@ const NAMES = ['a', 'b'] as const;
 let set: ReplicaSet;
 let replayed: ReplicaSet;
 let folder: TemporaryFolder;
+let lab: Lab;
 /** The server's documents at `at`, by collection and `_id`. */
 let atMoment: Map<string, Map<string, Buffer>>;
 let at: Date;
@@ -41,6 +44,8 @@ let atDumpEnd: Map<string, Map<string, Buffer>>;
 test.before(
   async () => {
     folder = temporaryFolder('oplog-dumps');
+    lab = await openLab();
+    useCredentials(lab.s3);
     set = await startReplicaSet();
     await fill(set.client, DATABASE, DOCUMENTS);
     // A moment stands for the whole second before it: the oplog of a set this young has to reach back that far.
@@ -79,7 +84,7 @@ test.before(
   { deadlineMs: 240_000 },
 );
 test.after(async () => {
-  await Promise.all([set?.stop(), replayed?.stop()]);
+  await Promise.all([set?.stop(), replayed?.stop(), lab?.close()]);
   folder.remove();
 });
 
@@ -185,11 +190,12 @@ async function isExactly(
 const show = (document: Buffer | undefined): string =>
   document === undefined ? 'none' : showDocument(document);
 
-const SAVED = (folderName = 'saved', name = 'oplog.rs.bson'): OplogPlan => ({
-  kind: 'path',
-  path: join(folder.path, folderName, 'local', name),
+const STORED = (...path: string[]): OplogPlan => ({
+  kind: 'stored',
+  from: { kind: 'path', path: join(folder.path, ...path), timezone: undefined },
   begins: undefined,
 });
+const SAVED = (folderName = 'saved', name = 'oplog.rs.bson'): OplogPlan => STORED(folderName, 'local', name);
 
 const WITH_OPLOG = ['folder', 'folder.tar', 'folder.tar.gz', 'gzip', 'dump.archive', 'dump.archive.gz'];
 
@@ -255,15 +261,55 @@ test('a saved oplog gives the same documents and the same sum as the live one', 
   await rolled('plain', { ...SAVED(), begins: instant(begins) }, (result) => isExactly(result, atMoment));
 });
 
+/** Where each entry starts, and the end of the last. */
+function offsetsIn(entries: Buffer): number[] {
+  const offsets = [0];
+  for (let start = 0; start < entries.length; start = offsets.at(-1) as number)
+    offsets.push(start + entries.readInt32LE(start));
+  return offsets;
+}
+
+test('saved in pieces, in a folder, a series or a bucket, it is the same oplog', async () => {
+  const whole = readFileSync(join(folder.path, 'saved/local/oplog.rs.bson'));
+  const offsets = offsetsIn(whole);
+  const piece = Math.ceil(offsets.length / 5);
+  const bucket = await lab.bucket('oplog');
+  const expected = await rolled('folder', LIVE(), async ({ record }) => record.sha256);
+  for (const folderName of ['pieces', 'series']) mkdirSync(join(folder.path, folderName));
+  for (let i = 0; i < 5; i++) {
+    // Each piece begins with the last entry of the one before.
+    const from = Math.max(0, i * piece - 1);
+    const bytes = gzipSync(
+      whole.subarray(offsets[from], offsets[Math.min((i + 1) * piece, offsets.length - 1)]),
+    );
+    writeFileSync(join(folder.path, 'pieces', `${'ecbad'[i]}.bson.gz`), bytes);
+    writeFileSync(join(folder.path, 'series', `2026-01-0${i + 1}.bson.gz`), bytes);
+    await bucket.put(`oplog/2026-01-0${i + 1}.bson.gz`, bytes);
+  }
+  const s3 = inBucket(lab.s3, bucket, 'oplog/').location as Extract<OplogPlan, { kind: 'stored' }>['from'];
+  for (const oplog of [
+    STORED('pieces'),
+    STORED('series/{time:yyyy-MM-dd}.bson.gz'),
+    { kind: 'stored', from: s3, begins: undefined } as const,
+    {
+      kind: 'stored',
+      from: { ...s3, key: 'oplog/{time:yyyy-MM-dd}.bson.gz' } as typeof s3,
+      begins: undefined,
+    } as const,
+  ])
+    await rolled('folder', oplog, async (result) => {
+      await isExactly(result, atMoment);
+      assert.is(result.record.sha256, expected);
+    });
+});
+
 test('a saved oplog that does not cover what is needed, or is damaged, is refused', async () => {
   const whole = readFileSync(join(folder.path, 'saved/local/oplog.rs.bson'));
   const save = (bytes: Buffer): OplogPlan => {
     writeFileSync(join(folder.path, 'cut.bson'), bytes);
-    return { kind: 'path', path: join(folder.path, 'cut.bson'), begins: undefined };
+    return STORED('cut.bson');
   };
-  const offsets = [0];
-  for (let start = 0; start < whole.length; start = offsets.at(-1) as number)
-    offsets.push(start + whole.readInt32LE(start));
+  const offsets = offsetsIn(whole);
   const early = offsets[5] as number;
   await refused(
     'folder',
@@ -276,7 +322,7 @@ test('a saved oplog that does not cover what is needed, or is damaged, is refuse
   await refused('folder', save(Buffer.concat([whole.subarray(0, early), whole])), /timestamps rise/);
   await refused('folder', save(Buffer.from('no oplog at all')), /impossible document length/);
   await refused('folder', { ...SAVED('nowhere') }, /is not there/);
-  await refused('folder', { kind: 'path', path: folder.path, begins: undefined }, /is a folder/);
+  await refused('folder', STORED('spill'), /is not there/);
 });
 
 async function refused(

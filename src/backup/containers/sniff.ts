@@ -38,10 +38,15 @@ export function compressionOf(start: Buffer): Compression | undefined {
 function recognise(start: Buffer, compression: Compression | undefined): Container {
   if (startsWith(start, [0x6d, 0xe2, 0x99, 0x81])) return { kind: 'mongodump archive', compression };
   if (isTar(start)) return { kind: 'tar', compression };
-  const foreign = FOREIGN.find(({ magic }) => startsWith(start, magic));
+  const foreign = foreignFormat(start);
   if (foreign !== undefined) return { kind: 'unknown', what: foreign.what, remedy: foreign.remedy };
   if (looksLikeBson(start)) return { kind: 'bson', compression };
   return { kind: 'unknown', what: describe(start) };
+}
+
+/** A format that nothing here reads, by the first bytes of a file; of lzma, they can be those of a document. */
+export function foreignFormat(start: Buffer): { readonly what: string; readonly remedy: string } | undefined {
+  return looksLikeBson(start) ? undefined : FOREIGN.find(({ magic }) => startsWith(start, magic));
 }
 
 const text = (value: string): number[] => [...Buffer.from(value, 'latin1')];

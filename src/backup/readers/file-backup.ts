@@ -212,7 +212,7 @@ export class FileBackup implements StoredBackup {
     return inflateIfCompressed(countBytes(wholeOf(file.at), stored).chunks, {
       location: file.at.location,
       maxRatio: this.#parts.maxRatio,
-      hasCrc: file.crc !== undefined,
+      withSnappy: file.crc !== undefined,
     });
   }
 }

@@ -119,8 +119,8 @@ export async function* inflateIfCompressed(
   options: {
     readonly location: string;
     readonly maxRatio: number;
-    /** A checksum beside the file tells whether all of it came, which Snappy and S2 do not tell. */
-    readonly hasCrc?: boolean;
+    /** Snappy and S2 do not tell whether all of it came; they are read where something else does. */
+    readonly withSnappy?: boolean;
   },
 ): AsyncGenerator<Buffer> {
   const cursor = new ByteCursor(chunks);
@@ -129,7 +129,7 @@ export async function* inflateIfCompressed(
     if (start.length === 0 && COMPRESSED_NAME.test(options.location)) throw cutToNothing(options.location);
     const compression = compressionOf(start);
     const rest = cursor.chunks(Number.POSITIVE_INFINITY);
-    if (options.hasCrc && isSnappyStream(start)) yield* decodeSnappyStream(cursor, options);
+    if (options.withSnappy && isSnappyStream(start)) yield* decodeSnappyStream(cursor, options);
     else yield* compression === undefined ? rest : decompress(rest, { ...options, compression });
   } finally {
     await cursor.close();

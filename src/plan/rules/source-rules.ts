@@ -4,7 +4,7 @@ import { isAbbreviation, isTimeZone, nearTimeZone, parseDuration, parseInstant }
 import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
 import { jsonlRules } from '../sources/jsonl.ts';
-import { oplogRules } from '../sources/oplog.ts';
+import { OPLOG_KINDS_IN_A_PLAN, oplogFileRules, oplogRules } from '../sources/oplog.ts';
 import type { StoreKind, Templated } from '../sources/source-kind.ts';
 import { ALTERNATIVES } from '../sources/sources.ts';
 import { type DraftLocation, STORES, type StoreLocation } from '../sources/stores.ts';
@@ -23,8 +23,9 @@ export function sourceRules(root: MapNode): PlanFault[] {
       : [];
   });
   for (const each of templates) faults.push(...templateRules(root, each));
-  const isTimed = templates.some(({ node }) => hasTime(node));
-  return [...faults, ...oplogRules(root), ...timeRules(root, isTimed)];
+  const timed = templates.filter(({ node }) => hasTime(node));
+  const isBackupTimed = timed.some(({ parent }) => parent !== OPLOG_KINDS_IN_A_PLAN.path);
+  return [...faults, ...oplogRules(root), ...timeRules(root, { isTimed: timed.length > 0, isBackupTimed })];
 }
 
 interface StoreInPlan {
@@ -34,8 +35,8 @@ interface StoreInPlan {
 }
 
 /** Where a store may stand in a plan. */
-const STORES_IN_A_PLAN: readonly StoreInPlan[] = ALTERNATIVES.flatMap(({ path: parent }) =>
-  Object.values(STORES).map((store) => ({ parent, store })),
+const STORES_IN_A_PLAN: readonly StoreInPlan[] = [...ALTERNATIVES, OPLOG_KINDS_IN_A_PLAN].flatMap(
+  ({ path: parent }) => Object.values(STORES).map((store) => ({ parent, store })),
 );
 
 interface WrittenTemplate extends StoreInPlan {
@@ -60,6 +61,7 @@ function templateRules(root: MapNode, written: WrittenTemplate): PlanFault[] {
   const templated = { root, path, node, template, partOf: place };
   return [
     ...(parent.includes('jsonl') ? jsonlRules(templated) : []),
+    ...(parent.includes('oplog') ? oplogFileRules(templated) : []),
     ...(store.rules?.(templated) ?? []),
     ...zoneRules(templated, written),
   ];
@@ -103,11 +105,16 @@ function partOf(node: ScalarNode, start: number, end: number): Place {
 
 // Rules about when: the moment, the age and the time zones of a source.
 
-/** `isTimed`: the location has a `{time:…}`. */
-function timeRules(root: MapNode, isTimed: boolean): PlanFault[] {
+/** Whether the location of anything has a `{time:…}`, and whether that of the backup has. */
+interface Timed {
+  readonly isTimed: boolean;
+  readonly isBackupTimed: boolean;
+}
+
+function timeRules(root: MapNode, { isTimed, isBackupTimed }: Timed): PlanFault[] {
   return [
     ...momentRules(root),
-    ...ageRules(root, isTimed),
+    ...ageRules(root, isBackupTimed),
     ...ZONES.flatMap((path) => zoneNameRules(root, path, isTimed)),
   ];
 }

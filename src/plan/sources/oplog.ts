@@ -1,52 +1,71 @@
 /** `source.oplog`: what rolls the documents of a backup forward. */
-import { dirname, resolve } from 'node:path';
 import type { Secret } from '../../secret.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { type Instant, parseInstant } from '../instant.ts';
-import { givenSecret, givenText, type MapNode, nodeAt, type PlanNode, placeAt, textAt } from '../nodes.ts';
+import {
+  givenSecret,
+  givenText,
+  type MapNode,
+  nodeAt,
+  type PlanNode,
+  pathText,
+  placeAt,
+  textAt,
+} from '../nodes.ts';
 import { exactlyOne } from '../rules/structure.ts';
+import type { StoreKind, Templated } from './source-kind.ts';
+import { type DraftLocation, STORES, type StoreLocation, storeOf } from './stores.ts';
 
-export type OplogPlan = {
+/** One kind of oplog, as a plan names it. */
+export type OplogLocation =
+  /** What the dump took along, up to its end. */
+  | { readonly kind: 'backup' }
+  /** That of a running replica set, up to `source.at`. */
+  | { readonly kind: 'mongodb'; readonly uri: Secret | undefined }
+  /** Files of entries, up to `source.at`. */
+  | { readonly kind: 'stored'; readonly from: StoreLocation };
+
+export type OplogPlan = OplogLocation & {
   /** When a dump that does not say it was begun, or earlier. */
   readonly begins: Instant | undefined;
-} & (
-  | {
-      /** backup: what the dump took along, up to its end. */
-      readonly kind: 'backup';
-    }
-  | {
-      /** mongodb: that of a running replica set, up to `source.at`. */
-      readonly kind: 'mongodb';
-      readonly uri: Secret | undefined;
-    }
-  | {
-      /** path: a file of entries back to back, up to `source.at`. */
-      readonly kind: 'path';
-      /** Absolute. */
-      readonly path: string;
-    }
-);
+};
+
+interface OplogKind {
+  /** From the node that its key stands in. `zone`: what `source.timezone` says. */
+  build(parent: PlanNode, zone: string | undefined): OplogLocation;
+}
+
+const stored = ({ build }: Pick<StoreKind<StoreLocation, DraftLocation>, 'build'>): OplogKind => ({
+  build: (parent, zone) => ({ kind: 'stored', from: build(parent, zone) }),
+});
+
+/** Every kind, by its key. */
+const KINDS = {
+  backup: { build: () => ({ kind: 'backup' }) },
+  mongodb: { build: (parent) => ({ kind: 'mongodb', uri: givenSecret(parent, 'mongodb', 'uri') }) },
+  path: stored(STORES.path),
+  s3: stored(STORES.s3),
+} satisfies Readonly<Record<string, OplogKind>>;
 
 /** The map in which exactly one kind must be named. */
 export const OPLOG_KINDS_IN_A_PLAN = {
   path: ['source', 'oplog'],
-  keys: ['backup', 'mongodb', 'path'] as readonly string[],
+  keys: Object.keys(KINDS) as readonly string[],
 };
 
 /** Undefined where the plan restores what the backup holds. */
-export function buildOplog(source: PlanNode): OplogPlan | undefined {
-  if (nodeAt(source, 'oplog') === undefined) return undefined;
-  const begins = givenText(source, 'oplog', 'begins');
+export function buildOplog(source: PlanNode, zone: string | undefined): OplogPlan | undefined {
+  const oplog = nodeAt(source, 'oplog');
+  if (oplog === undefined) return undefined;
+  const begins = givenText(oplog, 'begins');
   const reading = begins === undefined ? undefined : parseInstant(begins);
-  const common = { begins: reading !== undefined && 'instant' in reading ? reading.instant : undefined };
-  if (nodeAt(source, 'oplog', 'backup') !== undefined) return { kind: 'backup', ...common };
-  const file = nodeAt(source, 'oplog', 'path');
-  if (file !== undefined) {
-    // Relative to the file that names it, as a source is.
-    const path = resolve(dirname(file.place.text.absolutePath), givenText(source, 'oplog', 'path') as string);
-    return { kind: 'path', path, ...common };
-  }
-  return { kind: 'mongodb', uri: givenSecret(source, 'oplog', 'mongodb', 'uri'), ...common };
+  const [kind] = Object.entries(KINDS).flatMap(([key, kind]): OplogKind[] =>
+    nodeAt(oplog, key) === undefined ? [] : [kind],
+  );
+  return {
+    ...(kind as OplogKind).build(oplog, zone),
+    begins: reading !== undefined && 'instant' in reading ? reading.instant : undefined,
+  };
 }
 
 /** What tells one moment from another; not where the oplog lies, for its entries are the same everywhere. */
@@ -65,8 +84,20 @@ export function explainOplog(oplog: OplogPlan, at: Instant | undefined): string 
     return 'Its own oplog (mongodump --oplog) is applied: the documents are as they were when the dump ended.';
   const begins =
     oplog.begins === undefined ? '' : ` The dump was begun no earlier than ${oplog.begins.text}.`;
-  const which = oplog.kind === 'path' ? `The oplog in ${oplog.path}` : 'The oplog of a running replica set';
+  const which =
+    oplog.kind === 'stored'
+      ? `The oplog in ${storeOf(oplog.from).describe(oplog.from)}`
+      : 'The oplog of a running replica set';
   return `${which} rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
+}
+
+/** What holds for the name of files of entries. */
+export function oplogFileRules({ path, node, template }: Templated): PlanFault[] {
+  if (!template.parts.some(({ kind }) => kind === 'collection')) return [];
+  const message = `${pathText(path)} cannot have a {collection}: an oplog is of a whole replica set`;
+  return [
+    faultAt(node.place, 'source', { message, expected: 'the name of a file or folder, with {time:…} or *' }),
+  ];
 }
 
 /** What a schema cannot say. */
