@@ -24,11 +24,11 @@ import {
   showTimestamp,
   type Timestamp,
 } from './entry.ts';
-import type { EntrySource } from './entry-source.ts';
 import { following, oplogError } from './faults.ts';
-import { openEntries, ownOplog } from './open-entries.ts';
 import { type Cut, Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
+import type { EntrySource } from './sources/entry-source.ts';
+import { openEntries, ownOplog } from './sources/open-entries.ts';
 import type { WantedCollection } from './wanted.ts';
 
 /** Clocks are rounded down to the second in timestamps, and the oplog's time may be a little behind. */

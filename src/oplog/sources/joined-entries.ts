@@ -4,9 +4,9 @@
  * Where several hold the same stretch, all of them must hold the same entries there; they are then given once. Where one ends before the next
  * begins, entries are missing, unless names say up to where each reaches. Nothing is kept but the batches that are looked at.
  */
-import type { WholeDocuments } from '../backup/backup.ts';
-import { DocumentFramer } from '../backup/readers/document-framer.ts';
-import { RestorePlanError } from '../errors.ts';
+import type { WholeDocuments } from '../../backup/backup.ts';
+import { DocumentFramer } from '../../backup/readers/document-framer.ts';
+import { RestorePlanError } from '../../errors.ts';
 import {
   compareTimestamps,
   type Moment,
@@ -15,8 +15,8 @@ import {
   OplogEntry,
   showMoment,
   type Timestamp,
-} from './entry.ts';
-import { faultTold, oplogError } from './faults.ts';
+} from '../entry.ts';
+import { faultTold, oplogError } from '../faults.ts';
 
 /** What the name of a file says: it has every entry from `from` to `till`, both inclusive, but for those without content. */
 export interface Covered {

@@ -1,9 +1,13 @@
-/** Opens the oplog that a plan names. */
-import type { Backup } from '../backup/backup.ts';
-import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
-import { RestorePlanError } from '../errors.ts';
-import type { OplogPlan } from '../plan/sources/oplog.ts';
-import type { Run } from '../run.ts';
+/**
+ * Opens the oplog that a plan names.
+ *
+ * Alone because: it knows every kind of oplog, and none of them knows it.
+ */
+import type { Backup } from '../../backup/backup.ts';
+import { type RemotePatience, USUAL_PATIENCE } from '../../backup/remote/patience.ts';
+import { RestorePlanError } from '../../errors.ts';
+import type { OplogPlan } from '../../plan/sources/oplog.ts';
+import type { Run } from '../../run.ts';
 import type { EntrySource } from './entry-source.ts';
 import { FileEntries } from './file-entries.ts';
 import { LiveOplog } from './live-oplog.ts';

@@ -1,19 +1,19 @@
 /** Files of entries that a plan names: one, a folder of them, or a series of either; on a disk or in a bucket. */
-import { openStore, templateOf } from '../backup/backup-store.ts';
-import { DEFAULT_MAX_RATIO } from '../backup/containers/decompress.ts';
-import { isSnappyStream } from '../backup/containers/snappy.ts';
-import { foreignFormat } from '../backup/containers/sniff.ts';
-import { type LocalFields, wallClock } from '../backup/locate/backup-time.ts';
-import { findStored } from '../backup/locate/find-stored.ts';
-import { isPattern, searchTemplate } from '../backup/locate/search-template.ts';
-import { inflateIfCompressed } from '../backup/readers/member.ts';
-import type { RemotePatience } from '../backup/remote/patience.ts';
-import { type ByteSource, wholeOf } from '../backup/storage/byte-source.ts';
-import { filesBelow, type Store } from '../backup/storage/store.ts';
-import { RestorePlanError } from '../errors.ts';
-import { type StoreLocation, storeOf } from '../plan/sources/stores.ts';
-import type { Run } from '../run.ts';
-import { compareTimestamps } from './entry.ts';
+import { openStore, templateOf } from '../../backup/backup-store.ts';
+import { DEFAULT_MAX_RATIO } from '../../backup/containers/decompress.ts';
+import { isSnappyStream } from '../../backup/containers/snappy.ts';
+import { foreignFormat } from '../../backup/containers/sniff.ts';
+import { type LocalFields, wallClock } from '../../backup/locate/backup-time.ts';
+import { findStored } from '../../backup/locate/find-stored.ts';
+import { isPattern, searchTemplate } from '../../backup/locate/search-template.ts';
+import { inflateIfCompressed } from '../../backup/readers/member.ts';
+import type { RemotePatience } from '../../backup/remote/patience.ts';
+import { type ByteSource, wholeOf } from '../../backup/storage/byte-source.ts';
+import { filesBelow, type Store } from '../../backup/storage/store.ts';
+import { RestorePlanError } from '../../errors.ts';
+import { type StoreLocation, storeOf } from '../../plan/sources/stores.ts';
+import type { Run } from '../../run.ts';
+import { compareTimestamps } from '../entry.ts';
 import { FileEntries } from './file-entries.ts';
 import { beginningOf, type Covered, type EntryFile } from './joined-entries.ts';
 

@@ -1,9 +1,9 @@
 /** Entries of an oplog that lie in files: one, or several that go on from each other. */
-import type { WholeDocuments } from '../backup/backup.ts';
-import type { RestorePlanError } from '../errors.ts';
-import { compareTimestamps, type Moment, OplogEntry, type Timestamp } from './entry.ts';
+import type { WholeDocuments } from '../../backup/backup.ts';
+import type { RestorePlanError } from '../../errors.ts';
+import { compareTimestamps, type Moment, OplogEntry, type Timestamp } from '../entry.ts';
+import { oplogError } from '../faults.ts';
 import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
-import { oplogError } from './faults.ts';
 import { beginningOf, type EntryFile, Joined, timeless } from './joined-entries.ts';
 
 interface Given {

@@ -2,13 +2,13 @@
  * Where the entries of an oplog come from: a port, so that a replay need not know whether a server, a file or many files give them. Each kind
  * is one file, and one line in open-entries.ts.
  */
-import type { WholeDocuments } from '../backup/backup.ts';
-import { showIsoDate } from '../bson/iso-date.ts';
-import type { RestorePlanError } from '../errors.ts';
-import { type Moment, showMoment, showTimestamp, type Timestamp } from './entry.ts';
-import { oplogError } from './faults.ts';
-import type { Cut } from './replay.ts';
-import type { WantedCollection } from './wanted.ts';
+import type { WholeDocuments } from '../../backup/backup.ts';
+import { showIsoDate } from '../../bson/iso-date.ts';
+import type { RestorePlanError } from '../../errors.ts';
+import { type Moment, showMoment, showTimestamp, type Timestamp } from '../entry.ts';
+import { oplogError } from '../faults.ts';
+import type { Cut } from '../replay.ts';
+import type { WantedCollection } from '../wanted.ts';
 
 /** Which entries are asked for. */
 export interface EntryRange {

@@ -6,17 +6,17 @@
  */
 import { Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions } from 'mongodb';
-import type { WholeDocuments } from '../backup/backup.ts';
-import { connectLive, liveFault } from '../backup/live/connect-live.ts';
-import { RestorePlanError } from '../errors.ts';
-import { asBuffer } from '../mongo/raw-messages.ts';
-import type { Run } from '../run.ts';
-import type { Secret } from '../secret.ts';
-import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from './entry.ts';
+import type { WholeDocuments } from '../../backup/backup.ts';
+import { connectLive, liveFault } from '../../backup/live/connect-live.ts';
+import { RestorePlanError } from '../../errors.ts';
+import { asBuffer } from '../../mongo/raw-messages.ts';
+import type { Run } from '../../run.ts';
+import type { Secret } from '../../secret.ts';
+import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from '../entry.ts';
+import { oplogError } from '../faults.ts';
+import type { Cut } from '../replay.ts';
+import type { WantedCollection } from '../wanted.ts';
 import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
-import { oplogError } from './faults.ts';
-import type { Cut } from './replay.ts';
-import type { WantedCollection } from './wanted.ts';
 
 /** Where the plan names it. */
 const NAMED = 'source.oplog.mongodb';
