@@ -93,21 +93,31 @@ export const RELAXED_TYPES =
 export const RELAXED_REMEDY =
   'Export again with `mongoexport --jsonFormat=canonical`, or write `source.jsonl.relaxed: accept` to restore the types as they are read.';
 
+/** What was read of a member. Tells damage, no forgery: only what is chosen gets a SHA-256. */
+export interface MemberRead {
+  readonly path: string;
+  readonly collection: string;
+  /** Of its documents, inflated. */
+  readonly bytes: number;
+  /** Of these bytes, as gzip and zip have it (polynomial 0x04C11DB7, reflected): 8 hex digits. */
+  readonly crc32: string;
+}
+
+/** A CRC-32 as `MemberRead` writes it. */
+export function hexOfCrc32(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
+}
+
 export interface ScanSummary {
   /** Bytes read from storage. */
   readonly bytesRead: number;
   /** False when `integrity: needed` let the reading stop before the archive's end: then nothing proves it whole. */
   readonly readToEnd: boolean;
   /**
-   * Every wanted member: how many bytes of documents it gave, and their sha256 (hex). A backup that changes documents of another one on
-   * their way has to say so here, too: a selection of a whole member takes this sha256 for that of its own file.
+   * Every wanted member: how many bytes of documents it gave, and their CRC-32. A backup that changes documents of another one on
+   * their way says here what it made of them.
    */
-  readonly members: readonly {
-    readonly path: string;
-    readonly collection: string;
-    readonly bytes: number;
-    readonly sha256: string;
-  }[];
+  readonly members: readonly MemberRead[];
   /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
   readonly warnings: readonly string[];
   /** True: numbers of a relaxed export have lost their types; what was read of them is what the text spells. */

@@ -4,13 +4,14 @@
  * Documents that nothing happened to pass as they are. The others are rolled where they lie; what was deleted drops out, and what the backup
  * did not have yet comes at the end of its collection, in the order in which the oplog first names it.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import {
   around,
   type Backup,
   type BackupPiece,
+  hexOfCrc32,
   type MemberInfo,
-  type ScanSummary,
+  type MemberRead,
 } from '../backup/backup.ts';
 import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
 import { readCanonical } from '../bson/canonical-bytes.ts';
@@ -102,7 +103,7 @@ class Rolled {
   readonly #out = new Pieces();
   /** Its only member, so far. */
   #member: MemberInfo | undefined;
-  #hash: Hash = createHash('sha256');
+  #crc = 0;
   #bytes = 0;
 
   constructor(
@@ -121,7 +122,7 @@ class Rolled {
 
   begin(): void {
     this.#member = undefined;
-    this.#hash = createHash('sha256');
+    this.#crc = 0;
     this.#bytes = 0;
     this.#touched.beginReading();
   }
@@ -149,9 +150,9 @@ class Rolled {
   }
 
   /** What is to be said of the member in the summary. */
-  memberOf(member: ScanSummary['members'][number]): ScanSummary['members'][number] {
+  memberOf(member: MemberRead): MemberRead {
     if (this.#touched.size === 0) return member;
-    return { ...member, bytes: this.#bytes, sha256: this.#hash.copy().digest('hex') };
+    return { ...member, bytes: this.#bytes, crc32: hexOfCrc32(this.#crc) };
   }
 
   pastOf(id: RawValue): DocumentPast | undefined {
@@ -225,7 +226,7 @@ class Rolled {
     const { bytes, starts, count } = this.#out;
     if (count === 0) return;
     const length = starts[count] as number;
-    this.#hash.update(bytes.subarray(0, length));
+    this.#crc = crc32(bytes.subarray(0, length), this.#crc);
     this.#bytes += length;
     yield { type: 'documents', member, bytes, starts, count };
     this.#out.clear();

@@ -50,12 +50,8 @@ export class ChosenDocuments implements DocumentConsumer {
   readonly #chooser: Chooser;
   /** Undefined where the chooser has all `_id`s anyway. */
   readonly #ids: IdWatch | undefined;
-  /** Of what was written, unless it is the whole member. */
+  /** Of what was written. Made when something is: a plan may have 10,000 collections. */
   #hash: Hash | undefined;
-  /** Documents asked about. */
-  #asked = 0;
-  /** Everything was chosen when the first buffer was full; undefined before that. */
-  #whole: boolean | undefined;
   readonly #file: AppendFile;
   readonly #id = new ElementCursor();
 
@@ -63,7 +59,10 @@ export class ChosenDocuments implements DocumentConsumer {
     this.#chooser = chooser;
     if (chooser.ids === undefined) this.#ids = new IdWatch(ids);
     this.#file = file;
-    file.onWrite = (bytes) => this.#digest(bytes);
+    file.onWrite = (bytes) => {
+      this.#hash ??= createHash('sha256');
+      this.#hash.update(bytes);
+    };
   }
 
   static async create(path: string, options: ChosenDocumentsOptions): Promise<ChosenDocuments> {
@@ -96,7 +95,6 @@ export class ChosenDocuments implements DocumentConsumer {
   }
 
   wants(bytes: Buffer, start: number): boolean {
-    this.#asked++;
     if (!this.#chooser.chooses(bytes, start)) {
       this.#chooser.noteOtherTypes(bytes, start, this.otherTypes);
       return false;
@@ -142,20 +140,9 @@ export class ChosenDocuments implements DocumentConsumer {
     return this.#file.discard();
   }
 
-  /** sha256, hex, of the finished file; undefined when it was not taken. */
-  sha256(): string | undefined {
-    return this.#whole ? undefined : (this.#hash ?? createHash('sha256')).digest('hex');
-  }
-
-  /**
-   * A collection that is chosen whole is its member again, whose sha256 the backup's reader takes anyway; not to take it twice makes
-   * that case a quarter cheaper. Half a megabyte without a gap is taken as a sign of it. A wrong guess costs one reading of the file.
-   */
-  #digest(bytes: Buffer): void {
-    this.#whole ??= this.count === this.#asked;
-    if (this.#whole) return;
-    this.#hash ??= createHash('sha256');
-    this.#hash.update(bytes);
+  /** sha256, hex, of the finished file. To be asked for once. */
+  sha256(): string {
+    return (this.#hash ?? createHash('sha256')).digest('hex');
   }
 
   #noteId(bytes: Buffer, start: number): void {

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { MemberInfo, ScanSummary } from '../backup/backup.ts';
+import type { MemberInfo } from '../backup/backup.ts';
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
 import { hashBytes } from '../bson/flat-sets.ts';
 import { KeySet } from '../bson/key-set.ts';
@@ -34,7 +34,6 @@ interface FinishedCollection {
 export async function finishCollection(
   collection: string,
   chosen: ChosenDocuments,
-  members: ScanSummary['members'],
 ): Promise<FinishedCollection> {
   await chosen.close();
   const { count, bytes, path, idNotFirst } = chosen;
@@ -52,7 +51,7 @@ export async function finishCollection(
   const repeated = await findRepeatedIds(written);
   const warnings = oddities(collection, idNotFirst, repeated);
   if (repeated.later.size > 0) return { ...(await without(written, repeated.later)), file, warnings };
-  const sha256 = isOrdered ? await sha256Of(chosen, members) : await sha256OfFile(path);
+  const sha256 = isOrdered ? chosen.sha256() : await sha256OfFile(path);
   return { count, bytes, sha256, file, warnings };
 }
 
@@ -74,15 +73,6 @@ function oddities(
     );
   }
   return found;
-}
-
-/** The sha256 taken while writing, or the one of the only member when all of it was written, or else the file's own. */
-async function sha256Of(chosen: ChosenDocuments, members: ScanSummary['members']): Promise<string> {
-  const taken = chosen.sha256();
-  if (taken !== undefined) return taken;
-  const [only, ...others] = members;
-  if (only !== undefined && others.length === 0 && only.bytes === chosen.bytes) return only.sha256;
-  return sha256OfFile(chosen.path);
 }
 
 async function without(

@@ -210,7 +210,8 @@ async function readManifest(path: string, size: number): Promise<SelectionManife
     return 'cannot be read, or is no JSON';
   }
   if (!isFields(manifest)) return 'is no manifest';
-  if (manifest['format'] !== 1) return `has format ${show(manifest['format'])}, this version reads format 1`;
+  const { format } = manifest;
+  if (format !== 1 && format !== 2) return `has format ${show(format)}, this version reads formats 1 and 2`;
   const fault = Object.entries(MANIFEST).find(([field, isRight]) => !isRight(manifest[field]))?.[0];
   if (fault !== undefined) return `has no usable \`${fault}\``;
   const { collections, digest } = manifest as unknown as SelectionManifest;
@@ -261,6 +262,17 @@ const hasCollectionFields = hasFields({
   later: isOptional(hasFields(Object.fromEntries(LATER_ENDS.map((end) => [end, isCount])))),
 });
 
+const hasMemberFields = hasFields({
+  path: isText,
+  collection: isText,
+  bytes: isCount,
+  crc32: isOptional(isText),
+  sha256: isOptional(isText),
+});
+/** One of the two, by the format; nothing rests on them. */
+const isMember: Test = (value) =>
+  hasMemberFields(value) && isFields(value) && ('crc32' in value || 'sha256' in value);
+
 /** Each document has some bytes; what the digest leaves out has none. */
 const isCollection: Test = (value) => {
   if (!hasCollectionFields(value)) return false;
@@ -285,7 +297,7 @@ const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test
   database: isFileName,
   digest: isHash,
   collections: isList(isCollection),
-  members: isList(hasFields({ path: isText, collection: isText, bytes: isCount, sha256: isText })),
+  members: isList(isMember),
   readToEnd: (value) => typeof value === 'boolean',
   relaxed: isOptional((value) => typeof value === 'boolean'),
   oplog: isOptional(

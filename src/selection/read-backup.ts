@@ -6,6 +6,7 @@ import type {
   BackupPiece,
   CollectionMetadata,
   MemberInfo,
+  MemberRead,
   ScanSummary,
   WholeDocuments,
 } from '../backup/backup.ts';
@@ -141,9 +142,7 @@ export class BackupScan {
   readonly #selectors: ReadonlyMap<string, CollectionSelector>;
   readonly #run: Pick<Run, 'emit' | 'signal'>;
   readonly #onlooker: Onlooker | undefined;
-  readonly #members = new Map<string, ScanSummary['members'][number]>();
-  /** The same; there may be thousands of collections. */
-  #byCollection: Map<string, ScanSummary['members'][number][]> | undefined;
+  readonly #members = new Map<string, MemberRead>();
   readonly #warnings = new Set<string>();
   #readToEnd = true;
   #isAgain = false;
@@ -174,14 +173,8 @@ export class BackupScan {
   }
 
   /** What was read, in the order of the first reading. */
-  get members(): ScanSummary['members'] {
+  get members(): readonly MemberRead[] {
     return [...this.#members.values()];
-  }
-
-  /** What of it was read of one collection. */
-  membersOf(collection: string): ScanSummary['members'] {
-    this.#byCollection ??= groupByCollection(this.#members.values());
-    return this.#byCollection.get(collection) ?? [];
   }
 
   /** What the readers of the backup found odd. */
@@ -304,7 +297,6 @@ export class BackupScan {
     this.relaxed ||= relaxed;
     for (const warning of warnings) this.#warnings.add(warning);
     for (const member of members) this.#members.set(member.path, member);
-    this.#byCollection = undefined;
     this.#passing.clear();
   }
 
@@ -340,16 +332,4 @@ export class BackupScan {
       selected: this.#selected,
     });
   }
-}
-
-function groupByCollection<Member extends { readonly collection: string }>(
-  members: Iterable<Member>,
-): Map<string, Member[]> {
-  const groups = new Map<string, Member[]>();
-  for (const member of members) {
-    const group = groups.get(member.collection);
-    if (group === undefined) groups.set(member.collection, [member]);
-    else group.push(member);
-  }
-  return groups;
 }

@@ -183,7 +183,7 @@ async function finishSelection(
   const warnings = [...scan.warnings, ...(rolled?.warnings ?? [])];
   for (const { routes, chooser, chosen, scanned } of selectors) {
     const { collection, into, whenMatched } = routes;
-    const finished = await finishCollection(collection, chosen, scan.membersOf(collection));
+    const finished = await finishCollection(collection, chosen);
     warnings.push(...finished.warnings);
     for (const { ids } of routes.routes) if (ids !== undefined) warnings.push(...missingIds(collection, ids));
     for (const { where, parent } of chooser.unused()) {
@@ -217,7 +217,7 @@ async function finishSelection(
     });
   }
   return {
-    format: 1,
+    format: 2,
     toolVersion: VERSION,
     planName: plan.name,
     planDigest: plan.digest,

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { BackupIdentity } from '../backup/backup.ts';
+import type { BackupIdentity, MemberRead } from '../backup/backup.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import type { OplogRecord } from '../oplog/roll-forward.ts';
 import type { WhenMatched } from '../plan/plan.ts';
@@ -17,7 +17,8 @@ export interface Selection {
 }
 
 export interface SelectionManifest {
-  readonly format: 1;
+  /** Written is 2. In 1, members had their SHA-256. */
+  readonly format: 1 | 2;
   readonly toolVersion: string;
   readonly planName: string;
   readonly planDigest: string;
@@ -29,12 +30,7 @@ export interface SelectionManifest {
   readonly digest: string;
   readonly collections: readonly SelectedCollection[];
   /** What was read to make it. */
-  readonly members: readonly {
-    readonly path: string;
-    readonly collection: string;
-    readonly bytes: number;
-    readonly sha256: string;
-  }[];
+  readonly members: readonly (MemberRead | HashedMember)[];
   /** True when the archive was proven whole; false when `integrity: needed` stopped early. */
   readonly readToEnd: boolean;
   /** The backup is an export whose numbers do not say their types: these are as its text spells them. */
@@ -44,6 +40,9 @@ export interface SelectionManifest {
   /** Things the operator should know: an oplog that is not replayed, a member without metadata, … */
   readonly warnings: readonly string[];
 }
+
+/** A member in a manifest of format 1. */
+type HashedMember = Omit<MemberRead, 'crc32'> & { readonly sha256: string };
 
 export interface SelectedCollection {
   readonly collection: string;

@@ -3,8 +3,15 @@
  * Layouts and real dumps are tested with the real adapters.
  */
 import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { type Document, serialize } from 'bson';
-import type { Backup, BackupPiece, CollectionMetadata, ReadOptions } from '../../src/backup/backup.ts';
+import {
+  type Backup,
+  type BackupPiece,
+  type CollectionMetadata,
+  hexOfCrc32,
+  type ReadOptions,
+} from '../../src/backup/backup.ts';
 import { DocumentFramer } from '../../src/backup/readers/document-framer.ts';
 import { documentsIn, endOf } from '../../src/backup/readers/member.ts';
 
@@ -109,7 +116,7 @@ export function chunkedBackup(chunking: Chunking): ChunkedBackup {
           path: info.path,
           collection: info.collection,
           bytes: bytes.length,
-          sha256: createHash('sha256').update(bytes).digest('hex'),
+          crc32: hexOfCrc32(crc32(bytes)),
         })),
     };
     yield { type: 'finished', summary };

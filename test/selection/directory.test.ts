@@ -59,7 +59,7 @@ async function publish(documents: readonly Buffer[]) {
   const bytes = Buffer.concat(documents);
   const collections = [describe('artworks', bytes, documents.length)];
   const manifest: SelectionManifest = {
-    format: 1,
+    format: 2,
     toolVersion: '0.0.0',
     planName: PLAN.name,
     planDigest: PLAN.digest,
@@ -67,7 +67,7 @@ async function publish(documents: readonly Buffer[]) {
     database: 'gravity',
     digest: selectionDigest(collections),
     collections,
-    members: [],
+    members: [{ path: 'db.tar!artworks.bson', collection: 'artworks', bytes: 9, crc32: '0badcafe' }],
     readToEnd: true,
     warnings: [],
   };
@@ -148,11 +148,72 @@ test('a selection whose files were changed is not reused', async () => {
   await rejects(openSelection(directory), 'BACKUP', /artworks\.bson is missing/);
 });
 
+/** As version 0.1.0 wrote it before members had a CRC-32. */
+const FORMAT_1 = {
+  format: 1,
+  toolVersion: '0.1.0',
+  planName: 'older',
+  planDigest: '75f6a830a463469ef654310702d794c82243548fcf9f552b7110fa04bd510aab',
+  selectsDigest: '75f6a830a463469ef654310702d794c82243548fcf9f552b7110fa04bd510aab',
+  backup: {
+    location: '/var/backups/d/',
+    size: 105,
+    modified: 1796007433346,
+    fingerprint: 'files:206e2fa5e38f22b893cd751f5cb4eac20ec12411f92627f0397251b878296e7c',
+    kind: 'dump directory',
+  },
+  database: 'gravity',
+  digest: '6d77e261483331906d904a6cef2c3ae622dab9e0c482a8284f7b15e2935271f4',
+  collections: [
+    {
+      collection: 'artworks',
+      into: 'artworks',
+      whenMatched: 'keepExisting',
+      scanned: 2,
+      count: 1,
+      bytes: 29,
+      sha256: '0d60b7b91df664dbdf61b519d0cc4380d3e47ff9b5352b2f3e27a7ec9a36548e',
+      file: 'artworks.bson',
+      metadataFile: 'artworks.metadata.json',
+      metadataSha256: 'fb3868aeb8d48be630253f2c156f0ca2c8f8485a4282356337ae18a8a470c5ff',
+    },
+  ],
+  members: [
+    {
+      path: '/var/backups/d/gravity/artworks.bson',
+      collection: 'artworks',
+      bytes: 43,
+      sha256: 'bd010c8080ca6576e07c62acb9c9e6bb5d1b7c1a6a4b8939508f862b7a0ed0bb',
+    },
+  ],
+  readToEnd: true,
+  warnings: [],
+};
+
+test('a selection of format 1, whose members have a SHA-256, is used as it is', async () => {
+  const plan = { name: FORMAT_1.planName, selectsDigest: FORMAT_1.selectsDigest };
+  const backup: BackupIdentity = { ...FORMAT_1.backup, time: undefined, localTime: undefined };
+  const directory = selectionDirectory(workDirectory, plan, backup);
+  await mkdir(join(directory, 'gravity'), { recursive: true, mode: 0o700 });
+  const write = (name: string, content: Buffer | string) =>
+    writeFile(join(directory, name), content, { mode: 0o600 });
+  await write('manifest.json', JSON.stringify(FORMAT_1));
+  await write('gravity/artworks.bson', Buffer.from(serialize({ _id: 2, partner: 'p' })));
+  await write(
+    'gravity/artworks.metadata.json',
+    '{"indexes":[],"collectionName":"artworks","type":"collection"}',
+  );
+  const why: string[] = [];
+  const found = await findSelection(workDirectory, plan, backup, (reason) => why.push(reason));
+  assert.equal(why, []);
+  assert.equal(found, { directory, manifest: FORMAT_1 });
+});
+
 test('a manifest of a newer format, or one that was edited, is refused', async () => {
   const { directory, manifest } = await publish([Buffer.from(serialize({ _id: 1 }))]);
   const path = join(directory, 'manifest.json');
-  await writeFile(path, JSON.stringify({ ...manifest, format: 2 }));
-  await rejects(openSelection(directory), 'BACKUP', /has format 2/);
+  await writeFile(path, JSON.stringify({ ...manifest, format: 3 }));
+  await rejects(openSelection(directory), 'BACKUP', /has format 3/);
   await writeFile(path, JSON.stringify({ ...manifest, digest: 'c'.repeat(64) }));
   await rejects(openSelection(directory), 'BACKUP', /own digest/);
   await writeFile(path, '{');

@@ -43,7 +43,6 @@ export class ByteCursor {
         if (next.done) return;
         this.#current = next.value;
       }
-      // Whole chunks are passed on as they are: they may have been given away.
       const part = this.#current.length <= missing ? this.#current : this.#current.subarray(0, missing);
       this.#current = this.#current.subarray(part.length);
       this.#position += part.length;

@@ -30,6 +30,14 @@ const RATIO_GRACE_BYTES = 256 * 1024;
  */
 const OUTPUT_BYTES = 1024 * 1024;
 
+/**
+ * Inflated ahead of the consumer. With none, zlib's thread stands still whenever a chunk is matched for longer than the next one takes to
+ * inflate, or its consumer does not get a processor at once.
+ */
+const AHEAD_BYTES = 4 * OUTPUT_BYTES;
+
+const STREAM = { chunkSize: OUTPUT_BYTES, readableHighWaterMark: AHEAD_BYTES };
+
 export async function* decompress(
   input: AsyncIterable<Buffer>,
   options: DecompressOptions,
@@ -143,8 +151,8 @@ export function canDecompress(compression: Compression): boolean {
 }
 
 function createInflate({ compression, location }: DecompressOptions): zlib.Gunzip {
-  if (compression === 'gzip') return zlib.createGunzip({ chunkSize: OUTPUT_BYTES });
-  if (zstd !== undefined) return zstd.createZstdDecompress({ chunkSize: OUTPUT_BYTES });
+  if (compression === 'gzip') return zlib.createGunzip(STREAM);
+  if (zstd !== undefined) return zstd.createZstdDecompress(STREAM);
   throw new RestorePlanError(
     'BACKUP',
     `${location} is compressed with zstd, which this Node.js cannot read.`,

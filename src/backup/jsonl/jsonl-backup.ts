@@ -7,6 +7,7 @@ import {
   type BackupIdentity,
   type BackupPiece,
   type CollectionMetadata,
+  type MemberRead,
   RELAXED_REMEDY,
   RELAXED_TYPES,
   type ReadOptions,
@@ -15,7 +16,7 @@ import {
 import { DEFAULT_MAX_RATIO } from '../containers/decompress.ts';
 import { fillTemplate } from '../locate/search-template.ts';
 import type { OpenSingles } from '../open-singles.ts';
-import { countBytes, inflateIfCompressed, type MemberRead, MemberReader } from '../readers/member.ts';
+import { countBytes, inflateIfCompressed, wholeMember } from '../readers/member.ts';
 import { noMetadataWarning } from '../readers/refusals.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { newestOf, type StoredFile } from '../storage/store.ts';
@@ -94,29 +95,24 @@ class JsonlBackup implements StoredBackup {
     const warnings: string[] = [];
     let bytesRead = 0;
     let relaxed = false;
-    const reader = new MemberReader();
-    try {
-      for (const collection of wanted) {
-        const file = this.#parts.files.get(collection);
-        if (file === undefined) continue;
-        const { location, size } = file;
-        warnings.push(noMetadataWarning(location));
-        yield { type: 'metadata', metadata: metadataOf(collection) };
-        const text = inflateIfCompressed(countBytes(wholeOf(file), stored).chunks, {
-          location,
-          maxRatio: this.#parts.maxRatio,
-        });
-        const member = { collection, path: location, id: members.length };
-        const documents = new JsonDocuments(location);
-        members.push(yield* reader.whole(member, documents.read(text)));
-        if (documents.firstPlainInteger !== undefined) {
-          relaxed = true;
-          warnings.push(this.#relaxedWarning(location, documents.firstPlainInteger));
-        }
-        bytesRead += size;
+    for (const collection of wanted) {
+      const file = this.#parts.files.get(collection);
+      if (file === undefined) continue;
+      const { location, size } = file;
+      warnings.push(noMetadataWarning(location));
+      yield { type: 'metadata', metadata: metadataOf(collection) };
+      const text = inflateIfCompressed(countBytes(wholeOf(file), stored).chunks, {
+        location,
+        maxRatio: this.#parts.maxRatio,
+      });
+      const member = { collection, path: location, id: members.length };
+      const documents = new JsonDocuments(location);
+      members.push(yield* wholeMember(member, documents.read(text)));
+      if (documents.firstPlainInteger !== undefined) {
+        relaxed = true;
+        warnings.push(this.#relaxedWarning(location, documents.firstPlainInteger));
       }
-    } finally {
-      reader.close();
+      bytesRead += size;
     }
     yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings, relaxed } };
   }

@@ -20,9 +20,10 @@ import type {
   BackupPiece,
   CollectionMetadata,
   MemberInfo,
+  MemberRead,
   ReadOptions,
 } from '../backup.ts';
-import { type MemberRead, MemberReader } from '../readers/member.ts';
+import { wholeMember } from '../readers/member.ts';
 import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
 import { connectLive, type LiveConnection, liveFault } from './connect-live.ts';
 
@@ -97,24 +98,19 @@ class LiveBackup implements Backup {
   ): AsyncGenerator<BackupPiece> {
     const { db, collections, identity } = this.#parts;
     const members: MemberRead[] = [];
-    const reader = new MemberReader();
-    try {
-      for (const collection of collections) {
-        const { name, type } = collection;
-        if (!wanted.has(name)) continue;
-        if (type !== 'collection') throw notDocuments(name, type, identity.location);
-        const metadata = await asking('listing indexes', () => describe(db, collection));
-        yield { type: 'metadata', metadata };
-        const member: MemberInfo = {
-          collection: name,
-          path: `${identity.location}!${name}`,
-          id: members.length,
-        };
-        const documents = readDocuments(db, name, { filter: filterOf?.(name), stored });
-        members.push(yield* reader.whole(member, documents));
-      }
-    } finally {
-      reader.close();
+    for (const collection of collections) {
+      const { name, type } = collection;
+      if (!wanted.has(name)) continue;
+      if (type !== 'collection') throw notDocuments(name, type, identity.location);
+      const metadata = await asking('listing indexes', () => describe(db, collection));
+      yield { type: 'metadata', metadata };
+      const member: MemberInfo = {
+        collection: name,
+        path: `${identity.location}!${name}`,
+        id: members.length,
+      };
+      const documents = readDocuments(db, name, { filter: filterOf?.(name), stored });
+      members.push(yield* wholeMember(member, documents));
     }
     const bytesRead = members.reduce((sum, { bytes }) => sum + bytes, 0);
     yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings: [] } };

@@ -2,15 +2,17 @@
  * A `mongodump --archive`: one pass over interleaved namespaces. Its prelude names all collections, so what it holds is
  * known after its first bytes.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { RestorePlanError } from '../../errors.ts';
-import type {
-  BackupIdentity,
-  BackupPiece,
-  CollectionMetadata,
-  MemberInfo,
-  ReadOptions,
-  StoredBackup,
+import {
+  type BackupIdentity,
+  type BackupPiece,
+  type CollectionMetadata,
+  hexOfCrc32,
+  type MemberInfo,
+  type MemberRead,
+  type ReadOptions,
+  type StoredBackup,
 } from '../backup.ts';
 import { type ArchivedCollection, ArchiveFault } from '../containers/archive-documents.ts';
 import { ArchiveParser, type ArchivePiece } from '../containers/archive-parser.ts';
@@ -20,7 +22,7 @@ import { fileNameOf } from '../layout/dump-paths.ts';
 import { readMetadata } from '../layout/metadata.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { DocumentFramer } from './document-framer.ts';
-import { countBytes, documentsIn, endOf, inflateIfCompressed, type MemberRead } from './member.ts';
+import { countBytes, documentsIn, endOf, inflateIfCompressed } from './member.ts';
 import { noSuchDatabase, notDocuments, OPLOG_WARNING } from './refusals.ts';
 
 interface ArchiveBackupParts {
@@ -58,9 +60,10 @@ export async function openArchive(parts: ArchiveBackupParts): Promise<ArchiveBac
 interface OpenMember {
   readonly member: MemberInfo;
   readonly framer: DocumentFramer;
-  /** Undefined for one that was not asked for. */
-  readonly hash: Hash | undefined;
+  /** It was asked for. */
+  readonly isNeeded: boolean;
   bytes: number;
+  crc: number;
 }
 
 class ArchiveBackup implements StoredBackup {
@@ -170,8 +173,7 @@ class ArchiveBackup implements StoredBackup {
       yield { type: 'passing', member, take };
     }
     if (!isTaken) return 'passed over';
-    const hash = isNeeded ? createHash('sha256') : undefined;
-    return { member, framer: new DocumentFramer(), hash, bytes: 0 };
+    return { member, framer: new DocumentFramer(), isNeeded, bytes: 0, crc: 0 };
   }
 
   /** Damaged metadata matters to whoever wants the collection; to others it leaves the name. */
@@ -190,17 +192,17 @@ function isOplog({ namespace: { database, collection } }: ArchivePiece): boolean
 }
 
 function* documentsOf(one: OpenMember, bytes: Buffer): Generator<BackupPiece, void, undefined> {
-  one.hash?.update(bytes);
+  if (one.isNeeded) one.crc = crc32(bytes, one.crc);
   one.bytes += bytes.length;
   yield* documentsIn(bytes, one.framer, one.member);
 }
 
 function* ended(one: OpenMember, members: MemberRead[]): Generator<BackupPiece, void, undefined> {
-  const { member, framer, hash, bytes } = one;
+  const { member, framer, isNeeded, bytes, crc } = one;
   endOf(member, framer);
   yield { type: 'ended', member };
   const { path, collection } = member;
-  if (hash !== undefined) members.push({ path, collection, bytes, sha256: hash.digest('hex') });
+  if (isNeeded) members.push({ path, collection, bytes, crc32: hexOfCrc32(crc) });
 }
 
 function metadataOf(

@@ -7,6 +7,7 @@ import type {
   BackupIdentity,
   BackupPiece,
   CollectionMetadata,
+  MemberRead,
   ReadOptions,
   StoredBackup,
 } from '../backup.ts';
@@ -17,14 +18,7 @@ import type { CollectionFiles, DumpFile, DumpTree, NamedFile } from '../layout/d
 import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import { type DatedFile, type NamedFolder, refuseLeftovers, refuseTwice } from '../layout/one-backup.ts';
 import { wholeOf } from '../storage/byte-source.ts';
-import {
-  assertCrc,
-  countBytes,
-  inflateIfCompressed,
-  type MemberRead,
-  MemberReader,
-  readText,
-} from './member.ts';
+import { assertCrc, countBytes, inflateIfCompressed, MemberReader, readText } from './member.ts';
 import {
   documentsMissing,
   noMetadataWarning,
@@ -97,25 +91,21 @@ export class FileBackup implements StoredBackup {
     warnings.push(...this.#leftovers(needed));
     let bytesRead = 0;
     const reader = new MemberReader();
-    try {
-      for (const collection of wanted) {
-        const files = this.#find(collection);
-        if (files === undefined) continue;
-        const metadata = await this.#metadataOf(files);
-        if (metadata.type !== 'collection')
-          throw notDocuments(collection, metadata.type, this.identity.location);
-        if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
-        if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
-        yield { type: 'metadata', metadata };
-        for (const file of files.documents) {
-          const member = { collection, path: file.at.location, id: file.id };
-          members.push(yield* reader.cut(member, this.#documentsOf(file, stored)));
-          await file.at.close();
-          bytesRead += file.at.size;
-        }
+    for (const collection of wanted) {
+      const files = this.#find(collection);
+      if (files === undefined) continue;
+      const metadata = await this.#metadataOf(files);
+      if (metadata.type !== 'collection')
+        throw notDocuments(collection, metadata.type, this.identity.location);
+      if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
+      if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
+      yield { type: 'metadata', metadata };
+      for (const file of files.documents) {
+        const member = { collection, path: file.at.location, id: file.id };
+        members.push(yield* reader.cut(member, this.#documentsOf(file, stored)));
+        await file.at.close();
+        bytesRead += file.at.size;
       }
-    } finally {
-      reader.close();
     }
     yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings } };
   }

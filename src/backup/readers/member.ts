@@ -1,62 +1,59 @@
-/** Reading one member of a backup: inflate it where needed, hash it, cut it into documents. */
+/** Reading one member of a backup: inflate it where needed, take its CRC-32, cut it into documents. */
+import { crc32 } from 'node:zlib';
 import { BsonFault, documentEnd } from '../../bson/elements.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type { BackupPiece, MemberInfo, ReadOptions, ScanSummary } from '../backup.ts';
+import {
+  type BackupPiece,
+  hexOfCrc32,
+  type MemberInfo,
+  type MemberRead,
+  type ReadOptions,
+} from '../backup.ts';
 import { ByteCursor } from '../containers/byte-cursor.ts';
 import { Crc64 } from '../containers/crc64.ts';
 import { decompress } from '../containers/decompress.ts';
 import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/metadata.ts';
-import { BackgroundHash } from './background-hash.ts';
 import { DocumentFramer, damagedDocument } from './document-framer.ts';
 
-export type MemberRead = ScanSummary['members'][number];
-
-/** Gives the documents of members, one after the other, and hashes them. Returned is each member's count of bytes (inflated) and sha256. */
+/** Cuts members into documents, one after the other. Returned is what was read of each. */
 export class MemberReader {
-  readonly #hash = new BackgroundHash();
   readonly #framer = new DocumentFramer();
 
   /** A member whose bytes come cut anywhere. */
   async *cut(member: MemberInfo, chunks: AsyncIterable<Buffer>): AsyncGenerator<BackupPiece, MemberRead> {
     let bytes = 0;
+    let crc = 0;
     for await (const chunk of chunks) {
       bytes += chunk.length;
+      crc = crc32(chunk, crc);
       yield* documentsIn(chunk, this.#framer, member);
-      // Only now: a chunk that was given away is handed over to a thread.
-      const hashing = this.#hash.update(chunk);
-      if (hashing !== undefined) await hashing;
     }
     endOf(member, this.#framer);
     yield { type: 'ended', member };
-    return { path: member.path, collection: member.collection, bytes, sha256: await this.#hash.digest() };
+    return { path: member.path, collection: member.collection, bytes, crc32: hexOfCrc32(crc) };
   }
+}
 
-  /** A member whose documents come whole, each by itself. */
-  async *whole(
-    member: MemberInfo,
-    batches: AsyncIterable<readonly Buffer[]>,
-  ): AsyncGenerator<BackupPiece, MemberRead> {
-    let bytes = 0;
-    let documents = 0;
-    for await (const batch of batches) {
-      const together = Buffer.concat(batch);
-      const starts = startsOf(batch, member, { documents, bytes });
-      yield { type: 'documents', member, bytes: together, starts, count: batch.length };
-      bytes += together.length;
-      documents += batch.length;
-      const hashing = this.#hash.update(together);
-      if (hashing !== undefined) await hashing;
-    }
-    yield { type: 'ended', member };
-    return { path: member.path, collection: member.collection, bytes, sha256: await this.#hash.digest() };
+/** Gives the documents of a member that come whole, each by itself. Returned is what was read of it. */
+export async function* wholeMember(
+  member: MemberInfo,
+  batches: AsyncIterable<readonly Buffer[]>,
+): AsyncGenerator<BackupPiece, MemberRead> {
+  let bytes = 0;
+  let crc = 0;
+  let documents = 0;
+  for await (const batch of batches) {
+    const together = Buffer.concat(batch);
+    const starts = startsOf(batch, member, { documents, bytes });
+    crc = crc32(together, crc);
+    yield { type: 'documents', member, bytes: together, starts, count: batch.length };
+    bytes += together.length;
+    documents += batch.length;
   }
-
-  /** Ends what hashes in the background. */
-  close(): void {
-    this.#hash.close();
-  }
+  yield { type: 'ended', member };
+  return { path: member.path, collection: member.collection, bytes, crc32: hexOfCrc32(crc) };
 }
 
 /** The documents that are whole with the next chunk of a member. Throws RestorePlanError BACKUP at a bad frame. */

@@ -9,6 +9,7 @@ import type {
   BackupPiece,
   CollectionMetadata,
   MemberInfo,
+  MemberRead,
   ReadOptions,
   StoredBackup,
 } from '../backup.ts';
@@ -38,7 +39,7 @@ import {
 import type { DumpRoot, PackedIn } from '../layout/parts.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
 import { DocumentFramer } from './document-framer.ts';
-import { countBytes, inflateIfCompressed, type MemberRead, MemberReader, readText } from './member.ts';
+import { countBytes, inflateIfCompressed, MemberReader, readText } from './member.ts';
 import {
   apsaraLayout,
   archiveBehind,
@@ -147,24 +148,20 @@ export class StreamBackup implements StoredBackup {
     };
     let bytesRead = 0;
     let readToEnd = true;
-    try {
-      for (const stream of streams) {
-        // gzip ends in a checksum of its own; zstd may.
-        const { bytes, compression } = stream;
-        const packed = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
-        const counted = countBytes(packed, stored);
-        for await (const file of this.#files(stream, counted.chunks)) {
-          yield* this.#meet({ ...file, ...placeOf(file, stream) }, pass);
-          if (integrity === 'needed' && isServed(pass)) {
-            readToEnd = false;
-            break;
-          }
+    for (const stream of streams) {
+      // gzip ends in a checksum of its own; zstd may.
+      const { bytes, compression } = stream;
+      const packed = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
+      const counted = countBytes(packed, stored);
+      for await (const file of this.#files(stream, counted.chunks)) {
+        yield* this.#meet({ ...file, ...placeOf(file, stream) }, pass);
+        if (integrity === 'needed' && isServed(pass)) {
+          readToEnd = false;
+          break;
         }
-        bytesRead += counted.total();
-        if (!readToEnd) break;
       }
-    } finally {
-      pass.reader.close();
+      bytesRead += counted.total();
+      if (!readToEnd) break;
     }
     if (!pass.databases.has(database)) throw this.#nothingFound(pass);
     if (pass.others.length > 0) pass.warnings.add(entriesPassedOver(pass.others, this.identity.location));

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
-import { type ByteSource, giveAway } from '../storage/byte-source.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
 import { Bucket } from './bucket.ts';
 import { checkedStream } from './checked-stream.ts';
@@ -119,7 +119,7 @@ class RemoteFile implements ByteSource {
           if (chunks.length === 0) break;
           for (const chunk of chunks) {
             handedOut += chunk.length;
-            yield giveAway(chunk);
+            yield chunk;
           }
           fillUp();
         }

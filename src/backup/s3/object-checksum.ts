@@ -5,11 +5,10 @@
  * the parts of an upload in parts, unless the object is encrypted with a key of its own.
  */
 import { createHash } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import { Crc64, nvmeTables } from '../containers/crc64.ts';
-import { BackgroundHash } from '../readers/background-hash.ts';
 import type { Checksum, RunningChecksum } from '../remote/checked-stream.ts';
-import { giveAway } from '../storage/byte-source.ts';
 
 /** Of the answer to a HEAD; checksums as S3 writes them, in base64. */
 export interface ChecksumFacts {
@@ -101,48 +100,172 @@ class RunningCrc64 implements RunningChecksum {
   close(): void {}
 }
 
+/** Copied before they are hashed. */
+interface Parcel {
+  readonly bytes: Uint8Array;
+  length: number;
+  /** A part of the upload ends here. */
+  endsPart: boolean;
+}
+
+/** Each parcel has a price of its own. */
+const PARCEL_BYTES = 512 * 1024;
+/** Fewer are not worth starting a thread for. */
+const THREAD_FROM_PARCELS = 8;
+
 class RunningEtag implements RunningChecksum {
-  readonly #hash = new BackgroundHash('md5');
-  readonly #parts: Promise<string>[] = [];
   readonly #partBytes: number;
   readonly #isOfParts: boolean;
   #inPart = 0;
+  #filling: Parcel | undefined;
+  #waiting: Parcel[] = [];
+  #thread: Md5Thread | undefined;
 
   constructor(expected: string, partBytes: number) {
     this.#partBytes = partBytes;
     this.#isOfParts = isOfParts(expected);
   }
 
-  /** A copy is hashed, so that the chunk itself can be given away. */
   update(chunk: Buffer): Promise<unknown> | undefined {
-    let busy: Promise<unknown> | undefined;
     for (let at = 0; at < chunk.length; ) {
-      const length = Math.min(chunk.length - at, this.#partBytes - this.#inPart);
-      const copy = new Uint8Array(chunk.subarray(at, at + length));
-      busy = this.#hash.update(giveAway(Buffer.from(copy.buffer))) ?? busy;
+      this.#filling ??= this.#thread?.free() ?? newParcel();
+      const { bytes, length: filled } = this.#filling;
+      const length = Math.min(chunk.length - at, this.#partBytes - this.#inPart, bytes.length - filled);
+      bytes.set(chunk.subarray(at, at + length), filled);
       at += length;
+      this.#filling.length += length;
       this.#inPart += length;
       if (this.#inPart === this.#partBytes) this.#endPart();
+      else if (this.#filling.length === bytes.length) this.#pass();
     }
-    return busy;
+    return this.#thread?.keptUp();
   }
 
   async digest(): Promise<string> {
-    if (this.#inPart > 0 || this.#parts.length === 0) this.#endPart();
-    const parts = await Promise.all(this.#parts);
+    const isEmpty = this.#thread === undefined && this.#waiting.length === 0;
+    if (this.#inPart > 0 || isEmpty) this.#endPart();
+    const parts = (await this.#thread?.digests()) ?? md5OfParts(this.#waiting);
     if (!this.#isOfParts) return parts[0] as string;
     const whole = createHash('md5').update(Buffer.from(parts.join(''), 'hex'));
     return `${whole.digest('hex')}-${parts.length}`;
   }
 
   close(): void {
-    this.#hash.close();
+    this.#thread?.close();
   }
 
   #endPart(): void {
-    const md5 = this.#hash.digest();
-    md5.catch(() => undefined); // thrown where all of them are awaited
-    this.#parts.push(md5);
+    this.#filling ??= newParcel();
+    this.#filling.endsPart = true;
     this.#inPart = 0;
+    this.#pass();
+  }
+
+  #pass(): void {
+    if (this.#filling !== undefined) this.#waiting.push(this.#filling);
+    this.#filling = undefined;
+    if (this.#thread === undefined && this.#waiting.length < THREAD_FROM_PARCELS) return;
+    this.#thread ??= new Md5Thread();
+    for (const parcel of this.#waiting.splice(0)) this.#thread.hash(parcel);
+  }
+}
+
+function newParcel(): Parcel {
+  return { bytes: new Uint8Array(PARCEL_BYTES), length: 0, endsPart: false };
+}
+
+function md5OfParts(parcels: readonly Parcel[]): string[] {
+  const digests: string[] = [];
+  let hash = createHash('md5');
+  for (const { bytes, length, endsPart } of parcels) {
+    hash.update(bytes.subarray(0, length));
+    if (!endsPart) continue;
+    digests.push(hash.digest('hex'));
+    hash = createHash('md5');
+  }
+  return digests;
+}
+
+/** The thread's whole program; as text, so that it is the same whether this file runs from its source or built. */
+const MD5_PROGRAM = `
+  const { createHash } = require('node:crypto');
+  const { parentPort } = require('node:worker_threads');
+  let hash = createHash('md5');
+  parentPort.on('message', ({ bytes, length, endsPart }) => {
+    hash.update(bytes.subarray(0, length));
+    const digest = endsPart ? hash.digest('hex') : undefined;
+    if (endsPart) hash = createHash('md5');
+    parentPort.postMessage({ bytes, digest }, [bytes.buffer]);
+  });
+`;
+
+/** Parcels that may wait to be hashed. */
+const MOST_PARCELS = 16;
+
+/**
+ * A thread that takes the MD5 of parts: that costs a processor more than receiving and matching the bytes together. Parcels go there and come
+ * back to be filled again. It does not keep the process alive unless an answer is waited for.
+ */
+class Md5Thread {
+  readonly #worker: Worker;
+  readonly #free: Uint8Array[] = [];
+  readonly #digests: string[] = [];
+  #out = 0;
+  #failure: Error | undefined;
+  #wake = (): void => undefined;
+
+  constructor() {
+    this.#worker = new Worker(MD5_PROGRAM, { eval: true, execArgv: [] });
+    this.#worker.unref();
+    this.#worker.on('message', ({ bytes, digest }: { bytes: Uint8Array; digest: string | undefined }) => {
+      this.#free.push(bytes);
+      this.#out--;
+      if (digest !== undefined) this.#digests.push(digest);
+      this.#wake();
+    });
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('exit', () => this.#fail(new Error('the hashing thread ended early')));
+  }
+
+  /** To be filled, where one has come back. */
+  free(): Parcel | undefined {
+    const bytes = this.#free.pop();
+    return bytes && { bytes, length: 0, endsPart: false };
+  }
+
+  /** Takes over the parcel's memory. */
+  hash(parcel: Parcel): void {
+    this.#out++;
+    this.#worker.postMessage(parcel, [parcel.bytes.buffer as ArrayBuffer]);
+  }
+
+  /** Where too many parcels are out: settles when fewer are. */
+  keptUp(): Promise<void> | undefined {
+    return this.#out > MOST_PARCELS ? this.#until(MOST_PARCELS) : undefined;
+  }
+
+  /** Of all parts, in hex, in their order. */
+  async digests(): Promise<readonly string[]> {
+    await this.#until(0);
+    return this.#digests;
+  }
+
+  close(): void {
+    void this.#worker.terminate();
+  }
+
+  async #until(out: number): Promise<void> {
+    this.#worker.ref();
+    while (this.#out > out && this.#failure === undefined)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    this.#worker.unref();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
   }
 }

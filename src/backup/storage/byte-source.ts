@@ -16,8 +16,7 @@ export interface ByteSource {
   /** Exactly `length` bytes from `offset`; for headers and small files. Throws BACKUP when they are not all there. */
   read(offset: number, length: number): Promise<Buffer>;
   /**
-   * The bytes from `from` up to, not including, `to`, in order. A chunk is lent until the next one is asked for,
-   * unless `isGivenAway` says that it is the consumer's.
+   * The bytes from `from` up to, not including, `to`, in order. A chunk is lent until the next one is asked for.
    * Leaving the loop early releases what was in flight.
    */
   stream(from: number, to: number): AsyncIterable<Buffer>;
@@ -33,19 +32,4 @@ export interface ByteSource {
 /** All bytes, checked where the store keeps a checksum of them: for files whose own format has none. */
 export function wholeOf(source: ByteSource): AsyncIterable<Buffer> {
   return source.checked?.() ?? source.stream(0, source.size);
-}
-/**
- * Chunks whose memory nobody else will look at again. Whoever got such a chunk last may hand its memory to another
- * thread; all others are lent, and their memory is used again.
- */
-const givenAway = new WeakSet<Buffer>();
-
-/** Marks a chunk that fills its memory and that its source keeps no hold of. */
-export function giveAway(chunk: Buffer): Buffer {
-  if (chunk.length === chunk.buffer.byteLength) givenAway.add(chunk);
-  return chunk;
-}
-
-export function isGivenAway(chunk: Buffer): boolean {
-  return givenAway.has(chunk);
 }
