@@ -28,6 +28,7 @@ import { readInTurn } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target, TargetReader } from '../target/target.ts';
 import { requireBelonging, requireOwnTarget } from './admission.ts';
+import { ApplyRun, countsOverall, Outcomes } from './apply-run.ts';
 import { roleObstacles } from './gate.ts';
 import {
   type Approvals,
@@ -39,7 +40,6 @@ import {
   runsOfSelection,
 } from './gate-rules.ts';
 import { discardForeign, holdLock } from './held-run.ts';
-import { countsOverall, Outcomes } from './outcome.ts';
 import { runStart } from './prepare-collection.ts';
 
 export interface AcceptRequest {
@@ -112,7 +112,7 @@ export async function acceptAtHand(run: Run, request: AcceptRequest): Promise<Ac
   return holdLock(run, { target, actor: request.actor, command: 'accept' }, async (lease) => {
     const ledger = openLedger(target);
     await ledger.migrateUnderLock(key.plan, lease);
-    await discardForeign(run, { target, key, lease });
+    await discardForeign(new ApplyRun(run, { target, lease }, key));
     const { fencing } = lease;
     const start = await runStart(request);
     await ledger.runs.plan(start, fencing, nothingYet(selection));

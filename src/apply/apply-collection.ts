@@ -5,27 +5,19 @@ import { replacementRefusal } from '../bson/storable.ts';
 import { startsWithId } from '../bson/stored-form.ts';
 import { expiryCheck } from '../comparison/compare-batch.ts';
 import type { DocumentCheck } from '../comparison/comparison.ts';
+import { refusalByIndexes } from '../comparison/index-keys.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import { type BatchSize, type Meeting, type Met, meet } from '../comparison/meet.ts';
-import type { ChangeSince, Sighting, TargetMemory } from '../comparison/target-memory.ts';
-import type { BatchEnd } from '../ledger/journal.ts';
+import type { ChangeSince, Sighting } from '../comparison/target-memory.ts';
+import type { BatchEnd, Intention } from '../ledger/journal.ts';
 import { hashesOf } from '../ledger/journal-entry.ts';
 import type { EarlierRuns } from '../ledger/written.ts';
-import type { ExceptedClass } from '../plan/plan.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import { accessTo, type Target, type TargetCollection, type WriteIdentity } from '../target/target.ts';
+import type { WriteFault } from '../mongo/raw-messages.ts';
+import type { ExceptedClass, WhenMatched } from '../plan/plan.ts';
+import type { SelectedCollection } from '../selection/selection.ts';
+import type { TargetCollection } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
-import type { ApplyRun } from './apply-run.ts';
-import type { ApplyOutcome, Outcomes } from './outcome.ts';
-import {
-  DOUBTFUL,
-  type DocumentOutcome,
-  type DocumentOutcomes,
-  insertDocuments,
-  type ReplacementPair,
-  replaceDocuments,
-  type WritePlace,
-} from './write-documents.ts';
+import type { ApplyOutcome, ApplyRequest, ApplyRun, DocumentOutcome, Outcomes } from './apply-run.ts';
 
 /**
  * A batch waits for the server's journal three times, so several side by side keep the server busy; and each takes four commands,
@@ -34,62 +26,54 @@ import {
  */
 const BATCH: BatchSize = { maxBytes: 4 * 1024 * 1024, maxDocuments: 10_000, inFlight: 6 };
 
-interface CollectionRequest {
-  readonly target: Target;
-  readonly selection: Selection;
-  readonly selected: SelectedCollection;
-  readonly collection: TargetCollection;
+/** What the collections of one apply have in common. */
+export interface Applying {
+  readonly held: ApplyRun;
+  readonly request: ApplyRequest;
   readonly earlier: EarlierRuns;
-  readonly memory: TargetMemory | undefined;
   readonly leftOut: LeftOut;
   /** Filled in as the documents are come to. */
-  readonly outcomes: Outcomes;
-  /** Nobody else writes meanwhile, says the operator. */
-  readonly exclusive: boolean;
-  /** Called after each part of a batch. */
-  readonly onProgress: (written: number, bytes: number) => void;
+  readonly outcomes: ReadonlyMap<SelectedCollection, Outcomes>;
 }
 
 /** Ends early, after the batches in hand, when the signal is aborted. Documents not come to by then stay pending. */
-export async function applyCollection(run: ApplyRun, request: CollectionRequest): Promise<void> {
-  const { target, selection, selected, collection } = request;
-  const { commands } = accessTo(target);
-  const [first] = await target.reader.find(collection.name, EMPTY_DOCUMENT, { limit: 1 });
-  const task: CollectionTask = {
-    place: {
-      reader: target.reader,
-      writer: run.writer,
-      patience: commands.patience,
-      collection,
-      whenMatched: selected.whenMatched,
-      exclusive: request.exclusive,
-    },
-    outcomes: request.outcomes,
-    earlier: request.earlier,
-    memory: request.memory,
-    leftOut: request.leftOut,
-    selected,
-    expiryCheck: expiryCheck(target.reader, collection, await target.reader.serverTime()),
+export async function applyCollection(
+  applying: Applying,
+  selected: SelectedCollection,
+  collection: TargetCollection,
+): Promise<void> {
+  const { held, request } = applying;
+  const { name: target, reader } = request.target;
+  const [first] = await reader.find(collection.name, EMPTY_DOCUMENT, { limit: 1 });
+  const rules: CollectionRules = {
+    ...{ selected, collection, outcomes: applying.outcomes.get(selected) as Outcomes },
+    expiryCheck: expiryCheck(reader, collection, await reader.serverTime()),
   };
   const meeting: Meeting = {
-    ...{ selection, name: selected.collection, reader: target.reader },
+    ...{ selection: request.selection, name: selected.collection, reader },
     // Seen empty under our lock: there is nothing to look up.
     collection: first === undefined ? undefined : collection,
     needs: 'documents',
     size: BATCH,
     whenStopped: 'end',
     checked: {
-      during: `while it was written to ${target.name}`,
+      during: `while it was written to ${target}`,
       remedy:
-        `What this run wrote may not be the backup's: take it out with \`plan revert --target ${target.name}\`, then run ` +
-        `\`plan apply --target ${target.name}\` again; it selects the documents anew.`,
+        `What this run wrote may not be the backup's: take it out with \`plan revert --target ${target}\`, then run ` +
+        `\`plan apply --target ${target}\` again; it selects the documents anew.`,
     },
   };
-  const applying = meet(run, meeting, async (met) => ({
-    written: await applyPart(run, task, met),
-    bytes: bytesOf(met),
-  }));
-  for await (const { written, bytes } of applying) request.onProgress(written, bytes);
+  const applied = meet(held.run, meeting, (met) => new AppliedPart(applying, rules, met).apply());
+  for await (const { written, bytes } of applied) held.noteProgress(written, bytes);
+}
+
+/** What holds of every document of a collection. */
+interface CollectionRules {
+  readonly selected: SelectedCollection;
+  readonly collection: TargetCollection;
+  readonly outcomes: Outcomes;
+  /** Documents that a TTL index would delete at once. */
+  readonly expiryCheck: DocumentCheck | undefined;
 }
 
 /** Of the documents of a part, as they were selected. */
@@ -97,34 +81,6 @@ function bytesOf({ documents, positions, refusals }: Met): number {
   if (positions.length + refusals.length === documents.length) return documents.bytes.length;
   const sizeOf = (sum: number, position: number): number => sum + documents.size(position);
   return refusals.map(({ position }) => position).reduce(sizeOf, positions.reduce(sizeOf, 0));
-}
-
-/** How the batches of one collection are applied. */
-interface CollectionTask {
-  readonly place: WritePlace;
-  readonly outcomes: Outcomes;
-  readonly earlier: EarlierRuns;
-  /** Documents that a TTL index would delete at once. */
-  readonly expiryCheck: DocumentCheck | undefined;
-  /** What the last dry-run saw here; a document that is another now is named. */
-  readonly memory: TargetMemory | undefined;
-  readonly leftOut: LeftOut;
-  readonly selected: SelectedCollection;
-}
-
-/** Decides about the documents of a part by what the target holds now, and writes. Returns how many it wrote. */
-async function applyPart(run: ApplyRun, task: CollectionTask, met: Met): Promise<number> {
-  const work = new PartWork(run, task, met);
-  for (const { position, reason } of met.refusals) work.settle(position, { outcome: 'refused', reason });
-  if (hasMovedId(met)) {
-    run.warnOnce(`${task.place.collection.name}: _id is moved to the front, as the server does`);
-  }
-  const { toInsert, toReplace } = await work.sortOut();
-  await run.checkpoint('batch-compared');
-  let written = 0;
-  if (toInsert.length > 0) written += await work.insert(toInsert);
-  for (const pairs of inTransactions(toReplace, met.stored)) written += await work.replace(pairs);
-  return written;
 }
 
 function hasMovedId({ documents, stored }: Met): boolean {
@@ -138,57 +94,75 @@ interface Sorted {
   readonly toReplace: readonly ReplacementPair[];
 }
 
-interface BatchWrite {
-  readonly action: 'insert' | 'replace';
-  readonly positions: readonly number[];
-  /** What stands there now. */
-  readonly images?: readonly Buffer[];
+interface ReplacementPair {
+  readonly position: number;
+  /** What the target was seen to hold. */
+  readonly seen: Buffer;
 }
 
-class PartWork {
-  readonly #run: ApplyRun;
-  readonly #task: CollectionTask;
+/** Decides about the documents of a part by what the target holds now, and writes. */
+class AppliedPart {
+  readonly #applying: Applying;
+  readonly #rules: CollectionRules;
   readonly #met: Met;
   readonly #documents: Documents;
 
-  constructor(run: ApplyRun, task: CollectionTask, met: Met) {
-    this.#run = run;
-    this.#task = task;
+  constructor(applying: Applying, rules: CollectionRules, met: Met) {
+    this.#applying = applying;
+    this.#rules = rules;
     this.#met = met;
     this.#documents = met.stored;
   }
 
-  get #into(): string {
-    return this.#task.place.collection.name;
+  /** Returns how many documents it wrote, and how many bytes were gone through for it. */
+  async apply(): Promise<{ readonly written: number; readonly bytes: number }> {
+    const { held } = this.#applying;
+    for (const { position, reason } of this.#met.refusals)
+      this.#settle(position, { outcome: 'refused', reason });
+    if (hasMovedId(this.#met)) {
+      held.warnOnce(`${this.#into}: _id is moved to the front, as the server does`);
+    }
+    const { toInsert, toReplace } = await this.#sortOut();
+    await held.run.checkpoint('batch-compared');
+    let written = 0;
+    if (toInsert.length > 0) written += await this.#insert(toInsert);
+    for (const pairs of inTransactions(toReplace, this.#documents)) written += await this.#replace(pairs);
+    return { written, bytes: bytesOf(this.#met) };
   }
 
-  settle(position: number, given: DocumentOutcome): void {
+  get #into(): string {
+    return this.#rules.collection.name;
+  }
+
+  #settle(position: number, given: DocumentOutcome): void {
     const documentOutcome = this.#isExcepted(position, given)
       ? { ...given, outcome: 'excepted' as const }
       : given;
-    this.#task.outcomes.set(this.#documents.first + position, documentOutcome.outcome);
+    this.#rules.outcomes.set(this.#documents.first + position, documentOutcome.outcome);
     if (documentOutcome.reason === '') return;
     const id = this.#documents.idType(position) === 0 ? undefined : this.#documents.id(position);
-    this.#run.notice({ into: this.#into, id }, documentOutcome);
+    this.#applying.held.notice({ into: this.#into, id }, documentOutcome);
   }
 
   #isExcepted(position: number, { outcome, isOfThisId = false }: DocumentOutcome): boolean {
-    const { leftOut, selected } = this.#task;
     const documentClass = isOfThisId ? 'different' : EXCEPTED_AS[outcome];
+    const { leftOut } = this.#applying;
     return (
-      documentClass !== undefined && leftOut.note(selected, this.#documents.first + position, documentClass)
+      documentClass !== undefined &&
+      leftOut.note(this.#rules.selected, this.#documents.first + position, documentClass)
     );
   }
 
   /** What keeps an absent document from being inserted, as far as it was decided before. */
   #leftOut(position: number): DocumentOutcome | undefined {
-    const { leftOut, selected } = this.#task;
+    const { leftOut } = this.#applying;
+    const { collection } = this.#rules.selected;
     const ordinal = this.#documents.first + position;
-    switch (leftOut.of(selected.collection, ordinal)) {
+    switch (leftOut.of(collection, ordinal)) {
       case 'excepted':
         return EXCEPTED;
       case 'heldBack':
-        return HELD_BACK[leftOut.heldBackFor(selected.collection, ordinal)];
+        return HELD_BACK[leftOut.heldBackFor(collection, ordinal)];
       case undefined:
         return undefined;
     }
@@ -197,15 +171,15 @@ class PartWork {
   #toInsert(positions: readonly number[]): number[] {
     return positions.filter((position) => {
       const documentOutcome = this.#leftOut(position);
-      if (documentOutcome !== undefined) this.settle(position, documentOutcome);
+      if (documentOutcome !== undefined) this.#settle(position, documentOutcome);
       return documentOutcome === undefined;
     });
   }
 
   /** What is to be left alone gets its outcome here. */
-  sortOut(): Promise<Sorted> {
+  #sortOut(): Promise<Sorted> {
     const { positions, there } = this.#met;
-    const { whenMatched } = this.#task.place;
+    const { whenMatched } = this.#rules.selected;
     const toInsert: number[] = [];
     const toReplace: ReplacementPair[] = [];
     for (const position of positions) {
@@ -218,43 +192,43 @@ class PartWork {
       const other = there.other(position);
       const change = this.#compareWithMemory(position, other ?? 'absent');
       if (other === undefined) toInsert.push(position);
-      else if (this.#isExcepted(position, KEPT)) this.settle(position, EXCEPTED);
+      else if (this.#isExcepted(position, KEPT)) this.#settle(position, EXCEPTED);
       else if (whenMatched === 'replace') {
         const reason = replacementRefusal(this.#documents.value(position));
-        if (change !== undefined) this.settle(position, UNSEEN);
-        else if (reason !== undefined) this.settle(position, { outcome: 'refused', reason });
+        if (change !== undefined) this.#settle(position, UNSEEN);
+        else if (reason !== undefined) this.#settle(position, { outcome: 'refused', reason });
         else toReplace.push({ position, seen: other });
-      } else this.settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
+      } else this.#settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
     return this.#withoutExpiring({ toInsert: this.#toInsert(toInsert), toReplace });
   }
 
   /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */
   #settleAsThere(position: number): ApplyOutcome {
-    const outcome = this.#task.earlier.outcomeOf(this.#into, this.#documents.first + position);
-    this.settle(position, outcome === 'doubtful' ? DOUBTFUL : { outcome, reason: '' });
+    const outcome = this.#applying.earlier.outcomeOf(this.#into, this.#documents.first + position);
+    this.#settle(position, outcome === 'doubtful' ? DOUBTFUL : { outcome, reason: '' });
     return outcome;
   }
 
   /** Whether the target's document is another one than the last dry-run saw; then it is named. */
   #compareWithMemory(position: number, now: Sighting): ChangeSince | undefined {
-    const { memory, selected } = this.#task;
-    const { collection } = selected;
-    const change = memory?.changeOf(collection, this.#documents.first + position, now);
+    const { held, request } = this.#applying;
+    const { collection } = this.#rules.selected;
+    const change = request.memory?.changeOf(collection, this.#documents.first + position, now);
     if (change !== undefined) {
-      this.#run.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
+      held.noteChange({ into: this.#into, id: this.#documents.id(position) }, change);
     }
     return change;
   }
 
   async #withoutExpiring(sorted: Sorted): Promise<Sorted> {
-    const { expiryCheck } = this.#task;
+    const { expiryCheck } = this.#rules;
     if (expiryCheck === undefined) return sorted;
     const written = [...sorted.toInsert, ...sorted.toReplace.map(({ position }) => position)];
     const expiring = new Set<number>();
     for (const [position, { reason }] of await expiryCheck(this.#documents, written)) {
       expiring.add(position);
-      this.settle(position, { outcome: 'refused', reason });
+      this.#settle(position, { outcome: 'refused', reason });
     }
     return {
       toInsert: sorted.toInsert.filter((position) => !expiring.has(position)),
@@ -262,58 +236,69 @@ class PartWork {
     };
   }
 
-  /** Returns how many documents it wrote. */
-  async insert(positions: readonly number[]): Promise<number> {
-    const documentOutcomes = await this.#write({ action: 'insert', positions }, (identity) =>
-      insertDocuments(this.#task.place, this.#documents, positions, identity),
+  /** Documents that were absent a moment ago. Returns how many it wrote. */
+  async #insert(positions: readonly number[]): Promise<number> {
+    const documents = this.#documents;
+    const { collection, selected } = this.#rules;
+    const unwritten = new Map<number, DocumentOutcome>();
+    await this.#applying.held.write(
+      this.#intention('insert', positions),
+      (writer, options) => writer.insert(collection, { documents, positions }, options),
+      ({ there, faults }) => {
+        for (const [at, presence] of there) unwritten.set(at, FOUND[presence](selected.whenMatched));
+        for (const fault of faults) unwritten.set(fault.index, refusalOf(fault, collection));
+        return this.#endOf(positions, unwritten, INSERTED);
+      },
     );
-    return positions.length - documentOutcomes.size;
+    return positions.length - unwritten.size;
   }
 
-  /** Returns how many documents it wrote. */
-  async replace(pairs: readonly ReplacementPair[]): Promise<number> {
+  /** Documents that are still the ones seen. Returns how many it wrote. */
+  async #replace(pairs: readonly ReplacementPair[]): Promise<number> {
     const positions = pairs.map(({ position }) => position);
-    const images = pairs.map(({ seen }) => seen);
-    const documentOutcomes = await this.#write({ action: 'replace', positions, images }, (identity) =>
-      replaceDocuments(this.#task.place, this.#documents, pairs, identity),
+    const { collection } = this.#rules;
+    const exclusive = this.#applying.request.exclusive === true;
+    const unwritten = new Map<number, DocumentOutcome>();
+    await this.#applying.held.write(
+      { ...this.#intention('replace', positions), images: pairs.map(({ seen }) => seen) },
+      (writer, options) => {
+        const after = (position: number): Buffer => this.#documents.document(position);
+        const replacements = pairs.map(({ position, seen }) => ({ seen, after: after(position) }));
+        return writer.replace(collection, replacements, { ...options, exclusive });
+      },
+      ({ leftAlone, faults }) => {
+        for (const [at, now] of leftAlone) unwritten.set(at, changedMeanwhile(now));
+        for (const fault of faults) unwritten.set(fault.index, refusalOf(fault, collection));
+        return this.#endOf(positions, unwritten, REPLACED);
+      },
     );
-    return positions.length - documentOutcomes.size;
+    return positions.length - unwritten.size;
   }
 
-  #write(
-    { action, positions, images = [] }: BatchWrite,
-    execute: (identity: WriteIdentity | undefined) => Promise<DocumentOutcomes>,
-  ): Promise<DocumentOutcomes> {
-    const intention = {
-      action,
-      into: this.#into,
+  #intention(action: 'insert' | 'replace', positions: readonly number[]): Omit<Intention, 'identity'> {
+    return {
+      ...{ action, into: this.#into, images: [] },
       ids: { run: this.#documents, positions },
-      images,
       hashes: hashesOf(this.#documents, positions),
       ordinals: positions.map((position) => this.#documents.first + position),
     };
-    const ordinary: DocumentOutcome = { outcome: action === 'insert' ? 'inserted' : 'replaced', reason: '' };
-    return this.#run.write(intention, execute, (documentOutcomes) =>
-      this.#endOf(positions, documentOutcomes, ordinary),
-    );
   }
 
-  /** Every document gets its outcome; the journal is told of those that were not written. */
+  /** Every document gets its outcome; the journal is told of those that were not written. `unwritten`: by place in `positions`. */
   #endOf(
     positions: readonly number[],
-    documentOutcomes: DocumentOutcomes,
+    unwritten: ReadonlyMap<number, DocumentOutcome>,
     ordinary: DocumentOutcome,
   ): Omit<BatchEnd, 'batch'> {
     const skipped: number[] = [];
     const doubtful: number[] = [];
     for (let i = 0; i < positions.length; i++) {
-      const position = positions[i] as number;
-      const documentOutcome = documentOutcomes.get(position);
+      const documentOutcome = unwritten.get(i);
       if (documentOutcome !== undefined)
         (documentOutcome.outcome === 'doubtful' ? doubtful : skipped).push(i);
       // What an earlier run had sent to a server that keeps no identities may have arrived only now.
-      if (documentOutcome?.outcome === 'identical') this.#settleAsThere(position);
-      else this.settle(position, documentOutcome ?? ordinary);
+      if (documentOutcome?.outcome === 'identical') this.#settleAsThere(positions[i] as number);
+      else this.#settle(positions[i] as number, documentOutcome ?? ordinary);
     }
     return { skipped, doubtful };
   }
@@ -331,6 +316,30 @@ const HELD_BACK: Readonly<Record<'conflict' | 'refused', DocumentOutcome>> = {
   conflict: { outcome: 'heldBack', reason: 'what it depends on is in conflict' },
   refused: { outcome: 'heldBack', reason: 'what it depends on was refused' },
 };
+
+const INSERTED: DocumentOutcome = { outcome: 'inserted', reason: '' };
+const REPLACED: DocumentOutcome = { outcome: 'replaced', reason: '' };
+const DOUBTFUL: DocumentOutcome = {
+  outcome: 'doubtful',
+  reason:
+    'it is there as in the backup, and nobody can tell whether an attempt of this tool that got no answer wrote it, or somebody else',
+};
+
+/** What becomes of a document that was there when it was to be inserted. */
+const FOUND: Readonly<Record<'same' | 'other' | 'doubtful', (whenMatched: WhenMatched) => DocumentOutcome>> =
+  {
+    same: () => ({ outcome: 'identical', reason: '' }),
+    doubtful: () => DOUBTFUL,
+    other: (whenMatched) => ({
+      outcome: whenMatched === 'keepExisting' ? 'kept' : 'conflict',
+      isOfThisId: true,
+      reason: 'another document of this _id was there first',
+    }),
+  };
+
+function changedMeanwhile(now: 'changed' | 'deleted'): DocumentOutcome {
+  return { outcome: 'conflict', isOfThisId: true, reason: `it was ${now} in the target meanwhile` };
+}
 
 const KEPT: DocumentOutcome = { outcome: 'kept', reason: '' };
 const MATCHED: DocumentOutcome = {
@@ -362,4 +371,28 @@ function inTransactions(pairs: readonly ReplacementPair[], documents: Documents)
     }
   }
   return cuts;
+}
+
+const DUPLICATE_KEY = 11000;
+const VALIDATION_FAILED = 121;
+const TOO_DEEP = 15;
+const IMMUTABLE_FIELD = 66;
+const TOO_LARGE_FOR_CACHE = 388;
+
+function refusalOf({ code, keyPattern }: WriteFault, { indexes }: TargetCollection): DocumentOutcome {
+  if (code === DUPLICATE_KEY) {
+    const fields = keyPattern?.join(', ') ?? 'a unique index';
+    return { outcome: 'conflict', reason: `another document holds the same unique key (${fields})` };
+  }
+  return { outcome: 'refused', reason: refusalByIndexes(code, indexes) ?? refusalText(code) };
+}
+
+function refusalText(code: number): string {
+  if (code === VALIDATION_FAILED) return "the collection's validator refuses it";
+  if (code === TOO_DEEP) return 'it is nested deeper than the server stores';
+  if (code === IMMUTABLE_FIELD) return 'its shard key is another one, so it might belong on another shard';
+  if (code === TOO_LARGE_FOR_CACHE) {
+    return "it is too large for a transaction in the server's cache (TransactionTooLargeForCache)";
+  }
+  return `the server refuses it (code ${code})`;
 }

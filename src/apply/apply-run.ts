@@ -1,18 +1,60 @@
-/** What the batches of one run share: the lease, the journal's numbering, what is to be said, and what could not be recorded. */
+/** A run of one selection under its target's lock: what its batches share, how they are written, and what became of each document. */
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
-import type { ChangeSince } from '../comparison/target-memory.ts';
+import type { ChangeSince, TargetMemory } from '../comparison/target-memory.ts';
 import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
-import type { RunKey } from '../ledger/layout.ts';
+import type { JournalEntry } from '../ledger/journal-entry.ts';
+import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
+import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
+import type { Actor, RunCollection, RunCounts } from '../ledger/run-record.ts';
 import type { Runs } from '../ledger/runs.ts';
-import type { CheckpointName, Run } from '../run.ts';
+import { settleOpenBatch } from '../ledger/written.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
+import type { Selection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
-import type { TargetWriter, WriteIdentity } from '../target/target.ts';
-import type { DocumentOutcome } from './write-documents.ts';
+import {
+  accessTo,
+  type Target,
+  type TargetReader,
+  type TargetWriter,
+  type WriteOptions,
+} from '../target/target.ts';
+import type { OtherSource } from './prepare-collection.ts';
+
+export interface ApplyRequest {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly target: Target;
+  /** For production: a reader of staging, without which the gate stays shut. For staging: of production, where reachable. */
+  readonly other: TargetReader | undefined;
+  readonly actor: Actor & { readonly pid: number };
+  /** The last word of whoever asked: called when the run is admitted and nothing is written. Throwing ends it. */
+  readonly confirm?: () => Promise<void>;
+  /**
+   * Called when a plan of this name was applied there from another source, before anything is written. Throwing ends the run;
+   * without it, such a run is refused.
+   */
+  readonly confirmPlan?: (other: OtherSource) => Promise<void>;
+  /** The operator's word that nobody else writes meanwhile: needed to replace documents of a standalone, which has no transactions. */
+  readonly exclusive?: boolean;
+  /** What the last dry-run saw; documents that are others now are named in the result. */
+  readonly memory?: TargetMemory | undefined;
+  readonly leaseMs?: number;
+}
 
 /** Documents named one by one in a result; all are counted. */
 const MOST_NOTICES = 1_000;
+
+/** What became of one document, where that has to be said. */
+export interface DocumentOutcome {
+  readonly outcome: ApplyOutcome;
+  /** Empty where the outcome says it all. */
+  readonly reason: string;
+  /** The target has, or had, another document of its very `_id`. */
+  readonly isOfThisId?: boolean;
+}
 
 /** A document that did not go the ordinary way. */
 export interface Notice {
@@ -20,7 +62,7 @@ export interface Notice {
   readonly into: string;
   /** `_id` as Extended JSON; undefined when it has none. */
   readonly id: string | undefined;
-  readonly outcome: DocumentOutcome['outcome'];
+  readonly outcome: ApplyOutcome;
   readonly reason: string;
 }
 
@@ -32,55 +74,43 @@ export interface ChangeNotice {
   readonly change: ChangeSince;
 }
 
-export interface RunTools {
-  readonly key: RunKey;
-  readonly lease: Lease;
-  readonly runs: Runs;
-  readonly journal: Journal;
-  /** Number of the journal's newest batch. */
-  readonly lastBatch: number;
-  readonly writer: TargetWriter;
-}
+/** An identity of a write was used up: nobody does so but a run that has taken the lock since. */
+const TRANSACTION_TOO_OLD = 225;
 
 export class ApplyRun {
+  readonly run: Run;
+  readonly target: Target;
+  readonly lease: Lease;
+  readonly key: RunKey;
+  readonly runs: Runs;
+  readonly journal: Journal;
   readonly notices: Notice[] = [];
   /** The first of them. */
   readonly changes: ChangeNotice[] = [];
   changeCount = 0;
   /** Outcomes of batches that the journal could not be told. */
   readonly unrecorded: BatchEnd[] = [];
-  /** The target's, as far as this run is concerned: it writes under the lock alone, and notes that it may have written. */
-  readonly writer: TargetWriter;
-  readonly #run: Run;
-  readonly #tools: RunTools;
   readonly #warned = new Set<string>();
-  #lastBatch: number;
+  /** Number of the journal's newest batch. */
+  lastBatch = 0;
+  /** Documents written by an apply so far. */
+  written = 0;
+  #bytes = 0;
   #reopened: Promise<void> | undefined;
   #mayHaveWritten = false;
 
-  constructor(run: Run, tools: RunTools) {
-    this.#run = run;
-    this.#tools = tools;
-    this.#lastBatch = tools.lastBatch;
-    this.writer = notedWriter(tools.writer, {
-      ensureLock: () => tools.lease.ensure(),
-      renewLock: () => tools.lease.renew(),
-      onMayHaveWritten: () => {
-        this.#mayHaveWritten = true;
-      },
-    });
-  }
-
-  get signal(): AbortSignal {
-    return this.#run.signal;
-  }
-
-  get key(): RunKey {
-    return this.#tools.key;
+  constructor(run: Run, { target, lease }: { readonly target: Target; readonly lease: Lease }, key: RunKey) {
+    this.run = run;
+    this.target = target;
+    this.lease = lease;
+    this.key = key;
+    const ledger = openLedger(target);
+    this.runs = ledger.runs;
+    this.journal = ledger.journal(journalKeyOf(key));
   }
 
   get fencing(): number {
-    return this.#tools.lease.fencing;
+    return this.lease.fencing;
   }
 
   /** True as soon as a document may have been written. */
@@ -88,48 +118,71 @@ export class ApplyRun {
     return this.#mayHaveWritten;
   }
 
+  /** Finds out what came of a batch that a run left open when it died, and records it; undefined where nobody knows. */
+  async settleOpen(entry: JournalEntry): Promise<BatchEnd | undefined> {
+    await this.lease.ensure();
+    const end = await settleOpenBatch(this.target.reader, accessTo(this.target).writer, entry);
+    if (end !== undefined) await this.journal.record(end);
+    return end;
+  }
+
   /**
    * Every write of documents: intend, write, record. Until the record is made, the journal says: may have happened. `write` is called
-   * under the identity that the journal has by then; `endOf` says what came of it, by positions in the intention's ids, or throws where
+   * with the identity that the journal has by then; `endOf` says what came of it, by positions in the intention's ids, or throws where
    * nobody knows.
    */
   async write<Result>(
     intention: Omit<Intention, 'identity'>,
-    write: (identity: WriteIdentity | undefined) => Promise<Result>,
+    write: (writer: TargetWriter, options: WriteOptions) => Promise<Result>,
     endOf: (result: Result) => Omit<BatchEnd, 'batch'>,
   ): Promise<Result> {
-    const identity = await this.writer.newIdentity();
-    const batch = await this.#intend({ ...intention, identity });
-    await this.checkpoint('batch-intended');
-    const result = await write(identity);
-    await this.checkpoint('batch-written');
-    await this.#record({ batch, ...endOf(result) });
-    await this.checkpoint('batch-recorded');
-    return result;
-  }
-
-  /** Makes sure of the lock, then journals what is about to be done; the writer asks for it again. Returns the batch's number. */
-  async #intend(intention: Intention): Promise<number> {
-    const { lease, runs, journal, key } = this.#tools;
-    const batch = ++this.#lastBatch;
+    const { run, lease } = this;
+    const { writer } = accessTo(this.target);
+    const identity = await writer.newIdentity();
+    const batch = ++this.lastBatch;
     await lease.ensure();
-    this.#reopened ??= runs.reopen(key, this.fencing);
+    this.#reopened ??= this.runs.reopen(this.key, this.fencing);
     await this.#reopened;
-    await journal.intend(batch, this.fencing, intention);
-    return batch;
-  }
-
-  async #record(end: BatchEnd): Promise<void> {
+    await this.journal.intend(batch, this.fencing, { ...intention, identity });
+    await run.checkpoint('batch-intended');
+    let attempts = 0;
+    let isRefused = false;
+    /** Before every command, the repeated ones too: whoever was out of reach for long may have lost the lock. */
+    const beforeAttempt = async (): Promise<void> => {
+      // The attempt before this one had no clean answer.
+      if (attempts > 0) this.#mayHaveWritten = true;
+      await lease.ensure();
+      attempts++;
+    };
+    let result: Result;
     try {
-      await this.#tools.journal.record(end);
+      result = await write(writer, { identity, beforeAttempt });
+    } catch (error) {
+      // Refused for want of a right, the server has not looked at a document.
+      isRefused = error instanceof CommandFailure && error.lacksPrivilege;
+      if (error instanceof CommandFailure && error.serverCode === TRANSACTION_TOO_OLD) await lease.renew();
+      throw error;
+    } finally {
+      if (attempts > 0 && !isRefused) this.#mayHaveWritten = true;
+    }
+    await run.checkpoint('batch-written');
+    const end = { batch, ...endOf(result) };
+    try {
+      await this.journal.record(end);
     } catch (error) {
       this.unrecorded.push(end);
       throw error;
     }
+    await run.checkpoint('batch-recorded');
+    return result;
   }
 
-  async checkpoint(name: CheckpointName): Promise<void> {
-    await this.#run.checkpoint(name);
+  /** Of the documents of a part: how many were written, and how many bytes were gone through for them. */
+  noteProgress(written: number, bytes: number): void {
+    this.written += written;
+    this.#bytes += bytes;
+    const { written: all } = this;
+    this.run.emit({ type: 'apply-progress', target: this.target.name, written: all, bytes: this.#bytes });
   }
 
   notice(
@@ -148,56 +201,93 @@ export class ApplyRun {
   warnOnce(message: string): void {
     if (this.#warned.has(message)) return;
     this.#warned.add(message);
-    this.#run.emit({ type: 'warning', message });
+    this.run.emit({ type: 'warning', message });
   }
 }
 
-const TRANSACTION_TOO_OLD = 225;
+// What became of each document of a selection, one byte per document, and the counts made of it.
 
-interface WriteRules {
-  /** Called before every command, the repeated ones too: whoever was out of reach for long may have lost the lock. */
-  readonly ensureLock: () => Promise<void>;
-  /**
-   * Called when the server says that somebody has used up the identity of a write: nobody does so but a run that has taken the
-   * lock since. Throws when it is lost.
-   */
-  readonly renewLock: () => Promise<void>;
-  /** Not called for a command that the user has no right to: the server refuses it before it looks at a document. */
-  readonly onMayHaveWritten: () => void;
+/**
+ * `…Before`: an earlier run of the same selection wrote it (its journal says so), and it is still as it was written.
+ * doubtful: it is there as in the selection, and nobody can tell any more whether a run of it wrote it.
+ * kept: the target has another document of that `_id`, and the plan says to leave it.
+ * excepted, heldBack: see comparison/left-out.ts.
+ */
+export const OUTCOMES = [
+  'pending',
+  'inserted',
+  'insertedBefore',
+  'identical',
+  'replaced',
+  'replacedBefore',
+  'doubtful',
+  'kept',
+  'conflict',
+  'refused',
+  'excepted',
+  'heldBack',
+] as const;
+export type ApplyOutcome = (typeof OUTCOMES)[number];
+
+const CODES = Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, code])) as Record<
+  ApplyOutcome,
+  number
+>;
+
+export class Outcomes {
+  readonly #codes: Uint8Array;
+
+  /** `count` documents, all pending. */
+  constructor(count: number) {
+    this.#codes = new Uint8Array(count);
+  }
+
+  set(index: number, outcome: ApplyOutcome): void {
+    this.#codes[index] = CODES[outcome];
+  }
+
+  get(index: number): ApplyOutcome {
+    return OUTCOMES[this.#codes[index] as number] as ApplyOutcome;
+  }
+
+  tally(): Record<ApplyOutcome, number> {
+    const counts = new Array<number>(OUTCOMES.length).fill(0);
+    for (const code of this.#codes) counts[code]!++;
+    return Object.fromEntries(OUTCOMES.map((outcome, code) => [outcome, counts[code]])) as Record<
+      ApplyOutcome,
+      number
+    >;
+  }
 }
 
-/** A writer that writes under the lock alone, and says when documents may have been written, whatever the answer was. */
-function notedWriter(
-  writer: TargetWriter,
-  { ensureLock, renewLock, onMayHaveWritten }: WriteRules,
-): TargetWriter {
-  const noted = async <T>(write: () => Promise<T>): Promise<T> => {
-    let isRefused = false;
-    try {
-      return await write();
-    } catch (error) {
-      isRefused = error instanceof CommandFailure && error.lacksPrivilege;
-      if (error instanceof CommandFailure && error.serverCode === TRANSACTION_TOO_OLD) await renewLock();
-      throw error;
-    } finally {
-      if (!isRefused) onMayHaveWritten();
-    }
-  };
-  const underLock = { beforeAttempt: ensureLock };
-  return {
-    newIdentity: () => writer.newIdentity(),
-    insert: async (...what) => {
-      await ensureLock();
-      return noted(() => writer.insert(...what));
-    },
-    replace: (collection, replacements, options) =>
-      noted(() => writer.replace(collection, replacements, { ...options, ...underLock })),
-    remove: (collection, seen, options) =>
-      noted(() => writer.remove(collection, seen, { ...options, ...underLock })),
-    endIdentity: (...what) => writer.endIdentity(...what),
-    executedStatements: (...what) => writer.executedStatements(...what),
-    settleTransaction: (...what) => writer.settleTransaction(...what),
-    createCollection: (name, blueprint) => writer.createCollection(name, blueprint),
-    createIndexes: (collection, blueprint) => writer.createIndexes(collection, blueprint),
-  };
+/** What this run did: a document that an earlier run wrote counts as identical, it was there. */
+export function countsOfThisRun(tally: Record<ApplyOutcome, number>): RunCounts {
+  const { inserted, replaced, kept, conflict, refused, excepted, heldBack, doubtful } = tally;
+  const identical = tally.identical + tally.insertedBefore + tally.replacedBefore;
+  return { inserted, identical, replaced, kept, conflict, refused, heldBack, excepted, doubtful };
+}
+
+/** What is to be recorded of a run that stopped: it may not have come to documents that an earlier one accounted for. */
+export function countsSoFar(
+  now: readonly RunCollection[],
+  before: readonly RunCollection[],
+): readonly RunCollection[] {
+  return now.map((counts) => {
+    const then = before.find(({ collection }) => collection === counts.collection);
+    return then !== undefined && accountedFor(then) > accountedFor(counts) ? then : counts;
+  });
+}
+
+function accountedFor(counts: RunCounts): number {
+  const { inserted, identical, replaced, kept, conflict, refused } = counts;
+  const { heldBack, excepted, doubtful } = counts;
+  return inserted + identical + replaced + kept + conflict + refused + heldBack + excepted + doubtful;
+}
+
+/** What all runs of this selection did together: this is what the ledger says and what a revert takes back. */
+export function countsOverall(tally: Record<ApplyOutcome, number>): RunCounts {
+  const { identical, kept, conflict, refused, excepted, heldBack, doubtful } = tally;
+  const inserted = tally.inserted + tally.insertedBefore;
+  const replaced = tally.replaced + tally.replacedBefore;
+  return { inserted, identical, replaced, kept, conflict, refused, heldBack, excepted, doubtful };
 }

@@ -11,26 +11,15 @@
  * the journal knows which ones were ours. Not guaranteed: that nobody sees some documents before all of them are in.
  */
 import { holdBack } from '../comparison/compare-with-target.ts';
-import type { LeftOut } from '../comparison/left-out.ts';
-import type { TargetMemory } from '../comparison/target-memory.ts';
-import { journalKeyOf } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
-import type {
-  Actor,
-  Creation,
-  RunCollection,
-  RunCounts,
-  RunRecord,
-  RunStatus,
-} from '../ledger/run-record.ts';
+import type { Creation, RunCollection, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
 import { readRuns } from '../ledger/runs.ts';
 import { EarlierRuns } from '../ledger/written.ts';
-import type { Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import { accessTo, type Target, type TargetCollection, type TargetReader } from '../target/target.ts';
+import type { Target, TargetCollection } from '../target/target.ts';
 import { leftOutOf, recordExcepted } from './accept.ts';
 import {
   mayOverwrite,
@@ -39,10 +28,19 @@ import {
   requireAdmissionStill,
   requireExclusiveWord,
 } from './admission.ts';
-import { applyCollection } from './apply-collection.ts';
-import { ApplyRun, type ChangeNotice, type Notice } from './apply-run.ts';
+import { type Applying, applyCollection } from './apply-collection.ts';
+import {
+  type ApplyOutcome,
+  type ApplyRequest,
+  ApplyRun,
+  type ChangeNotice,
+  countsOfThisRun,
+  countsOverall,
+  countsSoFar,
+  type Notice,
+  Outcomes,
+} from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, discardForeign, holdLock, stoppedOnRequest } from './held-run.ts';
-import { type ApplyOutcome, countsOfThisRun, countsOverall, countsSoFar, Outcomes } from './outcome.ts';
 import {
   missingOf,
   type OtherSource,
@@ -55,28 +53,6 @@ import {
 } from './prepare-collection.ts';
 import { unwrittenIn } from './restore-status.ts';
 import { type Verification, verifySelection } from './verify-selection.ts';
-import { settleOpenBatch } from './write-documents.ts';
-
-export interface ApplyRequest {
-  readonly plan: Plan;
-  readonly selection: Selection;
-  readonly target: Target;
-  /** For production: a reader of staging, without which the gate stays shut. For staging: of production, where reachable. */
-  readonly other: TargetReader | undefined;
-  readonly actor: Actor & { readonly pid: number };
-  /** The last word of whoever asked: called when the run is admitted and nothing is written. Throwing ends it. */
-  readonly confirm?: () => Promise<void>;
-  /**
-   * Called when a plan of this name was applied there from another source, before anything is written. Throwing ends the run;
-   * without it, such a run is refused.
-   */
-  readonly confirmPlan?: (other: OtherSource) => Promise<void>;
-  /** The operator's word that nobody else writes meanwhile: needed to replace documents of a standalone, which has no transactions. */
-  readonly exclusive?: boolean;
-  /** What the last dry-run saw; documents that are others now are named in the result. */
-  readonly memory?: TargetMemory | undefined;
-  readonly leaseMs?: number;
-}
 
 export interface AppliedCollection extends RunCounts {
   readonly collection: string;
@@ -150,95 +126,99 @@ function copyOf({ directory, manifest }: Selection): Selection {
 
 async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Promise<ApplyResult> {
   const { selection, target } = request;
-  const { digest, collections } = selection.manifest;
-  const ledger = openLedger(target);
-  const key = { plan: request.plan.name, selection: digest };
+  const key = { plan: request.plan.name, selection: selection.manifest.digest };
   await run.checkpoint('lock-taken');
-  await ledger.migrateUnderLock(key.plan, lease);
-  const journal = ledger.journal(journalKeyOf(key));
-  await discardForeign(run, { target, key, lease });
-  await adoptLocalRecord(run, { target, key, record: await ledger.runs.find(key), journal });
-  const { writer } = accessTo(target);
-  const earlier = await EarlierRuns.read(journal, selection, async (entry) => {
-    await lease.ensure();
-    const end = await settleOpenBatch(target.reader, writer, entry);
-    if (end !== undefined) await journal.record(end);
-    return end;
-  });
-  const { runs } = ledger;
-  const held = new ApplyRun(run, { key, lease, runs, journal, lastBatch: earlier.lastBatch, writer });
-  const outcomes = new Map(collections.map((selected) => [selected, new Outcomes(selected.count)]));
+  await openLedger(target).migrateUnderLock(key.plan, lease);
+  const held = new ApplyRun(run, { target, lease }, key);
+  await discardForeign(held);
+  await adoptLocalRecord(held);
+  const earlier = await EarlierRuns.read(held.journal, selection, (entry) => held.settleOpen(entry));
+  held.lastBatch = earlier.lastBatch;
+  const outcomes = new Map(
+    selection.manifest.collections.map((selected) => [selected, new Outcomes(selected.count)]),
+  );
   let record: RunRecord | undefined;
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
   const leftOut = await leftOutOf(run, { plan: request.plan, selection, reader: target.reader });
   await refuseMatches(run, request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
+  const applying: Applying = { held, request, earlier, leftOut, outcomes };
   try {
-    await ledger.runs.begin(await runStart(request), held.fencing, recordOf(outcomes));
-    record = await ledger.runs.find(key);
+    await held.runs.begin(await runStart(request), held.fencing, recordOf(outcomes));
+    record = await held.runs.find(key);
     await run.checkpoint('run-begun');
-    const prepared = await prepareAll(run, request, held, record?.creations ?? []);
-    await writeAll(run, request, { held, prepared, earlier, outcomes, leftOut });
+    const prepared = await prepareAll(held, request, record?.creations ?? []);
+    sayStarted(applying);
+    for (const [selected, collection] of prepared) {
+      const question = { plan: request.plan, selection, reader: target.reader };
+      await holdBack(run, question, leftOut, { selected, collection });
+      await applyCollection(applying, selected, collection);
+      if (run.signal.aborted) throw stoppedOnRequest();
+    }
+    run.emit({ type: 'apply-finished', target: target.name, written: held.written });
     const outcomesIn = new Map([...outcomes].map(([{ into }, each]) => [into, each]));
-    await earlier.settle(journal, (into, ordinal) => outcomesIn.get(into)?.get(ordinal) === 'doubtful');
+    await earlier.settle(held.journal, (into, ordinal) => outcomesIn.get(into)?.get(ordinal) === 'doubtful');
     await run.checkpoint('all-written');
-    await ledger.runs.save(key, held.fencing, { status: 'applied', collections: recordOf(outcomes) });
-    await recordLeftOut(request, held, { outcomes, leftOut, before: record });
-    // A write that waited for the majority: what is read after it holds every write before it, whoever is primary now.
-    await lease.renew();
-    const verification = await verifySelection(run, {
-      selection,
-      reader: target.reader,
-      expect: (selected, index) => expectationOf(outcomes, selected, index),
-    });
-    await run.checkpoint('verified');
-    const applied = [...outcomes].map(([{ collection, into }, each]) => ({
-      collection,
-      into,
-      ...countsOfThisRun(each.tally()),
-    }));
-    const verified = verification.failures === 0 && unwrittenIn(applied) === 0;
-    const status: RunStatus = verified ? 'verified' : 'incomplete';
-    await ledger.runs.save(key, held.fencing, { status, collections: recordOf(outcomes) });
-    await run.checkpoint('run-recorded');
-    return {
-      target: target.name,
-      digest,
-      collections: applied,
-      verified,
-      verification,
-      notices: held.notices,
-      sinceDryRun: request.memory && {
-        seenAt: request.memory.seenAt,
-        count: held.changeCount,
-        changes: held.changes,
-      },
-    };
+    await held.runs.save(key, held.fencing, { status: 'applied', collections: recordOf(outcomes) });
+    await recordLeftOut(applying, record);
+    return await verified(applying);
   } catch (error) {
-    throw await asEndOfRun(error, {
-      target,
-      workDirectory: run.workDirectory,
-      run: held,
-      progress: {
-        status: 'incomplete',
-        collections: countsSoFar(recordOf(outcomes), record?.collections ?? []),
-      },
-    });
+    const collections = countsSoFar(recordOf(outcomes), record?.collections ?? []);
+    throw await asEndOfRun(error, held, { status: 'incomplete', collections });
   }
 }
 
-interface LeftOutOfRun {
-  readonly outcomes: AllOutcomes;
-  readonly leftOut: LeftOut;
-  /** As the run found it. */
-  readonly before: RunRecord | undefined;
+function sayStarted({ held: { run }, request: { target, selection }, earlier }: Applying): void {
+  const { collections } = selection.manifest;
+  run.emit({
+    type: 'apply-started',
+    target: target.name,
+    documents: collections.reduce((sum, { count }) => sum + count, 0),
+    bytes: collections.reduce((sum, { bytes }) => sum + bytes, 0),
+    resumed: earlier.lastBatch > 0,
+  });
 }
 
-/** What was accepted in the ledger stays there; what this run excepted beside it is written down, so that the gate knows. */
+/** Reads everything back, and records what came of the run. */
+async function verified({ held, request, outcomes }: Applying): Promise<ApplyResult> {
+  const { run, lease, key } = held;
+  const { selection, target, memory } = request;
+  // A write that waited for the majority: what is read after it holds every write before it, whoever is primary now.
+  await lease.renew();
+  const verification = await verifySelection(run, {
+    selection,
+    reader: target.reader,
+    expect: (selected, index) => expectationOf(outcomes, selected, index),
+  });
+  await run.checkpoint('verified');
+  const applied = [...outcomes].map(([{ collection, into }, each]) => ({
+    collection,
+    into,
+    ...countsOfThisRun(each.tally()),
+  }));
+  const isVerified = verification.failures === 0 && unwrittenIn(applied) === 0;
+  const status: RunStatus = isVerified ? 'verified' : 'incomplete';
+  await held.runs.save(key, held.fencing, { status, collections: recordOf(outcomes) });
+  await run.checkpoint('run-recorded');
+  return {
+    target: target.name,
+    digest: key.selection,
+    collections: applied,
+    verified: isVerified,
+    verification,
+    notices: held.notices,
+    sinceDryRun: memory && { seenAt: memory.seenAt, count: held.changeCount, changes: held.changes },
+  };
+}
+
+/**
+ * What was accepted in the ledger stays there; what this run excepted beside it is written down, so that the gate knows. `before`: the
+ * record as the run found it.
+ */
 async function recordLeftOut(
-  { plan, selection, target, actor }: ApplyRequest,
-  { key, fencing }: ApplyRun,
-  { outcomes, leftOut, before }: LeftOutOfRun,
+  { held: { key, fencing }, request, outcomes, leftOut }: Applying,
+  before: RunRecord | undefined,
 ): Promise<void> {
+  const { plan, selection, target, actor } = request;
   const excepted = [...recordOf(outcomes), ...(before?.collections ?? [])];
   if (excepted.every((counts) => counts.excepted === 0)) return;
   await recordExcepted(
@@ -256,7 +236,7 @@ async function recordLeftOut(
   );
 }
 
-type AllOutcomes = Map<SelectedCollection, Outcomes>;
+type AllOutcomes = Applying['outcomes'];
 
 /**
  * The record of a run names all creations and is written whole: three times for each collection would be 30,000 writes of up to a
@@ -266,18 +246,17 @@ const MOST_CREATION_GROUPS = 100;
 
 /** All collections before the first document: one that is unfit, or cannot be created, stops the run while nothing is written. */
 async function prepareAll(
-  { emit, checkpoint }: Run,
-  { plan, target, selection }: ApplyRequest,
   held: ApplyRun,
+  { plan, target, selection }: ApplyRequest,
   recorded: readonly Creation[],
 ): Promise<Map<SelectedCollection, TargetCollection>> {
-  const { runs } = openLedger(target);
+  const { emit, checkpoint } = held.run;
   const begun = new Map(recorded.map((creation) => [creation.into, creation]));
   const creations = new Map(begun);
   let unsaved = false;
   const save = async (): Promise<void> => {
     unsaved = false;
-    await runs.saveCreations(held.key, held.fencing, [...creations.values()]);
+    await held.runs.saveCreations(held.key, held.fencing, [...creations.values()]);
   };
   const { collections } = selection.manifest;
   const together = Math.ceil(collections.length / MOST_CREATION_GROUPS);
@@ -314,55 +293,6 @@ async function prepareAll(
     if (unsaved || intended.length > 0) await save();
   }
   return prepared;
-}
-
-interface Writing {
-  readonly held: ApplyRun;
-  readonly prepared: Map<SelectedCollection, TargetCollection>;
-  readonly earlier: EarlierRuns;
-  readonly outcomes: AllOutcomes;
-  readonly leftOut: LeftOut;
-}
-
-async function writeAll(
-  run: Run,
-  request: ApplyRequest,
-  { held, prepared, earlier, outcomes, leftOut }: Writing,
-): Promise<void> {
-  const { plan, target, selection } = request;
-  const { emit, signal } = run;
-  const { collections } = selection.manifest;
-  emit({
-    type: 'apply-started',
-    target: target.name,
-    documents: collections.reduce((sum, { count }) => sum + count, 0),
-    bytes: collections.reduce((sum, { bytes }) => sum + bytes, 0),
-    resumed: earlier.lastBatch > 0,
-  });
-  let written = 0;
-  let bytes = 0;
-  const question = { plan, selection, reader: target.reader };
-  for (const [selected, collection] of prepared) {
-    await holdBack(run, question, leftOut, { selected, collection });
-    await applyCollection(held, {
-      leftOut,
-      target,
-      selection,
-      selected,
-      collection,
-      earlier,
-      memory: request.memory,
-      outcomes: outcomes.get(selected) as Outcomes,
-      exclusive: request.exclusive === true,
-      onProgress: (documents, size) => {
-        written += documents;
-        bytes += size;
-        emit({ type: 'apply-progress', target: target.name, written, bytes });
-      },
-    });
-    if (signal.aborted) throw stoppedOnRequest();
-  }
-  emit({ type: 'apply-finished', target: target.name, written });
 }
 
 function recordOf(outcomes: AllOutcomes): RunCollection[] {

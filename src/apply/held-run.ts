@@ -6,11 +6,9 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
-import type { Journal } from '../ledger/journal.ts';
-import type { RunKey } from '../ledger/layout.ts';
 import { findLocalRecord, openLedger, removeLocalRecord, saveLocalRecord } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
-import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { Actor } from '../ledger/run-record.ts';
 import type { RunProgress } from '../ledger/runs.ts';
 import { isForeign } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
@@ -105,26 +103,18 @@ export function stoppedOnRequest(): RestorePlanError {
 /** For the last record of a run that stops: a target out of reach must not keep it from ending. */
 const LAST_RECORD_MS = 1_500;
 
-interface StoppedRun {
-  readonly target: Target;
-  readonly workDirectory: string;
-  readonly run: ApplyRun;
-  readonly progress: RunProgress;
-}
-
 /** The error to throw when a run does not come to its end. Saves what can be saved on the way; never throws itself. */
-export async function asEndOfRun(error: unknown, stopped: StoppedRun): Promise<unknown> {
+export async function asEndOfRun(error: unknown, held: ApplyRun, progress: RunProgress): Promise<unknown> {
   if (!(error instanceof RestorePlanError)) return error;
-  const { run } = stopped;
   // Another run writes the record now.
   if (error.code === 'LOCKED') return error;
-  const saving = await saveProgress(stopped);
-  if (!run.mayHaveWritten) return error;
+  const saving = await saveProgress(held, progress);
+  if (!held.mayHaveWritten) return error;
   // What was written is not what was checked: going on from there is no way out.
-  if (error.code === 'VERIFICATION' && saving !== 'refused' && run.unrecorded.length === 0) return error;
+  if (error.code === 'VERIFICATION' && saving !== 'refused' && held.unrecorded.length === 0) return error;
   // A ledger that is only slow has every intention; what became of them, the next run finds out.
-  if (saving !== 'refused' && run.unrecorded.length === 0) return asIncomplete(error);
-  return (await answers(stopped.target)) ? keepLocally(error, stopped) : asIncomplete(error);
+  if (saving !== 'refused' && held.unrecorded.length === 0) return asIncomplete(error);
+  return (await answers(held.target)) ? keepLocally(error, held, progress) : asIncomplete(error);
 }
 
 /** Intended batches stay in the journal as such, so a rerun finds out about them by itself. */
@@ -137,13 +127,14 @@ function asIncomplete(error: RestorePlanError): RestorePlanError {
   });
 }
 
-async function saveProgress({ target, run, progress }: StoppedRun): Promise<'saved' | 'refused' | 'overdue'> {
-  const save = openLedger(target)
-    .runs.save(run.key, run.fencing, progress)
-    .then(
-      () => 'saved' as const,
-      () => 'refused' as const,
-    );
+async function saveProgress(
+  { runs, key, fencing }: ApplyRun,
+  progress: RunProgress,
+): Promise<'saved' | 'refused' | 'overdue'> {
+  const save = runs.save(key, fencing, progress).then(
+    () => 'saved' as const,
+    () => 'refused' as const,
+  );
   return Promise.race([save, delay(LAST_RECORD_MS, 'overdue' as const, { ref: false })]);
 }
 
@@ -160,20 +151,20 @@ async function answers(target: Target): Promise<boolean> {
 /** The server is there, documents went in, and only the ledger does not take them. */
 async function keepLocally(
   error: RestorePlanError,
-  { target, workDirectory, run, progress }: StoppedRun,
+  { run: { workDirectory }, target, key, unrecorded }: ApplyRun,
+  progress: RunProgress,
 ): Promise<RestorePlanError> {
   const what = `documents were written to ${target.name}, but its ledger could not be: ${error.message}`;
-  const { unrecorded } = run;
   let path: string;
   try {
     path = await saveLocalRecord(
-      { workDirectory, target: target.name, key: run.key },
+      { workDirectory, target: target.name, key },
       {
         format: 2,
         target: target.name,
         database: target.reader.database,
         server: target.reader.identity.id,
-        key: run.key,
+        key,
         batches: unrecorded,
         progress,
         savedAt: new Date().toISOString(),
@@ -193,20 +184,11 @@ async function keepLocally(
   });
 }
 
-interface Adoption {
-  readonly target: Target;
-  readonly key: RunKey;
-  /** The run's record, where there is one. */
-  readonly record: RunRecord | undefined;
-  readonly journal: Journal;
-}
-
 /** Brings into the ledger what an earlier run could only write to this machine. */
-export async function adoptLocalRecord(
-  { emit, workDirectory }: Run,
-  { target, key, record: run, journal }: Adoption,
-): Promise<void> {
-  const place = { workDirectory, target: target.name, key, isMigrated: run?.isMigrated ?? false };
+export async function adoptLocalRecord({ run, target, key, runs, journal }: ApplyRun): Promise<void> {
+  const { emit, workDirectory } = run;
+  const { isMigrated = false } = (await runs.find(key)) ?? {};
+  const place = { workDirectory, target: target.name, key, isMigrated };
   const found = await findLocalRecord(place, target.reader);
   if (found === undefined) return;
   for (const batch of found.record.batches) await journal.record(batch);
@@ -217,27 +199,20 @@ export async function adoptLocalRecord(
   });
 }
 
-interface ForeignPlace {
-  readonly target: Target;
-  readonly key: RunKey;
-  readonly lease: Lease;
-}
-
 /**
  * The record of this selection that came with a copy of another database says nothing of this one: what it inserted, soaked and
  * had approved was elsewhere, and there it is still on record. Its journal goes first, so that a kill in between leaves it foreign.
  */
-export async function discardForeign({ emit }: Run, { target, key, lease }: ForeignPlace): Promise<void> {
-  const { runs, journal } = openLedger(target);
+export async function discardForeign({ run, target, key, lease, runs }: ApplyRun): Promise<void> {
   const record = await runs.find(key);
   if (record === undefined || !isForeign(record, target.reader)) return;
   const { database, kind, id = '' } = record.server ?? { database: '', kind: '' };
   const origin = `${database} on the ${kind} ${id}`.trimEnd();
-  emit({
+  run.emit({
     type: 'warning',
     message: `${target.name}: the record of this selection came with a copy of ${origin}; it is replaced by this run's, and stays in the ledger there`,
   });
   await lease.ensure();
-  await journal(record.journalKey).discard();
+  await openLedger(target).journal(record.journalKey).discard();
   await runs.discard(key);
 }

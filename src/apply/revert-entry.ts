@@ -123,13 +123,12 @@ export async function takeBackPart(
   const positions = ours.map(({ position }) => position);
   const seen = ours.map((document) => document.seen as Buffer);
   const intention = { action, into: entry.into, ids: { run: ids, positions }, undoes: entry.batch } as const;
-  const { writer } = run;
   const end = await run.write(
     intention,
-    (identity) => {
-      if (action === 'remove') return writer.remove(collection, seen, { identity, exclusive });
+    (writer, options) => {
+      if (action === 'remove') return writer.remove(collection, seen, { ...options, exclusive });
       const pairs = ours.map(({ image }, i) => ({ seen: seen[i] as Buffer, after: image as Buffer }));
-      return writer.replace(collection, pairs, { identity, exclusive });
+      return writer.replace(collection, pairs, { ...options, exclusive });
     },
     (outcome) => {
       refuseFaults(place, outcome);

@@ -24,7 +24,7 @@ import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { isForeign, readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
-import { accessTo, type Target, type TargetCollection, type TargetReader } from '../target/target.ts';
+import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
 import { requireExclusiveWord } from './admission.ts';
 import { ApplyRun } from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, holdLock, stoppedOnRequest } from './held-run.ts';
@@ -37,7 +37,6 @@ import {
   type WrittenEntry,
   withHashes,
 } from './revert-entry.ts';
-import { settleOpenBatch } from './write-documents.ts';
 
 /** Entries of one kind that are undone side by side, so that the server is kept busy. */
 const ENTRIES_IN_FLIGHT = 3;
@@ -126,7 +125,11 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
   const records = await runsToRevert(request);
   const tally = new RevertTally(records);
   const runs = new Map<RunRecord, ApplyRun>();
-  for (const record of records) runs.set(record, await prepareRun(run, target, lease, record));
+  for (const record of records) {
+    const held = new ApplyRun(run, { target, lease }, record.key);
+    await prepareRun(held);
+    runs.set(record, held);
+  }
   const [newest] = runs.values();
   if (newest === undefined) return tally.report(placeOf(request));
   let current = newest;
@@ -136,41 +139,32 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
     for (const [{ key }, { fencing }] of runs) {
       await ledger.runs.save(key, fencing, { status: 'reverting', exclusive });
     }
-    await newest.checkpoint('run-begun');
+    await run.checkpoint('run-begun');
     await takeBackAll(run, request, { records, runs, tally, onRun: (held) => (current = held) });
-    await newest.checkpoint('all-written');
+    await run.checkpoint('all-written');
     for (const [record, { fencing }] of [...runs].reverse()) {
       const progress = { status: 'reverted', left: tally.leftOf(record) } as const;
       await ledger.runs.save(record.key, fencing, progress);
     }
-    await newest.checkpoint('run-recorded');
+    await run.checkpoint('run-recorded');
     return tally.report(placeOf(request));
   } catch (error) {
-    throw await asEndOfRun(error, {
-      target,
-      workDirectory: run.workDirectory,
-      run: current,
-      progress: { status: 'reverting' },
-    });
+    throw await asEndOfRun(error, current, { status: 'reverting' });
   }
 }
 
 /** Picks up what an earlier run of it left behind: its local record, and batches of which nobody knew what came. */
-async function prepareRun(run: Run, target: Target, lease: Lease, record: RunRecord): Promise<ApplyRun> {
-  const { key } = record;
-  const { runs, journal: journalOf } = openLedger(target);
-  const journal = journalOf(journalKeyOf(key));
-  await adoptLocalRecord(run, { target, key, record, journal });
-  const { writer } = accessTo(target);
-  let lastBatch = 0;
+async function prepareRun(held: ApplyRun): Promise<void> {
+  const { journal } = held;
+  await adoptLocalRecord(held);
   for await (const entry of journal.entriesBackwards()) {
-    lastBatch = Math.max(lastBatch, entry.batch);
+    held.lastBatch = Math.max(held.lastBatch, entry.batch);
     if (entry.state !== 'intended') continue;
-    await lease.ensure();
-    const end = await settleOpenBatch(target.reader, writer, entry);
-    await journal.record(end ?? { batch: entry.batch, skipped: [], doubtful: [...entry.ids.keys()] });
+    const end = await held.settleOpen(entry);
+    if (end === undefined) {
+      await journal.record({ batch: entry.batch, skipped: [], doubtful: [...entry.ids.keys()] });
+    }
   }
-  return new ApplyRun(run, { key, lease, runs, journal, lastBatch, writer });
 }
 
 interface Reverting {
@@ -181,7 +175,7 @@ interface Reverting {
 }
 
 async function takeBackAll(
-  { emit, signal }: Run,
+  { emit, signal, checkpoint }: Run,
   request: RevertRequest,
   { records, runs, tally, onRun }: Reverting,
 ): Promise<void> {
@@ -196,7 +190,7 @@ async function takeBackAll(
     const place = { reader: target.reader, collection: await looks.collection(entry.into) };
     const taking = { ...place, run, exclusive };
     for await (const part of lookAtEntry(place, entry, journal)) {
-      await run.checkpoint('batch-compared');
+      await checkpoint('batch-compared');
       const documents = await takeBackPart(taking, entry, part);
       count(tally, { run: record, entry, documents }, (position) => showValue(part.ids.id(position)));
       done += documents.length;

@@ -127,13 +127,6 @@ export interface Replacement {
   readonly after: Buffer;
 }
 
-export interface WriteOutcome {
-  /** Documents the server counts as inserted, those of an earlier attempt under the same identity among them. */
-  readonly written: number;
-  /** Documents it refused, one by one. */
-  readonly faults: readonly WriteFault[];
-}
-
 /**
  * The name under which a server remembers what one batch wrote. To be noted before anything is sent: a later process can then ask
  * whose work a document is (`executedStatements`), and end what was left open (`settleTransaction`). One batch, one identity: a
@@ -150,22 +143,28 @@ export interface WriteIdentity {
   readonly at: number;
 }
 
-export interface InsertOptions {
-  /** See TargetCollection. */
-  readonly uuid?: Buffer | undefined;
-  /** Undefined where the server keeps no such memory: a standalone. */
-  readonly identity?: WriteIdentity | undefined;
-  /** Statement ids of the documents, in their order, each used once under an identity; default 0, 1, 2 … */
-  readonly statements?: readonly number[];
+/** Documents of many, by their positions. */
+export interface DocumentBatch {
+  readonly documents: Documents;
+  readonly positions: readonly number[];
 }
 
-export interface ConditionalWriteOptions {
-  /** Undefined only with `exclusive`. */
+/** How documents are written. */
+export interface WriteOptions {
+  /** Noted before anything is sent. Undefined for a standalone alone, where nothing is remembered. */
   readonly identity: WriteIdentity | undefined;
-  /** The operator's word that nobody else writes meanwhile. Only for a standalone, which has no transactions. */
+  /** The operator's word that nobody else writes meanwhile, without which nothing on a standalone is replaced or removed. */
   readonly exclusive?: boolean;
   /** Called before every attempt: a process that was out of reach for long may have lost the lock. */
   readonly beforeAttempt?: () => Promise<void>;
+}
+
+/** What became of documents that were to be inserted, by their place in `positions`. Every document that is in neither was written. */
+export interface InsertOutcome {
+  /** A document of that `_id` was there: `same` bytes or `other`; of `doubtful`, the same bytes, nobody knows whether an attempt wrote them. */
+  readonly there: ReadonlyMap<number, 'same' | 'other' | 'doubtful'>;
+  /** Documents that the server refused, one by one. */
+  readonly faults: readonly WriteFault[];
 }
 
 /** What became of each document, by its position. Every document that is in neither was written. */
@@ -187,13 +186,19 @@ export interface TargetWriter {
   /** For one batch. Undefined for a standalone, which remembers nothing and has no transactions. */
   newIdentity(): Promise<WriteIdentity | undefined>;
   /**
-   * Inserts whole documents, concatenated, byte for byte as they are; `_id` must be first in each. A collection that has another
-   * `uuid` by now, or is gone, is not written to: the server would make a new one, without options and indexes.
+   * Inserts the documents at `positions`, which were absent a moment ago, byte for byte as they are; `_id` must be first in each. A
+   * collection that has another `uuid` by now, or is gone, is not written to: the server would make a new one, without options and
+   * indexes.
    *
-   * One attempt: a thrown CommandFailure leaves open what was written. Sent again under the same identity, statement by
-   * statement, it inserts what did not arrive the first time and nothing twice.
+   * Rides out transient faults. With an identity, an attempt without an answer is sent again as it was: the server knows by the
+   * statement ids, which are the places in `positions`, what it carried out already, so a document that it refuses as there is
+   * somebody else's. Without one, the documents are looked up. What it throws leaves open what was written.
    */
-  insert(collection: string, documents: Buffer, options?: InsertOptions): Promise<WriteOutcome>;
+  insert(
+    collection: Pick<TargetCollection, 'name' | 'collated' | 'uuid'>,
+    batch: DocumentBatch,
+    options: WriteOptions,
+  ): Promise<InsertOutcome>;
   /**
    * Which inserts under this identity the server carried out; `ids` are the `_id`s, the position of each being its statement id.
    * Also tells of documents that were removed since, and never of another's. Writes nothing. `unknown` where the server does not
@@ -217,13 +222,13 @@ export interface TargetWriter {
   replace(
     collection: WrittenCollection,
     replacements: readonly Replacement[],
-    options: ConditionalWriteOptions,
+    options: WriteOptions,
   ): Promise<ConditionalOutcome>;
   /** Removes each document that is still the one seen, by the same rules. */
   remove(
     collection: WrittenCollection,
     seen: readonly Buffer[],
-    options: ConditionalWriteOptions,
+    options: WriteOptions,
   ): Promise<ConditionalOutcome>;
   /**
    * Ends what a conditional write of another process left open: documents are free at once, and nothing of it can still be

@@ -331,7 +331,7 @@ function refusedOrConflict(fault: WriteFault): Attempt {
   return { kind: 'conflict', reason: `code ${fault.code}`, code: fault.code };
 }
 
-function halves(part: Part): Part[] {
+export function halves(part: Part): Part[] {
   if (part.length < 2) return [part];
   const half = Math.ceil(part.length / 2);
   return [part.slice(0, half), part.slice(half)];

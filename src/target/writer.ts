@@ -1,6 +1,9 @@
 /**
- * TargetWriter over raw commands. The driver's own retries do not apply to raw commands: an insert is one attempt, and its caller
- * sends it again; conditional writes settle themselves.
+ * TargetWriter over raw commands, to which the driver's own retries do not apply: every write settles itself here.
+ *
+ * A reply is believed only when it is a clean one. After anything else (connection lost, election, write concern not met) an insert is
+ * sent again under its identity, or, where the server keeps none, its documents are read back by `_id` at majority and their bytes
+ * compared. So an attempt may be repeated as often as it takes.
  */
 import { Binary } from 'bson';
 import { Documents } from '../bson/documents.ts';
@@ -15,7 +18,7 @@ import {
   readWriteFaults,
   type WriteFault,
 } from '../mongo/raw-messages.ts';
-import { CommandFailure, isTransientCode } from './command-failure.ts';
+import { CommandFailure, isDocumentCode, isTransientCode } from './command-failure.ts';
 import { type Command, type Commands, MAJORITY, settle, WRITE } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { type Existing, findExisting } from './existing.ts';
@@ -29,21 +32,23 @@ import {
 import type {
   CollectionBlueprint,
   ConditionalOutcome,
-  ConditionalWriteOptions,
-  InsertOptions,
+  DocumentBatch,
+  InsertOutcome,
   Replacement,
   ServerIdentity,
   Settlement,
+  TargetCollection,
   TargetReader,
   TargetWriter,
   WriteIdentity,
-  WriteOutcome,
+  WriteOptions,
   WrittenCollection,
 } from './target.ts';
-import { type ConditionalWrite, PartSize, writeInTransactions } from './transactional-writes.ts';
+import { type ConditionalWrite, halves, PartSize, writeInTransactions } from './transactional-writes.ts';
 import { sessionFields, WriteSessions } from './write-sessions.ts';
 
 const NAMESPACE_EXISTS = 48;
+const DUPLICATE_KEY = 11000;
 
 export class MongoWriter implements TargetWriter {
   readonly #commands: Commands;
@@ -63,24 +68,76 @@ export class MongoWriter implements TargetWriter {
     return this.#sessions.newIdentity();
   }
 
-  insert(
-    collection: string,
+  async insert(
+    collection: Pick<TargetCollection, 'name' | 'collated' | 'uuid'>,
+    { documents, positions }: DocumentBatch,
+    { identity, beforeAttempt }: WriteOptions,
+  ): Promise<InsertOutcome> {
+    const there = new Map<number, 'same' | 'other' | 'doubtful'>();
+    const refused: WriteFault[] = [];
+    /** Some attempt got no answer, and the server does not know whose a document is. */
+    let mayBeOurs = false;
+    /** Settles those that are there; returns the others. */
+    const lookFor = async (open: readonly number[]): Promise<readonly number[]> => {
+      const asked = open.map((place) => positions[place] as number);
+      const found = await findExisting({ reader: this.#reader, collection, documents, positions: asked });
+      return open.filter((place) => {
+        const presence = found.presence(positions[place] as number);
+        if (presence !== 'absent') there.set(place, presence === 'same' && mayBeOurs ? 'doubtful' : presence);
+        return presence === 'absent';
+      });
+    };
+    const { patience, database } = this.#commands;
+    const what = `inserting into ${database}.${collection.name}`;
+    const why = (open: number): string => `${open} documents are not settled yet`;
+    await settle({ patience, what, why }, [...positions.keys()], async (unsettled) => {
+      if (unsettled.isInDoubt && identity === undefined) unsettled.open = await lookFor(unsettled.open);
+      unsettled.isInDoubt = true;
+      const faults: WriteFault[] = [];
+      const parts = [unsettled.open];
+      for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+        if (part.length === 0) continue;
+        try {
+          await beforeAttempt?.();
+          const sent = concatenated(documents, part, positions);
+          for (const fault of await this.#insertOnce(collection, sent, { identity, statements: part }))
+            faults.push({ ...fault, index: part[fault.index] as number });
+        } catch (error) {
+          // One document makes the server refuse all of them: the halves are tried alone.
+          const code = error instanceof CommandFailure && !error.transient ? error.serverCode : undefined;
+          if (code === undefined || !isDocumentCode(code)) {
+            mayBeOurs = identity === undefined;
+            throw error;
+          }
+          if (part.length > 1) parts.unshift(...halves(part));
+          else faults.push({ index: part[0] as number, code, keyPattern: undefined });
+        }
+      }
+      const again = faults.filter(({ code }) => isTransientCode(code)).map(({ index }) => index);
+      const taken = faults.filter(isSameId).map(({ index }) => index);
+      // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
+      unsettled.open = [...again, ...(await lookFor(taken))];
+      refused.push(...faults.filter((fault) => !isTransientCode(fault.code) && !isSameId(fault)));
+    });
+    return { there, faults: refused };
+  }
+
+  async #insertOnce(
+    { name, uuid }: Pick<TargetCollection, 'name' | 'uuid'>,
     documents: Buffer,
-    { uuid, identity, statements }: InsertOptions = {},
-  ): Promise<WriteOutcome> {
+    { identity, statements }: { identity: WriteIdentity | undefined; statements: readonly number[] },
+  ): Promise<readonly WriteFault[]> {
     const command: Command = {
-      insert: collection,
+      insert: name,
       ...WRITE,
       ...(uuid && { collectionUUID: new Binary(uuid, Binary.SUBTYPE_UUID) }),
-      ...(identity && sessionFields(identity, identity.txnNumber)),
-      ...(statements && statementIds(statements)),
+      ...(identity && { ...sessionFields(identity, identity.txnNumber), ...statementIds(statements) }),
     };
     return this.#timestamps.keep(
       () => [documents],
       async (fields) => {
         const sequence = documentSequence('documents', documents);
-        const reply = await this.#commands.run({ ...command, ...fields, documents: sequence });
-        return { written: Number(reply['n']), faults: readWriteFaults(reply) };
+        return readWriteFaults(await this.#commands.run({ ...command, ...fields, documents: sequence }));
       },
     );
   }
@@ -100,7 +157,7 @@ export class MongoWriter implements TargetWriter {
   replace(
     collection: WrittenCollection,
     replacements: readonly Replacement[],
-    options: ConditionalWriteOptions,
+    options: WriteOptions,
   ): Promise<ConditionalOutcome> {
     const seen = replacements.map((each) => each.seen);
     const after = replacements.map((each) => each.after);
@@ -110,7 +167,7 @@ export class MongoWriter implements TargetWriter {
   remove(
     collection: WrittenCollection,
     seen: readonly Buffer[],
-    options: ConditionalWriteOptions,
+    options: WriteOptions,
   ): Promise<ConditionalOutcome> {
     return this.#writeIfSeen({ collection, seen }, options);
   }
@@ -121,7 +178,7 @@ export class MongoWriter implements TargetWriter {
       readonly seen: readonly Buffer[];
       readonly after?: readonly Buffer[];
     },
-    { identity, exclusive = false, beforeAttempt }: ConditionalWriteOptions,
+    { identity, exclusive = false, beforeAttempt }: WriteOptions,
   ): Promise<ConditionalOutcome> {
     const [commands, timestamps] = [this.#commands, this.#timestamps];
     const { kind } = this.#reader.identity;
@@ -165,6 +222,19 @@ export class MongoWriter implements TargetWriter {
   }
 }
 
+/** The documents as one piece of memory: without a copy where they lie side by side, as in a batch that is new as a whole. */
+function concatenated(documents: Documents, part: readonly number[], positions: readonly number[]): Buffer {
+  const first = positions[part[0] as number] as number;
+  const last = positions[part.at(-1) as number] as number;
+  const isWhole = last - first + 1 === part.length;
+  if (isWhole) return documents.bytes.subarray(documents.offsets[first] as number, documents.end(last));
+  return Buffer.concat(part.map((place) => documents.document(positions[place] as number)));
+}
+
+function isSameId({ code, keyPattern }: WriteFault): boolean {
+  return code === DUPLICATE_KEY && keyPattern?.length === 1 && keyPattern[0] === '_id';
+}
+
 /** A server counts on from `stmtId` by itself; thousands of numbers cost as much as their documents do. */
 function statementIds(statements: readonly number[]): Command {
   const [first = 0] = statements;
@@ -200,6 +270,12 @@ const UNKNOWN_FIELD = 40415;
 const OBJECT_TOO_LARGE = 10334;
 /** Of a server before 5.0, which has no variables in an update; of one that passes them on in a message that becomes too large. */
 const NO_VARIABLE: ReadonlySet<number> = new Set([UNKNOWN_FIELD, OBJECT_TOO_LARGE]);
+
+/** What one attempt came to: documents written, and those that the server refused. */
+interface Written {
+  readonly count: number;
+  readonly faults: readonly WriteFault[];
+}
 
 interface ExclusiveTools {
   readonly commands: Commands;
@@ -239,7 +315,7 @@ async function writeExclusively(
       const outcome = await writePart(tools, write, part);
       const refusals = outcome.faults.filter(({ code }) => !isTransientCode(code));
       faults.push(...refusals.map((fault) => ({ ...fault, index: part[fault.index] as number })));
-      settled += outcome.written + refusals.length;
+      settled += outcome.count + refusals.length;
     }
     const refused = new Set(faults.map(({ index }) => index));
     unsettled.open = settled === open.length ? [] : open.filter((position) => !refused.has(position));
@@ -266,7 +342,7 @@ async function writePart(
   tools: ExclusiveTools,
   { collection, seen, after }: Omit<ConditionalWrite, 'identity'>,
   part: readonly number[],
-): Promise<WriteOutcome> {
+): Promise<Written> {
   const { collated } = collection;
   const seenOf = (position: number): Buffer => seen[position] as Buffer;
   if (after === undefined) {
@@ -275,7 +351,7 @@ async function writePart(
     return outcomeOf(await tools.commands.run({ delete: collection.name, ...WRITE, deletes }));
   }
   const pairs = part.map((position) => ({ seen: seenOf(position), after: after[position] as Buffer }));
-  const write = (seenAs: SeenAs, more: Command = {}): Promise<WriteOutcome> =>
+  const write = (seenAs: SeenAs, more: Command = {}): Promise<Written> =>
     tools.timestamps.keep(
       () => pairs.map((pair) => pair.after),
       async (fields) => {
@@ -295,6 +371,6 @@ async function writePart(
   }
 }
 
-function outcomeOf(reply: Reply): WriteOutcome {
-  return { written: Number(reply['n']), faults: readWriteFaults(reply) };
+function outcomeOf(reply: Reply): Written {
+  return { count: Number(reply['n']), faults: readWriteFaults(reply) };
 }

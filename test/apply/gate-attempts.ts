@@ -1,6 +1,6 @@
 /** Attempts to get production written to before staging vouches for it, and how each is made. */
 import * as assert from 'uvu/assert';
-import type { ApplyRequest } from '../../src/apply/apply-selection.ts';
+import type { ApplyRequest } from '../../src/apply/apply-run.ts';
 import { Documents } from '../../src/bson/documents.ts';
 import type { RestorePlanError } from '../../src/errors.ts';
 import { readAccepted } from '../../src/ledger/accepted.ts';

@@ -3,7 +3,8 @@
 import { type Document, deserialize, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { type AcceptRequest, acceptAtHand, withdrawAccepted } from '../../src/apply/accept.ts';
-import type { ApplyRequest, ApplyResult } from '../../src/apply/apply-selection.ts';
+import type { ApplyRequest } from '../../src/apply/apply-run.ts';
+import type { ApplyResult } from '../../src/apply/apply-selection.ts';
 import { verifyRestore } from '../../src/apply/verify-selection.ts';
 import { elements } from '../../src/bson/elements.ts';
 import { readAccepted } from '../../src/ledger/accepted.ts';

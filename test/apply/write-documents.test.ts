@@ -1,12 +1,12 @@
 import * as assert from 'uvu/assert';
-import { type DocumentOutcomes, insertDocuments } from '../../src/apply/write-documents.ts';
-import { Documents } from '../../src/bson/documents.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type Target, type TargetReader } from '../../src/target/target.ts';
+import { MongoWriter } from '../../src/target/writer.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { QUIET } from '../quiet-run.ts';
+import { insertRaw } from '../target/insert-raw.ts';
 import { numbered } from './documents.ts';
 
 let lab: Lab;
@@ -44,30 +44,12 @@ function lateReader(reader: TargetReader): TargetReader {
 }
 
 test('a document that somebody else is writing at this moment is not taken for ours', async () => {
-  const { writer, commands } = accessTo(target);
+  const { commands } = accessTo(target);
   const documents = numbered(0, 3);
-  await writer.insert('a', documents[1] as Buffer);
-  const collection = await target.reader.collection('a');
-  assert.ok(collection);
-  const place = {
-    reader: lateReader(target.reader),
-    writer,
-    patience: commands.patience,
-    collection,
-    whenMatched: 'keepExisting',
-    exclusive: false,
-  } as const;
-  const documentOutcomes: DocumentOutcomes = await insertDocuments(
-    place,
-    Documents.of(documents),
-    [0, 1, 2],
-    await writer.newIdentity(),
-  );
-  assert.equal(
-    [...documentOutcomes],
-    [[1, { outcome: 'identical', reason: '' }]],
-    'a revert would delete it otherwise',
-  );
+  await insertRaw(accessTo(target).writer, 'a', documents.slice(1, 2));
+  const writer = new MongoWriter(commands, lateReader(target.reader));
+  const outcome = await insertRaw(writer, 'a', documents, { identity: await writer.newIdentity() });
+  assert.equal(outcome, { there: new Map([[1, 'same']]), faults: [] }, 'a revert would delete it otherwise');
 });
 
 test.run();

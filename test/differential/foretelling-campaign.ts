@@ -19,6 +19,7 @@ import type { MadeCollection } from '../apply/made-selection.ts';
 import { ACTOR, type Servers, type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
 import { QUIET } from '../quiet-run.ts';
+import { insertRaw } from '../target/insert-raw.ts';
 import { type RandomCollection, randomCollection, randomDocument, randomId } from './random-collections.ts';
 
 export interface ForetellingResult {
@@ -129,7 +130,7 @@ async function holdCreation(
   const isCreatable = actual === undefined;
   if (!isCreatable || each.existing === undefined) await collection.drop().catch(() => undefined);
   // Before the documents, so that the server's rules hold for them, too.
-  else for (const document of each.existing) await writer.insert(each.collection, document);
+  else for (const document of each.existing) await insertRaw(writer, each.collection, [document]);
   if ((foretold === undefined) === isCreatable) return { isCreatable };
   return { isCreatable: false, mismatch: `${told(each)}\n  foretold: ${foretold}\n  server:   ${actual}` };
 }

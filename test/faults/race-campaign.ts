@@ -13,6 +13,7 @@ import { accessTo, type Target, type WrittenCollection } from '../../src/target/
 import { startReplicaSet } from '../lab/replica-set.ts';
 import { startShardedCluster } from '../lab/sharded-cluster.ts';
 import { QUIET } from '../quiet-run.ts';
+import { insertRaw } from '../target/insert-raw.ts';
 
 /** What somebody changes: the same value to a server, or under a collation that takes cases for equal. */
 export const CHANGES = ['type', 'scale', 'case', 'order'] as const;
@@ -93,7 +94,7 @@ export async function race(what: Race): Promise<RaceResult> {
   const collection = db.collection<Document>(name);
   const seen = Array.from({ length: count }, (_, n) => Buffer.from(serialize(seenDocument(n))));
   for (let from = 0; from < count; from += BATCH) {
-    await accessTo(target).writer.insert(name, Buffer.concat(seen.slice(from, from + BATCH)));
+    await insertRaw(accessTo(target).writer, name, seen.slice(from, from + BATCH));
   }
   const described = await target.reader.collection(name);
   assert.ok(described);

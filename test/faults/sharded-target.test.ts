@@ -11,6 +11,7 @@ import { test } from '../harness.ts';
 import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
 import { QUIET } from '../quiet-run.ts';
 import { foundByIds } from '../target/found-by-ids.ts';
+import { ALL_WRITTEN, insertRaw } from '../target/insert-raw.ts';
 import { checkOpenTransaction, checkWhoseInserts } from '../target/write-checks.ts';
 import { raceEverywhere, SHARDED } from './race-campaign.ts';
 
@@ -121,7 +122,7 @@ test('T8 documents on two shards: a shard key that would change is refused by na
     const seen = odd.map((region, _id) =>
       Buffer.from(serialize({ _id, ...(region === undefined ? {} : { region }), text: 'seen' })),
     );
-    assert.equal(await writer.insert('a', Buffer.concat(seen)), { written: seen.length, faults: [] });
+    assert.equal(await insertRaw(writer, 'a', seen), ALL_WRITTEN);
     const collection = await target.reader.collection('a');
     assert.ok(collection);
     const after = odd.map((region, _id) => ({ _id, region: _id === 0 ? 'us' : _id === 3 ? 1.0 : region }));

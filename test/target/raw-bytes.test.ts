@@ -17,6 +17,7 @@ import { startStandalone } from '../lab/mongod.ts';
 import { QUIET } from '../quiet-run.ts';
 import { build, everyIdDocuments, everyTypeDocuments } from './every-type.ts';
 import { foundByIds } from './found-by-ids.ts';
+import { ALL_WRITTEN, insertRaw } from './insert-raw.ts';
 
 let lab: Lab;
 let target: Target;
@@ -43,11 +44,8 @@ test('documents of every type come back byte for byte', async () => {
   const small = documents.slice(0, -1);
   const large = documents.at(-1) as Buffer;
   assert.is(large.length, 16 * 1024 * 1024);
-  assert.equal(await accessTo(target).writer.insert('types', Buffer.concat(small)), {
-    written: small.length,
-    faults: [],
-  });
-  assert.equal(await accessTo(target).writer.insert('types', large), { written: 1, faults: [] });
+  assert.equal(await insertRaw(accessTo(target).writer, 'types', small), ALL_WRITTEN);
+  assert.equal(await insertRaw(accessTo(target).writer, 'types', [large]), ALL_WRITTEN);
   const found = await foundByIds(target.reader, 'types', documents);
   assert.equal(hex(found), hex(documents));
   assert.ok(found.find((document) => document.length === large.length)?.equals(large));
@@ -60,7 +58,7 @@ async function assertBytesOver(uri: string): Promise<void> {
     const documents = everyTypeDocuments();
     for (const some of [documents.slice(0, -1), documents.slice(-1)]) {
       const { writer } = accessTo(other);
-      assert.equal(await writer.insert('over', Buffer.concat(some)), { written: some.length, faults: [] });
+      assert.equal(await insertRaw(writer, 'over', some), ALL_WRITTEN);
     }
     assert.equal(hex(await foundByIds(other.reader, 'over', documents)), hex(documents));
   } finally {
@@ -95,10 +93,7 @@ else {
 
 test('documents are found by an _id of every type', async () => {
   const documents = everyIdDocuments();
-  assert.equal(await accessTo(target).writer.insert('ids', Buffer.concat(documents)), {
-    written: documents.length,
-    faults: [],
-  });
+  assert.equal(await insertRaw(accessTo(target).writer, 'ids', documents), ALL_WRITTEN);
   assert.equal(hex(await foundByIds(target.reader, 'ids', documents)), hex(documents));
   for (const document of documents)
     assert.equal(hex(await foundByIds(target.reader, 'ids', [document])), hex([document]));
@@ -126,7 +121,7 @@ test('a query and a pipeline stage reach the server with keys twice and in their
 
 test('a document is replaced and removed only while it is the one that was seen', async () => {
   const before = everyTypeDocuments().slice(0, -1);
-  await accessTo(target).writer.insert('changes', Buffer.concat(before));
+  await insertRaw(accessTo(target).writer, 'changes', before);
   const replacements = before.map((seen) => ({
     seen,
     after: build((b) => {

@@ -11,6 +11,7 @@ import { accessTo, type Settlement, type Target } from '../../src/target/target.
 import { until } from '../follow-ups/until.ts';
 import { setFailPoint } from '../lab/failpoint.ts';
 import { QUIET } from '../quiet-run.ts';
+import { insertRaw } from './insert-raw.ts';
 import { writeInChild } from './writing-child.ts';
 
 export interface CheckedPlace {
@@ -82,7 +83,7 @@ export async function checkOpenTransaction(
   const documents = [10, 11].map((n) => regional(n));
   const target = await connectTo({ uri: settledThrough, database });
   const { writer } = accessTo(target);
-  await writer.insert(collection, Buffer.concat(documents));
+  await insertRaw(writer, collection, documents);
   const fault = await setFailPoint(client, {
     name: 'failCommand',
     mode: { times: 1 },

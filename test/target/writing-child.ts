@@ -8,6 +8,7 @@ import { accessTo, type WriteIdentity } from '../../src/target/target.ts';
 import { guardProcess } from '../lab/guard.ts';
 import { isStarted, scriptArguments } from '../lab/script.ts';
 import { QUIET } from '../quiet-run.ts';
+import { insertRaw } from './insert-raw.ts';
 
 export interface ChildOrders {
   readonly uri: string;
@@ -75,8 +76,7 @@ async function main(): Promise<void> {
   if (identity === undefined) throw new Error('a standalone keeps no identities');
   process.stdout.write(`${JSON.stringify({ ...identity, lsid: identity.lsid.toString('hex') })}\n`);
   const documents = orders.documents.map((document) => Buffer.from(document, 'base64'));
-  if (orders.action === 'insert')
-    await writer.insert(orders.collection, Buffer.concat(documents), { identity });
+  if (orders.action === 'insert') await insertRaw(writer, orders.collection, documents, { identity });
   else {
     const collection = await target.reader.collection(orders.collection);
     if (collection === undefined) throw new Error('there is nothing to remove from');
