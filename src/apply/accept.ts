@@ -8,8 +8,8 @@
 import { findId } from '../bson/stored-form.ts';
 import { copyOf, type RawValue } from '../bson/types.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
-import type { ComparedCollection, ComparedDocument } from '../comparison/comparison.ts';
-import { type ExceptedAs, exceptedClassOf, LeftOut, type LeftOutQuestion } from '../comparison/left-out.ts';
+import type { ComparedCollection, ComparedDocument, Encounter } from '../comparison/comparison.ts';
+import { type ExceptedAs, exceptedClassOf, LeftOut } from '../comparison/left-out.ts';
 import { RestorePlanError } from '../errors.ts';
 import {
   ACCEPTED_TOGETHER,
@@ -26,7 +26,7 @@ import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts
 import type { Run } from '../run.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import type { Target, TargetReader } from '../target/target.ts';
+import type { Target } from '../target/target.ts';
 import { requireBelonging, requireOwnTarget } from './admission.ts';
 import { ApplyRun, countsOverall, Outcomes } from './apply-run.ts';
 import { roleObstacles } from './gate.ts';
@@ -83,11 +83,9 @@ export async function acceptAtHand(run: Run, request: AcceptRequest): Promise<Ac
   await requireRole(target);
   const question = { plan, selection, reader };
   const alreadyOut = await leftOutOf(run, question);
-  const leftOut = await leftOutOf(run, {
-    ...question,
-    alsoExcepted: ({ whenMatched }) =>
-      classes.filter((each) => each !== 'different' || whenMatched !== 'replace'),
-  });
+  const leftOut = await leftOutOf(run, question, ({ whenMatched }) =>
+    classes.filter((each) => each !== 'different' || whenMatched !== 'replace'),
+  );
   const { collections } = await compareWithTarget(run, {
     ...{ ...question, leftOut, show },
     found: (selected, ordinal, documentClass) => {
@@ -199,27 +197,15 @@ function nothingYet({ manifest }: Selection): RunCollection[] {
   }));
 }
 
-interface LeftOutRequest {
-  readonly plan: Plan;
-  readonly selection: Selection;
-  readonly reader: TargetReader;
-  readonly alsoExcepted?: LeftOutQuestion['alsoExcepted'];
-}
-
 /** With everything marked that is excepted by name, in the plan or in the target's ledger. */
 export async function leftOutOf(
   { signal }: Run,
-  { plan, selection, reader, alsoExcepted }: LeftOutRequest,
+  encounter: Encounter,
+  alsoExcepted?: (selected: SelectedCollection) => readonly ExceptedClass[],
 ): Promise<LeftOut> {
+  const { plan, selection, reader } = encounter;
   const accepted = await readAccepted(reader, { plan: plan.name, selection: selection.manifest.digest });
-  const leftOut = new LeftOut({
-    plan,
-    selection,
-    reader,
-    signal,
-    accepted,
-    ...(alsoExcepted && { alsoExcepted }),
-  });
+  const leftOut = new LeftOut(signal, encounter, { accepted, alsoExcepted });
   for (const selected of selection.manifest.collections) await leftOut.mark(selected);
   return leftOut;
 }

@@ -18,6 +18,7 @@ import {
 } from '../selection/selection.ts';
 import { MongoReader } from '../target/reader.ts';
 import type { Target, TargetReader } from '../target/target.ts';
+import type { ApplyRequest } from './apply-run.ts';
 import {
   compareServers,
   decideGate,
@@ -32,18 +33,13 @@ import {
 import type { Obstacle } from './gate-rules.ts';
 import { verifySelection } from './verify-selection.ts';
 
-export interface AdmissionRequest {
-  readonly plan: Plan;
-  readonly selection: Selection;
-  readonly target: Target;
-  /** The other target: staging is what opens production; production, where it can be reached, is what staging must not be. */
-  readonly other: TargetReader | undefined;
-  /** All that the target's ledger records. */
+/** What asks to be let in, and all that the target's ledger records. */
+type Admission = Pick<ApplyRequest, 'plan' | 'selection' | 'target' | 'other'> & {
   readonly runs: readonly RunRecord[];
-}
+};
 
 /** Throws RestorePlanError GATE with every obstacle, or the signal's reason. */
-export async function requireAdmission(run: Run, request: AdmissionRequest): Promise<void> {
+export async function requireAdmission(run: Run, request: Admission): Promise<void> {
   const { plan, selection, target, other } = request;
   requireBelonging(plan, selection, target);
   if (other !== undefined) requireOther(plan, target, other);
@@ -68,16 +64,13 @@ function requireOther(plan: Plan, target: Target, other: TargetReader): void {
 }
 
 /** The same under the lock, all of it: confirming and waiting for the lock may have taken long, and staging goes on meanwhile. */
-export async function requireAdmissionStill(run: Run, request: AdmissionRequest): Promise<void> {
+export async function requireAdmissionStill(run: Run, request: Admission): Promise<void> {
   if (request.target.name === 'staging') requireStaging(request);
   else await requireOpenGate(run, request);
 }
 
 /** Returns why it is open. */
-async function requireOpenGate(
-  run: Run,
-  { plan, selection, target, other }: AdmissionRequest,
-): Promise<string> {
+async function requireOpenGate(run: Run, { plan, selection, target, other }: Admission): Promise<string> {
   if (other === undefined) throw shut([NO_STAGING]);
   const readers = { staging: other, production: target.reader };
   const verdict = await checkGate(run, { plan, selection, ...readers });
@@ -90,7 +83,7 @@ const NO_STAGING: Obstacle = {
   remedy: 'Hand in a reader of staging.',
 };
 
-function requireStaging({ plan, target, other, runs }: AdmissionRequest): void {
+function requireStaging({ plan, target, other, runs }: Admission): void {
   const { database, identity } = target.reader;
   const obstacles: Obstacle[] = roleObstacles('staging', { database, identity, runs });
   if (other !== undefined) {
@@ -124,11 +117,6 @@ export interface GateQuestion {
   readonly production: TargetReader;
 }
 
-/** The same question about a selection of which only the digest is known. */
-export interface GateQuestionOf extends Pick<GateQuestion, 'plan' | 'staging' | 'production'> {
-  readonly digest: string;
-}
-
 /** The whole gate: every document of the selection is compared with staging's. Throws the signal's reason between batches. */
 export async function checkGate(run: Run, question: GateQuestion): Promise<GateVerdict> {
   const { digest, collections } = question.selection.manifest;
@@ -142,12 +130,18 @@ export async function checkGate(run: Run, question: GateQuestion): Promise<GateV
  * The gate as far as ledgers and identities decide it: no document is looked at. For showing what
  * it still wants.
  */
-export async function decideGateOf(question: GateQuestionOf): Promise<GateVerdict> {
+export async function decideGateOf(
+  question: Omit<GateQuestion, 'selection'> & { readonly digest: string },
+): Promise<GateVerdict> {
   return decideGate(await collectFacts(question));
 }
 
-async function collectFacts(question: GateQuestionOf): Promise<GateFacts> {
-  const { plan, digest, staging, production } = question;
+async function collectFacts({
+  plan,
+  digest,
+  staging,
+  production,
+}: Parameters<typeof decideGateOf>[0]): Promise<GateFacts> {
   const [productionRuns, stagingRuns, stagingTime, stagingUser, productionIdentity, stagingIdentity] =
     await Promise.all([
       readRuns(production),
@@ -293,7 +287,7 @@ const NAMED = 10;
  */
 export async function refuseMatches(
   run: Run,
-  { target: { reader }, selection }: Pick<AdmissionRequest, 'target' | 'selection'>,
+  { target: { reader }, selection }: Pick<Admission, 'target' | 'selection'>,
   isExcepted: (selected: SelectedCollection, ordinal: number) => boolean,
 ): Promise<void> {
   const matches: string[] = [];

@@ -7,7 +7,7 @@ import type { JournalEntry } from '../ledger/journal-entry.ts';
 import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
-import type { Actor, RunCollection, RunCounts } from '../ledger/run-record.ts';
+import type { Actor, RunCollection, RunCounts, RunRecord } from '../ledger/run-record.ts';
 import type { Runs } from '../ledger/runs.ts';
 import { settleOpenBatch } from '../ledger/written.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -21,7 +21,13 @@ import {
   type TargetWriter,
   type WriteOptions,
 } from '../target/target.ts';
-import type { OtherSource } from './prepare-collection.ts';
+
+export interface OtherSource {
+  /** The newest run of a plan of this name in the target. */
+  readonly run: RunRecord;
+  /** One sentence, without a full stop. */
+  readonly fact: string;
+}
 
 export interface ApplyRequest {
   readonly plan: Plan;
@@ -41,7 +47,7 @@ export interface ApplyRequest {
   readonly exclusive?: boolean;
   /** What the last dry-run saw; documents that are others now are named in the result. */
   readonly memory?: TargetMemory | undefined;
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
 }
 
 /** Documents named one by one in a result; all are counted. */

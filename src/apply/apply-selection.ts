@@ -38,12 +38,12 @@ import {
   countsOverall,
   countsSoFar,
   type Notice,
+  type OtherSource,
   Outcomes,
 } from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, discardForeign, holdLock, stoppedOnRequest } from './held-run.ts';
 import {
   missingOf,
-  type OtherSource,
   otherSource,
   type Preparation,
   prepareCollection,

@@ -5,9 +5,10 @@
 
 import type { TargetName } from '../events.ts';
 import type { Actor, Approval, ApprovalScope, Deed, RecordedGate, RunRecord } from '../ledger/run-record.ts';
-import { isForeign, type LedgerPlace } from '../ledger/runs.ts';
+import { isForeign } from '../ledger/runs.ts';
 import { commandsDigest, exceptionsDigest } from '../plan/digest.ts';
 import type { ApprovalsBy, GatePlan, Plan } from '../plan/plan.ts';
+import type { TargetReader } from '../target/target.ts';
 
 const NO_RULES: GatePlan = { soakMs: 0, approvals: 0 };
 
@@ -59,7 +60,7 @@ export function rulesOf(plan: Pick<Plan, 'targets'>, runs: readonly RunRecord[])
 export function runsOfSelection(
   runs: readonly RunRecord[],
   digest: string,
-  staging: LedgerPlace,
+  staging: Pick<TargetReader, 'database' | 'identity'>,
 ): RunRecord[] {
   return runs.filter(
     (run) => run.key.selection === digest && run.target === 'staging' && !isForeign(run, staging),

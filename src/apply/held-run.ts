@@ -8,12 +8,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { RestorePlanError } from '../errors.ts';
 import { findLocalRecord, openLedger, removeLocalRecord, saveLocalRecord } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
-import type { Actor } from '../ledger/run-record.ts';
 import type { RunProgress } from '../ledger/runs.ts';
 import { isForeign } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
 import { accessTo, type Target } from '../target/target.ts';
-import type { ApplyRun } from './apply-run.ts';
+import type { ApplyRequest, ApplyRun } from './apply-run.ts';
 
 /** After a signal, everything in hand must be done within 5 s; the rest of that is for the records. */
 const STOP_GRACE_MS = 3_500;
@@ -21,21 +20,15 @@ const RELEASE_MS = 1_000;
 /** After a failure: a target that is out of reach has been waited for already. */
 const RELEASE_AFTER_FAILURE_MS = 5_000;
 
-export interface LockRequest {
-  readonly target: Target;
-  /** Who takes it; the process id makes two runs of one person distinct. */
-  readonly actor: Actor & { readonly pid: number };
-  readonly command: 'apply' | 'revert' | 'accept';
-  readonly leaseMs?: number | undefined;
-}
-
 /**
  * The lock is given back whatever happens; where that fails, it ends by itself. So it does after a stop that left a batch on its
  * way: the server may write it yet, and nobody else shall look at the documents before that.
  */
 export async function holdLock<T>(
   { emit, signal }: Run,
-  request: LockRequest,
+  request: Pick<ApplyRequest, 'target' | 'actor' | 'leaseMs'> & {
+    readonly command: 'apply' | 'revert' | 'accept';
+  },
   work: (lease: Lease) => Promise<T>,
 ): Promise<T> {
   const { target, actor, command } = request;

@@ -2,10 +2,11 @@
  * What is there before the first document: the collection, left as it is where it exists, created from the backup's metadata where
  * not; and what the ledger is told of the run.
  */
+
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
+import type { Encounter } from '../comparison/comparison.ts';
 import {
   blueprintOf,
-  type CreationQuestion,
   type RefusedIndex,
   refusedIndexes,
   requireCreatable,
@@ -14,8 +15,8 @@ import {
 } from '../comparison/fitness.ts';
 import { indexText } from '../comparison/index-keys.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { Actor, Creation, RecordedSource, RunRecord } from '../ledger/run-record.ts';
-import { type LedgerPlace, type RunStart, recordedServer, runsOfPlan } from '../ledger/runs.ts';
+import type { Creation, RecordedSource, RunRecord } from '../ledger/run-record.ts';
+import { type RunStart, recordedServer, runsOfPlan } from '../ledger/runs.ts';
 import type { OplogRecord } from '../oplog/roll-forward.ts';
 import type { Plan, Source } from '../plan/plan.ts';
 import { sourceKindOf } from '../plan/sources/sources.ts';
@@ -31,6 +32,7 @@ import {
   type TargetReader,
 } from '../target/target.ts';
 import { VERSION } from '../version.ts';
+import type { ApplyRequest, OtherSource } from './apply-run.ts';
 import { rulesOfPlan } from './gate-rules.ts';
 
 export interface Preparation {
@@ -47,14 +49,11 @@ export interface Preparation {
 }
 
 /** Throws RestorePlanError TARGET for a collection that is unfit, or that would have to be created and cannot be. Writes nothing. */
-export async function requirePreparable(
-  question: CreationQuestion,
-  selected: SelectedCollection,
-): Promise<void> {
-  const { reader } = question;
+export async function requirePreparable(encounter: Encounter, selected: SelectedCollection): Promise<void> {
+  const { reader } = encounter;
   const existing = await reader.collection(selected.into);
   if (existing !== undefined) requireFit(reader, existing);
-  else await requireCreatable(reader, selected.into, await blueprintOf(question, selected));
+  else await requireCreatable(reader, selected.into, await blueprintOf(encounter, selected));
 }
 
 /** Names in the target of those that it lacks. */
@@ -224,21 +223,13 @@ function hexOf({ uuid }: TargetCollection): string {
 // target. Runs belong to plans by their name, and names are given by people: two incidents may end up with one. Where the newest run
 // of the name took its documents from elsewhere, somebody is asked.
 
-interface StartRequest {
-  readonly plan: Plan;
-  readonly selection: Selection;
-  readonly target: Target;
-  readonly actor: Actor;
-  readonly exclusive?: boolean;
-}
-
 export async function runStart({
   plan,
   selection,
   target,
   actor,
   exclusive = false,
-}: StartRequest): Promise<RunStart> {
+}: Pick<ApplyRequest, 'plan' | 'selection' | 'target' | 'actor' | 'exclusive'>): Promise<RunStart> {
   const { backup, digest, oplog } = selection.manifest;
   return {
     key: { plan: plan.name, selection: digest },
@@ -264,18 +255,11 @@ function rolledBy({ source, begin, beginSaid, cut, sha256 }: OplogRecord): strin
   return `rolled forward by ${source} from ${begin}${unproven} to ${cut} (entries ${sha256})`;
 }
 
-export interface OtherSource {
-  /** The newest run of a plan of this name in the target. */
-  readonly run: RunRecord;
-  /** One sentence, without a full stop. */
-  readonly fact: string;
-}
-
 /** Undefined when there was no such run, its record does not say (format 1), or it was of the same source. `runs`: newest first. */
 export function otherSource(
   plan: Pick<Plan, 'name' | 'source'>,
   runs: readonly RunRecord[],
-  here: LedgerPlace,
+  here: Pick<TargetReader, 'database' | 'identity'>,
 ): OtherSource | undefined {
   const [run] = runsOfPlan(runs, plan, here);
   const now = recordedSource(plan.source);

@@ -69,7 +69,7 @@ export async function* lookAtEntry(
     return;
   }
   const images = entry.action === 'replace' ? await journal.images(entry) : undefined;
-  for await (const part of existingInParts({ reader, collection, documents: ids, positions })) {
+  for await (const part of existingInParts({ reader, collection }, { documents: ids, positions })) {
     const documents = part.positions.map((position): RevertedDocument => {
       const seen =
         part.there.presence(position) === 'same' ? ids.document(position) : part.there.other(position);

@@ -8,12 +8,12 @@
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { RawValue } from '../bson/types.ts';
-import { type Plan, settingsOf } from '../plan/plan.ts';
+import { settingsOf } from '../plan/plan.ts';
 import { comparesText, compileQuery } from '../query/compile-query.ts';
 import { type Run, untold } from '../run.ts';
 import { PastReader } from '../selection/document-past.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import type { TargetCollection, TargetReader } from '../target/target.ts';
+import type { SelectedCollection } from '../selection/selection.ts';
+import type { TargetCollection } from '../target/target.ts';
 import {
   type CollectionRules,
   comparePart,
@@ -28,6 +28,7 @@ import {
   type ComparedDocument,
   type DocumentCheck,
   type DocumentClass,
+  type Encounter,
   type LeftOutWhy,
   Tally,
   type TargetComparison,
@@ -47,10 +48,7 @@ const DOCUMENT_TEXT = 4_000;
 const VALUE_TEXT = 400;
 const OBJECT_TEXT = 2 * 1024 * 1024;
 
-export interface CompareRequest {
-  readonly plan: Plan;
-  readonly selection: Selection;
-  readonly reader: TargetReader;
+export interface CompareRequest extends Encounter {
   /** Documents kept per class and collection. */
   readonly show: number;
   /** Dangling references kept per collection; as many as documents when left out. */
@@ -315,7 +313,7 @@ function targetOf({ documents, there }: Met, position: number): RawValue | undef
  */
 export async function holdBack(
   run: Run,
-  { plan, selection, reader }: Pick<CompareRequest, 'plan' | 'selection' | 'reader'>,
+  { plan, selection, reader }: Encounter,
   leftOut: LeftOut,
   { selected, collection }: { readonly selected: SelectedCollection; readonly collection: TargetCollection },
 ): Promise<void> {

@@ -6,10 +6,18 @@ import type { Documents } from '../bson/documents.ts';
 import type { TargetName } from '../events.ts';
 import type { DocumentPast } from '../oplog/later.ts';
 import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
-import type { WhenMatched } from '../plan/plan.ts';
-import type { TargetIndex } from '../target/target.ts';
+import type { Plan, WhenMatched } from '../plan/plan.ts';
+import type { Selection } from '../selection/selection.ts';
+import type { TargetIndex, TargetReader } from '../target/target.ts';
 
 export type { DocumentClass };
+
+/** A plan's selection, and the target that it meets. */
+export interface Encounter {
+  readonly plan: Plan;
+  readonly selection: Selection;
+  readonly reader: TargetReader;
+}
 
 /** See left-out.ts. */
 export type LeftOutKind = 'excepted' | 'heldBack';

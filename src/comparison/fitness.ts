@@ -8,9 +8,9 @@ import { Documents } from '../bson/documents.ts';
 import { findElement, innerDocument } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
-import { type Plan, settingsOf } from '../plan/plan.ts';
+import { settingsOf } from '../plan/plan.ts';
 import { readMetadata } from '../selection/open-selection.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import type { SelectedCollection } from '../selection/selection.ts';
 import { CommandFailure } from '../target/command-failure.ts';
 import { isCapped, isCollated, numberIn, readBlueprint, readIndex } from '../target/describe-collection.ts';
 import type { CollectionBlueprint, TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
@@ -22,6 +22,7 @@ import {
   wereKeysMade,
   wrapped,
 } from './ask-server.ts';
+import type { Encounter } from './comparison.ts';
 import { indexText } from './index-keys.ts';
 
 /** Throws TARGET for what documents cannot be inserted into safely and repeatably. */
@@ -132,18 +133,12 @@ function unfit(message: string, hint: string): RestorePlanError {
   return new RestorePlanError('TARGET', message, { hint });
 }
 
-export interface CreationQuestion {
-  readonly plan: Plan;
-  readonly selection: Selection;
-  readonly reader: TargetReader;
-}
-
 /**
  * What apply creates, without the indexes that the plan skips. Without metadata it is a collection without options and with no
  * index but that of `_id`. Throws BACKUP where the metadata cannot be read.
  */
 export async function blueprintOf(
-  { plan, selection }: Omit<CreationQuestion, 'reader'>,
+  { plan, selection }: Omit<Encounter, 'reader'>,
   selected: SelectedCollection,
 ): Promise<CollectionBlueprint> {
   const { skipIndexes } = settingsOf(plan, selected.collection);
@@ -152,13 +147,13 @@ export async function blueprintOf(
 
 /** Throws TARGET where apply would not create it, BACKUP where the metadata cannot be read. */
 export async function collectionToCreate(
-  question: CreationQuestion,
+  encounter: Encounter,
   selected: SelectedCollection,
   warn: (message: string) => void,
 ): Promise<TargetCollection> {
   const { into } = selected;
-  const blueprint = await blueprintOf(question, selected);
-  await requireCreatable(question.reader, into, blueprint);
+  const blueprint = await blueprintOf(encounter, selected);
+  await requireCreatable(encounter.reader, into, blueprint);
   const { options, indexes, conversions } = blueprint;
   for (const conversion of conversions) warn(`created in another form than in the backup: ${conversion}`);
   return {

@@ -11,10 +11,9 @@
  */
 
 import { findId } from '../bson/stored-form.ts';
-import { type ExceptedClass, entriesOf, type Plan, type PlanException } from '../plan/plan.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import type { TargetReader } from '../target/target.ts';
-import type { DocumentClass, LeftOutKind } from './comparison.ts';
+import { type ExceptedClass, entriesOf, type PlanException } from '../plan/plan.ts';
+import type { SelectedCollection } from '../selection/selection.ts';
+import type { DocumentClass, Encounter, LeftOutKind } from './comparison.ts';
 import { eachDocument, type Link, linksTo, orphansOf, type WhyLost } from './orphans.ts';
 
 /** Why a document is left out by decision. accepted: `plan accept` wrote it down. dependent: its parents are left out. */
@@ -27,14 +26,11 @@ export interface Accepted {
   isAccepted(collection: string, ordinal: number): boolean;
 }
 
-export interface LeftOutQuestion {
-  readonly plan: Pick<Plan, 'collections' | 'source'>;
-  readonly selection: Selection;
-  readonly reader: TargetReader;
+/** What is left out beside what the plan says. */
+interface ExceptedBeside {
   readonly accepted: Accepted;
-  /** Classes that are excepted in a collection, beside what the plan says. */
-  readonly alsoExcepted?: (selected: SelectedCollection) => readonly ExceptedClass[];
-  readonly signal: AbortSignal;
+  /** Classes that are excepted in a collection. */
+  readonly alsoExcepted?: ((selected: SelectedCollection) => readonly ExceptedClass[]) | undefined;
 }
 
 /** What is known of a document; every code but FREE keeps it from being written. */
@@ -76,15 +72,19 @@ interface CollectionExceptions {
 }
 
 export class LeftOut {
-  readonly #question: LeftOutQuestion;
+  readonly #signal: AbortSignal;
+  readonly #encounter: Encounter;
+  readonly #beside: ExceptedBeside;
   /** By name in the backup; only those in which a document is not free. */
   readonly #codes = new Map<string, Uint8Array>();
   readonly #exceptions = new Map<string, CollectionExceptions>();
   readonly #links: ReadonlyMap<string, readonly Link[]>;
 
-  constructor(question: LeftOutQuestion) {
-    this.#question = question;
-    this.#links = linksTo(question.plan);
+  constructor(signal: AbortSignal, encounter: Encounter, beside: ExceptedBeside) {
+    this.#signal = signal;
+    this.#encounter = encounter;
+    this.#beside = beside;
+    this.#links = linksTo(encounter.plan);
   }
 
   /** Documents of it may depend on others of it. */
@@ -95,7 +95,7 @@ export class LeftOut {
   /** Before anything is decided: marks what is named, and what is accepted in the ledger. */
   async mark(selected: SelectedCollection): Promise<void> {
     const { collection, count } = selected;
-    const { accepted, alsoExcepted } = this.#question;
+    const { accepted, alsoExcepted } = this.#beside;
     this.#exceptions.set(collection, this.#exceptionsOf(collection, alsoExcepted?.(selected)));
     if (accepted.accepted > 0) {
       for (let ordinal = 0; ordinal < count; ordinal++)
@@ -111,7 +111,8 @@ export class LeftOut {
   async holdBack(selected: SelectedCollection): Promise<void> {
     const links = this.#links.get(selected.collection) ?? [];
     if (!links.some(({ parent }) => this.#codes.has(parent))) return;
-    const { selection, reader, signal } = this.#question;
+    const { selection, reader } = this.#encounter;
+    const signal = this.#signal;
     await orphansOf({
       selection,
       reader,
@@ -176,7 +177,8 @@ export class LeftOut {
   async #markNamed(selected: SelectedCollection): Promise<void> {
     const lists = this.#exceptionsOf(selected.collection).ids.map(({ ids }) => ids);
     if (lists.length === 0) return;
-    const { selection, signal } = this.#question;
+    const { selection } = this.#encounter;
+    const signal = this.#signal;
     const { collection } = selected;
     await eachDocument({ selection, collection, signal }, (bytes, start, ordinal) => {
       const id = findId(bytes, start);
@@ -200,7 +202,7 @@ export class LeftOut {
 
   /** Of all routes by which the plan comes to the collection, in this target. */
   #exceptionsIn(collection: string): PlanException[] {
-    const { plan, reader } = this.#question;
+    const { plan, reader } = this.#encounter;
     return entriesOf(plan, collection)
       .flatMap(({ exceptions }) => exceptions)
       .filter(({ on }) => on === undefined || on === reader.name);

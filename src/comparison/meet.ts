@@ -164,12 +164,12 @@ async function* partsOf(
   if (needs === 'presence') {
     const known = there ?? new Existing(stored);
     const open = positions.filter((position) => known.presence(position) === 'absent');
-    await findExisting({ reader, collection, documents: stored, positions: open, known });
+    await findExisting({ reader, collection }, { documents: stored, positions: open }, known);
     yield { ...met, positions, refusals, there: known };
     return;
   }
   let passed = 0;
-  for await (const part of existingInParts({ reader, collection, documents: stored, positions })) {
+  for await (const part of existingInParts({ reader, collection }, { documents: stored, positions })) {
     const last = part.positions.at(-1) as number;
     const isLast = last === positions.at(-1);
     const next = isLast ? refusals.length : refusals.findIndex(({ position }) => position > last);

@@ -9,7 +9,7 @@ import type { TargetName } from '../events.ts';
 import { readCursor } from '../mongo/raw-messages.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Commands } from '../target/commands.ts';
-import type { ServerIdentity, TargetReader } from '../target/target.ts';
+import type { TargetReader } from '../target/target.ts';
 import {
   deleteFromLedger,
   journalKeyOf,
@@ -293,7 +293,7 @@ function newestFirst(a: RunRecord, b: RunRecord): number {
 export function runsOfPlan(
   runs: readonly RunRecord[],
   plan: Pick<Plan, 'name'>,
-  here: LedgerPlace,
+  here: Pick<TargetReader, 'database' | 'identity'>,
 ): RunRecord[] {
   return runs.filter((run) => run.key.plan === plan.name && !isForeign(run, here));
 }
@@ -313,16 +313,10 @@ export async function runOfPlan(
 export function runMeant(
   runs: readonly RunRecord[],
   plan: Pick<Plan, 'name' | 'digest'>,
-  here: LedgerPlace,
+  here: Pick<TargetReader, 'database' | 'identity'>,
 ): RunRecord | undefined {
   const own = runsOfPlan(runs, plan, here);
   return own.find((run) => run.plan.digest === plan.digest) ?? own[0];
-}
-
-/** A database, as whoever reads its ledger knows it. */
-export interface LedgerPlace {
-  readonly database: string;
-  readonly identity: ServerIdentity;
 }
 
 /**
@@ -331,7 +325,7 @@ export interface LedgerPlace {
  */
 export function isForeign(
   { server }: Pick<RunRecord, 'server'>,
-  { database, identity }: LedgerPlace,
+  { database, identity }: Pick<TargetReader, 'database' | 'identity'>,
 ): boolean {
   if (server === undefined) return false;
   const here = recordedServer({ database, identity });
@@ -345,7 +339,10 @@ export function isForeign(
 }
 
 /** What a record keeps of the server that it is written in. */
-export function recordedServer({ database, identity }: LedgerPlace): RecordedServer {
+export function recordedServer({
+  database,
+  identity,
+}: Pick<TargetReader, 'database' | 'identity'>): RecordedServer {
   const { kind, id, exact } = identity;
   const outlivesProcess = kind === 'replica set' || (kind === 'sharded cluster' && exact);
   return { kind, id: outlivesProcess ? id : undefined, database };

@@ -15,7 +15,8 @@ import {
   withdrawAccepted,
 } from '../apply/accept.ts';
 import { checkGate } from '../apply/admission.ts';
-import { type ApplyRequest, type ApplyResult, applySelection } from '../apply/apply-selection.ts';
+import type { ApplyRequest } from '../apply/apply-run.ts';
+import { type ApplyResult, applySelection } from '../apply/apply-selection.ts';
 import type { GateVerdict } from '../apply/gate.ts';
 import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { previewRevert, type RevertRequest, revertPlan } from '../apply/revert.ts';

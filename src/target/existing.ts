@@ -3,7 +3,7 @@ import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
 import { holdsSymbol } from '../bson/storable.ts';
 import { CommandFailure } from './command-failure.ts';
-import type { Answer, TargetCollection, TargetReader } from './target.ts';
+import type { Answer, DocumentBatch, TargetCollection, TargetReader } from './target.ts';
 
 /** absent: no document of that `_id`. same: one with the same bytes. other: one with other bytes. */
 type Presence = 'absent' | 'same' | 'other';
@@ -55,32 +55,29 @@ export class Existing {
   }
 }
 
-interface ExistingQuestion {
+/** Where documents are looked up. */
+interface LookedAt {
   readonly reader: TargetReader;
   readonly collection: Pick<TargetCollection, 'name' | 'collated'>;
-  /** In stored form: `_id` first. */
-  readonly documents: Documents;
-  readonly positions: readonly number[];
-  /** Whether `other` shall give the documents: only where they are known to be few or small. */
-  readonly keepsOthers?: boolean;
-  /** What is known of other positions; what is found is added to it. */
-  readonly known?: Existing;
 }
 
-export async function findExisting(question: ExistingQuestion): Promise<Existing> {
-  const { reader, collection, documents, positions, keepsOthers = false } = question;
-  const existing = question.known ?? new Existing(documents, { keepsOthers });
-  const { asked } = sortOutSymbols(question, positions);
-  for await (const answer of reader.lookUp(collection.name, documents, asked)) {
-    await pair(question, answer, existing);
+/** The documents of the batch are in stored form: `_id` first. `known`: what is known of others; what is found is added to it. */
+export async function findExisting(
+  at: LookedAt,
+  batch: DocumentBatch,
+  known: Existing = new Existing(batch.documents),
+): Promise<Existing> {
+  const { asked } = sortOutSymbols(at.collection, batch);
+  for await (const answer of at.reader.lookUp(at.collection.name, batch.documents, asked)) {
+    await pair(at, { ...answer, documents: batch.documents }, known);
   }
-  return existing;
+  return known;
 }
 
 /** A collection with a collation stores no symbol in an `_id`, and fails at a query for one: such documents are absent. */
 function sortOutSymbols(
-  { collection, documents }: Pick<ExistingQuestion, 'collection' | 'documents'>,
-  positions: readonly number[],
+  collection: LookedAt['collection'],
+  { documents, positions }: DocumentBatch,
 ): { readonly asked: readonly number[]; readonly symbols: readonly number[] } {
   const symbols = collection.collated ? positions.filter((each) => holdsSymbol(documents.id(each))) : [];
   if (symbols.length === 0) return { asked: positions, symbols };
@@ -102,16 +99,17 @@ export interface ExistingPart {
  * Documents of about the same size come in one part.
  */
 export async function* existingInParts(
-  question: Omit<ExistingQuestion, 'keepsOthers' | 'known'>,
+  at: LookedAt,
+  batch: DocumentBatch,
 ): AsyncGenerator<ExistingPart, void, undefined> {
-  const { reader, collection, documents } = question;
-  const { asked, symbols } = sortOutSymbols(question, question.positions);
+  const { documents } = batch;
+  const { asked, symbols } = sortOutSymbols(at.collection, batch);
   let positions: number[] = [];
   let absent = 0;
   let there = new Existing(documents, { keepsOthers: true });
   let held = 0;
-  for await (const answer of reader.lookUp(collection.name, documents, asked)) {
-    await pair(question, answer, there);
+  for await (const answer of at.reader.lookUp(at.collection.name, documents, asked)) {
+    await pair(at, { ...answer, documents }, there);
     for (const position of answer.positions) {
       while ((symbols[absent] ?? position) < position) positions.push(symbols[absent++] as number);
       positions.push(position);
@@ -127,16 +125,16 @@ export async function* existingInParts(
   if (positions.length > 0) yield { positions, there };
 }
 
-async function pair(question: ExistingQuestion, answer: Answer, existing: Existing): Promise<void> {
-  const pairing = new Pairing(question.documents, answer.positions, existing);
+async function pair(at: LookedAt, answer: Answer & DocumentBatch, existing: Existing): Promise<void> {
+  const pairing = new Pairing(answer.documents, answer.positions, existing);
   pairing.add(answer.found);
   // Under a collation the server finds `abc` for `ABC`: what no key accounts for is asked one by one.
-  if (pairing.unpaired > 0) await askOneByOne(question, answer.positions, existing);
-  else pairRepeats(question.documents, answer, existing);
+  if (pairing.unpaired > 0) await askOneByOne(at, answer, existing);
+  else pairRepeats(answer, existing);
 }
 
 /** A backup may repeat an `_id`; the server answers once for all of them. */
-function pairRepeats(documents: Documents, { positions, found }: Answer, existing: Existing): void {
+function pairRepeats({ documents, positions, found }: Answer & DocumentBatch, existing: Existing): void {
   if (found.length === 0 || found.length === positions.length) return;
   const byKey = new Map(Array.from(found.offsets, (_, i) => [canonicalKey(found.id(i)), i] as const));
   for (const position of positions) {
@@ -188,8 +186,8 @@ export class Pairing {
 }
 
 async function askOneByOne(
-  { reader, collection, documents }: ExistingQuestion,
-  positions: readonly number[],
+  { reader, collection }: LookedAt,
+  { documents, positions }: DocumentBatch,
   existing: Existing,
 ): Promise<void> {
   for (const position of positions) {

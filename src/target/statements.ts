@@ -6,9 +6,8 @@ import { elements, keyOf, valueAt } from '../bson/elements.ts';
 import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { TargetName } from '../events.ts';
 import { CommandFailure } from './command-failure.ts';
-import type { Command } from './commands.ts';
+import type { Command, Commands } from './commands.ts';
 import type { Replacement, WrittenCollection } from './target.ts';
 
 /** A statement is one document and must fit the server's limit of 16 MiB and 16 KiB for those in a command. */
@@ -223,12 +222,12 @@ const UNKNOWN_FIELD = 40415;
 
 /** Keeps a server from putting its own time in the place of a top-level Timestamp(0,0). */
 export class EmptyTimestamps {
-  readonly #target: TargetName;
+  readonly commands: Commands;
   /** False as soon as the server has said that it does not know how, as those before 2024 do (SERVER-88750). */
   #isKnown = true;
 
-  constructor(target: TargetName) {
-    this.#target = target;
+  constructor(commands: Commands) {
+    this.commands = commands;
   }
 
   /** Runs a write with the fields to add to it, a second time for a server that refuses them before it looks at a document. */
@@ -248,7 +247,7 @@ export class EmptyTimestamps {
   #cannotKeep(): RestorePlanError {
     return new RestorePlanError(
       'TARGET',
-      `${this.#target}: a document holds an empty Timestamp, which this server would replace by its own time`,
+      `${this.commands.target}: a document holds an empty Timestamp, which this server would replace by its own time`,
       {
         hint: 'Update the server: MongoDB 8.0, and the patch releases of 5.0 to 7.0 since 2024, can keep it as it is.',
       },

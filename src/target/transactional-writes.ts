@@ -12,29 +12,14 @@
 import { compareValues } from '../bson/compare-values.ts';
 import { Documents } from '../bson/documents.ts';
 import { RestorePlanError } from '../errors.ts';
-import {
-  asBuffer,
-  type Reply,
-  rawDocument,
-  readBatch,
-  readWriteFaults,
-  type WriteFault,
-} from '../mongo/raw-messages.ts';
+import { rawDocument, readBatch, readWriteFaults, type WriteFault } from '../mongo/raw-messages.ts';
 import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command-failure.ts';
-import {
-  COMMAND_TIME_MS,
-  type Command,
-  type Commands,
-  MAJORITY,
-  retry,
-  settle,
-  TryAgain,
-} from './commands.ts';
-import { type CommandRoute, documentSequence } from './driver-internals.ts';
+import { COMMAND_TIME_MS, type Command, type Commands, retry, settle, TryAgain } from './commands.ts';
+import { documentSequence } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
 import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
 import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './target.ts';
-import { sessionFields } from './write-sessions.ts';
+import { sessionFields, Transaction } from './write-sessions.ts';
 
 /** A transaction's documents, as seen and as they shall be, bytes. One that is larger comes alone. */
 export const MOST_BYTES = 4 * 1024 * 1024;
@@ -53,7 +38,7 @@ const TOO_LARGE_FOR_CACHE = 388;
 const NO_SUCH_TRANSACTION = 251;
 
 /** How many documents a transaction takes, learned from those before it. */
-export class PartSize {
+class PartSize {
   #documents = MOST_DOCUMENTS;
 
   get documents(): number {
@@ -70,14 +55,6 @@ export class PartSize {
   }
 }
 
-interface TransactionTools {
-  readonly commands: Commands;
-  readonly partSize: PartSize;
-  readonly timestamps: EmptyTimestamps;
-  /** Of several mongos, only the one that began a transaction can go on with it. */
-  readonly isSharded: boolean;
-}
-
 export interface ConditionalWrite {
   readonly collection: WrittenCollection;
   readonly seen: readonly Buffer[];
@@ -87,12 +64,26 @@ export interface ConditionalWrite {
   readonly beforeAttempt: (() => Promise<void>) | undefined;
 }
 
-/** Throws CommandFailure or TryAgain when the patience is used up; what was written is open then. */
-export function writeInTransactions(
-  tools: TransactionTools,
-  write: ConditionalWrite,
-): Promise<ConditionalOutcome> {
-  return new Transactions(tools, write).run();
+/** Of one connection: what is learned from a transaction serves those after it. */
+export class Transactions {
+  readonly timestamps: EmptyTimestamps;
+  readonly partSize = new PartSize();
+  /** Of several mongos, only the one that began a transaction can go on with it. */
+  readonly isSharded: boolean;
+
+  constructor(timestamps: EmptyTimestamps, isSharded: boolean) {
+    this.timestamps = timestamps;
+    this.isSharded = isSharded;
+  }
+
+  get commands(): Commands {
+    return this.timestamps.commands;
+  }
+
+  /** Throws CommandFailure or TryAgain when the patience is used up; what was written is open then. */
+  write(write: ConditionalWrite): Promise<ConditionalOutcome> {
+    return new TransactionalWrite(this, write).run();
+  }
 }
 
 /** What one transaction came to. conflict: nothing was written, and fewer documents or another moment may do. */
@@ -103,8 +94,8 @@ type Attempt =
 
 type Part = readonly number[];
 
-class Transactions {
-  readonly #tools: TransactionTools;
+class TransactionalWrite {
+  readonly #transactions: Transactions;
   readonly #write: ConditionalWrite;
   readonly #what: string;
   readonly #seen: Documents;
@@ -112,16 +103,16 @@ class Transactions {
   readonly #faults: WriteFault[] = [];
   #number: number;
 
-  constructor(tools: TransactionTools, write: ConditionalWrite) {
-    this.#tools = tools;
+  constructor(transactions: Transactions, write: ConditionalWrite) {
+    this.#transactions = transactions;
     this.#write = write;
-    this.#what = `writing to ${tools.commands.database}.${write.collection.name}`;
+    this.#what = `writing to ${transactions.commands.database}.${write.collection.name}`;
     this.#seen = Documents.of(write.seen);
     this.#number = write.identity.txnNumber;
   }
 
   async run(): Promise<ConditionalOutcome> {
-    const { patience } = this.#tools.commands;
+    const { patience } = this.#transactions.commands;
     const all = this.#withoutMoves();
     const queue: Part[] = all.length > 0 ? [all] : [];
     // The first number says of all documents that they were written, or that none was: see `settleTransaction`.
@@ -164,7 +155,7 @@ class Transactions {
 
   /** As many of the first as one transaction takes. */
   #head(positions: Part): Part {
-    const most = Math.min(positions.length, this.#tools.partSize.documents);
+    const most = Math.min(positions.length, this.#transactions.partSize.documents);
     let bytes = 0;
     for (let count = 0; count < most; count++) {
       bytes += this.#size(positions[count] as number);
@@ -201,7 +192,7 @@ class Transactions {
     const timeMs = part.length > 1 ? PART_TIME_MS : COMMAND_TIME_MS;
     let transaction: Transaction | undefined;
     try {
-      const attempt = await this.#tools.timestamps.keep(
+      const attempt = await this.#transactions.timestamps.keep(
         () => part.flatMap((position) => this.#write.after?.[position] ?? []),
         (fields) => {
           transaction = this.#begin(timeMs);
@@ -214,7 +205,7 @@ class Transactions {
       await transaction?.abandon(error);
       if (!(error instanceof CommandFailure)) throw error;
       const { serverCode: code = 0, reason } = error;
-      if (code === TIME_IS_UP) this.#tools.partSize.note(part.length, timeMs);
+      if (code === TIME_IS_UP) this.#transactions.partSize.note(part.length, timeMs);
       // Elections and the like want to be waited for; so does what is no fault of these documents.
       if (isCodeOfManyDocuments(code) || (isDocumentCode(code) && !error.transient))
         return { kind: 'conflict', reason, code };
@@ -224,7 +215,7 @@ class Transactions {
 
   #begin(timeMs: number): Transaction {
     const session = sessionFields(this.#write.identity, this.#number++);
-    return new Transaction(this.#tools, { ...session, autocommit: false }, timeMs);
+    return new Transaction(this.#transactions, { ...session, autocommit: false }, timeMs);
   }
 
   /** All but the commit. */
@@ -254,7 +245,7 @@ class Transactions {
             updates: documentSequence('updates', statements),
           },
     );
-    this.#tools.partSize.note(open.length, performance.now() - started);
+    this.#transactions.partSize.note(open.length, performance.now() - started);
     const [fault] = readWriteFaults(reply);
     if (fault !== undefined) {
       transaction.isOver = true;
@@ -307,7 +298,7 @@ class Transactions {
       }
     };
     try {
-      return await retry(this.#tools.commands.patience, this.#what, commit);
+      return await retry(this.#transactions.commands.patience, this.#what, commit);
     } catch (error) {
       if (!(error instanceof CommandFailure)) throw error;
       // Not to be tried again from the start: what was perhaps written would be taken for somebody else's.
@@ -335,65 +326,4 @@ export function halves(part: Part): Part[] {
   if (part.length < 2) return [part];
   const half = Math.ceil(part.length / 2);
   return [part.slice(0, half), part.slice(half)];
-}
-
-class Transaction {
-  readonly #commands: Commands;
-  readonly #fields: Command;
-  readonly #timeMs: number;
-  readonly #route: CommandRoute | undefined;
-  #recoveryToken: Buffer | undefined;
-  /** The server has ended it. */
-  isOver = false;
-
-  /** `fields`: session, number, autocommit. */
-  constructor({ commands, isSharded }: TransactionTools, fields: Command, timeMs: number) {
-    this.#commands = commands;
-    this.#fields = fields;
-    this.#timeMs = timeMs;
-    this.#route = isSharded ? { server: undefined } : undefined;
-  }
-
-  async run(command: Command): Promise<Reply> {
-    const { database } = this.#commands;
-    // A getMore takes its time from its cursor.
-    const limit = 'getMore' in command ? {} : { maxTimeMS: this.#timeMs };
-    const reply = await this.#guarded(
-      this.#commands.run({ ...command, ...limit, ...this.#fields }, database, this.#route),
-    );
-    // With it, another mongos can be asked what became of the transaction.
-    const token = reply['recoveryToken'];
-    if (token !== undefined) this.#recoveryToken = asBuffer(token);
-    return reply;
-  }
-
-  /** Safe to repeat. Repeated, it goes to any mongos: the one that began may be gone. */
-  async commit({ isRepeated }: { readonly isRepeated: boolean }): Promise<void> {
-    const token = this.#recoveryToken && { recoveryToken: rawDocument(this.#recoveryToken) };
-    const command = { commitTransaction: 1, ...this.#fields, ...token, writeConcern: MAJORITY };
-    await this.#guarded(this.#commands.run(command, 'admin', isRepeated ? undefined : this.#route));
-    this.isOver = true;
-  }
-
-  /** Frees its documents, where that can be said; the next attempt ends it otherwise, or the server after a minute. */
-  async abandon(because: unknown): Promise<void> {
-    const isOutOfReach = because instanceof CommandFailure && because.serverCode === undefined;
-    if (this.isOver || isOutOfReach) return;
-    try {
-      await this.#commands.run({ abortTransaction: 1, ...this.#fields }, 'admin', this.#route);
-    } catch (error) {
-      // The error to be told is the one that led here.
-      if (!(error instanceof CommandFailure)) throw error;
-    }
-  }
-
-  /** Every error but that of a commit without an answer ends a transaction; the server says so by a label. */
-  async #guarded(reply: Promise<Reply>): Promise<Reply> {
-    try {
-      return await reply;
-    } catch (error) {
-      if (error instanceof CommandFailure && error.abortedTransaction) this.isOver = true;
-      throw error;
-    }
-  }
 }

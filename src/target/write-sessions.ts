@@ -1,5 +1,6 @@
 /**
- * What a server remembers of a write under a session's number, and how it is asked later, from another process.
+ * What a server remembers of a write under a session's number, and how it is asked later, from another process; and one transaction of
+ * such a session.
  *
  * Seen on mongod and mongos 8.2.0; the server's own tests have `retriedStmtIds` from 6.0 on
  * (jstests/sharding/internal_txns/retryable_writes_retry_conflict.js and its neighbours). `test/target/write-sessions.test.ts`
@@ -8,10 +9,10 @@
 import { randomBytes } from 'node:crypto';
 import { Binary, Long } from 'bson';
 import type { RawValue } from '../bson/types.ts';
-import type { Reply } from '../mongo/raw-messages.ts';
+import { asBuffer, type Reply, rawDocument } from '../mongo/raw-messages.ts';
 import { CommandFailure } from './command-failure.ts';
-import { type Command, type Commands, retry } from './commands.ts';
-import { documentSequence } from './driver-internals.ts';
+import { type Command, type Commands, MAJORITY, retry } from './commands.ts';
+import { type CommandRoute, documentSequence } from './driver-internals.ts';
 import { readAuthenticatedUsers, readServerTime } from './reader.ts';
 import { neverRemoveStatement } from './statements.ts';
 import type { ServerIdentity, Settlement, WriteIdentity } from './target.ts';
@@ -184,4 +185,70 @@ export class WriteSessions {
 
 function isOneOf(error: unknown, ...codes: readonly number[]): error is CommandFailure {
   return error instanceof CommandFailure && codes.includes(error.serverCode ?? 0);
+}
+
+/** One transaction, from its first command to its end. */
+export class Transaction {
+  readonly #commands: Commands;
+  readonly #fields: Command;
+  readonly #timeMs: number;
+  readonly #route: CommandRoute | undefined;
+  #recoveryToken: Buffer | undefined;
+  /** The server has ended it. */
+  isOver = false;
+
+  /** `fields`: session, number, autocommit. */
+  constructor(
+    { commands, isSharded }: { readonly commands: Commands; readonly isSharded: boolean },
+    fields: Command,
+    timeMs: number,
+  ) {
+    this.#commands = commands;
+    this.#fields = fields;
+    this.#timeMs = timeMs;
+    this.#route = isSharded ? { server: undefined } : undefined;
+  }
+
+  async run(command: Command): Promise<Reply> {
+    const { database } = this.#commands;
+    // A getMore takes its time from its cursor.
+    const limit = 'getMore' in command ? {} : { maxTimeMS: this.#timeMs };
+    const reply = await this.#guarded(
+      this.#commands.run({ ...command, ...limit, ...this.#fields }, database, this.#route),
+    );
+    // With it, another mongos can be asked what became of the transaction.
+    const token = reply['recoveryToken'];
+    if (token !== undefined) this.#recoveryToken = asBuffer(token);
+    return reply;
+  }
+
+  /** Safe to repeat. Repeated, it goes to any mongos: the one that began may be gone. */
+  async commit({ isRepeated }: { readonly isRepeated: boolean }): Promise<void> {
+    const token = this.#recoveryToken && { recoveryToken: rawDocument(this.#recoveryToken) };
+    const command = { commitTransaction: 1, ...this.#fields, ...token, writeConcern: MAJORITY };
+    await this.#guarded(this.#commands.run(command, 'admin', isRepeated ? undefined : this.#route));
+    this.isOver = true;
+  }
+
+  /** Frees its documents, where that can be said; the next attempt ends it otherwise, or the server after a minute. */
+  async abandon(because: unknown): Promise<void> {
+    const isOutOfReach = because instanceof CommandFailure && because.serverCode === undefined;
+    if (this.isOver || isOutOfReach) return;
+    try {
+      await this.#commands.run({ abortTransaction: 1, ...this.#fields }, 'admin', this.#route);
+    } catch (error) {
+      // The error to be told is the one that led here.
+      if (!(error instanceof CommandFailure)) throw error;
+    }
+  }
+
+  /** Every error but that of a commit without an answer ends a transaction; the server says so by a label. */
+  async #guarded(reply: Promise<Reply>): Promise<Reply> {
+    try {
+      return await reply;
+    } catch (error) {
+      if (error instanceof CommandFailure && error.abortedTransaction) this.isOver = true;
+      throw error;
+    }
+  }
 }

@@ -21,7 +21,7 @@ import {
 import { CommandFailure, isDocumentCode, isTransientCode } from './command-failure.ts';
 import { type Command, type Commands, MAJORITY, settle, WRITE } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
-import { type Existing, findExisting } from './existing.ts';
+import { Existing, findExisting } from './existing.ts';
 import {
   EmptyTimestamps,
   fitsQuoted,
@@ -44,7 +44,7 @@ import type {
   WriteOptions,
   WrittenCollection,
 } from './target.ts';
-import { type ConditionalWrite, halves, PartSize, writeInTransactions } from './transactional-writes.ts';
+import { type ConditionalWrite, halves, Transactions } from './transactional-writes.ts';
 import { sessionFields, WriteSessions } from './write-sessions.ts';
 
 const NAMESPACE_EXISTS = 48;
@@ -55,13 +55,14 @@ export class MongoWriter implements TargetWriter {
   readonly #reader: TargetReader;
   readonly #sessions: WriteSessions;
   readonly #timestamps: EmptyTimestamps;
-  readonly #partSize = new PartSize();
+  readonly #transactions: Transactions;
 
   constructor(commands: Commands, reader: TargetReader) {
     this.#commands = commands;
     this.#reader = reader;
     this.#sessions = new WriteSessions(commands, reader.identity);
-    this.#timestamps = new EmptyTimestamps(commands.target);
+    this.#timestamps = new EmptyTimestamps(commands);
+    this.#transactions = new Transactions(this.#timestamps, reader.identity.kind === 'sharded cluster');
   }
 
   newIdentity(): Promise<WriteIdentity | undefined> {
@@ -80,7 +81,8 @@ export class MongoWriter implements TargetWriter {
     /** Settles those that are there; returns the others. */
     const lookFor = async (open: readonly number[]): Promise<readonly number[]> => {
       const asked = open.map((place) => positions[place] as number);
-      const found = await findExisting({ reader: this.#reader, collection, documents, positions: asked });
+      const at = { reader: this.#reader, collection };
+      const found = await findExisting(at, { documents, positions: asked });
       return open.filter((place) => {
         const presence = found.presence(positions[place] as number);
         if (presence !== 'absent') there.set(place, presence === 'same' && mayBeOurs ? 'doubtful' : presence);
@@ -180,15 +182,13 @@ export class MongoWriter implements TargetWriter {
     },
     { identity, exclusive = false, beforeAttempt }: WriteOptions,
   ): Promise<ConditionalOutcome> {
-    const [commands, timestamps] = [this.#commands, this.#timestamps];
     const { kind } = this.#reader.identity;
-    if (exclusive !== (kind === 'standalone')) throw notThisWay(commands.target, kind);
+    if (exclusive !== (kind === 'standalone')) throw notThisWay(this.#commands.target, kind);
     if (exclusive) {
-      return writeExclusively({ commands, timestamps, reader: this.#reader }, { ...what, beforeAttempt });
+      return writeExclusively(this.#timestamps, this.#reader, { ...what, beforeAttempt });
     }
     if (identity === undefined) throw new TypeError('a transaction has an identity, noted before it begins');
-    const tools = { commands, timestamps, partSize: this.#partSize, isSharded: kind === 'sharded cluster' };
-    return writeInTransactions(tools, { ...what, identity, beforeAttempt });
+    return this.#transactions.write({ ...what, identity, beforeAttempt });
   }
 
   settleTransaction(collection: string, identity: WriteIdentity): Promise<Settlement> {
@@ -277,21 +277,16 @@ interface Written {
   readonly faults: readonly WriteFault[];
 }
 
-interface ExclusiveTools {
-  readonly commands: Commands;
-  readonly timestamps: EmptyTimestamps;
-  readonly reader: TargetReader;
-}
-
 /**
  * An unclear answer is settled by reading back, and what is still open is tried again. Throws CommandFailure or TryAgain when the
  * patience is used up.
  */
 async function writeExclusively(
-  tools: ExclusiveTools,
+  timestamps: EmptyTimestamps,
+  reader: TargetReader,
   write: Omit<ConditionalWrite, 'identity'>,
 ): Promise<ConditionalOutcome> {
-  const { commands, reader } = tools;
+  const { commands } = timestamps;
   const { collection, seen, after } = write;
   const what = `writing to ${commands.database}.${collection.name}`;
   const leftAlone = new Map<number, 'changed' | 'deleted'>();
@@ -301,7 +296,8 @@ async function writeExclusively(
   await settle({ patience: commands.patience, what, why }, [...seen.keys()], async (unsettled) => {
     await write.beforeAttempt?.();
     const positions = unsettled.open;
-    const there = await findExisting({ reader, collection, documents, positions, keepsOthers: true });
+    const known = new Existing(documents, { keepsOthers: true });
+    const there = await findExisting({ reader, collection }, { documents, positions }, known);
     for (const position of positions) {
       if (there.presence(position) === 'same') continue;
       if (unsettled.isInDoubt && isDone(there, position, after)) continue;
@@ -312,7 +308,7 @@ async function writeExclusively(
     unsettled.isInDoubt = true;
     let settled = 0;
     for (const part of cut(write, open)) {
-      const outcome = await writePart(tools, write, part);
+      const outcome = await writePart(timestamps, write, part);
       const refusals = outcome.faults.filter(({ code }) => !isTransientCode(code));
       faults.push(...refusals.map((fault) => ({ ...fault, index: part[fault.index] as number })));
       settled += outcome.count + refusals.length;
@@ -339,7 +335,7 @@ function cut({ seen, after }: Pick<ConditionalWrite, 'seen' | 'after'>, open: re
 }
 
 async function writePart(
-  tools: ExclusiveTools,
+  timestamps: EmptyTimestamps,
   { collection, seen, after }: Omit<ConditionalWrite, 'identity'>,
   part: readonly number[],
 ): Promise<Written> {
@@ -348,17 +344,17 @@ async function writePart(
   if (after === undefined) {
     const statements = part.map((position) => removeIfSeenStatement(seenOf(position), { collated }));
     const deletes = documentSequence('deletes', Buffer.concat(statements));
-    return outcomeOf(await tools.commands.run({ delete: collection.name, ...WRITE, deletes }));
+    return outcomeOf(await timestamps.commands.run({ delete: collection.name, ...WRITE, deletes }));
   }
   const pairs = part.map((position) => ({ seen: seenOf(position), after: after[position] as Buffer }));
   const write = (seenAs: SeenAs, more: Command = {}): Promise<Written> =>
-    tools.timestamps.keep(
+    timestamps.keep(
       () => pairs.map((pair) => pair.after),
       async (fields) => {
         const statements = pairs.map((pair) => replaceIfSeenStatement(pair, { seenAs, collated }));
         const updates = documentSequence('updates', Buffer.concat(statements));
         const command = { update: collection.name, ...WRITE, ...more, ...fields, updates };
-        return outcomeOf(await tools.commands.run(command));
+        return outcomeOf(await timestamps.commands.run(command));
       },
     );
   const [first] = pairs;

@@ -33,8 +33,8 @@ async function partsOf(buffers: readonly Buffer[]): Promise<ExistingPart[]> {
   const parts: ExistingPart[] = [];
   const documents = Documents.of(buffers);
   const collection = { name: 'a', collated: false };
-  const question = { reader: target.reader, collection, documents, positions: [...buffers.keys()] };
-  for await (const part of existingInParts(question)) parts.push(part);
+  const batch = { documents, positions: [...buffers.keys()] };
+  for await (const part of existingInParts({ reader: target.reader, collection }, batch)) parts.push(part);
   return parts;
 }
 
