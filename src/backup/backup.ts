@@ -6,6 +6,8 @@
  * it, and changes, adds or leaves out documents, is a `Backup` itself (`around`).
  */
 
+import type { ByteSource } from './storage/byte-source.ts';
+
 /** Which backup it was: enough to say "the same bytes" later, without reading them. */
 export interface BackupIdentity {
   /** For people and reports: `s3://bucket/key`, a path, `mongodb (live)`. Never holds credentials. */
@@ -155,7 +157,23 @@ export interface Backup {
    * took none. A stream is read to its end. Throws BACKUP where there are several. Absent where there cannot be one.
    */
   oplog?(): AsyncIterable<Buffer>;
+  /** Of a Percona backup: the slices of the oplog of each of its replica sets. Absent for every other kind. */
+  slices?(): Promise<readonly OplogSlices[]>;
   close(): Promise<void>;
+}
+
+export interface OplogSlices {
+  readonly replicaSet: string;
+  /** Written while the backup was: from its beginning to its end. */
+  readonly own: readonly OplogSlice[];
+  /** Written for point-in-time recovery, before the backup, while it was written, and after it. */
+  readonly continued: readonly OplogSlice[];
+}
+
+export interface OplogSlice {
+  /** Its name says from where to where it reaches. */
+  readonly path: string;
+  readonly at: ByteSource;
 }
 
 /** A backup that is closed together with the store it lies in. */
@@ -175,6 +193,7 @@ export function around(
     read: (wanted, options) => backup.read(wanted, options),
     ...(backup.sample && { sample: backup.sample.bind(backup) }),
     ...(backup.oplog && { oplog: backup.oplog.bind(backup) }),
+    ...(backup.slices && { slices: backup.slices.bind(backup) }),
     ...changes,
   };
 }

@@ -8,13 +8,13 @@ import { RestorePlanError } from '../errors.ts';
 import type { Source } from '../plan/plan.ts';
 import { settingOf } from '../plan/sources/sources.ts';
 import { TEMPLATE_KEYS } from '../plan/sources/stores.ts';
-import type { BackupIdentity, StoredBackup } from './backup.ts';
+import type { BackupIdentity, OplogSlices, StoredBackup } from './backup.ts';
 import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import type { Container } from './containers/sniff.ts';
 import { apsaraPart, inDatabase, isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
 import { type DumpTree, type NamedFile, sortDump } from './layout/dump-tree.ts';
 import { assertOneBackup, type NamedFolder, severalBackups } from './layout/one-backup.ts';
-import { readPbmBackup } from './layout/pbm.ts';
+import { readPbmBackup, slicesOf } from './layout/pbm.ts';
 import {
   filesOfTar,
   findPacked,
@@ -58,7 +58,7 @@ export async function openFiles(
   const tree = sortDump(files, database);
   if (tree.databases.includes(database)) return openTree(tree, { files, opening, kinds });
   const pbm = await readPbmBackup(files.filter(({ what }) => what === undefined));
-  if (pbm !== undefined) return openPbm(sortDump(pbm, database), opening);
+  if (pbm !== undefined) return openPbm(sortDump(pbm, database), { files, opening, kinds });
   if (files.some(({ path }) => isDataFile(path))) throw dataFiles(identity.location);
   const packed = await findPacked(files, database);
   const plain = [...packed].filter(([, one]) => isPlainTar(one));
@@ -134,12 +134,18 @@ function passedOver(path: string): string {
   return `${path}/ holds the database as well and was passed over: the source names the folder around it.`;
 }
 
-function openPbm(tree: DumpTree, opening: Opening): StoredBackup {
-  const { database, identity, folder, maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO } = opening;
+function openPbm(tree: DumpTree, { files, opening }: Found): StoredBackup {
+  const { database, identity, folder, store, maxDecompressionRatio: maxRatio = DEFAULT_MAX_RATIO } = opening;
   if (!tree.databases.includes(database)) throw noSuchDatabase(database, tree.databases, identity.location);
   const roots = tree.roots.map((root) => ({ ...root, isReplicaSet: true }));
   assertOneBackup(roots, { location: identity.location, database, folder });
-  return new FileBackup({ identity: named(identity, ['PBM backup']), tree, maxRatio, folder, warnings: [] });
+  const above = folder?.above ?? '';
+  const slices = (): Promise<OplogSlices[]> =>
+    Promise.all(roots.map(({ path }) => slicesOf({ folder: path, above, files, store })));
+  return new FileBackup({
+    ...{ identity: named(identity, ['PBM backup']), tree, maxRatio, folder, slices },
+    warnings: [],
+  });
 }
 
 const BACKUPS =
@@ -184,7 +190,11 @@ export async function openStored(
     isDatabase: found.path.slice(above.length) === `${database}/`,
     describe: (path) => store.describe(path),
   };
-  return openFiles(named, { ...common, identity: { location, ...factsOfAll(files), ...when }, folder }, []);
+  return openFiles(
+    named,
+    { ...common, identity: { location, ...factsOfAll(files), ...when }, folder, store },
+    [],
+  );
 }
 
 export function factsOfAll(

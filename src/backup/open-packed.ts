@@ -13,6 +13,7 @@ import { dataFiles, isOfOtherDatabases } from './readers/refusals.ts';
 import { StreamBackup, type StreamBackupParts } from './readers/stream-backup.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/read-ahead.ts';
+import type { Store } from './storage/store.ts';
 
 /** What is known before the kind is. */
 export interface Opening {
@@ -22,6 +23,8 @@ export interface Opening {
   readonly maxDecompressionRatio: number | undefined;
   /** What the plan names, where that is a folder. */
   readonly folder: NamedFolder | undefined;
+  /** What the folder lies in, where it lies by itself. */
+  readonly store?: Store;
 }
 
 export interface PackedFile {

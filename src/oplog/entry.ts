@@ -31,6 +31,11 @@ export function momentOf({ seconds, ordinal, wall }: Moment): Moment {
   return { seconds, ordinal, wall };
 }
 
+/** A moment that only a name tells. */
+export function timeless(time: Timestamp): Moment {
+  return { ...time, wall: Number.NaN };
+}
+
 /** `1795937204,3 (2026-11-22T08:50:04.123Z)`; of an entry without a wall, the second of its timestamp. */
 export function showMoment(moment: Moment): string {
   const { seconds, wall } = moment;

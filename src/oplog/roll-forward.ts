@@ -19,16 +19,19 @@ import {
   compareTimestamps,
   type Moment,
   momentOf,
+  OP,
   OplogEntry,
   showMoment,
   showTimestamp,
   type Timestamp,
+  timeless,
 } from './entry.ts';
 import { following, oplogError } from './faults.ts';
 import { type Cut, Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
 import type { EntrySource } from './sources/entry-source.ts';
 import { openEntries, ownOplog } from './sources/open-entries.ts';
+import { pbmSpan } from './sources/pbm-oplog.ts';
 import type { WantedCollection } from './wanted.ts';
 
 /** Clocks are rounded down to the second in timestamps, and the oplog's time may be a little behind. */
@@ -77,7 +80,7 @@ export interface RollOrder {
 /** Throws RestorePlanError BACKUP where the oplog does not cover what is needed, or holds something that cannot be followed. */
 export async function rollForward(run: Run, order: RollOrder): Promise<RolledForward> {
   const { oplog, backup } = order;
-  const span = oplog.kind === 'backup' ? undefined : await spanOf(backup);
+  const span = oplog.kind === 'backup' ? undefined : await spanOf(order);
   const collections = await followed(order);
   const bounds = boundsOf(order, span);
   const entries = await openEntries(run, oplog, order);
@@ -148,7 +151,7 @@ async function handOver(
 ): Promise<Moment | undefined> {
   const { origin } = entries;
   let first: Moment | undefined;
-  let isOwn = span === undefined;
+  let isOwn = span === undefined || (span.isLoose && entries.isLoose);
   const take = (bytes: Buffer, start: number): boolean => {
     const isOfUse = replay.entry(bytes, start);
     first ??= replay.last;
@@ -252,21 +255,29 @@ function warningsOf(
 interface Span {
   readonly first: Moment;
   readonly last: Moment;
+  /** Whether the first may be an entry without content, which some keep no copy of. */
+  readonly isLoose: boolean;
 }
 
 /** Undefined where the dump took none along. */
-async function spanOf(backup: Backup): Promise<Span | undefined> {
+async function spanOf({ backup, oplog }: RollOrder): Promise<Span | undefined> {
+  const isPbm = oplog.kind === 'pbm' || backup.slices !== undefined;
+  const slices = isPbm ? await pbmSpan(backup) : undefined;
+  if (slices !== undefined)
+    return { first: timeless(slices.from), last: timeless(slices.till), isLoose: true };
   const entry = new OplogEntry();
   const own = ownOplog(backup);
+  let isLoose = false;
   let first: Moment | undefined;
   let last: Moment | undefined;
   for await (const { bytes, starts, count } of own.everything()) {
     const at = (i: number): Moment =>
       following(own.origin, {}, () => momentOf(entry.read(bytes, starts[i] as number)));
     first ??= at(0);
+    if (last === undefined) isLoose = entry.op === OP.NOOP;
     last = at(count - 1);
   }
-  return first === undefined || last === undefined ? undefined : { first, last };
+  return first === undefined || last === undefined ? undefined : { first, last, isLoose };
 }
 
 /** Where the plan says that the dump began. */

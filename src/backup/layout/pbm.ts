@@ -10,8 +10,10 @@ import { BsonFault, documentEnd, elements, findElement } from '../../bson/elemen
 import { showText, showValue } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
+import type { OplogSlices } from '../backup.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { MemorySource, UnreadableSource } from '../storage/derived-sources.ts';
+import { filesBelow, type Store } from '../storage/store.ts';
 import { fileNameOf } from './dump-paths.ts';
 import type { NamedFile } from './dump-tree.ts';
 
@@ -30,6 +32,34 @@ export async function readPbmBackup(files: readonly NamedFile[]): Promise<NamedF
     for (const namespace of namespaces) tree.push(...filesOf(namespace, { folder, byPath, metadata: at }));
   }
   return tree.length === 0 ? undefined : tree;
+}
+
+/** Where the dump of a replica set lies. */
+interface SetPlace {
+  /** Its folder, as in the paths of the files. */
+  readonly folder: string;
+  /** What stands before that in the store. */
+  readonly above: string;
+  readonly files: readonly NamedFile[];
+  /** Absent where the backup is packed: then nothing lies beside it. */
+  readonly store: Store | undefined;
+}
+
+/**
+ * The slices of a replica set's oplog: `oplog/` in its folder, and `pbmPitr/<set>/<day>/` beside the folder of the backup, where PBM keeps those
+ * for point-in-time recovery.
+ */
+export async function slicesOf({ folder, above, files, store }: SetPlace): Promise<OplogSlices> {
+  const parts = `${above}${folder}`.split('/');
+  const replicaSet = parts.at(-1) as string;
+  const own = files.filter(({ path }) => path.startsWith(`${folder}/oplog/`));
+  const beside = [...parts.slice(0, -2), 'pbmPitr', replicaSet, ''].join('/');
+  const continued = store === undefined ? [] : await filesBelow(store, beside);
+  return {
+    replicaSet,
+    own,
+    continued: continued.map((file) => ({ path: file.path, at: file.open() })),
+  };
 }
 
 interface Surroundings {
@@ -161,8 +191,9 @@ function namespaceOf(value: RawValue, at: ByteSource): PbmNamespace {
   // Documents of a time series lie in another collection; it is shown by its own name, and refused by its type.
   const isBuckets = name.startsWith('system.buckets.');
   const collection = isBuckets ? name.slice('system.buckets.'.length) : name;
-  const [options, indexes] = [field('options'), field('indexes')];
+  const [options, indexes, uuid] = [field('options'), field('indexes'), uuidOf(field('uuid'))];
   const parts = [
+    ...(uuid === undefined ? [] : [`"uuid":${showText(uuid)}`]),
     ...(options === undefined ? [] : [`"options":${showValue(options)}`]),
     `"indexes":${indexes?.type === BSON.ARRAY ? showValue(indexes) : '[]'}`,
     `"collectionName":${showText(collection)}`,
@@ -176,6 +207,12 @@ function namespaceOf(value: RawValue, at: ByteSource): PbmNamespace {
     crc: integer('crc'),
     size: integer('size'),
   };
+}
+
+/** As mongodump spells it, 32 hex digits. */
+function uuidOf(value: RawValue | undefined): string | undefined {
+  if (value?.type === BSON.STRING) return value.bytes.toString('utf8', value.start + 4, value.end - 1);
+  return value?.type === BSON.BINARY ? value.bytes.toString('hex', value.start + 5, value.end) : undefined;
 }
 
 function damaged({ location }: ByteSource, what: string): RestorePlanError {

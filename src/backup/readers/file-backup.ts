@@ -8,6 +8,7 @@ import type {
   BackupPiece,
   CollectionMetadata,
   MemberRead,
+  OplogSlices,
   ReadOptions,
   StoredBackup,
 } from '../backup.ts';
@@ -43,11 +44,13 @@ interface FileBackupParts {
   readonly nameless?: string;
   /** The plan names each file by itself: nobody takes them for the files of one dump. */
   readonly areSingles?: boolean;
+  readonly slices?: () => Promise<readonly OplogSlices[]>;
 }
 
 export class FileBackup implements StoredBackup {
   readonly access = 'random';
   readonly identity: BackupIdentity;
+  readonly slices?: () => Promise<readonly OplogSlices[]>;
   readonly #parts: FileBackupParts;
   readonly #metadata = new Map<CollectionFiles, Promise<CollectionMetadata>>();
   /** What is wrong with the metadata of a collection; it matters to whoever wants that collection. */
@@ -56,6 +59,7 @@ export class FileBackup implements StoredBackup {
   constructor(parts: FileBackupParts) {
     this.identity = parts.identity;
     this.#parts = parts;
+    if (parts.slices !== undefined) this.slices = parts.slices;
   }
 
   /** Throws BACKUP where two dumps hold it in one folder. */

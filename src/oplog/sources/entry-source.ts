@@ -32,6 +32,8 @@ export interface EntrySource {
    * Entries before the range may be there, too. Throws RestorePlanError BACKUP where any may be missing.
    */
   entries(range: EntryRange): AsyncIterable<WholeDocuments>;
+  /** Entries without content may be missing. */
+  readonly isLoose: boolean;
   /** What nothing proves of what was read, a sentence each without its end. */
   readonly notes: readonly string[];
   close(): Promise<void>;

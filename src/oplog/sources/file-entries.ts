@@ -1,10 +1,10 @@
 /** Entries of an oplog that lie in files: one, or several that go on from each other. */
 import type { WholeDocuments } from '../../backup/backup.ts';
 import type { RestorePlanError } from '../../errors.ts';
-import { compareTimestamps, type Moment, OplogEntry, type Timestamp } from '../entry.ts';
+import { compareTimestamps, type Moment, OplogEntry, type Timestamp, timeless } from '../entry.ts';
 import { oplogError } from '../faults.ts';
 import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
-import { beginningOf, type EntryFile, Joined, timeless } from './joined-entries.ts';
+import { beginningOf, type EntryFile, Joined } from './joined-entries.ts';
 
 interface Given {
   readonly close?: () => Promise<void>;
@@ -14,6 +14,7 @@ interface Given {
 
 export class FileEntries implements EntrySource {
   readonly origin: string;
+  readonly isLoose: boolean;
   readonly notes: string[] = [];
   readonly #files: readonly EntryFile[];
   readonly #given: Given;
@@ -24,6 +25,7 @@ export class FileEntries implements EntrySource {
   constructor(origin: string, files: readonly EntryFile[], given: Given = {}) {
     this.origin = origin;
     this.#files = files;
+    this.isLoose = files.some(({ covers }) => covers !== undefined);
     this.#given = given;
   }
 

@@ -15,6 +15,7 @@ import {
   OplogEntry,
   showMoment,
   type Timestamp,
+  timeless,
 } from '../entry.ts';
 import { faultTold, oplogError } from '../faults.ts';
 
@@ -211,11 +212,6 @@ function further(a: Ended, b: Ended): Ended {
 
 function before(from: Timestamp | undefined): Timestamp | undefined {
   return from && { ...from, ordinal: from.ordinal - 1 };
-}
-
-/** A moment that only a name tells. */
-export function timeless(time: Timestamp): Moment {
-  return { ...time, wall: Number.NaN };
 }
 
 const showTime = (time: Timestamp): string => showMoment(timeless(time));

@@ -31,6 +31,7 @@ const POSITION_LOST = 136;
 export class LiveOplog implements EntrySource {
   /** For messages and the manifest; no credentials. */
   readonly origin: string;
+  readonly isLoose = false;
   readonly notes: readonly string[] = [];
   readonly #entries: Collection;
   readonly #close: () => Promise<void>;

@@ -11,6 +11,7 @@ import type { Run } from '../../run.ts';
 import type { EntrySource } from './entry-source.ts';
 import { FileEntries } from './file-entries.ts';
 import { LiveOplog } from './live-oplog.ts';
+import { openPbmOplog } from './pbm-oplog.ts';
 import { openStoredOplog } from './stored-oplog.ts';
 
 type Kind = OplogPlan['kind'];
@@ -31,6 +32,7 @@ interface Beside {
 const KINDS: { readonly [K in Kind]: Open<K> } = {
   backup: async (_run, _oplog, { backup }) => ownOplog(backup),
   mongodb: (run, { uri }) => LiveOplog.open(run, uri),
+  pbm: (_run, _oplog, { backup }) => openPbmOplog(backup),
   stored: (run, { from }, { patience = USUAL_PATIENCE }) => openStoredOplog(run, from, patience),
 };
 

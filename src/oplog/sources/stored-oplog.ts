@@ -75,16 +75,25 @@ async function namesBelow(store: Store, folder: string): Promise<string[]> {
 }
 
 /** Looked for when it is read: of a series, the first ones are not. */
-export function entryFile(store: Store, path: string): EntryFile {
-  const location = store.describe(path);
+function entryFile(store: Store, path: string): EntryFile {
+  return entryFileOf(store.describe(path), async () => {
+    const found = await findStored(store, path);
+    return found?.kind === 'file' ? found.open() : undefined;
+  });
+}
+
+/** A file that is opened whenever it is read; undefined: it is not there. */
+export function entryFileOf(
+  location: string,
+  open: () => ByteSource | undefined | Promise<ByteSource | undefined>,
+): EntryFile {
   return {
     location,
-    covers: coveredBy(path),
-    tellsItsEnd: /\.(?:gz|zst)$/.test(path),
+    covers: coveredBy(location),
+    tellsItsEnd: /\.(?:gz|zst)$/.test(location),
     async *chunks() {
-      const found = await findStored(store, path);
-      if (found?.kind !== 'file') return;
-      const file = found.open();
+      const file = await open();
+      if (file === undefined) return;
       try {
         yield* inflated(file, location);
       } finally {
@@ -112,15 +121,18 @@ async function* knownFormat(chunks: AsyncIterable<Buffer>, location: string): As
 }
 
 /** In the order in which they begin. */
-async function inOrder(files: readonly NamedEntryFile[]): Promise<EntryFile[]> {
+export async function inOrder(
+  files: readonly (EntryFile & { readonly fields?: LocalFields })[],
+): Promise<EntryFile[]> {
   const covered = files.flatMap((file) => (file.covers === undefined ? [] : [{ file, ...file.covers }]));
   if (covered.length === files.length)
     return covered
       .sort((a, b) => compareTimestamps(a.from, b.from) || compareTimestamps(a.till, b.till))
       .map(({ file }) => file);
   // Of a long series only few are looked into: their names have an order.
-  if (covered.length === 0 && new Set(files.map(({ fields }) => wallClock(fields))).size === files.length)
-    return files.toSorted((a, b) => wallClock(a.fields) - wallClock(b.fields));
+  const timed = files.map((file) => ({ file, time: wallClock(file.fields ?? {}) }));
+  if (covered.length === 0 && new Set(timed.map(({ time }) => time)).size === files.length)
+    return timed.sort((a, b) => a.time - b.time).map(({ file }) => file);
   const waiting = [...files];
   const begun: {
     readonly file: EntryFile;

@@ -22,6 +22,8 @@ export type OplogLocation =
   | { readonly kind: 'backup' }
   /** That of a running replica set, up to `source.at`. */
   | { readonly kind: 'mongodb'; readonly uri: Secret | undefined }
+  /** The slices in a Percona backup and beside it, up to `source.at`. */
+  | { readonly kind: 'pbm' }
   /** Files of entries, up to `source.at`. */
   | { readonly kind: 'stored'; readonly from: StoreLocation };
 
@@ -43,6 +45,7 @@ const stored = ({ build }: Pick<StoreKind<StoreLocation, DraftLocation>, 'build'
 const KINDS = {
   backup: { build: () => ({ kind: 'backup' }) },
   mongodb: { build: (parent) => ({ kind: 'mongodb', uri: givenSecret(parent, 'mongodb', 'uri') }) },
+  pbm: { build: () => ({ kind: 'pbm' }) },
   path: stored(STORES.path),
   s3: stored(STORES.s3),
 } satisfies Readonly<Record<string, OplogKind>>;
@@ -84,11 +87,14 @@ export function explainOplog(oplog: OplogPlan, at: Instant | undefined): string 
     return 'Its own oplog (mongodump --oplog) is applied: the documents are as they were when the dump ended.';
   const begins =
     oplog.begins === undefined ? '' : ` The dump was begun no earlier than ${oplog.begins.text}.`;
-  const which =
-    oplog.kind === 'stored'
-      ? `The oplog in ${storeOf(oplog.from).describe(oplog.from)}`
-      : 'The oplog of a running replica set';
-  return `${which} rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
+  return `${whichOplog(oplog)} rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
+}
+
+function whichOplog(oplog: OplogLocation): string {
+  if (oplog.kind === 'stored') return `The oplog in ${storeOf(oplog.from).describe(oplog.from)}`;
+  return oplog.kind === 'pbm'
+    ? 'The oplog of which Percona Backup for MongoDB keeps slices in the backup and beside it'
+    : 'The oplog of a running replica set';
 }
 
 /** What holds for the name of files of entries. */
