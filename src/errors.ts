@@ -1,3 +1,5 @@
+import { Advice, type Remedy } from './advice.ts';
+
 /**
  * One error class, a closed list of codes, one exit code each.
  *
@@ -46,7 +48,7 @@ export type ErrorCode = Exclude<keyof typeof EXIT_CODES, 'OK' | 'CHANGES_PENDING
 
 export interface ErrorDetails {
   /** What to do next, one or two sentences. */
-  readonly hint?: string;
+  readonly hint?: Remedy | undefined;
   readonly cause?: unknown;
   /** Machine-readable facts for `--json`; no secrets, no document data beyond `_id`s. */
   readonly facts?: Readonly<Record<string, unknown>>;
@@ -55,14 +57,20 @@ export interface ErrorDetails {
 export class RestorePlanError extends Error {
   override readonly name = 'RestorePlanError';
   readonly code: ErrorCode;
-  readonly hint: string | undefined;
+  /** What to do next, for a view that words commands. */
+  readonly advice: Advice | undefined;
   readonly facts: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
-    this.hint = details.hint;
+    this.advice = typeof details.hint === 'string' ? new Advice([details.hint]) : details.hint;
     this.facts = details.facts ?? {};
+  }
+
+  /** What to do next, for whoever calls the library. */
+  get hint(): string | undefined {
+    return this.advice?.toString();
   }
 
   get exitCode(): number {

@@ -12,6 +12,7 @@ const SRC = join(ROOT, 'src');
 /** Lower layers first. A file imports from its own layer's folder and from layers below it, never upward or sideways. */
 const LAYERS: readonly (readonly string[])[] = [
   [
+    'advice.ts',
     'errors.ts',
     'secret.ts',
     'events.ts',

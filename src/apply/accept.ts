@@ -5,6 +5,7 @@
  * target's own documents is written; its ledger keeps their places and `_id`s, with those of the dependents that go with them. Then
  * comes what an apply knows by that, before it writes a document, and what the ledger keeps of it afterwards; and last the approval.
  */
+import { advice } from '../advice.ts';
 import { findId } from '../bson/stored-form.ts';
 import { copyOf, type RawValue } from '../bson/types.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
@@ -316,7 +317,7 @@ export function isApprovable({ target, status, acceptedDigest }: RunRecord): boo
 
 function appliedSince({ name }: Target): RestorePlanError {
   return new RestorePlanError('GATE', `another selection came to ${name} while you looked at this one`, {
-    hint: 'Run `plan approve` again, and look at what it shows now.',
+    hint: advice`Run ${{ command: 'approve' }} again, and look at what it shows now.`,
   });
 }
 
@@ -326,7 +327,7 @@ function nothingToApprove(plan: Plan, { name }: Target, run: RunRecord | undefin
       'GATE',
       'there is nothing to approve: nothing was accepted in production for this plan',
       {
-        hint: 'What was applied to staging is approved by `plan approve`. Documents to be left out of production are written down by `plan accept --target production`.',
+        hint: advice`What was applied to staging is approved by ${{ command: 'approve' }}. Documents to be left out of production are written down by ${{ command: 'accept', target: 'production' }}.`,
       },
     );
   }
@@ -337,7 +338,7 @@ function nothingToApprove(plan: Plan, { name }: Target, run: RunRecord | undefin
         ? `the run on staging is ${run.status}, not verified`
         : 'the plan has changed since it was applied to staging';
   return new RestorePlanError('GATE', `there is nothing to approve: ${fact}`, {
-    hint: 'Run `plan apply --target staging` until it ends verified; then approve what it did.',
+    hint: advice`Run ${{ command: 'apply', target: 'staging' }} until it ends verified; then approve what it did.`,
     facts: { status: run?.status ?? null },
   });
 }

@@ -1,5 +1,6 @@
 /** Lets an apply in, or refuses it by name: by the request, the gate, the operator's word. Every apply goes through here, from the command line or the library alike. */
 
+import { advice, together } from '../advice.ts';
 import { showValue } from '../bson/show.ts';
 import { meet } from '../comparison/meet.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -103,7 +104,10 @@ function leadsToProduction(plan: Plan, { plan: staging, reader }: Target): boole
 
 function shut(obstacles: readonly Obstacle[]): RestorePlanError {
   return new RestorePlanError('GATE', `refused: ${obstacles.map(({ fact }) => fact).join('; ')}`, {
-    hint: obstacles.map(({ remedy }) => remedy).join('\n'),
+    hint: together(
+      obstacles.map(({ remedy }) => remedy),
+      '\n',
+    ),
     facts: { obstacles },
   });
 }
@@ -239,7 +243,7 @@ export function requireOwnTarget(plan: Plan, target: Target): void {
 
 function refused(message: string): RestorePlanError {
   return new RestorePlanError('GATE', message, {
-    hint: 'Nothing was written. Run `plan dry-run`, then `plan apply --target staging` again.',
+    hint: advice`Nothing was written. Run ${{ command: 'dry-run' }}, then ${{ command: 'apply', target: 'staging' }} again.`,
   });
 }
 
@@ -266,7 +270,9 @@ export function requireExclusiveWord(
   throw new RestorePlanError(
     'TARGET',
     `${name} is a standalone, which has no transactions: what somebody writes meanwhile could be lost`,
-    { hint: 'Stop what writes to it, then give that word with `--exclusive`; or make it a replica set.' },
+    {
+      hint: advice`Stop what writes to it, then give that word with \`${{ option: 'exclusive' }}\`; or make it a replica set.`,
+    },
   );
 }
 
@@ -315,7 +321,7 @@ export async function refuseMatches(
     'CONFLICTS',
     `${reader.name} holds ${count} of the selected documents with other content, and the plan says whenMatched: fail (${named})`,
     {
-      hint: 'Nothing was written. Look at them with `plan dry-run --full`, then narrow the query or change whenMatched.',
+      hint: advice`Nothing was written. Look at them with ${{ command: 'dry-run', options: { full: true } }}, then narrow the query or change whenMatched.`,
     },
   );
 }

@@ -1,4 +1,5 @@
 /** Applies one collection of the selection: its batches meet the target, a few in flight; of each part: decide, intend, write, record. */
+import { advice } from '../advice.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Documents } from '../bson/documents.ts';
 import { replacementRefusal } from '../bson/storable.ts';
@@ -58,9 +59,7 @@ export async function applyCollection(
     whenStopped: 'end',
     checked: {
       during: `while it was written to ${target}`,
-      remedy:
-        `What this run wrote may not be the backup's: take it out with \`plan revert --target ${target}\`, then run ` +
-        `\`plan apply --target ${target}\` again; it selects the documents anew.`,
+      remedy: advice`What this run wrote may not be the backup's: take it out with ${{ command: 'revert', target: target }}, then run ${{ command: 'apply', target: target }} again; it selects the documents anew.`,
     },
   };
   const applied = meet(held.run, meeting, (met) => new AppliedPart(applying, rules, met).apply());

@@ -3,6 +3,7 @@
  * approvals that they ask for. Pure.
  */
 
+import { advice, type Remedy, together } from '../advice.ts';
 import type { TargetName } from '../events.ts';
 import type { Actor, Approval, ApprovalScope, Deed, RecordedGate, RunRecord } from '../ledger/run-record.ts';
 import { isForeign } from '../ledger/runs.ts';
@@ -15,7 +16,7 @@ const NO_RULES: GatePlan = { soakMs: 0, approvals: 0 };
 /** One fact that keeps the gate shut, and what to do about it. */
 export interface Obstacle {
   readonly fact: string;
-  readonly remedy: string;
+  readonly remedy: Remedy;
 }
 
 export interface GateRules {
@@ -129,7 +130,7 @@ export function approvalObstacle(run: RunRecord, actor: Actor, by: ApprovalsBy):
   if (by === 'server-user' && personOf(applier, 'os-user') !== personOf(actor, 'os-user')) {
     return {
       fact: `${actor.user} is ${person} to the server, as is ${applier.user}, who ${did}: one database user for several people`,
-      remedy: `${OWN_USER} ${OR_OS_USER}`,
+      remedy: advice`${OWN_USER} ${OR_OS_USER}`,
     };
   }
   return {
@@ -149,8 +150,8 @@ const DONE = {
 } as const;
 
 const APPROVING = {
-  staging: '`plan approve`',
-  production: '`plan approve --target production`',
+  staging: { command: 'approve' },
+  production: { command: 'approve', target: 'production' },
 } as const;
 
 /** Fewer than needed are given: why, and who may give one. `login`: what keeps everybody's from counting. */
@@ -167,10 +168,10 @@ export function tooFewApprovals(
       : `${documents} accepted in production, and ${approvals} of that are given`;
   const reasons = login === undefined ? discounted : [login];
   const doers = [...new Set(doersOf(run).map((deed) => nameOf(deed, by)))].join(', ');
-  const second = `Somebody other than ${doers} must run ${APPROVING[run.target]}.`;
+  const second = advice`Somebody other than ${doers} must run ${APPROVING[run.target]}.`;
   return {
     fact: [count, ...reasons.map(({ fact }) => fact)].join('; '),
-    remedy: login?.remedy ?? [second, ...new Set(discounted.map(({ remedy }) => remedy))].join(' '),
+    remedy: login?.remedy ?? together([second, ...discounted.map(({ remedy }) => remedy)]),
   };
 }
 
@@ -190,7 +191,7 @@ export function loginObstacle(
   if (rules.approvals === 0 || rules.approvalsBy === 'os-user' || serverUser !== undefined) return undefined;
   return {
     fact: `${target} lets its users in without a log-in, so that no approval can name one`,
-    remedy: `Switch on authentication there, and give each person a database user. ${OR_OS_USER}`,
+    remedy: advice`Switch on authentication there, and give each person a database user. ${OR_OS_USER}`,
   };
 }
 
@@ -213,15 +214,14 @@ export function worthOf({ given, by }: Pick<Approvals, 'given' | 'by'>): string 
     : `approved by ${names}, as their operating systems name them, which proves nothing`;
 }
 
-const SECOND_PERSON = 'A second person must run `plan approve`.';
+const SECOND_PERSON = advice`A second person must run ${{ command: 'approve' }}.`;
 const OWN_USER = 'Let each person connect with a database user of their own.';
-const OR_OS_USER =
-  'Or write `approvalsBy: os-user` at targets.production.gate, and run `plan apply --target staging` again: people are then told apart by what their operating systems call them, which proves nothing.';
+const OR_OS_USER = advice`Or write \`approvalsBy: os-user\` at targets.production.gate, and run ${{ command: 'apply', target: 'staging' }} again: people are then told apart by what their operating systems call them, which proves nothing.`;
 
 function noServerUser({ user }: Actor): Obstacle {
   return {
     fact: `${user} approved without a log-in to the server, or with an older version, so that the approval names no database user`,
-    remedy: `Approve again, logged in. ${OR_OS_USER}`,
+    remedy: advice`Approve again, logged in. ${OR_OS_USER}`,
   };
 }
 
@@ -239,7 +239,7 @@ function changedSince({ user, of }: Approval, scope: ApprovalScope): Obstacle | 
   if (changed.length === 0) return undefined;
   return {
     fact: `${changed.map((part) => PARTS[part]).join(' and ')} changed since ${user} approved`,
-    remedy: 'Run `plan approve` again, which shows how it is now.',
+    remedy: advice`Run ${{ command: 'approve' }} again, which shows how it is now.`,
   };
 }
 

@@ -2,6 +2,7 @@
  * Whether production may be written to. Pure: facts in, verdict out. Nothing else opens the gate; there is no override.
  */
 
+import { advice } from '../advice.ts';
 import type { RunCollection, RunRecord } from '../ledger/run-record.ts';
 import { isForeign } from '../ledger/runs.ts';
 import { OUTCOMES } from '../outcomes.ts';
@@ -163,7 +164,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
     return [
       {
         fact: `the run on staging is ${run.status}, not verified`,
-        remedy: 'Run `plan apply --target staging` until it ends verified.',
+        remedy: advice`Run ${{ command: 'apply', target: 'staging' }} until it ends verified.`,
       },
     ];
   }
@@ -204,7 +205,7 @@ function asAsked({ stricter }: GateRules, isTheirs: boolean, { fact, remedy }: O
   const at = stricter.appliedBy.at(-1)?.at.toISOString() ?? 'an unknown time';
   return {
     fact: `${fact}, as the plan ${stricter.key.plan} asked when it was applied to staging at ${at}; this plan asks for less now`,
-    remedy: `${remedy} Or run \`plan apply --target staging\` again: its rules hold as they are then.`,
+    remedy: advice`${remedy} Or run ${{ command: 'apply', target: 'staging' }} again: its rules hold as they are then.`,
   };
 }
 
@@ -245,9 +246,7 @@ function nothingVerified(run: RunRecord): Obstacle {
   const kept = sumOf(run, (counts) => counts.kept);
   return {
     fact: `no document of the selection is on staging with the backup's content (${kept} ${OUTCOMES.kept.many}): the run there has verified nothing`,
-    remedy:
-      'Make room for the documents on staging, or let the plan replace them, and run `plan apply --target staging` again. ' +
-      'If production may be written to without that, write `acceptKept: true` at targets.production.gate, and apply to staging again.',
+    remedy: advice`Make room for the documents on staging, or let the plan replace them, and run ${{ command: 'apply', target: 'staging' }} again. If production may be written to without that, write \`acceptKept: true\` at targets.production.gate, and apply to staging again.`,
   };
 }
 
@@ -259,15 +258,15 @@ function notThere(kind: 'missing' | 'different', { examples, ...counts }: InStag
   const ids = examples.filter((example) => example.kind === kind).map(({ into, id }) => `${into} ${id}`);
   const named = ids.slice(0, EXAMPLES).join(', ');
   const shown = named === '' ? '' : ` (${named}${count > Math.min(ids.length, EXAMPLES) ? ', …' : ''})`;
-  const accepted = 'accept them by name, with `plan accept --target staging` or as exceptions in the plan';
+  const accepted = advice`accept them by name, with ${{ command: 'accept', target: 'staging' }} or as exceptions in the plan`;
   return kind === 'missing'
     ? {
         fact: `${documents} ${count === 1 ? 'is' : 'are'} missing on staging${shown}`,
-        remedy: `Run \`plan apply --target staging\` again, or ${accepted}.`,
+        remedy: advice`Run ${{ command: 'apply', target: 'staging' }} again, or ${accepted}.`,
       }
     : {
         fact: `${documents} ${count === 1 ? 'differs' : 'differ'} on staging${shown}`,
-        remedy: `Run \`plan apply --target staging\` again once nothing else stands in their place there, or ${accepted}.`,
+        remedy: advice`Run ${{ command: 'apply', target: 'staging' }} again once nothing else stands in their place there, or ${accepted}.`,
       };
 }
 
@@ -297,7 +296,7 @@ function accountsForAll(run: RunRecord, documents: number | undefined): boolean 
 function unaccounted(): Obstacle {
   return {
     fact: 'the record of staging says verified, but does not account for every document of the selection',
-    remedy: 'It was not written so by this program. Run `plan apply --target staging` again.',
+    remedy: advice`It was not written so by this program. Run ${{ command: 'apply', target: 'staging' }} again.`,
   };
 }
 
@@ -316,14 +315,14 @@ function neverApplied({ staging, digest, plan }: GateFacts): Obstacle {
         : `: the record of it there came with a copy of ${origin.database} on the ${origin.kind} ${origin.id ?? ''}`;
     return {
       fact: `this selection was never applied to staging${copied.trimEnd()}`,
-      remedy: 'Run `plan apply --target staging` first.',
+      remedy: advice`Run ${{ command: 'apply', target: 'staging' }} first.`,
     };
   }
   return {
     fact:
       `staging has another selection of this plan (${short(latest.key.selection)}, not ${short(digest)}): ` +
       'the plan or the backup has changed since, so that other documents would be written',
-    remedy: 'Run `plan apply --target staging` again, with the plan as it is now.',
+    remedy: advice`Run ${{ command: 'apply', target: 'staging' }} again, with the plan as it is now.`,
   };
 }
 

@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { advice } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import { findLocalRecord, openLedger, removeLocalRecord, saveLocalRecord } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
@@ -114,7 +115,7 @@ export async function asEndOfRun(error: unknown, held: ApplyRun, progress: RunPr
 function asIncomplete(error: RestorePlanError): RestorePlanError {
   if (error.code === 'INCOMPLETE') return error;
   return new RestorePlanError('INCOMPLETE', `stopped part-way: ${error.message}`, {
-    hint: `${error.hint ?? 'Run again.'} The same command goes on where this run stopped.`,
+    hint: advice`${error.advice ?? 'Run again.'} The same command goes on where this run stopped.`,
     cause: error,
     facts: error.facts,
   });

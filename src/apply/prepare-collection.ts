@@ -2,7 +2,7 @@
  * What is there before the first document: the collection, left as it is where it exists, created from the backup's metadata where
  * not; and what the ledger is told of the run.
  */
-
+import { advice } from '../advice.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import type { Encounter } from '../comparison/comparison.ts';
 import {
@@ -275,9 +275,7 @@ export function otherSource(
 /** For a caller who has no way to ask. */
 export function refuseOtherSource({ fact, run }: OtherSource): RestorePlanError {
   return new RestorePlanError('USAGE', fact, {
-    hint:
-      'Nothing was written. Is it another plan? Then give it a name of its own: status, revert and the gate would take both for one. ' +
-      `Is it the same? Then give --confirm-plan ${run.key.plan}.`,
+    hint: advice`Nothing was written. Is it another plan? Then give it a name of its own: status, revert and the gate would take both for one. Is it the same? Then give ${{ option: 'confirm-plan', value: run.key.plan }}.`,
   });
 }
 

@@ -12,6 +12,7 @@
  * Interrupted, the next revert goes on; done, another one finds nothing to do. Collections that were created stay, empty or not.
  * Not guaranteed: that nobody sees some documents gone and others not yet.
  */
+import { advice } from '../advice.ts';
 import { showValue } from '../bson/show.ts';
 import { mapConcurrently } from '../comparison/meet.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -74,7 +75,9 @@ export async function runsToRevert({
     throw new RestorePlanError(
       'GATE',
       `the database ${reader.database} given as ${name} is recorded in its own ledger as ${swapped.target}`,
-      { hint: `Check the connection strings, or revert with \`--target ${swapped.target}\`.` },
+      {
+        hint: advice`Check the connection strings, or revert with \`${{ option: 'target', value: swapped.target }}\`.`,
+      },
     );
   }
   return chosen.filter(({ status }) => status !== 'reverted' && status !== 'planned');
@@ -263,7 +266,7 @@ function documentsOf(run: RunRecord, selectionOf: RevertRequest['selectionOf']):
     'BACKUP',
     `the run of selection ${run.key.selection.slice(0, 12)} was recorded by an older version, which kept no hashes of its documents`,
     {
-      hint: 'Run `plan revert` with the plan file, where the selection is kept or the backup can be read: it compares with those documents.',
+      hint: advice`Run ${{ command: 'revert' }} with the plan file, where the selection is kept or the backup can be read: it compares with those documents.`,
       facts: { selection: run.key.selection },
     },
   );

@@ -13,6 +13,7 @@ import { CommandFailure } from '../target/command-failure.ts';
 import type { ServerIdentity } from '../target/target.ts';
 import type { CommandContext } from './context.ts';
 import { warnOfApprovals } from './next-step.ts';
+import { sayTyped } from './views/next-step.ts';
 
 interface Shown {
   readonly targets: readonly TargetName[];
@@ -84,7 +85,7 @@ function warnOfSameServer({ emit }: CommandContext, [staging, production]: reado
   if (staging === undefined || production === undefined) return;
   if (compareServers(staging, production) !== 'same') return;
   const { fact, remedy } = sameServerObstacle('same');
-  emit({ type: 'warning', message: `${fact}: plan apply will refuse. ${remedy}` });
+  emit({ type: 'warning', message: `${fact}: plan apply will refuse. ${sayTyped(remedy)}` });
 }
 
 /** A comparison does not need the ledger, and an apply will refuse one that it cannot read. */

@@ -2,6 +2,7 @@
 import { type ErrorCode, RestorePlanError } from '../errors.ts';
 import { neutral } from '../text/escape.ts';
 import { paintWith } from '../text/terminal.ts';
+import { typed } from './views/next-step.ts';
 
 /**
  * The failure as one that an operator can be told; undefined = a bug.
@@ -38,11 +39,11 @@ export function exitOf(error: RestorePlanError, signal: AbortSignal): ErrorCode 
 
 // A failure as the operator reads it: what happened, and what to do next.
 
-/** Several lines, newline at the end. Lines of the message are kept; their content is neutralised one by one. */
-export function failureText(error: RestorePlanError, color: boolean): string {
+/** Several lines, newline at the end. `planFile`: as the operator named it, for commands. Lines of the message are kept; their content is neutralised one by one. */
+export function failureText(error: RestorePlanError, color: boolean, planFile?: string): string {
   const paint = paintWith(color);
   const lines = error.message.split('\n').map(neutral);
-  const hint = error.hint?.split('\n').map(neutral) ?? [];
+  const hint = error.advice?.say(typed(planFile)).split('\n').map(neutral) ?? [];
   return [
     `${paint.bad('error:')} ${lines[0]}`,
     ...lines.slice(1),

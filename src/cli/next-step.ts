@@ -5,7 +5,7 @@ import { followUpStatuses } from '../follow-ups/follow-up-status.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { CommandContext } from './context.ts';
 import { pageStyle, writeLines } from './view.ts';
-import { nextStepLines } from './views/next-step.ts';
+import { nextStepLines, sayTyped } from './views/next-step.ts';
 
 /** What nobody needs to do any more, or cannot do yet. */
 const CLOSED: ReadonlySet<string> = new Set(['done', 'not needed', 'not due']);
@@ -40,7 +40,7 @@ export function warnOfApprovals(context: CommandContext, status: TargetStatus): 
   const obstacle = foreseenObstacle(rules, { run, actor: { ...context.operator, serverUser } });
   if (obstacle === undefined) return;
   const { fact, remedy } = obstacle;
-  context.emit({ type: 'warning', message: `gate.approvals: ${fact}. ${remedy}` });
+  context.emit({ type: 'warning', message: `gate.approvals: ${fact}. ${sayTyped(remedy)}` });
 }
 
 export function approvalsOf(plan: Plan, onStaging: TargetStatus | undefined): PlanFacts['approvals'] {

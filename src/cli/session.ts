@@ -19,7 +19,7 @@ import type { CommandContext, ProcessEdge } from './context.ts';
 import { colorAllowed, liveDisplayAllowed, readEnvFile, registerSecretVariables } from './environment.ts';
 import { asKnownFailure, exitOf, failureText } from './failure.ts';
 import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
-import { wholeCommands } from './views/next-step.ts';
+import { typed, worded } from './views/next-step.ts';
 
 export interface Session {
   readonly context: CommandContext;
@@ -97,9 +97,8 @@ export async function openSession(
         ndjson?.exit('INTERNAL');
         throw thrown;
       }
-      const shown = planFile === undefined ? error : withWholeCommands(error, planFile);
-      edge.stderr.write(failureText(shown, color.stderr));
-      ndjson?.error(shown);
+      edge.stderr.write(failureText(error, color.stderr, planFile));
+      ndjson?.error(error, planFile);
       const exit = exitOf(error, edge.signal);
       ndjson?.exit(exit);
       return EXIT_CODES[exit];
@@ -114,13 +113,6 @@ function patienceIn(given: OptionValue): RemotePatience {
   throw new RestorePlanError('USAGE', `--patience ${given} is no time to wait`, {
     hint: 'Give a duration of a second or more, such as 90s or 10m.',
   });
-}
-
-/** The same failure with the plan named in the commands of its hint. */
-function withWholeCommands(error: RestorePlanError, planFile: string): RestorePlanError {
-  const { code, message, hint, cause, facts } = error;
-  if (hint === undefined) return error;
-  return new RestorePlanError(code, message, { hint: wholeCommands(hint, planFile), cause, facts });
 }
 
 /** The process's environment with the env file beneath it: what is already set wins. */
@@ -168,9 +160,10 @@ export class NdjsonView {
     this.#line(value);
   }
 
-  error(error: RestorePlanError): void {
-    const { code, message, hint, facts } = error;
-    this.write({ type: 'error', code, message, hint, facts } as { readonly type: string });
+  error({ code, message, advice, facts }: RestorePlanError, planFile?: string): void {
+    const hint = advice?.say(typed(planFile));
+    const said = { type: 'error', code, message, hint, facts: worded(facts) };
+    this.write(said as { readonly type: string });
   }
 
   exit(name: keyof typeof EXIT_CODES): void {

@@ -7,6 +7,7 @@
  * stores is told apart. The target's documents may be hundreds of times larger than those that they are looked up by: then a batch comes
  * in several parts. Results are in order, too.
  */
+import type { Remedy } from '../advice.ts';
 import type { Documents } from '../bson/documents.ts';
 import { depthRefusal, idRefusal, lengthRefusal } from '../bson/storable.ts';
 import type { Run } from '../run.ts';
@@ -42,7 +43,7 @@ export interface Meeting {
   /** presence: whether a document is there, and is the same. documents: those that are other than ours, too. */
   readonly needs: 'presence' | 'documents';
   /** Said when the selection's file is not what its manifest describes. Without it the bytes are not hashed on their way. */
-  readonly checked?: { readonly during: string; readonly remedy: string };
+  readonly checked?: { readonly during: string; readonly remedy: Remedy };
   /** Only one document in so many is looked up; 1 = all. */
   readonly every?: number;
   /** With `presence`: the target's collection is read whole, as it holds so many documents as are selected. */

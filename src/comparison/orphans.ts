@@ -5,6 +5,7 @@
  * Only keys of such parents are held, and of the children that refer to them; the selection is read again for the rest. So a night on
  * which everything can be written pays nothing, and one document that cannot costs some readings of the collections around it.
  */
+import { advice } from '../advice.ts';
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { BSON, copyOf, type RawValue } from '../bson/types.ts';
@@ -126,7 +127,9 @@ function tooMany(collection: string): RestorePlanError {
   return new RestorePlanError(
     'CONFLICTS',
     `more than ${MOST_KEYS} documents of ${collection} cannot be written or are left out, so that their dependents cannot be told`,
-    { hint: 'Look at them with `plan dry-run`, then narrow the query, or make two plans of it.' },
+    {
+      hint: advice`Look at them with ${{ command: 'dry-run' }}, then narrow the query, or make two plans of it.`,
+    },
   );
 }
 

@@ -1,4 +1,5 @@
 /** What would keep a follow-up from being done, known before anything is written. */
+import { together } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import type { Environment } from '../plan/interpolate.ts';
@@ -48,7 +49,7 @@ export async function requireCommands(question: CommandQuestion): Promise<void> 
     'PLAN_INVALID',
     `nothing was written: ${faults.length === 1 ? 'a follow-up' : 'follow-ups'} could not run here afterwards\n${lines.join('\n')}`,
     {
-      hint: [...new Set(faults.map(({ remedy }) => remedy))].join(' '),
+      hint: together(faults.map(({ remedy }) => remedy)),
       facts: { followUps: [...new Set(faults.map(({ followUp }) => followUp))] },
     },
   );

@@ -1,4 +1,5 @@
 /** What a kind of follow-up has to say: each is one file of `kinds/` and one line of `kinds.ts`. Its part of a plan is read in `plan/`. */
+import type { Remedy } from '../advice.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { FollowUpAction, FollowUpPlan, Plan } from '../plan/plan.ts';
@@ -12,7 +13,7 @@ export type ActionOf<Name extends KindName> = Extract<FollowUpAction, { kind: Na
 export interface ActionFault {
   /** `the program ./clear.sh is not there: /srv/plans/clear.sh`. */
   readonly fact: string;
-  readonly remedy: string;
+  readonly remedy: Remedy;
 }
 
 /** What an action may use. */

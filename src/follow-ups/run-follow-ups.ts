@@ -5,8 +5,10 @@
  * before it is begun and its end is recorded: one that succeeded is never begun again for the same run. Not guaranteed: that one which was cut off in the middle did nothing; its end is unknown, and
  * only an operator's word (`again`, or ticking it off) brings it out of that state.
  */
+
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { advice } from '../advice.ts';
 import { showValue } from '../bson/show.ts';
 import { RestorePlanError } from '../errors.ts';
 import {
@@ -92,7 +94,7 @@ function runsToDo(
 
 async function attempt(run: Run, request: FollowUpRequest, { restore, status }: Due): Promise<void> {
   const { emit, signal } = run;
-  const { plan, target, actor } = request;
+  const { target, actor } = request;
   const { name } = status.followUp;
   const record = followUpRecords(restore).find((each) => each.name === name);
   const writes = new FollowUpWrites(accessTo(target).commands, restore.key);
@@ -123,8 +125,8 @@ async function attempt(run: Run, request: FollowUpRequest, { restore, status }: 
       {
         hint:
           end.state === 'done'
-            ? `The ledger will show it as unknown. Record it once the ledger can be written: plan follow-up done ${plan.file} "${name}" --target ${target.name}`
-            : `The ledger will show it as unknown. Run it again with plan follow-up run ${plan.file} "${name}" --target ${target.name} --again`,
+            ? advice`The ledger will show it as unknown. Record it once the ledger can be written: ${{ command: 'follow-up done', name, target: target.name }}`
+            : advice`The ledger will show it as unknown. Run it again with ${{ command: 'follow-up run', name, target: target.name, options: { again: true } }}`,
         cause,
       },
     );
@@ -232,7 +234,7 @@ function goingOn({ name, by, startedAt }: FollowUpRecord): RestorePlanError {
     'LOCKED',
     `follow-up "${name}" is going on: begun by ${who} at ${startedAt.toISOString()}`,
     {
-      hint: 'Wait for it to end; then see `plan follow-up list`. To begin it once more, end that process first.',
+      hint: advice`Wait for it to end; then see ${{ command: 'follow-up list' }}. To begin it once more, end that process first.`,
       facts: { followUp: name, by: who },
     },
   );
@@ -263,7 +265,7 @@ export async function tickOff(
   const [restored] = restoresOf(runs);
   if (restored === undefined) {
     throw new RestorePlanError('USAGE', `"${name}" is not due: the plan is not verified in ${target.name}`, {
-      hint: `First restore it: \`plan apply --target ${target.name}\``,
+      hint: advice`First restore it: ${{ command: 'apply', target: target.name }}`,
     });
   }
   const begun = status.state === 'unknown' ? status.run : undefined;

@@ -2,7 +2,9 @@
  * Where the ledger lies: three collections inside the target's own database, so that it cannot be mixed up with another. Which
  * of its documents this version must not act upon, and how they are written.
  */
+
 import { createHash } from 'node:crypto';
+import { advice } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import { type Reply, readWriteFaults } from '../mongo/raw-messages.ts';
 import { type Command, type Commands, MAJORITY } from '../target/commands.ts';
@@ -49,9 +51,7 @@ export function damaged(
   const { _id } = document;
   const id = typeof _id === 'string' ? _id : JSON.stringify(_id);
   return new RestorePlanError('TARGET', `${where} is damaged: document ${id} has no valid ${field}`, {
-    hint:
-      'Somebody may have edited it by hand; put it back from a backup of that collection. If that is impossible, remove the ' +
-      'document and run `plan apply` again: it compares every document with the target and records them anew.',
+    hint: advice`Somebody may have edited it by hand; put it back from a backup of that collection. If that is impossible, remove the document and run ${{ command: 'apply' }} again: it compares every document with the target and records them anew.`,
     facts: { where, id, field },
   });
 }

@@ -5,8 +5,10 @@
  * raises the fencing number. A holder that was paused past its lease finds out before its next batch: `Lease.ensure` renews
  * only while the document still names this holder and this number.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { deserialize } from 'bson';
+import { advice, type Remedy } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import { asBuffer, readCursor } from '../mongo/raw-messages.ts';
 import { type Commands, MAJORITY } from '../target/commands.ts';
@@ -162,18 +164,18 @@ function heldBy(commands: Commands, state: LockState, sign: Sign): RestorePlanEr
   const name = state.holder?.name ?? 'another run';
   const heartbeat = state.heartbeatAt?.toISOString() ?? 'an unknown time';
   const target = commands.target;
-  const unlock = `\`plan unlock --target ${target} --holder ${name}\``;
-  const said: Readonly<Record<Sign, readonly [string, string]>> = {
+  const unlock = { command: 'unlock', target, options: { holder: name } } as const;
+  const said: Readonly<Record<Sign, readonly [string, Remedy]>> = {
     alive: ['it is alive, on this machine', endHolder(state)],
     renewing: [
       `it is alive: last sign of life ${heartbeat}`,
-      `Wait for it to end, or stop it with Ctrl-C where it runs. Only if nobody can reach it: ${unlock}`,
+      advice`Wait for it to end, or stop it with Ctrl-C where it runs. Only if nobody can reach it: ${unlock}`,
     ],
     stopped: ['its process on this machine is stopped', endHolder(state)],
-    dead: ['its process on this machine has ended', `Free the lock: ${unlock}`],
+    dead: ['its process on this machine has ended', advice`Free the lock: ${unlock}`],
     elsewhere: [
       `last sign of life ${heartbeat}`,
-      `Nobody renewed the lock while this run waited. If its holder is dead: ${unlock}`,
+      advice`Nobody renewed the lock while this run waited. If its holder is dead: ${unlock}`,
     ],
   };
   const [fact, hint] = said[sign];

@@ -4,7 +4,9 @@
  * Appended in memory and, once they are many, to a file that has no name: it is removed as soon as it is open, so that a run that dies leaves
  * nothing behind. Everything is synchronous: writing comes in pieces of megabytes, reading is one system call for a record.
  */
+
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { advice } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 
 /** Kept in memory before the first byte is written, and written at once. */
@@ -135,7 +137,7 @@ function openUnnamed(path: string): number {
 function workDirectoryFull(cause: unknown, path: string): RestorePlanError {
   const { code } = cause as NodeJS.ErrnoException;
   return new RestorePlanError('WORK_DIRECTORY', `cannot write ${path}: ${code ?? 'unknown error'}`, {
-    hint: 'Name a directory with enough space that you may write to: --work-dir <directory>. Nothing half-written is left or used.',
+    hint: advice`Name a directory with enough space that you may write to: ${{ option: 'work-dir', value: '<directory>' }}. Nothing half-written is left or used.`,
     cause,
     facts: { errno: code },
   });

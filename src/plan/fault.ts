@@ -2,6 +2,7 @@
  * What is wrong with a plan, and where: one fault per mistake, collected and never thrown one by one.
  * A fault never holds the value of a variable or a credential, so it may be shown anywhere.
  */
+import { advice } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import { neutral } from '../text/escape.ts';
 import { type Paint, paintWith } from '../text/terminal.ts';
@@ -296,8 +297,8 @@ export function planFailure(faults: readonly PlanFault[], notes: readonly PlanFa
     `the plan has ${faultCount(faults, notes)}\n\n${shown}`.trimEnd(),
     {
       hint: faults.every(({ rule }) => rule === 'file')
-        ? 'Name the file of a plan; `plan init <file>` writes a new one.'
-        : 'Correct it, and check it with `plan validate`.',
+        ? advice`Name the file of a plan; ${{ command: 'init' }} writes a new one.`
+        : advice`Correct it, and check it with ${{ command: 'validate' }}.`,
       facts: {
         faults: faults.map(({ file, line, column, rule, message }) => ({
           file,

@@ -3,8 +3,10 @@
  *
  * What a step needs, it makes: the first one that needs the documents selects them, connections are kept until `close`.
  */
+
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
+import { advice } from '../advice.ts';
 import {
   type Acceptance,
   type AcceptRequest,
@@ -29,8 +31,10 @@ import type { TargetComparison } from '../comparison/comparison.ts';
 import { TargetMemory } from '../comparison/target-memory.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import { type FollowUpStatus, restoresOf } from '../follow-ups/follow-up-status.ts';
+import { type FollowUpStatus, followUpStatuses, restoresOf } from '../follow-ups/follow-up-status.ts';
 import { runFollowUps, tickOff } from '../follow-ups/run-follow-ups.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import { readLock } from '../ledger/lock-state.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runOfPlan, runsOfPlan } from '../ledger/runs.ts';
 import { planFailure } from '../plan/fault.ts';
@@ -43,6 +47,7 @@ import { keptSelection } from '../selection/open-selection.ts';
 import { type PrepareRequest, prepareSelection } from '../selection/select-documents.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
+import { neutral } from '../text/escape.ts';
 import { requireVariables, type TargetPair, Targets } from './targets.ts';
 
 /** A run, and what a plan takes from the machine that it is carried out on. */
@@ -110,7 +115,7 @@ export class Restore {
     const { location } = this.plan.source;
     if (!isStored(location)) {
       throw new RestorePlanError('USAGE', 'source.mongodb is one database: there is nothing to choose from', {
-        hint: '`plan dry-run` reads it.',
+        hint: advice`${{ command: 'dry-run' }} reads it.`,
       });
     }
     const wanted = collectionNames(this.plan);
@@ -186,7 +191,7 @@ export class Restore {
           ? `the plan was never applied to ${name}`
           : `what the plan restored in ${name} was reverted`;
       throw new RestorePlanError('VERIFICATION', fact, {
-        hint: `Restore it with \`plan apply --target ${name}\`.`,
+        hint: advice`Restore it with ${{ command: 'apply', target: name }}.`,
       });
     }
     const selection = await this.selectionOf(run);
@@ -245,10 +250,31 @@ export class Restore {
     return runFollowUps(this.#run, { ...words, ...{ plan: this.plan, target, actor, environment } });
   }
 
+  /** Where all follow-ups stand; reads only. */
+  async followUpStatuses(name: TargetName): Promise<FollowUpStatus[]> {
+    const { reader } = await this.connect(name);
+    const runs = runsOfPlan(await readRuns(reader), this.plan, reader);
+    return followUpStatuses({ followUps: this.plan.followUps, target: name, runs });
+  }
+
   /** Records that a person did a follow-up; false where that was recorded before. */
   async tickOff(name: TargetName, followUp: string, note?: string): Promise<boolean> {
     const target = await this.#verifiedTarget(name);
     return tickOff(followUp, note, { plan: this.plan, target, actor: this.#run.operator });
+  }
+
+  /** Takes the lock from a holder that is known to be dead. Throws LOCKED where another one holds it, or nobody. */
+  async unlock(name: TargetName, holder: string): Promise<void> {
+    const target = await this.connect(name);
+    if (await openLedger(target).unlock(holder)) return;
+    const now = (await readLock(target.reader))?.holder;
+    throw new RestorePlanError('LOCKED', `${neutral(holder)} does not hold the lock of ${name}`, {
+      hint:
+        now === undefined
+          ? 'Nobody does: the next run can take it.'
+          : `${now.name} holds it. Make sure that it is dead before you name it.`,
+      facts: { holder: now?.name ?? null },
+    });
   }
 
   /** Closes the connections. What is used afterwards makes them anew. */
@@ -316,7 +342,7 @@ export class Restore {
     const runs = runsOfPlan(await readRuns(target.reader), this.plan, target.reader);
     if (restoresOf(runs).length > 0) return target;
     throw new RestorePlanError('USAGE', `follow-ups are not due: the plan is not verified in ${name}`, {
-      hint: `Restore it first: \`plan apply --target ${name}\``,
+      hint: advice`Restore it first: ${{ command: 'apply', target: name }}`,
       facts: { target: name, status: runs[0]?.status ?? null },
     });
   }

@@ -1,4 +1,5 @@
 /** The targets of a plan: connections to them, and what must be true before they are used. */
+import { advice } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { nearest } from '../plan/nearest.ts';
@@ -175,7 +176,7 @@ export function requireVariables(plan: Plan, targets: readonly TargetName[]): vo
     'PLAN_INVALID',
     `${names.length === 1 ? `the variable ${names[0]} is` : `the variables ${names.join(', ')} are`} ${state}\n${uses.join('\n')}`,
     {
-      hint: `Set ${names.length === 1 ? 'it' : 'them'} in the environment or in a file given with --env-file.`,
+      hint: advice`Set ${names.length === 1 ? 'it' : 'them'} in the environment or in a file given with ${{ option: 'env-file' }}.`,
       facts: { variables: names },
     },
   );

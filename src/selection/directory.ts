@@ -5,10 +5,12 @@
  * sibling that nobody reads and a later run sweeps away. Nothing waits for the disk: what a power cut leaves behind
  * under the final name is found out by the sha256 of each file when the selection is to be used again.
  */
+
 import { createHash, randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { advice, type Remedy } from '../advice.ts';
 import type { BackupIdentity } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -240,7 +242,8 @@ function requireTrust(path: string, stats: Stats): void {
   }
   if (user === undefined) return;
   const isOpen = (stats.mode & GROUP_OR_OTHERS_WRITE) !== 0;
-  const inside = `Name a folder inside it (--work-dir ${join(path, 'restore-plan')}), which is made yours alone, or any`;
+  const folder = { option: 'work-dir', value: join(path, 'restore-plan') } as const;
+  const inside = advice`Name a folder inside it (${folder}), which is made yours alone, or any`;
   if (isOpen && (stats.mode & STICKY) !== 0) throw refused(`everybody may write to ${path}`, inside);
   if (stats.uid !== user) {
     throw refused(
@@ -257,9 +260,9 @@ function requireTrust(path: string, stats: Stats): void {
   }
 }
 
-function refused(message: string, remedy: string): RestorePlanError {
+function refused(message: string, remedy: Remedy): RestorePlanError {
   return new RestorePlanError('WORK_DIRECTORY', message, {
-    hint: `${remedy} folder of your own: --work-dir <folder>.`,
+    hint: advice`${remedy} folder of your own: ${{ option: 'work-dir', value: '<folder>' }}.`,
   });
 }
 
@@ -289,7 +292,7 @@ export function workDirectoryFault(error: unknown, path: string): unknown {
   if (reason === undefined) return error;
   const { code } = error as NodeJS.ErrnoException;
   return new RestorePlanError('WORK_DIRECTORY', `cannot write ${path}: ${reason}`, {
-    hint: 'Name a directory with enough space that you may write to: --work-dir <directory>. Nothing half-written is left or used.',
+    hint: advice`Name a directory with enough space that you may write to: ${{ option: 'work-dir', value: '<directory>' }}. Nothing half-written is left or used.`,
     cause: error,
     facts: { errno: code },
   });

@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { advice, type Remedy } from '../advice.ts';
 import { Documents } from '../bson/documents.ts';
 import { BsonFault, documentEnd } from '../bson/elements.ts';
 import { KeySet } from '../bson/key-set.ts';
@@ -113,7 +114,7 @@ export async function* readBatches(
     const why = damage(error);
     if (why === undefined) throw error;
     throw new RestorePlanError('BACKUP', `selection is damaged: ${path} ${why}`, {
-      hint: 'Delete that selection directory and run `plan dry-run` again.',
+      hint: advice`Delete that selection directory and run ${{ command: 'dry-run' }} again.`,
       cause: error,
     });
   }
@@ -132,7 +133,7 @@ interface CheckedUse {
   /** `while it was written to staging` */
   readonly during: string;
   /** What to do when the bytes are others by then. */
-  readonly remedy: string;
+  readonly remedy: Remedy;
 }
 
 /**
@@ -149,7 +150,7 @@ export async function* readCheckedBatches(
   const path = collectionPath(selection, selected);
   const changed = (why: string, cause?: unknown): RestorePlanError =>
     new RestorePlanError('VERIFICATION', `the selection changed ${during}: ${path} ${why}`, {
-      hint: `The disk may be failing, or another program writes to the work directory. ${remedy}`,
+      hint: advice`The disk may be failing, or another program writes to the work directory. ${remedy}`,
       cause,
     });
   const hash = createHash('sha256');

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, type Stats } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { advice } from '../advice.ts';
 import type { BackupIdentity } from '../backup/backup.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -143,7 +144,7 @@ async function manifestAt(path: string): Promise<SelectionManifest> {
 
 function unusable(path: string, why: string, facts: { readonly isMissing?: boolean } = {}): RestorePlanError {
   return new RestorePlanError('BACKUP', `selection is not usable: ${path} ${why}`, {
-    hint: 'Run `plan dry-run` again; it selects the documents anew.',
+    hint: advice`Run ${{ command: 'dry-run' }} again; it selects the documents anew.`,
     facts,
   });
 }

@@ -1,6 +1,7 @@
 /**
  * Backups that a plan cannot be carried out with, refused as early as the backup lets it be known.
  */
+import { advice } from '../advice.ts';
 import { type CollectionMetadata, RELAXED_REMEDY } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -84,7 +85,7 @@ export function refuseUnmatched(unmatched: readonly { route: Route; scanned: num
       : `none of the ${scanned} documents of ${route.name} (${route.where})`,
   );
   throw new RestorePlanError('BACKUP', `a query matched nothing: ${named.join('; ')}`, {
-    hint: 'Check the query, its types ({ $oid: … } is not a string) and the time of the backup: `plan backups` lists others.',
+    hint: advice`Check the query, its types ({ $oid: … } is not a string) and the time of the backup: ${{ command: 'backups' }} lists others.`,
     facts: { unmatched: unmatched.map(({ route }) => route.name) },
   });
 }

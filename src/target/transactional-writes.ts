@@ -303,7 +303,7 @@ class TransactionalWrite {
       if (!(error instanceof CommandFailure)) throw error;
       // Not to be tried again from the start: what was perhaps written would be taken for somebody else's.
       throw new RestorePlanError('TARGET', error.message, {
-        ...(error.hint === undefined ? {} : { hint: error.hint }),
+        hint: error.advice,
         facts: error.facts,
         cause: error,
       });

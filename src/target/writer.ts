@@ -5,7 +5,9 @@
  * sent again under its identity, or, where the server keeps none, its documents are read back by `_id` at majority and their bytes
  * compared. So an attempt may be repeated as often as it takes.
  */
+
 import { Binary } from 'bson';
+import { advice } from '../advice.ts';
 import { Documents } from '../bson/documents.ts';
 import { elements, keyOf } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
@@ -248,7 +250,7 @@ function notThisWay(target: TargetName, kind: ServerIdentity['kind']): RestorePl
       'TARGET',
       `${target} is a standalone server: without transactions, a document that somebody changes at the same moment could be overwritten or removed`,
       {
-        hint: 'Make it a replica set of one member, or see to it that nobody else writes and say so with --exclusive.',
+        hint: advice`Make it a replica set of one member, or see to it that nobody else writes and say so with ${{ option: 'exclusive' }}.`,
         facts: { target },
       },
     );
@@ -257,7 +259,7 @@ function notThisWay(target: TargetName, kind: ServerIdentity['kind']): RestorePl
     'USAGE',
     `${target} is a ${kind}, which has transactions: --exclusive is not for it`,
     {
-      hint: 'Leave --exclusive out.',
+      hint: advice`Leave ${{ option: 'exclusive' }} out.`,
       facts: { target },
     },
   );

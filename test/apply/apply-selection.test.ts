@@ -238,7 +238,7 @@ test('on a standalone documents are replaced on the word that nobody else writes
       const selection = there.selection([{ collection: 'a', documents, whenMatched: 'replace' }]);
       const refusal = await failure(there.apply(selection, 'staging'));
       assert.is(refusal.code, 'TARGET');
-      assert.match(refusal.hint ?? '', '--exclusive');
+      assert.match(refusal.hint ?? '', 'exclusive: true');
       assert.equal(await there.runs('staging'), [], 'nothing was written');
       await there.apply(selection, 'staging', { exclusive: true });
       await there.expectRestored('staging', selection, { a: documents });

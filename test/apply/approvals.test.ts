@@ -205,7 +205,7 @@ for (const [what, change] of [
       const plan = change(anna.plan);
       const refusal = await failure(anna.apply(selection, 'production', { plan }));
       assert.match(refusal.message, `0 of 1 approvals are given; ${what} changed since bert approved`);
-      assert.match(refusal.hint ?? '', 'plan approve` again');
+      assert.match(refusal.hint ?? '', 'approve()` again');
       await approveAs(bert, 'bert', { ...change(bert.plan), targets: bert.plan.targets });
       await anna.apply(selection, 'production', { plan });
     });
@@ -252,7 +252,7 @@ test('what is accepted in production is approved there, by another person than w
       refusal.message,
       '1 document is accepted in production, and 0 of 1 approvals of that are given',
     );
-    assert.match(refusal.hint ?? '', 'Somebody other than anna must run `plan approve --target production`');
+    assert.match(refusal.hint ?? '', "Somebody other than anna must run `approve('production')`");
     const own = await failure(approveInProduction(anna, 'anna'));
     assert.match(own.message, 'anna accepted documents in production and cannot approve it');
     await approveInProduction(bert, 'bert');

@@ -52,7 +52,7 @@ for (const [what, change] of CHANGES) {
       error.message,
       `the selection changed while it was written to staging: ${fileOf(selection)}`,
     );
-    assert.match(error.hint ?? '', 'plan revert --target staging');
+    assert.match(error.hint ?? '', "revert('staging')");
     assert.is((await bench.runs('staging'))[0]?.status, 'incomplete');
     assert.ok(!bench.events.some(({ type }) => type === 'verification-finished'));
     // The remedy: it needs nothing but the ledger; then the documents, selected anew, go in.

@@ -364,7 +364,7 @@ test('who applied several times is named once among those who cannot approve', a
   await bench.apply(selection, 'staging');
   await bench.apply(selection, 'staging');
   const refusal = await failure(bench.apply(selection, 'production'));
-  assert.is(refusal.hint, 'Somebody other than anna must run `plan approve`.');
+  assert.is(refusal.hint, 'Somebody other than anna must run `approve()`.');
   await bench.close();
 });
 
@@ -428,7 +428,7 @@ for (const [name, stricter, says] of [
     await strict.apply(selection, 'staging');
     const refusal = await failure(lax.apply(selection, 'production'));
     assert.match(refusal.message, says);
-    assert.match(refusal.hint ?? '', 'Or run `plan apply --target staging` again');
+    assert.match(refusal.hint ?? '', "Or run `apply('staging')` again");
     await lax.apply(selection, 'staging');
     await lax.apply(selection, 'production');
     await lax.expectRestored('production', selection, { a: DOCUMENTS });

@@ -4,10 +4,11 @@ import { closeSync, constants, mkdirSync, openSync, readFileSync, writeFileSync 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { advice } from '../../src/advice.ts';
 import { COMMANDS } from '../../src/cli/command-table.ts';
 import { readEnvFile } from '../../src/cli/environment.ts';
 import { EXIT_MEANINGS } from '../../src/cli/program.ts';
-import { wholeCommands } from '../../src/cli/views/next-step.ts';
+import { typed } from '../../src/cli/views/next-step.ts';
 import { EXIT_CODES, RestorePlanError } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { test } from '../harness.ts';
@@ -132,12 +133,16 @@ test('a plan that is not there is named, and one of nearly that name is offered'
   folder.remove();
 });
 
-test('commands in hints are whole lines to type', async () => {
+test('commands in hints are whole lines to type, and calls for a program', async () => {
+  const both = advice`Run ${{ command: 'backups' }}, or ${{ command: 'apply', target: 'staging' }}.`;
   assert.is(
-    wholeCommands('Run `plan backups`, or `plan apply --target staging`.', 'plans/a b.yaml'),
+    both.say(typed('plans/a b.yaml')),
     "Run `plan backups 'plans/a b.yaml'`, or `plan apply 'plans/a b.yaml' --target staging`.",
   );
-  assert.is(wholeCommands('`plan init <file>` writes one.', 'a.yaml'), '`plan init <file>` writes one.');
+  assert.is(both.say(typed()), 'Run `plan backups`, or `plan apply --target staging`.');
+  assert.is(String(both), "Run `backups()`, or `apply('staging')`.");
+  const init = advice`${{ command: 'init' }} writes one.`;
+  assert.is(init.say(typed('a.yaml')), '`plan init <file>` writes one.');
   const { stderr } = await runPlan(['follow-up', 'done', PLAN]);
   assert.match(stderr, `next:  \`plan follow-up list ${PLAN}\` shows them.`);
 });

@@ -69,7 +69,7 @@ test('a work directory that cannot be written to is said to be one', async () =>
   );
   assert.ok(error instanceof RestorePlanError);
   assert.is(error.code, 'WORK_DIRECTORY');
-  assert.match(error.hint ?? '', '--work-dir');
+  assert.match(error.hint ?? '', 'workDirectory');
   folder.remove();
 });
 

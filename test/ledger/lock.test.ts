@@ -69,7 +69,7 @@ test('a holder that lives is named, and not waited for longer than one heartbeat
     refusal.message,
     /anna@ops-1:1 \(apply\) has held the lock since \S+Z; it is alive: last sign of life \S+Z$/,
   );
-  assert.match(refusal.hint ?? '', '--holder anna@ops-1:1');
+  assert.match(refusal.hint ?? '', "unlock('staging', 'anna@ops-1:1')");
   await lease.release();
 });
 
@@ -193,7 +193,7 @@ test('L12 a lease by a clock that was ahead by an hour is not waited for: its ho
     ]);
   const refusal = await failure(take('bert'));
   assert.is(refusal.code, 'LOCKED');
-  assert.match(refusal.hint ?? '', '--holder anna');
+  assert.match(refusal.hint ?? '', "unlock('staging', 'anna");
 });
 
 test('a lock written by a newer version is left alone', async () => {

@@ -224,7 +224,7 @@ for (const [name, at] of PARTS) {
       const error = await refusal(found());
       assert.is(error.exitCode, 20);
       assert.match(error.message, `${path} belongs to another user (uid ${NOBODY}, this is 0)`);
-      assert.match(error.hint ?? '', '--work-dir');
+      assert.match(error.hint ?? '', 'workDirectory');
       chownSync(path, 0, 0);
     });
 }
@@ -234,7 +234,7 @@ test('a folder where everybody may make folders is refused with the name of one 
   chmodSync(anew.workDirectory, 0o1777);
   const error = await refusal(found());
   assert.is(error.exitCode, 20);
-  assert.match(error.hint ?? '', `--work-dir ${join(anew.workDirectory, 'restore-plan')}`);
+  assert.match(error.hint ?? '', `workDirectory: ${join(anew.workDirectory, 'restore-plan')}`);
 });
 
 const READER = {

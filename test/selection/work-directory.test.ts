@@ -59,7 +59,7 @@ if (mayMount) {
       const error = await refusal(select(PLAN, { backup: backupOf(8000), folder: disk }));
       assert.is(error.exitCode, 20);
       assert.match(error.message, /cannot write .*artworks\.bson: the disk is full/);
-      assert.match(error.hint ?? '', /--work-dir/);
+      assert.match(error.hint ?? '', /workDirectory/);
       assert.equal(readdirSync(join(disk, '.restore-plan', 'selections')), []);
     });
   });

@@ -327,7 +327,7 @@ test('a standalone wants the word that nobody else writes, and then compares byt
     const a = (await there.reader.collection('a')) as TargetCollection;
     const refusal = await failure(alone.remove(a, numbered(1, 4), { identity: undefined }));
     assert.is(refusal.code, 'TARGET');
-    assert.match(refusal.hint ?? '', '--exclusive');
+    assert.match(refusal.hint ?? '', 'exclusive: true');
     const exclusive = { identity: undefined, exclusive: true };
     await client
       .db(database)

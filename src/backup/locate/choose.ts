@@ -5,6 +5,7 @@
  * stops the search: silently taking an older backup instead of a damaged one would restore older data.
  */
 
+import { advice } from '../../advice.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { LocationTemplate } from '../../plan/location-template.ts';
 import { nearest } from '../../plan/nearest.ts';
@@ -96,8 +97,8 @@ async function noneServes(
   const start = `${which} at or before source.at ${count === 1 ? 'does not serve' : 'serves'} the plan.`;
   if (inspection.kind === 'foreign') {
     // The refusal of a database that is not there lists those that are, for people and for programs.
-    const { message, hint, facts } = inspection.error;
-    return new RestorePlanError('BACKUP', `${start} ${message}${older}`, { ...(hint && { hint }), facts });
+    const { message, advice: hint, facts } = inspection.error;
+    return new RestorePlanError('BACKUP', `${start} ${message}${older}`, { hint, facts });
   }
   const { backup, missing } = inspection;
   const held = ((await backup.collections()) ?? []).map(({ collection }) => collection);
@@ -105,7 +106,7 @@ async function noneServes(
   const suggestion =
     near.length === 0 ? 'Correct the collection names in the plan;' : `Did you mean ${near.join(', ')}?`;
   return new RestorePlanError('BACKUP', `${start} ${location} does not hold ${missing.join(', ')}.${older}`, {
-    hint: `${suggestion} \`plan backups\` shows which backup holds what.`,
+    hint: advice`${suggestion} ${{ command: 'backups' }} shows which backup holds what.`,
     facts: { missing },
   });
 }
@@ -120,7 +121,7 @@ async function noBackup(found: Candidates, { backups, source: { at } }: Search):
       'BACKUP',
       `Nothing below ${store.describe(folder)} matches the template of the plan's source.`,
       {
-        hint: 'Compare the template with the names that are there; `plan backups` helps.',
+        hint: advice`Compare the template with the names that are there; ${{ command: 'backups' }} helps.`,
       },
     );
   }
@@ -128,7 +129,7 @@ async function noBackup(found: Candidates, { backups, source: { at } }: Search):
   if (newest !== undefined) {
     const others = found.before.length > 1 ? ', nor at any older place that matches the template' : '';
     return new RestorePlanError('BACKUP', `There is nothing at ${store.describe(newest.path)}${others}.`, {
-      hint: 'The folder of that time is there: correct what follows {time:…} in the template; `plan backups` lists what matches.',
+      hint: advice`The folder of that time is there: correct what follows {time:…} in the template; ${{ command: 'backups' }} lists what matches.`,
     });
   }
   const [later] = found.after;
@@ -140,7 +141,7 @@ async function noBackup(found: Candidates, { backups, source: { at } }: Search):
   return new RestorePlanError(
     'BACKUP',
     `There is no backup${moment}; ${found.total} match the template${next}.`,
-    { hint: 'Check source.at and the time zone; `plan backups` lists what is there.' },
+    { hint: advice`Check source.at and the time zone; ${{ command: 'backups' }} lists what is there.` },
   );
 }
 

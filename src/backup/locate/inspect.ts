@@ -1,4 +1,5 @@
 /** Opens one candidate and says whether it can serve the plan; and if not, why not. */
+import { advice } from '../../advice.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { Source } from '../../plan/plan.ts';
 import { showDuration } from '../../text/quantities.ts';
@@ -106,6 +107,6 @@ function ageFault(location: string, time: number, { at, maxAgeMs }: Source): Res
   return new RestorePlanError(
     'BACKUP',
     `${location} was taken ${age} before source.at; source.maxAge allows ${showDuration(maxAgeMs)}.`,
-    { hint: 'Look with `plan backups` why no newer one is there, or raise source.maxAge.' },
+    { hint: advice`Look with ${{ command: 'backups' }} why no newer one is there, or raise source.maxAge.` },
   );
 }

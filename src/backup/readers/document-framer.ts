@@ -1,3 +1,4 @@
+import { advice } from '../../advice.ts';
 import { BsonFault, documentEnd } from '../../bson/elements.ts';
 import { MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
@@ -138,7 +139,7 @@ export function damagedDocument(fault: BsonFault, member: MemberInfo, document: 
     'BACKUP',
     `${member.path}: document ${document} is damaged, at byte ${fault.offset} of the member: ${fault.message}`,
     {
-      hint: 'Nothing of this backup was used. Take another backup, for instance the next older one: `plan backups` lists them.',
+      hint: advice`Nothing of this backup was used. Take another backup, for instance the next older one: ${{ command: 'backups' }} lists them.`,
       cause: fault,
       facts: { member: member.path, collection: member.collection, document, offset: fault.offset },
     },

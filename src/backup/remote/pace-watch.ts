@@ -2,6 +2,7 @@
  * Notices that next to nothing comes from a server: a connection that delivers a byte now and then never stalls and never fails, and would
  * be read for ever. A bucket has one watch for all its requests, since they share the line.
  */
+import { advice } from '../../advice.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { RemotePatience } from './patience.ts';
@@ -91,7 +92,7 @@ export class PaceWatch {
       'BACKUP',
       `${location} cannot be read: next to nothing came from ${this.#name} for ${readingMs / 1000} s`,
       {
-        hint: 'Run again when the network or the server is better, from a machine nearer to it, or wait longer with --patience 10m.',
+        hint: advice`Run again when the network or the server is better, from a machine nearer to it, or wait longer with ${{ option: 'patience', value: '10m' }}.`,
       },
     );
     this.#over.abort(error);

@@ -3,13 +3,14 @@
  * put right. Goes by the error codes of S3, of Node's sockets and of TLS. S3's own sentence is passed on beside ours; it only ever
  * makes the advice more exact, such as the name of the permission that is missing.
  */
+import { advice, type Remedy } from '../../advice.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { redact } from '../../secret.ts';
 
 interface S3Fault {
   /** Completes "s3://bucket/key …" */
   readonly what: string;
-  readonly hint: string;
+  readonly hint: Remedy;
   /** Trying again may help. */
   readonly transient: boolean;
   /** The credentials were good once; a new client may find fresh ones. */
@@ -18,7 +19,7 @@ interface S3Fault {
 
 interface Explanation {
   readonly what: string;
-  readonly hint: string;
+  readonly hint: Remedy;
 }
 
 const OBJECT_CHANGED: Explanation = {
@@ -27,7 +28,7 @@ const OBJECT_CHANGED: Explanation = {
 };
 const NO_KEY: Explanation = {
   what: 'does not exist',
-  hint: 'Correct source.s3.key in the plan; `plan backups` lists what is there.',
+  hint: advice`Correct source.s3.key in the plan; ${{ command: 'backups' }} lists what is there.`,
 };
 const DENIED: Explanation = {
   what: 'may not be read with these credentials',

@@ -2,6 +2,7 @@
  * `plan apply`: opens the gate, writes the documents, reads them back. Stopped part-way, the same command goes on. Without
  * `--target`, on a terminal, it walks the whole runbook: staging, a pause to look at it, then production.
  */
+import { advice } from '../../advice.ts';
 import { decideGateOf } from '../../apply/admission.ts';
 import type { ApplyResult } from '../../apply/apply-selection.ts';
 import type { GateVerdict } from '../../apply/gate.ts';
@@ -65,7 +66,7 @@ export async function run(
 function requireSomebody({ interactive, options }: CommandContext): void {
   if (interactive && !options.json) return;
   throw new RestorePlanError('USAGE', 'say which target to apply to', {
-    hint: 'First `plan apply --target staging`. Without --target, plan apply walks through staging and production on a terminal.',
+    hint: advice`First ${{ command: 'apply', target: 'staging' }}. Without --target, plan apply walks through staging and production on a terminal.`,
   });
 }
 

@@ -20,6 +20,7 @@ import { checkReports, keptForShowing, reportMode, toldInReports, writeReports }
 import { openPlan } from '../load-plan.ts';
 import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
 import { show } from '../view.ts';
+import { sayTyped, typed } from '../views/next-step.ts';
 
 export async function run(
   context: CommandContext,
@@ -38,7 +39,7 @@ export async function run(
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
   for (const fault of await commandFaults({ plan, targets, environment: context.env })) {
     const { target, followUp, fact, remedy } = fault;
-    const message = `plan apply --target ${target} will refuse: follow-up "${followUp}": ${fact}. ${remedy}`;
+    const message = `plan apply --target ${target} will refuse: follow-up "${followUp}": ${fact}. ${sayTyped(remedy)}`;
     context.emit({ type: 'warning', message });
   }
 
@@ -64,7 +65,11 @@ export async function run(
       plan,
       manifest: selection.manifest,
       comparisons,
-      notCompared: failures.map(({ target, error }) => ({ target, reason: error.message, hint: error.hint })),
+      notCompared: failures.map(({ target, error }) => ({
+        target,
+        reason: error.message,
+        hint: error.advice?.say(typed()),
+      })),
       warnings: context.warnings,
       suggestions,
     };

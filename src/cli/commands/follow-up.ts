@@ -1,9 +1,9 @@
 /** `plan follow-up list|run|done`: the loose ends of a plan. */
 
+import { advice } from '../../advice.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { type FollowUpStatus, followUpStatuses } from '../../follow-ups/follow-up-status.ts';
-import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
+import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { nearest } from '../../plan/nearest.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Restore } from '../../restore/restore.ts';
@@ -66,10 +66,7 @@ function noneLine(name: string | undefined, target: OptionValue): string {
 }
 
 async function list({ restore }: Work, name: TargetName): Promise<readonly FollowUpStatus[]> {
-  const { plan } = restore;
-  const { reader } = await restore.connect(name);
-  const runs = runsOfPlan(await readRuns(reader), plan, reader);
-  return followUpStatuses({ followUps: plan.followUps, target: name, runs });
+  return restore.followUpStatuses(name);
 }
 
 async function runThem(
@@ -89,7 +86,7 @@ async function done(work: Work, target: TargetName): Promise<readonly FollowUpSt
 function requireKnownName(plan: Plan, word: string, name: string | undefined): void {
   if (word === 'done' && name === undefined) {
     throw new RestorePlanError('USAGE', 'plan follow-up done needs the name of the follow-up', {
-      hint: '`plan follow-up list` shows them.',
+      hint: advice`${{ command: 'follow-up list' }} shows them.`,
     });
   }
   const names = plan.followUps.map((followUp) => followUp.name);

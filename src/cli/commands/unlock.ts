@@ -1,9 +1,6 @@
 /** `plan unlock`: takes the lock away from a holder that is known to be dead. */
 
-import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { openLedger } from '../../ledger/ledger.ts';
-import { readLock } from '../../ledger/lock-state.ts';
 import { neutral } from '../../text/escape.ts';
 import type { OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
@@ -19,17 +16,7 @@ export async function run(
   const name = options['target'] as TargetName;
   const holder = String(options['holder']);
   restore.require(name);
-  const target = await restore.connect(name);
-  if (!(await openLedger(target).unlock(holder))) {
-    const now = (await readLock(target.reader))?.holder;
-    throw new RestorePlanError('LOCKED', `${neutral(holder)} does not hold the lock of ${name}`, {
-      hint:
-        now === undefined
-          ? 'Nobody does: the next run can take it.'
-          : `${now.name} holds it. Make sure that it is dead before you name it.`,
-      facts: { holder: now?.name ?? null },
-    });
-  }
+  await restore.unlock(name, holder);
   await show(context, {
     page: () => [`Unlocked ${name}; ${neutral(holder)} held it.`],
     objects: () => [{ type: 'unlock', target: name, holder }],

@@ -5,6 +5,7 @@ import { type DraftLocation, storeTyped } from '../../plan/sources/stores.ts';
 import { neutral } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import type { OptionValues } from '../command.ts';
+import { typed } from '../views/next-step.ts';
 import { BackupLook, type KnownReference } from './backup-contents.ts';
 import {
   instantFault,
@@ -152,7 +153,7 @@ async function looked<T>({ talk, options }: Interview, look: () => Promise<T>): 
   } catch (error) {
     if (!(error instanceof RestorePlanError) || talk.context.signal.aborted) throw error;
     talk.say(`The backup was not opened: ${error.message}`, 2);
-    if (error.hint !== undefined) talk.say(error.hint, 2);
+    if (error.advice !== undefined) talk.say(error.advice.say(typed()), 2);
     if (!talk.context.interactive) return undefined;
     talk.say('Enter takes the same once more; n, when asked whether to look, goes on without.', 2);
     const source = talk.answers.find(({ question }) => question === '--source')?.answer;

@@ -11,7 +11,7 @@ import { showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { fitted, wrapped } from '../../text/terminal.ts';
 import type { View } from '../view.ts';
-import { wholeCommands } from './next-step.ts';
+import { typed } from './next-step.ts';
 
 interface AcceptPage {
   readonly target: TargetName;
@@ -91,7 +91,7 @@ export function acceptView(
   { file, isWithdrawal }: { readonly file: string; readonly isWithdrawal: boolean },
 ): View {
   const { target, collections, withdrawn } = facts;
-  const next = `Next: ${wholeCommands(`\`plan apply --target ${target}\``, file)}`;
+  const next = `Next: ${typed(file)({ command: 'apply', target })}`;
   const accepted =
     collections.length === 0
       ? `Nothing to accept: every document can be written to ${target}, is there alike, or is excepted already.`

@@ -1,4 +1,5 @@
 /** What comes next, as lines for the terminal: why, then the command to copy. */
+import { Advice, type Remedy, type Said } from '../../advice.ts';
 import type { NextStep } from '../../apply/restore-status.ts';
 import { shellWord } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
@@ -11,13 +12,13 @@ export function* nextStepLines(
 ): Generator<string> {
   for (const [index, step] of steps.entries()) {
     const when = index === 0 ? 'Next' : 'Then';
-    yield* wrapped(wholeCommands(`${when}, ${reasonOf(step)}:`, file), { columns });
+    yield* wrapped(`${when}, ${reasonOf(step, file)}:`, { columns });
     const target = step.target === undefined ? '' : ` --target ${step.target}`;
     yield `  plan ${step.command} ${shellWord(file)}${target}`;
   }
 }
 
-function reasonOf({ why, target }: NextStep): string {
+function reasonOf({ why, target }: NextStep, file: string): string {
   switch (why.kind) {
     case 'first':
       return 'when this is what you want';
@@ -46,19 +47,34 @@ function reasonOf({ why, target }: NextStep): string {
     case 'approvals':
       return `as ${why.given} of ${why.needed} approvals are given, by another person`;
     case 'gate':
-      return `as the gate of production is shut (${why.obstacles.map(({ fact, remedy }) => `${fact}. ${remedy}`).join(' ')})`;
+      return `as the gate of production is shut (${why.obstacles.map(({ fact, remedy }) => `${fact}. ${sayTyped(remedy, file)}`).join(' ')})`;
   }
 }
 
-// Hints of the engine name a command; an operator wants the line to type.
+// Commands within advice, as lines to type.
 
-/** `plan backups`, `plan apply --target staging`: a command of one plan, perhaps with options, without the plan. */
-const COMMAND =
-  /`plan ((?:accept|apply|approve|backups|dry-run|explain|revert|status|unlock|validate|verify)|follow-up (?:list|run))( --[^`]+)?`/g;
+/** With the plan named as the operator named it; without `file`, as the command is called. */
+export function typed(file?: string): (said: Said) => string {
+  return (said) => {
+    if ('option' in said) return `--${said.option}${said.value === undefined ? '' : ` ${said.value}`}`;
+    const { command, target, name, options = {} } = said;
+    if (command === 'init') return '`plan init <file>`';
+    const given = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
+      ([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, shellWord(value)]),
+    );
+    const named = [file, name].filter((each) => each !== undefined).map(shellWord);
+    return `\`${['plan', command, ...named, ...given].join(' ')}\``;
+  };
+}
 
-/** The same text with the plan named in its commands, as the operator named it. */
-export function wholeCommands(text: string, file: string): string {
-  return text.replace(COMMAND, (_, command: string, options = '') => {
-    return `\`plan ${command} ${shellWord(file)}${options}\``;
-  });
+/** The same for a text that may hold commands. */
+export function sayTyped(text: Remedy, file?: string): string {
+  return typeof text === 'string' ? text : text.say(typed(file));
+}
+
+/** A value for JSON, with the advice in it as text. */
+export function worded<T>(value: T): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_, each) => (each instanceof Advice ? each.say(typed()) : each)),
+  ) as unknown;
 }

@@ -1,5 +1,7 @@
 /** Where a plan stands, as a page for the terminal and as JSON. */
 
+import { advice, type Remedy } from '../../advice.ts';
+import type { Obstacle } from '../../apply/gate-rules.ts';
 import type { GateStatus, ListedRun, TargetStatus } from '../../apply/restore-status.ts';
 import { type NextStep, unwrittenIn } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
@@ -16,22 +18,23 @@ import { wrapped } from '../../text/terminal.ts';
 import type { View } from '../view.ts';
 import { totalOf } from './apply.ts';
 import { followUpLines, followUpObject } from './follow-up.ts';
-import { wholeCommands } from './next-step.ts';
+import { sayTyped } from './next-step.ts';
 
 const INDENT = 2;
 
 /** `stuck`: documents that are in conflict or refused. */
-const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => string>> = {
-  planned: (target) => `nothing was applied yet: run \`plan apply --target ${target}\``,
-  applying: (target) => `a run is going on, or was cut off: run \`plan apply --target ${target}\` again`,
+const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => Remedy>> = {
+  planned: (target) => advice`nothing was applied yet: run ${{ command: 'apply', target }}`,
+  applying: (target) => advice`a run is going on, or was cut off: run ${{ command: 'apply', target }} again`,
   applied: (target) =>
-    `all documents are in, but were not read back: run \`plan apply --target ${target}\` again`,
+    advice`all documents are in, but were not read back: run ${{ command: 'apply', target }} again`,
   verified: () => 'verified',
   incomplete: (target, stuck) =>
     stuck === 0
-      ? `incomplete: run \`plan apply --target ${target}\` again`
-      : `incomplete: ${showCounted(stuck, 'document')} could not be written; when nothing is in the way any more, run \`plan apply --target ${target}\` again`,
-  reverting: (target) => `a revert is going on, or was cut off: run \`plan revert --target ${target}\` again`,
+      ? advice`incomplete: run ${{ command: 'apply', target }} again`
+      : advice`incomplete: ${showCounted(stuck, 'document')} could not be written; when nothing is in the way any more, run ${{ command: 'apply', target }} again`,
+  reverting: (target) =>
+    advice`a revert is going on, or was cut off: run ${{ command: 'revert', target }} again`,
   reverted: () => 'reverted',
 };
 
@@ -50,14 +53,14 @@ export function* targetLines(
 ): Generator<string> {
   const { target, database, server, run, lock, isOfAnotherPlanVersion } = status;
   yield paint.strong(neutral(`${target}: ${database} (${server})`));
-  const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run)];
+  const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run, file)];
   if (isOfAnotherPlanVersion) lines.push('the plan has changed since');
   if (lock?.holder !== undefined) {
     const last = `last sign of life ${lock.heartbeatAt?.toISOString() ?? 'unknown'}`;
     lines.push(`${whoHolds(lock)}; ${LIFE[lock.life]}; ${last}`);
   }
   for (const text of lines) {
-    yield* wrapped(wholeCommands(text, file), { columns, indent: INDENT });
+    yield* wrapped(text, { columns, indent: INDENT });
   }
   yield* listedRuns(status, columns);
   yield '';
@@ -81,12 +84,14 @@ function* listedRuns({ runs, run: shown }: TargetStatus, columns: number): Gener
 }
 
 /** One run: how it ended, of what, by whom, with what outcome. */
-export function* runLines(run: RunRecord): Generator<string> {
+/** `file`: the plan, for commands. */
+export function* runLines(run: RunRecord, file?: string): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
   const stuck = unwrittenIn(run.collections);
   const excepted = run.collections.reduce((sum, counts) => sum + counts.excepted, 0);
   const but = excepted === 0 ? '' : ` with ${countedAs(OUTCOMES.excepted, excepted)}`;
-  yield `${WORDS[run.status](run.target, stuck)}${run.status === 'verified' ? verified + but : ''}`;
+  const stands = sayTyped(WORDS[run.status](run.target, stuck), file);
+  yield `${stands}${run.status === 'verified' ? verified + but : ''}`;
   if (run.accepted > 0)
     yield `${showCounted(run.accepted, 'document')} accepted here to be left out (plan accept)`;
   yield `selection ${run.key.selection.slice(0, 12)} from ${run.backup.location}`;
@@ -129,7 +134,7 @@ export function* gateLines(
   }
   yield paint.odd(`The production gate is shut (${showCounted(verdict.obstacles.length, 'reason')}):`);
   for (const { fact, remedy } of verdict.obstacles) {
-    yield* wrapped(wholeCommands(`${fact}. ${remedy}`, file), { columns, indent: INDENT });
+    yield* wrapped(`${fact}. ${sayTyped(remedy, file)}`, { columns, indent: INDENT });
   }
 }
 
@@ -155,9 +160,18 @@ export function statusObject({ plan, statuses, gate, steps }: Standing) {
     type: 'status',
     plan: { name: plan.name, digest: plan.digest },
     targets: Object.fromEntries(statuses.map((status) => [status.target, targetObject(status)])),
-    gate: gate === undefined ? null : { ...gate.verdict, documentsLookedFor: gate.documentsLookedFor },
+    gate: gate === undefined ? null : gateObject(gate),
     next: steps.map(({ command, target = null, why }) => ({ command, target, why: why.kind })),
   } as const;
+}
+
+function gateObject({ verdict, documentsLookedFor }: GateStatus) {
+  if (verdict.open) return { ...verdict, documentsLookedFor };
+  return { ...verdict, obstacles: verdict.obstacles.map(obstacleObject), documentsLookedFor };
+}
+
+function obstacleObject({ fact, remedy }: Obstacle) {
+  return { fact, remedy: sayTyped(remedy) };
 }
 
 function targetObject({
@@ -188,7 +202,7 @@ function targetObject({
             approvals: run.approvals,
             approvers: approvals?.given ?? [],
             approvalsBy: approvals?.by ?? null,
-            approvalsNotCounted: approvals?.discounted ?? [],
+            approvalsNotCounted: (approvals?.discounted ?? []).map(obstacleObject),
           },
   };
 }

@@ -1,9 +1,11 @@
 /** A follow-up that runs a command, with the restored ids on its stdin and in a file. */
+
 import { constants, createWriteStream } from 'node:fs';
 import { access, mkdir, open, rm, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { advice } from '../../advice.ts';
 import type { Environment } from '../../plan/interpolate.ts';
 import { workDirectoryFault } from '../../selection/directory.ts';
 import type { ActionFault, ActionOf, Attempt, FollowUpKind } from '../kind.ts';
@@ -45,7 +47,7 @@ function* variableFaults(
     if (value === undefined) {
       yield {
         fact: `the variable ${name}, which its env names, is not set`,
-        remedy: `Set ${name} in the environment or in a file given with --env-file, or take it out of env.`,
+        remedy: advice`Set ${name} in the environment or in a file given with ${{ option: 'env-file' }}, or take it out of env.`,
       };
     } else if (!passUri && isSecret(value)) {
       yield {

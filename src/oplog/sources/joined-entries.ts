@@ -4,6 +4,7 @@
  * Where several hold the same stretch, all of them must hold the same entries there; they are then given once. Where one ends before the next
  * begins, entries are missing, unless names say up to where each reaches. Nothing is kept but the batches that are looked at.
  */
+import { type Remedy, together } from '../../advice.ts';
 import type { WholeDocuments } from '../../backup/backup.ts';
 import { DocumentFramer } from '../../backup/readers/document-framer.ts';
 import { RestorePlanError } from '../../errors.ts';
@@ -321,7 +322,9 @@ class EntryCursor {
     const told = faultTold(`the oplog in ${this.file.location}${behind}`, fault);
     if (!(told instanceof RestorePlanError) || told.code !== 'BACKUP') return told;
     return new RestorePlanError('BACKUP', told.message, {
-      hint: [usableUntil(last), told.hint].filter(Boolean).join(' '),
+      hint: together(
+        [usableUntil(last), told.advice].filter((each): each is Remedy => each !== undefined && each !== ''),
+      ),
       cause: fault,
     });
   }
