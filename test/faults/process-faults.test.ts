@@ -22,7 +22,8 @@ test.before(async () => {
 });
 test.after(() => servers.stop());
 
-const DOCUMENTS = numbered(0, 3_000, 'x'.repeat(4_000));
+/** Three batches of them. */
+const DOCUMENTS = numbered(0, 110, 'x'.repeat(80_000));
 const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
 const OURS = { appName: 'restore-plan' };
 

@@ -37,7 +37,7 @@ const at = (name: string): string => join(incident.folder, name);
 const read = (name: string): string => readFileSync(at(name), 'utf8');
 
 async function plan(args: readonly string[], env: Record<string, string> = {}): Promise<PlanRun> {
-  const ran = await incident.run(args, { env });
+  const ran = await incident.call(args, { env });
   outputs.push(ran);
   return ran;
 }

@@ -10,7 +10,7 @@ import { guardProcess } from './guard.ts';
 import { scriptArguments } from './script.ts';
 import { describeAtDeadline, processTree } from './still-running.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
+export const ROOT = join(import.meta.dirname, '..', '..');
 
 /** Names the built program; set by the test runner. */
 export const BUILT_PROGRAM = 'RESTORE_PLAN_TEST_PROGRAM';
@@ -157,7 +157,8 @@ function terminalArguments(command: readonly string[], columns: number): string[
   return ['--quiet', '--return', '--command', `stty cols ${columns} rows 50; exec ${line}`, '/dev/null'];
 }
 
-function environment(given: PlanCommandOptions['env'] = {}): Record<string, string> {
+/** All that the program sees of the environment. */
+export function environment(given: PlanCommandOptions['env'] = {}): Record<string, string> {
   const all = {
     PATH: process.env['PATH'],
     HOME: process.env['HOME'],

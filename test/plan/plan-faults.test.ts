@@ -13,7 +13,7 @@ import * as assert from 'uvu/assert';
 import type { PlanFault } from '../../src/plan/fault.ts';
 import { type PlanReading, readPlan } from '../../src/plan/read-plan.ts';
 import { suite } from '../harness.ts';
-import { runPlan } from '../lab/plan-command.ts';
+import { callPlan } from '../lab/call-plan.ts';
 
 const test = suite('faults of a plan file');
 
@@ -336,7 +336,7 @@ test('P19: no credential of the file is in anything the program writes', async (
   const file = join(folder, 'plan.yaml');
   writeFileSync(file, spoilt);
   for (const format of ['text', 'github', 'json', 'sarif']) {
-    const run = await runPlan(['validate', '--format', format, file]);
+    const run = await callPlan(['validate', '--format', format, file]);
     assert.is(run.exitCode, 10);
     assert.match(run.stdout, /password/);
     assert.not.match(run.stdout + run.stderr, /hunter2canary/);
@@ -360,10 +360,10 @@ test('exit codes: 0 for a valid plan, 10 for an invalid one among valid ones', a
   writeFileSync(join(folder, 'good.yaml'), VALID);
   writeFileSync(join(folder, 'bad.yaml'), 'version: 1\n');
   mkdirSync(join(folder, 'sub'));
-  const good = await runPlan(['validate', 'good.yaml'], { cwd: folder });
+  const good = await callPlan(['validate', 'good.yaml'], { cwd: folder });
   assert.is(good.exitCode, 0);
   assert.is(good.stdout, '✓ good.yaml: test is valid\n');
-  const both = await runPlan(['validate', 'good.yaml', 'bad.yaml'], { cwd: folder });
+  const both = await callPlan(['validate', 'good.yaml', 'bad.yaml'], { cwd: folder });
   assert.is(both.exitCode, 10);
   assert.match(both.stdout, /✓ good\.yaml/);
   assert.match(both.stdout, /✗ bad\.yaml: 4 faults\n$/);

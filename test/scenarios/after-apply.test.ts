@@ -27,7 +27,7 @@ test.after.each(() => incident.close());
 test.after(() => lab.close());
 
 async function plan(command: string, ...args: string[]): Promise<PlanRun> {
-  const ran = await incident.run([command, 'plan.yaml', ...args]);
+  const ran = await incident.call([command, 'plan.yaml', ...args]);
   outputs.push(ran);
   return ran;
 }
@@ -265,9 +265,9 @@ test(
       database,
     ];
     try {
-      const refused = await incident.run(['revert', ...place], { cwd: elsewhere.path });
+      const refused = await incident.call(['revert', ...place], { cwd: elsewhere.path });
       assert.is(refused.exitCode, 11, refused.stderr);
-      const ran = await incident.run(['revert', ...place, '--confirm', database, '--json'], {
+      const ran = await incident.call(['revert', ...place, '--confirm', database, '--json'], {
         cwd: elsewhere.path,
       });
       assert.is(ran.exitCode, 0, ran.stderr);
@@ -319,7 +319,7 @@ test(
 test(
   'a run that died leaves a lock that names it; unlock takes exactly that name',
   async () => {
-    const died = await incident.run(['apply', 'plan.yaml', ...STAGING], {
+    const died = await incident.call(['apply', 'plan.yaml', ...STAGING], {
       dieAt: 'batch-intended',
     });
     assert.is(died.signal, 'SIGKILL');

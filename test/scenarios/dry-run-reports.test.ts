@@ -36,7 +36,7 @@ test.after(async () => {
 
 /** One of the lost artworks is in staging again, with another medium, a masked title and hostile text. */
 async function makeDifferent(): Promise<void> {
-  const run = await incident.run(['dry-run', 'plan.yaml', '--report', 'first.json']);
+  const run = await incident.call(['dry-run', 'plan.yaml', '--report', 'first.json']);
   assert.is(run.exitCode, 0, run.stderr);
   const first = JSON.parse(read('first.json')).targets.staging.collections[1].documents[0];
   const _id = new ObjectId(JSON.parse(first.id).$oid);
@@ -48,7 +48,7 @@ const read = (file: string): string => readFileSync(join(incident.folder, file),
 
 test('L15: all three reports of one run tell the same, hide what is masked and hold no secret', async () => {
   const reports = FILES.flatMap((file) => ['--report', file]);
-  const { exitCode, stderr } = await incident.run(['dry-run', 'plan.yaml', '--full', ...reports]);
+  const { exitCode, stderr } = await incident.call(['dry-run', 'plan.yaml', '--full', ...reports]);
   assert.is(exitCode, 0, stderr);
   for (const file of FILES) {
     assert.not.ok(read(file).includes(MASKED_CANARY), file);
@@ -76,7 +76,7 @@ test('L15: all three reports of one run tell the same, hide what is masked and h
 });
 
 test('documents are objects in JSON: what a program reads of them is the document', async () => {
-  const { stdout } = await incident.run(['dry-run', 'plan.yaml', '--json', '--report', 'objects.json']);
+  const { stdout } = await incident.call(['dry-run', 'plan.yaml', '--json', '--report', 'objects.json']);
   const lines = checkedStream(stdout).filter(({ type }) => type === 'document');
   const line = lines.find((each) => each['class'] === 'different');
   const [, artworks] = JSON.parse(read('objects.json')).targets.staging.collections;
@@ -101,7 +101,7 @@ test('a report tells no more of documents than the plan, the option, or both all
   const told = async (
     ...more: readonly string[]
   ): Promise<{ text: string; report: { documents: string } }> => {
-    const run = await incident.run(['dry-run', 'plan.yaml', '--full', '--quiet', ...reports, ...more]);
+    const run = await incident.call(['dry-run', 'plan.yaml', '--full', '--quiet', ...reports, ...more]);
     assert.is(run.exitCode, 0, run.stderr);
     assert.match(run.stdout, 'Neon');
     const report = JSON.parse(read('told.json'));
@@ -134,17 +134,17 @@ test('reports are as private as the selection, unless told otherwise', async () 
   const mode = (file: string): string => (statSync(join(incident.folder, file)).mode & 0o777).toString(8);
   writeFileSync(join(incident.folder, 'old.md'), 'made by an older version', { mode: 0o644 });
   const private_ = ['dry-run', 'plan.yaml', '--report', 'new.json', '--report', 'old.md'];
-  assert.is((await incident.run(private_)).exitCode, 0);
+  assert.is((await incident.call(private_)).exitCode, 0);
   assert.equal([mode('new.json'), mode('old.md')], ['600', '600']);
-  assert.is((await incident.run([...private_, '--report-mode', '644'])).exitCode, 0);
+  assert.is((await incident.call([...private_, '--report-mode', '644'])).exitCode, 0);
   assert.equal([mode('new.json'), mode('old.md')], ['644', '644']);
-  const wrong = await incident.run([...private_, '--report-mode', 'rw']);
+  const wrong = await incident.call([...private_, '--report-mode', 'rw']);
   assert.is(wrong.exitCode, 11);
   assert.match(wrong.stderr, 'three octal digits');
 });
 
 test('into a pipe, --full writes whole lines', async () => {
-  const { stdout } = await incident.run(['dry-run', 'plan.yaml', '--full', '--quiet']);
+  const { stdout } = await incident.call(['dry-run', 'plan.yaml', '--full', '--quiet']);
   const inserted = stdout.split('\n').filter((line) => line.startsWith('+ {'));
   assert.ok(inserted.length > 200);
   for (const line of inserted) JSON.parse(line.slice(2));
@@ -152,7 +152,7 @@ test('into a pipe, --full writes whole lines', async () => {
 });
 
 test('a report is also written without --full, and beside --json', async () => {
-  const { exitCode, stdout } = await incident.run([
+  const { exitCode, stdout } = await incident.call([
     ...['dry-run', 'plan.yaml', '--report', 'short.json', '--json'],
   ]);
   assert.is(exitCode, 0);
@@ -161,14 +161,14 @@ test('a report is also written without --full, and beside --json', async () => {
 });
 
 test('a report that cannot be written is named, after the page', async () => {
-  const run = await incident.run(['dry-run', 'plan.yaml', '--report', 'plan.yaml/review.md']);
+  const run = await incident.call(['dry-run', 'plan.yaml', '--report', 'plan.yaml/review.md']);
   assert.is(run.exitCode, 1);
   assert.match(run.stdout, /collection +selected/);
   assert.match(run.stderr, /error: the report plan\.yaml\/review\.md could not be written: /);
 });
 
 test('a report of an unknown kind is refused before anything is read', async () => {
-  const { exitCode, stderr } = await incident.run(['dry-run', 'plan.yaml', '--report', 'review.pdf']);
+  const { exitCode, stderr } = await incident.call(['dry-run', 'plan.yaml', '--report', 'review.pdf']);
   assert.is(exitCode, 11);
   assert.match(stderr, '.html, .md or .json');
 });

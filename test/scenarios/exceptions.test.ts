@@ -8,9 +8,10 @@ import type { Db, Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { compareSnapshots, takeSnapshot } from '../demo/snapshot.ts';
 import { suite } from '../harness.ts';
+import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
-import { type PlanRun, runPlan } from '../lab/plan-command.ts';
+import type { PlanRun } from '../lab/plan-command.ts';
 import { mongodump } from '../lab/tools.ts';
 import { checkedStream } from './json-stream.ts';
 import {
@@ -80,7 +81,7 @@ targets:
 
 async function plan(exitCode: number, ...args: string[]): Promise<PlanRun> {
   const env = { STAGING_MONGODB_URI: lab.staging.uri, PRODUCTION_MONGODB_URI: lab.production.uri };
-  const ran = await runPlan(args, { cwd: folder.path, env });
+  const ran = await callPlan(args, { cwd: folder.path, env });
   assert.is(ran.exitCode, exitCode, `plan ${args.join(' ')}\n${ran.stdout}\n${ran.stderr}`);
   return ran;
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Db } from 'mongodb';
 import { destroyPartner } from '../demo/accident.ts';
 import { artMarket, fillArtMarket, LOST_PARTNER } from '../lab/art-market.ts';
+import { callPlan } from '../lab/call-plan.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import type { Lab } from '../lab/lab.ts';
 import {
@@ -27,7 +28,10 @@ export interface Incident {
   readonly env: Readonly<Record<string, string>>;
   /** Writes `plan.yaml`; `edit` changes the text of the usual plan. */
   writePlan(edit?: (text: string) => string): void;
+  /** In a process of its own. */
   run(args: readonly string[], options?: PlanCommandOptions): Promise<PlanRun>;
+  /** In this process, which costs less. */
+  call(args: readonly string[], options?: PlanCommandOptions): Promise<PlanRun>;
   start(args: readonly string[], options?: PlanCommandOptions): RunningPlan;
   close(): void;
 }
@@ -63,6 +67,7 @@ export async function createIncident(lab: Lab, { artworks = 200 }: IncidentOptio
     env,
     writePlan,
     run: (args, options) => runPlan(args, withDefaults(options)),
+    call: (args, options) => callPlan(args, withDefaults(options)),
     start: (args, options) => startPlan(args, withDefaults(options)),
     close: () => folder.remove(),
   };

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { EJSON, Long } from 'bson';
 import * as assert from 'uvu/assert';
 import { test } from '../harness.ts';
+import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
-import { type PlanRun, runPlan } from '../lab/plan-command.ts';
+import type { PlanRun } from '../lab/plan-command.ts';
 
 let lab: Lab;
 let folder: TemporaryFolder;
@@ -34,7 +35,7 @@ targets: { staging: { uri: "\${STAGING}", database: ${database} } }
 
 function run(args: readonly string[], plan: string): Promise<PlanRun> {
   writeFileSync(join(folder.path, 'plan.yaml'), plan);
-  return runPlan(args, { cwd: folder.path, env: { STAGING: lab.staging.uri } });
+  return callPlan(args, { cwd: folder.path, env: { STAGING: lab.staging.uri } });
 }
 
 const APPLY = ['apply', 'plan.yaml', '--target', 'staging'];

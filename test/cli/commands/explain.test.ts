@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { explainPlan } from '../../../src/cli/views/explain.ts';
 import { suite } from '../../harness.ts';
-import { jsonLines, runPlan } from '../../lab/plan-command.ts';
+import { callPlan } from '../../lab/call-plan.ts';
+import { jsonLines } from '../../lab/plan-command.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';
 
 const test = suite('plan explain');
@@ -105,11 +106,11 @@ test('every example can be explained, as text and as JSON', async () => {
     'bids-of-a-sale',
     'report-lines',
   ]) {
-    const run = await runPlan(['explain', `plans/examples/${name}.yaml`], { cwd: ROOT });
+    const run = await callPlan(['explain', `plans/examples/${name}.yaml`], { cwd: ROOT });
     assert.is(run.exitCode, 0, run.stderr);
     assert.match(run.stdout, /^[\w-]+: .*\n[\s\S]*What is restored\n[\s\S]*Not set in this environment/);
   }
-  const run = await runPlan(['explain', '--json', 'plans/examples/users-from-disk.yaml'], { cwd: ROOT });
+  const run = await callPlan(['explain', '--json', 'plans/examples/users-from-disk.yaml'], { cwd: ROOT });
   assert.match(
     String(jsonLines(run.stdout)[1]?.['text']),
     /api_keys: those whose owner is the login of one of these users/,
@@ -118,7 +119,7 @@ test('every example can be explained, as text and as JSON', async () => {
 
 test('a plan with faults is not explained: exit 10 with the faults', async () => {
   folder.write('plan.yaml', 'version: 1\n');
-  const { exitCode, stderr } = await runPlan(['explain', 'plan.yaml'], { cwd: folder.path });
+  const { exitCode, stderr } = await callPlan(['explain', 'plan.yaml'], { cwd: folder.path });
   assert.is(exitCode, 10);
   assert.match(stderr, /the plan has 4 faults/);
   assert.match(stderr, /plan\.yaml:1:1: error: the plan has no `name`/);

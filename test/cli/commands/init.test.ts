@@ -14,7 +14,8 @@ import * as assert from 'uvu/assert';
 import { draftText, type PlanDraft } from '../../../src/plan/draft.ts';
 import { schemaText } from '../../../src/plan/schema-file.ts';
 import { suite } from '../../harness.ts';
-import { jsonLines, type RunningPlan, runPlan, startPlan } from '../../lab/plan-command.ts';
+import { callPlan } from '../../lab/call-plan.ts';
+import { jsonLines, type RunningPlan, startPlan } from '../../lab/plan-command.ts';
 import { program } from '../../lab/tools.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';
 
@@ -40,7 +41,7 @@ function writeDump(databases: Readonly<Record<string, readonly string[]>>): void
 }
 
 test('without options and terminal, everything that must be filled in is empty, and a check names it', async () => {
-  const { exitCode, stdout } = await runPlan(['init'], { cwd: folder.path });
+  const { exitCode, stdout } = await callPlan(['init'], { cwd: folder.path });
   assert.is(exitCode, 0);
   assert.is(
     stdout,
@@ -52,7 +53,7 @@ test('without options and terminal, everything that must be filled in is empty, 
     /^# yaml-language-server: \$schema=\.\/restore-plan\.schema\.json\n/,
   );
   assert.is(textOf('restore-plan.schema.json'), schemaText());
-  const check = await runPlan(['validate', 'restore-plan.yaml'], { cwd: folder.path });
+  const check = await callPlan(['validate', 'restore-plan.yaml'], { cwd: folder.path });
   assert.equal(
     check.stdout
       .match(/error: .* has no value/g)
@@ -70,7 +71,7 @@ test('without options and terminal, everything that must be filled in is empty, 
 });
 
 test('options alone make a complete plan', async () => {
-  const { stdout, exitCode } = await runPlan(
+  const { stdout, exitCode } = await callPlan(
     [
       ...['init', 'plans/incident-4711.yaml', '--reason', 'Gone: "all" of it', '--database', 'gravity'],
       ...['--source', 's3://backups/db/{time:yyyy.MM.dd}/', '--timezone', 'America/New_York'],
@@ -121,7 +122,7 @@ test('a wrong option is a usage error, and nothing is written', async () => {
     ['--collection', 'artworks={ a: ', /--collection artworks: /],
   ];
   for (const [option, value, message] of cases) {
-    const { exitCode, stderr } = await runPlan(['init', option, value], { cwd: folder.path });
+    const { exitCode, stderr } = await callPlan(['init', option, value], { cwd: folder.path });
     assert.is(exitCode, 11, option);
     assert.match(stderr, message);
     assert.not.ok(existsSync(join(folder.path, 'restore-plan.yaml')));
@@ -130,18 +131,18 @@ test('a wrong option is a usage error, and nothing is written', async () => {
 
 test('a file that is there is never overwritten', async () => {
   folder.write('mine.yaml', 'precious');
-  const { exitCode, stderr } = await runPlan(['init', 'mine.yaml'], { cwd: folder.path });
+  const { exitCode, stderr } = await callPlan(['init', 'mine.yaml'], { cwd: folder.path });
   assert.is(exitCode, 11);
   assert.match(stderr, /mine\.yaml is there already/);
   assert.is(textOf('mine.yaml'), 'precious');
   folder.write('restore-plan.schema.json', '{}');
-  await runPlan(['init', 'other.yaml'], { cwd: folder.path });
+  await callPlan(['init', 'other.yaml'], { cwd: folder.path });
   assert.is(textOf('restore-plan.schema.json'), '{}');
 });
 
 test('--look lists what the backup holds, and takes its only database', async () => {
   writeDump({ gravity: ['artworks', 'sales', 'fs.files'] });
-  const { exitCode, stderr } = await runPlan(['init', '--look', '--source', 'dump'], { cwd: folder.path });
+  const { exitCode, stderr } = await callPlan(['init', '--look', '--source', 'dump'], { cwd: folder.path });
   assert.is(exitCode, 0, stderr);
   assert.match(textOf('restore-plan.yaml'), / {2}database: gravity\n/);
   assert.match(textOf('restore-plan.yaml'), / {2}# The backup holds:\n {2}# {3}artworks, fs\.files, sales\n/);
@@ -152,14 +153,14 @@ test('--look finds the database also where a time chooses the backup', async () 
   mkdirSync(join(folder.path, 'dumps'));
   renameSync(join(folder.path, 'dump'), join(folder.path, 'dumps/2016.09.13'));
   const where = ['--source', 'dumps/{time:yyyy.MM.dd}/', '--timezone', 'UTC', '--at', '2016-09-14T00:00:00Z'];
-  const { exitCode, stderr } = await runPlan(['init', '--look', ...where], { cwd: folder.path });
+  const { exitCode, stderr } = await callPlan(['init', '--look', ...where], { cwd: folder.path });
   assert.is(exitCode, 0, stderr);
   assert.match(textOf('restore-plan.yaml'), / {2}database: gravity\n/);
   assert.match(textOf('restore-plan.yaml'), /artworks, sales/);
 });
 
 test('--look at a backup that is not there says so and writes the plan all the same', async () => {
-  const { exitCode, stderr } = await runPlan(['init', '--look', '--source', 'nowhere.tar'], {
+  const { exitCode, stderr } = await callPlan(['init', '--look', '--source', 'nowhere.tar'], {
     cwd: folder.path,
   });
   assert.is(exitCode, 0);
@@ -177,7 +178,7 @@ test('of a backup that shows what it holds only when it is read, init says so', 
     'gravity',
   ]);
   const args = ['init', 'plan.yaml', '--source', 'dump.tar.gz', '--database', 'gravity', '--look'];
-  const { exitCode, stderr } = await runPlan(args, { cwd: folder.path });
+  const { exitCode, stderr } = await callPlan(args, { cwd: folder.path });
   assert.is(exitCode, 0, stderr);
   assert.match(
     stderr.replaceAll(/\s+/g, ' '),
@@ -395,7 +396,7 @@ test('Ctrl-C keeps the answers, and the next plan init for that file goes on wit
 });
 
 test('with --json the result is an object', async () => {
-  const { stdout } = await runPlan(['init', 'x.yaml', '--json'], { cwd: folder.path });
+  const { stdout } = await callPlan(['init', 'x.yaml', '--json'], { cwd: folder.path });
   assert.equal(jsonLines(stdout).map(({ type, file, faults }) => [type, file, faults])[1], [
     'init',
     'x.yaml',

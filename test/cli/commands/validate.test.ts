@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert';
 import type { validationObject } from '../../../src/cli/views/validate.ts';
 import { readPlan } from '../../../src/plan/read-plan.ts';
 import { suite } from '../../harness.ts';
-import { jsonLines, runPlan } from '../../lab/plan-command.ts';
+import { callPlan } from '../../lab/call-plan.ts';
+import { jsonLines } from '../../lab/plan-command.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';
 
 const test = suite('plan validate');
@@ -35,7 +36,7 @@ test('every example is valid, starts with the modeline of its schema, and none i
     const [modeline] = readFileSync(join(folderOfExamples, name), 'utf8').split('\n', 1);
     assert.is(modeline, `# yaml-language-server: $schema=../../schemas/${schema}`, name);
   }
-  const { exitCode, stdout } = await runPlan(
+  const { exitCode, stdout } = await callPlan(
     ['validate', ...names.map((name) => join('plans/examples', name))],
     {
       cwd: ROOT,
@@ -49,14 +50,14 @@ test('the plan that the README explains is valid, and the page of faults that it
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const plan = /```yaml\n(# yaml-language-server[\s\S]*?)```/.exec(readme)?.[1] ?? '';
   folder.write('plan.yaml', plan);
-  const { exitCode, stdout } = await runPlan(['validate', 'plan.yaml'], { cwd: folder.path });
+  const { exitCode, stdout } = await callPlan(['validate', 'plan.yaml'], { cwd: folder.path });
   assert.is(exitCode, 0, stdout);
 
   const page = /```\n(incident-4711\.yaml:[\s\S]*?)```/.exec(readme)?.[1] ?? '';
   const head = '#\n'.repeat(6) + BROKEN.replace(/colections.*\n/, '').replace('100%, or: more', 'staging');
   const broken = `${head}collections:\n  - collection: artworks\n    query: { sold: true }\n    when_matched: replace\n\n`;
   folder.write('incident-4711.yaml', broken);
-  const run = await runPlan(['validate', 'incident-4711.yaml'], {
+  const run = await callPlan(['validate', 'incident-4711.yaml'], {
     cwd: folder.path,
     env: { STAGING: 'mongodb://a' },
   });
@@ -64,7 +65,7 @@ test('the plan that the README explains is valid, and the page of faults that it
 });
 
 test('with --require-env, the examples name each variable that they need', async () => {
-  const { exitCode, stdout } = await runPlan(
+  const { exitCode, stdout } = await callPlan(
     ['validate', '--require-env', 'plans/examples/partner-artworks.yaml'],
     {
       cwd: ROOT,
@@ -82,7 +83,7 @@ test('--env-file gives variables', async () => {
     'STAGING_MONGODB_URI=mongodb://a\nPRODUCTION_MONGODB_URI=mongodb://b\nINCIDENT_WEBHOOK_URL=https://c\n',
   );
   const args = ['validate', '--require-env', '--env-file', join(folder.path, 'vars.env')];
-  const { exitCode, stdout } = await runPlan([...args, 'plans/examples/partner-artworks.yaml'], {
+  const { exitCode, stdout } = await callPlan([...args, 'plans/examples/partner-artworks.yaml'], {
     cwd: ROOT,
   });
   assert.is(stdout, '✓ plans/examples/partner-artworks.yaml: partner-57d17993-artworks is valid\n');
@@ -99,12 +100,12 @@ extends: ./base/source.base.yaml
 collections: [{ collection: artworks, query: {} }]
 targets: { staging: { uri: "mongodb://localhost", database: staging } }
 ${more}`;
-    const good = await runPlan(['validate', '-'], { cwd: folder.path, input: plan() });
+    const good = await callPlan(['validate', '-'], { cwd: folder.path, input: plan() });
     assert.is(good.stdout, '✓ -: piped is valid\n');
-    const faulty = await runPlan(['explain', '-'], { cwd: folder.path, input: plan('x: 1\n') });
+    const faulty = await callPlan(['explain', '-'], { cwd: folder.path, input: plan('x: 1\n') });
     assert.is(faulty.exitCode, 10);
     assert.match(faulty.stderr, '-:6:1: error: a plan has no key "x"');
-    const twice = await runPlan(['validate', '-', '-'], { cwd: folder.path, input: plan() });
+    const twice = await callPlan(['validate', '-', '-'], { cwd: folder.path, input: plan() });
     assert.is(twice.exitCode, 11);
     assert.match(twice.stderr, 'stdin (-) is named twice');
   },
@@ -119,7 +120,7 @@ collections: [{ collection: artworks, query: {} }]
 targets: { staging: { uri: "mongodb://localhost", database: staging } }
 `;
   const file = folder.write('future.yaml', at('2999-01-01T00:00:00Z'));
-  const { exitCode, stdout } = await runPlan(['validate', 'future.yaml'], { cwd: folder.path });
+  const { exitCode, stdout } = await callPlan(['validate', 'future.yaml'], { cwd: folder.path });
   assert.is(exitCode, 0);
   assert.match(stdout, /future\.yaml:3:\d+: note: source\.at 2999-01-01T00:00:00Z is still to come/);
   const noted = async (now: string) => {
@@ -132,7 +133,7 @@ targets: { staging: { uri: "mongodb://localhost", database: staging } }
 
 test('text: faults with frames, notes in a line, a verdict', async () => {
   folder.write('broken.yaml', BROKEN);
-  const { exitCode, stdout, stderr } = await runPlan(['validate', 'broken.yaml'], { cwd: folder.path });
+  const { exitCode, stdout, stderr } = await callPlan(['validate', 'broken.yaml'], { cwd: folder.path });
   assert.is(exitCode, 10);
   assert.is(stderr, '');
   assert.fixture(
@@ -161,7 +162,7 @@ broken.yaml:5:29: note: the variable STAGING is not set
 
 test('github: one annotation per fault, escaped', async () => {
   folder.write('a,b.yaml', BROKEN);
-  const { exitCode, stdout } = await runPlan(['validate', '--format', 'github', 'a,b.yaml'], {
+  const { exitCode, stdout } = await callPlan(['validate', '--format', 'github', 'a,b.yaml'], {
     cwd: folder.path,
   });
   assert.is(exitCode, 10);
@@ -176,7 +177,7 @@ test('github: one annotation per fault, escaped', async () => {
 
 test('github: a key of the plan cannot smuggle a command into the log', async () => {
   folder.write('broken.yaml', `${BROKEN}"x\\n::error::boo%0A": 1\n`);
-  const { stdout } = await runPlan(['validate', '--format', 'github', 'broken.yaml'], { cwd: folder.path });
+  const { stdout } = await callPlan(['validate', '--format', 'github', 'broken.yaml'], { cwd: folder.path });
   for (const line of stdout.trimEnd().split('\n'))
     assert.match(line, /^::(error|notice) file=broken\.yaml,line=/);
   assert.match(stdout, /boo%250A/);
@@ -187,7 +188,7 @@ test('text: control characters, bidi marks and commands in a plan are neutral', 
     'broken.yaml',
     `${BROKEN}"\\e[31m\\u202e::error::": 1\n# raw \u202e and \u001b[2J\nx: "::set-output name=a::b"\n`,
   );
-  const { stdout } = await runPlan(['validate', 'broken.yaml'], { cwd: folder.path });
+  const { stdout } = await callPlan(['validate', 'broken.yaml'], { cwd: folder.path });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: looking for them is the purpose
   assert.not.match(stdout, /[\u001b\u202e]|^\s*::/m);
 });
@@ -196,7 +197,7 @@ test('json and --json: the same object, as its schema says', async () => {
   folder.write('broken.yaml', BROKEN);
   folder.write('good.yaml', BROKEN.replace('colections', 'collections').replace('100%, or: more', 'staging'));
   const args = ['validate', 'broken.yaml', 'good.yaml'];
-  const page = (await runPlan([...args, '--format', 'json'], { cwd: folder.path })).stdout;
+  const page = (await callPlan([...args, '--format', 'json'], { cwd: folder.path })).stdout;
   const printed = JSON.parse(page) as ReturnType<typeof validationObject>;
   const validate = new Ajv({ strict: true }).compile(JSON.parse(readFileSync(SCHEMA, 'utf8')));
   assert.ok(validate(JSON.parse(page)), JSON.stringify(validate.errors));
@@ -208,7 +209,7 @@ test('json and --json: the same object, as its schema says', async () => {
   assert.match(printed.plans[1]?.digest ?? '', /^[0-9a-f]{64}$/);
   assert.is(printed.plans[0]?.faults[0]?.suggestion, 'collections');
 
-  const lines = jsonLines((await runPlan([...args, '--json'], { cwd: folder.path })).stdout);
+  const lines = jsonLines((await callPlan([...args, '--json'], { cwd: folder.path })).stdout);
   assert.equal(
     lines.map((line) => line['type']),
     ['version', 'validate', 'exit'],
@@ -218,7 +219,7 @@ test('json and --json: the same object, as its schema says', async () => {
 
 test('sarif: a result per fault with its rule and region', async () => {
   folder.write('my plans/broken.yaml', BROKEN);
-  const { stdout } = await runPlan(['validate', '--format', 'sarif', 'my plans/broken.yaml'], {
+  const { stdout } = await callPlan(['validate', '--format', 'sarif', 'my plans/broken.yaml'], {
     cwd: folder.path,
   });
   const log = JSON.parse(stdout);
@@ -238,16 +239,18 @@ test('sarif: a result per fault with its rule and region', async () => {
 test('sarif and github of a valid plan are empty, not missing', async () => {
   folder.write('good.yaml', BROKEN.replace('colections', 'collections').replace('100%, or: more', 'staging'));
   const env = { STAGING: 'mongodb://a' };
-  const github = await runPlan(['validate', '--format', 'github', 'good.yaml'], { cwd: folder.path, env });
+  const github = await callPlan(['validate', '--format', 'github', 'good.yaml'], { cwd: folder.path, env });
   assert.is(github.stdout, '');
-  const sarif = await runPlan(['validate', '--format', 'sarif', 'good.yaml'], { cwd: folder.path, env });
+  const sarif = await callPlan(['validate', '--format', 'sarif', 'good.yaml'], { cwd: folder.path, env });
   assert.equal(JSON.parse(sarif.stdout).runs[0].results, []);
 });
 
 test('a base is checked for what it says, not for what it lacks', async () => {
   folder.write('a.base.yaml', 'version: 1\nsource: { maxAge: 26h }\n');
   folder.write('b.base.yml', 'source: { maxAge: 26 hours, colour: blue }\n');
-  const { exitCode, stdout } = await runPlan(['validate', 'a.base.yaml', 'b.base.yml'], { cwd: folder.path });
+  const { exitCode, stdout } = await callPlan(['validate', 'a.base.yaml', 'b.base.yml'], {
+    cwd: folder.path,
+  });
   assert.is(exitCode, 10);
   assert.match(stdout, /✓ a\.base\.yaml: the base is valid/);
   assert.match(stdout, /✗ b\.base\.yml: 2 faults/);
