@@ -8,7 +8,7 @@ import { FlightControl } from './flight-control.ts';
 import type { KeyPage, ObjectClient, ObjectFacts, ObjectServer } from './object-server.ts';
 import { PaceWatch } from './pace-watch.ts';
 import { type Attempts, inTime, persist, type RemotePatience } from './patience.ts';
-import { describeAnswer, type RangeSink, receiveRange } from './range-download.ts';
+import { describeAnswer, type RangeSink, receiveRange, WaitingRoom } from './range-download.ts';
 
 /** Of a list; a page holds up to 1,000 entries. */
 const MOST_PAGES = 10_000;
@@ -19,6 +19,7 @@ const MOST_EMPTY_PAGES = 1_000;
 
 export class Bucket {
   readonly flights = new FlightControl();
+  readonly room = new WaitingRoom();
   readonly #server: ObjectServer;
   readonly #run: Run;
   readonly #patience: RemotePatience;

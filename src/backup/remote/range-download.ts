@@ -13,7 +13,7 @@ export interface RangeSink {
   readonly length: number;
   /** Bytes taken so far. */
   readonly received: number;
-  /** Takes the next bytes, and their memory. */
+  /** Copies the next bytes. */
   take(chunk: Buffer): void;
 }
 
@@ -36,19 +36,52 @@ export class RangeBuffer implements RangeSink {
   }
 }
 
+/** A chunk of the network has 64 KiB at most: put together, they cost less by the piece. */
+const BLOCK_BYTES = 1024 * 1024;
+/** Handed out before a block is full: nobody is to wait for a slow connection. */
+const HANDED_OUT_FROM_BYTES = 256 * 1024;
+/** As many as may be in flight, and some that are not full. */
+const MOST_SPARE_BLOCKS = 72;
+
+/**
+ * Memory in which bytes wait. What arrives is copied, once and at once: thousands of small chunks that wait would be old by the time they
+ * are used, and V8 would go through the whole heap again and again to free them. Blocks are used again.
+ */
+export class WaitingRoom {
+  readonly #spare: Buffer[] = [];
+
+  /** `most`: no more bytes will come. */
+  block(most: number): Buffer {
+    if (most < BLOCK_BYTES) return Buffer.allocUnsafeSlow(most);
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  }
+
+  giveBack(block: Buffer): void {
+    if (block.length === BLOCK_BYTES && this.#spare.length < MOST_SPARE_BLOCKS) this.#spare.push(block);
+  }
+}
+
 /** A range under way: keeps what has arrived, in order, until it is asked for. */
 export class RangeFlight implements RangeSink {
   readonly length: number;
   received = 0;
+  readonly #room: WaitingRoom;
   #firstAt: number | undefined;
   #lastAt = 0;
-  #waiting: Buffer[] = [];
+  readonly #full: Buffer[] = [];
+  #filling: Buffer | undefined;
+  #filled = 0;
+  /** Of the next block to be handed out, how much was. */
+  #handed = 0;
+  /** Lent, and not needed any longer when the next bytes are asked for. */
+  #used: Buffer | undefined;
   #wake: (() => void) | undefined;
   /** How receiving ended. */
   #end: { readonly error?: unknown } | undefined;
 
-  constructor(length: number) {
+  constructor(length: number, room: WaitingRoom) {
     this.length = length;
+    this.#room = room;
   }
 
   /** From the first bytes to the last so far. */
@@ -59,9 +92,18 @@ export class RangeFlight implements RangeSink {
   take(chunk: Buffer): void {
     this.#lastAt = performance.now();
     this.#firstAt ??= this.#lastAt;
-    this.received += chunk.length;
-    this.#waiting.push(chunk);
-    this.#wake?.();
+    for (let at = 0; at < chunk.length; ) {
+      this.#filling ??= this.#room.block(this.length - this.received);
+      const taken = chunk.copy(this.#filling, this.#filled, at);
+      at += taken;
+      this.received += taken;
+      this.#filled += taken;
+      if (this.#filled < this.#filling.length) continue;
+      this.#full.push(this.#filling);
+      this.#filling = undefined;
+      this.#filled = 0;
+    }
+    if (this.#waitingBytes >= HANDED_OUT_FROM_BYTES) this.#wake?.();
   }
 
   /** Receives with `receive`; never rejects: a fault is thrown by `arrived`, after what came before it. */
@@ -75,17 +117,33 @@ export class RangeFlight implements RangeSink {
     this.#wake?.();
   }
 
-  /** What arrived since it was last asked for, as soon as there is something; nothing once the range is complete. */
-  async arrived(): Promise<readonly Buffer[]> {
-    while (this.#waiting.length === 0 && this.#end === undefined) {
+  /** The next bytes, as soon as there are some, lent until it is called again; undefined once the range is complete. */
+  async arrived(): Promise<Buffer | undefined> {
+    if (this.#used !== undefined) this.#room.giveBack(this.#used);
+    this.#used = undefined;
+    while (this.#waitingBytes < HANDED_OUT_FROM_BYTES && this.#end === undefined) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    if (this.#waiting.length === 0 && this.#end !== undefined && 'error' in this.#end) throw this.#end.error;
-    const chunks = this.#waiting;
-    this.#waiting = [];
-    return chunks;
+    const from = this.#handed;
+    const block = this.#full.shift();
+    if (block !== undefined) {
+      this.#used = block;
+      this.#handed = 0;
+      return block.subarray(from);
+    }
+    if (this.#filling !== undefined && this.#filled > from) {
+      this.#handed = this.#filled;
+      return this.#filling.subarray(from, this.#filled);
+    }
+    if (this.#end !== undefined && 'error' in this.#end) throw this.#end.error;
+    return undefined;
+  }
+
+  /** Of the next block. */
+  get #waitingBytes(): number {
+    return (this.#full[0]?.length ?? this.#filled) - this.#handed;
   }
 }
 

@@ -93,7 +93,7 @@ class RemoteFile implements ByteSource {
   }
 
   async *stream(from: number, to: number): AsyncGenerator<Buffer> {
-    const { flights: control, signal } = this.#bucket;
+    const { flights: control, room, signal } = this.#bucket;
     const left = new AbortController();
     const either = AbortSignal.any([signal, left.signal]);
     setMaxListeners(0, either); // one for each range in flight, which is no leak
@@ -105,7 +105,7 @@ class RemoteFile implements ByteSource {
         const length = Math.min(control.rangeBytes, to - next);
         if (flights.length > 0 && next + length - handedOut > MOST_BYTES_IN_FLIGHT) return;
         const start = next;
-        const range = new RangeFlight(length);
+        const range = new RangeFlight(length, room);
         flights.push({ range, landed: range.fill((sink) => this.#receive(sink, start, either)) });
         next += length;
       }
@@ -115,12 +115,10 @@ class RemoteFile implements ByteSource {
       fillUp();
       for (let first = flights[0]; first !== undefined; first = flights[0]) {
         for (;;) {
-          const chunks = await first.range.arrived();
-          if (chunks.length === 0) break;
-          for (const chunk of chunks) {
-            handedOut += chunk.length;
-            yield chunk;
-          }
+          const bytes = await first.range.arrived();
+          if (bytes === undefined) break;
+          handedOut += bytes.length;
+          yield bytes;
           fillUp();
         }
         flights.shift();
