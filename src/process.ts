@@ -143,13 +143,17 @@ function keepCrashNote(note: string): string {
 
 const controller = new AbortController();
 
+/** Whoever works longer than this may fill the heap. */
+const LONG_RUN_MS = 200;
+
 /**
  * Runs the command line of this process to its end, and ends the process. `checkpoint` is called at the named moments of an apply or
  * a revert (src/run.ts).
  */
 export function runProcess(checkpoint: Checkpoint): void {
   setFlagsFromString(V8_FLAGS);
-  limitYoungSpace();
+  // Takes 6 ms, which a short command does not need.
+  setTimeout(() => void limitYoungSpace(), LONG_RUN_MS).unref();
   watchProcess();
   const cwd = currentFolder();
   if (cwd === undefined) {

@@ -3,6 +3,7 @@
  * it. Whatever runs is handed them as its first parameter, passes them on whole, and spreads them into nothing; they are never optional,
  * so that none is lost on the way without the compiler's word.
  */
+import { hostname, userInfo } from 'node:os';
 import type { Emit } from './events.ts';
 
 /**
@@ -47,4 +48,14 @@ export function runIn(workDirectory: string, given: Partial<Omit<Run, 'workDirec
 /** The same run, of which nothing is told: for work inside a step that tells of itself. */
 export function untold(run: Run): Run {
   return { ...run, emit: () => {} };
+}
+
+/** Who runs it, as the operating system says, never a variable. A user id without a passwd entry (a container's) has no name: the id and the machine stand for it. */
+export function operator(): { readonly user: string; readonly host: string } {
+  const host = hostname();
+  try {
+    return { user: userInfo().username, host };
+  } catch {
+    return { user: `${process.getuid?.() ?? 'unknown'}@${host}`, host };
+  }
 }

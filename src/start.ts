@@ -141,11 +141,51 @@ const script = new Script(source, { filename: program, ...(kept && { cachedData:
 
 let loads = 0;
 const require = createRequire(program);
-const run: (load: (name: string) => unknown, path: string) => void = script.runInThisContext();
-run((name) => {
+const load = (name: string): object => {
   loads++;
-  return require(name);
-}, program);
+  return require(name) as object;
+};
+
+/** What of Node.js takes long to load, 60 ms together, and not every command uses. Each is an object of functions and classes. */
+const LATE: readonly string[] = [
+  'child_process',
+  'crypto',
+  'dns',
+  'http',
+  'http2',
+  'https',
+  'net',
+  'perf_hooks',
+  'readline/promises',
+  'tls',
+  'worker_threads',
+  'zlib',
+];
+
+/** Stands for a module of Node.js until something of it is used. */
+function whenUsed(name: string): object {
+  let loaded: object | undefined;
+  const module = (): object => {
+    loaded ??= load(name);
+    return loaded;
+  };
+  return new Proxy(
+    {},
+    {
+      get: (_, key) => Reflect.get(module(), key),
+      set: (_, key, value) => Reflect.set(module(), key, value),
+      has: (_, key) => Reflect.has(module(), key),
+      ownKeys: () => Reflect.ownKeys(module()),
+      getOwnPropertyDescriptor: (_, key) => {
+        const found = Reflect.getOwnPropertyDescriptor(module(), key);
+        return found && { ...found, configurable: true };
+      },
+    },
+  );
+}
+
+const run: (require: (name: string) => object, path: string) => void = script.runInThisContext();
+run((name) => (LATE.includes(name.replace(/^node:/, '')) ? whenUsed(name) : load(name)), program);
 
 // One run of a command needs more of the program than another: the first from S3 more than one from a file.
 process.once('exit', (code) => {

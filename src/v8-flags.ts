@@ -1,4 +1,3 @@
-import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -20,7 +19,8 @@ const YOUNG_SPACE_BYTES = 16 * 1024 * 1024;
  * Keeps the space for new objects from growing beyond Node 20's limit of 16 MiB, twice in memory. Newer versions let it grow to several
  * times that, for nothing: the new objects of this program are few, and small beside the bytes they point to.
  */
-export function limitYoungSpace(): void {
+export async function limitYoungSpace(): Promise<void> {
+  const { PerformanceObserver } = await import('node:perf_hooks');
   const observer = new PerformanceObserver(() => {
     const young = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
     if (young !== undefined && young.space_size < YOUNG_SPACE_BYTES) return;

@@ -3,7 +3,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { STDIN } from '../plan/plan-text.ts';
 import { type ReadPlanOptions, readPlan } from '../plan/read-plan.ts';
-import { Restore } from '../restore/restore.ts';
+import type { Restore } from '../restore/restore.ts';
 import type { CommandContext } from './context.ts';
 
 /**
@@ -18,7 +18,10 @@ export async function openPlan(
 ): Promise<Restore> {
   requirePipe(context, [file]);
   const { env, stdin, now } = context;
-  const restore = Restore.of(context, await readPlan(file, { env, stdin, now: now(), refuseFuture }));
+  const reading = await readPlan(file, { env, stdin, now: now(), refuseFuture });
+  // All that touches backups and databases: what only looks at a plan starts without.
+  const { Restore } = await import('../restore/restore.ts');
+  const restore = Restore.of(context, reading);
   context.atEnd(() => restore.close());
   return restore;
 }

@@ -10,7 +10,7 @@ import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import type { Emit, RunEvent } from '../events.ts';
 import { parseDuration } from '../plan/instant.ts';
 import type { Environment } from '../plan/interpolate.ts';
-import { operator } from '../restore/restore.ts';
+import { operator } from '../run.ts';
 import { jsonText } from '../text/escape.ts';
 import type { TextWriter } from '../text/terminal.ts';
 import { VERSION } from '../version.ts';

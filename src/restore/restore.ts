@@ -4,7 +4,6 @@
  * What a step needs, it makes: the first one that needs the documents selects them, connections are kept until `close`.
  */
 
-import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { advice } from '../advice.ts';
 import {
@@ -42,7 +41,7 @@ import type { Environment } from '../plan/interpolate.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
 import { type PlanReading, readPlan } from '../plan/read-plan.ts';
 import { isStored } from '../plan/sources/sources.ts';
-import { type Run, runIn } from '../run.ts';
+import { operator, type Run, runIn } from '../run.ts';
 import { keptSelection } from '../selection/open-selection.ts';
 import { type PrepareRequest, prepareSelection } from '../selection/select-documents.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -75,16 +74,6 @@ export async function openRestore(
   const restore = Restore.of(run, await readPlan(file, { env: run.env, now: run.now(), refuseFuture: true }));
   run.emit({ type: 'plan-read', name: restore.plan.name, digest: restore.plan.digest });
   return restore;
-}
-
-/** As the operating system says, never a variable. A user id without a passwd entry (a container's) has no name: the id and the machine stand for it. */
-export function operator(): Surroundings['operator'] {
-  const host = hostname();
-  try {
-    return { user: userInfo().username, host };
-  } catch {
-    return { user: `${process.getuid?.() ?? 'unknown'}@${host}`, host };
-  }
 }
 
 const ACCEPT_KEPT =

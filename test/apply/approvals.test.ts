@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { acceptAtHand, approveRun } from '../../src/apply/accept.ts';
 import { RUNS } from '../../src/ledger/layout.ts';
 import type { FollowUpPlan, Plan } from '../../src/plan/plan.ts';
-import { operator } from '../../src/restore/restore.ts';
+import { operator } from '../../src/run.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
