@@ -105,7 +105,7 @@ interface Bounds {
 function boundsOf({ source: { at }, oplog, backup }: RollOrder, span: Span | undefined): Bounds {
   if (oplog.kind === 'backup') return { begin: undefined, said: 'dump', cut: 'end' };
   if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
-  const cut = { wall: at.epochMs };
+  const cut = at.ts === undefined ? { wall: at.epochMs } : { ts: at.ts };
   return span === undefined
     ? { begin: saidToBegin(oplog, at, backup), said: 'plan', cut }
     : { begin: span.first, said: 'dump', cut };
@@ -195,8 +195,8 @@ async function endsOf(
     const cut = { seconds: last.seconds, ordinal: last.ordinal + 1 };
     return { begin: bounds.begin ?? (first as Moment), said, cut, wall: last.wall };
   }
-  const { text, epochMs } = at as Instant;
-  const cutAt = replay.cutAt ?? cutByName(await entries.last(), epochMs);
+  const { text } = at as Instant;
+  const cutAt = cutFound(replay.cutAt, bounds.cut) ?? cutByName(await entries.last(), bounds.cut);
   if (cutAt === undefined) throw endsBefore(entries.origin, await entries.last(), text);
   if (span !== undefined && compareTimestamps(cutAt, span.last) <= 0)
     throw endsLater(order.backup.identity.location, span.last, text);
@@ -210,10 +210,18 @@ interface Ends {
   readonly wall: number;
 }
 
-/** Behind the end that a name tells, where that is later than `at` by more than clocks and timestamps differ. */
-function cutByName(last: Moment, at: number): Moment | undefined {
-  const isLater = Number.isNaN(last.wall) && (last.seconds - 1) * 1000 >= at;
-  return isLater ? { ...last, ordinal: last.ordinal + 1 } : undefined;
+/** A cut that the plan names by its timestamp is that one, also where there is no such entry. */
+function cutFound(found: Moment | undefined, cut: Exclude<Cut, 'end'>): Moment | undefined {
+  if (found === undefined || 'wall' in cut || compareTimestamps(found, cut.ts) === 0) return found;
+  return timeless(cut.ts);
+}
+
+/** For an end that a name tells: what is cut before that, or by time behind it, as far as clocks and timestamps differ. */
+function cutByName(last: Moment, cut: Exclude<Cut, 'end'>): Moment | undefined {
+  if (!Number.isNaN(last.wall)) return undefined;
+  const behind = { ...last, ordinal: last.ordinal + 1 };
+  if ('ts' in cut) return compareTimestamps(cut.ts, behind) <= 0 ? timeless(cut.ts) : undefined;
+  return (last.seconds - 1) * 1000 >= cut.wall ? behind : undefined;
 }
 
 function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall }: Ends): OplogRecord {

@@ -8,7 +8,7 @@ import { parseQuery } from '../query/parse-query.ts';
 import { planDigest, selectsDigest } from './digest.ts';
 import { whereIs } from './fault.ts';
 import { exceptedIds, type IdList } from './id-list.ts';
-import { parseDuration, parseInstant } from './instant.ts';
+import { momentIn, parseDuration } from './instant.ts';
 import {
   givenSecret,
   givenText,
@@ -76,13 +76,10 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
 }
 
 function buildSource(source: PlanNode): Source {
-  const at = givenText(source, 'at');
-  const reading = at === undefined ? undefined : parseInstant(at);
   const zone = givenText(source, 'timezone');
   const oplog = buildOplog(source, zone);
   return {
-    // An instant from a variable that is not set has no value yet.
-    at: reading !== undefined && 'instant' in reading ? reading.instant : undefined,
+    at: momentIn(source),
     database: givenText(source, 'database') as string,
     maxAgeMs: duration(source, 'maxAge'),
     integrity: (givenText(source, 'integrity') ?? 'whole') as Source['integrity'],

@@ -30,7 +30,7 @@ function digestOf({ name, source, collections, targets }: DigestInput, further: 
     version: 1,
     name,
     source: {
-      at: source.at?.epochMs,
+      at: source.at?.ts === undefined ? source.at?.epochMs : [source.at.ts.seconds, source.at.ts.ordinal],
       database: source.database,
       maxAge: source.maxAgeMs,
       integrity: source.integrity,

@@ -1,11 +1,19 @@
 /** Moments, lengths of time and time zones as a plan writes them. */
 
 import { nearest } from './nearest.ts';
+import { itemsAt, nodeAt, type PlanNode, textAt } from './nodes.ts';
 
 /** An instant as the plan wrote it: `text` keeps its offset. */
 export interface Instant {
   readonly epochMs: number;
   readonly text: string;
+  /** Of a moment that is a timestamp of an oplog; `epochMs` is its second. */
+  readonly ts?: OplogTimestamp;
+}
+
+export interface OplogTimestamp {
+  readonly seconds: number;
+  readonly ordinal: number;
 }
 
 const INSTANT =
@@ -41,6 +49,19 @@ export function parseInstant(text: string): InstantReading {
   }
   const offset = (offsetHours * 60 + offsetMinutes) * (match[8] === '-' ? -1 : 1);
   return { instant: { epochMs: local.getTime() - offset * 60_000, text } };
+}
+
+/** `source.at`, of the map `source`; undefined where it is missing, wrong, or to come from a variable that is not set. */
+export function momentIn(source: PlanNode | undefined): Instant | undefined {
+  const ts = nodeAt(source, 'at', 'ts');
+  if (ts !== undefined) {
+    const [seconds, ordinal] = itemsAt(ts).map((item) => (item.kind === 'scalar' ? item.value : undefined));
+    if (typeof seconds !== 'number' || typeof ordinal !== 'number') return undefined;
+    return { epochMs: seconds * 1000, text: `${seconds},${ordinal}`, ts: { seconds, ordinal } };
+  }
+  const at = textAt(source, 'at');
+  const reading = at === undefined ? undefined : parseInstant(at);
+  return reading !== undefined && 'instant' in reading ? reading.instant : undefined;
 }
 
 const DURATION = /^(?=\d)(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,8})m)?(?:(\d{1,9})s)?$/;

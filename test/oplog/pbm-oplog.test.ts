@@ -163,7 +163,7 @@ async function rolled<T>(
 ): Promise<T> {
   const moment = { epochMs: at.getTime(), text: at.toISOString() };
   const named = typeof place === 'string' ? onDisk(join(folder.path, place)) : place;
-  const source = { ...named, at: moment, database: 'shop', oplog };
+  const source = { ...named, at: named.at ?? moment, database: 'shop', oplog };
   const wanted = new Set(['a', 'b']);
   const backup = await openBackup(QUIET, source, { wanted });
   try {
@@ -206,6 +206,23 @@ test('whatever it is compressed with, the documents are those of the moment, and
   }
   await rolled(`good/${NAME}/`, async ({ record }) => sums.add(`${record.entries} ${record.sha256}`), live);
   assert.is(sums.size, 1, [...sums].join('\n'));
+});
+
+test('a timestamp cuts the slices as it cuts the live oplog, though no entry may bear it', async () => {
+  layOut('cut-by-ts', PLAIN);
+  const cut = entries.find(({ ts }) => ts.seconds >= Math.ceil(at.getTime() / 1000) - 1)?.ts as Timestamp;
+  const ts = { ...cut, ordinal: cut.ordinal + 1000 };
+  const moment = { epochMs: ts.seconds * 1000, text: 'a timestamp', ts };
+  const live: OplogPlan = { kind: 'mongodb', uri: new Secret(set.uri), begins: undefined };
+  const told: string[] = [];
+  for (const oplog of [PBM, live])
+    await rolled(
+      { ...onDisk(join(folder.path, 'cut-by-ts', NAME, '/')), at: moment },
+      async ({ record: { source: _, laterUntil: __, ...record } }) => told.push(JSON.stringify(record)),
+      oplog,
+    );
+  assert.is(told[0], told[1]);
+  assert.match(told[0] as string, new RegExp(`"cut":\\[${ts.seconds},${ts.ordinal}\\]`));
 });
 
 test('a bucket is read in the same way', async () => {

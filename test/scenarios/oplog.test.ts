@@ -217,6 +217,43 @@ test('applied, the documents are byte for byte what they were at that moment', a
   if (record !== null) assert.match(JSON.stringify(record['backup']), /rolled forward by the oplog of/);
 });
 
+test('a moment may be a timestamp of the oplog: the first entry that does not count', async () => {
+  const told = async (source: string): Promise<Document> => {
+    writePlan(source);
+    const { stdout, stderr, exitCode } = await run('dry-run', '--json');
+    assert.is(exitCode, 0, stderr);
+    return checkedStream(stdout).find(({ type }) => type === 'dry-run') as Document;
+  };
+  const byTime = await told(live('dump'));
+  const [seconds, ordinal] = byTime['backup'].oplog.cut.split(',');
+  const ts = `{ ts: [${seconds}, ${ordinal}] }`;
+  const byTimestamp = await told(live('dump').replace(at.toISOString(), ts));
+  assert.is(byTimestamp['selection'].digest, byTime['selection'].digest);
+  const { later: _, ...same } = byTime['backup'].oplog;
+  const { later: __, ...told2 } = byTimestamp['backup'].oplog;
+  assert.equal(told2, same);
+  const { stdout } = await run('explain');
+  assert.match(
+    stdout.replaceAll(/\s+/g, ' '),
+    new RegExp(`rolls its documents forward to ${seconds},${ordinal}`),
+  );
+  await refusedByTs(`  at: ${ts}\n  path: ./dump`, /only an oplog up to source\.at can find/);
+  await refusedByTs(
+    `  at: ${ts}\n  path: ./dump\n  oplog: { backup: true }`,
+    /only an oplog up to source\.at/,
+  );
+  await refusedByTs(live('dump').replace(at.toISOString(), '{ ts: [1] }'), /at least 2|fewer than 2|2 items/);
+  await refusedByTs(live('dump').replace(at.toISOString(), '{ ts: [9999999999, 1] }'), /4294967295/);
+  await refusedByTs(live('dump').replace(at.toISOString(), 'tomorrow'), /this is no instant/);
+});
+
+async function refusedByTs(source: string, message: RegExp): Promise<void> {
+  writePlan(source);
+  const { exitCode, stderr, stdout } = await run('validate');
+  assert.is(exitCode, 10, stdout + stderr);
+  assert.match(stdout + stderr, message);
+}
+
 test('a saved oplog selects the same documents as the live one', async () => {
   writePlan(live('dump'));
   const first = checkedStream((await run('dry-run', '--json')).stdout).find(

@@ -1,6 +1,13 @@
 /** Rules about `source` that a schema cannot say: one location, and a name that can be found. */
 import { type FaultDetails, faultAt, noteAt, type Place, type PlanFault } from '../fault.ts';
-import { isAbbreviation, isTimeZone, nearTimeZone, parseDuration, parseInstant } from '../instant.ts';
+import {
+  isAbbreviation,
+  isTimeZone,
+  momentIn,
+  nearTimeZone,
+  parseDuration,
+  parseInstant,
+} from '../instant.ts';
 import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
 import { jsonlRules } from '../sources/jsonl.ts';
@@ -133,12 +140,10 @@ export function futureMoment(
   root: MapNode,
   { now, isFault }: { readonly now: number; readonly isFault: boolean },
 ): PlanFault[] {
-  const at = textAt(root, 'source', 'at');
-  const reading = at === undefined ? undefined : parseInstant(at);
-  if (reading === undefined || !('instant' in reading) || reading.instant.epochMs <= now + CLOCK_MS)
-    return [];
+  const at = momentIn(nodeAt(root, 'source'));
+  if (at === undefined || at.epochMs <= now + CLOCK_MS) return [];
   const place = nodeAt(root, 'source', 'at')?.place ?? placeAt(root, 'source', 'at');
-  const message = `source.at ${at} is still to come: every backup is older, also one from after the loss`;
+  const message = `source.at ${at.text} is still to come: every backup is older, also one from after the loss`;
   const expected = 'the last moment at which the data was known to be good';
   return [
     isFault ? faultAt(place, 'time', { message, expected }) : noteAt(place, 'time', { message, expected }),

@@ -1,7 +1,7 @@
 /** `source.oplog`: what rolls the documents of a backup forward. */
 import type { Secret } from '../../secret.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
-import { type Instant, parseInstant } from '../instant.ts';
+import { type Instant, momentIn, parseInstant } from '../instant.ts';
 import {
   givenSecret,
   givenText,
@@ -109,6 +109,11 @@ export function oplogFileRules({ path, node, template }: Templated): PlanFault[]
 /** What a schema cannot say. */
 export function oplogRules(root: MapNode): PlanFault[] {
   const oplog = nodeAt(root, 'source', 'oplog');
+  const ts = nodeAt(root, 'source', 'at', 'ts');
+  if (ts !== undefined && (oplog === undefined || nodeAt(oplog, 'backup') !== undefined)) {
+    const message = 'source.at names a timestamp, which only an oplog up to source.at can find';
+    return [faultAt(ts.place, 'time', { message, expected: 'an instant such as 2016-09-13T09:00:00-04:00' })];
+  }
   if (oplog?.kind !== 'map') return [];
   const { path, keys } = OPLOG_KINDS_IN_A_PLAN;
   const faults = exactlyOne(root, path, { keys, what: 'kind of oplog' });
@@ -139,10 +144,8 @@ function beginsRules(root: MapNode): PlanFault[] {
   }
   const reading = parseInstant(begins);
   if (!('instant' in reading)) return [faultAt(place, 'time', reading)];
-  const at = textAt(root, 'source', 'at');
-  const moment = at === undefined ? undefined : parseInstant(at);
-  if (moment === undefined || !('instant' in moment) || reading.instant.epochMs < moment.instant.epochMs)
-    return [];
+  const at = momentIn(nodeAt(root, 'source'));
+  if (at === undefined || reading.instant.epochMs < at.epochMs) return [];
   const message = 'the dump was begun before the moment that its documents are rolled forward to';
-  return [faultAt(place, 'time', { message, expected: `an instant before source.at, ${at}` })];
+  return [faultAt(place, 'time', { message, expected: `an instant before source.at, ${at.text}` })];
 }
