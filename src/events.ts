@@ -103,6 +103,8 @@ export type RunEvent =
       readonly delayMs: number;
       readonly reason: string;
     }
+  /** Entries and bytes in the file so far. */
+  | { readonly type: 'oplog-save-progress'; readonly entries: number; readonly bytes: number }
   | { readonly type: 'warning'; readonly message: string };
 
 /** Where a run's events go. Must not throw and must not block. */

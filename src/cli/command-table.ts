@@ -119,6 +119,34 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/backups.ts'),
   },
   {
+    name: 'oplog',
+    arguments: '<action> [plan]',
+    argumentChoices: ['check', 'save'],
+    summary: 'says how far the oplog of a plan reaches, or saves what is needed of it: check, save',
+    details:
+      'An oplog is overwritten as it goes on: what happened at nine may be gone at ten. `check` tells how far it reaches, whether that is enough for the plan, and ' +
+      'how long until what is needed is overwritten. `save` copies the entries that the collections of the plan need into a file that `source.oplog.path` ' +
+      'takes; run again, it goes on where it was stopped, or adds what came since. Both read no documents, and take a plan without queries, reason or targets, or no plan.',
+    options: [
+      { flags: '--to <file>', description: 'save: the file (default: in the work directory)' },
+      {
+        flags: '--uri-env <variable>',
+        description: 'without a plan: the variable that holds the connection string',
+      },
+      {
+        flags: '--database <name>',
+        description: 'without a plan: the database, of which every collection counts',
+      },
+    ],
+    examples: [
+      'plan oplog check plans/incident-4711.yaml',
+      'plan oplog save plans/incident-4711.yaml',
+      'plan oplog save --uri-env PRODUCTION_OPLOG_URI --database gravity --to gravity.oplog.bson',
+    ],
+    exits: [...READS_BACKUP, 'LOCKED', 'WORK_DIRECTORY'],
+    load: () => import('./commands/oplog.ts'),
+  },
+  {
     name: 'dry-run',
     arguments: '<plan>',
     summary: 'selects the documents and compares them with every reachable target; writes to none',

@@ -1,5 +1,6 @@
 /** The plan that a command works on. */
 import { RestorePlanError } from '../errors.ts';
+import { planFailure } from '../plan/fault.ts';
 import type { Plan } from '../plan/plan.ts';
 import { STDIN } from '../plan/plan-text.ts';
 import { type ReadPlanOptions, readPlan } from '../plan/read-plan.ts';
@@ -24,6 +25,18 @@ export async function openPlan(
   const restore = Restore.of(context, reading);
   context.atEnd(() => restore.close());
   return restore;
+}
+
+/**
+ * The plan of a command that reads no documents and no target: what it has not been given yet, a query, a reason, the targets, does not matter.
+ * Throws PLAN_INVALID with all other faults.
+ */
+export async function loadIncompletePlan(context: CommandContext, file: string): Promise<Plan> {
+  requirePipe(context, [file]);
+  const { env, stdin, now } = context;
+  const { plan, faults, notes } = await readPlan(file, { env, stdin, now: now(), incomplete: true });
+  if (plan === undefined) throw planFailure(faults, notes);
+  return plan;
 }
 
 /** The plan alone, for commands that connect to nothing. */

@@ -18,6 +18,7 @@ export const STAGE_TITLES = {
   verification: 'Read back and compare',
   'follow-ups': 'Follow up',
   reverting: 'Take back',
+  oplog: 'Read the oplog',
 } as const;
 
 export type Stage = keyof typeof STAGE_TITLES;
@@ -56,6 +57,12 @@ export class ProgressTeller {
 
   #words(event: RunEvent): ProgressLine {
     switch (event.type) {
+      case 'oplog-save-progress':
+        return {
+          stage: 'oplog',
+          state: 'running',
+          text: `Save the oplog: ${showCounted(event.entries, 'entry', 'entries')}, ${showBytes(event.bytes)}`,
+        };
       case 'plan-read':
         return note(`Plan ${event.name}`);
       case 'backup-located':

@@ -9,9 +9,11 @@ import { BSON } from '../bson/types.ts';
 import { OP, OplogEntry } from './entry.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
 import { NO_RECORD, type RecordLog } from './record-log.ts';
+import { type SavedScope, scopeOf } from './saved-scope.ts';
 import { type CollectionCommands, commandOf, meaningOf, type WantedCollections } from './wanted.ts';
 
-const APPLIED_SEPARATELY = 1;
+/** `multiOpType` of an `applyOps` each of whose operations stands for itself, whatever it is chained to. */
+export const APPLIED_SEPARATELY = 1;
 
 const BEGUN_EARLIER =
   'Let the replay begin earlier: a transaction lasts at most 60 seconds unless the server was told otherwise.';
@@ -26,6 +28,8 @@ export interface TakesOperations {
   use(entry: OplogEntry): void;
   /** A transaction with at least one such operation also wrote to collections that are not wanted. */
   beyond?(namespaces: ReadonlySet<string>): void;
+  /** The entries that follow were saved for some collections only. */
+  saved?(scope: SavedScope): void;
 }
 
 /** The parts of an oplog that operations are told apart by. */
@@ -114,7 +118,11 @@ export class Operations {
 
   /** An entry that is no operation on a document and no command. */
   #other(entry: OplogEntry): void {
-    if (NO_CONTENT.has(entry.op)) return;
+    if (NO_CONTENT.has(entry.op)) {
+      const scope = scopeOf(entry);
+      if (scope !== undefined) this.taker.saved?.(scope);
+      return;
+    }
     if (entry.ui >= 0 && this.#wanted.find(entry.bytes, entry.ui, entry) < 0) return;
     throw new OplogFault(
       `it is an operation ${JSON.stringify(entry.opText)} that is not known here`,

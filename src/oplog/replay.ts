@@ -12,6 +12,7 @@ import { OplogFault } from './faults.ts';
 import { LaterChanges } from './later.ts';
 import { Operations, type TakesOperations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
+import { requireSaved, type SavedScope, scopeOf } from './saved-scope.ts';
 import { TouchedDocuments } from './touched.ts';
 import { updateKind } from './updates/update.ts';
 import { CollectionCommands, type WantedCollection, WantedCollections } from './wanted.ts';
@@ -38,6 +39,8 @@ export class Replay {
   /** Entries handed in; those that count; and the SHA-256 of the latter, in the order in which they take effect. */
   entriesRead = 0;
   entriesUsed = 0;
+  /** Entries that do not matter for its collections were left out when the oplog was saved. */
+  isPartial = false;
   readonly #scope: ReplayScope;
   readonly #wanted: WantedCollections;
   readonly #operations: Operations;
@@ -64,6 +67,7 @@ export class Replay {
       this.entriesUsed++;
       this.#hash.update(bytes.subarray(start, end));
     },
+    saved: (scope) => this.#saved(scope),
     beyond: (namespaces) => {
       for (const each of namespaces) this.#beyond.set(each, (this.#beyond.get(each) ?? 0) + 1);
     },
@@ -126,7 +130,12 @@ export class Replay {
     const entry = this.#entry.read(bytes, start);
     this.#inOrder(entry);
     this.entriesRead++;
-    if (this.#scope.begin !== undefined && compareTimestamps(entry, this.#scope.begin) < 0) return true;
+    if (this.#scope.begin !== undefined && compareTimestamps(entry, this.#scope.begin) < 0) {
+      // A file may have been saved from an earlier moment on, and say of what.
+      const scope = scopeOf(entry);
+      if (scope !== undefined) this.#saved(scope);
+      return true;
+    }
     if (this.#cutAt !== undefined || this.#isCut(entry)) return this.#afterCut(entry);
     this.#noteDrift(entry);
     this.#operations.follow(entry);
@@ -241,6 +250,11 @@ export class Replay {
     this.#notes.add(
       "near the cut the primary's clock and the oplog's own time differ by more than 2 seconds",
     );
+  }
+
+  #saved(scope: SavedScope): void {
+    this.isPartial = true;
+    for (const { namespace } of this.#scope.collections) requireSaved(scope, namespace);
   }
 
   /** Keeps what an insert, update or delete does. */

@@ -173,7 +173,7 @@ async function handOver(
     if (isNeeded || !(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
     replay.laterEndsWith(error.message);
   }
-  if (!isOwn && first !== undefined) throw anotherSet(origin, (span as Span).first);
+  if (!isOwn && first !== undefined && !replay.isPartial) throw anotherSet(origin, (span as Span).first);
   return first;
 }
 
@@ -268,7 +268,10 @@ interface Span {
 }
 
 /** Undefined where the dump took none along. */
-async function spanOf({ backup, oplog }: RollOrder): Promise<Span | undefined> {
+export async function spanOf({
+  backup,
+  oplog,
+}: Pick<RollOrder, 'backup' | 'oplog'>): Promise<Span | undefined> {
   const isPbm = oplog.kind === 'pbm' || backup.slices !== undefined;
   const slices = isPbm ? await pbmSpan(backup) : undefined;
   if (slices !== undefined)
@@ -288,7 +291,13 @@ async function spanOf({ backup, oplog }: RollOrder): Promise<Span | undefined> {
   return first === undefined || last === undefined ? undefined : { first, last, isLoose };
 }
 
-/** Where the plan says that the dump began. */
+/** Where the plan says that the dump began, if it does. */
+export function beginOf({ oplog }: Pick<Source, 'oplog'>): Timestamp | undefined {
+  if (oplog?.begins === undefined) return undefined;
+  return { seconds: Math.floor(oplog.begins.epochMs / 1000) - BEGIN_MARGIN_SECONDS, ordinal: 0 };
+}
+
+/** The same, where it must. */
 function saidToBegin({ begins }: OplogPlan, at: Instant, { identity }: Backup): Timestamp {
   if (begins === undefined) {
     throw new RestorePlanError('BACKUP', `${identity.location} does not say when it was begun.`, {

@@ -28,6 +28,8 @@ export interface ReadPlanOptions {
   readonly now?: number;
   /** True: such a moment is a fault, for a plan that is about to be carried out. False (default): it is a note. */
   readonly refuseFuture?: boolean;
+  /** True: the reason, the queries and the targets may be missing; what stands in for them must not be used. */
+  readonly incomplete?: boolean;
 }
 
 /** Either a checked plan or everything that is wrong with it. Notes come with both. */
@@ -82,7 +84,10 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
   const faults = [...fileFaults, ...credentialFaults(texts)];
   if (root === undefined) return { merged: undefined, lists: new Map(), faults: order(faults), notes: [] };
 
-  const merged = interpolate(root, env);
+  const interpolated = interpolate(root, env);
+  const merged = options.incomplete
+    ? { ...interpolated, root: withoutGaps(interpolated.root) }
+    : interpolated;
   const found = [
     ...checkValues(merged.root),
     ...(now === undefined ? [] : futureMoment(merged.root, { now, isFault: refuseFuture })),
@@ -112,6 +117,53 @@ async function readIdLists(
     else faults.push(...reading.faults);
   }
   return { lists, faults };
+}
+
+/** A plan in which what a person would fill in last stands there: its reason, a query for each entry, and where to restore to. */
+function withoutGaps(root: MapNode): MapNode {
+  const { place } = root;
+  const text = (value: string): PlanNode => ({
+    kind: 'scalar',
+    place,
+    value,
+    written: value,
+    unjudged: false,
+  });
+  const map = (entries: Iterable<readonly [string, PlanNode]>): MapNode => ({
+    kind: 'map',
+    place,
+    entries: new Map([...entries].map(([key, value]) => [key, { keyPlace: place, value }])),
+  });
+  const isGap = (node: PlanNode | undefined): boolean =>
+    node === undefined || (node.kind === 'scalar' && node.value === null);
+  const entries = new Map(root.entries);
+  const put = (key: string, value: PlanNode): void => void entries.set(key, { keyPlace: place, value });
+  if (isGap(nodeAt(root, 'reason'))) put('reason', text('-'));
+  put(
+    'targets',
+    map([
+      [
+        'staging',
+        map([
+          ['uri', { ...text('-'), unjudged: true } as PlanNode],
+          ['database', text('none')],
+        ]),
+      ],
+    ]),
+  );
+  entries.delete('followUps');
+  const collections = nodeAt(root, 'collections');
+  if (collections?.kind === 'list') {
+    const items = collections.items.map((item): PlanNode => {
+      if (item.kind !== 'map' || !isGap(nodeAt(item, 'query')) || !isGap(nodeAt(item, 'ids'))) return item;
+      return {
+        ...item,
+        entries: new Map([...item.entries, ['query', { keyPlace: item.place, value: map([]) }]]),
+      };
+    });
+    put('collections', { ...collections, items });
+  }
+  return { ...root, entries };
 }
 
 /** Schema first; a rule adds nothing at a place where the schema already found a fault. */

@@ -17,6 +17,14 @@ export interface EntryRange {
   readonly cut: Cut;
   /** Entries that cannot matter for these may be left out; undefined: none may. */
   readonly collections: readonly WantedCollection[] | undefined;
+  /** A database whose commands matter in any case; where no collections are given, all that is in it does, and nothing else. */
+  readonly database?: string | undefined;
+}
+
+/** How much of what a server may keep it keeps now. */
+export interface OplogRoom {
+  readonly bytes: number;
+  readonly maxBytes: number;
 }
 
 export interface EntrySource {
@@ -34,6 +42,8 @@ export interface EntrySource {
   entries(range: EntryRange): AsyncIterable<WholeDocuments>;
   /** Entries without content may be missing. */
   readonly isLoose: boolean;
+  /** Of an oplog that is overwritten as it goes on; undefined where the user may not ask. */
+  room?(): Promise<OplogRoom | undefined>;
   /** What nothing proves of what was read, a sentence each without its end. */
   readonly notes: readonly string[];
   close(): Promise<void>;

@@ -4,7 +4,7 @@
  * The server leaves out what cannot matter, so that of two million entries only those of the wanted collections travel. A reading whose
  * beginning the server has lost would begin later without a word: the oldest entry is looked at before and after.
  */
-import { Timestamp as DriverTimestamp, UUID } from 'bson';
+import { BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
 import { connectLive, liveFault } from '../../backup/live/connect-live.ts';
@@ -15,8 +15,7 @@ import type { Secret } from '../../secret.ts';
 import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from '../entry.ts';
 import { oplogError } from '../faults.ts';
 import type { Cut } from '../replay.ts';
-import type { WantedCollection } from '../wanted.ts';
-import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
+import { beginsLater, type EntryRange, type EntrySource, type OplogRoom } from './entry-source.ts';
 
 /** Where the plan names it. */
 const NAMED = 'source.oplog.mongodb';
@@ -79,18 +78,31 @@ export class LiveOplog implements EntrySource {
    * Of the range, the entry with which it begins, those that may matter for the collections, and the first that does not count; then those behind
    * it that may matter, and the newest there is. That nothing was overwritten is known before the first that does not count is given.
    */
-  async *entries({ from, cut, collections }: EntryRange): AsyncGenerator<WholeDocuments> {
+  async *entries({ from, cut, ...wanted }: EntryRange): AsyncGenerator<WholeDocuments> {
     const begin = from ?? (await this.first());
     await this.#refuseGap(begin);
     const end = cut === 'end' ? undefined : await this.#firstBehind(begin, cut);
     // What happens until then may still be written.
     if (cut !== 'end' && end === undefined) return;
     const since = { $gte: timestamp(begin), ...(end && { $lt: timestamp(end) }) };
-    yield* this.#read({ ts: since, ...filterFor(collections, begin) });
+    yield* this.#read({ ts: since, ...filterFor(wanted, begin) });
     await this.#refuseGap(begin);
     if (end === undefined) return;
     yield* this.#read({ ts: timestamp(end) });
-    yield* this.#read({ ts: { $gt: timestamp(end) }, ...filterFor(collections, await this.last()) });
+    yield* this.#read({ ts: { $gt: timestamp(end) }, ...filterFor(wanted, await this.last()) });
+  }
+
+  async room(): Promise<OplogRoom | undefined> {
+    try {
+      const [stats] = await this.#entries
+        .aggregate([{ $collStats: { storageStats: {} } }], { readConcern: { level: 'local' } })
+        .toArray();
+      const { size, maxSize } = (stats?.['storageStats'] ?? {}) as { size?: unknown; maxSize?: unknown };
+      return typeof maxSize === 'undefined' ? undefined : { bytes: Number(size), maxBytes: Number(maxSize) };
+    } catch (cause) {
+      if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
+      throw liveFault(cause, 'asking for its size', NAMED);
+    }
   }
 
   /** Throws BACKUP where the oplog no longer holds what lies behind `from`. */
@@ -177,15 +189,33 @@ function together(entries: readonly unknown[]): WholeDocuments {
 /**
  * What the server is asked for: one entry in any case, those of the collections by UUID or name, commands, and whatever kind is not known here.
  */
-function filterFor(collections: readonly WantedCollection[] | undefined, always: Timestamp): Document {
-  if (collections === undefined) return {};
-  const namespaces = collections.map(({ namespace }) => namespace);
-  const databases = new Set(namespaces.map((namespace) => namespace.slice(0, namespace.indexOf('.'))));
+function filterFor(
+  { collections, database }: Pick<EntryRange, 'collections' | 'database'>,
+  always: Timestamp,
+): Document {
+  if (collections === undefined && database === undefined) return {};
+  const namespaces = collections?.map(({ namespace }) => namespace);
+  const databases = new Set(
+    [...(namespaces ?? []), ...(database === undefined ? [] : [`${database}.`])].map((namespace) =>
+      namespace.slice(0, namespace.indexOf('.')),
+    ),
+  );
+  const ofDatabase = new BSONRegExp(`^${(database ?? '').replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}\\.`);
   return {
     $or: [
       { ts: timestamp(always) },
-      { ui: { $in: collections.map(({ uuid }) => new UUID(uuid).toBinary()) } },
-      { ns: { $in: namespaces } },
+      ...(collections === undefined
+        ? [{ ns: { $regex: ofDatabase } }]
+        : [
+            {
+              ui: {
+                $in: collections
+                  .filter(({ uuid }) => uuid !== '')
+                  .map(({ uuid }) => new UUID(uuid).toBinary()),
+              },
+            },
+            { ns: { $in: namespaces } },
+          ]),
       { op: 'c', ns: { $in: ['admin.$cmd', ...[...databases].map((database) => `${database}.$cmd`)] } },
       { op: { $nin: KNOWN_OPERATIONS } },
     ],

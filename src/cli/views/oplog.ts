@@ -1,0 +1,138 @@
+/** `plan oplog` as pages and objects. */
+import { relative } from 'node:path';
+import type { OplogCheck, RollsOver } from '../../oplog/check-oplog.ts';
+import { type Moment, showMoment, showTimestamp, type Timestamp } from '../../oplog/entry.ts';
+import type { SavedOplog } from '../../oplog/save-oplog.ts';
+import type { SavedScope } from '../../oplog/saved-scope.ts';
+import type { Instant } from '../../plan/instant.ts';
+import { showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
+import { type PageStyle, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
+
+const LABEL = 11;
+
+function* row(label: string, text: string, { paint, columns }: PageStyle): Generator<string> {
+  let shown = label;
+  for (const line of wrapped(text, { columns: columns - LABEL })) {
+    yield `${paint.strong(shown)}${' '.repeat(LABEL - shown.length)}${line}`;
+    shown = '';
+  }
+}
+
+/** As programs are told it. */
+function momentObject(moment: Timestamp & Partial<Moment>) {
+  const { seconds, wall = Number.NaN } = moment;
+  const time = Number.isNaN(wall) ? seconds * 1000 : wall;
+  return { ts: showTimestamp(moment), time: new Date(time).toISOString() };
+}
+
+export function checkView(check: OplogCheck, at: Instant | undefined): View {
+  const { origin, first, last, needed, rollsOver, problems, unknown } = check;
+  return {
+    page: (style) => checkPage(check, at, style),
+    objects: () => [
+      {
+        type: 'oplog-check',
+        source: origin,
+        first: momentObject(first),
+        last: momentObject(last),
+        windowMs: (last.seconds - first.seconds) * 1000,
+        ...(needed && { needed: { ...momentObject(needed.from), said: needed.said } }),
+        ...(at && { at: at.text }),
+        ...(rollsOver && { rollsOver }),
+        serves: problems.length === 0,
+        problems,
+        unknown,
+      },
+    ],
+  };
+}
+
+function* checkPage(
+  { origin, first, last, needed, rollsOver, problems, unknown }: OplogCheck,
+  at: Instant | undefined,
+  style: PageStyle,
+): Generator<string> {
+  yield* row('oplog', origin, style);
+  const length = showDuration((last.seconds - first.seconds) * 1000);
+  yield* row('reaches', `from ${showMoment(first)} to ${showMoment(last)}: ${length}`, style);
+  if (needed !== undefined) {
+    const who = needed.said === 'dump' ? 'as the dump says' : 'as source.oplog.begins says';
+    yield* row(
+      'needed',
+      `from ${momentObject(needed.from).time} on, ${who}${at === undefined ? '' : `, up to ${at.text}`}`,
+      style,
+    );
+  } else if (at !== undefined) yield* row('needed', `up to ${at.text}`, style);
+  if (rollsOver !== undefined)
+    yield* row('overwritten', `\n${overwrittenText(rollsOver, needed !== undefined)}`.trim(), { ...style });
+  for (const each of unknown) yield* row('unknown', each, style);
+  yield '';
+  if (problems.length === 0)
+    yield style.paint.good('It has what is needed, as far as can be told without reading it.');
+  for (const problem of problems)
+    yield* wrapped(`It does not serve: ${problem}.`, { columns: style.columns, hanging: 2 }).map(
+      style.paint.bad,
+    );
+}
+
+function overwrittenText({ inMs, isFull }: RollsOver, isNeeded: boolean): string {
+  const what = isNeeded ? 'what is needed' : 'its oldest entry';
+  if (inMs < 60_000 && isFull)
+    return `${what} may be overwritten at any moment: \`plan oplog save\` keeps it`;
+  return `${what} goes in about ${showDuration(inMs)} at the pace so far${isFull ? '' : ' (it is not full yet)'}: \`plan oplog save\` keeps it`;
+}
+
+interface Saved extends SavedOplog {
+  readonly origin: string;
+  readonly scope: SavedScope;
+  readonly at: Instant | undefined;
+  readonly cwd: string;
+}
+
+export function saveView(saved: Saved): View {
+  const { origin, path, from, till, entries, resumedFrom, bytes, scope } = saved;
+  return {
+    page: (style) => savePage(saved, style),
+    objects: () => [
+      {
+        type: 'oplog-save',
+        source: origin,
+        file: path,
+        database: scope.database,
+        ...(scope.collections && { collections: scope.collections }),
+        from: momentObject(from),
+        till: momentObject(till),
+        entries,
+        resumedFrom,
+        bytes,
+      },
+    ],
+  };
+}
+
+function* savePage(saved: Saved, style: PageStyle): Generator<string> {
+  const { origin, path, from, till, entries, resumedFrom, bytes, scope, at, cwd } = saved;
+  const what =
+    scope.collections === undefined
+      ? `all of ${scope.database}`
+      : `${scope.collections.join(', ')} of ${scope.database}`;
+  yield* row('oplog', origin, style);
+  yield* row(
+    'saved',
+    `${showCounted(entries, 'entry', 'entries')}, ${showBytes(bytes)}, for ${what}${resumedFrom > 0 ? ` (${showCount(resumedFrom)} were there already)` : ''}`,
+    style,
+  );
+  yield* row('covers', `from ${momentObject(from).time} to ${showMoment(till)}`, style);
+  yield* row('file', path, style);
+  if (at !== undefined && till.wall < at.epochMs) {
+    yield '';
+    yield* wrapped(`It does not reach source.at ${at.text} yet: save again later.`, {
+      columns: style.columns,
+    }).map(style.paint.odd);
+  }
+  yield '';
+  yield 'To restore by it, in the plan:';
+  yield '  oplog:';
+  yield `    path: ${JSON.stringify(relative(cwd, path) || path)}`;
+}
