@@ -7,7 +7,6 @@ import { diffDocuments } from '../bson/diff-documents.ts';
 import type { Documents } from '../bson/documents.ts';
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import { showText, showValue, typeName } from '../bson/show.ts';
-import { idRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { DocumentPast } from '../oplog/later.ts';
 import type {
@@ -201,7 +200,8 @@ export function describe(
   };
   return {
     class: documentClass,
-    id: idRefusal(id) === undefined ? texts.values.showId(id) : '(none)',
+    // Also one that no server takes: whoever looks for the document has only its name.
+    id: id.type === 0 ? '(none)' : texts.values.showId(id),
     reason,
     reasonValues,
     ...(isSame ? SAME : fieldDifferences(backup, target, texts.values.show)),

@@ -110,6 +110,7 @@ test('each odd _id is taken or refused by the server as the dry-run says, and ne
     const dryRun = async (): Promise<string[]> => {
       const stage = { uri: lab.staging.uri, database, show: 1_000, collections: { odd: { documents } } };
       const { documents: compared } = (await compare(stage)).first;
+      assert.is(new Set(compared.map(({ id }) => id)).size, documents.length, 'each is named by its _id');
       return [...compared].sort((a, b) => a.index - b.index).map(({ class: documentClass }) => documentClass);
     };
     await (await bench.db('staging')).createCollection('odd');
