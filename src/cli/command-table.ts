@@ -66,6 +66,11 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       { flags: '--timezone <zone>', description: 'time zone of the times in the name' },
       { flags: '--at <instant>', description: 'last moment at which the data was good, with its offset' },
+      {
+        flags: '--oplog-uri-env <variable>',
+        description:
+          'roll the documents forward to that moment, by the oplog of the replica set whose connection string the variable holds',
+      },
       { flags: '--endpoint <address>', description: 'address of a store that is not AWS' },
       { flags: '--region <name>', description: 'region of the bucket, if not the usual one' },
       { flags: '--database <name>', description: 'database inside the backup' },

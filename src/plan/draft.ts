@@ -12,8 +12,19 @@ export interface PlanDraft {
   /** Collections that the backup is known to hold. */
   readonly known: readonly string[];
   readonly stagingDatabase: string | undefined;
+  /** How documents may be rolled forward from the backup; undefined: nothing is proposed. */
+  readonly oplog?: DraftOplog | undefined;
   /** Undefined: a plan without production. */
   readonly production: { readonly database: string | undefined } | undefined;
+}
+
+export interface DraftOplog {
+  /** Name of the variable with the connection string; undefined: it is proposed as a comment. */
+  readonly variable: string | undefined;
+  /** When the dump began: said by an oplog that it took along; by its name (RFC 3339); or nothing is known. */
+  readonly begins: 'dump' | { readonly before: string } | undefined;
+  /** Command that saves what is needed of it. */
+  readonly save: string;
 }
 
 export interface DraftCollection {
@@ -63,7 +74,7 @@ ${production === undefined ? '' : productionLines(production.database)}
 `;
 }
 
-function sourceLines({ at, database, location }: PlanDraft): string {
+function sourceLines({ at, database, location, oplog }: PlanDraft): string {
   const isTimed = at !== undefined || JSON.stringify(location ?? '').includes('{time:');
   const time = isTimed
     ? `  # Last moment at which the data was known to be good, with its offset. The newest backup at or before it is used.
@@ -74,7 +85,31 @@ function sourceLines({ at, database, location }: PlanDraft): string {
     : '';
   return `${time}  # Name of the database inside the backup.
   database:${value(database)}
-${locationLines(location)}`;
+${locationLines(location)}${isTimed && oplog !== undefined ? oplogLines(oplog) : ''}`;
+}
+
+const OPLOG_VARIABLE = 'PRODUCTION_OPLOG_URI';
+
+function oplogLines({ variable, begins, save }: DraftOplog): string {
+  const lines = ['oplog:', '  mongodb:', `    uri: \${${variable ?? OPLOG_VARIABLE}}`];
+  if (begins === 'dump') lines.push('  # The dump took its oplog along, which says when it began.');
+  else if (begins === undefined)
+    lines.push(
+      '  # Where the dump took no oplog along: a moment no later than its start. Earlier does no harm, later gives wrong documents, and nothing would tell.',
+      '  # begins:',
+    );
+  else
+    lines.push(
+      '  # No later than the start of the dump, which does not say it: the time in its name less five minutes. Earlier does no harm, later gives',
+      '  # wrong documents, and nothing would tell.',
+      `  begins: ${scalar(begins.before)}`,
+    );
+  // A proposal is to be read as one: its own comments lie a step further in.
+  const shown = lines.map((line) => (variable === undefined ? `  # ${line}` : `  ${line}`));
+  return `
+  # What changed between the backup and \`at\` comes back too, by the oplog of the replica set that was dumped. It is overwritten as it goes on,
+  # so keep what is needed first: \`${save}\`
+${shown.join('\n')}`;
 }
 
 function locationLines(location: DraftLocation | undefined): string {

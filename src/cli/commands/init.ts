@@ -35,7 +35,7 @@ export async function run(
   const talk = new Talk(context, await kept.offered());
   let draft: PlanDraft;
   try {
-    draft = await interview({ talk, options, folder, suggestedName });
+    draft = await interview({ talk, options, file: named, folder, suggestedName });
   } catch (error) {
     throw (await kept.keep(talk.answers)) ? stoppedWith(talk.answers.length, error) : error;
   }
@@ -54,7 +54,13 @@ export async function run(
       ? `It is complete. Look at it, then: plan dry-run ${shellWord(shown)}`
       : `${showCounted(faults.length, 'thing is', 'things are')} still to be filled in: plan validate ${shellWord(shown)} names them.`;
   await show(context, {
-    page: () => [`wrote ${neutral(shown)}${hasSchema ? ` and ${SCHEMA_FILE} beside it` : ''}`, next],
+    page: () => [
+      `wrote ${neutral(shown)}${hasSchema ? ` and ${SCHEMA_FILE} beside it` : ''}`,
+      ...(draft.oplog?.variable === undefined
+        ? []
+        : [`First, for an oplog is overwritten as it goes on: plan oplog save ${shellWord(shown)}`]),
+      next,
+    ],
     objects: () => [
       {
         type: 'init',

@@ -77,6 +77,18 @@ export class BackupLook {
     );
   }
 
+  /** When the dump began: `dump` where an oplog that it took along says so, else the time in its name, UTC milliseconds; undefined: unknown. */
+  begun(database: string): Promise<'dump' | number | undefined> {
+    return this.#once(`begun ${database}`, () =>
+      this.#open(database, async (backup) => {
+        // Of a stream only reading all of it would tell.
+        if (backup.access === 'random')
+          for await (const { length } of backup.oplog?.() ?? []) if (length > 0) return 'dump';
+        return backup.identity.time;
+      }),
+    );
+  }
+
   /** The refusal of a database that is not there names those that are. Undefined: not known. */
   databases(): Promise<readonly string[] | undefined> {
     return this.#once('databases', async () => {

@@ -2,7 +2,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { DraftCollection, DraftDependent, PlanDraft } from '../../plan/draft.ts';
 import { type DraftLocation, storeTyped } from '../../plan/sources/stores.ts';
-import { neutral } from '../../text/escape.ts';
+import { neutral, shellWord } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import type { OptionValues } from '../command.ts';
 import { typed } from '../views/next-step.ts';
@@ -22,6 +22,8 @@ interface Interview {
   readonly options: OptionValues;
   /** Folder of the plan to be, absolute: relative paths start there. */
   readonly folder: string;
+  /** The file of the plan to be, as it is named in commands. */
+  readonly file: string;
   /** Name that the file suggests. */
   readonly suggestedName: string;
 }
@@ -54,11 +56,32 @@ async function askAll(about: Interview, seen: Seen): Promise<PlanDraft> {
     ask: 'Database in production (- for a plan without production)',
     ...usual,
   });
+  const oplog = await proposedOplog(about, database === undefined ? undefined : { look, database });
   const production = productionDatabase === '-' ? undefined : { database: productionDatabase };
   return {
     name: name ?? about.suggestedName,
-    ...{ reason, at, database, location, collections, known, stagingDatabase, production },
+    ...{ reason, at, database, location, oplog, collections, known, stagingDatabase, production },
   };
+}
+
+/** A dump may begin a little before the time that its name says. */
+const BEGINS_EARLIER_MS = 5 * 60_000;
+
+async function proposedOplog(
+  about: Interview,
+  seen: { readonly look: BackupLook | undefined; readonly database: string } | undefined,
+): Promise<PlanDraft['oplog']> {
+  const { options, file } = about;
+  const look = seen?.look;
+  const begun = look && (await looked(about, () => look.begun(seen.database)));
+  const begins =
+    typeof begun === 'number'
+      ? { before: new Date(begun - BEGINS_EARLIER_MS).toISOString().replace('.000Z', 'Z') }
+      : begun;
+  const variable = textOption(options, 'oplog-uri-env');
+  if (variable !== undefined && !/^[A-Za-z_]\w*$/.test(variable))
+    throw new RestorePlanError('USAGE', `--oplog-uri-env ${neutral(variable)} is no name of a variable`);
+  return { variable, begins, save: `plan oplog save ${shellWord(file)}` };
 }
 
 /** One question, or the option of that name. */

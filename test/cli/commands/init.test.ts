@@ -454,4 +454,36 @@ test('every text survives the way into the file, and every hint is right when it
   }
 });
 
+test('the oplog is proposed, with the beginning of the dump by its name and why, and saving it first', async () => {
+  for (const name of ['2026.11.22.02.00.00', '2026.11.22.10.00.00'])
+    folder.write(
+      `b/${name}/dump/gravity/artworks.metadata.json`,
+      JSON.stringify({ indexes: [], collectionName: 'artworks', type: 'collection' }),
+    );
+  for (const name of ['2026.11.22.02.00.00', '2026.11.22.10.00.00'])
+    folder.write(`b/${name}/dump/gravity/artworks.bson`, '');
+  const options = [
+    ...['--source', 'b/{time:yyyy.MM.dd.HH.mm.ss}/dump/', '--timezone', 'America/Phoenix'],
+    ...['--at', '2026-11-22T08:50:00-07:00', '--database', 'gravity', '--collection', 'artworks={}'],
+    ...['--staging-database', 'g', '--production-database', '-', '--reason', 'gone', '--look'],
+  ];
+  const said = await callPlan(['init', 'a.yaml', ...options, '--oplog-uri-env', 'OPLOG_URI'], {
+    cwd: folder.path,
+  });
+  assert.is(said.exitCode, 0, said.stderr);
+  assert.match(said.stdout, /plan oplog save a\.yaml\nIt is complete/);
+  const text = textOf('a.yaml');
+  assert.match(text, /\n {2}oplog:\n {4}mongodb:\n {6}uri: \$\{OPLOG_URI\}\n/);
+  assert.match(text, /five minutes[\s\S]*\n {4}begins: 2026-11-22T08:55:00Z\n/);
+  assert.is((await callPlan(['init', 'b.yaml', ...options], { cwd: folder.path })).exitCode, 0);
+  assert.match(textOf('b.yaml'), /`plan oplog save b\.yaml`\n {2}# oplog:\n {2}# {3}mongodb:\n/);
+  // What is a comment there is a plan once the signs are gone.
+  writeFileSync(
+    join(folder.path, 'c.yaml'),
+    textOf('b.yaml').replace(/^ {2}# (oplog:| {2}mongodb:| {4}uri:| {2}begins:)/gm, '  $1'),
+  );
+  const check = await callPlan(['validate', 'c.yaml'], { cwd: folder.path });
+  assert.is(check.exitCode, 0, check.stdout + check.stderr);
+});
+
 test.run();
