@@ -1,5 +1,7 @@
 /** Writes BSON documents into one growing buffer. Knows lengths and terminators; types and values are the caller's. */
 
+const LARGE_BYTES = 1024 * 1024;
+
 export class DocumentBuilder {
   private bytes = Buffer.allocUnsafe(256);
   private length = 0;
@@ -77,14 +79,17 @@ export class DocumentBuilder {
     this.byte(0);
   }
 
-  /** What was written, as a buffer of its own. */
+  /** What was written, as a buffer of its own; nothing may be written after it. What is large is not copied for the little room behind it. */
   finish(): Buffer {
-    return Buffer.from(this.bytes.subarray(0, this.length));
+    const written = this.bytes.subarray(0, this.length);
+    return this.length > LARGE_BYTES ? written : Buffer.from(written);
   }
 
   private reserve(more: number): void {
     if (this.length + more <= this.bytes.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.length + more));
+    // Twice the size, as long as that is little: around a document of 16 MB a few bytes more are not worth 16 MB.
+    const room = this.bytes.length > LARGE_BYTES ? this.bytes.length / 4 : this.bytes.length;
+    const grown = Buffer.allocUnsafe(this.length + more + Math.floor(room));
     this.bytes.copy(grown, 0, 0, this.length);
     this.bytes = grown;
   }

@@ -2,7 +2,10 @@
  * The journal of one run in one target. A batch is intended here before anything of it is written, and recorded when it
  * is known what happened. Documents themselves are never in it, except the before-images of what is replaced or removed.
  */
-import { Binary, deserialize } from 'bson';
+import { Binary } from 'bson';
+import { buildDocument } from '../bson/document-builder.ts';
+import { findElement } from '../bson/elements.ts';
+import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { readCursor } from '../mongo/raw-messages.ts';
 import type { Commands } from '../target/commands.ts';
@@ -15,13 +18,13 @@ import {
   type JournalEntry,
   packIds,
   packOrdinals,
-  readBinary,
   readJournalEntry,
 } from './journal-entry.ts';
 import {
   damaged,
   deleteFromLedger,
   insertIntoLedger,
+  insertRawIntoLedger,
   JOURNAL,
   LEDGER_FORMAT,
   literal,
@@ -71,11 +74,7 @@ export class Journal {
     const parts = cutImages(intention.images ?? []);
     // Images first: an entry that is there has all of them.
     for (const [part, bytes] of parts.entries()) {
-      await insertIntoLedger(this.#commands, JOURNAL, {
-        _id: partId(id, fencing, part),
-        format: LEDGER_FORMAT,
-        bytes,
-      });
+      await insertRawIntoLedger(this.#commands, JOURNAL, imagePart(partId(id, fencing, part), bytes));
     }
     const isNew = await insertIntoLedger(this.#commands, JOURNAL, {
       _id: id,
@@ -169,9 +168,9 @@ export class Journal {
         limit: 1,
         readConcern: READ_CONCERN,
       });
-      const raw = readCursor(reply).documents[0];
-      if (raw === undefined) throw damaged(JOURNAL, { _id: partId(id, entry.fencing, part) }, 'bytes');
-      parts.push(readBinary(deserialize(raw), 'bytes'));
+      const bytes = imageBytes(readCursor(reply).documents[0]);
+      if (bytes === undefined) throw damaged(JOURNAL, { _id: partId(id, entry.fencing, part) }, 'bytes');
+      parts.push(bytes);
     }
     return cutDocuments(Buffer.concat(parts));
   }
@@ -211,8 +210,32 @@ function partId(id: string, fencing: number, part: number): string {
   return `${id}:${fencing}:${String(part).padStart(4, '0')}`;
 }
 
+/** `{_id, format, bytes}`, raw: the images of a batch are large, and every copy of them counts. */
+function imagePart(id: string, bytes: Buffer): Buffer {
+  return buildDocument((builder) => {
+    builder.element(BSON.STRING, '_id');
+    builder.string(id);
+    builder.element(BSON.INT32, 'format');
+    builder.int32(LEDGER_FORMAT);
+    builder.element(BSON.BINARY, 'bytes');
+    builder.int32(bytes.length);
+    builder.byte(Binary.SUBTYPE_DEFAULT);
+    builder.raw(bytes);
+  });
+}
+
+const BYTES = Buffer.from('bytes');
+
+/** A view of what `imagePart` was given. */
+function imageBytes(part: Buffer | undefined): Buffer | undefined {
+  const value = part && findElement(part, 0, BYTES);
+  // Length (int32) and subtype come before.
+  return value?.type === BSON.BINARY ? value.bytes.subarray(value.start + 5, value.end) : undefined;
+}
+
 function cutImages(images: readonly Buffer[]): Buffer[] {
-  const bytes = Buffer.concat(images);
+  const [only] = images;
+  const bytes = images.length === 1 && only !== undefined ? only : Buffer.concat(images);
   const parts: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += IMAGE_PART_BYTES)
     parts.push(bytes.subarray(at, at + IMAGE_PART_BYTES));

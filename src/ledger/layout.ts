@@ -8,6 +8,7 @@ import { advice } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import { type Reply, readWriteFaults } from '../mongo/raw-messages.ts';
 import { type Command, type Commands, MAJORITY } from '../target/commands.ts';
+import { documentSequence } from '../target/driver-internals.ts';
 
 export const RUNS = 'restore_plan.runs';
 export const JOURNAL = 'restore_plan.journal';
@@ -98,11 +99,20 @@ export async function insertIntoLedger(
   return (await insertAllIntoLedger(commands, collection, [document])) === 1;
 }
 
+/** One document, byte for byte; nothing where one of its `_id` is there. */
+export async function insertRawIntoLedger(
+  commands: Commands,
+  collection: string,
+  document: Buffer,
+): Promise<void> {
+  await insertAllIntoLedger(commands, collection, documentSequence('documents', document));
+}
+
 /** How many were not there yet. */
 export async function insertAllIntoLedger(
   commands: Commands,
   collection: string,
-  documents: readonly object[],
+  documents: readonly object[] | object,
 ): Promise<number> {
   const reply = await patiently(commands, {
     insert: collection,

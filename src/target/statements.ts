@@ -47,6 +47,12 @@ export function removeIfSeenStatement(seen: Buffer, rules: StatementRules = {}):
   });
 }
 
+/** Statements one after another; one alone, which may hold a document of 16 MB, without a copy. */
+export function joined(statements: readonly Buffer[]): Buffer {
+  const [only] = statements;
+  return statements.length === 1 && only !== undefined ? only : Buffer.concat(statements);
+}
+
 /** Types of an `_id` that no collation looks at: the index on `_id` serves a query by simple collation, too. */
 const WITHOUT_TEXT: ReadonlySet<number> = new Set([
   BSON.OBJECT_ID,

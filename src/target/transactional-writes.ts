@@ -17,7 +17,7 @@ import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command
 import { COMMAND_TIME_MS, type Command, type Commands, retry, settle, TryAgain } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
-import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
+import { type EmptyTimestamps, idFilter, joined, shardKeyValue, writeStatement } from './statements.ts';
 import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './target.ts';
 import { sessionFields, Transaction } from './write-sessions.ts';
 
@@ -231,7 +231,7 @@ class TransactionalWrite {
       } else this.#leftAlone.set(position, presence === 'other' ? 'changed' : 'deleted');
     }
     if (open.length === 0) return COMMITTED;
-    const statements = Buffer.concat(
+    const statements = joined(
       open.map((position) => writeStatement(collection, seen[position] as Buffer, after?.[position])),
     );
     const started = performance.now();

@@ -27,6 +27,7 @@ import { Existing, findExisting } from './existing.ts';
 import {
   EmptyTimestamps,
   fitsQuoted,
+  joined,
   removeIfSeenStatement,
   replaceIfSeenStatement,
   type SeenAs,
@@ -345,7 +346,7 @@ async function writePart(
   const seenOf = (position: number): Buffer => seen[position] as Buffer;
   if (after === undefined) {
     const statements = part.map((position) => removeIfSeenStatement(seenOf(position), { collated }));
-    const deletes = documentSequence('deletes', Buffer.concat(statements));
+    const deletes = documentSequence('deletes', joined(statements));
     return outcomeOf(await timestamps.commands.run({ delete: collection.name, ...WRITE, deletes }));
   }
   const pairs = part.map((position) => ({ seen: seenOf(position), after: after[position] as Buffer }));
@@ -354,7 +355,7 @@ async function writePart(
       () => pairs.map((pair) => pair.after),
       async (fields) => {
         const statements = pairs.map((pair) => replaceIfSeenStatement(pair, { seenAs, collated }));
-        const updates = documentSequence('updates', Buffer.concat(statements));
+        const updates = documentSequence('updates', joined(statements));
         const command = { update: collection.name, ...WRITE, ...more, ...fields, updates };
         return outcomeOf(await timestamps.commands.run(command));
       },
