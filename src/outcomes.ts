@@ -6,6 +6,7 @@
 /** What a comparison finds: a selected document against one target. */
 export type DocumentClass =
   | 'insert'
+  | 'absent'
   | 'identical'
   | 'different'
   | 'stale'
@@ -67,6 +68,11 @@ export const OUTCOMES = {
 
 export const COMPARED = {
   insert: { ...OUTCOMES.inserted, attention: 6, meaning: 'absent from the target' },
+  absent: {
+    ...words('∅', 'absent'),
+    attention: 8,
+    meaning: 'absent from the target, and left out, as the plan says whenNotMatched: discard',
+  },
   identical: { ...OUTCOMES.identical, attention: 7, meaning: 'already in the target, byte for byte' },
   different: { ...words('≠', 'different'), attention: 5, meaning: 'in the target with other content' },
   stale: { ...words('↑', 'stale'), attention: 3, meaning: 'the target has a newer version' },

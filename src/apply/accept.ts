@@ -23,13 +23,14 @@ import {
 import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunCollection, RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runMeant } from '../ledger/runs.ts';
-import { EXCEPTED_CLASSES, type ExceptedClass, type Plan } from '../plan/plan.ts';
+import { EXCEPTED_CLASSES, type ExceptedClass, overwrites, type Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
 import { requireBelonging, requireOwnTarget } from './admission.ts';
-import { ApplyRun, countsOverall, Outcomes } from './apply-run.ts';
+import { ApplyRun } from './apply-run.ts';
+import { countsOverall, Outcomes } from './document-outcome.ts';
 import { roleObstacles } from './gate.ts';
 import {
   type Approvals,
@@ -85,7 +86,7 @@ export async function acceptAtHand(run: Run, request: AcceptRequest): Promise<Ac
   const question = { plan, selection, reader };
   const alreadyOut = await leftOutOf(run, question);
   const leftOut = await leftOutOf(run, question, ({ whenMatched }) =>
-    classes.filter((each) => each !== 'different' || whenMatched !== 'replace'),
+    classes.filter((each) => each !== 'different' || !overwrites({ whenMatched })),
   );
   const { collections } = await compareWithTarget(run, {
     ...{ ...question, leftOut, show },

@@ -189,17 +189,19 @@ async function lookAtStaging(
     reader,
     unstorable: true,
     expect: (selected, index) => {
-      if (!isExcepted(selected, index)) return 'restored';
+      const isDiscarding = selected.merge?.whenNotMatched === 'discard';
+      if (!isExcepted(selected, index)) return isDiscarding ? 'ifThere' : 'restored';
       excepted++;
       return 'ignored';
     },
   });
-  const sum = (kind: 'identical' | 'missing' | 'different'): number =>
+  const sum = (kind: 'identical' | 'missing' | 'different' | 'kept'): number =>
     collections.reduce((total, counts) => total + counts[kind], 0);
   return {
     identical: sum('identical'),
     missing: sum('missing'),
     different: sum('different'),
+    discarded: sum('kept'),
     excepted,
     exceptions: named.sums
       .filter(({ kind }) => kind === 'accepted' || leftOut !== 'accepted')

@@ -1,24 +1,43 @@
 /** Applies one collection of the selection: its batches meet the target, a few in flight; of each part: decide, intend, write, record. */
 import { advice } from '../advice.ts';
+import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import type { Documents } from '../bson/documents.ts';
+import { Documents } from '../bson/documents.ts';
+import type { MergeFields } from '../bson/merge-fields.ts';
 import { replacementRefusal } from '../bson/storable.ts';
 import { startsWithId } from '../bson/stored-form.ts';
-import { expiryCheck } from '../comparison/compare-batch.ts';
+import { documentsAsWritten, expiryCheck } from '../comparison/compare-batch.ts';
+import { sightingOf } from '../comparison/compare-with-target.ts';
 import type { DocumentCheck } from '../comparison/comparison.ts';
-import { refusalByIndexes } from '../comparison/index-keys.ts';
 import type { LeftOut } from '../comparison/left-out.ts';
 import { type BatchSize, type Meeting, type Met, meet } from '../comparison/meet.ts';
 import type { ChangeSince, Sighting } from '../comparison/target-memory.ts';
 import type { BatchEnd, Intention } from '../ledger/journal.ts';
 import { hashesOf } from '../ledger/journal-entry.ts';
 import type { EarlierRuns } from '../ledger/written.ts';
-import type { WriteFault } from '../mongo/raw-messages.ts';
-import type { ExceptedClass, WhenMatched } from '../plan/plan.ts';
+import { overwrites } from '../plan/plan.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 import type { TargetCollection } from '../target/target.ts';
 import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
-import type { ApplyOutcome, ApplyRequest, ApplyRun, DocumentOutcome, Outcomes } from './apply-run.ts';
+import type { ApplyRequest, ApplyRun } from './apply-run.ts';
+import {
+  type ApplyOutcome,
+  changedMeanwhile,
+  DISCARDED,
+  DOUBTFUL,
+  type DocumentOutcome,
+  EXCEPTED,
+  EXCEPTED_AS,
+  FOUND,
+  HELD_BACK,
+  INSERTED,
+  KEPT,
+  MATCHED,
+  type Outcomes,
+  REPLACED,
+  refusalOf,
+  UNSEEN,
+} from './document-outcome.ts';
 
 /**
  * A batch waits for the server's journal three times, so several side by side keep the server busy; and each takes four commands,
@@ -93,6 +112,7 @@ interface Sorted {
   readonly toReplace: readonly ReplacementPair[];
 }
 
+/** A document to be replaced, or of which fields are merged. */
 interface ReplacementPair {
   readonly position: number;
   /** What the target was seen to hold. */
@@ -125,7 +145,7 @@ class AppliedPart {
     await held.run.checkpoint('batch-compared');
     let written = 0;
     if (toInsert.length > 0) written += await this.#insert(toInsert);
-    for (const pairs of inTransactions(toReplace, this.#documents)) written += await this.#replace(pairs);
+    for (const pairs of inTransactions(toReplace, this.#documents)) written += await this.#change(pairs);
     return { written, bytes: bytesOf(this.#met) };
   }
 
@@ -178,7 +198,7 @@ class AppliedPart {
   /** What is to be left alone gets its outcome here. */
   #sortOut(): Promise<Sorted> {
     const { positions, there } = this.#met;
-    const { whenMatched } = this.#rules.selected;
+    const { whenMatched, merge } = this.#rules.selected;
     const toInsert: number[] = [];
     const toReplace: ReplacementPair[] = [];
     for (const position of positions) {
@@ -189,17 +209,29 @@ class AppliedPart {
         continue;
       }
       const other = there.other(position);
-      const change = this.#compareWithMemory(position, other ?? 'absent');
-      if (other === undefined) toInsert.push(position);
+      const change = this.#compareWithMemory(position, sightingOf(this.#met, position));
+      if (other === undefined && merge?.whenNotMatched === 'discard') this.#settle(position, DISCARDED);
+      else if (other === undefined) toInsert.push(position);
       else if (this.#isExcepted(position, KEPT)) this.#settle(position, EXCEPTED);
-      else if (whenMatched === 'replace') {
-        const reason = replacementRefusal(this.#documents.value(position));
+      else if (overwrites({ whenMatched })) {
+        const reason = this.#changeRefusal(position, other);
         if (change !== undefined) this.#settle(position, UNSEEN);
         else if (reason !== undefined) this.#settle(position, { outcome: 'refused', reason });
         else toReplace.push({ position, seen: other });
       } else this.#settle(position, whenMatched === 'keepExisting' ? KEPT : MATCHED);
     }
     return this.#withoutExpiring({ toInsert: this.#toInsert(toInsert), toReplace });
+  }
+
+  /** Why the document that is there cannot be changed. */
+  #changeRefusal(position: number, other: Buffer): string | undefined {
+    const { fields } = this.#met;
+    const document = this.#documents.document(position);
+    const refusal = fields?.refusal(other, document);
+    if (refusal !== undefined) return refusal;
+    return replacementRefusal(
+      documentValue(fields === undefined ? document : fields.merged(other, document)),
+    );
   }
 
   /** The target holds its very bytes: written by an earlier run of ours, or by somebody else. */
@@ -225,7 +257,7 @@ class AppliedPart {
     if (expiryCheck === undefined) return sorted;
     const written = [...sorted.toInsert, ...sorted.toReplace.map(({ position }) => position)];
     const expiring = new Set<number>();
-    for (const [position, { reason }] of await expiryCheck(this.#documents, written)) {
+    for (const [position, { reason }] of await expiryCheck(documentsAsWritten(this.#met, written), written)) {
       expiring.add(position);
       this.#settle(position, { outcome: 'refused', reason });
     }
@@ -252,18 +284,26 @@ class AppliedPart {
     return positions.length - unwritten.size;
   }
 
-  /** Documents that are still the ones seen. Returns how many it wrote. */
-  async #replace(pairs: readonly ReplacementPair[]): Promise<number> {
+  /** Documents that are still the ones seen, or whose fields are. Returns how many it wrote. */
+  async #change(pairs: readonly ReplacementPair[]): Promise<number> {
     const positions = pairs.map(({ position }) => position);
+    const seen = pairs.map((pair) => pair.seen);
     const { collection } = this.#rules;
+    const { fields } = this.#met;
     const exclusive = this.#applying.request.exclusive === true;
+    const ours = (place: number): Buffer => this.#documents.document(positions[place] as number);
     const unwritten = new Map<number, DocumentOutcome>();
     await this.#applying.held.write(
-      { ...this.#intention('replace', positions), images: pairs.map(({ seen }) => seen) },
+      fields === undefined
+        ? { ...this.#intention('replace', positions), images: seen }
+        : { ...this.#intention('merge', positions), images: seen, ...mergedHashes(fields, seen, ours) },
       (writer, options) => {
-        const after = (position: number): Buffer => this.#documents.document(position);
-        const replacements = pairs.map(({ position, seen }) => ({ seen, after: after(position) }));
-        return writer.replace(collection, replacements, { ...options, exclusive });
+        if (fields === undefined) {
+          const replacements = seen.map((each, place) => ({ seen: each, after: ours(place) }));
+          return writer.replace(collection, replacements, { ...options, exclusive });
+        }
+        const after = (place: number, found: Buffer): Buffer => fields.merged(found, ours(place));
+        return writer.merge(collection, { fields, seen, after }, { ...options, exclusive });
       },
       ({ leftAlone, faults }) => {
         for (const [at, now] of leftAlone) unwritten.set(at, changedMeanwhile(now));
@@ -274,7 +314,10 @@ class AppliedPart {
     return positions.length - unwritten.size;
   }
 
-  #intention(action: 'insert' | 'replace', positions: readonly number[]): Omit<Intention, 'identity'> {
+  #intention(
+    action: 'insert' | 'replace' | 'merge',
+    positions: readonly number[],
+  ): Omit<Intention, 'identity'> {
     return {
       ...{ action, into: this.#into, images: [] },
       ids: { run: this.#documents, positions },
@@ -303,56 +346,20 @@ class AppliedPart {
   }
 }
 
-/** The class by which an exception may name a document of this outcome. */
-const EXCEPTED_AS: Readonly<Partial<Record<ApplyOutcome, ExceptedClass>>> = {
-  conflict: 'conflict',
-  refused: 'refused',
-  kept: 'different',
-};
-
-const EXCEPTED: DocumentOutcome = { outcome: 'excepted', reason: 'left out by decision' };
-const HELD_BACK: Readonly<Record<'conflict' | 'refused', DocumentOutcome>> = {
-  conflict: { outcome: 'heldBack', reason: 'what it depends on is in conflict' },
-  refused: { outcome: 'heldBack', reason: 'what it depends on was refused' },
-};
-
-const INSERTED: DocumentOutcome = { outcome: 'inserted', reason: '' };
-const REPLACED: DocumentOutcome = { outcome: 'replaced', reason: '' };
-const DOUBTFUL: DocumentOutcome = {
-  outcome: 'doubtful',
-  reason:
-    'it is there as in the backup, and nobody can tell whether an attempt of this tool that got no answer wrote it, or somebody else',
-};
-
-/** What becomes of a document that was there when it was to be inserted. */
-const FOUND: Readonly<Record<'same' | 'other' | 'doubtful', (whenMatched: WhenMatched) => DocumentOutcome>> =
-  {
-    same: () => ({ outcome: 'identical', reason: '' }),
-    doubtful: () => DOUBTFUL,
-    other: (whenMatched) => ({
-      outcome: whenMatched === 'keepExisting' ? 'kept' : 'conflict',
-      isOfThisId: true,
-      reason: 'another document of this _id was there first',
-    }),
+/** Of documents of which fields are merged: the whole ones as they are meant to be, and the fields alone. */
+function mergedHashes(
+  fields: MergeFields,
+  seen: readonly Buffer[],
+  ours: (place: number) => Buffer,
+): Pick<Intention, 'hashes' | 'merged'> {
+  const places = [...seen.keys()];
+  const whole = Documents.of(seen.map((each, place) => fields.merged(each, ours(place))));
+  const alone = Documents.of(places.map((place) => fields.image(ours(place))));
+  return {
+    hashes: hashesOf(whole, places),
+    merged: { paths: fields.paths, hashes: hashesOf(alone, places) },
   };
-
-function changedMeanwhile(now: 'changed' | 'deleted'): DocumentOutcome {
-  return { outcome: 'conflict', isOfThisId: true, reason: `it was ${now} in the target meanwhile` };
 }
-
-const KEPT: DocumentOutcome = { outcome: 'kept', reason: '' };
-const MATCHED: DocumentOutcome = {
-  outcome: 'conflict',
-  isOfThisId: true,
-  reason: 'the target has another document of this _id, and the plan says whenMatched: fail',
-};
-
-/** A replacement was agreed to for the document that the dry-run showed, and for no other. */
-const UNSEEN: DocumentOutcome = {
-  outcome: 'conflict',
-  isOfThisId: true,
-  reason: 'the target’s document is another one than the dry-run saw; look at it with a new dry-run',
-};
 
 /** Each is one journal entry, and where nobody gets in between one transaction. */
 function inTransactions(pairs: readonly ReplacementPair[], documents: Documents): ReplacementPair[][] {
@@ -370,28 +377,4 @@ function inTransactions(pairs: readonly ReplacementPair[], documents: Documents)
     }
   }
   return cuts;
-}
-
-const DUPLICATE_KEY = 11000;
-const VALIDATION_FAILED = 121;
-const TOO_DEEP = 15;
-const IMMUTABLE_FIELD = 66;
-const TOO_LARGE_FOR_CACHE = 388;
-
-function refusalOf({ code, keyPattern }: WriteFault, { indexes }: TargetCollection): DocumentOutcome {
-  if (code === DUPLICATE_KEY) {
-    const fields = keyPattern?.join(', ') ?? 'a unique index';
-    return { outcome: 'conflict', reason: `another document holds the same unique key (${fields})` };
-  }
-  return { outcome: 'refused', reason: refusalByIndexes(code, indexes) ?? refusalText(code) };
-}
-
-function refusalText(code: number): string {
-  if (code === VALIDATION_FAILED) return "the collection's validator refuses it";
-  if (code === TOO_DEEP) return 'it is nested deeper than the server stores';
-  if (code === IMMUTABLE_FIELD) return 'its shard key is another one, so it might belong on another shard';
-  if (code === TOO_LARGE_FOR_CACHE) {
-    return "it is too large for a transaction in the server's cache (TransactionTooLargeForCache)";
-  }
-  return `the server refuses it (code ${code})`;
 }

@@ -11,6 +11,7 @@
  * the journal knows which ones were ours. Not guaranteed: that nobody sees some documents before all of them are in.
  */
 import { holdBack } from '../comparison/compare-with-target.ts';
+import { requireMergeable } from '../comparison/fitness.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import type { Creation, RunCollection, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
@@ -30,17 +31,19 @@ import {
 } from './admission.ts';
 import { type Applying, applyCollection } from './apply-collection.ts';
 import {
-  type ApplyOutcome,
   type ApplyRequest,
   ApplyRun,
   type ChangeNotice,
+  type Notice,
+  type OtherSource,
+} from './apply-run.ts';
+import {
+  type ApplyOutcome,
   countsOfThisRun,
   countsOverall,
   countsSoFar,
-  type Notice,
-  type OtherSource,
   Outcomes,
-} from './apply-run.ts';
+} from './document-outcome.ts';
 import { adoptLocalRecord, asEndOfRun, discardForeign, holdLock, stoppedOnRequest } from './held-run.ts';
 import {
   missingOf,
@@ -282,7 +285,11 @@ async function prepareAll(
     for (const into of intended) creations.set(into, { into, done: false });
     if (intended.length > 0) await save();
     try {
-      for (const selected of group) prepared.set(selected, await prepareCollection(preparation, selected));
+      for (const selected of group) {
+        const collection = await prepareCollection(preparation, selected);
+        requireMergeable(target.reader, collection, selected);
+        prepared.set(selected, collection);
+      }
       // Also one that somebody else made meanwhile, and that is left as it is.
       for (const into of intended) creations.set(into, { into, done: true });
     } catch (error) {
@@ -314,4 +321,10 @@ function expectationOf(
   return outcome === undefined || IS_NOT_WRITTEN.has(outcome) ? 'ignored' : 'restored';
 }
 
-const IS_NOT_WRITTEN: ReadonlySet<ApplyOutcome> = new Set(['conflict', 'refused', 'excepted', 'heldBack']);
+const IS_NOT_WRITTEN: ReadonlySet<ApplyOutcome> = new Set([
+  'conflict',
+  'refused',
+  'excepted',
+  'heldBack',
+  'discarded',
+]);

@@ -6,7 +6,7 @@ import { advice } from '../advice.ts';
 import type { RunCollection, RunRecord } from '../ledger/run-record.ts';
 import { isForeign } from '../ledger/runs.ts';
 import { OUTCOMES } from '../outcomes.ts';
-import type { Plan } from '../plan/plan.ts';
+import { type Plan, restoredCollections } from '../plan/plan.ts';
 import type { ServerIdentity } from '../target/target.ts';
 import { showDuration } from '../text/quantities.ts';
 import {
@@ -56,6 +56,8 @@ export interface InStaging {
   readonly different: number;
   /** Missing or different, and accepted by name. */
   readonly excepted: number;
+  /** Not there, and left out for it (`whenNotMatched: discard`); they count as kept. */
+  readonly discarded?: number;
   /** What was accepted, in words, each as it was given. */
   readonly exceptions: readonly string[];
   /** The first of the missing and of the different ones. */
@@ -235,8 +237,8 @@ const NONE: InStaging = { identical: 0, missing: 0, different: 0, excepted: 0, e
 /** Not one document of the selection is there with its own content, although some other stands in its place. */
 function isNothingVerified(run: RunRecord, inStaging: InStaging | undefined): boolean {
   if (inStaging !== undefined) {
-    const { identical, different, excepted } = inStaging;
-    return identical === 0 && different + excepted > 0;
+    const { identical, different, excepted, discarded = 0 } = inStaging;
+    return identical === 0 && different + excepted + discarded > 0;
   }
   const selected = sumOf(run, (counts) => counts.selected);
   return selected > 0 && sumOf(run, ({ kept, excepted }) => kept + excepted) === selected;
@@ -271,17 +273,31 @@ function notThere(kind: 'missing' | 'different', { examples, ...counts }: InStag
 }
 
 /** What the open gate says of the documents, behind the verification. */
-function contentReason({ inStaging }: GateFacts, run: RunRecord): string {
+function contentReason({ inStaging, plan }: GateFacts, run: RunRecord): string {
   if (isNothingVerified(run, inStaging)) {
     return `; no document is there with the backup's content, which the plan accepts (gate.acceptKept)`;
   }
   if (inStaging === undefined) return '';
-  const { identical, excepted, exceptions } = inStaging;
+  const { identical, excepted, exceptions, discarded = 0 } = inStaging;
   const but =
     excepted === 0
       ? ''
       : `, and ${excepted} ${excepted === 1 ? 'is' : 'are'} accepted by name: ${exceptions.join(', ')}`;
-  return `; staging holds ${excepted === 0 ? 'every document' : `${identical} documents`} byte for byte${but}`;
+  const missing = discarded === 0 ? '' : `, and lacks ${discarded}, which were left out`;
+  const all = excepted + discarded === 0;
+  return `; staging holds ${all ? 'every document' : `${identical} documents`} byte for byte${but}${missing}${unexercised(plan, run)}`;
+}
+
+/** Documents that staging lacked are inserted whole there: of the merge that production is to go through, it has shown nothing. */
+function unexercised(plan: Plan, run: RunRecord): string {
+  const merging = new Set(
+    restoredCollections(plan).flatMap(({ into, merge }) => (merge === undefined ? [] : [into])),
+  );
+  const untried = run.collections.filter(
+    ({ into, inserted, replaced }) => merging.has(into) && inserted > 0 && replaced === 0,
+  );
+  if (untried.length === 0) return '';
+  return `; no merge was exercised there in ${untried.map(({ into }) => into).join(', ')}: the documents were inserted whole`;
 }
 
 /** A record that this program wrote as verified says of every document that it is in, was kept, or was left out by name. */

@@ -11,6 +11,7 @@ import {
   refusedIndexes,
   requireCreatable,
   requireFit,
+  requireMergeable,
   uncreatableIndexes,
 } from '../comparison/fitness.ts';
 import { indexText } from '../comparison/index-keys.ts';
@@ -52,8 +53,10 @@ export interface Preparation {
 export async function requirePreparable(encounter: Encounter, selected: SelectedCollection): Promise<void> {
   const { reader } = encounter;
   const existing = await reader.collection(selected.into);
-  if (existing !== undefined) requireFit(reader, existing);
-  else await requireCreatable(reader, selected.into, await blueprintOf(encounter, selected));
+  if (existing !== undefined) {
+    requireFit(reader, existing);
+    requireMergeable(reader, existing, selected);
+  } else await requireCreatable(reader, selected.into, await blueprintOf(encounter, selected));
 }
 
 /** Names in the target of those that it lacks. */

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
+import { MergeFields } from '../bson/merge-fields.ts';
 import { idRefusal, lengthRefusal } from '../bson/storable.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
@@ -23,7 +24,7 @@ import { existingInParts } from '../target/existing.ts';
 import type { ConditionalOutcome, TargetCollection, TargetReader } from '../target/target.ts';
 import type { ApplyRun } from './apply-run.ts';
 
-/** An insert or a replace, with the hashes of its documents. */
+/** What restored documents, with their hashes. */
 export type WrittenEntry = JournalEntry & { readonly hashes: Buffer };
 
 /** Where an entry's documents stand. */
@@ -64,18 +65,21 @@ export async function* lookAtEntry(
   const written = writtenBy(entry);
   const positions = [...entry.ids.keys()].filter((position) => written[position] !== NOT_WRITTEN);
   if (collection === undefined) {
-    const outcome = entry.action === 'replace' ? 'deleted' : 'gone';
+    const outcome = entry.action === 'insert' ? 'gone' : 'deleted';
     yield { ids, documents: positions.map((position) => ({ ...NOTHING, position, outcome })) };
     return;
   }
-  const images = entry.action === 'replace' ? await journal.images(entry) : undefined;
+  const images = entry.action === 'insert' ? undefined : await journal.images(entry);
+  const fields = entry.merged && new MergeFields(entry.merged.paths);
   for await (const part of existingInParts({ reader, collection }, { documents: ids, positions })) {
     const documents = part.positions.map((position): RevertedDocument => {
       const seen =
         part.there.presence(position) === 'same' ? ids.document(position) : part.there.other(position);
       const image = images?.[position];
-      const outcome = outcomeOf({ seen, image, isReplace: images !== undefined }, (document) =>
-        isAsWritten(entry.hashes, position, document),
+      const outcome = outcomeOf({ seen, image, fields }, (document) =>
+        entry.merged === undefined || fields === undefined
+          ? isAsWritten(entry.hashes, position, document)
+          : isAsWritten(entry.merged.hashes, position, fields.image(document)),
       );
       const isOurs = outcome === 'remove' || outcome === 'putBack';
       return isOurs && written[position] === MAYBE_WRITTEN
@@ -91,17 +95,20 @@ const NOTHING = { seen: undefined, image: undefined };
 interface Standing {
   /** What the target holds. */
   readonly seen: Buffer | undefined;
+  /** Undefined for a document that was inserted. */
   readonly image: Buffer | undefined;
-  readonly isReplace: boolean;
+  /** Of a document of which these were merged; the others may have changed since. */
+  readonly fields: MergeFields | undefined;
 }
 
 function outcomeOf(
-  { seen, image, isReplace }: Standing,
+  { seen, image, fields }: Standing,
   isOurs: (document: Buffer) => boolean,
 ): RevertedOutcome {
-  if (seen === undefined) return isReplace ? 'deleted' : 'gone';
-  if (isOurs(seen)) return isReplace ? 'putBack' : 'remove';
-  return image?.equals(seen) ? 'back' : 'changed';
+  if (seen === undefined) return image === undefined ? 'gone' : 'deleted';
+  if (isOurs(seen)) return image === undefined ? 'remove' : 'putBack';
+  const isBack = image !== undefined && (fields?.areSame(image, seen) ?? image.equals(seen));
+  return isBack ? 'back' : 'changed';
 }
 
 export interface TakingBack extends EntryPlace {
@@ -116,7 +123,7 @@ export async function takeBackPart(
   entry: WrittenEntry,
   { ids, documents }: RevertedPart,
 ): Promise<RevertedDocument[]> {
-  const action = entry.action === 'replace' ? 'putBack' : 'remove';
+  const action = entry.action === 'insert' ? 'remove' : 'putBack';
   const ours = documents.filter(({ outcome }) => outcome === action);
   const { run, collection, exclusive } = place;
   if (ours.length === 0 || collection === undefined) return [...documents];
@@ -127,8 +134,18 @@ export async function takeBackPart(
     intention,
     (writer, options) => {
       if (action === 'remove') return writer.remove(collection, seen, { ...options, exclusive });
-      const pairs = ours.map(({ image }, i) => ({ seen: seen[i] as Buffer, after: image as Buffer }));
-      return writer.replace(collection, pairs, { ...options, exclusive });
+      if (entry.merged === undefined) {
+        const pairs = ours.map(({ image }, i) => ({ seen: seen[i] as Buffer, after: image as Buffer }));
+        return writer.replace(collection, pairs, { ...options, exclusive });
+      }
+      const fields = new MergeFields(entry.merged.paths);
+      // As it was, where nothing else of it has changed; else only what was merged goes back to where it stands.
+      const after = (place: number, found: Buffer): Buffer => {
+        const { image, position } = ours[place] as RevertedDocument;
+        const before = image as Buffer;
+        return isAsWritten(entry.hashes, position, found) ? before : fields.merged(found, before);
+      };
+      return writer.merge(collection, { fields, seen, after }, { ...options, exclusive });
     },
     (outcome) => {
       refuseFaults(place, outcome);

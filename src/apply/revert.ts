@@ -211,15 +211,15 @@ interface Undoing {
 }
 
 /**
- * Calls `work` for every insert and replace that was not taken back yet, the last one first. Inserts go side by side, as no two of
- * them stand for one document that both wrote and that is there; a replace, which counts as heavy, waits for what was written after it.
+ * Calls `work` for every entry that was not taken back yet, the last one first. Inserts go side by side, as no two of them stand for
+ * one document that both wrote and that is there; a replace or merge, which counts as heavy, waits for what was written after it.
  */
 async function undo(
   request: RevertRequest,
   runs: readonly RunRecord[],
   work: (undoing: Undoing) => Promise<void>,
 ): Promise<void> {
-  const weigh = ({ entry }: Undoing): number => (entry.action === 'replace' ? Number.POSITIVE_INFINITY : 0);
+  const weigh = ({ entry }: Undoing): number => (entry.action === 'insert' ? 0 : Number.POSITIVE_INFINITY);
   const undone = mapConcurrently(lastFirst(request, runs), { inFlight: ENTRIES_IN_FLIGHT, weigh }, work);
   for await (const _ of undone);
 }

@@ -16,8 +16,11 @@ const MOST_DIFFERENCES = 1_000;
 
 const COUNTED = ['checked', 'identical', 'different', 'missing', 'kept'] as const;
 
-/** restored: must be there with its bytes. present: must be there, whatever its content. ignored: says nothing. */
-export type Expectation = 'restored' | 'present' | 'ignored';
+/**
+ * restored: must be there with its bytes, of a merge its fields. ifThere: the same where it is there. present: must be there, whatever
+ * its content. ignored: says nothing.
+ */
+export type Expectation = 'restored' | 'ifThere' | 'present' | 'ignored';
 
 export interface VerificationRequest {
   readonly selection: Selection;
@@ -38,7 +41,7 @@ export interface VerifiedCollection {
   readonly identical: number;
   readonly different: number;
   readonly missing: number;
-  /** There, with other content, and nothing else was expected. */
+  /** There with other content, or not there, and nothing else was expected. */
   readonly kept: number;
 }
 
@@ -105,13 +108,17 @@ interface PartFindings {
   readonly differences: readonly { readonly id: RawValue; readonly kind: VerifiedDifference['kind'] }[];
 }
 
+/** Above this, batches that wait for their documents to come up are too much to hold, and a look-up costs little beside its document. */
+const MOST_SCANNED_BYTES = 256 * 1024;
+
 /** Then it mostly holds these and nothing else, and to read all of it costs less than half of the look-ups. */
 async function holdsAsMany(
   reader: TargetReader,
   collection: TargetCollection | undefined,
-  { count }: SelectedCollection,
+  { count, bytes }: SelectedCollection,
 ): Promise<boolean> {
-  return collection !== undefined && count > 0 && (await reader.count(collection.name)) === count;
+  const isSmall = count > 0 && bytes / count <= MOST_SCANNED_BYTES;
+  return collection !== undefined && isSmall && (await reader.count(collection.name)) === count;
 }
 
 async function verifyPart(
@@ -130,6 +137,7 @@ async function verifyPart(
     counts.checked++;
     if (presence === 'same') counts.identical++;
     else if (presence === 'other' && expectation === 'present') counts.kept++;
+    else if (presence === 'absent' && expectation === 'ifThere') counts.kept++;
     else {
       const kind = presence === 'absent' ? 'missing' : 'different';
       counts[kind]++;
@@ -161,11 +169,15 @@ export async function verifyRestore(
   let reading: Promise<EarlierRuns> | undefined;
   let readingAccepted: Promise<AcceptedDocuments> | undefined;
   const key = { plan: plan.name, selection: selection.manifest.digest };
-  const expect = async ({ collection, into }: SelectedCollection, index: number): Promise<Expectation> => {
+  const expect = async (
+    { collection, into, merge }: SelectedCollection,
+    index: number,
+  ): Promise<Expectation> => {
     readingAccepted ??= readAccepted(target.reader, key);
     if ((await readingAccepted).has(collection, index)) return 'ignored';
     reading ??= readEarlierRuns(target, key, selection);
-    return (await reading).outcomeOf(into, index) === 'identical' ? 'present' : 'restored';
+    if ((await reading).outcomeOf(into, index) !== 'identical') return 'restored';
+    return merge?.whenNotMatched === 'discard' ? 'ignored' : 'present';
   };
   return verifySelection(run, { selection, reader: target.reader, expect, every });
 }

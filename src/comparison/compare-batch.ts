@@ -1,12 +1,14 @@
 /** The class of every document that met a target, and what of a collection keeps documents out. */
 import { documentValue } from '../bson/diff-documents.ts';
+import { Documents } from '../bson/documents.ts';
 import { findElement, innerDocument, valueAt } from '../bson/elements.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
 import { replacementRefusal } from '../bson/storable.ts';
 import { sameDocument } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import type { Reference, WhenMatched } from '../plan/plan.ts';
+import { overwrites, type Reference } from '../plan/plan.ts';
 import type { Matcher } from '../query/compile-query.ts';
+import type { SelectedCollection } from '../selection/selection.ts';
 import { numberIn } from '../target/describe-collection.ts';
 import type { TargetCollection, TargetIndex, TargetReader } from '../target/target.ts';
 import { listOf, localMatcher, matchOnServer, unlessUnanswerable } from './ask-server.ts';
@@ -16,8 +18,7 @@ import type { Met } from './meet.ts';
 import type { ReferenceCheck } from './references.ts';
 
 /** How the documents of one collection are compared; the same for all its batches. */
-export interface CollectionRules extends PairRules {
-  readonly whenMatched: WhenMatched;
+export interface CollectionRules extends PairRules, Pick<SelectedCollection, 'whenMatched' | 'merge'> {
   readonly checks: readonly DocumentCheck[];
   readonly references: readonly Reference[];
   readonly referenceCheck: ReferenceCheck;
@@ -32,6 +33,7 @@ export interface Findings {
 
 const INSERT: Verdict = { class: 'insert', reason: '' };
 const IDENTICAL: Verdict = { class: 'identical', reason: '' };
+const ABSENT: Verdict = { class: 'absent', reason: '' };
 
 export function verdictOf({ verdicts, met }: Findings, position: number): Verdict {
   return verdicts.get(position) ?? (met.there.presence(position) === 'same' ? IDENTICAL : INSERT);
@@ -43,20 +45,49 @@ export async function comparePart(met: Met, rules: CollectionRules): Promise<Fin
   for (const { position, reason } of met.refusals) verdicts.set(position, { class: 'refused', reason });
   const written: number[] = [];
   for (const position of positions) {
+    if (there.presence(position) === 'same') continue;
     const other = there.other(position);
     if (other !== undefined) {
       const verdict = classifyPair(documents.value(position), documentValue(other), rules);
       verdicts.set(position, verdict);
-      if (rules.whenMatched === 'replace' && verdict.class !== 'identical') written.push(position);
-    } else if (there.presence(position) === 'absent') written.push(position);
+      if (overwrites(rules) && verdict.class !== 'identical') written.push(position);
+    } else if (rules.merge?.whenNotMatched === 'discard') verdicts.set(position, ABSENT);
+    else written.push(position);
   }
+  for (const [position, objection] of unmergeable(met, written)) verdicts.set(position, objection);
+  const isOpen = (position: number): boolean => !isObjectedTo(verdicts.get(position));
+  const asWritten = documentsAsWritten(met, written.filter(isOpen));
   for (const check of [replacementCheck(met), ...rules.checks]) {
-    const left = written.filter((position) => !isObjectedTo(verdicts.get(position)));
+    const left = written.filter(isOpen);
     if (left.length === 0) break;
-    for (const [position, objection] of await check(documents, left)) verdicts.set(position, objection);
+    for (const [position, objection] of await check(asWritten, left)) verdicts.set(position, objection);
   }
   const dangling = await rules.referenceCheck.dangling(documents, positions, rules.references);
   return { met, verdicts, dangling };
+}
+
+/** Documents whose fields cannot be put into the target's. */
+function unmergeable({ stored, there, fields }: Met, positions: readonly number[]): Map<number, Objection> {
+  const objections = new Map<number, Objection>();
+  for (const position of positions) {
+    const other = there.other(position);
+    const reason = other && fields?.refusal(other, stored.document(position));
+    if (reason !== undefined) objections.set(position, { class: 'refused', reason });
+  }
+  return objections;
+}
+
+/** The documents as the target would hold them, where fields of them are merged into its own: at the positions of those that were met. */
+export function documentsAsWritten(met: Met, positions: readonly number[]): Documents {
+  const { documents, stored, there, fields } = met;
+  if (fields === undefined || positions.length === 0) return documents;
+  const merged = new Set(positions.filter((position) => there.other(position) !== undefined));
+  const asWritten = Array.from(stored.offsets, (_, position) =>
+    merged.has(position)
+      ? fields.merged(there.other(position) as Buffer, stored.document(position))
+      : stored.document(position),
+  );
+  return Documents.of(asWritten, stored.first);
 }
 
 /** Each check sees only what the ones before it had nothing against. */

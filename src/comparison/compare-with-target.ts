@@ -35,12 +35,12 @@ import {
   type Verdict,
 } from './comparison.ts';
 import { describe, MaskedText, type Texts, withWhy } from './describe-document.ts';
-import { collectionToCreate, requireFit } from './fitness.ts';
+import { collectionToCreate, requireFit, requireMergeable } from './fitness.ts';
 import { indexFitCheck, indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './index-keys.ts';
 import { exceptedClassOf, type LeftOut } from './left-out.ts';
 import { inOrder, type Meeting, type Met, meet } from './meet.ts';
 import { ReferenceCheck } from './references.ts';
-import type { TargetMemory } from './target-memory.ts';
+import type { Sighting, TargetMemory } from './target-memory.ts';
 import { SharedKeys, uniqueIndexCheck } from './unique-indexes.ts';
 
 /** Characters of one document's text, of one differing value's, and of a document that a program is to read. */
@@ -161,6 +161,7 @@ class CollectionComparison {
     const existing = await reader.collection(into);
     if (existing !== undefined) requireFit(reader, existing);
     const collection = existing ?? (await collectionToCreate(request, this.#selected, this.#warn));
+    requireMergeable(reader, collection, this.#selected);
     const isEmpty =
       existing === undefined || (await reader.find(into, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
     const rules = this.#rulesFor(collection, isEmpty);
@@ -222,6 +223,7 @@ class CollectionComparison {
     ];
     return {
       whenMatched: this.#selected.whenMatched,
+      ...(this.#selected.merge && { merge: this.#selected.merge }),
       checks: checks.filter((check): check is DocumentCheck => check !== undefined),
       references: settings.references,
       referenceCheck,
@@ -251,7 +253,7 @@ class CollectionComparison {
       const why = isHeldBack
         ? leftOut?.heldBackFor(collection, index)
         : this.#exceptedWhy(index, documentClass);
-      memory?.remember(collection, index, there.other(position) ?? (isAbsent ? 'absent' : 'same'));
+      memory?.remember(collection, index, sightingOf(findings.met, position));
       found?.(selected, index, documentClass);
       const isKept = tally.count(documentClass);
       if (why !== undefined) tally.countLeftOut(documentClass, why);
@@ -260,6 +262,7 @@ class CollectionComparison {
       const finding = {
         ...{ documents, position, verdict, target: targetOf(findings.met, position) },
         past: this.#shared.pasts?.of(collection, index),
+        fields: findings.met.fields,
       };
       if (isKept) tally.keep(withWhy(describe(finding, this.#shared.texts), why));
       if (isHandedOn) await each(selected, withWhy(describe(finding, this.#shared.handedOn), why));
@@ -298,6 +301,14 @@ class CollectionComparison {
     const objection = isWritten ? sharedKeys.claim(document, documents.id(position)) : undefined;
     return objection === undefined ? found : { ...found, ...objection };
   }
+}
+
+/** What a later run compares with: the document that is there, or those of its fields that are restored. */
+export function sightingOf({ there, fields }: Met, position: number): Sighting {
+  const presence = there.presence(position);
+  const other = there.other(position);
+  if (presence !== 'other' || other === undefined) return presence === 'absent' ? 'absent' : 'same';
+  return fields === undefined ? other : fields.image(other);
 }
 
 function targetOf({ documents, there }: Met, position: number): RawValue | undefined {

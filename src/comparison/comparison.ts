@@ -134,6 +134,7 @@ export type DocumentCounts = Record<DocumentClass, number>;
 export class Tally {
   readonly counts: DocumentCounts = {
     insert: 0,
+    absent: 0,
     identical: 0,
     different: 0,
     softDeleted: 0,

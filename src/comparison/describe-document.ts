@@ -3,9 +3,10 @@
  * fields hidden.
  */
 
-import { diffDocuments } from '../bson/diff-documents.ts';
+import { diffDocuments, documentValue } from '../bson/diff-documents.ts';
 import type { Documents } from '../bson/documents.ts';
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
+import type { MergeFields } from '../bson/merge-fields.ts';
 import { showText, showValue, typeName } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { DocumentPast } from '../oplog/later.ts';
@@ -181,12 +182,14 @@ export interface Finding {
   readonly verdict: Verdict;
   readonly target: RawValue | undefined;
   readonly past?: DocumentPast | undefined;
+  /** These alone are compared. */
+  readonly fields?: MergeFields | undefined;
 }
 
 const SAME = { differences: [] } as const;
 
 export function describe(
-  { documents, position, verdict, target, past }: Finding,
+  { documents, position, verdict, target, past, fields }: Finding,
   texts: Texts,
 ): ComparedDocument {
   const { class: documentClass, reason, reasonValues } = verdict;
@@ -196,7 +199,8 @@ export function describe(
   const text = texts.documents.show(backup);
   const sides = (form: MaskedText): DocumentSides => {
     const own = form.object(backup);
-    return { backup: own, target: target && (documentClass === 'identical' ? own : form.object(target)) };
+    const isOwn = documentClass === 'identical' && fields === undefined;
+    return { backup: own, target: target && (isOwn ? own : form.object(target)) };
   };
   return {
     class: documentClass,
@@ -204,14 +208,21 @@ export function describe(
     id: id.type === 0 ? '(none)' : texts.values.showId(id),
     reason,
     reasonValues,
-    ...(isSame ? SAME : fieldDifferences(backup, target, texts.values.show)),
+    ...(isSame
+      ? SAME
+      : fieldDifferences(imageOf(backup, fields), imageOf(target, fields), texts.values.show)),
     backup: text,
-    target: target && (isSame ? text : texts.documents.show(target)),
+    target: target && (isSame && fields === undefined ? text : texts.documents.show(target)),
     canonical: texts.canonical && sides(texts.canonical),
     masked: texts.masked && sides(texts.masked),
     index: documents.first + position,
     ...(past && { past }),
   };
+}
+
+/** The fields alone, where only they count. */
+function imageOf(document: RawValue, fields: MergeFields | undefined): RawValue {
+  return fields === undefined ? document : documentValue(fields.image(document.bytes, document.start));
 }
 
 const LEFT_OUT_REASONS: Readonly<Record<LeftOutWhy, string>> = {

@@ -133,6 +133,22 @@ function unfit(message: string, hint: string): RestorePlanError {
   return new RestorePlanError('TARGET', message, { hint });
 }
 
+/** A document whose shard key changes might belong on another shard. Throws TARGET. */
+export function requireMergeable(
+  { name, database }: Pick<TargetReader, 'name' | 'database'>,
+  { shardKey = [] }: Pick<TargetCollection, 'shardKey'>,
+  { into, merge }: SelectedCollection,
+): void {
+  const wrong = merge?.fields.find((field) =>
+    shardKey.some((key) => key === field || key.startsWith(`${field}.`) || field.startsWith(`${key}.`)),
+  );
+  if (wrong === undefined) return;
+  throw unfit(
+    `${name}: ${database}.${into} is sharded by ${shardKey.join(', ')}, so its field ${wrong} cannot be merged`,
+    `Take ${wrong} out of the plan's \`fields\`.`,
+  );
+}
+
 /**
  * What apply creates, without the indexes that the plan skips. Without metadata it is a collection without options and with no
  * index but that of `_id`. Throws BACKUP where the metadata cannot be read.

@@ -59,6 +59,7 @@ export function exceptedClassOf(documentClass: DocumentClass): ExceptedClass | u
     case 'refused':
       return documentClass;
     case 'insert':
+    case 'absent':
     case 'identical':
       return undefined;
     default:

@@ -9,6 +9,7 @@
  */
 import type { Remedy } from '../advice.ts';
 import type { Documents } from '../bson/documents.ts';
+import { MergeFields } from '../bson/merge-fields.ts';
 import { depthRefusal, idRefusal, lengthRefusal } from '../bson/storable.ts';
 import type { Run } from '../run.ts';
 import { readBatches, readCheckedBatches } from '../selection/file-batches.ts';
@@ -66,6 +67,8 @@ export interface Met {
   /** Those among them that no server stores, in order. */
   readonly refusals: readonly Refusal[];
   readonly there: Existing;
+  /** What alone of the documents is compared, and restored where the target has them; undefined: all of them. */
+  readonly fields: MergeFields | undefined;
 }
 
 interface Refusal {
@@ -135,7 +138,7 @@ async function* scannedBatches(meeting: Meeting): AsyncGenerator<Scanned, void, 
     checked === undefined
       ? readBatches(selection, name, limits)
       : readCheckedBatches(selection, name, { limits, ...checked });
-  if (!isScanned || collection === undefined) {
+  if (!isScanned || collection === undefined || fieldsOf(meeting) !== undefined) {
     for await (const documents of batches) yield { documents };
     return;
   }
@@ -157,20 +160,25 @@ async function* partsOf(
   const { reader, collection, needs } = meeting;
   const stored = documents.inStoredForm();
   const { positions, refusals } = sortOut(stored, meeting);
-  const met = { documents, stored };
+  const fields = fieldsOf(meeting);
+  const met = { documents, stored, fields };
   if (collection === undefined || positions.length === 0) {
-    yield { ...met, positions, refusals, there: there ?? new Existing(stored) };
+    yield { ...met, positions, refusals, there: there ?? new Existing(stored, { fields }) };
     return;
   }
   if (needs === 'presence') {
-    const known = there ?? new Existing(stored);
+    const known = there ?? new Existing(stored, { fields });
     const open = positions.filter((position) => known.presence(position) === 'absent');
     await findExisting({ reader, collection }, { documents: stored, positions: open }, known);
     yield { ...met, positions, refusals, there: known };
     return;
   }
   let passed = 0;
-  for await (const part of existingInParts({ reader, collection }, { documents: stored, positions })) {
+  for await (const part of existingInParts(
+    { reader, collection },
+    { documents: stored, positions },
+    fields,
+  )) {
     const last = part.positions.at(-1) as number;
     const isLast = last === positions.at(-1);
     const next = isLast ? refusals.length : refusals.findIndex(({ position }) => position > last);
@@ -178,6 +186,12 @@ async function* partsOf(
     yield { ...met, ...part, refusals: refusals.slice(passed, end) };
     passed = end;
   }
+}
+
+/** Of a collection whose fields are merged. */
+function fieldsOf({ selection, name }: Meeting): MergeFields | undefined {
+  const merge = selection.manifest.collections.find(({ collection }) => collection === name)?.merge;
+  return merge && new MergeFields(merge.fields);
 }
 
 /** Positions of those to look up, and what no server stores; `stored` have their `_id` first. */

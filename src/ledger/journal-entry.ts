@@ -9,16 +9,23 @@ import type { RawValue } from '../bson/types.ts';
 import type { WriteIdentity } from '../target/target.ts';
 import { damaged, JOURNAL, requireKnownFormat } from './layout.ts';
 
-/** insert and replace restore documents; remove and putBack take them out again. */
-const JOURNAL_ACTIONS = ['insert', 'replace', 'remove', 'putBack'] as const;
+/** insert, replace and merge restore documents; remove and putBack take them out again. */
+const JOURNAL_ACTIONS = ['insert', 'replace', 'merge', 'remove', 'putBack'] as const;
 export type JournalAction = (typeof JOURNAL_ACTIONS)[number];
 
 /**
- * intended: may or may not have happened, whole or in part · done: happened, except to the `skipped` · reverted: an insert or
- * replace that was taken back.
+ * intended: may or may not have happened, whole or in part · done: happened, except to the `skipped` · reverted: what was restored
+ * was taken back.
  */
 const ENTRY_STATES = ['intended', 'done', 'reverted'] as const;
 export type EntryState = (typeof ENTRY_STATES)[number];
+
+export interface MergedFields {
+  /** Dotted paths. */
+  readonly paths: readonly string[];
+  /** 32 bytes each, in the order of `ids`. */
+  readonly hashes: Buffer;
+}
 
 export interface JournalEntry {
   /** Numbers a selection's batches in this database, over all runs, from 1. */
@@ -37,6 +44,8 @@ export interface JournalEntry {
   readonly imageParts: number;
   /** SHA-256 of each document as it was written, 32 bytes each in the order of `ids`; undefined in entries of format 1. */
   readonly hashes: Buffer | undefined;
+  /** Of merge: the fields that were written, and each document's SHA-256 of them alone, as `MergeFields.image` puts them together. */
+  readonly merged: MergedFields | undefined;
   /** Place of each document in the selection's collection, from 0; undefined in entries of format 1. */
   readonly ordinals: Uint32Array | undefined;
   /** Under which the writes of this entry were sent; a document's position in `ids` is its statement. */
@@ -47,7 +56,7 @@ export interface JournalEntry {
 
 /** An entry by which documents were restored, and that was not taken back since. */
 export function isRestore({ action, state }: JournalEntry): boolean {
-  return (action === 'insert' || action === 'replace') && state !== 'reverted';
+  return action !== 'remove' && action !== 'putBack' && state !== 'reverted';
 }
 
 export const NOT_WRITTEN = 0;
@@ -105,9 +114,19 @@ export function readJournalEntry(raw: Buffer): JournalEntry {
     if (value.length !== length) throw damaged(JOURNAL, document, field);
     return value;
   };
+  const texts = (field: string): string[] => {
+    const value = document[field];
+    const isList =
+      Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string');
+    if (!isList) throw damaged(JOURNAL, document, field);
+    return value;
+  };
   const has = (field: string): boolean => document[field] !== undefined;
   const ids = readIds(document);
   const lsid = bytes('lsid', UUID_BYTES);
+  const fieldHashes = bytes('fieldHashes', ids.length * HASH_BYTES);
+  const isMerge = document['action'] === ('merge' satisfies JournalAction);
+  if (isMerge && fieldHashes === undefined) throw damaged(JOURNAL, document, 'fieldHashes');
   return {
     batch: number('batch'),
     action: oneOf('action', JOURNAL_ACTIONS),
@@ -119,6 +138,7 @@ export function readJournalEntry(raw: Buffer): JournalEntry {
     doubtful: has('doubtful') ? positions('doubtful') : [],
     imageParts: number('imageParts'),
     hashes: bytes('hashes', ids.length * HASH_BYTES),
+    merged: fieldHashes && { paths: texts('fields'), hashes: fieldHashes },
     ordinals: readOrdinals(bytes('ordinals', ids.length * ORDINAL_BYTES)),
     identity: lsid && { lsid, txnNumber: number('txnNumber'), user: text('user'), at: number('at') },
     undoes: has('undoes') ? number('undoes') : undefined,

@@ -16,6 +16,7 @@ import {
   type IdsOf,
   type JournalAction,
   type JournalEntry,
+  type MergedFields,
   packIds,
   packOrdinals,
   readJournalEntry,
@@ -41,10 +42,11 @@ export interface Intention {
   readonly action: JournalAction;
   readonly into: string;
   readonly ids: IdsOf;
-  /** What stands there now, one document per id in their order; only for replace and putBack. */
+  /** What stands there now, one document per id in their order; only for replace and merge. */
   readonly images?: readonly Buffer[];
-  /** Of insert and replace: see `JournalEntry`. */
+  /** Of insert, replace and merge: see `JournalEntry`. */
   readonly hashes?: Buffer | undefined;
+  readonly merged?: MergedFields | undefined;
   readonly ordinals?: readonly number[] | undefined;
   readonly identity?: WriteIdentity | undefined;
   readonly undoes?: number | undefined;
@@ -120,7 +122,7 @@ export class Journal {
     });
   }
 
-  /** Marks an insert or replace as taken back: its documents are no longer ours, whatever becomes of them. */
+  /** Marks what was restored as taken back: its documents are no longer ours, whatever becomes of them. */
   async recordReverted(batch: number): Promise<void> {
     await updateLedger(this.#commands, {
       collection: JOURNAL,
@@ -196,9 +198,10 @@ export class Journal {
 /** Image parts have no state. */
 const IS_ENTRY = { state: { $exists: true } } as const;
 
-function laterFields({ hashes, ordinals, identity, undoes }: Intention): Record<string, unknown> {
+function laterFields({ hashes, merged, ordinals, identity, undoes }: Intention): Record<string, unknown> {
   return {
     ...(hashes && { hashes }),
+    ...(merged && { fields: merged.paths, fieldHashes: merged.hashes }),
     ...(ordinals && { ordinals: packOrdinals(ordinals) }),
     ...(identity && { ...identity, lsid: new Binary(identity.lsid, Binary.SUBTYPE_UUID) }),
     ...(undoes !== undefined && { undoes }),

@@ -306,7 +306,7 @@ async function settleConditional(
   if (settlement === 'committed') return { batch, skipped: [] };
   if (settlement === 'aborted') return { batch, skipped: [...ids.keys()] };
   // What a revert has taken out is in again by the end of this run, or was found missing and counted as such.
-  return action === 'replace' ? undefined : { batch, skipped: [] };
+  return action === 'replace' || action === 'merge' ? undefined : { batch, skipped: [] };
 }
 
 /** Positions of the documents that the target holds, byte for byte as the entry wrote them or was to write them. */

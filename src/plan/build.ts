@@ -30,6 +30,7 @@ import type {
   ExceptedClass,
   FollowUpAction,
   FollowUpPlan,
+  MergeRules,
   Plan,
   PlanException,
   RestoredCollection,
@@ -94,7 +95,7 @@ function buildRestored(entry: PlanNode): RestoredCollection {
   return {
     collection,
     into: givenText(entry, 'into') ?? collection,
-    whenMatched: (givenText(entry, 'whenMatched') ?? 'keepExisting') as WhenMatched,
+    ...buildMatched(entry),
     updatedAt: givenText(entry, 'updatedAt'),
     softDelete: query(entry, 'softDelete'),
     references: itemsAt(entry, 'references').map((reference) => ({
@@ -106,6 +107,13 @@ function buildRestored(entry: PlanNode): RestoredCollection {
     dependents: itemsAt(entry, 'dependents').map(buildDependent),
     where: whereIs(headOf(entry)),
   };
+}
+
+function buildMatched(entry: PlanNode): Pick<RestoredCollection, 'whenMatched' | 'merge'> {
+  const whenMatched = (givenText(entry, 'whenMatched') ?? 'keepExisting') as WhenMatched;
+  if (whenMatched !== 'merge') return { whenMatched };
+  const whenNotMatched = (givenText(entry, 'whenNotMatched') ?? 'insert') as MergeRules['whenNotMatched'];
+  return { whenMatched, merge: { fields: [...texts(entry, 'fields')].sort(), whenNotMatched } };
 }
 
 function buildCollection(entry: PlanNode, lists: IdLists): CollectionPlan {

@@ -72,6 +72,7 @@ function collectionParts(entry: RestoredCollection, further: FurtherParts): Reco
     collection: entry.collection,
     into: entry.into,
     whenMatched: entry.whenMatched,
+    merge: entry.merge,
     updatedAt: entry.updatedAt,
     softDelete: hex(entry.softDelete),
     references: entry.references,

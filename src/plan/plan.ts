@@ -62,7 +62,20 @@ export interface Source {
   readonly oplog?: OplogPlan;
 }
 
-export type WhenMatched = 'keepExisting' | 'replace' | 'fail';
+export type WhenMatched = 'keepExisting' | 'replace' | 'merge' | 'fail';
+
+/** What `whenMatched: merge` restores: these fields of a document, and nothing else of it. */
+export interface MergeRules {
+  /** Dotted paths, sorted. */
+  readonly fields: readonly string[];
+  /** What becomes of a document that the target lacks. */
+  readonly whenNotMatched: 'insert' | 'discard';
+}
+
+/** Whether a document that the target holds with other content is changed, whole or in part. */
+export function overwrites({ whenMatched }: { readonly whenMatched: WhenMatched }): boolean {
+  return whenMatched === 'replace' || whenMatched === 'merge';
+}
 
 /** What a root collection and a dependent have in common. */
 export interface RestoredCollection {
@@ -71,6 +84,8 @@ export interface RestoredCollection {
   /** Name in the target. */
   readonly into: string;
   readonly whenMatched: WhenMatched;
+  /** With `merge` alone. */
+  readonly merge?: MergeRules;
   /** Dotted path of a date; lets the comparison call a document stale. */
   readonly updatedAt: string | undefined;
   /** Raw BSON query; target documents that match count as soft-deleted. */

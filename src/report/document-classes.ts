@@ -8,6 +8,11 @@ export const CLASSES_IN_TABLES = keysOf<DocumentClass>(COMPARED);
 
 export type ClassCounts = Readonly<Record<DocumentClass, number>>;
 
+/** As JSON tells them: `absent`, which only a merge can have, where it has some. */
+export function countsTold({ absent, ...counts }: ClassCounts): object {
+  return absent === 0 ? counts : { ...counts, absent };
+}
+
 /** Documents by outcome; what is absent is 0. */
 export type OutcomeCounts = Readonly<Partial<Record<Outcome, number>>>;
 
@@ -34,6 +39,7 @@ export function classesOfTable(counts: readonly ClassCounts[]): DocumentClass[] 
 const OF_MATCHED: Readonly<Record<WhenMatched, Outcome>> = {
   keepExisting: 'kept',
   replace: 'replaced',
+  merge: 'replaced',
   fail: 'stopped',
 };
 
@@ -42,6 +48,8 @@ export function outcomeOf(documentClass: DocumentClass, whenMatched: WhenMatched
   switch (documentClass) {
     case 'insert':
       return 'inserted';
+    case 'absent':
+      return 'kept';
     case 'different':
     case 'stale':
     case 'softDeleted':
@@ -81,7 +89,8 @@ export function foretold(collections: readonly Counted[]): OutcomeCounts {
   };
   for (const collection of collections) {
     const { counts, excepted, heldBack } = openCounts(collection);
-    for (const each of CLASSES_IN_TABLES) add(outcomeOf(each, collection.whenMatched), counts[each]);
+    for (const each of CLASSES_IN_TABLES)
+      if (each !== 'absent' || counts[each] > 0) add(outcomeOf(each, collection.whenMatched), counts[each]);
     if (excepted > 0) add('excepted', excepted);
     if (heldBack > 0) add('heldBack', heldBack);
   }

@@ -2,6 +2,7 @@
 
 import { ATTENTION_ORDER } from '../outcomes.ts';
 import { jsonText } from '../text/escape.ts';
+import { countsTold } from './document-classes.ts';
 import { htmlReport } from './html/html-report.ts';
 import { markdownReport } from './markdown/markdown.ts';
 import { documentSides, type ReportDocument } from './report-documents.ts';
@@ -77,7 +78,7 @@ async function* targetJson(target: ReportTarget): AsyncGenerator<string> {
 
 async function* collectionJson(collection: ReportCollection): AsyncGenerator<string> {
   const { documents, counts, ...facts } = collection;
-  yield `${opened({ ...facts, ...counts })},"documents":[`;
+  yield `${opened({ ...facts, ...countsTold(counts) })},"documents":[`;
   let separator = '\n        ';
   for (const documentClass of ATTENTION_ORDER) {
     for await (const document of documents(documentClass)) {

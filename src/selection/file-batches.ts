@@ -52,10 +52,15 @@ export async function* fileBatches(
   try {
     let first = 0;
     let position = 0;
+    let isLarge = false;
     while (position < bytes) {
       const left = bytes - position;
-      let read = await fill(memory().subarray(0, left), file, position);
+      // Among documents that are larger than a batch, the memory of batches is not needed: the length of the next one is looked at first.
+      const start = isLarge ? Buffer.alloc(MIN_DOCUMENT_BYTES) : memory();
+      let read = await fill(start.subarray(0, left), file, position);
       const length = read.length >= MIN_DOCUMENT_BYTES ? read.readInt32LE(0) : MIN_DOCUMENT_BYTES;
+      if (isLarge && length <= wanted) read = await fill(memory().subarray(0, left), file, position);
+      isLarge = length > wanted;
       if (length > read.length) {
         // Not kept: the memory of as many as are held would be that of the largest documents from then on.
         read = await fill(Buffer.allocUnsafeSlow(Math.min(length, left)), file, position);

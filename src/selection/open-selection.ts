@@ -245,12 +245,14 @@ const isFileName: Test = (value) =>
   typeof value === 'string' && !['', '.', '..'].includes(value) && !/[/\\\0]/.test(value);
 const isTimestamp: Test = (value) => Array.isArray(value) && value.length === 2 && value.every(isCount);
 const isNumber: Test = (value) => typeof value === 'number';
-const isWhenMatched: Test = (value) => ['keepExisting', 'replace', 'fail'].includes(value as string);
+const isWhenMatched: Test = (value) => ['keepExisting', 'replace', 'merge', 'fail'].includes(value as string);
+const isWhenNotMatched: Test = (value) => ['insert', 'discard'].includes(value as string);
 
 const hasCollectionFields = hasFields({
   collection: isText,
   into: isText,
   whenMatched: isWhenMatched,
+  merge: isOptional(hasFields({ fields: isList(isText), whenNotMatched: isWhenNotMatched })),
   scanned: isCount,
   count: isCount,
   bytes: isCount,
@@ -277,7 +279,8 @@ const isMember: Test = (value) =>
 /** Each document has some bytes; what the digest leaves out has none. */
 const isCollection: Test = (value) => {
   if (!hasCollectionFields(value)) return false;
-  const { count, bytes } = value as SelectedCollection;
+  const { count, bytes, whenMatched, merge } = value as SelectedCollection;
+  if ((whenMatched === 'merge') !== (merge !== undefined)) return false;
   return count === 0 ? bytes === 0 : bytes >= count * MIN_DOCUMENT_BYTES;
 };
 

@@ -8,7 +8,14 @@ import { KeySet } from '../bson/key-set.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { IdList } from '../plan/id-list.ts';
-import type { CollectionPlan, DependentPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
+import type {
+  CollectionPlan,
+  DependentPlan,
+  MergeRules,
+  Plan,
+  RestoredCollection,
+  WhenMatched,
+} from '../plan/plan.ts';
 import { comparesText } from '../query/compile-query.ts';
 import { mayBacktrack } from '../query/regex/regex-test.ts';
 
@@ -66,6 +73,7 @@ export interface CollectionRoutes {
   readonly collection: string;
   readonly into: string;
   readonly whenMatched: WhenMatched;
+  readonly merge?: MergeRules;
   readonly routes: readonly Route[];
   /** Collections whose documents decide about this one's. */
   readonly parents: ReadonlySet<string>;
@@ -147,12 +155,14 @@ function queryOf(query: Buffer | undefined): Pick<Route, 'query' | 'comparesText
 }
 
 function refuseContradiction(first: RestoredCollection, second: RestoredCollection): void {
-  if (first.into === second.into && first.whenMatched === second.whenMatched) return;
+  const merges = [first, second].map(({ merge }) => JSON.stringify(merge));
+  const isOneWay = first.whenMatched === second.whenMatched && merges[0] === merges[1];
+  if (first.into === second.into && isOneWay) return;
   throw new RestorePlanError(
     'PLAN_INVALID',
     `${second.where}: ${second.collection} is restored into ${second.into} (${second.whenMatched}) here ` +
       `and into ${first.into} (${first.whenMatched}) at ${first.where}`,
-    { hint: 'A document is restored once: give both entries the same `into` and `whenMatched`.' },
+    { hint: 'A document is restored once: give both entries the same `into`, `whenMatched` and `fields`.' },
   );
 }
 
@@ -175,6 +185,7 @@ function order(entries: readonly { plan: RestoredCollection; routes: Route[] }[]
       collection: plan.collection,
       into: plan.into,
       whenMatched: plan.whenMatched,
+      ...(plan.merge && { merge: plan.merge }),
       routes,
       parents: parents.get(plan.collection) as ReadonlySet<string>,
       level: level(plan.collection),

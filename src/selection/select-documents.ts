@@ -182,7 +182,7 @@ async function finishSelection(
   const collections: SelectedCollection[] = [];
   const warnings = [...scan.warnings, ...(rolled?.warnings ?? [])];
   for (const { routes, chooser, chosen, scanned } of selectors) {
-    const { collection, into, whenMatched } = routes;
+    const { collection, into, whenMatched, merge } = routes;
     const finished = await finishCollection(collection, chosen);
     warnings.push(...finished.warnings);
     for (const { ids } of routes.routes) if (ids !== undefined) warnings.push(...missingIds(collection, ids));
@@ -201,6 +201,7 @@ async function finishSelection(
       collection,
       into,
       whenMatched,
+      ...(merge && { merge }),
       scanned,
       count,
       bytes,

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import type { BackupIdentity, MemberRead } from '../backup/backup.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import type { OplogRecord } from '../oplog/roll-forward.ts';
-import type { WhenMatched } from '../plan/plan.ts';
+import type { MergeRules, WhenMatched } from '../plan/plan.ts';
 
 export interface Selection {
   /** Absolute path. */
@@ -48,6 +48,8 @@ export interface SelectedCollection {
   readonly collection: string;
   readonly into: string;
   readonly whenMatched: WhenMatched;
+  /** With `merge` alone. */
+  readonly merge?: MergeRules;
   /** Documents scanned in the backup. */
   readonly scanned: number;
   /** Documents selected. */
@@ -68,21 +70,25 @@ export interface SelectedCollection {
   readonly later?: PastCounts['later'];
 }
 
-type DigestedFields = Pick<SelectedCollection, 'collection' | 'into' | 'whenMatched' | 'count' | 'sha256'>;
+type DigestedFields = Pick<
+  SelectedCollection,
+  'collection' | 'into' | 'whenMatched' | 'merge' | 'count' | 'sha256'
+>;
 
 /**
  * The selection digest: what would be written, wherever it was read from. It keys ledger and gate.
  *
  * sha256, hex, of the canonical list of (collection, into, whenMatched, count, sha256 of the documents in backup order).
- * Canonical: sorted by collection, one JSON array per line. Collections of which nothing was selected are left out, and the
+ * Of a merge, its sorted fields and `whenNotMatched` as well. Canonical: sorted by collection, one JSON array per line. Collections of which nothing was selected are left out, and the
  * plan's order does not count, because neither changes what is written.
  */
 export function selectionDigest(collections: readonly DigestedFields[]): string {
   const lines = collections
     .filter(({ count }) => count > 0)
-    .map(({ collection, into, whenMatched, count, sha256 }) =>
-      JSON.stringify([collection, into, whenMatched, count, sha256]),
-    )
+    .map(({ collection, into, whenMatched, count, sha256, merge }) => {
+      const merged = merge === undefined ? [] : [[...merge.fields].sort(), merge.whenNotMatched];
+      return JSON.stringify([collection, into, whenMatched, count, sha256, ...merged]);
+    })
     .sort();
   return createHash('sha256')
     .update(`restore-plan selection 1\n${lines.join('\n')}`)

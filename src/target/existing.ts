@@ -1,6 +1,7 @@
 /** What a target holds under the `_id`s of documents: asked for by them, or met by reading its collection whole. */
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
+import type { MergeFields } from '../bson/merge-fields.ts';
 import { holdsSymbol } from '../bson/storable.ts';
 import { CommandFailure } from './command-failure.ts';
 import type { Answer, DocumentBatch, TargetCollection, TargetReader } from './target.ts';
@@ -16,12 +17,23 @@ export class Existing {
   readonly #documents: Documents;
   readonly #presences: Uint8Array;
   readonly #others: Map<number, Buffer> | undefined;
+  readonly #fields: MergeFields | undefined;
 
-  /** `keepsOthers`: the documents that are other than ours are wanted, not only that they are there. They may be far larger. */
-  constructor(documents: Documents, { keepsOthers = false } = {}) {
+  /**
+   * `keepsOthers`: the documents that are other than ours are wanted, not only that they are there. They may be far larger. `fields`:
+   * these alone are compared; a document that has the same ones is kept all the same, as it is another one.
+   */
+  constructor(
+    documents: Documents,
+    {
+      keepsOthers = false,
+      fields,
+    }: { readonly keepsOthers?: boolean; readonly fields?: MergeFields | undefined } = {},
+  ) {
     this.#documents = documents;
     this.#presences = new Uint8Array(documents.length);
     this.#others = keepsOthers ? new Map() : undefined;
+    this.#fields = fields;
   }
 
   /** Of the document at this position; `absent` also for a position that was not asked for. */
@@ -30,7 +42,7 @@ export class Existing {
     return presence === SAME ? 'same' : presence === OTHER ? 'other' : 'absent';
   }
 
-  /** The target's document where it is another one, and kept. */
+  /** The target's document where it is another one, be it by fields that do not count, and kept. */
   other(position: number): Buffer | undefined {
     return this.#others?.get(position);
   }
@@ -39,8 +51,10 @@ export class Existing {
   mark(position: number, found: Documents, i: number): void {
     if (this.#documents.equals(position, found, i)) this.markSame(position);
     else if (this.#presences[position] !== SAME) {
-      this.#presences[position] = OTHER;
-      this.#others?.set(position, found.document(i));
+      const other = found.document(i);
+      const holdsSame = this.#fields?.areSame(this.#documents.document(position), other) === true;
+      this.#presences[position] = holdsSame ? SAME : OTHER;
+      this.#others?.set(position, other);
     }
   }
 
@@ -101,12 +115,13 @@ export interface ExistingPart {
 export async function* existingInParts(
   at: LookedAt,
   batch: DocumentBatch,
+  fields?: MergeFields,
 ): AsyncGenerator<ExistingPart, void, undefined> {
   const { documents } = batch;
   const { asked, symbols } = sortOutSymbols(at.collection, batch);
   let positions: number[] = [];
   let absent = 0;
-  let there = new Existing(documents, { keepsOthers: true });
+  let there = new Existing(documents, { keepsOthers: true, fields });
   let held = 0;
   for await (const answer of at.reader.lookUp(at.collection.name, documents, asked)) {
     await pair(at, { ...answer, documents }, there);
@@ -118,7 +133,7 @@ export async function* existingInParts(
     if (held < BYTES_HELD) continue;
     yield { positions, there };
     positions = [];
-    there = new Existing(documents, { keepsOthers: true });
+    there = new Existing(documents, { keepsOthers: true, fields });
     held = 0;
   }
   positions.push(...symbols.slice(absent));

@@ -3,6 +3,7 @@
  * Comparison, dry-run and status are handed a TargetReader, which has no write; only apply, revert and the ledger get a writer.
  */
 import type { Documents } from '../bson/documents.ts';
+import type { MergeFields } from '../bson/merge-fields.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { TargetName } from '../events.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
@@ -159,6 +160,14 @@ export interface WriteOptions {
   readonly beforeAttempt?: () => Promise<void>;
 }
 
+/** Documents of which single fields are changed. */
+export interface FieldChanges {
+  readonly fields: MergeFields;
+  readonly seen: readonly Buffer[];
+  /** What a document shall be, `_id` first, by its place in `seen`; `found`: as it stands in the moment of the write. */
+  readonly after: (place: number, found: Buffer) => Buffer;
+}
+
 /** What became of documents that were to be inserted, by their place in `positions`. Every document that is in neither was written. */
 export interface InsertOutcome {
   /** A document of that `_id` was there: `same` bytes or `other`; of `doubtful`, the same bytes, nobody knows whether an attempt wrote them. */
@@ -222,6 +231,15 @@ export interface TargetWriter {
   replace(
     collection: WrittenCollection,
     replacements: readonly Replacement[],
+    options: WriteOptions,
+  ): Promise<ConditionalOutcome>;
+  /**
+   * Makes of each document whose `fields` are, byte for byte, still those of the one seen what `after` says, whatever else has changed in
+   * it: read, compared and written in one transaction. By the same rules.
+   */
+  merge(
+    collection: WrittenCollection,
+    changes: FieldChanges,
     options: WriteOptions,
   ): Promise<ConditionalOutcome>;
   /** Removes each document that is still the one seen, by the same rules. */

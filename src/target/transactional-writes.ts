@@ -1,5 +1,5 @@
 /**
- * Writes to documents that are, byte for byte, still the ones seen.
+ * Writes to documents that are, byte for byte, still the ones seen, or have still the same fields.
  *
  * A condition in a query compares values: 1 and 1.0 are equal to it, 1.50 and 1.5, and under a collation `abc` and `ABC`. So each
  * write is a transaction: it reads the documents of one snapshot by their `_id`s, compares bytes here, writes to those that are
@@ -18,7 +18,7 @@ import { COMMAND_TIME_MS, type Command, type Commands, retry, settle, TryAgain }
 import { documentSequence } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
 import { type EmptyTimestamps, idFilter, joined, shardKeyValue, writeStatement } from './statements.ts';
-import type { ConditionalOutcome, WriteIdentity, WrittenCollection } from './target.ts';
+import type { ConditionalOutcome, FieldChanges, WriteIdentity, WrittenCollection } from './target.ts';
 import { sessionFields, Transaction } from './write-sessions.ts';
 
 /** A transaction's documents, as seen and as they shall be, bytes. One that is larger comes alone. */
@@ -55,11 +55,9 @@ class PartSize {
   }
 }
 
-export interface ConditionalWrite {
+export interface ConditionalWrite extends Partial<FieldChanges> {
   readonly collection: WrittenCollection;
   readonly seen: readonly Buffer[];
-  /** What each shall be, `_id` first; without it they are removed. */
-  readonly after?: readonly Buffer[];
   readonly identity: WriteIdentity;
   readonly beforeAttempt: (() => Promise<void>) | undefined;
 }
@@ -144,7 +142,8 @@ class TransactionalWrite {
     const paths = collection.shardKey;
     if (paths === undefined || after === undefined) return positions;
     return positions.filter((position) => {
-      const [before, then] = [seen[position] as Buffer, after[position] as Buffer];
+      const before = seen[position] as Buffer;
+      const then = after(position, before);
       const stays = paths.every(
         (path) => compareValues(shardKeyValue(before, path), shardKeyValue(then, path)) === 0,
       );
@@ -166,7 +165,8 @@ class TransactionalWrite {
 
   #size(position: number): number {
     const { seen, after } = this.#write;
-    return (seen[position] as Buffer).length + (after?.[position]?.length ?? 0);
+    const before = seen[position] as Buffer;
+    return before.length + (after?.(position, before).length ?? 0);
   }
 
   /** What is still to be written of a part. */
@@ -193,7 +193,7 @@ class TransactionalWrite {
     let transaction: Transaction | undefined;
     try {
       const attempt = await this.#transactions.timestamps.keep(
-        () => part.flatMap((position) => this.#write.after?.[position] ?? []),
+        () => part.flatMap((each) => this.#write.after?.(each, this.#write.seen[each] as Buffer) ?? []),
         (fields) => {
           transaction = this.#begin(timeMs);
           return this.#readAndWrite(transaction, part, fields);
@@ -232,7 +232,11 @@ class TransactionalWrite {
     }
     if (open.length === 0) return COMMITTED;
     const statements = joined(
-      open.map((position) => writeStatement(collection, seen[position] as Buffer, after?.[position])),
+      open.map((position) => {
+        // Where fields alone count, the rest of it may be another by now.
+        const found = there.other(position) ?? (seen[position] as Buffer);
+        return writeStatement(collection, found, after?.(position, found));
+      }),
     );
     const started = performance.now();
     const reply = await transaction.run(
@@ -259,7 +263,8 @@ class TransactionalWrite {
   /** The documents of the snapshot against those seen. */
   async #look(transaction: Transaction, part: Part): Promise<Existing> {
     const { name } = this.#write.collection;
-    const there = new Existing(this.#seen);
+    const { fields } = this.#write;
+    const there = new Existing(this.#seen, { keepsOthers: fields !== undefined, fields });
     const pairing = new Pairing(this.#seen, part, there);
     let batch = readBatch(
       await transaction.run({

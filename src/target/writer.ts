@@ -36,6 +36,7 @@ import type {
   CollectionBlueprint,
   ConditionalOutcome,
   DocumentBatch,
+  FieldChanges,
   InsertOutcome,
   Replacement,
   ServerIdentity,
@@ -165,8 +166,16 @@ export class MongoWriter implements TargetWriter {
     options: WriteOptions,
   ): Promise<ConditionalOutcome> {
     const seen = replacements.map((each) => each.seen);
-    const after = replacements.map((each) => each.after);
+    const after = (place: number): Buffer => (replacements[place] as Replacement).after;
     return this.#writeIfSeen({ collection, seen, after }, options);
+  }
+
+  merge(
+    collection: WrittenCollection,
+    changes: FieldChanges,
+    options: WriteOptions,
+  ): Promise<ConditionalOutcome> {
+    return this.#writeIfSeen({ collection, ...changes }, options);
   }
 
   remove(
@@ -178,11 +187,7 @@ export class MongoWriter implements TargetWriter {
   }
 
   async #writeIfSeen(
-    what: {
-      readonly collection: WrittenCollection;
-      readonly seen: readonly Buffer[];
-      readonly after?: readonly Buffer[];
-    },
+    what: Pick<ConditionalWrite, 'collection' | 'seen' | 'after' | 'fields'>,
     { identity, exclusive = false, beforeAttempt }: WriteOptions,
   ): Promise<ConditionalOutcome> {
     const { kind } = this.#reader.identity;
@@ -290,7 +295,7 @@ async function writeExclusively(
   write: Omit<ConditionalWrite, 'identity'>,
 ): Promise<ConditionalOutcome> {
   const { commands } = timestamps;
-  const { collection, seen, after } = write;
+  const { collection, seen, after, fields } = write;
   const what = `writing to ${commands.database}.${collection.name}`;
   const leftAlone = new Map<number, 'changed' | 'deleted'>();
   const faults: WriteFault[] = [];
@@ -299,21 +304,25 @@ async function writeExclusively(
   await settle({ patience: commands.patience, what, why }, [...seen.keys()], async (unsettled) => {
     await write.beforeAttempt?.();
     const positions = unsettled.open;
-    const known = new Existing(documents, { keepsOthers: true });
+    const known = new Existing(documents, { keepsOthers: true, fields });
     const there = await findExisting({ reader, collection }, { documents, positions }, known);
     for (const position of positions) {
       if (there.presence(position) === 'same') continue;
-      if (unsettled.isInDoubt && isDone(there, position, after)) continue;
+      if (unsettled.isInDoubt && isDone(there, position, write)) continue;
       leftAlone.set(position, there.presence(position) === 'absent' ? 'deleted' : 'changed');
     }
     const open = positions.filter((position) => there.presence(position) === 'same');
     unsettled.open = open;
     unsettled.isInDoubt = true;
     let settled = 0;
-    for (const part of cut(write, open)) {
-      const outcome = await writePart(timestamps, write, part);
+    const changes = open.map((position): Change => {
+      const found = there.other(position) ?? (seen[position] as Buffer);
+      return { position, seen: found, after: after?.(position, found) };
+    });
+    for (const part of cut(changes)) {
+      const outcome = await writePart(timestamps, collection, part);
       const refusals = outcome.faults.filter(({ code }) => !isTransientCode(code));
-      faults.push(...refusals.map((fault) => ({ ...fault, index: part[fault.index] as number })));
+      faults.push(...refusals.map((fault) => ({ ...fault, index: (part[fault.index] as Change).position })));
       settled += outcome.count + refusals.length;
     }
     const refused = new Set(faults.map(({ index }) => index));
@@ -323,40 +332,51 @@ async function writeExclusively(
 }
 
 /** After an attempt: a document that is not the one seen any more may be our own doing. */
-function isDone(there: Existing, position: number, after: readonly Buffer[] | undefined): boolean {
+function isDone(
+  there: Existing,
+  position: number,
+  { after, fields }: Pick<ConditionalWrite, 'after' | 'fields'>,
+): boolean {
   if (after === undefined) return there.presence(position) === 'absent';
-  return there.other(position)?.equals(after[position] as Buffer) === true;
+  const now = there.other(position);
+  if (now === undefined) return false;
+  const ours = after(position, now);
+  return fields === undefined ? now.equals(ours) : fields.areSame(now, ours);
+}
+
+interface Change {
+  readonly position: number;
+  readonly seen: Buffer;
+  /** Undefined: removed. */
+  readonly after: Buffer | undefined;
 }
 
 /** Two documents that are too large for one statement come alone. */
-function cut({ seen, after }: Pick<ConditionalWrite, 'seen' | 'after'>, open: readonly number[]): number[][] {
-  const fits = (position: number): boolean =>
-    after === undefined || fitsQuoted({ seen: seen[position] as Buffer, after: after[position] as Buffer });
-  const together = open.filter(fits);
-  const alone = open.filter((position) => !fits(position)).map((position) => [position]);
+function cut(changes: readonly Change[]): (readonly Change[])[] {
+  const fits = ({ seen, after }: Change): boolean => after === undefined || fitsQuoted({ seen, after });
+  const together = changes.filter(fits);
+  const alone = changes.filter((change) => !fits(change)).map((change) => [change]);
   return together.length > 0 ? [together, ...alone] : alone;
 }
 
 async function writePart(
   timestamps: EmptyTimestamps,
-  { collection, seen, after }: Omit<ConditionalWrite, 'identity'>,
-  part: readonly number[],
+  { name, collated }: WrittenCollection,
+  part: readonly Change[],
 ): Promise<Written> {
-  const { collated } = collection;
-  const seenOf = (position: number): Buffer => seen[position] as Buffer;
-  if (after === undefined) {
-    const statements = part.map((position) => removeIfSeenStatement(seenOf(position), { collated }));
+  const pairs = part.flatMap(({ seen, after }) => (after === undefined ? [] : [{ seen, after }]));
+  if (pairs.length === 0) {
+    const statements = part.map(({ seen }) => removeIfSeenStatement(seen, { collated }));
     const deletes = documentSequence('deletes', joined(statements));
-    return outcomeOf(await timestamps.commands.run({ delete: collection.name, ...WRITE, deletes }));
+    return outcomeOf(await timestamps.commands.run({ delete: name, ...WRITE, deletes }));
   }
-  const pairs = part.map((position) => ({ seen: seenOf(position), after: after[position] as Buffer }));
   const write = (seenAs: SeenAs, more: Command = {}): Promise<Written> =>
     timestamps.keep(
       () => pairs.map((pair) => pair.after),
       async (fields) => {
         const statements = pairs.map((pair) => replaceIfSeenStatement(pair, { seenAs, collated }));
         const updates = documentSequence('updates', joined(statements));
-        const command = { update: collection.name, ...WRITE, ...more, ...fields, updates };
+        const command = { update: name, ...WRITE, ...more, ...fields, updates };
         return outcomeOf(await timestamps.commands.run(command));
       },
     );

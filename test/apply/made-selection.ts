@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Plan, TargetPlan, WhenMatched } from '../../src/plan/plan.ts';
+import type { MergeRules, Plan, TargetPlan, WhenMatched } from '../../src/plan/plan.ts';
 import { Secret } from '../../src/secret.ts';
 import { type SelectedCollection, type Selection, selectionDigest } from '../../src/selection/selection.ts';
 import { VERSION } from '../../src/version.ts';
@@ -12,6 +12,8 @@ export interface MadeCollection {
   readonly documents: readonly Buffer[];
   readonly into?: string;
   readonly whenMatched?: WhenMatched;
+  /** With `whenMatched: merge`. */
+  readonly merge?: MergeRules;
   /** Text of the `.metadata.json`. */
   readonly metadata?: string;
 }
@@ -30,6 +32,7 @@ export function madeSelection(directory: string, collections: readonly MadeColle
       collection,
       into: more.into ?? collection,
       whenMatched: more.whenMatched ?? 'keepExisting',
+      ...(more.merge && { merge: more.merge }),
       scanned: documents.length,
       count: documents.length,
       bytes: bytes.length,

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
+import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { Documents } from '../../src/bson/documents.ts';
 import type { Journal } from '../../src/ledger/journal.ts';
 import type { JournalEntry } from '../../src/ledger/journal-entry.ts';
 import { journalKeyOf } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
-import { numbered } from '../apply/documents.ts';
+import { failure, numbered } from '../apply/documents.ts';
 import { openWorkbench, type Workbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
@@ -71,6 +72,36 @@ test('an entry is read as it was intended, and as it ended', async () => {
   assert.equal([insert?.state, insert?.skipped, insert?.doubtful], ['done', [1], [2]]);
   assert.equal([remove?.state, remove?.undoes, remove?.hashes], ['intended', 1, undefined]);
 });
+
+test('of a merge the fields and their hashes are kept, as docs/ledger.md has it', async () => {
+  const documents = numbered(0, 2);
+  const ids = { run: Documents.of(documents), positions: [0, 1] };
+  const [hashes, fieldHashes] = [Buffer.alloc(64, 1), Buffer.alloc(64, 2)];
+  const merged = { paths: ['address.zip', 'price'], hashes: fieldHashes };
+  await journal.intend(1, 5, { action: 'merge', into: 'a', ids, images: documents, hashes, merged });
+  const kept = await (await bench.db('staging'))
+    .collection<Document>('restore_plan.journal')
+    .findOne({ batch: 1 });
+  assert.equal(Object.keys(kept ?? {}).sort(), [
+    ...['_id', 'action', 'batch', 'count', 'fencing', 'fieldHashes', 'fields', 'format', 'hashes', 'ids'],
+    ...['imageParts', 'into', 'skipped', 'state'],
+  ]);
+  assert.is(kept?.['format'], 2);
+  assert.equal(kept?.['fields'], merged.paths);
+  const [entry] = await read(journal.entries());
+  assert.ok(entry);
+  assert.equal(entry.merged, merged);
+  assert.equal(await journal.images(entry), documents);
+  const fault = await failure(readAfter({ $unset: { fieldHashes: '' } }));
+  assert.match(fault.message, 'fieldHashes');
+});
+
+/** The entries, after somebody has changed the first one. */
+async function readAfter(update: Document): Promise<JournalEntry[]> {
+  const journals = (await bench.db('staging')).collection<Document>('restore_plan.journal');
+  await journals.updateOne({ batch: 1 }, update);
+  return read(journal.entries());
+}
 
 test('an apply notes the hash of every document as it is stored, its place and its session', async () => {
   const documents = numbered(0, 5);

@@ -84,7 +84,16 @@ test('no two outcomes of one table look alike, and one word means one thing in a
 });
 
 test('what becomes of documents of other content is what the plan says', () => {
-  const counts = { insert: 1, identical: 2, different: 3, stale: 4, softDeleted: 5, conflict: 6, refused: 7 };
+  const counts = {
+    insert: 1,
+    absent: 0,
+    identical: 2,
+    different: 3,
+    stale: 4,
+    softDeleted: 5,
+    conflict: 6,
+    refused: 7,
+  };
   const same = { inserted: 1, identical: 2, conflict: 6, refused: 7 };
   for (const [whenMatched, outcome] of [
     ['keepExisting', 'kept'],

@@ -99,6 +99,7 @@ const SELECTED: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'partner-artworks.yaml': { partners: 1, artworks: 2, sale_artworks: 1 },
   'bids-of-a-sale.yaml': { sales: 1, lots: 1, bids: 1 },
   'users-from-disk.yaml': { users: 1, sessions: 1, api_keys: 1 },
+  'company-of-users.yaml': { users: 3 },
   'settings-from-live-copy.yaml': { feature_settings: 2, categories: 3 },
   'report-lines.yaml': { orders: 1, order_lines: 2 },
 };

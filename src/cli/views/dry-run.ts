@@ -285,7 +285,7 @@ function targetObject({ database, collections }: TargetComparison) {
 }
 
 function collectionObject(collection: ComparedCollection) {
-  const { insert, identical, different, softDeleted, stale, conflict, refused } = collection.counts;
+  const { insert, identical, different, softDeleted, stale, conflict, refused, absent } = collection.counts;
   return {
     collection: collection.collection,
     insert,
@@ -295,6 +295,7 @@ function collectionObject(collection: ComparedCollection) {
     stale,
     conflict,
     refused,
+    ...(absent > 0 && { absent }),
     ...(collection.leftOut && { leftOut: collection.leftOut }),
     danglingReferences: collection.danglingReferences,
     wouldCreate: collection.wouldCreate !== undefined,

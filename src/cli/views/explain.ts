@@ -120,6 +120,14 @@ function treatment(entry: RestoredCollection): string[] {
     sentences.push(
       'A document that the target holds with other content is replaced; plan revert can put it back.',
     );
+  } else if (entry.merge !== undefined) {
+    const { fields, whenNotMatched } = entry.merge;
+    sentences.push(
+      `Of a document that the target holds, ${fields.join(', ')} ${fields.length === 1 ? 'is' : 'are'} set to the backup's value; its other fields stay as they are, and plan revert puts ${fields.length === 1 ? 'it' : 'them'} back.`,
+      whenNotMatched === 'insert'
+        ? 'One that the target lacks is inserted whole.'
+        : 'One that the target lacks is left out.',
+    );
   } else if (entry.whenMatched === 'fail') {
     sentences.push('If the target holds one of them with other content, nothing is written.');
   }

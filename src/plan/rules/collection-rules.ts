@@ -16,6 +16,7 @@ export function collectionRules(root: MapNode): PlanFault[] {
     ...disagreements(root, entries),
     ...sameTarget(root, entries),
     ...exceptionFaults(root, entries),
+    ...mergeFaults(entries),
   ];
 }
 
@@ -76,6 +77,8 @@ function circles(root: MapNode, entries: readonly CollectionEntry[]): PlanFault[
 const SETTINGS: readonly Setting[] = [
   { key: 'into', otherwise: (name) => name },
   { key: 'whenMatched', otherwise: () => 'keepExisting' },
+  { key: 'fields', otherwise: () => '' },
+  { key: 'whenNotMatched', otherwise: () => 'insert' },
   { key: 'updatedAt', otherwise: () => '' },
   { key: 'softDelete', otherwise: () => '' },
 ];
@@ -122,6 +125,50 @@ function settled(node: PlanNode | undefined, otherwise: string): string {
   return typeof value === 'string'
     ? value
     : JSON.stringify(value, (_, inner) => (inner instanceof Map ? [...inner] : inner));
+}
+
+/** `fields` and `whenNotMatched` belong to `whenMatched: merge`; a field is restored once, and what finds a document stays. */
+function mergeFaults(entries: readonly CollectionEntry[]): PlanFault[] {
+  return entries.flatMap(({ node }) => {
+    const matched = nodeAt(node, 'whenMatched');
+    if (textAt(node, 'whenMatched') !== 'merge') {
+      return ['fields', 'whenNotMatched'].flatMap((key) => {
+        const given = nodeAt(node, key);
+        if (given === undefined) return [];
+        const message = `\`${key}\` says nothing without \`whenMatched: merge\``;
+        return [faultAt(given.place, 'collections', { message, expected: 'both, or neither' })];
+      });
+    }
+    const fields = itemsAt(node, 'fields');
+    if (matched !== undefined && fields.length === 0) {
+      const message = '`whenMatched: merge` does not say which fields';
+      const expected = 'the paths of the fields to restore: `fields: [price, "address.zip"]`';
+      return [faultAt(matched.place, 'collections', { message, expected })];
+    }
+    return fields.flatMap((field, i) => {
+      const path = textOf(field);
+      if (path === '_id' || path.startsWith('_id.')) {
+        const message = `${quoted(path)} cannot be merged: by its _id a document is found`;
+        return [faultAt(field.place, 'collections', { message, expected: 'other fields' })];
+      }
+      if (path.split('.').includes('')) {
+        const message = `${quoted(path)} is not a path: a name in it is empty`;
+        return [faultAt(field.place, 'collections', { message, expected: 'names with dots between them' })];
+      }
+      const other = fields.slice(0, i).find((each) => overlap(textOf(each), path));
+      if (other === undefined) return [];
+      const message = `${quoted(path)} and ${quoted(textOf(other))} overlap`;
+      const related = [{ place: other.place, message: 'the other one' }];
+      return [faultAt(field.place, 'collections', { message, expected: 'the outer one alone', related })];
+    });
+  });
+}
+
+const textOf = (field: PlanNode): string => textAt(field) ?? '';
+
+/** One is the other, or lies in it. */
+function overlap(a: string, b: string): boolean {
+  return a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`);
 }
 
 /** Two collections in one would overwrite or hide each other's documents. */
