@@ -1,7 +1,7 @@
 /** What happens before the operator is called: a backup is taken, then a partner is destroyed by mistake. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Db } from 'mongodb';
+import { type Db, ObjectId } from 'mongodb';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import type { Bucket } from '../lab/s3.ts';
 import { tarFolder } from '../lab/tar.ts';
@@ -28,6 +28,33 @@ export interface BackupSource {
   readonly database: string;
   /** An empty folder to work in. */
   readonly folder: string;
+}
+
+/** Of an artwork that is made after the backup. */
+export const NEW_ARTWORK = new ObjectId('6921c2f8d1a4b0c3e5f60718');
+
+/** What an application does between the backup and the accident: one artwork of the partner gets another title, another one is added. */
+export async function workAfterBackup(database: Db): Promise<void> {
+  const artworks = database.collection('artworks');
+  const ofPartner = { partner_id: LOST_PARTNER };
+  const [first] = await artworks.find(ofPartner).sort({ _id: 1 }).limit(1).toArray();
+  if (first === undefined) throw new Error('the partner has no artworks');
+  await artworks.updateOne({ _id: first._id }, { $set: { title: 'Changed after the backup' } });
+  await artworks.insertOne({
+    ...first,
+    _id: NEW_ARTWORK,
+    slug: 'added-after-the-backup',
+    title: 'Added after the backup',
+  });
+}
+
+/** Their titles, as they are now. */
+export async function titlesAfterBackup(database: Db): Promise<string[]> {
+  const found = database
+    .collection('artworks')
+    .find({ title: / after the backup$/ })
+    .sort({ title: 1 });
+  return (await found.toArray()).map(({ title }) => String(title));
 }
 
 /** Deletes the partner, its artworks and their lots, as `dependent: destroy` would. Returns how many documents are gone. */

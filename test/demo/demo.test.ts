@@ -60,6 +60,11 @@ test(
       'plan apply plan.yaml --target production --confirm gravity',
     ]);
     assert.match(demo.output(), 'Every document is back, byte for byte, and nothing else changed.');
+    assert.match(
+      demo.output().replaceAll(/\s+/g, ' '),
+      '1 document rolled forward, 1 inserted after the backup',
+    );
+    assert.match(demo.output(), '"Added after the backup", "Changed after the backup"');
     for (const secret of [CANARY_PASSWORD, CANARY_SECRET_KEY]) assert.not.match(demo.output(), secret);
     assert.not(await answers(s3Port(demo.output())));
   },

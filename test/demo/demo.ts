@@ -5,18 +5,20 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
 import { artMarket, fillArtMarket, LOST_PARTNER } from '../lab/art-market.ts';
 import { guardProcess, temporaryFolder } from '../lab/guard.ts';
 import { startLab } from '../lab/lab.ts';
 import { createBucket, s3Client, s3Environment } from '../lab/s3.ts';
-import { destroyPartner, takeBackup } from './accident.ts';
+import { destroyPartner, takeBackup, titlesAfterBackup, workAfterBackup } from './accident.ts';
 import { planFile } from './plan-file.ts';
 import { compareSnapshots, takeSnapshot } from './snapshot.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
 const BUCKET = 'gravity-production-db-backup';
 const HOUR_MS = 3_600_000;
+const FILL_AGO_MS = 2_100;
 
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
 const step = (text: string): boolean => say(`\n── ${text}`);
@@ -49,17 +51,26 @@ async function demo(keep: boolean): Promise<void> {
     step('Filling both with an art market, and taking backups with mongodump');
     const market = artMarket();
     await Promise.all([fillArtMarket(production, market), fillArtMarket(staging, market)]);
-    const before = { production: await takeSnapshot(production), staging: await takeSnapshot(staging) };
     const bucket = await createBucket(objects, BUCKET);
     const source = { uri: productionUri, database: 'gravity', folder: join(folder.path, 'backup') };
     mkdirSync(source.folder);
     const now = Date.now();
-    for (const hoursAgo of [24, 1])
+    let begins = new Date(now);
+    for (const hoursAgo of [24, 1]) {
+      // A dump begins up to two seconds after the moment that counts: what the fill inserted would be applied once more.
+      await sleep(Math.max(0, now + (hoursAgo === 1 ? FILL_AGO_MS : 0) - Date.now()));
+      begins = new Date(Math.floor(Date.now() / 1000) * 1000);
       say(`s3://${BUCKET}/${await takeBackup(source, bucket, new Date(now - hoursAgo * HOUR_MS))}`);
+    }
+
+    step('The application goes on: one artwork of partner 57d17993 is changed, another one is added');
+    await Promise.all([workAfterBackup(production), workAfterBackup(staging)]);
+    const before = { production: await takeSnapshot(production), staging: await takeSnapshot(staging) };
 
     step('The accident: a support script destroys partner 57d17993');
     // S3 keeps whole seconds; the data is known good until the second after the last backup was stored.
     const at = new Date(Math.ceil(Date.now() / 1000) * 1000);
+    await sleep(at.getTime() - Date.now() + 20);
     say(
       `production lost ${await destroyPartner(production)} documents, staging ${await destroyPartner(staging)}`,
     );
@@ -67,7 +78,13 @@ async function demo(keep: boolean): Promise<void> {
     say(`s3://${BUCKET}/${await takeBackup(source, bucket, new Date(at.getTime() + 1000))}`);
 
     step('The plan, as it would be reviewed in a pull request: plan.yaml');
-    const facts = { at, bucket: BUCKET, endpoint: s3.endpoint, partnerId: LOST_PARTNER.toHexString() };
+    const facts = {
+      at,
+      begins,
+      bucket: BUCKET,
+      endpoint: s3.endpoint,
+      partnerId: LOST_PARTNER.toHexString(),
+    };
     writeFileSync(join(folder.path, 'plan.yaml'), planFile(facts));
     say(planFile(facts));
 
@@ -90,6 +107,9 @@ async function demo(keep: boolean): Promise<void> {
       );
       if (missing.length + added.length + changed.length > 0) throw new Error(`${name} is not as it was`);
     }
+    const titles = await titlesAfterBackup(production);
+    if (titles.length !== 2) throw new Error(`of what came after the backup there is only ${titles.join()}`);
+    say(`Also what no backup holds, by the oplog: ${titles.map((title) => `"${title}"`).join(', ')}`);
     say(
       `\nEvery document is back, byte for byte, and nothing else changed. (${((performance.now() - started) / 1000).toFixed(0)} s)`,
     );

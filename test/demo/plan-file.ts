@@ -3,6 +3,8 @@
 export interface DemoPlan {
   /** The last moment at which the data was known good. */
   readonly at: Date;
+  /** When the dump that is used was begun, or a little earlier. */
+  readonly begins: Date;
   readonly bucket: string;
   readonly endpoint: string;
   readonly partnerId: string;
@@ -11,7 +13,7 @@ export interface DemoPlan {
 /** Zone of the times in the backup's keys. It has no summer time, so the demo works on every day of the year. */
 export const BACKUP_ZONE = 'America/Phoenix';
 
-export function planFile({ at, bucket, endpoint, partnerId }: DemoPlan): string {
+export function planFile({ at, begins, bucket, endpoint, partnerId }: DemoPlan): string {
   return `version: 1
 name: partner-57d17993
 reason: Partner 57d17993 was destroyed by a support script; its artworks and their lots went with it.
@@ -27,6 +29,9 @@ source:
     region: us-east-1
     endpoint: ${endpoint}
     forcePathStyle: true
+  oplog: # rolls the documents forward from the backup to that moment
+    mongodb: { uri: "\${PRODUCTION_MONGODB_URI}" }
+    begins: ${begins.toISOString()}    # no later than the start of that dump
 
 collections:
   - collection: partners
