@@ -26,10 +26,10 @@ import {
   type Timestamp,
   timeless,
 } from './entry.ts';
-import { following, oplogError } from './faults.ts';
+import { faultTold, following, oplogError } from './faults.ts';
 import { type Cut, Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
-import type { EntrySource } from './sources/entry-source.ts';
+import { type EntrySource, usableUntil } from './sources/entry-source.ts';
 import { openEntries, ownOplog } from './sources/open-entries.ts';
 import { pbmSpan } from './sources/pbm-oplog.ts';
 import type { WantedCollection } from './wanted.ts';
@@ -160,13 +160,18 @@ async function handOver(
   };
   try {
     const range = { ...bounds, from: bounds.begin, collections };
+    let before: Moment | undefined;
     for await (const { bytes, starts, count } of entries.entries(range)) {
       run.signal.throwIfAborted();
-      const goesOn = following(origin, replay, () => {
-        for (let i = 0; i < count; i++) if (!take(bytes, starts[i] as number)) return false;
-        return true;
-      });
-      if (!goesOn) break;
+      let i = 0;
+      try {
+        while (i < count && take(bytes, starts[i] as number)) i++;
+      } catch (fault) {
+        const good = i === 0 ? before : momentAt(bytes, starts[i - 1] as number);
+        throw faultAtEntry(origin, fault, { current: replay.current, good });
+      }
+      if (i < count) break;
+      before = momentAt(bytes, starts[count - 1] as number);
     }
   } catch (error) {
     const isNeeded = replay.cutAt === undefined || replay.awaitsOutcome;
@@ -175,6 +180,24 @@ async function handOver(
   }
   if (!isOwn && first !== undefined && !replay.isPartial) throw anotherSet(origin, (span as Span).first);
   return first;
+}
+
+function momentAt(bytes: Buffer, start: number): Moment {
+  return momentOf(new OplogEntry().read(bytes, start));
+}
+
+/** What cannot be followed, with what the entries before it are good for. */
+function faultAtEntry(
+  origin: string,
+  fault: unknown,
+  { current, good }: { readonly current: string | undefined; readonly good: Moment | undefined },
+): unknown {
+  const told = faultTold(current === undefined ? origin : `${origin} at the entry ${current}`, fault);
+  if (!(told instanceof RestorePlanError) || told.hint?.includes('source.at')) return told;
+  return new RestorePlanError(told.code, told.message, {
+    hint: [usableUntil(good), told.hint].filter(Boolean).join(' '),
+    cause: fault,
+  });
 }
 
 /** Where the replay began and ended. Throws where the oplog does not reach so far, or the dump ended later. */

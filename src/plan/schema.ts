@@ -197,7 +197,11 @@ function describe({ root, node, violation, others }: Case): Finding | undefined 
     case 'maxLength':
       return value(`${subject} is too long`, `at most ${params['limit']} characters`);
     case 'minItems':
-      return value(`${subject} is an empty list`, 'at least one entry');
+      return params['limit'] === 1
+        ? value(`${subject} is an empty list`, 'at least one entry')
+        : value(`${subject} has too few entries`, `${params['limit']} entries`);
+    case 'maxItems':
+      return value(`${subject} has too many entries`, `${params['limit']} entries`);
     case 'minimum':
       return value(`${subject} is ${shown(node)}`, `at least ${params['limit']}`);
     case 'maximum':

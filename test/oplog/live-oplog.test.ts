@@ -2,7 +2,7 @@
 import type { Binary, Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { RestorePlanError } from '../../src/errors.ts';
-import { type Moment, OplogEntry } from '../../src/oplog/entry.ts';
+import { compareTimestamps, type Moment, OplogEntry } from '../../src/oplog/entry.ts';
 import { type Cut, Replay } from '../../src/oplog/replay.ts';
 import type { EntryRange } from '../../src/oplog/sources/entry-source.ts';
 import { LiveOplog } from '../../src/oplog/sources/live-oplog.ts';
@@ -156,6 +156,41 @@ test('a mongos, a shard and a server without an oplog are refused by name', asyn
       assert.match((await refusal(LiveOplog.open(run, new Secret(uri)))).message, message);
   } finally {
     await Promise.all([cluster.stop(), alone.stop()]);
+  }
+});
+
+test('an oplog that is overwritten while it is read, or was before, gives nothing', async () => {
+  // Nothing is overwritten that the server would need for starting again: it has to keep its data often.
+  const small = await startReplicaSet({ arguments: ['--oplogSize', '5', '--syncdelay', '1'] });
+  const oplog = await LiveOplog.open(run, new Secret(small.uri));
+  try {
+    const collection = small.client.db('shop').collection<{ _id: number; n: number }>('a');
+    await collection.insertMany(Array.from({ length: 12_000 }, (_, i) => ({ _id: i, n: 0 })));
+    const from = await oplog.last();
+    await collection.updateMany({}, { $inc: { n: 1 } });
+    const range = { from, cut: 'end', collections: undefined } as const;
+    const batches = oplog.entries(range)[Symbol.asyncIterator]();
+    assert.ok(!(await batches.next()).done);
+    const text = 'x'.repeat(1024 * 1024);
+    for (let i = 0; compareTimestamps(await oplog.first(), from) <= 0; i++) {
+      assert.ok(i < 300, 'the server overwrites nothing');
+      await small.client.db('shop').collection('other').insertOne({ text });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const rest = async (): Promise<void> => {
+      while (!(await batches.next()).done);
+    };
+    const during = await refusal(rest());
+    assert.match(
+      during.message,
+      /overwrote entries while they were read|it begins at \d+,\d+ .*, and is needed from/,
+    );
+    const before = await refusal(countOf(oplog, range));
+    assert.match(before.message, /it begins at \d+,\d+ \(\S+Z\), and is needed from \d+,\d+ on/);
+    assert.match(before.hint ?? '', /take a newer backup/);
+  } finally {
+    await oplog.close();
+    await small.stop();
   }
 });
 

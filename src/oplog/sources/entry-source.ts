@@ -61,3 +61,8 @@ export function beginsLater(
     way,
   );
 }
+
+/** What can be done with an oplog that is whole up to an entry. */
+export function usableUntil(last: Moment | undefined): string {
+  return last === undefined ? '' : `A source.at no later than ${showMoment(last)} needs nothing behind that.`;
+}

@@ -19,6 +19,7 @@ import {
   timeless,
 } from '../entry.ts';
 import { faultTold, oplogError } from '../faults.ts';
+import { usableUntil } from './entry-source.ts';
 
 /** What the name of a file says: it has every entry from `from` to `till`, both inclusive, but for those without content. */
 export interface Covered {
@@ -328,11 +329,6 @@ class EntryCursor {
       cause: fault,
     });
   }
-}
-
-/** What can be done with an oplog that is whole up to an entry. */
-function usableUntil(last: Moment | undefined): string {
-  return last === undefined ? '' : `A source.at no later than ${showMoment(last)} needs nothing behind that.`;
 }
 
 const beginnings = new WeakMap<EntryFile, Promise<Moment | undefined>>();
