@@ -3,9 +3,9 @@ import type { Backup } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Source } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
+import { beginOf, spanOf } from './dump.ts';
 import { compareTimestamps, type Moment, OplogEntry, showMoment, type Timestamp } from './entry.ts';
 import { following, OplogFault } from './faults.ts';
-import { beginOf, spanOf } from './roll-forward.ts';
 import { requireSaved, scopeOf } from './saved-scope.ts';
 import type { EntrySource } from './sources/entry-source.ts';
 

@@ -7,19 +7,17 @@
  * 3. Where it ends: before the first entry that was written at `at` or later; or with the dump's own oplog.
  * 4. The entries between are followed, and the backup is read through what they did (`Rolling`).
  */
-import type { Backup, CollectionMetadata } from '../backup/backup.ts';
+import type { Backup } from '../backup/backup.ts';
 import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
-import type { Source } from '../plan/plan.ts';
-import type { OplogPlan } from '../plan/sources/oplog.ts';
 import type { Run } from '../run.ts';
+import { type DumpOfPlan, type Span, saidToBegin, spanOf, wantedIn } from './dump.ts';
 import {
   compareTimestamps,
   type Moment,
   momentOf,
-  OP,
   OplogEntry,
   showMoment,
   showTimestamp,
@@ -30,12 +28,8 @@ import { faultTold, following, oplogError } from './faults.ts';
 import { type Cut, Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
 import { type EntrySource, usableUntil } from './sources/entry-source.ts';
-import { openEntries, ownOplog } from './sources/open-entries.ts';
-import { pbmSpan } from './sources/pbm-oplog.ts';
+import { openEntries } from './sources/open-entries.ts';
 import type { WantedCollection } from './wanted.ts';
-
-/** Clocks are rounded down to the second in timestamps, and the oplog's time may be a little behind. */
-const BEGIN_MARGIN_SECONDS = 1;
 
 /** What of an oplog was used, for the manifest and the operator. Times are `[seconds, ordinal]`, as in `at: {ts: …}`. */
 export interface OplogRecord {
@@ -65,12 +59,7 @@ export interface RolledForward {
   readonly rolling: Rolling;
 }
 
-export interface RollOrder {
-  readonly source: Source;
-  readonly oplog: OplogPlan;
-  readonly backup: Backup;
-  /** Names of every collection of the plan. */
-  readonly wanted: ReadonlySet<string>;
+export interface RollOrder extends DumpOfPlan {
   /** Path with which the names of temporary files begin. */
   readonly spillPath: string;
   /** How long a store is waited for; the usual times where it is not given. */
@@ -81,10 +70,11 @@ export interface RollOrder {
 export async function rollForward(run: Run, order: RollOrder): Promise<RolledForward> {
   const { oplog, backup } = order;
   const span = oplog.kind === 'backup' ? undefined : await spanOf(order);
-  const collections = await followed(order);
   const bounds = boundsOf(order, span);
   const entries = await openEntries(run, oplog, order);
   try {
+    // Last: of a stream, its metadata has come by with its oplog.
+    const collections = await wantedIn(order);
     const { replay, record } = await follow(run, entries, { order, collections, bounds, span });
     const rolling = new Rolling({ replay, collections, origin: entries.origin });
     const warnings = warningsOf(record, replay, entries.notes);
@@ -102,12 +92,14 @@ interface Bounds {
   readonly cut: Cut;
 }
 
-function boundsOf({ source: { at }, oplog, backup }: RollOrder, span: Span | undefined): Bounds {
+function boundsOf(order: RollOrder, span: Span | undefined): Bounds {
+  const { oplog, source } = order;
+  const { at } = source;
   if (oplog.kind === 'backup') return { begin: undefined, said: 'dump', cut: 'end' };
   if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
   const cut = at.ts === undefined ? { wall: at.epochMs } : { ts: at.ts };
   return span === undefined
-    ? { begin: saidToBegin(oplog, at, backup), said: 'plan', cut }
+    ? { begin: saidToBegin(order, at), said: 'plan', cut }
     : { begin: span.first, said: 'dump', cut };
 }
 
@@ -280,112 +272,6 @@ function warningsOf(
       ? []
       : [`what happened to documents later than source.at is not known to the end: ${laterFault}`]),
   ].map((note) => `${source}: ${note}`);
-}
-
-/** The first and the last entry of the oplog that a dump took along. */
-interface Span {
-  readonly first: Moment;
-  readonly last: Moment;
-  /** Whether the first may be an entry without content, which some keep no copy of. */
-  readonly isLoose: boolean;
-}
-
-/** Undefined where the dump took none along. */
-export async function spanOf({
-  backup,
-  oplog,
-}: Pick<RollOrder, 'backup' | 'oplog'>): Promise<Span | undefined> {
-  const isPbm = oplog.kind === 'pbm' || backup.slices !== undefined;
-  const slices = isPbm ? await pbmSpan(backup) : undefined;
-  if (slices !== undefined)
-    return { first: timeless(slices.from), last: timeless(slices.till), isLoose: true };
-  const entry = new OplogEntry();
-  const own = ownOplog(backup);
-  let isLoose = false;
-  let first: Moment | undefined;
-  let last: Moment | undefined;
-  for await (const { bytes, starts, count } of own.everything()) {
-    const at = (i: number): Moment =>
-      following(own.origin, {}, () => momentOf(entry.read(bytes, starts[i] as number)));
-    first ??= at(0);
-    if (last === undefined) isLoose = entry.op === OP.NOOP;
-    last = at(count - 1);
-  }
-  return first === undefined || last === undefined ? undefined : { first, last, isLoose };
-}
-
-/** Where the plan says that the dump began, if it does. */
-export function beginOf({ oplog }: Pick<Source, 'oplog'>): Timestamp | undefined {
-  if (oplog?.begins === undefined) return undefined;
-  return { seconds: Math.floor(oplog.begins.epochMs / 1000) - BEGIN_MARGIN_SECONDS, ordinal: 0 };
-}
-
-/** The same, where it must. */
-function saidToBegin({ begins }: OplogPlan, at: Instant, { identity }: Backup): Timestamp {
-  if (begins === undefined) {
-    throw new RestorePlanError('BACKUP', `${identity.location} does not say when it was begun.`, {
-      hint:
-        'Say it in source.oplog.begins: a moment that is certainly no later than the start of mongodump. Earlier does no harm, later gives wrong documents. ' +
-        'A dump made with `mongodump --oplog` says it itself.',
-    });
-  }
-  if (begins.epochMs >= at.epochMs)
-    throw new RestorePlanError(
-      'BACKUP',
-      `source.oplog.begins ${begins.text} is not before source.at ${at.text}.`,
-    );
-  const latest = identity.modified;
-  if (latest !== undefined && begins.epochMs > latest) {
-    throw new RestorePlanError(
-      'BACKUP',
-      `source.oplog.begins ${begins.text} is later than the end of the backup: ${identity.location} was finished at ${showIsoDate(latest)}.`,
-      { hint: 'Name a moment that is certainly no later than the start of mongodump.' },
-    );
-  }
-  return { seconds: Math.floor(begins.epochMs / 1000) - BEGIN_MARGIN_SECONDS, ordinal: 0 };
-}
-
-/** The wanted collections with their UUIDs, as the backup says them. */
-async function followed({ source, backup, wanted }: RollOrder): Promise<WantedCollection[]> {
-  const found = new Map<string, CollectionMetadata>();
-  for (const each of (await backup.collections()) ?? [])
-    if (wanted.has(each.collection)) found.set(each.collection, each);
-  if (found.size === 0 && backup.holds([...wanted][0] ?? '') === undefined) {
-    // A stream: its metadata lies among the documents.
-    for await (const piece of backup.read(wanted)) {
-      if (piece.type === 'metadata') found.set(piece.metadata.collection, piece.metadata);
-      if (found.size === wanted.size) break;
-    }
-  }
-  // What the backup lacks, or holds as something else, is refused by whoever reads it.
-  return [...found.values()]
-    .filter(({ type }) => type === 'collection')
-    .map((metadata) => {
-      const { collection } = metadata;
-      return { collection, namespace: `${source.database}.${collection}`, uuid: uuidOf(metadata, backup) };
-    });
-}
-
-function uuidOf({ collection, text }: CollectionMetadata, { identity }: Backup): string {
-  const { uuid, options } = (text === undefined ? {} : JSON.parse(text)) as {
-    readonly uuid?: unknown;
-    readonly options?: { readonly capped?: unknown };
-  };
-  if (typeof uuid !== 'string' || !/^[0-9a-f]{32}$/i.test(uuid)) {
-    throw new RestorePlanError(
-      'BACKUP',
-      `${identity.location} does not say the UUID of ${collection}, by which it would be followed in an oplog.`,
-      {
-        hint: 'mongodump writes it into the .metadata.json of each collection, since 4.0. Leave out source.oplog, or use such a dump.',
-      },
-    );
-  }
-  if (options?.capped === true) {
-    throw new RestorePlanError('BACKUP', `${collection} is capped and cannot be rolled forward.`, {
-      hint: 'Servers before 6.0 do not write into the oplog what a capped collection overran. Leave out source.oplog.',
-    });
-  }
-  return uuid.toLowerCase();
 }
 
 function endsLater(origin: string, last: Moment, at: string): RestorePlanError {

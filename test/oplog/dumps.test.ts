@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Binary, Long, serialize, Timestamp } from 'bson';
 import * as assert from 'uvu/assert';
-import type { Backup } from '../../src/backup/backup.ts';
+import { around, type Backup } from '../../src/backup/backup.ts';
 import { openBackup } from '../../src/backup/open-backup.ts';
 import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
 import { elements } from '../../src/bson/elements.ts';
@@ -398,6 +398,43 @@ async function refused(
   assert.is((error as RestorePlanError).code, 'BACKUP');
   assert.ok((error as RestorePlanError).hint);
   assert.match(`${(error as RestorePlanError).message} ${(error as RestorePlanError).hint}`, message);
+}
+
+test('a compressed tar is read twice: for its oplog and its names, then for its documents', async () => {
+  for (const [name, oplog] of [
+    ['folder.tar.gz', SAVED()],
+    ['folder.tar.gz', { kind: 'backup', begins: undefined }],
+    ['plain.tar.gz', { ...SAVED(), begins: instant(begins) }],
+  ] as const)
+    assert.is(await passes(name, oplog), 2, `${name} by ${oplog.kind}`);
+});
+
+/** How often all of a backup is passed through while it is rolled forward and read. */
+async function passes(name: string, oplog: OplogPlan): Promise<number> {
+  const moment = oplog.kind === 'backup' ? {} : { at: instant(at) };
+  const source = { ...onDisk(join(folder.path, name), { database: DATABASE, ...moment }), oplog };
+  const wanted = new Set<string>(NAMES);
+  const backup = await openBackup(QUIET, source, { wanted });
+  let count = 0;
+  const counted: Backup = {
+    ...around(backup, {
+      read: (...given) => {
+        count++;
+        return backup.read(...given);
+      },
+      close: () => backup.close(),
+    }),
+    oplog: () => {
+      count++;
+      return backup.oplog?.() as AsyncIterable<Buffer>;
+    },
+  };
+  const spillPath = join(folder.path, 'spill-');
+  const result = await rollForward(QUIET, { source, oplog, backup: counted, wanted, spillPath });
+  await isExactly(result, oplog.kind === 'backup' ? atDumpEnd : atMoment, isLostOnMongorestore);
+  result.rolling.close();
+  await backup.close();
+  return count;
 }
 
 test('what cannot be proven or done is refused', async () => {

@@ -3,7 +3,7 @@
  * inflating all that lie before it.
  */
 import { BsonFault } from '../../bson/elements.ts';
-import type { RestorePlanError } from '../../errors.ts';
+import { RestorePlanError } from '../../errors.ts';
 import type {
   BackupIdentity,
   BackupPiece,
@@ -107,6 +107,8 @@ export class StreamBackup implements StoredBackup {
   readonly access = 'sequential';
   readonly identity: BackupIdentity;
   readonly #parts: StreamBackupParts;
+  /** The collections that came by when the oplog was looked for. */
+  #passed: readonly CollectionMetadata[] | undefined;
 
   constructor(parts: StreamBackupParts) {
     this.identity = parts.identity;
@@ -122,9 +124,9 @@ export class StreamBackup implements StoredBackup {
     return this.#parts.streams.reduce((sum, { bytes }) => sum + bytes.size, 0);
   }
 
-  /** Unknown: the names lie between the documents, all along the stream. */
-  async collections(): Promise<undefined> {
-    return undefined;
+  /** Unknown until the stream was read for its oplog: the names lie between the documents, all along it. */
+  async collections(): Promise<readonly CollectionMetadata[] | undefined> {
+    return this.#passed;
   }
 
   async *read(wanted: ReadonlySet<string>, { stored }: ReadOptions = {}): AsyncGenerator<BackupPiece> {
@@ -181,6 +183,7 @@ export class StreamBackup implements StoredBackup {
     const { streams, database, maxRatio, nameless } = this.#parts;
     const found: string[] = [];
     const roots = new Map<string, DumpRoot>();
+    const passed: CollectionMetadata[] = [];
     for (const stream of streams) {
       const { bytes, compression } = stream;
       const packed = compression === 'gzip' ? bytes.stream(0, bytes.size) : wholeOf(bytes);
@@ -189,6 +192,8 @@ export class StreamBackup implements StoredBackup {
         const meaning = readDumpPath(path, database);
         if ('database' in meaning && meaning.database === database)
           addTo(roots, { path, packedIn: undefined, at: { modified: undefined } });
+        if (meaning.kind === 'metadata' && meaning.database === database && file.what === undefined)
+          passed.push(...(await this.#metadataPassing(file, meaning.fileName)));
         if (meaning.kind !== 'oplog') continue;
         found.push(path);
         if (found.length > 1) throw severalOplogs(this.identity.location);
@@ -197,6 +202,20 @@ export class StreamBackup implements StoredBackup {
     }
     // Elsewhere a file of this name is a collection of another database.
     for (const path of found) if (!roots.has(folderOf(path))) throw noOplog(this.identity.location, path);
+    this.#passed = passed;
+  }
+
+  /** Damaged, it is left to whoever reads the collection. */
+  async #metadataPassing({ path, bytes }: StreamedFile, fileName: string): Promise<CollectionMetadata[]> {
+    const location = `${this.identity.location}!${path}`;
+    const { maxRatio } = this.#parts;
+    try {
+      const text = await readText(inflateIfCompressed(bytes, { location, maxRatio }), location);
+      return [readMetadata(text, location, fileName)];
+    } catch (error) {
+      if (error instanceof RestorePlanError && error.code === 'BACKUP') return [];
+      throw error;
+    }
   }
 
   /** All files of a tar, with those of tars inside it. */

@@ -5,7 +5,7 @@ import type { Backup } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { checkOplog } from '../../oplog/check-oplog.ts';
-import { beginOf } from '../../oplog/roll-forward.ts';
+import { beginOf } from '../../oplog/dump.ts';
 import { saveOplog } from '../../oplog/save-oplog.ts';
 import type { SavedScope } from '../../oplog/saved-scope.ts';
 import type { EntrySource } from '../../oplog/sources/entry-source.ts';

@@ -8,6 +8,7 @@ import { type RemotePatience, USUAL_PATIENCE } from '../../backup/remote/patienc
 import { RestorePlanError } from '../../errors.ts';
 import type { OplogPlan } from '../../plan/sources/oplog.ts';
 import type { Run } from '../../run.ts';
+import { NO_RECORD, RecordLog } from '../record-log.ts';
 import type { EntrySource } from './entry-source.ts';
 import { FileEntries } from './file-entries.ts';
 import { LiveOplog } from './live-oplog.ts';
@@ -24,13 +25,18 @@ type Open<K extends Kind> = (
 interface Beside {
   /** The one that is to be rolled forward. */
   readonly backup: Backup;
+  /** Path with which the names of temporary files begin. */
+  readonly spillPath?: string;
   /** How long a store is waited for; the usual times where it is not given. */
   readonly patience?: RemotePatience | undefined;
 }
 
 /** How each kind is opened; what a plan says of it is in plan/sources/oplog.ts. */
 const KINDS: { readonly [K in Kind]: Open<K> } = {
-  backup: async (_run, _oplog, { backup }) => ownOplog(backup),
+  backup: async (_run, _oplog, { backup, spillPath }) =>
+    backup.access === 'sequential' && spillPath !== undefined
+      ? keptOplog(backup, spillPath)
+      : ownOplog(backup),
   mongodb: (run, { uri }) => LiveOplog.open(run, uri),
   pbm: (_run, _oplog, { backup }) => openPbmOplog(backup),
   stored: (run, { from }, { patience = USUAL_PATIENCE }) => openStoredOplog(run, from, patience),
@@ -47,6 +53,30 @@ export function ownOplog(backup: Backup): FileEntries {
   const chunks = (): AsyncIterable<Buffer> => backup.oplog?.() ?? nothing();
   const empty = (): RestorePlanError => noOplogInside(location);
   return new FileEntries(`the oplog of ${location}`, [{ location, chunks }], { empty });
+}
+
+/** The same of a stream, put aside while it is read once: the whole of it would be read for the oplog alone. */
+async function keptOplog(backup: Backup, spillPath: string): Promise<FileEntries> {
+  const { location } = backup.identity;
+  const log = new RecordLog(`${spillPath}own`);
+  const chunks: number[] = [];
+  try {
+    for await (const chunk of backup.oplog?.() ?? nothing())
+      chunks.push(log.append(NO_RECORD, 0, chunk, 0, chunk.length));
+  } catch (error) {
+    log.close();
+    throw error;
+  }
+  async function* kept(): AsyncGenerator<Buffer> {
+    for (const each of chunks) {
+      const { bytes, start, end } = log.read(each);
+      yield bytes.subarray(start, end);
+    }
+  }
+  return new FileEntries(`the oplog of ${location}`, [{ location, chunks: kept }], {
+    empty: () => noOplogInside(location),
+    close: async () => log.close(),
+  });
 }
 
 async function* nothing(): AsyncGenerator<Buffer> {}
