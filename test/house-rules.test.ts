@@ -280,6 +280,24 @@ test('no two types have one name', () => {
   assert.equal(twice, [], 'a reader who meets the name must not have to ask which of them it is');
 });
 
+/** What `plan init` writes into a plan is for people. */
+const FOR_PEOPLE: readonly string[] = ['cli', 'plan/draft.ts'];
+
+test('the engine tells nobody to type a command', () => {
+  const typed =
+    /\\?`plan (?:accept|apply|approve|backups|dry-run|follow-up|revert|status|unlock|validate|verify)\b/;
+  const wrong = files
+    .map((path) => relative(SRC, path))
+    .filter((file) => !FOR_PEOPLE.includes(file) && !FOR_PEOPLE.includes(place(file)))
+    .flatMap((file) =>
+      readFileSync(join(SRC, file), 'utf8')
+        .split('\n')
+        .filter((line) => !/^\s*(?:\*|\/\*\*|\/\/)/.test(line) && typed.test(line))
+        .map((line) => `${file}: ${line.trim()}`),
+    );
+  assert.equal(wrong, [], 'a program is not a terminal: say it with `advice`, whose commands views word');
+});
+
 test('nothing is left open or switched off in the source', () => {
   const wrong = files.filter((file) => /\b(?:TODO|FIXME|XXX)\b/.test(readFileSync(file, 'utf8')));
   assert.equal(wrong, [], 'finish it, or write it down where it will be read');

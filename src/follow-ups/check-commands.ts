@@ -2,13 +2,13 @@
 import { together } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import type { ActionFault } from '../plan/follow-ups/kind.ts';
+import { kindOf } from '../plan/follow-ups/kinds.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { Plan } from '../plan/plan.ts';
 import { oplogSecrets } from '../plan/sources/oplog.ts';
 import { sourceKindOf } from '../plan/sources/sources.ts';
 import type { Secret } from '../secret.ts';
-import type { ActionFault } from './kind.ts';
-import { kindOf } from './kinds.ts';
 
 export interface CommandFault extends ActionFault {
   readonly followUp: string;

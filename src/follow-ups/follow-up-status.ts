@@ -4,8 +4,8 @@
 import type { TargetName } from '../events.ts';
 import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
+import { kindOf } from '../plan/follow-ups/kinds.ts';
 import type { FollowUpPlan } from '../plan/plan.ts';
-import { kindOf } from './kinds.ts';
 
 /**
  * not due: no run of the plan is verified in this target · not needed: none wrote anything there, and the plan wants the follow-up

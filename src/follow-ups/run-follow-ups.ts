@@ -7,6 +7,11 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { advice } from '../advice.ts';
 import { showValue } from '../bson/show.ts';
@@ -23,15 +28,16 @@ import { openLedger } from '../ledger/ledger.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../ledger/runs.ts';
 import { type RestoredId, restoredIds } from '../ledger/written.ts';
+import type { ActionEnd, Attempt } from '../plan/follow-ups/kind.ts';
+import { kindOf } from '../plan/follow-ups/kinds.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import type { FollowUpPlan, Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { redact } from '../secret.ts';
+import { workDirectoryFault } from '../selection/directory.ts';
 import { accessTo, type Target } from '../target/target.ts';
 import { secretTest } from './check-commands.ts';
 import { type FollowUpStatus, followUpStatuses, restoresOf } from './follow-up-status.ts';
-import type { ActionEnd } from './kind.ts';
-import { kindOf } from './kinds.ts';
 
 export interface FollowUpRequest {
   readonly plan: Plan;
@@ -143,11 +149,46 @@ async function act(
   const { action } = followUp;
   const unset = unsetVariables(plan, followUp);
   if (unset.length > 0) return failed(`not set: ${unset.join(', ')}`);
-  const { database } = target.reader;
   const idLines = (): AsyncIterable<string> => idLinesOf(target, restore);
-  const isSecret = secretTest(plan);
-  const attempt = { plan, followUp, restore, database, id, idLines, environment, isSecret };
+  const attempt: Attempt = {
+    ...{ id, idLines, environment, followUp: followUp.name, isSecret: secretTest(plan) },
+    plan: { name: plan.name, digest: plan.digest, reason: plan.reason },
+    ...{ target: target.name, database: target.reader.database, uri: target.plan.uri },
+    selection: restore.key.selection,
+    collections: restore.collections.map(
+      ({ collection, into, selected, inserted, replaced, identical, kept }) => ({
+        ...{ collection, into, selected, inserted, replaced, identical, kept },
+      }),
+    ),
+    withIdsFile: (work) => withIdsFile(run.workDirectory, { id, idLines }, work),
+  };
   return endOf(await kindOf(action).act(run, action, attempt));
+}
+
+/** Writes the lines to a private file, hands over its path, and removes it when the work is done. */
+async function withIdsFile<T>(
+  workDirectory: string,
+  { id, idLines }: Pick<Attempt, 'id' | 'idLines'>,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
+  const folder = join(workDirectory, 'follow-ups');
+  const path = join(folder, `${id}.ndjson`);
+  try {
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const file = createWriteStream(path, { flags: 'wx', mode: 0o600 });
+      await pipeline(Readable.from(withNewlines(idLines())), file);
+    } catch (error) {
+      throw workDirectoryFault(error, path);
+    }
+    return await work(path);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  for await (const line of lines) yield `${line}\n`;
 }
 
 /** Without its secret a webhook would go out unsigned, and a command would get a variable's name for its value. */

@@ -2,13 +2,15 @@
  * Makes the checked plan from the tree of its file. Called only when no fault was found, so what the schema requires
  * is there; defaults are filled in here and nowhere else.
  */
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { parseQuery } from '../query/parse-query.ts';
 import { planDigest, selectsDigest } from './digest.ts';
 import { whereIs } from './fault.ts';
+import { buildAction } from './follow-ups/kinds.ts';
 import { exceptedIds, type IdList } from './id-list.ts';
-import { momentIn, parseDuration } from './instant.ts';
+import { durationAt, momentIn } from './instant.ts';
+import type { UnsetVariable } from './interpolate.ts';
 import {
   givenSecret,
   givenText,
@@ -19,8 +21,8 @@ import {
   type MapNode,
   nodeAt,
   orderedValue,
-  type PathPart,
   type PlanNode,
+  textsAt,
 } from './nodes.ts';
 import type {
   ApprovalsBy,
@@ -28,7 +30,6 @@ import type {
   DependentPlan,
   DocumentsTold,
   ExceptedClass,
-  FollowUpAction,
   FollowUpPlan,
   MergeRules,
   Plan,
@@ -36,7 +37,6 @@ import type {
   RestoredCollection,
   Source,
   TargetPlan,
-  UnsetVariable,
   WhenMatched,
 } from './plan.ts';
 import { buildOplog } from './sources/oplog.ts';
@@ -68,7 +68,7 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
     collections,
     targets,
     followUps: itemsAt(root, 'followUps').map(buildFollowUp),
-    mask: texts(root, 'mask'),
+    mask: textsAt(root, 'mask'),
     report: { documents: (givenText(root, 'report', 'documents') ?? 'whole') as DocumentsTold },
     digest: planDigest(digested),
     selectsDigest: selectsDigest(digested),
@@ -82,7 +82,7 @@ function buildSource(source: PlanNode): Source {
   return {
     at: momentIn(source),
     database: givenText(source, 'database') as string,
-    maxAgeMs: duration(source, 'maxAge'),
+    maxAgeMs: durationAt(source, 'maxAge'),
     integrity: (givenText(source, 'integrity') ?? 'whole') as Source['integrity'],
     maxDecompressionRatio: givenValue(source, 'maxDecompressionRatio') as number | undefined,
     location: buildLocation(source, zone),
@@ -102,7 +102,7 @@ function buildRestored(entry: PlanNode): RestoredCollection {
       field: givenText(reference, 'field') as string,
       collection: givenText(reference, 'collection') as string,
     })),
-    skipIndexes: texts(entry, 'indexes', 'skip'),
+    skipIndexes: textsAt(entry, 'indexes', 'skip'),
     exceptions: itemsAt(entry, 'exceptions').map(buildException),
     dependents: itemsAt(entry, 'dependents').map(buildDependent),
     where: whereIs(headOf(entry)),
@@ -113,7 +113,7 @@ function buildMatched(entry: PlanNode): Pick<RestoredCollection, 'whenMatched' |
   const whenMatched = (givenText(entry, 'whenMatched') ?? 'keepExisting') as WhenMatched;
   if (whenMatched !== 'merge') return { whenMatched };
   const whenNotMatched = (givenText(entry, 'whenNotMatched') ?? 'insert') as MergeRules['whenNotMatched'];
-  return { whenMatched, merge: { fields: [...texts(entry, 'fields')].sort(), whenNotMatched } };
+  return { whenMatched, merge: { fields: [...textsAt(entry, 'fields')].sort(), whenNotMatched } };
 }
 
 function buildCollection(entry: PlanNode, lists: IdLists): CollectionPlan {
@@ -151,7 +151,7 @@ function buildTarget(target: PlanNode): TargetPlan {
     database: givenText(target, 'database') as string,
     ...(givenValue(target, 'create') === true ? { create: true } : {}),
     gate: {
-      soakMs: duration(target, 'gate', 'soak') ?? 0,
+      soakMs: durationAt(target, 'gate', 'soak') ?? 0,
       approvals: (givenValue(target, 'gate', 'approvals') ?? 0) as number,
       ...(approvalsBy !== undefined && { approvalsBy }),
       ...(givenValue(target, 'gate', 'acceptKept') === true && { acceptKept: true }),
@@ -159,48 +159,14 @@ function buildTarget(target: PlanNode): TargetPlan {
   };
 }
 
-const MINUTE = 60_000;
-
 function buildFollowUp(entry: PlanNode): FollowUpPlan {
   return {
     name: givenText(entry, 'name') as string,
     on: givenText(entry, 'on') as FollowUpPlan['on'],
     when: (givenText(entry, 'when') ?? 'inserted') as FollowUpPlan['when'],
-    needs: texts(entry, 'needs'),
+    needs: textsAt(entry, 'needs'),
     action: buildAction(entry),
   };
-}
-
-function buildAction(entry: PlanNode): FollowUpAction {
-  const manual = givenText(entry, 'manual');
-  if (manual !== undefined) return { kind: 'manual', text: manual };
-  const run = nodeAt(entry, 'run');
-  if (run !== undefined) {
-    return {
-      kind: 'run',
-      command: texts(entry, 'run'),
-      directory: dirname(run.place.text.absolutePath),
-      timeoutMs: duration(entry, 'timeout') ?? 5 * MINUTE,
-      passUri: givenValue(entry, 'passUri') === true,
-      env: texts(entry, 'env'),
-    };
-  }
-  return {
-    kind: 'webhook',
-    url: givenSecret(entry, 'webhook', 'url'),
-    secret: givenSecret(entry, 'webhook', 'secret'),
-    timeoutMs: duration(entry, 'timeout') ?? MINUTE / 2,
-    text: givenText(entry, 'webhook', 'text'),
-  };
-}
-
-function texts(root: PlanNode, ...path: readonly PathPart[]): string[] {
-  return itemsAt(root, ...path).map((_, i) => givenText(root, ...path, i) as string);
-}
-
-function duration(root: PlanNode, ...path: readonly PathPart[]): number | undefined {
-  const value = givenText(root, ...path);
-  return value === undefined ? undefined : parseDuration(value);
 }
 
 /** `{ _id: { $in: [] } }`: stands for a query with an unset variable, so that it can never select too much. */

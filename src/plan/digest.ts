@@ -3,7 +3,8 @@
  * gate, follow-ups, masks and what reports tell may change without changing it.
  */
 import { createHash } from 'node:crypto';
-import { dirname, relative } from 'node:path';
+import { dirname } from 'node:path';
+import { kindOf } from './follow-ups/kinds.ts';
 import type { DependentPlan, Plan, RestoredCollection } from './plan.ts';
 import { oplogDigest } from './sources/oplog.ts';
 import { sourceKindOf } from './sources/sources.ts';
@@ -103,9 +104,8 @@ export function exceptionsDigest({ collections }: Pick<Plan, 'collections'>): st
 /** The same of what its follow-ups run: which commands, with what, and where; the folder as seen from the plan's. */
 export function commandsDigest({ followUps, file }: Pick<Plan, 'followUps' | 'file'>): string {
   const commands = followUps.flatMap(({ name, on, when, needs, action }) => {
-    if (action.kind !== 'run') return [];
-    const directory = relative(dirname(file), action.directory);
-    return [{ name, on, when, needs, ...action, directory }];
+    const value = kindOf(action).approved?.value(action, dirname(file));
+    return value === undefined ? [] : [{ name, on, when, needs, ...value }];
   });
   return sha256(commands);
 }

@@ -1,7 +1,7 @@
 /** Moments, lengths of time and time zones as a plan writes them. */
 
 import { nearest } from './nearest.ts';
-import { itemsAt, nodeAt, type PlanNode, textAt } from './nodes.ts';
+import { givenText, itemsAt, nodeAt, type PathPart, type PlanNode, textAt } from './nodes.ts';
 
 /** An instant as the plan wrote it: `text` keeps its offset. */
 export interface Instant {
@@ -107,4 +107,10 @@ export function nearTimeZone(name: string): string | undefined {
   const zones = Intl.supportedValuesOf('timeZone');
   const city = name.toLowerCase().replace(/[\s-]+/g, '_');
   return zones.find((zone) => zone.toLowerCase().endsWith(`/${city}`)) ?? nearest(name, zones);
+}
+
+/** A duration of a plan, milliseconds; undefined where there is none. */
+export function durationAt(root: PlanNode, ...path: readonly PathPart[]): number | undefined {
+  const value = givenText(root, ...path);
+  return value === undefined ? undefined : parseDuration(value);
 }

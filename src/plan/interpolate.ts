@@ -5,7 +5,19 @@
 import { faultAt, noteAt, type Place, type PlanFault, quoted, whereIs } from './fault.ts';
 import { nearest } from './nearest.ts';
 import { type MapNode, type PathPart, type PlanNode, pathText, type ScalarNode } from './nodes.ts';
-import type { UnsetVariable } from './plan.ts';
+
+/** A variable that the plan uses and the environment does not have. */
+export interface UnsetVariable {
+  readonly name: string;
+  /** `file:line:col` of its use. */
+  readonly where: string;
+  /** Where in the plan, such as `targets.production.uri`: tells which commands can do without it. */
+  readonly path: string;
+  /** The text of `${VAR:?message}`. */
+  readonly message: string | undefined;
+  /** It is set, to nothing. */
+  readonly isEmpty: boolean;
+}
 
 export interface Interpolation {
   readonly root: MapNode;
@@ -80,5 +92,6 @@ function placeOfUse(node: ScalarNode, use: string): Place {
   const at = text.text.slice(start, end).indexOf(use);
   return at < 0 ? node.place : { text, start: start + at, end: start + at + use.length };
 }
+
 /** Variables of the environment by name; undefined = not set. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -154,3 +154,8 @@ export function holdsUnjudged(node: PlanNode): boolean {
   });
   return found;
 }
+
+/** The texts of a list, as given; none where it is not there. */
+export function textsAt(root: PlanNode, ...path: readonly PathPart[]): string[] {
+  return itemsAt(root, ...path).map((_, i) => givenText(root, ...path, i) as string);
+}

@@ -1,10 +1,13 @@
 /**
  * The checked plan: what every later step works on. Made only by `readPlan`; its raw form stays inside this folder.
  */
+
 import type { TargetName } from '../events.ts';
 import type { Secret } from '../secret.ts';
+import type { FollowUpAction } from './follow-ups/kinds.ts';
 import type { IdList } from './id-list.ts';
 import type { Instant } from './instant.ts';
+import type { UnsetVariable } from './interpolate.ts';
 import type { OplogPlan } from './sources/oplog.ts';
 import type { Location } from './sources/sources.ts';
 
@@ -35,18 +38,6 @@ export interface Plan {
 /** From the least to the most: only counts; `_id`, class and reason; the names of fields as well; values, except those of `mask`. */
 export const DOCUMENTS_TOLD = ['none', 'ids', 'masked', 'whole'] as const;
 export type DocumentsTold = (typeof DOCUMENTS_TOLD)[number];
-
-export interface UnsetVariable {
-  readonly name: string;
-  /** `file:line:col` of its use. */
-  readonly where: string;
-  /** Where in the plan, such as `targets.production.uri`: tells which commands can do without it. */
-  readonly path: string;
-  /** The text of `${VAR:?message}`. */
-  readonly message: string | undefined;
-  /** It is set, to nothing. */
-  readonly isEmpty: boolean;
-}
 
 export interface Source {
   readonly at: Instant | undefined;
@@ -169,27 +160,6 @@ export interface FollowUpPlan {
   readonly needs: readonly string[];
   readonly action: FollowUpAction;
 }
-
-export type FollowUpAction =
-  | { readonly kind: 'manual'; readonly text: string }
-  | {
-      readonly kind: 'run';
-      /** Program and arguments as written; run without a shell. */
-      readonly command: readonly string[];
-      /** Absolute path of the folder to run it in: that of the file that names the command. */
-      readonly directory: string;
-      readonly timeoutMs: number;
-      readonly passUri: boolean;
-      /** Names of the operator's variables that the command gets beside the usual ones. */
-      readonly env: readonly string[];
-    }
-  | {
-      readonly kind: 'webhook';
-      readonly url: Secret | undefined;
-      readonly secret: Secret | undefined;
-      readonly timeoutMs: number;
-      readonly text: string | undefined;
-    };
 
 /** Each entry of the plan, its dependents after it. A collection reached by several routes comes several times. */
 export function restoredCollections({ collections }: Pick<Plan, 'collections'>): RestoredCollection[] {

@@ -3,6 +3,7 @@
  */
 import { matchesSchema } from './compiled-schema.ts';
 import { type FaultDetails, type FaultRule, faultAt, type Place, type PlanFault, quoted } from './fault.ts';
+import { FOLLOW_UP_KINDS } from './follow-ups/kinds.ts';
 import { nearest } from './nearest.ts';
 import { type MapNode, nodeAt, type PathPart, type PlanNode, pathText, placeAt, shown } from './nodes.ts';
 import { schemaText } from './schema-file.ts';
@@ -245,7 +246,7 @@ const HOMES: readonly (readonly PathPart[])[] = [
   ['targets', 'production'],
   ['targets', 'production', 'gate'],
   ['followUps', 0],
-  ['followUps', 0, 'webhook'],
+  ...Object.entries(FOLLOW_UP_KINDS).flatMap(([key, { isMap }]) => (isMap ? [['followUps', 0, key]] : [])),
 ];
 
 function hasKey(path: readonly PathPart[], key: string): boolean {

@@ -9,8 +9,8 @@ import type {
   TargetComparison,
 } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
-import { kindOf } from '../follow-ups/kinds.ts';
 import { type Suggestion, suggestionText } from '../follow-ups/suggestions/suggestion.ts';
+import { kindOf } from '../plan/follow-ups/kinds.ts';
 import type { DocumentsTold, FollowUpPlan, Plan, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import { line, lines, name } from '../text/escape.ts';

@@ -5,8 +5,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import * as assert from 'uvu/assert';
 import type { RunEvent } from '../../src/events.ts';
-import type { ActionEnd } from '../../src/follow-ups/kind.ts';
-import { sendWebhook, type WebhookRequest } from '../../src/follow-ups/kinds/webhook.ts';
+import type { ActionEnd } from '../../src/plan/follow-ups/kind.ts';
+import { type Delivery, sendWebhook } from '../../src/plan/follow-ups/webhook.ts';
+import type { Run } from '../../src/run.ts';
 import { Secret } from '../../src/secret.ts';
 import { test } from '../harness.ts';
 
@@ -52,19 +53,26 @@ const status =
     response.writeHead(code, headers).end(`answer ${code}`);
   };
 
-function send(more: Partial<WebhookRequest> = {}): Promise<ActionEnd> {
-  return sendWebhook({
-    secret: undefined,
-    body: '{"text":"é"}',
-    delivery: 'delivery-1',
-    timeoutMs: 5_000,
-    emit: (event) => events.push(event),
-    signal: new AbortController().signal,
-    what: 'follow-up "x"',
-    firstDelayMs: 10,
-    url: more.url ?? new Secret(address()),
-    ...more,
-  });
+type Given = Partial<Delivery & Pick<Run, 'emit' | 'signal'>>;
+
+function send({
+  emit = (event) => events.push(event),
+  signal = new AbortController().signal,
+  ...more
+}: Given = {}): Promise<ActionEnd> {
+  return sendWebhook(
+    { emit, signal },
+    {
+      secret: undefined,
+      body: '{"text":"é"}',
+      delivery: 'delivery-1',
+      timeoutMs: 5_000,
+      what: 'follow-up "x"',
+      firstDelayMs: 10,
+      url: more.url ?? new Secret(address()),
+      ...more,
+    },
+  );
 }
 
 test('the body arrives as JSON, signed with the key', async () => {

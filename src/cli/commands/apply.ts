@@ -17,7 +17,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { requireCommands } from '../../follow-ups/check-commands.ts';
 import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
-import { kindOf } from '../../follow-ups/kinds.ts';
+import { kindOf } from '../../plan/follow-ups/kinds.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Sum } from '../../report/sum.ts';
 import { type Restore, SHOWN } from '../../restore/restore.ts';

@@ -9,6 +9,7 @@ import type { TargetName } from '../../events.ts';
 import type { AcceptedSum } from '../../ledger/accepted.ts';
 import type { Actor, RunRecord } from '../../ledger/run-record.ts';
 import { OUTCOMES } from '../../outcomes.ts';
+import { kindOf } from '../../plan/follow-ups/kinds.ts';
 import type { Plan, RestoredCollection } from '../../plan/plan.ts';
 import { sumLines } from '../../report/sum.ts';
 import { shellWord } from '../../text/escape.ts';
@@ -79,11 +80,10 @@ function exceptionTexts(collections: readonly RestoredCollection[]): string[] {
 }
 
 function commandTexts({ followUps }: Plan): string[] {
-  return followUps.flatMap(({ name, on, action }) =>
-    action.kind === 'run'
-      ? [`follow-up ${name} (${on}) runs: ${action.command.map(shellWord).join(' ')}`]
-      : [],
-  );
+  return followUps.flatMap(({ name, on, action }) => {
+    const words = kindOf(action).approved?.words(action, shellWord);
+    return words === undefined ? [] : [`follow-up ${name} (${on}) ${words}`];
+  });
 }
 
 /** What an approval is worth, and how many are still missing. */

@@ -3,7 +3,7 @@
 import { EMPTY_DOCUMENT } from '../../bson/document-builder.ts';
 import { showDocument } from '../../bson/show.ts';
 import type { TargetName } from '../../events.ts';
-import { kindOf } from '../../follow-ups/kinds.ts';
+import { kindOf } from '../../plan/follow-ups/kinds.ts';
 import {
   type CollectionPlan,
   type DependentPlan,

@@ -2,7 +2,7 @@
 
 import type { EXIT_CODES } from '../../errors.ts';
 import type { FollowUpState, FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
-import { kindOf } from '../../follow-ups/kinds.ts';
+import { kindOf } from '../../plan/follow-ups/kinds.ts';
 import { neutral, shellWord } from '../../text/escape.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { type Paint, wrapped } from '../../text/terminal.ts';
@@ -73,8 +73,9 @@ function* details({ followUp, state, record }: FollowUpStatus): Generator<string
   if (state === 'failed' && record?.output !== undefined) {
     yield* record.output.trimEnd().split('\n').slice(-OUTPUT_LINES);
   }
-  if (followUp.action.kind === 'manual' && (state === 'open' || state === 'waiting'))
-    yield* followUp.action.text.trimEnd().split('\n');
+  const kind = kindOf(followUp.action);
+  if (kind.isForPeople && (state === 'open' || state === 'waiting'))
+    yield* kind.inShort(followUp.action).trimEnd().split('\n');
 }
 
 interface NextStep {

@@ -1,9 +1,14 @@
 /** Rules about follow-ups: one action each, names that lead somewhere, an order that ends, secrets from variables. */
 import { faultAt, type PlanFault, quoted } from '../fault.ts';
+import type { FollowUpKind } from '../follow-ups/kind.ts';
+import { FOLLOW_UP_KINDS } from '../follow-ups/kinds.ts';
 import { parseDuration } from '../instant.ts';
 import { nearest } from '../nearest.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { exactlyOne, repeats, wayBetween } from './structure.ts';
+
+const KINDS: readonly (readonly [string, Pick<FollowUpKind<never>, 'options' | 'rules'>])[] =
+  Object.entries(FOLLOW_UP_KINDS);
 
 interface Entry {
   readonly name: string;
@@ -20,9 +25,9 @@ export function followUpRules(root: MapNode): PlanFault[] {
   const named = items.filter(({ name }) => name !== '');
   return [
     ...items.flatMap(({ path }) => [
-      ...exactlyOne(root, path, { keys: ['manual', 'run', 'webhook'], what: 'action' }),
+      ...exactlyOne(root, path, { keys: Object.keys(FOLLOW_UP_KINDS), what: 'action' }),
       ...optionRules(root, path),
-      ...webhookRules(root, path),
+      ...KINDS.flatMap(([, kind]) => kind.rules?.(root, path) ?? []),
     ]),
     ...sameName(root, named),
     ...named.flatMap((entry) => needRules(root, entry, named)),
@@ -35,19 +40,13 @@ export function followUpRules(root: MapNode): PlanFault[] {
 function optionRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
   const has = (key: string) => nodeAt(root, ...path, key) !== undefined;
   const faults: PlanFault[] = [];
-  const onlyWith = (key: string, actions: readonly string[]) => {
-    if (!has(key) || actions.some(has)) return;
+  for (const key of new Set(KINDS.flatMap(([, kind]) => kind.options))) {
+    const actions = KINDS.filter(([, kind]) => kind.options.includes(key)).map(([name]) => name);
+    if (!has(key) || actions.some(has)) continue;
     const expected = `\`${key}\` only with ${actions.join(' or ')}`;
-    faults.push(
-      faultAt(placeAt(root, ...path, key), 'follow-ups', {
-        message: `\`${key}\` has no meaning here`,
-        expected,
-      }),
-    );
-  };
-  onlyWith('timeout', ['run', 'webhook']);
-  onlyWith('passUri', ['run']);
-  onlyWith('env', ['run']);
+    const message = `\`${key}\` has no meaning here`;
+    faults.push(faultAt(placeAt(root, ...path, key), 'follow-ups', { message, expected }));
+  }
   const timeout = textAt(root, ...path, 'timeout');
   if (timeout !== undefined && !parseDuration(timeout)) {
     const message = timeout === '0s' ? 'a time-out of nothing' : 'this is no duration';
@@ -57,36 +56,6 @@ function optionRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
         expected: 'a duration such as 2m',
       }),
     );
-  }
-  const program = nodeAt(root, ...path, 'run', 0);
-  if (program?.kind === 'scalar' && program.value === '') {
-    faults.push(
-      faultAt(program.place, 'follow-ups', {
-        message: 'the command has no program',
-        expected: 'a program such as ./scripts/clear-cache.sh',
-      }),
-    );
-  }
-  return faults;
-}
-
-function webhookRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
-  const faults: PlanFault[] = [];
-  const url = textAt(root, ...path, 'webhook', 'url');
-  if (url !== undefined && url !== '' && !/^https?:\/\/./.test(url)) {
-    const place = nodeAt(root, ...path, 'webhook', 'url')!.place;
-    const expected = 'https://… or http://…, from a variable where it carries a token';
-    faults.push(faultAt(place, 'follow-ups', { message: 'this is no address of a webhook', expected }));
-  }
-  const secret = nodeAt(root, ...path, 'webhook', 'secret');
-  const literal =
-    secret?.kind === 'scalar' && typeof secret.written === 'string'
-      ? secret.written.replace(/\$\{[^}]*\}/g, '')
-      : '';
-  if (secret !== undefined && literal !== '') {
-    const message = 'a secret stands in the plan';
-    const expected = `a variable, such as \${CACHE_WEBHOOK_SECRET}; whoever can read the file can use it`;
-    faults.push(faultAt(secret.place, 'credential', { message, expected }));
   }
   return faults;
 }

@@ -1,44 +1,80 @@
 /** A follow-up that runs a command, with the restored ids on its stdin and in a file. */
-
-import { constants, createWriteStream } from 'node:fs';
-import { access, mkdir, open, rm, stat } from 'node:fs/promises';
-import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { constants } from 'node:fs';
+import { access, open, stat } from 'node:fs/promises';
+import { delimiter, dirname, isAbsolute, relative, resolve } from 'node:path';
 import { advice } from '../../advice.ts';
-import type { Environment } from '../../plan/interpolate.ts';
-import { workDirectoryFault } from '../../selection/directory.ts';
-import type { ActionFault, ActionOf, Attempt, FollowUpKind } from '../kind.ts';
-import { runCommand } from '../run-command.ts';
+import { faultAt } from '../fault.ts';
+import { durationAt } from '../instant.ts';
+import type { Environment } from '../interpolate.ts';
+import { givenValue, nodeAt, textsAt } from '../nodes.ts';
+import type { ActionFault, Attempt, FollowUpKind } from './kind.ts';
+import { runCommand } from './run-command.ts';
 
-type Command = ActionOf<'run'>;
+export interface RunAction {
+  readonly kind: 'run';
+  /** Program and arguments as written; run without a shell. */
+  readonly command: readonly string[];
+  /** Absolute path of the folder to run it in: that of the file that names the command. */
+  readonly directory: string;
+  readonly timeoutMs: number;
+  readonly passUri: boolean;
+  /** Names of the operator's variables that the command gets beside the usual ones. */
+  readonly env: readonly string[];
+}
 
+/** How long a command may take where the plan says nothing. */
+const USUAL_TIME_MS = 5 * 60_000;
 /** Where programs are looked for by an environment without PATH, as the system does it. */
 const USUAL_PATH = '/usr/local/bin:/usr/bin:/bin';
 /** A first line that names an interpreter is no longer. */
 const FIRST_LINE_BYTES = 256;
 
-export const run: FollowUpKind<Command> = {
+export const RUN: FollowUpKind<RunAction> = {
   isForPeople: false,
+  options: ['timeout', 'passUri', 'env'],
+  isMap: false,
+  build: (entry) => ({
+    kind: 'run',
+    command: textsAt(entry, 'run'),
+    directory: dirname(nodeAt(entry, 'run')!.place.text.absolutePath),
+    timeoutMs: durationAt(entry, 'timeout') ?? USUAL_TIME_MS,
+    passUri: givenValue(entry, 'passUri') === true,
+    env: textsAt(entry, 'env'),
+  }),
+  rules: (root, path) => {
+    const program = nodeAt(root, ...path, 'run', 0);
+    if (program?.kind !== 'scalar' || program.value !== '') return [];
+    const message = 'the command has no program';
+    return [
+      faultAt(program.place, 'follow-ups', {
+        message,
+        expected: 'a program such as ./scripts/clear-cache.sh',
+      }),
+    ];
+  },
   secretsOf: () => [],
+  approved: {
+    value: (action, folder) => ({ ...action, directory: relative(folder, action.directory) }),
+    words: ({ command }, shellWord) => `runs: ${command.map(shellWord).join(' ')}`,
+  },
+  explain: ({ command, passUri, env }, shellWord) =>
+    `${command.map(shellWord).join(' ')} is run with the restored ids${passUri ? ' and the connection string' : ''}${env.length === 0 ? '' : ` and ${env.join(', ')}`}.`,
+  inShort: ({ command }) => `run ${command.join(' ')}`,
   faultsOf: async (action, environment, isSecret) => {
     const faults = [...variableFaults(action, environment, isSecret)];
     const program = await programFault(action, environment);
     return program === undefined ? faults : [...faults, program];
   },
-  act: ({ signal, workDirectory }, action, attempt) =>
-    withIdsFile(workDirectory, attempt, (input) => {
+  act: ({ signal }, action, attempt) =>
+    attempt.withIdsFile((input) => {
       const { command, directory, timeoutMs } = action;
       const env = commandEnvironment(action, attempt, input);
       return runCommand({ command, directory, env, input, timeoutMs, signal });
     }),
-  explain: ({ command, passUri, env }, shellWord) =>
-    `${command.map(shellWord).join(' ')} is run with the restored ids${passUri ? ' and the connection string' : ''}${env.length === 0 ? '' : ` and ${env.join(', ')}`}.`,
-  inShort: ({ command }) => `run ${command.join(' ')}`,
 };
 
 function* variableFaults(
-  { env, passUri }: Command,
+  { env, passUri }: RunAction,
   environment: Environment,
   isSecret: (value: string) => boolean,
 ): Generator<ActionFault> {
@@ -60,7 +96,7 @@ function* variableFaults(
 
 /** The rules of the system: a name with a slash is a path from the command's folder, another one is looked for in PATH. */
 async function programFault(
-  { command, directory }: Command,
+  { command, directory }: RunAction,
   environment: Environment,
 ): Promise<ActionFault | undefined> {
   const [program = ''] = command;
@@ -142,21 +178,19 @@ const USUAL = /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDI
  * ids, one per line.
  */
 function commandEnvironment(
-  { passUri, env: named }: Command,
-  { plan, followUp, restore, environment, isSecret }: Attempt,
+  { passUri, env: named }: RunAction,
+  { plan, followUp, target, database, uri, selection, environment, isSecret }: Attempt,
   idsFile: string,
 ): Record<string, string> {
-  const { target } = restore;
   const own: Record<string, string> = {
     RESTORE_PLAN_NAME: plan.name,
-    RESTORE_PLAN_FOLLOW_UP: followUp.name,
+    RESTORE_PLAN_FOLLOW_UP: followUp,
     RESTORE_PLAN_TARGET: target,
-    RESTORE_PLAN_DATABASE: plan.targets[target]?.database ?? '',
-    RESTORE_PLAN_SELECTION: restore.key.selection,
+    RESTORE_PLAN_DATABASE: database,
+    RESTORE_PLAN_SELECTION: selection,
     RESTORE_PLAN_IDS: idsFile,
   };
-  const uri = passUri ? plan.targets[target]?.uri?.reveal() : undefined;
-  if (uri !== undefined) own['RESTORE_PLAN_URI'] = uri;
+  if (passUri && uri !== undefined) own['RESTORE_PLAN_URI'] = uri.reveal();
   const passed = Object.entries(environment).filter(
     (entry): entry is [string, string] =>
       entry[1] !== undefined &&
@@ -165,30 +199,4 @@ function commandEnvironment(
         : USUAL.test(entry[0]) && !isSecret(entry[1])),
   );
   return { ...Object.fromEntries(passed), ...own };
-}
-
-/** Writes the lines to a private file, hands over its path, and removes it when the work is done. */
-async function withIdsFile<T>(
-  workDirectory: string,
-  { id, idLines }: Attempt,
-  work: (path: string) => Promise<T>,
-): Promise<T> {
-  const folder = join(workDirectory, 'follow-ups');
-  const path = join(folder, `${id}.ndjson`);
-  try {
-    try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      const file = createWriteStream(path, { flags: 'wx', mode: 0o600 });
-      await pipeline(Readable.from(withNewlines(idLines())), file);
-    } catch (error) {
-      throw workDirectoryFault(error, path);
-    }
-    return await work(path);
-  } finally {
-    await rm(path, { force: true });
-  }
-}
-
-async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
-  for await (const line of lines) yield `${line}\n`;
 }

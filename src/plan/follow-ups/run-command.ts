@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { kill } from 'node:process';
 import type { Readable } from 'node:stream';
-import { redact } from '../secret.ts';
+import { redact } from '../../secret.ts';
 
 /** Kept of what a command prints, its end; bytes. */
 const OUTPUT_BYTES = 16 * 1024;

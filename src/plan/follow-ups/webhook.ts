@@ -1,28 +1,70 @@
 /** A follow-up that posts what was restored to an address. */
 import { createHmac } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Emit } from '../../events.ts';
-import type { RunCollection, RunRecord } from '../../ledger/run-record.ts';
+import type { Run } from '../../run.ts';
 import { redact, type Secret } from '../../secret.ts';
-import type { ActionEnd, ActionOf, Attempt, FollowUpKind } from '../kind.ts';
+import { faultAt, type PlanFault } from '../fault.ts';
+import { durationAt } from '../instant.ts';
+import { givenSecret, givenText, type MapNode, nodeAt, type PathPart, textAt } from '../nodes.ts';
+import type { ActionEnd, Attempt, FollowedCollection, FollowUpKind } from './kind.ts';
 
-type Webhook = ActionOf<'webhook'>;
+export interface WebhookAction {
+  readonly kind: 'webhook';
+  readonly url: Secret | undefined;
+  /** Key of the signature. */
+  readonly secret: Secret | undefined;
+  /** For one attempt. */
+  readonly timeoutMs: number;
+  readonly text: string | undefined;
+}
 
-export const webhook: FollowUpKind<Webhook> = {
+/** How long an answer may take where the plan says nothing. */
+const USUAL_TIME_MS = 30_000;
+
+export const WEBHOOK: FollowUpKind<WebhookAction> = {
   isForPeople: false,
+  options: ['timeout'],
+  isMap: true,
+  build: (entry) => ({
+    kind: 'webhook',
+    url: givenSecret(entry, 'webhook', 'url'),
+    secret: givenSecret(entry, 'webhook', 'secret'),
+    timeoutMs: durationAt(entry, 'timeout') ?? USUAL_TIME_MS,
+    text: givenText(entry, 'webhook', 'text'),
+  }),
+  rules: webhookRules,
   secretsOf: ({ url, secret }) => [url, secret],
-  faultsOf: async () => [],
-  act: async ({ emit, signal }, action, attempt) => {
-    const { url, secret, timeoutMs } = action;
-    if (url === undefined) return { succeeded: false, detail: 'its address is not set', output: undefined };
-    const { id: delivery } = attempt;
-    const what = `follow-up "${attempt.followUp.name}"`;
-    const body = await webhookBody(action, attempt);
-    return sendWebhook({ url, secret, timeoutMs, body, delivery, emit, signal, what });
-  },
   explain: () => 'the restored ids are posted to a webhook.',
   inShort: () => 'call a webhook',
+  faultsOf: async () => [],
+  act: async (run, { url, ...action }, attempt) => {
+    if (url === undefined) return { succeeded: false, detail: 'its address is not set', output: undefined };
+    const body = await webhookBody(action, attempt);
+    const { id: delivery, followUp } = attempt;
+    return sendWebhook(run, { ...action, url, body, delivery, what: `follow-up "${followUp}"` });
+  },
 };
+
+function webhookRules(root: MapNode, path: readonly PathPart[]): PlanFault[] {
+  const faults: PlanFault[] = [];
+  const url = textAt(root, ...path, 'webhook', 'url');
+  if (url !== undefined && url !== '' && !/^https?:\/\/./.test(url)) {
+    const place = nodeAt(root, ...path, 'webhook', 'url')!.place;
+    const expected = 'https://… or http://…, from a variable where it carries a token';
+    faults.push(faultAt(place, 'follow-ups', { message: 'this is no address of a webhook', expected }));
+  }
+  const secret = nodeAt(root, ...path, 'webhook', 'secret');
+  const literal =
+    secret?.kind === 'scalar' && typeof secret.written === 'string'
+      ? secret.written.replace(/\$\{[^}]*\}/g, '')
+      : '';
+  if (secret !== undefined && literal !== '') {
+    const message = 'a secret stands in the plan';
+    const expected = `a variable, such as \${CACHE_WEBHOOK_SECRET}; whoever can read the file can use it`;
+    faults.push(faultAt(secret.place, 'credential', { message, expected }));
+  }
+  return faults;
+}
 
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 500;
@@ -34,18 +76,13 @@ const ANSWER_BYTES = 16 * 1024;
 /** Shown of it. */
 const ANSWER_CHARACTERS = 300;
 
-export interface WebhookRequest {
+/** One notice, sent until it arrives. */
+export interface Delivery extends Pick<WebhookAction, 'secret' | 'timeoutMs'> {
   readonly url: Secret;
-  /** Key of the signature. */
-  readonly secret: Secret | undefined;
   /** JSON text. */
   readonly body: string;
   /** The same for every attempt, so that a receiver can tell a repetition. */
   readonly delivery: string;
-  /** For one attempt. */
-  readonly timeoutMs: number;
-  readonly emit: Emit;
-  readonly signal: AbortSignal;
   /** What the `retry` event calls it. */
   readonly what: string;
   /** Before the second attempt; doubled each time. */
@@ -63,33 +100,32 @@ interface DeliveryEnd extends ActionEnd {
  * detail never holds the address, which may carry a token; its output is the beginning of an answer that was no success, secrets struck
  * out, for receivers echo the address they were called at.
  */
-export async function sendWebhook(request: WebhookRequest): Promise<ActionEnd> {
+export async function sendWebhook(
+  { emit, signal }: Pick<Run, 'emit' | 'signal'>,
+  request: Delivery,
+): Promise<ActionEnd> {
   if (!URL.canParse(request.url.reveal())) {
     return { succeeded: false, detail: 'the address is not valid', output: undefined };
   }
   const firstDelayMs = request.firstDelayMs ?? FIRST_DELAY_MS;
   for (let attempt = 1; ; attempt++) {
-    const { mayPass, retryAfterMs, ...end } = await sendOnce(request);
-    if (end.succeeded || !mayPass || attempt === ATTEMPTS || request.signal.aborted) return end;
+    const { mayPass, retryAfterMs, ...end } = await sendOnce(request, signal);
+    if (end.succeeded || !mayPass || attempt === ATTEMPTS || signal.aborted) return end;
     const backOff = firstDelayMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
     const delayMs = Math.min(LONGEST_DELAY_MS, Math.max(backOff, retryAfterMs ?? 0));
-    request.emit({ type: 'retry', what: request.what, attempt, delayMs, reason: end.detail });
+    emit({ type: 'retry', what: request.what, attempt, delayMs, reason: end.detail });
     try {
-      await delay(delayMs, undefined, { signal: request.signal });
+      await delay(delayMs, undefined, { signal });
     } catch {
       return { ...end, detail: `stopped with this run, after ${end.detail}` };
     }
   }
 }
 
-async function sendOnce({
-  url,
-  secret,
-  body,
-  delivery,
-  timeoutMs,
-  signal,
-}: WebhookRequest): Promise<DeliveryEnd> {
+async function sendOnce(
+  { url, secret, body, delivery, timeoutMs }: Delivery,
+  signal: AbortSignal,
+): Promise<DeliveryEnd> {
   try {
     const answer = await fetch(url.reveal(), {
       method: 'POST',
@@ -150,11 +186,8 @@ const MOST_IDS = 10_000;
  * The JSON text that a webhook receives. `text` alone is what Slack's incoming webhooks show; they leave the rest aside.
  * Ids are put in as they are written, because parsing them could lose the order or the types inside an `_id`.
  */
-async function webhookBody(
-  action: Webhook,
-  { plan, followUp, restore, database, id, idLines }: Attempt,
-): Promise<string> {
-  const { target, key } = restore;
+async function webhookBody({ text }: Pick<WebhookAction, 'text'>, attempt: Attempt): Promise<string> {
+  const { plan, followUp, target, database, selection, collections, id, idLines } = attempt;
   const ids: string[] = [];
   let more = 0;
   for await (const line of idLines()) {
@@ -162,39 +195,29 @@ async function webhookBody(
     else more++;
   }
   const head = {
-    text: action.text ?? summary(plan.name, database, restore),
+    text: text ?? summary(attempt),
     type: 'restore-plan.follow-up',
     version: 1,
     delivery: id,
-    followUp: followUp.name,
-    plan: { name: plan.name, digest: plan.digest, reason: plan.reason },
+    followUp,
+    plan,
     target,
     database,
-    selection: { digest: key.selection },
-    collections: restore.collections.map(
-      ({ collection, into, selected, inserted, replaced, identical, kept }) => ({
-        collection,
-        into,
-        selected,
-        inserted,
-        replaced,
-        identical,
-        kept,
-      }),
-    ),
+    selection: { digest: selection },
+    collections,
     idsOmitted: more,
   };
   return `${JSON.stringify(head).slice(0, -1)},"ids":[${ids.join(',')}]}`;
 }
 
-function summary(plan: string, database: string, { target, collections }: RunRecord): string {
+function summary({ plan, database, target, collections }: Attempt): string {
   const restored = collections.filter((each) => written(each) > 0);
   const total = restored.reduce((sum, each) => sum + written(each), 0);
   const parts = restored.map((each) => `${each.into} ${written(each)}`);
   const list = parts.length === 0 ? '' : ` (${parts.join(', ')})`;
-  return `restore-plan ${plan}: ${total} documents restored to ${target}, database ${database}${list}`;
+  return `restore-plan ${plan.name}: ${total} documents restored to ${target}, database ${database}${list}`;
 }
 
-function written({ inserted, replaced }: RunCollection): number {
+function written({ inserted, replaced }: FollowedCollection): number {
   return inserted + replaced;
 }
