@@ -52,3 +52,28 @@ export function faultTold(where: string, fault: unknown): unknown {
     'The oplog is damaged, or was written by a server that is not known here.';
   return oplogError(where, fault.message, hint, fault);
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission was denied',
+  ENOENT: 'there is no such folder',
+  EISDIR: 'it is a folder',
+};
+
+/** A file of entries that could not be written, in the operator's words; any other error as it is. */
+export function notWritten(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || error instanceof RestorePlanError) return error;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  return new RestorePlanError(
+    'WORK_DIRECTORY',
+    `cannot write ${path}: ${REASONS[code ?? ''] ?? error.message}`,
+    {
+      hint: 'Name another place with --to, or another --work-dir. What was saved there is gone on from when the command runs again.',
+      cause: error,
+      facts: { errno: code },
+    },
+  );
+}

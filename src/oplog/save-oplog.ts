@@ -8,14 +8,14 @@
  * 4. The file gets its name when everything up to the end is in it and on the disk. It begins with a word about what it is of.
  */
 import { constants } from 'node:fs';
-import { copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { copyFile, type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { DocumentFramer } from '../backup/readers/document-framer.ts';
 import { BsonFault, elements, findElement, keyOf } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { compareTimestamps, type Moment, OP, OplogEntry, showMoment, type Timestamp } from './entry.ts';
-import { following, OplogFault, oplogError } from './faults.ts';
+import { following, notWritten, OplogFault, oplogError } from './faults.ts';
 import { APPLIED_SEPARATELY } from './operations.ts';
 import { isSameScope, requireSaved, type SavedScope, scopeEntry, scopeOf } from './saved-scope.ts';
 import type { EntryRange, EntrySource } from './sources/entry-source.ts';
@@ -91,6 +91,11 @@ async function keptOf(
   partial: string,
 ): Promise<Kept | undefined> {
   const finished = await prove(path);
+  if (finished === undefined && (await sizeOf(path)) > 0) {
+    throw new RestorePlanError('USAGE', `${path} is there, and was not saved by this command`, {
+      hint: 'What it holds may be had nowhere else by now. Name another file with --to, or move it away.',
+    });
+  }
   if (finished !== undefined && !isSameScope(finished.scope, scope)) {
     throw new RestorePlanError('USAGE', `${path} holds the entries for other collections`, {
       hint: 'It was saved for another state of the plan, and may hold what the server has no longer. Name another file with --to, or move it away.',
@@ -161,6 +166,11 @@ async function prove(file: string): Promise<Kept | undefined> {
   }
 }
 
+/** 0 where there is none. */
+async function sizeOf(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.size ?? 0;
+}
+
 async function begin(run: Run, order: SaveOrder, from: Timestamp): Promise<SavedOplog> {
   const partial = `${order.path}.partial`;
   await rm(partial, { force: true });
@@ -223,6 +233,15 @@ async function append(run: Run, order: SaveOrder, { handle, kept }: Appending): 
   let saved = kept.entries;
   let last: Timestamp = kept.last;
   let isCutKept = false;
+  // Entries without content may be missing there, and the last one may be such.
+  let isSameOplog = kept.entries === 0 || entries.isLoose;
+  const requireSame = (entry: OplogEntry): void => {
+    const order = compareTimestamps(entry, kept.last);
+    if (order < 0) return;
+    if (order > 0 || !Object.is(entry.wall, kept.last.wall))
+      throw anotherOplog(entries.origin, path, kept.last);
+    isSameOplog = true;
+  };
   const mustKeep = (entry: OplogEntry): boolean => {
     if (compareTimestamps(entry, till) >= 0) return true;
     if (!isCutThere || isCutKept || !(entry.wall >= at)) return false;
@@ -238,6 +257,7 @@ async function append(run: Run, order: SaveOrder, { handle, kept }: Appending): 
     const isEnd = following(entries.origin, {}, () => {
       for (let i = 0; i < count; i++) {
         const entry = sieve.read(bytes, starts[i] as number);
+        if (!isSameOplog) requireSame(entry);
         if (compareTimestamps(entry, last) <= 0 || compareTimestamps(entry, from) < 0) continue;
         if (!mustKeep(entry) && !sieve.keeps()) continue;
         pieces.push(bytes.subarray(entry.start, entry.end));
@@ -266,6 +286,14 @@ async function append(run: Run, order: SaveOrder, { handle, kept }: Appending): 
     });
   await rename(`${path}.partial`, path);
   return { path, from: kept.from, till, entries: saved, resumedFrom: kept.entries, bytes: position };
+}
+
+function anotherOplog(origin: string, path: string, last: Moment): RestorePlanError {
+  return oplogError(
+    origin,
+    `it has not the entry with which ${path} ends so far, of ${showMoment(last)}: that was saved from another oplog`,
+    'Name the replica set that it was saved from; or another file with --to.',
+  );
 }
 
 async function writeAll(handle: FileHandle, bytes: Buffer, position = 0): Promise<void> {
@@ -364,28 +392,4 @@ const PARTS = [Buffer.from('partialTxn'), Buffer.from('prepare')];
 /** Whether a transaction goes on behind it. */
 function isPart({ bytes, o }: OplogEntry): boolean {
   return PARTS.some((key) => findElement(bytes, o, key) !== undefined);
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  EROFS: 'the file system is read-only',
-  EACCES: 'permission was denied',
-  ENOENT: 'there is no such folder',
-  EISDIR: 'it is a folder',
-};
-
-function notWritten(error: unknown, path: string): unknown {
-  if (!(error instanceof Error) || error instanceof RestorePlanError) return error;
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  if (syscall === undefined) return error;
-  return new RestorePlanError(
-    'WORK_DIRECTORY',
-    `cannot write ${path}: ${REASONS[code ?? ''] ?? error.message}`,
-    {
-      hint: 'Name another place with --to, or another --work-dir. What was saved there is gone on from when the command runs again.',
-      cause: error,
-      facts: { errno: code },
-    },
-  );
 }

@@ -9,7 +9,7 @@ import { showBytes, showCount, showCounted, showDuration } from '../../text/quan
 import { type PageStyle, wrapped } from '../../text/terminal.ts';
 import type { View } from '../view.ts';
 
-const LABEL = 11;
+const LABEL = 12;
 
 function* row(label: string, text: string, { paint, columns }: PageStyle): Generator<string> {
   let shown = label;
