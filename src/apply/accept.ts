@@ -6,7 +6,7 @@
  * comes what an apply knows by that, before it writes a document, and what the ledger keeps of it afterwards; and last the approval.
  */
 import { advice } from '../advice.ts';
-import { findId } from '../bson/stored-form.ts';
+import { findId } from '../bson/documents.ts';
 import { copyOf, type RawValue } from '../bson/types.ts';
 import { compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { ComparedCollection, ComparedDocument, Encounter } from '../comparison/comparison.ts';

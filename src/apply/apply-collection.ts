@@ -2,10 +2,9 @@
 import { advice } from '../advice.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { Documents } from '../bson/documents.ts';
+import { Documents, startsWithId } from '../bson/documents.ts';
 import type { MergeFields } from '../bson/merge-fields.ts';
 import { replacementRefusal } from '../bson/storable.ts';
-import { startsWithId } from '../bson/stored-form.ts';
 import { documentsAsWritten, expiryCheck } from '../comparison/compare-batch.ts';
 import { sightingOf } from '../comparison/compare-with-target.ts';
 import type { DocumentCheck } from '../comparison/comparison.ts';

@@ -5,10 +5,10 @@ import type { Run } from '../run.ts';
 import { showDuration } from '../text/quantities.ts';
 import { type BackupOptions, openBackupStore, type StoredSource } from './backup-store.ts';
 import type { SingleBackup } from './layout/one-backup.ts';
-import { showInstant, showLocal } from './locate/backup-time.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './locate/candidates.ts';
-import { type Decision, decide, OPENED_OF_ONE_TIME, sameTimes } from './locate/decide.ts';
+import { type Decision, decide, OPENED_OF_ONE_TIME, sameTimes } from './locate/choose.ts';
 import { type Inspected, type Inspection, inspectAll, type Search } from './locate/inspect.ts';
+import { showInstant, showLocal } from './locate/search-template.ts';
 
 export interface ListedBackup {
   readonly location: string;

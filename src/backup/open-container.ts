@@ -30,7 +30,7 @@ import {
 import { FileBackup } from './readers/file-backup.ts';
 import { apsaraLayout, dataFiles, entriesPassedOver, noSuchDatabase, takenFor } from './readers/refusals.ts';
 import type { ByteSource } from './storage/byte-source.ts';
-import { ReadAhead } from './storage/read-ahead.ts';
+import { ReadAhead } from './storage/derived-sources.ts';
 import { filesBelow, newestOf, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
 
 /** Levels of packing. */

@@ -3,16 +3,15 @@ import { RestorePlanError } from '../errors.ts';
 import type { BackupIdentity, StoredBackup } from './backup.ts';
 import { type Compression, DEFAULT_MAX_RATIO, decompress, decompressStart } from './containers/decompress.ts';
 import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
-import { indexTar, type PeekedFile, peekTar } from './containers/tar-index.ts';
+import { indexTar, type PeekedFile, peekTar } from './containers/tar-files.ts';
 import { isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
-import { type NamedFile, rootsIn } from './layout/dump-tree.ts';
+import { type DumpRoot, type NamedFile, type PackedIn, rootsIn } from './layout/dump-tree.ts';
 import { assertOneBackup, type NamedFolder, severalBackups } from './layout/one-backup.ts';
-import type { DumpRoot, PackedIn } from './layout/parts.ts';
 import { archiveInTar, openArchive } from './readers/archive-backup.ts';
 import { dataFiles, isOfOtherDatabases } from './readers/refusals.ts';
 import { StreamBackup, type StreamBackupParts } from './readers/stream-backup.ts';
 import type { ByteSource } from './storage/byte-source.ts';
-import { ReadAhead } from './storage/read-ahead.ts';
+import { ReadAhead } from './storage/derived-sources.ts';
 import type { Store } from './storage/store.ts';
 
 /** What is known before the kind is. */

@@ -6,6 +6,7 @@
  */
 
 import { splitCodeWithScope, typePlace } from './compare-values.ts';
+import { findId } from './documents.ts';
 import { BsonFault, elements, type RawElement } from './elements.ts';
 import {
   compareNumbers,
@@ -17,7 +18,6 @@ import {
   readNumber,
   showDecimal,
 } from './numbers.ts';
-import { findId } from './stored-form.ts';
 import { BSON, type RawValue } from './types.ts';
 
 /** Kinds of numeric keys, after the place of numbers. */

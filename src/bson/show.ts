@@ -12,20 +12,20 @@ import { showIsoDate } from './iso-date.ts';
 import { readDecimal128, showDecimal } from './numbers.ts';
 import { BSON, type RawValue } from './types.ts';
 
-interface ShowOptions {
+interface ShownForm {
   /** Numbers and dates as people write them; types of numbers are then not kept. Default false: canonical. */
   readonly relaxed?: boolean;
 }
 
 /** The document at `start`, on one line. */
-export function showDocument(bytes: Buffer, start = 0, options: ShowOptions = {}): string {
+export function showDocument(bytes: Buffer, start = 0, options: ShownForm = {}): string {
   const parts = [...elements(bytes, start)].map(
     (element) => `${showText(keyOf(element))}:${showValue(element, options)}`,
   );
   return `{${parts.join(',')}}`;
 }
 
-export function showValue(value: RawValue, options: ShowOptions = {}): string {
+export function showValue(value: RawValue, options: ShownForm = {}): string {
   const { bytes, start, end } = value;
   switch (value.type) {
     case BSON.DOUBLE:
@@ -94,7 +94,7 @@ export function showText(text: string): string {
   return JSON.stringify(text).replace(UNSEEN, unicodeEscape);
 }
 
-function showDouble(number: number, options: ShowOptions): string {
+function showDouble(number: number, options: ShownForm): string {
   const text = doubleText(number);
   return options.relaxed && Number.isFinite(number) ? text : `{"$numberDouble":"${text}"}`;
 }
@@ -106,7 +106,7 @@ function doubleText(number: number): string {
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }
 
-function showDate(epochMs: bigint, options: ShowOptions): string {
+function showDate(epochMs: bigint, options: ShownForm): string {
   const iso = options.relaxed ? showIsoDate(Number(epochMs)) : undefined;
   return iso === undefined ? `{"$date":{"$numberLong":"${epochMs}"}}` : `{"$date":"${iso}"}`;
 }

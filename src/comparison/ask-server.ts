@@ -3,9 +3,8 @@
  * pipeline. What a server says is exact, because it is its own answer. Our own query engine takes its place as far as it goes.
  */
 import { buildDocument, type DocumentBuilder } from '../bson/document-builder.ts';
-import type { Documents } from '../bson/documents.ts';
+import { type Documents, findId } from '../bson/documents.ts';
 import { elements, findElement, keyOf, type RawElement } from '../bson/elements.ts';
-import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { compileQuery, type Matcher } from '../query/compile-query.ts';
 import { QueryFault } from '../query/query-fault.ts';

@@ -1,10 +1,9 @@
 /** The class of every document that met a target, and what of a collection keeps documents out. */
 import { documentValue } from '../bson/diff-documents.ts';
-import { Documents } from '../bson/documents.ts';
+import { Documents, sameDocument } from '../bson/documents.ts';
 import { findElement, innerDocument, valueAt } from '../bson/elements.ts';
 import { showIsoDate } from '../bson/iso-date.ts';
 import { replacementRefusal } from '../bson/storable.ts';
-import { sameDocument } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { overwrites, type Reference } from '../plan/plan.ts';
 import type { Matcher } from '../query/compile-query.ts';

@@ -10,7 +10,7 @@
  * until a document is named or cannot be written; then it is a byte for each document of the collections concerned.
  */
 
-import { findId } from '../bson/stored-form.ts';
+import { findId } from '../bson/documents.ts';
 import { type ExceptedClass, entriesOf, type PlanException } from '../plan/plan.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 import type { DocumentClass, Encounter, LeftOutKind } from './comparison.ts';

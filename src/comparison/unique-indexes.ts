@@ -8,9 +8,8 @@
 import { canonicalKey, idKey } from '../bson/canonical-bytes.ts';
 import { documentValue } from '../bson/diff-documents.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import type { Documents } from '../bson/documents.ts';
+import { type Documents, findId } from '../bson/documents.ts';
 import { ByteSet } from '../bson/flat-sets.ts';
-import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { Matcher } from '../query/compile-query.ts';
 import { readInTurn } from '../selection/file-batches.ts';

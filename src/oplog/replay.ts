@@ -4,8 +4,8 @@
  * Entries are handed in one by one, in the oplog's order. Those behind the cut only say what happened later to a document that is restored.
  */
 import { createHash } from 'node:crypto';
+import { findId } from '../bson/documents.ts';
 import { BsonFault, findElement } from '../bson/elements.ts';
-import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { compareTimestamps, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
 import { OplogFault } from './faults.ts';

@@ -15,8 +15,8 @@ import {
 } from '../backup/backup.ts';
 import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
 import { readCanonical } from '../bson/canonical-bytes.ts';
+import { findId } from '../bson/documents.ts';
 import { showValue } from '../bson/show.ts';
-import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { CannotRoll, following } from './faults.ts';

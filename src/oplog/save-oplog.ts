@@ -9,7 +9,7 @@
  */
 import { constants } from 'node:fs';
 import { copyFile, type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
-import { DocumentFramer } from '../backup/readers/document-framer.ts';
+import { DocumentFramer } from '../backup/readers/member.ts';
 import { BsonFault, elements, findElement, keyOf } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';

@@ -1,4 +1,4 @@
-import { storedForm } from '../bson/stored-form.ts';
+import { storedForm } from '../bson/documents.ts';
 import type { RawValue } from '../bson/types.ts';
 import { CannotRoll } from './faults.ts';
 import { grown, IdTable } from './id-table.ts';

@@ -5,10 +5,9 @@ import type { KeySet } from '../bson/key-set.ts';
 import { typeName } from '../bson/show.ts';
 import { checkDocument } from '../bson/storable.ts';
 import { BSON } from '../bson/types.ts';
-import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import { type DocumentConsumer, UnfitId } from './document-walk.ts';
-import { fileBatches, idsIn, ONE_AFTER_ANOTHER } from './file-batches.ts';
+import { AppendFile, fileBatches, idsIn, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { type IdFilter, IdWatch } from './id-filter.ts';
 import { OtherTypes } from './other-types.ts';
 
@@ -47,7 +46,7 @@ export class ChosenDocuments implements DocumentConsumer {
   readonly members: MemberStart[] = [];
   /** What was not chosen for the type of its key. */
   readonly otherTypes = new OtherTypes();
-  readonly #chooser: Chooser;
+  readonly chooser: Chooser;
   /** Undefined where the chooser has all `_id`s anyway. */
   readonly #ids: IdWatch | undefined;
   /** Of what was written. Made when something is: a plan may have 10,000 collections. */
@@ -55,8 +54,8 @@ export class ChosenDocuments implements DocumentConsumer {
   readonly #file: AppendFile;
   readonly #id = new ElementCursor();
 
-  private constructor({ chooser, ids }: ChosenDocumentsOptions, file: AppendFile) {
-    this.#chooser = chooser;
+  private constructor(chooser: Chooser, ids: IdFilter, file: AppendFile) {
+    this.chooser = chooser;
     if (chooser.ids === undefined) this.#ids = new IdWatch(ids);
     this.#file = file;
     file.onWrite = (bytes) => {
@@ -65,8 +64,9 @@ export class ChosenDocuments implements DocumentConsumer {
     };
   }
 
-  static async create(path: string, options: ChosenDocumentsOptions): Promise<ChosenDocuments> {
-    return new ChosenDocuments(options, await AppendFile.create(path));
+  /** `ids` is shared by all collections of a selection. */
+  static async create(path: string, chooser: Chooser, ids: IdFilter): Promise<ChosenDocuments> {
+    return new ChosenDocuments(chooser, ids, await AppendFile.create(path));
   }
 
   get path(): string {
@@ -81,7 +81,7 @@ export class ChosenDocuments implements DocumentConsumer {
   suspects(): readonly number[] | undefined {
     if (this.#ids !== undefined) return this.#ids.suspects();
     // As many different keys as documents: none came twice.
-    return this.#chooser.ids?.size === this.count ? [] : undefined;
+    return this.chooser.ids?.size === this.count ? [] : undefined;
   }
 
   /** The documents that follow are this member's. */
@@ -91,12 +91,12 @@ export class ChosenDocuments implements DocumentConsumer {
   }
 
   lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
-    this.#chooser.lookAhead(bytes, starts, count);
+    this.chooser.lookAhead(bytes, starts, count);
   }
 
   wants(bytes: Buffer, start: number): boolean {
-    if (!this.#chooser.chooses(bytes, start)) {
-      this.#chooser.noteOtherTypes(bytes, start, this.otherTypes);
+    if (!this.chooser.chooses(bytes, start)) {
+      this.chooser.noteOtherTypes(bytes, start, this.otherTypes);
       return false;
     }
     checkDocument(bytes, start);
@@ -154,10 +154,4 @@ export class ChosenDocuments implements DocumentConsumer {
     if (id.at !== start + 4) this.idNotFirst++;
     this.#ids?.note(id);
   }
-}
-
-interface ChosenDocumentsOptions {
-  readonly chooser: Chooser;
-  /** Shared by all collections of a selection. */
-  readonly ids: IdFilter;
 }

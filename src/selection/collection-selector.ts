@@ -10,16 +10,16 @@ import { KeptDependents, type SpareSpace, Spool } from './put-off.ts';
 import type { CollectionRoutes } from './routes.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
-interface SelectorOptions {
+/** Of one selection. */
+interface SharedByCollections {
   /** Folder of the selection's `.bson` files. */
   readonly folder: string;
   /** Folder for files that are not part of the selection. */
   readonly spoolFolder: string;
-  /** Shared by all collections of a selection. */
+  /** Which `_id`s came before. */
   readonly ids: IdFilter;
-  /** The same. */
   readonly space: SpareSpace;
-  /** The same. How long regular expressions may be at work on a megabyte or so. */
+  /** How long regular expressions may be at work on a megabyte or so. */
   readonly limit: TimeLimit;
   readonly signal: AbortSignal;
 }
@@ -38,7 +38,7 @@ export class CollectionSelector {
   /** Members read to their end. */
   membersRead = 0;
   readonly chooser: Chooser;
-  readonly #options: SelectorOptions;
+  readonly #shared: SharedByCollections;
   #chosen: ChosenDocuments;
   /** All documents, where parents had not been read. */
   #spool: Spool | undefined;
@@ -51,19 +51,19 @@ export class CollectionSelector {
   readonly #walks = new Map<number, DocumentWalk>();
   #scannedBefore = 0;
 
-  private constructor(routes: CollectionRoutes, options: SelectorOptions, begun: Begun) {
+  private constructor(routes: CollectionRoutes, shared: SharedByCollections, begun: Begun) {
     this.routes = routes;
-    this.#options = options;
+    this.#shared = shared;
     this.chooser = begun.chooser;
     this.#chosen = begun.chosen;
-    if (routes.routes.some(({ mayBacktrack }) => mayBacktrack)) this.#limit = options.limit;
+    if (routes.routes.some(({ mayBacktrack }) => mayBacktrack)) this.#limit = shared.limit;
   }
 
-  static async create(routes: CollectionRoutes, options: SelectorOptions): Promise<CollectionSelector> {
+  static async create(routes: CollectionRoutes, shared: SharedByCollections): Promise<CollectionSelector> {
     const chooser = new Chooser(routes);
-    return new CollectionSelector(routes, options, {
+    return new CollectionSelector(routes, shared, {
       chooser,
-      chosen: await newFile(routes, options, chooser),
+      chosen: await newFile(routes, shared, chooser),
     });
   }
 
@@ -113,7 +113,7 @@ export class CollectionSelector {
     if (spool === undefined) return;
     await spool.flush();
     for await (const { bytes, offsets } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
-      this.#options.signal.throwIfAborted();
+      this.#shared.signal.throwIfAborted();
       this.#match(() => {
         for (const start of offsets) this.chooser.choosesOrWaits(bytes, start, waiting);
       });
@@ -177,13 +177,7 @@ export class CollectionSelector {
     if (isFirst && !this.#knowsAllKeys && parents !== 'all') {
       const spool = await this.#newSpool();
       if (parents === 'not yet') this.#spool = spool;
-      else
-        this.#candidates = new KeptDependents({
-          chooser: this.chooser,
-          chosen: this.#chosen,
-          spool,
-          space: this.#options.space,
-        });
+      else this.#candidates = new KeptDependents(this.#chosen, spool, this.#shared.space);
     }
     const walk = new DocumentWalk(member, this.#consumer, this.#limit);
     this.#walks.set(member.id, walk);
@@ -192,14 +186,14 @@ export class CollectionSelector {
 
   async #forgetChosen(): Promise<void> {
     await this.#chosen.discard();
-    this.#chosen = await newFile(this.routes, this.#options, this.chooser);
+    this.#chosen = await newFile(this.routes, this.#shared, this.chooser);
   }
 
   async #decideAbout(spool: Spool): Promise<void> {
     await spool.flush();
     const members = [...spool.members];
     for await (const { bytes, offsets, first } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
-      this.#options.signal.throwIfAborted();
+      this.#shared.signal.throwIfAborted();
       this.#match(() => {
         for (const [i, start] of offsets.entries()) {
           while (members[0] !== undefined && members[0].first <= first + i) {
@@ -215,7 +209,7 @@ export class CollectionSelector {
 
   #newSpool(): Promise<Spool> {
     const name = `${fileNameOf(this.routes.collection)}.spool`;
-    return Spool.create(join(this.#options.spoolFolder, name), this.chooser);
+    return Spool.create(join(this.#shared.spoolFolder, name), this.chooser);
   }
 }
 
@@ -226,8 +220,8 @@ interface Begun {
 
 function newFile(
   { collection }: CollectionRoutes,
-  { folder, ids }: SelectorOptions,
+  { folder, ids }: SharedByCollections,
   chooser: Chooser,
 ): Promise<ChosenDocuments> {
-  return ChosenDocuments.create(join(folder, `${fileNameOf(collection)}.bson`), { chooser, ids });
+  return ChosenDocuments.create(join(folder, `${fileNameOf(collection)}.bson`), chooser, ids);
 }

@@ -8,7 +8,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { type DocumentPast, LATER_ENDS, noneLater, type PastCounts } from '../oplog/later.ts';
-import { AppendFile } from './append-file.ts';
+import { AppendFile } from './file-batches.ts';
 
 /** flags, end of LaterChange plus one, two bytes unused, changes, later changes, four bytes unused, first and last as doubles. */
 const RECORD_BYTES = 32;

@@ -5,7 +5,7 @@
 
 import { type Context, createContext, Script } from 'node:vm';
 import { bytesOf, type MemberInfo, type WholeDocuments } from '../backup/backup.ts';
-import { damagedDocument } from '../backup/readers/document-framer.ts';
+import { damagedDocument } from '../backup/readers/member.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { IDS_TOGETHER } from '../bson/flat-sets.ts';
 import { RestorePlanError } from '../errors.ts';

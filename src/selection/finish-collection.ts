@@ -7,15 +7,14 @@ import { rename } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { MemberInfo } from '../backup/backup.ts';
 import { CanonicalBytes } from '../bson/canonical-bytes.ts';
+import { findId } from '../bson/documents.ts';
 import { hashBytes } from '../bson/flat-sets.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { showValue } from '../bson/show.ts';
-import { findId } from '../bson/stored-form.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
-import { AppendFile } from './append-file.ts';
 import type { ChosenDocuments, MemberFile, MemberStart } from './chosen-documents.ts';
-import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
+import { AppendFile, fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { sha256OfFile } from './open-selection.ts';
 
 interface FinishedCollection {

@@ -4,11 +4,11 @@
 
 import { statfs } from 'node:fs/promises';
 import type { MemberInfo } from '../backup/backup.ts';
-import { AppendFile } from './append-file.ts';
 import type { Chooser } from './chooser.ts';
 import type { ChosenDocuments, MemberStart } from './chosen-documents.ts';
 import { isDiskFull } from './directory.ts';
 import type { DocumentConsumer } from './document-walk.ts';
+import { AppendFile } from './file-batches.ts';
 
 /**
  * Documents that cannot be decided about yet, because parents may still follow in the backup: kept in a file, in backup
@@ -102,14 +102,6 @@ export async function spareBytes(folder: string): Promise<number> {
   return Math.min(MOST_SPARE_BYTES, (bavail * bsize) / 2);
 }
 
-interface KeptDependentsOptions {
-  readonly chooser: Chooser;
-  readonly chosen: ChosenDocuments;
-  /** Empty. */
-  readonly spool: Spool;
-  readonly space: SpareSpace;
-}
-
 /**
  * Decides about the documents of a stream by the parents that have come by so far, and keeps all that further parents could choose:
  * the stream may go on with the folder of another host or shard, and is not to be read twice for that.
@@ -123,12 +115,13 @@ export class KeptDependents implements DocumentConsumer {
   /** Bytes of the space that are in use here. */
   #taken = 0;
 
-  constructor({ chooser, chosen, spool, space }: KeptDependentsOptions) {
-    this.#chooser = chooser;
+  /** `spool` is empty. */
+  constructor(chosen: ChosenDocuments, spool: Spool, space: SpareSpace) {
+    this.#chooser = chosen.chooser;
     this.#chosen = chosen;
     this.#kept = spool;
     this.#space = space;
-    this.#keysAtFirst = chooser.keysKnown;
+    this.#keysAtFirst = chosen.chooser.keysKnown;
   }
 
   /** Parents came after some of the documents had been decided about without them. */

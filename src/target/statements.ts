@@ -1,9 +1,8 @@
 /** What a write sends, raw: update and delete statements for one document each, and the query for documents by their `_id`s. */
 import { documentValue } from '../bson/diff-documents.ts';
 import { buildDocument, type DocumentBuilder, documentOf } from '../bson/document-builder.ts';
-import type { Documents } from '../bson/documents.ts';
+import { type Documents, findId } from '../bson/documents.ts';
 import { elements, keyOf, valueAt } from '../bson/elements.ts';
-import { findId } from '../bson/stored-form.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { CommandFailure } from './command-failure.ts';

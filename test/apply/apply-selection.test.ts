@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { deserialize } from 'bson';
 import { MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
-import { storedForm } from '../../src/bson/stored-form.ts';
+import { storedForm } from '../../src/bson/documents.ts';
 import { BSON } from '../../src/bson/types.ts';
 import { TargetMemory } from '../../src/comparison/target-memory.ts';
 import { JOURNAL } from '../../src/ledger/layout.ts';

@@ -7,8 +7,8 @@
  */
 import { MongoClient, Timestamp } from 'mongodb';
 import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
+import { findId } from '../../src/bson/documents.ts';
 import { showDocument } from '../../src/bson/show.ts';
-import { findId } from '../../src/bson/stored-form.ts';
 import { BSON, type RawValue } from '../../src/bson/types.ts';
 import { writeExtendedJson } from '../../src/bson/write-extended-json.ts';
 import { type Timestamp as Moment, OP, OplogEntry } from '../../src/oplog/entry.ts';

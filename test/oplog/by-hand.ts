@@ -1,6 +1,6 @@
 /** Oplog entries written by hand, for forms that a server of today does not write or that would take a cluster. */
 import { Binary, type Document, Long, serialize, Timestamp } from 'bson';
-import { findId } from '../../src/bson/stored-form.ts';
+import { findId } from '../../src/bson/documents.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { Replay, type ReplayResult, type ReplayScope } from '../../src/oplog/replay.ts';
 

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import * as assert from 'uvu/assert';
 import { openBackup } from '../../src/backup/open-backup.ts';
 import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
-import { findId } from '../../src/bson/stored-form.ts';
+import { findId } from '../../src/bson/documents.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import { compareTimestamps, OP, OplogEntry, type Timestamp } from '../../src/oplog/entry.ts';
 import { type RolledForward, rollForward } from '../../src/oplog/roll-forward.ts';

@@ -2,8 +2,8 @@
 import { deserialize, serialize } from 'bson';
 import { Binary, type Collection, type Document, Long, type MongoClient, Timestamp } from 'mongodb';
 import * as assert from 'uvu/assert';
+import { findId } from '../../src/bson/documents.ts';
 import { showDocument } from '../../src/bson/show.ts';
-import { findId } from '../../src/bson/stored-form.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { Replay, type ReplayResult, type ReplayScope } from '../../src/oplog/replay.ts';
 import { RawConnection } from '../differential/raw-connection.ts';

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { AppendFile } from '../../src/selection/append-file.ts';
+import { AppendFile } from '../../src/selection/file-batches.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { seededRandom } from '../lab/random.ts';

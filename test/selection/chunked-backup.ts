@@ -12,8 +12,7 @@ import {
   hexOfCrc32,
   type ReadOptions,
 } from '../../src/backup/backup.ts';
-import { DocumentFramer } from '../../src/backup/readers/document-framer.ts';
-import { documentsIn, endOf } from '../../src/backup/readers/member.ts';
+import { DocumentFramer, documentsIn, endOf } from '../../src/backup/readers/member.ts';
 
 export interface ChunkedMember {
   readonly collection: string;

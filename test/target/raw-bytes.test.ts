@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { documentOf, EMPTY_DOCUMENT } from '../../src/bson/document-builder.ts';
-import { findId } from '../../src/bson/stored-form.ts';
+import { findId } from '../../src/bson/documents.ts';
 import { BSON } from '../../src/bson/types.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';

@@ -3,7 +3,7 @@
 import { serialize } from 'bson';
 import type { Document, MongoClient } from 'mongodb';
 import * as assert from 'uvu/assert';
-import { findId } from '../../src/bson/stored-form.ts';
+import { findId } from '../../src/bson/documents.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';

@@ -10,7 +10,7 @@ import { RestorePlanError } from '../../errors.ts';
 
 export type Compression = 'gzip' | 'zstd';
 
-export interface DecompressOptions {
+export interface CompressedStream {
   readonly compression: Compression;
   /** Names the stream in messages. */
   readonly location: string;
@@ -40,7 +40,7 @@ const STREAM = { chunkSize: OUTPUT_BYTES, readableHighWaterMark: AHEAD_BYTES };
 
 export async function* decompress(
   input: AsyncIterable<Buffer>,
-  options: DecompressOptions,
+  options: CompressedStream,
 ): AsyncGenerator<Buffer> {
   const inflate = createInflate(options);
   let taken = (): void => undefined;
@@ -150,7 +150,7 @@ export function canDecompress(compression: Compression): boolean {
   return compression === 'gzip' || zstd !== undefined;
 }
 
-function createInflate({ compression, location }: DecompressOptions): zlib.Gunzip {
+function createInflate({ compression, location }: CompressedStream): zlib.Gunzip {
   if (compression === 'gzip') return zlib.createGunzip(STREAM);
   if (zstd !== undefined) return zstd.createZstdDecompress(STREAM);
   throw new RestorePlanError(
@@ -169,7 +169,7 @@ function isZlibError(error: unknown): error is Error {
   );
 }
 
-function damaged({ compression, location }: DecompressOptions, cause: unknown): RestorePlanError {
+function damaged({ compression, location }: CompressedStream, cause: unknown): RestorePlanError {
   const cut = (cause as NodeJS.ErrnoException).code === 'Z_BUF_ERROR';
   const what = cut
     ? `is cut off: the end of the ${compression} stream is missing`
@@ -180,7 +180,7 @@ function damaged({ compression, location }: DecompressOptions, cause: unknown): 
   });
 }
 
-function trailingBytes({ compression, location }: DecompressOptions): RestorePlanError {
+function trailingBytes({ compression, location }: CompressedStream): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} has bytes after the end of its ${compression} data.`, {
     hint: `They were added; nothing was cut off. Nothing of it was used: take another backup, or, once it is clear who added them, unpack it with ${compression}, which leaves them out, and name the result.`,
   });
@@ -189,7 +189,7 @@ function trailingBytes({ compression, location }: DecompressOptions): RestorePla
 /** Throws BACKUP when so little input cannot have held so much. */
 export function assertBelievable(
   { bytesIn, bytesOut }: { readonly bytesIn: number; readonly bytesOut: number },
-  { location, maxRatio }: Pick<DecompressOptions, 'location' | 'maxRatio'>,
+  { location, maxRatio }: Pick<CompressedStream, 'location' | 'maxRatio'>,
 ): void {
   if (bytesOut <= RATIO_GRACE_BYTES + maxRatio * bytesIn) return;
   throw new RestorePlanError(

@@ -5,8 +5,8 @@
  * of each block is not looked at: it could say nothing that this does not.
  */
 import { RestorePlanError } from '../../errors.ts';
-import type { ByteCursor } from './byte-cursor.ts';
-import { assertBelievable } from './decompress.ts';
+import type { ByteCursor } from '../storage/byte-source.ts';
+import { assertBelievable, type CompressedStream } from './decompress.ts';
 
 const IDENTIFIERS = ['\xff\x06\x00\x00sNaPpY', '\xff\x06\x00\x00S2sTwO'];
 export const SNAPPY_SNIFF_BYTES = 10;
@@ -22,18 +22,10 @@ export function isSnappyStream(start: Buffer): boolean {
   return IDENTIFIERS.includes(start.toString('latin1', 0, SNAPPY_SNIFF_BYTES));
 }
 
-interface SnappyOptions {
-  /** Names the stream in messages. */
-  readonly location: string;
-  /** Largest output per input that is believed. */
-  readonly maxRatio: number;
-}
+type SnappyStream = Omit<CompressedStream, 'compression'>;
 
 /** The blocks, inflated. `cursor` stands at the beginning of the stream. */
-export async function* decodeSnappyStream(
-  cursor: ByteCursor,
-  options: SnappyOptions,
-): AsyncGenerator<Buffer> {
+export async function* decodeSnappyStream(cursor: ByteCursor, options: SnappyStream): AsyncGenerator<Buffer> {
   let bytesOut = 0;
   for (;;) {
     const head = await cursor.take(4);
@@ -54,7 +46,7 @@ export async function* decodeSnappyStream(
   }
 }
 
-function decode(type: number, block: Buffer, options: SnappyOptions): Buffer {
+function decode(type: number, block: Buffer, options: SnappyStream): Buffer {
   if (type === UNCOMPRESSED && block.length <= MAX_BLOCK_BYTES) return block;
   if (type !== COMPRESSED) throw damaged(options, `has a chunk of the unknown type ${type}`);
   try {
@@ -64,7 +56,7 @@ function decode(type: number, block: Buffer, options: SnappyOptions): Buffer {
   }
 }
 
-function damaged({ location }: SnappyOptions, what: string): RestorePlanError {
+function damaged({ location }: SnappyStream, what: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} ${what}: it is damaged S2 or Snappy data.`, {
     hint: 'Its upload or copy did not finish, or bytes were changed. Nothing of it was used; take another backup.',
   });

@@ -3,11 +3,10 @@
  * into one folder.
  */
 import { RestorePlanError } from '../../errors.ts';
-import { showInstant } from '../locate/backup-time.ts';
+import { showInstant } from '../locate/search-template.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { templateOf } from './dump-paths.ts';
-import type { DumpFile } from './dump-tree.ts';
-import { type DumpRoot, LONGEST_MS, whyNotParts } from './parts.ts';
+import { type DumpFile, type DumpRoot, LONGEST_MS, whyNotParts } from './dump-tree.ts';
 
 /** The folder that a plan names, as opposed to a single file, into which no plan can point. */
 export interface NamedFolder {

@@ -34,8 +34,8 @@ export async function readPbmBackup(files: readonly NamedFile[]): Promise<NamedF
   return tree.length === 0 ? undefined : tree;
 }
 
-/** Where the dump of a replica set lies. */
-interface SetPlace {
+/** The dump of a replica set. */
+interface DumpOfSet {
   /** Its folder, as in the paths of the files. */
   readonly folder: string;
   /** What stands before that in the store. */
@@ -49,7 +49,7 @@ interface SetPlace {
  * The slices of a replica set's oplog: `oplog/` in its folder, and `pbmPitr/<set>/<day>/` beside the folder of the backup, where PBM keeps those
  * for point-in-time recovery.
  */
-export async function slicesOf({ folder, above, files, store }: SetPlace): Promise<OplogSlices> {
+export async function slicesOf({ folder, above, files, store }: DumpOfSet): Promise<OplogSlices> {
   const parts = `${above}${folder}`.split('/');
   const replicaSet = parts.at(-1) as string;
   const own = files.filter(({ path }) => path.startsWith(`${folder}/oplog/`));

@@ -4,8 +4,14 @@
  */
 import type { LocationTemplate } from '../../plan/location-template.ts';
 import type { Store } from '../storage/store.ts';
-import { type BackupTime, type LocalFields, readBackupTime, wallClock, wallClockAt } from './backup-time.ts';
-import { searchTemplate } from './search-template.ts';
+import {
+  type BackupTime,
+  type LocalFields,
+  readBackupTime,
+  searchTemplate,
+  wallClock,
+  wallClockAt,
+} from './search-template.ts';
 
 export interface Candidate {
   /** Full path or key; whether something readable lies there is not known yet. */

@@ -6,8 +6,8 @@ import { showDuration } from '../../text/quantities.ts';
 import type { StoredBackup } from '../backup.ts';
 import type { BackupStore } from '../backup-store.ts';
 import { isOfOtherDatabases } from '../readers/refusals.ts';
-import { showInstant, showLocal } from './backup-time.ts';
 import type { Candidate } from './candidates.ts';
+import { showInstant, showLocal } from './search-template.ts';
 
 export type Inspection =
   /** `unknown`: only reading all of it would tell whether it holds these. */

@@ -2,9 +2,12 @@
  * Finds what a location template matches, folder by folder: a part without `{time}` or `*` is never listed, and a
  * folder is listed only one level deep. Nothing is kept; 100,000 matches pass by in pages.
  */
+
+import { Temporal } from 'temporal-polyfill';
+import { RestorePlanError } from '../../errors.ts';
 import type { LocationTemplate, TemplatePart, TimeField } from '../../plan/location-template.ts';
-import type { Store } from '../storage/store.ts';
-import type { LocalFields } from './backup-time.ts';
+import { JoinedSource } from '../storage/derived-sources.ts';
+import { newestOf, type Store, type StoredFile, type StoredFolder } from '../storage/store.ts';
 
 interface TemplateMatch {
   /** Full path or key; ends in `/` where the template does. It may not exist: only patterns are looked up. */
@@ -128,4 +131,147 @@ function fieldsOf(groups: Readonly<Record<string, string | undefined>>): LocalFi
 function nameOf(path: string): string {
   const end = path.endsWith('/') ? path.length - 1 : path.length;
   return path.slice(path.lastIndexOf('/', end - 1) + 1, end);
+}
+
+// The time in a backup's name: a wall clock's reading in a zone, which can mean two instants (clocks go back) or none
+// (clocks go forward). The reading is never guessed.
+
+/** As found in a name; a field the template does not have is absent. */
+export type LocalFields = Readonly<Partial<Record<TimeField, number>>>;
+
+export type BackupTime =
+  | { readonly kind: 'once'; readonly epochMs: number }
+  /** twice: both readings happened. never: the clocks skipped it; the readings are as if they had not yet, or already. */
+  | { readonly kind: 'twice' | 'never'; readonly readings: readonly [earlier: number, later: number] };
+
+/** The fields as if the zone were UTC, UTC milliseconds: cheap, and in the order of the clock on the wall. */
+export function wallClock(fields: LocalFields): number {
+  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
+  return Date.UTC(year, month - 1, day, hour, minute, second);
+}
+
+/** What an instant's wall clock in `zone` shows, in the terms of `wallClock`. */
+export function wallClockAt(epochMs: number, zone: string): number {
+  const local = Temporal.Instant.fromEpochMilliseconds(epochMs).toZonedDateTimeISO(zone);
+  return epochMs + local.offsetNanoseconds / 1e6;
+}
+
+/** Undefined when there is no such day or time in any zone (month 13). `zone` is an IANA name. */
+export function readBackupTime(fields: LocalFields, zone: string): BackupTime | undefined {
+  const local = plainDateTime(fields);
+  if (local === undefined) return undefined;
+  // A name with no hour means the day: it begins when the zone's day begins, be that at 01:00.
+  if (fields.hour === undefined) {
+    return { kind: 'once', epochMs: local.toPlainDate().toZonedDateTime(zone).epochMilliseconds };
+  }
+  const earlier = local.toZonedDateTime(zone, { disambiguation: 'earlier' });
+  const later = local.toZonedDateTime(zone, { disambiguation: 'later' });
+  if (earlier.epochMilliseconds === later.epochMilliseconds) {
+    return { kind: 'once', epochMs: earlier.epochMilliseconds };
+  }
+  const happened = earlier.toPlainDateTime().equals(local);
+  const readings = [earlier.epochMilliseconds, later.epochMilliseconds] as const;
+  return { kind: happened ? 'twice' : 'never', readings };
+}
+
+/** `2016-09-13 08:00:00 America/New_York` */
+export function showLocal(epochMs: number, zone: string): string {
+  return `${wallText(wallClockAt(epochMs, zone))} ${zone}`;
+}
+
+/** `2016-09-13 08:00:00 America/New_York (12:00:00 UTC)`, with the day again where it differs. */
+export function showInstant(epochMs: number, zone: string | undefined): string {
+  const utc = wallText(epochMs);
+  if (zone === undefined || zone === 'UTC') return `${utc} UTC`;
+  const local = wallText(wallClockAt(epochMs, zone));
+  return `${local} ${zone} (${local.slice(0, 10) === utc.slice(0, 10) ? utc.slice(11) : utc} UTC)`;
+}
+
+/** `2016-09-13 08:00:00` */
+function wallText(wallMs: number): string {
+  return new Date(wallMs).toISOString().slice(0, 19).replace('T', ' ');
+}
+
+function plainDateTime(fields: LocalFields): Temporal.PlainDateTime | undefined {
+  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
+  try {
+    return Temporal.PlainDateTime.from({ year, month, day, hour, minute, second }, { overflow: 'reject' });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+// What lies at one path: a file, a folder, or a file that was split into chunks beside each other.
+
+/** Undefined when nothing is there. */
+export async function findStored(store: Store, path: string): Promise<StoredFile | StoredFolder | undefined> {
+  const found = await store.find(path);
+  if (found !== undefined || path.endsWith('/')) return found;
+  return joinChunks(store, path, await chunksOf(store, path));
+}
+
+/** `db.tar-aa`, `db.tar-ab` … as `split` and the Ruby `backup` gem name them, sorted. */
+async function chunksOf(store: Store, path: string): Promise<StoredFile[]> {
+  const cut = path.lastIndexOf('/') + 1;
+  const chunks: StoredFile[] = [];
+  for await (const item of store.list(path.slice(0, cut), `${path.slice(cut)}-`)) {
+    if (item.kind === 'file' && /^-[a-z]{2,5}$/.test(item.path.slice(path.length))) chunks.push(item);
+  }
+  return chunks.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function joinChunks(store: Store, path: string, chunks: readonly StoredFile[]): StoredFile | undefined {
+  const first = chunks[0];
+  if (first === undefined) return undefined;
+  const width = first.path.length - path.length - 1;
+  chunks.forEach((chunk, i) => {
+    const expected = `${path}-${suffix(i, width)}`;
+    if (chunk.path === expected) return;
+    throw new RestorePlanError('BACKUP', `${store.describe(expected)} is missing.`, {
+      hint: `The backup was split into chunks; there are ${chunks.length}, but not this one. Take another backup.`,
+    });
+  });
+  refuseCutChunk(chunks, store);
+  return {
+    kind: 'file',
+    path,
+    size: chunks.reduce((sum, { size }) => sum + size, 0),
+    modified: newestOf(chunks),
+    fingerprint: chunks.map(({ fingerprint }) => fingerprint).join('+'),
+    open: () =>
+      new JoinedSource(
+        store.describe(path),
+        chunks.map((chunk) => chunk.open()),
+      ),
+  };
+}
+
+/**
+ * `split` makes chunks of one size; only the last may be smaller, or (of as many chunks as were asked for) larger by fewer
+ * bytes than there are chunks. A chunk that was cut off would move all that follows it.
+ */
+function refuseCutChunk(chunks: readonly StoredFile[], store: Store): void {
+  const size = Math.max(...chunks.slice(0, -1).map((chunk) => chunk.size), 0);
+  const last = chunks.at(-1) as StoredFile;
+  const cut =
+    chunks.slice(0, -1).find((chunk) => chunk.size < size) ??
+    (chunks.length > 1 && last.size >= size + chunks.length ? chunks[0] : undefined);
+  if (cut === undefined) return;
+  throw new RestorePlanError(
+    'BACKUP',
+    `${store.describe(cut.path)} is cut off: it is smaller than other chunks.`,
+    {
+      hint: 'Its upload or copy did not finish. Nothing of it was used; take another backup.',
+    },
+  );
+}
+
+/** The letters of chunk `index`: aa, ab … az, ba … */
+function suffix(index: number, width: number): string {
+  let letters = '';
+  for (let rest = index, i = 0; i < width; i++, rest = Math.floor(rest / 26)) {
+    letters = String.fromCharCode(97 + (rest % 26)) + letters;
+  }
+  return letters;
 }

@@ -14,15 +14,17 @@ import {
   type ReadOptions,
   type StoredBackup,
 } from '../backup.ts';
-import { type ArchivedCollection, ArchiveFault } from '../containers/archive-documents.ts';
-import { ArchiveParser, type ArchivePiece } from '../containers/archive-parser.ts';
-import { type DecompressOptions, decompress } from '../containers/decompress.ts';
-import { streamTar } from '../containers/tar-stream.ts';
-import { fileNameOf } from '../layout/dump-paths.ts';
-import { readMetadata } from '../layout/metadata.ts';
+import {
+  type ArchivedCollection,
+  ArchiveFault,
+  ArchiveParser,
+  type ArchivePiece,
+} from '../containers/archive-parser.ts';
+import { type CompressedStream, decompress } from '../containers/decompress.ts';
+import { streamTar } from '../containers/tar-files.ts';
+import { fileNameOf, readMetadata } from '../layout/dump-paths.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
-import { DocumentFramer } from './document-framer.ts';
-import { countBytes, documentsIn, endOf, inflateIfCompressed } from './member.ts';
+import { countBytes, DocumentFramer, documentsIn, endOf, inflateIfCompressed } from './member.ts';
 import { noSuchDatabase, notDocuments, OPLOG_WARNING } from './refusals.ts';
 
 interface ArchiveBackupParts {
@@ -216,7 +218,7 @@ function metadataOf(
 /** The archive in a compressed tar; the tar is read to its end, so that its checksum is met. */
 export async function* archiveInTar(
   stored: AsyncIterable<Buffer>,
-  { path, ...options }: DecompressOptions & { readonly path: string },
+  { path, ...options }: CompressedStream & { readonly path: string },
 ): AsyncGenerator<Buffer> {
   const { location, maxRatio } = options;
   for await (const file of streamTar(decompress(stored, options), location)) {

@@ -14,9 +14,8 @@ import type {
 } from '../backup.ts';
 import { isSnappyStream } from '../containers/snappy.ts';
 import { compressionOf } from '../containers/sniff.ts';
-import { collectionOf, folderOf } from '../layout/dump-paths.ts';
+import { collectionOf, folderOf, metadataOfNameOnly, readMetadata } from '../layout/dump-paths.ts';
 import type { CollectionFiles, DumpFile, DumpTree, NamedFile } from '../layout/dump-tree.ts';
-import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
 import { type DatedFile, type NamedFolder, refuseLeftovers, refuseTwice } from '../layout/one-backup.ts';
 import { wholeOf } from '../storage/byte-source.ts';
 import { assertCrc, countBytes, inflateIfCompressed, MemberReader, readText } from './member.ts';

@@ -14,8 +14,7 @@ import type {
   StoredBackup,
 } from '../backup.ts';
 import { type Compression, decompress } from '../containers/decompress.ts';
-import { noPlainFile } from '../containers/tar-index.ts';
-import { type StreamedFile, streamTar, unpackNested } from '../containers/tar-stream.ts';
+import { noPlainFile, type StreamedFile, streamTar, unpackNested } from '../containers/tar-files.ts';
 import {
   apsaraPart,
   collectionOf,
@@ -23,10 +22,11 @@ import {
   folderOf,
   inDatabase,
   isDataFile,
+  metadataOfNameOnly,
   readDumpPath,
+  readMetadata,
 } from '../layout/dump-paths.ts';
-import { addTo } from '../layout/dump-tree.ts';
-import { metadataOfNameOnly, readMetadata } from '../layout/metadata.ts';
+import { addTo, type DumpRoot, type PackedIn } from '../layout/dump-tree.ts';
 import {
   assertOneBackup,
   type DatedFile,
@@ -36,10 +36,8 @@ import {
   refuseTwice,
   type WhereFound,
 } from '../layout/one-backup.ts';
-import type { DumpRoot, PackedIn } from '../layout/parts.ts';
 import { type ByteSource, wholeOf } from '../storage/byte-source.ts';
-import { DocumentFramer } from './document-framer.ts';
-import { countBytes, inflateIfCompressed, MemberReader, readText } from './member.ts';
+import { countBytes, DocumentFramer, inflateIfCompressed, MemberReader, readText } from './member.ts';
 import {
   apsaraLayout,
   archiveBehind,

@@ -3,11 +3,9 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { Run } from '../../run.ts';
-import type { Checksum } from './checked-stream.ts';
 import { FlightControl } from './flight-control.ts';
-import type { KeyPage, ObjectClient, ObjectFacts, ObjectServer } from './object-server.ts';
-import { PaceWatch } from './pace-watch.ts';
-import { type Attempts, inTime, persist, type RemotePatience } from './patience.ts';
+import type { Checksum, KeyPage, ObjectClient, ObjectServer, StoredObject } from './object-server.ts';
+import { type Attempts, inTime, PaceWatch, persist, type RemotePatience } from './patience.ts';
 import { describeAnswer, type RangeSink, receiveRange, WaitingRoom } from './range-download.ts';
 
 /** Of a list; a page holds up to 1,000 entries. */
@@ -43,7 +41,7 @@ export class Bucket {
     return `${scheme}://${bucket}/${key}`;
   }
 
-  fingerprint({ etag, size, versionId }: ObjectFacts): string {
+  fingerprint({ etag, size, versionId }: StoredObject): string {
     const version = versionId === undefined ? '' : `:${versionId}`;
     return `${this.#server.scheme}:${etag.replaceAll('"', '')}:${size}${version}`;
   }
@@ -54,7 +52,7 @@ export class Bucket {
   }
 
   /** What the server says of an object. Throws BACKUP when there is none. */
-  async head(key: string): Promise<ObjectFacts> {
+  async head(key: string): Promise<StoredObject> {
     const { firstMs, stallMs } = this.#patience;
     return persist(this.#attempts(key, firstMs), async () => {
       const client = await this.#connect();
@@ -66,7 +64,7 @@ export class Bucket {
         throw error;
       });
       const { etag, size } = facts;
-      if (etag !== undefined && size !== undefined) return { ...facts, key, etag, size } as ObjectFacts;
+      if (etag !== undefined && size !== undefined) return { ...facts, key, etag, size } as StoredObject;
       const answer = await client.firstBytes(key);
       if (answer.status === 206) {
         answer.body.destroy();
@@ -78,7 +76,7 @@ export class Bucket {
   }
 
   /** What the object's bytes must add up to, as far as the server knows. */
-  async checksum(object: ObjectFacts): Promise<Checksum | undefined> {
+  async checksum(object: StoredObject): Promise<Checksum | undefined> {
     return persist(this.#attempts(object.key, this.#patience.firstMs), async () => {
       const client = await this.#connect();
       return this.#inTime(client.checksum(object));
@@ -90,7 +88,7 @@ export class Bucket {
    * wants the range any more.
    */
   async receive(
-    object: ObjectFacts,
+    object: StoredObject,
     {
       sink,
       start,

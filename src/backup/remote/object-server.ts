@@ -3,8 +3,9 @@
  * of them. A new one is a folder with an `ObjectServer` beside `s3/`.
  */
 import type { Readable } from 'node:stream';
-import type { RestorePlanError } from '../../errors.ts';
-import type { Checksum } from './checked-stream.ts';
+import { RestorePlanError } from '../../errors.ts';
+import type { Emit } from '../../events.ts';
+import type { ByteSource } from '../storage/byte-source.ts';
 
 export interface ObjectServer {
   /** Begins its addresses and fingerprints: `s3`. */
@@ -42,11 +43,11 @@ interface ServerFault {
 }
 
 export interface ObjectClient {
-  head(key: string): Promise<Partial<ObjectFacts>>;
+  head(key: string): Promise<Partial<StoredObject>>;
   /** What the server knows of the bytes of the very object that `etag` and `versionId` name. */
-  checksum(object: ObjectFacts): Promise<Checksum | undefined>;
+  checksum(object: StoredObject): Promise<Checksum | undefined>;
   /** Bytes `from` up to, not including, `to`; of the very object that `etag` and `versionId` name. */
-  range(object: Pick<ObjectFacts, 'key' | 'etag' | 'versionId'>, span: Span): Promise<RangeAnswer>;
+  range(object: Pick<StoredObject, 'key' | 'etag' | 'versionId'>, span: Span): Promise<RangeAnswer>;
   /** The first bytes of whatever the server answers for the key; for explaining a failure. */
   firstBytes(key: string): Promise<RangeAnswer>;
   /** One page of what lies directly in a folder. Undefined when the answer is no list, or does not say where it goes on. */
@@ -56,7 +57,7 @@ export interface ObjectClient {
   close(): void;
 }
 
-export interface ObjectFacts {
+export interface StoredObject {
   readonly key: string;
   readonly size: number;
   readonly etag: string;
@@ -76,7 +77,7 @@ export interface RangeAnswer {
 }
 
 export interface KeyPage {
-  readonly objects: readonly ObjectFacts[];
+  readonly objects: readonly StoredObject[];
   /** Prefixes that end in `/`. */
   readonly folders: readonly string[];
   /** Continues the list; undefined = this was the last page. */
@@ -87,4 +88,84 @@ interface Span {
   readonly from: number;
   readonly to: number;
   readonly signal: AbortSignal;
+}
+
+/** What a server says that the bytes of an object add up to. */
+export interface Checksum {
+  /** `CRC32` */
+  readonly name: string;
+  readonly expected: string;
+  start(): RunningChecksum;
+  /** Says that it may be wrong though every byte is right; absent: it is not. */
+  readonly doubt?: string;
+}
+
+/** Computes a checksum beside the reading. */
+export interface RunningChecksum {
+  /** Takes the next bytes, which are lent for the call; where a promise comes back, the next ones must wait for it. */
+  update(chunk: Buffer): Promise<unknown> | undefined;
+  /** In the form of `expected`. */
+  digest(): Promise<string>;
+  close(): void;
+}
+
+/**
+ * All bytes of an object, compared at the end with what the server (`name`) knows of them, which is asked for beside the first
+ * bytes. Throws BACKUP where they differ.
+ *
+ * A wrong checksum that may be wrong by itself is no proof of damage. Then the object is read once more. Bytes that come the same way twice were not damaged on the way; others were.
+ */
+export async function* checkedStream(
+  source: ByteSource,
+  ask: () => Promise<Checksum | undefined>,
+  { name, emit }: { readonly name: string; readonly emit: Emit },
+): AsyncGenerator<Buffer> {
+  const asked = ask();
+  asked.catch(() => undefined); // thrown where it is awaited
+  const all = source.stream(0, source.size);
+  let checksum: Checksum | undefined;
+  let running: RunningChecksum | undefined;
+  try {
+    for await (const chunk of all) {
+      if (running === undefined) {
+        checksum = await asked;
+        running = checksum?.start();
+      }
+      const working = running?.update(chunk);
+      working?.catch(() => undefined);
+      yield chunk;
+      await working;
+    }
+    if (checksum === undefined || running === undefined) return;
+    const found = await running.digest();
+    if (found === checksum.expected) return;
+    if (checksum.doubt === undefined || (await digestOf(source, checksum)) !== found)
+      throw damaged(source, checksum, name);
+    emit({
+      type: 'warning',
+      message: `${source.location}: ${checksum.doubt}. It was read twice, with the same bytes.`,
+    });
+  } finally {
+    running?.close();
+  }
+}
+
+async function digestOf(source: ByteSource, checksum: Checksum): Promise<string> {
+  const running = checksum.start();
+  try {
+    for await (const chunk of source.stream(0, source.size)) await running.update(chunk);
+    return await running.digest();
+  } finally {
+    running.close();
+  }
+}
+
+function damaged({ location }: ByteSource, { name }: Checksum, server: string): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${location} arrived damaged: its bytes do not have the ${name} that ${server} names.`,
+    {
+      hint: `Nothing of it was used. Run again; if it happens again, something on the way to ${server} changes bytes: use https.`,
+    },
+  );
 }

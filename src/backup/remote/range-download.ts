@@ -5,7 +5,7 @@
  * that answers something else than the range is not asked again: its bytes would be put at the wrong place.
  */
 import { RestorePlanError } from '../../errors.ts';
-import type { ObjectClient, ObjectFacts, RangeAnswer } from './object-server.ts';
+import type { ObjectClient, RangeAnswer, StoredObject } from './object-server.ts';
 
 /** Takes the bytes of a range in order; survives a failed attempt. */
 export interface RangeSink {
@@ -147,9 +147,9 @@ export class RangeFlight implements RangeSink {
   }
 }
 
-interface RangeRequest {
+interface RangeAttempt {
   readonly client: ObjectClient;
-  readonly object: ObjectFacts;
+  readonly object: StoredObject;
   /** Names the object in messages. */
   readonly location: string;
   /** What to do where the answer is something else. */
@@ -162,7 +162,7 @@ interface RangeRequest {
 }
 
 /** Receives what `sink` has not got yet; its first byte is byte `start` of the object. */
-export async function receiveRange(request: RangeRequest, sink: RangeSink, start: number): Promise<void> {
+export async function receiveRange(request: RangeAttempt, sink: RangeSink, start: number): Promise<void> {
   const { client, object, signal } = request;
   const span = { from: start + sink.received, to: start + sink.length };
   const answer = await client.range(object, { ...span, signal });
@@ -177,7 +177,7 @@ export async function receiveRange(request: RangeRequest, sink: RangeSink, start
 async function assertRange(
   answer: RangeAnswer,
   expected: { readonly from: number; readonly to: number; readonly size: number },
-  request: RangeRequest,
+  request: RangeAttempt,
 ): Promise<void> {
   const { from, to, size } = expected;
   const { stallMs } = request;
@@ -226,7 +226,7 @@ async function firstBytes({ body }: RangeAnswer, stallMs: number): Promise<Buffe
  * Hands over the body as it arrives. The watchdog counts ticks instead of looking at the clock, so that a
  * process that was stopped, or busy for long, does not take its own pause for a stall.
  */
-function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink): Promise<void> {
+function receiveBody(request: RangeAttempt, answer: RangeAnswer, sink: RangeSink): Promise<void> {
   const { stallMs } = request;
   const { body } = answer;
   return new Promise<void>((resolve, reject) => {
@@ -258,6 +258,6 @@ function receiveBody(request: RangeRequest, answer: RangeAnswer, sink: RangeSink
 
 const stalled = (): Error => Object.assign(new Error('no data'), { code: 'ETIMEDOUT' });
 
-function wrongAnswer({ location, wrongRange: hint }: RangeRequest, what: string): RestorePlanError {
+function wrongAnswer({ location, wrongRange: hint }: RangeAttempt, what: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} cannot be read: the server answered ${what}.`, { hint });
 }

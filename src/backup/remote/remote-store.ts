@@ -4,9 +4,8 @@ import type { Run } from '../../run.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
 import { Bucket } from './bucket.ts';
-import { checkedStream } from './checked-stream.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
-import type { ObjectFacts, ObjectServer } from './object-server.ts';
+import { checkedStream, type ObjectServer, type StoredObject } from './object-server.ts';
 import type { RemotePatience } from './patience.ts';
 import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
 
@@ -48,7 +47,7 @@ export class RemoteStore implements Store {
     return this.#bucket.close();
   }
 
-  #file(object: ObjectFacts): StoredFile {
+  #file(object: StoredObject): StoredFile {
     return {
       kind: 'file',
       path: object.key,
@@ -75,9 +74,9 @@ class RemoteFile implements ByteSource {
   readonly modified: number | undefined;
   readonly fingerprint: string;
   readonly #bucket: Bucket;
-  readonly #facts: ObjectFacts;
+  readonly #facts: StoredObject;
 
-  constructor(bucket: Bucket, facts: ObjectFacts) {
+  constructor(bucket: Bucket, facts: StoredObject) {
     this.#bucket = bucket;
     this.#facts = facts;
     this.location = bucket.describe(facts.key);

@@ -8,10 +8,10 @@ import { createHash } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import { Crc64, nvmeTables } from '../containers/crc64.ts';
-import type { Checksum, RunningChecksum } from '../remote/checked-stream.ts';
+import type { Checksum, RunningChecksum } from '../remote/object-server.ts';
 
 /** Of the answer to a HEAD; checksums as S3 writes them, in base64. */
-export interface ChecksumFacts {
+export interface StatedChecksums {
   readonly size: number;
   readonly etag: string;
   /** Checksums of an upload in parts are of the parts (COMPOSITE) or of the whole. Older servers do not say. */
@@ -25,7 +25,7 @@ export interface ChecksumFacts {
 }
 
 /** Undefined when nothing that S3 says of the object can be held against its bytes. */
-export function checksumOf(facts: ChecksumFacts): Checksum | undefined {
+export function checksumOf(facts: StatedChecksums): Checksum | undefined {
   for (const { key, name, start } of CRCS) {
     const expected = facts[key];
     // `…-3`: of three parts.

@@ -1,6 +1,6 @@
 /**
  * The door to the AWS SDK: the three requests that reading backups needs, one attempt each. This module is imported at
- * its first use, because the SDK takes long to load. What it throws are the SDK's errors; `s3-fault.ts` reads them.
+ * its first use, because the SDK takes long to load. What it throws are the SDK's errors; `s3-store.ts` reads them.
  *
  * Checksums are asked for only where S3 demands them: S3 servers that answer a range with the checksum of the whole
  * object would make the SDK refuse good bytes.

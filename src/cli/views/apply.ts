@@ -2,8 +2,8 @@
 
 import type { AppliedCollection, ApplyResult, SinceDryRun } from '../../apply/apply-selection.ts';
 import { unwrittenIn } from '../../apply/restore-status.ts';
+import { findId } from '../../bson/documents.ts';
 import { showValue } from '../../bson/show.ts';
-import { findId } from '../../bson/stored-form.ts';
 import type { EXIT_CODES } from '../../errors.ts';
 import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { keysOf, OUTCOMES, type Outcome } from '../../outcomes.ts';

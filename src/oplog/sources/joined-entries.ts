@@ -6,7 +6,7 @@
  */
 import { type Remedy, together } from '../../advice.ts';
 import type { WholeDocuments } from '../../backup/backup.ts';
-import { DocumentFramer } from '../../backup/readers/document-framer.ts';
+import { DocumentFramer } from '../../backup/readers/member.ts';
 import { RestorePlanError } from '../../errors.ts';
 import {
   compareTimestamps,

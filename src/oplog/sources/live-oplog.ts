@@ -7,7 +7,7 @@
 import { BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
-import { connectLive, liveFault } from '../../backup/live/connect-live.ts';
+import { connectLive, liveFault } from '../../backup/live/live-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { asBuffer } from '../../mongo/raw-messages.ts';
 import type { Run } from '../../run.ts';

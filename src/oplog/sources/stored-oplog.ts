@@ -3,9 +3,13 @@ import { openStore, templateOf } from '../../backup/backup-store.ts';
 import { DEFAULT_MAX_RATIO } from '../../backup/containers/decompress.ts';
 import { isSnappyStream } from '../../backup/containers/snappy.ts';
 import { foreignFormat } from '../../backup/containers/sniff.ts';
-import { type LocalFields, wallClock } from '../../backup/locate/backup-time.ts';
-import { findStored } from '../../backup/locate/find-stored.ts';
-import { isPattern, searchTemplate } from '../../backup/locate/search-template.ts';
+import {
+  findStored,
+  isPattern,
+  type LocalFields,
+  searchTemplate,
+  wallClock,
+} from '../../backup/locate/search-template.ts';
 import { inflateIfCompressed } from '../../backup/readers/member.ts';
 import type { RemotePatience } from '../../backup/remote/patience.ts';
 import { type ByteSource, wholeOf } from '../../backup/storage/byte-source.ts';

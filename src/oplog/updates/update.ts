@@ -1,6 +1,7 @@
 /** What kind an update (`op: u`) is, and what it makes of a document. */
+
+import { findId } from '../../bson/documents.ts';
 import { findElement } from '../../bson/elements.ts';
-import { findId } from '../../bson/stored-form.ts';
 import { BSON } from '../../bson/types.ts';
 import { CannotRoll, NEWER_SERVER, OplogFault } from '../faults.ts';
 import { applyDiff } from './diff.ts';

@@ -1,13 +1,13 @@
 /** Snappy by what its own library writes, S2 by the elements that its description adds. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { ByteCursor } from '../../../src/backup/containers/byte-cursor.ts';
 import {
   decodeSnappyBlock,
   decodeSnappyStream,
   isSnappyStream,
   SnappyFault,
 } from '../../../src/backup/containers/snappy.ts';
+import { ByteCursor } from '../../../src/backup/storage/byte-source.ts';
 import { test } from '../../harness.ts';
 import { copy1, copy2, copy4, literal, packS2, repeat, varint } from '../../lab/s2.ts';
 import { refusal } from '../reading.ts';

@@ -2,11 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { indexTar } from '../../../src/backup/containers/tar-index.ts';
+import { indexTar } from '../../../src/backup/containers/tar-files.ts';
 import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
 import type { ByteSource } from '../../../src/backup/storage/byte-source.ts';
-import { MemorySource } from '../../../src/backup/storage/derived-sources.ts';
-import { ReadAhead } from '../../../src/backup/storage/read-ahead.ts';
+import { MemorySource, ReadAhead } from '../../../src/backup/storage/derived-sources.ts';
 import type { StoredFile } from '../../../src/backup/storage/store.ts';
 import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { Double, Int32, Long, serialize } from 'bson';
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { JsonFramer } from '../../../src/backup/jsonl/json-framer.ts';
+import { JsonFramer } from '../../../src/backup/jsonl/jsonl-backup.ts';
 import type { Source } from '../../../src/plan/plan.ts';
 import { test } from '../../harness.ts';
 import { artMarket, fillArtMarket } from '../../lab/art-market.ts';

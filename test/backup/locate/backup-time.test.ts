@@ -6,7 +6,7 @@ import {
   showInstant,
   wallClock,
   wallClockAt,
-} from '../../../src/backup/locate/backup-time.ts';
+} from '../../../src/backup/locate/search-template.ts';
 import { showDuration } from '../../../src/text/quantities.ts';
 import { test } from '../../harness.ts';
 

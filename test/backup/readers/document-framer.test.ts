@@ -1,7 +1,7 @@
 import { serialize } from 'bson';
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { DocumentFramer } from '../../../src/backup/readers/document-framer.ts';
+import { DocumentFramer } from '../../../src/backup/readers/member.ts';
 import { BsonFault } from '../../../src/bson/elements.ts';
 import { test } from '../../harness.ts';
 

@@ -16,8 +16,8 @@ import { Binary, type Document, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { Crc64, nvmeTables } from '../../../src/backup/containers/crc64.ts';
 import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
-import { checkedStream } from '../../../src/backup/remote/checked-stream.ts';
-import { type ChecksumFacts, checksumOf, etagChecksum } from '../../../src/backup/s3/object-checksum.ts';
+import { checkedStream } from '../../../src/backup/remote/object-server.ts';
+import { checksumOf, etagChecksum, type StatedChecksums } from '../../../src/backup/s3/object-checksum.ts';
 import type { StoredFile } from '../../../src/backup/storage/store.ts';
 import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
@@ -208,7 +208,7 @@ test('an ETag that is no MD5: the object is read twice, and that is said; bytes 
   assert.equal(await read('0'.repeat(32)), ['warning']);
 });
 
-const FACTS: ChecksumFacts = {
+const FACTS: StatedChecksums = {
   size: 100,
   etag: `"${'a'.repeat(32)}"`,
   type: undefined,
