@@ -1,5 +1,5 @@
 /**
- * Somebody changes documents, each in a way that a comparison of values would not see, while they are removed or replaced. Every
+ * Somebody changes documents, each in a way that a comparison of values would not see, while they are removed, replaced or merged. Every
  * change that the server acknowledged must still be there, and every document that was not changed must have been written.
  */
 
@@ -7,6 +7,7 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { Binary, Decimal128, type Document, Double, Int32, serialize } from 'bson';
 import type { Collection, CreateCollectionOptions, Db, MongoClient, UpdateFilter } from 'mongodb';
 import * as assert from 'uvu/assert';
+import { MergeFields } from '../../src/bson/merge-fields.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
 import { accessTo, type Target, type WrittenCollection } from '../../src/target/target.ts';
@@ -18,7 +19,8 @@ import { insertRaw } from '../target/insert-raw.ts';
 /** What somebody changes: the same value to a server, or under a collation that takes cases for equal. */
 export const CHANGES = ['type', 'scale', 'case', 'order'] as const;
 export type Change = (typeof CHANGES)[number];
-export type Writing = 'remove' | 'replace';
+export const WRITINGS = ['remove', 'replace', 'merge'] as const;
+export type Writing = (typeof WRITINGS)[number];
 
 /** Where documents race; `prepare` makes the collection. */
 export interface Ground {
@@ -124,6 +126,13 @@ async function shard(db: Db, name: string, { shardKey, options }: Ground): Promi
   }
 }
 
+/** What a merge sets. Of the changes, those of the text and of the order leave them alone. */
+const FIELDS = new MergeFields(['decimal', 'number', 'state']);
+const SOURCE = Buffer.from(
+  serialize({ number: new Int32(7), state: new Int32(1), decimal: Decimal128.fromString('2.5') }),
+);
+const touchesFields = (change: Change): boolean => change === 'type' || change === 'scale';
+
 const AFTER = { state: new Int32(1), text: 'restored' };
 
 function afterOf(n: number): Buffer {
@@ -150,14 +159,19 @@ async function writeAll(
     progress.from = from;
     const batch = seen.slice(from, from + BATCH);
     const options = { identity: await writer.newIdentity() };
-    const outcome =
-      writing === 'remove'
-        ? await writer.remove(collection, batch, options)
-        : await writer.replace(
-            collection,
-            batch.map((each, i) => ({ seen: each, after: afterOf(from + i) })),
-            options,
-          );
+    const outcome = await {
+      remove: () => writer.remove(collection, batch, options),
+      replace: () =>
+        writer.replace(
+          collection,
+          batch.map((each, i) => ({ seen: each, after: afterOf(from + i) })),
+          options,
+        ),
+      merge: () => {
+        const after = (_: number, found: Buffer): Buffer => FIELDS.merged(found, SOURCE);
+        return writer.merge(collection, { fields: FIELDS, seen: batch, after }, options);
+      },
+    }[writing]();
     assert.equal(outcome.faults, []);
     for (const [index, now] of outcome.leftAlone) {
       assert.is(now, 'changed');
@@ -216,17 +230,23 @@ async function judge(
     ),
   );
   let lost = 0;
+  /** A change of other fields does not keep a merge out, which keeps the change. */
+  const isCompatible = writing === 'merge' && !touchesFields(change);
   for (let n = 0; n < seen.length; n++) {
     const there = found.get(`Document ${n}`);
     if (acknowledged.has(n)) {
       if (there === undefined || !isChanged(there, change)) lost++;
-      continue;
+      if (!isCompatible) continue;
     }
-    assert.not(leftAlone.has(n), `${n} was left alone, and nobody had changed it`);
-    if (writing === 'remove') assert.is(there, undefined, `${n} was not removed`);
+    assert.not(leftAlone.has(n), `${n} was left alone, and nobody had changed what counts`);
+    if (writing === 'merge') {
+      const fields = FIELDS.image(Buffer.from(serialize(there ?? {})));
+      assert.ok(fields.equals(FIELDS.image(SOURCE)), `${n} was not merged`);
+    } else if (writing === 'remove') assert.is(there, undefined, `${n} was not removed`);
     else assert.ok(Buffer.from(serialize(there ?? {})).equals(afterOf(n)), `${n} was not replaced`);
   }
-  assert.is(leftAlone.size, acknowledged.size, 'each document was either changed or written');
+  const kept = isCompatible ? 0 : acknowledged.size;
+  assert.is(leftAlone.size, kept, 'each document was either changed or written');
   return { acknowledged: acknowledged.size, written: seen.length - leftAlone.size, lost };
 }
 
@@ -242,7 +262,7 @@ export interface RaceServer {
   readonly client: MongoClient;
 }
 
-/** Every change in every ground, removed and replaced by turns. Returns the sums. */
+/** Every change in every ground, removed, replaced and merged by turns. Returns the sums. */
 export async function raceEverywhere(
   { uri, client }: RaceServer,
   grounds: readonly Ground[],
@@ -256,7 +276,7 @@ export async function raceEverywhere(
     let turn = 0;
     for (const ground of grounds) {
       for (const change of CHANGES) {
-        const writing = turn++ % 2 === 0 ? 'remove' : 'replace';
+        const writing = WRITINGS[turn++ % WRITINGS.length] as Writing;
         const result = await race({ target, db, ground, change, writing, documents });
         for (const key of ['acknowledged', 'written', 'lost'] as const) sum[key] += result[key];
       }

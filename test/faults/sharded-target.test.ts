@@ -6,7 +6,8 @@ import { compareServers } from '../../src/apply/gate.ts';
 import { verifyRestore } from '../../src/apply/verify-selection.ts';
 import { accessTo } from '../../src/target/target.ts';
 import { failure } from '../apply/documents.ts';
-import { openWorkbench, type Servers, type Workbench } from '../apply/workbench.ts';
+import type { MadeCollection } from '../apply/made-selection.ts';
+import { digests, openWorkbench, type Servers, type Workbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
 import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
 import { QUIET } from '../quiet-run.ts';
@@ -76,6 +77,48 @@ test('T9 a sharded collection: applied to both shards, verified, applied again, 
     const report = await bench.revert(selection, 'staging');
     assert.is(report.runs[0]?.collections[0]?.counts.remove, DOCUMENTS.length);
     assert.equal(await bench.documents('staging', 'a'), []);
+  }));
+
+test('T9 fields are merged into documents of both shards, and put back; a field of the shard key is refused by name', () =>
+  onBothShards(async (bench) => {
+    const target = await bench.target('staging');
+    const standing = DOCUMENTS.map((_, id) =>
+      Buffer.from(
+        serialize({
+          _id: id,
+          region: id % 2 === 0 ? 'eu' : 'us',
+          price: 'wrong',
+          place: { zip: 'wrong', no: id },
+        }),
+      ),
+    );
+    await insertRaw(accessTo(target).writer, 'a', standing);
+    const backup = DOCUMENTS.map((_, id) =>
+      Buffer.from(serialize({ _id: id, region: 'elsewhere', price: new Int32(id), place: { zip: `${id}` } })),
+    );
+    const merging = (...fields: string[]) => ({
+      ...{ collection: 'a', documents: backup, whenMatched: 'merge' },
+      merge: { fields, whenNotMatched: 'insert' },
+    });
+    const refusal = await failure(
+      bench.apply(bench.selection([merging('region') as MadeCollection]), 'staging'),
+    );
+    assert.match(refusal.message, 'its field region cannot be merged');
+    const selection = bench.selection([merging('place.zip', 'price') as MadeCollection]);
+    const result = await bench.apply(selection, 'staging');
+    assert.ok(result.verified);
+    assert.is(result.collections[0]?.replaced, DOCUMENTS.length);
+    const expected = standing.map((_, id) =>
+      Buffer.from(
+        serialize({
+          ...{ _id: id, region: id % 2 === 0 ? 'eu' : 'us', price: new Int32(id) },
+          place: { zip: `${id}`, no: id },
+        }),
+      ),
+    );
+    await bench.expectRestored('staging', selection, { a: expected });
+    await bench.revert(selection, 'staging');
+    assert.equal(digests(await bench.documents('staging', 'a')), digests(standing));
   }));
 
 test('T9 documents without a place in a sharded collection are refused one by one; the rest goes in', () =>
