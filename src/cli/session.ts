@@ -1,23 +1,23 @@
 /**
  * One run of one command: its context, its progress display, and the way it ends.
  */
-
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { parseEnv } from 'node:util';
 import { patienceOf, type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
-import { EXIT_CODES, RestorePlanError } from '../errors.ts';
+import { type ErrorCode, EXIT_CODES, RestorePlanError } from '../errors.ts';
 import type { Emit, RunEvent } from '../events.ts';
 import { parseDuration } from '../plan/instant.ts';
 import type { Environment } from '../plan/interpolate.ts';
+import { readFileOfAtMost, textOf, whyNoText } from '../plan/read-file.ts';
 import { operator } from '../run.ts';
-import { jsonText } from '../text/escape.ts';
-import type { TextWriter } from '../text/terminal.ts';
+import { registerSecret } from '../secret.ts';
+import { jsonText, neutral } from '../text/escape.ts';
+import { paintWith, type TextWriter } from '../text/terminal.ts';
 import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
-import { colorAllowed, liveDisplayAllowed, readEnvFile, registerSecretVariables } from './environment.ts';
-import { asKnownFailure, exitOf, failureText } from './failure.ts';
 import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
 import { typed, worded } from './views/next-step.ts';
 
@@ -262,4 +262,91 @@ export class ProgressSwitch {
     this.#view = undefined;
     await view?.end(outcome);
   }
+}
+
+// What is read out of the environment: the env file, whether colours and a live display are wanted.
+
+/** Variables whose values must not appear anywhere, whoever reads them. */
+const SECRET_VARIABLES = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_ACCESS_KEY_ID'] as const;
+
+/** Has every output filtered for the credentials that libraries take from the environment by themselves. */
+export function registerSecretVariables(env: Environment): void {
+  for (const name of SECRET_VARIABLES) if (env[name] !== undefined) registerSecret(env[name]);
+}
+
+/** An environment is no larger on most systems either. */
+const MAX_ENV_FILE_BYTES = 1024 * 1024;
+
+/** The variables of an env file (`NAME=value` lines, UTF-8 text). Throws USAGE when it cannot be read or is none. */
+export async function readEnvFile(cwd: string, file: string): Promise<Environment> {
+  const reading = await readFileOfAtMost(resolve(cwd, file), MAX_ENV_FILE_BYTES, { pipes: true });
+  const refused = 'bytes' in reading ? whyNoText(reading.bytes) : reading.refused;
+  if (refused === undefined && 'bytes' in reading) return parseEnv(textOf(reading.bytes));
+  const { expected = undefined, error: cause } = 'bytes' in reading ? { error: undefined } : reading;
+  throw new RestorePlanError('USAGE', `the env file ${file} ${refused}`, {
+    hint: `--env-file takes ${expected ?? 'a file of lines such as NAME=value, in UTF-8'}. Check the path.`,
+    cause,
+  });
+}
+
+/** `NO_COLOR` and `FORCE_COLOR` as their sites define them; a dumb terminal has no colours. */
+export function colorAllowed(env: Environment, stream: TextWriter): boolean {
+  if (env['NO_COLOR']) return false;
+  if (env['FORCE_COLOR'] !== undefined) return env['FORCE_COLOR'] !== '0';
+  return stream.isTTY && env['TERM'] !== 'dumb';
+}
+
+/** Whether a display that redraws itself makes sense on this stream. */
+export function liveDisplayAllowed(env: Environment, stream: TextWriter): boolean {
+  return stream.isTTY && !env['CI'] && env['TERM'] !== 'dumb';
+}
+
+// Which exit a thrown value stands for.
+
+/**
+ * The failure as one that an operator can be told; undefined = a bug.
+ * Trouble that the operating system reports (disk full, no permission) is known: it is not ours, and its text is clear.
+ */
+export function asKnownFailure(thrown: unknown, signal: AbortSignal): RestorePlanError | undefined {
+  if (thrown instanceof RestorePlanError) return thrown;
+  // Libraries answer an abort with errors of their own making; the reason that we gave says more.
+  if (signal.aborted && signal.reason instanceof RestorePlanError) return signal.reason;
+  const system = thrown as NodeJS.ErrnoException | undefined;
+  if (thrown instanceof Error && typeof system?.code === 'string' && typeof system.syscall === 'string') {
+    return new RestorePlanError('UNEXPECTED', thrown.message, {
+      hint: 'The operating system refused this; set it right and run the same command again.',
+      cause: thrown,
+    });
+  }
+  return undefined;
+}
+
+/** What a stop looks like on its way up: a run that broke off, a target or backup that was let go of. */
+const STOPPED: ReadonlySet<ErrorCode> = new Set([
+  'INCOMPLETE',
+  'TARGET',
+  'BACKUP',
+  'UNEXPECTED',
+  'WORK_DIRECTORY',
+]);
+
+/** A run that a signal stopped ends with the signal's code. A refusal or an unsaved ledger is news all the same. */
+export function exitOf(error: RestorePlanError, signal: AbortSignal): ErrorCode {
+  const reason = signal.aborted ? signal.reason : undefined;
+  return reason instanceof RestorePlanError && STOPPED.has(error.code) ? reason.code : error.code;
+}
+
+// A failure as the operator reads it: what happened, and what to do next.
+
+/** Several lines, newline at the end. `planFile`: as the operator named it, for commands. Lines of the message are kept; their content is neutralised one by one. */
+export function failureText(error: RestorePlanError, color: boolean, planFile?: string): string {
+  const paint = paintWith(color);
+  const lines = error.message.split('\n').map(neutral);
+  const hint = error.advice?.say(typed(planFile)).split('\n').map(neutral) ?? [];
+  return [
+    `${paint.bad('error:')} ${lines[0]}`,
+    ...lines.slice(1),
+    ...hint.map((line, index) => `${index === 0 ? paint.strong('next: ') : '      '} ${line}`),
+    '',
+  ].join('\n');
 }

@@ -32,6 +32,15 @@ export async function writeLines(
   if (waiting !== '') stream.write(waiting);
 }
 
+/** Whom the result on stdout is for. file: a file or another program's input, as a page whose lines are not cut. */
+export type Reader = 'terminal' | 'file' | 'program';
+
+/** `--json` is asked about here and nowhere else. */
+export function readerOf({ options, stdout }: Pick<CommandContext, 'options' | 'stdout'>): Reader {
+  if (options.json) return 'program';
+  return stdout.isTTY ? 'terminal' : 'file';
+}
+
 type Several<T> = Iterable<T> | AsyncIterable<T>;
 
 export interface View {
@@ -44,7 +53,7 @@ export interface View {
 /** Writes the result of a command to stdout, after its progress has ended. */
 export async function show(context: CommandContext, { page, objects }: View): Promise<void> {
   await context.endProgress();
-  if (context.options.json) {
+  if (readerOf(context) === 'program') {
     for await (const each of objects()) {
       context.json(each);
       await context.stdout.drained();

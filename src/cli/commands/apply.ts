@@ -15,8 +15,8 @@ import {
 } from '../../apply/restore-status.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { requireCommands } from '../../follow-ups/check-commands.ts';
 import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
+import { requireCommands } from '../../follow-ups/run-follow-ups.ts';
 import { kindOf } from '../../plan/follow-ups/kinds.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Sum } from '../../report/sum.ts';
@@ -29,13 +29,13 @@ import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { confirm, confirmPlan } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
-import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
 import type { Stage } from '../progress.ts';
-import { pageStyle, show, writeLines } from '../view.ts';
+import { pageStyle, readerOf, show, writeLines } from '../view.ts';
 import { applyExit, applyView, totalOf, waysToLook } from '../views/apply.ts';
 import { dryRunEnd, dryRunPage } from '../views/dry-run.ts';
 import { documentsOf } from '../views/dry-run-documents.ts';
 import { followUpExit } from '../views/follow-up.ts';
+import { approvalsOf, knownTarget, writeNextSteps } from '../views/next-step.ts';
 import { gateLines } from '../views/status.ts';
 
 export async function run(
@@ -63,8 +63,8 @@ export async function run(
 }
 
 /** A walk asks questions; where nobody can answer, the target must be said. */
-function requireSomebody({ interactive, options }: CommandContext): void {
-  if (interactive && !options.json) return;
+function requireSomebody(context: CommandContext): void {
+  if (context.interactive && readerOf(context) !== 'program') return;
   throw new RestorePlanError('USAGE', 'say which target to apply to', {
     hint: advice`First ${{ command: 'apply', target: 'staging' }}. Without --target, plan apply walks through staging and production on a terminal.`,
   });

@@ -11,9 +11,9 @@ import type { OptionValue, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
-import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
 import { pageStyle, show, writeLines } from '../view.ts';
 import { approvalLines, approveView } from '../views/approve.ts';
+import { approvalsOf, knownTarget, writeNextSteps } from '../views/next-step.ts';
 
 export async function run(
   context: CommandContext,

@@ -3,13 +3,10 @@
 import { RestorePlanError } from '../../errors.ts';
 import { neutral } from '../../text/escape.ts';
 import type { CommandSpec, OptionSpec, RunCommand } from '../command.ts';
-import { bashCompletion } from '../completion/bash.ts';
-import { fishCompletion } from '../completion/fish.ts';
-import { commandWords } from '../completion/words.ts';
-import { zshCompletion } from '../completion/zsh.ts';
 import type { CommandContext } from '../context.ts';
 import { loadPlan } from '../load-plan.ts';
 import { show } from '../view.ts';
+import { bashCompletion, commandWords, fishCompletion, zshCompletion } from '../views/completion.ts';
 
 const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 

@@ -1,26 +1,47 @@
 /** `plan dry-run`: selects the documents and compares them with every reachable target. Writes to none. */
 
-import type { TargetStatus } from '../../apply/restore-status.ts';
-import { nextSteps, type PlanFacts, type TargetFacts } from '../../apply/restore-status.ts';
-import type { TargetComparison } from '../../comparison/comparison.ts';
+import { compareServers, sameServerObstacle } from '../../apply/gate.ts';
+import {
+  nextSteps,
+  type PlanFacts,
+  type TargetFacts,
+  type TargetStatus,
+} from '../../apply/restore-status.ts';
+import type { DocumentForms } from '../../comparison/compare-with-target.ts';
+import type { ComparedDocument, TargetComparison } from '../../comparison/comparison.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
-import { commandFaults } from '../../follow-ups/check-commands.ts';
+import { commandFaults } from '../../follow-ups/run-follow-ups.ts';
 import { PassingCollections } from '../../follow-ups/suggestions/passing-collections.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { foretold } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/report-model.ts';
+import type { Restore } from '../../restore/restore.ts';
+import { SHORT_PATIENCE_MS } from '../../restore/targets.ts';
+import { CommandFailure } from '../../target/command-failure.ts';
+import type { ServerIdentity } from '../../target/target.ts';
 import type { ExitName, OptionValues } from '../command.ts';
-import { compareTargets, SpilledDocuments, type TargetFailure } from '../compare-targets.ts';
 import type { CommandContext } from '../context.ts';
-import { dryRunView } from '../dry-run-output.ts';
-import { checkReports, keptForShowing, reportMode, toldInReports, writeReports } from '../dry-run-reports.ts';
 import { openPlan } from '../load-plan.ts';
-import { approvalsOf, knownTarget, writeNextSteps } from '../next-step.ts';
-import { show } from '../view.ts';
-import { sayTyped, typed } from '../views/next-step.ts';
+import { readerOf, show } from '../view.ts';
+import { dryRunView, SpilledDocuments } from '../views/dry-run-documents.ts';
+import {
+  checkReports,
+  keptForShowing,
+  reportMode,
+  toldInReports,
+  writeReports,
+} from '../views/dry-run-reports.ts';
+import {
+  approvalsOf,
+  knownTarget,
+  sayTyped,
+  typed,
+  warnOfApprovals,
+  writeNextSteps,
+} from '../views/next-step.ts';
 
 export async function run(
   context: CommandContext,
@@ -54,7 +75,7 @@ export async function run(
       });
     },
   });
-  const kept = keptForShowing(context, { reports: files, told, isFull });
+  const kept = keptForShowing(readerOf(context), { reports: files, told, isFull });
   const spilled = kept.spilled && new SpilledDocuments(context.workDirectory);
   try {
     const { comparisons, failures, statuses } = await compareTargets(context, restore, {
@@ -73,7 +94,7 @@ export async function run(
       warnings: context.warnings,
       suggestions,
     };
-    const shown = { now: context.now(), isRead: !context.stdout.isTTY };
+    const shown = { now: context.now(), isRead: readerOf(context) !== 'terminal' };
     await show(context, dryRunView(dryRun, { isFull, spilled }, shown));
     await writeReports(context, dryRun, { files, told, spilled, mode });
     await writeNextSteps(context, nextSteps(factsOf(dryRun, statuses, failures)), file);
@@ -123,4 +144,104 @@ function factsOf(
     approvals: approvalsOf(plan, onStaging),
     gate: undefined,
   };
+}
+
+// Compares a selection with every target that can be reached, one after the other.
+
+interface Shown {
+  readonly targets: readonly TargetName[];
+  /** Documents kept per class and collection. */
+  readonly show: number;
+  /** Dangling references kept per collection. */
+  readonly showDangling: number;
+  readonly each?: EachDocument;
+}
+
+/** Who is given documents one by one, in which forms, and how many per class and collection. */
+interface EachDocument {
+  readonly take: (target: TargetName, collection: string, document: ComparedDocument) => Promise<void>;
+  readonly most: number;
+  readonly forms: DocumentForms;
+}
+
+interface ComparisonResults {
+  readonly comparisons: readonly TargetComparison[];
+  readonly failures: readonly TargetFailure[];
+  /** Where the plan stands in the targets that were compared; one whose ledger cannot be read is not in it. */
+  readonly statuses: readonly TargetStatus[];
+}
+
+export interface TargetFailure {
+  readonly target: TargetName;
+  readonly error: RestorePlanError;
+  /** Nobody answered: a reviewer's machine often reaches staging only. Anything else is wrong with the target itself. */
+  readonly unreachable: boolean;
+}
+
+/** Throws the first failure when not a single target could be compared. */
+export async function compareTargets(
+  context: CommandContext,
+  restore: Restore,
+  { targets, show, showDangling, each }: Shown,
+): Promise<ComparisonResults> {
+  const comparisons: TargetComparison[] = [];
+  const failures: TargetFailure[] = [];
+  const statuses: TargetStatus[] = [];
+  const servers: ServerIdentity[] = [];
+  for (const target of targets) {
+    try {
+      const shown = {
+        ...{ show, showDangling, patienceMs: SHORT_PATIENCE_MS },
+        ...(each && {
+          each: ({ collection }, document) => each.take(target, collection, document),
+          most: each.most,
+          forms: each.forms,
+        }),
+      } satisfies Parameters<Restore['compare']>[1];
+      comparisons.push(await restore.compare(target, shown));
+      servers.push((await restore.connect(target, SHORT_PATIENCE_MS)).reader.identity);
+      statuses.push(...(await statusIfReadable(context, restore, target)));
+    } catch (error) {
+      context.signal.throwIfAborted();
+      if (!(error instanceof RestorePlanError) || error.code !== 'TARGET') throw error;
+      failures.push({ target, error, unreachable: isUnreachable(error) });
+      context.emit({ type: 'target-skipped', target, reason: error.message });
+    }
+  }
+  warnOfSameServer(context, servers);
+  if (comparisons.length === 0 && failures[0] !== undefined) throw failures[0].error;
+  return { comparisons, failures, statuses };
+}
+
+/** Apply will refuse; the reviewer should hear of it first. */
+function warnOfSameServer({ emit }: CommandContext, [staging, production]: readonly ServerIdentity[]): void {
+  if (staging === undefined || production === undefined) return;
+  if (compareServers(staging, production) !== 'same') return;
+  const { fact, remedy } = sameServerObstacle('same');
+  emit({ type: 'warning', message: `${fact}: plan apply will refuse. ${sayTyped(remedy)}` });
+}
+
+/** A comparison does not need the ledger, and an apply will refuse one that it cannot read. */
+async function statusIfReadable(
+  context: CommandContext,
+  restore: Restore,
+  name: TargetName,
+): Promise<TargetStatus[]> {
+  try {
+    const status = await restore.status(name, SHORT_PATIENCE_MS);
+    warnOfApprovals(context, status);
+    return [status];
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (!(error instanceof RestorePlanError)) throw error;
+    context.emit({
+      type: 'warning',
+      message: `the ledger of ${name} cannot be read: ${error.message}`,
+    });
+    return [];
+  }
+}
+
+function isUnreachable(error: RestorePlanError): boolean {
+  return error instanceof CommandFailure ? error.transient : error.cause !== undefined;
 }

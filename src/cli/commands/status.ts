@@ -16,8 +16,8 @@ import { keptSelection } from '../../selection/open-selection.ts';
 import type { Target } from '../../target/target.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
-import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../next-step.ts';
 import { show } from '../view.ts';
+import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../views/next-step.ts';
 import { statusView } from '../views/status.ts';
 
 export async function run(context: CommandContext, [file = '']: readonly string[]): Promise<void> {

@@ -4,7 +4,7 @@ import { openBackup } from '../../backup/open-backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { KeySet } from '../../bson/key-set.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { fieldsThatRefer } from '../../follow-ups/suggestions/reference-search.ts';
+import { fieldsThatRefer } from '../../follow-ups/suggestions/passing-collections.ts';
 import { parseInstant } from '../../plan/instant.ts';
 import type { Source } from '../../plan/plan.ts';
 import { type DraftLocation, storeOf } from '../../plan/sources/stores.ts';

@@ -7,15 +7,18 @@ import type {
   FieldDifference,
   TargetComparison,
 } from '../../comparison/comparison.ts';
+import { DocumentSpill } from '../../comparison/target-memory.ts';
 import type { TargetName } from '../../events.ts';
 import { ATTENTION_ORDER, COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
 import type { WhenMatched } from '../../plan/plan.ts';
 import { outcomeOf, reasonText } from '../../report/document-classes.ts';
 import { pastText, pastTold } from '../../report/oplog-told.ts';
+import type { DocumentPlace, DryRun } from '../../report/report-model.ts';
 import { neutral, truncated } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
-import type { PageStyle } from '../../text/terminal.ts';
-import { columnsOf, fitted, wrapped } from '../../text/terminal.ts';
+import { columnsOf, fitted, type PageStyle, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
+import { documentObject, dryRunEnd, dryRunObject, dryRunPage } from './dry-run.ts';
 import { classPaint } from './dry-run-tree.ts';
 
 const INDENT = '    ';
@@ -188,4 +191,106 @@ function row(text: string, { columns, wholeLines }: PageStyle): string {
 
 function remark(text: string, { columns, wholeLines }: PageStyle): string[] {
   return wholeLines ? [INDENT + neutral(text)] : wrapped(text, { columns, indent: INDENT.length });
+}
+
+// The compared documents that are listed beside the page, of every target, through the disk: there may be hundreds of thousands, or large ones.
+
+export class SpilledDocuments {
+  readonly #workDirectory: string;
+  readonly #spills = new Map<TargetName, DocumentSpill>();
+
+  constructor(workDirectory: string) {
+    this.#workDirectory = workDirectory;
+  }
+
+  readonly add = async (
+    target: TargetName,
+    collection: string,
+    document: ComparedDocument,
+  ): Promise<void> => {
+    let spill = this.#spills.get(target);
+    if (spill === undefined) {
+      spill = await DocumentSpill.create(this.#workDirectory);
+      this.#spills.set(target, spill);
+    }
+    await spill.add(collection, document);
+  };
+
+  /** Those of one class, in backup order. `collection` is the name in the backup. Nothing may be added any more. */
+  async *read({
+    target,
+    collection,
+    documentClass,
+  }: DocumentPlace): AsyncGenerator<ComparedDocument, void, undefined> {
+    const spill = this.#spills.get(target);
+    if (spill !== undefined) yield* spill.read(collection, documentClass);
+  }
+
+  async close(): Promise<void> {
+    for (const spill of this.#spills.values()) await spill.remove();
+  }
+}
+
+// What a dry-run writes to stdout: the page, or the objects of `--json`.
+
+/** Documents shown per class and collection when `--full` is not given. */
+export const SHOWN = 5;
+
+interface OutputChoice {
+  /** Every document is listed, not only the first few of each class. */
+  readonly isFull: boolean;
+  /** Always there for `--json` and where every document is listed. */
+  readonly spilled: SpilledDocuments | undefined;
+}
+
+/** `now`: UTC milliseconds. `isRead`: the page goes to a file or a program, whose lines are not cut. */
+export function dryRunView(
+  run: DryRun,
+  { isFull, spilled }: OutputChoice,
+  { now, isRead }: { readonly now: number; readonly isRead: boolean },
+): View {
+  return {
+    async *page(style) {
+      yield* dryRunPage(run, style);
+      if (isFull && spilled !== undefined)
+        yield* everyDocument(run, spilled, { ...style, wholeLines: isRead });
+      else yield* documentsOf(run.comparisons, style, SHOWN);
+      yield* dryRunEnd(run, now, style);
+    },
+    objects: () => objectsOf(run, { isFull, spilled }),
+  };
+}
+
+async function* everyDocument(run: DryRun, full: SpilledDocuments, style: PageStyle): AsyncGenerator<string> {
+  for (const { target, collections } of run.comparisons) {
+    for (const compared of collections) {
+      const { collection, whenMatched } = compared;
+      yield* documentsTitle(target, compared, style);
+      for (const documentClass of ATTENTION_ORDER) {
+        for await (const document of full.read({ target, collection, documentClass })) {
+          yield* documentLines(document, whenMatched, style);
+        }
+      }
+      yield* danglingOf(compared, style);
+    }
+  }
+}
+
+async function* objectsOf(
+  run: DryRun,
+  { isFull, spilled }: OutputChoice,
+): AsyncGenerator<{ readonly type: string }> {
+  for (const { target, collections } of run.comparisons) {
+    for (const { collection } of collections) {
+      for (const documentClass of ATTENTION_ORDER) {
+        if (spilled === undefined || (documentClass === 'identical' && !isFull)) continue;
+        let left = isFull ? Number.POSITIVE_INFINITY : SHOWN;
+        for await (const document of spilled.read({ target, collection, documentClass })) {
+          yield documentObject(target, collection, document);
+          if (--left === 0) break;
+        }
+      }
+    }
+  }
+  yield dryRunObject(run);
 }

@@ -12,9 +12,14 @@ import { collectionNames, type Plan } from '../../plan/plan.ts';
 import type { Run } from '../../run.ts';
 import { selectedIds } from '../../selection/file-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
-import type { PassingCollections } from './passing-collections.ts';
-import { MOST_BYTES, MOST_IDS, ReferenceCount, SAMPLE_BYTES } from './reference-count.ts';
-import type { Parent } from './reference-search.ts';
+import {
+  MOST_BYTES,
+  MOST_IDS,
+  type Parent,
+  type PassingCollections,
+  ReferenceCount,
+  SAMPLE_BYTES,
+} from './passing-collections.ts';
 import { type Forgotten, mostFirst } from './suggestion.ts';
 
 export interface SuggestionSource {

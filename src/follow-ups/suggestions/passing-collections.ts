@@ -3,11 +3,12 @@
  * selection is known by then. For a parent that comes later, or of which more comes later, it says that it did not look.
  */
 import { bytesOf, type WholeDocuments } from '../../backup/backup.ts';
-import { BsonFault } from '../../bson/elements.ts';
+import { BsonFault, documentEnd, elements, keyOf } from '../../bson/elements.ts';
+import type { KeySet } from '../../bson/key-set.ts';
+import { BSON, MIN_DOCUMENT_BYTES, type RawValue } from '../../bson/types.ts';
 import type { KnownParent, Onlooker, PassingDocuments } from '../../selection/read-backup.ts';
+import { KeyPath } from '../../selection/routes.ts';
 import type { SelectionManifest } from '../../selection/selection.ts';
-import { MOST_BYTES, MOST_IDS, ReferenceCount, SAMPLE_BYTES } from './reference-count.ts';
-import type { Parent } from './reference-search.ts';
 import { mostFirst, type Suggestion } from './suggestion.ts';
 
 type Found = Extract<Suggestion, { kind: 'forgottenDependent' | 'notLookedAt' }>;
@@ -170,4 +171,179 @@ function copyOf({ bytes, starts, count }: WholeDocuments): WholeDocuments {
   const first = starts[0] as number;
   const copied = Buffer.from(bytes.subarray(first, starts[count]));
   return { bytes: copied, starts: starts.slice(0, count + 1).map((start) => start - first), count };
+}
+
+/** Bytes of a collection that show which of its fields may refer. */
+export const SAMPLE_BYTES = 256 * 1024;
+/** Read in all to count; a suggestion is not worth more. */
+export const MOST_BYTES = 512 * 1024 * 1024;
+/** `_id`s of larger selections would not fit the memory bound beside everything else. */
+export const MOST_IDS = 2_000_000;
+
+interface Candidate {
+  readonly field: string;
+  readonly parent: Parent;
+  readonly path: KeyPath;
+  documents: number;
+}
+
+/** Counts the documents of one collection that refer to the selection, by each field that may. */
+export class ReferenceCount {
+  bytesLeft: number;
+  readonly #candidates: readonly Candidate[];
+
+  private constructor(candidates: readonly Candidate[], bytesLeft: number) {
+    this.#candidates = candidates;
+    this.bytesLeft = bytesLeft;
+  }
+
+  /** Looks for fields in the first documents of a collection, the last of which may be cut off; counts none of them yet. Throws BsonFault. */
+  static ofSample(sample: Buffer, parents: readonly Parent[], bytesLeft: number): ReferenceCount {
+    const candidates = fieldsThatRefer(sample, parents).map(({ field, parent }) => ({
+      field,
+      parent,
+      path: new KeyPath(field, 'foreign'),
+      documents: 0,
+    }));
+    return new ReferenceCount(candidates, bytesLeft);
+  }
+
+  get hasCandidates(): boolean {
+    return this.#candidates.length > 0;
+  }
+
+  /** Takes the next documents, unless enough was read. Throws BsonFault. */
+  take(documents: WholeDocuments): void {
+    if (this.bytesLeft <= 0) return;
+    const { bytes, starts, count } = documents;
+    for (let i = 0; i < count; i++) this.#count(bytes, starts[i] as number);
+    this.bytesLeft -= bytesOf(documents);
+  }
+
+  suggestions(collection: string): Extract<Suggestion, { kind: 'forgottenDependent' }>[] {
+    const complete = this.bytesLeft > 0;
+    return this.#candidates
+      .filter(({ documents }) => documents > 0)
+      .map(({ field, parent, documents }) => ({
+        ...{ kind: 'forgottenDependent', collection, field, parent: parent.collection, documents, complete },
+      }));
+  }
+
+  #count(bytes: Buffer, start: number): void {
+    for (const candidate of this.#candidates) {
+      const { ids } = candidate.parent;
+      if (candidate.path.some(bytes, start, (value) => ids.has(value))) candidate.documents++;
+    }
+  }
+}
+
+// Looks through documents for values that refer to selected parents, and through names of fields for what they may refer to.
+
+export interface Parent {
+  readonly collection: string;
+  /** `_id`s of its selected documents. */
+  readonly ids: KeySet;
+}
+
+/** Deeper fields are not looked at. */
+const MAX_DEPTH = 12;
+/** Bytes of a string value (length, text, NUL) below which equality may be chance. */
+const SHORTEST_STRING = 4 + 8 + 1;
+
+/** Collects, from a sample of a collection's documents, the fields that may refer to a parent: by their name, or by a value that is a parent's `_id`. */
+export class ReferenceSearch {
+  readonly #parents: readonly { readonly parent: Parent; readonly names: ReadonlySet<string> }[];
+  readonly #found = new Map<string, Set<Parent>>();
+
+  constructor(parents: readonly Parent[]) {
+    this.#parents = parents.map((parent) => ({ parent, names: referenceNames(parent.collection) }));
+  }
+
+  look(bytes: Buffer, start: number): void {
+    this.#walk({ bytes, type: BSON.OBJECT, start, end: bytes.length }, '', 0);
+  }
+
+  /** Dotted paths and what they may refer to. */
+  get found(): { readonly field: string; readonly parent: Parent }[] {
+    return [...this.#found].flatMap(([field, parents]) => [...parents].map((parent) => ({ field, parent })));
+  }
+
+  #walk({ bytes, start, type: container }: RawValue, path: string, depth: number): void {
+    for (const element of elements(bytes, start)) {
+      const key = container === BSON.ARRAY ? '' : keyOf(element);
+      if (key.includes('.')) continue;
+      // The elements of an array are reached by the path of the array.
+      const field = container === BSON.ARRAY ? path : path === '' ? key : `${path}.${key}`;
+      if (element.type === BSON.OBJECT || element.type === BSON.ARRAY) {
+        if (depth < MAX_DEPTH) this.#walk(element, field, depth + 1);
+        if (element.type === BSON.OBJECT) continue;
+      }
+      for (const { parent, names } of this.#parents) {
+        if (names.has(key) || (isTelling(element) && parent.ids.has(element))) this.#add(field, parent);
+      }
+    }
+  }
+
+  #add(field: string, parent: Parent): void {
+    const parents = this.#found.get(field) ?? new Set();
+    parents.add(parent);
+    this.#found.set(field, parents);
+  }
+}
+
+/** Looks at the first documents of a collection, the last of which may be cut off. Throws BsonFault. */
+export function fieldsThatRefer(sample: Buffer, parents: readonly Parent[]): ReferenceSearch['found'] {
+  const search = new ReferenceSearch(parents);
+  for (
+    let at = 0;
+    sample.length - at >= MIN_DOCUMENT_BYTES && sample.readInt32LE(at) <= sample.length - at;
+  ) {
+    const end = documentEnd(sample, at);
+    search.look(sample, at);
+    at = end;
+  }
+  return search.found;
+}
+
+/** Small numbers and short words are equal by chance. */
+function isTelling({ type, start, end }: RawValue): boolean {
+  if (type === BSON.STRING) return end - start >= SHORTEST_STRING;
+  return type === BSON.OBJECT_ID || type === BSON.BINARY;
+}
+/** Names under which fields refer to a collection: `artwork_id`, `artworkId`, `artwork_ids`, `artworkIds` for `artworks`. */
+
+const IRREGULAR: Readonly<Record<string, string>> = {
+  people: 'person',
+  children: 'child',
+  men: 'man',
+  women: 'woman',
+  indices: 'index',
+  media: 'medium',
+  data: 'datum',
+};
+
+export function referenceNames(collection: string): Set<string> {
+  // GridFS and others group collections by a prefix with a dot: `fs.files` is referred to as `files_id`.
+  const base = collection.slice(collection.lastIndexOf('.') + 1);
+  const names = new Set<string>();
+  for (const singular of [base, ...singulars(base)]) {
+    const snake = singular.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();
+    const camel = snake.replace(/[_-]+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    for (const name of [`${snake}_id`, `${snake}_ids`, `${camel}Id`, `${camel}Ids`]) names.add(name);
+  }
+  return names;
+}
+
+/** Singular forms that the word may have; only its last part is inflected. */
+function singulars(word: string): string[] {
+  const [, head = '', last = ''] = /^(.*?)([A-Za-z][a-z]*)$/.exec(word) ?? [];
+  const irregular = IRREGULAR[last.toLowerCase()];
+  if (irregular !== undefined) return [head + (/^[A-Z]/.test(last) ? capital(irregular) : irregular)];
+  if (/[^aeiou]ies$/.test(word)) return [`${word.slice(0, -3)}y`];
+  if (/(?:s|x|z|ch|sh)es$/.test(word)) return [word.slice(0, -2), word.slice(0, -1)];
+  return /[^s]s$/.test(word) ? [word.slice(0, -1)] : [];
+}
+
+function capital(word: string): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1);
 }

@@ -17,17 +17,18 @@ import {
   toWhole,
 } from '../decimal-arithmetic.ts';
 import { QueryFault } from '../query-fault.ts';
-import type { EagerOperator, OperatorUse } from './expression.ts';
 import {
   dateValue,
   decimalValue,
   doubleValue,
+  type EagerOperator,
   int32Value,
   int64Value,
   isNullish,
   MISSING_VALUE,
   NULL_VALUE,
-} from './value.ts';
+  type OperatorUse,
+} from './expression.ts';
 
 const ANY_COUNT: readonly [number, number] = [0, Number.POSITIVE_INFINITY];
 

@@ -12,6 +12,7 @@ import { ARITHMETIC_OPERATORS } from './arithmetic-operators.ts';
 import { DATE_OPERATORS } from './date-operators.ts';
 import {
   argumentsOf,
+  arrayValue,
   constant,
   derived,
   type EagerOperator,
@@ -19,10 +20,11 @@ import {
   type ExpressionContext,
   type LazyOperator,
   type OperatorUse,
+  objectValue,
+  textBytes,
 } from './expression.ts';
 import { fieldReference } from './field-reference.ts';
 import { EAGER_OPERATORS, isTruthy, LAZY_OPERATORS } from './general-operators.ts';
-import { arrayValue, objectValue, textBytes } from './value.ts';
 
 const EAGER: Readonly<Record<string, EagerOperator>> = { ...EAGER_OPERATORS, ...ARITHMETIC_OPERATORS };
 const LAZY: Readonly<Record<string, LazyOperator>> = { ...LAZY_OPERATORS, ...DATE_OPERATORS };

@@ -11,21 +11,19 @@ import { addUnits, DATE_PARTS, type DateUnit, isDateUnit, unitsBetween, WEEK_DAY
 import {
   argumentsOf,
   constant,
+  dateValue,
   derived,
   type Expression,
-  type LazyOperator,
-  namedArguments,
-  type OperatorUse,
-} from './expression.ts';
-import {
-  dateValue,
   int32Value,
   int64Value,
   isNullish,
+  type LazyOperator,
   MISSING_VALUE,
   NULL_VALUE,
+  namedArguments,
+  type OperatorUse,
   textBytes,
-} from './value.ts';
+} from './expression.ts';
 
 export const DATE_OPERATORS: Readonly<Record<string, LazyOperator>> = {
   ...Object.fromEntries(

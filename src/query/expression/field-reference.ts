@@ -7,8 +7,13 @@
 import { ElementCursor } from '../../bson/element-cursor.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { QueryFault } from '../query-fault.ts';
-import { constant, type Expression, type ExpressionContext } from './expression.ts';
-import { arrayValue, MISSING_VALUE } from './value.ts';
+import {
+  arrayValue,
+  constant,
+  type Expression,
+  type ExpressionContext,
+  MISSING_VALUE,
+} from './expression.ts';
 
 /** Takes a value apart along the rest of a path. */
 type Step = (value: RawValue) => RawValue;

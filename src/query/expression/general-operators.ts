@@ -9,23 +9,21 @@ import { isTrue } from '../operators/operator.ts';
 import { QueryFault } from '../query-fault.ts';
 import {
   argumentsOf,
+  booleanValue,
   constant,
   derived,
   type EagerOperator,
   type Expression,
-  type LazyOperator,
-  namedArguments,
-  type OperatorUse,
-} from './expression.ts';
-import {
-  booleanValue,
   int32Value,
   isNullish,
+  type LazyOperator,
   MISSING_VALUE,
   NULL_VALUE,
+  namedArguments,
+  type OperatorUse,
   textBytes,
   textValue,
-} from './value.ts';
+} from './expression.ts';
 
 /** As in a query, but a missing value is false too. */
 export function isTruthy(value: RawValue): boolean {

@@ -12,10 +12,8 @@ import { BSON, type RawValue } from '../../bson/types.ts';
 import type { ValueTest } from '../field-path.ts';
 import { typesOfName } from '../operators/element.ts';
 import { QueryFault } from '../query-fault.ts';
-import { ARRAY_KEYWORDS } from './array-keywords.ts';
 import { type Keyword, type KeywordUse, listOf, namesOf, schemaOf, textOf } from './keyword.ts';
-import { OBJECT_KEYWORDS } from './object-keywords.ts';
-import { SCALAR_KEYWORDS } from './scalar-keywords.ts';
+import { ARRAY_KEYWORDS, OBJECT_KEYWORDS, SCALAR_KEYWORDS } from './keywords.ts';
 
 /** Types of JSON by the names of MongoDB's types. JSON's "integer" is not known to the server. */
 const JSON_TYPES: Readonly<Record<string, string>> = {

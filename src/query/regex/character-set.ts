@@ -1,5 +1,5 @@
 /** Sets of characters as ranges of code points: union, complement, letter case, and JavaScript source. */
-import type { TextUnit } from './pattern-text.ts';
+import { PatternFault, type PatternText, type TextUnit } from './pattern-text.ts';
 
 export type Range = readonly [first: number, last: number];
 export type CharacterSet = readonly Range[];
@@ -175,4 +175,189 @@ function join(groups: Map<number, Set<number>>, a: number, b: number): void {
 
 function isOneCharacter(text: string): boolean {
   return [...text].length === 1;
+}
+
+// `[…]` in PCRE2: ranges, escapes, `\\Q…\\E` and POSIX classes such as `[:alpha:]`.
+
+/** Reads a class; its opening bracket has been read. `caseless`: the option i holds here. */
+export function readClass(text: PatternText, caseless: boolean): CharacterSet {
+  return new ClassReader(text, caseless).read();
+}
+
+/** What PCRE2 takes for `[:name:]`, whether it knows the name or not; the opening bracket has been read. */
+const POSIX_FORM = /^([:.=])(?:\\[\\\]]|(?!\[\1|\1\]|\]).)*\1\]/s;
+
+class ClassReader {
+  private readonly text: PatternText;
+  private readonly caseless: boolean;
+  private set: CharacterSet = [];
+  private hasNegatedSet = false;
+
+  constructor(text: PatternText, caseless: boolean) {
+    this.text = text;
+    this.caseless = caseless;
+  }
+
+  read(): CharacterSet {
+    const { text } = this;
+    if (text.lookingAt(POSIX_FORM)) throw new PatternFault('[:name:] has a meaning only inside a class');
+    const negated = text.takes('^');
+    if (text.lookingAt(/^\\[QE]/)) throw new PatternFault('\\Q and \\E cannot start a class here');
+    // A closing bracket in the first place stands for itself.
+    if (text.takes(']')) this.rangeFrom(']');
+    while (!text.takes(']')) this.item();
+    return negated ? complement(this.set) : this.set;
+  }
+
+  private item(): void {
+    const { text } = this;
+    if (text.peek() === '[' && text.lookingAt(POSIX_FORM, 1)) {
+      this.posix();
+    } else if (text.takes('\\Q')) {
+      for (const character of text.takeQuoted()) this.addRange(character, character);
+    } else if (text.takes('\\E')) {
+      throw new PatternFault('\\E without \\Q in a class is not supported');
+    } else {
+      const character = this.character();
+      if (character !== undefined) this.rangeFrom(character);
+    }
+  }
+
+  /** One character, or undefined when an escape added a whole set. */
+  private character(): string | undefined {
+    const { text } = this;
+    if (!text.takes('\\')) return text.next();
+    if (text.takes('b')) return '\b';
+    if (/[DSW]/.test(text.peek() ?? '')) this.hasNegatedSet = true;
+    const set = classEscape(text);
+    if (set === undefined) return literalEscape(text);
+    this.addSet(set);
+    return undefined;
+  }
+
+  /** Adds the character, or the range that it starts. */
+  private rangeFrom(first: string): void {
+    const { text } = this;
+    if (!this.atRange()) {
+      this.addRange(first, first);
+      return;
+    }
+    text.next();
+    if (text.lookingAt(/^(?:\[[:.=]|\\[QE])/)) throw unclearHyphen();
+    const last = this.character();
+    if (last === undefined) throw unclearHyphen();
+    if (codeOf(last) < codeOf(first)) throw new PatternFault('a range in a class is out of order');
+    this.addRange(first, last);
+  }
+
+  private posix(): void {
+    const { text } = this;
+    text.takes('[');
+    const kind = text.next();
+    const negated = text.takes('^');
+    const name = text.takeMatching(/[a-z]/);
+    if (!text.takes(':]') || kind !== ':' || !Object.hasOwn(POSIX, name))
+      throw new PatternFault(`[${kind}${name}${kind}] is not supported`);
+    // The PCRE2 of mongod 8.2 then forgets that the negated set takes in all characters from U+0100 on.
+    if (this.hasNegatedSet && !negated)
+      throw new PatternFault(`[:${name}:] behind a negated set is not supported; write it first`);
+    this.hasNegatedSet = negated;
+    // Without regard to case, upper and lower both mean any letter.
+    const set = POSIX[
+      this.caseless && (name === 'upper' || name === 'lower') ? 'alpha' : name
+    ] as CharacterSet;
+    this.addSet(negated ? complement(set) : set);
+  }
+
+  private addRange(first: string, last: string): void {
+    const range: CharacterSet = [[codeOf(first), codeOf(last)]];
+    this.set = [...this.set, ...(this.caseless ? withOtherCases(range, this.text.unit) : range)];
+  }
+
+  /** A built-in set, which the option i leaves alone. After it a hyphen is an error in PCRE2, unless it ends the class. */
+  private addSet(set: CharacterSet): void {
+    this.set = [...this.set, ...set];
+    if (this.atRange()) throw unclearHyphen();
+  }
+
+  private atRange(): boolean {
+    return this.text.peek() === '-' && this.text.peek(1) !== ']' && this.text.peek(1) !== undefined;
+  }
+}
+
+function unclearHyphen(): PatternFault {
+  return new PatternFault('a hyphen beside a set in a class must be escaped');
+}
+
+// What a backslash means in PCRE2, inside and outside a class.
+
+/** The sets that a letter stands for; the capital letter stands for the rest. */
+const SETS: Readonly<Record<string, CharacterSet>> = {
+  d: DIGIT,
+  w: WORD,
+  s: SPACE,
+  h: HORIZONTAL_SPACE,
+  v: VERTICAL_SPACE,
+};
+
+const CONTROL: Readonly<Record<string, string>> = {
+  a: '\x07',
+  e: '\x1b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+};
+
+/** A set such as `\d`, when the letter after the backslash names one. */
+export function classEscape(text: PatternText): CharacterSet | undefined {
+  const letter = text.peek() ?? '';
+  const lower = letter.toLowerCase();
+  if (!Object.hasOwn(SETS, lower)) return undefined;
+  text.next();
+  const set = SETS[lower] as CharacterSet;
+  return letter === lower ? set : complement(set);
+}
+
+/** The one character that an escape stands for; the backslash has been read. */
+export function literalEscape(text: PatternText): string {
+  const letter = text.next();
+  if (Object.hasOwn(CONTROL, letter)) return CONTROL[letter] as string;
+  if (letter === 'x') return hexadecimal(text);
+  if (letter === 'o' && text.takes('{')) return fromDigits(text, text.takeUntil('}'), 8);
+  if (letter === '0') return fromDigits(text, `0${octalDigits(text, 2)}`, 8);
+  if (letter === 'c') return controlCharacter(text);
+  if (/[1-9]/.test(letter)) throw new PatternFault('back-references are not supported');
+  if (/[0-9A-Za-z]/.test(letter)) throw new PatternFault(`\\${letter} is not supported`);
+  return letter;
+}
+
+/** `\x`, `\x7`, `\x7f` or `\x{7f}`. */
+function hexadecimal(text: PatternText): string {
+  if (text.takes('{')) return fromDigits(text, text.takeUntil('}'), 16);
+  let digits = '';
+  while (digits.length < 2 && /[0-9a-fA-F]/.test(text.peek() ?? '')) digits += text.next();
+  return fromDigits(text, digits === '' ? '0' : digits, 16);
+}
+
+function octalDigits(text: PatternText, most: number): string {
+  let digits = '';
+  while (digits.length < most && /[0-7]/.test(text.peek() ?? '')) digits += text.next();
+  return digits;
+}
+
+function fromDigits({ unit }: PatternText, digits: string | undefined, base: 8 | 16): string {
+  const valid = base === 8 ? /^[0-7]{1,8}$/ : /^[0-9a-fA-F]{1,8}$/;
+  if (digits === undefined || !valid.test(digits))
+    throw new PatternFault('a character number is not well written');
+  const point = Number.parseInt(digits, base);
+  if (point > (unit === 'bytes' ? 0xff : 0x10ffff) || (point >= 0xd800 && point <= 0xdfff))
+    throw new PatternFault('a character number is too large');
+  return String.fromCodePoint(point);
+}
+
+function controlCharacter(text: PatternText): string {
+  const letter = text.next();
+  if (!/[ -~]/.test(letter)) throw new PatternFault('\\c must be followed by a printable ASCII character');
+  return String.fromCharCode(letter.toUpperCase().charCodeAt(0) ^ 0x40);
 }

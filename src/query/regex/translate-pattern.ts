@@ -7,18 +7,19 @@
  * (back-references, atomic groups, recursion) or where the two could differ.
  */
 import { QueryFault } from '../query-fault.ts';
-import { readClass } from './character-class.ts';
 import {
   ANY,
   type CharacterSet,
+  classEscape,
   codeOf,
   complement,
+  literalEscape,
   NEWLINE,
+  readClass,
   sourceOf,
   WORD,
   withOtherCases,
 } from './character-set.ts';
-import { classEscape, literalEscape } from './escapes.ts';
 import { PatternFault, PatternText, type TextUnit } from './pattern-text.ts';
 
 /** The server takes no longer one. */

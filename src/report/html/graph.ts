@@ -6,7 +6,7 @@
 
 import { truncated } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
-import type { DependentsGraph, GraphEdge, GraphNode } from '../dependents-graph.ts';
+import type { DependentsGraph, GraphEdge, GraphNode } from '../report-model.ts';
 import { type Html, html } from './html.ts';
 
 /** Text is set in a monospace font of 13 px, so that its width is known here. */

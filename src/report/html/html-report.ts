@@ -7,11 +7,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { packageFile } from '../../package-file.ts';
 import type { Report } from '../report-model.ts';
-import { collectionsPart } from './collections.ts';
 import { dataHead, documentChunks } from './documents-data.ts';
 import { graphPart } from './graph.ts';
 import { Html, html } from './html.ts';
-import { factsPart, overviewPart } from './overview.ts';
+import { collectionsPart, factsPart, overviewPart } from './overview.ts';
 
 export async function* htmlReport(report: Report): AsyncGenerator<string> {
   const { template, style, script } = readPageFiles();

@@ -4,11 +4,9 @@
  */
 
 import { showCounted } from '../../text/quantities.ts';
-import type { DependentsGraph } from '../dependents-graph.ts';
 import { HELD_BACK } from '../document-classes.ts';
-import { allWarnings, type Report, type ReportFollowUp } from '../report-model.ts';
-import { code, details, fenced, prose } from './markdown-text.ts';
-import { detailSections, renderSection } from './sections.ts';
+import { allWarnings, type DependentsGraph, type Report, type ReportFollowUp } from '../report-model.ts';
+import { code, detailSections, details, fenced, prose, renderSection } from './sections.ts';
 import { facts, heading, type SummaryTable, summaryTable, verdicts } from './summary.ts';
 
 /** GitHub takes 65,536 characters; the rest is left for whoever posts it to mark it as theirs. */

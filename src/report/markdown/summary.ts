@@ -6,7 +6,7 @@ import { classesOfTable } from '../document-classes.ts';
 import { oplogSentences } from '../oplog-told.ts';
 import type { Report, ReportBackup, ReportTarget } from '../report-model.ts';
 import { calmParts, troublesOf } from '../sum.ts';
-import { code, prose } from './markdown-text.ts';
+import { code, prose } from './sections.ts';
 
 /** Characters of the plan's reason: it is there to read in the plan. */
 const REASON_LIMIT = 4000;

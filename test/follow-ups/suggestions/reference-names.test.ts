@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { referenceNames } from '../../../src/follow-ups/suggestions/reference-search.ts';
+import { referenceNames } from '../../../src/follow-ups/suggestions/passing-collections.ts';
 import { test } from '../../harness.ts';
 
 for (const [collection, ...names] of [

@@ -2,20 +2,19 @@
 
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { RestorePlanError } from '../errors.ts';
-import { DOCUMENTS_TOLD, type DocumentsTold, type Plan } from '../plan/plan.ts';
-import type { DryRun } from '../report/report-model.ts';
-import { buildReport } from '../report/report-model.ts';
-import { type ReportFormat, reportFormatOf, writeReport } from '../report/write-report.ts';
-import { redact } from '../secret.ts';
-import { PRIVATE_FILE } from '../selection/directory.ts';
-import { neutral } from '../text/escape.ts';
-import { VERSION } from '../version.ts';
-import type { OptionValue } from './command.ts';
-import type { SpilledDocuments } from './compare-targets.ts';
-import type { CommandContext } from './context.ts';
-import { SHOWN } from './dry-run-output.ts';
-import { show } from './view.ts';
+import { RestorePlanError } from '../../errors.ts';
+import { DOCUMENTS_TOLD, type DocumentsTold, type Plan } from '../../plan/plan.ts';
+import type { DryRun } from '../../report/report-model.ts';
+import { buildReport } from '../../report/report-model.ts';
+import { type ReportFormat, reportFormatOf, writeReport } from '../../report/write-report.ts';
+import { redact } from '../../secret.ts';
+import { PRIVATE_FILE } from '../../selection/directory.ts';
+import { neutral } from '../../text/escape.ts';
+import { VERSION } from '../../version.ts';
+import type { OptionValue } from '../command.ts';
+import type { CommandContext } from '../context.ts';
+import { type Reader, show } from '../view.ts';
+import { SHOWN, type SpilledDocuments } from './dry-run-documents.ts';
 
 interface ReportFile {
   readonly path: string;
@@ -56,26 +55,26 @@ export function reportMode(value: OptionValue): number | undefined {
 /** Dangling references per collection that `--full` lists: they are kept in memory, not on the disk as documents are. */
 const DANGLING = 10_000;
 
-export interface Output {
+interface Output {
   readonly reports: readonly ReportFile[];
   readonly told: DocumentsTold;
   readonly isFull: boolean;
 }
 
-/** How much of each class and collection the comparison has to keep, and what of it on the disk. */
-export function keptForShowing({ options, stdout }: CommandContext, { reports, told, isFull }: Output) {
+/** How much of each class and collection the comparison has to keep for this reader and these reports, and what of it on the disk. */
+export function keptForShowing(reader: Reader, { reports, told, isFull }: Output) {
   const isReport = reports.length > 0 && told !== 'none';
   const inJson = reports.some(({ format }) => format === 'json') && told === 'whole';
   const forms = {
-    canonical: options.json || inJson,
+    canonical: reader === 'program' || inJson,
     masked: isReport && told === 'masked',
-    long: isFull && !options.json && !stdout.isTTY,
+    long: isFull && reader === 'file',
   };
   const most = isFull ? Number.POSITIVE_INFINITY : isReport ? IN_REPORT : SHOWN;
   return {
     show: SHOWN,
     showDangling: isFull ? DANGLING : most,
-    spilled: isFull || isReport || options.json ? { most, forms } : undefined,
+    spilled: isFull || isReport || reader === 'program' ? { most, forms } : undefined,
   };
 }
 
