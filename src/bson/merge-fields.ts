@@ -46,6 +46,18 @@ export class MergeFields {
   }
 
   /**
+   * Whether `document` holds the fields as `source` does. Fields within an array are none: a plan that names one is to hear that, and not
+   * that all is as in the backup, unless the whole array is.
+   */
+  holds(document: Buffer, source: Buffer): boolean {
+    if (!this.areSame(document, source)) return false;
+    const arrays = arraysOnTheWay(source, this.#names);
+    if (arrays.size === 0) return true;
+    const others = arraysOnTheWay(document, this.#names);
+    return [...arrays].every(([path, array]) => others.get(path)?.equals(array) === true);
+  }
+
+  /**
    * `document` with the fields of `source`: each where it stands, what it lacks after its other fields, in the order of `source`. A
    * field that `source` lacks is taken out, and its parents stay; a parent that `document` lacks is made where something is to be in it.
    */
@@ -117,6 +129,21 @@ function wrongParent(document: Buffer, names: Names, before: string, start = 0):
     if (deeper !== undefined) return deeper;
   }
   return undefined;
+}
+
+/** By path, the bytes of each array in the place of a parent of fields. */
+function arraysOnTheWay(document: Buffer, names: Names, before = '', start = 0): Map<string, Buffer> {
+  const found = new Map<string, Buffer>();
+  for (const element of elements(document, start)) {
+    const name = keyOf(element);
+    const below = names.get(name);
+    if (below === undefined) continue;
+    if (element.type === BSON.ARRAY) found.set(before + name, document.subarray(element.start, element.end));
+    if (element.type !== BSON.OBJECT) continue;
+    for (const each of arraysOnTheWay(document, below, `${before}${name}.`, element.start))
+      found.set(...each);
+  }
+  return found;
 }
 
 interface Into {

@@ -52,7 +52,7 @@ export class Existing {
     if (this.#documents.equals(position, found, i)) this.markSame(position);
     else if (this.#presences[position] !== SAME) {
       const other = found.document(i);
-      const holdsSame = this.#fields?.areSame(this.#documents.document(position), other) === true;
+      const holdsSame = this.#fields?.holds(other, this.#documents.document(position)) === true;
       this.#presences[position] = holdsSame ? SAME : OTHER;
       this.#others?.set(position, other);
     }

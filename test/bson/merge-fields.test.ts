@@ -97,6 +97,17 @@ const value = fc.letrec((tie) => ({
 }));
 const PATHS = ['a', 'b', 'p.a', 'p.p.b', 'p.0', '1'];
 
+test('a path into an array is never taken for restored, unless the whole array is', () => {
+  const fields = new MergeFields(['tags.0']);
+  const held = (document: Document, source: Document): boolean => fields.holds(raw(document), raw(source));
+  assert.is(held({ tags: [9] }, { tags: [1] }), false);
+  assert.is(held({ tags: 'text' }, { tags: [1] }), false);
+  assert.is(held({}, { tags: [1] }), false);
+  assert.match(fields.refusal(raw({ tags: [9] }), raw({ tags: [1] })) ?? '', /^its tags is not a document/);
+  assert.is(held({ a: 1, tags: [1] }, { a: 2, tags: [1] }), true);
+  assert.is(held({ tags: [9] }, {}), true);
+});
+
 test('whatever the documents: the fields are the backup’s afterwards, and nothing else has changed', () => {
   const paths = fc.subarray(PATHS, { minLength: 1 });
   const document = value.document as fc.Arbitrary<Document>;
