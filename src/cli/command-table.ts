@@ -1,47 +1,7 @@
 /**
  * Every command of the program, in the order in which an operator meets them. One entry registers a command.
  */
-import type { CommandSpec, OptionSpec } from './command.ts';
-
-const TARGET: OptionSpec = {
-  flags: '--target <name>',
-  description: 'the target to work on',
-  choices: ['staging', 'production'],
-  mandatory: true,
-};
-
-const CONFIRM: OptionSpec = {
-  flags: '--confirm <database>',
-  description: 'name of the database that will be written to; replaces the question asked on a terminal',
-};
-
-const CONFIRM_PLAN: OptionSpec = {
-  flags: '--confirm-plan <name>',
-  description:
-    'name of the plan, where one of this name was applied from another source before; replaces the question asked on a terminal',
-};
-
-const EXCLUSIVE: OptionSpec = {
-  flags: '--exclusive',
-  description:
-    'your word that nobody else writes to the target meanwhile; needed to replace or remove on a standalone, which has no transactions',
-};
-
-/** Options that every command has. */
-export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [
-  { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },
-  { flags: '--quiet', description: 'no progress on stderr' },
-  { flags: '--no-color', description: 'no colours' },
-  {
-    flags: '--work-dir <folder>',
-    description: 'where selections and local records are kept (default: .restore-plan)',
-  },
-  {
-    flags: '--patience <duration>',
-    description: 'how long S3 may send nothing, or next to nothing, while a backup is read (default: 90s)',
-  },
-  { flags: '--env-file <file>', description: 'read further environment variables; those already set win' },
-];
+import { CONFIRM, CONFIRM_PLAN, type CommandSpec, EXCLUSIVE, OPTIONS_EVERYWHERE, TARGET } from './command.ts';
 
 /** What any command that opens the backup can end with. */
 const READS_BACKUP = ['PLAN_INVALID', 'BACKUP', 'SIGINT', 'SIGTERM'] as const;
@@ -150,6 +110,38 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     exits: [...READS_BACKUP, 'LOCKED', 'WORK_DIRECTORY'],
     load: () => import('./commands/oplog.ts'),
+  },
+  {
+    name: 'history',
+    arguments: '[plan]',
+    summary: 'says what the oplog knows of the collections of a plan: what was deleted, changed, inserted',
+    details:
+      'Operations of one kind that follow each other closely are told as one run: when, how many, which fields, some _ids, whose session, and how many of what was ' +
+      'deleted is there again. Expiry by a TTL index, overruns of a capped collection, migrations and copies that the server makes for itself are told apart, ' +
+      'as far as can be told. Takes a plan without queries, reason or targets, or no plan.',
+    options: [
+      { flags: '--since <instant>', description: 'only what happened at this moment or later' },
+      { flags: '--until <instant>', description: 'only what happened before this moment' },
+      { flags: '--collection <name>', description: 'only this collection', repeatable: true },
+      {
+        flags: '--users <names>',
+        description: 'name@database of users, separated by commas: a session that is theirs is told by name',
+      },
+      {
+        flags: '--uri-env <variable>',
+        description: 'without a plan: the variable that holds the connection string',
+      },
+      {
+        flags: '--database <name>',
+        description: 'without a plan: the database, of which every collection counts',
+      },
+    ],
+    examples: [
+      'plan history plans/incident-4711.yaml --since 2026-11-22T08:45:00-07:00',
+      'plan history --uri-env PRODUCTION_OPLOG_URI --database gravity --collection artworks',
+    ],
+    exits: [...READS_BACKUP, 'WORK_DIRECTORY'],
+    load: () => import('./commands/history.ts'),
   },
   {
     name: 'dry-run',

@@ -47,3 +47,45 @@ export interface CommandSpec {
   readonly exits: readonly ExitName[];
   readonly load: () => Promise<{ readonly run: RunCommand }>;
 }
+
+// Options that several commands have.
+
+export const TARGET: OptionSpec = {
+  flags: '--target <name>',
+  description: 'the target to work on',
+  choices: ['staging', 'production'],
+  mandatory: true,
+};
+
+export const CONFIRM: OptionSpec = {
+  flags: '--confirm <database>',
+  description: 'name of the database that will be written to; replaces the question asked on a terminal',
+};
+
+export const CONFIRM_PLAN: OptionSpec = {
+  flags: '--confirm-plan <name>',
+  description:
+    'name of the plan, where one of this name was applied from another source before; replaces the question asked on a terminal',
+};
+
+export const EXCLUSIVE: OptionSpec = {
+  flags: '--exclusive',
+  description:
+    'your word that nobody else writes to the target meanwhile; needed to replace or remove on a standalone, which has no transactions',
+};
+
+/** Options that every command has. */
+export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [
+  { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },
+  { flags: '--quiet', description: 'no progress on stderr' },
+  { flags: '--no-color', description: 'no colours' },
+  {
+    flags: '--work-dir <folder>',
+    description: 'where selections and local records are kept (default: .restore-plan)',
+  },
+  {
+    flags: '--patience <duration>',
+    description: 'how long S3 may send nothing, or next to nothing, while a backup is read (default: 90s)',
+  },
+  { flags: '--env-file <file>', description: 'read further environment variables; those already set win' },
+];

@@ -6,8 +6,14 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { EXIT_CODES, RestorePlanError } from '../errors.ts';
 import { nearest } from '../plan/nearest.ts';
 import { VERSION } from '../version.ts';
-import type { CommandSpec, ExitName, OptionSpec, OptionValues } from './command.ts';
-import { COMMANDS, OPTIONS_EVERYWHERE } from './command-table.ts';
+import {
+  type CommandSpec,
+  type ExitName,
+  OPTIONS_EVERYWHERE,
+  type OptionSpec,
+  type OptionValues,
+} from './command.ts';
+import { COMMANDS } from './command-table.ts';
 import type { ProcessEdge } from './context.ts';
 import { openSession, type Session } from './session.ts';
 

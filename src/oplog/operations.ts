@@ -34,7 +34,7 @@ export interface TakesOperations {
 
 /** The parts of an oplog that operations are told apart by. */
 export interface OperationParts {
-  readonly wanted: WantedCollections;
+  readonly wanted: Pick<WantedCollections, 'find' | 'named'>;
   readonly commands: Pick<CollectionCommands, 'follow'>;
   readonly transactions: WaitingTransactions;
 }
@@ -43,7 +43,7 @@ export class Operations {
   /** Who takes what the next entries hold, and who follows commands about whole collections. */
   taker: TakesOperations;
   commands: OperationParts['commands'];
-  readonly #wanted: WantedCollections;
+  readonly #wanted: OperationParts['wanted'];
   readonly #transactions: WaitingTransactions;
   readonly #inner = new OplogEntry();
 

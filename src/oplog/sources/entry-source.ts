@@ -21,6 +21,12 @@ export interface EntryRange {
   readonly database?: string | undefined;
 }
 
+/** What is known of a collection beside its entries. */
+export interface CollectionFacts {
+  readonly capped: boolean;
+  readonly ttl: readonly { readonly field: string; readonly seconds: number }[];
+}
+
 /** How much of what a server may keep it keeps now. */
 export interface OplogRoom {
   readonly bytes: number;
@@ -42,6 +48,8 @@ export interface EntrySource {
   entries(range: EntryRange): AsyncIterable<WholeDocuments>;
   /** Entries without content may be missing. */
   readonly isLoose: boolean;
+  /** The collections of a database as they are now, by name; undefined where the user may not ask. */
+  describe?(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined>;
   /** Of an oplog that is overwritten as it goes on; undefined where the user may not ask. */
   room?(): Promise<OplogRoom | undefined>;
   /** What nothing proves of what was read, a sentence each without its end. */

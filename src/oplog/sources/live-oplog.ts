@@ -5,7 +5,7 @@
  * beginning the server has lost would begin later without a word: the oldest entry is looked at before and after.
  */
 import { BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
-import type { Collection, Document, FindOptions } from 'mongodb';
+import type { Collection, Document, FindOptions, MongoClient } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
 import { connectLive, liveFault } from '../../backup/live/live-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
@@ -15,7 +15,13 @@ import type { Secret } from '../../secret.ts';
 import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from '../entry.ts';
 import { oplogError } from '../faults.ts';
 import type { Cut } from '../replay.ts';
-import { beginsLater, type EntryRange, type EntrySource, type OplogRoom } from './entry-source.ts';
+import {
+  beginsLater,
+  type CollectionFacts,
+  type EntryRange,
+  type EntrySource,
+  type OplogRoom,
+} from './entry-source.ts';
 
 /** Where the plan names it. */
 const NAMED = 'source.oplog.mongodb';
@@ -33,12 +39,12 @@ export class LiveOplog implements EntrySource {
   readonly isLoose = false;
   readonly notes: readonly string[] = [];
   readonly #entries: Collection;
-  readonly #close: () => Promise<void>;
+  readonly #client: MongoClient;
 
-  private constructor(origin: string, entries: Collection, close: () => Promise<void>) {
+  private constructor(origin: string, entries: Collection, client: MongoClient) {
     this.origin = origin;
     this.#entries = entries;
-    this.#close = close;
+    this.#client = client;
   }
 
   /** Throws RestorePlanError BACKUP where it cannot be reached, or the user may not read the oplog. */
@@ -50,7 +56,7 @@ export class LiveOplog implements EntrySource {
     }
     const { client, hosts } = await connectLive(run, uri, NAMED);
     const entries = client.db('local').collection('oplog.rs', { readConcern: { level: 'majority' } });
-    const oplog = new LiveOplog(`the oplog of ${hosts}`, entries, () => client.close());
+    const oplog = new LiveOplog(`the oplog of ${hosts}`, entries, client);
     try {
       refuseOthers(await oplog.#asking('asking what it is', () => client.db('admin').command({ hello: 1 })));
       return oplog;
@@ -61,7 +67,7 @@ export class LiveOplog implements EntrySource {
   }
 
   close(): Promise<void> {
-    return this.#close();
+    return this.#client.close();
   }
 
   /** The oldest entry that the server still has. */
@@ -90,6 +96,27 @@ export class LiveOplog implements EntrySource {
     if (end === undefined) return;
     yield* this.#read({ ts: timestamp(end) });
     yield* this.#read({ ts: { $gt: timestamp(end) }, ...filterFor(wanted, await this.last()) });
+  }
+
+  async describe(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined> {
+    try {
+      const db = this.#client.db(database);
+      const facts = new Map<string, CollectionFacts>();
+      for await (const each of db.listCollections()) {
+        if ((each as Document)['type'] !== 'collection') continue;
+        const { name, options } = each as { name: string; options?: Document };
+        const ttl = (await db.collection(name).indexes()).flatMap((index) => {
+          const [field] = Object.keys(index.key);
+          const seconds = index['expireAfterSeconds'] as unknown;
+          return seconds === undefined || field === undefined ? [] : [{ field, seconds: Number(seconds) }];
+        });
+        facts.set(name, { capped: options?.['capped'] === true, ttl });
+      }
+      return facts;
+    } catch (cause) {
+      if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
+      throw liveFault(cause, 'asking for its collections', NAMED);
+    }
   }
 
   async room(): Promise<OplogRoom | undefined> {

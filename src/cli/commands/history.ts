@@ -1,0 +1,56 @@
+/** `plan history`: what the oplog says happened to the collections of a plan, or of a database. Reads the oplog alone. */
+import { join } from 'node:path';
+import { RestorePlanError } from '../../errors.ts';
+import { userHash } from '../../oplog/history.ts';
+import { readHistory } from '../../oplog/read-history.ts';
+import { parseInstant } from '../../plan/instant.ts';
+import { makeWorkDirectory, workDirectoryFault } from '../../selection/directory.ts';
+import type { OptionValues } from '../command.ts';
+import type { CommandContext } from '../context.ts';
+import { show } from '../view.ts';
+import { historyView } from '../views/history.ts';
+import { placeOf } from './oplog.ts';
+
+export async function run(
+  context: CommandContext,
+  [file]: readonly string[],
+  options: OptionValues,
+): Promise<void> {
+  const place = await placeOf(context, file, options);
+  const since = instantOption(options, 'since');
+  const until = instantOption(options, 'until');
+  const asked = options['collection'];
+  const collections = Array.isArray(asked) ? (asked as readonly string[]) : place.scope.collections;
+  const users = new Map(
+    (typeof options['users'] === 'string' ? options['users'].split(',') : [])
+      .map((name) => name.trim())
+      .map((name) => [userHash(name), name]),
+  );
+  await context.follow(['oplog']);
+  try {
+    await makeWorkDirectory(context.workDirectory);
+  } catch (error) {
+    throw workDirectoryFault(error, context.workDirectory);
+  }
+  const entries = await place.open();
+  try {
+    const history = await readHistory(context, {
+      ...{ entries, collections, since, until },
+      database: place.scope.database,
+      spillPath: join(context.workDirectory, `.history-${context.processId}-`),
+    });
+    await show(context, historyView(history, users));
+  } finally {
+    await entries.close();
+  }
+}
+
+function instantOption(options: OptionValues, name: string): number | undefined {
+  const given = options[name];
+  if (typeof given !== 'string') return undefined;
+  const reading = parseInstant(given);
+  if ('instant' in reading) return reading.instant.epochMs;
+  throw new RestorePlanError('USAGE', `--${name} ${given}: ${reading.message}`, {
+    hint: `It is ${reading.expected}.`,
+  });
+}

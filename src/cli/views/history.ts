@@ -1,0 +1,138 @@
+/** `plan history` as a page and as an object. */
+import type { HistoryRun, RunOrigin } from '../../oplog/history.ts';
+import type { OplogHistory } from '../../oplog/read-history.ts';
+import { neutral } from '../../text/escape.ts';
+import { showCount, showCounted } from '../../text/quantities.ts';
+import { fitted, type PageStyle, padded, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
+
+const ORIGINS: Readonly<Record<RunOrigin, string>> = {
+  user: '',
+  expired: 'expired (TTL index)',
+  maybeExpired: 'maybe expired (TTL index)',
+  overrun: 'overrun of a capped collection',
+  migration: 'moved between shards',
+  internal: 'copies of the server itself',
+};
+
+const HOW: Readonly<Record<HistoryRun['how'], string>> = {
+  one: '',
+  many: ', many at once',
+  transaction: ', in transactions',
+};
+
+/** `users`: names by the hash that sessions carry. */
+export function historyView(history: OplogHistory, users: ReadonlyMap<string, string>): View {
+  return {
+    page: (style) => historyPage(history, users, style),
+    objects: () => [
+      {
+        type: 'history',
+        source: history.origin,
+        from: iso(history.from),
+        till: iso(history.till),
+        runs: history.runs.map((run) => runObject(run, users)),
+        notes: history.notes,
+      },
+    ],
+  };
+}
+
+function runObject(run: HistoryRun, users: ReadonlyMap<string, string>) {
+  const { namespace, kind, origin, how, first, last, count, fields, ids, cameBack, user, detail } = run;
+  return {
+    namespace,
+    kind,
+    origin,
+    how,
+    first: iso(first),
+    last: iso(last),
+    ...(count !== undefined && { count }),
+    ...(fields.size > 0 && { fields: Object.fromEntries(fields) }),
+    ids,
+    ...(kind === 'deletes' && { cameBack }),
+    ...(user !== undefined && { user: users.get(user) ?? null, userSha256: user }),
+    ...(detail !== undefined && { detail }),
+  };
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+function* historyPage(
+  history: OplogHistory,
+  users: ReadonlyMap<string, string>,
+  style: PageStyle,
+): Generator<string> {
+  const { paint, columns } = style;
+  yield `${paint.strong('oplog')}  ${neutral(history.origin)}`;
+  yield `       ${iso(history.from)} to ${iso(history.till)}`;
+  yield '';
+  yield* timeline(history, style);
+  if (history.runs.length === 0) yield 'Nothing happened to these collections.';
+  for (const run of [...history.runs].sort((a, b) => a.first - b.first)) yield* runLines(run, users, style);
+  for (const note of history.notes) {
+    yield '';
+    yield* wrapped(`note: ${note}`, { columns, hanging: 2 }).map(paint.odd);
+  }
+}
+
+const BARS = '▁▂▃▄▅▆▇█';
+const NAME = 24;
+
+/** A line for each collection: how much happened to it, in equal parts of the time between the first and the last operation. */
+function* timeline({ minutes }: OplogHistory, { columns, paint }: PageStyle): Generator<string> {
+  const all = [...minutes.values()].flatMap((each) => [...each.keys()]);
+  if (all.length === 0) return;
+  let [first, last] = [Number.POSITIVE_INFINITY, 0];
+  for (const minute of all) {
+    first = Math.min(first, minute);
+    last = Math.max(last, minute);
+  }
+  const width = Math.max(1, Math.min(60, columns - NAME - 2, last - first + 1));
+  for (const [namespace, counts] of minutes) {
+    const parts = new Array<number>(width).fill(0);
+    for (const [minute, count] of counts) {
+      const place = Math.min(width - 1, Math.floor(((minute - first) / (last - first + 1)) * width));
+      parts[place] = (parts[place] as number) + count;
+    }
+    const most = Math.max(...parts);
+    const bars = parts.map((count) =>
+      count === 0
+        ? ' '
+        : (BARS[Math.min(BARS.length - 1, Math.floor((count / most) * BARS.length))] as string),
+    );
+    yield `${padded(fitted(neutral(namespace), NAME), NAME)}  ${paint.quiet(bars.join(''))}`;
+  }
+  yield `${' '.repeat(NAME + 2)}${paint.quiet(`${iso(first * 60_000).slice(0, 16)}Z to ${iso(last * 60_000).slice(0, 16)}Z`)}`;
+  yield '';
+}
+
+function* runLines(run: HistoryRun, users: ReadonlyMap<string, string>, style: PageStyle): Generator<string> {
+  const { paint, columns } = style;
+  const { namespace, kind, origin, how, first, last, count, fields, ids, cameBack, user, detail } = run;
+  const time = first === last ? iso(first) : `${iso(first)} to ${iso(last)}`;
+  const what =
+    detail === undefined
+      ? `${showCounted(count ?? 0, 'document')}: ${kind}${HOW[how]}`
+      : `${detail}${count === undefined ? '' : ` with ${showCounted(count, 'document')}`}`;
+  const isLoss = origin === 'user' && (kind === 'deletes' || detail !== undefined);
+  const head = `${time}  ${namespace}  ${what}`;
+  yield* wrapped(neutral(head), { columns, hanging: 4 }).map(
+    isLoss ? paint.bad : origin === 'user' ? (line) => line : paint.quiet,
+  );
+  const facts = [
+    ...(ORIGINS[origin] === '' ? [] : [ORIGINS[origin]]),
+    ...(fields.size === 0
+      ? []
+      : [`fields: ${[...fields.keys()].slice(0, 10).join(', ')}${fields.size > 10 ? ' …' : ''}`]),
+    ...(ids.length === 0 ? [] : [`_id ${ids.join(', ')}${(count ?? 0) > ids.length ? ' …' : ''}`]),
+    ...(user === undefined ? [] : [`by ${users.get(user) ?? `a user with the hash ${user.slice(0, 12)}`}`]),
+    ...(origin === 'user' && kind !== 'inserts' && kind !== 'rename'
+      ? [`before it: source.at: ${iso(first)}`]
+      : []),
+    ...(cameBack === 0
+      ? []
+      : [`${showCount(cameBack)} of them ${cameBack === 1 ? 'is' : 'are'} there again`]),
+  ];
+  for (const fact of facts) yield* wrapped(neutral(fact), { columns, indent: 4 }).map(paint.quiet);
+}

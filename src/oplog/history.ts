@@ -1,0 +1,387 @@
+/**
+ * What an oplog says happened to collections, as runs: operations of one kind, of one origin, that follow each other closely.
+ *
+ * What nobody did on purpose is told apart as far as the entries and what is known of the collection go: expiry by a TTL index, overruns of a
+ * capped collection, migrations of chunks, copies that the server makes for itself. A deletion holds only an `_id`: where the document's
+ * date is not known, it may have been expiry, and that is what is said.
+ */
+import { createHash } from 'node:crypto';
+import { findId } from '../bson/documents.ts';
+import { elements, findElement, keyOf } from '../bson/elements.ts';
+import { showValue } from '../bson/show.ts';
+import { BSON, type RawValue } from '../bson/types.ts';
+import { OP, type OplogEntry } from './entry.ts';
+import { grown, IdTable } from './id-table.ts';
+import type { TakesOperations } from './operations.ts';
+import { requireSaved, type SavedScope } from './saved-scope.ts';
+import type { CollectionFacts } from './sources/entry-source.ts';
+import { updateKind } from './updates/update.ts';
+
+export const RUN_KINDS = [
+  'inserts',
+  'updates',
+  'replacements',
+  'deletes',
+  'drop',
+  'rename',
+  '$out',
+  'command',
+] as const;
+export type RunKind = (typeof RUN_KINDS)[number];
+
+/**
+ * Why it happened. user: somebody's operation. expired, maybeExpired: a TTL index deletes, or may have. overrun: a capped collection made room.
+ * migration: a chunk moved between shards. internal: a copy that the server makes for itself.
+ */
+export type RunOrigin = 'user' | 'expired' | 'maybeExpired' | 'overrun' | 'migration' | 'internal';
+
+export interface HistoryRun {
+  /** Its place, from 0. */
+  readonly number: number;
+  readonly namespace: string;
+  readonly kind: RunKind;
+  readonly origin: RunOrigin;
+  /** one: operations that stand alone; many: of a deleteMany, insertMany and the like; transaction: committed together with others. */
+  readonly how: 'one' | 'many' | 'transaction';
+  /** UTC milliseconds of the first and the last entry. */
+  readonly first: number;
+  last: number;
+  /** Documents or, of a drop, those that the collection had; undefined: the entry does not say. */
+  count: number | undefined;
+  /** Dotted paths of fields that updates touched, and how often. */
+  readonly fields: Map<string, number>;
+  /** Some `_id`s, canonical Extended JSON. */
+  readonly ids: string[];
+  /** Of deletions: documents that are there again. */
+  cameBack: number;
+  /** SHA-256, hex, of `user@database` whose session it was; undefined: the entries name none. */
+  readonly user: string | undefined;
+  /** What a command did, in words. */
+  readonly detail: string | undefined;
+}
+
+/** Longest pause within a run, milliseconds. */
+const PAUSE_MS = 30_000;
+const IDS_SHOWN = 5;
+const FIELDS_COUNTED = 100;
+const FIRST_CAPACITY = 64;
+const NOBODY = createHash('sha256').digest('hex');
+
+export interface HistoryScope {
+  readonly database: string;
+  /** Undefined: all of the database. */
+  readonly collections: readonly string[] | undefined;
+  /** UTC milliseconds; runs of [since, until) are told. */
+  readonly since: number;
+  readonly until: number;
+  /** By name; undefined where a collection is not known. */
+  readonly facts: (collection: string) => CollectionFacts | undefined;
+}
+
+/** Collects runs from operations; stands where a replay's wanted collections and commands stand. */
+export class History implements TakesOperations {
+  readonly runs: HistoryRun[] = [];
+  /** Operations of each collection by minute since 1970. */
+  readonly minutes = new Map<string, Map<number, number>>();
+  readonly #scope: HistoryScope;
+  readonly #collections: Watched[] = [];
+  readonly #byName = new Map<string, number>();
+  readonly #open = new Map<string, HistoryRun>();
+
+  constructor(scope: HistoryScope) {
+    this.#scope = scope;
+  }
+
+  /** As of WantedCollections: the place of the collection that an entry names. */
+  find(_bytes: Buffer, _at: number, { ns }: { readonly ns: string }): number {
+    return this.named(ns);
+  }
+
+  named(namespace: string): number {
+    const known = this.#byName.get(namespace);
+    if (known !== undefined) return known;
+    const { database, collections, facts } = this.#scope;
+    const name = namespace.startsWith(`${database}.`) ? namespace.slice(database.length + 1) : undefined;
+    const isWanted =
+      name !== undefined && name !== '$cmd' && (collections === undefined || collections.includes(name));
+    const index = isWanted ? this.#collections.push(new Watched(namespace, facts(name))) - 1 : -1;
+    this.#byName.set(namespace, index);
+    return index;
+  }
+
+  use(): void {}
+
+  saved(scope: SavedScope): void {
+    const { database, collections } = this.#scope;
+    for (const name of collections ?? ['']) requireSaved(scope, `${database}.${name}`);
+  }
+
+  operation(index: number, operation: OplogEntry, container: OplogEntry): void {
+    const collection = this.#collections[index] as Watched;
+    const { bytes, op, o, o2 } = operation;
+    const wall = wallOf(container);
+    const id = findId(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
+    const kind =
+      op === OP.INSERT
+        ? 'inserts'
+        : op === OP.DELETE
+          ? 'deletes'
+          : updateKind(bytes, o) === 'whole'
+            ? 'replacements'
+            : 'updates';
+    const how =
+      operation === container
+        ? 'one'
+        : container.hasSession && container.multiOpType === 0
+          ? 'transaction'
+          : 'many';
+    const origin = originOf(collection, { operation, container, id, kind });
+    if (id !== undefined && kind === 'inserts') {
+      collection.inserted(id, operation);
+      const deleted = collection.takeDeleted(id);
+      if (deleted !== undefined) (this.runs[deleted] as HistoryRun).cameBack++;
+    }
+    if (wall < this.#scope.since || wall >= this.#scope.until) return;
+    const run = this.#runOf(
+      { namespace: collection.namespace, kind, origin, how, user: userOf(container), detail: undefined },
+      wall,
+    );
+    run.count = (run.count ?? 0) + 1;
+    if (id !== undefined) {
+      if (run.ids.length < IDS_SHOWN) run.ids.push(showValue(id));
+      if (kind === 'deletes') collection.deleted(id, run.number);
+    }
+    if (kind === 'updates') eachField(operation, (path) => countField(run.fields, path));
+    const minutes = this.minutes.get(collection.namespace) ?? new Map<number, number>();
+    const minute = Math.floor(wall / 60_000);
+    minutes.set(minute, (minutes.get(minute) ?? 0) + 1);
+    this.minutes.set(collection.namespace, minutes);
+  }
+
+  /** As of CollectionCommands. */
+  follow(entry: OplogEntry, name: string): void {
+    const wall = wallOf(entry);
+    if (wall < this.#scope.since || wall >= this.#scope.until) return;
+    const database = entry.ns.slice(0, entry.ns.indexOf('.'));
+    const text = (key: string): string => textIn(entry, key);
+    if (name === 'renameCollection') {
+      const [from, to] = [text('renameCollection'), text('to')];
+      if (this.named(from) < 0 && this.named(to) < 0) return;
+      const replaces = findElement(entry.bytes, entry.o, DROP_TARGET)?.type === BSON.BINARY;
+      const isOut = from.slice(from.indexOf('.') + 1).startsWith('tmp.agg_out.');
+      this.#command(to, isOut ? '$out' : 'rename', {
+        wall,
+        detail: `${from} was renamed to ${to}${replaces ? ', which was there and is gone' : ''}`,
+      });
+    } else if (name === 'drop' || name === 'emptycapped' || name === 'convertToCapped') {
+      const namespace = `${database}.${text(name)}`;
+      if (this.named(namespace) < 0) return;
+      this.#command(namespace, name === 'drop' ? 'drop' : 'command', {
+        wall,
+        detail: `${namespace} was ${name === 'drop' ? 'dropped' : `emptied (${name})`}`,
+        count: numRecords(entry),
+      });
+    } else if (name === 'dropDatabase' && database === this.#scope.database) {
+      this.#command(database, 'drop', { wall, detail: `the database ${database} was dropped` });
+    }
+  }
+
+  #command(
+    namespace: string,
+    kind: RunKind,
+    {
+      wall,
+      detail,
+      count,
+    }: { readonly wall: number; readonly detail: string; readonly count?: number | undefined },
+  ): void {
+    this.runs.push({
+      number: this.runs.length,
+      ...{
+        namespace,
+        kind,
+        origin: 'user',
+        how: 'one',
+        first: wall,
+        last: wall,
+        count,
+        detail,
+        user: undefined,
+      },
+      ...{ fields: new Map(), ids: [], cameBack: 0 },
+    });
+  }
+
+  #runOf(
+    about: Pick<HistoryRun, 'namespace' | 'kind' | 'origin' | 'how' | 'user' | 'detail'>,
+    wall: number,
+  ): HistoryRun {
+    const key = [about.namespace, about.kind, about.origin, about.how, about.user].join('\0');
+    const open = this.#open.get(key);
+    if (open !== undefined && wall - open.last <= PAUSE_MS) {
+      open.last = Math.max(open.last, wall);
+      return open;
+    }
+    const run: HistoryRun = {
+      number: this.runs.length,
+      ...about,
+      first: wall,
+      last: wall,
+      count: 0,
+      fields: new Map(),
+      ids: [],
+      cameBack: 0,
+    };
+    this.runs.push(run);
+    this.#open.set(key, run);
+    return run;
+  }
+}
+
+/** One collection: what was deleted in which run, and dates by which documents expire. */
+class Watched {
+  readonly namespace: string;
+  readonly facts: CollectionFacts | undefined;
+  readonly #ids = new IdTable();
+  /** By number of the `_id`: place of the run that deleted it plus one; 0: it is there. */
+  #deletedBy = new Uint32Array(FIRST_CAPACITY);
+  /** By number: when it expires, UTC milliseconds; NaN: not known. Only with a TTL index. */
+  #expires = new Float64Array(FIRST_CAPACITY).fill(Number.NaN);
+
+  constructor(namespace: string, facts: CollectionFacts | undefined) {
+    this.namespace = namespace;
+    this.facts = facts;
+  }
+
+  inserted(id: RawValue, { bytes, o }: OplogEntry): void {
+    const [ttl] = this.facts?.ttl ?? [];
+    if (ttl === undefined) return;
+    const date = findElement(bytes, o, Buffer.from(ttl.field));
+    const number = this.#numberOf(id);
+    this.#expires[number] =
+      date?.type === BSON.DATE
+        ? Number(date.bytes.readBigInt64LE(date.start)) + ttl.seconds * 1000
+        : Number.NaN;
+  }
+
+  deleted(id: RawValue, run: number): void {
+    const number = this.#numberOf(id);
+    this.#deletedBy[number] = run + 1;
+  }
+
+  takeDeleted(id: RawValue): number | undefined {
+    const number = this.#ids.find(id);
+    if (number < 0) return undefined;
+    const run = this.#deletedBy[number] as number;
+    this.#deletedBy[number] = 0;
+    return run === 0 ? undefined : run - 1;
+  }
+
+  expires(id: RawValue): number {
+    const number = this.#ids.find(id);
+    return number < 0 ? Number.NaN : (this.#expires[number] as number);
+  }
+
+  #numberOf(id: RawValue): number {
+    const number = this.#ids.numberOf(id);
+    if (number === this.#deletedBy.length) {
+      this.#deletedBy = grown(this.#deletedBy, new Uint32Array(number * 2));
+      this.#expires = grown(this.#expires, new Float64Array(number * 2).fill(Number.NaN));
+    }
+    return number;
+  }
+}
+
+interface Deed {
+  readonly operation: OplogEntry;
+  readonly container: OplogEntry;
+  readonly id: RawValue | undefined;
+  readonly kind: RunKind;
+}
+
+function originOf(collection: Watched, { operation, container, id, kind }: Deed): RunOrigin {
+  const name = collection.namespace.slice(collection.namespace.indexOf('.') + 1);
+  if (/^tmp(?:\.agg_out\.|.{5}\.(?:renameCollection|convertToCapped)$)/.test(name)) return 'internal';
+  if (operation.fromMigrate) return 'migration';
+  if (kind !== 'deletes' || container.lsid >= 0) return 'user';
+  if (collection.facts?.capped) return 'overrun';
+  if ((collection.facts?.ttl.length ?? 0) === 0) return 'user';
+  const expires = id === undefined ? Number.NaN : collection.expires(id);
+  if (Number.isNaN(expires)) return 'maybeExpired';
+  return expires <= wallOf(container) ? 'expired' : 'user';
+}
+
+/** When it was written, UTC milliseconds. */
+export function wallOf({ wall, seconds }: OplogEntry): number {
+  return Number.isNaN(wall) ? seconds * 1000 : wall;
+}
+
+/** Of a session without a login it is the hash of nothing. */
+function userOf({ bytes, lsid }: OplogEntry): string | undefined {
+  if (lsid < 0) return undefined;
+  const uid = findElement(bytes, lsid, UID);
+  if (uid?.type !== BSON.BINARY) return undefined;
+  const hash = bytes.toString('hex', uid.start + 5, uid.end);
+  return hash === NOBODY ? undefined : hash;
+}
+
+/** Who a hash may be of: `user@database`. */
+export function userHash(name: string): string {
+  return createHash('sha256').update(name).digest('hex');
+}
+
+const UID = Buffer.from('uid');
+const DROP_TARGET = Buffer.from('dropTarget');
+const NUM_RECORDS = Buffer.from('numRecords');
+const DIFF = Buffer.from('diff');
+
+function textIn({ bytes, o }: OplogEntry, key: string): string {
+  const value = findElement(bytes, o, Buffer.from(key));
+  return value?.type === BSON.STRING ? bytes.toString('utf8', value.start + 4, value.end - 1) : '';
+}
+
+function numRecords({ bytes, o2 }: OplogEntry): number | undefined {
+  const value = o2 < 0 ? undefined : findElement(bytes, o2, NUM_RECORDS);
+  if (value === undefined) return undefined;
+  if (value.type === BSON.INT32) return bytes.readInt32LE(value.start);
+  if (value.type === BSON.INT64) return Number(bytes.readBigInt64LE(value.start));
+  return value.type === BSON.DOUBLE ? bytes.readDoubleLE(value.start) : undefined;
+}
+
+function countField(fields: Map<string, number>, path: string): void {
+  const count = fields.get(path);
+  if (count !== undefined || fields.size < FIELDS_COUNTED) fields.set(path, (count ?? 0) + 1);
+}
+
+/** Names the fields that a diff or modifiers change; positions in arrays are left out. */
+function eachField({ bytes, o }: OplogEntry, take: (path: string) => void): void {
+  const diff = findElement(bytes, o, DIFF);
+  if (diff?.type === BSON.OBJECT) {
+    eachOfDiff(bytes, diff.start, '', take);
+    return;
+  }
+  for (const modifier of elements(bytes, o)) {
+    if (modifier.type !== BSON.OBJECT) continue;
+    for (const field of elements(bytes, modifier.start)) take(keyOf(field).replace(/\.\d+(?=\.|$)/g, ''));
+  }
+}
+
+function eachOfDiff(bytes: Buffer, start: number, path: string, take: (path: string) => void): void {
+  let isFirst = true;
+  let isArray = false;
+  for (const section of elements(bytes, start)) {
+    const key = keyOf(section);
+    if (isFirst && key === 'a' && section.type === BSON.BOOL) isArray = true;
+    isFirst = false;
+    if (isArray) {
+      if (key.startsWith('s') && section.type === BSON.OBJECT) eachOfDiff(bytes, section.start, path, take);
+      else if (key !== 'a') take(path);
+    } else if (key.startsWith('s')) eachOfDiff(bytes, section.start, below(path, key.slice(1)), take);
+    else if (section.type === BSON.OBJECT)
+      for (const field of elements(bytes, section.start)) take(below(path, keyOf(field)));
+  }
+}
+
+function below(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`;
+}

@@ -1,0 +1,103 @@
+/** Reads an oplog for what happened to collections. */
+import { RestorePlanError } from '../errors.ts';
+import type { Run } from '../run.ts';
+import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
+import { following, OplogFault } from './faults.ts';
+import { History, type HistoryRun, wallOf } from './history.ts';
+import { Operations, WaitingTransactions } from './operations.ts';
+import { RecordLog } from './record-log.ts';
+import type { EntrySource } from './sources/entry-source.ts';
+
+export interface HistoryRequest {
+  readonly entries: EntrySource;
+  readonly database: string;
+  readonly collections: readonly string[] | undefined;
+  /** UTC milliseconds; undefined: as far as the oplog goes. */
+  readonly since: number | undefined;
+  readonly until: number | undefined;
+  /** Path with which the names of temporary files begin. */
+  readonly spillPath: string;
+}
+
+export interface OplogHistory {
+  readonly origin: string;
+  /** What was read, UTC milliseconds. */
+  readonly from: number;
+  readonly till: number;
+  /** In the order in which they began. */
+  readonly runs: readonly HistoryRun[];
+  readonly minutes: ReadonlyMap<string, ReadonlyMap<number, number>>;
+  /** What could not be told, a sentence each without its end. */
+  readonly notes: readonly string[];
+}
+
+/** An oplog that is overwritten while it is read from its beginning is read from a later one; so often, and each this much later. */
+const BEGINNINGS = 4;
+const LATER_BEGINNING = 1 / 20;
+const MARGIN_SECONDS = 2;
+
+/** Throws RestorePlanError BACKUP where the oplog cannot be read. */
+export async function readHistory(run: Run, request: HistoryRequest): Promise<OplogHistory> {
+  const { entries, since } = request;
+  for (let attempt = 0; ; attempt++) {
+    const first = await entries.first();
+    const last = await entries.last();
+    const ahead = Math.ceil((last.seconds - first.seconds) * LATER_BEGINNING * attempt);
+    const wanted = {
+      seconds: since === undefined ? 0 : Math.floor(since / 1000) - MARGIN_SECONDS,
+      ordinal: 0,
+    };
+    const oldest: Timestamp = attempt === 0 ? { ...first } : { seconds: first.seconds + ahead, ordinal: 0 };
+    const from = compareTimestamps(wanted, oldest) > 0 ? wanted : oldest;
+    try {
+      return await read(run, request, from);
+    } catch (error) {
+      const isBackup = error instanceof RestorePlanError && error.code === 'BACKUP';
+      if (!isBackup || attempt === BEGINNINGS) throw error;
+      if (compareTimestamps(await entries.first(), from) <= 0) throw error;
+    }
+  }
+}
+
+async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise<OplogHistory> {
+  const { entries, database, collections, since = 0, until = Number.POSITIVE_INFINITY, spillPath } = request;
+  const notes = new Set<string>();
+  const known = await entries.describe?.(database);
+  if (known === undefined)
+    notes.add(
+      'which collections have a TTL index or are capped is not known: deletions may have been expiry or overruns',
+    );
+  const history = new History({ database, collections, since, until, facts: (name) => known?.get(name) });
+  const transactions = new WaitingTransactions(new RecordLog(`${spillPath}transactions`));
+  const operations = new Operations({ wanted: history, commands: history, transactions }, history);
+  const entry = new OplogEntry();
+  let till = from.seconds * 1000;
+  const take = (bytes: Buffer, start: number): void => {
+    entry.read(bytes, start);
+    till = Math.max(till, wallOf(entry));
+    try {
+      operations.follow(entry);
+    } catch (fault) {
+      if (!(fault instanceof OplogFault)) throw fault;
+      notes.add(`the entry ${showTimestamp(entry)} was passed over: ${fault.message}`);
+    }
+  };
+  const names = collections?.map((name) => ({
+    collection: name,
+    namespace: `${database}.${name}`,
+    uuid: '',
+  }));
+  try {
+    const range = { from, cut: 'end', collections: names, database } as const;
+    for await (const { bytes, starts, count } of entries.entries(range)) {
+      run.signal.throwIfAborted();
+      following(entries.origin, {}, () => {
+        for (let i = 0; i < count; i++) take(bytes, starts[i] as number);
+      });
+    }
+  } finally {
+    transactions.close();
+  }
+  const { runs, minutes } = history;
+  return { origin: entries.origin, from: from.seconds * 1000, till, runs, minutes, notes: [...notes] };
+}
