@@ -303,12 +303,14 @@ async function prepareAll(
 }
 
 function recordOf(outcomes: AllOutcomes): RunCollection[] {
-  return [...outcomes].map(([{ collection, into, count }, each]) => ({
-    collection,
-    into,
-    selected: count,
-    ...countsOverall(each.tally()),
-  }));
+  return [...outcomes].map(([{ collection, into, count }, each]) => {
+    const tally = each.tally();
+    const { discarded } = tally;
+    return {
+      ...{ collection, into, selected: count, ...countsOverall(tally) },
+      ...(discarded > 0 && { discarded }),
+    };
+  });
 }
 
 function expectationOf(

@@ -222,7 +222,8 @@ function contentObstacles(
     return inStaging === undefined || inStaging.missing === 0 ? [] : [notThere('missing', inStaging)];
   }
   if (inStaging === undefined) {
-    const kept = sumOf(run, (counts) => counts.kept);
+    // Those that were not there, and left out for it, do not differ.
+    const kept = sumOf(run, ({ kept: all, discarded = 0 }) => all - discarded);
     return kept === 0
       ? []
       : [notThere('different', { ...NONE, different: kept, identical: (documents ?? 0) - kept })];

@@ -69,6 +69,8 @@ export interface RunCollection extends RunCounts {
   readonly collection: string;
   readonly into: string;
   readonly selected: number;
+  /** Of the kept: documents that were not there, and left out for it. Absent = none. */
+  readonly discarded?: number;
 }
 
 /** `into` is the name in the target. Not done: the collection may be missing, or may lack indexes. */
@@ -260,7 +262,9 @@ function isRunCollection(value: unknown): boolean {
   return (
     hasTexts(value, ['collection', 'into']) &&
     COUNTS.every((count) => isCount((value as Record<string, unknown>)[count])) &&
-    Object.keys(LATER_COUNTS).every((count) => isCount((value as Record<string, unknown>)[count] ?? 0))
+    [...Object.keys(LATER_COUNTS), 'discarded'].every((count) =>
+      isCount((value as Record<string, unknown>)[count] ?? 0),
+    )
   );
 }
 

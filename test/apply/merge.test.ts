@@ -2,6 +2,7 @@
 import { Binary, type Document, Double, Int32, serialize } from 'bson';
 import type { Collection } from 'mongodb';
 import * as assert from 'uvu/assert';
+import { checkGate, decideGateOf } from '../../src/apply/admission.ts';
 import type { ApplyRequest } from '../../src/apply/apply-run.ts';
 import { verifyRestore } from '../../src/apply/verify-selection.ts';
 import { EMPTY_DOCUMENT } from '../../src/bson/document-builder.ts';
@@ -105,6 +106,27 @@ test('a document that the target lacks is left out where the plan says discard, 
   assert.equal(await standing(), hex(MERGED.slice(0, 3)));
   const { failures } = await verifyRestore(QUIET, { plan: bench.plan, selection, target, every: 1 });
   assert.is(failures, 0);
+});
+
+test('what was left out on staging does not shut the gate; a run that left out everything has verified nothing', async () => {
+  const discarding = (documents: readonly Document[]) => merging(documents, { whenNotMatched: 'discard' });
+  await fill(NOW);
+  const selection = discarding(BACKUP);
+  await bench.apply(selection, 'staging');
+  const readers = {
+    staging: (await bench.target('staging')).reader,
+    production: (await bench.target('production')).reader,
+  };
+  const { digest } = selection.manifest;
+  assert.ok((await decideGateOf({ plan: bench.plan, digest, ...readers })).open, 'by the record alone');
+  const gate = await checkGate(QUIET, { plan: bench.plan, selection, ...readers });
+  assert.ok(gate.open);
+  assert.match(gate.open ? gate.reason : '', 'and lacks 1, which were left out');
+  const nothing = discarding([{ _id: 99, price: 1 }]);
+  await bench.apply(nothing, 'staging');
+  const shut = await checkGate(QUIET, { plan: bench.plan, selection: nothing, ...readers });
+  assert.not(shut.open);
+  assert.match(JSON.stringify(shut), 'has verified nothing');
 });
 
 test('the dry-run shows the fields alone, and what differs elsewhere is no difference', async () => {

@@ -108,7 +108,7 @@ export class MergeGround {
 /** Of each command so many kills that came in time. */
 export async function mergesUnderKills(
   kills: number,
-  { seed, say, documents = 20_000 }: { seed: number; say: (text: string) => void; documents?: number },
+  { seed, say, documents = 4_000 }: { seed: number; say: (text: string) => void; documents?: number },
 ): Promise<void> {
   const servers = await ownServers();
   const ground = new MergeGround(servers, documents);
