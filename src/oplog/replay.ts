@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { findId } from '../bson/documents.ts';
 import { BsonFault, findElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import { compareTimestamps, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
+import { compareTimestamps, type Moment, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
 import { OplogFault } from './faults.ts';
 import { LaterChanges } from './later.ts';
 import { Operations, type TakesOperations, WaitingTransactions } from './operations.ts';
@@ -19,6 +19,12 @@ import { CollectionCommands, type WantedCollection, WantedCollections } from './
 
 /** Where a replay ends, exclusive: before the first entry that a primary wrote at this time (UTC milliseconds) or later, or that has this timestamp. */
 export type Cut = { readonly wall: number } | { readonly ts: Timestamp } | 'end';
+
+/** Whether an entry is the first that does not count, or one behind it. */
+export function isBehind(entry: Moment, cut: Exclude<Cut, 'end'>): boolean {
+  if ('ts' in cut) return compareTimestamps(entry, cut.ts) >= 0;
+  return Number.isNaN(entry.wall) ? entry.seconds >= Math.floor(cut.wall / 1000) : entry.wall >= cut.wall;
+}
 
 export interface ReplayScope {
   readonly collections: readonly WantedCollection[];
@@ -56,7 +62,9 @@ export class Replay {
   readonly #laterCommands: CollectionCommands;
   /** Other collections that transactions of wanted ones wrote to, and how many such transactions. */
   readonly #beyond = new Map<string, number>();
-  #last: Timestamp | undefined;
+  /** Of the last entry; 0 seconds: there was none. No object of its own, for there is one of each entry. */
+  #lastSeconds = 0;
+  #lastOrdinal = 0;
   #lastWall = Number.NaN;
   /** The first entry that does not count, and its wall. */
   #cutAt: (Timestamp & { readonly wall: number }) | undefined;
@@ -98,7 +106,8 @@ export class Replay {
 
   /** The last entry handed in. */
   get last(): (Timestamp & { readonly wall: number }) | undefined {
-    return this.#last === undefined ? undefined : { ...this.#last, wall: this.#lastWall };
+    if (this.#lastSeconds === 0) return undefined;
+    return { seconds: this.#lastSeconds, ordinal: this.#lastOrdinal, wall: this.#lastWall };
   }
 
   /** The entry that was handed in last, also where it could not be followed, as `seconds,ordinal`; for messages. */
@@ -177,33 +186,26 @@ export class Replay {
   }
 
   #inOrder(entry: OplogEntry): void {
-    const last = this.#last;
-    if (last !== undefined && compareTimestamps(entry, last) <= 0)
+    const seconds = this.#lastSeconds;
+    if ((entry.seconds - seconds || entry.ordinal - this.#lastOrdinal) <= 0 && seconds > 0)
       throw new OplogFault(
-        `it comes after ${showTimestamp(last)}, and an oplog's timestamps rise`,
+        `it comes after ${showTimestamp({ seconds, ordinal: this.#lastOrdinal })}, and an oplog's timestamps rise`,
         'Entries of several oplogs may have been joined, or joined in another order. Name the oplog of one replica set, in its order.',
       );
     if (entry.seconds === 0)
       throw new OplogFault('it has no timestamp: these are not the entries of an oplog');
-    this.#last = { seconds: entry.seconds, ordinal: entry.ordinal };
+    this.#lastSeconds = entry.seconds;
+    this.#lastOrdinal = entry.ordinal;
     this.#lastWall = entry.wall;
   }
 
   #isCut(entry: OplogEntry): boolean {
     const { cut } = this.#scope;
-    if (cut === 'end') return false;
-    const isCut =
-      'ts' in cut
-        ? compareTimestamps(entry, cut.ts) >= 0
-        : Number.isNaN(entry.wall)
-          ? entry.seconds >= Math.floor(cut.wall / 1000)
-          : entry.wall >= cut.wall;
-    if (isCut) {
-      this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
-      // What comes later may well belong to other collections of these names.
-      this.#wanted.refuseStrangers();
-    }
-    return isCut;
+    if (cut === 'end' || !isBehind(entry, cut)) return false;
+    this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
+    // What comes later may well belong to other collections of these names.
+    this.#wanted.refuseStrangers();
+    return true;
   }
 
   /** What was committed before the cut was visible then, even where its transaction's outcome stands behind it. All else happened later. */

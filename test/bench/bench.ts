@@ -17,6 +17,7 @@ import { HUGE } from './huge.ts';
 import { LISTING } from './listing.ts';
 import { isReached, type Measure, type Result } from './measure.ts';
 import { MEMORY } from './memory.ts';
+import { OPLOG } from './oplog.ts';
 import { SELECTIVE_FROM_DISK, SELECTIVE_FROM_S3 } from './selective.ts';
 import { SELECT_FROM_FAR_S3, SELECT_FROM_GZIP, SELECT_FROM_S3 } from './throughput.ts';
 import { VALIDATE } from './validate.ts';
@@ -33,6 +34,7 @@ const MEASURES: readonly Measure[] = [
   MEMORY,
   ...EXTREMES,
   LISTING,
+  OPLOG,
   VALIDATE,
   HUGE,
 ];

@@ -11,7 +11,7 @@ export interface WorkerResult {
 
 export async function runWorker(
   grounds: Grounds,
-  name: 'select-once' | 'plain-get' | 'plain-gunzip',
+  name: 'select-once' | 'plain-get' | 'plain-gunzip' | 'plain-elements',
   args: readonly string[],
 ): Promise<WorkerResult> {
   const script = join(import.meta.dirname, 'workers', `${name}.ts`);

@@ -14,7 +14,7 @@ import type { Run } from '../../run.ts';
 import type { Secret } from '../../secret.ts';
 import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from '../entry.ts';
 import { oplogError } from '../faults.ts';
-import type { Cut } from '../replay.ts';
+import { type Cut, isBehind } from '../replay.ts';
 import {
   beginsLater,
   type CollectionFacts,
@@ -87,15 +87,31 @@ export class LiveOplog implements EntrySource {
   async *entries({ from, cut, ...wanted }: EntryRange): AsyncGenerator<WholeDocuments> {
     const begin = from ?? (await this.first());
     await this.#refuseGap(begin);
-    const end = cut === 'end' ? undefined : await this.#firstBehind(begin, cut);
-    // What happens until then may still be written.
-    if (cut !== 'end' && end === undefined) return;
-    const since = { $gte: timestamp(begin), ...(end && { $lt: timestamp(end) }) };
-    yield* this.#read({ ts: since, ...filterFor(wanted, begin) });
-    await this.#refuseGap(begin);
-    if (end === undefined) return;
-    yield* this.#read({ ts: timestamp(end) });
-    yield* this.#read({ ts: { $gt: timestamp(end) }, ...filterFor(wanted, await this.last()) });
+    const here = filterFor(wanted, begin);
+    const since = { ts: { $gte: timestamp(begin) } };
+    if (cut === 'end') {
+      yield* this.#read({ ...since, ...here });
+      await this.#refuseGap(begin);
+      return;
+    }
+    // In one pass: a search for the cut alone costs the server as much as the reading.
+    const behind = 'ts' in cut ? { ts: { $gte: timestamp(cut.ts) } } : { wall: { $gte: new Date(cut.wall) } };
+    const either = here['$or'] === undefined ? here : { $or: [...(here['$or'] as Document[]), behind] };
+    let end: Moment | undefined;
+    for await (const batch of this.#read({ ...since, ...either })) {
+      const last = placeOfCut(batch, cut);
+      if (last === batch.count) {
+        yield batch;
+        continue;
+      }
+      await this.#refuseGap(begin);
+      end = momentOf(new OplogEntry().read(batch.bytes, batch.starts[last] as number));
+      yield { ...batch, count: last + 1 };
+      break;
+    }
+    // What happens until the cut may still be written.
+    if (end === undefined) await this.#refuseGap(begin);
+    else yield* this.#read({ ts: { $gt: timestamp(end) }, ...filterFor(wanted, await this.last()) });
   }
 
   async describe(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined> {
@@ -141,13 +157,6 @@ export class LiveOplog implements EntrySource {
       { first, from },
       'What lies between is lost on this member. Another member may have a longer oplog; or take a newer backup.',
     );
-  }
-
-  /** The first entry, in the oplog's order from `begin` on, that does not count; undefined where it is still to be written. */
-  #firstBehind(begin: Timestamp, cut: Exclude<Cut, 'end'>): Promise<Moment | undefined> {
-    const order: FindOptions = { sort: { $natural: 1 } };
-    if ('ts' in cut) return this.#find({ ts: { $gte: timestamp(cut.ts) } }, order);
-    return this.#find({ ts: { $gte: timestamp(begin) }, wall: { $gte: new Date(cut.wall) } }, order);
   }
 
   async *#read(filter: Document): AsyncGenerator<WholeDocuments> {
@@ -211,6 +220,13 @@ function together(entries: readonly unknown[]): WholeDocuments {
   const starts = new Int32Array(buffers.length + 1);
   for (const [i, { length }] of buffers.entries()) starts[i + 1] = (starts[i] as number) + length;
   return { bytes: Buffer.concat(buffers), starts, count: buffers.length };
+}
+
+/** The place of the first entry that does not count; the number of entries where all of them do. */
+function placeOfCut({ bytes, starts, count }: WholeDocuments, cut: Exclude<Cut, 'end'>): number {
+  const entry = new OplogEntry();
+  for (let i = 0; i < count; i++) if (isBehind(entry.read(bytes, starts[i] as number), cut)) return i;
+  return count;
 }
 
 /**
