@@ -144,6 +144,17 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/history.ts'),
   },
   {
+    name: 'select',
+    arguments: '<plan>',
+    summary: 'selects the documents and stops; connects to no target',
+    details:
+      'The documents are kept in the work directory, as a dump that mongorestore reads too. A dry-run and an apply of the same plan ' +
+      'use them, and do not read the backup again.',
+    examples: ['plan select plans/incident-4711.yaml', 'plan select plans/incident-4711.yaml --json'],
+    exits: [...READS_BACKUP, 'WORK_DIRECTORY'],
+    load: () => import('./commands/select.ts'),
+  },
+  {
     name: 'dry-run',
     arguments: '<plan>',
     summary: 'selects the documents and compares them with every reachable target; writes to none',

@@ -37,6 +37,24 @@ async function run(args: readonly string[], options?: Parameters<Incident['run']
   return ran;
 }
 
+test('a selection alone needs no target, not even the variable of one; the dry-run uses it', async () => {
+  const env = { STAGING_MONGODB_URI: undefined, PRODUCTION_MONGODB_URI: undefined };
+  const { exitCode, stdout, stderr } = await run(['select', 'plan.yaml', '--work-dir', 'alone'], { env });
+  assert.is(exitCode, 0, stderr);
+  assert.match(stdout, /└─ sale_artworks +39/);
+  assert.match(stdout.replace(/\s+/g, ' '), /Kept in .*alone\/selections\//);
+  const again = await run(['select', 'plan.yaml', '--work-dir', 'alone', '--json'], { env });
+  const lines = checkedStream(again.stdout);
+  assert.ok(lines.some(({ type }) => type === 'selection-reused'));
+  const alone = lines.at(-2) as unknown as Pick<DryRunObject, 'selection'> & { type: string };
+  assert.is(alone.type, 'select');
+  const compared = checkedStream(
+    (await run(['dry-run', 'plan.yaml', '--work-dir', 'alone', '--json'])).stdout,
+  );
+  assert.ok(compared.some(({ type }) => type === 'selection-reused'));
+  assert.is((compared.at(-2) as unknown as DryRunObject).selection.digest, alone.selection.digest);
+});
+
 test('the page shows the collections as a tree, and nothing is written', async () => {
   const before = [await takeSnapshot(incident.staging), await takeSnapshot(incident.production)];
   const { exitCode, stdout, stderr } = await run(['dry-run', 'plan.yaml']);

@@ -7,7 +7,7 @@ import { jsonLines } from '../lab/plan-command.ts';
 
 const SCHEMAS = join(import.meta.dirname, '..', '..', 'schemas');
 const ajv = new Ajv({ allErrors: true, strict: true });
-for (const name of ['stream', 'dry-run', 'apply', 'accept', 'status']) {
+for (const name of ['stream', 'dry-run', 'select', 'apply', 'accept', 'status']) {
   ajv.addSchema(JSON.parse(readFileSync(join(SCHEMAS, `${name}.schema.json`), 'utf8')));
 }
 
@@ -18,6 +18,7 @@ const SCHEMA_OF: Readonly<Record<string, string>> = {
   error: 'stream.schema.json#/definitions/error',
   document: 'stream.schema.json#/definitions/document',
   'dry-run': 'dry-run.schema.json',
+  select: 'select.schema.json',
   apply: 'apply.schema.json',
   accept: 'accept.schema.json',
   status: 'status.schema.json',

@@ -15,6 +15,7 @@ import { countedParts, type Sum, sumLines, unwrittenOf } from '../../report/sum.
 import { neutral, truncated } from '../../text/escape.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
 import { type PageStyle, wrapped } from '../../text/terminal.ts';
+import type { View } from '../view.ts';
 import { collectionTree } from './dry-run-tree.ts';
 
 /** The last lines: what can be foretold to end badly, and the sum of each target. `now` is UTC milliseconds. */
@@ -250,11 +251,36 @@ function* exceptionLines(
 // The result objects of `--json`. Pure; schemas/ describes them.
 
 /** The last object but one of `dry-run --json`. */
-export function dryRunObject({ plan, manifest, comparisons, notCompared, suggestions = [] }: DryRun) {
+export function dryRunObject(run: DryRun) {
+  const { comparisons, notCompared, suggestions = [] } = run;
+  return {
+    type: 'dry-run',
+    ...chosenObject(run),
+    targets: Object.fromEntries(
+      comparisons.map((comparison) => [comparison.target, targetObject(comparison)]),
+    ),
+    notCompared: notCompared.map(({ target, reason }) => ({ target, reason })),
+    suggestions,
+  } as const;
+}
+
+/** What `plan select` shows: the page of a dry-run without targets. `directory`: where the documents are kept. */
+export function selectionView(run: DryRun, directory: string): View {
+  const { plan, backup, selection } = chosenObject(run);
+  return {
+    *page(style) {
+      yield* dryRunPage(run, style);
+      yield '';
+      yield* wrapped(`Kept in ${directory}`, { columns: style.columns, hanging: 2 });
+    },
+    objects: () => [{ type: 'select', plan, backup, selection: { ...selection, directory } }],
+  };
+}
+
+function chosenObject({ plan, manifest }: DryRun) {
   const { backup, digest, collections } = manifest;
   const oplog = oplogTold(manifest);
   return {
-    type: 'dry-run',
     plan: { name: plan.name, digest: plan.digest },
     backup: {
       location: backup.location,
@@ -272,12 +298,7 @@ export function dryRunObject({ plan, manifest, comparisons, notCompared, suggest
         sha256,
       })),
     },
-    targets: Object.fromEntries(
-      comparisons.map((comparison) => [comparison.target, targetObject(comparison)]),
-    ),
-    notCompared: notCompared.map(({ target, reason }) => ({ target, reason })),
-    suggestions,
-  } as const;
+  };
 }
 
 function targetObject({ database, collections }: TargetComparison) {
