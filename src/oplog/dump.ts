@@ -77,7 +77,8 @@ export function saidToBegin({ oplog, backup: { identity } }: DumpOfPlan, at: Ins
       `source.oplog.begins ${begins.text} is not before source.at ${at.text}.`,
     );
   const latest = identity.modified;
-  if (latest !== undefined && begins.epochMs > latest) {
+  // Object servers keep whole seconds.
+  if (latest !== undefined && begins.epochMs >= latest + 1000) {
     throw new RestorePlanError(
       'BACKUP',
       `source.oplog.begins ${begins.text} is later than the end of the backup: ${identity.location} was finished at ${showIsoDate(latest)}.`,
