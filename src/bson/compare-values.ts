@@ -5,8 +5,7 @@
  * regular expression < DBPointer < code < code with scope < MaxKey. Numbers are compared by value across their four types.
  */
 
-import { ElementCursor } from './element-cursor.ts';
-import { BsonFault, cstringEnd, documentEnd } from './elements.ts';
+import { BsonFault, cstringEnd, documentEnd, ElementCursor } from './elements.ts';
 import { compareNumbers, readNumber } from './numbers.ts';
 import { BSON, type RawValue } from './types.ts';
 

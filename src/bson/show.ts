@@ -8,7 +8,7 @@
  */
 import { splitCodeWithScope, splitRegex } from './compare-values.ts';
 import { elements, keyOf } from './elements.ts';
-import { showIsoDate } from './iso-date.ts';
+import { showIsoDate } from './extended-json-types.ts';
 import { readDecimal128, showDecimal } from './numbers.ts';
 import { BSON, type RawValue } from './types.ts';
 

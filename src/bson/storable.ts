@@ -5,11 +5,11 @@
  */
 
 import { splitCodeWithScope } from './compare-values.ts';
-import { ElementCursor } from './element-cursor.ts';
 import {
   BsonFault,
   cstringEnd,
   documentEnd,
+  ElementCursor,
   elements,
   keyOf,
   type RawElement,

@@ -29,18 +29,16 @@ export interface ProcessEdge {
   readonly checkpoint: Run['checkpoint'];
 }
 
-interface GlobalOptions {
-  /** NDJSON on stdout instead of a page. */
-  readonly json: boolean;
-  /** No progress on stderr; errors and results are still written. */
-  readonly quiet: boolean;
-}
-
 /** Its `Surroundings` are what the engine is handed of it; `env` has `--env-file` beneath it. */
 export interface CommandContext
   extends Surroundings,
     Omit<ProcessEdge, 'adoptVariables' | keyof Surroundings> {
-  readonly options: GlobalOptions;
+  readonly options: {
+    /** NDJSON on stdout instead of a page. */
+    readonly json: boolean;
+    /** No progress on stderr; errors and results are still written. */
+    readonly quiet: boolean;
+  };
   /** Whether ANSI colours may be written to each stream. */
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
   /** Whether somebody can be asked: a terminal on stdin and on stderr. */

@@ -1,8 +1,8 @@
 /** The plan that a command works on. */
 import { RestorePlanError } from '../errors.ts';
+import { STDIN } from '../plan/extends.ts';
 import { planFailure } from '../plan/fault.ts';
 import type { Plan } from '../plan/plan.ts';
-import { STDIN } from '../plan/plan-text.ts';
 import { type ReadPlanOptions, readPlan } from '../plan/read-plan.ts';
 import type { Restore } from '../restore/restore.ts';
 import type { CommandContext } from './context.ts';

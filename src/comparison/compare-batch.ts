@@ -2,7 +2,7 @@
 import { documentValue } from '../bson/diff-documents.ts';
 import { Documents, sameDocument } from '../bson/documents.ts';
 import { findElement, innerDocument, valueAt } from '../bson/elements.ts';
-import { showIsoDate } from '../bson/iso-date.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
 import { replacementRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { overwrites, type Reference } from '../plan/plan.ts';

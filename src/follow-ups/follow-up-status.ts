@@ -32,15 +32,15 @@ export interface FollowUpStatus {
   readonly covered: readonly RunRecord[];
 }
 
-export interface StatusQuestion {
-  readonly followUps: readonly FollowUpPlan[];
-  readonly target: TargetName;
-  /** The runs of the plan in that target, newest first, whatever their selection. */
-  readonly runs: readonly RunRecord[];
-}
-
-/** The follow-ups that concern the target, in the order in which they are to be done: what others need comes first. */
-export function followUpStatuses({ followUps, target, runs }: StatusQuestion): FollowUpStatus[] {
+/**
+ * The follow-ups that concern the target, in the order in which they are to be done: what others need comes first. `runs`: those of the
+ * plan in that target, newest first, whatever their selection.
+ */
+export function followUpStatuses(
+  followUps: readonly FollowUpPlan[],
+  target: TargetName,
+  runs: readonly RunRecord[],
+): FollowUpStatus[] {
   const statuses = new Map<string, FollowUpStatus>();
   for (const followUp of inOrder(followUps.filter(({ on }) => on === target || on === 'both'))) {
     const waitsFor = followUp.needs.filter((need) => {

@@ -67,7 +67,7 @@ export async function runFollowUps(run: Run, request: FollowUpRequest): Promise<
   const tried = new Set<string>();
   for (;;) {
     const runs = runsOfPlan(await readRuns(target.reader), plan, target.reader);
-    const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, runs });
+    const statuses = followUpStatuses(plan.followUps, target.name, runs);
     const next = statuses
       .flatMap((status) => runsToDo(status, request).map((restore) => ({ status, restore })))
       .find((due) => !tried.has(keyOf(due)));
@@ -295,7 +295,7 @@ export async function tickOff(
 ): Promise<boolean> {
   await openLedger(target).migrate(plan.name, actor);
   const runs = runsOfPlan(await readRuns(target.reader), plan, target.reader);
-  const statuses = followUpStatuses({ followUps: plan.followUps, target: target.name, runs });
+  const statuses = followUpStatuses(plan.followUps, target.name, runs);
   const status = statuses.find(({ followUp }) => followUp.name === name);
   if (status === undefined) {
     const names = statuses.map(({ followUp }) => `"${followUp.name}"`).join(', ');
@@ -334,19 +334,12 @@ export interface CommandFault extends ActionFault {
   readonly target: TargetName;
 }
 
-export interface CommandQuestion {
-  readonly plan: Plan;
-  readonly targets: readonly TargetName[];
-  /** The operator's. */
-  readonly environment: Environment;
-}
-
-/** Of all follow-ups of these targets; each once, for the first target that it concerns. */
-export async function commandFaults({
-  plan,
-  targets,
-  environment,
-}: CommandQuestion): Promise<CommandFault[]> {
+/** Of all follow-ups of these targets, in the operator's environment; each once, for the first target that it concerns. */
+export async function commandFaults(
+  plan: Plan,
+  targets: readonly TargetName[],
+  environment: Environment,
+): Promise<CommandFault[]> {
   const isSecret = secretTest(plan);
   const faults: CommandFault[] = [];
   for (const { name, on, action } of plan.followUps) {
@@ -359,8 +352,8 @@ export async function commandFaults({
 }
 
 /** Throws PLAN_INVALID, naming all of it: a restore whose loose ends cannot be done is better mended before it is begun. */
-export async function requireCommands(question: CommandQuestion): Promise<void> {
-  const faults = await commandFaults(question);
+export async function requireCommands(...about: Parameters<typeof commandFaults>): Promise<void> {
+  const faults = await commandFaults(...about);
   const [first] = faults;
   if (first === undefined) return;
   const lines = faults.map(({ followUp, fact }) => `  follow-up "${followUp}": ${fact}`);

@@ -1,6 +1,6 @@
 /** What a dump says of itself that a roll-forward needs: from when to when it was taken, and which collections it holds. */
 import type { Backup, CollectionMetadata } from '../backup/backup.ts';
-import { showIsoDate } from '../bson/iso-date.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
 import type { Source } from '../plan/plan.ts';

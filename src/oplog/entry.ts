@@ -5,7 +5,7 @@
  * that do not change what an entry does to a document (`t`, `h`, `tid`, `rid`, `stmtId`, …) are passed over.
  */
 import { BsonFault, valueEnd } from '../bson/elements.ts';
-import { showIsoDate } from '../bson/iso-date.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
 import { BSON } from '../bson/types.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
 

@@ -9,7 +9,7 @@
  */
 import type { Backup } from '../backup/backup.ts';
 import type { RemotePatience } from '../backup/remote/patience.ts';
-import { showIsoDate } from '../bson/iso-date.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
 import type { Run } from '../run.ts';

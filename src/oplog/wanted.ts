@@ -1,5 +1,5 @@
 import { elements, findElement, keyOf } from '../bson/elements.ts';
-import { showIsoDate } from '../bson/iso-date.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { type OplogEntry, showTimestamp } from './entry.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';

@@ -54,16 +54,14 @@ export interface PlanFault {
   /** The nearest right word: "did you mean …?" */
   readonly suggestion: string | undefined;
   /** Other places that belong to the fault, such as the first of two duplicates. */
-  readonly related: readonly RelatedPlace[];
+  readonly related: readonly {
+    readonly file: string;
+    readonly line: number;
+    readonly column: number;
+    readonly message: string;
+  }[];
   /** The lines around the place, marked; empty when the file could not be read as text. */
   readonly frame: string;
-}
-
-interface RelatedPlace {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-  readonly message: string;
 }
 
 export interface FaultDetails {

@@ -11,10 +11,9 @@ import { itemsAt, type MapNode, nodeAt, type PlanNode, plainValue } from './node
 import type { Plan } from './plan.ts';
 import { collectionRules } from './rules/collection-rules.ts';
 import { followUpRules } from './rules/follow-up-rules.ts';
-import { nameRules } from './rules/name-rules.ts';
+import { nameRules, targetRules } from './rules/name-rules.ts';
 import { queryRules } from './rules/query-rules.ts';
 import { futureMoment, sourceRules } from './rules/source-rules.ts';
-import { targetRules } from './rules/target-rules.ts';
 import { schemaFaults, violations } from './schema.ts';
 
 export interface ReadPlanOptions {

@@ -106,14 +106,14 @@ export function schemaFaults(root: MapNode, violations: readonly Violation[]): P
 }
 
 /** Violations by the path of the value, as `pathText` writes it: there may be many thousand. */
-interface ByPlace {
+interface ViolationsByPath {
   /** Values of a wrong type. */
   readonly wrongTypes: ReadonlySet<string>;
   /** Keys that a map should not have. */
   readonly unknownKeys: ReadonlyMap<string, readonly string[]>;
 }
 
-function byPlace(violations: readonly Violation[]): ByPlace {
+function byPlace(violations: readonly Violation[]): ViolationsByPath {
   const wrongTypes = new Set<string>();
   const unknownKeys = new Map<string, string[]>();
   for (const { keyword, path, params } of violations) {
@@ -130,7 +130,7 @@ function byPlace(violations: readonly Violation[]): ByPlace {
 /** What the rules say more precisely than a pattern can. */
 const JUDGED_BY_RULES: readonly PathPart[] = ['at', 'maxAge', 'soak', 'timeout'];
 
-function isConsequence(node: PlanNode, { keyword, path }: Violation, others: ByPlace): boolean {
+function isConsequence(node: PlanNode, { keyword, path }: Violation, others: ViolationsByPath): boolean {
   if (keyword === 'pattern' && JUDGED_BY_RULES.includes(path.at(-1) ?? '')) return true;
   if (keyword !== 'type' && others.wrongTypes.has(pathText(path))) return true;
   // A variable gives text: that it stands where a number belongs can be said without its value.
@@ -147,7 +147,7 @@ interface Case {
   readonly root: MapNode;
   readonly node: PlanNode;
   readonly violation: Violation;
-  readonly others: ByPlace;
+  readonly others: ViolationsByPath;
 }
 
 function describe({ root, node, violation, others }: Case): Finding | undefined {
@@ -254,7 +254,7 @@ function hasKey(path: readonly PathPart[], key: string): boolean {
 }
 
 /** A key that is missing because it was misspelt is one mistake: the unknown key names it. */
-function isMisspelt(missing: string, path: readonly PathPart[], { unknownKeys }: ByPlace): boolean {
+function isMisspelt(missing: string, path: readonly PathPart[], { unknownKeys }: ViolationsByPath): boolean {
   const unknown = unknownKeys.get(pathText(path)) ?? [];
   return unknown.some((key) => nearest(key, [missing]) !== undefined);
 }

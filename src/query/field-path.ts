@@ -6,7 +6,7 @@
  * elements and then for the array itself. A numeric part names both a field `0` of the documents in an array and
  * the element at position 0.
  */
-import { ElementCursor } from '../bson/element-cursor.ts';
+import { ElementCursor } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 
 /** A condition about the document that its scope read last. */

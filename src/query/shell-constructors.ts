@@ -5,7 +5,7 @@
  * the same tomorrow.
  */
 import { JsonDouble, type JsonValue } from '../bson/extended-json.ts';
-import { parseIsoDate } from '../bson/iso-date.ts';
+import { parseIsoDate } from '../bson/extended-json-types.ts';
 
 interface ShellConstructor {
   readonly expected: string;

@@ -59,10 +59,10 @@ export interface ReportInput {
   /** How much the report tells of documents; what the plan says when left out. */
   readonly told?: DocumentsTold;
   /** All documents of a class, where they were kept elsewhere; without it, those that the comparisons kept. */
-  readonly allDocuments?: (place: DocumentPlace) => AsyncIterable<ComparedDocument>;
+  readonly allDocuments?: (place: ListedClass) => AsyncIterable<ComparedDocument>;
 }
 
-export interface DocumentPlace {
+export interface ListedClass {
   readonly target: TargetName;
   /** Name in the backup. */
   readonly collection: string;

@@ -243,7 +243,7 @@ export class Restore {
   async followUpStatuses(name: TargetName): Promise<FollowUpStatus[]> {
     const { reader } = await this.connect(name);
     const runs = runsOfPlan(await readRuns(reader), this.plan, reader);
-    return followUpStatuses({ followUps: this.plan.followUps, target: name, runs });
+    return followUpStatuses(this.plan.followUps, name, runs);
   }
 
   /** Records that a person did a follow-up; false where that was recorded before. */

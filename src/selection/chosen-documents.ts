@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { MemberInfo } from '../backup/backup.ts';
-import { ElementCursor } from '../bson/element-cursor.ts';
+import { ElementCursor } from '../bson/elements.ts';
 import type { KeySet } from '../bson/key-set.ts';
 import { typeName } from '../bson/show.ts';
 import { checkDocument } from '../bson/storable.ts';

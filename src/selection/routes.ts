@@ -3,7 +3,7 @@
  * chosen, and which collections must be read before it.
  */
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
-import { ElementCursor } from '../bson/element-cursor.ts';
+import { ElementCursor } from '../bson/elements.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';

@@ -57,7 +57,7 @@ function statesOf(
   target: 'staging' | 'production' = 'staging',
 ) {
   const runs = run === undefined ? [] : [run];
-  return followUpStatuses({ followUps, target, runs }).map(({ followUp: { name }, state, waitsFor }) =>
+  return followUpStatuses(followUps, target, runs).map(({ followUp: { name }, state, waitsFor }) =>
     [name, state, ...waitsFor].join(' '),
   );
 }
@@ -135,7 +135,7 @@ const doneAt = (name: string, minute: number): object => ({
 });
 
 function standing(followUps: readonly FollowUpPlan[], runs: readonly RunRecord[]) {
-  return followUpStatuses({ followUps, target: 'staging', runs }).map(
+  return followUpStatuses(followUps, 'staging', runs).map(
     ({ followUp: { name }, state, run, due }) =>
       `${name} ${state} of ${run?.key.selection[0] ?? '-'}, due for ${due.map(({ key }) => key.selection[0]).join('')}`,
   );

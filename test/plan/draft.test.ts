@@ -1,8 +1,8 @@
 /** Whatever is typed into a new plan, the file reads back as that. */
 import * as assert from 'uvu/assert';
 import { draftText } from '../../src/plan/draft.ts';
+import { planTextOf } from '../../src/plan/extends.ts';
 import { plainValue } from '../../src/plan/nodes.ts';
-import { planTextOf } from '../../src/plan/plan-text.ts';
 import { parsePlanText } from '../../src/plan/yaml/read-yaml.ts';
 import { test } from '../harness.ts';
 

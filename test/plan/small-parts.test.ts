@@ -2,11 +2,11 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { findCredentials, hideCredentials } from '../../src/plan/credentials.ts';
+import { planTextOf } from '../../src/plan/extends.ts';
 import { positionOf } from '../../src/plan/fault.ts';
 import { isTimeZone, nearTimeZone, parseDuration, parseInstant } from '../../src/plan/instant.ts';
 import { parseLocationTemplate, type TemplatePart } from '../../src/plan/location-template.ts';
 import { nearest } from '../../src/plan/nearest.ts';
-import { planTextOf } from '../../src/plan/plan-text.ts';
 import { exactNumber } from '../../src/plan/yaml/conversion.ts';
 import { suite } from '../harness.ts';
 

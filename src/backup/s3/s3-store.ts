@@ -304,7 +304,7 @@ function readFaultBehind(proxy: string, error: unknown): Explanation {
     ? { what, hint }
     : {
         what: `${what} (through the proxy ${proxy})`,
-        hint: `${hint} The proxy comes from HTTPS_PROXY or HTTP_PROXY; hosts in NO_PROXY are asked straight.`,
+        hint: advice`${hint} The proxy comes from HTTPS_PROXY or HTTP_PROXY; hosts in NO_PROXY are asked straight.`,
       };
 }
 

@@ -51,7 +51,7 @@ export async function run(
   const needed = targetsNeeded(plan, chosen);
   restore.require(...needed);
   const targets = chosen === undefined ? needed : [chosen];
-  await requireCommands({ plan, targets, environment: context.env });
+  await requireCommands(plan, targets, context.env);
   await context.follow(['backup', 'selection', ...applyStages(context, plan, { name, confirm })]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 

@@ -58,7 +58,7 @@ export async function run(
   restore.require(...targets);
   await context.follow(['backup', 'selection', ...targets.map((name) => `comparison with ${name}` as const)]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
-  for (const fault of await commandFaults({ plan, targets, environment: context.env })) {
+  for (const fault of await commandFaults(plan, targets, context.env)) {
     const { target, followUp, fact, remedy } = fault;
     const message = `plan apply --target ${target} will refuse: follow-up "${followUp}": ${fact}. ${sayTyped(remedy)}`;
     context.emit({ type: 'warning', message });

@@ -40,7 +40,7 @@ export async function run(
   const restore = await openPlan(context, file);
   const { plan } = restore;
   requireKnownName(plan, word, name);
-  const targets = targetsOf(plan, { word, name, chosen: options['target'] as TargetName | undefined });
+  const targets = targetsOf(plan, { word, name }, options['target'] as TargetName | undefined);
   restore.require(...targets);
   await context.follow(['follow-ups']);
   const statuses: FollowUpStatus[] = [];
@@ -102,15 +102,12 @@ function requireKnownName(plan: Plan, word: string, name: string | undefined): v
   });
 }
 
-interface TargetQuestion {
-  readonly word: string;
-  readonly name: string | undefined;
-  /** Value of `--target`. */
-  readonly chosen: TargetName | undefined;
-}
-
 /** The targets that follow-ups of the plan, or the named one, concern. To tick one off that concerns both, one must be named. */
-function targetsOf(plan: Plan, { word, name, chosen }: TargetQuestion): readonly TargetName[] {
+function targetsOf(
+  plan: Plan,
+  { word, name }: { readonly word: string; readonly name: string | undefined },
+  chosen: TargetName | undefined,
+): readonly TargetName[] {
   if (chosen !== undefined) return [chosen];
   const concerned = plan.followUps.filter((followUp) => name === undefined || followUp.name === name);
   const targets = (['staging', 'production'] as const).filter(

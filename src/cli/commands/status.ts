@@ -92,7 +92,7 @@ async function showStanding(context: CommandContext, shown: Shown): Promise<void
   const followUps = new Map(
     statuses.map((status) => {
       const { target, runsOfPlan: runs } = status;
-      return [status, followUpStatuses({ followUps: plan.followUps, target, runs })] as const;
+      return [status, followUpStatuses(plan.followUps, target, runs)] as const;
     }),
   );
   const failures = shown.failures.map(({ message }) => message);

@@ -14,7 +14,7 @@ import { QueryFault } from '../../query/query-fault.ts';
 import { untold } from '../../run.ts';
 import type { CommandContext } from '../context.ts';
 
-interface BackupQuestion {
+interface WantedBackup {
   readonly location: DraftLocation;
   readonly at: string | undefined;
   /** Folder that a relative path starts from, absolute. */
@@ -54,10 +54,10 @@ const MOST_SAMPLES = 500;
 /** Looks into one backup; what was seen is remembered. All methods throw RestorePlanError when it cannot be opened. */
 export class BackupLook {
   readonly #context: CommandContext;
-  readonly #question: BackupQuestion;
+  readonly #question: WantedBackup;
   readonly #seen = new Map<string, Promise<unknown>>();
 
-  constructor(context: CommandContext, question: BackupQuestion) {
+  constructor(context: CommandContext, question: WantedBackup) {
     this.#context = context;
     this.#question = question;
   }
@@ -181,7 +181,7 @@ async function countMatches(
   return { matching, read, isWhole: true };
 }
 
-function sourceOf({ location, at, folder }: BackupQuestion, database: string): Source {
+function sourceOf({ location, at, folder }: WantedBackup, database: string): Source {
   const reading = at === undefined ? undefined : parseInstant(at);
   return {
     at: reading !== undefined && 'instant' in reading ? reading.instant : undefined,

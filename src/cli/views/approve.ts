@@ -20,7 +20,7 @@ import type { View } from '../view.ts';
 import { totalOf } from './apply.ts';
 import { runLines } from './status.ts';
 
-interface ApprovalFacts {
+interface Approvable {
   readonly plan: Plan;
   /** The verified run on staging, or that in production for which something was accepted. */
   readonly run: RunRecord;
@@ -35,7 +35,7 @@ interface ApprovalFacts {
 
 /** Lines without newlines. `now` is UTC milliseconds. */
 export function* approvalLines(
-  { plan, run, database, approvals, approver, accepted }: ApprovalFacts,
+  { plan, run, database, approvals, approver, accepted }: Approvable,
   style: PageStyle & { readonly now: number },
 ): Generator<string> {
   const { paint, columns, now } = style;

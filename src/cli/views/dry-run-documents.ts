@@ -13,7 +13,7 @@ import { ATTENTION_ORDER, COMPARED, DANGLING, type DocumentClass, OUTCOMES } fro
 import type { WhenMatched } from '../../plan/plan.ts';
 import { outcomeOf, reasonText } from '../../report/document-classes.ts';
 import { pastText, pastTold } from '../../report/oplog-told.ts';
-import type { DocumentPlace, DryRun } from '../../report/report-model.ts';
+import type { DryRun, ListedClass } from '../../report/report-model.ts';
 import { neutral, truncated } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import { columnsOf, fitted, type PageStyle, wrapped } from '../../text/terminal.ts';
@@ -221,7 +221,7 @@ export class SpilledDocuments {
     target,
     collection,
     documentClass,
-  }: DocumentPlace): AsyncGenerator<ComparedDocument, void, undefined> {
+  }: ListedClass): AsyncGenerator<ComparedDocument, void, undefined> {
     const spill = this.#spills.get(target);
     if (spill !== undefined) yield* spill.read(collection, documentClass);
   }

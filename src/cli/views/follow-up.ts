@@ -78,12 +78,12 @@ function* details({ followUp, state, record }: FollowUpStatus): Generator<string
     yield* kind.inShort(followUp.action).trimEnd().split('\n');
 }
 
-interface NextStep {
+interface CommandToType {
   readonly when: string;
   readonly command: string;
 }
 
-function nextSteps({ followUp, target, state }: FollowUpStatus, file: string): NextStep[] {
+function nextSteps({ followUp, target, state }: FollowUpStatus, file: string): CommandToType[] {
   const line = (action: string): string =>
     `plan follow-up ${action} ${shellWord(file)} ${shellWord(followUp.name)} --target ${target}`;
   const isManual = kindOf(followUp.action).isForPeople;

@@ -101,9 +101,7 @@ export function knownTarget(
   { target, run, runsOfPlan, isOfAnotherPlanVersion }: TargetStatus,
   { digest, toWrite }: Compared = {},
 ): KnownTarget {
-  const open = followUpStatuses({ followUps, target, runs: runsOfPlan }).filter(
-    ({ state }) => !CLOSED.has(state),
-  );
+  const open = followUpStatuses(followUps, target, runsOfPlan).filter(({ state }) => !CLOSED.has(state));
   return {
     run,
     isCurrent: digest === undefined ? !isOfAnotherPlanVersion : run?.key.selection === digest,

@@ -152,10 +152,20 @@ export interface Standing {
   readonly statuses: readonly TargetStatus[];
   readonly gate: GateStatus | undefined;
   readonly steps: readonly NextStep[];
+  /** The plan as the operator named it. */
+  readonly file: string;
+  readonly followUps: ReadonlyMap<TargetStatus, readonly FollowUpStatus[]>;
+  /** Why targets could not be asked. */
+  readonly failures: readonly string[];
 }
 
 /** The last object but one of `status --json`. */
-export function statusObject({ plan, statuses, gate, steps }: Standing) {
+export function statusObject({
+  plan,
+  statuses,
+  gate,
+  steps,
+}: Pick<Standing, 'plan' | 'statuses' | 'gate' | 'steps'>) {
   return {
     type: 'status',
     plan: { name: plan.name, digest: plan.digest },
@@ -224,15 +234,7 @@ function listedObject({ run, isCurrent, isForeign }: ListedRun) {
   };
 }
 
-export interface StatusFacts extends Standing {
-  /** The plan as the operator named it. */
-  readonly file: string;
-  readonly followUps: ReadonlyMap<TargetStatus, readonly FollowUpStatus[]>;
-  /** Why targets could not be asked. */
-  readonly failures: readonly string[];
-}
-
-export function statusView({ file, followUps, failures, ...standing }: StatusFacts): View {
+export function statusView({ file, followUps, failures, ...standing }: Standing): View {
   const { plan, statuses, gate } = standing;
   return {
     *page(style) {

@@ -1,5 +1,5 @@
 /** Loose ends that nobody wrote into the plan, as far as backup and selection show them. */
-import { showIsoDate } from '../../bson/iso-date.ts';
+import { showIsoDate } from '../../bson/extended-json-types.ts';
 
 export type Suggestion =
   | {

@@ -3,7 +3,7 @@
  * is one file, and one line in open-entries.ts.
  */
 import type { WholeDocuments } from '../../backup/backup.ts';
-import { showIsoDate } from '../../bson/iso-date.ts';
+import { showIsoDate } from '../../bson/extended-json-types.ts';
 import type { RestorePlanError } from '../../errors.ts';
 import { type Moment, showMoment, showTimestamp, type Timestamp } from '../entry.ts';
 import { oplogError } from '../faults.ts';

@@ -1,8 +1,7 @@
 /** What an expression is once compiled, and how an operator reads its arguments: one, a list, or by name. */
 
 import { DocumentBuilder } from '../../bson/document-builder.ts';
-import { MISSING } from '../../bson/element-cursor.ts';
-import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
+import { elements, keyOf, MISSING, type RawElement } from '../../bson/elements.ts';
 import { type Decimal, encodeDecimal128 } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import type { DocumentScope } from '../field-path.ts';

@@ -4,7 +4,7 @@
  * Not like the paths of a query: an array at the end is the value, as a whole; an array on the way gives an array of what its
  * documents hold; and a number is a field name, never a position.
  */
-import { ElementCursor } from '../../bson/element-cursor.ts';
+import { ElementCursor } from '../../bson/elements.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { QueryFault } from '../query-fault.ts';
 import {

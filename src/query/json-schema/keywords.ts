@@ -1,8 +1,7 @@
 /** Keywords about objects. */
 
 import { CanonicalBytes } from '../../bson/canonical-bytes.ts';
-import { ElementCursor } from '../../bson/element-cursor.ts';
-import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
+import { ElementCursor, elements, keyOf, type RawElement } from '../../bson/elements.ts';
 import { ByteSet } from '../../bson/flat-sets.ts';
 import { isNumber, readNumber } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';

@@ -1,6 +1,5 @@
 /** Arrays: `$all`, `$elemMatch` and `$size`; and the parts of a reference, which stand as fields of their own under `$elemMatch`. */
-import { ElementCursor } from '../../bson/element-cursor.ts';
-import { elements, keyOf, type RawElement } from '../../bson/elements.ts';
+import { ElementCursor, elements, keyOf, type RawElement } from '../../bson/elements.ts';
 import { exactInteger } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { type Condition, DocumentScope, type ValueTest } from '../field-path.ts';

@@ -6,8 +6,7 @@
  * their own, since these run once per document of a backup.
  */
 import { compareValues, typePlace } from '../../bson/compare-values.ts';
-import { MISSING } from '../../bson/element-cursor.ts';
-import { elements } from '../../bson/elements.ts';
+import { elements, MISSING } from '../../bson/elements.ts';
 import { KeySet } from '../../bson/key-set.ts';
 import { compareNumbers, type ExactNumber, isNaNValue, isNumber, readNumber } from '../../bson/numbers.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';

@@ -6,8 +6,19 @@
 import { showCounted } from '../../text/quantities.ts';
 import { HELD_BACK } from '../document-classes.ts';
 import { allWarnings, type DependentsGraph, type Report, type ReportFollowUp } from '../report-model.ts';
-import { code, detailSections, details, fenced, prose, renderSection } from './sections.ts';
-import { facts, heading, type SummaryTable, summaryTable, verdicts } from './summary.ts';
+import {
+  code,
+  detailSections,
+  details,
+  facts,
+  fenced,
+  heading,
+  prose,
+  renderSection,
+  type SummaryTable,
+  summaryTable,
+  verdicts,
+} from './sections.ts';
 
 /** GitHub takes 65,536 characters; the rest is left for whoever posts it to mark it as theirs. */
 export const COMMENT_LIMIT = 65_000;
