@@ -22,12 +22,15 @@ interface Orders {
   readonly workDirectory: string;
   readonly command: 'apply' | 'revert';
   readonly dieAt: CheckpointName | undefined;
+  readonly dieAtTime: number;
   readonly pauseAt: CheckpointName | undefined;
   readonly leaseMs: number;
 }
 
 export interface ChildOptions {
   readonly dieAt?: CheckpointName;
+  /** At which time it comes there; default: the first. */
+  readonly dieAtTime?: number;
   /** Stops there (SIGSTOP), once, until somebody has it go on; `onPause` is told its process id. */
   readonly pauseAt?: CheckpointName;
   readonly onPause?: (pid: number) => void;
@@ -92,7 +95,7 @@ export function applyInChild(
 function ordersFor(
   bench: Workbench,
   selection: Selection,
-  { dieAt, pauseAt, command = 'apply', leaseMs = LEASE_MS }: ChildOptions,
+  { dieAt, dieAtTime = 1, pauseAt, command = 'apply', leaseMs = LEASE_MS }: ChildOptions,
 ): Orders {
   const { staging } = bench.plan.targets;
   return {
@@ -102,6 +105,7 @@ function ordersFor(
     workDirectory: bench.workDirectory,
     command,
     dieAt,
+    dieAtTime,
     pauseAt,
     leaseMs,
   };
@@ -110,10 +114,11 @@ function ordersFor(
 async function main(): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  const { uri, database, directory, workDirectory, command, dieAt, pauseAt, leaseMs } = JSON.parse(
+  const { uri, database, directory, workDirectory, command, dieAt, dieAtTime, pauseAt, leaseMs } = JSON.parse(
     Buffer.concat(chunks).toString(),
   ) as Orders;
   let isToPause = true;
+  let timesLeft = dieAtTime;
   const plan = madePlan({ stagingUri: uri, productionUri: 'mongodb://127.0.0.1:1/', database });
   const target = await connectTarget(QUIET, 'staging', plan.targets.staging);
   process.stdout.write('connected\n');
@@ -127,7 +132,7 @@ async function main(): Promise<void> {
   };
   const run = runIn(workDirectory, {
     checkpoint: (name: CheckpointName) => {
-      if (name === dieAt) process.kill(process.pid, 'SIGKILL');
+      if (name === dieAt && --timesLeft === 0) process.kill(process.pid, 'SIGKILL');
       if (name !== pauseAt || !isToPause) return;
       isToPause = false;
       writeSync(1, 'pausing\n');

@@ -47,6 +47,42 @@ for (const checkpoint of CHECKPOINTS) {
     }));
 }
 
+test(
+  'L1 kill -9 between collections whose creation is recorded together: reruns make them all, each with its indexes',
+  () =>
+    on(async (bench) => {
+      // One more than are recorded one by one: they go by twos.
+      const names = Array.from({ length: 101 }, (_, i) => `c${String(i).padStart(3, '0')}`);
+      const documents = numbered(0, 1);
+      const indexes = [{ v: 2, key: { text: 1 }, name: 'text_1' }];
+      const metadata = JSON.stringify({ options: {}, indexes });
+      const selection = bench.selection(names.map((collection) => ({ collection, documents, metadata })));
+      for (const death of [
+        { dieAt: 'indexes-created', dieAtTime: 3 },
+        { dieAt: 'collection-created', dieAtTime: 1 },
+        { dieAt: 'collection-intended', dieAtTime: 2 },
+      ] as const) {
+        const died = await applyInChild(bench, selection, death);
+        assert.is(died.signal, 'SIGKILL', died.stderr);
+      }
+      await bench.apply(selection, 'staging', { leaseMs: 1_500 });
+      await bench.expectRestored(
+        'staging',
+        selection,
+        Object.fromEntries(names.map((name) => [name, documents])),
+      );
+      const db = await bench.db('staging');
+      for (const name of names.slice(0, 8)) {
+        const made = await db.collection(name).indexes();
+        assert.equal(made.map((index) => index.name).sort(), ['_id_', 'text_1'], name);
+      }
+      const [run] = await bench.runs('staging');
+      assert.is(run?.creations.length, names.length, 'all of them were made by this run');
+      assert.ok(run?.creations.every(({ done }) => done));
+    }),
+  { deadlineMs: 200_000 },
+);
+
 for (const [which, other] of [
   ['the same selection', SELECTION],
   ['another one', [{ collection: 'b', documents: numbered(0, 5) }]],
