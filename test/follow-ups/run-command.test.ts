@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { type CommandEnd, type CommandRun, runCommand } from '../../src/plan/follow-ups/run-command.ts';
+import { type CommandEnd, type CommandRun, runCommand } from '../../src/plan/follow-ups/run.ts';
 import { Secret } from '../../src/secret.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';

@@ -10,7 +10,7 @@
  */
 /** @typedef {[path: string, backup: string | null, target: string | null, backupType: string | null, targetType: string | null]} Difference */
 /**
- * As src/report/html/documents-data.ts writes it. `backup` null: left out of the page; `target` null: absent, or left out;
+ * As src/report/html/html-report.ts writes it. `backup` null: left out of the page; `target` null: absent, or left out;
  * true: the same text as in the backup.
  * @typedef {[target: number, collection: number, documentClass: number, id: string, reason: string, differences: Difference[], backup: string | null, target: string | true | null, differencesLeftOut: number]} Row
  */
