@@ -65,7 +65,7 @@ function* checkPage(
     );
   } else if (at !== undefined) yield* row('needed', `up to ${at.text}`, style);
   if (rollsOver !== undefined)
-    yield* row('overwritten', `\n${overwrittenText(rollsOver, needed !== undefined)}`.trim(), { ...style });
+    yield* row('overwritten', overwrittenText(rollsOver, needed !== undefined), style);
   for (const each of unknown) yield* row('unknown', each, style);
   yield '';
   if (problems.length === 0)
