@@ -6,7 +6,7 @@
  */
 import { BsonFault, valueEnd } from '../bson/elements.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
-import { BSON } from '../bson/types.ts';
+import { BSON, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
 
 /** A BSON Timestamp: seconds since 1970 and a number within the second. Strictly rising within one replica set. */
@@ -114,10 +114,11 @@ export class OplogEntry implements Timestamp {
       const key = at + 1;
       let value = key;
       while (bytes[value] !== 0) value++;
-      const length = value - key;
-      value++;
-      at = valueEnd(bytes, type, value, last);
-      if (length <= 2) this.#shortField(length, bytes[key] as number, bytes[key + 1] as number, type, value);
+      const length = value++ - key;
+      at = usualEnd(bytes, type, value);
+      if (at < 0 || at > last) at = valueEnd(bytes, type, value, last);
+      if (length === 2) this.#twoLetters(bytes[key] as number, bytes[key + 1] as number, type, value);
+      else if (length === 1) this.#oneLetter(bytes[key] as number, type, value);
       else if (length === 4 || length >= 9) this.#longField(length, key, type, value);
     }
     return this;
@@ -180,34 +181,45 @@ export class OplogEntry implements Timestamp {
     this.#opEnd = 0;
   }
 
-  /** Fields of one or two letters: o, b, v; ts, op, ns, ui, o2. */
-  #shortField(length: number, first: number, second: number, type: number, value: number): void {
+  /** o, b, v. */
+  #oneLetter(key: number, type: number, value: number): void {
+    if (key === KEY.V) refuseVersion(this.bytes, type, value);
+    else if (key === KEY.O) this.o = documentAt('o', type, value);
+    else if (key === KEY.B) this.upsert = type === BSON.BOOL && this.bytes[value] === 1;
+  }
+
+  /** ts, op, ns, ui, o2. */
+  #twoLetters(first: number, second: number, type: number, value: number): void {
     const { bytes } = this;
-    if (length === 1) {
-      if (first === 0x6f) this.o = documentAt('o', type, value);
-      else if (first === 0x62) this.upsert = type === BSON.BOOL && bytes[value] === 1;
-      else if (first === 0x76) refuseVersion(bytes, type, value);
-      return;
+    switch (first * 256 + second) {
+      case KEY.TS:
+        if (type !== BSON.TIMESTAMP) throw new BsonFault('ts is not a timestamp', value);
+        this.ordinal = bytes.readUInt32LE(value);
+        this.seconds = bytes.readUInt32LE(value + 4);
+        break;
+      case KEY.OP:
+        this.#readOp(type, value);
+        break;
+      case KEY.NS:
+        if (type !== BSON.STRING) throw new BsonFault('ns is not a string', value);
+        this.nsStart = value + 4;
+        this.nsEnd = value + 3 + bytes.readInt32LE(value);
+        break;
+      case KEY.UI:
+        this.#readUuid(type, value);
+        break;
+      case KEY.O2:
+        this.o2 = documentAt('o2', type, value);
+        break;
+      default:
     }
-    if (length !== 2) return;
-    if (first === 0x74 && second === 0x73) {
-      if (type !== BSON.TIMESTAMP) throw new BsonFault('ts is not a timestamp', value);
-      this.ordinal = bytes.readUInt32LE(value);
-      this.seconds = bytes.readUInt32LE(value + 4);
-    } else if (first === 0x6f && second === 0x70) {
-      this.#readOp(type, value);
-    } else if (first === 0x6e && second === 0x73) {
-      if (type !== BSON.STRING) throw new BsonFault('ns is not a string', value);
-      this.nsStart = value + 4;
-      this.nsEnd = value + 3 + bytes.readInt32LE(value);
-    } else if (first === 0x75 && second === 0x69) {
-      const isUuid =
-        type === BSON.BINARY && bytes.readInt32LE(value) === UUID_BYTES && bytes[value + 4] === 4;
-      if (!isUuid) throw new BsonFault('ui is not a UUID', value);
-      this.ui = value + BINARY_HEADER;
-    } else if (first === 0x6f && second === 0x32) {
-      this.o2 = documentAt('o2', type, value);
-    }
+  }
+
+  #readUuid(type: number, value: number): void {
+    const { bytes } = this;
+    const isUuid = type === BSON.BINARY && bytes.readInt32LE(value) === UUID_BYTES && bytes[value + 4] === 4;
+    if (!isUuid) throw new BsonFault('ui is not a UUID', value);
+    this.ui = value + BINARY_HEADER;
   }
 
   #readOp(type: number, value: number): void {
@@ -241,6 +253,34 @@ export class OplogEntry implements Timestamp {
   }
 }
 
+/**
+ * The end of a value of the kinds that entries are made of, -1 for any other or where it is no sound one; not yet held against the end of the
+ * entry. `valueEnd` alone takes almost twice as long for a whole entry.
+ */
+function usualEnd(bytes: Buffer, type: number, value: number): number {
+  if (type === BSON.TIMESTAMP || type === BSON.INT64 || type === BSON.DATE) return value + 8;
+  if (type !== BSON.STRING && type !== BSON.OBJECT && type !== BSON.BINARY) return NOWHERE;
+  const size =
+    (bytes[value] as number) |
+    ((bytes[value + 1] as number) << 8) |
+    ((bytes[value + 2] as number) << 16) |
+    ((bytes[value + 3] as number) << 24);
+  if (size < MIN_DOCUMENT_BYTES || size > MAX_DOCUMENT_BYTES) return NOWHERE;
+  if (type === BSON.STRING) return value + 4 + size;
+  if (type === BSON.BINARY) return value + BINARY_HEADER + size;
+  return bytes[value + size - 1] === 0 ? value + size : NOWHERE;
+}
+
+const KEY = {
+  O: letters('o'),
+  B: letters('b'),
+  V: letters('v'),
+  TS: letters('ts'),
+  OP: letters('op'),
+  NS: letters('ns'),
+  UI: letters('ui'),
+  O2: letters('o2'),
+} as const;
 const WALL = Buffer.from('wall');
 const LSID = Buffer.from('lsid');
 const TXN_NUMBER = Buffer.from('txnNumber');
@@ -264,7 +304,7 @@ function refuseVersion(bytes: Buffer, type: number, value: number): void {
     type === BSON.INT32
       ? bytes.readInt32LE(value)
       : type === BSON.INT64
-        ? Number(bytes.readBigInt64LE(value))
+        ? bytes.readInt32LE(value + 4) * 2 ** 32 + bytes.readUInt32LE(value)
         : NOWHERE;
   if (version === ENTRY_VERSION) return;
   throw new OplogFault(
