@@ -5,17 +5,21 @@ import type { Run } from '../run.ts';
 import { around, type Backup } from './backup.ts';
 import { type BackupOptions, openBackupStore, type StoredSource } from './backup-store.ts';
 import { openLive } from './live/live-backup.ts';
+import { openSnapshot } from './live/snapshot-backup.ts';
 import { chooseBackup } from './locate/choose.ts';
 
 /** Finds and opens the backup that the source names. Throws RestorePlanError BACKUP; then nothing is left open. */
 export async function openBackup(run: Run, source: Source, options: BackupOptions): Promise<Backup> {
-  const { location } = source;
-  const backup =
-    location.kind === 'mongodb'
-      ? await openLive(run, location, source)
-      : await openStoredSource(run, { ...source, location }, options);
+  const backup = await openLocation(run, source, options);
   announce(run, backup, source);
   return backup;
+}
+
+async function openLocation(run: Run, source: Source, options: BackupOptions): Promise<Backup> {
+  const { location } = source;
+  if (location.kind === 'mongodb') return openLive(run, location, source);
+  if (location.kind === 'snapshot') return openSnapshot(run, { ...source, location }, options.wanted);
+  return openStoredSource(run, { ...source, location }, options);
 }
 
 async function openStoredSource(run: Run, source: StoredSource, options: BackupOptions): Promise<Backup> {

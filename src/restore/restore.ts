@@ -103,9 +103,13 @@ export class Restore {
     this.require();
     const { location } = this.plan.source;
     if (!isStored(location)) {
-      throw new RestorePlanError('USAGE', 'source.mongodb is one database: there is nothing to choose from', {
-        hint: advice`${{ command: 'dry-run' }} reads it.`,
-      });
+      throw new RestorePlanError(
+        'USAGE',
+        `source.${location.kind} is one database: there is nothing to choose from`,
+        {
+          hint: advice`${{ command: 'dry-run' }} reads it.`,
+        },
+      );
     }
     const wanted = collectionNames(this.plan);
     return listBackups(

@@ -19,6 +19,7 @@ const env = {
   INCIDENT_WEBHOOK_URL: 'https://hooks.example.net/x',
   COPY_URI: 'mongodb://copy.example.net',
   EXPORTS: './exports',
+  LAST_GOOD_MOMENT: '2024-10-03T09:14:00+02:00',
 };
 
 test('digests of plans', async () => {

@@ -4,6 +4,7 @@
  */
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Document, EJSON, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { dryRunObject } from '../../src/cli/views/dry-run.ts';
@@ -101,6 +102,7 @@ const SELECTED: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'users-from-disk.yaml': { users: 1, sessions: 1, api_keys: 1 },
   'company-of-users.yaml': { users: 3 },
   'settings-from-live-copy.yaml': { feature_settings: 2, categories: 3 },
+  'just-dropped.yaml': { feature_settings: 2, categories: 4 },
   'report-lines.yaml': { orders: 1, order_lines: 2 },
 };
 
@@ -112,6 +114,8 @@ const TARGETS = {
 
 let lab: Lab;
 let folder: TemporaryFolder;
+/** Just before the collections of `just-dropped` were dropped. */
+let lastGood: string;
 
 test.before(async () => {
   lab = await openLab();
@@ -139,6 +143,13 @@ test.before(async () => {
   for (const target of ['staging', 'production'] as const) {
     for (const database of TARGETS[target]) await lab[target].client.db(database).createCollection('present');
   }
+  const gravity = lab.production.client.db('gravity');
+  for (const [collection, documents] of Object.entries(GRAVITY_COPY))
+    await gravity.collection(collection).insertMany([...documents]);
+  await sleep(5);
+  lastGood = new Date().toISOString();
+  await sleep(5);
+  for (const collection of Object.keys(GRAVITY_COPY)) await gravity.dropCollection(collection);
 });
 
 test.after(async () => {
@@ -183,6 +194,7 @@ for (const [name, expected] of Object.entries(SELECTED)) {
       STAGING_MONGODB_URI: lab.staging.uri,
       PRODUCTION_MONGODB_URI: lab.production.uri,
       ANALYTICS_MONGODB_URI: lab.staging.uri,
+      LAST_GOOD_MOMENT: lastGood,
     };
     const { exitCode, stdout, stderr } = await runPlan(['dry-run', '--json', '--quiet', name], {
       cwd: folder.path,

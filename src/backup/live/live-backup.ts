@@ -5,7 +5,15 @@
  * Each collection is read at its own moment, as mongodump reads it. What was read once is not expected to be there
  * again: every run selects anew, and the digest of the selection tells whether the documents are the same.
  */
-import type { Db, FindOptions, MongoClient, MongoClientOptions } from 'mongodb';
+import type {
+  Db,
+  Document,
+  FindCursor,
+  FindOptions,
+  MongoClient,
+  MongoClientOptions,
+  RunCommandCursor,
+} from 'mongodb';
 import { ConnectionString } from 'mongodb-connection-string-url';
 import { findElement } from '../../bson/elements.ts';
 import { showDocument, showText, showValue } from '../../bson/show.ts';
@@ -30,7 +38,7 @@ import { wholeMember } from '../readers/member.ts';
 import { noSuchDatabase, notDocuments } from '../readers/refusals.ts';
 
 /** Documents fetched with one request; the server ends a batch at 16 MiB. */
-const BATCH_DOCUMENTS = 10_000;
+export const BATCH_DOCUMENTS = 10_000;
 
 /** Throws RestorePlanError BACKUP when it cannot be reached or has no such database. */
 export async function openLive(run: Run, { uri }: MongodbLocation, { database }: Source): Promise<Backup> {
@@ -56,7 +64,13 @@ export async function openLive(run: Run, { uri }: MongodbLocation, { database }:
       size: undefined,
       fingerprint: `live:${hosts}/${database}@${Number(localTime)}`,
     };
-    return new LiveBackup({ identity, db, collections, close: () => client.close() });
+    return new LiveBackup({
+      identity,
+      collections,
+      describe: (one) => asking('listing indexes', () => describe(db, one)),
+      documents: (collection, filter) => readDocuments(db, collection, filter),
+      close: () => client.close(),
+    });
   } catch (error) {
     await client.close();
     throw error;
@@ -65,12 +79,16 @@ export async function openLive(run: Run, { uri }: MongodbLocation, { database }:
 
 interface LiveBackupParts {
   readonly identity: BackupIdentity;
-  readonly db: Db;
+  /** What the operator should know of the documents. */
+  readonly warnings?: readonly string[];
   readonly collections: readonly LiveCollection[];
-  readonly close: () => Promise<void>;
+  describe(collection: LiveCollection): Promise<CollectionMetadata>;
+  /** Batches of whole documents, in the order of `_id`. A raw filter goes to the server byte for byte. */
+  documents(collection: string, filter: Buffer | undefined): AsyncIterable<Buffer[]>;
+  close(): Promise<void>;
 }
 
-class LiveBackup implements Backup {
+export class LiveBackup implements Backup {
   readonly access = 'random';
   readonly identity: BackupIdentity;
   readonly #parts: LiveBackupParts;
@@ -80,13 +98,13 @@ class LiveBackup implements Backup {
     this.#parts = parts;
   }
 
-  holds(collection: string): boolean {
+  holds(collection: string): boolean | undefined {
     return this.#parts.collections.some(({ name }) => name === collection);
   }
 
-  collections(): Promise<readonly CollectionMetadata[]> {
-    const { db, collections } = this.#parts;
-    return asking('listing indexes', () => Promise.all(collections.map((one) => describe(db, one))));
+  collections(): Promise<readonly CollectionMetadata[] | undefined> {
+    const { collections } = this.#parts;
+    return Promise.all(collections.map((one) => this.#parts.describe(one)));
   }
 
   /** How much a query finds, only asking it would tell. */
@@ -98,24 +116,24 @@ class LiveBackup implements Backup {
     wanted: ReadonlySet<string>,
     { filterOf, stored }: ReadOptions = {},
   ): AsyncGenerator<BackupPiece> {
-    const { db, collections, identity } = this.#parts;
+    const { collections, identity, warnings = [] } = this.#parts;
     const members: MemberRead[] = [];
     for (const collection of collections) {
       const { name, type } = collection;
       if (!wanted.has(name)) continue;
       if (type !== 'collection') throw notDocuments(name, type, identity.location);
-      const metadata = await asking('listing indexes', () => describe(db, collection));
+      const metadata = await this.#parts.describe(collection);
       yield { type: 'metadata', metadata };
       const member: MemberInfo = {
         collection: name,
         path: `${identity.location}!${name}`,
         id: members.length,
       };
-      const documents = readDocuments(db, name, { filter: filterOf?.(name), stored });
+      const documents = counted(this.#parts.documents(name, filterOf?.(name)), stored);
       members.push(yield* wholeMember(member, documents));
     }
     const bytesRead = members.reduce((sum, { bytes }) => sum + bytes, 0);
-    yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings: [] } };
+    yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings } };
   }
 
   close(): Promise<void> {
@@ -123,27 +141,45 @@ class LiveBackup implements Backup {
   }
 }
 
-/** Batches of whole documents. A raw filter goes to the server byte for byte. */
-async function* readDocuments(
-  db: Db,
-  collection: string,
-  { filter, stored }: { readonly filter: Buffer | undefined; readonly stored: ReadOptions['stored'] },
+async function* counted(
+  batches: AsyncIterable<Buffer[]>,
+  stored: ReadOptions['stored'],
 ): AsyncGenerator<Buffer[]> {
-  const doing = `reading ${collection}`;
-  const cursor = db.collection(collection).find(filter === undefined ? {} : { $and: [rawDocument(filter)] }, {
+  for await (const batch of batches) {
+    stored?.(batch.reduce((sum, { length }) => sum + length, 0));
+    yield batch;
+  }
+}
+
+function readDocuments(db: Db, collection: string, filter: Buffer | undefined): AsyncGenerator<Buffer[]> {
+  const cursor = db.collection(collection).find(wantedBy(filter), {
     ...RAW,
-    sort: { _id: 1 },
-    allowDiskUse: true,
+    ...READING,
     batchSize: BATCH_DOCUMENTS,
-    // Equality as in a backup: a collation of the collection would call different strings equal.
-    collation: { locale: 'simple' },
   });
+  return batchesOf(cursor, (ask) => asking(`reading ${collection}`, ask));
+}
+
+export function wantedBy(filter: Buffer | undefined): Document {
+  return filter === undefined ? {} : { $and: [rawDocument(filter)] };
+}
+
+export const READING = {
+  sort: { _id: 1 },
+  allowDiskUse: true,
+  // Equality as in a backup: a collation of the collection would call different strings equal.
+  collation: { locale: 'simple' },
+} as const;
+
+/** What a cursor over raw documents gives, a reply at a time. */
+export async function* batchesOf(
+  cursor: FindCursor | RunCommandCursor,
+  asking: <T>(ask: () => Promise<T>) => Promise<T>,
+): AsyncGenerator<Buffer[]> {
   try {
-    while (await asking(doing, () => cursor.hasNext())) {
+    while (await asking(() => cursor.hasNext())) {
       const documents: unknown[] = cursor.readBufferedDocuments();
-      const batch = documents.map(asBuffer);
-      stored?.(batch.reduce((sum, { length }) => sum + length, 0));
-      yield batch;
+      yield documents.map(asBuffer);
     }
   } finally {
     await cursor.close().catch(() => undefined);
@@ -173,7 +209,7 @@ async function asking<T>(doing: string, ask: () => Promise<T>): Promise<T> {
 
 // Collections are described as mongodump would: the same text in the same form.
 
-interface LiveCollection {
+export interface LiveCollection {
   readonly name: string;
   readonly type: CollectionMetadata['type'];
   /** The server's own description, raw. */
@@ -181,7 +217,7 @@ interface LiveCollection {
 }
 
 /** Everything that is not internal to the server. */
-async function listCollections(db: Db): Promise<LiveCollection[]> {
+export async function listCollections(db: Db): Promise<LiveCollection[]> {
   const listed = await db.listCollections({}, { raw: true } as object).toArray();
   const collections = (listed as unknown[]).map((document): LiveCollection => {
     const raw = asBuffer(document);
@@ -206,19 +242,43 @@ async function describe(db: Db, { name, type, raw }: LiveCollection): Promise<Co
   const options = field(raw, 'options');
   const info = field(raw, 'info');
   const uuid = info && findElement(info.bytes, info.start, Buffer.from('uuid'));
+  return metadataOf(name, type, {
+    options: options === undefined || options.end - options.start <= 5 ? undefined : showValue(options),
+    indexes: (indexes as unknown[]).map((index) => showDocument(asBuffer(index))),
+    uuid: uuid?.type === BSON.BINARY ? uuidText(uuid) : undefined,
+  });
+}
+
+/** 32 hex digits. */
+export function uuidText({ bytes, start, end }: RawValue): string {
+  return bytes.toString('hex', start + 5, end);
+}
+
+/** Canonical Extended JSON of what is known of a collection. */
+interface Described {
+  /** Undefined where it has none. */
+  readonly options: string | undefined;
+  readonly indexes: readonly string[];
+  /** As `uuidText` gives it. */
+  readonly uuid: string | undefined;
+}
+
+export function metadataOf(
+  name: string,
+  type: CollectionMetadata['type'],
+  { options, indexes, uuid }: Described,
+): CollectionMetadata {
   const parts = [
-    ...(options === undefined || options.end - options.start <= 5 ? [] : [`"options":${showValue(options)}`]),
-    `"indexes":[${(indexes as unknown[]).map((index) => showDocument(asBuffer(index))).join(',')}]`,
-    ...(uuid?.type === BSON.BINARY
-      ? [`"uuid":"${uuid.bytes.toString('hex', uuid.start + 5, uuid.end)}"`]
-      : []),
+    ...(options === undefined ? [] : [`"options":${options}`]),
+    `"indexes":[${indexes.join(',')}]`,
+    ...(uuid === undefined ? [] : [`"uuid":"${uuid}"`]),
     `"collectionName":${showText(name)}`,
     `"type":"${type}"`,
   ];
   return { collection: name, text: `{${parts.join(',')}}`, type };
 }
 
-function field(document: Buffer, key: string): RawValue | undefined {
+export function field(document: Buffer, key: string): RawValue | undefined {
   return findElement(document, 0, Buffer.from(key));
 }
 

@@ -53,7 +53,7 @@ function sourceSentences(source: Source): string[] {
     ? 'It is used only if it is undamaged to its end.'
     : 'Reading stops after the last member that is needed; damage behind it is not noticed.';
   const content =
-    sourceKindOf(location).explain?.(source.database) ??
+    sourceKindOf(location).explain?.(source.database, at) ??
     `From it, the database ${source.database} is read. ${integrity}`;
   if (!isStored(location)) return [content];
   const stored = storeLocation(location);

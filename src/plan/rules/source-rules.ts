@@ -11,6 +11,7 @@ import {
 import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
 import { jsonlRules } from '../sources/jsonl.ts';
+import { snapshotRules } from '../sources/mongodb.ts';
 import { OPLOG_KINDS_IN_A_PLAN, oplogFileRules, oplogRules } from '../sources/oplog.ts';
 import type { StoreKind, Templated } from '../sources/source-kind.ts';
 import { ALTERNATIVES } from '../sources/sources.ts';
@@ -32,7 +33,12 @@ export function sourceRules(root: MapNode): PlanFault[] {
   for (const each of templates) faults.push(...templateRules(root, each));
   const timed = templates.filter(({ node }) => hasTime(node));
   const isBackupTimed = timed.some(({ parent }) => parent !== OPLOG_KINDS_IN_A_PLAN.path);
-  return [...faults, ...oplogRules(root), ...timeRules(root, { isTimed: timed.length > 0, isBackupTimed })];
+  return [
+    ...faults,
+    ...oplogRules(root),
+    ...snapshotRules(root),
+    ...timeRules(root, { isTimed: timed.length > 0, isBackupTimed }),
+  ];
 }
 
 interface StoreInPlan {

@@ -110,7 +110,8 @@ export function oplogFileRules({ path, node, template }: Templated): PlanFault[]
 export function oplogRules(root: MapNode): PlanFault[] {
   const oplog = nodeAt(root, 'source', 'oplog');
   const ts = nodeAt(root, 'source', 'at', 'ts');
-  if (ts !== undefined && (oplog === undefined || nodeAt(oplog, 'backup') !== undefined)) {
+  const isSnapshot = nodeAt(root, 'source', 'snapshot') !== undefined;
+  if (ts !== undefined && !isSnapshot && (oplog === undefined || nodeAt(oplog, 'backup') !== undefined)) {
     const message = 'source.at names a timestamp, which only an oplog up to source.at can find';
     return [faultAt(ts.place, 'time', { message, expected: 'an instant such as 2016-09-13T09:00:00-04:00' })];
   }

@@ -4,6 +4,7 @@
  */
 import type { Secret } from '../../secret.ts';
 import type { Place, PlanFault } from '../fault.ts';
+import type { Instant } from '../instant.ts';
 import type { LocationTemplate } from '../location-template.ts';
 import type { MapNode, PathPart, PlanNode, ScalarNode } from '../nodes.ts';
 
@@ -15,7 +16,7 @@ export interface SourceKind<L> {
   /** As the record of a run keeps it, the same on every machine. */
   recorded(location: L): string;
   /** What comes out of it, in a sentence; absent: a dump, of which one database is read. */
-  readonly explain?: (database: string) => string;
+  readonly explain?: (database: string, at: Instant | undefined) => string;
   /** Where a connection string stands, below `source`. */
   readonly uri?: readonly string[];
   /** What came from a variable and is never shown. */

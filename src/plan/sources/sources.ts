@@ -1,18 +1,19 @@
 /** Every kind of source that a plan may have, by its key. */
 import { nodeAt, type PlanNode } from '../nodes.ts';
 import { JSONL, type JsonlLocation } from './jsonl.ts';
-import { MONGODB, type MongodbLocation } from './mongodb.ts';
+import { MONGODB, type MongodbLocation, SNAPSHOT, type SnapshotLocation } from './mongodb.ts';
 import type { SourceKind } from './source-kind.ts';
 import { STORES, type StoreLocation, storeOf } from './stores.ts';
 
-export type Location = StoreLocation | JsonlLocation | MongodbLocation;
+export type Location = StoreLocation | JsonlLocation | MongodbLocation | SnapshotLocation;
 
 /** One that lies in a store. */
-export type StoredLocation = Exclude<Location, MongodbLocation>;
+export type StoredLocation = Exclude<Location, MongodbLocation | SnapshotLocation>;
 
 export const SOURCES = {
   ...STORES,
   mongodb: MONGODB,
+  snapshot: SNAPSHOT,
   jsonl: JSONL,
 } satisfies Record<Location['kind'], unknown>;
 
@@ -35,7 +36,7 @@ export function buildLocation(source: PlanNode, zone: string | undefined): Locat
 }
 
 export function isStored(location: Location): location is StoredLocation {
-  return location.kind !== 'mongodb';
+  return location.kind !== 'mongodb' && location.kind !== 'snapshot';
 }
 
 /** The store in which a source lies. */
