@@ -87,18 +87,17 @@ export class LiveOplog implements EntrySource {
   async *entries({ from, cut, ...wanted }: EntryRange): AsyncGenerator<WholeDocuments> {
     const begin = from ?? (await this.first());
     await this.#refuseGap(begin);
-    const here = filterFor(wanted, begin);
-    const since = { ts: { $gte: timestamp(begin) } };
+    const matters = filterFor(wanted);
     if (cut === 'end') {
-      yield* this.#read({ ...since, ...here });
+      yield* this.#from(begin, matters);
       await this.#refuseGap(begin);
       return;
     }
     // In one pass: a search for the cut alone costs the server as much as the reading.
     const behind = 'ts' in cut ? { ts: { $gte: timestamp(cut.ts) } } : { wall: { $gte: new Date(cut.wall) } };
-    const either = here['$or'] === undefined ? here : { $or: [...(here['$or'] as Document[]), behind] };
+    const either = matters.length === 0 ? [] : [...matters, behind];
     let end: Moment | undefined;
-    for await (const batch of this.#read({ ...since, ...either })) {
+    for await (const batch of this.#from(begin, either)) {
       const last = placeOfCut(batch, cut);
       if (last === batch.count) {
         yield batch;
@@ -111,7 +110,18 @@ export class LiveOplog implements EntrySource {
     }
     // What happens until the cut may still be written.
     if (end === undefined) await this.#refuseGap(begin);
-    else yield* this.#read({ ts: { $gt: timestamp(end) }, ...filterFor(wanted, await this.last()) });
+    else {
+      const newest = { ts: timestamp(await this.last()) };
+      const either = matters.length === 0 ? [] : [...matters, newest];
+      yield* this.#read({ ts: { $gt: timestamp(end) }, ...anyOf(either) });
+    }
+  }
+
+  /** The entry of a moment, and those behind it that match any of `filters`; all where there are none. */
+  async *#from(begin: Timestamp, filters: readonly Document[]): AsyncGenerator<WholeDocuments> {
+    // By itself, for the server goes to it at once: as a further filter it would be held against every entry.
+    yield* this.#read({ ts: timestamp(begin) });
+    yield* this.#read({ ts: { $gt: timestamp(begin) }, ...anyOf(filters) });
   }
 
   async describe(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined> {
@@ -230,39 +240,31 @@ function placeOfCut({ bytes, starts, count }: WholeDocuments, cut: Exclude<Cut, 
 }
 
 /**
- * What the server is asked for: one entry in any case, those of the collections by UUID or name, commands, and whatever kind is not known here.
+ * Which entries the server is asked for: those of the collections by UUID or name, commands, and whatever kind is not known here. Empty: all.
+ *
+ * Few filters, for each is held against every entry: names and commands as one take the server two thirds of the time.
  */
-function filterFor(
-  { collections, database }: Pick<EntryRange, 'collections' | 'database'>,
-  always: Timestamp,
-): Document {
-  if (collections === undefined && database === undefined) return {};
-  const namespaces = collections?.map(({ namespace }) => namespace);
-  const databases = new Set(
-    [...(namespaces ?? []), ...(database === undefined ? [] : [`${database}.`])].map((namespace) =>
-      namespace.slice(0, namespace.indexOf('.')),
-    ),
-  );
+function filterFor({
+  collections,
+  database,
+}: Pick<EntryRange, 'collections' | 'database'>): readonly Document[] {
+  if (collections === undefined && database === undefined) return [];
+  const namespaces = collections?.map(({ namespace }) => namespace) ?? [];
+  const databases = new Set(namespaces.map((namespace) => namespace.slice(0, namespace.indexOf('.'))));
+  if (database !== undefined) databases.add(database);
   const ofDatabase = new BSONRegExp(`^${(database ?? '').replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}\\.`);
-  return {
-    $or: [
-      { ts: timestamp(always) },
-      ...(collections === undefined
-        ? [{ ns: { $regex: ofDatabase } }]
-        : [
-            {
-              ui: {
-                $in: collections
-                  .filter(({ uuid }) => uuid !== '')
-                  .map(({ uuid }) => new UUID(uuid).toBinary()),
-              },
-            },
-            { ns: { $in: namespaces } },
-          ]),
-      { op: 'c', ns: { $in: ['admin.$cmd', ...[...databases].map((database) => `${database}.$cmd`)] } },
-      { op: { $nin: KNOWN_OPERATIONS } },
-    ],
-  };
+  const names = collections === undefined ? [ofDatabase] : namespaces;
+  const commands = ['admin', ...databases].map((each) => `${each}.$cmd`);
+  const uuids = (collections ?? []).filter(({ uuid }) => uuid !== '');
+  return [
+    ...(uuids.length === 0 ? [] : [{ ui: { $in: uuids.map(({ uuid }) => new UUID(uuid).toBinary()) } }]),
+    { ns: { $in: [...names, ...commands] } },
+    { op: { $nin: KNOWN_OPERATIONS } },
+  ];
+}
+
+function anyOf(filters: readonly Document[]): Document {
+  return filters.length === 0 ? {} : { $or: filters };
 }
 
 function timestamp({ seconds, ordinal }: Timestamp): DriverTimestamp {
