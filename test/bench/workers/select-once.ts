@@ -1,8 +1,9 @@
 /**
- * Selects the documents of one plan through the library and prints what that took, without the start of the process. The S3
- * client is loaded before the clock starts, as it is in the plain GET that this is measured against.
+ * Selects the documents of one plan through the library and prints what that took, without the start of the process. The S3 client and the
+ * driver are loaded before the clock starts, as they are in the plain GET and the bare query that this is measured against.
  */
 import '@aws-sdk/client-s3';
+import 'mongodb';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
