@@ -8,14 +8,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
 import { runProgram } from './cli/program.ts';
 import { failureText } from './cli/session.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
 import type { Checkpoint } from './run.ts';
 import { redact } from './secret.ts';
 import type { TextWriter } from './text/terminal.ts';
-import { limitYoungSpace, V8_FLAGS } from './v8-flags.ts';
+import { limitYoungSpace } from './v8-flags.ts';
 import { VERSION } from './version.ts';
 
 const SHOW_CURSOR = '\u001b[?25h';
@@ -151,7 +150,6 @@ const LONG_RUN_MS = 200;
  * a revert (src/run.ts).
  */
 export function runProcess(checkpoint: Checkpoint): void {
-  setFlagsFromString(V8_FLAGS);
   // Takes 6 ms, which a short command does not need.
   setTimeout(() => void limitYoungSpace(), LONG_RUN_MS).unref();
   watchProcess();
