@@ -57,8 +57,11 @@ export async function spanOf({
 
 /** Where the plan says that the dump began, if it does. */
 export function beginOf({ oplog }: Pick<Source, 'oplog'>): Timestamp | undefined {
-  if (oplog?.begins === undefined) return undefined;
-  return { seconds: Math.floor(oplog.begins.epochMs / 1000) - BEGIN_MARGIN_SECONDS, ordinal: 0 };
+  return oplog?.begins && somewhatBefore(oplog.begins);
+}
+
+function somewhatBefore({ epochMs }: Instant): Timestamp {
+  return { seconds: Math.floor(epochMs / 1000) - BEGIN_MARGIN_SECONDS, ordinal: 0 };
 }
 
 /** The same, where it must. */
@@ -85,7 +88,7 @@ export function saidToBegin({ oplog, backup: { identity } }: DumpOfPlan, at: Ins
       { hint: 'Name a moment that is certainly no later than the start of mongodump.' },
     );
   }
-  return { seconds: Math.floor(begins.epochMs / 1000) - BEGIN_MARGIN_SECONDS, ordinal: 0 };
+  return somewhatBefore(begins);
 }
 
 /** The wanted collections with their UUIDs, as the backup says them. */

@@ -38,8 +38,12 @@ export function timeless(time: Timestamp): Moment {
 
 /** `1795937204,3 (2026-11-22T08:50:04.123Z)`; of an entry without a wall, the second of its timestamp. */
 export function showMoment(moment: Moment): string {
-  const { seconds, wall } = moment;
-  return `${showTimestamp(moment)} (${showIsoDate(Number.isNaN(wall) ? seconds * 1000 : wall)})`;
+  return `${showTimestamp(moment)} (${showIsoDate(timeOf(moment))})`;
+}
+
+/** UTC milliseconds; of an entry without a wall, the second of its timestamp. */
+export function timeOf({ seconds, wall }: Moment): number {
+  return Number.isNaN(wall) ? seconds * 1000 : wall;
 }
 
 /** `1795937204,3`, as MongoDB's tools write it. */

@@ -10,12 +10,13 @@ import { findId } from '../bson/documents.ts';
 import { elements, findElement, keyOf } from '../bson/elements.ts';
 import { showValue } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import { OP, type OplogEntry } from './entry.ts';
+import { OP, type OplogEntry, timeOf } from './entry.ts';
 import { grown, IdTable } from './id-table.ts';
 import type { TakesOperations } from './operations.ts';
 import { requireSaved, type SavedScope } from './saved-scope.ts';
 import type { CollectionFacts } from './sources/entry-source.ts';
 import { updateKind } from './updates/update.ts';
+import { DROP_TARGET, databaseOf, numRecords, textIn } from './wanted.ts';
 
 export const RUN_KINDS = [
   'inserts',
@@ -59,6 +60,9 @@ export interface HistoryRun {
   /** What a command did, in words. */
   readonly detail: string | undefined;
 }
+
+/** What does not change within a run. */
+type RunTraits = Pick<HistoryRun, 'namespace' | 'kind' | 'origin' | 'how' | 'user' | 'detail'>;
 
 /** Longest pause within a run, milliseconds. */
 const PAUSE_MS = 30_000;
@@ -119,7 +123,7 @@ export class History implements TakesOperations {
   operation(index: number, operation: OplogEntry, container: OplogEntry): void {
     const collection = this.#collections[index] as Watched;
     const { bytes, op, o, o2 } = operation;
-    const wall = wallOf(container);
+    const wall = timeOf(container);
     const id = findId(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
     const kind =
       op === OP.INSERT
@@ -160,9 +164,9 @@ export class History implements TakesOperations {
 
   /** As of CollectionCommands. */
   follow(entry: OplogEntry, name: string): void {
-    const wall = wallOf(entry);
+    const wall = timeOf(entry);
     if (wall < this.#scope.since || wall >= this.#scope.until) return;
-    const database = entry.ns.slice(0, entry.ns.indexOf('.'));
+    const database = databaseOf(entry);
     const text = (key: string): string => textIn(entry, key);
     if (name === 'renameCollection') {
       const [from, to] = [text('renameCollection'), text('to')];
@@ -195,45 +199,29 @@ export class History implements TakesOperations {
       count,
     }: { readonly wall: number; readonly detail: string; readonly count?: number | undefined },
   ): void {
-    this.runs.push({
-      number: this.runs.length,
-      ...{
-        namespace,
-        kind,
-        origin: 'user',
-        how: 'one',
-        first: wall,
-        last: wall,
-        count,
-        detail,
-        user: undefined,
-      },
-      ...{ fields: new Map(), ids: [], cameBack: 0 },
-    });
+    const about = { namespace, kind, detail, user: undefined, ...({ origin: 'user', how: 'one' } as const) };
+    this.#begin(about, wall).count = count;
   }
 
-  #runOf(
-    about: Pick<HistoryRun, 'namespace' | 'kind' | 'origin' | 'how' | 'user' | 'detail'>,
-    wall: number,
-  ): HistoryRun {
+  #runOf(about: RunTraits, wall: number): HistoryRun {
     const key = [about.namespace, about.kind, about.origin, about.how, about.user].join('\0');
     const open = this.#open.get(key);
     if (open !== undefined && wall - open.last <= PAUSE_MS) {
       open.last = Math.max(open.last, wall);
       return open;
     }
+    const run = this.#begin(about, wall);
+    this.#open.set(key, run);
+    return run;
+  }
+
+  #begin(about: RunTraits, wall: number): HistoryRun {
+    const times = { first: wall, last: wall };
     const run: HistoryRun = {
-      number: this.runs.length,
-      ...about,
-      first: wall,
-      last: wall,
-      count: 0,
-      fields: new Map(),
-      ids: [],
-      cameBack: 0,
+      ...{ number: this.runs.length, ...about, ...times },
+      ...{ count: 0, fields: new Map(), ids: [], cameBack: 0 },
     };
     this.runs.push(run);
-    this.#open.set(key, run);
     return run;
   }
 }
@@ -308,12 +296,7 @@ function originOf(collection: Watched, { operation, container, id, kind }: Deed)
   if ((collection.facts?.ttl.length ?? 0) === 0) return 'user';
   const expires = id === undefined ? Number.NaN : collection.expires(id);
   if (Number.isNaN(expires)) return 'maybeExpired';
-  return expires <= wallOf(container) ? 'expired' : 'user';
-}
-
-/** When it was written, UTC milliseconds. */
-export function wallOf({ wall, seconds }: OplogEntry): number {
-  return Number.isNaN(wall) ? seconds * 1000 : wall;
+  return expires <= timeOf(container) ? 'expired' : 'user';
 }
 
 /** Of a session without a login it is the hash of nothing. */
@@ -331,22 +314,7 @@ export function userHash(name: string): string {
 }
 
 const UID = Buffer.from('uid');
-const DROP_TARGET = Buffer.from('dropTarget');
-const NUM_RECORDS = Buffer.from('numRecords');
 const DIFF = Buffer.from('diff');
-
-function textIn({ bytes, o }: OplogEntry, key: string): string {
-  const value = findElement(bytes, o, Buffer.from(key));
-  return value?.type === BSON.STRING ? bytes.toString('utf8', value.start + 4, value.end - 1) : '';
-}
-
-function numRecords({ bytes, o2 }: OplogEntry): number | undefined {
-  const value = o2 < 0 ? undefined : findElement(bytes, o2, NUM_RECORDS);
-  if (value === undefined) return undefined;
-  if (value.type === BSON.INT32) return bytes.readInt32LE(value.start);
-  if (value.type === BSON.INT64) return Number(bytes.readBigInt64LE(value.start));
-  return value.type === BSON.DOUBLE ? bytes.readDoubleLE(value.start) : undefined;
-}
 
 function countField(fields: Map<string, number>, path: string): void {
   const count = fields.get(path);

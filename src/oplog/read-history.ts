@@ -1,9 +1,9 @@
 /** Reads an oplog for what happened to collections. */
 import { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
-import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
+import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp, timeOf } from './entry.ts';
 import { following, OplogFault } from './faults.ts';
-import { History, type HistoryRun, wallOf } from './history.ts';
+import { History, type HistoryRun } from './history.ts';
 import { Operations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import type { EntrySource } from './sources/entry-source.ts';
@@ -74,7 +74,7 @@ async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise
   let till = from.seconds * 1000;
   const take = (bytes: Buffer, start: number): void => {
     entry.read(bytes, start);
-    till = Math.max(till, wallOf(entry));
+    till = Math.max(till, timeOf(entry));
     try {
       operations.follow(entry);
     } catch (fault) {

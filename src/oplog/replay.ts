@@ -7,7 +7,15 @@ import { createHash } from 'node:crypto';
 import { findId } from '../bson/documents.ts';
 import { BsonFault, findElement } from '../bson/elements.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
-import { compareTimestamps, type Moment, OP, OplogEntry, showTimestamp, type Timestamp } from './entry.ts';
+import {
+  compareTimestamps,
+  type Moment,
+  OP,
+  OplogEntry,
+  showTimestamp,
+  type Timestamp,
+  timeOf,
+} from './entry.ts';
 import { OplogFault } from './faults.ts';
 import { LaterChanges } from './later.ts';
 import { Operations, type TakesOperations, WaitingTransactions } from './operations.ts';
@@ -282,9 +290,9 @@ export class Replay {
   }
 
   /** What it comes to for a document that is restored as it was before. */
-  #takeLater(index: number, { bytes, op, o, o2 }: OplogEntry, { wall, seconds }: OplogEntry): void {
+  #takeLater(index: number, { bytes, op, o, o2 }: OplogEntry, container: OplogEntry): void {
     const later = this.#laterChanges[index] as LaterChanges;
-    const time = Number.isNaN(wall) ? seconds * 1000 : wall;
+    const time = timeOf(container);
     if (op === OP.INSERT) later.inserted(idIn(bytes, o), time);
     else if (op === OP.DELETE) later.deleted(idIn(bytes, o), time);
     else later.changed(idIn(bytes, o2 < 0 ? o : o2), time);

@@ -1,6 +1,6 @@
 import { elements, findElement, keyOf } from '../bson/elements.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
+import { BSON } from '../bson/types.ts';
 import { type OplogEntry, showTimestamp } from './entry.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
 
@@ -179,7 +179,7 @@ export class CollectionCommands {
       case 'settings':
         if (index >= 0)
           this.#notes.add(
-            `${this.#wanted.nameOf(index)} was given other options (${name}) at ${timeOf(entry)}`,
+            `${this.#wanted.nameOf(index)} was given other options (${name}) at ${momentText(entry)}`,
           );
         return;
       case 'named':
@@ -214,7 +214,7 @@ export class CollectionCommands {
     if (lost >= 0) throw this.#gone(entry, lost, `was replaced by ${textIn(entry, 'renameCollection')}`);
     if (index < 0) return;
     this.#notes.add(
-      `${this.#wanted.nameOf(index)} was renamed to ${to} at ${timeOf(entry)}; it is followed by its UUID`,
+      `${this.#wanted.nameOf(index)} was renamed to ${to} at ${momentText(entry)}; it is followed by its UUID`,
     );
     this.#wanted.takesName(index, to);
   }
@@ -231,35 +231,39 @@ export class CollectionCommands {
   }
 
   #gone(entry: OplogEntry, index: number, what: string): OplogFault {
-    const held = entry.o2 < 0 ? undefined : findElement(entry.bytes, entry.o2, NUM_RECORDS);
-    const count = held === undefined ? '' : ` with ${numberOf(held)} documents`;
+    const held = numRecords(entry);
+    const count = held === undefined ? '' : ` with ${held} documents`;
     return new OplogFault(
-      `${this.#wanted.nameOf(index)} ${what}${count} at ${timeOf(entry)}: afterwards it has no documents that could be restored`,
+      `${this.#wanted.nameOf(index)} ${what}${count} at ${momentText(entry)}: afterwards it has no documents that could be restored`,
       `Let source.at be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}.`,
     );
   }
 }
 
-const DROP_TARGET = Buffer.from('dropTarget');
+export const DROP_TARGET = Buffer.from('dropTarget');
 const NUM_RECORDS = Buffer.from('numRecords');
 
-function databaseOf({ ns }: OplogEntry): string {
+export function databaseOf({ ns }: OplogEntry): string {
   return ns.slice(0, ns.indexOf('.'));
 }
 
 /** The text under a key of the command. */
-function textIn({ bytes, o }: OplogEntry, key: string): string {
+export function textIn({ bytes, o }: OplogEntry, key: string): string {
   const value = findElement(bytes, o, Buffer.from(key));
   return value?.type === BSON.STRING ? bytes.toString('utf8', value.start + 4, value.end - 1) : '';
 }
 
-function numberOf({ bytes, type, start }: RawValue): number {
-  if (type === BSON.INT32) return bytes.readInt32LE(start);
-  return type === BSON.DOUBLE ? bytes.readDoubleLE(start) : Number(bytes.readBigInt64LE(start));
+/** How many documents a collection had when it was dropped; undefined where the entry does not say. */
+export function numRecords({ bytes, o2 }: OplogEntry): number | undefined {
+  const value = o2 < 0 ? undefined : findElement(bytes, o2, NUM_RECORDS);
+  if (value === undefined) return undefined;
+  if (value.type === BSON.INT32) return bytes.readInt32LE(value.start);
+  if (value.type === BSON.INT64) return Number(bytes.readBigInt64LE(value.start));
+  return value.type === BSON.DOUBLE ? bytes.readDoubleLE(value.start) : undefined;
 }
 
 /** When the entry was written, for messages. */
-function timeOf(entry: OplogEntry): string {
+function momentText(entry: OplogEntry): string {
   const wall = Number.isNaN(entry.wall) ? undefined : showIsoDate(entry.wall);
   return wall === undefined ? showTimestamp(entry) : `${wall} (${showTimestamp(entry)})`;
 }

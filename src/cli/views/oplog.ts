@@ -1,7 +1,7 @@
 /** `plan oplog` as pages and objects. */
 import { relative } from 'node:path';
 import type { OplogCheck, RollsOver } from '../../oplog/check-oplog.ts';
-import { type Moment, showMoment, showTimestamp, type Timestamp } from '../../oplog/entry.ts';
+import { type Moment, showMoment, showTimestamp, type Timestamp, timeOf } from '../../oplog/entry.ts';
 import type { SavedOplog } from '../../oplog/save-oplog.ts';
 import type { SavedScope } from '../../oplog/saved-scope.ts';
 import type { Instant } from '../../plan/instant.ts';
@@ -21,8 +21,7 @@ function* row(label: string, text: string, { paint, columns }: PageStyle): Gener
 
 /** As programs are told it. */
 function momentObject(moment: Timestamp & Partial<Moment>) {
-  const { seconds, wall = Number.NaN } = moment;
-  const time = Number.isNaN(wall) ? seconds * 1000 : wall;
+  const time = timeOf({ wall: Number.NaN, ...moment });
   return { ts: showTimestamp(moment), time: new Date(time).toISOString() };
 }
 
