@@ -48,6 +48,9 @@ export interface CommandSpec {
   readonly load: () => Promise<{ readonly run: RunCommand }>;
 }
 
+/** What any command that opens the backup can end with. */
+export const READS_BACKUP: readonly ExitName[] = ['PLAN_INVALID', 'BACKUP', 'SIGINT', 'SIGTERM'];
+
 // Options that several commands have.
 
 export const TARGET: OptionSpec = {

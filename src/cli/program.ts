@@ -13,9 +13,36 @@ import {
   type OptionSpec,
   type OptionValues,
 } from './command.ts';
-import { COMMANDS } from './command-table.ts';
+import { COMMANDS_OF_PLANS } from './commands-of-plans.ts';
+import { COMMANDS_OF_TARGETS } from './commands-of-targets.ts';
 import type { ProcessEdge } from './context.ts';
 import { openSession, type Session } from './session.ts';
+
+/** Every command, in the order in which an operator meets them; here those of the program itself. One entry registers a command. */
+export const COMMANDS: readonly CommandSpec[] = [
+  ...COMMANDS_OF_PLANS,
+  ...COMMANDS_OF_TARGETS,
+  {
+    name: 'schema',
+    summary: 'prints the JSON Schema of plan files',
+    examples: ['plan schema > restore-plan.schema.json'],
+    exits: [],
+    load: () => import('./commands/schema.ts'),
+  },
+  {
+    name: 'completion',
+    arguments: '<shell> [plan]',
+    argumentChoices: ['bash', 'zsh', 'fish'],
+    summary: 'prints the completion script for bash, zsh or fish',
+    details:
+      'Load it with `source <(plan completion bash)`, or with `plan completion fish | source`. It completes commands, ' +
+      'options and their values, plan files, and after `plan follow-up done <plan>` the names of the follow-ups of that ' +
+      'plan, which it reads with `plan completion follow-ups <plan>`.',
+    examples: ['plan completion bash > ~/.local/share/bash-completion/completions/plan'],
+    exits: ['PLAN_INVALID'],
+    load: async () => (await import('./commands/completion.ts')).completionOf(COMMANDS, OPTIONS_EVERYWHERE),
+  },
+];
 
 /** Runs one command line (`argv` without node and script) and returns the process's exit code. Throws only bugs. */
 export async function runProgram(argv: readonly string[], edge: ProcessEdge): Promise<number> {

@@ -1,7 +1,7 @@
 /** What the program says without any server: digests, faults, prose, help and the schema. */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { COMMANDS } from '../../src/cli/command-table.ts';
+import { COMMANDS } from '../../src/cli/program.ts';
 import { readPlan } from '../../src/plan/read-plan.ts';
 import { suite } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';

@@ -1,7 +1,7 @@
 /** `plan completion`: the scripts are run by the shells themselves, those that are on this machine. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { COMMANDS } from '../../../src/cli/command-table.ts';
+import { COMMANDS } from '../../../src/cli/program.ts';
 import { suite } from '../../harness.ts';
 import { programArguments, runPlan } from '../../lab/plan-command.ts';
 import { PlanFolder } from '../../plan/plan-folder.ts';
