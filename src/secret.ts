@@ -15,9 +15,12 @@ const KEY_CHARACTERS = 16;
 
 export class Secret {
   readonly #value: string;
+  /** The environment variable that held it, where that is known. */
+  readonly variable: string | undefined;
 
-  constructor(value: string) {
+  constructor(value: string, variable?: string) {
     this.#value = value;
+    this.variable = variable;
     registerSecret(value);
   }
 

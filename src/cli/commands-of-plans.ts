@@ -138,6 +138,31 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
     load: () => import('./commands/history.ts'),
   },
   {
+    name: 'sources',
+    arguments: '[plan]',
+    summary: 'says what could give back what was lost, and until when: snapshot, oplog, backups …',
+    details:
+      'Asks the server that lost the documents (targets.production, or that of source.oplog) how far its pre-images, its own history and its oplog reach, and looks ' +
+      'which backup the plan would take. Says of each whether it could answer, until when, which rights the user lacks, and what to write into the plan. ' +
+      'Reads no documents; takes a plan without queries, reason or targets, or no plan.',
+    options: [
+      {
+        flags: '--uri-env <variable>',
+        description: 'without a plan: the variable that holds the connection string',
+      },
+      {
+        flags: '--database <name>',
+        description: 'without a plan: the database, of which every collection counts',
+      },
+    ],
+    examples: [
+      'plan sources plans/incident-4711.yaml',
+      'plan sources --uri-env PRODUCTION_MONGODB_URI --database gravity',
+    ],
+    exits: READS_BACKUP,
+    load: () => import('./commands/sources.ts'),
+  },
+  {
     name: 'select',
     arguments: '<plan>',
     summary: 'selects the documents and stops; connects to no target',

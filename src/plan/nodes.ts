@@ -73,7 +73,9 @@ export function givenText(root: PlanNode, ...path: readonly PathPart[]): string 
 /** What a variable holds. */
 export function givenSecret(root: PlanNode, ...path: readonly PathPart[]): Secret | undefined {
   const node = nodeAt(root, ...path);
-  return node?.kind !== 'scalar' || node.unjudged ? undefined : new Secret(String(node.value));
+  if (node?.kind !== 'scalar' || node.unjudged) return undefined;
+  const [, variable] = /^\$\{([A-Za-z_][A-Za-z0-9_]*)(?::\?[^}]*)?\}$/.exec(String(node.written)) ?? [];
+  return new Secret(String(node.value), variable);
 }
 
 /** The items of the list at a path; none when it is missing or no list. */

@@ -118,7 +118,10 @@ async function readIdLists(
   return { lists, faults };
 }
 
-/** A plan in which what a person would fill in last stands there: its reason, a query for each entry, and where to restore to. */
+/**
+ * A plan in which what a person would fill in last stands there: its reason, a query for each entry, and where to restore to. Of production
+ * the place alone is kept, where it is named: what was lost there can be looked for there.
+ */
 function withoutGaps(root: MapNode): MapNode {
   const { place } = root;
   const text = (value: string): PlanNode => ({
@@ -138,18 +141,26 @@ function withoutGaps(root: MapNode): MapNode {
   const entries = new Map(root.entries);
   const put = (key: string, value: PlanNode): void => void entries.set(key, { keyPlace: place, value });
   if (isGap(nodeAt(root, 'reason'))) put('reason', text('-'));
-  put(
-    'targets',
-    map([
-      [
-        'staging',
-        map([
-          ['uri', { ...text('-'), unjudged: true } as PlanNode],
-          ['database', text('none')],
-        ]),
-      ],
-    ]),
-  );
+  const staging = map([
+    ['uri', { ...text('-'), unjudged: true } as PlanNode],
+    ['database', text('none')],
+  ]);
+  const [uri, database] = ['uri', 'database'].map((key) => nodeAt(root, 'targets', 'production', key));
+  const isNamed =
+    uri?.kind === 'scalar' && (uri.unjudged || /^mongodb(\+srv)?:\/\/./.test(String(uri.value)));
+  const production =
+    isNamed && database !== undefined && !isGap(database)
+      ? [
+          [
+            'production',
+            map([
+              ['uri', uri],
+              ['database', database],
+            ]),
+          ] as const,
+        ]
+      : [];
+  put('targets', map([['staging', staging], ...production]));
   entries.delete('followUps');
   const collections = nodeAt(root, 'collections');
   if (collections?.kind === 'list') {

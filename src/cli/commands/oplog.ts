@@ -58,19 +58,15 @@ export async function run(
 export async function placeOf(
   context: CommandContext,
   file: string | undefined,
-  { uriEnv, database }: OptionValues,
+  options: OptionValues,
 ): Promise<OplogPlace> {
-  if (file === undefined) {
-    if (typeof uriEnv !== 'string' || typeof database !== 'string')
-      throw usage('say which oplog is meant', WITHOUT_PLAN);
-    const uri = context.env[uriEnv];
-    if (!uri)
-      throw usage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the replica set.');
-    const open = (): Promise<EntrySource> => LiveOplog.open(context, new Secret(uri));
+  const server = serverWithoutPlan(context, file, options);
+  if (file === undefined || server !== undefined) {
+    if (server === undefined) throw usage('say which oplog is meant', WITHOUT_PLAN);
+    const { uri, database } = server;
+    const open = (): Promise<EntrySource> => LiveOplog.open(context, uri);
     return { name: database, scope: { database }, plan: undefined, open };
   }
-  if (uriEnv !== undefined || database !== undefined)
-    throw usage('--uri-env and --database stand for a plan file', WITHOUT_PLAN);
   const plan = await loadIncompletePlan(context, file);
   const { oplog } = plan.source;
   if (oplog === undefined)
@@ -86,7 +82,23 @@ export async function placeOf(
   };
 }
 
-const WITHOUT_PLAN = 'Name a plan file, or: --uri-env <variable> --database <name>';
+/** What `--uri-env` and `--database` name in the place of a plan file; undefined where a file is given, or neither. Throws USAGE. */
+export function serverWithoutPlan(
+  { env }: CommandContext,
+  file: string | undefined,
+  { uriEnv, database }: OptionValues,
+): { readonly uri: Secret; readonly database: string } | undefined {
+  if (uriEnv === undefined && database === undefined) return undefined;
+  if (file !== undefined) throw usage('--uri-env and --database stand for a plan file', WITHOUT_PLAN);
+  if (typeof uriEnv !== 'string' || typeof database !== 'string')
+    throw usage('--uri-env and --database are needed together', WITHOUT_PLAN);
+  const uri = env[uriEnv];
+  if (!uri)
+    throw usage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the replica set.');
+  return { uri: new Secret(uri, uriEnv), database };
+}
+
+export const WITHOUT_PLAN = 'Name a plan file, or: --uri-env <variable> --database <name>';
 
 async function check(context: CommandContext, place: OplogPlace): Promise<ExitName> {
   const { plan, scope } = place;

@@ -1,0 +1,385 @@
+/**
+ * `plan sources`: each source that could answer for a plan is asked how far it reaches: pre-images, the server's own history, the oplog, the
+ * backups. Reads no document, and changes nothing.
+ *
+ * Each is asked by itself: one that cannot be reached says so in its answer, and keeps no other from being asked.
+ */
+
+import { type BackupListing, type ListedBackup, listBackups } from '../backup/list-backups.ts';
+import { askHistory, askSnapshot, type KeptHistory, type NamedServer } from '../backup/live/kept-history.ts';
+import type { RemotePatience } from '../backup/remote/patience.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
+import { RestorePlanError } from '../errors.ts';
+import { checkOplog, type OplogCheck, type RollsOver } from '../oplog/check-oplog.ts';
+import type { EntrySource } from '../oplog/sources/entry-source.ts';
+import { LiveOplog } from '../oplog/sources/live-oplog.ts';
+import { openStoredOplog } from '../oplog/sources/stored-oplog.ts';
+import type { Instant } from '../plan/instant.ts';
+import { collectionNames, type Plan } from '../plan/plan.ts';
+import { isStored } from '../plan/sources/sources.ts';
+import type { Run } from '../run.ts';
+import { showDuration } from '../text/quantities.ts';
+
+export const SOURCE_NAMES = ['preImages', 'snapshot', 'oplog', 'backup'] as const;
+export type SourceName = (typeof SOURCE_NAMES)[number];
+
+export interface SourceAnswer {
+  readonly source: SourceName;
+  /** Whether it could give back what was lost, as far as can be told without reading it; unknown: nobody could be asked, or nothing says. */
+  readonly answers: 'yes' | 'no' | 'unknown';
+  /** In a few words: `3 min left`. */
+  readonly sum: string;
+  /** How far back it reaches, UTC milliseconds. */
+  readonly from?: number | undefined;
+  /** Until when it can answer for the moment, UTC milliseconds, at the pace so far; undefined: for as long as it lies there, or not known. */
+  readonly until?: number | undefined;
+  /** What is to be known of it, a sentence each without its end. */
+  readonly facts: readonly string[];
+  /** What the user lacks, and what is therefore not known. */
+  readonly missingRights: readonly string[];
+  /** What to write into the plan, lines of YAML; empty where it stands there already. */
+  readonly write: readonly string[];
+}
+
+export interface SourcesAsked {
+  readonly database: string;
+  readonly at: Instant | undefined;
+  /** The server that was asked; undefined: none is named. */
+  readonly server: string | undefined;
+  readonly answers: readonly SourceAnswer[];
+}
+
+/** A server that has, or had, the documents. */
+export interface AskedServer extends NamedServer {
+  readonly database: string;
+}
+
+export interface SourcesQuestion {
+  /** Undefined: nothing is known but a server. */
+  readonly plan: Plan | undefined;
+  readonly server: AskedServer | undefined;
+  readonly patience: RemotePatience;
+}
+
+/** The server that lost the documents, as far as a plan names it. */
+export function serverOf({ source, targets }: Plan): AskedServer | undefined {
+  const { location, oplog, database } = source;
+  const named = (uri: NamedServer['uri'] | undefined, where: string, of = database): AskedServer[] =>
+    uri === undefined ? [] : [{ uri, named: where, database: of }];
+  const { production } = targets;
+  return [
+    ...(location.kind === 'snapshot' ? named(location.uri, 'source.snapshot') : []),
+    ...(production === undefined ? [] : named(production.uri, 'targets.production', production.database)),
+    ...(oplog?.kind === 'mongodb' ? named(oplog.uri, 'source.oplog.mongodb') : []),
+  ][0];
+}
+
+/** Throws only the signal's reason and bugs. */
+export async function askSources(run: Run, question: SourcesQuestion): Promise<SourcesAsked> {
+  const asking = new Asking(run, question);
+  const answers = await Promise.all([asking.preImages(), asking.snapshot(), asking.oplog(), asking.backup()]);
+  const { server, plan } = question;
+  const at = plan?.source.at;
+  const database = server?.database ?? plan?.source.database ?? '';
+  return { database, at, server: await asking.hosts(), answers };
+}
+
+const NO_SERVER =
+  'the plan names no server that lost the documents: targets.production, source.oplog.mongodb or source.snapshot, with its variable set';
+
+type Told = Omit<SourceAnswer, 'source'>;
+
+class Asking {
+  readonly #run: Run;
+  readonly #question: SourcesQuestion;
+  readonly #wanted: ReadonlySet<string> | undefined;
+  #history: Promise<KeptHistory | undefined> | undefined;
+  #listing: Promise<BackupListing | undefined> | undefined;
+
+  constructor(run: Run, question: SourcesQuestion) {
+    this.#run = run;
+    this.#question = question;
+    this.#wanted = question.plan && collectionNames(question.plan);
+  }
+
+  async hosts(): Promise<string | undefined> {
+    return (await this.#kept().catch(() => undefined))?.hosts;
+  }
+
+  preImages(): Promise<SourceAnswer> {
+    return this.#answer('preImages', async () => {
+      const history = await this.#kept();
+      if (history === undefined) return unknown('no server is named', NO_SERVER);
+      return preImagesTold(history, { wanted: this.#wanted, at: this.#at });
+    });
+  }
+
+  snapshot(): Promise<SourceAnswer> {
+    return this.#answer('snapshot', async () => {
+      const history = await this.#kept();
+      const { server } = this.#question;
+      if (history === undefined || server === undefined) return unknown('no server is named', NO_SERVER);
+      const { serverTime } = history;
+      const second = new Date(Math.floor(serverTime / 1000) * 1000 - 1000);
+      const at = this.#at ?? { epochMs: second.getTime(), text: second.toISOString() };
+      const source = {
+        ...{ at, database: server.database, location: { kind: 'snapshot', uri: server.uri } as const },
+        ...({ maxAgeMs: undefined, integrity: 'whole', maxDecompressionRatio: undefined } as const),
+      };
+      const wanted = this.#wanted ?? new Set<string>();
+      const { refusal, holds, warnings } = await askSnapshot(this.#run, source, wanted);
+      const windowMs = history.windowMs ?? USUAL_WINDOW_MS;
+      const window = `the server keeps its history for ${showDuration(windowMs)}${history.windowMs === undefined ? ', unless its minSnapshotHistoryWindowInSeconds says otherwise' : ''}`;
+      if (refusal !== undefined)
+        return { ...NOTHING, answers: 'no', sum: 'gone', facts: [sentence(refusal)] };
+      const lacks = [...wanted].filter((name) => !holds.includes(name));
+      const leftMs = Math.max(0, at.epochMs + windowMs - serverTime);
+      return {
+        answers: 'yes',
+        sum:
+          this.#at === undefined
+            ? `back by ${showDuration(windowMs)}`
+            : `${showDuration(leftMs, 'down')} left`,
+        from: serverTime - windowMs,
+        until: this.#at === undefined ? undefined : at.epochMs + windowMs,
+        facts: [
+          window,
+          ...warnings,
+          ...(holds.length === 0 ? [] : [`it holds ${holds.join(', ')}`]),
+          ...(lacks.length === 0 ? [] : [`it lacks ${lacks.join(', ')}`]),
+        ],
+        missingRights: [],
+        write: this.#isSource('snapshot') ? [] : this.#lines('snapshot', server),
+      };
+    });
+  }
+
+  oplog(): Promise<SourceAnswer> {
+    return this.#answer('oplog', async () => {
+      const { plan } = this.#question;
+      if (plan !== undefined && (plan.source.oplog?.kind === 'backup' || plan.source.oplog?.kind === 'pbm'))
+        return unknown('in the backup', 'it lies in the backup: `plan oplog check` tells how far it reaches');
+      const entries = await this.#openOplog();
+      if (entries === undefined) return unknown('no server is named', NO_SERVER);
+      try {
+        // A server that nobody writes to has an entry of any moment within some seconds.
+        const isPast = entries.room !== undefined && (this.#at?.epochMs ?? 0) <= this.#run.now();
+        const check = await checkOplog(this.#run, {
+          entries,
+          source: plan && (isPast ? { ...plan.source, at: undefined } : plan.source),
+          namespaces: [...(this.#wanted ?? [])].map((name) => `${plan?.source.database}.${name}`),
+        });
+        // A backup that cannot be listed says so in its own answer.
+        const listing = await this.#backups().catch(() => undefined);
+        return this.#oplogTold(
+          check,
+          listing?.backups.find(({ chosen }) => chosen),
+        );
+      } finally {
+        await entries.close();
+      }
+    });
+  }
+
+  backup(): Promise<SourceAnswer> {
+    return this.#answer('backup', async () => {
+      const { plan } = this.#question;
+      const listing = await this.#backups();
+      if (listing === undefined || plan === undefined) {
+        const kind = plan?.source.location.kind;
+        return kind === 'mongodb'
+          ? unknown('a live database', 'source.mongodb answers by itself: `plan select` reads it')
+          : {
+              ...NOTHING,
+              answers: 'no',
+              sum: 'none is named',
+              facts: ['source.path or source.s3 would name the backups'],
+            };
+      }
+      return backupTold(listing);
+    });
+  }
+
+  get #at(): Instant | undefined {
+    return this.#question.plan?.source.at;
+  }
+
+  #isSource(kind: string): boolean {
+    return this.#question.plan?.source.location.kind === kind;
+  }
+
+  /** What cannot be asked is an answer, too. */
+  async #answer(source: SourceName, ask: () => Promise<Told>): Promise<SourceAnswer> {
+    try {
+      return { source, ...(await ask()) };
+    } catch (error) {
+      this.#run.signal.throwIfAborted();
+      if (!(error instanceof RestorePlanError)) throw error;
+      const { hint } = error;
+      const facts = [sentence(error), ...(hint === undefined ? [] : [hint.replace(/\.$/, '')])];
+      return { source, ...NOTHING, answers: 'unknown', sum: 'cannot be asked', facts };
+    }
+  }
+
+  #kept(): Promise<KeptHistory | undefined> {
+    const { server } = this.#question;
+    this.#history ??=
+      server === undefined
+        ? Promise.resolve(undefined)
+        : askHistory(this.#run, server, { database: server.database, wanted: this.#wanted });
+    return this.#history;
+  }
+
+  #backups(): Promise<BackupListing | undefined> {
+    const { plan, patience } = this.#question;
+    const location = plan?.source.location;
+    this.#listing ??=
+      plan === undefined || location === undefined || !isStored(location)
+        ? Promise.resolve(undefined)
+        : listBackups(this.#run, { ...plan.source, location }, { wanted: collectionNames(plan), patience });
+    return this.#listing;
+  }
+
+  async #openOplog(): Promise<EntrySource | undefined> {
+    const { plan, server, patience } = this.#question;
+    const oplog = plan?.source.oplog;
+    // An oplog of the other kinds lies in the backup, and was not asked for.
+    if (oplog?.kind === 'mongodb') return LiveOplog.open(this.#run, oplog.uri);
+    if (oplog?.kind === 'stored') return openStoredOplog(this.#run, oplog.from, patience);
+    return server && LiveOplog.open(this.#run, server.uri);
+  }
+
+  #oplogTold(check: OplogCheck, backup: ListedBackup | undefined): Told {
+    const { first, last, problems, unknown: open, rollsOver } = check;
+    const now = this.#run.now();
+    const { plan, server } = this.#question;
+    const begins = plan?.source.oplog?.begins?.epochMs ?? backup?.time;
+    const fromMs = first.seconds * 1000;
+    const isLate = begins !== undefined && fromMs > begins;
+    const isShown = check.needed === undefined && isLate;
+    const facts = [
+      ...problems,
+      ...(isShown
+        ? [`it begins after the backup of ${showIsoDate(begins as number)}, and cannot roll it forward`]
+        : []),
+      ...(begins === undefined
+        ? ['no backup is known that it could roll forward; `plan history` tells what happened']
+        : []),
+      ...(rollsOver === undefined ? [] : [lasting(rollsOver)]),
+      ...(rollsOver === undefined ? open.filter((each) => each.startsWith('how long')) : []),
+      `its newest entry is of ${showIsoDate(Number.isNaN(last.wall) ? last.seconds * 1000 : last.wall)}`,
+    ];
+    return {
+      answers: problems.length > 0 || isLate ? 'no' : begins === undefined ? 'unknown' : 'yes',
+      sum: `back to ${showIsoDate(fromMs)}`,
+      from: fromMs,
+      until: rollsOver === undefined ? undefined : now + rollsOver.inMs,
+      facts,
+      missingRights: [],
+      write:
+        plan?.source.oplog !== undefined || server === undefined || isLate || begins === undefined
+          ? []
+          : [
+              'source:',
+              '  oplog:',
+              `    mongodb: { uri: ${uriText(server)} }`,
+              `    begins: ${showIsoDate(begins)} # when the dump was begun, or earlier`,
+            ],
+    };
+  }
+
+  #lines(kind: 'snapshot', server: AskedServer): string[] {
+    const at =
+      this.#at === undefined ? ['  at: … # the last moment at which the data was good, with its offset'] : [];
+    return [
+      'source:',
+      ...at,
+      `  database: ${JSON.stringify(server.database)}`,
+      `  ${kind}: { uri: ${uriText(server)} }`,
+    ];
+  }
+}
+
+/** minSnapshotHistoryWindowInSeconds where nobody changed it. */
+const USUAL_WINDOW_MS = 300_000;
+const NOTHING = { facts: [], missingRights: [], write: [] } as const;
+
+function unknown(sum: string, fact: string): Told {
+  return { ...NOTHING, answers: 'unknown', sum, facts: [fact] };
+}
+
+interface Moment {
+  readonly wanted: ReadonlySet<string> | undefined;
+  readonly at: Instant | undefined;
+}
+
+function preImagesTold({ preImages, missing, serverTime }: KeptHistory, { wanted, at }: Moment): Told {
+  const { enabled, expireAfterMs, oldest } = preImages;
+  if (enabled === undefined)
+    return { ...NOTHING, answers: 'unknown', sum: 'may not be asked', missingRights: missing };
+  const names = (isOn: boolean): string[] =>
+    [...enabled].filter(([, on]) => on === isOn).map(([name]) => name);
+  const [on, off] = [names(true), names(false)];
+  const gone = [...(wanted ?? [])].filter((name) => !enabled.has(name));
+  const lost =
+    gone.length === 0 ? [] : [`not there any more: ${gone.join(', ')}; a drop leaves no pre-images`];
+  if (on.length === 0) return { ...NOTHING, answers: 'no', sum: 'off', facts: lost };
+  const isKeptFor = typeof expireAfterMs === 'number';
+  const from = isKeptFor ? serverTime - expireAfterMs : oldest;
+  const isTooLate = isKeptFor && at !== undefined && at.epochMs < serverTime - expireAfterMs;
+  const facts = [
+    ...(isTooLate ? [`what was changed right after source.at ${at.text} has expired`] : []),
+    ...(off.length === 0 ? [] : [`off for ${off.join(', ')}`]),
+    ...lost,
+    isKeptFor
+      ? `they are kept for ${showDuration(expireAfterMs)} (expireAfterSeconds)`
+      : expireAfterMs === 'off'
+        ? 'they are kept as long as the oplog has their entries'
+        : 'how long they are kept is not known',
+    ...(oldest === undefined ? [] : [`the oldest is of ${showIsoDate(oldest)}`]),
+  ];
+  const until = isKeptFor && at !== undefined && !isTooLate ? at.epochMs + expireAfterMs : undefined;
+  const whose = off.length === 0 && gone.length === 0 ? 'on' : `on for ${on.join(', ')}`;
+  const reach = from === undefined ? '' : `, back to ${showIsoDate(from)}`;
+  return {
+    ...{ answers: isTooLate ? 'no' : 'yes', sum: `${whose}${reach}`, from, until, facts },
+    ...{ missingRights: missing.filter((right) => /getClusterParameter|preimages/.test(right)), write: [] },
+  };
+}
+
+function backupTold({ backups, total, at, refusal }: BackupListing): Told {
+  const chosen = backups.find((each) => each.chosen);
+  const before = backups.filter(({ beforeAtMs }) => beforeAtMs === undefined || beforeAtMs >= 0).length;
+  const known =
+    at === undefined ? `${total} found` : `${total} found; of the nearest, ${before} at or before source.at`;
+  if (chosen === undefined) {
+    const why = refusal === undefined ? backups.slice(0, 1).map(({ reason }) => reason) : [sentence(refusal)];
+    return {
+      ...NOTHING,
+      answers: 'no',
+      sum: total === 0 ? 'none is there' : 'none serves',
+      facts: [...why, known],
+    };
+  }
+  const { localTime, beforeAtMs, location, reason } = chosen;
+  const age = beforeAtMs === undefined ? '' : `, ${showDuration(beforeAtMs)} before source.at`;
+  return {
+    ...{ answers: 'yes', from: chosen.time, missingRights: [], write: [] },
+    sum: localTime === undefined ? 'the one that is named' : `of ${localTime}`,
+    facts: [`${location}${age}`, reason, known],
+  };
+}
+
+function lasting({ inMs, isFull }: RollsOver): string {
+  if (isFull && inMs < 60_000)
+    return 'what is needed of it may be overwritten at any moment: `plan oplog save` keeps it';
+  return `what is needed of it lasts about ${showDuration(inMs)} at the pace so far${isFull ? '' : ' (it is not full yet)'}`;
+}
+
+function uriText({ uri }: AskedServer): string {
+  return uri.variable === undefined ? '…' : JSON.stringify(`\${${uri.variable}}`);
+}
+
+function sentence({ message }: RestorePlanError): string {
+  return message.replace(/\.$/, '');
+}
