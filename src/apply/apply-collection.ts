@@ -16,8 +16,7 @@ import { hashesOf } from '../ledger/journal-entry.ts';
 import type { EarlierRuns } from '../ledger/written.ts';
 import { overwrites } from '../plan/plan.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
-import type { TargetCollection } from '../target/target.ts';
-import { MOST_BYTES, MOST_DOCUMENTS } from '../target/transactional-writes.ts';
+import { accessTo, type TargetCollection } from '../target/target.ts';
 import type { ApplyRequest, ApplyRun } from './apply-run.ts';
 import {
   type ApplyOutcome,
@@ -144,7 +143,7 @@ class AppliedPart {
     await held.run.checkpoint('batch-compared');
     let written = 0;
     if (toInsert.length > 0) written += await this.#insert(toInsert);
-    for (const pairs of inTransactions(toReplace, this.#documents)) written += await this.#change(pairs);
+    for (const pairs of this.#inTransactions(toReplace)) written += await this.#change(pairs);
     return { written, bytes: bytesOf(this.#met) };
   }
 
@@ -313,6 +312,34 @@ class AppliedPart {
     return positions.length - unwritten.size;
   }
 
+  /**
+   * Each is one journal entry, and where nobody gets in between one transaction of those that the server takes by then: of one that had to be
+   * several, nobody can say after a kill which were committed.
+   */
+  *#inTransactions(pairs: readonly ReplacementPair[]): Generator<ReplacementPair[]> {
+    const { writer } = accessTo(this.#applying.held.target);
+    let cut: ReplacementPair[] = [];
+    let bytes = 0;
+    for (const pair of pairs) {
+      const size = pair.seen.length + this.#sizeAfter(pair);
+      const most = writer.transactionSize;
+      if (cut.length > 0 && (bytes + size > most.bytes || cut.length >= most.documents)) {
+        yield cut;
+        cut = [];
+        bytes = 0;
+      }
+      cut.push(pair);
+      bytes += size;
+    }
+    if (cut.length > 0) yield cut;
+  }
+
+  #sizeAfter({ position, seen }: ReplacementPair): number {
+    const { fields } = this.#met;
+    if (fields === undefined) return this.#documents.size(position);
+    return fields.merged(seen, this.#documents.document(position)).length;
+  }
+
   #intention(
     action: 'insert' | 'replace' | 'merge',
     positions: readonly number[],
@@ -358,22 +385,4 @@ function mergedHashes(
     hashes: hashesOf(whole, places),
     merged: { paths: fields.paths, hashes: hashesOf(alone, places) },
   };
-}
-
-/** Each is one journal entry, and where nobody gets in between one transaction. */
-function inTransactions(pairs: readonly ReplacementPair[], documents: Documents): ReplacementPair[][] {
-  const cuts: ReplacementPair[][] = [];
-  let bytes = 0;
-  for (const pair of pairs) {
-    const size = pair.seen.length + documents.document(pair.position).length;
-    const cut = cuts.at(-1);
-    if (cut !== undefined && bytes + size <= MOST_BYTES && cut.length < MOST_DOCUMENTS) {
-      cut.push(pair);
-      bytes += size;
-    } else {
-      cuts.push([pair]);
-      bytes = size;
-    }
-  }
-  return cuts;
 }

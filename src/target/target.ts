@@ -190,6 +190,14 @@ export type Settlement = 'committed' | 'aborted' | 'unknown';
 /** What a writer needs to know of a collection. */
 export type WrittenCollection = Pick<TargetCollection, 'name' | 'collated' | 'shardKey'>;
 
+/** Larger batches are written in several transactions, of which the server does not say afterwards which were committed. */
+export interface TransactionSize {
+  /** Of the documents as seen and as they shall be, together. */
+  readonly bytes: number;
+  /** So many the server was seen to take within a second. */
+  readonly documents: number;
+}
+
 /** All that is ever written into a target's own collections. Writes wait for the majority. */
 export interface TargetWriter {
   /** For one batch. Undefined for a standalone, which remembers nothing and has no transactions. */
@@ -223,6 +231,8 @@ export interface TargetWriter {
    * is waited for. Afterwards `executedStatements` is `unknown`. Does nothing on a standalone.
    */
   endIdentity(collection: string, identity: WriteIdentity): Promise<void>;
+  /** What one transaction of a conditional write takes now. */
+  readonly transactionSize: TransactionSize;
   /**
    * Replaces each document that is, byte for byte, still the one seen; no other is touched. Rides out transient faults; what it
    * throws leaves open what was written, until `settleTransaction` has been asked. Throws RestorePlanError TARGET on a standalone

@@ -18,12 +18,18 @@ import { COMMAND_TIME_MS, type Command, type Commands, retry, settle, TryAgain }
 import { documentSequence } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
 import { type EmptyTimestamps, idFilter, joined, shardKeyValue, writeStatement } from './statements.ts';
-import type { ConditionalOutcome, FieldChanges, WriteIdentity, WrittenCollection } from './target.ts';
+import type {
+  ConditionalOutcome,
+  FieldChanges,
+  TransactionSize,
+  WriteIdentity,
+  WrittenCollection,
+} from './target.ts';
 import { sessionFields, Transaction } from './write-sessions.ts';
 
 /** A transaction's documents, as seen and as they shall be, bytes. One that is larger comes alone. */
-export const MOST_BYTES = 4 * 1024 * 1024;
-export const MOST_DOCUMENTS = 4_000;
+const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_DOCUMENTS = 4_000;
 const LEAST_DOCUMENTS = 100;
 
 /** How long the writes of a transaction, which hold its documents, should take, milliseconds. */
@@ -43,6 +49,10 @@ class PartSize {
 
   get documents(): number {
     return Math.floor(this.#documents);
+  }
+
+  get limits(): TransactionSize {
+    return { bytes: MOST_BYTES, documents: this.documents };
   }
 
   /** So many documents took the server so long, milliseconds. */

@@ -57,6 +57,10 @@ export class MongoWriter implements TargetWriter {
     this.#transactions = new Transactions(this.#timestamps, reader.identity.kind === 'sharded cluster');
   }
 
+  get transactionSize() {
+    return this.#transactions.partSize.limits;
+  }
+
   newIdentity(): Promise<WriteIdentity | undefined> {
     return this.#sessions.newIdentity();
   }

@@ -25,10 +25,10 @@ export class MergeGround {
   /** What each command leaves behind when nobody disturbs it. */
   readonly #expected = new Map<Command, Buffer>();
 
-  constructor(servers: OwnServers, documents: number) {
+  constructor(servers: OwnServers, documents: number, padBytes = 900) {
     this.bench = openWorkbench(servers);
     const all = Array.from({ length: documents }, (_, _id) => _id);
-    const pad = 'x'.repeat(900);
+    const pad = 'x'.repeat(padBytes);
     this.#standing = all
       .filter((n) => n % 10 !== 9)
       .map((_id) => raw({ _id, ...(_id % 3 !== 0 && { price: _id }), place: { no: 1, zip: 'wrong' }, pad }));
@@ -85,6 +85,35 @@ export class MergeGround {
       child.stop();
       await ended;
     } finally {
+      await fault.off();
+    }
+  }
+
+  /**
+   * Dies between the transactions of one batch: a rival that holds its last document makes several of it, and the server holds the second commit
+   * back.
+   */
+  async dieBetweenTransactions(command: Command): Promise<void> {
+    const { client } = await this.bench.db('staging');
+    const data = {
+      ...{ failCommands: ['commitTransaction'], appName: 'restore-plan' },
+      ...{ blockConnection: true, blockTimeMS: 3_000 },
+    };
+    const rival = client.startSession();
+    rival.startTransaction();
+    const last = deserialize(this.#standing.at(-1) as Buffer)['_id'];
+    const held = (await this.bench.db('staging')).collection('a');
+    await held.updateOne({ _id: last }, { $set: { rival: true } }, { session: rival });
+    const fault = await setFailPoint(client, { name: 'failCommand', mode: { skip: 1 }, data });
+    try {
+      const child = startChild();
+      const ended = child.run(this.bench, this.selection, { command, leaseMs: LEASE_MS });
+      await until(async () => (await fault.timesFired()) > 1);
+      child.stop();
+      await ended;
+    } finally {
+      await rival.abortTransaction();
+      await rival.endSession();
       await fault.off();
     }
   }

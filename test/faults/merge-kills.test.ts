@@ -12,7 +12,8 @@ let ground: MergeGround;
 test.before(
   async () => {
     servers = await ownServers();
-    ground = new MergeGround(servers, 300);
+    // More than one transaction takes, so that it is cut into batches of one each.
+    ground = new MergeGround(servers, 300, 20_000);
     await ground.measure();
   },
   { deadlineMs: 120_000 },
@@ -37,6 +38,7 @@ for (const dieAt of MOMENTS) {
       assert.ok(died);
       await ground.rerun(command, dieAt);
     }
+    assert.is(ground.doubtful, 0, 'of a batch that is one transaction the server says what came of it');
   });
 }
 
@@ -46,6 +48,15 @@ test('kill -9 inside the transaction of a merge, then of its revert: the same by
     await ground.dieInTransaction(command);
     await ground.rerun(command, 'its commit');
   }
+  assert.is(ground.doubtful, 0);
+});
+
+test('kill -9 between the transactions of one batch: what is committed is doubtful, and a revert leaves that alone', async () => {
+  await ground.fill();
+  await ground.dieBetweenTransactions('apply');
+  await ground.rerun('apply', 'between two transactions');
+  assert.ok(ground.doubtful > 0, 'nothing was committed before the kill');
+  await ground.rerun('revert', 'no moment');
 });
 
 test.run();
