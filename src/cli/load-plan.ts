@@ -18,8 +18,8 @@ export async function openPlan(
   { refuseFuture = false }: Pick<ReadPlanOptions, 'refuseFuture'> = {},
 ): Promise<Restore> {
   requirePipe(context, [file]);
-  const { env, stdin, now } = context;
-  const reading = await readPlan(file, { env, stdin, now: now(), refuseFuture });
+  const { env, stdin, cwd, now } = context;
+  const reading = await readPlan(file, { env, stdin, cwd, now: now(), refuseFuture });
   // All that touches backups and databases: what only looks at a plan starts without.
   const { Restore } = await import('../restore/restore.ts');
   const restore = Restore.of(context, reading);
@@ -33,8 +33,8 @@ export async function openPlan(
  */
 export async function loadIncompletePlan(context: CommandContext, file: string): Promise<Plan> {
   requirePipe(context, [file]);
-  const { env, stdin, now } = context;
-  const { plan, faults, notes } = await readPlan(file, { env, stdin, now: now(), incomplete: true });
+  const { env, stdin, cwd, now } = context;
+  const { plan, faults, notes } = await readPlan(file, { env, stdin, cwd, now: now(), incomplete: true });
   if (plan === undefined) throw planFailure(faults, notes);
   return plan;
 }

@@ -54,6 +54,7 @@ export async function runProgram(argv: readonly string[], edge: ProcessEdge): Pr
     exit = (await run(session.context, args, options)) ?? 'OK';
   });
   try {
+    requireCommand(argv);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.OK;
@@ -63,6 +64,12 @@ export async function runProgram(argv: readonly string[], edge: ProcessEdge): Pr
     return await session.fail(failure);
   }
   return session === undefined ? EXIT_CODES.OK : await session.finish(exit);
+}
+
+/** Commander answers `plan nonsense --help` with the help of the program, and success. */
+function requireCommand([word = '', ...rest]: readonly string[]): void {
+  const isNamed = word.startsWith('-') || ['', 'help', ...COMMANDS.map(({ name }) => name)].includes(word);
+  if (!isNamed && rest.some((each) => each === '--help' || each === '-h')) throw unknownCommand(word);
 }
 
 /** The plan as the operator named it, where the command works on one. */

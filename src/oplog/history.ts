@@ -64,8 +64,8 @@ export interface HistoryRun {
 /** What does not change within a run. */
 type RunTraits = Pick<HistoryRun, 'namespace' | 'kind' | 'origin' | 'how' | 'user' | 'detail'>;
 
-/** Longest pause within a run, milliseconds. */
-const PAUSE_MS = 30_000;
+/** Longest pause within a run, milliseconds: what one command or script does comes closer together, what a person does again comes later. */
+const PAUSE_MS = 5_000;
 const IDS_SHOWN = 5;
 const FIELDS_COUNTED = 100;
 const FIRST_CAPACITY = 64;

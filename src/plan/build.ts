@@ -2,7 +2,6 @@
  * Makes the checked plan from the tree of its file. Called only when no fault was found, so what the schema requires
  * is there; defaults are filled in here and nowhere else.
  */
-import { resolve } from 'node:path';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { parseQuery } from '../query/parse-query.ts';
 import { planDigest, selectsDigest } from './digest.ts';
@@ -50,7 +49,7 @@ interface Around {
   readonly lists: IdLists;
 }
 
-export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }: Around): Plan {
+export function buildPlan(root: MapNode, { unsetVariables, lists }: Around): Plan {
   const name = givenText(root, 'name') as string;
   const source = buildSource(nodeAt(root, 'source')!);
   const collections = itemsAt(root, 'collections').map((entry) => buildCollection(entry, lists));
@@ -63,7 +62,7 @@ export function buildPlan(root: MapNode, file: string, { unsetVariables, lists }
   return {
     name,
     reason: givenText(root, 'reason'),
-    file: resolve(file),
+    file: root.place.text.absolutePath,
     source,
     collections,
     targets,

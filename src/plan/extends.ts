@@ -24,18 +24,25 @@ interface MergedReading {
   readonly faults: readonly PlanFault[];
 }
 
-/** `stdin`: what the plan `-` is read from; the files that it names lie relative to the working directory. */
-export async function readWithBases(
-  file: string,
-  stdin?: AsyncIterable<Buffer | string>,
-): Promise<MergedReading> {
-  const reading = await readPlanText(file, stdin);
+export interface PlanPlace {
+  /** What the plan `-` is read from; the files that it names lie relative to `cwd`. */
+  readonly stdin?: AsyncIterable<Buffer | string>;
+  /** The folder that a relative path of a plan counts from; default: the process's. */
+  readonly cwd?: string | undefined;
+}
+
+export async function readWithBases(file: string, place: PlanPlace = {}): Promise<MergedReading> {
+  const reading = await readPlanText(file, place);
   if ('fault' in reading) return { root: undefined, texts: [], faults: [reading.fault] };
-  return withBases(reading.text, []);
+  return withBases(reading.text, [], place.cwd);
 }
 
 /** `chain` holds the files that led here, the plan first. */
-async function withBases(text: PlanText, chain: readonly PlanText[]): Promise<MergedReading> {
+async function withBases(
+  text: PlanText,
+  chain: readonly PlanText[],
+  cwd: string | undefined,
+): Promise<MergedReading> {
   const { root, faults } = parsePlanText(text);
   const texts = [text];
   if (root === undefined) return { root, texts, faults };
@@ -60,7 +67,7 @@ async function withBases(text: PlanText, chain: readonly PlanText[]): Promise<Me
     return refused('`extends` names a file of another kind', 'a .yaml or .yml file');
 
   const path = isAbsolute(name) ? name : join(dirname(text.file), name);
-  const reading = await readPlanText(path);
+  const reading = await readPlanText(path, { cwd });
   if ('fault' in reading) {
     return refused(
       reading.fault.message.replace('the file', `the base ${quoted(name)}`),
@@ -75,7 +82,7 @@ async function withBases(text: PlanText, chain: readonly PlanText[]): Promise<Me
   }
   if (through.length >= MAX_BASES) return refused(`more than ${MAX_BASES} files extend each other`);
 
-  const base = await withBases(reading.text, through);
+  const base = await withBases(reading.text, through, cwd);
   return {
     root: base.root === undefined ? undefined : mergeMaps(base.root, own, []),
     texts: [...texts, ...base.texts],
@@ -121,20 +128,18 @@ type TextReading = { readonly text: PlanText } | { readonly fault: PlanFault };
 /** The name that stands for stdin. */
 export const STDIN = '-';
 
-/** `stdin`: what `-` is read from. */
-export async function readPlanText(
-  file: string,
-  stdin?: AsyncIterable<Buffer | string>,
-): Promise<TextReading> {
+async function readPlanText(file: string, { stdin, cwd = '' }: PlanPlace): Promise<TextReading> {
+  const absolutePath = resolve(cwd, file);
   if (file === STDIN && stdin !== undefined) {
     const piped = await readStreamOfAtMost(stdin, MAX_PLAN_BYTES);
-    return 'bytes' in piped ? planTextOf(STDIN, piped.bytes) : { fault: refusedFile(STDIN, piped) };
+    if ('bytes' in piped) return planTextOf(STDIN, piped.bytes, absolutePath);
+    return { fault: refusedFile(STDIN, piped) };
   }
-  const reading = await readFileOfAtMost(file, MAX_PLAN_BYTES);
-  if ('bytes' in reading) return planTextOf(file, reading.bytes);
+  const reading = await readFileOfAtMost(absolutePath, MAX_PLAN_BYTES);
+  if ('bytes' in reading) return planTextOf(file, reading.bytes, absolutePath);
   const fault = refusedFile(file, reading);
   const isMissing = (reading.error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
-  return { fault: isMissing ? { ...fault, suggestion: await similarFile(file) } : fault };
+  return { fault: isMissing ? { ...fault, suggestion: await similarFile(file, absolutePath) } : fault };
 }
 
 function refusedFile(file: string, { refused, expected }: FileRefusal): PlanFault {
@@ -150,23 +155,22 @@ function refusedFile(file: string, { refused, expected }: FileRefusal): PlanFaul
 }
 
 /** Decodes the bytes of a plan file: UTF-8, with or without byte order mark, any line ends. */
-export function planTextOf(file: string, bytes: Buffer): TextReading {
+export function planTextOf(file: string, bytes: Buffer, absolutePath = resolve(file)): TextReading {
   const why = whyNoText(bytes);
   if (why !== undefined) return { fault: faultOfFile(file, 'encoding', `the file ${why}`, 'UTF-8 text') };
   const text = textOf(bytes);
   const lineStarts = [0];
   for (let i = text.indexOf('\n'); i >= 0; i = text.indexOf('\n', i + 1)) lineStarts.push(i + 1);
-  return { text: { file, absolutePath: resolve(file), text, lineStarts, hidden: findCredentials(text) } };
+  return { text: { file, absolutePath, text, lineStarts, hidden: findCredentials(text) } };
 }
 
 /** A YAML file in the same folder with nearly that name. */
-async function similarFile(file: string): Promise<string | undefined> {
-  const folder = dirname(file);
+async function similarFile(file: string, absolutePath: string): Promise<string | undefined> {
   // Only a suggestion: where the folder cannot be listed either, there is none.
-  const names = await readdir(folder).catch(() => []);
+  const names = await readdir(dirname(absolutePath)).catch(() => []);
   const near = nearest(
     basename(file),
     names.filter((name) => /\.ya?ml$/.test(name)),
   );
-  return near === undefined || near === basename(file) ? undefined : join(folder, near);
+  return near === undefined || near === basename(file) ? undefined : join(dirname(file), near);
 }

@@ -3,7 +3,7 @@
  * Every step reports all it finds, so that an author sees all mistakes at once.
  */
 import { buildPlan, type IdLists } from './build.ts';
-import { readWithBases } from './extends.ts';
+import { type PlanPlace, readWithBases } from './extends.ts';
 import { faultAt, inReadingOrder, type PlanFault, type PlanText } from './fault.ts';
 import { type IdList, readIdList } from './id-list.ts';
 import { type Environment, type Interpolation, interpolate } from './interpolate.ts';
@@ -16,13 +16,11 @@ import { queryRules } from './rules/query-rules.ts';
 import { futureMoment, sourceRules } from './rules/source-rules.ts';
 import { schemaFaults, violations } from './schema.ts';
 
-export interface ReadPlanOptions {
+export interface ReadPlanOptions extends PlanPlace {
   /** Values of `${VARIABLE}`s. */
   readonly env: Environment;
   /** True: a variable that is not set is a fault. False (default): it is a note. */
   readonly requireEnv?: boolean;
-  /** What the plan `-` is read from. */
-  readonly stdin?: AsyncIterable<Buffer | string>;
   /** UTC milliseconds, for a `source.at` that is still to come. Default: it is not looked for. */
   readonly now?: number;
   /** True: such a moment is a fault, for a plan that is about to be carried out. False (default): it is a note. */
@@ -53,7 +51,7 @@ const RULES: readonly ((root: MapNode) => PlanFault[])[] = [
 export async function readPlan(file: string, options: ReadPlanOptions): Promise<PlanReading> {
   const { merged, lists, faults, notes } = await check(file, options);
   if (faults.length > 0 || merged === undefined) return { faults, notes };
-  return { plan: buildPlan(merged.root, file, { unsetVariables: merged.unset, lists }), notes };
+  return { plan: buildPlan(merged.root, { unsetVariables: merged.unset, lists }), notes };
 }
 
 /** A file that plans extend: whatever it says must be right, but it need not be complete. */
@@ -73,8 +71,8 @@ interface Findings {
 }
 
 async function check(file: string, options: ReadPlanOptions): Promise<Findings> {
-  const { env, requireEnv = false, stdin, now, refuseFuture = false } = options;
-  const { root, texts, faults: fileFaults } = await readWithBases(file, stdin);
+  const { env, requireEnv = false, now, refuseFuture = false } = options;
+  const { root, texts, faults: fileFaults } = await readWithBases(file, options);
   const order = (faults: readonly PlanFault[]) =>
     inReadingOrder(
       faults,

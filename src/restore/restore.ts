@@ -39,7 +39,7 @@ import { readRuns, runOfPlan, runsOfPlan } from '../ledger/runs.ts';
 import { planFailure } from '../plan/fault.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
-import { type PlanReading, readPlan } from '../plan/read-plan.ts';
+import { type PlanReading, type ReadPlanOptions, readPlan } from '../plan/read-plan.ts';
 import { isStored } from '../plan/sources/sources.ts';
 import { operator, type Run, runIn } from '../run.ts';
 import { keptSelection } from '../selection/open-selection.ts';
@@ -63,15 +63,18 @@ export interface Surroundings extends Run {
 
 /**
  * Reads and checks a plan file. Throws RestorePlanError PLAN_INVALID with every fault; `facts.faults` lists them. Variables that are not
- * set are faults of the step that needs them. `workDirectory` keeps selections and local records; what is not given is quiet, or as usual.
+ * set are faults of the step that needs them. `workDirectory` keeps selections and local records; it and `file`, where they are relative, lie in `cwd`.
+ * What is not given is quiet, or as usual.
  */
 export async function openRestore(
   file: string,
-  given: Pick<Surroundings, 'workDirectory' | 'env'> & Partial<Surroundings>,
+  given: Pick<Surroundings, 'workDirectory' | 'env'> & Partial<Surroundings> & Pick<ReadPlanOptions, 'cwd'>,
 ): Promise<Restore> {
+  const { cwd = '' } = given;
   const usual = { operator: operator(), processId: process.pid, patience: USUAL_PATIENCE };
-  const run: Surroundings = { ...usual, env: given.env, ...runIn(resolve(given.workDirectory), given) };
-  const restore = Restore.of(run, await readPlan(file, { env: run.env, now: run.now(), refuseFuture: true }));
+  const run: Surroundings = { ...usual, env: given.env, ...runIn(resolve(cwd, given.workDirectory), given) };
+  const reading = await readPlan(file, { cwd, env: run.env, now: run.now(), refuseFuture: true });
+  const restore = Restore.of(run, reading);
   run.emit({ type: 'plan-read', name: restore.plan.name, digest: restore.plan.digest });
   return restore;
 }

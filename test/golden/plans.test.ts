@@ -65,7 +65,15 @@ test('help of every command, and wrong usage', async () => {
   for (const name of names) help.push(await transcript([name, '--help']));
   golden('help.txt', help.join(''));
   const wrong = [
-    ...[[], ['nonsense'], ['help', 'nonsense'], ['dryrun', 'x'], ['--json', 'status'], ['apply']],
+    ...[
+      [],
+      ['nonsense'],
+      ['help', 'nonsense'],
+      ['nonsense', '--help'],
+      ['dryrun', 'x'],
+      ['--json', 'status'],
+      ['apply'],
+    ],
     ...[['status'], ['dry-run', 'plan.yaml', '--ful'], ['verify', 'plan.yaml'], ['status', '']],
     ...[
       ['verify', 'plan.yaml', '--target', 'stagin'],

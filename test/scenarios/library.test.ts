@@ -42,9 +42,10 @@ test('the example of the README restores to staging, then to production', async 
 
 test('production stays shut until staging is verified; what was restored can be looked at and taken back', async () => {
   const events: RunEvent[] = [];
-  const restore = await openRestore(join(incident.folder, 'plan.yaml'), {
+  const restore = await openRestore('plan.yaml', {
+    cwd: incident.folder,
     env: incident.env,
-    workDirectory: join(incident.folder, 'work'),
+    workDirectory: 'work',
     emit: (event) => events.push(event),
   });
   try {

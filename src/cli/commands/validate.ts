@@ -17,11 +17,11 @@ export async function run(
   options: OptionValues,
 ): Promise<ExitName> {
   requirePipe(context, files);
-  const { env, stdin, now } = context;
+  const { env, stdin, cwd, now } = context;
   const requireEnv = options['requireEnv'] === true;
   const checked: CheckedFile[] = [];
   for (const file of files) {
-    checked.push(await checkFile(file, { env, requireEnv, stdin, now: now() }));
+    checked.push(await checkFile(file, { env, requireEnv, stdin, cwd, now: now() }));
   }
 
   const result = validationObject(checked);
