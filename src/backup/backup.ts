@@ -76,6 +76,22 @@ export type BackupPiece =
   /** The last piece. */
   | { readonly type: 'finished'; readonly summary: ScanSummary };
 
+/** A member as bytes, for whoever reads its documents by themselves: all of them, or those of a stretch. */
+export interface SeparateMember {
+  readonly member: MemberInfo;
+  /** As stored, perhaps compressed. */
+  readonly at: ByteSource;
+  /** CRC-64/XZ of the inflated bytes, where something beside the member tells it. */
+  readonly crc: bigint | undefined;
+  /** Largest inflated size over compressed size that is believed. */
+  readonly maxRatio: number;
+}
+
+/** What `Backup.apart` gives: the same pieces as a reading, but for each member, in the same order, its bytes. */
+export type SeparatePiece =
+  | Extract<BackupPiece, { type: 'metadata' | 'finished' }>
+  | { readonly type: 'member'; readonly member: SeparateMember };
+
 export interface ReadOptions {
   readonly filterOf?: FilterOf | undefined;
   /** So many bytes more have come from storage, wanted or not; for progress. Called at any time. */
@@ -148,6 +164,11 @@ export interface Backup {
    */
   read(collections: ReadonlySet<string>, options?: ReadOptions): AsyncIterable<BackupPiece>;
   /**
+   * The members of the named collections, to be read by the caller, who says at the end what was read. Throws as `read` does for what shows
+   * before documents are read. Absent where members cannot be read by themselves, or something stands between that changes their documents.
+   */
+  apart?(collections: ReadonlySet<string>): AsyncIterable<SeparatePiece>;
+  /**
    * About the first `maxBytes` bytes of a collection's documents, the last of them perhaps cut off; empty where there are
    * none. Absent where it would mean reading everything.
    */
@@ -191,6 +212,8 @@ export function around(
     collections: () => backup.collections(),
     storedBytes: (wanted) => backup.storedBytes(wanted),
     read: (wanted, options) => backup.read(wanted, options),
+    // Whoever changes what is read would be passed by.
+    ...(backup.apart && changes.read === undefined && { apart: backup.apart.bind(backup) }),
     ...(backup.sample && { sample: backup.sample.bind(backup) }),
     ...(backup.oplog && { oplog: backup.oplog.bind(backup) }),
     ...(backup.slices && { slices: backup.slices.bind(backup) }),

@@ -2,7 +2,7 @@ import { type BigIntStats, constants, type Dirent } from 'node:fs';
 import { type FileHandle, open, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
-import type { ByteSource } from '../storage/byte-source.ts';
+import type { ByteSource, StoredFacts, StoredSpan } from '../storage/byte-source.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
 
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
@@ -46,12 +46,13 @@ export class DiskStore implements Store {
       modified: Number(found.mtimeMs),
       fingerprint: inodeFingerprint(found),
     };
-    const open = (): DiskFile => {
-      const file = new DiskFile(seen);
-      this.#opened.add(file);
-      return file;
-    };
-    return { kind: 'file', ...seen, open };
+    return { kind: 'file', ...seen, open: () => this.reopen(seen) };
+  }
+
+  reopen(seen: StoredFacts): DiskFile {
+    const file = new DiskFile(seen);
+    this.#opened.add(file);
+    return file;
   }
 }
 
@@ -63,27 +64,28 @@ function isMissing(cause: unknown): boolean {
 /** Large enough that the kernel, not the event loop, sets the pace; two of them are in memory per stream. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** What was seen of a regular file before it is opened. A FIFO is never opened: it would hang the program. */
-interface SeenFile {
-  readonly path: string;
-  readonly size: number;
-  readonly modified: number | undefined;
-  readonly fingerprint: string;
-}
-
-/** A regular file on this machine, pinned to device, inode, size and modification time. */
+/**
+ * A regular file on this machine, pinned to device, inode, size and modification time. What was seen of it tells that it is one: a FIFO
+ * is never opened, it would hang the program.
+ */
 class DiskFile implements ByteSource {
   readonly location: string;
   readonly size: number;
   readonly modified: number | undefined;
   readonly fingerprint: string;
+  readonly #seen: StoredFacts;
   #handle: Promise<FileHandle> | undefined;
 
-  constructor(seen: SeenFile) {
+  constructor(seen: StoredFacts) {
+    this.#seen = seen;
     this.location = seen.path;
     this.size = seen.size;
     this.modified = seen.modified;
     this.fingerprint = seen.fingerprint;
+  }
+
+  spans(): StoredSpan[] {
+    return [{ file: this.#seen, from: 0, size: this.size }];
   }
 
   async read(offset: number, length: number): Promise<Buffer> {

@@ -10,15 +10,15 @@ import type {
   MemberRead,
   OplogSlices,
   ReadOptions,
+  SeparatePiece,
   StoredBackup,
 } from '../backup.ts';
 import { isSnappyStream } from '../containers/snappy.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { collectionOf, folderOf, metadataOfNameOnly, readMetadata } from '../layout/dump-paths.ts';
-import type { CollectionFiles, DumpFile, DumpTree, NamedFile } from '../layout/dump-tree.ts';
+import type { CollectionFiles, DumpTree, NamedFile } from '../layout/dump-tree.ts';
 import { type DatedFile, type NamedFolder, refuseLeftovers, refuseTwice } from '../layout/one-backup.ts';
-import { wholeOf } from '../storage/byte-source.ts';
-import { assertCrc, countBytes, inflateIfCompressed, MemberReader, readText } from './member.ts';
+import { documentBytes, inflatedBytes, MemberReader, readText } from './member.ts';
 import {
   documentsMissing,
   noMetadataWarning,
@@ -85,15 +85,30 @@ export class FileBackup implements StoredBackup {
   }
 
   async *read(wanted: ReadonlySet<string>, { stored }: ReadOptions = {}): AsyncGenerator<BackupPiece> {
-    const { tree } = this.#parts;
     const members: MemberRead[] = [];
+    let bytesRead = 0;
+    const reader = new MemberReader();
+    for await (const piece of this.apart(wanted)) {
+      if (piece.type === 'finished') {
+        yield { type: 'finished', summary: { ...piece.summary, bytesRead, members } };
+      } else if (piece.type === 'member') {
+        const { member, at } = piece.member;
+        members.push(yield* reader.cut(member, documentBytes(piece.member, stored)));
+        await at.close();
+        bytesRead += at.size;
+      } else {
+        yield piece;
+      }
+    }
+  }
+
+  async *apart(wanted: ReadonlySet<string>): AsyncGenerator<SeparatePiece> {
+    const { tree, maxRatio } = this.#parts;
     const warnings = [...this.#parts.warnings, ...(tree.oplogs.length > 0 ? [OPLOG_WARNING] : [])];
     const needed = new Set([...wanted].map((collection) => tree.find(collection)));
     for (const [files, fault] of this.#damaged)
       if (!needed.has(files)) warnings.push(`${fault} Nothing that is read here needs it.`);
     warnings.push(...this.#leftovers(needed));
-    let bytesRead = 0;
-    const reader = new MemberReader();
     for (const collection of wanted) {
       const files = this.#find(collection);
       if (files === undefined) continue;
@@ -103,14 +118,12 @@ export class FileBackup implements StoredBackup {
       if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
       if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
       yield { type: 'metadata', metadata };
-      for (const file of files.documents) {
-        const member = { collection, path: file.at.location, id: file.id };
-        members.push(yield* reader.cut(member, this.#documentsOf(file, stored)));
-        await file.at.close();
-        bytesRead += file.at.size;
+      for (const { at, id, crc } of files.documents) {
+        const member = { collection, path: at.location, id };
+        yield { type: 'member', member: { member, at, crc, maxRatio } };
       }
     }
-    yield { type: 'finished', summary: { bytesRead, readToEnd: true, members, warnings } };
+    yield { type: 'finished', summary: { bytesRead: 0, readToEnd: true, members: [], warnings } };
   }
 
   async sample(collection: string, maxBytes: number): Promise<Buffer> {
@@ -196,16 +209,7 @@ export class FileBackup implements StoredBackup {
     return readMetadata(text, location, files.fileName);
   }
 
-  #documentsOf(file: DumpFile, stored: ReadOptions['stored']): AsyncIterable<Buffer> {
-    const documents = this.#bytesOf(file, stored);
-    return file.crc === undefined ? documents : assertCrc(documents, file.crc, file.at.location);
-  }
-
-  #bytesOf(file: NamedFile, stored?: ReadOptions['stored']): AsyncIterable<Buffer> {
-    return inflateIfCompressed(countBytes(wholeOf(file.at), stored).chunks, {
-      location: file.at.location,
-      maxRatio: this.#parts.maxRatio,
-      withSnappy: file.crc !== undefined,
-    });
+  #bytesOf({ at, crc }: NamedFile): AsyncIterable<Buffer> {
+    return inflatedBytes({ at, crc, maxRatio: this.#parts.maxRatio });
   }
 }

@@ -10,6 +10,7 @@ import {
   type MemberInfo,
   type MemberRead,
   type ReadOptions,
+  type SeparateMember,
   type WholeDocuments,
 } from '../backup.ts';
 import { Crc64 } from '../containers/crc64.ts';
@@ -17,7 +18,7 @@ import { decompress } from '../containers/decompress.ts';
 import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import { MAX_METADATA_BYTES } from '../layout/dump-paths.ts';
-import { ByteCursor } from '../storage/byte-source.ts';
+import { ByteCursor, wholeOf } from '../storage/byte-source.ts';
 
 /** Cuts members into documents, one after the other. Returned is what was read of each. */
 export class MemberReader {
@@ -135,8 +136,27 @@ export async function* inflateIfCompressed(
   }
 }
 
+/** The documents of a member that is read by itself, inflated, and checked as far as it can be. */
+export function documentBytes(member: SeparateMember, stored?: ReadOptions['stored']): AsyncIterable<Buffer> {
+  const { at, crc } = member;
+  const documents = inflatedBytes(member, stored);
+  return crc === undefined ? documents : assertCrc(documents, crc, at.location);
+}
+
+/** A file of a dump, inflated where it is compressed. */
+export function inflatedBytes(
+  { at, crc, maxRatio }: Pick<SeparateMember, 'at' | 'maxRatio'> & { readonly crc?: bigint | undefined },
+  stored?: ReadOptions['stored'],
+): AsyncIterable<Buffer> {
+  return inflateIfCompressed(countBytes(wholeOf(at), stored).chunks, {
+    location: at.location,
+    maxRatio,
+    withSnappy: crc !== undefined,
+  });
+}
+
 /** Passes the bytes on and compares their CRC-64 at the end. `location` names them in messages. */
-export async function* assertCrc(
+async function* assertCrc(
   chunks: AsyncIterable<Buffer>,
   expected: bigint,
   location: string,

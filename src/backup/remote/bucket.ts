@@ -3,6 +3,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { Run } from '../../run.ts';
+import type { StoredFacts } from '../storage/byte-source.ts';
 import { FlightControl } from './flight-control.ts';
 import type { Checksum, KeyPage, ObjectClient, ObjectServer, StoredObject } from './object-server.ts';
 import { type Attempts, inTime, PaceWatch, persist, type RemotePatience } from './patience.ts';
@@ -44,6 +45,12 @@ export class Bucket {
   fingerprint({ etag, size, versionId }: StoredObject): string {
     const version = versionId === undefined ? '' : `:${versionId}`;
     return `${this.#server.scheme}:${etag.replaceAll('"', '')}:${size}${version}`;
+  }
+
+  /** What opens the object again elsewhere. */
+  facts(object: StoredObject): StoredFacts {
+    const { key: path, size, modified, etag, versionId } = object;
+    return { path, size, modified, fingerprint: this.fingerprint(object), etag, versionId };
   }
 
   /** Whether an explained error says that there is no such object. */

@@ -160,7 +160,8 @@ async function digestOf(source: ByteSource, checksum: Checksum): Promise<string>
   }
 }
 
-function damaged({ location }: ByteSource, { name }: Checksum, server: string): RestorePlanError {
+/** Bytes of an object that do not add up. `server`: its name. */
+export function damaged({ location }: ByteSource, { name }: Checksum, server: string): RestorePlanError {
   return new RestorePlanError(
     'BACKUP',
     `${location} arrived damaged: its bytes do not have the ${name} that ${server} names.`,

@@ -1,11 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
-import type { ByteSource } from '../storage/byte-source.ts';
+import type { ByteSource, StoredFacts, StoredSpan, WholeChecksum } from '../storage/byte-source.ts';
 import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
 import { Bucket } from './bucket.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
-import { checkedStream, type ObjectServer, type StoredObject } from './object-server.ts';
+import { checkedStream, damaged, type ObjectServer, type StoredObject } from './object-server.ts';
 import type { RemotePatience } from './patience.ts';
 import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
 
@@ -47,13 +47,14 @@ export class RemoteStore implements Store {
     return this.#bucket.close();
   }
 
+  reopen({ path: key, size, modified, etag = '', versionId }: StoredFacts): ByteSource {
+    return new RemoteFile(this.#bucket, { key, size, modified, etag, versionId });
+  }
+
   #file(object: StoredObject): StoredFile {
     return {
       kind: 'file',
-      path: object.key,
-      size: object.size,
-      modified: object.modified,
-      fingerprint: this.#bucket.fingerprint(object),
+      ...this.#bucket.facts(object),
       open: () => new RemoteFile(this.#bucket, object),
     };
   }
@@ -132,6 +133,18 @@ class RemoteFile implements ByteSource {
 
   checked(): AsyncIterable<Buffer> {
     return checkedStream(this, () => this.#bucket.checksum(this.#facts), this.#bucket);
+  }
+
+  async checksum(): Promise<WholeChecksum | undefined> {
+    const checksum = await this.#bucket.checksum(this.#facts);
+    const { name } = checksum ?? {};
+    if (checksum === undefined || (name !== 'CRC32' && name !== 'CRC64NVME')) return undefined;
+    const expected = BigInt(`0x${Buffer.from(checksum.expected, 'base64').toString('hex')}`);
+    return { name, expected, damaged: () => damaged(this, checksum, this.#bucket.name) };
+  }
+
+  spans(): StoredSpan[] {
+    return [{ file: this.#bucket.facts(this.#facts), from: 0, size: this.size }];
   }
 
   async close(): Promise<void> {}

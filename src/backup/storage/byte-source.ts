@@ -25,8 +25,43 @@ export interface ByteSource {
    * where they differ. Absent where a store keeps none.
    */
   checked?(): AsyncIterable<Buffer>;
+  /** That checksum, where it can be put together from those of parts. Undefined where the store keeps another one, or none. */
+  checksum?(): Promise<WholeChecksum | undefined>;
+  /** Where in stored files these bytes lie, in their order; absent or undefined where they lie in none. */
+  spans?(): readonly StoredSpan[] | undefined;
   /** Releases handles and sockets. A source may be read again afterwards; it opens itself again. */
   close(): Promise<void>;
+}
+
+/** What a store says that all bytes of an object add up to. */
+export interface WholeChecksum {
+  /** CRC-64/NVME has its own tables (`containers/crc64.ts`). */
+  readonly name: 'CRC32' | 'CRC64NVME';
+  /** Of the bytes, as an unsigned number. */
+  readonly expected: bigint;
+  /** For bytes that add up to something else. */
+  damaged(): Error;
+}
+
+/** What was seen of a stored file: enough to open it again elsewhere, pinned to the same bytes. Plain data without credentials. */
+export interface StoredFacts {
+  /** Full path or key. */
+  readonly path: string;
+  readonly size: number;
+  /** When it was finished (mtime, LastModified), UTC milliseconds. */
+  readonly modified: number | undefined;
+  /** Changes whenever its bytes change. */
+  readonly fingerprint: string;
+  /** Of an object. */
+  readonly etag?: string;
+  readonly versionId?: string | undefined;
+}
+
+/** A run of bytes of a stored file. */
+export interface StoredSpan {
+  readonly file: StoredFacts;
+  readonly from: number;
+  readonly size: number;
 }
 
 /** All bytes, checked where the store keeps a checksum of them: for files whose own format has none. */

@@ -1,6 +1,6 @@
 /** Sources made of other bytes: a part of a source, several read as one, bytes in memory, bytes that cannot be read. */
 import { RestorePlanError } from '../../errors.ts';
-import type { ByteSource } from './byte-source.ts';
+import type { ByteSource, StoredSpan } from './byte-source.ts';
 
 interface Part {
   /** Its name inside the whole. */
@@ -38,6 +38,11 @@ export class PartSource implements ByteSource {
   stream(from: number, to: number): AsyncIterable<Buffer> {
     this.#assertInside(to);
     return this.#whole.stream(this.#from + from, this.#from + to);
+  }
+
+  spans(): StoredSpan[] | undefined {
+    const whole = this.#whole.spans?.();
+    return whole && cutSpans(whole, this.#from, this.#from + this.size);
   }
 
   async close(): Promise<void> {}
@@ -112,6 +117,16 @@ export class JoinedSource implements ByteSource {
     for (const span of this.#spans(from, to)) yield* span.part.stream(span.from, span.to);
   }
 
+  spans(): StoredSpan[] | undefined {
+    const all: StoredSpan[] = [];
+    for (const part of this.#parts) {
+      const spans = part.spans?.();
+      if (spans === undefined) return undefined;
+      all.push(...spans);
+    }
+    return all;
+  }
+
   async close(): Promise<void> {
     for (const part of this.#parts) await part.close();
   }
@@ -129,6 +144,34 @@ export class JoinedSource implements ByteSource {
       start = end;
     }
   }
+}
+
+/** Those bytes `[from, to)` of these that lie one behind the other. */
+function cutSpans(spans: readonly StoredSpan[], from: number, to: number): StoredSpan[] {
+  const cut: StoredSpan[] = [];
+  let start = 0;
+  for (const { file, from: first, size } of spans) {
+    const [begin, end] = [Math.max(from, start), Math.min(to, start + size)];
+    if (begin < end) cut.push({ file, from: first + begin - start, size: end - begin });
+    start += size;
+  }
+  return cut;
+}
+
+/** The bytes of these spans, opened from the store they lie in, or another of the same place. `location` is the name of the whole. */
+export function sourceOf(
+  spans: readonly StoredSpan[],
+  location: string,
+  reopen: (file: StoredSpan['file']) => ByteSource,
+): ByteSource {
+  const [only] = spans;
+  if (only !== undefined && spans.length === 1 && only.from === 0 && only.size === only.file.size)
+    return reopen(only.file); // with its checksum
+  const parts = spans.map(({ file, from, size }) => {
+    const whole = reopen(file);
+    return new PartSource(whole, { path: '', from, size, modified: file.modified });
+  });
+  return new JoinedSource(location, parts);
 }
 
 /** Stands for bytes that cannot be read; says why to whoever wants them. */
@@ -181,6 +224,7 @@ export class ReadAhead implements ByteSource {
   readonly modified: number | undefined;
   readonly fingerprint: string;
   readonly checked?: () => AsyncIterable<Buffer>;
+  readonly checksum?: NonNullable<ByteSource['checksum']>;
   readonly #source: ByteSource;
   #window: Buffer = Buffer.alloc(0);
   #from = 0;
@@ -193,6 +237,11 @@ export class ReadAhead implements ByteSource {
     this.modified = source.modified;
     this.fingerprint = source.fingerprint;
     if (source.checked !== undefined) this.checked = source.checked.bind(source);
+    if (source.checksum !== undefined) this.checksum = source.checksum.bind(source);
+  }
+
+  spans(): readonly StoredSpan[] | undefined {
+    return this.#source.spans?.();
   }
 
   async read(offset: number, length: number): Promise<Buffer> {

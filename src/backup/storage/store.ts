@@ -2,17 +2,10 @@
  * Where backups lie: a bucket or this machine's disk, seen as folders and files whose paths are parted by `/`.
  * Locating a backup and reading a dump that is a folder of files need nothing else.
  */
-import type { ByteSource } from './byte-source.ts';
+import type { ByteSource, StoredFacts } from './byte-source.ts';
 
-export interface StoredFile {
+export interface StoredFile extends StoredFacts {
   readonly kind: 'file';
-  /** Full path or key. */
-  readonly path: string;
-  readonly size: number;
-  /** When it was finished (mtime, LastModified), UTC milliseconds. */
-  readonly modified: number | undefined;
-  /** Changes whenever its bytes change. */
-  readonly fingerprint: string;
   /** Its bytes, pinned to what was seen of it here. */
   open(): ByteSource;
 }
@@ -30,6 +23,8 @@ export interface Store {
   list(folder: string, nameStart?: string): AsyncIterable<StoredFile | StoredFolder>;
   /** What `path` is; undefined when nothing is there. A bucket has a folder wherever a key continues after `/`. */
   find(path: string): Promise<StoredFile | StoredFolder | undefined>;
+  /** A file that was found before, here or by another store of the same place; nothing is asked before its bytes are read. */
+  reopen(facts: StoredFacts): ByteSource;
   /** Closes everything that was opened from it. */
   close(): Promise<void>;
 }
