@@ -13,14 +13,31 @@ const SMALL_CAPACITY = 1 << 19;
  * 1,000,000 ids take 24 MiB (30 MiB for a moment while the table grows); a lookup reads one or two cache lines.
  */
 export class ObjectIdSet {
-  private table = new Int32Array(FIRST_CAPACITY * WORDS);
+  private table: Int32Array = new Int32Array(FIRST_CAPACITY * WORDS);
   private mask = FIRST_CAPACITY - 1;
   private used = 0;
   /** The id of twelve zero bytes marks a free place, so it is kept aside. */
   private hasZero = false;
 
+  /** A set that `share` of another one described, perhaps in another thread. */
+  static of({ table, used, hasZero }: SharedObjectIds): ObjectIdSet {
+    const set = new ObjectIdSet();
+    set.table = new Int32Array(table);
+    set.mask = set.table.length / WORDS - 1;
+    set.used = used;
+    set.hasZero = hasZero;
+    return set;
+  }
+
   get size(): number {
     return this.used + (this.hasZero ? 1 : 0);
+  }
+
+  /** Moves into memory that threads can share, without a second copy. Nothing may be added afterwards. */
+  share(): SharedObjectIds {
+    this.table = shared(this.table);
+    const { buffer } = this.table;
+    return { table: buffer as SharedArrayBuffer, used: this.used, hasZero: this.hasZero };
   }
 
   has(bytes: Buffer, start: number): boolean {
@@ -148,6 +165,21 @@ export class ObjectIdSet {
   }
 }
 
+/** What another thread needs to look ids up in the same memory. */
+export interface SharedObjectIds {
+  readonly table: SharedArrayBuffer;
+  readonly used: number;
+  readonly hasZero: boolean;
+}
+
+/** The same words in memory that threads can share. */
+function shared(words: Int32Array): Int32Array {
+  if (words.buffer instanceof SharedArrayBuffer) return words;
+  const copy = new Int32Array(new SharedArrayBuffer(words.byteLength));
+  copy.set(words);
+  return copy;
+}
+
 /** As many as a table lookup can be spread over while their cache lines stay in the first-level cache. */
 export const IDS_TOGETHER = 512;
 
@@ -188,7 +220,7 @@ const LENGTH_BYTES = 4;
  */
 export class ByteSet {
   /** Places of keys plus one; 0 = free. */
-  private table = new Int32Array(FIRST_CAPACITY);
+  private table: Int32Array = new Int32Array(FIRST_CAPACITY);
   private readonly blocks: Buffer[] = [];
   /** First free byte of the last block. */
   private end = BLOCK_BYTES;
@@ -196,8 +228,37 @@ export class ByteSet {
   /** Keys too long for a block. */
   private readonly long = new Set<string>();
 
+  /** A set that `share` of another one described, perhaps in another thread. */
+  static of({ table, blocks, end, used, long }: SharedBytes): ByteSet {
+    const set = new ByteSet();
+    set.table = new Int32Array(table);
+    set.blocks.push(...blocks.map((block) => Buffer.from(block)));
+    set.end = end;
+    set.used = used;
+    for (const key of long) set.long.add(key);
+    return set;
+  }
+
   get size(): number {
     return this.used + this.long.size;
+  }
+
+  /** Moves into memory that threads can share. Nothing may be added afterwards. */
+  share(): SharedBytes {
+    this.table = shared(this.table);
+    for (const [i, block] of this.blocks.entries()) {
+      if (block.buffer instanceof SharedArrayBuffer) continue;
+      const copy = Buffer.from(new SharedArrayBuffer(block.length));
+      block.copy(copy);
+      this.blocks[i] = copy;
+    }
+    return {
+      table: this.table.buffer as SharedArrayBuffer,
+      blocks: this.blocks.map(({ buffer }) => buffer as unknown as SharedArrayBuffer),
+      end: this.end,
+      used: this.used,
+      long: [...this.long],
+    };
   }
 
   /** Whether the first `length` bytes of `key` are in the set. */
@@ -278,6 +339,15 @@ export class ByteSet {
       this.table[slot] = place;
     }
   }
+}
+
+/** What another thread needs to look keys up in the same memory. */
+export interface SharedBytes {
+  readonly table: SharedArrayBuffer;
+  readonly blocks: readonly SharedArrayBuffer[];
+  readonly end: number;
+  readonly used: number;
+  readonly long: readonly string[];
 }
 
 /** 32-bit hash of the 12 bytes of an ObjectId, given as three words. Another `seed` gives an independent hash. */

@@ -6,20 +6,58 @@
 
 import { type BareValue, CanonicalBytes, readCanonical } from './canonical-bytes.ts';
 import { typePlace } from './compare-values.ts';
-import { ByteSet, ObjectIdBatch, ObjectIdSet } from './flat-sets.ts';
+import { ByteSet, ObjectIdBatch, ObjectIdSet, type SharedBytes, type SharedObjectIds } from './flat-sets.ts';
 import { BSON, type RawValue } from './types.ts';
 
 /** First byte of an ObjectId's canonical bytes. */
 const OBJECT_ID_PLACE = typePlace(BSON.OBJECT_ID) + 1;
 
+/** What another thread needs to look keys up in the same memory. */
+export interface KeySetMemory {
+  readonly objectIds: SharedObjectIds;
+  readonly others: SharedBytes;
+  readonly hasPlace: Uint8Array;
+}
+
 export class KeySet {
-  private readonly objectIds = new ObjectIdSet();
+  private objectIds = new ObjectIdSet();
   /** ObjectIds on their way into the set. */
   private waiting: ObjectIdBatch | undefined;
-  private readonly others = new ByteSet();
+  private others = new ByteSet();
   private readonly key = new CanonicalBytes();
   /** Whether there is any key of a place in the type order (from -1), so that values of other types cost nothing. */
   private readonly hasPlace = new Uint8Array(256);
+
+  /** A set that `share` of another one described, perhaps in another thread. */
+  static of({ objectIds, others, hasPlace }: KeySetMemory): KeySet {
+    const set = new KeySet();
+    set.objectIds = ObjectIdSet.of(objectIds);
+    set.others = ByteSet.of(others);
+    set.hasPlace.set(hasPlace);
+    return set;
+  }
+
+  /** The same keys for other threads, in memory that is shared. Nothing may be added afterwards, here or there. */
+  share(): KeySetMemory {
+    this.settle();
+    return {
+      objectIds: this.objectIds.share(),
+      others: this.others.share(),
+      hasPlace: this.hasPlace.slice(),
+    };
+  }
+
+  /** Each key as its canonical bytes, lent until the next one, as `addCanonical` takes it. In no particular order. */
+  *canonical(): Generator<Buffer> {
+    this.settle();
+    const ids = this.objectIds.packed();
+    const key = Buffer.alloc(13, OBJECT_ID_PLACE);
+    for (let at = 0; at < ids.length; at += 12) {
+      ids.copy(key, 1, at, at + 12);
+      yield key;
+    }
+    yield* this.others.keys();
+  }
 
   get size(): number {
     this.settle();

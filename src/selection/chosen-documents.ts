@@ -105,6 +105,14 @@ export class ChosenDocuments implements DocumentConsumer {
     return true;
   }
 
+  /** Takes a document that somebody has chosen by the same keys, and checked. False where it is not chosen here. */
+  takes(bytes: Buffer, start: number): boolean {
+    if (!this.chooser.chooses(bytes, start)) return false;
+    this.#noteId(bytes, start);
+    this.count++;
+    return true;
+  }
+
   append(bytes: Buffer, start: number, end: number): void {
     this.#file.append(bytes, start, end);
   }
@@ -146,12 +154,17 @@ export class ChosenDocuments implements DocumentConsumer {
   }
 
   #noteId(bytes: Buffer, start: number): void {
-    const id = this.#id.open(bytes, start);
-    if (!id.find(ID)) throw UnfitId.missing();
-    if (id.type === BSON.ARRAY || id.type === BSON.REGEX || id.type === BSON.UNDEFINED) {
-      throw UnfitId.refused(typeName(id.type));
-    }
+    const id = fitId(this.#id, bytes, start);
     if (id.at !== start + 4) this.idNotFirst++;
     this.#ids?.note(id);
   }
+}
+
+/** Puts the cursor on the `_id` of a document. Throws UnfitId where no target can hold it. */
+export function fitId(cursor: ElementCursor, bytes: Buffer, start: number): ElementCursor {
+  const id = cursor.open(bytes, start);
+  if (!id.find(ID)) throw UnfitId.missing();
+  if (id.type === BSON.ARRAY || id.type === BSON.REGEX || id.type === BSON.UNDEFINED)
+    throw UnfitId.refused(typeName(id.type));
+  return id;
 }

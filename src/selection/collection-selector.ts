@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import type { MemberInfo, WholeDocuments } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
+import { IDS_TOGETHER } from '../bson/flat-sets.ts';
 import { Chooser } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';
 import { DocumentWalk, type TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import { KeptDependents, type SpareSpace, Spool } from './put-off.ts';
-import type { CollectionRoutes } from './routes.ts';
+import type { CollectionRoutes, Route } from './routes.ts';
+import type { Part } from './slices/part.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
 /** Of one selection. */
@@ -90,6 +92,30 @@ export class CollectionSelector {
     consumer.from(member);
     walk.take(documents);
     await consumer.drain();
+  }
+
+  /**
+   * Takes the next documents of a member as somebody else has scanned them: those that are kept, and the number of all. Throws what is wrong
+   * with one of them without its place.
+   */
+  async takePart(member: MemberInfo, part: Part, parents: ParentsRead): Promise<void> {
+    const walk = this.#walks.get(member.id) ?? (await this.#begin(member, parents));
+    const consumer = this.#consumer;
+    consumer.from(member);
+    walk.end();
+    const kept = Buffer.from(part.kept.buffer, part.kept.byteOffset, part.kept.byteLength);
+    for (let at = 0; at < kept.length; ) {
+      const from = at;
+      this.#match(() => {
+        at = takeSome(consumer, kept, from);
+      });
+      await consumer.drain();
+    }
+    for (const { route, ...leftOut } of part.leftOut)
+      this.#chosen.otherTypes.add({ ...leftOut, route: this.routes.routes[route] as Route });
+    for (const [i, keys] of part.foundIds.entries())
+      for (const key of keys) this.routes.routes[i]?.ids?.found.addCanonical(Buffer.from(key));
+    walk.pass(part.documents, (part.end ?? 0) - (part.begin ?? 0));
   }
 
   async end(member: MemberInfo, parents: ParentsRead): Promise<void> {
@@ -224,4 +250,27 @@ function newFile(
   chooser: Chooser,
 ): Promise<ChosenDocuments> {
   return ChosenDocuments.create(join(folder, `${fileNameOf(collection)}.bson`), chooser, ids);
+}
+
+/** Taken at a time. */
+const SOME_BYTES = 1024 * 1024;
+
+/** Has documents that were kept elsewhere decided about once more, from `from` on, which feeds dependents; returns where the next ones begin. */
+function takeSome(consumer: ChosenDocuments | Spool | KeptDependents, kept: Buffer, from: number): number {
+  const starts: number[] = [];
+  let end = from;
+  for (; end < kept.length && end - from < SOME_BYTES && starts.length < IDS_TOGETHER; ) {
+    starts.push(end);
+    end += kept.readInt32LE(end);
+  }
+  consumer.lookAhead(kept, starts, starts.length);
+  for (const [i, start] of starts.entries()) {
+    const isTaken =
+      consumer instanceof ChosenDocuments
+        ? consumer.takes(kept, start)
+        : consumer.wants(kept, start, starts[i + 1] ?? end);
+    if (!isTaken) throw new Error('a part holds a document that the plan does not choose');
+  }
+  consumer.append(kept, from, end);
+  return end;
 }

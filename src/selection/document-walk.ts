@@ -61,6 +61,13 @@ export class DocumentWalk {
     else this.#gather(documents);
   }
 
+  /** So many documents, which have so many bytes, are shown by somebody else. */
+  pass(documents: number, bytes: number): void {
+    this.end();
+    this.documents += documents;
+    this.#position += bytes;
+  }
+
   /** Shows what waits. */
   end(): void {
     if (this.#waiting.count === 0) return;

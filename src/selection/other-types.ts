@@ -84,7 +84,7 @@ export function otherFormIn(keys: KeySet, value: RawValue): RawValue | undefined
 }
 
 /** Children that one route left out for the type of their key. */
-interface LeftOut {
+export interface OtherTyped {
   readonly route: Route;
   readonly type: string;
   readonly parentType: string;
@@ -95,7 +95,7 @@ interface LeftOut {
 
 /** Counts the children that are left out because they hold a chosen parent's key in another type. */
 export class OtherTypes {
-  readonly #found = new Map<string, LeftOut>();
+  readonly #found = new Map<string, OtherTyped>();
 
   note(route: Route, child: RawValue, parent: RawValue): void {
     const [type, parentType] = [typeName(child.type), typeName(parent.type)];
@@ -104,6 +104,19 @@ export class OtherTypes {
     if (known === undefined)
       this.#found.set(key, { route, type, parentType, example: showValue(child), documents: 1 });
     else known.documents++;
+  }
+
+  /** Those that were found elsewhere, behind what was noted here. */
+  add(found: OtherTyped): void {
+    const key = `${found.route.where} ${found.type} ${found.parentType}`;
+    const known = this.#found.get(key);
+    if (known === undefined) this.#found.set(key, { ...found });
+    else known.documents += found.documents;
+  }
+
+  /** In the order in which the first of each was noted. */
+  all(): OtherTyped[] {
+    return [...this.#found.values()];
   }
 
   *warnings(collection: string): Generator<string> {

@@ -8,17 +8,21 @@ import type {
   MemberInfo,
   MemberRead,
   ScanSummary,
+  SeparatePiece,
   WholeDocuments,
 } from '../backup/backup.ts';
 import { notDocuments } from '../backup/readers/refusals.ts';
 import { BsonFault } from '../bson/elements.ts';
 import type { KeySet } from '../bson/key-set.ts';
+import type { Plan } from '../plan/plan.ts';
 import { QueryFault } from '../query/query-fault.ts';
 import type { Run } from '../run.ts';
 import type { CollectionSelector, ParentsRead } from './collection-selector.ts';
 import { UnfitId } from './document-walk.ts';
 import { filterOf } from './pushdown.ts';
 import { refuseCollation, refuseMissing, refuseUnmatched } from './refusals.ts';
+import { readSlices } from './slices/read-slices.ts';
+import type { SliceRunner } from './slices/slice-runner.ts';
 import { WaitingReferences } from './waiting-references.ts';
 
 /** Reads what the plan needs and decides about every document of it. */
@@ -132,6 +136,14 @@ export interface PassingDocuments {
   end(): void;
 }
 
+interface ScannedBackup {
+  readonly backup: Backup;
+  readonly plan: Plan;
+  readonly onlooker?: Onlooker;
+  /** Scans slices; undefined: all is read in its order. */
+  readonly runner?: SliceRunner | undefined;
+}
+
 /** Reads a backup, once or several times, and hands each collection's documents to its selector. */
 export class BackupScan {
   /** Bytes read from storage by the scans that have ended. */
@@ -142,6 +154,9 @@ export class BackupScan {
   readonly #selectors: ReadonlyMap<string, CollectionSelector>;
   readonly #run: Pick<Run, 'emit' | 'signal'>;
   readonly #onlooker: Onlooker | undefined;
+  readonly #runner: SliceRunner | undefined;
+  /** Of the plan, inside the backup. */
+  readonly #database: string;
   readonly #members = new Map<string, MemberRead>();
   readonly #warnings = new Set<string>();
   #readToEnd = true;
@@ -163,10 +178,12 @@ export class BackupScan {
 
   constructor(
     run: Pick<Run, 'emit' | 'signal'>,
-    { backup, onlooker }: { readonly backup: Backup; readonly onlooker?: Onlooker },
+    { backup, plan, onlooker, runner }: ScannedBackup,
     selectors: readonly CollectionSelector[],
   ) {
     this.#run = run;
+    this.#runner = runner;
+    this.#database = plan.source.database;
     this.backup = backup;
     this.#onlooker = onlooker;
     this.#selectors = new Map(selectors.map((selector) => [selector.routes.collection, selector]));
@@ -213,6 +230,20 @@ export class BackupScan {
     this.#run.signal.throwIfAborted();
     for (const selector of this.#selectors.values()) this.#changed.add(selector);
     const names = new Set(selectors.map(({ routes }) => routes.collection));
+    if (
+      !this.#isAgain &&
+      this.#runner?.suits(this.backup.storedBytes(names) ?? 0) &&
+      this.backup.apart !== undefined
+    )
+      await this.#readSlices(this.backup.apart(names), selectors, this.#runner);
+    else await this.#readPieces(names);
+    refuseMissing(
+      selectors.filter(({ membersRead }) => membersRead === 0).map(({ routes }) => routes),
+      this.#held,
+    );
+  }
+
+  async #readPieces(names: ReadonlySet<string>): Promise<void> {
     const pieces = this.backup.read(names, {
       filterOf: (collection) => this.#filterOf(collection),
       stored: (bytes) => this.#stored(bytes),
@@ -221,10 +252,34 @@ export class BackupScan {
       this.#run.signal.throwIfAborted();
       await this.#take(piece);
     }
-    refuseMissing(
-      selectors.filter(({ membersRead }) => membersRead === 0).map(({ routes }) => routes),
-      this.#held,
-    );
+  }
+
+  /** The same by slices of the members. */
+  async #readSlices(
+    pieces: AsyncIterable<SeparatePiece>,
+    selectors: readonly CollectionSelector[],
+    runner: SliceRunner,
+  ): Promise<void> {
+    const { signal } = this.#run;
+    const summary = await readSlices(pieces, runner, {
+      routes: selectors.map(({ routes }) => routes),
+      database: this.#database,
+      signal,
+      stored: (bytes) => this.#stored(bytes),
+      note: (metadata) => this.#note(metadata),
+      take: async (member, documents) => {
+        signal.throwIfAborted();
+        await this.#take({ ...documents, type: 'documents', member });
+      },
+      takePart: async (member, part) => {
+        signal.throwIfAborted();
+        const selector = this.#selectors.get(member.collection) as CollectionSelector;
+        this.#changed.add(selector);
+        await selector.takePart(member, part, this.#parentsRead(selector));
+      },
+      end: (member) => this.#end(member),
+    });
+    this.#finish(summary);
   }
 
   async #take(piece: BackupPiece): Promise<void> {

@@ -14,13 +14,14 @@ import { dirname, join } from 'node:path';
 import type { Backup } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { openBackup } from '../backup/open-backup.ts';
-import type { RemotePatience } from '../backup/remote/patience.ts';
+import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import { type RolledForward, rollForward } from '../oplog/roll-forward.ts';
 import type { Rolling } from '../oplog/rolled-backup.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
+import { isStored, storeLocation } from '../plan/sources/sources.ts';
 import type { Run } from '../run.ts';
 import { freeMemory } from '../v8-flags.ts';
 import { VERSION } from '../version.ts';
@@ -46,6 +47,8 @@ import {
   type SelectionManifest,
   selectionDigest,
 } from './selection.ts';
+import type { SliceRunner } from './slices/slice-runner.ts';
+import { SliceThreads, type ThreadSettings } from './slices/slice-threads.ts';
 
 export interface SelectionRequest {
   readonly plan: Plan;
@@ -61,6 +64,9 @@ export interface SelectionRequest {
   readonly patternMs?: number;
   /** Is shown what else a stream holds while it is read. */
   readonly onlooker?: Onlooker;
+  /** Scans slices of the backup; the threads of `threads` where none is given. */
+  readonly runner?: SliceRunner | undefined;
+  readonly threads?: ThreadSettings;
 }
 
 /**
@@ -75,6 +81,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
   const partial = await createPartialDirectory(workDirectory, directory, plan.source.database);
   const selectors: CollectionSelector[] = [];
   let rolled: RolledForward | undefined;
+  let threads: SliceThreads | undefined;
   try {
     const options = {
       folder: partial.documents,
@@ -100,9 +107,11 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     const backup = rolled?.backup ?? request.backup;
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
-    const scan = new BackupScan(run, { ...request, backup }, selectors);
+    threads = threadsFor(run, { ...request, backup });
+    const scan = new BackupScan(run, { ...request, backup, runner: request.runner ?? threads }, selectors);
     await scan.refuseKnownFaults();
     await readBackup(scan, selectors);
+    await threads?.close();
 
     const manifest = await finishSelection(request, partial.documents, { selectors, scan, rolled });
     const isThere = async (): Promise<boolean> =>
@@ -117,6 +126,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     });
     return { directory, manifest };
   } catch (error) {
+    await threads?.close();
     for (const selector of selectors) await selector.abandon();
     await rm(partial.directory, { recursive: true, force: true });
     throw error;
@@ -125,10 +135,22 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
   }
 }
 
+/** Threads that scan slices, as soon as there is enough to read; undefined where the backup cannot be read in slices. */
+function threadsFor(
+  run: Run,
+  { plan, backup, patience = USUAL_PATIENCE, patternMs, threads }: SelectionRequest,
+): SliceThreads | undefined {
+  const { location } = plan.source;
+  if (threads === undefined || threads.threads === 1 || backup.apart === undefined || !isStored(location))
+    return undefined;
+  return new SliceThreads(run, { location: storeLocation(location), patience, patternMs }, threads);
+}
+
 export interface PrepareRequest {
   readonly plan: Plan;
   /** How long a store is waited for; the usual times where it is not given. */
   readonly patience?: RemotePatience;
+  readonly threads?: ThreadSettings;
   /** What else the command needs: awaited when the backup is found, so that nothing large is read for a command that cannot go on. */
   readonly needs?: Promise<unknown>;
   /** Is shown what else a stream holds, if it is read for a new selection. */
@@ -143,7 +165,7 @@ export interface PrepareRequest {
  * Throws RestorePlanError BACKUP.
  */
 export async function prepareSelection(run: Run, request: PrepareRequest): Promise<Selection> {
-  const { plan, patience, onlooker } = request;
+  const { plan, patience, threads, onlooker } = request;
   const { emit } = run;
   const wanted = collectionNames(plan);
   // Reading a plan of thousands of collections leaves 100 MB behind.
@@ -158,7 +180,12 @@ export async function prepareSelection(run: Run, request: PrepareRequest): Promi
       emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
     }
     const selection =
-      found ?? (await selectDocuments(run, { plan, backup, patience, ...(onlooker && { onlooker }) }));
+      found ??
+      (await selectDocuments(run, {
+        ...{ plan, backup, patience },
+        ...(threads && { threads }),
+        ...(onlooker && { onlooker }),
+      }));
     await request.meanwhile?.(backup, selection, found === undefined);
     return selection;
   } finally {

@@ -9,6 +9,7 @@ export const BUILT_TESTS = 'RESTORE_PLAN_TEST_BUILT';
 /** What tests start by itself, below the root. */
 export const SCRIPTS = [
   'src/main.ts',
+  'src/selection/slices/slice-thread.ts',
   'test/faults/child.ts',
   'test/faults/dying-program.ts',
   'test/target/writing-child.ts',

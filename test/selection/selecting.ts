@@ -12,6 +12,8 @@ import { runIn } from '../../src/run.ts';
 import type { Onlooker } from '../../src/selection/read-backup.ts';
 import { selectDocuments } from '../../src/selection/select-documents.ts';
 import type { Selection } from '../../src/selection/selection.ts';
+import type { SliceRunner } from '../../src/selection/slices/slice-runner.ts';
+import type { ThreadSettings } from '../../src/selection/slices/slice-threads.ts';
 import { documentsOf } from '../backup/every-layout.ts';
 import type { Test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
@@ -25,6 +27,8 @@ export interface Selecting {
   readonly spareBytes?: number;
   readonly patternMs?: number;
   readonly onlooker?: Onlooker;
+  readonly runner?: SliceRunner;
+  readonly threads?: ThreadSettings;
 }
 
 export function select(plan: Plan, { backup, folder, emit, signal, ...more }: Selecting): Promise<Selection> {

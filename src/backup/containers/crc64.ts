@@ -110,3 +110,41 @@ function tablesOf(polynomialHigh: number, polynomialLow: number): Crc64Tables {
   }
   return { low: lows, high: highs };
 }
+
+// The CRC of bytes that were read in parts, from the CRCs of the parts: x to the power of the bits that follow, modulo the polynomial, times
+// what came before (zlib's crc32_combine). True of every reflected CRC whose start and final exclusive-or are all ones.
+
+interface ReflectedCrc {
+  readonly bits: 32 | 64;
+  /** Reflected. */
+  readonly polynomial: bigint;
+}
+
+export const CRC32: ReflectedCrc = { bits: 32, polynomial: 0xedb88320n };
+export const CRC64_NVME: ReflectedCrc = { bits: 64, polynomial: 0x9a6c9329ac4bc9b5n };
+
+/** CRC of A followed by B, of their CRCs and the length of B in bytes; all CRCs unsigned. */
+export function combineCrc(kind: ReflectedCrc, [a, b]: readonly [bigint, bigint], bytesOfB: number): bigint {
+  return multiply(kind, powerOfX(kind, 8n * BigInt(bytesOfB)), a) ^ b;
+}
+
+/** `x ** exponent`; the highest bit of a reflected polynomial is its lowest power. */
+function powerOfX(kind: ReflectedCrc, exponent: bigint): bigint {
+  let power = 1n << BigInt(kind.bits - 1);
+  let square = power >> 1n;
+  for (let rest = exponent; rest > 0n; rest >>= 1n) {
+    if (rest & 1n) power = multiply(kind, power, square);
+    square = multiply(kind, square, square);
+  }
+  return power;
+}
+
+function multiply({ bits, polynomial }: ReflectedCrc, a: bigint, b: bigint): bigint {
+  let product = 0n;
+  let shifted = b;
+  for (let bit = 1n << BigInt(bits - 1); bit > 0n; bit >>= 1n) {
+    if (a & bit) product ^= shifted;
+    shifted = shifted & 1n ? (shifted >> 1n) ^ polynomial : shifted >> 1n;
+  }
+  return product;
+}

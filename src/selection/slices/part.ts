@@ -1,0 +1,80 @@
+/**
+ * What came of a slice: the documents that begin in it and are kept, and where it begins and ends, for those who join slices.
+ *
+ * It is plain data: handed from thread to thread, or written as an object of its own, which names its version and holds the SHA-256 of
+ * its content.
+ */
+import { createHash } from 'node:crypto';
+import type { Slice } from './slice.ts';
+
+export interface Part {
+  readonly slice: Slice;
+  /** Offsets in the member: where the first document that begins in the slice does, and where the last of them ends. */
+  readonly begin: number | undefined;
+  readonly end: number | undefined;
+  /** The slice is to be read in its place, whatever else stands here: something is wrong with it, perhaps only where it was taken to begin. */
+  readonly isUnread: boolean;
+  /** Documents that begin in the slice. */
+  readonly documents: number;
+  /** Of the member's documents, those that lie in the slice: `to - from`, or of a whole member what it inflates to. */
+  readonly bytes: number;
+  /** Of these bytes. */
+  readonly crc32: number;
+  readonly crc64: bigint | undefined;
+  /** Whole documents back to back, in order: those chosen, or in an open scope those that may be. */
+  readonly kept: Uint8Array;
+  readonly leftOut: readonly PartLeftOut[];
+  /** For each route with a file of ids, the canonical bytes of those that were found. */
+  readonly foundIds: readonly (readonly Uint8Array[])[];
+}
+
+/** Documents that a route did not choose for the type of their key. */
+export interface PartLeftOut {
+  /** Index of the route. */
+  readonly route: number;
+  readonly type: string;
+  readonly parentType: string;
+  readonly example: string;
+  readonly documents: number;
+}
+
+/** A format is read by the versions that write it. */
+const MAGIC = Buffer.from('restore-plan part 1\n');
+const HASH_BYTES = 32;
+const LENGTH_BYTES = 4;
+
+/** Magic, SHA-256 of what follows, length of the description, the description as JSON, the kept documents. */
+export function encodePart({ kept, ...described }: Part): Buffer {
+  const text = Buffer.from(
+    JSON.stringify({
+      ...described,
+      crc64: described.crc64?.toString(),
+      foundIds: described.foundIds.map((keys) => keys.map((key) => Buffer.from(key).toString('base64'))),
+    }),
+  );
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32LE(text.length);
+  const content = Buffer.concat([length, text, kept]);
+  return Buffer.concat([MAGIC, sha256(content), content]);
+}
+
+/** Undefined where it is no part of this version, cut off, or damaged. */
+export function decodePart(bytes: Buffer): Part | undefined {
+  const content = bytes.subarray(MAGIC.length + HASH_BYTES);
+  if (content.length < LENGTH_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
+  if (!sha256(content).equals(bytes.subarray(MAGIC.length, MAGIC.length + HASH_BYTES))) return undefined;
+  const end = LENGTH_BYTES + content.readUInt32LE(0);
+  const described = JSON.parse(content.toString('utf8', LENGTH_BYTES, end));
+  return {
+    ...described,
+    begin: described.begin,
+    end: described.end,
+    crc64: described.crc64 === undefined ? undefined : BigInt(described.crc64),
+    foundIds: described.foundIds.map((keys: string[]) => keys.map((key) => Buffer.from(key, 'base64'))),
+    kept: content.subarray(end),
+  };
+}
+
+function sha256(bytes: Buffer): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}

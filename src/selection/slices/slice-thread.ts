@@ -1,0 +1,128 @@
+/**
+ * The program of a thread that scans slices: opens the store by itself, with a connection of its own, and the files that it is told of,
+ * pinned to what was seen of them. What it needs of credentials it takes, as the first thread does, from the environment of the process.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { MemberInfo } from '../../backup/backup.ts';
+import { openStore } from '../../backup/backup-store.ts';
+import type { RemotePatience } from '../../backup/remote/patience.ts';
+import type { StoredSpan } from '../../backup/storage/byte-source.ts';
+import { sourceOf } from '../../backup/storage/derived-sources.ts';
+import type { Store } from '../../backup/storage/store.ts';
+import { type ErrorCode, RestorePlanError } from '../../errors.ts';
+import type { RunEvent } from '../../events.ts';
+import type { StoreLocation } from '../../plan/sources/stores.ts';
+import { runIn } from '../../run.ts';
+import { TimeLimit } from '../document-walk.ts';
+import type { Part } from './part.ts';
+import type { Scope } from './scope.ts';
+import { MOST_KEPT_BYTES, selectSlice } from './select-slice.ts';
+import type { Slice } from './slice.ts';
+
+/** What a thread begins with. */
+export interface ThreadData {
+  readonly location: StoreLocation;
+  readonly patience: RemotePatience;
+  /** How long regular expressions may be at work on a megabyte or so, milliseconds. */
+  readonly patternMs: number | undefined;
+}
+
+/** What it is told. */
+export type ThreadOrder =
+  | { readonly type: 'level'; readonly scopes: ReadonlyMap<string, Scope> }
+  | { readonly type: 'slice'; readonly number: number; readonly slice: Slice; readonly member: ThreadMember };
+
+/** A member as plain data. */
+export interface ThreadMember {
+  readonly member: MemberInfo;
+  readonly location: string;
+  readonly spans: readonly StoredSpan[];
+  readonly crc: bigint | undefined;
+  readonly maxRatio: number;
+}
+
+/** What it tells. */
+export type ThreadAnswer =
+  | { readonly type: 'part'; readonly number: number; readonly part: Part }
+  | { readonly type: 'failed'; readonly number: number; readonly failure: ThreadFailure }
+  | { readonly type: 'stored'; readonly bytes: number }
+  | { readonly type: 'event'; readonly event: RunEvent };
+
+/** An error as plain data; without a code it is a bug. */
+export interface ThreadFailure {
+  readonly code: ErrorCode | undefined;
+  readonly message: string;
+  readonly advice: readonly unknown[] | undefined;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly stack: string | undefined;
+}
+
+/** Bytes between two messages about what has come from storage. */
+const TOLD_BYTES = 4 * 1024 * 1024;
+
+class SliceThread {
+  readonly #port: MessagePort;
+  readonly #store: Promise<Store>;
+  readonly #limit: TimeLimit;
+  readonly #signal = new AbortController().signal;
+  #scopes: ReadonlyMap<string, Scope> = new Map();
+  #untold = 0;
+
+  constructor(port: MessagePort, { location, patience, patternMs }: ThreadData) {
+    this.#port = port;
+    this.#limit = new TimeLimit(patternMs);
+    const run = runIn('', { signal: this.#signal, emit: (event) => this.#tell({ type: 'event', event }) });
+    this.#store = openStore(run, location, patience);
+  }
+
+  take(order: ThreadOrder): void {
+    if (order.type === 'level') this.#scopes = order.scopes;
+    else void this.#scan(order);
+  }
+
+  async #scan({ number, slice, member }: Extract<ThreadOrder, { type: 'slice' }>): Promise<void> {
+    try {
+      const store = await this.#store;
+      const { location, spans, ...told } = member;
+      const at = sourceOf(spans, location, (file) => store.reopen(file));
+      const part = await selectSlice(slice, {
+        member: { ...told, at },
+        scope: this.#scopes.get(slice.member.collection) as Scope,
+        limit: this.#limit,
+        signal: this.#signal,
+        mostKept: MOST_KEPT_BYTES,
+        stored: (bytes) => this.#stored(bytes),
+      });
+      await at.close();
+      this.#stored(0);
+      this.#tell({ type: 'part', number, part }, [part.kept.buffer as ArrayBuffer]);
+    } catch (error) {
+      this.#tell({ type: 'failed', number, failure: failureOf(error) });
+    }
+  }
+
+  #stored(bytes: number): void {
+    this.#untold += bytes;
+    if (bytes > 0 && this.#untold < TOLD_BYTES) return;
+    this.#tell({ type: 'stored', bytes: this.#untold });
+    this.#untold = 0;
+  }
+
+  #tell(answer: ThreadAnswer, transferred: ArrayBuffer[] = []): void {
+    this.#port.postMessage(answer, transferred);
+  }
+}
+
+function failureOf(error: unknown): ThreadFailure {
+  if (error instanceof RestorePlanError) {
+    const { code, message, advice, facts, stack } = error;
+    return { code, message, advice: advice?.parts, facts, stack };
+  }
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { code: undefined, message, advice: undefined, facts: {}, stack };
+}
+
+// To load it is to begin.
+if (parentPort === null) throw new Error('this is no thread that scans slices');
+const thread = new SliceThread(parentPort, workerData as ThreadData);
+parentPort.on('message', (order: ThreadOrder) => thread.take(order));

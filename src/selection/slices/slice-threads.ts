@@ -1,0 +1,241 @@
+/**
+ * Threads of this process that scan slices. Each has a connection of its own to the store; the keys of parents are in memory that all
+ * share. Parts come in any order and are handed on in that of their slices; no thread gets far ahead of those who join, so that
+ * memory is bounded by the number of threads.
+ */
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import { Advice, type Said } from '../../advice.ts';
+import type { RemotePatience } from '../../backup/remote/patience.ts';
+import { RestorePlanError } from '../../errors.ts';
+import type { StoreLocation } from '../../plan/sources/stores.ts';
+import type { Run } from '../../run.ts';
+import type { JoinedMember } from './join-slices.ts';
+import type { Part } from './part.ts';
+import type { Scope } from './scope.ts';
+import { MOST_KEPT_BYTES, unread } from './select-slice.ts';
+import type { Slice } from './slice.ts';
+import type { SlicedLevel, SliceRunner } from './slice-runner.ts';
+import type { ThreadAnswer, ThreadData, ThreadFailure, ThreadMember, ThreadOrder } from './slice-thread.ts';
+
+/** Large enough that finding a beginning and ending a reading do not show, small enough to wait in memory. */
+const SLICE_BYTES = 16 * 1024 * 1024;
+/** A thread takes 50 to 100 ms to begin; with less than this for each, one is done sooner. */
+const LEAST_BYTES = 64 * 1024 * 1024;
+/** So many slices of a thread are under way: while it waits for bytes of one, it works on another. */
+const AT_ONCE = 2;
+/** Twice 16 MiB, at most; newer versions of Node.js would let it grow to several times that. */
+const YOUNG_SPACE_MB = 32;
+
+export interface ThreadSettings {
+  /** At most; one for each core where nothing is said. */
+  readonly threads?: number | undefined;
+  readonly sliceBytes?: number;
+  /** For each thread; of less, fewer are started. */
+  readonly leastBytes?: number;
+  /** What a thread runs, where it is not the usual file beside this one. */
+  readonly program?: URL;
+}
+
+export class SliceThreads implements SliceRunner {
+  readonly sliceBytes: number;
+  readonly #run: Run;
+  readonly #data: ThreadData;
+  readonly #settings: ThreadSettings;
+  readonly #threads: Thread[] = [];
+  #bytes = 0;
+
+  /** `location`: of the store; `patience`, `patternMs`: as for a reading in this thread. */
+  constructor(
+    run: Run,
+    data: {
+      readonly location: StoreLocation;
+      readonly patience: RemotePatience;
+      readonly patternMs: number | undefined;
+    },
+    settings: ThreadSettings,
+  ) {
+    this.#run = run;
+    this.#data = data;
+    this.#settings = settings;
+    this.sliceBytes = settings.sliceBytes ?? SLICE_BYTES;
+  }
+
+  suits(bytes: number): boolean {
+    this.#bytes = bytes;
+    return this.#wanted > 1;
+  }
+
+  async *run(level: SlicedLevel, signal: AbortSignal, stored: (bytes: number) => void): AsyncGenerator<Part> {
+    const count = Math.min(this.#wanted, level.slices.length);
+    const { Worker } = await import('node:worker_threads');
+    while (this.#threads.length < count) this.#threads.push(new Thread(Worker, this.#data, this.#settings));
+    const threads = this.#threads.slice(0, count);
+    yield* new LevelRun(this.#run, threads, { level, signal, stored }).parts();
+  }
+
+  /** Ends the threads, whatever they are at. */
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.splice(0).map((thread) => thread.end()));
+  }
+
+  get #wanted(): number {
+    const { threads = availableParallelism(), leastBytes = LEAST_BYTES } = this.#settings;
+    return Math.min(threads, Math.floor(this.#bytes / leastBytes));
+  }
+}
+
+class Thread {
+  readonly #worker: Worker;
+  load = 0;
+  onAnswer: (answer: ThreadAnswer) => void = () => undefined;
+  onFault: (fault: Error) => void = () => undefined;
+
+  constructor(WorkerOf: typeof Worker, data: ThreadData, { program = usualProgram() }: ThreadSettings) {
+    this.#worker = new WorkerOf(program, {
+      workerData: data,
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_SPACE_MB },
+    });
+    this.#worker.on('message', (answer: ThreadAnswer) => this.onAnswer(answer));
+    this.#worker.on('error', (error) => this.onFault(error));
+    this.#worker.on('exit', () => this.onFault(new Error('a thread that scans slices ended early')));
+  }
+
+  tell(order: ThreadOrder): void {
+    this.#worker.postMessage(order);
+  }
+
+  async end(): Promise<void> {
+    this.onFault = () => undefined;
+    await this.#worker.terminate();
+  }
+}
+
+/** The packed program starts itself; a module of the library, or a source, has its own file. */
+function usualProgram(): URL {
+  const here = new URL(import.meta.url);
+  const ending = extname(here.pathname);
+  return ending === '.cjs' ? here : new URL(`./slice-thread${ending}`, here);
+}
+
+interface LevelTask {
+  readonly level: SlicedLevel;
+  readonly signal: AbortSignal;
+  readonly stored: (bytes: number) => void;
+}
+
+/** The slices of one level on their way through the threads. */
+class LevelRun {
+  readonly #run: Run;
+  readonly #threads: readonly Thread[];
+  readonly #task: LevelTask;
+  readonly #done = new Map<number, Part | RestorePlanError | Error>();
+  /** The next slice to be given to a thread, and the next part to be handed on. */
+  #next = 0;
+  #joined = 0;
+  #fault: Error | undefined;
+  #wake = (): void => undefined;
+
+  constructor(run: Run, threads: readonly Thread[], task: LevelTask) {
+    this.#run = run;
+    this.#threads = threads;
+    this.#task = task;
+  }
+
+  async *parts(): AsyncGenerator<Part> {
+    const { level, signal } = this.#task;
+    for (const thread of this.#threads) {
+      thread.onAnswer = (answer) => this.#take(thread, answer);
+      thread.onFault = (fault) => this.#fail(fault);
+      thread.tell({ type: 'level', scopes: level.scopes });
+    }
+    const stop = (): void => this.#wake();
+    signal.addEventListener('abort', stop);
+    try {
+      for (; this.#joined < level.slices.length; this.#joined++) {
+        this.#give();
+        const part = await this.#part(this.#joined);
+        // Before it is joined: the threads are to have work meanwhile.
+        this.#give(1);
+        yield part;
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async #part(number: number): Promise<Part> {
+    for (;;) {
+      this.#task.signal.throwIfAborted();
+      const done = this.#done.get(number);
+      this.#done.delete(number);
+      if (done instanceof Error) throw done;
+      if (done !== undefined) return done;
+      if (this.#fault !== undefined) throw this.#fault;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Gives slices to the threads that have room; `ahead`: parts that are being joined. */
+  #give(ahead = 0): void {
+    const { slices, members, scopes } = this.#task.level;
+    const end = Math.min(slices.length, this.#joined + ahead + 2 * AT_ONCE * this.#threads.length);
+    while (this.#next < end) {
+      const slice = slices[this.#next] as Slice;
+      const member = memberFor(slice, members, scopes);
+      if (member === undefined) {
+        this.#done.set(this.#next++, unread(slice));
+        continue;
+      }
+      const thread = this.#threads.reduce((a, b) => (b.load < a.load ? b : a));
+      if (thread.load >= AT_ONCE) return;
+      thread.load++;
+      thread.tell({ type: 'slice', number: this.#next++, slice, member });
+    }
+  }
+
+  #take(thread: Thread, answer: ThreadAnswer): void {
+    if (answer.type === 'stored') this.#task.stored(answer.bytes);
+    else if (answer.type === 'event') this.#run.emit(answer.event);
+    else {
+      thread.load--;
+      this.#done.set(answer.number, answer.type === 'part' ? answer.part : errorOf(answer.failure));
+      this.#give();
+      this.#wake();
+    }
+  }
+
+  #fail(fault: Error): void {
+    this.#fault ??= fault;
+    this.#wake();
+  }
+}
+
+/** What a thread is told of the member; undefined where its slice is better read where slices are joined. */
+function memberFor(
+  { member: { id, collection }, isWhole }: Slice,
+  members: ReadonlyMap<number, JoinedMember>,
+  scopes: ReadonlyMap<string, Scope>,
+): ThreadMember | undefined {
+  const { member, at, crc, maxRatio } = members.get(id) as JoinedMember;
+  const spans = at.spans?.();
+  const takesAll = scopes
+    .get(collection)
+    ?.routes.some((route) => !(route.query ?? route.parent ?? route.ids));
+  // A part is held in memory, and of a whole member no part need be small.
+  if (spans === undefined || (isWhole && takesAll && at.size > MOST_KEPT_BYTES / 4)) return undefined;
+  return { member, location: at.location, spans, crc, maxRatio };
+}
+
+function errorOf({ code, message, advice, facts, stack }: ThreadFailure): Error {
+  if (code !== undefined)
+    return new RestorePlanError(code, message, {
+      facts,
+      ...(advice && { hint: new Advice(advice as readonly (string | Said)[]) }),
+    });
+  return Object.assign(new Error(message), { stack });
+}

@@ -1,0 +1,78 @@
+/** A selection by slices is the one of a single reading, wherever the cuts are. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { inTurn } from '../../../src/selection/slices/slice-runner.ts';
+import { onDisk } from '../../backup/reading.ts';
+import { test } from '../../harness.ts';
+import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
+import { type Random, seededRandom } from '../../lab/random.ts';
+import { type Comparing, HOSTILE_PLAN, outcomeOf, threadsOf, writeDump } from './compared.ts';
+import { hostileMembers } from './hostile-members.ts';
+
+let folder: TemporaryFolder;
+test.before.each(() => {
+  folder = temporaryFolder('slices');
+});
+test.after.each(() => folder.remove());
+
+const comparing = (random: Random, documents = 60): Comparing => {
+  const path = writeDump(hostileMembers(random, { documents, largest: 9_000 }), folder.path);
+  return { plan: HOSTILE_PLAN, source: onDisk(path), folder: folder.path };
+};
+
+test('any cuts give the same selection, with the same members', async () => {
+  const random = seededRandom(20);
+  for (let dump = 0; dump < 2; dump++) {
+    const given = comparing(random);
+    const expected = await outcomeOf(given);
+    assert.match(expected, '"digest"');
+    for (let i = 0; i < 6; i++) {
+      const sliceBytes = random.integer(100, random.pick([500, 2_000, 20_000]));
+      assert.is(
+        await outcomeOf(given, { runner: inTurn(sliceBytes) }),
+        expected,
+        `dump ${dump}, slices of ${sliceBytes} bytes`,
+      );
+    }
+  }
+});
+
+test('a damaged byte is the same fault, or none', async () => {
+  const random = seededRandom(21);
+  const given = comparing(random, 40);
+  let faults = 0;
+  for (let i = 0; i < 10; i++) {
+    const file = join(
+      folder.path,
+      'dump',
+      'gravity',
+      `${random.pick(['artworks', 'imitations', 'folders'])}.bson`,
+    );
+    const sound = readFileSync(file);
+    const damaged = Buffer.from(sound);
+    damaged[random.integer(0, damaged.length - 1)] = random.pick([0, 1, 0x05, 0xff]);
+    writeFileSync(
+      file,
+      random.chance(0.2) ? damaged.subarray(0, random.integer(1, damaged.length)) : damaged,
+    );
+    const expected = await outcomeOf(given);
+    if (expected.includes('"code"')) faults++;
+    assert.is(await outcomeOf(given, { runner: inTurn(random.integer(150, 4_000)) }), expected);
+    writeFileSync(file, sound);
+  }
+  assert.ok(faults > 2, `${faults} faults`);
+});
+
+test('and so do threads, whichever is done first', async () => {
+  const random = seededRandom(22);
+  const given = comparing(random, 200);
+  const expected = await outcomeOf(given);
+  for (const threads of [2, 3, 8])
+    assert.is(
+      await outcomeOf(given, { threads: await threadsOf(threads, random.integer(400, 3_000)) }),
+      expected,
+    );
+});
+
+test.run();
