@@ -42,6 +42,8 @@ export interface MemberInfo {
   readonly collection: string;
   /** Where inside the backup, for messages: `db.tar!c0/gravity/artworks.bson`. */
   readonly path: string;
+  /** The folder of a host or shard that it lies in, inside the backup; empty where the database's folder is at the top. Absent: nobody knows. */
+  readonly part?: string;
   /** Number that tells the members of a reading apart (an archive interleaves them). */
   readonly id: number;
 }
@@ -173,11 +175,14 @@ export interface Backup {
    * none. Absent where it would mean reading everything.
    */
   sample?(collection: string, maxBytes: number): Promise<Buffer>;
+  /** The folders of hosts or shards, as members name them; absent where only reading everything would tell. */
+  parts?(): readonly string[];
   /**
-   * The oplog that a dump took along (`mongodump --oplog`): its entries, in chunks cut anywhere and lent until the next; nothing where it
-   * took none. A stream is read to its end. Throws BACKUP where there are several. Absent where there cannot be one.
+   * The oplog that a dump took along (`mongodump --oplog`), of a sharded cluster that of the parts which `isOf` names: its entries, in chunks
+   * cut anywhere and lent until the next; nothing where it took none. A stream is read to its end. Throws BACKUP where there are several.
+   * Absent where there cannot be one.
    */
-  oplog?(): AsyncIterable<Buffer>;
+  oplog?(isOf?: (part: string) => boolean): AsyncIterable<Buffer>;
   /** Of a Percona backup: the slices of the oplog of each of its replica sets. Absent for every other kind. */
   slices?(): Promise<readonly OplogSlices[]>;
   close(): Promise<void>;
@@ -215,6 +220,7 @@ export function around(
     // Whoever changes what is read would be passed by.
     ...(backup.apart && changes.read === undefined && { apart: backup.apart.bind(backup) }),
     ...(backup.sample && { sample: backup.sample.bind(backup) }),
+    ...(backup.parts && { parts: backup.parts.bind(backup) }),
     ...(backup.oplog && { oplog: backup.oplog.bind(backup) }),
     ...(backup.slices && { slices: backup.slices.bind(backup) }),
     ...changes,

@@ -87,7 +87,10 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
       'how long until what is needed is overwritten. `save` copies the entries that the collections of the plan need into a file that `source.oplog.path` ' +
       'takes; run again, it goes on where it was stopped, or adds what came since. Both read no documents, and take a plan without queries, reason or targets, or no plan.',
     options: [
-      { flags: '--to <file>', description: 'save: the file (default: in the work directory)' },
+      {
+        flags: '--to <file>',
+        description: 'save: the file; for shards a folder (default: in the work directory)',
+      },
       {
         flags: '--uri-env <variable>',
         description: 'without a plan: the variable that holds the connection string',

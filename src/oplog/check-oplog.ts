@@ -2,6 +2,7 @@
 import type { Backup } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Source } from '../plan/plan.ts';
+import type { SetOplog } from '../plan/sources/oplog.ts';
 import type { Run } from '../run.ts';
 import { beginOf, spanOf } from './dump.ts';
 import { compareTimestamps, type Moment, OplogEntry, showMoment, type Timestamp } from './entry.ts';
@@ -35,7 +36,7 @@ export interface RollsOver {
 export interface CheckOrder {
   readonly entries: EntrySource;
   /** Undefined: nothing is known but the oplog. */
-  readonly source?: Source | undefined;
+  readonly plan?: { readonly oplog: SetOplog; readonly at: Source['at'] } | undefined;
   /** The backup, where it is open and its own oplog can be read alone. */
   readonly backup?: Backup | undefined;
   /** `database.collection` of those that are needed. */
@@ -44,7 +45,7 @@ export interface CheckOrder {
 
 /** Throws RestorePlanError BACKUP where the oplog cannot be read at all. */
 export async function checkOplog(run: Run, order: CheckOrder): Promise<OplogCheck> {
-  const { entries, source } = order;
+  const { entries, plan } = order;
   const problems: string[] = [];
   const unknown: string[] = [];
   const first = await entries.first();
@@ -54,9 +55,9 @@ export async function checkOplog(run: Run, order: CheckOrder): Promise<OplogChec
     problems.push(
       `it begins at ${showMoment(first)}, and is needed from ${showMoment({ ...needed.from, wall: needed.from.seconds * 1000 })} on, when ${needed.said === 'dump' ? 'the oplog of the dump begins' : 'source.oplog.begins says that the dump began'}`,
     );
-  const at = source?.at;
+  const at = plan?.at;
   const reaches = Number.isNaN(last.wall) ? (last.seconds + 1) * 1000 : last.wall;
-  if (at !== undefined && reaches < at.epochMs && source?.oplog?.kind !== 'backup')
+  if (at !== undefined && reaches < at.epochMs && plan?.oplog.kind !== 'backup')
     problems.push(`its newest entry is ${showMoment(last)}, before source.at ${at.text}`);
   if (entries.room === undefined) problems.push(...(await faultsWithin(run, order)));
   return {
@@ -65,13 +66,14 @@ export async function checkOplog(run: Run, order: CheckOrder): Promise<OplogChec
   };
 }
 
-async function neededFrom({ source, backup }: CheckOrder, unknown: string[]): Promise<OplogCheck['needed']> {
-  if (source?.oplog === undefined || source.oplog.kind === 'backup') return undefined;
+async function neededFrom({ plan, backup }: CheckOrder, unknown: string[]): Promise<OplogCheck['needed']> {
+  if (plan === undefined || plan.oplog.kind === 'backup') return undefined;
+  const { oplog } = plan;
   if (backup !== undefined) {
-    const span = await spanOf({ backup, oplog: source.oplog });
+    const span = await spanOf({ backup, oplog });
     if (span !== undefined) return { from: span.first, said: 'dump' };
   }
-  const from = beginOf(source);
+  const from = beginOf(oplog);
   if (from !== undefined) return { from, said: 'plan' };
   unknown.push(
     backup === undefined

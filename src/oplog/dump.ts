@@ -4,7 +4,7 @@ import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
 import type { Source } from '../plan/plan.ts';
-import type { OplogPlan } from '../plan/sources/oplog.ts';
+import type { SetOplog } from '../plan/sources/oplog.ts';
 import { type Moment, momentOf, OP, OplogEntry, type Timestamp, timeless } from './entry.ts';
 import { following } from './faults.ts';
 import { ownOplog } from './sources/open-entries.ts';
@@ -17,7 +17,7 @@ const BEGIN_MARGIN_SECONDS = 1;
 /** The dump that a plan restores from. */
 export interface DumpOfPlan {
   readonly source: Source;
-  readonly oplog: OplogPlan;
+  readonly oplog: SetOplog;
   readonly backup: Backup;
   /** Names of every collection of the plan. */
   readonly wanted: ReadonlySet<string>;
@@ -56,8 +56,8 @@ export async function spanOf({
 }
 
 /** Where the plan says that the dump began, if it does. */
-export function beginOf({ oplog }: Pick<Source, 'oplog'>): Timestamp | undefined {
-  return oplog?.begins && somewhatBefore(oplog.begins);
+export function beginOf({ begins }: Pick<SetOplog, 'begins'>): Timestamp | undefined {
+  return begins && somewhatBefore(begins);
 }
 
 function somewhatBefore({ epochMs }: Instant): Timestamp {

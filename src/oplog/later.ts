@@ -40,6 +40,20 @@ export function noneLater(): Record<LaterEnd, number> {
   return { changed: 0, deleted: 0, insertedAgain: 0, deletedAgain: 0 };
 }
 
+/** Of what happened to a document on two shards: all of it. What happened at one time was a move. */
+export function togetherLater(a: LaterChange, b: LaterChange): LaterChange {
+  const isGone = ({ end }: LaterChange): boolean => end === 'deleted' || end === 'deletedAgain';
+  const [before, after] = a.last < b.last || (a.last === b.last && isGone(a)) ? [a, b] : [b, a];
+  const isMove = isGone(before) && before.last === after.last;
+  const isAnew = isGone(before) && after.end === 'changed' && !isMove;
+  return {
+    end: isAnew ? 'insertedAgain' : after.end,
+    changes: a.changes + b.changes - (isMove ? 1 : 0),
+    first: Math.min(a.first, b.first),
+    last: after.last,
+  };
+}
+
 const FIRST_CAPACITY = 64;
 const NOTHING = 0;
 

@@ -21,6 +21,7 @@ import { LaterChanges } from './later.ts';
 import { Operations, type TakesOperations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { requireSaved, type SavedScope, scopeOf } from './saved-scope.ts';
+import type { ShardWrites } from './shards/shard-writes.ts';
 import { TouchedDocuments } from './touched.ts';
 import { updateKind } from './updates/update.ts';
 import { CollectionCommands, type WantedCollection, WantedCollections } from './wanted.ts';
@@ -34,13 +35,24 @@ export function isBehind(entry: Moment, cut: Exclude<Cut, 'end'>): boolean {
   return Number.isNaN(entry.wall) ? entry.seconds >= Math.floor(cut.wall / 1000) : entry.wall >= cut.wall;
 }
 
+/** Which shard an oplog is of. */
+export interface ShardScope {
+  readonly number: number;
+  /** For each of the collections: what happened to its documents on any shard. */
+  readonly writes: readonly ShardWrites[];
+}
+
 export interface ReplayScope {
   readonly collections: readonly WantedCollection[];
   /** The first entry that counts; undefined: the first there is. */
   readonly begin: Timestamp | undefined;
+  /** dump: the first entry was there when the dump was begun, as the dump itself says. */
+  readonly said?: 'dump' | 'plan';
   readonly cut: Cut;
   /** Entries behind the cut are followed too, for what happened to documents later. */
   readonly looksOn?: boolean;
+  /** Undefined: it is of no cluster. */
+  readonly shard?: ShardScope | undefined;
   /** Names of files that are made where memory is not enough begin with this path. */
   readonly spillPath: string;
 }
@@ -77,8 +89,9 @@ export class Replay {
   /** The first entry that does not count, and its wall. */
   #cutAt: (Timestamp & { readonly wall: number }) | undefined;
   #laterFault: string | undefined;
+  #operationsLater = 0;
   readonly #takes: TakesOperations = {
-    operation: (index, entry) => this.#take(index, entry),
+    operation: (index, entry, container) => this.#take(index, entry, container),
     use: ({ bytes, start, end }) => {
       this.entriesUsed++;
       this.#hash.update(bytes.subarray(start, end));
@@ -155,8 +168,15 @@ export class Replay {
     }
     if (this.#cutAt !== undefined || this.#isCut(entry)) return this.#afterCut(entry);
     this.#noteDrift(entry);
-    this.#operations.follow(entry);
+    if (!this.#endsBeforeDump(entry)) this.#operations.follow(entry);
     return true;
+  }
+
+  /** Whether it ends a transaction, as the newest entry when the dump was begun: what that did is in the dump, and of an open one the first entry would be there. */
+  #endsBeforeDump(entry: OplogEntry): boolean {
+    const { said, begin } = this.#scope;
+    if (said !== 'dump' || entry.op !== OP.COMMAND || !entry.hasSession || !entry.hasPrevious) return false;
+    return begin === undefined ? this.entriesRead === 1 : compareTimestamps(entry, begin) === 0;
   }
 
   /** No more entries come. Throws OplogFault where what came is not enough. */
@@ -183,6 +203,7 @@ export class Replay {
       entriesUsed: this.entriesUsed,
       sha256: this.#hash.digest('hex'),
       notes: [...this.#notes],
+      operationsLater: this.#operationsLater,
       close: () => this.close(),
     };
   }
@@ -219,12 +240,11 @@ export class Replay {
   /** What was committed before the cut was visible then, even where its transaction's outcome stands behind it. All else happened later. */
   #afterCut(entry: OplogEntry): boolean {
     const waiting = entry.op === OP.COMMAND && entry.hasSession ? this.#transactions.of(entry) : undefined;
-    const commit =
-      waiting?.isPrepared && !waiting.isLater
-        ? findElement(entry.bytes, entry.o, COMMIT_TIMESTAMP)
-        : undefined;
-    const isIn =
-      commit?.type === BSON.TIMESTAMP && compareTimestamps(timestampOf(commit), this.#cutAt as Timestamp) < 0;
+    const commit = waiting?.isPrepared && !waiting.isLater ? commitTimestampOf(entry) : undefined;
+    // Where the cut is named, the entry that shows it may be later.
+    const { cut } = this.#scope;
+    const end = cut !== 'end' && 'ts' in cut ? cut.ts : (this.#cutAt as Timestamp);
+    const isIn = commit !== undefined && compareTimestamps(commit, end) < 0;
     if (isIn) this.#operations.commit(entry, waiting);
     else this.#later(entry);
     return this.awaitsOutcome || (this.looksOn && this.#laterFault === undefined);
@@ -268,12 +288,14 @@ export class Replay {
   }
 
   /** Keeps what an insert, update or delete does. */
-  #take(index: number, entry: OplogEntry): void {
+  #take(index: number, entry: OplogEntry, container: OplogEntry): void {
     const { bytes } = entry;
-    if (entry.fromMigrate)
+    const { shard } = this.#scope;
+    if (shard !== undefined) noteWrite(shard, index, entry, container);
+    else if (isMigration(entry, container))
       throw new OplogFault(
         'it moved a document between shards',
-        'The backup of a sharded cluster cannot be rolled forward by this version. Leave out source.oplog.',
+        'For a sharded cluster, name the oplog of each shard in source.oplog.shards.',
       );
     const touched = this.#touched[index] as TouchedDocuments;
     if (entry.op === OP.INSERT) {
@@ -290,9 +312,13 @@ export class Replay {
   }
 
   /** What it comes to for a document that is restored as it was before. */
-  #takeLater(index: number, { bytes, op, o, o2 }: OplogEntry, container: OplogEntry): void {
+  #takeLater(index: number, entry: OplogEntry, container: OplogEntry): void {
+    this.#operationsLater++;
+    if (this.#scope.shard !== undefined && isMigration(entry, container)) return;
+    const { bytes, op, o, o2 } = entry;
     const later = this.#laterChanges[index] as LaterChanges;
-    const time = timeOf(container);
+    const commit = commitTimestampOf(container);
+    const time = commit === undefined ? timeOf(container) : commit.seconds * 1000;
     if (op === OP.INSERT) later.inserted(idIn(bytes, o), time);
     else if (op === OP.DELETE) later.deleted(idIn(bytes, o), time);
     else later.changed(idIn(bytes, o2 < 0 ? o : o2), time);
@@ -319,6 +345,8 @@ export interface ReplayResult {
   readonly sha256: string;
   /** Worth telling the operator. */
   readonly notes: readonly string[];
+  /** Operations on documents of its collections behind the cut, migrations included. */
+  readonly operationsLater: number;
   /** Forgets the changes. */
   close(): void;
 }
@@ -331,6 +359,27 @@ function idIn(bytes: Buffer, start: number): RawValue {
   return id;
 }
 
-function timestampOf({ bytes, start }: RawValue): Timestamp {
-  return { seconds: bytes.readUInt32LE(start + 4), ordinal: bytes.readUInt32LE(start) };
+/** When a transaction of several shards was committed, on all of them alike; undefined for every other entry. */
+function commitTimestampOf({ op, bytes, o }: OplogEntry): Timestamp | undefined {
+  const value = op === OP.COMMAND ? findElement(bytes, o, COMMIT_TIMESTAMP) : undefined;
+  if (value?.type !== BSON.TIMESTAMP) return undefined;
+  return { seconds: bytes.readUInt32LE(value.start + 4), ordinal: bytes.readUInt32LE(value.start) };
+}
+
+/** Whether it only brings documents from one shard to another. */
+function isMigration(entry: OplogEntry, container: OplogEntry): boolean {
+  return entry.fromMigrate || container.fromMigrate;
+}
+
+function noteWrite(
+  { number, writes }: ShardScope,
+  index: number,
+  entry: OplogEntry,
+  container: OplogEntry,
+): void {
+  const { bytes, op, o, o2 } = entry;
+  const id = idIn(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
+  const ofCollection = writes[index] as ShardWrites;
+  if (isMigration(entry, container)) ofCollection.moved(number, id, entry);
+  else ofCollection.written(number, id, commitTimestampOf(container) ?? container, entry);
 }

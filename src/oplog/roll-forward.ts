@@ -11,7 +11,6 @@ import type { Backup } from '../backup/backup.ts';
 import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
-import type { Instant } from '../plan/instant.ts';
 import type { Run } from '../run.ts';
 import { type DumpOfPlan, type Span, saidToBegin, spanOf, wantedIn } from './dump.ts';
 import {
@@ -25,7 +24,7 @@ import {
   timeless,
 } from './entry.ts';
 import { faultTold, following, oplogError } from './faults.ts';
-import { type Cut, Replay, type ReplayResult } from './replay.ts';
+import { type Cut, Replay, type ReplayResult, type ShardScope } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
 import { type EntrySource, usableUntil } from './sources/entry-source.ts';
 import { openEntries } from './sources/open-entries.ts';
@@ -48,6 +47,13 @@ export interface OplogRecord {
   readonly sha256: string;
   /** The last entry behind the cut that was looked at, for what happened to documents later; absent where none was. */
   readonly laterUntil?: readonly [number, number];
+  /** Of a sharded cluster: the same of each shard. What stands above is then all of them together: `sha256` that of theirs, one after the other. */
+  readonly shards?: readonly ShardRecord[];
+}
+
+export interface ShardRecord extends Omit<OplogRecord, 'shards' | 'cut' | 'cutWall'> {
+  /** The folder of the backup, as the plan names it. */
+  readonly folder: string;
 }
 
 export interface RolledForward {
@@ -76,7 +82,7 @@ export async function rollForward(run: Run, order: RollOrder): Promise<RolledFor
     // Last: of a stream, its metadata has come by with its oplog.
     const collections = await wantedIn(order);
     const { replay, record } = await follow(run, entries, { order, collections, bounds, span });
-    const rolling = new Rolling({ replay, collections, origin: entries.origin });
+    const rolling = new Rolling([{ replay, origin: entries.origin }], collections);
     const warnings = warningsOf(record, replay, entries.notes);
     return { backup: rolling.of(backup), record, warnings, rolling };
   } finally {
@@ -85,11 +91,13 @@ export async function rollForward(run: Run, order: RollOrder): Promise<RolledFor
 }
 
 /** Where a replay begins and ends, and who said so. */
-interface Bounds {
+export interface Bounds {
   /** Undefined: with the first entry. */
   readonly begin: Timestamp | undefined;
   readonly said: OplogRecord['beginSaid'];
   readonly cut: Cut;
+  /** Nothing came behind the last entry: with it the dump ended. */
+  readonly isWhole?: boolean;
 }
 
 function boundsOf(order: RollOrder, span: Span | undefined): Bounds {
@@ -103,28 +111,31 @@ function boundsOf(order: RollOrder, span: Span | undefined): Bounds {
     : { begin: span.first, said: 'dump', cut };
 }
 
-interface Following {
+export interface Following {
   readonly order: RollOrder;
   readonly collections: readonly WantedCollection[];
   readonly bounds: Bounds;
   readonly span: Span | undefined;
+  /** Undefined: it is of no cluster. */
+  readonly shard?: ShardScope;
 }
 
-interface Followed {
+export interface Followed {
   readonly replay: ReplayResult;
   readonly record: OplogRecord;
 }
 
 /** Hands the entries to a replay, which is closed again where they are not enough. */
-async function follow(run: Run, entries: EntrySource, given: Following): Promise<Followed> {
-  const { bounds, collections, order } = given;
+export async function follow(run: Run, entries: EntrySource, given: Following): Promise<Followed> {
+  const { bounds, collections, order, shard } = given;
   const { origin } = entries;
   const looksOn = bounds.cut !== 'end';
-  const replay = new Replay({ ...bounds, looksOn, collections, spillPath: order.spillPath });
+  const replay = new Replay({ ...bounds, looksOn, collections, shard, spillPath: order.spillPath });
   try {
     const first = await handOver(run, entries, { replay, given });
     const ends = await endsOf(entries, { given, replay, first });
     const result = following(origin, replay, () => replay.finish());
+    refuseLaterDump(entries, given, { result, cut: ends.cut });
     return { replay: result, record: recordOf(origin, result, ends) };
   } catch (error) {
     replay.close();
@@ -201,21 +212,51 @@ async function endsOf(
     first,
   }: { readonly given: Following; readonly replay: Replay; readonly first: Moment | undefined },
 ): Promise<Ends> {
-  const { bounds, span, order } = given;
+  const { bounds, order } = given;
   const { at } = order.source;
   const { said } = bounds;
   if (bounds.cut === 'end') {
     const last = replay.last as Moment;
-    if (at !== undefined && at.epochMs < last.wall) throw endsLater(entries.origin, last, at.text);
+    if (at !== undefined && at.epochMs < last.wall) throw endsLater(entries.origin, last, { at: at.text });
     const cut = { seconds: last.seconds, ordinal: last.ordinal + 1 };
     return { begin: bounds.begin ?? (first as Moment), said, cut, wall: last.wall };
   }
-  const { text } = at as Instant;
-  const cutAt = cutFound(replay.cutAt, bounds.cut) ?? cutByName(await entries.last(), bounds.cut);
-  if (cutAt === undefined) throw endsBefore(entries.origin, await entries.last(), text);
-  if (span !== undefined && compareTimestamps(cutAt, span.last) <= 0)
-    throw endsLater(order.backup.identity.location, span.last, text);
+  let cutAt = cutFound(replay.cutAt, bounds.cut);
+  if (cutAt === undefined) {
+    const last = await entries.last();
+    cutAt = cutByName(bounds.isWhole === true ? timeless(last) : last, bounds.cut);
+    if (cutAt === undefined) throw endsBefore(entries.origin, last, momentText(given));
+  }
   return { begin: bounds.begin as Timestamp, said, cut: cutAt, wall: cutAt.wall };
+}
+
+/**
+ * Throws where the dump ended behind the cut. Those of shards end one after the other: there it is enough that nothing happened to the wanted
+ * documents between.
+ */
+function refuseLaterDump(
+  { origin }: EntrySource,
+  { span, order, shard, bounds }: Following,
+  { result, cut }: { readonly result: ReplayResult; readonly cut: Timestamp },
+): void {
+  if (span === undefined || bounds.cut === 'end' || compareTimestamps(cut, span.last) > 0) return;
+  const { operationsLater, laterNotes, laterFault, last } = result;
+  const isQuiet = operationsLater === 0 && laterNotes.length === 0 && laterFault === undefined;
+  const isSeen = last !== undefined && compareTimestamps(last, span.last) >= 0;
+  if (shard !== undefined && isQuiet && isSeen) return;
+  const { at } = order.source;
+  throw endsLater(shard === undefined ? order.backup.identity.location : origin, span.last, {
+    at: at?.text,
+    cut,
+  });
+}
+
+/** What the cut is at, for messages. */
+function momentText({ order: { source }, bounds: { cut } }: Following): string {
+  const named = source.at?.text ?? '';
+  return cut !== 'end' && 'ts' in cut && source.at?.ts === undefined
+    ? `${named === '' ? 'the common cut of all shards' : named} (${showMoment(timeless(cut.ts))})`
+    : named;
 }
 
 interface Ends {
@@ -232,7 +273,7 @@ function cutFound(found: Moment | undefined, cut: Exclude<Cut, 'end'>): Moment |
 }
 
 /** For an end that a name tells: what is cut before that, or by time behind it, as far as clocks and timestamps differ. */
-function cutByName(last: Moment, cut: Exclude<Cut, 'end'>): Moment | undefined {
+export function cutByName(last: Moment, cut: Exclude<Cut, 'end'>): Moment | undefined {
   if (!Number.isNaN(last.wall)) return undefined;
   const behind = { ...last, ordinal: last.ordinal + 1 };
   if ('ts' in cut) return compareTimestamps(cut.ts, behind) <= 0 ? timeless(cut.ts) : undefined;
@@ -252,7 +293,7 @@ function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall
   };
 }
 
-function warningsOf(
+export function warningsOf(
   { source, begin, beginSaid, entries }: OplogRecord,
   { notes, laterNotes, laterFault }: ReplayResult,
   ofSource: readonly string[],
@@ -274,7 +315,17 @@ function warningsOf(
   ].map((note) => `${source}: ${note}`);
 }
 
-function endsLater(origin: string, last: Moment, at: string): RestorePlanError {
+export function endsLater(
+  origin: string,
+  last: Moment,
+  { at, cut }: { readonly at: string | undefined; readonly cut?: Timestamp },
+): RestorePlanError {
+  if (at === undefined)
+    return oplogError(
+      origin,
+      `the dump ended at ${showMoment(last)}, and that of another shard before ${showMoment(timeless(cut as Timestamp))}: documents were written between, so the dumps are not of one moment`,
+      'Name oplogs that go on, in source.oplog.shards: `mongodb`, `path` or `s3`, with source.at later than the end of every dump.',
+    );
   return oplogError(
     origin,
     `the dump ended at ${showMoment(last)}, later than source.at ${at}`,
@@ -282,7 +333,7 @@ function endsLater(origin: string, last: Moment, at: string): RestorePlanError {
   );
 }
 
-function endsBefore(origin: string, newest: Moment, at: string): RestorePlanError {
+export function endsBefore(origin: string, newest: Moment, at: string): RestorePlanError {
   return oplogError(
     origin,
     `its newest entry is ${showMoment(newest)}, before source.at ${at}`,

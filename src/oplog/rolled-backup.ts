@@ -4,54 +4,56 @@
  * Documents that nothing happened to pass as they are. The others are rolled where they lie; what was deleted drops out, and what the backup
  * did not have yet comes at the end of its collection, in the order in which the oplog first names it.
  */
-import { crc32 } from 'node:zlib';
-import {
-  around,
-  type Backup,
-  type BackupPiece,
-  hexOfCrc32,
-  type MemberInfo,
-  type MemberRead,
-} from '../backup/backup.ts';
+import { around, type Backup, type BackupPiece, type MemberInfo, type MemberRead } from '../backup/backup.ts';
 import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
-import { readCanonical } from '../bson/canonical-bytes.ts';
-import { findId } from '../bson/documents.ts';
-import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
-import { CannotRoll, following } from './faults.ts';
-import type { DocumentPast, LaterChanges } from './later.ts';
+import { type DocumentPast, type LaterChanges, togetherLater } from './later.ts';
 import type { ReplayResult } from './replay.ts';
+import { Rolled } from './rolled-collection.ts';
+import type { ShardWrites } from './shards/shard-writes.ts';
 import type { TouchedDocuments } from './touched.ts';
 import type { WantedCollection } from './wanted.ts';
 
-/** A piece is handed on when it has so many bytes; one document may make it larger. */
-const PIECE_BYTES = 1024 * 1024;
-const MOST_DOCUMENTS = 4096;
-
-export interface RollingParts {
+/** What an oplog made of the documents of a backup, or of the part of it that is one shard's. */
+export interface RollingPart {
   readonly replay: ReplayResult;
-  /** In the order of the replay's. */
-  readonly collections: readonly WantedCollection[];
   /** The oplog, for messages. */
   readonly origin: string;
+  /** The folder of the shard, as the plan names it; undefined: it is no sharded cluster. */
+  readonly folder?: string;
+}
+
+/** Of a sharded cluster: what happened to the documents of each collection on any shard. */
+export interface AllWrites {
+  readonly writes: readonly ShardWrites[];
+  close(): void;
 }
 
 export class Rolling {
-  readonly #parts: RollingParts;
-  readonly #collections: ReadonlyMap<string, Rolled>;
+  readonly #parts: readonly RollingPart[];
+  readonly #all: AllWrites | undefined;
+  /** Of each collection, in the order of the parts. */
+  readonly #collections: ReadonlyMap<string, RolledCollection>;
 
-  constructor(parts: RollingParts) {
+  /** `collections` and `writes` in the order of the replays'. */
+  constructor(parts: readonly RollingPart[], collections: readonly WantedCollection[], all?: AllWrites) {
     this.#parts = parts;
+    this.#all = all;
     this.#collections = new Map(
-      parts.collections.map(({ collection }, index) => [
-        collection,
-        new Rolled(collection, {
-          touched: parts.replay.touched[index] as TouchedDocuments,
-          later: parts.replay.later[index] as LaterChanges,
-          origin: parts.origin,
-        }),
-      ]),
+      collections.map(({ collection }, index) => {
+        const common = { collection, writes: all?.writes[index] };
+        const rolled = parts.map(
+          ({ replay, origin, folder }, number) =>
+            new Rolled({
+              ...common,
+              ...{ touched: replay.touched[index] as TouchedDocuments, origin, folder, number },
+              ownId: -1 - (index * parts.length + number),
+            }),
+        );
+        const later = parts.map(({ replay }) => replay.later[index] as LaterChanges);
+        return [collection, { rolled, later, writes: common.writes }];
+      }),
     );
   }
 
@@ -65,217 +67,97 @@ export class Rolling {
 
   /** Forgets the changes; the backups made by `of` cannot be read any more. */
   close(): void {
-    this.#parts.replay.close();
+    for (const { replay } of this.#parts) replay.close();
+    this.#all?.close();
   }
 
   /** What is known of a document that was handed on, by its `_id`; undefined: nothing happened to it. */
   pastOf(collection: string, id: RawValue): DocumentPast | undefined {
-    return this.#collections.get(collection)?.pastOf(id);
+    const { rolled = [], later = [], writes } = this.#collections.get(collection) ?? {};
+    const before = writes === undefined ? rolled[0]?.pastOf(id) : writes.pastOf(id);
+    const behind = later.flatMap((each) => each.of(id) ?? []);
+    if (before === undefined && behind.length === 0) return undefined;
+    return {
+      ...(before ?? { changes: 0, isInserted: false }),
+      ...(behind.length > 0 && { later: behind.reduce(togetherLater) }),
+    };
   }
 
   async *#read(wanted: ReadonlySet<string>, pieces: AsyncIterable<BackupPiece>): AsyncGenerator<BackupPiece> {
-    for (const collection of wanted) this.#collections.get(collection)?.begin();
+    for (const collection of wanted) {
+      const { rolled = [], writes } = this.#collections.get(collection) ?? {};
+      writes?.beginReading();
+      for (const each of rolled) each.begin();
+    }
     for await (const piece of pieces) {
       if (piece.type === 'documents' || piece.type === 'ended') {
-        const rolled = this.#collections.get(piece.member.collection);
+        const rolled = this.#rolledOf(piece.member);
         if (rolled === undefined) yield piece;
         else yield* piece.type === 'documents' ? rolled.documents(piece) : rolled.ended(piece);
       } else if (piece.type === 'finished') {
-        const members = piece.summary.members.map(
-          (member) => this.#collections.get(member.collection)?.memberOf(member) ?? member,
-        );
-        // It is applied, whichever oplog it was.
-        const warnings = piece.summary.warnings.filter((warning) => warning !== OPLOG_WARNING);
-        yield { ...piece, summary: { ...piece.summary, members, warnings } };
+        yield* this.#finish(wanted, piece);
       } else {
         yield piece;
       }
     }
   }
-}
 
-/** One collection of a reading. */
-class Rolled {
-  readonly #collection: string;
-  readonly #touched: TouchedDocuments;
-  readonly #later: LaterChanges;
-  readonly #origin: string;
-  readonly #out = new Pieces();
-  /** Its only member, so far. */
-  #member: MemberInfo | undefined;
-  #crc = 0;
-  #bytes = 0;
-
-  constructor(
-    collection: string,
-    {
-      touched,
-      later,
-      origin,
-    }: { readonly touched: TouchedDocuments; readonly later: LaterChanges; readonly origin: string },
-  ) {
-    this.#collection = collection;
-    this.#touched = touched;
-    this.#later = later;
-    this.#origin = origin;
+  /** Undefined where the collection is not of the plan. Throws BACKUP where no oplog is named for the shard. */
+  #rolledOf(member: MemberInfo): Rolled | undefined {
+    const rolled = this.#collections.get(member.collection)?.rolled;
+    const [first] = rolled ?? [];
+    if (rolled === undefined || first?.folder === undefined) return first;
+    const { part = '' } = member;
+    const found = rolled.find(({ folder = '' }) => isOfShard(part, folder));
+    if (found === undefined) throw noOplogFor(part);
+    return found;
   }
 
-  begin(): void {
-    this.#member = undefined;
-    this.#crc = 0;
-    this.#bytes = 0;
-    this.#touched.beginReading();
-  }
-
-  *documents(piece: BackupPiece & { type: 'documents' }): Generator<BackupPiece> {
-    this.#meet(piece.member);
-    if (this.#touched.size === 0) {
-      yield piece;
-      return;
+  async *#finish(
+    wanted: ReadonlySet<string>,
+    piece: BackupPiece & { type: 'finished' },
+  ): AsyncGenerator<BackupPiece> {
+    const own: MemberRead[] = [];
+    let orphans = 0;
+    for (const collection of wanted) {
+      const { rolled = [], writes } = this.#collections.get(collection) ?? {};
+      for (const each of rolled) {
+        // Migrations may have brought documents to a shard that had none when it was dumped.
+        if (writes !== undefined && !each.isMet) own.push(...(yield* each.withoutMember()));
+        orphans += each.orphans;
+      }
     }
-    for (let next = 0; next < piece.count; ) {
-      next = this.#fill(piece, next);
-      yield* this.#flush(piece.member);
-    }
-  }
-
-  *ended(piece: BackupPiece & { type: 'ended' }): Generator<BackupPiece> {
-    this.#meet(piece.member);
-    for (const number of this.#touched.notInBackup()) {
-      this.#roll(number, undefined, 0);
-      if (this.#out.isFull) yield* this.#flush(piece.member);
-    }
-    yield* this.#flush(piece.member);
-    yield piece;
-  }
-
-  /** What is to be said of the member in the summary. */
-  memberOf(member: MemberRead): MemberRead {
-    if (this.#touched.size === 0) return member;
-    return { ...member, bytes: this.#bytes, crc32: hexOfCrc32(this.#crc) };
-  }
-
-  pastOf(id: RawValue): DocumentPast | undefined {
-    const number = this.#touched.find(id);
-    const later = this.#later.of(id);
-    if (number < 0 && later === undefined) return undefined;
-    return {
-      changes: number < 0 ? 0 : this.#touched.changesOf(number),
-      isInserted: number >= 0 && !this.#touched.isMet(number),
-      ...(later && { later }),
-    };
-  }
-
-  /** Each part of a sharded collection has an oplog of its own. */
-  #meet(member: MemberInfo): void {
-    if (this.#member === undefined || this.#member.id === member.id) {
-      this.#member = member;
-      return;
-    }
-    throw new RestorePlanError(
-      'BACKUP',
-      `${this.#collection} lies in several parts in the backup (${this.#member.path}, ${member.path}), and one oplog is of one of them.`,
-      {
-        hint: 'The backup of a sharded cluster cannot be rolled forward by this version. Leave out source.oplog.',
-      },
-    );
-  }
-
-  /** Rolls documents from `first` on until a piece is full; returns the next one. */
-  #fill({ bytes, starts, count }: BackupPiece & { type: 'documents' }, first: number): number {
-    const touched = this.#touched;
-    const out = this.#out;
-    let i = first;
-    // Neighbours that nothing happened to are copied together.
-    let kept = i;
-    for (; i < count && !out.isFull; i++) {
-      const start = starts[i] as number;
-      const id = findId(bytes, start);
-      const number = id === undefined ? -1 : touched.find(id);
-      if (number < 0) continue;
-      out.addRun(bytes, starts, kept, i);
-      this.#roll(number, bytes, start);
-      kept = i + 1;
-    }
-    out.addRun(bytes, starts, kept, i);
-    return i;
-  }
-
-  #roll(number: number, base: Buffer | undefined, start: number): void {
-    try {
-      following(this.#origin, {}, () => this.#touched.roll(number, base, start, this.#out.take));
-    } catch (fault) {
-      if (!(fault instanceof CannotRoll)) throw fault;
-      throw new RestorePlanError(
-        'BACKUP',
-        `${this.#collection} ${this.#show(number)} cannot be rolled forward exactly: ${fault.message}.`,
-        {
-          hint: 'Nothing was used. If source.oplog begins too late for the backup, let it begin earlier; else restore without source.oplog, as the backup has it.',
-          cause: fault,
-        },
-      );
-    }
-  }
-
-  #show(number: number): string {
-    const id = readCanonical(Buffer.from(this.#touched.idKey(number)));
-    return id === undefined ? 'a document' : `_id ${showValue({ ...id, start: 0, end: id.bytes.length })}`;
-  }
-
-  *#flush(member: MemberInfo): Generator<BackupPiece> {
-    const { bytes, starts, count } = this.#out;
-    if (count === 0) return;
-    const length = starts[count] as number;
-    this.#crc = crc32(bytes.subarray(0, length), this.#crc);
-    this.#bytes += length;
-    yield { type: 'documents', member, bytes, starts, count };
-    this.#out.clear();
+    const members = piece.summary.members.map((member) => {
+      const rolled = this.#collections.get(member.collection)?.rolled ?? [];
+      return rolled.find(({ path }) => path === member.path)?.memberOf(member) ?? member;
+    });
+    // It is applied, whichever oplog it was.
+    const warnings = piece.summary.warnings.filter((warning) => warning !== OPLOG_WARNING);
+    if (orphans > 0) warnings.push(orphansLeftOut(orphans));
+    yield { ...piece, summary: { ...piece.summary, members: [...members, ...own], warnings } };
   }
 }
 
-/** Documents put together to a piece. */
-class Pieces {
-  bytes = Buffer.allocUnsafeSlow(2 * PIECE_BYTES);
-  starts = new Int32Array(MOST_DOCUMENTS + 1);
-  count = 0;
+interface RolledCollection {
+  readonly rolled: readonly Rolled[];
+  readonly later: readonly LaterChanges[];
+  readonly writes: ShardWrites | undefined;
+}
 
-  readonly take = (bytes: Buffer, start: number, end: number): void => {
-    const at = this.#reserve(end - start, 1);
-    bytes.copy(this.bytes, at, start, end);
-    this.starts[++this.count] = at + end - start;
-  };
+function orphansLeftOut(count: number): string {
+  const what = count === 1 ? '1 copy of a document' : `${count} copies of documents`;
+  return `${what} that another shard changed or deleted last, as its owner since a migration: left out (orphans)`;
+}
 
-  get isFull(): boolean {
-    return this.count >= MOST_DOCUMENTS || (this.starts[this.count] as number) >= PIECE_BYTES;
-  }
+export function noOplogFor(part: string): RestorePlanError {
+  const folder = part.slice(part.lastIndexOf('/') + 1);
+  return new RestorePlanError('BACKUP', `source.oplog.shards names no oplog for ${part} of the backup.`, {
+    hint: `Without the oplog of every shard nobody knows what became of a document: add source.oplog.shards.${folder}.`,
+  });
+}
 
-  clear(): void {
-    this.count = 0;
-  }
-
-  /** Documents `first` up to, not including, `end` of another piece, which lie back to back. */
-  addRun(bytes: Buffer, starts: Int32Array, first: number, end: number): void {
-    if (first >= end) return;
-    const from = starts[first] as number;
-    const length = (starts[end] as number) - from;
-    const at = this.#reserve(length, end - first);
-    bytes.copy(this.bytes, at, from, from + length);
-    for (let i = first; i < end; i++) this.starts[++this.count] = at + (starts[i + 1] as number) - from;
-  }
-
-  /** Where `more` bytes can be put, of so many documents. */
-  #reserve(more: number, documents: number): number {
-    if (this.count + documents >= this.starts.length) {
-      const starts = new Int32Array(2 * (this.count + documents));
-      starts.set(this.starts);
-      this.starts = starts;
-    }
-    const at = this.starts[this.count] as number;
-    if (at + more > this.bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, at + more));
-      this.bytes.copy(grown, 0, 0, at);
-      this.bytes = grown;
-    }
-    return at;
-  }
+/** Whether the folder of a part of a backup is the one that a plan names: the name of one of its folders, or several with `/`, with or without `.tar`. */
+export function isOfShard(part: string, folder: string): boolean {
+  const plain = part.split('/').map((name) => name.replace(/\.(?:tar|tgz)(?:\.(?:gz|zst))?$/i, ''));
+  return [part, plain.join('/')].some((path) => `/${path}/`.includes(`/${folder}/`));
 }

@@ -10,7 +10,7 @@ import { faultAt, faultOfFile, type PlanFault, type PlanText, quoted } from './f
 import { nearest } from './nearest.ts';
 import { type MapEntry, type MapNode, nodeAt, type PathPart } from './nodes.ts';
 import { type FileRefusal, readFileOfAtMost, readStreamOfAtMost, textOf, whyNoText } from './read-file.ts';
-import { OPLOG_KINDS_IN_A_PLAN } from './sources/oplog.ts';
+import { oplogKeysAt } from './sources/oplog.ts';
 import { ALTERNATIVES } from './sources/sources.ts';
 import { parsePlanText } from './yaml/read-yaml.ts';
 
@@ -93,8 +93,7 @@ async function withBases(
 function mergeMaps(base: MapNode, plan: MapNode, path: readonly PathPart[]): MapNode {
   // Of these a map has exactly one: naming another one in the plan replaces the base's.
   const alternatives =
-    [...ALTERNATIVES, OPLOG_KINDS_IN_A_PLAN].find((each) => each.path.join('.') === path.join('.'))?.keys ??
-    [];
+    ALTERNATIVES.find((each) => each.path.join('.') === path.join('.'))?.keys ?? oplogKeysAt(path);
   const isChosen = alternatives.some((key) => plan.entries.has(key));
   // The plan's own keys come first: a fault of the merged map as a whole then points into the plan.
   const entries = new Map<string, MapEntry>();

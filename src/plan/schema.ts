@@ -22,6 +22,8 @@ export interface SchemaNode {
   readonly items?: SchemaNode;
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, SchemaNode>>;
+  /** The schema of every other property: its name is the author's. */
+  readonly additionalProperties?: boolean | SchemaNode;
   readonly definitions?: Readonly<Record<string, SchemaNode>>;
 }
 
@@ -62,7 +64,8 @@ export function schemaAt(path: readonly PathPart[]): SchemaNode | undefined {
   const schema = schemaRoot();
   let node: SchemaNode | undefined = resolved(schema, { $ref: '#/definitions/plan' });
   for (const part of path) {
-    const next: SchemaNode | undefined = typeof part === 'number' ? node?.items : ownProperty(node, part);
+    const next: SchemaNode | undefined =
+      typeof part === 'number' ? node?.items : (ownProperty(node, part) ?? anyProperty(node));
     if (next === undefined) return undefined;
     node = resolved(schema, next);
   }
@@ -73,6 +76,11 @@ function ownProperty(node: SchemaNode | undefined, name: string): SchemaNode | u
   return node?.properties !== undefined && Object.hasOwn(node.properties, name)
     ? node.properties[name]
     : undefined;
+}
+
+function anyProperty(node: SchemaNode | undefined): SchemaNode | undefined {
+  const any = node?.additionalProperties;
+  return typeof any === 'object' ? any : undefined;
 }
 
 /** Follows `$ref` and `allOf`; what the referring place says itself goes before what it refers to. */

@@ -23,6 +23,13 @@ export interface OplogTold {
   readonly inserted: number;
   /** What happened to how many of them behind the cut; absent where nobody looked. */
   readonly later?: LaterTold;
+  /** Of a sharded cluster, the oplog of each shard; `begin`, `entries` and `sha256` above are then of all of them together. */
+  readonly shards?: readonly ShardTold[];
+}
+
+/** `folder`: that of the backup. */
+export interface ShardTold extends Pick<OplogTold, 'source' | 'begin' | 'beginSaid' | 'entries' | 'sha256'> {
+  readonly folder: string;
 }
 
 export interface LaterTold extends Readonly<Record<LaterEnd, number>> {
@@ -89,7 +96,7 @@ function laterText({ end, changes, first, last }: NonNullable<PastTold['later']>
 /** Undefined where the documents are as the backup has them. */
 export function oplogTold({ oplog, collections }: SelectionManifest): OplogTold | undefined {
   if (oplog === undefined) return undefined;
-  const { source, begin, beginSaid, cut, cutWall, entries, sha256, laterUntil } = oplog;
+  const { source, begin, beginSaid, cut, cutWall, entries, sha256, laterUntil, shards } = oplog;
   const sum = (count: (one: SelectionManifest['collections'][number]) => number | undefined): number =>
     collections.reduce((total, one) => total + (count(one) ?? 0), 0);
   return {
@@ -111,6 +118,9 @@ export function oplogTold({ oplog, collections }: SelectionManifest): OplogTold 
         deletedAgain: sum(({ later }) => later?.deletedAgain),
       },
     }),
+    ...(shards !== undefined && {
+      shards: shards.map(({ laterUntil: _, ...each }) => ({ ...each, begin: each.begin.join(',') })),
+    }),
   };
 }
 
@@ -123,10 +133,22 @@ export function oplogSentences({
   rolled,
   inserted,
   later,
+  shards,
 }: OplogTold): string[] {
-  const from = isoSeconds(Number(begin.split(',')[0]));
+  const from = (ts: string): string => `from ${isoSeconds(Number(ts.split(',')[0]))} (${ts})`;
+  const upTo = `up to, not including, ${cut}${cutTime === undefined ? '' : ` (${cutTime})`}`;
+  const which =
+    shards === undefined
+      ? [`${source}, ${from(begin)} ${upTo}`]
+      : [
+          `those of ${showCounted(shards.length, 'shard')}, all ${upTo}`,
+          ...shards.map(
+            (each) =>
+              `${each.folder}: ${each.source}, ${from(each.begin)}, ${showCounted(each.entries, 'entry', 'entries')} used`,
+          ),
+        ];
   return [
-    `${source}, from ${from} (${begin}) up to, not including, ${cut}${cutTime === undefined ? '' : ` (${cutTime})`}`,
+    ...which,
     `${showCounted(entries, 'entry', 'entries')} used; ${showCounted(rolled, 'document')} rolled forward, ${showCount(inserted)} inserted after the backup`,
     ...(later === undefined ? [] : [laterSentence(later)]),
   ];

@@ -214,7 +214,18 @@ function reportBackup({ source }: Plan, manifest: SelectionManifest): ReportBack
     at: source.at?.text,
     beforeAtMs:
       source.at === undefined || backup.time === undefined ? undefined : source.at.epochMs - backup.time,
-    ...(oplog !== undefined && { oplog: { ...oplog, source: line(oplog.source) } }),
+    ...(oplog !== undefined && { oplog: oplogInLines(oplog) }),
+  };
+}
+
+function oplogInLines(oplog: OplogTold): OplogTold {
+  const { shards } = oplog;
+  return {
+    ...oplog,
+    source: line(oplog.source),
+    ...(shards && {
+      shards: shards.map((each) => ({ ...each, folder: line(each.folder), source: line(each.source) })),
+    }),
   };
 }
 

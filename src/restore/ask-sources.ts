@@ -16,6 +16,7 @@ import { LiveOplog } from '../oplog/sources/live-oplog.ts';
 import { openStoredOplog } from '../oplog/sources/stored-oplog.ts';
 import type { Instant } from '../plan/instant.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
+import type { SetOplog } from '../plan/sources/oplog.ts';
 import { isStored } from '../plan/sources/sources.ts';
 import type { Run } from '../run.ts';
 import { showDuration } from '../text/quantities.ts';
@@ -159,6 +160,9 @@ class Asking {
       const { plan } = this.#question;
       if (plan !== undefined && (plan.source.oplog?.kind === 'backup' || plan.source.oplog?.kind === 'pbm'))
         return unknown('in the backup', 'it lies in the backup: `plan oplog check` tells how far it reaches');
+      const oplog = this.#setOplog;
+      if (oplog === undefined && plan?.source.oplog !== undefined)
+        return unknown('one for each shard', '`plan oplog check` tells how far each of them reaches');
       const entries = await this.#openOplog();
       if (entries === undefined) return unknown('no server is named', NO_SERVER);
       try {
@@ -166,7 +170,7 @@ class Asking {
         const isPast = entries.room !== undefined && (this.#at?.epochMs ?? 0) <= this.#run.now();
         const check = await checkOplog(this.#run, {
           entries,
-          source: plan && (isPast ? { ...plan.source, at: undefined } : plan.source),
+          plan: oplog && { oplog, at: isPast ? undefined : this.#at },
           namespaces: [...(this.#wanted ?? [])].map((name) => `${plan?.source.database}.${name}`),
         });
         // A backup that cannot be listed says so in its own answer.
@@ -202,6 +206,12 @@ class Asking {
 
   get #at(): Instant | undefined {
     return this.#question.plan?.source.at;
+  }
+
+  /** Undefined for a sharded cluster, too: each shard has one. */
+  get #setOplog(): SetOplog | undefined {
+    const oplog = this.#question.plan?.source.oplog;
+    return oplog?.kind === 'shards' ? undefined : oplog;
   }
 
   #isSource(kind: string): boolean {
@@ -241,8 +251,8 @@ class Asking {
   }
 
   async #openOplog(): Promise<EntrySource | undefined> {
-    const { plan, server, patience } = this.#question;
-    const oplog = plan?.source.oplog;
+    const { server, patience } = this.#question;
+    const oplog = this.#setOplog;
     // An oplog of the other kinds lies in the backup, and was not asked for.
     if (oplog?.kind === 'mongodb') return LiveOplog.open(this.#run, oplog.uri);
     if (oplog?.kind === 'stored') return openStoredOplog(this.#run, oplog.from, patience);
@@ -253,7 +263,7 @@ class Asking {
     const { first, last, problems, unknown: open, rollsOver } = check;
     const now = this.#run.now();
     const { plan, server } = this.#question;
-    const begins = plan?.source.oplog?.begins?.epochMs ?? backup?.time;
+    const begins = this.#setOplog?.begins?.epochMs ?? backup?.time;
     const fromMs = first.seconds * 1000;
     const isLate = begins !== undefined && fromMs > begins;
     const isShown = check.needed === undefined && isLate;

@@ -284,6 +284,16 @@ const isCollection: Test = (value) => {
   return count === 0 ? bytes === 0 : bytes >= count * MIN_DOCUMENT_BYTES;
 };
 
+/** What is said of an oplog, and of that of each shard. */
+const OF_OPLOG: Readonly<Record<string, Test>> = {
+  source: isText,
+  begin: isTimestamp,
+  beginSaid: (value) => ['dump', 'plan'].includes(value as string),
+  entries: isCount,
+  sha256: isHash,
+  laterUntil: isOptional(isTimestamp),
+};
+
 const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test>> = {
   toolVersion: isText,
   planName: isText,
@@ -306,14 +316,10 @@ const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test
   relaxed: isOptional((value) => typeof value === 'boolean'),
   oplog: isOptional(
     hasFields({
-      source: isText,
-      begin: isTimestamp,
-      beginSaid: (value) => ['dump', 'plan'].includes(value as string),
+      ...OF_OPLOG,
       cut: isTimestamp,
       cutWall: isOptional(isNumber),
-      entries: isCount,
-      sha256: isHash,
-      laterUntil: isOptional(isTimestamp),
+      shards: isOptional(isList(hasFields({ folder: isText, ...OF_OPLOG }))),
     }),
   ),
   warnings: isList(isText),

@@ -20,6 +20,7 @@ import type { RawValue } from '../bson/types.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import { type RolledForward, rollForward } from '../oplog/roll-forward.ts';
 import type { Rolling } from '../oplog/rolled-backup.ts';
+import { rollShards } from '../oplog/shards/roll-shards.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
 import { isStored, storeLocation } from '../plan/sources/sources.ts';
 import type { Run } from '../run.ts';
@@ -93,17 +94,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     };
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));
 
-    const { oplog } = plan.source;
-    rolled =
-      oplog &&
-      (await rollForward(run, {
-        source: plan.source,
-        oplog,
-        backup: request.backup,
-        wanted: collectionNames(plan),
-        spillPath: join(partial.spool, 'oplog-'),
-        patience: request.patience,
-      }));
+    rolled = await rolledForward(run, request, join(partial.spool, 'oplog-'));
     const backup = rolled?.backup ?? request.backup;
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
@@ -144,6 +135,21 @@ function threadsFor(
   if (threads === undefined || threads.threads === 1 || backup.apart === undefined || !isStored(location))
     return undefined;
   return new SliceThreads(run, { location: storeLocation(location), patience, patternMs }, threads);
+}
+
+/** Undefined where the plan names no oplog. */
+async function rolledForward(
+  run: Run,
+  { plan, backup, patience }: SelectionRequest,
+  spillPath: string,
+): Promise<RolledForward | undefined> {
+  const { source } = plan;
+  const { oplog } = source;
+  const order = { source, backup, wanted: collectionNames(plan), spillPath, patience };
+  if (oplog === undefined) return undefined;
+  return oplog.kind === 'shards'
+    ? rollShards(run, { ...order, oplog })
+    : rollForward(run, { ...order, oplog });
 }
 
 export interface PrepareRequest {

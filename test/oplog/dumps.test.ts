@@ -15,7 +15,7 @@ import { RestorePlanError } from '../../src/errors.ts';
 import { compareTimestamps, OplogEntry } from '../../src/oplog/entry.ts';
 import { type RolledForward, rollForward } from '../../src/oplog/roll-forward.ts';
 import type { Source } from '../../src/plan/plan.ts';
-import type { OplogPlan } from '../../src/plan/sources/oplog.ts';
+import type { SetOplog } from '../../src/plan/sources/oplog.ts';
 import { Secret } from '../../src/secret.ts';
 import { inBucket, onDisk, useCredentials } from '../backup/reading.ts';
 import { test } from '../harness.ts';
@@ -120,7 +120,7 @@ function byId(documents: readonly Buffer[]): Map<string, Buffer> {
   );
 }
 
-const LIVE = (): OplogPlan => ({ kind: 'mongodb', uri: new Secret(set.uri), begins: undefined });
+const LIVE = (): SetOplog => ({ kind: 'mongodb', uri: new Secret(set.uri), begins: undefined });
 const instant = (date: Date): NonNullable<Source['at']> => ({
   epochMs: date.getTime(),
   text: date.toISOString(),
@@ -128,7 +128,7 @@ const instant = (date: Date): NonNullable<Source['at']> => ({
 
 async function rolled<T>(
   name: string,
-  oplog: OplogPlan,
+  oplog: SetOplog,
   look: (rolled: RolledForward) => Promise<T>,
   more: Partial<Source> = {},
 ): Promise<T> {
@@ -192,12 +192,12 @@ async function isExactly(
 const show = (document: Buffer | undefined): string =>
   document === undefined ? 'none' : showDocument(document);
 
-const STORED = (...path: string[]): OplogPlan => ({
+const STORED = (...path: string[]): SetOplog => ({
   kind: 'stored',
   from: { kind: 'path', path: join(folder.path, ...path), timezone: undefined },
   begins: undefined,
 });
-const SAVED = (folderName = 'saved', name = 'oplog.rs.bson'): OplogPlan => STORED(folderName, 'local', name);
+const SAVED = (folderName = 'saved', name = 'oplog.rs.bson'): SetOplog => STORED(folderName, 'local', name);
 
 const WITH_OPLOG = ['folder', 'folder.tar', 'folder.tar.gz', 'gzip', 'dump.archive', 'dump.archive.gz'];
 
@@ -288,7 +288,7 @@ test('saved in pieces, in a folder, a series or a bucket, it is the same oplog',
     writeFileSync(join(folder.path, 'series', `2026-01-0${i + 1}.bson.gz`), bytes);
     await bucket.put(`oplog/2026-01-0${i + 1}.bson.gz`, bytes);
   }
-  const s3 = inBucket(lab.s3, bucket, 'oplog/').location as Extract<OplogPlan, { kind: 'stored' }>['from'];
+  const s3 = inBucket(lab.s3, bucket, 'oplog/').location as Extract<SetOplog, { kind: 'stored' }>['from'];
   for (const oplog of [
     STORED('pieces'),
     STORED('series/{time:yyyy-MM-dd}.bson.gz'),
@@ -307,7 +307,7 @@ test('saved in pieces, in a folder, a series or a bucket, it is the same oplog',
 
 test('a saved oplog that does not cover what is needed, or is damaged, is refused', async () => {
   const whole = readFileSync(join(folder.path, 'saved/local/oplog.rs.bson'));
-  const save = (bytes: Buffer): OplogPlan => {
+  const save = (bytes: Buffer): SetOplog => {
     writeFileSync(join(folder.path, 'cut.bson'), bytes);
     return STORED('cut.bson');
   };
@@ -386,7 +386,7 @@ test('entries of a newer server, an unfinished transaction and a lost collection
 
 async function refused(
   name: string,
-  oplog: OplogPlan,
+  oplog: SetOplog,
   message: RegExp,
   more: Partial<Source> = {},
 ): Promise<void> {
@@ -410,7 +410,7 @@ test('a compressed tar is read twice: for its oplog and its names, then for its 
 });
 
 /** How often all of a backup is passed through while it is rolled forward and read. */
-async function passes(name: string, oplog: OplogPlan): Promise<number> {
+async function passes(name: string, oplog: SetOplog): Promise<number> {
   const moment = oplog.kind === 'backup' ? {} : { at: instant(at) };
   const source = { ...onDisk(join(folder.path, name), { database: DATABASE, ...moment }), oplog };
   const wanted = new Set<string>(NAMES);

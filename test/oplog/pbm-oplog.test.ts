@@ -10,7 +10,7 @@ import { RestorePlanError } from '../../src/errors.ts';
 import { compareTimestamps, OP, OplogEntry, type Timestamp } from '../../src/oplog/entry.ts';
 import { type RolledForward, rollForward } from '../../src/oplog/roll-forward.ts';
 import type { Source } from '../../src/plan/plan.ts';
-import type { OplogPlan } from '../../src/plan/sources/oplog.ts';
+import type { SetOplog } from '../../src/plan/sources/oplog.ts';
 import { Secret } from '../../src/secret.ts';
 import { layOutPbm } from '../backup/pbm-layout.ts';
 import { inBucket, onDisk, useCredentials } from '../backup/reading.ts';
@@ -154,12 +154,12 @@ function layOut(place: string, { extension, pack, isRecent = false }: Packing): 
   });
 }
 
-const PBM: OplogPlan = { kind: 'pbm', begins: undefined };
+const PBM: SetOplog = { kind: 'pbm', begins: undefined };
 
 async function rolled<T>(
   place: string | Source,
   look: (rolled: RolledForward) => Promise<T>,
-  oplog: OplogPlan = PBM,
+  oplog: SetOplog = PBM,
 ): Promise<T> {
   const moment = { epochMs: at.getTime(), text: at.toISOString() };
   const named = typeof place === 'string' ? onDisk(join(folder.path, place)) : place;
@@ -189,7 +189,7 @@ async function isExact({ backup }: RolledForward): Promise<void> {
 }
 
 test('whatever it is compressed with, the documents are those of the moment, and the sum that of the live oplog', async () => {
-  const live: OplogPlan = { kind: 'mongodb', uri: new Secret(set.uri), begins: undefined };
+  const live: SetOplog = { kind: 'mongodb', uri: new Secret(set.uri), begins: undefined };
   const sums = new Set<string>();
   for (const packing of PACKINGS) {
     const place = `good${packing.extension}`;
@@ -213,7 +213,7 @@ test('a timestamp cuts the slices as it cuts the live oplog, though no entry may
   const cut = entries.find(({ ts }) => ts.seconds >= Math.ceil(at.getTime() / 1000) - 1)?.ts as Timestamp;
   const ts = { ...cut, ordinal: cut.ordinal + 1000 };
   const moment = { epochMs: ts.seconds * 1000, text: 'a timestamp', ts };
-  const live: OplogPlan = { kind: 'mongodb', uri: new Secret(set.uri), begins: undefined };
+  const live: SetOplog = { kind: 'mongodb', uri: new Secret(set.uri), begins: undefined };
   const told: string[] = [];
   for (const oplog of [PBM, live])
     await rolled(

@@ -118,8 +118,8 @@ export class FileBackup implements StoredBackup {
       if (files.documents[0] === undefined) throw documentsMissing(collection, this.identity.location);
       if (metadata.text === undefined) warnings.push(noMetadataWarning(files.documents[0].at.location));
       yield { type: 'metadata', metadata };
-      for (const { at, id, crc } of files.documents) {
-        const member = { collection, path: at.location, id };
+      for (const { at, id, crc, root: part } of files.documents) {
+        const member = { collection, path: at.location, id, part };
         yield { type: 'member', member: { member, at, crc, maxRatio } };
       }
     }
@@ -143,9 +143,13 @@ export class FileBackup implements StoredBackup {
     return Buffer.concat(parts);
   }
 
-  async *oplog(): AsyncGenerator<Buffer> {
+  parts(): readonly string[] {
+    return this.#parts.tree.roots.map(({ path }) => path);
+  }
+
+  async *oplog(isOf?: (part: string) => boolean): AsyncGenerator<Buffer> {
     const { tree } = this.#parts;
-    const places = new Set(tree.roots.map(({ path }) => path));
+    const places = new Set(isOf === undefined ? this.parts() : this.parts().filter(isOf));
     // Elsewhere a file of this name is a collection of another database.
     const [file, second] = tree.oplogs.filter(({ path }) => places.has(folderOf(path)));
     if (second !== undefined) throw severalOplogs(this.identity.location);

@@ -139,7 +139,7 @@ export function noOplog(location: string, path: string): RestorePlanError {
 
 export function severalOplogs(location: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} holds several oplogs (oplog.bson).`, {
-    hint: 'It is the backup of a sharded cluster, which cannot be rolled forward by this version. Leave out source.oplog.',
+    hint: 'For the backup of a sharded cluster, name the oplog of each shard in source.oplog.shards, by the folder that holds its dump.',
   });
 }
 

@@ -177,7 +177,7 @@ export class StreamBackup implements StoredBackup {
     yield { type: 'finished', summary: { bytesRead, readToEnd, members, warnings: [...warnings] } };
   }
 
-  async *oplog(): AsyncGenerator<Buffer> {
+  async *oplog(isOf?: (part: string) => boolean): AsyncGenerator<Buffer> {
     const { streams, database, maxRatio, nameless } = this.#parts;
     const found: string[] = [];
     const roots = new Map<string, DumpRoot>();
@@ -192,7 +192,7 @@ export class StreamBackup implements StoredBackup {
           addTo(roots, { path, packedIn: undefined, at: { modified: undefined } });
         if (meaning.kind === 'metadata' && meaning.database === database && file.what === undefined)
           passed.push(...(await this.#metadataPassing(file, meaning.fileName)));
-        if (meaning.kind !== 'oplog') continue;
+        if (meaning.kind !== 'oplog' || isOf?.(folderOf(path)) === false) continue;
         found.push(path);
         if (found.length > 1) throw severalOplogs(this.identity.location);
         yield* inflateIfCompressed(file.bytes, { location: `${this.identity.location}!${path}`, maxRatio });
@@ -305,7 +305,7 @@ export class StreamBackup implements StoredBackup {
       pass.metadata.set(collection, metadata);
       return;
     }
-    const member = { collection, path, id: pass.met++ };
+    const member = { collection, path, id: pass.met++, part: root };
     pass.members.push(yield* pass.reader.cut(member, bytes));
   }
 }

@@ -32,16 +32,18 @@ export async function run(
   } catch (error) {
     throw workDirectoryFault(error, context.workDirectory);
   }
-  const entries = await place.open();
-  try {
-    const history = await readHistory(context, {
-      ...{ entries, collections, since, until },
-      database: place.scope.database,
-      spillPath: join(context.workDirectory, `.history-${context.processId}-`),
-    });
-    await show(context, historyView(history, users));
-  } finally {
-    await entries.close();
+  for (const { open } of place.oplogs) {
+    const entries = await open();
+    try {
+      const history = await readHistory(context, {
+        ...{ entries, collections, since, until },
+        database: place.scope.database,
+        spillPath: join(context.workDirectory, `.history-${context.processId}-`),
+      });
+      await show(context, historyView(history, users));
+    } finally {
+      await entries.close();
+    }
   }
 }
 

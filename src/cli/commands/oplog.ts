@@ -4,15 +4,18 @@ import { dirname, join, resolve } from 'node:path';
 import type { Backup } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { checkOplog } from '../../oplog/check-oplog.ts';
+import { checkOplog, type OplogCheck } from '../../oplog/check-oplog.ts';
 import { beginOf } from '../../oplog/dump.ts';
+import { notWritten } from '../../oplog/faults.ts';
 import { saveOplog } from '../../oplog/save-oplog.ts';
 import type { SavedScope } from '../../oplog/saved-scope.ts';
+import { partOf } from '../../oplog/shards/roll-shards.ts';
 import type { EntrySource } from '../../oplog/sources/entry-source.ts';
 import { LiveOplog } from '../../oplog/sources/live-oplog.ts';
 import { openEntries } from '../../oplog/sources/open-entries.ts';
 import { nearest } from '../../plan/nearest.ts';
 import { collectionNames, type Plan } from '../../plan/plan.ts';
+import { type SetOplog, setOplogs } from '../../plan/sources/oplog.ts';
 import { requireVariables } from '../../restore/targets.ts';
 import { Secret } from '../../secret.ts';
 import { makeWorkDirectory, PRIVATE_DIRECTORY, workDirectoryFault } from '../../selection/directory.ts';
@@ -20,7 +23,7 @@ import type { ExitName, OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { loadIncompletePlan } from '../load-plan.ts';
 import { show } from '../view.ts';
-import { checkView, saveView } from '../views/oplog.ts';
+import { checkView, type ShardCheck, type ShardSave, saveView } from '../views/oplog.ts';
 
 /** Whose entries are meant, and where they lie. */
 export interface OplogPlace {
@@ -28,6 +31,15 @@ export interface OplogPlace {
   readonly scope: SavedScope;
   /** Undefined: only a connection string was given. */
   readonly plan: Plan | undefined;
+  /** At least one; one for each shard of a cluster. */
+  readonly oplogs: readonly PlacedOplog[];
+}
+
+export interface PlacedOplog {
+  /** The folder of the shard, as the plan names it. */
+  readonly shard: string | undefined;
+  /** What the plan says of it. */
+  readonly oplog: SetOplog | undefined;
   /** `backup` only where the oplog lies in it. */
   open(backup?: Backup): Promise<EntrySource>;
 }
@@ -64,8 +76,10 @@ export async function placeOf(
   if (file === undefined || server !== undefined) {
     if (server === undefined) throw usage('say which oplog is meant', WITHOUT_PLAN);
     const { uri, database } = server;
-    const open = (): Promise<EntrySource> => LiveOplog.open(context, uri);
-    return { name: database, scope: { database }, plan: undefined, open };
+    const meaning = { named: `--uri-env ${options['uriEnv']}`, mayBeShard: true };
+    const open = (): Promise<EntrySource> => LiveOplog.open(context, uri, meaning);
+    const oplogs = [{ shard: undefined, oplog: undefined, open }];
+    return { name: database, scope: { database }, plan: undefined, oplogs };
   }
   const plan = await loadIncompletePlan(context, file);
   const { oplog } = plan.source;
@@ -76,10 +90,13 @@ export async function placeOf(
     );
   const scope = { database: plan.source.database, collections: [...collectionNames(plan)] };
   const { patience } = context;
-  return {
-    ...{ name: plan.name, scope, plan },
-    open: (backup) => openEntries(context, oplog, { backup: backup as Backup, patience }),
-  };
+  const oplogs = setOplogs(oplog).map(
+    ({ folder: shard, oplog: one }): PlacedOplog => ({
+      ...{ shard, oplog: one },
+      open: (backup) => openEntries(context, one, { backup: backup as Backup, patience, shard }),
+    }),
+  );
+  return { name: plan.name, scope, plan, oplogs };
 }
 
 /** What `--uri-env` and `--database` name in the place of a plan file; undefined where a file is given, or neither. Throws USAGE. */
@@ -101,24 +118,40 @@ export function serverWithoutPlan(
 export const WITHOUT_PLAN = 'Name a plan file, or: --uri-env <variable> --database <name>';
 
 async function check(context: CommandContext, place: OplogPlace): Promise<ExitName> {
-  const { plan, scope } = place;
+  const { plan, oplogs } = place;
   const unknown: string[] = [];
-  const backup = plan && (await backupOf(context, plan, unknown));
-  let entries: EntrySource | undefined;
+  const whole = plan && (await backupOf(context, plan, unknown));
   try {
-    entries = await place.open(backup);
-    const found = await checkOplog(context, {
+    const checks: ShardCheck[] = [];
+    for (const each of oplogs) {
+      const { shard } = each;
+      const backup = whole && (shard === undefined ? whole : partOf(whole, shard));
+      const found = await checkOne(context, each, { place, backup });
+      checks.push({ ...found, shard, unknown: [...unknown, ...found.unknown] });
+    }
+    await show(context, checkView(checks, plan?.source.at));
+    return checks.some(({ problems }) => problems.length > 0) ? 'BACKUP' : 'OK';
+  } finally {
+    await whole?.close();
+  }
+}
+
+async function checkOne(
+  context: CommandContext,
+  { oplog, open }: PlacedOplog,
+  { place: { plan, scope }, backup }: { readonly place: OplogPlace; readonly backup: Backup | undefined },
+): Promise<OplogCheck> {
+  const entries = await open(backup);
+  try {
+    return await checkOplog(context, {
       entries,
-      source: plan?.source,
+      plan: oplog && { oplog, at: plan?.source.at },
       // Of a stream it could be known only by reading all of it.
       backup: backup?.access === 'random' ? backup : undefined,
       namespaces: (scope.collections ?? []).map((name) => `${scope.database}.${name}`),
     });
-    await show(context, checkView({ ...found, unknown: [...unknown, ...found.unknown] }, plan?.source.at));
-    return found.problems.length > 0 ? 'BACKUP' : 'OK';
   } finally {
-    await entries?.close();
-    await backup?.close();
+    await entries.close();
   }
 }
 
@@ -130,7 +163,8 @@ async function backupOf(context: CommandContext, plan: Plan, unknown: string[]):
     return await openBackup(context, plan.source, { wanted, patience: context.patience });
   } catch (error) {
     const isBackup = error instanceof RestorePlanError && error.code === 'BACKUP';
-    const isApart = plan.source.oplog?.kind === 'mongodb' || plan.source.oplog?.kind === 'stored';
+    const oplogs = plan.source.oplog === undefined ? [] : setOplogs(plan.source.oplog);
+    const isApart = oplogs.every(({ oplog }) => oplog.kind === 'mongodb' || oplog.kind === 'stored');
     if (!isBackup || !isApart) throw error;
     unknown.push(`when the dump began: ${error.message.replace(/\.$/, '')}`);
     return undefined;
@@ -138,40 +172,53 @@ async function backupOf(context: CommandContext, plan: Plan, unknown: string[]):
 }
 
 async function save(context: CommandContext, place: OplogPlace, { to }: OptionValues): Promise<ExitName> {
-  const { plan, scope, name } = place;
-  const kind = plan?.source.oplog?.kind ?? 'mongodb';
-  if (kind !== 'mongodb' && kind !== 'stored')
+  const { plan, scope, oplogs } = place;
+  const isLive = ({ oplog }: PlacedOplog): boolean =>
+    oplog === undefined || oplog.kind === 'mongodb' || oplog.kind === 'stored';
+  if (!oplogs.some(isLive))
     throw usage(
       'the oplog of this plan lies in its backup',
       'There is nothing to save: it stays as long as the backup does.',
     );
-  const path = await pathOf(context, name, to);
-  const entries = await place.open();
-  try {
-    const saved = await saveOplog(context, {
-      ...{ entries, scope, path },
-      begins: plan && beginOf(plan.source),
-      at: plan?.source.at?.epochMs,
-    });
-    await show(
-      context,
-      saveView({ ...saved, origin: entries.origin, scope, at: plan?.source.at, cwd: context.cwd }),
-    );
-    return 'OK';
-  } finally {
-    await entries.close();
+  const saves: ShardSave[] = [];
+  const at = plan?.source.at;
+  for (const each of oplogs.filter(isLive)) {
+    const { shard, oplog } = each;
+    const path = await pathOf(context, { name: place.name, shard }, to);
+    const entries = await each.open();
+    try {
+      const begins = oplog && beginOf(oplog);
+      const saved = await saveOplog(context, { entries, scope, path, begins, at: at?.epochMs });
+      saves.push({ ...saved, shard, origin: entries.origin });
+    } finally {
+      await entries.close();
+    }
   }
+  await show(context, saveView(saves, { scope, at, cwd: context.cwd }));
+  return 'OK';
 }
 
-/** Where it is saved; the folder is there then. */
-async function pathOf(context: CommandContext, name: string, to: unknown): Promise<string> {
+/** Where it is saved, for shards a file each; the folder is there then. */
+async function pathOf(
+  context: CommandContext,
+  { name, shard }: { readonly name: string; readonly shard: string | undefined },
+  to: unknown,
+): Promise<string> {
+  const slug = (text: string): string => text.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 80);
   if (typeof to === 'string') {
     if (/^[a-z0-9]+:\/\//i.test(to))
       throw usage(`--to ${to} is no file`, 'Save it to a file, and copy that.');
-    return resolve(context.cwd, to);
+    const path = resolve(context.cwd, to);
+    if (shard === undefined) return path;
+    try {
+      await mkdir(path, { recursive: true });
+    } catch (error) {
+      throw notWritten(error, path);
+    }
+    return join(path, `${slug(shard)}.bson`);
   }
-  const slug = name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 80);
-  const path = join(context.workDirectory, 'oplog', `${slug}.bson`);
+  const ofShard = shard === undefined ? '' : `.${slug(shard)}`;
+  const path = join(context.workDirectory, 'oplog', `${slug(name)}${ofShard}.bson`);
   try {
     await makeWorkDirectory(context.workDirectory);
     await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });

@@ -25,13 +25,23 @@ function momentObject(moment: Timestamp & Partial<Moment>) {
   return { ts: showTimestamp(moment), time: new Date(time).toISOString() };
 }
 
-export function checkView(check: OplogCheck, at: Instant | undefined): View {
-  const { origin, first, last, needed, rollsOver, problems, unknown } = check;
+export interface ShardCheck extends OplogCheck {
+  /** The folder of the shard; undefined: it is of no cluster. */
+  readonly shard: string | undefined;
+}
+
+export function checkView(checks: readonly ShardCheck[], at: Instant | undefined): View {
   return {
-    page: (style) => checkPage(check, at, style),
-    objects: () => [
-      {
+    page: function* (style) {
+      for (const [i, check] of checks.entries()) {
+        if (i > 0) yield '';
+        yield* checkPage(check, at, style);
+      }
+    },
+    objects: () =>
+      checks.map(({ shard, origin, first, last, needed, rollsOver, problems, unknown }) => ({
         type: 'oplog-check',
+        ...(shard !== undefined && { shard }),
         source: origin,
         first: momentObject(first),
         last: momentObject(last),
@@ -42,16 +52,16 @@ export function checkView(check: OplogCheck, at: Instant | undefined): View {
         serves: problems.length === 0,
         problems,
         unknown,
-      },
-    ],
+      })),
   };
 }
 
 function* checkPage(
-  { origin, first, last, needed, rollsOver, problems, unknown }: OplogCheck,
+  { shard, origin, first, last, needed, rollsOver, problems, unknown }: ShardCheck,
   at: Instant | undefined,
   style: PageStyle,
 ): Generator<string> {
+  if (shard !== undefined) yield* row('shard', shard, style);
   yield* row('oplog', origin, style);
   const length = showDuration((last.seconds - first.seconds) * 1000);
   yield* row('reaches', `from ${showMoment(first)} to ${showMoment(last)}: ${length}`, style);
@@ -82,20 +92,26 @@ function overwrittenText({ inMs, isFull }: RollsOver, isNeeded: boolean): string
   return `${what} goes in about ${showDuration(inMs)} at the pace so far${isFull ? '' : ' (it is not full yet)'}: \`plan oplog save\` keeps it`;
 }
 
-interface Saved extends SavedOplog {
+export interface ShardSave extends SavedOplog {
+  /** The folder of the shard; undefined: it is of no cluster. */
+  readonly shard: string | undefined;
   readonly origin: string;
+}
+
+interface SavedFor {
   readonly scope: SavedScope;
   readonly at: Instant | undefined;
   readonly cwd: string;
 }
 
-export function saveView(saved: Saved): View {
-  const { origin, path, from, till, entries, resumedFrom, bytes, scope } = saved;
+export function saveView(saves: readonly ShardSave[], saved: SavedFor): View {
+  const { scope } = saved;
   return {
-    page: (style) => savePage(saved, style),
-    objects: () => [
-      {
+    page: (style) => savePage(saves, saved, style),
+    objects: () =>
+      saves.map(({ shard, origin, path, from, till, entries, resumedFrom, bytes }) => ({
         type: 'oplog-save',
+        ...(shard !== undefined && { shard }),
         source: origin,
         file: path,
         database: scope.database,
@@ -105,17 +121,32 @@ export function saveView(saved: Saved): View {
         entries,
         resumedFrom,
         bytes,
-      },
-    ],
+      })),
   };
 }
 
-function* savePage(saved: Saved, style: PageStyle): Generator<string> {
-  const { origin, path, from, till, entries, resumedFrom, bytes, scope, at, cwd } = saved;
+function* savePage(saves: readonly ShardSave[], saved: SavedFor, style: PageStyle): Generator<string> {
+  for (const each of saves) {
+    yield* saveLines(each, saved, style);
+    yield '';
+  }
+  yield 'To restore by it, in the plan:';
+  yield '  oplog:';
+  const path = (each: ShardSave): string => JSON.stringify(relative(saved.cwd, each.path) || each.path);
+  if (saves.some(({ shard }) => shard !== undefined)) yield '    shards:';
+  for (const each of saves)
+    yield each.shard === undefined
+      ? `    path: ${path(each)}`
+      : `      ${JSON.stringify(each.shard)}: { path: ${path(each)} }`;
+}
+
+function* saveLines(save: ShardSave, { scope, at }: SavedFor, style: PageStyle): Generator<string> {
+  const { shard, origin, path, from, till, entries, resumedFrom, bytes } = save;
   const what =
     scope.collections === undefined
       ? `all of ${scope.database}`
       : `${scope.collections.join(', ')} of ${scope.database}`;
+  if (shard !== undefined) yield* row('shard', shard, style);
   yield* row('oplog', origin, style);
   yield* row(
     'saved',
@@ -130,8 +161,4 @@ function* savePage(saved: Saved, style: PageStyle): Generator<string> {
       columns: style.columns,
     }).map(style.paint.odd);
   }
-  yield '';
-  yield 'To restore by it, in the plan:';
-  yield '  oplog:';
-  yield `    path: ${JSON.stringify(relative(cwd, path) || path)}`;
 }

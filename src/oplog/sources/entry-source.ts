@@ -46,6 +46,8 @@ export interface EntrySource {
    * Entries before the range may be there, too. Throws RestorePlanError BACKUP where any may be missing.
    */
   entries(range: EntryRange): AsyncIterable<WholeDocuments>;
+  /** The name of the replica set whose oplog it is; absent where nothing says it. */
+  readonly setName?: string;
   /** Entries without content may be missing. */
   readonly isLoose: boolean;
   /** The collections of a database as they are now, by name; undefined where the user may not ask. */

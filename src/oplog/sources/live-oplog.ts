@@ -23,8 +23,6 @@ import {
   type OplogRoom,
 } from './entry-source.ts';
 
-/** Where the plan names it. */
-const NAMED = 'source.oplog.mongodb';
 /** Entries fetched with one request; the server ends a batch at 16 MiB. */
 const BATCH_ENTRIES = 10_000;
 const KNOWN_OPERATIONS = ['i', 'u', 'd', 'c', 'n', 'ci', 'cu', 'cd', 'km'];
@@ -33,6 +31,16 @@ const UNAUTHORIZED = 13;
 /** The server overwrote what was still to be read. */
 const POSITION_LOST = 136;
 
+/** How an oplog is meant by whoever names it. */
+export interface LiveMeaning {
+  /** Where its connection string is named, for messages: `source.oplog.mongodb`. */
+  readonly named: string;
+  /** A shard of a cluster will do: it has a part of the documents, and so of the changes. */
+  readonly mayBeShard: boolean;
+}
+
+const IN_A_PLAN: LiveMeaning = { named: 'source.oplog.mongodb', mayBeShard: false };
+
 export class LiveOplog implements EntrySource {
   /** For messages and the manifest; no credentials. */
   readonly origin: string;
@@ -40,25 +48,34 @@ export class LiveOplog implements EntrySource {
   readonly notes: readonly string[] = [];
   readonly #entries: Collection;
   readonly #client: MongoClient;
+  readonly #named: string;
+  /** The replica set's own name. */
+  #setName = '';
 
-  private constructor(origin: string, entries: Collection, client: MongoClient) {
-    this.origin = origin;
-    this.#entries = entries;
+  private constructor(
+    client: MongoClient,
+    { hosts, named }: { readonly hosts: string; readonly named: string },
+  ) {
+    this.origin = `the oplog of ${hosts}`;
+    this.#entries = client.db('local').collection('oplog.rs', { readConcern: { level: 'majority' } });
     this.#client = client;
+    this.#named = named;
   }
 
   /** Throws RestorePlanError BACKUP where it cannot be reached, or the user may not read the oplog. */
-  static async open(run: Run, uri: Secret | undefined): Promise<LiveOplog> {
+  static async open(run: Run, uri: Secret | undefined, meaning: LiveMeaning = IN_A_PLAN): Promise<LiveOplog> {
+    const { named } = meaning;
     if (uri === undefined) {
-      throw new RestorePlanError('BACKUP', `The connection string of ${NAMED} is not set.`, {
-        hint: `Set the variable that the plan names in ${NAMED}.uri, then run again.`,
+      throw new RestorePlanError('BACKUP', `The connection string of ${named} is not set.`, {
+        hint: `Set the variable that the plan names in ${named}.uri, then run again.`,
       });
     }
-    const { client, hosts } = await connectLive(run, uri, NAMED);
-    const entries = client.db('local').collection('oplog.rs', { readConcern: { level: 'majority' } });
-    const oplog = new LiveOplog(`the oplog of ${hosts}`, entries, client);
+    const { client, hosts } = await connectLive(run, uri, named);
+    const oplog = new LiveOplog(client, { hosts, named });
     try {
-      refuseOthers(await oplog.#asking('asking what it is', () => client.db('admin').command({ hello: 1 })));
+      const hello = await oplog.#asking('asking what it is', () => client.db('admin').command({ hello: 1 }));
+      refuseOthers(hello, meaning);
+      oplog.#setName = String(hello['setName']);
       return oplog;
     } catch (error) {
       await client.close();
@@ -68,6 +85,10 @@ export class LiveOplog implements EntrySource {
 
   close(): Promise<void> {
     return this.#client.close();
+  }
+
+  get setName(): string {
+    return this.#setName;
   }
 
   /** The oldest entry that the server still has. */
@@ -141,7 +162,7 @@ export class LiveOplog implements EntrySource {
       return facts;
     } catch (cause) {
       if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
-      throw liveFault(cause, 'asking for its collections', NAMED);
+      throw liveFault(cause, 'asking for its collections', this.#named);
     }
   }
 
@@ -154,7 +175,7 @@ export class LiveOplog implements EntrySource {
       return typeof maxSize === 'undefined' ? undefined : { bytes: Number(size), maxBytes: Number(maxSize) };
     } catch (cause) {
       if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
-      throw liveFault(cause, 'asking for its size', NAMED);
+      throw liveFault(cause, 'asking for its size', this.#named);
     }
   }
 
@@ -210,7 +231,7 @@ export class LiveOplog implements EntrySource {
       return await ask();
     } catch (cause) {
       const { code } = cause as { code?: unknown };
-      if (code === UNAUTHORIZED) throw notAllowed(cause);
+      if (code === UNAUTHORIZED) throw notAllowed(this.#named, cause);
       if (code === POSITION_LOST) {
         throw oplogError(
           this.origin,
@@ -219,7 +240,7 @@ export class LiveOplog implements EntrySource {
           cause,
         );
       }
-      throw liveFault(cause, doing, NAMED);
+      throw liveFault(cause, doing, this.#named);
     }
   }
 }
@@ -271,8 +292,8 @@ function timestamp({ seconds, ordinal }: Timestamp): DriverTimestamp {
   return new DriverTimestamp({ t: seconds, i: ordinal });
 }
 
-function notAllowed(cause: unknown): RestorePlanError {
-  return new RestorePlanError('BACKUP', `The user of ${NAMED} may not read the oplog (local.oplog.rs).`, {
+function notAllowed(named: string, cause: unknown): RestorePlanError {
+  return new RestorePlanError('BACKUP', `The user of ${named} may not read the oplog (local.oplog.rs).`, {
     hint:
       'Grant it a role with the privilege { resource: { db: "local", collection: "oplog.rs" }, actions: ["find"] }; the role "read" on the ' +
       'database local, "backup" and "clusterMonitor" have it, too.',
@@ -281,26 +302,26 @@ function notAllowed(cause: unknown): RestorePlanError {
 }
 
 /** Throws where a server is no member of a replica set of its own. */
-function refuseOthers(hello: Document): void {
+function refuseOthers(hello: Document, { named, mayBeShard }: LiveMeaning): void {
   const way = 'For a replica set, name its members.';
   if (hello['msg'] === 'isdbgrid')
-    throw new RestorePlanError('BACKUP', `${NAMED} names a mongos, which has no oplog.`, {
-      hint: `${NO_CLUSTERS} ${way}`,
+    throw new RestorePlanError('BACKUP', `${named} names a mongos, which has no oplog.`, {
+      hint: `${way} ${EACH_SHARD}`,
     });
   // Shards alone say this, to anybody, since 5.0. Each has a part of the documents, and so of the changes.
-  if ('isImplicitDefaultMajorityWC' in hello)
+  if ('isImplicitDefaultMajorityWC' in hello && !mayBeShard)
     throw new RestorePlanError(
       'BACKUP',
-      `${NAMED} names a shard of a sharded cluster (${hello['setName']}).`,
-      { hint: NO_CLUSTERS },
+      `${named} names a shard of a sharded cluster (${hello['setName']}), whose oplog holds only what happened on that shard.`,
+      { hint: EACH_SHARD },
     );
   if (hello['setName'] === undefined)
     throw new RestorePlanError(
       'BACKUP',
-      `${NAMED} names a server that is no member of a replica set, and has no oplog.`,
+      `${named} names a server that is no member of a replica set, and has no oplog.`,
       { hint: way },
     );
 }
 
-const NO_CLUSTERS =
-  'Its oplog holds only what happened on that shard: the backup of a sharded cluster cannot be rolled forward by this version.';
+const EACH_SHARD =
+  'For a sharded cluster, name each shard in source.oplog.shards, by the folder of the backup that holds its dump.';

@@ -6,7 +6,7 @@
 import type { Backup } from '../../backup/backup.ts';
 import { type RemotePatience, USUAL_PATIENCE } from '../../backup/remote/patience.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type { OplogPlan } from '../../plan/sources/oplog.ts';
+import type { SetOplog } from '../../plan/sources/oplog.ts';
 import type { Run } from '../../run.ts';
 import { NO_RECORD, RecordLog } from '../record-log.ts';
 import type { EntrySource } from './entry-source.ts';
@@ -15,10 +15,10 @@ import { LiveOplog } from './live-oplog.ts';
 import { openPbmOplog } from './pbm-oplog.ts';
 import { openStoredOplog } from './stored-oplog.ts';
 
-type Kind = OplogPlan['kind'];
+type Kind = SetOplog['kind'];
 type Open<K extends Kind> = (
   run: Run,
-  oplog: Extract<OplogPlan, { readonly kind: K }>,
+  oplog: Extract<SetOplog, { readonly kind: K }>,
   beside: Beside,
 ) => Promise<EntrySource>;
 
@@ -29,6 +29,8 @@ interface Beside {
   readonly spillPath?: string;
   /** How long a store is waited for; the usual times where it is not given. */
   readonly patience?: RemotePatience | undefined;
+  /** The folder in the backup that holds the dump of the shard whose oplog it is; undefined: it is of no cluster. */
+  readonly shard?: string | undefined;
 }
 
 /** How each kind is opened; what a plan says of it is in plan/sources/oplog.ts. */
@@ -37,13 +39,16 @@ const KINDS: { readonly [K in Kind]: Open<K> } = {
     backup.access === 'sequential' && spillPath !== undefined
       ? keptOplog(backup, spillPath)
       : ownOplog(backup),
-  mongodb: (run, { uri }) => LiveOplog.open(run, uri),
+  mongodb: (run, { uri }, { shard }) => {
+    const named = ['source.oplog', ...(shard === undefined ? [] : ['shards', shard]), 'mongodb'].join('.');
+    return LiveOplog.open(run, uri, { named, mayBeShard: shard !== undefined });
+  },
   pbm: (_run, _oplog, { backup }) => openPbmOplog(backup),
   stored: (run, { from }, { patience = USUAL_PATIENCE }) => openStoredOplog(run, from, patience),
 };
 
 /** Throws RestorePlanError BACKUP. */
-export function openEntries(run: Run, oplog: OplogPlan, beside: Beside): Promise<EntrySource> {
+export function openEntries(run: Run, oplog: SetOplog, beside: Beside): Promise<EntrySource> {
   return (KINDS[oplog.kind] as Open<Kind>)(run, oplog, beside);
 }
 

@@ -12,7 +12,7 @@ import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
 import { jsonlRules } from '../sources/jsonl.ts';
 import { snapshotRules } from '../sources/mongodb.ts';
-import { OPLOG_KINDS_IN_A_PLAN, oplogFileRules, oplogRules } from '../sources/oplog.ts';
+import { oplogFileRules, oplogMaps, oplogRules } from '../sources/oplog.ts';
 import type { StoreKind, Templated } from '../sources/source-kind.ts';
 import { ALTERNATIVES } from '../sources/sources.ts';
 import { type DraftLocation, STORES, type StoreLocation } from '../sources/stores.ts';
@@ -23,7 +23,8 @@ export function sourceRules(root: MapNode): PlanFault[] {
   const faults = ALTERNATIVES.flatMap(({ path, keys }) =>
     nodeAt(root, ...path)?.kind === 'map' ? exactlyOne(root, path, { keys, what: 'location' }) : [],
   );
-  const templates = STORES_IN_A_PLAN.flatMap(({ parent, store }) => {
+  const places = storesIn(root);
+  const templates = places.flatMap(({ parent, store }) => {
     const path = [...parent, ...store.template];
     const node = nodeAt(root, ...path);
     return node?.kind === 'scalar' && typeof node.value === 'string' && !node.unjudged
@@ -32,12 +33,12 @@ export function sourceRules(root: MapNode): PlanFault[] {
   });
   for (const each of templates) faults.push(...templateRules(root, each));
   const timed = templates.filter(({ node }) => hasTime(node));
-  const isBackupTimed = timed.some(({ parent }) => parent !== OPLOG_KINDS_IN_A_PLAN.path);
+  const isBackupTimed = timed.some(({ parent }) => parent[1] !== 'oplog');
   return [
     ...faults,
     ...oplogRules(root),
     ...snapshotRules(root),
-    ...timeRules(root, { isTimed: timed.length > 0, isBackupTimed }),
+    ...timeRules(root, { isTimed: timed.length > 0, isBackupTimed, places }),
   ];
 }
 
@@ -48,9 +49,11 @@ interface StoreInPlan {
 }
 
 /** Where a store may stand in a plan. */
-const STORES_IN_A_PLAN: readonly StoreInPlan[] = [...ALTERNATIVES, OPLOG_KINDS_IN_A_PLAN].flatMap(
-  ({ path: parent }) => Object.values(STORES).map((store) => ({ parent, store })),
-);
+function storesIn(root: MapNode): readonly StoreInPlan[] {
+  return [...ALTERNATIVES, ...oplogMaps(root)].flatMap(({ path: parent }) =>
+    Object.values(STORES).map((store) => ({ parent, store })),
+  );
+}
 
 interface WrittenTemplate extends StoreInPlan {
   readonly path: readonly string[];
@@ -73,8 +76,8 @@ function templateRules(root: MapNode, written: WrittenTemplate): PlanFault[] {
   }
   const templated = { root, path, node, template, partOf: place };
   return [
-    ...(parent.includes('jsonl') ? jsonlRules(templated) : []),
-    ...(parent.includes('oplog') ? oplogFileRules(templated) : []),
+    ...(parent[1] === 'jsonl' ? jsonlRules(templated) : []),
+    ...(parent[1] === 'oplog' ? oplogFileRules(templated) : []),
     ...(store.rules?.(templated) ?? []),
     ...zoneRules(templated, written),
   ];
@@ -122,13 +125,14 @@ function partOf(node: ScalarNode, start: number, end: number): Place {
 interface Timed {
   readonly isTimed: boolean;
   readonly isBackupTimed: boolean;
+  readonly places: readonly StoreInPlan[];
 }
 
-function timeRules(root: MapNode, { isTimed, isBackupTimed }: Timed): PlanFault[] {
+function timeRules(root: MapNode, { isTimed, isBackupTimed, places }: Timed): PlanFault[] {
   return [
     ...momentRules(root),
     ...ageRules(root, isBackupTimed),
-    ...ZONES.flatMap((path) => zoneNameRules(root, path, isTimed)),
+    ...zonesOf(places).flatMap((path) => zoneNameRules(root, path, isTimed)),
   ];
 }
 
@@ -179,12 +183,10 @@ function ageRules(root: MapNode, isTimed: boolean): PlanFault[] {
 }
 
 /** Where a time zone may stand. */
-const ZONES: readonly (readonly PathPart[])[] = [
-  ['source', 'timezone'],
-  ...STORES_IN_A_PLAN.flatMap(({ parent, store }) =>
-    store.timezone ? [[...parent, ...store.timezone]] : [],
-  ),
-];
+function zonesOf(places: readonly StoreInPlan[]): readonly (readonly PathPart[])[] {
+  const own = places.flatMap(({ parent, store }) => (store.timezone ? [[...parent, ...store.timezone]] : []));
+  return [['source', 'timezone'], ...own];
+}
 
 function zoneNameRules(root: MapNode, path: readonly PathPart[], isTimed: boolean): PlanFault[] {
   const zone = textAt(root, ...path);

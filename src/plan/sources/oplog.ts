@@ -7,6 +7,7 @@ import {
   givenText,
   type MapNode,
   nodeAt,
+  type PathPart,
   type PlanNode,
   pathText,
   placeAt,
@@ -27,10 +28,32 @@ export type OplogLocation =
   /** Files of entries, up to `source.at`. */
   | { readonly kind: 'stored'; readonly from: StoreLocation };
 
-export type OplogPlan = OplogLocation & {
+/** The oplog of one replica set. */
+export type SetOplog = OplogLocation & {
   /** When a dump that does not say it was begun, or earlier. */
   readonly begins: Instant | undefined;
 };
+
+/** Those of the shards of a cluster, each for a folder of its backup. */
+export interface ShardOplogs {
+  readonly kind: 'shards';
+  /** At least one; `folder`: its name, or the last parts of its path. */
+  readonly shards: readonly { readonly folder: string; readonly oplog: SetOplog }[];
+}
+
+export type OplogPlan = SetOplog | ShardOplogs;
+
+/** The oplogs of a plan, of whatever it is; `folder` for shards alone. */
+export function setOplogs(
+  oplog: OplogPlan,
+): readonly { readonly folder?: string | undefined; readonly oplog: SetOplog }[] {
+  return oplog.kind === 'shards' ? oplog.shards : [{ oplog }];
+}
+
+/** Whether the documents become those of the end of the dump, and not of `source.at`. */
+export function endsWithDump(oplog: OplogPlan): boolean {
+  return setOplogs(oplog).every((one) => one.oplog.kind === 'backup');
+}
 
 interface OplogKind {
   /** From the node that its key stands in. `zone`: what `source.timezone` says. */
@@ -50,16 +73,43 @@ const KINDS = {
   s3: stored(STORES.s3),
 } satisfies Readonly<Record<string, OplogKind>>;
 
-/** The map in which exactly one kind must be named. */
-export const OPLOG_KINDS_IN_A_PLAN = {
-  path: ['source', 'oplog'],
-  keys: Object.keys(KINDS) as readonly string[],
-};
+/** Where an oplog stands in a plan. */
+const OPLOG = ['source', 'oplog'] as const;
+const SHARDS = [...OPLOG, 'shards'] as const;
+
+/** The maps of a plan in which exactly one kind of oplog must be named. */
+export function oplogMaps(
+  root: PlanNode,
+): readonly { readonly path: readonly string[]; readonly keys: readonly string[] }[] {
+  const shards = nodeAt(root, ...SHARDS);
+  const folders = shards?.kind === 'map' ? [...shards.entries.keys()] : [];
+  return [OPLOG, ...folders.map((folder) => [...SHARDS, folder])].map((path) => ({
+    path,
+    keys: oplogKeysAt(path),
+  }));
+}
+
+/** The keys of the kinds that a map at this path must name one of; none where it is no such map. */
+export function oplogKeysAt(path: readonly PathPart[]): readonly string[] {
+  const isBelow = (parent: readonly string[], more: number): boolean =>
+    path.length === parent.length + more && parent.every((part, i) => part === path[i]);
+  if (isBelow(OPLOG, 0)) return [...Object.keys(KINDS), 'shards'];
+  return isBelow(SHARDS, 1) ? Object.keys(KINDS) : [];
+}
 
 /** Undefined where the plan restores what the backup holds. */
 export function buildOplog(source: PlanNode, zone: string | undefined): OplogPlan | undefined {
   const oplog = nodeAt(source, 'oplog');
   if (oplog === undefined) return undefined;
+  const shards = nodeAt(oplog, 'shards');
+  if (shards?.kind !== 'map') return buildOne(oplog, zone);
+  return {
+    kind: 'shards',
+    shards: [...shards.entries].map(([folder, { value }]) => ({ folder, oplog: buildOne(value, zone) })),
+  };
+}
+
+function buildOne(oplog: PlanNode, zone: string | undefined): SetOplog {
   const begins = givenText(oplog, 'begins');
   const reading = begins === undefined ? undefined : parseInstant(begins);
   const [kind] = Object.entries(KINDS).flatMap(([key, kind]): OplogKind[] =>
@@ -74,20 +124,34 @@ export function buildOplog(source: PlanNode, zone: string | undefined): OplogPla
 /** What tells one moment from another; not where the oplog lies, for its entries are the same everywhere. */
 export function oplogDigest(oplog: OplogPlan | undefined): unknown {
   if (oplog === undefined) return undefined;
-  return { until: oplog.kind === 'backup' ? 'end of the dump' : 'at', begins: oplog.begins?.epochMs };
+  const until = endsWithDump(oplog) ? 'end of the dump' : 'at';
+  if (oplog.kind !== 'shards') return { until, begins: oplog.begins?.epochMs };
+  const begins = oplog.shards.map(({ folder, oplog: one }) => [folder, one.begins?.epochMs ?? null] as const);
+  return { until, shards: Object.fromEntries(begins) };
 }
 
 export function oplogSecrets(oplog: OplogPlan | undefined): readonly (Secret | undefined)[] {
-  return oplog?.kind === 'mongodb' ? [oplog.uri] : [];
+  if (oplog === undefined) return [];
+  return setOplogs(oplog).map(({ oplog: one }) => (one.kind === 'mongodb' ? one.uri : undefined));
 }
 
 /** In a sentence or two. */
 export function explainOplog(oplog: OplogPlan, at: Instant | undefined): string {
+  if (oplog.kind === 'shards') return explainShards(oplog, at);
   if (oplog.kind === 'backup')
     return 'Its own oplog (mongodump --oplog) is applied: the documents are as they were when the dump ended.';
   const begins =
     oplog.begins === undefined ? '' : ` The dump was begun no earlier than ${oplog.begins.text}.`;
   return `${whichOplog(oplog)} rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
+}
+
+function explainShards(oplog: ShardOplogs, at: Instant | undefined): string {
+  const folders = oplog.shards.map(({ folder }) => folder).join(', ');
+  const until = endsWithDump(oplog) ? 'the end of the dump that ended first' : (at?.text ?? 'source.at');
+  const begun = oplog.shards.flatMap(({ folder, oplog: { begins } }) =>
+    begins === undefined ? [] : ` The dump of ${folder} was begun no earlier than ${begins.text}.`,
+  );
+  return `The oplogs of the shards ${folders} roll the documents of each forward, all to one moment: ${until}.${begun.join('')}`;
 }
 
 function whichOplog(oplog: OplogLocation): string {
@@ -111,13 +175,16 @@ export function oplogRules(root: MapNode): PlanFault[] {
   const oplog = nodeAt(root, 'source', 'oplog');
   const ts = nodeAt(root, 'source', 'at', 'ts');
   const isSnapshot = nodeAt(root, 'source', 'snapshot') !== undefined;
-  if (ts !== undefined && !isSnapshot && (oplog === undefined || nodeAt(oplog, 'backup') !== undefined)) {
+  const maps = oplogMaps(root);
+  const sets = nodeAt(root, ...SHARDS) === undefined ? maps : maps.slice(1);
+  const own = sets.filter(({ path }) => nodeAt(root, ...path, 'backup') !== undefined);
+  const endsWithIt = sets.length > 0 && own.length === sets.length;
+  if (ts !== undefined && !isSnapshot && (oplog === undefined || endsWithIt)) {
     const message = 'source.at names a timestamp, which only an oplog up to source.at can find';
     return [faultAt(ts.place, 'time', { message, expected: 'an instant such as 2016-09-13T09:00:00-04:00' })];
   }
   if (oplog?.kind !== 'map') return [];
-  const { path, keys } = OPLOG_KINDS_IN_A_PLAN;
-  const faults = exactlyOne(root, path, { keys, what: 'kind of oplog' });
+  const faults = maps.flatMap(({ path, keys }) => exactlyOne(root, path, { keys, what: 'kind of oplog' }));
   for (const key of ['mongodb', 'jsonl']) {
     if (nodeAt(root, 'source', key) === undefined) continue;
     const message = `source.${key} cannot be rolled forward: nothing says at which moment each document was read`;
@@ -125,22 +192,32 @@ export function oplogRules(root: MapNode): PlanFault[] {
       faultAt(placeAt(root, 'source', 'oplog'), 'source', { message, expected: 'a dump of mongodump' }),
     );
   }
-  if (nodeAt(root, 'source', 'oplog', 'backup') === undefined && nodeAt(root, 'source', 'at') === undefined) {
+  if (!endsWithIt && nodeAt(root, 'source', 'at') === undefined) {
     const message = 'source.oplog rolls the documents forward, but nothing says to which moment';
     const expected = 'source.at, an instant with its offset such as 2016-09-13T09:00:00-04:00';
     faults.push(faultAt(placeAt(root, 'source', 'oplog'), 'missing-key', { message, expected }));
   }
-  return [...faults, ...beginsRules(root)];
+  if (own.length > 0 && !endsWithIt)
+    for (const { path } of own) {
+      const message = `${pathText(path)} goes up to the end of its dump, the others up to source.at`;
+      const expected = '`backup: true` for every shard, or for none';
+      faults.push(faultAt(placeAt(root, ...path, 'backup'), 'source', { message, expected }));
+    }
+  return [...faults, ...maps.flatMap(({ path }) => beginsRules(root, [...path, 'begins']))];
 }
 
-function beginsRules(root: MapNode): PlanFault[] {
-  const path = ['source', 'oplog', 'begins'];
+function beginsRules(root: MapNode, path: readonly string[]): PlanFault[] {
   const begins = textAt(root, ...path);
   if (begins === undefined) return [];
   const place = nodeAt(root, ...path)?.place ?? placeAt(root, ...path);
-  if (nodeAt(root, 'source', 'oplog', 'backup') !== undefined) {
-    const message =
-      'source.oplog.begins has no effect: the oplog that a dump took along says itself where it begins';
+  const beside = path.slice(0, -1);
+  if (nodeAt(root, ...beside, 'shards') !== undefined) {
+    const message = `${pathText(path)} has no effect: the dump of each shard has a beginning of its own`;
+    const expected = `begins in each of ${pathText([...beside, 'shards'])}`;
+    return [faultAt(place, 'time', { message, expected })];
+  }
+  if (nodeAt(root, ...beside, 'backup') !== undefined) {
+    const message = `${pathText(path)} has no effect: the oplog that a dump took along says itself where it begins`;
     return [faultAt(place, 'time', { message, expected: 'no begins' })];
   }
   const reading = parseInstant(begins);

@@ -1,0 +1,252 @@
+/** One collection of a backup, or what one shard has of it, as an oplog made it: documents that nothing happened to are copied together. */
+import { crc32 } from 'node:zlib';
+import { type BackupPiece, hexOfCrc32, type MemberInfo, type MemberRead } from '../backup/backup.ts';
+import { readCanonical } from '../bson/canonical-bytes.ts';
+import { findId } from '../bson/documents.ts';
+import { showValue } from '../bson/show.ts';
+import type { RawValue } from '../bson/types.ts';
+import { RestorePlanError } from '../errors.ts';
+import { CannotRoll, following } from './faults.ts';
+import type { DocumentPast } from './later.ts';
+import type { ShardWrites } from './shards/shard-writes.ts';
+import type { TakeDocument, TouchedDocuments } from './touched.ts';
+
+/** A piece is handed on when it has so many bytes; one document may make it larger. */
+const PIECE_BYTES = 1024 * 1024;
+const MOST_DOCUMENTS = 4096;
+
+interface RolledParts {
+  readonly collection: string;
+  readonly touched: TouchedDocuments;
+  readonly writes: ShardWrites | undefined;
+  /** The oplog, for messages. */
+  readonly origin: string;
+  readonly folder: string | undefined;
+  /** Place of the shard among all of them. */
+  readonly number: number;
+  /** Number of the member that it is by itself, where the backup has none. */
+  readonly ownId: number;
+}
+
+export class Rolled {
+  readonly folder: string | undefined;
+  /** Documents that were left out because they are another shard's by now, or were deleted there. */
+  orphans = 0;
+  readonly #collection: string;
+  readonly #touched: TouchedDocuments;
+  readonly #writes: ShardWrites | undefined;
+  readonly #origin: string;
+  readonly #number: number;
+  readonly #ownId: number;
+  readonly #out = new Pieces();
+  /** Its only member, so far. */
+  #member: MemberInfo | undefined;
+  #crc = 0;
+  #bytes = 0;
+
+  constructor({ collection, touched, writes, origin, folder, number, ownId }: RolledParts) {
+    this.folder = folder;
+    this.#collection = collection;
+    this.#touched = touched;
+    this.#writes = writes;
+    this.#origin = origin;
+    this.#number = number;
+    this.#ownId = ownId;
+  }
+
+  get isMet(): boolean {
+    return this.#member !== undefined;
+  }
+
+  /** Of its member, once that was met. */
+  get path(): string | undefined {
+    return this.#member?.path;
+  }
+
+  begin(): void {
+    this.#member = undefined;
+    this.#crc = 0;
+    this.#bytes = 0;
+    this.orphans = 0;
+    this.#touched.beginReading();
+  }
+
+  *documents(piece: BackupPiece & { type: 'documents' }): Generator<BackupPiece> {
+    this.#meet(piece.member);
+    if (this.#touched.size === 0 && this.#writes === undefined) {
+      yield piece;
+      return;
+    }
+    for (let next = 0; next < piece.count; ) {
+      next = this.#fill(piece, next);
+      yield* this.#flush(piece.member);
+    }
+  }
+
+  *ended(piece: BackupPiece & { type: 'ended' }): Generator<BackupPiece> {
+    this.#meet(piece.member);
+    yield* this.#notInBackup(piece.member);
+    yield piece;
+  }
+
+  /** What there is of it where the backup has no member; what is to be said of that in the summary. */
+  *withoutMember(): Generator<BackupPiece, MemberRead[]> {
+    const member = {
+      collection: this.#collection,
+      path: `${this.#origin}!${this.#collection}`,
+      id: this.#ownId,
+    };
+    yield* this.#notInBackup(member);
+    if (this.#bytes === 0) return [];
+    yield { type: 'ended', member };
+    const { collection, path } = member;
+    return [{ collection, path, bytes: this.#bytes, crc32: hexOfCrc32(this.#crc) }];
+  }
+
+  *#notInBackup(member: MemberInfo): Generator<BackupPiece> {
+    for (const number of this.#touched.notInBackup()) {
+      this.#roll(number, undefined, 0);
+      if (this.#out.isFull) yield* this.#flush(member);
+    }
+    yield* this.#flush(member);
+  }
+
+  /** What is to be said of the member in the summary. */
+  memberOf(member: MemberRead): MemberRead {
+    if (this.#touched.size === 0 && this.#writes === undefined) return member;
+    return { ...member, bytes: this.#bytes, crc32: hexOfCrc32(this.#crc) };
+  }
+
+  pastOf(id: RawValue): DocumentPast | undefined {
+    const number = this.#touched.find(id);
+    if (number < 0) return undefined;
+    return { changes: this.#touched.changesOf(number), isInserted: !this.#touched.isMet(number) };
+  }
+
+  /** Each part of a sharded collection has an oplog of its own. */
+  #meet(member: MemberInfo): void {
+    if (this.#member === undefined || this.#member.id === member.id) {
+      this.#member = member;
+      return;
+    }
+    throw new RestorePlanError(
+      'BACKUP',
+      `${this.#collection} lies in several parts in the backup (${this.#member.path}, ${member.path}), and one oplog is of one of them.`,
+      {
+        hint: 'For the backup of a sharded cluster, name the oplog of each shard in source.oplog.shards, by the folder that holds its dump.',
+      },
+    );
+  }
+
+  /** Rolls documents from `first` on until a piece is full; returns the next one. */
+  #fill({ bytes, starts, count }: BackupPiece & { type: 'documents' }, first: number): number {
+    const touched = this.#touched;
+    const writes = this.#writes;
+    const out = this.#out;
+    let i = first;
+    // Neighbours that nothing happened to are copied together.
+    let kept = i;
+    for (; i < count && !out.isFull; i++) {
+      const start = starts[i] as number;
+      const id = findId(bytes, start);
+      if (id === undefined) continue;
+      const number = touched.find(id);
+      const known = writes === undefined ? -1 : writes.find(id);
+      if (known >= 0) writes?.meet(known);
+      if (number < 0 && !(known >= 0 && this.#isOrphan(bytes, start))) continue;
+      out.addRun(bytes, starts, kept, i);
+      if (number >= 0) this.#roll(number, bytes, start);
+      kept = i + 1;
+    }
+    out.addRun(bytes, starts, kept, i);
+    return i;
+  }
+
+  #roll(number: number, base: Buffer | undefined, start: number): void {
+    try {
+      following(this.#origin, {}, () => this.#touched.roll(number, base, start, this.#take));
+    } catch (fault) {
+      if (!(fault instanceof CannotRoll)) throw fault;
+      throw new RestorePlanError(
+        'BACKUP',
+        `${this.#collection} ${this.#show(number)} cannot be rolled forward exactly: ${fault.message}.`,
+        {
+          hint: 'Nothing was used. If source.oplog begins too late for the backup, let it begin earlier; else restore without source.oplog, as the backup has it.',
+          cause: fault,
+        },
+      );
+    }
+  }
+
+  readonly #take: TakeDocument = (bytes, start, end) => {
+    if (!this.#isOrphan(bytes, start)) this.#out.take(bytes, start, end);
+  };
+
+  #isOrphan(bytes: Buffer, start: number): boolean {
+    if (this.#writes?.isOrphan(this.#number, bytes, start) !== true) return false;
+    this.orphans++;
+    return true;
+  }
+
+  #show(number: number): string {
+    const id = readCanonical(Buffer.from(this.#touched.idKey(number)));
+    return id === undefined ? 'a document' : `_id ${showValue({ ...id, start: 0, end: id.bytes.length })}`;
+  }
+
+  *#flush(member: MemberInfo): Generator<BackupPiece> {
+    const { bytes, starts, count } = this.#out;
+    if (count === 0) return;
+    const length = starts[count] as number;
+    this.#crc = crc32(bytes.subarray(0, length), this.#crc);
+    this.#bytes += length;
+    yield { type: 'documents', member, bytes, starts, count };
+    this.#out.clear();
+  }
+}
+
+/** Documents put together to a piece. */
+class Pieces {
+  bytes = Buffer.allocUnsafeSlow(2 * PIECE_BYTES);
+  starts = new Int32Array(MOST_DOCUMENTS + 1);
+  count = 0;
+
+  readonly take = (bytes: Buffer, start: number, end: number): void => {
+    const at = this.#reserve(end - start, 1);
+    bytes.copy(this.bytes, at, start, end);
+    this.starts[++this.count] = at + end - start;
+  };
+
+  get isFull(): boolean {
+    return this.count >= MOST_DOCUMENTS || (this.starts[this.count] as number) >= PIECE_BYTES;
+  }
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  /** Documents `first` up to, not including, `end` of another piece, which lie back to back. */
+  addRun(bytes: Buffer, starts: Int32Array, first: number, end: number): void {
+    if (first >= end) return;
+    const from = starts[first] as number;
+    const length = (starts[end] as number) - from;
+    const at = this.#reserve(length, end - first);
+    bytes.copy(this.bytes, at, from, from + length);
+    for (let i = first; i < end; i++) this.starts[++this.count] = at + (starts[i + 1] as number) - from;
+  }
+
+  /** Where `more` bytes can be put, of so many documents. */
+  #reserve(more: number, documents: number): number {
+    if (this.count + documents >= this.starts.length) {
+      const starts = new Int32Array(2 * (this.count + documents));
+      starts.set(this.starts);
+      this.starts = starts;
+    }
+    const at = this.starts[this.count] as number;
+    if (at + more > this.bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, at + more));
+      this.bytes.copy(grown, 0, 0, at);
+      this.bytes = grown;
+    }
+    return at;
+  }
+}

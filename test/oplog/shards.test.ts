@@ -1,0 +1,449 @@
+/**
+ * A sharded cluster that is written to while its shards are dumped and chunks move: rolled forward, it is at every moment what a snapshot read of
+ * the cluster says of it.
+ */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Document, deserialize, Timestamp } from 'bson';
+import type { ClientSession } from 'mongodb';
+import * as assert from 'uvu/assert';
+import type { Backup } from '../../src/backup/backup.ts';
+import { openBackup } from '../../src/backup/open-backup.ts';
+import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
+import { findId } from '../../src/bson/documents.ts';
+import { elements, findElement } from '../../src/bson/elements.ts';
+import { showDocument } from '../../src/bson/show.ts';
+import type { RawValue } from '../../src/bson/types.ts';
+import { RestorePlanError } from '../../src/errors.ts';
+import type { RolledForward } from '../../src/oplog/roll-forward.ts';
+import { type RollShardsOrder, rollShards } from '../../src/oplog/shards/roll-shards.ts';
+import type { Source } from '../../src/plan/plan.ts';
+import type { ShardOplogs } from '../../src/plan/sources/oplog.ts';
+import { Secret } from '../../src/secret.ts';
+import { onDisk } from '../backup/reading.ts';
+import { test } from '../harness.ts';
+import { callPlan } from '../lab/call-plan.ts';
+import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { type Random, seededRandom } from '../lab/random.ts';
+import type { ReplicaSet } from '../lab/replica-set.ts';
+import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
+import { tarFolder } from '../lab/tar.ts';
+import { mongodump, program } from '../lab/tools.ts';
+import { QUIET } from '../quiet-run.ts';
+import { checkedStream } from '../scenarios/json-stream.ts';
+
+const DATABASE = 'shop';
+/** Both are sharded by `k`; of `late` the second shard has nothing while it is dumped. */
+const NAMES = ['a', 'late'] as const;
+const DOCUMENTS = Number(process.env['SHARD_DOCUMENTS'] ?? 400);
+const SEED = Number(process.env['SHARD_SEED'] ?? 11);
+
+const DUPLICATE_KEY = 11_000;
+
+type State = Map<string, Map<string, Buffer>>;
+
+let cluster: ShardedCluster;
+let folder: TemporaryFolder;
+/** States of the cluster by snapshot read, at moments after every dump had ended. */
+const moments: { readonly at: Timestamp; readonly state: State }[] = [];
+/** A moment by the clock, and what the cluster had then. */
+let quiet: { readonly at: Date; readonly state: State };
+let begins: Date;
+/** What the cluster had when nothing was written. */
+let still: State;
+/** The commit timestamps of transactions on both shards. */
+const committed: Timestamp[] = [];
+const TRANSACTIONS = 5;
+
+const admin = (command: Document): Promise<Document> => cluster.client.db('admin').command(command);
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const path = (...names: string[]): string => join(folder.path, ...names);
+const shard = (number: number): ReplicaSet => cluster.shards[number] as ReplicaSet;
+
+test.before(
+  async () => {
+    folder = temporaryFolder('oplog-shards');
+    cluster = await startShardedCluster();
+    await admin({ balancerStop: 1 });
+    await admin({ enableSharding: DATABASE, primaryShard: 'shard0' });
+    for (const name of NAMES) {
+      await admin({ shardCollection: `${DATABASE}.${name}`, key: { k: 1 } });
+      const documents = Array.from({ length: DOCUMENTS }, (_, i) => ({ _id: i as never, k: i, n: 0 }));
+      await cluster.client.db(DATABASE).collection(name).insertMany(documents);
+    }
+    for (const min of [100, 200, 300]) await admin({ split: `${DATABASE}.a`, middle: { k: min } });
+    await move('a', 300, 'shard1', true);
+    await pause(2100);
+    begins = new Date();
+    await pause(1100);
+    still = await stateAt(await now());
+    for (const { uri, name } of cluster.shards)
+      await mongodump(uri, ['--oplog', '--out', path('still', name)]);
+    const random = seededRandom(SEED);
+    let isOver = false;
+    const writing = (async () => {
+      while (!isOver)
+        await writeSome(random).catch((error: unknown) => {
+          // A document may not go to a shard that still has an orphan of it.
+          if ((error as { code?: unknown }).code !== DUPLICATE_KEY) throw error;
+        });
+    })();
+    await Promise.all(
+      cluster.shards.map(async ({ uri, name }) => {
+        await mongodump(uri, ['--oplog', '--out', path('cluster', name)]);
+        await mongodump(uri, ['--db', DATABASE, '--out', path('plain', name)]);
+      }),
+    );
+    // A chunk that comes back, one that goes for good, and two whose copies stay behind for a quarter of an hour.
+    await move('a', 300, 'shard0', true);
+    await moment();
+    await move('a', 0, 'shard1', true);
+    await moment();
+    await move('a', 100, 'shard1', false);
+    await moment();
+    await move('late', 50, 'shard1', false);
+    await moment();
+    await pause(500);
+    await moment();
+    isOver = true;
+    await writing;
+    await acrossBoth();
+    await pause(1100);
+    quiet = { at: new Date(), state: await stateAt(await now()) };
+    await pause(200);
+    await cluster.client
+      .db(DATABASE)
+      .collection('a')
+      .updateMany({}, { $set: { wrong: true } });
+    await cluster.client.db(DATABASE).collection('a').deleteOne({ k: 7 });
+  },
+  { deadlineMs: 240_000 },
+);
+test.after(async () => {
+  await cluster?.stop();
+  folder.remove();
+});
+
+/** Moves the chunk that begins at `min`. */
+async function move(name: string, min: number, to: string, waits: boolean): Promise<void> {
+  const namespace = `${DATABASE}.${name}`;
+  if (name === 'late') await admin({ split: namespace, middle: { k: min } });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await admin({ moveRange: namespace, min: { k: min }, toShard: to, waitForDelete: waits });
+      return;
+    } catch (error) {
+      // A transaction held it up, or moved a document to where it was.
+      if (attempt === 20) throw error;
+      await pause(100);
+    }
+  }
+}
+
+/** Writes of every kind, one or a few. */
+async function writeSome(random: Random): Promise<void> {
+  const name = random.pick(NAMES);
+  const collection = cluster.client.db(DATABASE).collection<Document>(name);
+  const k = random.integer(0, DOCUMENTS - 1);
+  const kind = random.integer(0, 9);
+  if (kind < 5)
+    await collection.updateOne({ k }, { $inc: { n: 1 }, $push: { list: random.integer(0, 9) } as never });
+  else if (kind === 5) await collection.deleteOne({ k });
+  else if (kind === 6) await collection.insertOne({ k, made: true });
+  else if (kind === 7) await collection.updateMany({ k: { $lt: k, $gt: k - 10 } }, { $set: { many: k } });
+  else if (kind === 8) await collection.deleteMany({ made: true, k: { $gt: k } });
+  else
+    await transaction(async (session) => {
+      await collection.updateOne({ k }, { $set: { together: k } }, { session });
+      // To another shard key, mostly on the other shard.
+      const other = await collection.findOne({ k: DOCUMENTS - 1 - k }, { session });
+      if (other !== null)
+        await collection.updateOne(
+          { _id: other['_id'], k: other['k'] },
+          { $set: { k: random.integer(0, DOCUMENTS - 1), moved: true } },
+          { session },
+        );
+    });
+}
+
+async function transaction(work: (session: ClientSession) => Promise<void>): Promise<void> {
+  await cluster.client.withSession((session) => session.withTransaction(() => work(session)));
+}
+
+/** Keeps what the cluster has now. */
+async function moment(): Promise<void> {
+  await pause(150);
+  const at = await now();
+  moments.push({ at, state: await stateAt(at) });
+}
+
+async function now(): Promise<Timestamp> {
+  return (await admin({ hello: 1 }))['operationTime'] as Timestamp;
+}
+
+/** What the cluster had at a timestamp, as its routers see it. */
+async function stateAt(atClusterTime: Timestamp): Promise<State> {
+  const state: State = new Map();
+  for (const name of NAMES) {
+    const find = { find: name, batchSize: 100_000, readConcern: { level: 'snapshot', atClusterTime } };
+    const reply = await cluster.client.db(DATABASE).command(find, { raw: true });
+    const cursor = Buffer.from(reply['cursor'] as Uint8Array);
+    const batch = findElement(cursor, 0, Buffer.from('firstBatch')) as RawValue;
+    const found = [...elements(cursor, batch.start)].map(({ start, end }) => cursor.subarray(start, end));
+    state.set(name, byId(found));
+  }
+  return state;
+}
+
+function byId(documents: readonly Buffer[]): Map<string, Buffer> {
+  return new Map(documents.map((each) => [canonicalKey(findId(each) as never), each]));
+}
+
+/** Transactions on both shards, each with its commit timestamp. */
+async function acrossBoth(): Promise<void> {
+  const collection = cluster.client.db(DATABASE).collection<Document>('a');
+  const keys = [150, 250];
+  for (const k of keys) await collection.insertOne({ _id: `across ${k}` as never, k });
+  for (let number = 1; number <= TRANSACTIONS; number++) {
+    await transaction(async (session) => {
+      for (const k of keys)
+        await collection.updateOne(
+          { _id: `across ${k}` as never, k },
+          { $set: { across: number } },
+          { session },
+        );
+    });
+    const prepared = { 'o.prepare': true, 'o.applyOps.o.diff.u.across': number };
+    const inserted = { 'o.prepare': true, 'o.applyOps.o.diff.i.across': number };
+    const oplog = shard(0).client.db('local').collection<Document>('oplog.rs');
+    const begun = await oplog.findOne({ $or: [prepared, inserted] });
+    const { lsid, txnNumber } = begun as Document;
+    const commit = await oplog.findOne({ 'o.commitTransaction': 1, 'lsid.id': lsid.id, txnNumber });
+    committed.push((commit as Document)['o'].commitTimestamp as Timestamp);
+  }
+}
+
+const instant = (date: Date): NonNullable<Source['at']> => ({
+  epochMs: date.getTime(),
+  text: date.toISOString(),
+});
+/** Everything up to and with the timestamp. */
+function until(at: Timestamp): NonNullable<Source['at']> {
+  return {
+    epochMs: at.t * 1000,
+    text: `${at.t},${at.i + 1}`,
+    ts: { seconds: at.t, ordinal: at.i + 1 },
+  };
+}
+
+function live(begins?: Date): ShardOplogs {
+  return {
+    kind: 'shards',
+    shards: cluster.shards.map(({ name, uri }) => ({
+      folder: name,
+      oplog: { kind: 'mongodb', uri: new Secret(uri), begins: begins && instant(begins) },
+    })),
+  };
+}
+
+async function rolled<T>(
+  name: string,
+  { oplog, at }: { readonly oplog: ShardOplogs; readonly at?: Source['at'] },
+  look: (rolled: RolledForward) => Promise<T>,
+): Promise<T> {
+  const source = { ...onDisk(path(name), { database: DATABASE, ...(at && { at }) }), oplog };
+  const wanted = new Set<string>(NAMES);
+  const backup = await openBackup(QUIET, source, { wanted });
+  const order: RollShardsOrder = { source, oplog, backup, wanted, spillPath: path('spill-') };
+  try {
+    const result = await rollShards(QUIET, order);
+    try {
+      return await look(result);
+    } finally {
+      result.rolling.close();
+    }
+  } finally {
+    await backup.close();
+  }
+}
+
+/** By collection and `_id`; throws where two members hold one differently. */
+async function documentsOf(backup: Backup): Promise<State> {
+  const state: State = new Map(NAMES.map((name) => [name, new Map()]));
+  for await (const piece of backup.read(new Set(NAMES))) {
+    if (piece.type !== 'documents') continue;
+    const documents = state.get(piece.member.collection) as Map<string, Buffer>;
+    for (let i = 0; i < piece.count; i++) {
+      const document = Buffer.from(piece.bytes.subarray(piece.starts[i], piece.starts[i + 1]));
+      const id = canonicalKey(findId(document) as never);
+      const other = documents.get(id);
+      if (other !== undefined) assert.is(showDocument(document), showDocument(other), 'two copies differ');
+      documents.set(id, document);
+    }
+  }
+  return state;
+}
+
+async function isExactly({ backup }: RolledForward, expected: State): Promise<void> {
+  const ours = await documentsOf(backup);
+  for (const name of NAMES) {
+    const own = ours.get(name) as Map<string, Buffer>;
+    const server = expected.get(name) as Map<string, Buffer>;
+    const show = (each: Buffer | undefined): string => (each === undefined ? 'none' : showDocument(each));
+    const wrong = [...new Set([...server.keys(), ...own.keys()])].filter(
+      (id) => !(own.get(id)?.equals(server.get(id) ?? Buffer.alloc(0)) ?? false),
+    );
+    const shown = wrong.slice(0, 3).map((id) => `${show(server.get(id))} and not ${show(own.get(id))}`);
+    assert.is(wrong.length, 0, `${wrong.length} of ${server.size} differ in ${name}:\n${shown.join('\n')}`);
+  }
+}
+
+test("with the dumps' own beginning, at every moment, whatever was moving", async () => {
+  for (const { at, state } of moments)
+    await rolled('cluster', { oplog: live(), at: until(at) }, async (result) => {
+      assert.is(result.record.beginSaid, 'dump');
+      await isExactly(result, state);
+    });
+});
+
+test('plain dumps, from where the plan says that they began, up to a moment by the clock', async () => {
+  await tarFolder(path('plain'), path('plain.tar'));
+  await program('gzip', ['--keep', path('plain.tar')]);
+  for (const name of ['plain', 'plain.tar', 'plain.tar.gz'])
+    await rolled(name, { oplog: live(begins), at: instant(quiet.at) }, async (result) => {
+      assert.is(result.record.beginSaid, 'plan');
+      assert.equal(
+        result.record.shards?.map(({ folder }) => folder),
+        ['shard0', 'shard1'],
+      );
+      await isExactly(result, quiet.state);
+    });
+});
+
+test('a transaction on both shards counts whole or not at all', async () => {
+  const across = async (at: Source['at']): Promise<unknown[]> =>
+    rolled('cluster', { oplog: live(), at }, async ({ backup }) => {
+      const all = [...((await documentsOf(backup)).get('a') as Map<string, Buffer>).values()];
+      const ours = all.map((each) => deserialize(each)).filter(({ _id }) => String(_id).startsWith('across'));
+      return ours.map((each) => each['across'] ?? 0);
+    });
+  for (const [i, time] of committed.entries()) {
+    assert.equal(await across(until(new Timestamp({ t: time.t, i: time.i - 1 }))), [i, i]);
+    // The entries that commit it are written later than it counts, on each shard at another time.
+    assert.equal(await across(until(time)), [i + 1, i + 1]);
+  }
+});
+
+const OWN = (): ShardOplogs => ({
+  kind: 'shards',
+  shards: cluster.shards.map(({ name }) => ({ folder: name, oplog: { kind: 'backup', begins: undefined } })),
+});
+
+async function refusal(work: Promise<unknown>): Promise<string> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.instance(error, RestorePlanError);
+  assert.is((error as RestorePlanError).code, 'BACKUP');
+  return `${(error as RestorePlanError).message} ${(error as RestorePlanError).hint}`;
+}
+
+test('the own oplogs of dumps are of one moment only where nothing was written between their ends', async () => {
+  await rolled('still', { oplog: OWN() }, (result) => isExactly(result, still));
+  assert.match(
+    await refusal(rolled('cluster', { oplog: OWN() }, async () => undefined)),
+    /documents were written between, so the dumps are not of one moment/,
+  );
+});
+
+test('shards that are mistaken for each other, missing or too many are refused by name', async () => {
+  const of = (...named: readonly [folder: string, shard: number][]): ShardOplogs => ({
+    kind: 'shards',
+    shards: named.map(([folder, number]) => ({
+      folder,
+      oplog: { kind: 'mongodb', uri: new Secret(shard(number).uri), begins: instant(begins) },
+    })),
+  });
+  const at = instant(quiet.at);
+  const refused = (oplog: ShardOplogs, name = 'plain'): Promise<string> =>
+    refusal(rolled(name, { oplog, at }, async ({ backup }) => documentsOf(backup)));
+  assert.match(
+    await refused(of(['shard0', 0])),
+    /no oplog for plain\/shard1 .* add source\.oplog\.shards\.shard1/,
+  );
+  assert.match(await refused(of(['shard0', 0]), 'plain.tar.gz'), /no oplog for .*shard1/);
+  assert.match(
+    await refused(of(['shard0', 0], ['shard1', 1], ['shard2', 1])),
+    /has no folder shard2, .* plain\/shard0, plain\/shard1/,
+  );
+  assert.match(
+    await refused(of(['shard0', 1], ['shard1', 0])),
+    /replica set shard1, named for shard0 as well as for shard1/,
+  );
+  assert.match(await refused(of(['shard0', 0], ['shard1', 0])), /replica set shard0, named for/);
+});
+
+const env = (): Record<string, string> => ({
+  SHARD0: shard(0).uri,
+  SHARD1: shard(1).uri,
+  STAGING_URI: shard(1).uri,
+});
+
+function writePlan(oplog: string): void {
+  writeFileSync(
+    path('plan.yaml'),
+    `version: 1
+name: sharded
+reason: an update went wrong
+source:
+  database: ${DATABASE}
+  path: ./plain
+  at: ${quiet.at.toISOString()}
+  oplog:
+    ${oplog}
+collections:
+  - { collection: a, query: {} }
+  - { collection: late, query: {} }
+targets:
+  staging: { uri: "\${STAGING_URI}", database: staging }
+`,
+  );
+}
+
+const LIVE_SHARDS = (): string => `shards:
+      shard0: { mongodb: { uri: "\${SHARD0}" }, begins: ${begins.toISOString()} }
+      shard1: { mongodb: { uri: "\${SHARD1}" }, begins: ${begins.toISOString()} }`;
+
+test('through whole commands: checked, saved, restored from either, and told of each shard', async () => {
+  const run = (...args: string[]) => callPlan(args, { cwd: folder.path, env: env() });
+  writePlan(LIVE_SHARDS());
+  const checked = await run('oplog', 'check', 'plan.yaml');
+  assert.is(checked.exitCode, 0, checked.stderr);
+  assert.match(checked.stdout, /shard {7}shard0[\s\S]*shard {7}shard1/);
+  const digests: unknown[] = [];
+  const select = async (): Promise<void> => {
+    const { exitCode, stdout, stderr } = await run('dry-run', 'plan.yaml', '--json');
+    assert.is(exitCode, 0, stderr);
+    const summary = checkedStream(stdout).find(({ type }) => type === 'dry-run') as Document;
+    digests.push(summary['selection']?.digest);
+    assert.equal(
+      summary['backup'].oplog.shards.map((each: Document) => each['folder']),
+      ['shard0', 'shard1'],
+    );
+  };
+  await select();
+  const saved = await run('oplog', 'save', 'plan.yaml', '--to', 'saved');
+  assert.is(saved.exitCode, 0, saved.stderr);
+  assert.match(saved.stdout, /shards:\n {6}"shard0": \{ path: "saved\/shard0\.bson" \}/);
+  rmSync(path('.restore-plan'), { recursive: true, force: true });
+  writePlan(`shards:
+      shard0: { path: saved/shard0.bson, begins: ${begins.toISOString()} }
+      shard1: { path: saved/shard1.bson, begins: ${begins.toISOString()} }`);
+  await select();
+  assert.is(digests[0], digests[1]);
+  assert.match((await run('explain', 'plan.yaml')).stdout, /oplogs of the shards shard0, shard1/);
+  assert.match((await run('dry-run', 'plan.yaml')).stdout, /those of 2 shards, all up to/);
+});
+
+test.run();
