@@ -41,7 +41,8 @@ const MAY_REFUSE = [
   /^\$bits\w+: write positions where binary data has the highest bit/,
 ];
 
-const PAIRS_PER_SEED = 5_000;
+/** `npm run differential` asks more of them. */
+const PAIRS_PER_SEED = 2_500;
 
 for (const seed of [1, 2, 3, 4]) {
   test(`${PAIRS_PER_SEED} random queries, seed ${seed}: engine and server give the same documents`, async () => {
@@ -94,12 +95,12 @@ test('queries that compare no text have the same answer under a collation', asyn
   assert.equal(await askServer(connection, letter, capital), { ids: [0] }, 'the collation is at work');
   const result = await runCampaign(connection, {
     seed: 6,
-    pairs: 3000,
+    pairs: 1500,
     collation,
     only: (query) => !comparesText(query),
   });
   assert.is(result.mismatches.length, 0, `\n${result.mismatches.join('\n\n')}`);
-  assert.ok(result.selecting > 300, `only ${result.selecting} answers tell documents apart`);
+  assert.ok(result.selecting > 150, `only ${result.selecting} answers tell documents apart`);
 });
 
 test('a position is the name that an element has in its array, for a query and for a key', async () => {

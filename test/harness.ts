@@ -5,10 +5,11 @@
 import { writeSync } from 'node:fs';
 import { suite as uvuSuite } from 'uvu';
 import { cpuSeconds } from './lab/cpu-time.ts';
+import { startDeadline } from './lab/deadline.ts';
 import { whatStillRuns } from './lab/still-running.ts';
 
 export interface TestOptions {
-  /** The test fails when it takes longer; default 60 s. Meant for what hangs: a busy machine takes ten times as long as a free one. */
+  /** The test fails when it takes longer; default 60 s. Meant for what hangs: it grows with the load of the machine. */
   readonly deadlineMs?: number;
 }
 
@@ -83,16 +84,15 @@ function reported(body: Body): Body {
 }
 
 async function withinDeadline(body: Body, deadlineMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
+  let end: (() => void) | undefined;
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`did not end within ${deadlineMs} ms${whatStillRuns()}`)),
-      deadlineMs,
+    end = startDeadline(deadlineMs, () =>
+      reject(new Error(`did not end within ${deadlineMs} ms${whatStillRuns()}`)),
     );
   });
   try {
     await Promise.race([body(), deadline]);
   } finally {
-    clearTimeout(timer);
+    end?.();
   }
 }

@@ -47,10 +47,13 @@ function answers(port: number): Promise<boolean> {
 }
 
 test(
-  'the demo restores everything, byte for byte, shows no secret and leaves nothing running',
+  'the demo restores everything, byte for byte, shows no secret, can be kept to play on, and Ctrl-C ends everything',
   async () => {
-    const demo = startDemo();
-    assert.is(await demo.ended, 0, demo.output());
+    const demo = startDemo('--keep');
+    while (!demo.output().includes('Ctrl-C here ends')) {
+      assert.is(demo.child.exitCode, null, demo.output());
+      await sleep(50);
+    }
     const commands = [...demo.output().matchAll(/^\$ (plan .*)$/gm)].map((match) => match[1]);
     assert.equal(commands, [
       'plan validate plan.yaml',
@@ -65,20 +68,9 @@ test(
       '1 document rolled forward, 1 inserted after the backup',
     );
     assert.match(demo.output(), '"Added after the backup", "Changed after the backup"');
-    for (const secret of [CANARY_PASSWORD, CANARY_SECRET_KEY]) assert.not.match(demo.output(), secret);
-    assert.not(await answers(s3Port(demo.output())));
-  },
-  { deadlineMs: 60_000 },
-);
-
-test(
-  'the demo can be kept to play on, and Ctrl-C ends everything',
-  async () => {
-    const demo = startDemo('--keep');
-    while (!demo.output().includes('Ctrl-C here ends')) {
-      assert.is(demo.child.exitCode, null, demo.output());
-      await sleep(50);
-    }
+    // What is printed to play with holds them, for these servers of the moment.
+    const [story = ''] = demo.output().split('\nexport ');
+    for (const secret of [CANARY_PASSWORD, CANARY_SECRET_KEY]) assert.not.match(story, secret);
     assert.match(demo.output(), /^export STAGING_MONGODB_URI=/m);
     assert.ok(await answers(s3Port(demo.output())));
     process.kill(-(demo.child.pid as number), 'SIGINT');

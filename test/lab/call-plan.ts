@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { runProgram } from '../../src/cli/program.ts';
 import { redact } from '../../src/secret.ts';
 import type { TextWriter } from '../../src/text/terminal.ts';
+import { startDeadline } from './deadline.ts';
 import { environment, type PlanCommandOptions, type PlanRun, ROOT, runPlan } from './plan-command.ts';
 
 /** As `runPlan`, which takes over where something of the process is asked for: a terminal, node's arguments, a credential chain. */
@@ -60,9 +61,9 @@ function enter(cwd: string): () => void {
 }
 
 async function withinDeadline(ended: Promise<number>, ms: number, describe: () => string): Promise<number> {
-  let timer: NodeJS.Timeout | undefined;
+  let end: (() => void) | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`did not end within ${ms} ms: ${describe()}`)), ms);
+    end = startDeadline(ms, () => reject(new Error(`did not end within ${ms} ms: ${describe()}`)));
   });
-  return Promise.race([ended, late]).finally(() => clearTimeout(timer));
+  return Promise.race([ended, late]).finally(() => end?.());
 }

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startDeadline } from './deadline.ts';
 import { guardProcess } from './guard.ts';
 import { scriptArguments } from './script.ts';
 import { describeAtDeadline, processTree } from './still-running.ts';
@@ -21,7 +22,7 @@ export interface PlanCommandOptions {
   readonly cwd?: string;
   /** Ends it as if by `kill -9` at this checkpoint of an apply or a revert: `batch-written`, `batch-written*3` at the third time. */
   readonly dieAt?: string;
-  /** Killed and reported as an error after this time; default 60 s. */
+  /** Killed and reported as an error after this time; default 60 s, more on a busy machine. */
   readonly deadlineMs?: number;
   /** Text typed or piped into its stdin, which then ends. */
   readonly input?: string;
@@ -87,14 +88,14 @@ export function startPlan(args: readonly string[], options: PlanCommandOptions =
   const forget = describeAtDeadline(describe);
   const ended = new Promise<PlanRun>((resolve, reject) => {
     const deadlineMs = options.deadlineMs ?? 60_000;
-    const timer = setTimeout(() => {
+    const end = startDeadline(deadlineMs, () => {
       const state = describe();
       child.kill('SIGKILL');
       reject(new Error(`did not end within ${deadlineMs} ms: ${state}`));
-    }, deadlineMs);
+    });
     child.once('error', reject);
     child.once('close', (code, signal) => {
-      clearTimeout(timer);
+      end();
       forget();
       isOver = true;
       resolve({

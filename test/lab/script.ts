@@ -24,7 +24,7 @@ export function builtPath(folder: string, file: string): string {
 export function scriptArguments(file: string): string[] {
   const folder = process.env[BUILT_TESTS];
   if (folder === undefined) return ['--import', import.meta.resolve('tsx'), file];
-  return ['--enable-source-maps', builtPath(folder, file)];
+  return [builtPath(folder, file)];
 }
 
 /** Whether this process was started to run that file. */

@@ -5,13 +5,15 @@
  *
  * A module is in one place, whoever imports it, and knows itself by the path of its source (`import.meta.dirname`).
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 import { SCRIPTS } from '../lab/script.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
+
+const FIXTURES = join(import.meta.dirname, 'fixtures');
 
 /** Below the packages, so that what is not packed is found from there. */
 const CACHE = join(ROOT, 'node_modules', '.cache', 'restore-plan-tests');
@@ -25,7 +27,7 @@ export interface BuiltTests {
   remove(): void;
 }
 
-/** Builds these test files, given by their absolute paths, and the scripts that tests start. */
+/** Builds these test files, given by their absolute paths, and what tests start: scripts, and the runner's own fixtures. */
 export async function buildTests(files: readonly string[]): Promise<BuiltTests> {
   mkdirSync(CACHE, { recursive: true });
   const folder = mkdtempSync(join(CACHE, 'run-'));
@@ -33,7 +35,7 @@ export async function buildTests(files: readonly string[]): Promise<BuiltTests> 
   try {
     await build({
       absWorkingDir: ROOT,
-      entryPoints: [...files, ...SCRIPTS],
+      entryPoints: [...files, ...SCRIPTS, ...readdirSync(FIXTURES).map((name) => join(FIXTURES, name))],
       outdir: folder,
       outbase: ROOT,
       outExtension: { '.js': '.mjs' },

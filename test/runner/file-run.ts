@@ -1,5 +1,6 @@
 /** Runs one test file in a process of its own and says how it went, also when it hangs, crashes or forgets to run. */
 import { spawn } from 'node:child_process';
+import { startDeadline } from '../lab/deadline.ts';
 import { guardProcess } from '../lab/guard.ts';
 import { BUILT_TESTS, builtPath } from '../lab/script.ts';
 
@@ -19,7 +20,7 @@ export interface FileRun {
 }
 
 export interface FileRunOptions {
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** The process is killed when it has not ended after this time. */
   readonly deadlineMs: number;
   /** Time between the results and the end of the process; longer means that something was left open. */
@@ -49,8 +50,8 @@ export function runFile(file: string, options: FileRunOptions): Promise<FileRun>
     killed ||= why;
     child.kill('SIGKILL');
   };
-  const timers = [
-    setTimeout(() => kill(`did not end within ${options.deadlineMs / 1000} s`), options.deadlineMs),
+  const ends = [
+    startDeadline(options.deadlineMs, () => kill(`did not end within ${options.deadlineMs / 1000} s`)),
   ];
   child.on('message', (message: { running?: string }) => {
     running = message.running ?? running;
@@ -60,10 +61,9 @@ export function runFile(file: string, options: FileRunOptions): Promise<FileRun>
     output += chunk.toString('utf8');
     if (grace || !RESULTS.test(output)) return;
     grace = true;
-    timers.push(
-      setTimeout(
-        () => kill('did not end after its tests: a server, a connection or a timer was left open'),
-        options.graceMs,
+    ends.push(
+      startDeadline(options.graceMs, () =>
+        kill('did not end after its tests: a server, a connection or a timer was left open'),
       ),
     );
   };
@@ -71,7 +71,7 @@ export function runFile(file: string, options: FileRunOptions): Promise<FileRun>
   child.stderr?.on('data', listen);
   return new Promise((resolve) => {
     child.once('close', (code, signal) => {
-      for (const timer of timers) clearTimeout(timer);
+      for (const end of ends) end();
       const results = RESULTS.exec(output);
       const total = Number(results?.[1] ?? 0);
       const passed = Number(results?.[2] ?? 0);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { test } from '../harness.ts';
+import { BUILT_TESTS } from '../lab/script.ts';
 import { program } from '../lab/tools.ts';
 import { type FileRun, runFile } from './file-run.ts';
 
@@ -8,7 +9,7 @@ const fixture = (name: string): string => join(import.meta.dirname, 'fixtures', 
 
 /** On a busy machine a process takes seconds to start, and seconds to end. */
 const run = (name: string, { deadlineMs = 50_000, graceMs = 20_000 } = {}): Promise<FileRun> =>
-  runFile(fixture(name), { env: {}, deadlineMs, graceMs });
+  runFile(fixture(name), { env: { [BUILT_TESTS]: process.env[BUILT_TESTS] }, deadlineMs, graceMs });
 
 test('a file whose tests pass is counted, with its skips and their reasons', async () => {
   const { passed, failed, skipped, faults } = await run('passing');

@@ -27,7 +27,7 @@ test.before.each(async () => {
 test.after(() => lab.close());
 
 async function run(args: readonly string[], options?: Parameters<Incident['run']>[1]): Promise<PlanRun> {
-  const ran = await incident.run(args, options);
+  const ran = await incident.call(args, options);
   outputs.push(ran);
   return ran;
 }

@@ -5,9 +5,9 @@ import { buffer } from 'node:stream/consumers';
 import { GridFSBucket, ObjectId } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { test } from '../harness.ts';
+import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
-import { runPlan } from '../lab/plan-command.ts';
 import { mongodump } from '../lab/tools.ts';
 
 let lab: Lab;
@@ -67,8 +67,8 @@ targets:
   staging: { uri: "\${STAGING_MONGODB_URI}", database: ${database} }
 `,
     );
-    const run = (...args: string[]): ReturnType<typeof runPlan> =>
-      runPlan(args, { cwd: folder.path, env: { STAGING_MONGODB_URI: lab.staging.uri } });
+    const run = (...args: string[]): ReturnType<typeof callPlan> =>
+      callPlan(args, { cwd: folder.path, env: { STAGING_MONGODB_URI: lab.staging.uri } });
     const applied = await run('apply', 'plan.yaml', '--target', 'staging');
     assert.is(applied.exitCode, 0, applied.stderr);
     const bucket = new GridFSBucket(db);

@@ -44,7 +44,7 @@ test.after(async () => {
 });
 
 async function run(...[args, options]: Parameters<Incident['run']>): Promise<PlanRun> {
-  const ran = await incident.run(args, options);
+  const ran = await incident.call(args, options);
   outputs.push(ran);
   return ran;
 }

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Db, Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { compareSnapshots, type Snapshot, takeSnapshot } from '../demo/snapshot.ts';
+import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, type LabTarget, openLab } from '../lab/lab.ts';
 import { jsonLines, type PlanRun, startPlan } from '../lab/plan-command.ts';
@@ -242,8 +243,8 @@ export class Night {
     return { staging: await takeSnapshot(staging), production: await takeSnapshot(production) };
   }
 
-  readonly #quietly: Act = async (step, exitCode, args, options) => {
-    const ran = await this.#plan(exitCode, args, options);
+  readonly #quietly: Act = async (step, exitCode, args, options = {}) => {
+    const ran = expecting(exitCode, args, await startPlan(args, this.#options(options)).ended);
     this.#durations.set(step, ran.durationMs);
     return ran;
   };
@@ -260,9 +261,7 @@ export class Night {
   }
 
   async #plan(exitCode: number, args: readonly string[], options: StepOptions = {}): Promise<PlanRun> {
-    const ran = await startPlan(args, this.#options(options)).ended;
-    assert.is(ran.exitCode, exitCode, `plan ${args.join(' ')}\n${ran.stdout}\n${ran.stderr}`);
-    return ran;
+    return expecting(exitCode, args, await callPlan(args, this.#options(options)));
   }
 
   #options({ cwd = this.#folder.path, env = {} }: StepOptions): {
@@ -334,6 +333,11 @@ interface Step {
   readonly exitCode: number;
   readonly args: readonly string[];
   readonly options: StepOptions | undefined;
+}
+
+function expecting(exitCode: number, args: readonly string[], ran: PlanRun): PlanRun {
+  assert.is(ran.exitCode, exitCode, `plan ${args.join(' ')}\n${ran.stdout}\n${ran.stderr}`);
+  return ran;
 }
 
 function asApprover({ uri }: LabTarget): string {

@@ -5,6 +5,7 @@ import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { killSaves } from '../faults/oplog-save-campaign.ts';
 import { test } from '../harness.ts';
+import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { CANARY_PASSWORD } from '../lab/lab.ts';
 import { type PlanRun, runPlan } from '../lab/plan-command.ts';
@@ -117,7 +118,7 @@ targets:
 const outputs: PlanRun[] = [];
 
 async function run(...args: string[]): Promise<PlanRun> {
-  const ran = await runPlan(args, { cwd: folder.path, env });
+  const ran = await callPlan(args, { cwd: folder.path, env });
   outputs.push(ran);
   return ran;
 }

@@ -59,7 +59,7 @@ for (const [command, outcome] of [
       test(
         name,
         async () => {
-          if (command === 'apply') await incident.run(['apply', 'plan.yaml', '--target', 'staging']);
+          if (command === 'apply') await incident.call(['apply', 'plan.yaml', '--target', 'staging']);
           const screen = await lastScreen([command, 'plan.yaml', '--target', 'staging'], columns);
           assert.ok(screen.every((line) => line.length <= columns));
           const text = screen.join('').replaceAll(/\s+/g, '');

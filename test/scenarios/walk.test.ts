@@ -114,7 +114,7 @@ test(
       ['apply', 'plan.yaml'],
       ['apply', 'plan.yaml', '--json'],
     ]) {
-      const { exitCode, stderr } = await incident.run(args);
+      const { exitCode, stderr } = await incident.call(args);
       assert.is(exitCode, 11);
       assert.match(stderr, /say which target to apply to/);
     }

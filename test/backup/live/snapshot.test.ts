@@ -9,9 +9,9 @@ import { type Instant, parseInstant } from '../../../src/plan/instant.ts';
 import type { Source } from '../../../src/plan/plan.ts';
 import { Secret } from '../../../src/secret.ts';
 import { test } from '../../harness.ts';
+import { callPlan } from '../../lab/call-plan.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
 import { startMongod } from '../../lab/mongod.ts';
-import { runPlan } from '../../lab/plan-command.ts';
 import { type ReplicaSet, startReplicaSet } from '../../lab/replica-set.ts';
 import { startShardedCluster } from '../../lab/sharded-cluster.ts';
 import { QUIET } from '../../quiet-run.ts';
@@ -205,8 +205,8 @@ collections: [{ collection: things, query: {} }]
 targets: { staging: { uri: "\${SOURCE}", database: late-staging } }
 `,
     );
-    const run = (work: string): ReturnType<typeof runPlan> =>
-      runPlan(['dry-run', file, '--work-dir', `${folder.path}/${work}`], { env: { SOURCE: set.uri } });
+    const run = (work: string): ReturnType<typeof callPlan> =>
+      callPlan(['dry-run', file, '--work-dir', `${folder.path}/${work}`], { env: { SOURCE: set.uri } });
     const first = await run('one');
     assert.is(first.exitCode, 0, first.stderr);
     await outlive(at);
