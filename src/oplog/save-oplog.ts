@@ -8,7 +8,7 @@
  * 4. The file gets its name when everything up to the end is in it and on the disk. It begins with a word about what it is of.
  */
 import { constants } from 'node:fs';
-import { copyFile, type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, type FileHandle, lstat, open, rename, rm, stat } from 'node:fs/promises';
 import { DocumentFramer } from '../backup/readers/member.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -51,6 +51,8 @@ const READ_BYTES = 1024 * 1024;
 /** Throws RestorePlanError BACKUP where entries are missing, WORK_DIRECTORY where the file cannot be written. */
 export async function saveOplog(run: Run, order: SaveOrder): Promise<SavedOplog> {
   const partial = `${order.path}.partial`;
+  await requirePlainFile(order.path);
+  await requirePlainFile(partial);
   try {
     const kept = await keptOf(order, partial);
     if (kept !== undefined) return await goOn(run, order, kept);
@@ -115,6 +117,22 @@ async function keptOf(
   await rm(partial, { force: true });
   await copyFile(path, partial, constants.COPYFILE_FICLONE);
   return finished;
+}
+
+/** A pipe would be waited for without end, and a device or a link would be gone, a file in its place. Throws USAGE. */
+async function requirePlainFile(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  const what = found.isDirectory()
+    ? 'a folder'
+    : found.isSymbolicLink()
+      ? 'a link'
+      : found.isFIFO()
+        ? 'a pipe'
+        : 'no plain file';
+  throw new RestorePlanError('USAGE', `${path} is ${what}, and an oplog is saved to a plain file`, {
+    hint: 'Name a file with --to, there or not, in a folder that is there.',
+  });
 }
 
 /** Undefined where there is no such file, or none that was begun by a saving. */

@@ -1,5 +1,17 @@
 /** First aid: how far an oplog reaches, and saving what is needed of it before it is overwritten, also under `kill -9`. */
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
@@ -11,7 +23,7 @@ import { CANARY_PASSWORD } from '../lab/lab.ts';
 import { type PlanRun, runPlan } from '../lab/plan-command.ts';
 import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
 import { whyNoSmallDisk } from '../lab/small-disk.ts';
-import { mongodump } from '../lab/tools.ts';
+import { mongodump, program } from '../lab/tools.ts';
 import { checkedStream } from './json-stream.ts';
 
 const user = { name: 'root', password: CANARY_PASSWORD };
@@ -262,6 +274,42 @@ test('save: a database without a plan', async () => {
   const bare = await run('oplog', 'save');
   assert.is(bare.exitCode, 11);
   assert.match(bare.stderr, /--uri-env <variable> --database <name>/);
+});
+
+test('save: a pipe is not waited for, and nothing but a plain file is replaced', async () => {
+  const place = temporaryFolder('oplog-places');
+  try {
+    const at = (name: string): string => join(place.path, name);
+    mkdirSync(at('folder'));
+    await program('mkfifo', [at('pipe'), at('beside.partial')]);
+    writeFileSync(at('elsewhere'), '');
+    symlinkSync(at('elsewhere'), at('link'));
+    const socket = createServer();
+    await new Promise<void>((listening) => socket.listen(at('socket'), listening));
+    for (const [name, what] of [
+      ['folder', 'folder is a folder'],
+      ['pipe', 'pipe is a pipe'],
+      ['beside', 'beside.partial is a pipe'],
+      ['link', 'link is a link'],
+      ['socket', 'socket is no plain file'],
+    ] as const) {
+      const order = ['oplog', 'save', '--uri-env', 'READER_URI', '--database', 'gravity', '--to', at(name)];
+      const { exitCode, stderr } = await run(...order);
+      assert.is(exitCode, 11, stderr);
+      assert.match(stderr, what);
+    }
+    assert.ok(lstatSync(at('link')).isSymbolicLink() && lstatSync(at('socket')).isSocket());
+    socket.close();
+    const work = at('work');
+    mkdirSync(join(work, 'oplog'), { recursive: true });
+    chmodSync(join(work, 'oplog'), 0o777);
+    const save = ['oplog', 'save', '--uri-env', 'READER_URI', '--database', 'gravity', '--work-dir', work];
+    const open = await run(...save);
+    assert.is(open.exitCode, 20, open.stderr);
+    assert.match(open.stderr, 'others than you may write to');
+  } finally {
+    place.remove();
+  }
 });
 
 async function killedAtRandom(): Promise<void> {

@@ -18,7 +18,13 @@ import { collectionNames, type Plan } from '../../plan/plan.ts';
 import { type SetOplog, setOplogs } from '../../plan/sources/oplog.ts';
 import { requireVariables } from '../../restore/targets.ts';
 import { Secret } from '../../secret.ts';
-import { makeWorkDirectory, PRIVATE_DIRECTORY, workDirectoryFault } from '../../selection/directory.ts';
+import {
+  makeWorkDirectory,
+  PRIVATE_DIRECTORY,
+  trusted,
+  trustedEntry,
+  workDirectoryFault,
+} from '../../selection/directory.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { loadIncompletePlan } from '../load-plan.ts';
@@ -222,6 +228,9 @@ async function pathOf(
   try {
     await makeWorkDirectory(context.workDirectory);
     await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
+    // What lies there is gone on from.
+    await trusted(context.workDirectory, 'oplog');
+    for (const file of [path, `${path}.partial`]) await trustedEntry(file);
   } catch (error) {
     throw workDirectoryFault(error, path);
   }
