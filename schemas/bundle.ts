@@ -104,6 +104,25 @@ await build({
   ],
 });
 
+// A thread that scans slices starts from this one file in a third of the time that its modules take, and knows nothing of commands.
+await build({
+  ...OPTIONS,
+  entryPoints: ['src/selection/slices/slice-thread.ts'],
+  outfile: 'dist/selection/slices/slice-thread.js',
+  format: 'esm',
+  mainFields: ['module', 'main'],
+  plugins: [
+    {
+      name: 'the S3 client is packed already',
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /\/s3-client\.ts$/ }, () => ({
+          path: '../../backup/s3/s3-client.js',
+          external: true,
+        })),
+    },
+  ],
+});
+
 // Part of that file now.
 rmSync(join(ROOT, 'dist', 'backup', 's3', 'proxy.js'));
 

@@ -7,12 +7,12 @@ import { type StoredLocation, storeLocation } from '../plan/sources/sources.ts';
 import { type StoreLocation, storeOf } from '../plan/sources/stores.ts';
 import type { Run } from '../run.ts';
 import type { BackupMoment, StoredBackup } from './backup.ts';
-import { DiskStore } from './disk/disk-store.ts';
 import { openJsonl } from './jsonl/jsonl-backup.ts';
 import type { Candidate } from './locate/candidates.ts';
 import { findStored, withCollection } from './locate/search-template.ts';
 import { openStored } from './open-container.ts';
 import { openSingles } from './open-singles.ts';
+import { openStore } from './open-store.ts';
 import { type RemotePatience, USUAL_PATIENCE } from './remote/patience.ts';
 import type { Store } from './storage/store.ts';
 
@@ -21,14 +21,6 @@ export interface BackupOptions {
   readonly wanted: ReadonlySet<string>;
   readonly patience?: RemotePatience;
 }
-
-type OpenStore<L> = (run: Run, location: L, patience: RemotePatience) => Promise<Store>;
-
-/** How a store of each kind is opened; what a plan says of each is in plan/sources/. */
-const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {
-  path: async () => new DiskStore(),
-  s3: async (...given) => (await import('./s3/s3-store.ts')).openS3(...given),
-};
 
 /** A source that is stored somewhere, as opposed to a live database. */
 export type StoredSource = Source & { readonly location: StoredLocation };
@@ -66,10 +58,6 @@ export async function openBackupStore(
     return found && openStored(found, { store, source, when });
   };
   return { store, template, timezone, open };
-}
-
-export function openStore(run: Run, location: StoreLocation, patience: RemotePatience): Promise<Store> {
-  return (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
 }
 
 /** The plan check has read the template before. */

@@ -77,6 +77,12 @@ export const EXCLUSIVE: OptionSpec = {
     'your word that nobody else writes to the target meanwhile; needed to replace or remove on a standalone, which has no transactions',
 };
 
+export const THREADS: OptionSpec = {
+  flags: '--threads <n>',
+  description:
+    'how many threads read the backup, where it can be read in parts and is large enough (default: one for each core)',
+};
+
 /** Options that every command has. */
 export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [
   { flags: '--json', description: 'NDJSON on stdout: version, events, result, exit' },

@@ -1,5 +1,5 @@
 /** The commands that connect to no target: from a new plan to its selection. */
-import { type CommandSpec, READS_BACKUP } from './command.ts';
+import { type CommandSpec, READS_BACKUP, THREADS } from './command.ts';
 
 export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
   {
@@ -172,6 +172,7 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
     details:
       'The documents are kept in the work directory, as a dump that mongorestore reads too. A dry-run and an apply of the same plan ' +
       'use them, and do not read the backup again.',
+    options: [THREADS],
     examples: ['plan select plans/incident-4711.yaml', 'plan select plans/incident-4711.yaml --json'],
     exits: [...READS_BACKUP, 'WORK_DIRECTORY'],
     load: () => import('./commands/select.ts'),

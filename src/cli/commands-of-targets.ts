@@ -1,5 +1,13 @@
 /** The commands that look at targets and write to them. */
-import { CONFIRM, CONFIRM_PLAN, type CommandSpec, EXCLUSIVE, READS_BACKUP, TARGET } from './command.ts';
+import {
+  CONFIRM,
+  CONFIRM_PLAN,
+  type CommandSpec,
+  EXCLUSIVE,
+  READS_BACKUP,
+  TARGET,
+  THREADS,
+} from './command.ts';
 
 /** What any command that asks a target can end with. */
 const READS_TARGET = ['PLAN_INVALID', 'TARGET', 'SIGINT', 'SIGTERM'] as const;
@@ -34,6 +42,7 @@ export const COMMANDS_OF_TARGETS: readonly CommandSpec[] = [
         description: 'permissions of the reports, as chmod takes them (default: 600, you alone)',
       },
       { flags: '--detailed-exitcode', description: 'exit 2 when there are documents to insert or replace' },
+      THREADS,
     ],
     examples: [
       'plan dry-run plans/incident-4711.yaml',
@@ -51,7 +60,7 @@ export const COMMANDS_OF_TARGETS: readonly CommandSpec[] = [
       'Staging comes first: production opens only for a selection that was applied to staging and verified there. ' +
       'A run that was stopped part-way is resumed by the same command. Without --target, on a terminal, the whole ' +
       'runbook is walked: staging, a pause to look at it, production.',
-    options: [{ ...TARGET, mandatory: false }, CONFIRM, CONFIRM_PLAN, EXCLUSIVE],
+    options: [{ ...TARGET, mandatory: false }, CONFIRM, CONFIRM_PLAN, EXCLUSIVE, THREADS],
     examples: [
       'plan apply plans/incident-4711.yaml',
       'plan apply plans/incident-4711.yaml --target staging',

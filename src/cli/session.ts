@@ -59,6 +59,7 @@ export async function openSession(
       typeof options['workDir'] === 'string' ? options['workDir'] : '.restore-plan',
     ),
     patience: patienceIn(options['patience']),
+    ...threadsIn(options['threads']),
     get interactive() {
       return canAsk(edge);
     },
@@ -112,6 +113,17 @@ function patienceIn(given: OptionValue): RemotePatience {
   if (milliseconds !== undefined && milliseconds >= 1_000) return patienceOf(milliseconds);
   throw new RestorePlanError('USAGE', `--patience ${given} is no time to wait`, {
     hint: 'Give a duration of a second or more, such as 90s or 10m.',
+  });
+}
+
+const MOST_THREADS = 256;
+
+function threadsIn(given: OptionValue): { readonly threads?: number } {
+  if (typeof given !== 'string') return {};
+  const threads = Number(given);
+  if (/^\d+$/.test(given) && threads >= 1 && threads <= MOST_THREADS) return { threads };
+  throw new RestorePlanError('USAGE', `--threads ${given} is no number of threads`, {
+    hint: `Give a number from 1 to ${MOST_THREADS}; 1 reads the backup from its start to its end.`,
   });
 }
 

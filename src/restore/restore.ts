@@ -59,6 +59,8 @@ export interface Surroundings extends Run {
   readonly processId: number;
   /** How long a store is waited for. */
   readonly patience: RemotePatience;
+  /** How many threads read a backup, at most; one for each core where nothing is said. */
+  readonly threads?: number;
 }
 
 /**
@@ -126,11 +128,12 @@ export class Restore {
    * The documents, in a directory of the work directory: kept from an earlier time, or chosen from the backup now. Throws BACKUP, or
    * WORK_DIRECTORY. `further`: what else a caller does while the backup is open.
    */
-  async select(further: Omit<PrepareRequest, 'plan' | 'patience'> = {}): Promise<Selection> {
+  async select(further: Omit<PrepareRequest, 'plan' | 'patience' | 'threads'> = {}): Promise<Selection> {
     if (this.#selection !== undefined) return this.#selection;
     this.require();
     const { plan } = this;
-    this.#selection = await prepareSelection(this.#run, { ...further, plan, patience: this.#run.patience });
+    const { patience, threads } = this.#run;
+    this.#selection = await prepareSelection(this.#run, { ...further, plan, patience, threads: { threads } });
     return this.#selection;
   }
 

@@ -129,11 +129,10 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
 /** Threads that scan slices, as soon as there is enough to read; undefined where the backup cannot be read in slices. */
 function threadsFor(
   run: Run,
-  { plan, backup, patience = USUAL_PATIENCE, patternMs, threads }: SelectionRequest,
+  { plan, backup, patience = USUAL_PATIENCE, patternMs, threads = {} }: SelectionRequest,
 ): SliceThreads | undefined {
   const { location } = plan.source;
-  if (threads === undefined || threads.threads === 1 || backup.apart === undefined || !isStored(location))
-    return undefined;
+  if (threads.threads === 1 || backup.apart === undefined || !isStored(location)) return undefined;
   return new SliceThreads(run, { location: storeLocation(location), patience, patternMs }, threads);
 }
 

@@ -7,12 +7,15 @@ import { deserialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { hexOfCrc32, type MemberRead } from '../../src/backup/backup.ts';
 import { openBackup } from '../../src/backup/open-backup.ts';
+import { inTurn } from '../../src/selection/slices/slice-runner.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { seededRandom } from '../lab/random.ts';
 import type { Bucket } from '../lab/s3.ts';
 import { QUIET } from '../quiet-run.ts';
 import { select } from '../selection/selecting.ts';
+import { threadsOf } from '../selection/slices/compared.ts';
 import { documentsOf, everyLayout, type Layout } from './every-layout.ts';
 import { inBucket, readBackup, useCredentials } from './reading.ts';
 import { fillSmallGallery, GALLERY_COLLECTIONS, GALLERY_PLAN, IMAGE, sourceOnDisk } from './small-gallery.ts';
@@ -72,6 +75,30 @@ test(
       const isFolder = files[0]?.startsWith(`${path}/`);
       const source = inBucket(lab.s3, bucket, isFolder ? `${path}/` : path, { database });
       assert.is(await digestFrom(source), expected, name);
+    }
+  },
+  { deadlineMs: 120_000 },
+);
+
+test(
+  'and by slices of any layout, cut anywhere, scanned by any number of threads',
+  async () => {
+    const random = seededRandom(26);
+    const expected = await digestFrom(sourceOnDisk(layouts[0] as Layout, folder.path, database));
+    const isRemote = new Set(['a dump directory', 'a gnu tar', 'a dump directory made with --gzip']);
+    for (const [i, layout] of layouts.entries()) {
+      const sources = [sourceOnDisk(layout, folder.path, database)];
+      const { name, path, files } = layout;
+      const key = files[0]?.startsWith(`${path}/`) ? `${path}/` : path;
+      if (isRemote.has(name)) sources.push(inBucket(lab.s3, bucket, key, { database }));
+      for (const source of sources) {
+        const threads = [1, 2, 3, 8][i % 4] as number;
+        const sliceBytes = random.integer(200, 4_000);
+        const sliced =
+          threads === 1 ? { runner: inTurn(sliceBytes) } : { threads: await threadsOf(threads, sliceBytes) };
+        const given = { plan: GALLERY_PLAN, source, folder: folder.path, sliced };
+        assert.is(await digestOf(given), expected, `${name}, ${threads} threads, ${sliceBytes} bytes`);
+      }
     }
   },
   { deadlineMs: 120_000 },

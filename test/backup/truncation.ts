@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert';
 import { openBackup } from '../../src/backup/open-backup.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { Plan, Source } from '../../src/plan/plan.ts';
+import type { SelectionRequest } from '../../src/selection/select-documents.ts';
 import { QUIET } from '../quiet-run.ts';
 import { select } from '../selection/selecting.ts';
 import { documentsOf, type Layout } from './every-layout.ts';
@@ -20,17 +21,19 @@ export interface Selecting {
   readonly source: Source;
   /** Where `.restore-plan` is made. */
   readonly folder: string;
+  /** How it is read; in its order where nothing is said. */
+  readonly sliced?: Pick<SelectionRequest, 'runner' | 'threads'>;
 }
 
 /** Opens the source, selects and gives the digest. Where it throws, nothing of a selection is left. */
-export async function digestOf({ plan, source, folder }: Selecting): Promise<string> {
+export async function digestOf({ plan, source, folder, sliced }: Selecting): Promise<string> {
   const wanted = new Set(
     plan.collections.flatMap((one) => [one, ...one.dependents].map((each) => each.collection)),
   );
   const backup = await openBackup(QUIET, source, { wanted });
   const before = selections(folder);
   try {
-    return (await select({ ...plan, source }, { backup, folder })).manifest.digest;
+    return (await select({ ...plan, source }, { backup, folder, ...sliced })).manifest.digest;
   } catch (error) {
     assert.equal(selections(folder), before, 'something of a selection is left');
     throw error;

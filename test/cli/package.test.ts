@@ -1,6 +1,7 @@
 /** What `npm pack` makes: the program runs from it alone, and it stays small. Only where the program was just built. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   existsSync,
@@ -15,6 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { schemaText } from '../../src/plan/schema-file.ts';
 import { VERSION } from '../../src/version.ts';
@@ -59,7 +61,7 @@ function unpacked(): { readonly path: string; readonly bytes: number } {
 
 if (process.env[BUILT_PROGRAM] === undefined) test.skip('holds a program', 'nothing was built');
 else {
-  test('runs without what it was built from', () => {
+  test('runs without what it was built from, and reads a large backup by threads', () => {
     const { path, bytes } = unpacked();
     assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
     const { bin } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as { bin: { plan: string } };
@@ -68,6 +70,36 @@ else {
     assert.is(run(process.execPath, program, 'schema'), schemaText());
     folder.write('plan.yaml', PLAN);
     assert.match(run(process.execPath, program, 'validate', 'plan.yaml'), /one is valid/);
+
+    mkdirSync(join(folder.path, 'dump', 'gravity'), { recursive: true });
+    const document = serialize({
+      _id: new ObjectId('57d17993cafebabefeedface'),
+      image: Buffer.alloc(1_000_000),
+    });
+    const file = join(folder.path, 'dump', 'gravity', 'artworks.bson');
+    writeFileSync(file, '');
+    for (let i = 0; i < 135; i++) {
+      document[9] = i === 100 ? 0x57 : 0;
+      appendFileSync(file, document);
+    }
+    const select = (threads: string): string => {
+      const args = [
+        'select',
+        'plan.yaml',
+        '--json',
+        '--quiet',
+        '--threads',
+        threads,
+        '--work-dir',
+        `work-${threads}`,
+      ];
+      return run(process.execPath, program, ...args);
+    };
+    const digest = /"digest":"\w{64}"/;
+    const [one] = digest.exec(select('1')) as RegExpExecArray;
+    assert.is(digest.exec(select('2'))?.[0], one);
+    rmSync(join(path, 'dist', 'selection', 'slices', 'slice-thread.js'));
+    assert.throws(() => select('3'), /ERR_MODULE_NOT_FOUND|Cannot find module/);
   });
 
   test('is written in ASCII, which is how it is read: its pages show the signs that they are made of', () => {

@@ -1,7 +1,7 @@
 /**
  * `npm run differential -- --seed 7 --pairs 100000`: the differential test with any number of questions, and a tenth as many
  * expressions. `--collections 2000`: so many random collections, compared and applied, instead. `--oplog 100000`: so many random writes,
- * followed through the oplog, instead.
+ * followed through the oplog, instead. `--slices 500`: so many ways of cutting random dumps into slices, instead.
  */
 import { parseArgs } from 'node:util';
 import { ownServers } from '../faults/own-servers.ts';
@@ -12,6 +12,7 @@ import { runExpressionCampaign } from './expression-campaign.ts';
 import { runForetellingCampaign } from './foretelling-campaign.ts';
 import { runOplogCampaign } from './oplog-campaign.ts';
 import { RawConnection } from './raw-connection.ts';
+import { runSlicesCampaign } from './slices-campaign.ts';
 
 const { values } = parseArgs({
   options: {
@@ -19,19 +20,28 @@ const { values } = parseArgs({
     pairs: { type: 'string', default: '100000' },
     collections: { type: 'string' },
     oplog: { type: 'string' },
+    slices: { type: 'string' },
   },
 });
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
 const seed = Number(values.seed);
-const mismatches =
-  values.oplog !== undefined
-    ? await followOplog(Number(values.oplog))
-    : values.collections === undefined
-      ? await askQuestions(Number(values.pairs))
-      : await foretell(Number(values.collections));
+const mismatches = await run();
 for (const mismatch of mismatches) say(`\n${mismatch}`);
 say(`${mismatches.length} mismatches`);
 process.exitCode = mismatches.length === 0 ? 0 : 1;
+
+function run(): Promise<readonly string[]> {
+  if (values.slices !== undefined) return cutSlices(Number(values.slices));
+  if (values.oplog !== undefined) return followOplog(Number(values.oplog));
+  if (values.collections !== undefined) return foretell(Number(values.collections));
+  return askQuestions(Number(values.pairs));
+}
+
+async function cutSlices(cuttings: number): Promise<readonly string[]> {
+  const result = await runSlicesCampaign({ seed, cuttings });
+  say(`\n${result.cuttings} ways of cutting, seed ${seed}, ${result.faults} of them of damaged dumps`);
+  return result.mismatches;
+}
 
 async function askQuestions(pairs: number): Promise<readonly string[]> {
   const server = await startStandalone();

@@ -27,7 +27,7 @@ export interface Selecting {
   readonly spareBytes?: number;
   readonly patternMs?: number;
   readonly onlooker?: Onlooker;
-  readonly runner?: SliceRunner;
+  readonly runner?: SliceRunner | undefined;
   readonly threads?: ThreadSettings;
 }
 

@@ -1,5 +1,5 @@
 /** Files of entries that a plan names: one, a folder of them, or a series of either; on a disk or in a bucket. */
-import { openStore, templateOf } from '../../backup/backup-store.ts';
+import { templateOf } from '../../backup/backup-store.ts';
 import { DEFAULT_MAX_RATIO } from '../../backup/containers/decompress.ts';
 import { isSnappyStream } from '../../backup/containers/snappy.ts';
 import { foreignFormat } from '../../backup/containers/sniff.ts';
@@ -10,6 +10,7 @@ import {
   searchTemplate,
   wallClock,
 } from '../../backup/locate/search-template.ts';
+import { openStore } from '../../backup/open-store.ts';
 import { inflateIfCompressed } from '../../backup/readers/member.ts';
 import type { RemotePatience } from '../../backup/remote/patience.ts';
 import { type ByteSource, wholeOf } from '../../backup/storage/byte-source.ts';

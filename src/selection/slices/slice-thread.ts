@@ -4,7 +4,9 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { MemberInfo } from '../../backup/backup.ts';
-import { openStore } from '../../backup/backup-store.ts';
+
+import { openStore } from '../../backup/open-store.ts';
+
 import type { RemotePatience } from '../../backup/remote/patience.ts';
 import type { StoredSpan } from '../../backup/storage/byte-source.ts';
 import { sourceOf } from '../../backup/storage/derived-sources.ts';

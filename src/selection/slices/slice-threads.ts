@@ -70,7 +70,8 @@ export class SliceThreads implements SliceRunner {
   async *run(level: SlicedLevel, signal: AbortSignal, stored: (bytes: number) => void): AsyncGenerator<Part> {
     const count = Math.min(this.#wanted, level.slices.length);
     const { Worker } = await import('node:worker_threads');
-    while (this.#threads.length < count) this.#threads.push(new Thread(Worker, this.#data, this.#settings));
+    const { program = usualProgram() as URL } = this.#settings;
+    while (this.#threads.length < count) this.#threads.push(new Thread(Worker, program, this.#data));
     const threads = this.#threads.slice(0, count);
     yield* new LevelRun(this.#run, threads, { level, signal, stored }).parts();
   }
@@ -82,6 +83,7 @@ export class SliceThreads implements SliceRunner {
 
   get #wanted(): number {
     const { threads = availableParallelism(), leastBytes = LEAST_BYTES } = this.#settings;
+    if ((this.#settings.program ?? usualProgram()) === undefined) return 1;
     return Math.min(threads, Math.floor(this.#bytes / leastBytes));
   }
 }
@@ -92,7 +94,7 @@ class Thread {
   onAnswer: (answer: ThreadAnswer) => void = () => undefined;
   onFault: (fault: Error) => void = () => undefined;
 
-  constructor(WorkerOf: typeof Worker, data: ThreadData, { program = usualProgram() }: ThreadSettings) {
+  constructor(WorkerOf: typeof Worker, program: URL, data: ThreadData) {
     this.#worker = new WorkerOf(program, {
       workerData: data,
       execArgv: [],
@@ -113,11 +115,13 @@ class Thread {
   }
 }
 
-/** The packed program starts itself; a module of the library, or a source, has its own file. */
-function usualProgram(): URL {
+/** Built, it is packed into one file, for the packed program as well as for the library. Sources start no threads by themselves. */
+function usualProgram(): URL | undefined {
   const here = new URL(import.meta.url);
-  const ending = extname(here.pathname);
-  return ending === '.cjs' ? here : new URL(`./slice-thread${ending}`, here);
+  const path = { '.cjs': '../selection/slices/slice-thread.js', '.js': './slice-thread.js' }[
+    extname(here.pathname)
+  ];
+  return path === undefined ? undefined : new URL(path, here);
 }
 
 interface LevelTask {

@@ -1,0 +1,17 @@
+/** How a store of each kind is opened; what a plan says of each is in plan/sources/. */
+import type { StoreLocation } from '../plan/sources/stores.ts';
+import type { Run } from '../run.ts';
+import { DiskStore } from './disk/disk-store.ts';
+import type { RemotePatience } from './remote/patience.ts';
+import type { Store } from './storage/store.ts';
+
+type OpenStore<L> = (run: Run, location: L, patience: RemotePatience) => Promise<Store>;
+
+const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {
+  path: async () => new DiskStore(),
+  s3: async (...given) => (await import('./s3/s3-store.ts')).openS3(...given),
+};
+
+export function openStore(run: Run, location: StoreLocation, patience: RemotePatience): Promise<Store> {
+  return (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
+}
