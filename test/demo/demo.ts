@@ -56,11 +56,12 @@ async function demo(keep: boolean): Promise<void> {
     mkdirSync(source.folder);
     const now = Date.now();
     let begins = new Date(now);
-    for (const hoursAgo of [24, 1]) {
+    for (const hoursAgo of [24, 0]) {
       // A dump begins up to two seconds after the moment that counts: what the fill inserted would be applied once more.
-      await sleep(Math.max(0, now + (hoursAgo === 1 ? FILL_AGO_MS : 0) - Date.now()));
+      await sleep(Math.max(0, now + (hoursAgo === 0 ? FILL_AGO_MS : 0) - Date.now()));
       begins = new Date(Math.floor(Date.now() / 1000) * 1000);
-      say(`s3://${BUCKET}/${await takeBackup(source, bucket, new Date(now - hoursAgo * HOUR_MS))}`);
+      const startedAt = hoursAgo === 0 ? begins : new Date(now - hoursAgo * HOUR_MS);
+      say(`s3://${BUCKET}/${await takeBackup(source, bucket, startedAt)}`);
     }
 
     step('The application goes on: one artwork of partner 57d17993 is changed, another one is added');
