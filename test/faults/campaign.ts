@@ -1,6 +1,7 @@
 /**
  * The long fault runs: `npm run faults -- [kills] [--seed 4711] [--documents 50000] [--no-checkpoints] [--failover 200000]
- * [--cut-every 16] [--races 20000] [--night-kills 50] [--save-kills 50] [--merge-kills 50]`; 0 leaves one out.
+ * [--cut-every 16] [--races 20000] [--night-kills 50] [--save-kills 50] [--select-kills 50]
+ * [--merge-kills 50]`; 0 leaves one out.
  *
  * 1. An apply is killed with -9 at every checkpoint and at random moments (200 by default), each followed by one rerun; the
  *    target must hold the bytes that an undisturbed run leaves, with nothing left open in the journal.
@@ -10,14 +11,15 @@
  *    acknowledged by a set of three members, and as many by a mongos; none may be lost.
  * 5. Whole nights with the program, each step that writes killed until 50 kills came in time; the bytes must be the same.
  * 6. `plan oplog save` killed 50 times in time, and run again: the same file.
- * 7. A merge and its revert, each killed 50 times in time, and run again: the same bytes.
+ * 7. `plan select` with an oplog killed 50 times in time, and run again: the same documents.
+ * 8. A merge and its revert, each killed 50 times in time, and run again: the same bytes.
  */
 import { parseArgs } from 'node:util';
 import { killPrimaries } from './failover-campaign.ts';
 import { killAtRandom } from './kill-campaign.ts';
 import { mergesUnderKills } from './merge-campaign.ts';
 import { nightsOfKills } from './night-campaign.ts';
-import { savesUnderKills } from './oplog-save-campaign.ts';
+import { savesUnderKills, selectionsUnderKills } from './oplog-save-campaign.ts';
 import { raceUntil } from './race-campaign.ts';
 import { cutEveryLayout } from './truncation.ts';
 
@@ -33,6 +35,7 @@ const { values, positionals } = parseArgs({
     races: { type: 'string', default: '20000' },
     'night-kills': { type: 'string', default: '50' },
     'save-kills': { type: 'string', default: '50' },
+    'select-kills': { type: 'string', default: '50' },
     'merge-kills': { type: 'string', default: '50' },
   },
 });
@@ -58,5 +61,7 @@ if (Number(values['night-kills']) > 0)
   await nightsOfKills(Number(values['night-kills']), { seed: Number(values.seed), say });
 if (Number(values['save-kills']) > 0)
   await savesUnderKills(Number(values['save-kills']), { seed: Number(values.seed), say });
+if (Number(values['select-kills']) > 0)
+  await selectionsUnderKills(Number(values['select-kills']), { seed: Number(values.seed), say });
 if (Number(values['merge-kills']) > 0)
   await mergesUnderKills(Number(values['merge-kills']), { seed: Number(values.seed), say });

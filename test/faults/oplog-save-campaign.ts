@@ -1,15 +1,16 @@
 /**
- * `plan oplog save` killed with -9 at random moments, and run again until it ends: the file must hold the entries that one undisturbed run leaves,
- * byte for byte.
+ * `plan oplog save`, and a selection that an oplog rolls forward, killed with -9 at random moments and run again until they end: the file must
+ * hold the entries, and the selection the documents, that one undisturbed run leaves, byte for byte.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { temporaryFolder } from '../lab/guard.ts';
-import { runPlan, startPlan } from '../lab/plan-command.ts';
+import { jsonLines, runPlan, startPlan } from '../lab/plan-command.ts';
 import { seededRandom } from '../lab/random.ts';
 import { startReplicaSet } from '../lab/replica-set.ts';
+import { mongodump } from '../lab/tools.ts';
 
 export interface SaveKills {
   /** How often it is to be killed in time. */
@@ -110,4 +111,72 @@ export async function savesUnderKills(
     await set.stop();
     folder.remove();
   }
+}
+
+/** With a server of its own: a dump of 100,000 documents, each of them changed since. */
+export async function selectionsUnderKills(
+  kills: number,
+  { seed, say }: Pick<SaveKills, 'seed' | 'say'>,
+): Promise<void> {
+  const set = await startReplicaSet();
+  const folder = temporaryFolder('oplog-select');
+  const env = { OPLOG_URI: set.uri, STAGING_URI: set.uri };
+  try {
+    const collection = set.client.db('gravity').collection('artworks');
+    await collection.insertMany(Array.from({ length: 100_000 }, (_, i) => ({ n: i, text: 'x'.repeat(300) })));
+    await mongodump(set.uri, ['--oplog', '--out', join(folder.path, 'dump')]);
+    await collection.updateMany({}, { $inc: { n: 1 }, $set: { late: true } });
+    await sleep(1100);
+    writeFileSync(join(folder.path, 'plan.yaml'), planOfAll(new Date()));
+    await sleep(100);
+    await collection.insertOne({ n: -1 });
+    const args = ['select', 'plan.yaml', '--json'];
+    const select = async (): Promise<{ readonly digest: string; readonly ms: number }> => {
+      const begin = performance.now();
+      const { exitCode, stdout, stderr } = await runPlan(args, {
+        cwd: folder.path,
+        env,
+        deadlineMs: 180_000,
+      });
+      const found = jsonLines(stdout).find(({ type }) => type === 'select');
+      if (exitCode !== 0 || found === undefined) throw new Error(`select: ${exitCode} ${stderr}`);
+      return { digest: JSON.stringify(found['selection']), ms: performance.now() - begin };
+    };
+    const work = join(folder.path, '.restore-plan');
+    const whole = await select();
+    const random = seededRandom(seed);
+    for (let killed = 0, round = 0; killed < kills; round++) {
+      rmSync(work, { recursive: true });
+      for (let i = 0; i < 3 && killed < kills; i++) {
+        const running = startPlan(args, { cwd: folder.path, env });
+        await sleep((0.2 + 0.7 * random.fraction()) * whole.ms);
+        running.signal('SIGKILL');
+        if ((await running.ended).signal === 'SIGKILL') killed++;
+      }
+      const again = await select();
+      if (again.digest !== whole.digest)
+        throw new Error(`round ${round}: ${again.digest}, not ${whole.digest}`);
+      if (round % 5 === 0) say?.(`selection: ${killed} of ${kills} kills, ${round + 1} selections alike`);
+    }
+    say?.(`selection by an oplog: killed ${kills} times, the same documents each time`);
+  } finally {
+    await set.stop();
+    folder.remove();
+  }
+}
+
+function planOfAll(at: Date): string {
+  return `version: 1
+name: kills
+reason: killed at random
+source:
+  database: gravity
+  path: ./dump
+  at: ${at.toISOString()}
+  oplog: { mongodb: { uri: "\${OPLOG_URI}" } }
+collections:
+  - { collection: artworks, query: { n: { $lt: 90000 } } }
+targets:
+  staging: { uri: "\${STAGING_URI}", database: staging }
+`;
 }
