@@ -254,6 +254,35 @@ test('save: run again it adds what came since; a torn end is cut off', async () 
   assert.is(anew['resumedFrom'], 0);
 });
 
+test('a database that nobody knows is wrong usage, and errors name the variable', async () => {
+  for (const variable of ['READER_URI', 'OPLOG_URI'])
+    for (const command of [['oplog', 'save'], ['oplog', 'check'], ['history']]) {
+      const { exitCode, stderr } = await run(...command, '--uri-env', variable, '--database', 'gravty');
+      assert.is(exitCode, 11, stderr);
+      assert.match(
+        stderr.replaceAll(/\s+/g, ' '),
+        /no entry of the oplog of .* names it.* Did you mean gravity\?/,
+      );
+    }
+  const folderNamed = await run(
+    'oplog',
+    'save',
+    '--uri-env',
+    'READER_URI',
+    '--database',
+    'gravity',
+    '--to',
+    '.',
+  );
+  assert.is(folderNamed.exitCode, 11);
+  assert.match(folderNamed.stderr, /--to \. is a folder[\s\S]*--to gravity\.bson/);
+  env['NOBODY_URI'] = production.uri.replace('root:', 'nobody:');
+  const refused = await run('oplog', 'save', '--uri-env', 'NOBODY_URI', '--database', 'gravity');
+  assert.is(refused.exitCode, 12);
+  assert.match(refused.stderr, /The user of --uri-env NOBODY_URI may not read the oplog/);
+  assert.not.match(refused.stderr, /source\.oplog/);
+});
+
 test('save: a database without a plan', async () => {
   const saved = await objectOf(
     'oplog-save',

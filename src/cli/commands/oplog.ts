@@ -1,5 +1,5 @@
 /** `plan oplog check|save`: how far an oplog reaches, and a copy of what is needed of it before it is overwritten. Reads no document. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Backup } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
@@ -83,7 +83,16 @@ export async function placeOf(
     if (server === undefined) throw usage('say which oplog is meant', WITHOUT_PLAN);
     const { uri, database } = server;
     const meaning = { named: `--uri-env ${options['uriEnv']}`, mayBeShard: true };
-    const open = (): Promise<EntrySource> => LiveOplog.open(context, uri, meaning);
+    const open = async (): Promise<EntrySource> => {
+      const oplog = await LiveOplog.open(context, uri, meaning);
+      try {
+        await requireDatabase(oplog, database);
+        return oplog;
+      } catch (error) {
+        await oplog.close();
+        throw error;
+      }
+    };
     const oplogs = [{ shard: undefined, oplog: undefined, open }];
     return { name: database, scope: { database }, plan: undefined, oplogs };
   }
@@ -122,6 +131,21 @@ export function serverWithoutPlan(
 }
 
 export const WITHOUT_PLAN = 'Name a plan file, or: --uri-env <variable> --database <name>';
+
+/** Throws USAGE where neither the oplog nor, as far as that may be asked, the server knows the database: an empty file would be no help. */
+async function requireDatabase(oplog: EntrySource, database: string): Promise<void> {
+  const others = await oplog.databasesBut?.(database);
+  if (others === undefined) return;
+  const collections = await oplog.describe?.(database);
+  if (collections !== undefined && collections.size > 0) return;
+  const near = nearest(database, others);
+  const what = collections === undefined ? '' : ', and the server has no collection in it';
+  const known = others.length === 0 ? 'It names no database.' : `It names ${others.slice(0, 20).join(', ')}.`;
+  throw usage(
+    `--database ${database}: no entry of ${oplog.origin} names it${what}`,
+    near === undefined ? known : `Did you mean ${near}? ${known}`,
+  );
+}
 
 async function check(context: CommandContext, place: OplogPlace): Promise<ExitName> {
   const { plan, oplogs } = place;
@@ -215,6 +239,9 @@ async function pathOf(
     if (/^[a-z0-9]+:\/\//i.test(to))
       throw usage(`--to ${to} is no file`, 'Save it to a file, and copy that.');
     const path = resolve(context.cwd, to);
+    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+    if (shard === undefined && isFolder)
+      throw usage(`--to ${to} is a folder`, `Name a file in it: --to ${join(to, `${slug(name)}.bson`)}`);
     if (shard === undefined) return path;
     try {
       await mkdir(path, { recursive: true });

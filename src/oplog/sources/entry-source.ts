@@ -52,6 +52,8 @@ export interface EntrySource {
   readonly isLoose: boolean;
   /** The collections of a database as they are now, by name; undefined where the user may not ask. */
   describe?(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined>;
+  /** The databases that its entries name; undefined: one of them is `database`, and the others were not asked for. */
+  databasesBut?(database: string): Promise<readonly string[] | undefined>;
   /** Of an oplog that is overwritten as it goes on; undefined where the user may not ask. */
   room?(): Promise<OplogRoom | undefined>;
   /** What nothing proves of what was read, a sentence each without its end. */

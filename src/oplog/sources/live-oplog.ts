@@ -166,6 +166,23 @@ export class LiveOplog implements EntrySource {
     }
   }
 
+  async databasesBut(database: string): Promise<readonly string[] | undefined> {
+    const ofDatabase = { $regex: startOf(database) };
+    const named = { $or: [{ ns: ofDatabase }, { 'o.applyOps.ns': ofDatabase }] };
+    if ((await this.#find(named, {})) !== undefined) return undefined;
+    const inner = { $cond: [{ $isArray: '$o.applyOps.ns' }, '$o.applyOps.ns', []] };
+    const names = { $concatArrays: [['$ns'], inner] };
+    const pipeline = [
+      { $project: { ns: { $setUnion: [names] } } },
+      { $unwind: '$ns' },
+      { $group: { _id: { $first: { $split: ['$ns', '.'] } } } },
+    ];
+    const found = await this.#asking('looking for the databases in it', () =>
+      this.#entries.aggregate(pipeline).toArray(),
+    );
+    return found.map(({ _id }) => String(_id)).filter((name) => !INTERNAL.has(name));
+  }
+
   async room(): Promise<OplogRoom | undefined> {
     try {
       const [stats] = await this.#entries
@@ -273,7 +290,7 @@ function filterFor({
   const namespaces = collections?.map(({ namespace }) => namespace) ?? [];
   const databases = new Set(namespaces.map((namespace) => namespace.slice(0, namespace.indexOf('.'))));
   if (database !== undefined) databases.add(database);
-  const ofDatabase = new BSONRegExp(`^${(database ?? '').replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}\\.`);
+  const ofDatabase = startOf(database ?? '');
   const names = collections === undefined ? [ofDatabase] : namespaces;
   const commands = ['admin', ...databases].map((each) => `${each}.$cmd`);
   const uuids = (collections ?? []).filter(({ uuid }) => uuid !== '');
@@ -283,6 +300,13 @@ function filterFor({
     { op: { $nin: KNOWN_OPERATIONS } },
   ];
 }
+
+/** Namespaces of a database. */
+function startOf(database: string): BSONRegExp {
+  return new BSONRegExp(`^${database.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}\\.`);
+}
+
+const INTERNAL: ReadonlySet<string> = new Set(['', 'admin', 'config', 'local']);
 
 function anyOf(filters: readonly Document[]): Document {
   return filters.length === 0 ? {} : { $or: filters };
