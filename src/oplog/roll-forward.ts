@@ -22,6 +22,7 @@ import {
   showTimestamp,
   type Timestamp,
   timeless,
+  timeOf,
 } from './entry.ts';
 import { faultTold, following, oplogError } from './faults.ts';
 import { type Cut, Replay, type ReplayResult, type ShardScope } from './replay.ts';
@@ -154,6 +155,7 @@ async function handOver(
 ): Promise<Moment | undefined> {
   const { origin } = entries;
   let first: Moment | undefined;
+  const passed = { before: 0, behind: 0 };
   let isOwn = span === undefined || (span.isLoose && entries.isLoose);
   const take = (bytes: Buffer, start: number): boolean => {
     const isOfUse = replay.entry(bytes, start);
@@ -175,6 +177,10 @@ async function handOver(
       }
       if (i < count) break;
       before = momentAt(bytes, starts[count - 1] as number);
+      const read = (starts[count] as number) - (starts[0] as number);
+      if (replay.cutAt === undefined) passed.before += read;
+      else passed.behind += read;
+      if (!replay.awaitsOutcome && isFarEnough(replay, passed)) break;
     }
   } catch (error) {
     const isNeeded = replay.cutAt === undefined || replay.awaitsOutcome;
@@ -183,6 +189,18 @@ async function handOver(
   }
   if (!isOwn && first !== undefined && !replay.isPartial) throw anotherSet(origin, (span as Span).first);
   return first;
+}
+
+/** How far is looked on behind the cut: a day, and no more bytes than before it, or these. */
+const LATER_MS = 24 * 3_600_000;
+const LATER_BYTES = 256 * 1024 * 1024;
+
+function isFarEnough(
+  { cutAt, last }: Replay,
+  { before, behind }: { readonly before: number; readonly behind: number },
+): boolean {
+  if (cutAt === undefined || last === undefined) return false;
+  return timeOf(last) - timeOf(cutAt) > LATER_MS || behind > Math.max(before, LATER_BYTES);
 }
 
 function momentAt(bytes: Buffer, start: number): Moment {

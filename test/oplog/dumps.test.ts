@@ -263,6 +263,23 @@ test('a saved oplog gives the same documents and the same sum as the live one', 
   await rolled('plain', { ...SAVED(), begins: instant(begins) }, (result) => isExactly(result, atMoment));
 });
 
+test('behind the cut a long oplog is read for a day, and that is told', async () => {
+  const whole = readFileSync(join(folder.path, 'saved/local/oplog.rs.bson'));
+  const next = Math.floor(Date.now() / 1000) + 25 * 3600;
+  const nothing = Array.from({ length: 2000 }, (_, i) =>
+    serialize({
+      ...{ ts: new Timestamp({ t: next + i, i: 1 }), t: Long.ONE, v: Long.fromNumber(2), op: 'n', ns: '' },
+      ...{ wall: new Date((next + i) * 1000), o: { msg: 'x'.repeat(4000) } },
+    }),
+  );
+  writeFileSync(join(folder.path, 'long.bson'), Buffer.concat([whole, ...nothing]));
+  await rolled('folder', STORED('long.bson'), async (result) => {
+    const [until = 0] = result.record.laterUntil ?? [];
+    assert.ok(until < next + 1000, `${until - next} s into the next day`);
+    await isExactly(result, atMoment);
+  });
+});
+
 /** Where each entry starts, and the end of the last. */
 function offsetsIn(entries: Buffer): number[] {
   const offsets = [0];
