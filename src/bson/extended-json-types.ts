@@ -324,6 +324,13 @@ function offsetMinutes(text: string): number | undefined {
   return (text.startsWith('-') ? -1 : 1) * (hours * 60 + minutes);
 }
 
+const LAST_TIME = 8.64e15;
+
+/** Whether a value is a time that a `Date` can hold, UTC milliseconds; what is none cannot be shown. */
+export function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= LAST_TIME;
+}
+
 /** `2016-09-13T13:00:00Z`, with milliseconds where there are any; undefined outside the years 0 to 9999, which have no such form. */
 export function showIsoDate(epochMs: number): string | undefined {
   if (!(epochMs >= -62_167_219_200_000 && epochMs < 253_402_300_800_000)) return undefined;

@@ -4,7 +4,7 @@
  */
 
 import type { Commands } from '../target/commands.ts';
-import { damaged, literal, RUNS, type RunKey, SERVER_NOW, updateLedger } from './layout.ts';
+import { damaged, isDate, literal, RUNS, type RunKey, SERVER_NOW, updateLedger } from './layout.ts';
 import type { Actor, RunRecord, RunStatus } from './run-record.ts';
 import { idOf } from './runs.ts';
 
@@ -48,8 +48,8 @@ function isFollowUpRecord(value: unknown): value is FollowUpRecord {
     isText(item.attempt) &&
     isText(by?.user) &&
     isText(by?.host) &&
-    item.startedAt instanceof Date &&
-    [item.aliveUntil, item.endedAt].every((time) => time === undefined || time instanceof Date) &&
+    isDate(item.startedAt) &&
+    [item.aliveUntil, item.endedAt].every((time) => time === undefined || isDate(time)) &&
     [item.detail, item.output, item.note].every((text) => text === undefined || isText(text))
   );
 }

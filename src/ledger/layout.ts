@@ -149,3 +149,7 @@ function requireNoFault(reply: Reply): void {
 function patiently(commands: Commands, command: Command): Promise<Reply> {
   return commands.runPatiently('writing the ledger', command);
 }
+
+/** A server keeps times that no `Date` can hold. */
+export const isDate = (value: unknown): value is Date =>
+  value instanceof Date && !Number.isNaN(value.getTime());

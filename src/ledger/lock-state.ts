@@ -9,7 +9,7 @@ import { BSON } from '../bson/types.ts';
 import { readCursor } from '../mongo/raw-messages.ts';
 import type { Commands } from '../target/commands.ts';
 import type { TargetReader } from '../target/target.ts';
-import { LOCK, requireKnownFormat } from './layout.ts';
+import { isDate, LOCK, requireKnownFormat } from './layout.ts';
 
 export const LOCK_ID = 'lock';
 
@@ -71,7 +71,7 @@ export function readLockState(raw: Buffer): LockState {
 }
 
 function asDate(value: unknown): Date | undefined {
-  return value instanceof Date ? value : undefined;
+  return isDate(value) ? value : undefined;
 }
 
 /** What this machine knows of whoever holds the lock. */

@@ -2,7 +2,15 @@
 import { deserialize } from 'bson';
 import type { TargetName } from '../events.ts';
 import { APPROVALS_BY, type ApprovalsBy } from '../plan/plan.ts';
-import { damaged, journalKeyOf, type LedgerFormat, RUNS, type RunKey, requireKnownFormat } from './layout.ts';
+import {
+  damaged,
+  isDate,
+  journalKeyOf,
+  type LedgerFormat,
+  RUNS,
+  type RunKey,
+  requireKnownFormat,
+} from './layout.ts';
 
 /**
  * planned: nothing was applied yet, but documents were accepted · applying: documents may be in, the run is going on or was cut off · applied: all are in, not yet read back · verified: read
@@ -203,7 +211,6 @@ export function readRunRecord(raw: Buffer): RunRecord {
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isDigest = (value: unknown): boolean => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const isDate = (value: unknown): boolean => value instanceof Date && !Number.isNaN(value.getTime());
 
 function hasTexts(value: unknown, fields: readonly string[]): boolean {
   return isRecord(value) && fields.every((field) => isText(value[field]));

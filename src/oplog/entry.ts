@@ -5,7 +5,7 @@
  * that do not change what an entry does to a document (`t`, `h`, `tid`, `rid`, `stmtId`, …) are passed over.
  */
 import { BsonFault, valueEnd } from '../bson/elements.ts';
-import { showIsoDate } from '../bson/extended-json-types.ts';
+import { isTime, showIsoDate } from '../bson/extended-json-types.ts';
 import { BSON, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
 
@@ -240,8 +240,7 @@ export class OplogEntry implements Timestamp {
   #longField(length: number, key: number, type: number, value: number): void {
     const { bytes } = this;
     if (isKey(bytes, key, length, WALL)) {
-      // Exact for 285,000 years; a BigInt for each entry costs more than the rest of it.
-      if (type === BSON.DATE) this.wall = bytes.readInt32LE(value + 4) * 2 ** 32 + bytes.readUInt32LE(value);
+      if (type === BSON.DATE) this.wall = wallAt(bytes, value);
     } else if (isKey(bytes, key, length, LSID)) {
       this.lsid = documentAt('lsid', type, value);
     } else if (isKey(bytes, key, length, TXN_NUMBER)) {
@@ -315,6 +314,14 @@ function refuseVersion(bytes: Buffer, type: number, value: number): void {
     `it is an entry of version ${version}, and only version ${ENTRY_VERSION} is known here`,
     NEWER_SERVER,
   );
+}
+
+/** Throws BsonFault for a time that no server has, and no page could show. */
+function wallAt(bytes: Buffer, value: number): number {
+  // Exact for 285,000 years; a BigInt for each entry costs more than the rest of it.
+  const wall = bytes.readInt32LE(value + 4) * 2 ** 32 + bytes.readUInt32LE(value);
+  if (!isTime(wall)) throw new BsonFault('wall is no time', value);
+  return wall;
 }
 
 /** Whether an optime `{ts, t}` points at an entry; the first of a chain has {ts: 0,0, t: -1}. */

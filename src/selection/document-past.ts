@@ -4,9 +4,10 @@
  *
  * A record for each document, in the order of the selection, all of one length.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
+import { isTime } from '../bson/extended-json-types.ts';
 import { type DocumentPast, LATER_ENDS, noneLater, type PastCounts } from '../oplog/later.ts';
 import { AppendFile } from './file-batches.ts';
 
@@ -90,18 +91,12 @@ export class PastReader {
     const changes = record.readUInt32LE(4);
     const end = LATER_ENDS[(record[1] as number) - 1];
     if (changes === 0 && end === undefined) return undefined;
-    return {
-      changes,
-      isInserted: (flags & INSERTED) !== 0,
-      ...(end && {
-        later: {
-          end,
-          changes: record.readUInt32LE(8),
-          first: record.readDoubleLE(16),
-          last: record.readDoubleLE(24),
-        },
-      }),
-    };
+    const isInserted = (flags & INSERTED) !== 0;
+    if (end === undefined) return { changes, isInserted };
+    const [first, last] = [record.readDoubleLE(16), record.readDoubleLE(24)];
+    // Changed on the disk.
+    if (!isTime(first) || !isTime(last)) return undefined;
+    return { changes, isInserted, later: { end, changes: record.readUInt32LE(8), first, last } };
   }
 
   close(): void {
@@ -114,7 +109,7 @@ export class PastReader {
     this.close();
     this.#collection = collection;
     try {
-      this.#file = openSync(pathOf(this.#directory, collection), 'r');
+      this.#file = openSync(pathOf(this.#directory, collection), constants.O_RDONLY | constants.O_NONBLOCK);
       if (!fstatSync(this.#file).isFile()) this.close();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

@@ -8,6 +8,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { advice } from '../advice.ts';
 import type { BackupIdentity } from '../backup/backup.ts';
+import { isTime } from '../bson/extended-json-types.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { LATER_ENDS } from '../oplog/later.ts';
@@ -243,7 +244,8 @@ const hasFields =
 /** A name that stays in its folder. */
 const isFileName: Test = (value) =>
   typeof value === 'string' && !['', '.', '..'].includes(value) && !/[/\\\0]/.test(value);
-const isTimestamp: Test = (value) => Array.isArray(value) && value.length === 2 && value.every(isCount);
+const isUint32: Test = (value) => isCount(value) && (value as number) <= 0xffff_ffff;
+const isTimestamp: Test = (value) => Array.isArray(value) && value.length === 2 && value.every(isUint32);
 const isNumber: Test = (value) => typeof value === 'number';
 const isWhenMatched: Test = (value) => ['keepExisting', 'replace', 'merge', 'fail'].includes(value as string);
 const isWhenNotMatched: Test = (value) => ['insert', 'discard'].includes(value as string);
@@ -302,9 +304,9 @@ const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test
   backup: hasFields({
     location: isText,
     kind: isText,
-    time: isOptional(isNumber),
+    time: isOptional(isTime),
     localTime: isOptional(isText),
-    modified: isOptional(isNumber),
+    modified: isOptional(isTime),
     size: isOptional(isNumber),
     fingerprint: isText,
   }),
@@ -318,7 +320,7 @@ const MANIFEST: Readonly<Record<Exclude<keyof SelectionManifest, 'format'>, Test
     hasFields({
       ...OF_OPLOG,
       cut: isTimestamp,
-      cutWall: isOptional(isNumber),
+      cutWall: isOptional(isTime),
       shards: isOptional(isList(hasFields({ folder: isText, ...OF_OPLOG }))),
     }),
   ),

@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
-import { LOCK, RUNS } from '../../src/ledger/layout.ts';
+import { LEDGER_FORMAT, LOCK, RUNS } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { acquireLock, breakLock, type Lease } from '../../src/ledger/lock.ts';
 import {
@@ -12,6 +13,7 @@ import {
   lifeOf,
   ownProcess,
   readLock,
+  readLockState,
 } from '../../src/ledger/lock-state.ts';
 import { Secret } from '../../src/secret.ts';
 import { connectTarget } from '../../src/target/connect.ts';
@@ -194,6 +196,17 @@ test('L12 a lease by a clock that was ahead by an hour is not waited for: its ho
   const refusal = await failure(take('bert'));
   assert.is(refusal.code, 'LOCKED');
   assert.match(refusal.hint ?? '', "unlock('staging', 'anna");
+});
+
+test('a time that a server can keep and no Date can hold is none that is known', () => {
+  const times = { takenAt: new Date(0), heartbeatAt: new Date(0), expiresAt: new Date(1) };
+  const raw = Buffer.from(
+    serialize({ _id: 'lock', format: LEDGER_FORMAT, holder: null, fencing: 1, ...times }),
+  );
+  for (const name of ['takenAt', 'heartbeatAt'])
+    raw.writeBigInt64LE(2n ** 62n, raw.indexOf(`${name}\0`) + name.length + 1);
+  const { takenAt, heartbeatAt, expiresAt } = readLockState(raw);
+  assert.equal([takenAt, heartbeatAt, expiresAt], [undefined, undefined, new Date(1)]);
 });
 
 test('a lock written by a newer version is left alone', async () => {

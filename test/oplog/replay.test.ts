@@ -319,6 +319,14 @@ test('documents that move between shards are refused: one oplog is of one shard'
   refuses([entry(1, on('i', { _id: 1 }, { fromMigrate: true }))], /moved a document between shards/);
 });
 
+test('a wall that no calendar has is damage', () => {
+  const changed = entry(1, on('i', { _id: 1 }));
+  for (const wall of [8_640_000_000_000_001n, 2n ** 63n - 1n, -(2n ** 63n)]) {
+    changed.writeBigInt64LE(wall, changed.indexOf('wall\0') + 5);
+    assert.throws(() => replayOf([changed]), /wall is no time/);
+  }
+});
+
 test('the sum of what was used is the same however the entries between are chosen', () => {
   const used = [1, 3].map((id) => entry(id, on('i', { _id: id })));
   const between = entry(2, { op: 'i', ns: 'shop.b', ui: uuid(OTHER_UUID), o: { _id: 1 } });

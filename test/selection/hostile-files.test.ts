@@ -17,14 +17,20 @@ import {
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
+import { isTime } from '../../src/bson/extended-json-types.ts';
 import { TargetMemory } from '../../src/comparison/target-memory.ts';
 import { RestorePlanError } from '../../src/errors.ts';
+import { suggestFollowUps } from '../../src/follow-ups/suggestions/suggest.ts';
+import { suggestionText } from '../../src/follow-ups/suggestions/suggestion.ts';
 import { findLocalRecord } from '../../src/ledger/ledger.ts';
+import type { DocumentPast } from '../../src/oplog/later.ts';
+import { PastReader, PastWriter } from '../../src/selection/document-past.ts';
 import { readBatches } from '../../src/selection/file-batches.ts';
 import { findSelection, keptSelection, MOST_MANIFEST_BYTES } from '../../src/selection/open-selection.ts';
 import type { Selection, SelectionManifest } from '../../src/selection/selection.ts';
 import type { TargetReader } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
+import { QUIET } from '../quiet-run.ts';
 import { type ChunkedBackup, chunkedBackup, memberOf } from './chunked-backup.ts';
 import { planOf } from './plans.ts';
 import { refusal, selectingAnew } from './selecting.ts';
@@ -131,6 +137,110 @@ test('a manifest that is cut off, or is any other JSON or text, is passed over w
     },
   );
   await fc.assert(property, { numRuns: 200, seed: 6 });
+});
+
+test('a manifest with a time that no calendar has is passed over', async () => {
+  const { path, text } = await kept();
+  const oplog = {
+    ...{ source: 'an oplog', begin: [1, 1], beginSaid: 'plan', cut: [2, 1], cutWall: 1 },
+    ...{ entries: 0, sha256: '0'.repeat(64) },
+  };
+  const withOplog = JSON.stringify({ ...JSON.parse(text), oplog });
+  writeFileSync(path, withOplog);
+  assert.is((await found()).why, undefined);
+  for (const [place, value] of [
+    ['backup.time', 8.64e15 + 2],
+    ['backup.modified', -1e300],
+    ['oplog.cutWall', 1e300],
+    ['oplog.begin', [2 ** 32, 1]],
+    ['oplog.cut', [1, 2 ** 40]],
+  ] as const) {
+    const changed = withChange(withOplog, place.split('.'), (parent: Record<string, unknown>, key) => {
+      parent[key] = value;
+    });
+    writeFileSync(path, changed);
+    assert.match((await found()).why ?? '', 'manifest.json', place);
+  }
+});
+
+test('the past of documents of any shape is right or as if there were none', async () => {
+  const { directory } = await kept();
+  const writer = await PastWriter.create(directory, 'artworks');
+  writer.add({ changes: 3, isInserted: false, later: { end: 'changed', changes: 1, first: 5, last: 6 } });
+  writer.add({ changes: 1, isInserted: true });
+  await writer.drain();
+  await writer.close();
+  const path = join(directory, 'artworks.past');
+  const bytes = readFileSync(path);
+  const read = (): (DocumentPast | undefined)[] => {
+    const reader = new PastReader(directory);
+    try {
+      return [0, 1, 2].map((index) => reader.of('artworks', index));
+    } finally {
+      reader.close();
+    }
+  };
+  assert.equal(
+    read().map((past) => past?.changes),
+    [3, 1, undefined],
+  );
+  const ofTimes = fc
+    .tuple(fc.double(), fc.double(), fc.integer({ min: 1, max: 4 }))
+    .map(([first, last, end]) => {
+      const changed = Buffer.from(bytes);
+      changed[1] = end;
+      changed.writeDoubleLE(first, 16);
+      changed.writeDoubleLE(last, 24);
+      return changed;
+    });
+  const shapes = fc.oneof(ofTimes, fc.uint8Array({ maxLength: 100 }));
+  await fc.assert(
+    fc.asyncProperty(shapes, async (other) => {
+      writeFileSync(path, other);
+      for (const past of read()) {
+        const { first = 0, last = 0 } = past?.later ?? {};
+        assert.ok(isTime(first) && isTime(last));
+      }
+    }),
+    { numRuns: 300, seed: 9 },
+  );
+  rmSync(path);
+  spawnSync('mkfifo', [path]);
+  assert.equal(read(), [undefined, undefined, undefined], 'a pipe is not waited for');
+});
+
+test('suggestions of any shape are right or looked for anew', async () => {
+  const { directory, manifest } = await kept();
+  const path = join(directory, 'suggestions.json');
+  const source = { plan: PLAN, selection: { directory, manifest }, backup: backup() };
+  const anewFound = await suggestFollowUps(QUIET, source);
+  const format = JSON.parse(readFileSync(path, 'utf8')).format as number;
+  const right = { kind: 'noUpdateTimes', collection: 'artworks', field: 'updated', selected: 2 } as const;
+  const keep = (suggestions: unknown): void => writeFileSync(path, JSON.stringify({ format, suggestions }));
+  keep([right]);
+  assert.equal(await suggestFollowUps(QUIET, source), [right]);
+  const property = fc.asyncProperty(
+    fc.oneof(
+      ANYTHING,
+      fc.array(ANYTHING, { minLength: 1 }),
+      fc
+        .tuple(fc.constantFrom(...Object.keys(right)), ANYTHING)
+        .map(([key, value]) => [{ ...right, [key]: value }]),
+      fc.constantFrom(
+        [{ kind: 'toString' }],
+        [{ kind: 'oldDocuments' }],
+        [{ kind: 'notLookedAt', collections: [1] }],
+      ),
+    ),
+    async (other) => {
+      keep(other);
+      for (const each of await suggestFollowUps(QUIET, source)) suggestionText(each);
+    },
+  );
+  await fc.assert(property, { numRuns: 300, seed: 10 });
+  rmSync(path);
+  spawnSync('mkfifo', [path]);
+  assert.equal(await suggestFollowUps(QUIET, source), anewFound, 'a pipe is not waited for');
 });
 
 test('100 MB of a manifest are not read', async () => {

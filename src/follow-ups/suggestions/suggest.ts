@@ -1,11 +1,12 @@
 /** Searches a selection and its backup for dependents that the plan forgets, and remembers what it found. */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backup } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { BSON } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { collectionNames, type Plan, settingsOf } from '../../plan/plan.ts';
+import { readFileOfAtMost } from '../../plan/read-file.ts';
 import type { Run } from '../../run.ts';
 import { readInTurn, selectedIds } from '../../selection/file-batches.ts';
 import { KeyPath } from '../../selection/routes.ts';
@@ -18,12 +19,13 @@ import {
   ReferenceCount,
   SAMPLE_BYTES,
 } from './passing-collections.ts';
-import { type Forgotten, mostFirst, type Suggestion } from './suggestion.ts';
+import { areSuggestions, type Forgotten, mostFirst, type Suggestion } from './suggestion.ts';
 
 /** Beside the manifest: a selection that is used again needs no second search. */
 const FILE = 'suggestions.json';
 /** Of format 1 nobody knows whether a stream was looked at. */
 const FORMAT = 2;
+const MOST_KEPT_BYTES = 16 * 1024 * 1024;
 
 interface SuggestionSource {
   readonly plan: Plan;
@@ -47,14 +49,13 @@ export async function suggestFollowUps(run: Run, source: SuggestionSource): Prom
 }
 
 async function readKept(path: string): Promise<readonly Suggestion[] | undefined> {
+  const reading = await readFileOfAtMost(path, MOST_KEPT_BYTES);
+  if (!('bytes' in reading)) return undefined;
   try {
-    const kept = JSON.parse(await readFile(path, 'utf8')) as {
-      format?: unknown;
-      suggestions?: readonly Suggestion[];
-    };
-    return kept.format === FORMAT ? kept.suggestions : undefined;
+    const { format, suggestions } = JSON.parse(reading.bytes.toString('utf8')) as Record<string, unknown>;
+    return format === FORMAT && areSuggestions(suggestions) ? suggestions : undefined;
   } catch {
-    return undefined; // not there, or cut off while it was written: looked for anew
+    return undefined; // cut off while it was written, or not by this program: looked for anew
   }
 }
 

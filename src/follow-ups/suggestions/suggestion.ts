@@ -42,6 +42,45 @@ export type Suggestion =
       readonly selected: number;
     };
 
+/** What the fields of each kind are, as JSON has them. */
+const SHAPES: { readonly [K in Suggestion['kind']]: Shape<Extract<Suggestion, { kind: K }>> } = {
+  forgottenDependent: {
+    collection: 'string',
+    field: 'string',
+    parent: 'string',
+    documents: 'number',
+    complete: 'boolean',
+  },
+  notLookedAt: { collections: 'names', reason: 'string' },
+  oldDocuments: {
+    collection: 'string',
+    field: 'string',
+    documents: 'number',
+    selected: 'number',
+    oldest: 'number',
+    days: 'number',
+  },
+  noUpdateTimes: { collection: 'string', field: 'string', selected: 'number' },
+};
+type Shape<S> = Readonly<Record<Exclude<keyof S, 'kind'>, 'string' | 'number' | 'boolean' | 'names'>>;
+
+/** Whether a file's JSON is what was written into it. */
+export function areSuggestions(value: unknown): value is readonly Suggestion[] {
+  return Array.isArray(value) && value.every(isSuggestion);
+}
+
+function isSuggestion(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const given = value as Readonly<Record<string, unknown>>;
+  const kind = String(given['kind']);
+  if (!Object.hasOwn(SHAPES, kind)) return false;
+  return Object.entries(SHAPES[kind as Suggestion['kind']]).every(([key, type]) => {
+    const field = given[key];
+    if (type !== 'names') return typeof field === type;
+    return Array.isArray(field) && field.every((name) => typeof name === 'string');
+  });
+}
+
 /** One sentence, without collection or field names neutralised. */
 export function suggestionText(suggestion: Suggestion): string {
   if (suggestion.kind === 'forgottenDependent') {
