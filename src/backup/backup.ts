@@ -46,6 +46,8 @@ export interface MemberInfo {
   readonly part?: string;
   /** Number that tells the members of a reading apart (an archive interleaves them). */
   readonly id: number;
+  /** Where documents are given in several states: which one, by `windowKey`; absent: as of one moment, for all of them. */
+  readonly view?: string;
 }
 
 /** Whole documents back to back, each with a sound length and terminator; what lies between these is not checked. */

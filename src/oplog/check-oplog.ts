@@ -58,7 +58,9 @@ export async function checkOplog(run: Run, order: CheckOrder): Promise<OplogChec
   const at = plan?.at;
   const reaches = Number.isNaN(last.wall) ? (last.seconds + 1) * 1000 : last.wall;
   if (at !== undefined && reaches < at.epochMs && plan?.oplog.kind !== 'backup')
-    problems.push(`its newest entry is ${showMoment(last)}, before source.at ${at.text}`);
+    problems.push(
+      `its newest entry is ${showMoment(last)}, before ${at.text}, up to which the plan needs it`,
+    );
   if (entries.room === undefined) problems.push(...(await faultsWithin(run, order)));
   return {
     ...{ origin: entries.origin, first, last, needed, problems, unknown },

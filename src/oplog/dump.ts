@@ -108,7 +108,8 @@ export async function wantedIn({ source, backup, wanted }: DumpOfPlan): Promise<
     .filter(({ type }) => type === 'collection')
     .map((metadata) => {
       const { collection } = metadata;
-      return { collection, namespace: `${source.database}.${collection}`, uuid: uuidOf(metadata, backup) };
+      const namespace = `${source.database}.${collection}`;
+      return { collection, namespace, uuid: uuidOf(metadata, backup), metadata: metadata.text };
     });
 }
 

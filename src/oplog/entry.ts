@@ -4,7 +4,7 @@
  * One object is reused for a whole oplog, so that reading allocates nothing. Fields come in any order and are found by name; fields
  * that do not change what an entry does to a document (`t`, `h`, `tid`, `rid`, `stmtId`, …) are passed over.
  */
-import { BsonFault, valueEnd } from '../bson/elements.ts';
+import { BsonFault, findElement, valueEnd } from '../bson/elements.ts';
 import { isTime, showIsoDate } from '../bson/extended-json-types.ts';
 import { BSON, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { NEWER_SERVER, OplogFault } from './faults.ts';
@@ -44,6 +44,23 @@ export function showMoment(moment: Moment): string {
 /** UTC milliseconds; of an entry without a wall, the second of its timestamp. */
 export function timeOf({ seconds, wall }: Moment): number {
   return Number.isNaN(wall) ? seconds * 1000 : wall;
+}
+
+/** Where a replay ends, exclusive: before the first entry that a primary wrote at this time (UTC milliseconds) or later, or that has this timestamp. */
+export type Cut = { readonly wall: number } | { readonly ts: Timestamp } | 'end';
+
+/** Whether an entry is the first that does not count, or one behind it. */
+export function isBehind(entry: Moment, cut: Exclude<Cut, 'end'>): boolean {
+  if ('ts' in cut) return compareTimestamps(entry, cut.ts) >= 0;
+  return Number.isNaN(entry.wall) ? entry.seconds >= Math.floor(cut.wall / 1000) : entry.wall >= cut.wall;
+}
+
+/** A clock this far from the oplog's own time, near a cut, is worth telling. */
+const CLOCK_DRIFT_MS = 2_000;
+const NEAR_CUT_MS = 60_000;
+
+export function driftsNear({ seconds, wall }: Moment, cut: number): boolean {
+  return Math.abs(wall - cut) <= NEAR_CUT_MS && Math.abs(wall - seconds * 1000) > CLOCK_DRIFT_MS;
 }
 
 /** `1795937204,3`, as MongoDB's tools write it. */
@@ -337,4 +354,13 @@ function pointsSomewhere(bytes: Buffer, start: number): boolean {
     at = valueEnd(bytes, type, value, last);
   }
   return false;
+}
+
+const COMMIT_TIMESTAMP = Buffer.from('commitTimestamp');
+
+/** When a transaction of several shards was committed, on all of them alike; undefined for every other entry. */
+export function commitTimestampOf({ op, bytes, o }: OplogEntry): Timestamp | undefined {
+  const value = op === OP.COMMAND ? findElement(bytes, o, COMMIT_TIMESTAMP) : undefined;
+  if (value?.type !== BSON.TIMESTAMP) return undefined;
+  return { seconds: bytes.readUInt32LE(value.start + 4), ordinal: bytes.readUInt32LE(value.start) };
 }

@@ -58,12 +58,25 @@ const FIRST_CAPACITY = 64;
 const NOTHING = 0;
 
 export class LaterChanges {
-  readonly #ids = new IdTable();
+  readonly #ids: IdTable;
   /** By number of the `_id`: place in LATER_ENDS plus one. */
   #ends = new Uint8Array(FIRST_CAPACITY);
   #changes = new Uint32Array(FIRST_CAPACITY);
   #first = new Float64Array(FIRST_CAPACITY);
   #last = new Float64Array(FIRST_CAPACITY);
+
+  /** `ids` may be shared with what else is known of the same documents. */
+  constructor(ids: IdTable = new IdTable()) {
+    this.#ids = ids;
+  }
+
+  /** What happened to it so far does not count. */
+  forget(id: RawValue): void {
+    const number = this.#ids.find(id);
+    if (number < 0 || number >= this.#ends.length) return;
+    this.#ends[number] = NOTHING;
+    this.#changes[number] = 0;
+  }
 
   /** `wall`: UTC milliseconds. */
   inserted(id: RawValue, wall: number): void {
@@ -86,7 +99,7 @@ export class LaterChanges {
   /** Undefined: nothing happened to it. */
   of(id: RawValue): LaterChange | undefined {
     const number = this.#ids.find(id);
-    if (number < 0) return undefined;
+    if (number < 0 || !this.#changes[number]) return undefined;
     return {
       end: LATER_ENDS[(this.#ends[number] as number) - 1] as LaterEnd,
       changes: this.#changes[number] as number,
@@ -105,7 +118,7 @@ export class LaterChanges {
 
   #touch(id: RawValue, wall: number): number {
     const number = this.#ids.numberOf(id);
-    if (number === this.#ends.length) {
+    if (number >= this.#ends.length) {
       this.#ends = grown(this.#ends, new Uint8Array(number * 2));
       this.#changes = grown(this.#changes, new Uint32Array(number * 2));
       this.#first = grown(this.#first, new Float64Array(number * 2));

@@ -4,12 +4,13 @@
  * Entries are handed in one by one, in the oplog's order. Those behind the cut only say what happened later to a document that is restored.
  */
 import { createHash } from 'node:crypto';
-import { findId } from '../bson/documents.ts';
-import { BsonFault, findElement } from '../bson/elements.ts';
-import { BSON, type RawValue } from '../bson/types.ts';
+import { BsonFault } from '../bson/elements.ts';
 import {
+  type Cut,
+  commitTimestampOf,
   compareTimestamps,
-  type Moment,
+  driftsNear,
+  isBehind,
   OP,
   OplogEntry,
   showTimestamp,
@@ -21,26 +22,17 @@ import { LaterChanges } from './later.ts';
 import { Operations, type TakesOperations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { requireSaved, type SavedScope, scopeOf } from './saved-scope.ts';
-import type { ShardWrites } from './shards/shard-writes.ts';
-import { TouchedDocuments } from './touched.ts';
-import { updateKind } from './updates/update.ts';
-import { CollectionCommands, type WantedCollection, WantedCollections } from './wanted.ts';
-
-/** Where a replay ends, exclusive: before the first entry that a primary wrote at this time (UTC milliseconds) or later, or that has this timestamp. */
-export type Cut = { readonly wall: number } | { readonly ts: Timestamp } | 'end';
-
-/** Whether an entry is the first that does not count, or one behind it. */
-export function isBehind(entry: Moment, cut: Exclude<Cut, 'end'>): boolean {
-  if ('ts' in cut) return compareTimestamps(entry, cut.ts) >= 0;
-  return Number.isNaN(entry.wall) ? entry.seconds >= Math.floor(cut.wall / 1000) : entry.wall >= cut.wall;
-}
-
-/** Which shard an oplog is of. */
-export interface ShardScope {
-  readonly number: number;
-  /** For each of the collections: what happened to its documents on any shard. */
-  readonly writes: readonly ShardWrites[];
-}
+import { isMigration, noteWrite, type ShardScope } from './shards/shard-writes.ts';
+import { idIn, TouchedDocuments } from './touched.ts';
+import {
+  CollectionCommands,
+  type CommandWatch,
+  momentText,
+  numRecords,
+  type WantedCollection,
+  WantedCollections,
+} from './wanted.ts';
+import { type CollectionWindows, type WindowScope, windowsOf } from './windows/window-views.ts';
 
 export interface ReplayScope {
   readonly collections: readonly WantedCollection[];
@@ -53,13 +45,14 @@ export interface ReplayScope {
   readonly looksOn?: boolean;
   /** Undefined: it is of no cluster. */
   readonly shard?: ShardScope | undefined;
+  /** Where documents are wanted as they were before something happened to them; the cut is then behind the last window. */
+  readonly windows?: WindowScope;
   /** Names of files that are made where memory is not enough begin with this path. */
   readonly spillPath: string;
 }
 
-/** A clock this far from the oplog's own time, near the cut, is worth telling. */
-const CLOCK_DRIFT_MS = 2_000;
-const NEAR_CUT_MS = 60_000;
+/** As far behind the end of a window an entry may stand that was written before, by its wall. */
+const STRAYS_MS = 10_000;
 
 export class Replay {
   /** Entries handed in; those that count; and the SHA-256 of the latter, in the order in which they take effect. */
@@ -72,6 +65,10 @@ export class Replay {
   readonly #operations: Operations;
   readonly #touched: readonly TouchedDocuments[];
   readonly #laterChanges: readonly LaterChanges[];
+  /** By collection; undefined where nothing but its state at one moment is wanted. */
+  readonly #windows: readonly (CollectionWindows | undefined)[];
+  /** By collection: whether its state at one moment is wanted. */
+  readonly #isAt: readonly boolean[];
   readonly #changes: RecordLog;
   readonly #transactions: WaitingTransactions;
   readonly #hash = createHash('sha256');
@@ -88,10 +85,18 @@ export class Replay {
   #lastWall = Number.NaN;
   /** The first entry that does not count, and its wall. */
   #cutAt: (Timestamp & { readonly wall: number }) | undefined;
+  /** With windows: the first entry that no longer counts for documents as of one moment. */
+  #momentAt: (Timestamp & { readonly wall: number }) | undefined;
+  /** It has not come, or an entry behind it commits what was visible before. */
+  #isMomentOpen = true;
   #laterFault: string | undefined;
   #operationsLater = 0;
   readonly #takes: TakesOperations = {
-    operation: (index, entry, container) => this.#take(index, entry, container),
+    operation: (index, entry, container) => {
+      if (this.#isMomentOpen) this.#take(index, entry, container);
+      else this.#takeLater(index, entry, container);
+      this.#windows[index]?.take(entry, container);
+    },
     use: ({ bytes, start, end }) => {
       this.entriesUsed++;
       this.#hash.update(bytes.subarray(start, end));
@@ -102,8 +107,18 @@ export class Replay {
     },
   };
   readonly #takesLater: TakesOperations = {
-    operation: (index, entry, container) => this.#takeLater(index, entry, container),
+    operation: (index, entry, container) => {
+      this.#takeLater(index, entry, container);
+      const windows = this.#windows[index];
+      // Clocks are no clockwork: an entry of a window may stand a little behind its end.
+      if (this.#mayStray(container)) windows?.take(entry, container);
+      else windows?.takeLater(entry, timeOf(container));
+    },
     use: () => {},
+  };
+  readonly #watch: CommandWatch = {
+    gone: (index, entry, what) => this.#gone(index, entry, what),
+    indexes: (index, entry, command) => this.#windows[index]?.ttl.follow(entry, command),
   };
 
   constructor(scope: ReplayScope) {
@@ -113,14 +128,14 @@ export class Replay {
     this.#transactions = new WaitingTransactions(new RecordLog(`${scope.spillPath}transactions`));
     this.#touched = scope.collections.map(() => new TouchedDocuments(this.#changes));
     this.#laterChanges = scope.collections.map(() => new LaterChanges());
-    this.#commands = new CollectionCommands(this.#wanted, this.#notes);
+    this.#isAt = scope.collections.map(
+      ({ collection }) => scope.windows?.views.get(collection)?.isAt ?? true,
+    );
+    this.#windows = windowsOf(scope, this.#changes);
+    this.#commands = new CollectionCommands(this.#wanted, this.#notes, scope.windows && this.#watch);
     this.#laterCommands = new CollectionCommands(this.#wanted, this.#laterNotes);
     this.#operations = new Operations(
-      {
-        wanted: this.#wanted,
-        commands: this.#commands,
-        transactions: this.#transactions,
-      },
+      { wanted: this.#wanted, commands: this.#commands, transactions: this.#transactions },
       this.#takes,
     );
   }
@@ -141,6 +156,11 @@ export class Replay {
     return [...this.#transactions.prepared()].some(
       (waiting) => !waiting.isLater && this.#operations.touches(waiting),
     );
+  }
+
+  /** With windows: the first entry that no longer counts for documents as of one moment. */
+  get momentAt(): (Timestamp & { readonly wall: number }) | undefined {
+    return this.#momentAt;
   }
 
   get looksOn(): boolean {
@@ -167,6 +187,7 @@ export class Replay {
       return true;
     }
     if (this.#cutAt !== undefined || this.#isCut(entry)) return this.#afterCut(entry);
+    this.#meetMoment(entry);
     this.#noteDrift(entry);
     if (!this.#endsBeforeDump(entry)) this.#operations.follow(entry);
     return true;
@@ -194,6 +215,7 @@ export class Replay {
     return {
       touched: this.#touched,
       later: this.#laterChanges,
+      windows: this.#windows,
       laterFault: this.#laterFault,
       laterNotes: [...this.#laterNotes],
       begin: this.#scope.begin,
@@ -237,15 +259,49 @@ export class Replay {
     return true;
   }
 
-  /** What was committed before the cut was visible then, even where its transaction's outcome stands behind it. All else happened later. */
-  #afterCut(entry: OplogEntry): boolean {
+  /** Tells what counts for documents as of one moment from what comes between it and the end of the windows. */
+  #meetMoment(entry: OplogEntry): void {
+    const { windows } = this.#scope;
+    if (windows === undefined) return;
+    if (this.#momentAt === undefined) {
+      if (!isBehind(entry, windows.at)) return;
+      this.#momentAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
+    }
+    this.#isMomentOpen = this.#commitsBefore(entry, this.#momentAt);
+  }
+
+  /** It decides about a transaction that was committed, to those who read, before a moment. */
+  #commitsBefore(entry: OplogEntry, moment: Timestamp): boolean {
     const waiting = entry.op === OP.COMMAND && entry.hasSession ? this.#transactions.of(entry) : undefined;
     const commit = waiting?.isPrepared && !waiting.isLater ? commitTimestampOf(entry) : undefined;
+    return commit !== undefined && compareTimestamps(commit, moment) < 0;
+  }
+
+  /** Where a collection is gone in a window, its documents were deleted; behind all that is wanted of it, that is told. */
+  #gone(index: number, entry: OplogEntry, what: string): boolean {
+    if (this.#isMomentOpen || /\.tmp.{5}\.convertToCapped$/.test(what)) return false;
+    const isLast = this.#windows[index]?.drop(timeOf(entry), numRecords(entry)) ?? true;
+    if (!isLast) return false;
+    const follows = what.startsWith('was replaced')
+      ? '; what happened to the collection that took its name is not followed'
+      : '';
+    this.#notes.add(`${this.#wanted.nameOf(index)} ${what} at ${momentText(entry)}${follows}`);
+    return true;
+  }
+
+  #mayStray(container: OplogEntry): boolean {
+    const { cut } = this.#scope;
+    return cut !== 'end' && 'wall' in cut && timeOf(container) < cut.wall + STRAYS_MS;
+  }
+
+  /** What was committed before the cut was visible then, even where its transaction's outcome stands behind it. All else happened later. */
+  #afterCut(entry: OplogEntry): boolean {
     // Where the cut is named, the entry that shows it may be later.
     const { cut } = this.#scope;
     const end = cut !== 'end' && 'ts' in cut ? cut.ts : (this.#cutAt as Timestamp);
-    const isIn = commit !== undefined && compareTimestamps(commit, end) < 0;
-    if (isIn) this.#operations.commit(entry, waiting);
+    const moment = this.#momentAt ?? end;
+    this.#isMomentOpen = this.#commitsBefore(entry, moment);
+    if (this.#isMomentOpen) this.#operations.commit(entry, this.#transactions.of(entry));
     else this.#later(entry);
     return this.awaitsOutcome || (this.looksOn && this.#laterFault === undefined);
   }
@@ -275,8 +331,7 @@ export class Replay {
 
   #noteDrift(entry: OplogEntry): void {
     const { cut } = this.#scope;
-    if (cut === 'end' || 'ts' in cut || !(Math.abs(entry.wall - cut.wall) <= NEAR_CUT_MS)) return;
-    if (Math.abs(entry.wall - entry.seconds * 1000) <= CLOCK_DRIFT_MS) return;
+    if (cut === 'end' || 'ts' in cut || !driftsNear(entry, cut.wall)) return;
     this.#notes.add(
       "near the cut the primary's clock and the oplog's own time differ by more than 2 seconds",
     );
@@ -289,7 +344,7 @@ export class Replay {
 
   /** Keeps what an insert, update or delete does. */
   #take(index: number, entry: OplogEntry, container: OplogEntry): void {
-    const { bytes } = entry;
+    if (this.#isAt[index] === false) return;
     const { shard } = this.#scope;
     if (shard !== undefined) noteWrite(shard, index, entry, container);
     else if (isMigration(entry, container))
@@ -297,23 +352,13 @@ export class Replay {
         'it moved a document between shards',
         'For a sharded cluster, name the oplog of each shard in source.oplog.shards.',
       );
-    const touched = this.#touched[index] as TouchedDocuments;
-    if (entry.op === OP.INSERT) {
-      touched.put(idIn(bytes, entry.o), bytes, entry.o);
-    } else if (entry.op === OP.DELETE) {
-      touched.remove(idIn(bytes, entry.o));
-    } else {
-      const id = idIn(bytes, entry.o2 < 0 ? entry.o : entry.o2);
-      if (updateKind(bytes, entry.o) === 'whole') touched.put(id, bytes, entry.o);
-      else if (entry.upsert)
-        throw new OplogFault('it is an update that may make its document, which is not known here');
-      else touched.change(id, bytes, entry.o, entry.o + bytes.readInt32LE(entry.o));
-    }
+    (this.#touched[index] as TouchedDocuments).take(entry);
   }
 
   /** What it comes to for a document that is restored as it was before. */
   #takeLater(index: number, entry: OplogEntry, container: OplogEntry): void {
     this.#operationsLater++;
+    if (this.#isAt[index] === false) return;
     if (this.#scope.shard !== undefined && isMigration(entry, container)) return;
     const { bytes, op, o, o2 } = entry;
     const later = this.#laterChanges[index] as LaterChanges;
@@ -331,6 +376,8 @@ export interface ReplayResult {
   readonly touched: readonly TouchedDocuments[];
   /** What happened to documents behind the cut, alike; nothing where the scope does not look on. */
   readonly later: readonly LaterChanges[];
+  /** Documents as they were before they were deleted or changed, alike; undefined where none are wanted. */
+  readonly windows: readonly (CollectionWindows | undefined)[];
   /** Why no more of that is known; undefined: it was followed to the end. */
   readonly laterFault: string | undefined;
   /** What happened to whole collections behind the cut. */
@@ -349,37 +396,4 @@ export interface ReplayResult {
   readonly operationsLater: number;
   /** Forgets the changes. */
   close(): void;
-}
-
-const COMMIT_TIMESTAMP = Buffer.from('commitTimestamp');
-
-function idIn(bytes: Buffer, start: number): RawValue {
-  const id = findId(bytes, start);
-  if (id === undefined) throw new OplogFault('it names no _id');
-  return id;
-}
-
-/** When a transaction of several shards was committed, on all of them alike; undefined for every other entry. */
-function commitTimestampOf({ op, bytes, o }: OplogEntry): Timestamp | undefined {
-  const value = op === OP.COMMAND ? findElement(bytes, o, COMMIT_TIMESTAMP) : undefined;
-  if (value?.type !== BSON.TIMESTAMP) return undefined;
-  return { seconds: bytes.readUInt32LE(value.start + 4), ordinal: bytes.readUInt32LE(value.start) };
-}
-
-/** Whether it only brings documents from one shard to another. */
-function isMigration(entry: OplogEntry, container: OplogEntry): boolean {
-  return entry.fromMigrate || container.fromMigrate;
-}
-
-function noteWrite(
-  { number, writes }: ShardScope,
-  index: number,
-  entry: OplogEntry,
-  container: OplogEntry,
-): void {
-  const { bytes, op, o, o2 } = entry;
-  const id = idIn(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
-  const ofCollection = writes[index] as ShardWrites;
-  if (isMigration(entry, container)) ofCollection.moved(number, id, entry);
-  else ofCollection.written(number, id, commitTimestampOf(container) ?? container, entry);
 }

@@ -11,10 +11,14 @@ import type { Backup } from '../backup/backup.ts';
 import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { Instant } from '../plan/instant.ts';
+import type { CollectionViews } from '../plan/windows.ts';
 import type { Run } from '../run.ts';
 import { type DumpOfPlan, type Span, saidToBegin, spanOf, wantedIn } from './dump.ts';
 import {
+  type Cut,
   compareTimestamps,
+  isBehind,
   type Moment,
   momentOf,
   OplogEntry,
@@ -25,8 +29,9 @@ import {
   timeOf,
 } from './entry.ts';
 import { faultTold, following, oplogError } from './faults.ts';
-import { type Cut, Replay, type ReplayResult, type ShardScope } from './replay.ts';
+import { Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
+import type { ShardScope } from './shards/shard-writes.ts';
 import { type EntrySource, usableUntil } from './sources/entry-source.ts';
 import { openEntries } from './sources/open-entries.ts';
 import type { WantedCollection } from './wanted.ts';
@@ -71,6 +76,10 @@ export interface RollOrder extends DumpOfPlan {
   readonly spillPath: string;
   /** How long a store is waited for; the usual times where it is not given. */
   readonly patience?: RemotePatience | undefined;
+  /** Which states of the documents are wanted, where it is not only that of `source.at`; and until when the oplog is needed for them. */
+  readonly windows?:
+    | { readonly views: ReadonlyMap<string, CollectionViews>; readonly until: Instant }
+    | undefined;
 }
 
 /** Throws RestorePlanError BACKUP where the oplog does not cover what is needed, or holds something that cannot be followed. */
@@ -83,7 +92,10 @@ export async function rollForward(run: Run, order: RollOrder): Promise<RolledFor
     // Last: of a stream, its metadata has come by with its oplog.
     const collections = await wantedIn(order);
     const { replay, record } = await follow(run, entries, { order, collections, bounds, span });
-    const rolling = new Rolling([{ replay, origin: entries.origin }], collections);
+    const rolling = new Rolling(
+      [{ replay, origin: entries.origin, views: order.windows?.views }],
+      collections,
+    );
     const warnings = warningsOf(record, replay, entries.notes);
     return { backup: rolling.of(backup), record, warnings, rolling };
   } finally {
@@ -106,10 +118,14 @@ function boundsOf(order: RollOrder, span: Span | undefined): Bounds {
   const { at } = source;
   if (oplog.kind === 'backup') return { begin: undefined, said: 'dump', cut: 'end' };
   if (at === undefined) throw new RestorePlanError('PLAN_INVALID', 'source.oplog needs source.at.');
-  const cut = at.ts === undefined ? { wall: at.epochMs } : { ts: at.ts };
+  const cut = cutOf(order.windows?.until ?? at);
   return span === undefined
     ? { begin: saidToBegin(order, at), said: 'plan', cut }
     : { begin: span.first, said: 'dump', cut };
+}
+
+function cutOf(moment: Instant): Exclude<Cut, 'end'> {
+  return moment.ts === undefined ? { wall: moment.epochMs } : { ts: moment.ts };
 }
 
 export interface Following {
@@ -131,12 +147,15 @@ export async function follow(run: Run, entries: EntrySource, given: Following): 
   const { bounds, collections, order, shard } = given;
   const { origin } = entries;
   const looksOn = bounds.cut !== 'end';
-  const replay = new Replay({ ...bounds, looksOn, collections, shard, spillPath: order.spillPath });
+  const { at } = order.source;
+  const windows = order.windows && at && { at: cutOf(at), views: order.windows.views };
+  const scope = { ...bounds, looksOn, collections, shard, spillPath: order.spillPath };
+  const replay = new Replay({ ...scope, ...(windows && { windows }) });
   try {
     const first = await handOver(run, entries, { replay, given });
     const ends = await endsOf(entries, { given, replay, first });
     const result = following(origin, replay, () => replay.finish());
-    refuseLaterDump(entries, given, { result, cut: ends.cut });
+    refuseLaterDump(entries, given, { result, cut: windows === undefined ? ends.cut : replay.momentAt });
     return { replay: result, record: recordOf(origin, result, ends) };
   } catch (error) {
     replay.close();
@@ -255,9 +274,13 @@ async function endsOf(
 function refuseLaterDump(
   { origin }: EntrySource,
   { span, order, shard, bounds }: Following,
-  { result, cut }: { readonly result: ReplayResult; readonly cut: Timestamp },
+  { result, cut }: { readonly result: ReplayResult; readonly cut: Timestamp | undefined },
 ): void {
-  if (span === undefined || bounds.cut === 'end' || compareTimestamps(cut, span.last) > 0) return;
+  if (span === undefined || bounds.cut === 'end') return;
+  // Entries that do not matter may not have been read: with windows, the first behind the moment may be a later one.
+  const { windows, source } = order;
+  const isInside = windows !== undefined && source.at !== undefined && isBehind(span.last, cutOf(source.at));
+  if (!isInside && (cut === undefined || compareTimestamps(cut, span.last) > 0)) return;
   const { operationsLater, laterNotes, laterFault, last } = result;
   const isQuiet = operationsLater === 0 && laterNotes.length === 0 && laterFault === undefined;
   const isSeen = last !== undefined && compareTimestamps(last, span.last) >= 0;
@@ -265,15 +288,16 @@ function refuseLaterDump(
   const { at } = order.source;
   throw endsLater(shard === undefined ? order.backup.identity.location : origin, span.last, {
     at: at?.text,
-    cut,
+    ...(cut && { cut }),
   });
 }
 
 /** What the cut is at, for messages. */
-function momentText({ order: { source }, bounds: { cut } }: Following): string {
-  const named = source.at?.text ?? '';
+function momentText({ order: { source, windows }, bounds: { cut } }: Following): string {
+  if (windows !== undefined) return `${windows.until.text}, until when the plan asks what happened`;
+  const named = source.at === undefined ? 'the common cut of all shards' : `source.at ${source.at.text}`;
   return cut !== 'end' && 'ts' in cut && source.at?.ts === undefined
-    ? `${named === '' ? 'the common cut of all shards' : named} (${showMoment(timeless(cut.ts))})`
+    ? `${named} (${showMoment(timeless(cut.ts))})`
     : named;
 }
 
@@ -347,14 +371,14 @@ export function endsLater(
   return oplogError(
     origin,
     `the dump ended at ${showMoment(last)}, later than source.at ${at}`,
-    'Documents cannot be rolled back. Take an earlier backup, or a later source.at.',
+    'Documents cannot be rolled back. Take an earlier backup (an earlier source.at finds it), or a later moment.',
   );
 }
 
-export function endsBefore(origin: string, newest: Moment, at: string): RestorePlanError {
+export function endsBefore(origin: string, newest: Moment, end: string): RestorePlanError {
   return oplogError(
     origin,
-    `its newest entry is ${showMoment(newest)}, before source.at ${at}`,
+    `its newest entry is ${showMoment(newest)}, before ${end}`,
     'Until then nobody knows what else happened. A server that nobody writes to makes an entry every ten seconds: run again in a moment.',
   );
 }

@@ -8,6 +8,7 @@ import { around, type Backup, type BackupPiece, type MemberInfo, type MemberRead
 import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { CollectionViews } from '../plan/windows.ts';
 import { type DocumentPast, type LaterChanges, togetherLater } from './later.ts';
 import type { ReplayResult } from './replay.ts';
 import { Rolled } from './rolled-collection.ts';
@@ -22,6 +23,8 @@ export interface RollingPart {
   readonly origin: string;
   /** The folder of the shard, as the plan names it; undefined: it is no sharded cluster. */
   readonly folder?: string;
+  /** Which states of each collection are wanted; undefined: one of each, as of the replay's end. */
+  readonly views?: ReadonlyMap<string, CollectionViews> | undefined;
 }
 
 /** Of a sharded cluster: what happened to the documents of each collection on any shard. */
@@ -44,10 +47,11 @@ export class Rolling {
       collections.map(({ collection }, index) => {
         const common = { collection, writes: all?.writes[index] };
         const rolled = parts.map(
-          ({ replay, origin, folder }, number) =>
+          ({ replay, origin, folder, views }, number) =>
             new Rolled({
               ...common,
               ...{ touched: replay.touched[index] as TouchedDocuments, origin, folder, number },
+              ...{ windows: replay.windows[index], isAt: views?.get(collection)?.isAt ?? true },
               ownId: -1 - (index * parts.length + number),
             }),
         );
@@ -65,6 +69,13 @@ export class Rolling {
     });
   }
 
+  /** What the windows left out, a sentence each without its end; to be asked when all was read. */
+  notes(): string[] {
+    return [...this.#collections.values()].flatMap(({ rolled }) =>
+      rolled.flatMap((each) => [...each.notes()]),
+    );
+  }
+
   /** Forgets the changes; the backups made by `of` cannot be read any more. */
   close(): void {
     for (const { replay } of this.#parts) replay.close();
@@ -74,6 +85,8 @@ export class Rolling {
   /** What is known of a document that was handed on, by its `_id`; undefined: nothing happened to it. */
   pastOf(collection: string, id: RawValue): DocumentPast | undefined {
     const { rolled = [], later = [], writes } = this.#collections.get(collection) ?? {};
+    const seen = rolled[0]?.viewedPastOf(id);
+    if (seen !== undefined) return seen;
     const before = writes === undefined ? rolled[0]?.pastOf(id) : writes.pastOf(id);
     const behind = later.flatMap((each) => each.of(id) ?? []);
     if (before === undefined && behind.length === 0) return undefined;
@@ -127,9 +140,9 @@ export class Rolling {
         orphans += each.orphans;
       }
     }
-    const members = piece.summary.members.map((member) => {
+    const members = piece.summary.members.flatMap((member) => {
       const rolled = this.#collections.get(member.collection)?.rolled ?? [];
-      return rolled.find(({ path }) => path === member.path)?.memberOf(member) ?? member;
+      return rolled.find(({ path }) => path === member.path)?.membersOf(member) ?? [member];
     });
     // It is applied, whichever oplog it was.
     const warnings = piece.summary.warnings.filter((warning) => warning !== OPLOG_WARNING);

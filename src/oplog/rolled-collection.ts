@@ -10,6 +10,7 @@ import { CannotRoll, following } from './faults.ts';
 import type { DocumentPast } from './later.ts';
 import type { ShardWrites } from './shards/shard-writes.ts';
 import type { TakeDocument, TouchedDocuments } from './touched.ts';
+import type { CollectionWindows, WindowView } from './windows/window-views.ts';
 
 /** A piece is handed on when it has so many bytes; one document may make it larger. */
 const PIECE_BYTES = 1024 * 1024;
@@ -26,6 +27,10 @@ interface RolledParts {
   readonly number: number;
   /** Number of the member that it is by itself, where the backup has none. */
   readonly ownId: number;
+  /** Its documents as of one moment are wanted. */
+  readonly isAt: boolean;
+  /** Those as they were before something happened to them, too. */
+  readonly windows: CollectionWindows | undefined;
 }
 
 export class Rolled {
@@ -38,13 +43,15 @@ export class Rolled {
   readonly #origin: string;
   readonly #number: number;
   readonly #ownId: number;
-  readonly #out = new Pieces();
+  readonly #isAt: boolean;
+  readonly #windows: CollectionWindows | undefined;
+  readonly #out = new Output();
+  /** What is given of each view of the windows. */
+  readonly #views: readonly ViewOutput[];
   /** Its only member, so far. */
   #member: MemberInfo | undefined;
-  #crc = 0;
-  #bytes = 0;
 
-  constructor({ collection, touched, writes, origin, folder, number, ownId }: RolledParts) {
+  constructor({ collection, touched, writes, origin, folder, number, ownId, isAt, windows }: RolledParts) {
     this.folder = folder;
     this.#collection = collection;
     this.#touched = touched;
@@ -52,6 +59,9 @@ export class Rolled {
     this.#origin = origin;
     this.#number = number;
     this.#ownId = ownId;
+    this.#isAt = isAt;
+    this.#windows = windows;
+    this.#views = (windows?.views ?? []).map((view) => ({ view, out: new Output() }));
   }
 
   get isMet(): boolean {
@@ -65,28 +75,48 @@ export class Rolled {
 
   begin(): void {
     this.#member = undefined;
-    this.#crc = 0;
-    this.#bytes = 0;
+    this.#out.begin();
     this.orphans = 0;
     this.#touched.beginReading();
+    this.#windows?.touched.beginReading();
+    for (const { view, out } of this.#views) {
+      view.beginReading();
+      out.begin();
+    }
   }
 
   *documents(piece: BackupPiece & { type: 'documents' }): Generator<BackupPiece> {
     this.#meet(piece.member);
+    if (this.#isAt) yield* this.#atOneMoment(piece);
+    if (this.#windows === undefined) return;
+    for (let next = 0; next < piece.count; ) {
+      next = this.#fillViews(piece, next, this.#windows);
+      yield* this.#flushViews(piece.member);
+    }
+  }
+
+  *#atOneMoment(piece: BackupPiece & { type: 'documents' }): Generator<BackupPiece> {
     if (this.#touched.size === 0 && this.#writes === undefined) {
       yield piece;
       return;
     }
     for (let next = 0; next < piece.count; ) {
       next = this.#fill(piece, next);
-      yield* this.#flush(piece.member);
+      yield* this.#out.flush(piece.member);
     }
   }
 
   *ended(piece: BackupPiece & { type: 'ended' }): Generator<BackupPiece> {
-    this.#meet(piece.member);
-    yield* this.#notInBackup(piece.member);
-    yield piece;
+    const { member } = piece;
+    this.#meet(member);
+    if (this.#isAt) yield* this.#notInBackup(member);
+    for (const number of this.#windows?.touched.notInBackup() ?? []) {
+      this.#rollViews(this.#windows as CollectionWindows, number, undefined, 0);
+      if (this.#views.some(isFull)) yield* this.#flushViews(member);
+    }
+    yield* this.#flushViews(member, 'all');
+    if (this.#isAt) yield piece;
+    for (const [i] of this.#views.entries()) yield { type: 'ended', member: this.#viewed(member, i) };
   }
 
   /** What there is of it where the backup has no member; what is to be said of that in the summary. */
@@ -97,24 +127,44 @@ export class Rolled {
       id: this.#ownId,
     };
     yield* this.#notInBackup(member);
-    if (this.#bytes === 0) return [];
+    if (this.#out.bytes === 0) return [];
     yield { type: 'ended', member };
     const { collection, path } = member;
-    return [{ collection, path, bytes: this.#bytes, crc32: hexOfCrc32(this.#crc) }];
+    return [{ collection, path, ...this.#out.given }];
   }
 
   *#notInBackup(member: MemberInfo): Generator<BackupPiece> {
     for (const number of this.#touched.notInBackup()) {
       this.#roll(number, undefined, 0);
-      if (this.#out.isFull) yield* this.#flush(member);
+      if (this.#out.pieces.isFull) yield* this.#out.flush(member);
     }
-    yield* this.#flush(member);
+    yield* this.#out.flush(member);
   }
 
   /** What is to be said of the member in the summary. */
-  memberOf(member: MemberRead): MemberRead {
-    if (this.#touched.size === 0 && this.#writes === undefined) return member;
-    return { ...member, bytes: this.#bytes, crc32: hexOfCrc32(this.#crc) };
+  membersOf(member: MemberRead): MemberRead[] {
+    const { collection } = member;
+    const views = this.#views.map(({ view, out }) => ({
+      ...{ path: pathOfView(member.path, view), collection },
+      ...out.given,
+    }));
+    if (!this.#isAt) return views;
+    const isAsItWas = this.#touched.size === 0 && this.#writes === undefined;
+    return [isAsItWas ? member : { ...member, ...this.#out.given }, ...views];
+  }
+
+  /** Of a document of the windows; undefined where it is none of theirs. */
+  viewedPastOf(id: RawValue): DocumentPast | undefined {
+    for (const { view } of this.#views) {
+      const past = view.pastOf(id);
+      if (past !== undefined) return past;
+    }
+    return undefined;
+  }
+
+  /** What was left out of the windows, and what differs from the server's own count; known when the backup has been read. */
+  *notes(): Generator<string> {
+    for (const { view } of this.#views) yield* view.notes(this.#collection);
   }
 
   pastOf(id: RawValue): DocumentPast | undefined {
@@ -142,7 +192,7 @@ export class Rolled {
   #fill({ bytes, starts, count }: BackupPiece & { type: 'documents' }, first: number): number {
     const touched = this.#touched;
     const writes = this.#writes;
-    const out = this.#out;
+    const out = this.#out.pieces;
     let i = first;
     // Neighbours that nothing happened to are copied together.
     let kept = i;
@@ -163,13 +213,56 @@ export class Rolled {
   }
 
   #roll(number: number, base: Buffer | undefined, start: number): void {
+    const touched = this.#touched;
+    this.#rolling(touched, number, () => touched.roll(number, base, start, this.#take));
+  }
+
+  /** Gives documents of the backup from `first` on, in the states that the windows want of them, until a piece is full; returns the next one. */
+  #fillViews(
+    { bytes, starts, count }: BackupPiece & { type: 'documents' },
+    first: number,
+    windows: CollectionWindows,
+  ): number {
+    const { touched } = windows;
+    const isEach = this.#views.some(({ view }) => view.dropped !== undefined);
+    for (let i = first; i < count; i++) {
+      const start = starts[i] as number;
+      const id = findId(bytes, start);
+      const number = id === undefined ? -1 : touched.find(id);
+      if (number < 0 && !isEach) continue;
+      if (number >= 0) touched.meet(number);
+      this.#rollViews(windows, number, bytes, start);
+      if (this.#views.some(isFull)) return i + 1;
+    }
+    return count;
+  }
+
+  #rollViews({ touched }: CollectionWindows, number: number, base: Buffer | undefined, start: number): void {
+    this.#rolling(touched, number, () => {
+      for (const { view, out } of this.#views) view.roll(number, base, start, out.pieces.take);
+    });
+  }
+
+  *#flushViews(member: MemberInfo, which: 'full' | 'all' = 'full'): Generator<BackupPiece> {
+    for (const [i, each] of this.#views.entries())
+      if (which === 'all' || isFull(each)) yield* each.out.flush(this.#viewed(member, i));
+  }
+
+  /** The member as one of another state; its path keeps the states apart, and in order. */
+  #viewed(member: MemberInfo, index: number): MemberInfo {
+    const { view } = this.#views[index] as ViewOutput;
+    const id = -1 - (member.id * this.#views.length + index);
+    return { ...member, path: pathOfView(member.path, view), id, view: view.key };
+  }
+
+  #rolling(touched: TouchedDocuments, number: number, roll: () => unknown): void {
     try {
-      following(this.#origin, {}, () => this.#touched.roll(number, base, start, this.#take));
+      following(this.#origin, {}, roll);
     } catch (fault) {
       if (!(fault instanceof CannotRoll)) throw fault;
       throw new RestorePlanError(
         'BACKUP',
-        `${this.#collection} ${this.#show(number)} cannot be rolled forward exactly: ${fault.message}.`,
+        `${this.#collection} ${showId(touched, number)} cannot be rolled forward exactly: ${fault.message}.`,
         {
           hint: 'Nothing was used. If source.oplog begins too late for the backup, let it begin earlier; else restore without source.oplog, as the backup has it.',
           cause: fault,
@@ -179,7 +272,7 @@ export class Rolled {
   }
 
   readonly #take: TakeDocument = (bytes, start, end) => {
-    if (!this.#isOrphan(bytes, start)) this.#out.take(bytes, start, end);
+    if (!this.#isOrphan(bytes, start)) this.#out.pieces.take(bytes, start, end);
   };
 
   #isOrphan(bytes: Buffer, start: number): boolean {
@@ -187,20 +280,47 @@ export class Rolled {
     this.orphans++;
     return true;
   }
+}
 
-  #show(number: number): string {
-    const id = readCanonical(Buffer.from(this.#touched.idKey(number)));
-    return id === undefined ? 'a document' : `_id ${showValue({ ...id, start: 0, end: id.bytes.length })}`;
+function showId(touched: TouchedDocuments, number: number): string {
+  const id = readCanonical(Buffer.from(touched.idKey(number)));
+  return id === undefined ? 'a document' : `_id ${showValue({ ...id, start: 0, end: id.bytes.length })}`;
+}
+
+function pathOfView(path: string, { key }: WindowView): string {
+  return `${path} (${key})`;
+}
+
+interface ViewOutput {
+  readonly view: WindowView;
+  readonly out: Output;
+}
+
+const isFull = ({ out }: ViewOutput): boolean => out.pieces.isFull;
+
+/** What is given of one state of the documents. */
+class Output {
+  readonly pieces = new Pieces();
+  bytes = 0;
+  #crc = 0;
+
+  begin(): void {
+    this.#crc = 0;
+    this.bytes = 0;
   }
 
-  *#flush(member: MemberInfo): Generator<BackupPiece> {
-    const { bytes, starts, count } = this.#out;
+  get given(): Pick<MemberRead, 'bytes' | 'crc32'> {
+    return { bytes: this.bytes, crc32: hexOfCrc32(this.#crc) };
+  }
+
+  *flush(member: MemberInfo): Generator<BackupPiece> {
+    const { bytes, starts, count } = this.pieces;
     if (count === 0) return;
     const length = starts[count] as number;
     this.#crc = crc32(bytes.subarray(0, length), this.#crc);
-    this.#bytes += length;
+    this.bytes += length;
     yield { type: 'documents', member, bytes, starts, count };
-    this.#out.clear();
+    this.pieces.clear();
   }
 }
 

@@ -24,7 +24,7 @@ export interface SaveOrder {
   readonly scope: SavedScope;
   /** The first moment that is needed; undefined: as far back as the oplog goes. */
   readonly begins?: Timestamp | undefined;
-  /** `source.at` of the plan, UTC milliseconds: the entry at which a reading up to it ends is kept, too. */
+  /** The last moment that the plan needs, UTC milliseconds: the entry at which a reading up to it ends is kept, too. */
   readonly at?: number | undefined;
   /** Absolute; its folder is there. */
   readonly path: string;

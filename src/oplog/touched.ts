@@ -1,13 +1,14 @@
-import { storedForm } from '../bson/documents.ts';
+import { findId, storedForm } from '../bson/documents.ts';
 import type { RawValue } from '../bson/types.ts';
-import { CannotRoll } from './faults.ts';
+import { OP, type OplogEntry } from './entry.ts';
+import { CannotRoll, OplogFault } from './faults.ts';
 import { grown, IdTable } from './id-table.ts';
 import { NO_RECORD, type RecordLog } from './record-log.ts';
 import { DocumentWriter } from './updates/document-writer.ts';
-import { applyUpdate } from './updates/update.ts';
+import { applyUpdate, updateKind } from './updates/update.ts';
 
 /** In place of a record: the document was deleted. */
-const DELETED = -2;
+export const DELETED = -2;
 
 /** Kinds of records. */
 const WHOLE = 0;
@@ -29,7 +30,7 @@ export type TakeDocument = (bytes: Buffer, start: number, end: number) => void;
  */
 export class TouchedDocuments {
   readonly #log: RecordLog;
-  readonly #ids = new IdTable();
+  readonly #ids: IdTable;
   /** By number of the `_id`: the newest record of its chain. */
   #newest = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
   #changes = new Uint32Array(FIRST_CAPACITY);
@@ -37,8 +38,10 @@ export class TouchedDocuments {
   #met = new Uint8Array(FIRST_CAPACITY);
   readonly #writers = [new DocumentWriter(), new DocumentWriter()] as const;
 
-  constructor(log: RecordLog) {
+  /** `ids` may be shared with what else is known of the same documents. */
+  constructor(log: RecordLog, ids: IdTable = new IdTable()) {
     this.#log = log;
+    this.#ids = ids;
   }
 
   /** How many documents were touched. */
@@ -46,23 +49,47 @@ export class TouchedDocuments {
     return this.#ids.size;
   }
 
+  /** Keeps what an insert, update or delete does; returns the document's number. Throws OplogFault for what cannot be followed. */
+  take({ bytes, op, o, o2, upsert }: OplogEntry): number {
+    if (op === OP.INSERT) return this.#put(idIn(bytes, o), bytes, o);
+    if (op === OP.DELETE) return this.#remove(idIn(bytes, o));
+    const id = idIn(bytes, o2 < 0 ? o : o2);
+    if (updateKind(bytes, o) === 'whole') return this.#put(id, bytes, o);
+    if (upsert) throw new OplogFault('it is an update that may make its document, which is not known here');
+    return this.#change(id, bytes, o);
+  }
+
   /** The document at `start` was inserted, or replaces what was there. */
-  put(id: RawValue, bytes: Buffer, start: number): void {
+  #put(id: RawValue, bytes: Buffer, start: number): number {
     const document = storedForm(bytes, start);
     const number = this.#numberOf(id);
     this.#newest[number] = this.#log.append(NO_RECORD, WHOLE, document, 0, document.length);
+    return number;
   }
 
-  /** The update at `[start, end)`, a diff or modifiers, changed the document. */
-  change(id: RawValue, bytes: Buffer, start: number, end: number): void {
+  /** The update at `start`, a diff or modifiers, changed the document. */
+  #change(id: RawValue, bytes: Buffer, start: number): number {
     const number = this.#numberOf(id);
+    const end = start + bytes.readInt32LE(start);
     this.#newest[number] = this.#log.append(this.#newest[number] as number, CHANGE, bytes, start, end);
+    return number;
   }
 
-  remove(id: RawValue): void {
+  #remove(id: RawValue): number {
     // First the number: it may bring a larger table.
     const number = this.#numberOf(id);
     this.#newest[number] = DELETED;
+    return number;
+  }
+
+  /** No document is left. */
+  removeAll(): void {
+    this.#newest.fill(DELETED, 0, this.size);
+  }
+
+  /** What the document is now, for `rollTo`; a record that is not to be read is DELETED, or NO_RECORD: as the backup has it. */
+  stateOf(number: number): number {
+    return number < 0 ? NO_RECORD : (this.#newest[number] as number);
   }
 
   /** The number of a touched document; -1 where it was not touched. */
@@ -100,13 +127,22 @@ export class TouchedDocuments {
    * deleted. Throws CannotRoll, or OplogFault where an update has a form that is not known here.
    */
   roll(number: number, base: Buffer | undefined, start: number, take: TakeDocument): boolean {
-    if (base !== undefined) this.#met[number] = 1;
-    const newest = this.#newest[number] as number;
-    if (newest === DELETED) return false;
+    if (base !== undefined) this.meet(number);
+    return this.rollTo(this.stateOf(number), base, start, take);
+  }
+
+  /** The backup has it. */
+  meet(number: number): void {
+    this.#met[number] = 1;
+  }
+
+  /** The same for a state that a document had on the way. */
+  rollTo(state: number, base: Buffer | undefined, start: number, take: TakeDocument): boolean {
+    if (state === DELETED) return false;
     let bytes = base;
     let at = start;
     let turn: 0 | 1 = 0;
-    for (const each of this.#log.chain(newest)) {
+    for (const each of this.#log.chain(state)) {
       const record = this.#log.read(each);
       const writer = this.#writers[turn].clear();
       turn = turn === 0 ? 1 : 0;
@@ -134,4 +170,11 @@ export class TouchedDocuments {
     this.#changes[number] = (this.#changes[number] as number) + 1;
     return number;
   }
+}
+
+/** Throws OplogFault where there is none. */
+export function idIn(bytes: Buffer, start: number): RawValue {
+  const id = findId(bytes, start);
+  if (id === undefined) throw new OplogFault('it names no _id');
+  return id;
 }

@@ -12,6 +12,8 @@ export interface WantedCollection {
   readonly namespace: string;
   /** Of the collection in the backup, 32 hex digits. */
   readonly uuid: string;
+  /** What a dump says of it, Extended JSON. */
+  readonly metadata?: string | undefined;
 }
 
 const UUID_BYTES = 16;
@@ -20,7 +22,7 @@ const HEAD_BYTES = 6;
 
 interface KnownUuid {
   readonly bytes: Buffer;
-  readonly index: number;
+  index: number;
 }
 
 /**
@@ -72,6 +74,25 @@ export class WantedCollections {
   takesName(index: number, namespace: string): void {
     this.#names[index] = namespace;
     this.#strangers.delete(namespace);
+  }
+
+  /** The wanted collection is gone: whatever has its name from now on is another one. */
+  losesName(index: number): void {
+    this.#strangers.delete(this.nameOf(index));
+    this.#names[index] = '';
+  }
+
+  /** A collection that is made empty, in the place of a wanted one that is gone, is followed as that one. Its UUID starts at `at`. */
+  succeeds(namespace: string, bytes: Buffer, at: number): void {
+    const index = this.#collections.findIndex(
+      (each, i) => each.namespace === namespace && this.nameOf(i) === '',
+    );
+    if (index < 0) return;
+    this.find(bytes, at, { ns: '' });
+    // It was asked for last, and is one of those that are not wanted.
+    for (const each of this.#known.get(bytes.readUIntLE(at, HEAD_BYTES)) ?? [])
+      if (isUuid(each.bytes, bytes, at)) each.index = index;
+    this.#names[index] = namespace;
   }
 
   /** The names that wanted collections of this database have now. */
@@ -159,15 +180,25 @@ export function commandOf({ bytes, o }: OplogEntry): string {
   return '';
 }
 
+/** Is told of commands on wanted collections that would else be a fault, or mean nothing. */
+export interface CommandWatch {
+  /** No document of it is left. False: that is a fault here. `what`: in words, after its name. */
+  gone(index: number, entry: OplogEntry, what: string): boolean;
+  /** A command that may have changed its indexes. */
+  indexes(index: number, entry: OplogEntry, command: string): void;
+}
+
 /** Follows wanted collections through the commands that are about a whole collection. */
 export class CollectionCommands {
   readonly #wanted: WantedCollections;
   /** Where things worth telling are added. */
   readonly #notes: Set<string>;
+  readonly #watch: CommandWatch | undefined;
 
-  constructor(wanted: WantedCollections, notes: Set<string>) {
+  constructor(wanted: WantedCollections, notes: Set<string>, watch?: CommandWatch) {
     this.#wanted = wanted;
     this.#notes = notes;
+    this.#watch = watch;
   }
 
   /** Throws OplogFault where no documents are left, or nobody knows which. */
@@ -175,8 +206,10 @@ export class CollectionCommands {
     const index = entry.ui < 0 ? -1 : this.#wanted.find(entry.bytes, entry.ui, entry);
     switch (meaningOf(name)) {
       case 'nothing':
+        if (index >= 0) this.#watch?.indexes(index, entry, name);
         return;
       case 'settings':
+        if (index >= 0) this.#watch?.indexes(index, entry, name);
         if (index >= 0)
           this.#notes.add(
             `${this.#wanted.nameOf(index)} was given other options (${name}) at ${momentText(entry)}`,
@@ -197,8 +230,9 @@ export class CollectionCommands {
   }
 
   #created(entry: OplogEntry, index: number): void {
-    if (index < 0) return;
-    this.#wanted.takesName(index, `${databaseOf(entry)}.${textIn(entry, 'create')}`);
+    const namespace = `${databaseOf(entry)}.${textIn(entry, 'create')}`;
+    if (index >= 0) this.#wanted.takesName(index, namespace);
+    else if (entry.ui >= 0) this.#wanted.succeeds(namespace, entry.bytes, entry.ui);
   }
 
   #renamed(entry: OplogEntry, index: number): void {
@@ -211,7 +245,8 @@ export class CollectionCommands {
         : target?.type === BSON.BOOL && bytes[target.start] === 1
           ? this.#wanted.named(to)
           : -1;
-    if (lost >= 0) throw this.#gone(entry, lost, `was replaced by ${textIn(entry, 'renameCollection')}`);
+    const from = textIn(entry, 'renameCollection');
+    if (lost >= 0) this.#lose(entry, lost, `was replaced by ${from}`);
     if (index < 0) return;
     this.#notes.add(
       `${this.#wanted.nameOf(index)} was renamed to ${to} at ${momentText(entry)}; it is followed by its UUID`,
@@ -223,17 +258,21 @@ export class CollectionCommands {
     if (name === 'dropDatabase') {
       // Servers drop the collections one by one before; this is for those that do not say so.
       const [first] = this.#wanted.inDatabase(databaseOf(entry));
-      if (first !== undefined) throw this.#gone(entry, first, 'was dropped with its database');
+      if (first !== undefined) this.#lose(entry, first, 'was dropped with its database');
       return;
     }
     const gone = entry.ui >= 0 ? index : this.#wanted.named(`${databaseOf(entry)}.${textIn(entry, name)}`);
-    if (gone >= 0) throw this.#gone(entry, gone, name === 'drop' ? 'was dropped' : `was emptied (${name})`);
+    if (gone >= 0) this.#lose(entry, gone, name === 'drop' ? 'was dropped' : `was emptied (${name})`);
   }
 
-  #gone(entry: OplogEntry, index: number, what: string): OplogFault {
+  #lose(entry: OplogEntry, index: number, what: string): void {
+    if (this.#watch?.gone(index, entry, what)) {
+      this.#wanted.losesName(index);
+      return;
+    }
     const held = numRecords(entry);
     const count = held === undefined ? '' : ` with ${held} documents`;
-    return new OplogFault(
+    throw new OplogFault(
       `${this.#wanted.nameOf(index)} ${what}${count} at ${momentText(entry)}: afterwards it has no documents that could be restored`,
       `Let source.at be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}.`,
     );
@@ -263,7 +302,7 @@ export function numRecords({ bytes, o2 }: OplogEntry): number | undefined {
 }
 
 /** When the entry was written, for messages. */
-function momentText(entry: OplogEntry): string {
+export function momentText(entry: OplogEntry): string {
   const wall = Number.isNaN(entry.wall) ? undefined : showIsoDate(entry.wall);
   return wall === undefined ? showTimestamp(entry) : `${wall} (${showTimestamp(entry)})`;
 }

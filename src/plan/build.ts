@@ -8,7 +8,7 @@ import { planDigest, selectsDigest } from './digest.ts';
 import { whereIs } from './fault.ts';
 import { buildAction } from './follow-ups/kinds.ts';
 import { exceptedIds, type IdList } from './id-list.ts';
-import { durationAt, momentIn } from './instant.ts';
+import { durationAt, type Instant } from './instant.ts';
 import type { UnsetVariable } from './interpolate.ts';
 import {
   givenSecret,
@@ -38,6 +38,7 @@ import type {
   TargetPlan,
   WhenMatched,
 } from './plan.ts';
+import { buildWindows, fieldsPath, momentOfPlan } from './rules/window-rules.ts';
 import { buildOplog } from './sources/oplog.ts';
 import { buildLocation } from './sources/sources.ts';
 
@@ -51,7 +52,7 @@ interface Around {
 
 export function buildPlan(root: MapNode, { unsetVariables, lists }: Around): Plan {
   const name = givenText(root, 'name') as string;
-  const source = buildSource(nodeAt(root, 'source')!);
+  const source = buildSource(nodeAt(root, 'source')!, momentOfPlan(root));
   const collections = itemsAt(root, 'collections').map((entry) => buildCollection(entry, lists));
   const production = nodeAt(root, 'targets', 'production');
   const targets = {
@@ -75,11 +76,11 @@ export function buildPlan(root: MapNode, { unsetVariables, lists }: Around): Pla
   };
 }
 
-function buildSource(source: PlanNode): Source {
+function buildSource(source: PlanNode, at: Instant | undefined): Source {
   const zone = givenText(source, 'timezone');
   const oplog = buildOplog(source, zone);
   return {
-    at: momentIn(source),
+    at,
     database: givenText(source, 'database') as string,
     maxAgeMs: durationAt(source, 'maxAge'),
     integrity: (givenText(source, 'integrity') ?? 'whole') as Source['integrity'],
@@ -112,14 +113,20 @@ function buildMatched(entry: PlanNode): Pick<RestoredCollection, 'whenMatched' |
   const whenMatched = (givenText(entry, 'whenMatched') ?? 'keepExisting') as WhenMatched;
   if (whenMatched !== 'merge') return { whenMatched };
   const whenNotMatched = (givenText(entry, 'whenNotMatched') ?? 'insert') as MergeRules['whenNotMatched'];
-  return { whenMatched, merge: { fields: [...textsAt(entry, 'fields')].sort(), whenNotMatched } };
+  const fields = textsAt(entry, ...fieldsPath(entry));
+  return { whenMatched, merge: { fields: [...fields].sort(), whenNotMatched } };
 }
 
 function buildCollection(entry: PlanNode, lists: IdLists): CollectionPlan {
   const named = nodeAt(entry, 'ids');
   const ids = named === undefined ? undefined : lists.get(named);
   const chosen = query(entry, 'query') ?? EMPTY_DOCUMENT;
-  return { ...buildRestored(entry), query: chosen, ...(ids !== undefined && { ids }) };
+  return {
+    ...buildRestored(entry),
+    query: chosen,
+    ...(ids !== undefined && { ids }),
+    ...buildWindows(entry),
+  };
 }
 
 function buildDependent(entry: PlanNode): DependentPlan {

@@ -8,6 +8,7 @@ import { kindOf } from './follow-ups/kinds.ts';
 import type { DependentPlan, Plan, RestoredCollection } from './plan.ts';
 import { oplogDigest } from './sources/oplog.ts';
 import { sourceKindOf } from './sources/sources.ts';
+import { windowsDigest } from './windows.ts';
 
 type DigestInput = Pick<Plan, 'name' | 'source' | 'collections' | 'targets'>;
 
@@ -43,6 +44,7 @@ function digestOf({ name, source, collections, targets }: DigestInput, further: 
       ...collectionParts(root, further),
       query: hex(root.query),
       ids: root.ids?.digest,
+      ...windowsDigest(root),
     })),
     targets: { staging: targets.staging.database, production: targets.production?.database },
   };

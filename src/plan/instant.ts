@@ -16,6 +16,12 @@ export interface OplogTimestamp {
   readonly ordinal: number;
 }
 
+/** Entries of an oplog that a primary wrote at `from` or later and before `until`, by its clock. */
+export interface TimeWindow {
+  readonly from: Instant;
+  readonly until: Instant;
+}
+
 const INSTANT =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 

@@ -6,7 +6,7 @@ import type { TargetName } from '../events.ts';
 import type { Secret } from '../secret.ts';
 import type { FollowUpAction } from './follow-ups/kinds.ts';
 import type { IdList } from './id-list.ts';
-import type { Instant } from './instant.ts';
+import type { Instant, TimeWindow } from './instant.ts';
 import type { UnsetVariable } from './interpolate.ts';
 import type { OplogPlan } from './sources/oplog.ts';
 import type { Location } from './sources/sources.ts';
@@ -90,11 +90,20 @@ export interface RestoredCollection {
   readonly where: string;
 }
 
+export interface ChangedWindow extends TimeWindow {
+  /** Dotted paths; what changes one of them, a parent or a child of it counts. None: every change does. */
+  readonly fields: readonly string[];
+}
+
 export interface CollectionPlan extends RestoredCollection {
-  /** Raw BSON query document; `{}` (5 bytes) is every document: of the collection, or of `ids`. */
+  /** Raw BSON query document; `{}` (5 bytes) is every document: of the collection, of `ids`, or of what was deleted or changed. */
   readonly query: Buffer;
   /** Only documents with these `_id`s. */
   readonly ids?: IdList;
+  /** Only documents that somebody deleted then, each as it was just before. */
+  readonly deleted?: TimeWindow;
+  /** Only documents that were updated or replaced then, each as it was just before. Beside `deleted`: these as well. */
+  readonly changed?: ChangedWindow;
 }
 
 export interface DependentPlan extends RestoredCollection {

@@ -14,6 +14,7 @@ import { followUpRules } from './rules/follow-up-rules.ts';
 import { nameRules, targetRules } from './rules/name-rules.ts';
 import { queryRules } from './rules/query-rules.ts';
 import { futureMoment, sourceRules } from './rules/source-rules.ts';
+import { windowRules } from './rules/window-rules.ts';
 import { schemaFaults, violations } from './schema.ts';
 
 export interface ReadPlanOptions extends PlanPlace {
@@ -25,7 +26,7 @@ export interface ReadPlanOptions extends PlanPlace {
   readonly now?: number;
   /** True: such a moment is a fault, for a plan that is about to be carried out. False (default): it is a note. */
   readonly refuseFuture?: boolean;
-  /** True: the reason, the queries and the targets may be missing; what stands in for them must not be used. */
+  /** True: the reason, `source.at`, the queries and the targets may be missing; what stands in for them must not be used. */
   readonly incomplete?: boolean;
 }
 
@@ -45,6 +46,7 @@ const RULES: readonly ((root: MapNode) => PlanFault[])[] = [
   queryRules,
   targetRules,
   followUpRules,
+  windowRules,
 ];
 
 /** `file` is shown in faults as it is given. Never throws for what is wrong with the file. */
@@ -86,7 +88,7 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
     ? { ...interpolated, root: withoutGaps(interpolated.root) }
     : interpolated;
   const found = [
-    ...checkValues(merged.root),
+    ...checkValues(merged.root).filter((fault) => !options.incomplete || !isGapOfMoment(fault)),
     ...(now === undefined ? [] : futureMoment(merged.root, { now, isFault: refuseFuture })),
   ];
   faults.push(...merged.faults, ...found.filter((fault) => fault.severity === 'error'));
@@ -115,6 +117,14 @@ async function readIdLists(
   }
   return { lists, faults };
 }
+
+/** Nobody can say the last good moment before they know what happened. */
+function isGapOfMoment({ rule, expected = '' }: PlanFault): boolean {
+  return rule === 'missing-key' && expected.startsWith('source.at,');
+}
+
+/** What says which documents of a collection are meant. */
+const CHOICES = ['query', 'ids', 'deleted', 'changed'];
 
 /**
  * A plan in which what a person would fill in last stands there: its reason, a query for each entry, and where to restore to. Of production
@@ -163,7 +173,7 @@ function withoutGaps(root: MapNode): MapNode {
   const collections = nodeAt(root, 'collections');
   if (collections?.kind === 'list') {
     const items = collections.items.map((item): PlanNode => {
-      if (item.kind !== 'map' || !isGap(nodeAt(item, 'query')) || !isGap(nodeAt(item, 'ids'))) return item;
+      if (item.kind !== 'map' || CHOICES.some((key) => !isGap(nodeAt(item, key)))) return item;
       return {
         ...item,
         entries: new Map([...item.entries, ['query', { keyPlace: item.place, value: map([]) }]]),

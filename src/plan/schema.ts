@@ -136,7 +136,7 @@ function byPlace(violations: readonly Violation[]): ViolationsByPath {
 }
 
 /** What the rules say more precisely than a pattern can. */
-const JUDGED_BY_RULES: readonly PathPart[] = ['at', 'maxAge', 'soak', 'timeout'];
+const JUDGED_BY_RULES: readonly PathPart[] = ['at', 'from', 'until', 'maxAge', 'soak', 'timeout'];
 
 function isConsequence(node: PlanNode, { keyword, path }: Violation, others: ViolationsByPath): boolean {
   if (keyword === 'pattern' && JUDGED_BY_RULES.includes(path.at(-1) ?? '')) return true;

@@ -165,7 +165,7 @@ function laterSentence({ until, ...counts }: LaterTold): string {
   const parts = LATER_ENDS.filter((end) => counts[end] > 0).map(
     (end) => `${showCount(counts[end])} ${LATER_WORDS[end]}`,
   );
-  return `from then until ${until}: ${parts.length === 0 ? 'none of them changed' : parts.join(', ')}`;
+  return `afterwards, until ${until}: ${parts.length === 0 ? 'none of them changed' : parts.join(', ')}`;
 }
 
 function isoSeconds(seconds: number): string {

@@ -1,3 +1,4 @@
+import type { MemberInfo } from '../backup/backup.ts';
 import { BsonFault } from '../bson/elements.ts';
 import { IDS_TOGETHER, ObjectIdBatch } from '../bson/flat-sets.ts';
 import type { KeySet } from '../bson/key-set.ts';
@@ -17,6 +18,9 @@ export class Chooser {
   /** Made when a document comes, and dropped in a `rest`. */
   #working: readonly RouteChooser[] | undefined;
   readonly #used = new Set<Route>();
+  /** Which state of the documents comes; other routes do not look at it. */
+  #view: string | undefined;
+  #viewed: readonly RouteChooser[] | undefined;
   /** Keys that are the `_id`s of all chosen documents, where dependents refer to these; undefined where there is no such set. */
   readonly ids: KeySet | undefined;
 
@@ -29,7 +33,15 @@ export class Chooser {
 
   get #routes(): readonly RouteChooser[] {
     this.#working ??= this.#given.map((route) => new RouteChooser(route));
-    return this.#working;
+    this.#viewed ??= this.#working.filter(({ route }) => route.view === this.#view);
+    return this.#viewed;
+  }
+
+  /** The documents that follow are in this state. */
+  turnTo({ view }: Pick<MemberInfo, 'view'>): void {
+    if (view === this.#view) return;
+    this.#view = view;
+    this.#viewed = undefined;
   }
 
   /**
@@ -39,6 +51,7 @@ export class Chooser {
   rest(): void {
     this.#noteUsed();
     this.#working = undefined;
+    this.#viewed = undefined;
     for (const { parent, ids, feeds } of this.#given) {
       parent?.path.rest();
       ids?.path.rest();

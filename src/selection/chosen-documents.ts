@@ -86,6 +86,7 @@ export class ChosenDocuments implements DocumentConsumer {
 
   /** The documents that follow are this member's. */
   from(member: MemberInfo): void {
+    this.chooser.turnTo(member);
     if (this.members.at(-1)?.member.id === member.id) return;
     this.members.push({ member, first: this.count, at: this.bytes });
   }

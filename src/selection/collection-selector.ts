@@ -138,10 +138,15 @@ export class CollectionSelector {
     const spool = this.#spool;
     if (spool === undefined) return;
     await spool.flush();
-    for await (const { bytes, offsets } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
+    const members = [...spool.members];
+    for await (const { bytes, offsets, first } of fileBatches(spool.path, spool.bytes, ONE_AFTER_ANOTHER)) {
       this.#shared.signal.throwIfAborted();
       this.#match(() => {
-        for (const start of offsets) this.chooser.choosesOrWaits(bytes, start, waiting);
+        for (const [i, start] of offsets.entries()) {
+          while (members[0] !== undefined && members[0].first <= first + i)
+            this.chooser.turnTo((members.shift() as (typeof members)[number]).member);
+          this.chooser.choosesOrWaits(bytes, start, waiting);
+        }
       });
     }
   }

@@ -243,17 +243,35 @@ class RepeatSearch implements RepeatedIds {
       this.repeated++;
       this.firstRepeated ??= showValue(id);
     } else if (first.sha256 !== holder.sha256) {
-      throw new RestorePlanError(
-        'BACKUP',
-        `${this.#written.collection}: the backup holds two different documents with _id ${showValue(id)}: ` +
-          `in ${first.member.member.path} and in ${holder.member.member.path}`,
-        {
-          hint: 'Narrow source to the folder of one shard or host, or the query to documents that all of them agree on.',
-        },
-      );
+      throw twoDocuments(this.#written.collection, showValue(id), [
+        first.member.member,
+        holder.member.member,
+      ]);
     }
     this.later.add(index);
   }
+}
+
+function twoDocuments(
+  collection: string,
+  id: string,
+  [one, other]: readonly [MemberInfo, MemberInfo],
+): RestorePlanError {
+  if (one.view !== other.view)
+    return new RestorePlanError(
+      'BACKUP',
+      `${collection}: the plan selects _id ${id} in two states: ${one.path} and ${other.path}`,
+      {
+        hint: 'A document is restored once. Narrow the windows, or the queries, so that one entry selects it.',
+      },
+    );
+  return new RestorePlanError(
+    'BACKUP',
+    `${collection}: the backup holds two different documents with _id ${id}: in ${one.path} and in ${other.path}`,
+    {
+      hint: 'Narrow source to the folder of one shard or host, or the query to documents that all of them agree on.',
+    },
+  );
 }
 
 /** Notes who holds a key first, and returns that holder. */

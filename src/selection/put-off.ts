@@ -39,6 +39,7 @@ export class Spool implements DocumentConsumer {
   }
 
   from(member: MemberInfo): void {
+    this.#chooser.turnTo(member);
     if (this.members.at(-1)?.member.id === member.id) return;
     this.members.push({ member, first: this.count, at: this.bytes });
   }

@@ -16,6 +16,7 @@ import type {
   RestoredCollection,
   WhenMatched,
 } from '../plan/plan.ts';
+import { windowKey, windowsOf } from '../plan/windows.ts';
 import { comparesText } from '../query/compile-query.ts';
 import { mayBacktrack } from '../query/regex/regex-test.ts';
 
@@ -38,6 +39,8 @@ export interface Route {
   readonly comparesText: boolean;
   /** A regular expression of the query could take for ever. */
   readonly mayBacktrack: boolean;
+  /** The state of the documents that it looks at, by `windowKey`; undefined: as of one moment for all of them. */
+  readonly view: string | undefined;
   /** Undefined for a collection at the top of the plan. */
   readonly parent: ParentKeys | undefined;
   /** Only documents with these `_id`s. */
@@ -104,6 +107,7 @@ export function collectionRoutes(plan: Pick<Plan, 'collections' | 'source'>): Co
     const route: Route = {
       name: `${above.name} > ${dependent.collection}`,
       where: dependent.where,
+      view: above.view,
       ...queryOf(dependent.query),
       parent: {
         collection: parent.collection,
@@ -120,17 +124,26 @@ export function collectionRoutes(plan: Pick<Plan, 'collections' | 'source'>): Co
     add(dependent, route);
   };
 
-  for (const root of plan.collections) add(root, rootRoute(root));
+  for (const root of plan.collections) {
+    const windows = windowsOf(root);
+    if (windows.length === 0) add(root, rootRoute(root, undefined));
+    // What was changed is still there, and so are its dependents.
+    for (const window of windows) {
+      const dependents = window.kind === 'deleted' ? root.dependents : [];
+      add({ ...root, dependents }, rootRoute(root, windowKey(window)));
+    }
+  }
   // In a tree of one collection a child is a parent too: it brings along whatever its parent brings along. Outer trees
   // come first in the list, so an inner one inherits from both.
   for (const [child, parent] of trees) child.feeds.push(...parent.feeds);
   return order([...entries.values()]);
 }
 
-function rootRoute(root: CollectionPlan): Route {
+function rootRoute(root: CollectionPlan, view: string | undefined): Route {
   return {
     name: root.collection,
     where: root.where,
+    view,
     ...queryOf(root.query),
     parent: undefined,
     ...(root.ids !== undefined && { ids: idRoute(root.ids) }),

@@ -18,11 +18,12 @@ import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.t
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { PastCounts } from '../oplog/later.ts';
-import { type RolledForward, rollForward } from '../oplog/roll-forward.ts';
+import { type RolledForward, type RollOrder, rollForward } from '../oplog/roll-forward.ts';
 import type { Rolling } from '../oplog/rolled-backup.ts';
 import { rollShards } from '../oplog/shards/roll-shards.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
 import { isStored, storeLocation } from '../plan/sources/sources.ts';
+import { neededUntil, viewsOf } from '../plan/windows.ts';
 import type { Run } from '../run.ts';
 import { freeMemory } from '../v8-flags.ts';
 import { VERSION } from '../version.ts';
@@ -148,7 +149,15 @@ async function rolledForward(
   if (oplog === undefined) return undefined;
   return oplog.kind === 'shards'
     ? rollShards(run, { ...order, oplog })
-    : rollForward(run, { ...order, oplog });
+    : rollForward(run, { ...order, oplog, windows: windowsIn(plan) });
+}
+
+/** What is asked of the oplog beside the documents as of `source.at`. */
+function windowsIn(plan: Plan): RollOrder['windows'] {
+  const views = viewsOf(plan);
+  const until = neededUntil(plan);
+  const areThere = [...views.values()].some(({ windows }) => windows.length > 0);
+  return areThere && until !== undefined ? { views, until } : undefined;
 }
 
 export interface PrepareRequest {
@@ -212,7 +221,7 @@ async function finishSelection(
   { selectors, scan, rolled }: DecidedSelection,
 ): Promise<SelectionManifest> {
   const collections: SelectedCollection[] = [];
-  const warnings = [...scan.warnings, ...(rolled?.warnings ?? [])];
+  const warnings = [...scan.warnings, ...(rolled?.warnings ?? []), ...(rolled?.rolling.notes() ?? [])];
   for (const { routes, chooser, chosen, scanned } of selectors) {
     const { collection, into, whenMatched, merge } = routes;
     const finished = await finishCollection(collection, chosen);

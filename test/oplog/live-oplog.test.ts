@@ -2,8 +2,8 @@
 import type { Binary, Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { RestorePlanError } from '../../src/errors.ts';
-import { compareTimestamps, type Moment, OplogEntry } from '../../src/oplog/entry.ts';
-import { type Cut, isBehind, Replay } from '../../src/oplog/replay.ts';
+import { type Cut, compareTimestamps, isBehind, type Moment, OplogEntry } from '../../src/oplog/entry.ts';
+import { Replay } from '../../src/oplog/replay.ts';
 import type { EntryRange } from '../../src/oplog/sources/entry-source.ts';
 import { LiveOplog } from '../../src/oplog/sources/live-oplog.ts';
 import { runIn } from '../../src/run.ts';

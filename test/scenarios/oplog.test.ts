@@ -194,7 +194,7 @@ test('a dry-run says what came from the oplog, and the digest is the same from e
     /oplog the oplog of 127\.0\.0\.1:\d+, from 20\S+Z \(\d+,\d+\) up to, not including, \d+,\d+ \(20/,
   );
   assert.match(stdout, /\d+ entries used; \d+ documents rolled forward, 1 inserted after the backup/);
-  assert.match(stdout, /from then until \S+Z: \d+ deleted/);
+  assert.match(stdout, /afterwards, until \S+Z: \d+ deleted/);
   assert.match(stdout, /rolled forward, 1 change; afterwards deleted at 20\S+Z/);
   assert.match(stdout, /"made after the backup".*? inserted after the backup; afterwards deleted at 20/);
   const read = (kind: string): string => readFileSync(join(folder.path, `report.${kind}`), 'utf8');

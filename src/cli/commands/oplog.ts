@@ -16,6 +16,7 @@ import { openEntries } from '../../oplog/sources/open-entries.ts';
 import { nearest } from '../../plan/nearest.ts';
 import { collectionNames, type Plan } from '../../plan/plan.ts';
 import { type SetOplog, setOplogs } from '../../plan/sources/oplog.ts';
+import { neededUntil } from '../../plan/windows.ts';
 import { requireVariables } from '../../restore/targets.ts';
 import { Secret } from '../../secret.ts';
 import {
@@ -159,7 +160,7 @@ async function check(context: CommandContext, place: OplogPlace): Promise<ExitNa
       const found = await checkOne(context, each, { place, backup });
       checks.push({ ...found, shard, unknown: [...unknown, ...found.unknown] });
     }
-    await show(context, checkView(checks, plan?.source.at));
+    await show(context, checkView(checks, plan && neededUntil(plan)));
     return checks.some(({ problems }) => problems.length > 0) ? 'BACKUP' : 'OK';
   } finally {
     await whole?.close();
@@ -175,7 +176,7 @@ async function checkOne(
   try {
     return await checkOplog(context, {
       entries,
-      plan: oplog && { oplog, at: plan?.source.at },
+      plan: oplog && { oplog, at: plan && neededUntil(plan) },
       // Of a stream it could be known only by reading all of it.
       backup: backup?.access === 'random' ? backup : undefined,
       namespaces: (scope.collections ?? []).map((name) => `${scope.database}.${name}`),
@@ -211,7 +212,7 @@ async function save(context: CommandContext, place: OplogPlace, { to }: OptionVa
       'There is nothing to save: it stays as long as the backup does.',
     );
   const saves: ShardSave[] = [];
-  const at = plan?.source.at;
+  const at = plan && neededUntil(plan);
   for (const each of oplogs.filter(isLive)) {
     const { shard, oplog } = each;
     const path = await pathOf(context, { name: place.name, shard }, to);

@@ -17,6 +17,7 @@ import {
 import { explainOplog } from '../../plan/sources/oplog.ts';
 import { isStored, sourceKindOf, storeLocation } from '../../plan/sources/sources.ts';
 import { storeOf } from '../../plan/sources/stores.ts';
+import { type Window, windowsOf } from '../../plan/windows.ts';
 import { shellWord, truncated } from '../../text/escape.ts';
 import { wrapped } from '../../text/terminal.ts';
 
@@ -32,7 +33,7 @@ export function explainPlan(plan: Plan, terminalColumns: number): string {
   return [
     paragraph(`${plan.name}: ${plan.reason ?? 'no reason is given.'}`),
     heading('Where the documents come from'),
-    ...sourceSentences(plan.source).map((text) => paragraph(text, 2)),
+    ...sourceSentences(plan).map((text) => paragraph(text, 2)),
     heading('What is restored'),
     ...plan.collections.flatMap((root) => collectionBlocks(root, paragraph)),
     ...promises(plan).map((text) => paragraph(text, 2)),
@@ -46,7 +47,8 @@ export function explainPlan(plan: Plan, terminalColumns: number): string {
 
 type Paragraph = (text: string, indent?: number, mark?: string) => string;
 
-function sourceSentences(source: Source): string[] {
+function sourceSentences(plan: Plan): string[] {
+  const { source } = plan;
   const { location, at } = source;
   const isWhole = source.integrity === 'whole';
   const integrity = isWhole
@@ -64,8 +66,19 @@ function sourceSentences(source: Source): string[] {
       `A backup that was begun more than ${duration(source.maxAgeMs)} before that moment is refused.`,
     );
   }
-  if (source.oplog !== undefined) sentences.push(explainOplog(source.oplog, at));
+  if (source.oplog !== undefined) sentences.push(explainOplog(source.oplog, momentText(plan)));
   return sentences;
+}
+
+/** To which moment documents are rolled forward. */
+function momentText({ source, collections }: Plan): string {
+  const moments = [
+    ...(collections.every((entry) => windowsOf(entry).length > 0) ? [] : [source.at?.text ?? 'source.at']),
+    ...(collections.every((entry) => windowsOf(entry).length === 0)
+      ? []
+      : ['just before what happened to each']),
+  ];
+  return moments.join(', or ');
 }
 
 function choiceSentence(place: string, zone: string | undefined, { at }: Source): string {
@@ -78,35 +91,63 @@ function collectionBlocks(root: CollectionPlan, paragraph: Paragraph): string[] 
   const isAll = root.query.length === EMPTY_DOCUMENT.length;
   const of = root.ids === undefined ? '' : ` with the ${root.ids.count} _ids of ${root.ids.file}`;
   const match = isAll ? '' : ` that match ${query(root.query)}`;
+  const windows = windowsOf(root).map((window) => `${window.kind} ${spanText(window)}`);
+  const happened = windows.length === 0 ? '' : ` that were ${windows.join(', or ')}`;
   const what =
-    isAll && of === ''
+    isAll && of === '' && happened === ''
       ? 'every document'
-      : `the documents${of}${of !== '' && match !== '' ? ' and' : ''}${match}`;
-  return entryBlocks(root, { text: `${root.collection}: ${what}`, depth: 0, paragraph });
+      : `the documents${of}${happened}${(of !== '' || happened !== '') && match !== '' ? ' and' : ''}${match}`;
+  const more = windowsOf(root).map(windowSentence);
+  return entryBlocks(root, { text: `${root.collection}: ${what}`, more, depth: 0, paragraph });
+}
+
+const spanText = ({ from, until }: Window): string => `from ${from.text} until ${until.text}`;
+
+function windowSentence(window: Window): string {
+  if (window.kind === 'deleted')
+    return (
+      'Each comes back as it was just before it was deleted, also one that was made after the backup, and all of a collection that was dropped or replaced then. ' +
+      'Expiry by a TTL index and what the server moved are left out.'
+    );
+  const fields = window.fields.length === 0 ? '' : ` of ${window.fields.join(', ')}`;
+  return `Each comes back as it was just before its first change${fields} in that time.`;
 }
 
 interface Entry {
   readonly text: string;
+  /** Sentences that follow it. */
+  readonly more?: readonly string[];
+  /** Which documents its dependents are looked for among, where not among all. */
+  readonly among?: string;
   readonly depth: number;
   readonly paragraph: Paragraph;
 }
 
-function entryBlocks(entry: RestoredCollection, { text, depth, paragraph }: Entry): string[] {
+function entryBlocks(
+  entry: RestoredCollection,
+  { text, more = [], among = '', depth, paragraph }: Entry,
+): string[] {
   const indent = 2 + depth * 4;
+  const isDeleted = among !== '' || ('deleted' in entry && entry.deleted !== undefined);
+  const below = isDeleted ? ' that were deleted in the same time' : '';
   return [
-    paragraph([`${text}.`, ...treatment(entry)].join(' '), indent, '- '),
+    paragraph([`${text}.`, ...more, ...treatment(entry)].join(' '), indent, '- '),
     ...entry.dependents.flatMap((dependent) =>
-      entryBlocks(dependent, { text: dependentText(dependent, entry), depth: depth + 1, paragraph }),
+      entryBlocks(dependent, {
+        text: dependentText(dependent, entry, below),
+        ...{ among: below, depth: depth + 1, paragraph },
+      }),
     ),
   ];
 }
 
-function dependentText(dependent: DependentPlan, parent: RestoredCollection): string {
+/** `among`: which documents it is looked for among, where not among all. */
+function dependentText(dependent: DependentPlan, parent: RestoredCollection, among: string): string {
   const isTree = dependent.collection === parent.collection;
   const key = `${dependent.foreignKey} is the ${dependent.localKey} of`;
   const relation = isTree
-    ? `${dependent.collection} below them: those whose ${key} one already selected, to the end of the tree`
-    : `${dependent.collection}: those whose ${key} one of these ${parent.collection}`;
+    ? `${dependent.collection} below them: those${among} whose ${key} one already selected, to the end of the tree`
+    : `${dependent.collection}: those${among} whose ${key} one of these ${parent.collection}`;
   const orphans = dependent.orphans === 'insert' ? ', also where none of these can be written' : '';
   const match = dependent.query === undefined ? '' : `, and that match ${query(dependent.query)}`;
   return `${relation}${match}${orphans}`;

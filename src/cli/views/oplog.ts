@@ -157,7 +157,7 @@ function* saveLines(save: ShardSave, { scope, at }: SavedFor, style: PageStyle):
   yield* row('file', path, style);
   if (at !== undefined && till.wall < at.epochMs) {
     yield '';
-    yield* wrapped(`It does not reach source.at ${at.text} yet: save again later.`, {
+    yield* wrapped(`It does not reach ${at.text} yet, as the plan needs it: save again later.`, {
       columns: style.columns,
     }).map(style.paint.odd);
   }

@@ -14,10 +14,17 @@ import { RestorePlanError } from '../../errors.ts';
 import { endsWithDump, type SetOplog, type ShardOplogs } from '../../plan/sources/oplog.ts';
 import type { Run } from '../../run.ts';
 import { type Span, saidToBegin, spanOf, wantedIn } from '../dump.ts';
-import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from '../entry.ts';
+import {
+  type Cut,
+  compareTimestamps,
+  isBehind,
+  type Moment,
+  momentOf,
+  OplogEntry,
+  type Timestamp,
+} from '../entry.ts';
 import { oplogError } from '../faults.ts';
 import { RecordLog } from '../record-log.ts';
-import { type Cut, isBehind } from '../replay.ts';
 import {
   type Bounds,
   cutByName,
@@ -190,7 +197,7 @@ async function commonCut(
     if (found !== undefined && (lowest === undefined || compareTimestamps(found, lowest) < 0)) lowest = found;
   }
   const [{ entries }] = shards as [OpenShard];
-  if (lowest === undefined) throw endsBefore(entries.origin, await entries.last(), at.text);
+  if (lowest === undefined) throw endsBefore(entries.origin, await entries.last(), `source.at ${at.text}`);
   return { ts: { seconds: lowest.seconds, ordinal: lowest.ordinal } };
 }
 

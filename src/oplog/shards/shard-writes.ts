@@ -8,10 +8,11 @@
 import { findId } from '../../bson/documents.ts';
 import { elements, findElement, keyOf } from '../../bson/elements.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
-import { compareTimestamps, OP, type OplogEntry, type Timestamp } from '../entry.ts';
+import { commitTimestampOf, compareTimestamps, OP, type OplogEntry, type Timestamp } from '../entry.ts';
 import { grown, IdTable } from '../id-table.ts';
 import type { DocumentPast } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
+import { idIn } from '../touched.ts';
 
 const FIRST_CAPACITY = 64;
 
@@ -140,4 +141,29 @@ function valueAt(bytes: Buffer, start: number, path: string): RawValue | undefin
     at = value.start;
   }
   return value;
+}
+
+/** Which shard an oplog is of. */
+export interface ShardScope {
+  readonly number: number;
+  /** For each of the collections: what happened to its documents on any shard. */
+  readonly writes: readonly ShardWrites[];
+}
+
+/** Whether it only brings documents from one shard to another. */
+export function isMigration(entry: OplogEntry, container: OplogEntry): boolean {
+  return entry.fromMigrate || container.fromMigrate;
+}
+
+export function noteWrite(
+  { number, writes }: ShardScope,
+  index: number,
+  entry: OplogEntry,
+  container: OplogEntry,
+): void {
+  const { bytes, op, o, o2 } = entry;
+  const id = idIn(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
+  const ofCollection = writes[index] as ShardWrites;
+  if (isMigration(entry, container)) ofCollection.moved(number, id, entry);
+  else ofCollection.written(number, id, commitTimestampOf(container) ?? container, entry);
 }

@@ -5,9 +5,8 @@
 import type { WholeDocuments } from '../../backup/backup.ts';
 import { showIsoDate } from '../../bson/extended-json-types.ts';
 import type { RestorePlanError } from '../../errors.ts';
-import { type Moment, showMoment, showTimestamp, type Timestamp } from '../entry.ts';
+import { type Cut, type Moment, showMoment, showTimestamp, type Timestamp } from '../entry.ts';
 import { oplogError } from '../faults.ts';
-import type { Cut } from '../replay.ts';
 import type { WantedCollection } from '../wanted.ts';
 
 /** Which entries are asked for. */

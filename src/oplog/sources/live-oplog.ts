@@ -12,9 +12,16 @@ import { RestorePlanError } from '../../errors.ts';
 import { asBuffer } from '../../mongo/raw-messages.ts';
 import type { Run } from '../../run.ts';
 import type { Secret } from '../../secret.ts';
-import { compareTimestamps, type Moment, momentOf, OplogEntry, type Timestamp } from '../entry.ts';
+import {
+  type Cut,
+  compareTimestamps,
+  isBehind,
+  type Moment,
+  momentOf,
+  OplogEntry,
+  type Timestamp,
+} from '../entry.ts';
 import { oplogError } from '../faults.ts';
-import { type Cut, isBehind } from '../replay.ts';
 import {
   beginsLater,
   type CollectionFacts,

@@ -7,6 +7,7 @@ import { faultAt, type PlanFault, quoted } from '../fault.ts';
 import { exceptedIds } from '../id-list.ts';
 import { itemsAt, type MapNode, nodeAt, orderedValue, type PlanNode, placeAt, textAt } from '../nodes.ts';
 import { type CollectionEntry, collectionEntries, exactlyOne, repeats, wayBetween } from './structure.ts';
+import { fieldsPath, windowsText } from './window-rules.ts';
 
 export function collectionRules(root: MapNode): PlanFault[] {
   const entries = collectionEntries(root);
@@ -39,7 +40,7 @@ function listedTwice(root: MapNode, entries: readonly CollectionEntry[]): PlanFa
 /** The same text for entries of one parent that find the same documents, were it not for their queries. */
 function keysOf({ name, node, parents }: CollectionEntry): string {
   const [foreignKey = '', localKey = '_id'] = [textAt(node, 'foreignKey'), textAt(node, 'localKey')];
-  return JSON.stringify([parents.at(-1)?.path, name, foreignKey, localKey]);
+  return JSON.stringify([parents.at(-1)?.path, name, foreignKey, localKey, windowsText(node)]);
 }
 
 /**
@@ -103,8 +104,8 @@ function disagreeing(
 ): PlanFault[] {
   return repeats(entries, ({ name }) => name).flatMap(({ entry, first }) =>
     settings.flatMap(({ key, otherwise }) => {
-      const here = nodeAt(entry.node, key);
-      const there = nodeAt(first.node, key);
+      const here = settingOf(entry.node, key);
+      const there = settingOf(first.node, key);
       if (settled(here, otherwise(entry.name)) === settled(there, otherwise(entry.name))) return [];
       const message = `${quoted(entry.name)} is reached twice, with different \`${key}\``;
       const related = [
@@ -117,6 +118,10 @@ function disagreeing(
       return [faultAt(place, 'collections', { message, expected: `the same \`${key}\` in both`, related })];
     }),
   );
+}
+
+function settingOf(node: MapNode, key: string): PlanNode | undefined {
+  return nodeAt(node, ...(key === 'fields' ? fieldsPath(node) : [key]));
 }
 
 function settled(node: PlanNode | undefined, otherwise: string): string {
@@ -139,7 +144,7 @@ function mergeFaults(entries: readonly CollectionEntry[]): PlanFault[] {
         return [faultAt(given.place, 'collections', { message, expected: 'both, or neither' })];
       });
     }
-    const fields = itemsAt(node, 'fields');
+    const fields = itemsAt(node, ...fieldsPath(node));
     if (matched !== undefined && fields.length === 0) {
       const message = '`whenMatched: merge` does not say which fields';
       const expected = 'the paths of the fields to restore: `fields: [price, "address.zip"]`';

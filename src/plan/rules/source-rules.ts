@@ -17,6 +17,7 @@ import type { StoreKind, Templated } from '../sources/source-kind.ts';
 import { ALTERNATIVES } from '../sources/sources.ts';
 import { type DraftLocation, STORES, type StoreLocation } from '../sources/stores.ts';
 import { exactlyOne } from './structure.ts';
+import { hasWindows } from './window-rules.ts';
 
 export function sourceRules(root: MapNode): PlanFault[] {
   if (nodeAt(root, 'source')?.kind !== 'map') return [];
@@ -95,7 +96,7 @@ function zoneRules({ root, path, node, template }: Templated, { parent, store }:
     const expected = `${zone}, an IANA time zone such as America/New_York`;
     faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
   }
-  if (nodeAt(root, 'source', 'at') === undefined) {
+  if (nodeAt(root, 'source', 'at') === undefined && !hasWindows(root)) {
     const message = `${pathText(path)} has a {time:…}, but nothing says which backup to take`;
     const expected = 'source.at, an instant with its offset such as 2016-09-13T09:00:00-04:00';
     faults.push(faultAt(timeOf(node), 'missing-key', { message, expected }));
@@ -171,7 +172,7 @@ function ageRules(root: MapNode, isTimed: boolean): PlanFault[] {
     faults.push(atValue(root, path, { message: 'this is no duration', expected }));
   if (milliseconds === 0)
     faults.push(atValue(root, path, { message: 'no backup is young enough', expected }));
-  if (nodeAt(root, 'source', 'at') === undefined) {
+  if (nodeAt(root, 'source', 'at') === undefined && !hasWindows(root)) {
     const message = 'source.maxAge counts back from source.at, which is missing';
     faults.push(faultAt(placeAt(root, ...path), 'missing-key', { message, expected: 'both or neither' }));
   } else if (!isTimed) {

@@ -1,7 +1,7 @@
 /** `source.oplog`: what rolls the documents of a backup forward. */
 import type { Secret } from '../../secret.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
-import { type Instant, momentIn, parseInstant } from '../instant.ts';
+import { type Instant, parseInstant } from '../instant.ts';
 import {
   givenSecret,
   givenText,
@@ -14,6 +14,7 @@ import {
   textAt,
 } from '../nodes.ts';
 import { exactlyOne } from '../rules/structure.ts';
+import { hasWindows, momentOfPlan } from '../rules/window-rules.ts';
 import type { StoreKind, Templated } from './source-kind.ts';
 import { type DraftLocation, STORES, type StoreLocation, storeOf } from './stores.ts';
 
@@ -135,19 +136,19 @@ export function oplogSecrets(oplog: OplogPlan | undefined): readonly (Secret | u
   return setOplogs(oplog).map(({ oplog: one }) => (one.kind === 'mongodb' ? one.uri : undefined));
 }
 
-/** In a sentence or two. */
-export function explainOplog(oplog: OplogPlan, at: Instant | undefined): string {
-  if (oplog.kind === 'shards') return explainShards(oplog, at);
+/** In a sentence or two. `moment`: to which its documents are rolled forward. */
+export function explainOplog(oplog: OplogPlan, moment: string): string {
+  if (oplog.kind === 'shards') return explainShards(oplog, moment);
   if (oplog.kind === 'backup')
     return 'Its own oplog (mongodump --oplog) is applied: the documents are as they were when the dump ended.';
   const begins =
     oplog.begins === undefined ? '' : ` The dump was begun no earlier than ${oplog.begins.text}.`;
-  return `${whichOplog(oplog)} rolls its documents forward to ${at?.text ?? 'source.at'}.${begins}`;
+  return `${whichOplog(oplog)} rolls its documents forward to ${moment}.${begins}`;
 }
 
-function explainShards(oplog: ShardOplogs, at: Instant | undefined): string {
+function explainShards(oplog: ShardOplogs, moment: string): string {
   const folders = oplog.shards.map(({ folder }) => folder).join(', ');
-  const until = endsWithDump(oplog) ? 'the end of the dump that ended first' : (at?.text ?? 'source.at');
+  const until = endsWithDump(oplog) ? 'the end of the dump that ended first' : moment;
   const begun = oplog.shards.flatMap(({ folder, oplog: { begins } }) =>
     begins === undefined ? [] : ` The dump of ${folder} was begun no earlier than ${begins.text}.`,
   );
@@ -192,7 +193,7 @@ export function oplogRules(root: MapNode): PlanFault[] {
       faultAt(placeAt(root, 'source', 'oplog'), 'source', { message, expected: 'a dump of mongodump' }),
     );
   }
-  if (!endsWithIt && nodeAt(root, 'source', 'at') === undefined) {
+  if (!endsWithIt && nodeAt(root, 'source', 'at') === undefined && !hasWindows(root)) {
     const message = 'source.oplog rolls the documents forward, but nothing says to which moment';
     const expected = 'source.at, an instant with its offset such as 2016-09-13T09:00:00-04:00';
     faults.push(faultAt(placeAt(root, 'source', 'oplog'), 'missing-key', { message, expected }));
@@ -222,8 +223,9 @@ function beginsRules(root: MapNode, path: readonly string[]): PlanFault[] {
   }
   const reading = parseInstant(begins);
   if (!('instant' in reading)) return [faultAt(place, 'time', reading)];
-  const at = momentIn(nodeAt(root, 'source'));
+  const at = momentOfPlan(root);
   if (at === undefined || reading.instant.epochMs < at.epochMs) return [];
   const message = 'the dump was begun before the moment that its documents are rolled forward to';
-  return [faultAt(place, 'time', { message, expected: `an instant before source.at, ${at.text}` })];
+  const moment = nodeAt(root, 'source', 'at') === undefined ? at.text : `source.at, ${at.text}`;
+  return [faultAt(place, 'time', { message, expected: `an instant before ${moment}` })];
 }

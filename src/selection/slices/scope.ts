@@ -69,6 +69,7 @@ function routeOf({ where, query, mayBacktrack, parent, ids }: ScopeRoute): Route
   return {
     name: where,
     where,
+    view: undefined, // what an oplog has rolled is not read in slices
     query: query && Buffer.from(query.buffer, query.byteOffset, query.byteLength),
     comparesText: false, // asked before anything is read
     mayBacktrack,

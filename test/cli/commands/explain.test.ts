@@ -23,6 +23,11 @@ collections: [{ collection: artworks, query: {} }]
 targets: { staging: { uri: "\${STAGING}", database: gravity-staging } }
 `;
 
+const ALL = /path: .*\n.*/;
+const OPLOG = `path: /b, oplog: { path: /o.bson, begins: 2026-01-01T00:00:00Z } }
+collections: [{ collection: artworks,`;
+const DELETED = 'deleted: { from: 2026-01-02T00:00:00Z, until: 2026-01-03T00:00:00Z }';
+
 async function explained(text: string, columns = 100): Promise<string> {
   folder.write('plan.yaml', text);
   return explainPlan(await folder.plan('plan.yaml', { STAGING: 'mongodb://u:canary-1@h' }), columns);
@@ -67,6 +72,23 @@ test('what differs from the ordinary is said', async () => {
     [/path: .* }/, 'mongodb: { uri: mongodb://x } }', 'The live database gravity'],
     [/path: .* }/, 'jsonl: { path: /x.jsonl } }', 'Extended JSON'],
     [/path: .* }/, 's3: { bucket: b, key: k } }', 's3://b/k'],
+    [
+      ALL,
+      `${OPLOG} ${DELETED} } ]`,
+      'artworks: the documents that were deleted from 2026-01-02T00:00:00Z until',
+    ],
+    [ALL, `${OPLOG} ${DELETED} } ]`, 'rolls its documents forward to just before what happened to each.'],
+    [ALL, `${OPLOG} ${DELETED}, query: { a: 1 } } ]`, 'until 2026-01-03T00:00:00Z and that match {"a":1}.'],
+    [
+      ALL,
+      `${OPLOG} ${DELETED}, dependents: [{ collection: bids, foreignKey: a }] } ]`,
+      'bids: those that were deleted in the same time whose a is the _id of one of these artworks.',
+    ],
+    [
+      ALL,
+      `${OPLOG} changed: { from: 2026-01-02T00:00:00Z, until: 2026-01-03T00:00:00Z, fields: [b] }, whenMatched: merge } ]`,
+      'as it was just before its first change of b in that time. Of a document that the target holds, b is set',
+    ],
   ];
   for (const [from, to, sentence] of cases) {
     assert.match(unwrapped(await explained(PLAN.replace(from, to))), sentence);

@@ -1,0 +1,148 @@
+/** `deleted` and `changed` of a plan's entries, as its file has them: what they must be, and the moment that they stand for. */
+import { faultAt, type PlanFault, quoted } from '../fault.ts';
+import { type Instant, momentIn, parseInstant, type TimeWindow } from '../instant.ts';
+import {
+  itemsAt,
+  type MapNode,
+  nodeAt,
+  type PlanNode,
+  pathText,
+  placeAt,
+  textAt,
+  textsAt,
+} from '../nodes.ts';
+import { type CollectionEntry, collectionEntries } from './structure.ts';
+
+const KINDS = ['deleted', 'changed'] as const;
+
+interface WrittenWindows {
+  readonly deleted?: TimeWindow;
+  readonly changed?: TimeWindow & { readonly fields: readonly string[] };
+}
+
+/** The span under a key of an entry; undefined where it is missing or wrong. */
+function spanIn(entry: PlanNode, key: (typeof KINDS)[number]): TimeWindow | undefined {
+  const [from, until] = ['from', 'until'].map((end) => {
+    const text = textAt(entry, key, end);
+    const reading = text === undefined ? undefined : parseInstant(text);
+    return reading !== undefined && 'instant' in reading ? reading.instant : undefined;
+  });
+  return from === undefined || until === undefined ? undefined : { from, until };
+}
+
+export function buildWindows(entry: PlanNode): WrittenWindows {
+  const deleted = spanIn(entry, 'deleted');
+  const changed = spanIn(entry, 'changed');
+  return {
+    ...(deleted !== undefined && { deleted }),
+    ...(changed !== undefined && { changed: { ...changed, fields: textsAt(entry, 'changed', 'fields') } }),
+  };
+}
+
+/** Where an entry says which fields `whenMatched: merge` sets: those whose change is looked for, unless it names others. */
+export function fieldsPath(entry: PlanNode): readonly string[] {
+  const isMerge = textAt(entry, 'whenMatched') === 'merge';
+  return isMerge && nodeAt(entry, 'fields') === undefined ? ['changed', 'fields'] : ['fields'];
+}
+
+/** `source.at`; where the plan does not say it, the moment at which its first window begins. */
+export function momentOfPlan(root: MapNode): Instant | undefined {
+  const source = nodeAt(root, 'source');
+  if (nodeAt(source, 'at') !== undefined) return momentIn(source);
+  return itemsAt(root, 'collections')
+    .flatMap((entry) => KINDS.map((key) => spanIn(entry, key)?.from))
+    .reduce(
+      (first, from) => (first === undefined || (from && from.epochMs < first.epochMs) ? from : first),
+      undefined,
+    );
+}
+
+export function hasWindows(root: MapNode): boolean {
+  return itemsAt(root, 'collections').some((entry) => KINDS.some((key) => nodeAt(entry, key) !== undefined));
+}
+
+/** The same text for entries that mean the same documents, were it not for their queries. */
+export function windowsText(entry: PlanNode): string {
+  return KINDS.map((key) => {
+    const span = spanIn(entry, key);
+    return span && [key, span.from.epochMs, span.until.epochMs, ...textsAt(entry, key, 'fields')].join();
+  }).join(';');
+}
+
+export function windowRules(root: MapNode): PlanFault[] {
+  const entries = collectionEntries(root).filter(({ parents }) => parents.length === 0);
+  const faults = entries.flatMap((entry) =>
+    KINDS.flatMap((key) => (nodeAt(entry.node, key) === undefined ? [] : windowFaults(root, entry, key))),
+  );
+  return [...faults, ...entries.flatMap((entry) => changedFaults(root, entry))];
+}
+
+function windowFaults(
+  root: MapNode,
+  { node, path }: CollectionEntry,
+  key: (typeof KINDS)[number],
+): PlanFault[] {
+  const faults: PlanFault[] = [];
+  for (const end of ['from', 'until']) {
+    const text = textAt(node, key, end);
+    const reading = text === undefined ? undefined : parseInstant(text);
+    if (reading === undefined || 'instant' in reading) continue;
+    faults.push(faultAt(nodeAt(node, key, end)?.place ?? placeAt(node, key), 'time', reading));
+  }
+  const span = spanIn(node, key);
+  const where = pathText([...path, key]);
+  if (span !== undefined && span.until.epochMs <= span.from.epochMs) {
+    const message = `${where} ends before it begins: nothing lies in it`;
+    const expected = `an instant later than ${span.from.text}; it does not count itself`;
+    faults.push(
+      faultAt(nodeAt(node, key, 'until')?.place ?? placeAt(node, key), 'time', { message, expected }),
+    );
+  }
+  const at = momentIn(nodeAt(root, 'source'));
+  if (span !== undefined && at !== undefined && at.epochMs > span.from.epochMs) {
+    const message = `source.at ${at.text} is later than ${where}.from: the backup would be of a time after what happened`;
+    const expected = `no source.at, or one no later than ${span.from.text}`;
+    const related = [
+      { place: nodeAt(node, key, 'from')?.place ?? placeAt(node, key), message: 'it begins here' },
+    ];
+    faults.push(faultAt(placeAt(root, 'source', 'at'), 'time', { message, expected, related }));
+  }
+  return [...faults, ...oplogFaults(root, node, key)];
+}
+
+/** What happened stands in an oplog alone. */
+function oplogFaults(root: MapNode, node: PlanNode, key: string): PlanFault[] {
+  const expected = 'source.oplog, such as { mongodb: { uri: … } }, that of the replica set which was dumped';
+  const place = placeAt(node, key);
+  if (nodeAt(root, 'source', 'oplog', 'backup') !== undefined) {
+    const message = `the oplog that a dump took along ends with the dump: it does not know what was ${key} later`;
+    return [faultAt(place, 'source', { message, expected })];
+  }
+  if (nodeAt(root, 'source', 'oplog', 'shards') !== undefined) {
+    const message = `what was ${key} on a sharded cluster cannot be told yet: a document may be deleted on one shard because it moved to another`;
+    return [
+      faultAt(place, 'source', { message, expected: 'a query, and source.at just before it happened' }),
+    ];
+  }
+  if (nodeAt(root, 'source', 'oplog') !== undefined) return [];
+  const message = `what was ${key} stands in an oplog, and the plan names none`;
+  return [faultAt(place, 'source', { message, expected })];
+}
+
+function changedFaults(root: MapNode, { node, path, name }: CollectionEntry): PlanFault[] {
+  if (nodeAt(node, 'changed') === undefined) return [];
+  const faults: PlanFault[] = [];
+  const matched = textAt(node, 'whenMatched');
+  if (matched !== 'replace' && matched !== 'merge') {
+    const message = `documents of ${quoted(name)} that were changed are still there, and nothing says that they may be written over`;
+    const expected = '`whenMatched: merge`, which sets `changed.fields` alone, or `whenMatched: replace`';
+    const place = nodeAt(node, 'whenMatched')?.place ?? placeAt(root, ...path, 'changed');
+    faults.push(faultAt(place, 'collections', { message, expected }));
+  }
+  if (nodeAt(node, 'deleted') === undefined && nodeAt(node, 'dependents') !== undefined) {
+    const message = 'a document that was changed is still there, and so are its dependents';
+    const expected = 'an entry of its own for each collection that was changed';
+    faults.push(faultAt(placeAt(root, ...path, 'dependents'), 'collections', { message, expected }));
+  }
+  return faults;
+}

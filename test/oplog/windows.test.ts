@@ -1,0 +1,273 @@
+/** Documents as they were before they were deleted or changed in a span of time. Written by hand; the scenarios have a server's own entries. */
+import { type Document, Long, serialize, Timestamp } from 'bson';
+import * as assert from 'uvu/assert';
+import { findId } from '../../src/bson/documents.ts';
+import { showDocument } from '../../src/bson/show.ts';
+import type { RawValue } from '../../src/bson/types.ts';
+import { OplogFault } from '../../src/oplog/faults.ts';
+import type { ReplayResult } from '../../src/oplog/replay.ts';
+import type { Instant } from '../../src/plan/instant.ts';
+import type { Window } from '../../src/plan/windows.ts';
+import { test } from '../harness.ts';
+import { entry, OTHER_UUID, on, replayOf, UUID, uuid, WALL } from './by-hand.ts';
+
+/** So many seconds after the first entry. */
+const second = (n: number): Instant => ({ epochMs: WALL + n * 1000, text: `${n}` });
+const deleted = (from: number, until: number): Window => ({
+  kind: 'deleted',
+  from: second(from),
+  until: second(until),
+});
+const changed = (from: number, until: number, ...fields: string[]): Window => ({
+  ...{ kind: 'changed', from: second(from), until: second(until), fields },
+});
+
+function follow(entries: readonly Buffer[], window: Window, metadata?: Document): ReplayResult {
+  return replayOf([...entries, entry(99, { op: 'n', o: {} })], {
+    collections: [
+      {
+        collection: 'a',
+        namespace: 'shop.a',
+        uuid: UUID,
+        ...(metadata && { metadata: JSON.stringify(metadata) }),
+      },
+    ],
+    cut: { wall: window.until.epochMs },
+    looksOn: true,
+    windows: {
+      at: { wall: window.from.epochMs },
+      views: new Map([['a', { isAt: false, windows: [window] }]]),
+    },
+  });
+}
+
+/** What the window gives of a backup, in order; those that the backup lacks come last. */
+function given(result: ReplayResult, base: readonly Document[]): string[] {
+  const found: string[] = [];
+  const windows = result.windows[0];
+  const [view] = windows?.views ?? [];
+  const take = (bytes: Buffer, start: number): void =>
+    void found.push(showDocument(bytes, start, { relaxed: true }));
+  for (const each of base) {
+    const document = Buffer.from(serialize(each));
+    const number = windows?.touched.find(findId(document) as RawValue) ?? -1;
+    if (number >= 0) windows?.touched.meet(number);
+    view?.roll(number, document, 0, take);
+  }
+  for (const number of windows?.touched.notInBackup() ?? []) view?.roll(number, undefined, 0, take);
+  return found;
+}
+
+const insert = (n: number, o: Document) => entry(n, on('i', o));
+const remove = (n: number, _id: unknown, more: Document = {}) => entry(n, on('d', { _id }, more));
+const set = (n: number, _id: unknown, u: Document) =>
+  entry(n, on('u', { $v: 2, diff: { u } }, { o2: { _id } }));
+const replace = (n: number, o: Document) => entry(n, on('u', o, { o2: { _id: o['_id'] } }));
+const command = (n: number, o: Document, more: Document = {}) =>
+  entry(n, { op: 'c', ns: 'shop.$cmd', ui: uuid(UUID), o, ...more });
+const session = { lsid: { id: uuid('11111111111111111111111111111111') }, txnNumber: Long.fromNumber(1) };
+
+test('each as it was just before, from the first moment up to, not including, the last', () => {
+  const entries = [
+    set(1, 1, { v: 'day' }),
+    remove(2, 8),
+    insert(3, { _id: 5, v: 'made' }),
+    remove(10, 1),
+    remove(11, 5),
+    remove(19, 2),
+    remove(20, 3),
+  ];
+  const base = [{ _id: 1, v: 0 }, { _id: 2 }, { _id: 3 }, { _id: 4 }, { _id: 8 }];
+  assert.equal(given(follow(entries, deleted(10, 20)), base), [
+    '{"_id":1,"v":"day"}',
+    '{"_id":2}',
+    '{"_id":5,"v":"made"}',
+  ]);
+});
+
+test('of two deletions the last counts; what comes later does not change it, but is told', () => {
+  const result = follow(
+    [remove(10, 1), insert(11, { _id: 1, v: 2 }), remove(12, 1), insert(30, { _id: 1, v: 3 })],
+    deleted(10, 20),
+  );
+  assert.equal(given(result, [{ _id: 1, v: 1 }]), ['{"_id":1,"v":2}']);
+  const past = result.windows[0]?.views[0]?.pastOf(findId(Buffer.from(serialize({ _id: 1 }))) as RawValue);
+  assert.equal(past, {
+    ...{ changes: 2, isInserted: false },
+    later: { end: 'insertedAgain', changes: 2, first: WALL + 12_000, last: WALL + 30_000 },
+  });
+});
+
+test('clocks differ a little: an entry counts by its own wall, also behind the end', () => {
+  const early = entry(21, on('d', { _id: 1 }, { wall: new Date(WALL + 19_500) }));
+  const late = entry(12, on('d', { _id: 2 }, { wall: new Date(WALL + 9_500) }));
+  assert.equal(
+    given(follow([late, insert(20, { _id: 9 }), early], deleted(10, 20)), [{ _id: 1 }, { _id: 2 }]),
+    ['{"_id":1}'],
+  );
+});
+
+const TTL = { indexes: [{ key: { at: 1 }, name: 'at_1', expireAfterSeconds: { $numberInt: '5' } }] };
+const at = (n: number): Date => new Date(WALL + n * 1000);
+
+test('what a TTL index may have deleted is left out and counted; a session, or a time to come, is somebody', () => {
+  const result = follow(
+    [remove(10, 1), remove(11, 2, session), remove(12, 3), remove(13, 4)],
+    deleted(10, 20),
+    TTL,
+  );
+  const base = [{ _id: 1, at: at(4) }, { _id: 2, at: at(4) }, { _id: 3, at: at(9) }, { _id: 4 }];
+  assert.equal(
+    given(result, base).map((each) => JSON.parse(each)._id),
+    [2, 3, 4],
+  );
+  assert.is(result.windows[0]?.views[0]?.leftOut.expired, 1);
+});
+
+test('where the last deletion is expiry, one by somebody before it counts', () => {
+  const entries = [remove(10, 1, session), insert(11, { _id: 1, at: at(1) }), remove(12, 1)];
+  const [found] = given(follow(entries, deleted(10, 20), TTL), [{ _id: 1, v: 'first', at: at(1) }]);
+  assert.match(found ?? '', /"v":"first"/);
+});
+
+test('TTL indexes come, change and go with the oplog', () => {
+  const made = { v: 2, key: { at: 1 }, name: 'x', expireAfterSeconds: 1 };
+  const count = (metadata: Document, ...commands: Document[]): number =>
+    given(follow([...commands.map((o, i) => command(1 + i, o)), remove(10, 1)], deleted(10, 20), metadata), [
+      { _id: 1, list: [{ at: at(30) }, { at: at(3) }], at: [at(30), at(3)] },
+    ]).length;
+  const isExpired = (metadata: Document, ...commands: Document[]): boolean =>
+    count(metadata, ...commands) === 0;
+  assert.not.ok(isExpired({}));
+  assert.ok(isExpired(TTL));
+  assert.ok(isExpired({}, { createIndexes: 'a', ...made }));
+  assert.ok(isExpired({}, { commitIndexBuild: 'a', indexes: [made] }));
+  assert.not.ok(isExpired(TTL, { dropIndexes: 'a', index: 'at_1' }));
+  assert.not.ok(
+    isExpired(TTL, { collMod: 'a', index: { name: 'at_1', expireAfterSeconds: Long.fromNumber(60) } }),
+  );
+  const plain = { indexes: [{ key: { 'list.at': 1 }, name: 'p' }] };
+  assert.not.ok(isExpired(plain));
+  assert.ok(isExpired(plain, { collMod: 'a', index: { name: 'p', expireAfterSeconds: 5 } }));
+  const partial = (state: string) => ({
+    indexes: [{ ...TTL.indexes[0], partialFilterExpression: { _id: state } }],
+  });
+  assert.not.ok(isExpired(partial('other')));
+});
+
+test('a drop deletes what there was; what is made anew under the name is followed as well', () => {
+  const drop = (n: number, numRecords: number, ui = UUID) =>
+    command(n, { drop: 'a' }, { ui: uuid(ui), o2: { numRecords } });
+  const again = (n: number, op: string, o: Document) =>
+    entry(n, { op, ns: 'shop.a', ui: uuid(OTHER_UUID), o });
+  const entries = [
+    set(1, 2, { v: 'day' }),
+    remove(2, 4),
+    remove(11, 3),
+    insert(12, { _id: 7 }),
+    drop(13, 3),
+    command(14, { create: 'a' }, { ui: uuid(OTHER_UUID) }),
+    again(15, 'i', { _id: 1, v: 'anew' }),
+    again(16, 'i', { _id: 2, v: 'anew' }),
+    again(17, 'd', { _id: 2 }),
+  ];
+  const base = [{ _id: 1, v: 0 }, { _id: 2, v: 0 }, { _id: 3 }, { _id: 4 }];
+  const result = follow(entries, deleted(10, 20));
+  assert.equal(given(result, base), ['{"_id":1,"v":0}', '{"_id":2,"v":"anew"}', '{"_id":3}', '{"_id":7}']);
+  assert.match(result.notes.join(), /shop\.a was dropped at /);
+  // Dropped twice: what was made in between counts as of the second time, the rest as of the first.
+  const twice = follow([...entries.slice(0, 8), drop(18, 2, OTHER_UUID)], deleted(10, 20));
+  assert.equal(given(twice, base), [
+    '{"_id":1,"v":"anew"}',
+    '{"_id":2,"v":"anew"}',
+    '{"_id":3}',
+    '{"_id":7}',
+  ]);
+});
+
+test('a collection that another takes the place of is gone; before the window, and made capped, it is refused', () => {
+  const over = (n: number, from: string) =>
+    command(n, { renameCollection: from, to: 'shop.a', dropTarget: uuid(UUID) }, { ui: uuid(OTHER_UUID) });
+  const result = follow([over(11, 'shop.tmp.agg_out.x')], deleted(10, 20));
+  assert.equal(given(result, [{ _id: 1 }]), ['{"_id":1}']);
+  assert.match(result.notes.join(), /took its name is not followed/);
+  for (const [entries, message] of [
+    [[command(5, { drop: 'a' })], /shop\.a was dropped/],
+    [[over(11, 'shop.tmpAbCdE.convertToCapped')], /was replaced by/],
+  ] as const)
+    assert.throws(
+      () => follow(entries, deleted(10, 20)),
+      (fault: unknown) => fault instanceof OplogFault && message.test(fault.message),
+    );
+  // Behind the window it is nothing but news.
+  assert.equal(
+    given(follow([remove(11, 1), command(30, { drop: 'a' })], deleted(10, 20)), [{ _id: 1 }, { _id: 2 }]),
+    ['{"_id":1}'],
+  );
+});
+
+test('a transaction counts by the entry that commits it', () => {
+  const first = { prevOpTime: { ts: new Timestamp({ t: 0, i: 0 }), t: Long.fromNumber(-1) } };
+  const part = { applyOps: [on('d', { _id: 1 })], prepare: true };
+  const prepared = entry(5, { op: 'c', ns: 'admin.$cmd', o: part, ...session, ...first });
+  const prevOpTime = { ts: new Timestamp({ t: WALL / 1000 + 5, i: 1 }), t: Long.fromNumber(1) };
+  const commit = (n: number) =>
+    entry(n, {
+      ...{ op: 'c', ns: 'admin.$cmd', ...session, prevOpTime },
+      o: { commitTransaction: 1, commitTimestamp: new Timestamp({ t: WALL / 1000 + n, i: 1 }) },
+    });
+  assert.equal(given(follow([prepared, commit(11)], deleted(10, 20)), [{ _id: 1 }]), ['{"_id":1}']);
+  assert.equal(given(follow([prepared, commit(8)], deleted(10, 20)), [{ _id: 1 }]), []);
+});
+
+test('changed: as it was before the first change of a field, of what is above it or below it', () => {
+  const base = [{ _id: 1, a: { b: 1, c: 1 }, list: [{ x: 1 }, { x: 2 }], other: 1 }];
+  const was = (window: Window, ...entries: Buffer[]): string | undefined =>
+    given(follow(entries, window), base)[0];
+  const diff = (n: number, d: Document) => entry(n, on('u', { $v: 2, diff: d }, { o2: { _id: 1 } }));
+  const whole = showDocument(Buffer.from(serialize(base[0] as Document)), 0, { relaxed: true });
+  assert.is(was(changed(10, 20), set(11, 1, { other: 2 })), whole);
+  assert.is(was(changed(10, 20), set(9, 1, { other: 2 }), set(20, 1, { other: 3 })), undefined);
+  assert.match(
+    was(changed(10, 20, 'a.b'), set(11, 1, { other: 5 }), diff(12, { sa: { u: { b: 2 } } })) ?? '',
+    /"b":1.*"other":5/,
+  );
+  for (const [field, d] of [
+    ['a', { sa: { u: { b: 2 } } }],
+    ['a.b', { u: { a: 5 } }],
+    ['a.b', { d: { a: false } }],
+    ['new', { i: { new: 1 } }],
+    ['list', { slist: { a: true, s1: { u: { x: 3 } } } }],
+    ['list.x', { slist: { a: true, s1: { u: { x: 3 } } } }],
+    ['list.1.x', { slist: { a: true, s1: { u: { x: 3 } } } }],
+    ['list.1', { slist: { a: true, u1: 3 } }],
+    ['list.0', { slist: { a: true, l: 1 } }],
+  ] as const)
+    assert.is(was(changed(10, 20, field), diff(11, d)), whole, field);
+  for (const [field, d] of [
+    ['a.c', { sa: { u: { b: 2 } } }],
+    ['ab', { u: { a: 5 } }],
+    ['list.0.x', { slist: { a: true, s1: { u: { x: 3 } } } }],
+    ['list.y', { slist: { a: true, s1: { u: { x: 3 } } } }],
+    ['x', { slist: { a: true, s1: { u: { x: 3 } } } }],
+  ] as const)
+    assert.is(was(changed(10, 20, field), diff(11, d)), undefined, field);
+  const old = (o: Document) => entry(11, on('u', { $v: 1, ...o }, { o2: { _id: 1 } }));
+  assert.is(was(changed(10, 20, 'list.x'), old({ $set: { 'list.1.x': 4 } })), whole);
+  assert.is(was(changed(10, 20, 'a.b'), old({ $unset: { a: true } })), whole);
+  assert.is(was(changed(10, 20, 'a.c'), old({ $set: { 'a.b': 4 } })), undefined);
+});
+
+test('changed: a replacement counts where it makes a difference to a field', () => {
+  const base = [{ _id: 1, a: { b: 1 }, other: 1 }];
+  const was = (window: Window, ...entries: Buffer[]): string | undefined =>
+    given(follow(entries, window), base)[0];
+  const same = replace(11, { _id: 1, a: { b: 1 }, other: 2 });
+  assert.is(was(changed(10, 20, 'a.b'), same), undefined);
+  assert.match(was(changed(10, 20, 'a.b'), same, set(12, 1, { a: 3 })) ?? '', /"other":2/);
+  assert.match(was(changed(10, 20, 'a.b.c'), replace(11, { _id: 1, a: 5 })) ?? '', /"other":1/);
+  assert.match(was(changed(10, 20, 'a'), replace(11, { _id: 1 })) ?? '', /"b":1/);
+  assert.match(was(changed(10, 20), same, remove(12, 1)) ?? '', /"other":1/);
+});
+
+test.run();
