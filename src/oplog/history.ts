@@ -44,8 +44,8 @@ export interface HistoryRun {
   readonly origin: RunOrigin;
   /** one: operations that stand alone; many: of a deleteMany, insertMany and the like; transaction: committed together with others. */
   readonly how: 'one' | 'many' | 'transaction';
-  /** UTC milliseconds of the first and the last entry. */
-  readonly first: number;
+  /** UTC milliseconds of the first and the last entry, by the clocks that wrote them. */
+  first: number;
   last: number;
   /** Documents or, of a drop, those that the collection had; undefined: the entry does not say. */
   count: number | undefined;
@@ -53,6 +53,8 @@ export interface HistoryRun {
   readonly fields: Map<string, number>;
   /** Some `_id`s, canonical Extended JSON. */
   readonly ids: string[];
+  /** Documents are gone by it: deletions, a drop, a collection that another one took the place of. */
+  readonly isLoss: boolean;
   /** Of deletions: documents that are there again. */
   cameBack: number;
   /** SHA-256, hex, of `user@database` whose session it was; undefined: the entries name none. */
@@ -62,7 +64,7 @@ export interface HistoryRun {
 }
 
 /** What does not change within a run. */
-type RunTraits = Pick<HistoryRun, 'namespace' | 'kind' | 'origin' | 'how' | 'user' | 'detail'>;
+type RunTraits = Pick<HistoryRun, 'namespace' | 'kind' | 'origin' | 'how' | 'user' | 'detail' | 'isLoss'>;
 
 /** Longest pause within a run, milliseconds: what one command or script does comes closer together, what a person does again comes later. */
 const PAUSE_MS = 5_000;
@@ -146,10 +148,9 @@ export class History implements TakesOperations {
       if (deleted !== undefined) (this.runs[deleted] as HistoryRun).cameBack++;
     }
     if (wall < this.#scope.since || wall >= this.#scope.until) return;
-    const run = this.#runOf(
-      { namespace: collection.namespace, kind, origin, how, user: userOf(container), detail: undefined },
-      wall,
-    );
+    const isLoss = kind === 'deletes';
+    const about = { namespace: collection.namespace, kind, origin, how, isLoss } as const;
+    const run = this.#runOf({ ...about, user: userOf(container), detail: undefined }, wall);
     run.count = (run.count ?? 0) + 1;
     if (id !== undefined) {
       if (run.ids.length < IDS_SHOWN) run.ids.push(showValue(id));
@@ -174,32 +175,29 @@ export class History implements TakesOperations {
       const replaces = findElement(entry.bytes, entry.o, DROP_TARGET)?.type === BSON.BINARY;
       const isOut = from.slice(from.indexOf('.') + 1).startsWith('tmp.agg_out.');
       this.#command(to, isOut ? '$out' : 'rename', {
-        wall,
+        ...{ wall, isLoss: replaces },
         detail: `${from} was renamed to ${to}${replaces ? ', which was there and is gone' : ''}`,
       });
     } else if (name === 'drop' || name === 'emptycapped' || name === 'convertToCapped') {
       const namespace = `${database}.${text(name)}`;
       if (this.named(namespace) < 0) return;
       this.#command(namespace, name === 'drop' ? 'drop' : 'command', {
-        wall,
+        ...{ wall, isLoss: name === 'drop' },
         detail: `${namespace} was ${name === 'drop' ? 'dropped' : `emptied (${name})`}`,
         count: numRecords(entry),
       });
     } else if (name === 'dropDatabase' && database === this.#scope.database) {
-      this.#command(database, 'drop', { wall, detail: `the database ${database} was dropped` });
+      const detail = `the database ${database} was dropped`;
+      this.#command(database, 'drop', { wall, isLoss: false, detail });
     }
   }
 
   #command(
     namespace: string,
     kind: RunKind,
-    {
-      wall,
-      detail,
-      count,
-    }: { readonly wall: number; readonly detail: string; readonly count?: number | undefined },
+    { wall, count, ...told }: Pick<RunTraits, 'isLoss'> & CommandTold,
   ): void {
-    const about = { namespace, kind, detail, user: undefined, ...({ origin: 'user', how: 'one' } as const) };
+    const about = { namespace, kind, ...told, user: undefined, ...({ origin: 'user', how: 'one' } as const) };
     this.#begin(about, wall).count = count;
   }
 
@@ -207,6 +205,7 @@ export class History implements TakesOperations {
     const key = [about.namespace, about.kind, about.origin, about.how, about.user].join('\0');
     const open = this.#open.get(key);
     if (open !== undefined && wall - open.last <= PAUSE_MS) {
+      open.first = Math.min(open.first, wall);
       open.last = Math.max(open.last, wall);
       return open;
     }
@@ -224,6 +223,12 @@ export class History implements TakesOperations {
     this.runs.push(run);
     return run;
   }
+}
+
+interface CommandTold {
+  readonly wall: number;
+  readonly detail: string;
+  readonly count?: number | undefined;
 }
 
 /** One collection: what was deleted in which run, and dates by which documents expire. */
@@ -321,7 +326,7 @@ function countField(fields: Map<string, number>, path: string): void {
   if (count !== undefined || fields.size < FIELDS_COUNTED) fields.set(path, (count ?? 0) + 1);
 }
 
-/** Names the fields that a diff or modifiers change; positions in arrays are left out. */
+/** Names the fields that a diff or modifiers change; of what lies in an array, the array. */
 function eachField({ bytes, o }: OplogEntry, take: (path: string) => void): void {
   const diff = findElement(bytes, o, DIFF);
   if (diff?.type === BSON.OBJECT) {
@@ -330,21 +335,19 @@ function eachField({ bytes, o }: OplogEntry, take: (path: string) => void): void
   }
   for (const modifier of elements(bytes, o)) {
     if (modifier.type !== BSON.OBJECT) continue;
-    for (const field of elements(bytes, modifier.start)) take(keyOf(field).replace(/\.\d+(?=\.|$)/g, ''));
+    for (const field of elements(bytes, modifier.start)) take(keyOf(field).replace(/\.\d+(?:\..*)?$/, ''));
   }
 }
 
 function eachOfDiff(bytes: Buffer, start: number, path: string, take: (path: string) => void): void {
-  let isFirst = true;
-  let isArray = false;
   for (const section of elements(bytes, start)) {
     const key = keyOf(section);
-    if (isFirst && key === 'a' && section.type === BSON.BOOL) isArray = true;
-    isFirst = false;
-    if (isArray) {
-      if (key.startsWith('s') && section.type === BSON.OBJECT) eachOfDiff(bytes, section.start, path, take);
-      else if (key !== 'a') take(path);
-    } else if (key.startsWith('s')) eachOfDiff(bytes, section.start, below(path, key.slice(1)), take);
+    // An array's diff says so first.
+    if (key === 'a' && section.type === BSON.BOOL) {
+      take(path);
+      return;
+    }
+    if (key.startsWith('s')) eachOfDiff(bytes, section.start, below(path, key.slice(1)), take);
     else if (section.type === BSON.OBJECT)
       for (const field of elements(bytes, section.start)) take(below(path, keyOf(field)));
   }

@@ -40,6 +40,7 @@ export function historyView(history: OplogHistory, users: ReadonlyMap<string, st
 
 function runObject(run: HistoryRun, users: ReadonlyMap<string, string>) {
   const { namespace, kind, origin, how, first, last, count, fields, ids, cameBack, user, detail } = run;
+  const entry = entryOf(run);
   return {
     namespace,
     kind,
@@ -53,7 +54,62 @@ function runObject(run: HistoryRun, users: ReadonlyMap<string, string>) {
     ...(kind === 'deletes' && { cameBack }),
     ...(user !== undefined && { user: users.get(user) ?? null, userSha256: user }),
     ...(detail !== undefined && { detail }),
+    ...(entry !== undefined && { entry }),
   };
+}
+
+/** Fields by which a merge is proposed; a run that touched more is undone whole. */
+const FIELDS_NAMED = 20;
+
+interface PlanEntry {
+  readonly collection: string;
+  readonly deleted?: { readonly from: string; readonly until: string };
+  readonly changed?: { readonly from: string; readonly until: string; readonly fields?: readonly string[] };
+  readonly whenMatched?: 'merge' | 'replace';
+}
+
+/** What a plan says to undo the run; undefined where nothing is to be undone. */
+function entryOf({
+  namespace,
+  kind,
+  origin,
+  first,
+  last,
+  fields,
+  isLoss,
+}: HistoryRun): PlanEntry | undefined {
+  const dot = namespace.indexOf('.');
+  if (dot < 0 || (origin !== 'user' && origin !== 'maybeExpired')) return undefined;
+  const collection = namespace.slice(dot + 1);
+  // The last moment counts.
+  const span = { from: iso(first), until: iso(last + 1) };
+  if (isLoss) return { collection, deleted: span };
+  if (kind === 'replacements') return { collection, changed: span, whenMatched: 'replace' };
+  if (kind !== 'updates') return undefined;
+  const outer = [...fields.keys()].filter(
+    (path) => ![...fields.keys()].some((other) => path.startsWith(`${other}.`)),
+  );
+  return fields.size === 0 || fields.size > FIELDS_NAMED
+    ? { collection, changed: span, whenMatched: 'replace' }
+    : { collection, changed: { ...span, fields: outer.sort() }, whenMatched: 'merge' };
+}
+
+/** As it is pasted below `collections:`. */
+function entryLines({ collection, deleted, changed, whenMatched }: PlanEntry): string[] {
+  const flow = ({ from, until, fields }: NonNullable<PlanEntry['changed']>): string =>
+    `{ from: ${from}, until: ${until}${fields === undefined ? '' : `, fields: [${fields.map(scalar).join(', ')}]`} }`;
+  return [
+    `  - collection: ${scalar(collection)}`,
+    ...(deleted === undefined ? [] : [`    deleted: ${flow(deleted)}`]),
+    ...(changed === undefined ? [] : [`    changed: ${flow(changed)}`]),
+    ...(whenMatched === undefined ? [] : [`    whenMatched: ${whenMatched}`]),
+  ];
+}
+
+/** Plain where YAML reads the same text back, else in double quotes, whose escapes are those of JSON. */
+function scalar(text: string): string {
+  const isPlain = /^[A-Za-z_][\w.-]*$/.test(text) && !/^(?:true|false|null|y|n|yes|no|on|off)$/i.test(text);
+  return isPlain ? text : JSON.stringify(text);
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -109,16 +165,17 @@ function* timeline({ minutes }: OplogHistory, { columns, paint }: PageStyle): Ge
 
 function* runLines(run: HistoryRun, users: ReadonlyMap<string, string>, style: PageStyle): Generator<string> {
   const { paint, columns } = style;
-  const { namespace, kind, origin, how, first, last, count, fields, ids, cameBack, user, detail } = run;
+  const { namespace, kind, origin, how, first, last, count, fields, ids, cameBack, user, detail, isLoss } =
+    run;
   const time = first === last ? iso(first) : `${iso(first)} to ${iso(last)}`;
   const what =
     detail === undefined
       ? `${showCounted(count ?? 0, 'document')}: ${kind}${HOW[how]}`
       : `${detail}${count === undefined ? '' : ` with ${showCounted(count, 'document')}`}`;
-  const isLoss = origin === 'user' && (kind === 'deletes' || detail !== undefined);
+  const isBad = origin === 'user' && (isLoss || detail !== undefined);
   const head = `${time}  ${namespace}  ${what}`;
   yield* wrapped(neutral(head), { columns, hanging: 4 }).map(
-    isLoss ? paint.bad : origin === 'user' ? (line) => line : paint.quiet,
+    isBad ? paint.bad : origin === 'user' ? (line) => line : paint.quiet,
   );
   const facts = [
     ...(ORIGINS[origin] === '' ? [] : [ORIGINS[origin]]),
@@ -135,4 +192,7 @@ function* runLines(run: HistoryRun, users: ReadonlyMap<string, string>, style: P
       : [`${showCount(cameBack)} of them ${cameBack === 1 ? 'is' : 'are'} there again`]),
   ];
   for (const fact of facts) yield* wrapped(neutral(fact), { columns, indent: 4 }).map(paint.quiet);
+  const entry = entryOf(run);
+  // Not wrapped: it is to be copied.
+  if (entry !== undefined) yield* entryLines(entry).map((line) => neutral(line));
 }
