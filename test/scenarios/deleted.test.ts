@@ -205,28 +205,32 @@ function preImageIn(raw: Buffer): { ts: string; index: number; image: Buffer } {
   return { ts: String(_id.ts), index: Number(_id.applyOpsIndex), image };
 }
 
-test('a deleteMany amid an application: all and only what was deleted, byte for byte, without a query', async () => {
-  writePlan(`  - collection: artworks
+test(
+  'a deleteMany amid an application: all and only what was deleted, byte for byte, without a query',
+  async () => {
+    writePlan(`  - collection: artworks
     ${span()}
     dependents:
       - { collection: bids, foreignKey: artwork }`);
-  const dry = await selected();
-  const wanted = await preImages('artworks');
-  const bids = await preImages('bids');
-  assert.ok(wanted.size >= LOST, `${wanted.size}`);
-  assert.is(bids.size, 300);
-  assert.equal(
-    dry['selection'].collections.map(({ collection, selected }: Document) => [collection, selected]),
-    [
-      ['artworks', wanted.size],
-      ['bids', 300],
-    ],
-  );
-  const applied = await run('apply', '--target', 'staging');
-  assert.is(applied.exitCode, 0, applied.stderr);
-  await holdsExactly('artworks', wanted);
-  await holdsExactly('bids', bids);
-});
+    const dry = await selected();
+    const wanted = await preImages('artworks');
+    const bids = await preImages('bids');
+    assert.ok(wanted.size >= LOST, `${wanted.size}`);
+    assert.is(bids.size, 300);
+    assert.equal(
+      dry['selection'].collections.map(({ collection, selected }: Document) => [collection, selected]),
+      [
+        ['artworks', wanted.size],
+        ['bids', 300],
+      ],
+    );
+    const applied = await run('apply', '--target', 'staging');
+    assert.is(applied.exitCode, 0, applied.stderr);
+    await holdsExactly('artworks', wanted);
+    await holdsExactly('bids', bids);
+  },
+  { deadlineMs: 180_000 },
+);
 
 async function holdsExactly(collection: string, wanted: Map<string, Buffer>): Promise<void> {
   const found = await staging().collection(collection).find({}, { raw: true }).toArray();
