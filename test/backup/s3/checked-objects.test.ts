@@ -19,6 +19,7 @@ import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
 import { checkedStream } from '../../../src/backup/remote/object-server.ts';
 import { checksumOf, etagChecksum, type StatedChecksums } from '../../../src/backup/s3/object-checksum.ts';
 import type { StoredFile } from '../../../src/backup/storage/store.ts';
+import { inTurn } from '../../../src/selection/slices/slice-runner.ts';
 import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
 import { type HttpFault, startHttpProxy } from '../../lab/http-proxy.ts';
@@ -26,6 +27,8 @@ import { type Lab, openLab } from '../../lab/lab.ts';
 import type { Bucket } from '../../lab/s3.ts';
 import { tarFolder } from '../../lab/tar.ts';
 import { mongodump } from '../../lab/tools.ts';
+import { planOf } from '../../selection/plans.ts';
+import { outcomeOf, type Sliced } from '../../selection/slices/compared.ts';
 import { inBucket, type ReadBackup, readBackup, refusal, useCredentials } from '../reading.ts';
 
 let lab: Lab;
@@ -69,6 +72,19 @@ async function readThrough(key: string, faults: readonly HttpFault[]): Promise<R
       set.every(({ hits }) => hits > 0),
       'a fault never struck',
     );
+  }
+}
+
+/** Selects all of `prices` through a proxy; what came of it, as a text. */
+async function selectThrough(key: string, faults: readonly HttpFault[], sliced?: Sliced): Promise<string> {
+  const proxy = await startHttpProxy(Number(new URL(lab.s3.endpoint).port));
+  for (const fault of faults) proxy.setFault(fault);
+  const plan = planOf({ collection: 'prices', query: {} });
+  try {
+    const source = inBucket(proxy, bucket, key, { database });
+    return await outcomeOf({ plan, source, folder: folder.path }, sliced);
+  } finally {
+    await proxy.stop();
   }
 }
 
@@ -155,6 +171,24 @@ for (const [name, bytes, store, extra, words] of [
     assert.equal([...events.filter(({ type }) => type === 'warning'), summary.readToEnd], [true]);
     const error = await refusal(readThrough(prefix, [answering(extra), FLIP]), words);
     assert.match(error.message, /prices\.bson arrived damaged/);
+  });
+}
+
+for (const [name, extra] of [
+  ['CRC32', {}],
+  ['CRC64NVME', { 'x-amz-checksum-crc64nvme': crc64nvme(LARGE), 'x-amz-checksum-type': 'FULL_OBJECT' }],
+] as const) {
+  test(`S12 and by slices, whose sums are put together: a ${name}`, async () => {
+    const key = `sliced-${name}/${database}/prices.bson`;
+    if (name === 'CRC32') await put(key, LARGE, { ChecksumAlgorithm: name });
+    else await putInParts(key, LARGE, 5 << 20);
+    const flipped = { ...FLIP, times: 9 };
+    const whole = await selectThrough(`sliced-${name}/`, [answering(extra)]);
+    assert.match(whole, '"digest"');
+    const runner = inTurn(700_000);
+    assert.is(await selectThrough(`sliced-${name}/`, [answering(extra)], { runner }), whole);
+    const damaged = await selectThrough(`sliced-${name}/`, [answering(extra), flipped], { runner });
+    assert.match(damaged, new RegExp(`prices\\.bson arrived damaged: its bytes do not have the ${name}`));
   });
 }
 

@@ -51,7 +51,7 @@ function bashOffers(...args: readonly (string | { readonly before: string })[]):
 test('bash: commands, options, values, plan files', () => {
   assert.equal(bashOffers('app'), ['apply', 'approve']);
   for (const { name } of COMMANDS) assert.ok(bashOffers(name.slice(0, -1)).includes(name), name);
-  assert.equal(bashOffers('apply', '--t'), ['--target']);
+  assert.equal(bashOffers('apply', '--t'), ['--target', '--threads']);
   assert.equal(bashOffers('apply', '--target', ''), ['production', 'staging']);
   assert.equal(bashOffers('validate', '--format', 's'), ['sarif']);
   assert.equal(bashOffers('apply', 'plans/'), ['plans/incident.yaml', 'plans/old.yml']);

@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { inTurn } from '../../../src/selection/slices/slice-runner.ts';
+import { decodePart, encodePart, type Part } from '../../../src/selection/slices/part.ts';
+import { inTurn, type SliceRunner } from '../../../src/selection/slices/slice-runner.ts';
 import { onDisk } from '../../backup/reading.ts';
 import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
@@ -62,6 +63,27 @@ test('a damaged byte is the same fault, or none', async () => {
     writeFileSync(file, sound);
   }
   assert.ok(faults > 2, `${faults} faults`);
+});
+
+test('a part that was written and read again is the same; one that was damaged or cut off is none', async () => {
+  const random = seededRandom(23);
+  const given = comparing(random);
+  const base = inTurn(2_000);
+  const runner: SliceRunner = {
+    ...base,
+    async *run(...level) {
+      for await (const part of base.run(...level)) {
+        const written = encodePart(part);
+        const at = random.integer(0, written.length - 1);
+        assert.is(decodePart(written.subarray(0, at)), undefined);
+        const damaged = Buffer.from(written);
+        damaged[at] = (damaged[at] as number) ^ 1;
+        assert.is(decodePart(damaged), undefined);
+        yield decodePart(written) as Part;
+      }
+    },
+  };
+  assert.is(await outcomeOf(given, { runner }), await outcomeOf(given));
 });
 
 test('and so do threads, whichever is done first', async () => {
