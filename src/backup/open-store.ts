@@ -3,9 +3,9 @@ import type { StoreLocation } from '../plan/sources/stores.ts';
 import type { Run } from '../run.ts';
 import { DiskStore } from './disk/disk-store.ts';
 import type { RemotePatience } from './remote/patience.ts';
-import type { Store } from './storage/store.ts';
+import type { Store, WritableStore } from './storage/store.ts';
 
-type OpenStore<L> = (run: Run, location: L, patience: RemotePatience) => Promise<Store>;
+type OpenStore<L> = (run: Run, location: L, patience: RemotePatience) => Promise<WritableStore>;
 
 const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {
   path: async () => new DiskStore(),
@@ -13,5 +13,9 @@ const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLo
 };
 
 export function openStore(run: Run, location: StoreLocation, patience: RemotePatience): Promise<Store> {
-  return (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
+  return openWritableStore(run, location, patience);
 }
+
+/** The same, to be written to as well. Never for what a plan names as its backup. */
+export const openWritableStore: OpenStore<StoreLocation> = (run, location, patience) =>
+  (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);

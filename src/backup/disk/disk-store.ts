@@ -1,12 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { type BigIntStats, constants, type Dirent } from 'node:fs';
-import { type FileHandle, open, opendir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, mkdir, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteSource, StoredFacts, StoredSpan } from '../storage/byte-source.ts';
-import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
+import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
-export class DiskStore implements Store {
+export class DiskStore implements WritableStore {
   readonly #opened = new Set<DiskFile>();
 
   describe(path: string): string {
@@ -32,6 +33,32 @@ export class DiskStore implements Store {
     });
     if (found?.isDirectory()) return { kind: 'folder', path: path.endsWith('/') ? path : `${path}/` };
     return found?.isFile() ? this.#file(path, found) : undefined;
+  }
+
+  /** Folders and files are made for their owner alone. What a put that died leaves is called `….partial`. */
+  async put(path: string, { bytes }: FileContent): Promise<void> {
+    const partial = `${path}.${randomBytes(6).toString('hex')}.partial`;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      const file = await open(partial, 'wx', 0o600);
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(partial, path);
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    if (!path.endsWith('/')) return await rm(path, { force: true });
+    await rmdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code ?? '')) throw error;
+    });
   }
 
   async close(): Promise<void> {

@@ -1,9 +1,10 @@
-/** One bucket, as reading needs it: every request persists through passing faults and explains lasting ones. */
+/** One bucket: every request persists through passing faults and explains lasting ones. */
 
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { Run } from '../../run.ts';
 import type { StoredFacts } from '../storage/byte-source.ts';
+import type { FileContent } from '../storage/store.ts';
 import { FlightControl } from './flight-control.ts';
 import type { Checksum, KeyPage, ObjectClient, ObjectServer, StoredObject } from './object-server.ts';
 import { type Attempts, inTime, PaceWatch, persist, type RemotePatience } from './patience.ts';
@@ -153,6 +154,21 @@ export class Bucket {
       yield page;
       next = page.next;
     } while (next !== undefined);
+  }
+
+  /** Stores an object whole. */
+  async put(key: string, content: FileContent): Promise<void> {
+    await persist(this.#attempts(key, this.#patience.readingMs), async () => {
+      const client = await this.#connect();
+      await client.put(key, content);
+    });
+  }
+
+  async remove(key: string): Promise<void> {
+    await persist(this.#attempts(key, this.#patience.firstMs), async () => {
+      const client = await this.#connect();
+      await this.#inTime(client.remove(key));
+    });
   }
 
   #inTime<T>(work: Promise<T>): Promise<T> {

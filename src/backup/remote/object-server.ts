@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
+import type { FileContent } from '../storage/store.ts';
 
 export interface ObjectServer {
   /** Begins its addresses and fingerprints: `s3`. */
@@ -52,6 +53,10 @@ export interface ObjectClient {
   firstBytes(key: string): Promise<RangeAnswer>;
   /** One page of what lies directly in a folder. Undefined when the answer is no list, or does not say where it goes on. */
   list(prefix: string, options: { next?: string | undefined; most?: number }): Promise<KeyPage | undefined>;
+  /** Stores an object whole, once what came has its SHA-256. */
+  put(key: string, content: FileContent): Promise<void>;
+  /** Removes an object; one that is not there is no fault. */
+  remove(key: string): Promise<void>;
   /** The proxy that the last request went through, without credentials; undefined = none. */
   proxy(): string | undefined;
   close(): void;

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
 import type { ByteSource, StoredFacts, StoredSpan, WholeChecksum } from '../storage/byte-source.ts';
-import type { Store, StoredFile, StoredFolder } from '../storage/store.ts';
+import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 import { Bucket } from './bucket.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
 import { checkedStream, damaged, type ObjectServer, type StoredObject } from './object-server.ts';
@@ -10,7 +10,7 @@ import type { RemotePatience } from './patience.ts';
 import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
 
 /** A bucket as folders and files. A key that ends in `/` (a folder made by a console) is a folder, never a file. */
-export class RemoteStore implements Store {
+export class RemoteStore implements WritableStore {
   readonly #bucket: Bucket;
 
   constructor(run: Run, server: ObjectServer, patience: RemotePatience) {
@@ -41,6 +41,15 @@ export class RemoteStore implements Store {
       return objects.length + folders.length > 0 ? { kind: 'folder', path: folder } : undefined;
     }
     return undefined;
+  }
+
+  put(path: string, content: FileContent): Promise<void> {
+    return this.#bucket.put(path, content);
+  }
+
+  async remove(path: string): Promise<void> {
+    // A folder of a bucket is there only as far as something lies in it.
+    if (!path.endsWith('/')) await this.#bucket.remove(path);
   }
 
   close(): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The door to the AWS SDK: the three requests that reading backups needs, one attempt each. This module is imported at
+ * The door to the AWS SDK: the requests that reading backups and exchanging parts need, one attempt each. This module is imported at
  * its first use, because the SDK takes long to load. What it throws are the SDK's errors; `s3-store.ts` reads them.
  *
  * Checksums are asked for only where S3 demands them: S3 servers that answer a range with the checksum of the whole
@@ -10,9 +10,11 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import {
   S3Client as AwsClient,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { state as sdkState } from '@aws-sdk/core/client';
 import type { S3Location } from '../../plan/sources/s3.ts';
@@ -25,6 +27,9 @@ sdkState.warningEmitted = true;
 
 /** Bytes that one read of a socket may bring. */
 const READ_BYTES = 256 * 1024;
+
+/** An upload that is slower is given up, and tried again: half a megabyte a second. */
+const LEAST_BYTES_PER_MS = 512;
 
 /** The SDK would write to stderr past every filter and display that keys and a profile are both set. The profile goes first. */
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
@@ -131,6 +136,21 @@ export async function connectS3(location: S3Location, timeouts: Timeouts): Promi
         folders: (page.CommonPrefixes ?? []).flatMap(({ Prefix }) => (Prefix === undefined ? [] : [Prefix])),
         next: page.IsTruncated ? page.NextContinuationToken : undefined,
       };
+    },
+    put: async (key, { bytes, sha256 }) => {
+      await client.send(
+        new PutObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          Body: bytes,
+          ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64'),
+          RequestPayer,
+        }),
+        { requestTimeout: timeouts.answerMs + bytes.length / LEAST_BYTES_PER_MS },
+      );
+    },
+    remove: async (key) => {
+      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key, RequestPayer }));
     },
     proxy,
     close: () => client.destroy(),

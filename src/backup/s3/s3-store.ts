@@ -12,9 +12,8 @@ import { redact } from '../../secret.ts';
 import type { ObjectServer } from '../remote/object-server.ts';
 import type { RemotePatience } from '../remote/patience.ts';
 import { RemoteStore } from '../remote/remote-store.ts';
-import type { Store } from '../storage/store.ts';
 
-export function openS3(run: Run, location: S3Location, patience: RemotePatience): Store {
+export function openS3(run: Run, location: S3Location, patience: RemotePatience): RemoteStore {
   return new RemoteStore(run, s3Server(location), patience);
 }
 

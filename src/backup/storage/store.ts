@@ -29,6 +29,20 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** All bytes of a file that is to be kept in a store, and their SHA-256, hex. */
+export interface FileContent {
+  readonly bytes: Buffer;
+  readonly sha256: string;
+}
+
+/** A store that is written to as well: where workers hand each other what they selected. Backups are opened as what can only be read. */
+export interface WritableStore extends Store {
+  /** Keeps a file under `path`, whole or not at all; what has that path already is replaced. Folders need not be made. */
+  put(path: string, content: FileContent): Promise<void>;
+  /** Takes away a file, or a folder (ends in `/`) that is empty; what is not there is no fault. */
+  remove(path: string): Promise<void>;
+}
+
 /** When the last of these was finished; undefined when nobody knows. */
 export function newestOf(files: readonly Pick<StoredFile, 'modified'>[]): number | undefined {
   const times = files.flatMap(({ modified }) => (modified === undefined ? [] : [modified]));
