@@ -48,9 +48,11 @@ export type IdLists = ReadonlyMap<PlanNode, IdList>;
 interface Around {
   readonly unsetVariables: readonly UnsetVariable[];
   readonly lists: IdLists;
+  /** Absolute paths of all that was read. */
+  readonly files: readonly string[];
 }
 
-export function buildPlan(root: MapNode, { unsetVariables, lists }: Around): Plan {
+export function buildPlan(root: MapNode, { unsetVariables, lists, files }: Around): Plan {
   const name = givenText(root, 'name') as string;
   const source = buildSource(nodeAt(root, 'source')!, momentOfPlan(root));
   const collections = itemsAt(root, 'collections').map((entry) => buildCollection(entry, lists));
@@ -64,6 +66,7 @@ export function buildPlan(root: MapNode, { unsetVariables, lists }: Around): Pla
     name,
     reason: givenText(root, 'reason'),
     file: root.place.text.absolutePath,
+    files,
     source,
     collections,
     targets,

@@ -97,11 +97,17 @@ export async function readIdList(node: PlanNode): Promise<IdListReading> {
       '`ids` names a file of another kind',
       'a .txt or .jsonl file with one _id a line, such as ./deleted-ids.txt',
     );
-  const reading = await readFileOfAtMost(resolve(dirname(node.place.text.absolutePath), name), MAX_BYTES);
+  const reading = await readFileOfAtMost(idListPath(node), MAX_BYTES);
   const why = 'bytes' in reading ? whyNoText(reading.bytes) : reading.refused;
   if (why !== undefined || !('bytes' in reading))
     return refused(`the ids in ${quoted(name)}: the file ${why}`, 'a file with one _id a line');
   return parseIdList(textOf(reading.bytes), new IdList(name, whereIs(node.place)), node);
+}
+
+/** Absolute. `node` names a file. */
+export function idListPath(node: PlanNode): string {
+  const name = node.kind === 'scalar' ? String(node.value) : '';
+  return resolve(dirname(node.place.text.absolutePath), name);
 }
 
 function parseIdList(text: string, list: IdList, node: PlanNode): IdListReading {

@@ -16,6 +16,8 @@ export interface Plan {
   readonly reason: string | undefined;
   /** Absolute path of the plan file, for messages and relative paths. */
   readonly file: string;
+  /** Absolute paths of all that it was read from: its own, those it extends, those of ids. */
+  readonly files: readonly string[];
   readonly source: Source;
   readonly collections: readonly CollectionPlan[];
   readonly targets: { readonly staging: TargetPlan; readonly production?: TargetPlan };

@@ -5,7 +5,7 @@
 import { buildPlan, type IdLists } from './build.ts';
 import { type PlanPlace, readWithBases } from './extends.ts';
 import { faultAt, inReadingOrder, type PlanFault, type PlanText } from './fault.ts';
-import { type IdList, readIdList } from './id-list.ts';
+import { type IdList, idListPath, readIdList } from './id-list.ts';
 import { type Environment, type Interpolation, interpolate } from './interpolate.ts';
 import { itemsAt, type MapNode, nodeAt, type PlanNode, plainValue } from './nodes.ts';
 import type { Plan } from './plan.ts';
@@ -51,16 +51,16 @@ const RULES: readonly ((root: MapNode) => PlanFault[])[] = [
 
 /** `file` is shown in faults as it is given. Never throws for what is wrong with the file. */
 export async function readPlan(file: string, options: ReadPlanOptions): Promise<PlanReading> {
-  const { merged, lists, faults, notes } = await check(file, options);
+  const { merged, lists, files, faults, notes } = await check(file, options);
   if (faults.length > 0 || merged === undefined) return { faults, notes };
-  return { plan: buildPlan(merged.root, { unsetVariables: merged.unset, lists }), notes };
+  return { plan: buildPlan(merged.root, { unsetVariables: merged.unset, lists, files }), notes };
 }
 
 /** A file that plans extend: whatever it says must be right, but it need not be complete. */
 export async function checkBase(
   file: string,
   options: ReadPlanOptions,
-): Promise<Omit<Findings, 'merged' | 'lists'>> {
+): Promise<Pick<Findings, 'faults' | 'notes'>> {
   const { faults, notes } = await check(file, options);
   return { faults: faults.filter((fault) => fault.rule !== 'missing-key'), notes };
 }
@@ -68,6 +68,8 @@ export async function checkBase(
 interface Findings {
   readonly merged: Pick<Interpolation, 'root' | 'unset'> | undefined;
   readonly lists: IdLists;
+  /** Absolute paths of all that was read. */
+  readonly files: readonly string[];
   readonly faults: readonly PlanFault[];
   readonly notes: readonly PlanFault[];
 }
@@ -81,7 +83,9 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
       texts.map((text) => text.file),
     );
   const faults = [...fileFaults, ...credentialFaults(texts)];
-  if (root === undefined) return { merged: undefined, lists: new Map(), faults: order(faults), notes: [] };
+  const files = texts.map(({ absolutePath }) => absolutePath);
+  if (root === undefined)
+    return { merged: undefined, lists: new Map(), files, faults: order(faults), notes: [] };
 
   const interpolated = interpolate(root, env);
   const merged = options.incomplete
@@ -98,7 +102,8 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
   if (requireEnv)
     faults.push(...merged.unsetNotes.map((note): PlanFault => ({ ...note, severity: 'error' })));
   else notes.push(...merged.unsetNotes);
-  return { merged, lists, faults: order(faults), notes: order(notes) };
+  files.push(...[...lists.keys()].map(idListPath));
+  return { merged, lists, files, faults: order(faults), notes: order(notes) };
 }
 
 /** The files that `ids` of collections name. */

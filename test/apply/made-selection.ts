@@ -84,6 +84,7 @@ export function madePlan(options: MadePlanOptions): Plan {
     name: 'made-by-test',
     reason: undefined,
     file: '/plans/made-by-test.yaml',
+    files: [],
     source: {
       at: undefined,
       database: 'gravity',

@@ -73,6 +73,7 @@ function planOf({ uri, database, collections, mask }: Stage): Plan {
     name: 'test',
     reason: undefined,
     file: '/plan.yaml',
+    files: [],
     source: {
       at: undefined,
       database: 'backup',

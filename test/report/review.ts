@@ -32,6 +32,7 @@ export const PLAN: Plan = {
   name: 'partner-57d17993',
   reason: 'Partner 57d17993 was destroyed by a support script on 2016-09-13; incident 4711.',
   file: '/plans/partner.yaml',
+  files: [],
   source: {
     at: { epochMs: Date.parse('2016-09-13T13:00:00Z'), text: '2016-09-13T09:00:00-04:00' },
     database: 'gravity',

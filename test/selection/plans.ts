@@ -30,6 +30,7 @@ export function planOf(...roots: readonly RootSketch[]): Plan {
     name: 'test',
     reason: undefined,
     file: '/plans/test.yaml',
+    files: [],
     source: {
       at: undefined,
       database: 'gravity',
