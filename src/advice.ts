@@ -16,6 +16,7 @@ export interface CommandCall {
     | 'follow-up run'
     | 'init'
     | 'revert'
+    | 'select'
     | 'status'
     | 'unlock'
     | 'validate';

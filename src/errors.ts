@@ -34,7 +34,7 @@ export const EXIT_CODES = {
   GATE: 18,
   /** documents written but the ledger could not be saved (a local record was) */
   LEDGER_UNSAVED: 19,
-  /** the work directory cannot be used: full, not writable, or not trusted */
+  /** the work directory or the exchange cannot be used: full, not writable, or not trusted */
   WORK_DIRECTORY: 20,
   /** internal error (a bug) */
   INTERNAL: 70,

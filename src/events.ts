@@ -27,6 +27,17 @@ export type RunEvent =
       readonly scanned: number;
       readonly selected: number;
     }
+  | {
+      /** Machines that select together: how far a level of the plan (from 0) is. */
+      readonly type: 'workers-progress';
+      readonly level: number;
+      readonly levels: number;
+      /** What was handed in, of what there is. */
+      readonly parts: number;
+      readonly slices: number;
+      readonly running: number;
+      readonly waiting: number;
+    }
   | { readonly type: 'selection-reused'; readonly digest: string; readonly directory: string }
   | {
       readonly type: 'selection-finished';

@@ -164,6 +164,7 @@ export function runProcess(checkpoint: Checkpoint): void {
   runProgram(process.argv.slice(2), {
     env: { ...process.env },
     adoptVariables: (variables) => Object.assign(process.env, variables),
+    program: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
     cwd,
     stdin: process.stdin,
     stdout,

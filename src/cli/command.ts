@@ -23,6 +23,10 @@ export type OptionValue = string | boolean | readonly string[] | undefined;
 /** Options by camel-cased name: `--env-file` is `envFile`. */
 export type OptionValues = Readonly<Record<string, OptionValue>>;
 
+export function camelCased(option: string): string {
+  return option.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 /** Positional arguments in order; a variadic one contributes each of its values. */
 export type RunCommand = (
   context: CommandContext,
@@ -82,6 +86,48 @@ export const THREADS: OptionSpec = {
   description:
     'how many threads read the backup, where it can be read in parts and is large enough (default: one for each core)',
 };
+
+/** Of `plan select`: many machines make one selection. */
+export const TOGETHER: readonly OptionSpec[] = [
+  {
+    flags: '--engine <name>',
+    description: 'have a cluster read the backup, by array jobs, and join what its workers chose',
+    choices: ['slurm', 'kubernetes'],
+  },
+  { flags: '--workers <n>', description: 'how many workers read a level of the plan' },
+  {
+    flags: '--exchange <place>',
+    description:
+      'where workers hand in what they chose: s3://bucket/prefix, or a folder that all machines share',
+  },
+  { flags: '--print', description: 'with --engine: write what would be submitted, and submit nothing' },
+  {
+    flags: '--join',
+    description:
+      'join what lies in the exchange: to the selection, or with --level to what the next level needs',
+  },
+  { flags: '--clean', description: 'remove what this plan has in the exchange, and with --engine its jobs' },
+  {
+    flags: '--worker',
+    description:
+      'be one of the workers: the index is JOB_COMPLETION_INDEX, SLURM_ARRAY_TASK_ID or AWS_BATCH_JOB_ARRAY_INDEX',
+  },
+  { flags: '--level <n>', description: 'with --worker or --join: the level of the plan, from 0' },
+  { flags: '--selection <key>', description: 'with --worker or --join: what the coordinator calls it' },
+  { flags: '--image <name>', description: 'Kubernetes: image that has this program as `plan`' },
+  { flags: '--namespace <name>', description: 'Kubernetes: where the jobs run' },
+  { flags: '--service-account <name>', description: 'Kubernetes: whose rights the workers have' },
+  {
+    flags: '--env-secret <name>',
+    description: 'Kubernetes: Secret whose keys become variables of the workers',
+  },
+  { flags: '--cpu <amount>', description: 'Kubernetes: processors of a worker (default: 1)' },
+  { flags: '--memory <amount>', description: 'Kubernetes: memory of a worker (default: 1Gi)' },
+  {
+    flags: '--plan-path <path>',
+    description: 'Kubernetes: where the plan lies in the image; else it goes with the job',
+  },
+];
 
 /** Options that every command has. */
 export const OPTIONS_EVERYWHERE: readonly OptionSpec[] = [

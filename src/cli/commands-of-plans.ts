@@ -1,5 +1,5 @@
 /** The commands that connect to no target: from a new plan to its selection. */
-import { type CommandSpec, READS_BACKUP, THREADS } from './command.ts';
+import { type CommandSpec, READS_BACKUP, THREADS, TOGETHER } from './command.ts';
 
 export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
   {
@@ -172,9 +172,13 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
     details:
       'The documents are kept in the work directory, as a dump that mongorestore reads too. A dry-run and an apply of the same plan ' +
       'use them, and do not read the backup again.',
-    options: [THREADS],
-    examples: ['plan select plans/incident-4711.yaml', 'plan select plans/incident-4711.yaml --json'],
-    exits: [...READS_BACKUP, 'WORK_DIRECTORY'],
+    options: [THREADS, ...TOGETHER],
+    examples: [
+      'plan select plans/incident-4711.yaml',
+      'plan select plans/incident-4711.yaml --engine slurm --workers 100 --exchange /shared/restore',
+      'plan select incident.yaml --engine kubernetes --image plan:1 --workers 100 --exchange s3://parts/4711',
+    ],
+    exits: [...READS_BACKUP, 'INCOMPLETE', 'WORK_DIRECTORY'],
     load: () => import('./commands/select.ts'),
   },
 ];

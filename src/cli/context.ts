@@ -14,6 +14,8 @@ export interface ProcessEdge {
   readonly env: Environment;
   /** For the variables of an env file: the credential chain of the AWS SDK reads the process's own environment. */
   readonly adoptVariables: (variables: Environment) => void;
+  /** How this program was started: Node.js, its options, the main file. Absolute, for other machines that have it at the same place. */
+  readonly program: readonly string[];
   /** Absolute. */
   readonly cwd: string;
   readonly stdin: Readable & { readonly isTTY?: boolean };

@@ -167,7 +167,7 @@ export const EXIT_MEANINGS: Readonly<Record<ExitName, string>> = {
   LOCKED: 'another run holds the lock',
   GATE: 'gate refused',
   LEDGER_UNSAVED: 'documents written but the ledger could not be saved (a local record was)',
-  WORK_DIRECTORY: 'the work directory cannot be used: full, not writable, or open to others',
+  WORK_DIRECTORY: 'the work directory or the exchange cannot be used: full, not writable, or open to others',
   INTERNAL: 'internal error (a bug)',
   SIGINT: 'SIGINT, after finishing the batch in hand',
   SIGTERM: 'SIGTERM, after finishing the batch in hand',

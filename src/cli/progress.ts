@@ -76,6 +76,16 @@ export class ProgressTeller {
           state: 'running',
           text: `Select: ${this.#share(event.bytesRead, 'bytes')}, ${showCounted(event.selected, 'document')} chosen`,
         };
+      case 'workers-progress': {
+        const { level, levels, parts, slices, running, waiting } = event;
+        return {
+          stage: 'selection',
+          state: 'running',
+          text:
+            `Select together: level ${level + 1} of ${levels}: ${parts} of ${showCounted(slices, 'slice')} handed in, ` +
+            `${showCounted(running, 'worker')} running, ${waiting} waiting`,
+        };
+      }
       case 'selection-reused':
         return {
           stage: 'selection',

@@ -169,6 +169,8 @@ export interface PrepareRequest {
   readonly needs?: Promise<unknown>;
   /** Is shown what else a stream holds, if it is read for a new selection. */
   readonly onlooker?: Onlooker;
+  /** What scans slices of the backup for a new selection. */
+  readonly runnerFor?: (backup: Backup) => Promise<SliceRunner>;
   /** Further work on the backup while it is open, once the selection is there. `isNew`: it was made now, `onlooker` looking on. */
   readonly meanwhile?: (backup: Backup, selection: Selection, isNew: boolean) => Promise<void>;
 }
@@ -193,11 +195,13 @@ export async function prepareSelection(run: Run, request: PrepareRequest): Promi
     if (found !== undefined) {
       emit({ type: 'selection-reused', digest: found.manifest.digest, directory: found.directory });
     }
+    const runner = found === undefined ? await request.runnerFor?.(backup) : undefined;
     const selection =
       found ??
       (await selectDocuments(run, {
         ...{ plan, backup, patience },
         ...(threads && { threads }),
+        ...(runner && { runner }),
         ...(onlooker && { onlooker }),
       }));
     await request.meanwhile?.(backup, selection, found === undefined);

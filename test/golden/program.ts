@@ -40,6 +40,7 @@ export async function transcript(args: readonly string[], surroundings: Surround
   const code = await runProgram(args, {
     ...{ env, cwd, stdin: Readable.from([]), stdout: writer('stdout'), stderr: writer('stderr') },
     adoptVariables: () => undefined,
+    program: ['plan'],
     signal: new AbortController().signal,
     now: Date.now,
     processId: 4242,

@@ -8,7 +8,14 @@ import { runProgram } from '../../src/cli/program.ts';
 import { redact } from '../../src/secret.ts';
 import type { TextWriter } from '../../src/text/terminal.ts';
 import { startDeadline } from './deadline.ts';
-import { environment, type PlanCommandOptions, type PlanRun, ROOT, runPlan } from './plan-command.ts';
+import {
+  environment,
+  type PlanCommandOptions,
+  type PlanRun,
+  programArguments,
+  ROOT,
+  runPlan,
+} from './plan-command.ts';
 
 /** As `runPlan`, which takes over where something of the process is asked for: a terminal, node's arguments, a credential chain. */
 export async function callPlan(args: readonly string[], options: PlanCommandOptions = {}): Promise<PlanRun> {
@@ -29,6 +36,7 @@ export async function callPlan(args: readonly string[], options: PlanCommandOpti
   const ended = runProgram(args, {
     env: environment(env),
     adoptVariables: () => undefined,
+    program: [process.execPath, ...programArguments()],
     cwd,
     stdin: Readable.from(input === undefined ? [] : [Buffer.from(input)]),
     stdout: writer('stdout'),

@@ -4,7 +4,7 @@ import type { DraftCollection, DraftDependent, PlanDraft } from '../../plan/draf
 import { type DraftLocation, storeTyped } from '../../plan/sources/stores.ts';
 import { neutral, shellWord } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
-import type { OptionValues } from '../command.ts';
+import { camelCased, type OptionValues } from '../command.ts';
 import { typed } from '../views/next-step.ts';
 import { BackupLook, type KnownReference } from './backup-contents.ts';
 import {
@@ -336,8 +336,4 @@ async function wantedOf(
 function textOption(options: OptionValues, name: string): string | undefined {
   const value = options[camelCased(name)];
   return typeof value === 'string' ? value : undefined;
-}
-
-function camelCased(option: string): string {
-  return option.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
