@@ -19,6 +19,8 @@ const MOST_EMPTY_PAGES = 1_000;
 
 export class Bucket {
   readonly flights = new FlightControl();
+  /** Under way. */
+  streams = 0;
   readonly room = new WaitingRoom();
   readonly #server: ObjectServer;
   readonly #run: Run;

@@ -119,7 +119,8 @@ class RemoteFile implements ByteSource {
         next += length;
       }
     };
-    control.begin(performance.now());
+    // Of several at a time, the first one's measures hold for all.
+    if (this.#bucket.streams++ === 0) control.begin(performance.now());
     try {
       fillUp();
       for (let first = flights[0]; first !== undefined; first = flights[0]) {
@@ -135,6 +136,7 @@ class RemoteFile implements ByteSource {
         fillUp();
       }
     } finally {
+      this.#bucket.streams--;
       left.abort();
       await Promise.all(flights.map(({ landed }) => landed));
     }

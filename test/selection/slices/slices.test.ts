@@ -1,13 +1,19 @@
 /** A selection by slices is the one of a single reading, wherever the cuts are. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { openBackup } from '../../../src/backup/open-backup.ts';
+import { RestorePlanError } from '../../../src/errors.ts';
+import type { RunEvent } from '../../../src/events.ts';
+import { collectionNames } from '../../../src/plan/plan.ts';
 import { decodePart, encodePart, type Part } from '../../../src/selection/slices/part.ts';
 import { inTurn, type SliceRunner } from '../../../src/selection/slices/slice-runner.ts';
 import { onDisk } from '../../backup/reading.ts';
 import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
 import { type Random, seededRandom } from '../../lab/random.ts';
+import { QUIET } from '../../quiet-run.ts';
+import { refusal, select } from '../selecting.ts';
 import { type Comparing, HOSTILE_PLAN, outcomeOf, threadsOf, writeDump } from './compared.ts';
 import { hostileMembers } from './hostile-members.ts';
 
@@ -95,6 +101,20 @@ test('and so do threads, whichever is done first', async () => {
       await outcomeOf(given, { threads: await threadsOf(threads, random.integer(400, 3_000)) }),
       expected,
     );
+});
+
+test('a stop ends the threads, whatever they are at, and leaves nothing', async () => {
+  const { plan, source, folder: root } = comparing(seededRandom(24), 400);
+  const backup = await openBackup(QUIET, source, { wanted: collectionNames(plan) });
+  const stop = new AbortController();
+  const reason = new RestorePlanError('SIGINT', 'stopped by SIGINT');
+  const emit = ({ type }: RunEvent): void => {
+    if (type === 'selection-progress') stop.abort(reason);
+  };
+  const how = { backup, folder: root, emit, signal: stop.signal, threads: await threadsOf(3, 500) };
+  assert.is(await refusal(select({ ...plan, source }, how)), reason);
+  await backup.close();
+  assert.equal(readdirSync(join(root, '.restore-plan', 'selections')), []);
 });
 
 test.run();
