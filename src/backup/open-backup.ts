@@ -5,6 +5,7 @@ import type { Run } from '../run.ts';
 import { around, type Backup } from './backup.ts';
 import { type BackupOptions, openBackupStore, type StoredSource } from './backup-store.ts';
 import { openLive } from './live/live-backup.ts';
+import { openPreImages } from './live/pre-images.ts';
 import { openSnapshot } from './live/snapshot-backup.ts';
 import { chooseBackup } from './locate/choose.ts';
 
@@ -19,6 +20,7 @@ async function openLocation(run: Run, source: Source, options: BackupOptions): P
   const { location } = source;
   if (location.kind === 'mongodb') return openLive(run, location, source);
   if (location.kind === 'snapshot') return openSnapshot(run, { ...source, location }, options.wanted);
+  if (location.kind === 'preImages') return openPreImages(run, location, source);
   return openStoredSource(run, { ...source, location }, options);
 }
 

@@ -92,7 +92,11 @@ export function saidToBegin({ oplog, backup: { identity } }: DumpOfPlan, at: Ins
 }
 
 /** The wanted collections with their UUIDs, as the backup says them. */
-export async function wantedIn({ source, backup, wanted }: DumpOfPlan): Promise<WantedCollection[]> {
+export async function wantedIn({
+  source,
+  backup,
+  wanted,
+}: Omit<DumpOfPlan, 'oplog'>): Promise<WantedCollection[]> {
   const found = new Map<string, CollectionMetadata>();
   for (const each of (await backup.collections()) ?? [])
     if (wanted.has(each.collection)) found.set(each.collection, each);

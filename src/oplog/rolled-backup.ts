@@ -18,7 +18,7 @@ import type { WantedCollection } from './wanted.ts';
 
 /** What an oplog made of the documents of a backup, or of the part of it that is one shard's. */
 export interface RollingPart {
-  readonly replay: ReplayResult;
+  readonly replay: Pick<ReplayResult, 'touched' | 'later' | 'windows' | 'close'>;
   /** The oplog, for messages. */
   readonly origin: string;
   /** The folder of the shard, as the plan names it; undefined: it is no sharded cluster. */

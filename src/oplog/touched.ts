@@ -59,6 +59,13 @@ export class TouchedDocuments {
     return this.#change(id, bytes, o);
   }
 
+  /** The document is the one at `start` now, which no entry made it: its number. */
+  know(id: RawValue, bytes: Buffer, start: number): number {
+    const number = this.#put(id, bytes, start);
+    this.#changes[number] = (this.#changes[number] as number) - 1;
+    return number;
+  }
+
   /** The document at `start` was inserted, or replaces what was there. */
   #put(id: RawValue, bytes: Buffer, start: number): number {
     const document = storedForm(bytes, start);

@@ -10,7 +10,7 @@ import { askHistory, askSnapshot, type KeptHistory, type NamedServer } from '../
 import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
-import { checkOplog, type OplogCheck, type RollsOver } from '../oplog/check-oplog.ts';
+import { checkOplog, type OplogCheck } from '../oplog/check-oplog.ts';
 import type { EntrySource } from '../oplog/sources/entry-source.ts';
 import { LiveOplog } from '../oplog/sources/live-oplog.ts';
 import { openStoredOplog } from '../oplog/sources/stored-oplog.ts';
@@ -20,27 +20,17 @@ import type { SetOplog } from '../plan/sources/oplog.ts';
 import { isStored } from '../plan/sources/sources.ts';
 import type { Run } from '../run.ts';
 import { showDuration } from '../text/quantities.ts';
-
-export const SOURCE_NAMES = ['preImages', 'snapshot', 'oplog', 'backup'] as const;
-export type SourceName = (typeof SOURCE_NAMES)[number];
-
-export interface SourceAnswer {
-  readonly source: SourceName;
-  /** Whether it could give back what was lost, as far as can be told without reading it; unknown: nobody could be asked, or nothing says. */
-  readonly answers: 'yes' | 'no' | 'unknown';
-  /** In a few words: `3 min left`. */
-  readonly sum: string;
-  /** How far back it reaches, UTC milliseconds. */
-  readonly from?: number | undefined;
-  /** Until when it can answer for the moment, UTC milliseconds, at the pace so far; undefined: for as long as it lies there, or not known. */
-  readonly until?: number | undefined;
-  /** What is to be known of it, a sentence each without its end. */
-  readonly facts: readonly string[];
-  /** What the user lacks, and what is therefore not known. */
-  readonly missingRights: readonly string[];
-  /** What to write into the plan, lines of YAML; empty where it stands there already. */
-  readonly write: readonly string[];
-}
+import {
+  backupTold,
+  lasting,
+  NOTHING,
+  preImagesTold,
+  type SourceAnswer,
+  type SourceName,
+  sentence,
+  type Told,
+  unknown,
+} from './source-answer.ts';
 
 export interface SourcesAsked {
   readonly database: string;
@@ -69,7 +59,9 @@ export function serverOf({ source, targets }: Plan): AskedServer | undefined {
     uri === undefined ? [] : [{ uri, named: where, database: of }];
   const { production } = targets;
   return [
-    ...(location.kind === 'snapshot' ? named(location.uri, 'source.snapshot') : []),
+    ...(location.kind === 'snapshot' || location.kind === 'preImages'
+      ? named(location.uri, `source.${location.kind}`)
+      : []),
     ...(production === undefined ? [] : named(production.uri, 'targets.production', production.database)),
     ...(oplog?.kind === 'mongodb' ? named(oplog.uri, 'source.oplog.mongodb') : []),
   ][0];
@@ -86,9 +78,7 @@ export async function askSources(run: Run, question: SourcesQuestion): Promise<S
 }
 
 const NO_SERVER =
-  'the plan names no server that lost the documents: targets.production, source.oplog.mongodb or source.snapshot, with its variable set';
-
-type Told = Omit<SourceAnswer, 'source'>;
+  'the plan names no server that lost the documents: targets.production, source.oplog.mongodb, source.snapshot or source.preImages, with its variable set';
 
 class Asking {
   readonly #run: Run;
@@ -111,7 +101,10 @@ class Asking {
     return this.#answer('preImages', async () => {
       const history = await this.#kept();
       if (history === undefined) return unknown('no server is named', NO_SERVER);
-      return preImagesTold(history, { wanted: this.#wanted, at: this.#at });
+      const told = preImagesTold(history, { wanted: this.#wanted, at: this.#at });
+      const { server } = this.#question;
+      if (told.answers !== 'yes' || server === undefined || this.#isSource('preImages')) return told;
+      return { ...told, write: this.#lines('preImages', server) };
     });
   }
 
@@ -298,98 +291,26 @@ class Asking {
     };
   }
 
-  #lines(kind: 'snapshot', server: AskedServer): string[] {
+  #lines(kind: 'snapshot' | 'preImages', server: AskedServer): string[] {
     const at =
-      this.#at === undefined ? ['  at: … # the last moment at which the data was good, with its offset'] : [];
+      this.#at === undefined && kind === 'snapshot'
+        ? ['  at: … # the last moment at which the data was good, with its offset']
+        : [];
     return [
       'source:',
       ...at,
       `  database: ${JSON.stringify(server.database)}`,
       `  ${kind}: { uri: ${uriText(server)} }`,
+      ...(kind === 'preImages'
+        ? ['# and `deleted` or `changed` in each entry: `plan history` prints them']
+        : []),
     ];
   }
 }
 
 /** minSnapshotHistoryWindowInSeconds where nobody changed it. */
 const USUAL_WINDOW_MS = 300_000;
-const NOTHING = { facts: [], missingRights: [], write: [] } as const;
-
-function unknown(sum: string, fact: string): Told {
-  return { ...NOTHING, answers: 'unknown', sum, facts: [fact] };
-}
-
-interface Moment {
-  readonly wanted: ReadonlySet<string> | undefined;
-  readonly at: Instant | undefined;
-}
-
-function preImagesTold({ preImages, missing, serverTime }: KeptHistory, { wanted, at }: Moment): Told {
-  const { enabled, expireAfterMs, oldest } = preImages;
-  if (enabled === undefined)
-    return { ...NOTHING, answers: 'unknown', sum: 'may not be asked', missingRights: missing };
-  const names = (isOn: boolean): string[] =>
-    [...enabled].filter(([, on]) => on === isOn).map(([name]) => name);
-  const [on, off] = [names(true), names(false)];
-  const gone = [...(wanted ?? [])].filter((name) => !enabled.has(name));
-  const lost =
-    gone.length === 0 ? [] : [`not there any more: ${gone.join(', ')}; a drop leaves no pre-images`];
-  if (on.length === 0) return { ...NOTHING, answers: 'no', sum: 'off', facts: lost };
-  const isKeptFor = typeof expireAfterMs === 'number';
-  const from = isKeptFor ? serverTime - expireAfterMs : oldest;
-  const isTooLate = isKeptFor && at !== undefined && at.epochMs < serverTime - expireAfterMs;
-  const facts = [
-    ...(isTooLate ? [`what was changed right after source.at ${at.text} has expired`] : []),
-    ...(off.length === 0 ? [] : [`off for ${off.join(', ')}`]),
-    ...lost,
-    isKeptFor
-      ? `they are kept for ${showDuration(expireAfterMs)} (expireAfterSeconds)`
-      : expireAfterMs === 'off'
-        ? 'they are kept as long as the oplog has their entries'
-        : 'how long they are kept is not known',
-    ...(oldest === undefined ? [] : [`the oldest is of ${showIsoDate(oldest)}`]),
-  ];
-  const until = isKeptFor && at !== undefined && !isTooLate ? at.epochMs + expireAfterMs : undefined;
-  const whose = off.length === 0 && gone.length === 0 ? 'on' : `on for ${on.join(', ')}`;
-  const reach = from === undefined ? '' : `, back to ${showIsoDate(from)}`;
-  return {
-    ...{ answers: isTooLate ? 'no' : 'yes', sum: `${whose}${reach}`, from, until, facts },
-    ...{ missingRights: missing.filter((right) => /getClusterParameter|preimages/.test(right)), write: [] },
-  };
-}
-
-function backupTold({ backups, total, at, refusal }: BackupListing): Told {
-  const chosen = backups.find((each) => each.chosen);
-  const before = backups.filter(({ beforeAtMs }) => beforeAtMs === undefined || beforeAtMs >= 0).length;
-  const known =
-    at === undefined ? `${total} found` : `${total} found; of the nearest, ${before} at or before source.at`;
-  if (chosen === undefined) {
-    const why = refusal === undefined ? backups.slice(0, 1).map(({ reason }) => reason) : [sentence(refusal)];
-    return {
-      ...NOTHING,
-      answers: 'no',
-      sum: total === 0 ? 'none is there' : 'none serves',
-      facts: [...why, known],
-    };
-  }
-  const { localTime, beforeAtMs, location, reason } = chosen;
-  const age = beforeAtMs === undefined ? '' : `, ${showDuration(beforeAtMs)} before source.at`;
-  return {
-    ...{ answers: 'yes', from: chosen.time, missingRights: [], write: [] },
-    sum: localTime === undefined ? 'the one that is named' : `of ${localTime}`,
-    facts: [`${location}${age}`, reason, known],
-  };
-}
-
-function lasting({ inMs, isFull }: RollsOver): string {
-  if (isFull && inMs < 60_000)
-    return 'what is needed of it may be overwritten at any moment: `plan oplog save` keeps it';
-  return `what is needed of it lasts about ${showDuration(inMs)} at the pace so far${isFull ? '' : ' (it is not full yet)'}`;
-}
 
 function uriText({ uri }: AskedServer): string {
   return uri.variable === undefined ? '…' : JSON.stringify(`\${${uri.variable}}`);
-}
-
-function sentence({ message }: RestorePlanError): string {
-  return message.replace(/\.$/, '');
 }

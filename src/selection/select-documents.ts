@@ -21,6 +21,7 @@ import type { PastCounts } from '../oplog/later.ts';
 import { type RolledForward, type RollOrder, rollForward } from '../oplog/roll-forward.ts';
 import type { Rolling } from '../oplog/rolled-backup.ts';
 import { rollShards } from '../oplog/shards/roll-shards.ts';
+import { readPreImages } from '../oplog/windows/pre-images.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
 import { isStored, storeLocation } from '../plan/sources/sources.ts';
 import { neededUntil, viewsOf } from '../plan/windows.ts';
@@ -82,7 +83,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
   const directory = selectionDirectory(workDirectory, plan, request.backup.identity);
   const partial = await createPartialDirectory(workDirectory, directory, plan.source.database);
   const selectors: CollectionSelector[] = [];
-  let rolled: RolledForward | undefined;
+  let rolled: RolledBackup | undefined;
   let threads: SliceThreads | undefined;
   try {
     const options = {
@@ -137,15 +138,27 @@ function threadsFor(
   return new SliceThreads(run, { location: storeLocation(location), patience, patternMs }, threads);
 }
 
-/** Undefined where the plan names no oplog. */
+/** A backup whose documents are not as it has them; without a record where no oplog made them what they are. */
+type RolledBackup = Pick<RolledForward, 'backup' | 'rolling' | 'warnings'> &
+  Partial<Pick<RolledForward, 'record'>>;
+
+/** Undefined where the documents are those of the backup. */
 async function rolledForward(
   run: Run,
   { plan, backup, patience }: SelectionRequest,
   spillPath: string,
-): Promise<RolledForward | undefined> {
+): Promise<RolledBackup | undefined> {
   const { source } = plan;
-  const { oplog } = source;
+  const { location, oplog } = source;
   const order = { source, backup, wanted: collectionNames(plan), spillPath, patience };
+  if (location.kind === 'preImages') {
+    const rolling = await readPreImages(run, {
+      ...order,
+      source: { ...source, location },
+      views: viewsOf(plan),
+    });
+    return { backup: rolling.of(backup), rolling, warnings: [] };
+  }
   if (oplog === undefined) return undefined;
   return oplog.kind === 'shards'
     ? rollShards(run, { ...order, oplog })
@@ -215,7 +228,7 @@ interface DecidedSelection {
   readonly selectors: readonly CollectionSelector[];
   readonly scan: BackupScan;
   /** What rolled the documents forward, if anything did. */
-  readonly rolled: RolledForward | undefined;
+  readonly rolled: RolledBackup | undefined;
 }
 
 /** Finishes the files in `folder` of a selection in which everything has been decided, and describes them. */
@@ -254,7 +267,7 @@ async function finishSelection(
       file,
       metadataFile: metadata === undefined ? undefined : metadataFile,
       ...(metadata !== undefined && { metadataSha256: sha256OfText(metadata) }),
-      ...(rolled !== undefined &&
+      ...(rolled?.record !== undefined &&
         (await writePasts(rolled.rolling, collection, {
           path: join(folder, file),
           bytes,
@@ -275,7 +288,7 @@ async function finishSelection(
     members: scan.members,
     readToEnd: scan.readToEnd,
     ...(scan.relaxed && { relaxed: true }),
-    ...(rolled !== undefined && { oplog: rolled.record }),
+    ...(rolled?.record !== undefined && { oplog: rolled.record }),
     warnings,
   };
 }

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { test } from '../harness.ts';
+import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { CANARY_PASSWORD } from '../lab/lab.ts';
-import { type PlanRun, runPlan } from '../lab/plan-command.ts';
+import type { PlanRun } from '../lab/plan-command.ts';
 import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
 import { mongodump } from '../lab/tools.ts';
 import { checkedStream } from './json-stream.ts';
@@ -69,7 +70,7 @@ targets:
 }
 
 async function run(...args: string[]): Promise<PlanRun> {
-  const ran = await runPlan(['sources', ...args], { cwd: folder.path, env });
+  const ran = await callPlan(['sources', ...args], { cwd: folder.path, env });
   outputs.push(ran);
   return ran;
 }

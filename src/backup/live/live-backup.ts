@@ -67,7 +67,7 @@ export async function openLive(run: Run, { uri }: MongodbLocation, { database }:
     return new LiveBackup({
       identity,
       collections,
-      describe: (one) => asking('listing indexes', () => describe(db, one)),
+      describe: (one) => asking('listing indexes', () => describeLive(db, one)),
       documents: (collection, filter) => readDocuments(db, collection, filter),
       close: () => client.close(),
     });
@@ -231,7 +231,8 @@ export async function listCollections(db: Db): Promise<LiveCollection[]> {
   return collections.filter(({ name }) => !name.startsWith('system.'));
 }
 
-async function describe(db: Db, { name, type, raw }: LiveCollection): Promise<CollectionMetadata> {
+/** By its indexes as they are now. */
+export async function describeLive(db: Db, { name, type, raw }: LiveCollection): Promise<CollectionMetadata> {
   const indexes =
     type === 'view'
       ? []

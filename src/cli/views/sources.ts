@@ -1,5 +1,6 @@
 /** `plan sources` as a page and as an object. */
-import type { SourceAnswer, SourceName, SourcesAsked } from '../../restore/ask-sources.ts';
+import type { SourcesAsked } from '../../restore/ask-sources.ts';
+import type { SourceAnswer, SourceName } from '../../restore/source-answer.ts';
 import { neutral } from '../../text/escape.ts';
 import { type PageStyle, wrapped } from '../../text/terminal.ts';
 import type { View } from '../view.ts';

@@ -11,7 +11,7 @@ import {
 import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
 import { jsonlRules } from '../sources/jsonl.ts';
-import { snapshotRules } from '../sources/mongodb.ts';
+import { preImagesRules, snapshotRules } from '../sources/mongodb.ts';
 import { oplogFileRules, oplogMaps, oplogRules } from '../sources/oplog.ts';
 import type { StoreKind, Templated } from '../sources/source-kind.ts';
 import { ALTERNATIVES } from '../sources/sources.ts';
@@ -39,6 +39,7 @@ export function sourceRules(root: MapNode): PlanFault[] {
     ...faults,
     ...oplogRules(root),
     ...snapshotRules(root),
+    ...preImagesRules(root),
     ...timeRules(root, { isTimed: timed.length > 0, isBackupTimed, places }),
   ];
 }

@@ -1,19 +1,30 @@
 /** Every kind of source that a plan may have, by its key. */
 import { nodeAt, type PlanNode } from '../nodes.ts';
 import { JSONL, type JsonlLocation } from './jsonl.ts';
-import { MONGODB, type MongodbLocation, SNAPSHOT, type SnapshotLocation } from './mongodb.ts';
+import {
+  MONGODB,
+  type MongodbLocation,
+  PRE_IMAGES,
+  type PreImagesLocation,
+  SNAPSHOT,
+  type SnapshotLocation,
+} from './mongodb.ts';
 import type { SourceKind } from './source-kind.ts';
 import { STORES, type StoreLocation, storeOf } from './stores.ts';
 
-export type Location = StoreLocation | JsonlLocation | MongodbLocation | SnapshotLocation;
+export type Location = StoreLocation | JsonlLocation | LiveLocation;
+
+/** A running server. */
+type LiveLocation = MongodbLocation | SnapshotLocation | PreImagesLocation;
 
 /** One that lies in a store. */
-export type StoredLocation = Exclude<Location, MongodbLocation | SnapshotLocation>;
+export type StoredLocation = Exclude<Location, LiveLocation>;
 
 export const SOURCES = {
   ...STORES,
   mongodb: MONGODB,
   snapshot: SNAPSHOT,
+  preImages: PRE_IMAGES,
   jsonl: JSONL,
 } satisfies Record<Location['kind'], unknown>;
 
@@ -36,7 +47,7 @@ export function buildLocation(source: PlanNode, zone: string | undefined): Locat
 }
 
 export function isStored(location: Location): location is StoredLocation {
-  return location.kind !== 'mongodb' && location.kind !== 'snapshot';
+  return location.kind !== 'mongodb' && location.kind !== 'snapshot' && location.kind !== 'preImages';
 }
 
 /** The store in which a source lies. */

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Db, Document, Timestamp } from 'mongodb';
 import * as assert from 'uvu/assert';
+import { field } from '../../../src/backup/live/live-backup.ts';
+import { changeEvents } from '../../../src/backup/live/pre-images.ts';
 import { openBackup } from '../../../src/backup/open-backup.ts';
 import { type Instant, parseInstant } from '../../../src/plan/instant.ts';
 import type { Source } from '../../../src/plan/plan.ts';
@@ -242,6 +244,15 @@ async function outlive(at: Instant): Promise<void> {
   throw new Error('the server still knows');
 }
 
+/** How many deletions a change stream tells since then, with the documents as they were. */
+async function preImagesOf(uri: string, since: Instant): Promise<number> {
+  const range = { database: 'gravity', collections: ['artworks'], from: since.epochMs, until: Date.now() };
+  let count = 0;
+  for await (const events of changeEvents(QUIET, new Secret(uri), range))
+    for (const event of events) if (field(event, 'fullDocumentBeforeChange') !== undefined) count++;
+  return count;
+}
+
 test('a sharded cluster: both shards as of source.at; what was dropped is refused', async () => {
   const cluster = await startShardedCluster();
   try {
@@ -251,7 +262,9 @@ test('a sharded cluster: both shards as of source.at; what was dropped is refuse
     await client.db('admin').command({ shardCollection: 'gravity.artworks', key: { _id: 'hashed' } });
     await fill(sharded, ['artworks', 'plain', 'dropped', 'remade']);
     const { at, before } = await goodMoment(sharded, ['artworks', 'plain']);
+    await sharded.command({ collMod: 'artworks', changeStreamPreAndPostImages: { enabled: true } });
     for (const name of ['artworks', 'plain']) await sharded.collection(name).deleteMany({});
+    assert.is(await preImagesOf(uri, at), MANY, 'pre-images of both shards');
     const { documents, summary } = await readBackup(snapshot(at, uri), ['artworks', 'plain']);
     for (const [name, bytes] of before)
       assert.is(Buffer.compare(documents.get(name) as Buffer, bytes), 0, name);
