@@ -1,7 +1,7 @@
 /** What happens before the operator is called: a backup is taken, then a partner is destroyed by mistake. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Db, ObjectId } from 'mongodb';
+import { type Db, type Document, type Filter, ObjectId } from 'mongodb';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import type { Bucket } from '../lab/s3.ts';
 import { tarFolder } from '../lab/tar.ts';
@@ -59,12 +59,16 @@ export async function titlesAfterBackup(database: Db): Promise<string[]> {
 
 /** Deletes the partner, its artworks and their lots, as `dependent: destroy` would. Returns how many documents are gone. */
 export async function destroyPartner(database: Db): Promise<number> {
+  const artworks = await deleteArtworks(database, { partner_id: LOST_PARTNER });
+  const { deletedCount } = await database.collection('partners').deleteOne({ _id: LOST_PARTNER });
+  return artworks + deletedCount;
+}
+
+/** Deletes artworks and their lots. Returns how many documents are gone. */
+export async function deleteArtworks(database: Db, filter: Filter<Document>): Promise<number> {
   const artworks = database.collection('artworks');
-  const ids = await artworks.distinct('_id', { partner_id: LOST_PARTNER });
-  const results = [
-    await database.collection('sale_artworks').deleteMany({ artwork_id: { $in: ids } }),
-    await artworks.deleteMany({ partner_id: LOST_PARTNER }),
-    await database.collection('partners').deleteOne({ _id: LOST_PARTNER }),
-  ];
-  return results.reduce((total, { deletedCount }) => total + deletedCount, 0);
+  const ids = await artworks.distinct('_id', filter);
+  const lots = await database.collection('sale_artworks').deleteMany({ artwork_id: { $in: ids } });
+  const { deletedCount } = await artworks.deleteMany(filter);
+  return lots.deletedCount + deletedCount;
 }

@@ -61,7 +61,16 @@ test(
       'plan apply plan.yaml --target production',
       'plan apply plan.yaml --target staging',
       'plan apply plan.yaml --target production --confirm gravity',
+      commands[5],
+      'plan dry-run gone.yaml',
+      'plan apply gone.yaml --target staging',
     ]);
+    const since = / --since \d{4}-\d\d-\d\dT[\d:.]+Z$/;
+    assert.is(
+      commands[5]?.replace(since, ''),
+      'plan history --uri-env PRODUCTION_MONGODB_URI --database gravity',
+      'a time, and neither an id nor a query',
+    );
     assert.match(demo.output(), 'Every document is back, byte for byte, and nothing else changed.');
     assert.match(
       demo.output().replaceAll(/\s+/g, ' '),

@@ -11,14 +11,22 @@ import { artMarket, fillArtMarket, LOST_PARTNER } from '../lab/art-market.ts';
 import { guardProcess, temporaryFolder } from '../lab/guard.ts';
 import { startLab } from '../lab/lab.ts';
 import { createBucket, s3Client, s3Environment } from '../lab/s3.ts';
-import { destroyPartner, takeBackup, titlesAfterBackup, workAfterBackup } from './accident.ts';
-import { planFile } from './plan-file.ts';
+import {
+  deleteArtworks,
+  destroyPartner,
+  takeBackup,
+  titlesAfterBackup,
+  workAfterBackup,
+} from './accident.ts';
+import { emptyPlan, planFile } from './plan-file.ts';
 import { compareSnapshots, takeSnapshot } from './snapshot.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
 const BUCKET = 'gravity-production-db-backup';
 const HOUR_MS = 3_600_000;
 const FILL_AGO_MS = 2_100;
+/** Behind what was restored before, by any clock. */
+const START_OF_STORY_MS = 1_100;
 
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
 const step = (text: string): boolean => say(`\n── ${text}`);
@@ -44,8 +52,9 @@ async function demo(keep: boolean): Promise<void> {
     PRODUCTION_MONGODB_URI: productionUri,
     ...s3Environment(s3),
   };
-  const plan = (args: readonly string[], expected: number): Promise<void> =>
-    runPlan(args, { cwd: folder.path, environment, expected });
+  const surroundings = { cwd: folder.path, environment };
+  const plan = (args: readonly string[], expected: number): Promise<string> =>
+    runPlan(args, { ...surroundings, expected });
 
   try {
     step('Filling both with an art market, and taking backups with mongodump');
@@ -76,6 +85,7 @@ async function demo(keep: boolean): Promise<void> {
       `production lost ${await destroyPartner(production)} documents, staging ${await destroyPartner(staging)}`,
     );
     say('The next backup runs as always, and no longer holds them:');
+    const last = new Date(Math.floor(Date.now() / 1000) * 1000);
     say(`s3://${BUCKET}/${await takeBackup(source, bucket, new Date(at.getTime() + 1000))}`);
 
     step('The plan, as it would be reviewed in a pull request: plan.yaml');
@@ -111,6 +121,32 @@ async function demo(keep: boolean): Promise<void> {
     const titles = await titlesAfterBackup(production);
     if (titles.length !== 2) throw new Error(`of what came after the backup there is only ${titles.join()}`);
     say(`Also what no backup holds, by the oplog: ${titles.map((title) => `"${title}"`).join(', ')}`);
+
+    step('Later: something is gone. Nobody knows what, or by which query; only that it was a moment ago');
+    await sleep(START_OF_STORY_MS);
+    const since = new Date();
+    const stands = await takeSnapshot(staging);
+    const lost = { medium: 'Oil on canvas' };
+    for (const each of [production, staging]) await deleteArtworks(each, lost);
+    // The application goes on.
+    await production.collection('visits').insertOne({ at: new Date() });
+    const server = ['--uri-env', 'PRODUCTION_MONGODB_URI', '--database', 'gravity'];
+    const told = await runPlan(['history', ...server, '--since', since.toISOString()], {
+      ...surroundings,
+      ...{ expected: 0, isRead: true },
+    });
+    step('Its entries, pasted into a plan that names the backups and the targets: gone.yaml');
+    const entries = told.match(/^ {2}- collection: .*\n {4}deleted: .*$/gm) ?? [];
+    writeFileSync(
+      join(folder.path, 'gone.yaml'),
+      `${emptyPlan({ begins: last, bucket: BUCKET, endpoint: s3.endpoint })}${entries.join('\n')}\n`,
+    );
+    say(entries.join('\n'));
+    await plan(['dry-run', 'gone.yaml'], 0);
+    await plan(['apply', 'gone.yaml', '--target', 'staging'], 0);
+    const { missing, added, changed } = compareSnapshots(stands, await takeSnapshot(staging));
+    if (missing.length + added.length + changed.length > 0) throw new Error('staging is not as it stood');
+
     say(
       `\nEvery document is back, byte for byte, and nothing else changed. (${((performance.now() - started) / 1000).toFixed(0)} s)`,
     );
@@ -125,22 +161,33 @@ interface Command {
   readonly environment: Readonly<Record<string, string>>;
   /** Exit code without which the demo has failed. */
   readonly expected: number;
+  /** Its results are wanted, and so not written straight to the terminal. */
+  readonly isRead?: boolean;
 }
 
-/** Prints the command line, runs it with this terminal, and checks its exit code. */
-async function runPlan(args: readonly string[], { cwd, environment, expected }: Command): Promise<void> {
+/** Prints the command line, runs it with this terminal, and checks its exit code. Returns its results where they are read. */
+async function runPlan(
+  args: readonly string[],
+  { cwd, environment, expected, isRead = false }: Command,
+): Promise<string> {
   say(`\n$ plan ${args.join(' ')}`);
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     cwd,
     env: { ...process.env, ...environment },
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', isRead ? 'pipe' : 'inherit', 'inherit'],
   });
   guardProcess(child);
+  let results = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    results += text;
+    process.stdout.write(text);
+  });
   const exitCode = await new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? signal));
+    child.once('close', (code, signal) => resolve(code ?? signal));
   });
   if (exitCode !== expected) throw new Error(`plan ${args[0]} ended with ${exitCode}, not ${expected}`);
+  return results;
 }
 
 /** Waits for Ctrl-C. */

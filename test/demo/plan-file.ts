@@ -20,19 +20,7 @@ reason: Partner 57d17993 was destroyed by a support script; its artworks and the
 
 source:
   at: ${at.toISOString()}        # last moment at which the data was known good
-  database: gravity
-  maxAge: 26h
-  s3:
-    bucket: ${bucket}
-    key: "db/backup/{time:yyyy.MM.dd.HH.mm.ss}/db.tar"
-    timezone: ${BACKUP_ZONE}
-    region: us-east-1
-    endpoint: ${endpoint}
-    forcePathStyle: true
-  oplog: # rolls the documents forward from the backup to that moment
-    mongodb: { uri: "\${PRODUCTION_MONGODB_URI}" }
-    begins: ${begins.toISOString()}    # no later than the start of that dump
-
+${whereBackupsLie({ begins, bucket, endpoint })}
 collections:
   - collection: partners
     query: { _id: { $oid: ${partnerId} } }
@@ -46,20 +34,51 @@ collections:
             references:
               - { field: sale_id, collection: sales }
 
-targets:
-  staging:
-    uri: \${STAGING_MONGODB_URI}
-    database: gravity-staging
-  production:
-    uri: \${PRODUCTION_MONGODB_URI}
-    database: gravity
-
+${TARGETS}
 followUps:
   - name: Tell the partner
     on: production
     manual: Mail the partner manager; template "data-restored".
 `;
 }
+
+/** A plan of which nobody knows yet what it is to restore: the entries that `plan history` prints go to its end. */
+export function emptyPlan(source: Omit<DemoPlan, 'at' | 'partnerId'>): string {
+  return `version: 1
+name: something-is-gone
+reason: At nine, artworks were missing from the site.
+
+source:
+${whereBackupsLie(source)}
+${TARGETS}
+collections:
+`;
+}
+
+function whereBackupsLie({ begins, bucket, endpoint }: Omit<DemoPlan, 'at' | 'partnerId'>): string {
+  return `  database: gravity
+  maxAge: 26h
+  s3:
+    bucket: ${bucket}
+    key: "db/backup/{time:yyyy.MM.dd.HH.mm.ss}/db.tar"
+    timezone: ${BACKUP_ZONE}
+    region: us-east-1
+    endpoint: ${endpoint}
+    forcePathStyle: true
+  oplog: # rolls the documents forward from the backup to the moment that counts
+    mongodb: { uri: "\${PRODUCTION_MONGODB_URI}" }
+    begins: ${begins.toISOString()}    # no later than the start of that dump
+`;
+}
+
+const TARGETS = `targets:
+  staging:
+    uri: \${STAGING_MONGODB_URI}
+    database: gravity-staging
+  production:
+    uri: \${PRODUCTION_MONGODB_URI}
+    database: gravity
+`;
 
 /** The folder name that a backup script running in `BACKUP_ZONE` gives: `2016.09.13.08.00.00`. */
 export function backupFolder(time: Date): string {
