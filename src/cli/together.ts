@@ -103,13 +103,27 @@ async function submit(
       );
     },
   });
-  if (undertaking !== undefined) {
-    // Documents of a database lie there.
-    const { name: begun, folder } = undertaking;
-    await engine.clean((job) => job.startsWith(`${begun}-`));
-    await exchange.clear(folder);
-  }
+  if (undertaking !== undefined) await leaveNothing(context, { engine, exchange, undertaking });
   return selection;
+}
+
+/** Documents of a database lie there. The selection is made by then: what cannot be removed is said, and no failure. */
+async function leaveNothing(
+  { emit }: CommandContext,
+  {
+    engine,
+    exchange,
+    undertaking: { name, folder },
+  }: { readonly engine: Engine; readonly exchange: Exchange; readonly undertaking: Undertaking },
+): Promise<void> {
+  try {
+    await engine.clean((job) => job.startsWith(`${name}-`));
+    await exchange.clear(folder);
+  } catch (error) {
+    if (!(error instanceof RestorePlanError)) throw error;
+    const message = `the selection is made, but ${folder} of ${exchange.address} could not be removed (--clean does it later): ${error.message}`;
+    emit({ type: 'warning', message });
+  }
 }
 
 interface WorkerPlace {

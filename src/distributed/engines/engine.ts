@@ -1,6 +1,6 @@
 /**
  * What carries out array jobs: a cluster that exists already, asked through its own command line with the rights of whoever calls. A new one is a file
- * beside this one and a line in `coordinate.ts`.
+ * beside this one and a line in `cli/together.ts`.
  */
 import { execFile } from 'node:child_process';
 import { advice } from '../../advice.ts';
@@ -65,7 +65,9 @@ export async function call(program: string, args: readonly string[], input = '')
               cause: error,
             }),
           );
-        const said = redact(stderr.trim() || error.message).slice(0, 2_000);
+        const said = redact(stderr.trim() || error.message)
+          .replace(/\s+/g, ' ')
+          .slice(0, 2_000);
         reject(
           new RestorePlanError('UNEXPECTED', `${program} ${args[0] ?? ''} failed: ${said}`, {
             hint: advice`Mend what it says and run the same command again: what the workers have handed in is kept.`,
