@@ -42,6 +42,8 @@ export class RecordLog {
   /** Bytes in the file. */
   #written = 0;
   #scratch = Buffer.allocUnsafeSlow(READ_TOGETHER);
+  /** The record that it holds: a chain of one is looked at and then read. */
+  #held = NO_RECORD;
   readonly #record: Record = { previous: NO_RECORD, kind: 0, bytes: this.#tail, start: 0, end: 0 };
 
   /** `path` is where the file is made if there must be one; its folder must be there then. */
@@ -67,9 +69,12 @@ export class RecordLog {
   read(number: number): Record {
     const record = this.#record;
     if (number >= this.#written) return take(record, this.#tail, number - this.#written);
+    if (number === this.#held) return take(record, this.#scratch, 0);
+    this.#held = NO_RECORD;
     this.#readFile(number, READ_TOGETHER);
     const whole = HEADER + this.#scratch.readUInt32LE(9);
     if (whole > READ_TOGETHER) this.#readFile(number, whole);
+    this.#held = number;
     return take(record, this.#scratch, 0);
   }
 

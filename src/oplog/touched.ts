@@ -17,7 +17,7 @@ const CHANGE = 1;
 const FIRST_CAPACITY = 64;
 
 const WITHOUT_DOCUMENT =
-  'an update changes it, and neither the backup nor the oplog has the document that was changed: it was inserted before the oplog begins, and the backup lacks it';
+  'an update changes it, or it was deleted, and neither the backup nor the oplog has the document as it was before: it was inserted before the oplog begins, and the backup lacks it';
 
 /** Takes a document that an oplog made or changed; the bytes are lent. */
 export type TakeDocument = (bytes: Buffer, start: number, end: number) => void;
