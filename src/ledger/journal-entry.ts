@@ -81,8 +81,10 @@ const ORDINAL_BYTES = 4;
 
 /** Key and batch number sort as text, so one range of the `_id` index is one run's journal, in order. */
 export function entryId(journalKey: string, batch: number): string {
-  return `${journalKey}:${String(batch).padStart(8, '0')}`;
+  return `${journalKey}${numberInId(batch)}`;
 }
+
+const numberInId = (batch: number): string => `:${String(batch).padStart(8, '0')}`;
 
 /** Throws RestorePlanError TARGET for an entry that is newer than this version or damaged. */
 export function readJournalEntry(raw: Buffer): JournalEntry {
@@ -126,9 +128,13 @@ export function readJournalEntry(raw: Buffer): JournalEntry {
   const lsid = bytes('lsid', UUID_BYTES);
   const fieldHashes = bytes('fieldHashes', ids.length * HASH_BYTES);
   const isMerge = document['action'] === ('merge' satisfies JournalAction);
-  if (isMerge && fieldHashes === undefined) throw damaged(JOURNAL, document, 'fieldHashes');
+  // Without its action, a merge would be taken back as an insert: by removing what was there before.
+  if (isMerge !== (fieldHashes !== undefined)) throw damaged(JOURNAL, document, 'fieldHashes');
+  const batch = number('batch');
+  // By the one it is found, by the other it is gone on from: where they differ, paging would never end.
+  if (!String(document['_id']).endsWith(numberInId(batch))) throw damaged(JOURNAL, document, 'batch');
   return {
-    batch: number('batch'),
+    batch,
     action: oneOf('action', JOURNAL_ACTIONS),
     into: text('into'),
     state: oneOf('state', ENTRY_STATES),

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { Binary, serialize } from 'bson';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { Documents } from '../../src/bson/documents.ts';
 import type { Journal } from '../../src/ledger/journal.ts';
-import type { JournalEntry } from '../../src/ledger/journal-entry.ts';
-import { journalKeyOf } from '../../src/ledger/layout.ts';
+import { entryId, type JournalEntry, readJournalEntry } from '../../src/ledger/journal-entry.ts';
+import { journalKeyOf, LEDGER_FORMAT } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { openWorkbench, type Workbench } from '../apply/workbench.ts';
@@ -102,6 +103,22 @@ async function readAfter(update: Document): Promise<JournalEntry[]> {
   await journals.updateOne({ batch: 1 }, update);
   return read(journal.entries());
 }
+
+test('an entry that contradicts itself is damaged: its number, or its action', () => {
+  const entry = {
+    ...{ _id: entryId('key', 3), format: LEDGER_FORMAT, batch: 3, action: 'merge', into: 'a', state: 'done' },
+    ...{ fencing: 1, ids: new Binary(Buffer.alloc(0)), skipped: [], imageParts: 1 },
+    ...{ fields: ['price'], fieldHashes: new Binary(Buffer.alloc(0)) },
+  };
+  const changed = (change: Document): JournalEntry =>
+    readJournalEntry(Buffer.from(serialize({ ...entry, ...change })));
+  assert.is(changed({}).batch, 3);
+  // Gone through page by page, the journal would never end.
+  assert.throws(() => changed({ batch: 7 }), /damaged/);
+  // A revert would remove what was there before.
+  assert.throws(() => changed({ action: 'insert' }), /damaged/);
+  assert.throws(() => changed({ action: 'replace' }), /damaged/);
+});
 
 test('an apply notes the hash of every document as it is stored, its place and its session', async () => {
   const documents = numbered(0, 5);
