@@ -1,9 +1,26 @@
 /** Every kind of follow-up, by its key in a plan. A new one is a line here. */
-import { nodeAt, type PlanNode } from '../nodes.ts';
+import { givenText, nodeAt, type PlanNode } from '../nodes.ts';
 import type { FollowUpKind } from './kind.ts';
-import { MANUAL } from './manual.ts';
 import { RUN } from './run.ts';
 import { WEBHOOK } from './webhook.ts';
+
+/** A follow-up that a person does, and ticks off with `plan follow-up done`. */
+interface ManualAction {
+  readonly kind: 'manual';
+  readonly text: string;
+}
+
+const MANUAL: FollowUpKind<ManualAction> = {
+  isForPeople: true,
+  options: [],
+  isMap: false,
+  build: (entry) => ({ kind: 'manual', text: givenText(entry, 'manual') as string }),
+  secretsOf: () => [],
+  explain: ({ text }) => `somebody has to: ${text}`,
+  inShort: ({ text }) => text,
+  faultsOf: async () => [],
+  act: async () => ({ succeeded: false, detail: 'it is for a person', output: undefined }),
+};
 
 export const FOLLOW_UP_KINDS = { manual: MANUAL, run: RUN, webhook: WEBHOOK } as const;
 
