@@ -7,6 +7,7 @@ import type { Source } from '../plan/plan.ts';
 import type { SetOplog } from '../plan/sources/oplog.ts';
 import { type Moment, momentOf, OP, OplogEntry, type Timestamp, timeless } from './entry.ts';
 import { following } from './faults.ts';
+import type { EntrySource } from './sources/entry-source.ts';
 import { ownOplog } from './sources/open-entries.ts';
 import { pbmSpan } from './sources/pbm-oplog.ts';
 import type { WantedCollection } from './wanted.ts';
@@ -137,4 +138,16 @@ function uuidOf({ collection, text }: CollectionMetadata, { identity }: Backup):
     });
   }
   return uuid.toLowerCase();
+}
+
+/** Whether the server itself has one of the collections, by its UUID. */
+export async function hasCollectionOf(
+  entries: EntrySource,
+  collections: readonly WantedCollection[],
+): Promise<boolean> {
+  const [first] = collections;
+  const database = first?.namespace.slice(0, first.namespace.indexOf('.'));
+  const there = database === undefined ? undefined : await entries.uuids?.(database);
+  const known = new Set(there?.values());
+  return collections.some(({ uuid }) => known.has(uuid));
 }

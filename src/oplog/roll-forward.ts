@@ -14,7 +14,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
 import type { CollectionViews } from '../plan/windows.ts';
 import type { Run } from '../run.ts';
-import { type DumpOfPlan, type Span, saidToBegin, spanOf, wantedIn } from './dump.ts';
+import { type DumpOfPlan, hasCollectionOf, type Span, saidToBegin, spanOf, wantedIn } from './dump.ts';
 import {
   type Cut,
   compareTimestamps,
@@ -91,12 +91,13 @@ export async function rollForward(run: Run, order: RollOrder): Promise<RolledFor
   try {
     // Last: of a stream, its metadata has come by with its oplog.
     const collections = await wantedIn(order);
-    const { replay, record } = await follow(run, entries, { order, collections, bounds, span });
+    const followed = await follow(run, entries, { order, collections, bounds, span });
+    const { replay, record } = followed;
     const rolling = new Rolling(
       [{ replay, origin: entries.origin, views: order.windows?.views }],
       collections,
     );
-    const warnings = warningsOf(record, replay, entries.notes);
+    const warnings = warningsOf(followed, entries.notes);
     return { backup: rolling.of(backup), record, warnings, rolling };
   } finally {
     await entries.close();
@@ -140,6 +141,8 @@ export interface Following {
 export interface Followed {
   readonly replay: ReplayResult;
   readonly record: OplogRecord;
+  /** Something proves that it is the oplog of the set that was dumped: its entries, or that the server has a collection of the dump. */
+  readonly isOfDump: boolean;
 }
 
 /** Hands the entries to a replay, which is closed again where they are not enough. */
@@ -156,7 +159,8 @@ export async function follow(run: Run, entries: EntrySource, given: Following): 
     const ends = await endsOf(entries, { given, replay, first });
     const result = following(origin, replay, () => replay.finish());
     refuseLaterDump(entries, given, { result, cut: windows === undefined ? ends.cut : replay.momentAt });
-    return { replay: result, record: recordOf(origin, result, ends) };
+    const isOfDump = result.entriesUsed > 0 || (await hasCollectionOf(entries, collections));
+    return { replay: result, record: recordOf(origin, result, ends), isOfDump };
   } catch (error) {
     replay.close();
     throw error;
@@ -335,11 +339,9 @@ function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall
   };
 }
 
-export function warningsOf(
-  { source, begin, beginSaid, entries }: OplogRecord,
-  { notes, laterNotes, laterFault }: ReplayResult,
-  ofSource: readonly string[],
-): string[] {
+export function warningsOf({ record, replay, isOfDump }: Followed, ofSource: readonly string[]): string[] {
+  const { source, begin, beginSaid } = record;
+  const { notes, laterNotes, laterFault } = replay;
   const unproven =
     `the documents are exact if the dump began after ${showIsoDate(begin[0] * 1000)} and was finished before source.at; ` +
     'the dump does not say so itself';
@@ -347,9 +349,12 @@ export function warningsOf(
     ...notes,
     ...ofSource,
     ...(beginSaid === 'plan' ? [unproven] : []),
-    ...(entries === 0
-      ? ['no entry of it touches a collection of this plan: the documents are those of the backup']
-      : []),
+    ...(isOfDump
+      ? []
+      : [
+          'no entry of it touches a collection of this plan, and nothing proves that it is the oplog of the set that was dumped: ' +
+            'the documents are those of the backup',
+        ]),
     ...laterNotes.map((note) => `later than source.at: ${note}`),
     ...(laterFault === undefined
       ? []

@@ -263,6 +263,28 @@ test('a saved oplog gives the same documents and the same sum as the live one', 
   await rolled('plain', { ...SAVED(), begins: instant(begins) }, (result) => isExactly(result, atMoment));
 });
 
+test('where no entry is about the plan, its own server proves the oplog, and that of another set is warned of', async () => {
+  const wanted = new Set(['c']);
+  await set.client.db('idle').collection('c').insertOne({});
+  const begun = await nextSecond();
+  await mongodump(set.uri, ['--db', 'idle', '--out', join(folder.path, 'idle')]);
+  const moment = await nextSecond();
+  const warningsOf = async ({ uri, client }: ReplicaSet): Promise<string> => {
+    await client.db('elsewhere').collection('c').insertOne({});
+    const oplog: SetOplog = { kind: 'mongodb', uri: new Secret(uri), begins: instant(begun) };
+    const from = onDisk(join(folder.path, 'idle'), { database: 'idle', at: instant(moment) });
+    const source = { ...from, oplog };
+    const backup = await openBackup(QUIET, source, { wanted });
+    const order = { source, oplog, backup, wanted, spillPath: join(folder.path, 'spill-') };
+    const { warnings, rolling } = await rollForward(QUIET, order);
+    rolling.close();
+    await backup.close();
+    return warnings.join('\n');
+  };
+  assert.not.match(await warningsOf(set), /nothing proves that it is/);
+  assert.match(await warningsOf(replayed), /nothing proves that it is the oplog of the set that was dumped/);
+});
+
 test('behind the cut a long oplog is read for a day, and that is told', async () => {
   const whole = readFileSync(join(folder.path, 'saved/local/oplog.rs.bson'));
   const next = Math.floor(Date.now() / 1000) + 25 * 3600;

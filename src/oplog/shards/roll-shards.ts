@@ -85,9 +85,9 @@ export async function rollShards(run: Run, order: RollShardsOrder): Promise<Roll
     });
     const rolling = new Rolling(parts, collections, { writes, close: () => keys.close() });
     const records = followed.map(({ record }, i) => ({ folder: (shards[i] as OpenShard).folder, record }));
-    const warnings = followed.flatMap(({ record, replay }, i) => {
+    const warnings = followed.flatMap((each, i) => {
       const { folder, entries } = shards[i] as OpenShard;
-      return warningsOf(record, replay, entries.notes).map((warning) => `${folder}: ${warning}`);
+      return warningsOf(each, entries.notes).map((warning) => `${folder}: ${warning}`);
     });
     return { backup: rolling.of(backup), record: recordOf(records), warnings, rolling };
   } catch (error) {

@@ -51,6 +51,8 @@ export interface EntrySource {
   readonly isLoose: boolean;
   /** The collections of a database as they are now, by name; undefined where the user may not ask. */
   describe?(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined>;
+  /** The UUIDs of the collections of a database as they are now, 32 hex digits, by name; undefined where the user may not ask. */
+  uuids?(database: string): Promise<ReadonlyMap<string, string> | undefined>;
   /** The databases that its entries name; undefined: one of them is `database`, and the others were not asked for. */
   databasesBut?(database: string): Promise<readonly string[] | undefined>;
   /** Of an oplog that is overwritten as it goes on; undefined where the user may not ask. */

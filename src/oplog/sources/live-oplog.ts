@@ -4,7 +4,7 @@
  * The server leaves out what cannot matter, so that of two million entries only those of the wanted collections travel. A reading whose
  * beginning the server has lost would begin later without a word: the oldest entry is looked at before and after.
  */
-import { BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
+import { type Binary, BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions, MongoClient } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
 import { connectLive, liveFault } from '../../backup/live/live-backup.ts';
@@ -167,6 +167,21 @@ export class LiveOplog implements EntrySource {
         facts.set(name, { capped: options?.['capped'] === true, ttl });
       }
       return facts;
+    } catch (cause) {
+      if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
+      throw liveFault(cause, 'asking for its collections', this.#named);
+    }
+  }
+
+  async uuids(database: string): Promise<ReadonlyMap<string, string> | undefined> {
+    try {
+      const found = await this.#client.db(database).listCollections().toArray();
+      return new Map(
+        found.flatMap(({ name, ...rest }): [string, string][] => {
+          const uuid = (rest as Document)['info']?.['uuid'] as Binary | undefined;
+          return uuid === undefined ? [] : [[name, Buffer.from(uuid.buffer).toString('hex')]];
+        }),
+      );
     } catch (cause) {
       if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
       throw liveFault(cause, 'asking for its collections', this.#named);
