@@ -101,6 +101,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
     threads = threadsFor(run, { ...request, backup });
+    if (threads === undefined) sayWhyOneThread(run, request, rolled !== undefined);
     const scan = new BackupScan(run, { ...request, backup, runner: request.runner ?? threads }, selectors);
     await scan.refuseKnownFaults();
     await readBackup(scan, selectors);
@@ -171,6 +172,23 @@ function windowsIn(plan: Plan): RollOrder['windows'] {
   const until = neededUntil(plan);
   const areThere = [...views.values()].some(({ windows }) => windows.length > 0);
   return areThere && until !== undefined ? { views, until } : undefined;
+}
+
+/** A smaller backup is read in seconds. */
+const LARGE_BYTES = 1024 ** 3;
+
+/** What would be faster, of a large stored backup that one thread reads though more were allowed. */
+function sayWhyOneThread(
+  { emit }: Run,
+  { plan, backup, threads = {} }: SelectionRequest,
+  isRolled: boolean,
+): void {
+  const { kind, size = 0 } = backup.identity;
+  if (threads.threads === 1 || size < LARGE_BYTES || !isStored(plan.source.location)) return;
+  const why = isRolled
+    ? 'an oplog rolls its documents forward in their order'
+    : `a ${kind} is one stream. A folder of .bson or .bson.gz files, or a tar that is not compressed itself, is read by several`;
+  emit({ type: 'warning', message: `the backup is read by one thread: ${why}` });
 }
 
 export interface PrepareRequest {

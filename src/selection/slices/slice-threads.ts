@@ -21,8 +21,10 @@ import type { ThreadAnswer, ThreadData, ThreadFailure, ThreadMember, ThreadOrder
 
 /** Large enough that finding a beginning and ending a reading do not show, small enough to wait in memory. */
 const SLICE_BYTES = 16 * 1024 * 1024;
-/** A thread takes 50 to 100 ms to begin; with less than this for each, one is done sooner. */
-const LEAST_BYTES = 64 * 1024 * 1024;
+/** A thread takes 50 to 100 ms of processor time to begin, and more until it is compiled: with less for each, one is done sooner. */
+const LEAST_BYTES = 256 * 1024 * 1024;
+/** Where somebody asks for threads. */
+const LEAST_BYTES_ASKED = 64 * 1024 * 1024;
 /** So many slices of a thread are under way: while it waits for bytes of one, it works on another. */
 const AT_ONCE = 2;
 /** Twice 16 MiB, at most; newer versions of Node.js would let it grow to several times that. */
@@ -82,9 +84,9 @@ export class SliceThreads implements SliceRunner {
   }
 
   get #wanted(): number {
-    const { threads = availableParallelism(), leastBytes = LEAST_BYTES } = this.#settings;
+    const { threads, leastBytes = threads === undefined ? LEAST_BYTES : LEAST_BYTES_ASKED } = this.#settings;
     if ((this.#settings.program ?? usualProgram()) === undefined) return 1;
-    return Math.min(threads, Math.floor(this.#bytes / leastBytes));
+    return Math.min(threads ?? availableParallelism(), Math.floor(this.#bytes / leastBytes));
   }
 }
 

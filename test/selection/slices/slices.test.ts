@@ -1,5 +1,5 @@
 /** A selection by slices is the one of a single reading, wherever the cuts are. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { openBackup } from '../../../src/backup/open-backup.ts';
@@ -13,6 +13,8 @@ import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
 import { type Random, seededRandom } from '../../lab/random.ts';
 import { QUIET } from '../../quiet-run.ts';
+import { ART, chunkedBackup } from '../chunked-backup.ts';
+import { planOf } from '../plans.ts';
 import { refusal, select } from '../selecting.ts';
 import { type Comparing, HOSTILE_PLAN, outcomeOf, threadsOf, writeDump } from './compared.ts';
 import { hostileMembers } from './hostile-members.ts';
@@ -115,6 +117,28 @@ test('a stop ends the threads, whatever they are at, and leaves nothing', async 
   assert.is(await refusal(select({ ...plan, source }, how)), reason);
   await backup.close();
   assert.equal(readdirSync(join(root, '.restore-plan', 'selections')), []);
+});
+
+test('of a large backup that is one stream it is said what would be faster; not where one thread is wanted', async () => {
+  const plan = planOf({ collection: 'artworks', query: {} });
+  for (const [size, threads, expected] of [
+    [2 ** 31, {}, 1],
+    [2 ** 31, { threads: 1 }, 0],
+    [2 ** 20, {}, 0],
+  ] as const) {
+    const one = chunkedBackup({ access: 'interleaved', members: ART });
+    const backup = { ...one, identity: { ...one.identity, kind: 'tar.gz', size } };
+    const said: string[] = [];
+    const emit = (event: RunEvent): void => {
+      if (event.type === 'warning') said.push(event.message);
+    };
+    const { directory } = await select(plan, { backup, folder: folder.path, emit, threads });
+    rmSync(directory, { recursive: true });
+    assert.is(
+      said.filter((message) => /read by one thread: a tar\.gz is one stream/.test(message)).length,
+      expected,
+    );
+  }
 });
 
 test.run();
