@@ -245,4 +245,23 @@ test('no right on the database, no connection string, what a plan may not say: e
   assert.match(unwrapped(plain.stdout), /source\.preImages holds only what was deleted or changed/);
 });
 
+test('a database that was dropped later gives what was deleted before, and nothing of the time when it was dropped', async () => {
+  await db.createCollection('lots', KEPT);
+  const lots = db.collection<Document>('lots');
+  await lots.insertMany(numbered(5, (n) => ({ n })));
+  const before = await stored(db, 'lots');
+  const window = await within(() => lots.deleteMany({}));
+  // Behind what the reading takes in beyond the window, for clocks that differ.
+  await pause(2_100);
+  const dropping = await within(async () => {
+    await db.dropDatabase();
+    await db.createCollection('lots', KEPT);
+  });
+  const staging = await restored(`  - { collection: lots, deleted: ${window} } }`);
+  assert.is(Buffer.compare(await stored(staging, 'lots'), before), 0);
+  const refused = await run('select', `  - { collection: lots, deleted: ${dropping} } }`);
+  assert.is(refused.exitCode, 12);
+  assert.match(unwrapped(refused.stderr), /lots was lost as a whole|the database was dropped before the end/);
+});
+
 test.run();

@@ -176,6 +176,7 @@ async function* batches(
       if (events.length > 0) yield events;
       // Events of one transaction, and parts of one event, have one time: a reply may end between them.
       if (position > end || (position === end && events.length === 0)) return;
+      if (next.isZero()) throw closed();
       const more = { getMore: next, collection: '$cmd.aggregate', maxTimeMS: AWAIT_MS };
       reply = await asking('reading the change stream', () => db.command(more, options));
     }
@@ -184,6 +185,15 @@ async function* batches(
       await db.command({ killCursors: '$cmd.aggregate', cursors: [id] }, { session }).catch(() => undefined);
     await session.endSession();
   }
+}
+
+/** The server ends a stream when its database is dropped. */
+function closed(): RestorePlanError {
+  return new RestorePlanError(
+    'BACKUP',
+    `${NAMED}: the database was dropped before the end of what is asked for, and with it its change stream ended.`,
+    { hint: `Let the entries end before that. ${WITHOUT_PRE_IMAGES}` },
+  );
 }
 
 interface StreamReply {
@@ -203,7 +213,7 @@ function readReply(reply: Document): StreamReply {
   const data = token && findElement(cursor, token.start, Buffer.from('_data'));
   const text = data?.type === BSON.STRING ? data.bytes.toString('latin1', data.start + 4, data.end - 1) : '';
   const [, time] = TOKEN.exec(text) ?? [];
-  if (time === undefined || id === 0n) {
+  if (time === undefined) {
     throw new RestorePlanError('BACKUP', `${NAMED} does not say how far its change stream has come.`, {
       hint: `The server is of a kind that is not known here. ${WITHOUT_PRE_IMAGES}`,
     });
