@@ -5,7 +5,7 @@ import { RUN } from './run.ts';
 import { WEBHOOK } from './webhook.ts';
 
 /** A follow-up that a person does, and ticks off with `plan follow-up done`. */
-interface ManualAction {
+export interface ManualAction {
   readonly kind: 'manual';
   readonly text: string;
 }

@@ -5,7 +5,7 @@ import { S3 } from './s3.ts';
 import type { StoreKind } from './source-kind.ts';
 
 /** `source.path`: a file or a folder on this machine's disk. */
-interface PathLocation {
+export interface PathLocation {
   readonly kind: 'path';
   /** Absolute path (resolved against the plan file's folder), same template rules as an S3 key. */
   readonly path: string;
