@@ -108,6 +108,16 @@ test('only entries that matter travel, and a user with nothing but find on the o
   });
 });
 
+test('of a server that nobody writes to, the entry behind a moment that has passed is waited for', async () => {
+  await set.client.db('shop').collection('quiet').insertOne({});
+  await withOplog(uriOf('root'), async (oplog) => {
+    const from = await oplog.last();
+    const cut = { wall: from.wall + 1 };
+    const behind = await reaches(oplog, { from, cut, collections: [] });
+    assert.ok(behind, 'its next entry comes within ten seconds');
+  });
+});
+
 test('a beginning that the oplog has lost is refused with what it covers', async () => {
   await withOplog(uriOf('root'), async (oplog) => {
     const oldest = await oplog.first();

@@ -4,6 +4,7 @@
  * The server leaves out what cannot matter, so that of two million entries only those of the wanted collections travel. A reading whose
  * beginning the server has lost would begin later without a word: the oldest entry is looked at before and after.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Binary, BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions, MongoClient } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
@@ -38,6 +39,10 @@ const UNAUTHORIZED = 13;
 /** The server overwrote what was still to be read. */
 const POSITION_LOST = 136;
 
+/** A primary that nobody writes to makes an entry every ten seconds. */
+const IDLE_MS = 12_000;
+const ASKED_EACH_MS = 250;
+
 /** How an oplog is meant by whoever names it. */
 export interface LiveMeaning {
   /** Where its connection string is named, for messages: `source.oplog.mongodb`. */
@@ -56,10 +61,12 @@ export class LiveOplog implements EntrySource {
   readonly #entries: Collection;
   readonly #client: MongoClient;
   readonly #named: string;
+  readonly #run: Run;
   /** The replica set's own name. */
   #setName = '';
 
   private constructor(
+    run: Run,
     client: MongoClient,
     { hosts, named }: { readonly hosts: string; readonly named: string },
   ) {
@@ -67,6 +74,7 @@ export class LiveOplog implements EntrySource {
     this.#entries = client.db('local').collection('oplog.rs', { readConcern: { level: 'majority' } });
     this.#client = client;
     this.#named = named;
+    this.#run = run;
   }
 
   /** Throws RestorePlanError BACKUP where it cannot be reached, or the user may not read the oplog. */
@@ -78,7 +86,7 @@ export class LiveOplog implements EntrySource {
       });
     }
     const { client, hosts } = await connectLive(run, uri, named);
-    const oplog = new LiveOplog(client, { hosts, named });
+    const oplog = new LiveOplog(run, client, { hosts, named });
     try {
       const hello = await oplog.#asking('asking what it is', () => client.db('admin').command({ hello: 1 }));
       refuseOthers(hello, meaning);
@@ -121,6 +129,7 @@ export class LiveOplog implements EntrySource {
       await this.#refuseGap(begin);
       return;
     }
+    await this.#reached(cut);
     // In one pass: a search for the cut alone costs the server as much as the reading.
     const behind = 'ts' in cut ? { ts: { $gte: timestamp(cut.ts) } } : { wall: { $gte: new Date(cut.wall) } };
     const either = matters.length === 0 ? [] : [...matters, behind];
@@ -143,6 +152,19 @@ export class LiveOplog implements EntrySource {
       const either = matters.length === 0 ? [] : [...matters, newest];
       yield* this.#read({ ts: { $gt: timestamp(end) }, ...anyOf(either) });
     }
+  }
+
+  /** Waits for the entry that shows that all before the cut is there, where the server's clock says that one must come. */
+  async #reached(cut: Exclude<Cut, 'end'>): Promise<void> {
+    if (isBehind(await this.last(), cut)) return;
+    const { localTime } = await this.#asking('asking for its time', () =>
+      this.#client.db('admin').command({ hello: 1 }),
+    );
+    if (Number(localTime) < ('ts' in cut ? cut.ts.seconds * 1000 : cut.wall)) return;
+    const { now, signal } = this.#run;
+    const end = now() + IDLE_MS;
+    while (now() < end && !isBehind(await this.last(), cut))
+      await delay(ASKED_EACH_MS, undefined, { signal });
   }
 
   /** The entry of a moment, and those behind it that match any of `filters`; all where there are none. */
