@@ -20,10 +20,17 @@ const DOCUMENTS_PER_COMMAND = 4_000;
 const NO_SUCH_STAGE = 40324;
 /** Unrecognized expression. */
 const NO_SUCH_EXPRESSION = 168;
+/** A mongos makes no keys of an index. */
+const NO_KEYS_ON_MONGOS = 6868510;
+const UNANSWERED: ReadonlySet<number | undefined> = new Set([
+  NO_SUCH_STAGE,
+  NO_SUCH_EXPRESSION,
+  NO_KEYS_ON_MONGOS,
+]);
 
 /** The server does not know how to answer this user, whatever the documents. */
 export function cannotAnswer({ serverCode, lacksPrivilege }: CommandFailure): boolean {
-  return serverCode === NO_SUCH_STAGE || serverCode === NO_SUCH_EXPRESSION || lacksPrivilege;
+  return UNANSWERED.has(serverCode) || lacksPrivilege;
 }
 
 /** Codes by which the server says that a document does not fit into a command, and nothing of what was asked. */
@@ -147,7 +154,7 @@ function exactId(bytes: Buffer, start: number): string {
 /**
  * Lets the server make the keys that documents would have in an index. Throws CommandFailure with the code that an insert would
  * end with where the server can make no keys of one of the documents, or takes no such index. A partial filter is not looked at.
- * Needs MongoDB 6.3 (`$_internalIndexKey`).
+ * Needs MongoDB 6.3 (`$_internalIndexKey`), and no mongos.
  */
 export async function keysOnServer(
   { reader, index }: { readonly reader: TargetReader; readonly index: TargetIndex },

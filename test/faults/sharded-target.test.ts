@@ -133,6 +133,28 @@ test('T9 documents without a place in a sharded collection are refused one by on
     assert.is(result.verified, false);
   }));
 
+test('T9 what a mongos cannot tell of indexes is warned of: neither a new collection nor a document is refused', () =>
+  onBothShards(async (bench) => {
+    const db = await bench.db('staging');
+    await db.collection('a').createIndex({ tags: 1, text: 1 });
+    const documents = [
+      Buffer.from(serialize({ _id: 1, region: 'eu', tags: ['one', 'two'], text: 'x', place: [1, 2] })),
+    ];
+    const indexes = [
+      { v: 2, key: { _id: 1 }, name: '_id_' },
+      { v: 2, key: { tags: 1, text: 1 }, name: 'tags_1_text_1' },
+      { v: 2, key: { place: '2dsphere' }, name: 'place_2dsphere', '2dsphereIndexVersion': 3 },
+    ];
+    const selection = bench.selection([
+      { collection: 'a', documents },
+      { collection: 'made', documents, metadata: JSON.stringify({ indexes, collectionName: 'made' }) },
+    ]);
+    const result = await bench.apply(selection, 'staging');
+    assert.ok(result.verified);
+    await bench.expectRestored('staging', selection, { a: documents, made: documents });
+    assert.is((await db.collection('made').indexes()).length, 3);
+  }));
+
 test('two documents of one _id on two shards, too large for one reply, are both found', () =>
   onBothShards(async (bench) => {
     const db = await bench.db('staging');
