@@ -3,10 +3,12 @@
  * like any others, so that the selection is the same.
  */
 import { advice } from '../advice.ts';
+import { BsonFault } from '../bson/elements.ts';
+import { checkDocument } from '../bson/storable.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import type { CollectionRoutes } from '../selection/routes.ts';
-import { decodePart, type Part } from '../selection/slices/part.ts';
+import { decodePart, type Part, type UnfitPart } from '../selection/slices/part.ts';
 import type { Slice } from '../selection/slices/slice.ts';
 import type { SlicedLevel, SliceRunner } from '../selection/slices/slice-runner.ts';
 import type { JobState } from './engines/engine.ts';
@@ -55,6 +57,8 @@ export class ExchangeRunner implements SliceRunner {
   readonly #run: Run;
   readonly #given: ExchangedSlices;
   readonly #levels: number;
+  /** Of the level that is joined, by `sliceId`. */
+  #parts: ReadonlyMap<string, MarkedFile> = new Map();
 
   constructor(run: Run, given: ExchangedSlices) {
     this.#run = run;
@@ -81,6 +85,7 @@ export class ExchangeRunner implements SliceRunner {
     }
     if (until !== undefined && level > until) throw new LevelReady();
     const parts = await this.#handedIn(level, slices);
+    this.#parts = parts;
     const waiting = slices.map((slice) => ({ slice, file: parts.get(sliceId(slice)) as MarkedFile }));
     const fetched: { readonly part: Promise<Part>; readonly bytes: number }[] = [];
     let [next, ahead] = [0, 0];
@@ -88,7 +93,8 @@ export class ExchangeRunner implements SliceRunner {
       while (fetched.length > 0 || next < waiting.length) {
         for (; next < waiting.length && fetched.length < MOST_AHEAD && ahead < MOST_BYTES_AHEAD; next++) {
           const { slice, file } = waiting[next] as (typeof waiting)[number];
-          const part = this.#part(file, slice);
+          const isOpen = scopes.get(slice.member.collection)?.isOpen ?? false;
+          const part = this.#part(file, { slice, isOpen });
           part.catch(() => undefined); // thrown where it is awaited
           const bytes = file.file.stored.size;
           ahead += bytes;
@@ -106,7 +112,15 @@ export class ExchangeRunner implements SliceRunner {
     }
   }
 
-  async #part(file: MarkedFile, slice: Slice): Promise<Part> {
+  refusal({ slice, message }: UnfitPart): Error {
+    const { file } = this.#parts.get(sliceId(slice)) as MarkedFile;
+    return refused(this.#given.exchange, file, message);
+  }
+
+  async #part(
+    file: MarkedFile,
+    { slice, isOpen }: { readonly slice: Slice; readonly isOpen: boolean },
+  ): Promise<Part> {
     const { exchange, undertaking } = this.#given;
     const part = decodePart(await undertaking.get(exchange, file));
     if (part === undefined) throw refused(exchange, file.file, 'is damaged');
@@ -118,6 +132,9 @@ export class ExchangeRunner implements SliceRunner {
         member.id !== slice.member.id
       )
         throw refused(exchange, file.file, 'is of other bytes of the backup than its name says');
+    // Those that may be chosen are checked when they are.
+    if (!isOpen && !areSound(part.kept))
+      throw refused(exchange, file.file, 'holds a document that no server stores');
     // A machine may see the backup under another path.
     return { ...part, slice };
   }
@@ -203,5 +220,16 @@ export class ExchangeRunner implements SliceRunner {
         facts: { level, slices: slices.length, missing: missing.length },
       },
     );
+  }
+}
+
+function areSound(kept: Uint8Array): boolean {
+  const bytes = Buffer.from(kept.buffer, kept.byteOffset, kept.byteLength);
+  try {
+    for (let at = 0; at < bytes.length; ) at = checkDocument(bytes, at);
+    return true;
+  } catch (error) {
+    if (!(error instanceof BsonFault)) throw error;
+    return false;
   }
 }

@@ -8,8 +8,8 @@ import { DocumentWalk, type TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import { KeptDependents, type SpareSpace, Spool } from './put-off.ts';
-import type { CollectionRoutes, Route } from './routes.ts';
-import type { Part } from './slices/part.ts';
+import type { CollectionRoutes } from './routes.ts';
+import { type Part, UnfitPart } from './slices/part.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
 /** Of one selection. */
@@ -96,7 +96,7 @@ export class CollectionSelector {
 
   /**
    * Takes the next documents of a member as somebody else has scanned them: those that are kept, and the number of all. Throws what is wrong
-   * with one of them without its place.
+   * with one of them without its place, and UnfitPart.
    */
   async takePart(member: MemberInfo, part: Part, parents: ParentsRead): Promise<void> {
     const walk = this.#walks.get(member.id) ?? (await this.#begin(member, parents));
@@ -107,14 +107,18 @@ export class CollectionSelector {
     for (let at = 0; at < kept.length; ) {
       const from = at;
       this.#match(() => {
-        at = takeSome(consumer, kept, from);
+        at = takeSome(consumer, part, { kept, from });
       });
       await consumer.drain();
     }
-    for (const { route, ...leftOut } of part.leftOut)
-      this.#chosen.otherTypes.add({ ...leftOut, route: this.routes.routes[route] as Route });
+    const { routes } = this.routes;
+    for (const { route: number, ...leftOut } of part.leftOut) {
+      const route = routes[number];
+      if (route === undefined) throw new UnfitPart(part, 'tells of more entries than the plan has');
+      this.#chosen.otherTypes.add({ ...leftOut, route });
+    }
     for (const [i, keys] of part.foundIds.entries())
-      for (const key of keys) this.routes.routes[i]?.ids?.found.addCanonical(Buffer.from(key));
+      for (const key of keys) routes[i]?.ids?.found.addCanonical(Buffer.from(key));
     walk.pass(part.documents, (part.end ?? 0) - (part.begin ?? 0));
   }
 
@@ -260,8 +264,12 @@ function newFile(
 /** Taken at a time. */
 const SOME_BYTES = 1024 * 1024;
 
-/** Has documents that were kept elsewhere decided about once more, from `from` on, which feeds dependents; returns where the next ones begin. */
-function takeSome(consumer: ChosenDocuments | Spool | KeptDependents, kept: Buffer, from: number): number {
+/** Has documents of a part decided about once more, from `from` on, which feeds dependents; returns where the next ones begin. */
+function takeSome(
+  consumer: ChosenDocuments | Spool | KeptDependents,
+  part: Part,
+  { kept, from }: { readonly kept: Buffer; readonly from: number },
+): number {
   const starts: number[] = [];
   let end = from;
   for (; end < kept.length && end - from < SOME_BYTES && starts.length < IDS_TOGETHER; ) {
@@ -274,7 +282,7 @@ function takeSome(consumer: ChosenDocuments | Spool | KeptDependents, kept: Buff
       consumer instanceof ChosenDocuments
         ? consumer.takes(kept, start)
         : consumer.wants(kept, start, starts[i + 1] ?? end);
-    if (!isTaken) throw new Error('a part holds a document that the plan does not choose');
+    if (!isTaken) throw new UnfitPart(part, 'holds a document that the plan does not choose');
   }
   consumer.append(kept, from, end);
   return end;

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import { ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
+import { decodePart, encodePart, type Part } from '../../src/selection/slices/part.ts';
 import { VERSION } from '../../src/version.ts';
 import { writeLargeDump } from '../bench/large-dump.ts';
 import { test } from '../harness.ts';
@@ -189,6 +190,70 @@ test('a damaged part, and parts of another plan, backup, version or place are re
   writeFileSync(other, kept);
   done(await select(market, ...joining(undertaken), '--level', '0'));
 });
+
+test(
+  'content that somebody else made, with fitting sums and names, is refused by its name',
+  async () => {
+    const undertaken = undertaking(market, 2, 1);
+    done(await work(undertaken, 0, 0));
+    const { exchange } = undertaken;
+    const [name = ''] = filesBelow(exchange);
+    const whole = readFileSync(join(exchange, name));
+    rmSync(join(exchange, name));
+    const part = decodePart(whole.subarray(whole.indexOf('\n') + 1)) as Part;
+    const refused = async (content: Buffer, why: RegExp, { head = {}, file = name } = {}): Promise<void> => {
+      const line = { ...JSON.parse(whole.toString('utf8', 0, whole.indexOf('\n'))), ...head };
+      const bytes = Buffer.concat([Buffer.from(`${JSON.stringify(line)}\n`), content]);
+      const path = join(
+        exchange,
+        file.replace(/[0-9a-f]{64}/, createHash('sha256').update(bytes).digest('hex')),
+      );
+      writeFileSync(path, bytes);
+      const { exitCode, stderr } = await select(market, ...joining(undertaken));
+      rmSync(path);
+      assert.is(exitCode, 20, stderr);
+      assert.match(stderr.replaceAll(/\s+/g, ' '), why);
+      assert.ok(stderr.includes(path.slice(-40)), 'the file is named');
+    };
+    const forged = (change: object): Buffer => encodePart({ ...part, ...change });
+    const kept = (...more: readonly Uint8Array[]): Buffer =>
+      forged({ kept: Buffer.concat([part.kept, ...more]) });
+    const broken = Buffer.from(serialize({ _id: 1, partner_id: LOST_PARTNER, sold: true }));
+    broken[broken.length - 2] = 7;
+    await refused(kept(serialize({ _id: 1 })), /holds a document that the plan does not choose/);
+    await refused(kept(broken), /holds a document that no server stores/);
+    await refused(kept(Buffer.alloc(5)), /is damaged/);
+    await refused(kept(serialize({ _id: 1 }).subarray(0, 9)), /is damaged/);
+    await refused(
+      forged({ leftOut: [{ ...LEFT_OUT, route: 9 }] }),
+      /tells of more entries than the plan has/,
+    );
+    for (const change of [
+      { slice: undefined },
+      { begin: -1 },
+      { end: 'x' },
+      { documents: 1.5 },
+      { leftOut: 7 },
+      { leftOut: [{}] },
+      { foundIds: [['']] },
+    ])
+      await refused(forged(change), /is damaged/);
+    const failure = {
+      head: { kind: 'failure', id: '0' },
+      file: name.replace(/[^/]+$/, `worker-0-${'0'.repeat(64)}.failure`),
+    };
+    for (const content of [
+      '',
+      'null',
+      '{"code":"OK"}',
+      '{"code":"USAGE","message":"x","host":"x","advice":[null]}',
+    ])
+      await refused(Buffer.from(content), /does not say why a worker gave up/, failure);
+  },
+  { deadlineMs: 120_000 },
+);
+
+const LEFT_OUT = { type: 'string', parentType: 'objectId', example: 'x', documents: 1 };
 
 test('parts of a changed plan lie elsewhere, and --clean takes all of the plan away, and nothing else', async () => {
   const undertaken = undertaking(market, 2);

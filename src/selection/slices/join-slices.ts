@@ -19,7 +19,7 @@ import type { WholeChecksum } from '../../backup/storage/byte-source.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { QueryFault } from '../../query/query-fault.ts';
 import { UnfitId } from '../document-walk.ts';
-import type { Part } from './part.ts';
+import { type Part, UnfitPart } from './part.ts';
 import type { Slice } from './slice.ts';
 
 /** A member, and what the store says that its bytes add up to, where slices of it are held against that. */
@@ -37,7 +37,7 @@ export interface JoinReader {
   end(member: MemberInfo): Promise<void>;
 }
 
-/** `parts` of all slices of these members, in their order. Throws RestorePlanError BACKUP, or what `joined` throws. */
+/** `parts` of all slices of these members, in their order. Throws RestorePlanError BACKUP, or what `joined` throws: UnfitPart too. */
 export async function joinSlices(
   members: ReadonlyMap<number, JoinedMember>,
   parts: AsyncIterable<Part>,
@@ -92,7 +92,11 @@ class MemberJoin {
     } catch (fault) {
       if (![BsonFault, QueryFault, UnfitId].some((each) => fault instanceof each)) throw fault;
       await this.#readAgain(slice); // throws it with its place
-      throw fault;
+      throw new UnfitPart(
+        part,
+        `holds a document that the backup does not (${(fault as Error).message})`,
+        fault,
+      );
     }
     this.#documents += part.documents;
     this.#at = end;

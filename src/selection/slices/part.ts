@@ -5,6 +5,7 @@
  * its content.
  */
 import { createHash } from 'node:crypto';
+import { BsonFault, documentEnd } from '../../bson/elements.ts';
 import type { Slice } from './slice.ts';
 
 export interface Part {
@@ -38,6 +39,16 @@ export interface PartLeftOut {
   readonly documents: number;
 }
 
+/** A part is not what a scan of its slice makes. Only one that somebody else has made can be. */
+export class UnfitPart extends Error {
+  readonly slice: Slice;
+
+  constructor({ slice }: Part, what: string, cause?: unknown) {
+    super(what, { cause });
+    this.slice = slice;
+  }
+}
+
 /** A format is read by the versions that write it. */
 const MAGIC = Buffer.from('restore-plan part 1\n');
 const HASH_BYTES = 32;
@@ -58,21 +69,78 @@ export function encodePart({ kept, ...described }: Part): Buffer {
   return Buffer.concat([MAGIC, sha256(content), content]);
 }
 
-/** Undefined where it is no part of this version, cut off, or damaged. */
+/** Undefined where it is no part of this version, cut off, damaged, or made of anything else, whose sums fit. */
 export function decodePart(bytes: Buffer): Part | undefined {
   const content = bytes.subarray(MAGIC.length + HASH_BYTES);
   if (content.length < LENGTH_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
   if (!sha256(content).equals(bytes.subarray(MAGIC.length, MAGIC.length + HASH_BYTES))) return undefined;
   const end = LENGTH_BYTES + content.readUInt32LE(0);
-  const described = JSON.parse(content.toString('utf8', LENGTH_BYTES, end));
+  const described = parsed(content.toString('utf8', LENGTH_BYTES, end));
+  const kept = content.subarray(end);
+  if (!isDescription(described) || !areFramed(kept)) return undefined;
   return {
     ...described,
     begin: described.begin,
     end: described.end,
     crc64: described.crc64 === undefined ? undefined : BigInt(described.crc64),
-    foundIds: described.foundIds.map((keys: string[]) => keys.map((key) => Buffer.from(key, 'base64'))),
-    kept: content.subarray(end),
+    foundIds: described.foundIds.map((keys) => keys.map((key) => Buffer.from(key, 'base64'))),
+    kept,
   };
+}
+
+type Description = Omit<Part, 'kept' | 'crc64' | 'foundIds'> & {
+  readonly crc64?: string;
+  readonly foundIds: readonly (readonly string[])[];
+};
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isDescription(given: unknown): given is Description {
+  if (!isFields(given)) return false;
+  const { slice, begin, end, isUnread, documents, bytes, crc32, crc64, leftOut, foundIds } = given;
+  return (
+    isFields(slice) &&
+    isFields(slice['member']) &&
+    [begin, end].every((at) => at === undefined || isCount(at)) &&
+    typeof isUnread === 'boolean' &&
+    [documents, bytes, crc32].every(isCount) &&
+    (crc64 === undefined || (typeof crc64 === 'string' && /^\d{1,20}$/.test(crc64))) &&
+    isListOf(leftOut, isLeftOut) &&
+    isListOf(foundIds, (keys) => isListOf(keys, (key) => typeof key === 'string' && key !== ''))
+  );
+}
+
+function isLeftOut(given: unknown): given is PartLeftOut {
+  return (
+    isFields(given) &&
+    isCount(given['route']) &&
+    isCount(given['documents']) &&
+    ['type', 'parentType', 'example'].every((key) => typeof given[key] === 'string')
+  );
+}
+
+const isFields = (given: unknown): given is Fields => typeof given === 'object' && given !== null;
+const isCount = (given: unknown): given is number => Number.isSafeInteger(given) && (given as number) >= 0;
+const isListOf = (given: unknown, is: (each: unknown) => boolean): boolean =>
+  Array.isArray(given) && given.every(is);
+
+/** Whether they are whole documents back to back. */
+function areFramed(kept: Buffer): boolean {
+  try {
+    for (let at = 0; at < kept.length; ) at = documentEnd(kept, at);
+    return true;
+  } catch (error) {
+    if (!(error instanceof BsonFault)) throw error;
+    return false;
+  }
 }
 
 function sha256(bytes: Buffer): Buffer {

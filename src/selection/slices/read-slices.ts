@@ -3,6 +3,7 @@ import type { CollectionMetadata, ScanSummary, SeparateMember, SeparatePiece } f
 import { canBeCut } from '../../backup/readers/stretch.ts';
 import type { CollectionRoutes } from '../routes.ts';
 import { type JoinedMember, type JoinReader, joinSlices } from './join-slices.ts';
+import { UnfitPart } from './part.ts';
 import { scopeOf } from './scope.ts';
 import { countOfSlices, planSlices } from './slice.ts';
 import type { SlicedLevel, SliceRunner } from './slice-runner.ts';
@@ -35,7 +36,9 @@ export async function readSlices(
   const sliced = await sliceMembers(members, runner.sliceBytes);
   const scopes = new Map(level.routes.map((routes) => [routes.collection, scopeOf(routes, level.database)]));
   const parts = runner.run({ ...sliced, scopes }, level.signal, (bytes) => level.stored(bytes));
-  const read = await joinSlices(sliced.members, parts, level);
+  const read = await joinSlices(sliced.members, parts, level).catch((error: unknown) => {
+    throw (error instanceof UnfitPart && runner.refusal?.(error)) || error;
+  });
   const bytesRead = members.reduce((sum, { at }) => sum + at.size, 0);
   return { ...(summary as ScanSummary), bytesRead, members: read };
 }

@@ -4,7 +4,7 @@
 import type { SeparateMember } from '../../backup/backup.ts';
 import { TimeLimit } from '../document-walk.ts';
 import type { JoinedMember } from './join-slices.ts';
-import type { Part } from './part.ts';
+import type { Part, UnfitPart } from './part.ts';
 import type { Scope } from './scope.ts';
 import { MOST_KEPT_BYTES, selectSlice } from './select-slice.ts';
 import type { Slice } from './slice.ts';
@@ -25,6 +25,8 @@ export interface SliceRunner {
   suits(bytes: number): boolean;
   /** A part of each slice, in their order. `stored` is told of bytes that have come from storage. */
   run(level: SlicedLevel, signal: AbortSignal, stored: (bytes: number) => void): AsyncIterable<Part>;
+  /** What is thrown for a part of its that somebody else has made, and that does not fit. */
+  refusal?(unfit: UnfitPart): Error;
 }
 
 /** One after the other, in this thread: the same steps as with several. */
