@@ -6,6 +6,7 @@ import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Document, EJSON, ObjectId, serialize } from 'bson';
+import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import type { dryRunObject } from '../../src/cli/views/dry-run.ts';
 import { suite } from '../harness.ts';
@@ -103,6 +104,7 @@ const SELECTED: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'company-of-users.yaml': { users: 3 },
   'settings-from-live-copy.yaml': { feature_settings: 2, categories: 3 },
   'just-dropped.yaml': { feature_settings: 2, categories: 4 },
+  'undo-exactly-that.yaml': { offers: 2, offer_lines: 1, price_lists: 1 },
   'report-lines.yaml': { orders: 1, order_lines: 2 },
 };
 
@@ -116,6 +118,8 @@ let lab: Lab;
 let folder: TemporaryFolder;
 /** Just before the collections of `just-dropped` were dropped. */
 let lastGood: string;
+/** Around what `undo-exactly-that` undoes. */
+const accident = { began: '', over: '' };
 
 test.before(async () => {
   lab = await openLab();
@@ -150,7 +154,37 @@ test.before(async () => {
   lastGood = new Date().toISOString();
   await sleep(5);
   for (const collection of Object.keys(GRAVITY_COPY)) await gravity.dropCollection(collection);
+  await haveAccident(gravity);
 });
+
+/** Offers and a line are deleted, a price is changed, amid other writes. */
+async function haveAccident(gravity: Db): Promise<void> {
+  const withPreImages = { changeStreamPreAndPostImages: { enabled: true } };
+  const [offers, lines, prices] = await Promise.all(
+    ['offers', 'offer_lines', 'price_lists'].map((name) =>
+      gravity.createCollection<{ _id: number }>(name, withPreImages),
+    ),
+  );
+  await offers?.insertMany([{ _id: 1 }, { _id: 2 }, { _id: 3 }, { _id: 4 }]);
+  await lines?.insertMany([
+    { _id: 1, offer_id: 1 },
+    { _id: 2, offer_id: 4 },
+    { _id: 3, offer_id: 3 },
+  ] as never);
+  await prices?.insertMany([
+    { _id: 1, price: 10 },
+    { _id: 2, price: 20 },
+  ] as never);
+  await offers?.deleteOne({ _id: 4 });
+  await sleep(5);
+  accident.began = new Date().toISOString();
+  await offers?.deleteMany({ _id: { $lt: 3 } });
+  await lines?.deleteMany({ _id: { $lt: 3 } });
+  await prices?.updateOne({ _id: 1 }, { $set: { price: 0 } });
+  await prices?.updateOne({ _id: 2 }, { $set: { note: 'of the application' } });
+  await sleep(5);
+  accident.over = new Date().toISOString();
+}
 
 test.after(async () => {
   await lab.staging.client.db('gravity-copy').dropDatabase();
@@ -195,6 +229,8 @@ for (const [name, expected] of Object.entries(SELECTED)) {
       PRODUCTION_MONGODB_URI: lab.production.uri,
       ANALYTICS_MONGODB_URI: lab.staging.uri,
       LAST_GOOD_MOMENT: lastGood,
+      ACCIDENT_BEGAN: accident.began,
+      ACCIDENT_WAS_OVER: accident.over,
     };
     const { exitCode, stdout, stderr } = await runPlan(['dry-run', '--json', '--quiet', name], {
       cwd: folder.path,

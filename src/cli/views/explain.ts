@@ -35,7 +35,7 @@ export function explainPlan(plan: Plan, terminalColumns: number): string {
     heading('Where the documents come from'),
     ...sourceSentences(plan).map((text) => paragraph(text, 2)),
     heading('What is restored'),
-    ...plan.collections.flatMap((root) => collectionBlocks(root, paragraph)),
+    ...plan.collections.flatMap((root) => collectionBlocks(root, plan.source, paragraph)),
     ...promises(plan).map((text) => paragraph(text, 2)),
     heading('Where they go'),
     ...targetSentences(plan).map((text) => paragraph(text, 2, '- ')),
@@ -87,7 +87,7 @@ function choiceSentence(place: string, zone: string | undefined, { at }: Source)
   return `Of the backups at ${place}, the newest that was begun at or before ${at.text} (${utc} UTC) and holds every collection below. The times in the names are read as ${zone} time.`;
 }
 
-function collectionBlocks(root: CollectionPlan, paragraph: Paragraph): string[] {
+function collectionBlocks(root: CollectionPlan, { oplog }: Source, paragraph: Paragraph): string[] {
   const isAll = root.query.length === EMPTY_DOCUMENT.length;
   const of = root.ids === undefined ? '' : ` with the ${root.ids.count} _ids of ${root.ids.file}`;
   const match = isAll ? '' : ` that match ${query(root.query)}`;
@@ -97,18 +97,20 @@ function collectionBlocks(root: CollectionPlan, paragraph: Paragraph): string[] 
     isAll && of === '' && happened === ''
       ? 'every document'
       : `the documents${of}${happened}${(of !== '' || happened !== '') && match !== '' ? ' and' : ''}${match}`;
-  const more = windowsOf(root).map(windowSentence);
+  const more = windowsOf(root).map((window) => windowSentence(window, oplog));
   return entryBlocks(root, { text: `${root.collection}: ${what}`, more, depth: 0, paragraph });
 }
 
 const spanText = ({ from, until }: Window): string => `from ${from.text} until ${until.text}`;
 
-function windowSentence(window: Window): string {
-  if (window.kind === 'deleted')
-    return (
-      'Each comes back as it was just before it was deleted, also one that was made after the backup, and all of a collection that was dropped or replaced then. ' +
-      'Expiry by a TTL index and what the server moved are left out.'
-    );
+function windowSentence(window: Window, oplog: Source['oplog']): string {
+  if (window.kind === 'deleted') {
+    const more =
+      oplog === undefined
+        ? ''
+        : ', also one that was made after the backup, and all of a collection that was dropped or replaced then';
+    return `Each comes back as it was just before it was deleted${more}. Expiry by a TTL index and what the server moved are left out.`;
+  }
   const fields = window.fields.length === 0 ? '' : ` of ${window.fields.join(', ')}`;
   return `Each comes back as it was just before its first change${fields} in that time.`;
 }

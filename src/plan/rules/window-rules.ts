@@ -2,6 +2,7 @@
 import { faultAt, type PlanFault, quoted } from '../fault.ts';
 import { type Instant, momentIn, parseInstant, type TimeWindow } from '../instant.ts';
 import {
+  givenText,
   itemsAt,
   type MapNode,
   nodeAt,
@@ -30,9 +31,18 @@ function spanIn(entry: PlanNode, key: (typeof KINDS)[number]): TimeWindow | unde
   return from === undefined || until === undefined ? undefined : { from, until };
 }
 
+const UNSET = 0;
+
+/** With an unset variable in it, an empty span: so it can never select too much. */
+function givenSpan(entry: PlanNode, key: (typeof KINDS)[number]): TimeWindow | undefined {
+  if (nodeAt(entry, key) === undefined) return undefined;
+  const unset = (end: string): Instant => ({ epochMs: UNSET, text: givenText(entry, key, end) as string });
+  return spanIn(entry, key) ?? { from: unset('from'), until: unset('until') };
+}
+
 export function buildWindows(entry: PlanNode): WrittenWindows {
-  const deleted = spanIn(entry, 'deleted');
-  const changed = spanIn(entry, 'changed');
+  const deleted = givenSpan(entry, 'deleted');
+  const changed = givenSpan(entry, 'changed');
   return {
     ...(deleted !== undefined && { deleted }),
     ...(changed !== undefined && { changed: { ...changed, fields: textsAt(entry, 'changed', 'fields') } }),
@@ -64,8 +74,9 @@ export function hasWindows(root: MapNode): boolean {
 /** The same text for entries that mean the same documents, were it not for their queries. */
 export function windowsText(entry: PlanNode): string {
   return KINDS.map((key) => {
-    const span = spanIn(entry, key);
-    return span && [key, span.from.epochMs, span.until.epochMs, ...textsAt(entry, key, 'fields')].join();
+    const span = givenSpan(entry, key);
+    const ends = [span?.from, span?.until].map((end) => (end?.epochMs === UNSET ? end.text : end?.epochMs));
+    return span && [key, ...ends, ...textsAt(entry, key, 'fields')].join();
   }).join(';');
 }
 
