@@ -227,6 +227,20 @@ test('a selection that was made in time is used when the pre-images are gone', a
   assert.match(again.stderr, /is already here/);
 });
 
+test('an entry that ends in the future is refused: what is selected now would be used again then', async () => {
+  await db.createCollection('running', KEPT);
+  await db.collection<Document>('running').insertOne({ _id: 1 as never });
+  const from = new Date();
+  await db.collection<Document>('running').deleteOne({ _id: 1 as never });
+  const entry = (until: number): string =>
+    `  - { collection: running, deleted: { from: ${from.toISOString()}, until: ${new Date(until).toISOString()} } }`;
+  const early = await run('select', entry(Date.now() + 3_600_000));
+  assert.is(early.exitCode, 12, early.stdout);
+  assert.match(unwrapped(early.stderr), /before \S+, until when the plan asks what happened/);
+  const passed = await run('select', entry(Date.now()));
+  assert.is(passed.exitCode, 0, passed.stderr);
+});
+
 test('no right on the database, no connection string, what a plan may not say: each by name', async () => {
   const entry =
     '  - { collection: artworks, deleted: { from: 2026-11-22T08:00:00Z, until: 2026-11-22T09:00:00Z } }';

@@ -9,6 +9,7 @@ import { Long, Timestamp } from 'bson';
 import type { Document, MongoClient } from 'mongodb';
 import { buildDocument } from '../../bson/document-builder.ts';
 import { elements, findElement, keyOf } from '../../bson/elements.ts';
+import { showIsoDate } from '../../bson/extended-json-types.ts';
 import { BSON } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { asBuffer, readCursor } from '../../mongo/raw-messages.ts';
@@ -106,8 +107,8 @@ export interface ChangeRange {
 }
 
 /**
- * What happened to collections and their documents, as raw events of a change stream in their order, up to now at most. An event that the server
- * had to split is whole again. Throws RestorePlanError BACKUP where the stream cannot begin so early, or ends.
+ * What happened to collections and their documents, as raw events of a change stream in their order. An event that the server had to split is
+ * whole again. Throws RestorePlanError BACKUP where the stream cannot begin so early, or ends, or `until` has not passed.
  */
 export async function* changeEvents(
   run: Run,
@@ -117,6 +118,7 @@ export async function* changeEvents(
   const { client } = await connectLive(run, requireUri(uri), NAMED);
   try {
     const hello = await asking('asking what it is', () => client.db('admin').command({ hello: 1 }));
+    requirePassed(hello, until);
     const now = (hello['operationTime'] as Timestamp).toBigInt();
     const behind = BigInt(Math.ceil(until / 1000) + MARGIN_SECONDS) << 32n;
     const end = now < behind ? now : behind;
@@ -146,6 +148,23 @@ export async function* changeEvents(
   } finally {
     await client.close();
   }
+}
+
+/** A selection is kept and used again: what happens later must not be missing in it. */
+function requirePassed(hello: Document, until: number): void {
+  const { isWritablePrimary, localTime, operationTime } = hello;
+  // Nobody writes before the clock of who writes; another member knows only what has come to it.
+  const reached =
+    isWritablePrimary === true ? Number(localTime) : 1000 * ((operationTime as Timestamp).t + 1);
+  if (reached >= until) return;
+  const [now, end] = [reached, until].map((time) => showIsoDate(time) ?? `${time} ms after 1970`);
+  throw new RestorePlanError(
+    'BACKUP',
+    `${NAMED}: its server is at ${now}, before ${end}, until when the plan asks what happened.`,
+    {
+      hint: 'Until then nobody knows what else happens. Let the entries end at a moment that has passed, or run again behind it. Nothing of it was used.',
+    },
+  );
 }
 
 interface Stream {
