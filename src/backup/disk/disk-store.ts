@@ -3,7 +3,7 @@ import { type BigIntStats, constants, type Dirent } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
-import type { ByteSource, StoredFacts, StoredSpan } from '../storage/byte-source.ts';
+import type { ByteSource, SeenFile, StoredSpan } from '../storage/byte-source.ts';
 import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
@@ -76,7 +76,7 @@ export class DiskStore implements WritableStore {
     return { kind: 'file', ...seen, open: () => this.reopen(seen) };
   }
 
-  reopen(seen: StoredFacts): DiskFile {
+  reopen(seen: SeenFile): DiskFile {
     const file = new DiskFile(seen);
     this.#opened.add(file);
     return file;
@@ -100,10 +100,10 @@ class DiskFile implements ByteSource {
   readonly size: number;
   readonly modified: number | undefined;
   readonly fingerprint: string;
-  readonly #seen: StoredFacts;
+  readonly #seen: SeenFile;
   #handle: Promise<FileHandle> | undefined;
 
-  constructor(seen: StoredFacts) {
+  constructor(seen: SeenFile) {
     this.#seen = seen;
     this.location = seen.path;
     this.size = seen.size;

@@ -3,7 +3,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { Run } from '../../run.ts';
-import type { StoredFacts } from '../storage/byte-source.ts';
+import type { SeenFile } from '../storage/byte-source.ts';
 import type { FileContent } from '../storage/store.ts';
 import { FlightControl } from './flight-control.ts';
 import type { Checksum, KeyPage, ObjectClient, ObjectServer, StoredObject } from './object-server.ts';
@@ -51,7 +51,7 @@ export class Bucket {
   }
 
   /** What opens the object again elsewhere. */
-  facts(object: StoredObject): StoredFacts {
+  seen(object: StoredObject): SeenFile {
     const { key: path, size, modified, etag, versionId } = object;
     return { path, size, modified, fingerprint: this.fingerprint(object), etag, versionId };
   }

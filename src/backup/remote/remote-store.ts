@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
-import type { ByteSource, StoredFacts, StoredSpan, WholeChecksum } from '../storage/byte-source.ts';
+import type { ByteSource, SeenFile, StoredSpan, WholeChecksum } from '../storage/byte-source.ts';
 import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 import { Bucket } from './bucket.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
@@ -56,14 +56,14 @@ export class RemoteStore implements WritableStore {
     return this.#bucket.close();
   }
 
-  reopen({ path: key, size, modified, etag = '', versionId }: StoredFacts): ByteSource {
+  reopen({ path: key, size, modified, etag = '', versionId }: SeenFile): ByteSource {
     return new RemoteFile(this.#bucket, { key, size, modified, etag, versionId });
   }
 
   #file(object: StoredObject): StoredFile {
     return {
       kind: 'file',
-      ...this.#bucket.facts(object),
+      ...this.#bucket.seen(object),
       open: () => new RemoteFile(this.#bucket, object),
     };
   }
@@ -155,7 +155,7 @@ class RemoteFile implements ByteSource {
   }
 
   spans(): StoredSpan[] {
-    return [{ file: this.#bucket.facts(this.#facts), from: 0, size: this.size }];
+    return [{ file: this.#bucket.seen(this.#facts), from: 0, size: this.size }];
   }
 
   async close(): Promise<void> {}

@@ -44,7 +44,7 @@ export interface WholeChecksum {
 }
 
 /** What was seen of a stored file: enough to open it again elsewhere, pinned to the same bytes. Plain data without credentials. */
-export interface StoredFacts {
+export interface SeenFile {
   /** Full path or key. */
   readonly path: string;
   readonly size: number;
@@ -59,7 +59,7 @@ export interface StoredFacts {
 
 /** A run of bytes of a stored file. */
 export interface StoredSpan {
-  readonly file: StoredFacts;
+  readonly file: SeenFile;
   readonly from: number;
   readonly size: number;
 }

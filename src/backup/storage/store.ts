@@ -2,9 +2,9 @@
  * Where backups lie: a bucket or this machine's disk, seen as folders and files whose paths are parted by `/`.
  * Locating a backup and reading a dump that is a folder of files need nothing else.
  */
-import type { ByteSource, StoredFacts } from './byte-source.ts';
+import type { ByteSource, SeenFile } from './byte-source.ts';
 
-export interface StoredFile extends StoredFacts {
+export interface StoredFile extends SeenFile {
   readonly kind: 'file';
   /** Its bytes, pinned to what was seen of it here. */
   open(): ByteSource;
@@ -24,7 +24,7 @@ export interface Store {
   /** What `path` is; undefined when nothing is there. A bucket has a folder wherever a key continues after `/`. */
   find(path: string): Promise<StoredFile | StoredFolder | undefined>;
   /** A file that was found before, here or by another store of the same place; nothing is asked before its bytes are read. */
-  reopen(facts: StoredFacts): ByteSource;
+  reopen(seen: SeenFile): ByteSource;
   /** Closes everything that was opened from it. */
   close(): Promise<void>;
 }
