@@ -49,8 +49,7 @@ export async function selectTogether(
   const engine = 'engine' in task && task.engine ? await engineOf(asked, task, address) : undefined;
   if (task.kind === 'print') return await print(asked, { ...task, engine: engine as Engine }, address);
   const { source } = plan;
-  const exchange = await Exchange.open(context, {
-    address,
+  const exchange = await Exchange.open(context, address, {
     source: source.location,
     patience: context.patience,
   });
@@ -126,13 +125,15 @@ async function leaveNothing(
   }
 }
 
-interface WorkerPlace {
-  readonly level: number;
-  readonly workers: number;
-  readonly exchange: string;
-}
-
-function workerArguments(asked: Asked, engine: Engine, { level, workers, exchange }: WorkerPlace): string[] {
+function workerArguments(
+  asked: Asked,
+  engine: Engine,
+  {
+    level,
+    workers,
+    exchange,
+  }: { readonly level: number; readonly workers: number; readonly exchange: string },
+): string[] {
   return [
     ...['select', ...planArguments(asked, engine), '--worker'],
     ...['--level', String(level), '--workers', String(workers), '--exchange', exchange],

@@ -22,14 +22,6 @@ import { reasonOf } from '../selection/directory.ts';
 
 const ADDRESS = /^s3:\/\/([^/]+)(?:\/(.*))?$/s;
 
-export interface ExchangePlace {
-  /** `s3://bucket/prefix`, or the path of a folder. */
-  readonly address: string;
-  /** Where the backup lies: a bucket is asked with the same region, profile and endpoint. */
-  readonly source: Location;
-  readonly patience: RemotePatience;
-}
-
 /** A file of the exchange, by its name within. */
 export interface ExchangedFile {
   readonly name: string;
@@ -54,8 +46,15 @@ export class Exchange {
     this.#root = root;
   }
 
-  /** Throws USAGE for an address that is none, WORK_DIRECTORY for a folder that is not there or not trusted. */
-  static async open(run: Run, { address, source, patience }: ExchangePlace): Promise<Exchange> {
+  /**
+   * `address`: `s3://bucket/prefix`, or the path of a folder; `source`: where the backup lies, a bucket is asked with the same region,
+   * profile and endpoint. Throws USAGE for an address that is none, WORK_DIRECTORY for a folder that is not there or not trusted.
+   */
+  static async open(
+    run: Run,
+    address: string,
+    { source, patience }: { readonly source: Location; readonly patience: RemotePatience },
+  ): Promise<Exchange> {
     const [, bucket, prefix = ''] = ADDRESS.exec(address) ?? [];
     if (bucket === undefined && /^[a-z][a-z0-9+.-]*:\/\//i.test(address))
       throw new RestorePlanError('USAGE', `--exchange ${address} is no place for an exchange`, {

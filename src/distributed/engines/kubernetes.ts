@@ -7,7 +7,8 @@ import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
 import { type ArrayJob, call, type Engine, type JobState, untilOver } from './engine.ts';
 
-export interface KubernetesPlace {
+/** What the pods of all jobs have in common. */
+export interface PodTemplate {
   readonly image: string;
   /** Undefined: that of kubectl's context. */
   readonly namespace: string | undefined;
@@ -43,14 +44,14 @@ export type Manifest = Readonly<Record<string, unknown>> & { readonly kind: stri
 
 export class Kubernetes implements Engine {
   readonly name = 'kubernetes';
-  readonly #place: KubernetesPlace;
+  readonly #template: PodTemplate;
 
   /** Throws USAGE where the plan's files are too many for a ConfigMap. */
-  constructor(place: KubernetesPlace) {
-    this.#place = place;
-    const bytes = place.files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+  constructor(template: PodTemplate) {
+    this.#template = template;
+    const bytes = template.files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
     if (bytes <= MOST_BYTES) return;
-    const largest = [...place.files].sort((a, b) => b.text.length - a.text.length)[0];
+    const largest = [...template.files].sort((a, b) => b.text.length - a.text.length)[0];
     throw new RestorePlanError(
       'USAGE',
       `the plan and the files it names are ${bytes} bytes together, and a ConfigMap holds ${MOST_BYTES}`,
@@ -105,7 +106,7 @@ export class Kubernetes implements Engine {
 
   /** Undefined where the image holds the plan. */
   configMap(job: Pick<ArrayJob, 'name'>): Manifest | undefined {
-    const { files } = this.#place;
+    const { files } = this.#template;
     if (files.length === 0) return undefined;
     const data = Object.fromEntries(files.map(({ text }, i) => [keyOf(i), text]));
     return { apiVersion: 'v1', kind: 'ConfigMap', metadata: this.#metadata(job, '-plan'), data };
@@ -114,7 +115,7 @@ export class Kubernetes implements Engine {
   /** Without indexes, a job of one pod. */
   job(job: ArrayJob | Omit<ArrayJob, 'indexes'>): Manifest {
     const { title, workers } = job;
-    const { serviceAccount } = this.#place;
+    const { serviceAccount } = this.#template;
     const isArray = 'indexes' in job;
     const indexed = isArray
       ? {
@@ -158,7 +159,7 @@ export class Kubernetes implements Engine {
   }
 
   #container(job: Pick<ArrayJob, 'name' | 'arguments'>): object {
-    const { image, cpu, memory, secret, variables } = this.#place;
+    const { image, cpu, memory, secret, variables } = this.#template;
     return {
       name: 'worker',
       image,
@@ -175,14 +176,14 @@ export class Kubernetes implements Engine {
   }
 
   #planVolume(job: Pick<ArrayJob, 'name'>): { readonly name: string }[] {
-    const items = this.#place.files.map(({ path }, i) => ({ key: keyOf(i), path }));
+    const items = this.#template.files.map(({ path }, i) => ({ key: keyOf(i), path }));
     const configMap = { name: `${selectionOf(job)}-plan`, items };
     return items.length === 0 ? [] : [{ name: 'plan', ...{ configMap } }];
   }
 
   /** With an ending, of what belongs to the selection and not to one job of it. */
   #metadata(job: Pick<ArrayJob, 'name'>, ending?: string): object {
-    const { namespace } = this.#place;
+    const { namespace } = this.#template;
     const name = ending === undefined ? job.name : `${selectionOf(job)}${ending}`;
     return { name, ...(namespace !== undefined && { namespace }), labels: labelsOf(job) };
   }
@@ -200,7 +201,7 @@ export class Kubernetes implements Engine {
   }
 
   #kubectl(args: readonly string[], input?: string): Promise<string> {
-    const { namespace } = this.#place;
+    const { namespace } = this.#template;
     return call(
       'kubectl',
       [...args, ...(namespace === undefined ? [] : [`--namespace=${namespace}`])],

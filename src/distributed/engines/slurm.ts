@@ -15,7 +15,8 @@ import { type ArrayJob, call, type Engine, type JobState, shellWord, untilOver }
 /** Between two looks whether tasks that were cancelled have ended, milliseconds. */
 const PAUSE_MS = 250;
 
-export interface SlurmPlace {
+/** What the scripts of all jobs have in common. */
+interface JobTemplate {
   /** How this program is started, on every node the same. */
   readonly program: readonly string[];
   /** Set in every job. */
@@ -26,10 +27,10 @@ export interface SlurmPlace {
 
 export class Slurm implements Engine {
   readonly name = 'slurm';
-  readonly #place: SlurmPlace;
+  readonly #template: JobTemplate;
 
-  constructor(place: SlurmPlace) {
-    this.#place = place;
+  constructor(template: JobTemplate) {
+    this.#template = template;
   }
 
   async run(run: Run, job: ArrayJob, told: (state: JobState) => void): Promise<void> {
@@ -53,7 +54,7 @@ export class Slurm implements Engine {
 
   print(steps: readonly (ArrayJob | Omit<ArrayJob, 'indexes'>)[], last: readonly string[]): string {
     const program = (args: readonly string[]): string =>
-      [...this.#place.program, ...args].map(shellWord).join(' ');
+      [...this.#template.program, ...args].map(shellWord).join(' ');
     const written = steps.map((step) => {
       if (!('indexes' in step)) return `# ${step.title}\n${program(step.arguments)}\n`;
       const options = ['--wait', ...this.#options(step, step.indexes)].map(shellWord).join(' ');
@@ -75,7 +76,7 @@ export class Slurm implements Engine {
 
   /** `<exchange>/rp-incident-4711-…/logs` of the job `rp-incident-4711-…-l0` */
   #logs({ name }: Pick<ArrayJob, 'name'>): string | undefined {
-    const { logs } = this.#place;
+    const { logs } = this.#template;
     return logs && join(logs, name.replace(/-l\d+$/, ''), 'logs');
   }
 
@@ -93,7 +94,7 @@ export class Slurm implements Engine {
   }
 
   #script({ title, arguments: args }: Pick<ArrayJob, 'title' | 'arguments'>): string {
-    const { program, variables } = this.#place;
+    const { program, variables } = this.#template;
     return [
       '#!/bin/sh',
       `# restore-plan: ${title}`,
