@@ -16,9 +16,9 @@ import type { WantedCollection } from './wanted.ts';
 const BEGIN_MARGIN_SECONDS = 1;
 
 /** The dump that a plan restores from. */
-export interface DumpOfPlan {
+export interface DumpOfPlan<Oplog = SetOplog> {
   readonly source: Source;
-  readonly oplog: SetOplog;
+  readonly oplog: Oplog;
   readonly backup: Backup;
   /** Names of every collection of the plan. */
   readonly wanted: ReadonlySet<string>;

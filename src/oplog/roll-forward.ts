@@ -12,6 +12,7 @@ import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Instant } from '../plan/instant.ts';
+import type { SetOplog } from '../plan/sources/oplog.ts';
 import type { CollectionViews } from '../plan/windows.ts';
 import type { Run } from '../run.ts';
 import { type DumpOfPlan, hasCollectionOf, type Span, saidToBegin, spanOf, wantedIn } from './dump.ts';
@@ -71,7 +72,8 @@ export interface RolledForward {
   readonly rolling: Rolling;
 }
 
-export interface RollOrder extends DumpOfPlan {
+/** The dump, and what rolls it forward; `Oplog`: of one replica set, or of each shard. */
+export interface RollOrder<Oplog = SetOplog> extends DumpOfPlan<Oplog> {
   /** Path with which the names of temporary files begin. */
   readonly spillPath: string;
   /** How long a store is waited for; the usual times where it is not given. */

@@ -16,7 +16,7 @@ import { showDocument } from '../../src/bson/show.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { RolledForward } from '../../src/oplog/roll-forward.ts';
-import { type RollShardsOrder, rollShards } from '../../src/oplog/shards/roll-shards.ts';
+import { rollShards } from '../../src/oplog/shards/roll-shards.ts';
 import type { Source } from '../../src/plan/plan.ts';
 import type { ShardOplogs } from '../../src/plan/sources/oplog.ts';
 import { Secret } from '../../src/secret.ts';
@@ -254,7 +254,7 @@ async function rolled<T>(
   const source = { ...onDisk(path(name), { database: DATABASE, ...(at && { at }) }), oplog };
   const wanted = new Set<string>(NAMES);
   const backup = await openBackup(QUIET, source, { wanted });
-  const order: RollShardsOrder = { source, oplog, backup, wanted, spillPath: path('spill-') };
+  const order = { source, oplog, backup, wanted, spillPath: path('spill-') };
   try {
     const result = await rollShards(QUIET, order);
     try {

@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { around, type Backup, type OplogSlices } from '../../backup/backup.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { endsWithDump, type SetOplog, type ShardOplogs } from '../../plan/sources/oplog.ts';
+import { endsWithDump, type ShardOplogs } from '../../plan/sources/oplog.ts';
 import type { Run } from '../../run.ts';
 import { type Span, saidToBegin, spanOf, wantedIn } from '../dump.ts';
 import {
@@ -42,10 +42,6 @@ import type { EntrySource } from '../sources/entry-source.ts';
 import { openEntries } from '../sources/open-entries.ts';
 import { ShardWrites } from './shard-writes.ts';
 
-export interface RollShardsOrder extends Omit<RollOrder, 'oplog'> {
-  readonly oplog: ShardOplogs;
-}
-
 /** One shard, with its oplog open. */
 interface OpenShard {
   readonly folder: string;
@@ -56,7 +52,7 @@ interface OpenShard {
 }
 
 /** Throws RestorePlanError BACKUP where an oplog does not cover what is needed, or holds something that cannot be followed. */
-export async function rollShards(run: Run, order: RollShardsOrder): Promise<RolledForward> {
+export async function rollShards(run: Run, order: RollOrder<ShardOplogs>): Promise<RolledForward> {
   const { backup, oplog } = order;
   requireFolders(backup, oplog);
   const shards: OpenShard[] = [];
@@ -118,11 +114,7 @@ function requireFolders(backup: Backup, { shards }: ShardOplogs): void {
     if (!shards.some(({ folder }) => isOfShard(part, folder))) throw noOplogFor(part);
 }
 
-async function openShard(
-  run: Run,
-  { oplog, ...order }: Omit<RollOrder, 'oplog'> & { readonly oplog: SetOplog },
-  folder: string,
-): Promise<OpenShard> {
+async function openShard(run: Run, { oplog, ...order }: RollOrder, folder: string): Promise<OpenShard> {
   const backup = partOf(order.backup, folder);
   const spillPath = `${order.spillPath}${folder.replace(/[^A-Za-z0-9]/g, '-')}-`;
   const own = { ...order, oplog, backup, spillPath };
@@ -178,7 +170,7 @@ function refuseMistaken(shards: readonly OpenShard[]): void {
 async function commonCut(
   run: Run,
   shards: readonly OpenShard[],
-  { source, oplog }: RollShardsOrder,
+  { source, oplog }: RollOrder<ShardOplogs>,
 ): Promise<Exclude<Cut, 'end'>> {
   const { at } = source;
   if (endsWithDump(oplog)) {

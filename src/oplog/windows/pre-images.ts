@@ -6,7 +6,6 @@
  * an event is put into the form of an entry. An event that a plan wants and that has no pre-image ends the reading: documents that are missing
  * without a word would look like documents that were not deleted.
  */
-import type { Backup } from '../../backup/backup.ts';
 import { changeEvents, WITHOUT_PRE_IMAGES } from '../../backup/live/pre-images.ts';
 import { buildDocument, type DocumentBuilder } from '../../bson/document-builder.ts';
 import { elements, keyOf } from '../../bson/elements.ts';
@@ -14,11 +13,10 @@ import { showIsoDate } from '../../bson/extended-json-types.ts';
 import { showValue } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
-import type { Source } from '../../plan/plan.ts';
 import type { PreImagesLocation } from '../../plan/sources/mongodb.ts';
 import type { CollectionViews, Window } from '../../plan/windows.ts';
 import type { Run } from '../../run.ts';
-import { wantedIn } from '../dump.ts';
+import { type DumpOfPlan, wantedIn } from '../dump.ts';
 import { OP, OplogEntry } from '../entry.ts';
 import { following } from '../faults.ts';
 import { LaterChanges } from '../later.ts';
@@ -29,20 +27,25 @@ import { touches } from './touches.ts';
 import { TtlIndexes } from './ttl-indexes.ts';
 import { CollectionWindows } from './window-views.ts';
 
-export interface PreImagesOrder {
-  readonly source: Source & { readonly location: PreImagesLocation };
-  /** Which collections there are; it has no documents. */
-  readonly backup: Backup;
-  /** Names of every collection of the plan. */
-  readonly wanted: ReadonlySet<string>;
-  readonly views: ReadonlyMap<string, CollectionViews>;
-  /** Path with which the names of temporary files begin. */
-  readonly spillPath: string;
-}
-
-/** What stands before `backup` and gives it its documents. Throws RestorePlanError BACKUP where the stream does not reach back, or a document that is wanted has no pre-image. */
-export async function readPreImages(run: Run, order: PreImagesOrder): Promise<Rolling> {
-  const { source, backup, wanted, views, spillPath } = order;
+/**
+ * What stands before `backup`, which says which collections there are and has no documents, and gives it its documents. `spillPath`: with which
+ * the names of temporary files begin. Throws RestorePlanError BACKUP where the stream does not reach back, or a document that is wanted has no
+ * pre-image.
+ */
+export async function readPreImages(
+  run: Run,
+  {
+    source,
+    backup,
+    wanted,
+    views,
+    spillPath,
+  }: Omit<DumpOfPlan, 'oplog'> & {
+    readonly source: { readonly location: PreImagesLocation };
+    readonly views: ReadonlyMap<string, CollectionViews>;
+    readonly spillPath: string;
+  },
+): Promise<Rolling> {
   const origin = backup.identity.location;
   const log = new RecordLog(`${spillPath}changes`);
   try {
@@ -85,11 +88,6 @@ export async function readPreImages(run: Run, order: PreImagesOrder): Promise<Ro
   }
 }
 
-interface FollowedParts {
-  readonly log: RecordLog;
-  readonly ttl: TtlIndexes;
-}
-
 /** One collection. */
 class Followed {
   readonly collection: string;
@@ -97,7 +95,11 @@ class Followed {
   readonly #spans: readonly Window[];
   readonly #operation = new OplogEntry();
 
-  constructor(collection: string, spans: readonly Window[], parts: FollowedParts) {
+  constructor(
+    collection: string,
+    spans: readonly Window[],
+    parts: { readonly log: RecordLog; readonly ttl: TtlIndexes },
+  ) {
     this.collection = collection;
     this.#spans = spans;
     this.windows = new CollectionWindows(spans, parts);
