@@ -24,17 +24,15 @@ interface MergedReading {
   readonly faults: readonly PlanFault[];
 }
 
-export interface PlanPlace {
-  /** What the plan `-` is read from; the files that it names lie relative to `cwd`. */
-  readonly stdin?: AsyncIterable<Buffer | string>;
-  /** The folder that a relative path of a plan counts from; default: the process's. */
-  readonly cwd?: string | undefined;
-}
-
-export async function readWithBases(file: string, place: PlanPlace = {}): Promise<MergedReading> {
-  const reading = await readPlanText(file, place);
+/** `stdin`: what the plan `-` is read from; the files that it names lie relative to `cwd`. */
+export async function readWithBases(
+  file: string,
+  cwd: string | undefined,
+  stdin?: AsyncIterable<Buffer | string>,
+): Promise<MergedReading> {
+  const reading = await readPlanText(file, cwd, stdin);
   if ('fault' in reading) return { root: undefined, texts: [], faults: [reading.fault] };
-  return withBases(reading.text, [], place.cwd);
+  return withBases(reading.text, [], cwd);
 }
 
 /** `chain` holds the files that led here, the plan first. */
@@ -67,7 +65,7 @@ async function withBases(
     return refused('`extends` names a file of another kind', 'a .yaml or .yml file');
 
   const path = isAbsolute(name) ? name : join(dirname(text.file), name);
-  const reading = await readPlanText(path, { cwd });
+  const reading = await readPlanText(path, cwd);
   if ('fault' in reading) {
     return refused(
       reading.fault.message.replace('the file', `the base ${quoted(name)}`),
@@ -127,7 +125,11 @@ type TextReading = { readonly text: PlanText } | { readonly fault: PlanFault };
 /** The name that stands for stdin. */
 export const STDIN = '-';
 
-async function readPlanText(file: string, { stdin, cwd = '' }: PlanPlace): Promise<TextReading> {
+async function readPlanText(
+  file: string,
+  cwd = '',
+  stdin?: AsyncIterable<Buffer | string>,
+): Promise<TextReading> {
   const absolutePath = resolve(cwd, file);
   if (file === STDIN && stdin !== undefined) {
     const piped = await readStreamOfAtMost(stdin, MAX_PLAN_BYTES);

@@ -3,7 +3,7 @@
  * Every step reports all it finds, so that an author sees all mistakes at once.
  */
 import { buildPlan, type IdLists } from './build.ts';
-import { type PlanPlace, readWithBases } from './extends.ts';
+import { readWithBases } from './extends.ts';
 import { faultAt, inReadingOrder, type PlanFault, type PlanText } from './fault.ts';
 import { type IdList, idListPath, readIdList } from './id-list.ts';
 import { type Environment, type Interpolation, interpolate } from './interpolate.ts';
@@ -17,7 +17,11 @@ import { futureMoment, sourceRules } from './rules/source-rules.ts';
 import { windowRules } from './rules/window-rules.ts';
 import { schemaFaults, violations } from './schema.ts';
 
-export interface ReadPlanOptions extends PlanPlace {
+export interface ReadPlanOptions {
+  /** What the plan `-` is read from; the files that it names lie relative to `cwd`. */
+  readonly stdin?: AsyncIterable<Buffer | string>;
+  /** The folder that a relative path of a plan counts from; default: the process's. */
+  readonly cwd?: string | undefined;
   /** Values of `${VARIABLE}`s. */
   readonly env: Environment;
   /** True: a variable that is not set is a fault. False (default): it is a note. */
@@ -76,7 +80,7 @@ interface Findings {
 
 async function check(file: string, options: ReadPlanOptions): Promise<Findings> {
   const { env, requireEnv = false, now, refuseFuture = false } = options;
-  const { root, texts, faults: fileFaults } = await readWithBases(file, options);
+  const { root, texts, faults: fileFaults } = await readWithBases(file, options.cwd, options.stdin);
   const order = (faults: readonly PlanFault[]) =>
     inReadingOrder(
       faults,
