@@ -45,11 +45,11 @@ export interface AskedServer extends NamedServer {
   readonly database: string;
 }
 
-export interface SourcesQuestion {
+/** What is known of where the documents were. */
+export interface Clues {
   /** Undefined: nothing is known but a server. */
   readonly plan: Plan | undefined;
   readonly server: AskedServer | undefined;
-  readonly patience: RemotePatience;
 }
 
 /** The server that lost the documents, as far as a plan names it. */
@@ -68,10 +68,10 @@ export function serverOf({ source, targets }: Plan): AskedServer | undefined {
 }
 
 /** Throws only the signal's reason and bugs. */
-export async function askSources(run: Run, question: SourcesQuestion): Promise<SourcesAsked> {
-  const asking = new Asking(run, question);
+export async function askSources(run: Run, clues: Clues, patience: RemotePatience): Promise<SourcesAsked> {
+  const asking = new Asking(run, clues, patience);
   const answers = await Promise.all([asking.preImages(), asking.snapshot(), asking.oplog(), asking.backup()]);
-  const { server, plan } = question;
+  const { server, plan } = clues;
   const at = plan?.source.at;
   const database = server?.database ?? plan?.source.database ?? '';
   return { database, at, server: await asking.hosts(), answers };
@@ -82,15 +82,17 @@ const NO_SERVER =
 
 class Asking {
   readonly #run: Run;
-  readonly #question: SourcesQuestion;
+  readonly #clues: Clues;
+  readonly #patience: RemotePatience;
   readonly #wanted: ReadonlySet<string> | undefined;
   #history: Promise<KeptHistory | undefined> | undefined;
   #listing: Promise<BackupListing | undefined> | undefined;
 
-  constructor(run: Run, question: SourcesQuestion) {
+  constructor(run: Run, clues: Clues, patience: RemotePatience) {
     this.#run = run;
-    this.#question = question;
-    this.#wanted = question.plan && collectionNames(question.plan);
+    this.#clues = clues;
+    this.#patience = patience;
+    this.#wanted = clues.plan && collectionNames(clues.plan);
   }
 
   async hosts(): Promise<string | undefined> {
@@ -102,7 +104,7 @@ class Asking {
       const history = await this.#kept();
       if (history === undefined) return unknown('no server is named', NO_SERVER);
       const told = preImagesTold(history, { wanted: this.#wanted, at: this.#at });
-      const { server } = this.#question;
+      const { server } = this.#clues;
       if (told.answers !== 'yes' || server === undefined || this.#isSource('preImages')) return told;
       return { ...told, write: this.#lines('preImages', server) };
     });
@@ -111,7 +113,7 @@ class Asking {
   snapshot(): Promise<SourceAnswer> {
     return this.#answer('snapshot', async () => {
       const history = await this.#kept();
-      const { server } = this.#question;
+      const { server } = this.#clues;
       if (history === undefined || server === undefined) return unknown('no server is named', NO_SERVER);
       const { serverTime } = history;
       const second = new Date(Math.floor(serverTime / 1000) * 1000 - 1000);
@@ -150,7 +152,7 @@ class Asking {
 
   oplog(): Promise<SourceAnswer> {
     return this.#answer('oplog', async () => {
-      const { plan } = this.#question;
+      const { plan } = this.#clues;
       if (plan !== undefined && (plan.source.oplog?.kind === 'backup' || plan.source.oplog?.kind === 'pbm'))
         return unknown('in the backup', 'it lies in the backup: `plan oplog check` tells how far it reaches');
       const oplog = this.#setOplog;
@@ -180,7 +182,7 @@ class Asking {
 
   backup(): Promise<SourceAnswer> {
     return this.#answer('backup', async () => {
-      const { plan } = this.#question;
+      const { plan } = this.#clues;
       const listing = await this.#backups();
       if (listing === undefined || plan === undefined) {
         const kind = plan?.source.location.kind;
@@ -198,17 +200,17 @@ class Asking {
   }
 
   get #at(): Instant | undefined {
-    return this.#question.plan?.source.at;
+    return this.#clues.plan?.source.at;
   }
 
   /** Undefined for a sharded cluster, too: each shard has one. */
   get #setOplog(): SetOplog | undefined {
-    const oplog = this.#question.plan?.source.oplog;
+    const oplog = this.#clues.plan?.source.oplog;
     return oplog?.kind === 'shards' ? undefined : oplog;
   }
 
   #isSource(kind: string): boolean {
-    return this.#question.plan?.source.location.kind === kind;
+    return this.#clues.plan?.source.location.kind === kind;
   }
 
   /** What cannot be asked is an answer, too. */
@@ -225,7 +227,7 @@ class Asking {
   }
 
   #kept(): Promise<KeptHistory | undefined> {
-    const { server } = this.#question;
+    const { server } = this.#clues;
     this.#history ??=
       server === undefined
         ? Promise.resolve(undefined)
@@ -234,28 +236,32 @@ class Asking {
   }
 
   #backups(): Promise<BackupListing | undefined> {
-    const { plan, patience } = this.#question;
+    const { plan } = this.#clues;
     const location = plan?.source.location;
     this.#listing ??=
       plan === undefined || location === undefined || !isStored(location)
         ? Promise.resolve(undefined)
-        : listBackups(this.#run, { ...plan.source, location }, { wanted: collectionNames(plan), patience });
+        : listBackups(
+            this.#run,
+            { ...plan.source, location },
+            { wanted: collectionNames(plan), patience: this.#patience },
+          );
     return this.#listing;
   }
 
   async #openOplog(): Promise<EntrySource | undefined> {
-    const { server, patience } = this.#question;
+    const { server } = this.#clues;
     const oplog = this.#setOplog;
     // An oplog of the other kinds lies in the backup, and was not asked for.
     if (oplog?.kind === 'mongodb') return LiveOplog.open(this.#run, oplog.uri);
-    if (oplog?.kind === 'stored') return openStoredOplog(this.#run, oplog.from, patience);
+    if (oplog?.kind === 'stored') return openStoredOplog(this.#run, oplog.from, this.#patience);
     return server && LiveOplog.open(this.#run, server.uri);
   }
 
   #oplogTold(check: OplogCheck, backup: ListedBackup | undefined): Told {
     const { first, last, problems, unknown: open, rollsOver } = check;
     const now = this.#run.now();
-    const { plan, server } = this.#question;
+    const { plan, server } = this.#clues;
     const begins = this.#setOplog?.begins?.epochMs ?? backup?.time;
     const fromMs = first.seconds * 1000;
     const isLate = begins !== undefined && fromMs > begins;

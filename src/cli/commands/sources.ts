@@ -14,14 +14,13 @@ export async function run(
   [file]: readonly string[],
   options: OptionValues,
 ): Promise<ExitName> {
-  const { patience } = context;
   const alone = serverWithoutPlan(context, file, options);
   if (file === undefined && alone === undefined)
     throw new RestorePlanError('USAGE', 'say whose sources are meant', { hint: WITHOUT_PLAN });
   const plan = file === undefined ? undefined : await loadIncompletePlan(context, file);
   if (plan !== undefined) requireVariables(plan, []);
   const server = plan === undefined ? alone && { ...alone, named: '--uri-env' } : serverOf(plan);
-  const asked = await askSources(context, { plan, server, patience });
+  const asked = await askSources(context, { plan, server }, context.patience);
   await show(context, sourcesView(asked));
   return asked.answers.some(({ answers }) => answers === 'yes') ? 'OK' : 'BACKUP';
 }
