@@ -4,9 +4,7 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { MemberInfo } from '../../backup/backup.ts';
-
 import { openStore } from '../../backup/open-store.ts';
-
 import type { RemotePatience } from '../../backup/remote/patience.ts';
 import type { StoredSpan } from '../../backup/storage/byte-source.ts';
 import { sourceOf } from '../../backup/storage/derived-sources.ts';
@@ -29,8 +27,8 @@ export interface ThreadData {
   readonly patternMs: number | undefined;
 }
 
-/** What it is told. */
-export type ThreadOrder =
+/** What it is told: by which scopes a level is scanned, then its slices. */
+export type MessageToThread =
   | { readonly type: 'level'; readonly scopes: ReadonlyMap<string, Scope> }
   | { readonly type: 'slice'; readonly number: number; readonly slice: Slice; readonly member: ThreadMember };
 
@@ -77,12 +75,12 @@ class SliceThread {
     this.#store = openStore(run, location, patience);
   }
 
-  take(order: ThreadOrder): void {
-    if (order.type === 'level') this.#scopes = order.scopes;
-    else void this.#scan(order);
+  take(message: MessageToThread): void {
+    if (message.type === 'level') this.#scopes = message.scopes;
+    else void this.#scan(message);
   }
 
-  async #scan({ number, slice, member }: Extract<ThreadOrder, { type: 'slice' }>): Promise<void> {
+  async #scan({ number, slice, member }: Extract<MessageToThread, { type: 'slice' }>): Promise<void> {
     try {
       const store = await this.#store;
       const { location, spans, ...told } = member;
@@ -127,4 +125,4 @@ function failureOf(error: unknown): ThreadFailure {
 // To load it is to begin.
 if (parentPort === null) throw new Error('this is no thread that scans slices');
 const thread = new SliceThread(parentPort, workerData as ThreadData);
-parentPort.on('message', (order: ThreadOrder) => thread.take(order));
+parentPort.on('message', (message: MessageToThread) => thread.take(message));

@@ -17,7 +17,13 @@ import type { Scope } from './scope.ts';
 import { MOST_KEPT_BYTES, unread } from './select-slice.ts';
 import type { Slice } from './slice.ts';
 import type { SlicedLevel, SliceRunner } from './slice-runner.ts';
-import type { ThreadAnswer, ThreadData, ThreadFailure, ThreadMember, ThreadOrder } from './slice-thread.ts';
+import type {
+  MessageToThread,
+  ThreadAnswer,
+  ThreadData,
+  ThreadFailure,
+  ThreadMember,
+} from './slice-thread.ts';
 
 /** Large enough that finding a beginning and ending a reading do not show, small enough to wait in memory. */
 const SLICE_BYTES = 16 * 1024 * 1024;
@@ -107,8 +113,8 @@ class Thread {
     this.#worker.on('exit', () => this.onFault(new Error('a thread that scans slices ended early')));
   }
 
-  tell(order: ThreadOrder): void {
-    this.#worker.postMessage(order);
+  tell(message: MessageToThread): void {
+    this.#worker.postMessage(message);
   }
 
   async end(): Promise<void> {
@@ -126,17 +132,13 @@ function usualProgram(): URL | undefined {
   return path === undefined ? undefined : new URL(path, here);
 }
 
-interface LevelTask {
-  readonly level: SlicedLevel;
-  readonly signal: AbortSignal;
-  readonly stored: (bytes: number) => void;
-}
-
 /** The slices of one level on their way through the threads. */
 class LevelRun {
   readonly #run: Run;
   readonly #threads: readonly Thread[];
-  readonly #task: LevelTask;
+  readonly #level: SlicedLevel;
+  readonly #signal: AbortSignal;
+  readonly #stored: (bytes: number) => void;
   readonly #done = new Map<number, Part | RestorePlanError | Error>();
   /** The next slice to be given to a thread, and the next part to be handed on. */
   #next = 0;
@@ -144,23 +146,36 @@ class LevelRun {
   #fault: Error | undefined;
   #wake = (): void => undefined;
 
-  constructor(run: Run, threads: readonly Thread[], task: LevelTask) {
+  constructor(
+    run: Run,
+    threads: readonly Thread[],
+    {
+      level,
+      signal,
+      stored,
+    }: {
+      readonly level: SlicedLevel;
+      readonly signal: AbortSignal;
+      readonly stored: (bytes: number) => void;
+    },
+  ) {
     this.#run = run;
     this.#threads = threads;
-    this.#task = task;
+    this.#level = level;
+    this.#signal = signal;
+    this.#stored = stored;
   }
 
   async *parts(): AsyncGenerator<Part> {
-    const { level, signal } = this.#task;
     for (const thread of this.#threads) {
       thread.onAnswer = (answer) => this.#take(thread, answer);
       thread.onFault = (fault) => this.#fail(fault);
-      thread.tell({ type: 'level', scopes: level.scopes });
+      thread.tell({ type: 'level', scopes: this.#level.scopes });
     }
     const stop = (): void => this.#wake();
-    signal.addEventListener('abort', stop);
+    this.#signal.addEventListener('abort', stop);
     try {
-      for (; this.#joined < level.slices.length; this.#joined++) {
+      for (; this.#joined < this.#level.slices.length; this.#joined++) {
         this.#give();
         const part = await this.#part(this.#joined);
         // Before it is joined: the threads are to have work meanwhile.
@@ -168,13 +183,13 @@ class LevelRun {
         yield part;
       }
     } finally {
-      signal.removeEventListener('abort', stop);
+      this.#signal.removeEventListener('abort', stop);
     }
   }
 
   async #part(number: number): Promise<Part> {
     for (;;) {
-      this.#task.signal.throwIfAborted();
+      this.#signal.throwIfAborted();
       const done = this.#done.get(number);
       this.#done.delete(number);
       if (done instanceof Error) throw done;
@@ -188,7 +203,7 @@ class LevelRun {
 
   /** Gives slices to the threads that have room; `ahead`: parts that are being joined. */
   #give(ahead = 0): void {
-    const { slices, members, scopes } = this.#task.level;
+    const { slices, members, scopes } = this.#level;
     const end = Math.min(slices.length, this.#joined + ahead + 2 * AT_ONCE * this.#threads.length);
     while (this.#next < end) {
       const slice = slices[this.#next] as Slice;
@@ -205,7 +220,7 @@ class LevelRun {
   }
 
   #take(thread: Thread, answer: ThreadAnswer): void {
-    if (answer.type === 'stored') this.#task.stored(answer.bytes);
+    if (answer.type === 'stored') this.#stored(answer.bytes);
     else if (answer.type === 'event') this.#run.emit(answer.event);
     else {
       thread.load--;
