@@ -75,16 +75,14 @@ function asUnnamed(name: TargetName, error: unknown): unknown {
   );
 }
 
-interface OpenOptions {
-  readonly selectionMs: number;
-  readonly replyMs: number;
-  readonly signal: AbortSignal;
-}
-
 async function open(
   name: TargetName,
   uri: string,
-  { selectionMs, replyMs, signal }: OpenOptions,
+  {
+    selectionMs,
+    replyMs,
+    signal,
+  }: { readonly selectionMs: number; readonly replyMs: number; readonly signal: AbortSignal },
 ): Promise<MongoClient> {
   const settings: MongoClientOptions = {
     ...CONNECTION_OPTIONS,
