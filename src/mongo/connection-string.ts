@@ -1,10 +1,9 @@
 /**
- * A connection, and its string as the driver gets it: what would weaken the promises of a restore is taken out, and said; so is what this
- * program does not have.
+ * A connection string as the driver gets it: what would weaken the promises of a restore is taken out, and said; so is what this program
+ * does not have. And why a login failed.
  */
 import { createRequire } from 'node:module';
 import * as zlib from 'node:zlib';
-import type { MongoClient, MongoClientOptions } from 'mongodb';
 import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
@@ -165,44 +164,6 @@ export function missingWay(uri: string): MissingWay | undefined {
   const instead = 'ENVIRONMENT:azure or ENVIRONMENT:k8s in authMechanismProperties, or another way to log in';
   const isThere = where !== undefined && (where !== 'gcp' || isInstalled('gcp-metadata'));
   return isThere ? undefined : { setting, instead };
-}
-
-// Connects a client of the driver. The driver is loaded here, and only when a command connects: `plan validate` never pays for it.
-
-/** Throws what the driver throws, with nothing left open, or the signal's reason at once. */
-export async function connectClient(
-  uri: string,
-  options: MongoClientOptions,
-  signal: AbortSignal | undefined,
-): Promise<MongoClient> {
-  const { MongoClient } = await import('./driver.ts');
-  signal?.throwIfAborted();
-  const client = new MongoClient(uri, options);
-  try {
-    return await orAborted(client.connect(), signal);
-  } catch (cause) {
-    // Closing a client that is still connecting takes as long as connecting does.
-    const closed = client.close().catch(() => undefined);
-    signal?.throwIfAborted();
-    await closed;
-    throw cause;
-  }
-}
-
-/** The driver looks for a server until its time is up, whatever happens; we need not. Rejects with the signal's reason. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-    work.catch(() => undefined);
-  }
 }
 
 const AUTHENTICATION_FAILED = 18;

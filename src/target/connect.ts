@@ -2,7 +2,7 @@
 import type { MongoClient, MongoClientOptions, TopologyDescription } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
-import { checkConnectionString, connectClient, loginFailure } from '../mongo/connection-string.ts';
+import { checkConnectionString, loginFailure } from '../mongo/connection-string.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { CommandFailure } from './command-failure.ts';
@@ -98,6 +98,7 @@ async function open(
     readConcernLevel: 'majority',
     writeConcern: { w: 'majority' },
   };
+  const { connectClient } = await import('../mongo/driver.ts');
   try {
     return await connectClient(uri, settings, signal);
   } catch (cause) {

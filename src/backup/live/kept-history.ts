@@ -3,7 +3,8 @@
  *
  * Alone because: it asks how far they reach and reads no document; those who read them need no more than what is there.
  */
-import { type Document, type MongoClient, Timestamp } from 'mongodb';
+import { Timestamp } from 'bson';
+import type { Document, MongoClient } from 'mongodb';
 import { RestorePlanError } from '../../errors.ts';
 import type { Source } from '../../plan/plan.ts';
 import type { SnapshotLocation } from '../../plan/sources/mongodb.ts';

@@ -19,7 +19,7 @@ import { findElement } from '../../bson/elements.ts';
 import { showDocument, showText, showValue } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { connectClient, leaveOutCompressors, loginFailure } from '../../mongo/connection-string.ts';
+import { leaveOutCompressors, loginFailure } from '../../mongo/connection-string.ts';
 import { asBuffer, rawDocument } from '../../mongo/raw-messages.ts';
 import type { Source } from '../../plan/plan.ts';
 import type { MongodbLocation } from '../../plan/sources/mongodb.ts';
@@ -319,6 +319,7 @@ export async function connectLive(
     readConcernLevel: 'majority',
     retryReads: true,
   };
+  const { connectClient } = await import('../../mongo/driver.ts');
   try {
     return {
       client: await connectClient(new Secret(parsed.toString()).reveal(), settings, signal),
