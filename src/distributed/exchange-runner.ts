@@ -159,6 +159,10 @@ export class ExchangeRunner implements SliceRunner {
   async #look(level: number): Promise<{ parts: Map<string, MarkedFile>; failures: readonly MarkedFile[] }> {
     const { exchange, undertaking } = this.#given;
     const files = await undertaking.list(exchange, level);
+    // This machine's own are there: parts of workers that were given others lack documents.
+    const [keys, others] = files.filter(({ kind }) => kind === 'keys');
+    if (keys !== undefined && others !== undefined)
+      throw refused(exchange, others.file, `says otherwise of the same level than ${keys.file.name}`);
     const parts = new Map<string, MarkedFile>();
     for (const placed of files.filter(({ kind }) => kind === 'part')) {
       const other = parts.get(placed.id);

@@ -255,6 +255,23 @@ test(
 
 const LEFT_OUT = { type: 'string', parentType: 'objectId', example: 'x', documents: 1 };
 
+test('keys of parents that somebody put there before the join, and that workers took, are refused', async () => {
+  const undertaken = undertaking(market, 2, 1);
+  done(await work(undertaken, 0, 0));
+  done(await select(market, ...joining(undertaken), '--level', '0'));
+  const { exchange } = undertaken;
+  const [name = ''] = filesBelow(exchange).filter((each) => each.endsWith('.keys'));
+  const whole = readFileSync(join(exchange, name));
+  rmSync(join(exchange, name));
+  const bytes = Buffer.concat([whole.subarray(0, whole.indexOf('\n') + 1), Buffer.alloc(4)]);
+  const forged = name.replace(/[0-9a-f]{64}/, createHash('sha256').update(bytes).digest('hex'));
+  writeFileSync(join(exchange, forged), bytes);
+  done(await work(undertaken, 1, 0));
+  const { exitCode, stderr } = await select(market, ...joining(undertaken));
+  assert.is(exitCode, 20, stderr);
+  assert.match(stderr, /says otherwise of the same level/);
+});
+
 test('parts of a changed plan lie elsewhere, and --clean takes all of the plan away, and nothing else', async () => {
   const undertaken = undertaking(market, 2);
   const { exchange } = undertaken;
