@@ -143,9 +143,9 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
   {
     name: 'sources',
     arguments: '[plan]',
-    summary: 'says what could give back what was lost, and until when: snapshot, oplog, backups …',
+    summary: 'says what could give back what was lost, and until when: pre-images, snapshot, oplog, backups',
     details:
-      'Asks the server that lost the documents (targets.production, or that of source.oplog) how far its pre-images, its own history and its oplog reach, and looks ' +
+      'Asks the server that lost the documents (targets.production, or the one that source.snapshot, source.preImages or source.oplog.mongodb names) how far its pre-images, its own history and its oplog reach, and looks ' +
       'which backup the plan would take. Says of each whether it could answer, until when, which rights the user lacks, and what to write into the plan. ' +
       'Reads no documents; takes a plan without queries, reason or targets, or no plan.',
     options: [

@@ -34,14 +34,15 @@ export const COMMANDS_OF_TARGETS: readonly CommandSpec[] = [
       },
       {
         flags: '--report-documents <what>',
-        description: 'reports tell less of documents than the plan says: none, only ids, or masked ones',
+        description:
+          'reports tell no more of documents than this, nor than the plan says: none, only ids, masked, or whole ones',
         choices: ['none', 'ids', 'masked', 'whole'],
       },
       {
         flags: '--report-mode <mode>',
         description: 'permissions of the reports, as chmod takes them (default: 600, you alone)',
       },
-      { flags: '--detailed-exitcode', description: 'exit 2 when there are documents to insert or replace' },
+      { flags: '--detailed-exitcode', description: 'exit 2 when there are documents to write' },
       THREADS,
     ],
     examples: [
@@ -217,7 +218,7 @@ export const COMMANDS_OF_TARGETS: readonly CommandSpec[] = [
     name: 'follow-up',
     arguments: '<action> <plan> [name]',
     argumentChoices: ['list', 'run', 'done'],
-    summary: 'runs or ticks off loose ends: list, run, done',
+    summary: 'lists, runs or ticks off the follow-ups of a plan: list, run, done',
     options: [
       { ...TARGET, mandatory: false },
       { flags: '--note <text>', description: 'what was done, for the ledger' },
@@ -230,6 +231,7 @@ export const COMMANDS_OF_TARGETS: readonly CommandSpec[] = [
     ],
     examples: [
       'plan follow-up list plans/incident-4711.yaml',
+      'plan follow-up run plans/incident-4711.yaml --target staging',
       'plan follow-up done plans/incident-4711.yaml "Tell the partner" --note "mailed on Tuesday"',
     ],
     exits: [...READS_TARGET, 'INCOMPLETE', 'LEDGER_UNSAVED', 'WORK_DIRECTORY'],

@@ -193,6 +193,7 @@ function exitCodes(exits: readonly ExitName[]): string[] {
 const PROGRAM_HELP_AFTER = [
   '',
   'The usual order:',
+  '  $ plan init plans/incident-4711.yaml',
   '  $ plan validate plans/incident-4711.yaml',
   '  $ plan dry-run plans/incident-4711.yaml',
   '  $ plan apply plans/incident-4711.yaml --target staging',
