@@ -84,7 +84,7 @@ export const EXCLUSIVE: OptionSpec = {
 export const THREADS: OptionSpec = {
   flags: '--threads <n>',
   description:
-    'how many threads read the backup, where it can be read in parts and is large enough (default: one for each core)',
+    'how many threads read the backup, where it can be read in parts and is large enough (default: one for each core, of three or more)',
 };
 
 /** Of `plan select`: many machines make one selection. */

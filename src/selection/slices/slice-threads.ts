@@ -92,7 +92,7 @@ export class SliceThreads implements SliceRunner {
   get #wanted(): number {
     const { threads, leastBytes = threads === undefined ? LEAST_BYTES : LEAST_BYTES_ASKED } = this.#settings;
     if ((this.#settings.program ?? usualProgram()) === undefined) return 1;
-    return Math.min(threads ?? availableParallelism(), Math.floor(this.#bytes / leastBytes));
+    return Math.min(threads ?? usualThreads(), Math.floor(this.#bytes / leastBytes));
   }
 }
 
@@ -130,6 +130,12 @@ function usualProgram(): URL | undefined {
     extname(here.pathname)
   ];
   return path === undefined ? undefined : new URL(path, here);
+}
+
+/** A reading in one thread keeps a core and a third busy, for what comes next is read ahead: two threads on two cores are no faster (measured). */
+function usualThreads(): number {
+  const cores = availableParallelism();
+  return cores > 2 ? cores : 1;
 }
 
 /** The slices of one level on their way through the threads. */
