@@ -4,6 +4,7 @@
  * An `_id` costs about 60 bytes.
  */
 import type { RawValue } from '../bson/types.ts';
+import { OP } from './entry.ts';
 import { grown, IdTable } from './id-table.ts';
 
 /** In the order of their numbers in files. deletedAgain: after it was inserted anew. */
@@ -78,20 +79,26 @@ export class LaterChanges {
     this.#changes[number] = 0;
   }
 
-  /** `wall`: UTC milliseconds. */
-  inserted(id: RawValue, wall: number): void {
+  /** An insert, update or delete of the document. `wall`: UTC milliseconds. */
+  happened(op: number, id: RawValue, wall: number): void {
+    if (op === OP.INSERT) this.#inserted(id, wall);
+    else if (op === OP.DELETE) this.#deleted(id, wall);
+    else this.#changed(id, wall);
+  }
+
+  #inserted(id: RawValue, wall: number): void {
     const number = this.#touch(id, wall);
     const isGone = this.#isAt(number, 'deleted') || this.#isAt(number, 'deletedAgain');
     if (isGone) this.#set(number, 'insertedAgain');
     else if (this.#ends[number] === NOTHING) this.#set(number, 'changed');
   }
 
-  changed(id: RawValue, wall: number): void {
+  #changed(id: RawValue, wall: number): void {
     const number = this.#touch(id, wall);
     if (this.#ends[number] === NOTHING) this.#set(number, 'changed');
   }
 
-  deleted(id: RawValue, wall: number): void {
+  #deleted(id: RawValue, wall: number): void {
     const number = this.#touch(id, wall);
     this.#set(number, this.#isAt(number, 'insertedAgain') ? 'deletedAgain' : 'deleted');
   }

@@ -23,7 +23,7 @@ import { Operations, type TakesOperations, WaitingTransactions } from './operati
 import { RecordLog } from './record-log.ts';
 import { requireSaved, type SavedScope, scopeOf } from './saved-scope.ts';
 import { isMigration, noteWrite, type ShardScope } from './shards/shard-writes.ts';
-import { idIn, TouchedDocuments } from './touched.ts';
+import { idOf, TouchedDocuments } from './touched.ts';
 import {
   CollectionCommands,
   type CommandWatch,
@@ -360,13 +360,9 @@ export class Replay {
     this.#operationsLater++;
     if (this.#isAt[index] === false) return;
     if (this.#scope.shard !== undefined && isMigration(entry, container)) return;
-    const { bytes, op, o, o2 } = entry;
-    const later = this.#laterChanges[index] as LaterChanges;
     const commit = commitTimestampOf(container);
     const time = commit === undefined ? timeOf(container) : commit.seconds * 1000;
-    if (op === OP.INSERT) later.inserted(idIn(bytes, o), time);
-    else if (op === OP.DELETE) later.deleted(idIn(bytes, o), time);
-    else later.changed(idIn(bytes, o2 < 0 ? o : o2), time);
+    (this.#laterChanges[index] as LaterChanges).happened(entry.op, idOf(entry), time);
   }
 }
 

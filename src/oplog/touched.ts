@@ -50,10 +50,11 @@ export class TouchedDocuments {
   }
 
   /** Keeps what an insert, update or delete does; returns the document's number. Throws OplogFault for what cannot be followed. */
-  take({ bytes, op, o, o2, upsert }: OplogEntry): number {
-    if (op === OP.INSERT) return this.#put(idIn(bytes, o), bytes, o);
-    if (op === OP.DELETE) return this.#remove(idIn(bytes, o));
-    const id = idIn(bytes, o2 < 0 ? o : o2);
+  take(operation: OplogEntry): number {
+    const { bytes, op, o, upsert } = operation;
+    const id = idOf(operation);
+    if (op === OP.INSERT) return this.#put(id, bytes, o);
+    if (op === OP.DELETE) return this.#remove(id);
     if (updateKind(bytes, o) === 'whole') return this.#put(id, bytes, o);
     if (upsert) throw new OplogFault('it is an update that may make its document, which is not known here');
     return this.#change(id, bytes, o);
@@ -177,6 +178,11 @@ export class TouchedDocuments {
     this.#changes[number] = (this.#changes[number] as number) + 1;
     return number;
   }
+}
+
+/** The `_id` of the document that an insert, update or delete is about. Throws OplogFault where there is none. */
+export function idOf({ bytes, op, o, o2 }: OplogEntry): RawValue {
+  return idIn(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
 }
 
 /** Throws OplogFault where there is none. */

@@ -6,13 +6,13 @@
  * (Before 6.0 a write of many documents went to orphans as well.) An `_id` costs about 60 bytes.
  */
 import { findId } from '../../bson/documents.ts';
-import { elements, findElement, keyOf } from '../../bson/elements.ts';
+import { elements, keyOf, valueAt } from '../../bson/elements.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { commitTimestampOf, compareTimestamps, OP, type OplogEntry, type Timestamp } from '../entry.ts';
 import { grown, IdTable } from '../id-table.ts';
 import type { DocumentPast } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
-import { idIn } from '../touched.ts';
+import { idOf } from '../touched.ts';
 
 const FIRST_CAPACITY = 64;
 
@@ -117,10 +117,12 @@ export class ShardWrites {
  * other.
  */
 function hasKey(bytes: Buffer, start: number, keys: Buffer, key: number): boolean {
+  const document = { bytes, type: BSON.OBJECT, start, end: start + bytes.readInt32LE(start) };
   for (const named of elements(keys, key)) {
     const path = keyOf(named);
     if (path === '_id') continue;
-    const value = valueAt(bytes, start, path);
+    const value = valueAt(document, path);
+    if (value === 'array') return false; // no shard key has one
     const isThere =
       value !== undefined &&
       value.type === named.type &&
@@ -129,18 +131,6 @@ function hasKey(bytes: Buffer, start: number, keys: Buffer, key: number): boolea
     if (!isThere && !(value === undefined && named.type === BSON.NULL)) return false;
   }
   return true;
-}
-
-function valueAt(bytes: Buffer, start: number, path: string): RawValue | undefined {
-  let value: RawValue | undefined;
-  let at = start;
-  for (const part of path.split('.')) {
-    if (value !== undefined && value.type !== BSON.OBJECT) return undefined;
-    value = findElement(bytes, at, Buffer.from(part));
-    if (value === undefined) return undefined;
-    at = value.start;
-  }
-  return value;
 }
 
 /** Which shard an oplog is of. */
@@ -161,8 +151,7 @@ export function noteWrite(
   entry: OplogEntry,
   container: OplogEntry,
 ): void {
-  const { bytes, op, o, o2 } = entry;
-  const id = idIn(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
+  const id = idOf(entry);
   const ofCollection = writes[index] as ShardWrites;
   if (isMigration(entry, container)) ofCollection.moved(number, id, entry);
   else ofCollection.written(number, id, commitTimestampOf(container) ?? container, entry);

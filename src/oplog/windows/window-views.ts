@@ -13,7 +13,7 @@ import { type Cut, OP, type OplogEntry, timeOf } from '../entry.ts';
 import { IdTable } from '../id-table.ts';
 import { type DocumentPast, LaterChanges } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
-import { DELETED, idIn, type TakeDocument, TouchedDocuments } from '../touched.ts';
+import { DELETED, idOf, type TakeDocument, TouchedDocuments } from '../touched.ts';
 import { updateKind } from '../updates/update.ts';
 import type { WantedCollection } from '../wanted.ts';
 import { differAt, touches } from './touches.ts';
@@ -79,9 +79,8 @@ export class CollectionWindows {
 
   /** An operation on a document, with the entry by which it takes effect. Both are lent. */
   take(operation: OplogEntry, container: OplogEntry): void {
-    const { bytes, o, o2, op } = operation;
     const wall = timeOf(container);
-    const id = idIn(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
+    const id = idOf(operation);
     const before = this.touched.stateOf(this.touched.find(id));
     const number = this.touched.take(operation);
     const happened = { operation, container, id, number, before, wall };
@@ -89,10 +88,10 @@ export class CollectionWindows {
   }
 
   /** The same behind the last window: only told. */
-  takeLater({ bytes, op, o, o2 }: OplogEntry, wall: number): void {
-    const id = idIn(bytes, op === OP.UPDATE && o2 >= 0 ? o2 : o);
+  takeLater(operation: OplogEntry, wall: number): void {
+    const id = idOf(operation);
     const number = this.touched.find(id);
-    for (const view of this.views) view.later(op, { id, number, wall });
+    for (const view of this.views) view.later(operation.op, { id, number, wall });
   }
 
   /** All documents are gone, without an entry for each. False: no window has begun, so that nothing is left to be restored. */
@@ -154,22 +153,20 @@ export class WindowView {
     return wall >= this.window.from.epochMs && wall < this.window.until.epochMs;
   }
 
-  take({ operation, container, id, number, before, wall }: Happened): void {
-    if (this.holds(wall) && before !== DELETED) {
+  take(happened: Happened): void {
+    const { op } = happened.operation;
+    if (this.holds(happened.wall) && happened.before !== DELETED) {
       if (this.window.kind === 'deleted') {
-        if (operation.op === OP.DELETE) this.#deleted({ operation, container, id, number, before, wall });
-      } else if (operation.op === OP.UPDATE)
-        this.#changed({ operation, container, id, number, before, wall });
+        if (op === OP.DELETE) this.#deleted(happened);
+      } else if (op === OP.UPDATE) this.#changed(happened);
     }
-    this.later(operation.op, { id, number, wall });
+    this.later(op, happened);
   }
 
   /** What becomes of a document that was deleted or changed. */
   later(op: number, { id, number, wall }: Pick<Happened, 'id' | 'number' | 'wall'>): void {
     if (this.#noteOf(number) === NO_RECORD && this.#untouchedFrom === undefined) return;
-    if (op === OP.INSERT) this.#laterChanges.inserted(id, wall);
-    else if (op === OP.DELETE) this.#laterChanges.deleted(id, wall);
-    else this.#laterChanges.changed(id, wall);
+    this.#laterChanges.happened(op, id, wall);
   }
 
   drop(
