@@ -10,7 +10,7 @@ import type { Source } from '../../plan/plan.ts';
 import type { SnapshotLocation } from '../../plan/sources/mongodb.ts';
 import type { Run } from '../../run.ts';
 import type { Secret } from '../../secret.ts';
-import { connectLive, liveFault } from './live-backup.ts';
+import { connectLive, isUnauthorized, liveFault } from './live-backup.ts';
 import { openSnapshot } from './snapshot-backup.ts';
 
 export interface KeptSnapshot {
@@ -82,8 +82,6 @@ interface KeptPreImages {
   readonly oldest: number | undefined;
 }
 
-const UNAUTHORIZED = 13;
-
 /** `wanted`: the collections that count; undefined: all of the database. Throws BACKUP where the server cannot be reached. */
 export async function askHistory(
   run: Run,
@@ -100,9 +98,9 @@ export async function askHistory(
     try {
       return await question();
     } catch (cause) {
-      const { code } = cause as { code?: unknown };
-      if (code === undefined) throw liveFault(cause, 'asking what it keeps', named);
-      if (code === UNAUTHORIZED && !missing.includes(right)) missing.push(right);
+      if ((cause as { code?: unknown }).code === undefined)
+        throw liveFault(cause, 'asking what it keeps', named);
+      if (isUnauthorized(cause) && !missing.includes(right)) missing.push(right);
       return undefined;
     }
   };

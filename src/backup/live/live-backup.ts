@@ -42,11 +42,6 @@ export const BATCH_DOCUMENTS = 10_000;
 
 /** Throws RestorePlanError BACKUP when it cannot be reached or has no such database. */
 export async function openLive(run: Run, { uri }: MongodbLocation, { database }: Source): Promise<Backup> {
-  if (uri === undefined) {
-    throw new RestorePlanError('BACKUP', 'The connection string of source.mongodb is not set.', {
-      hint: 'Set the variable that the plan names in source.mongodb.uri, then run again.',
-    });
-  }
   const connection = await connectLive(run, uri);
   const { client, hosts } = connection;
   try {
@@ -301,14 +296,18 @@ export interface LiveConnection {
 const SOURCE = 'source.mongodb';
 
 /**
- * `named`: where the connection string stands in the plan, without `.uri`. Throws RestorePlanError BACKUP when it cannot be reached or
- * refuses the user, or the signal's reason.
+ * `named`: where the connection string stands in the plan, without `.uri`; undefined where its variable is not set. Throws RestorePlanError
+ * BACKUP for that, and when it cannot be reached or refuses the user, or the signal's reason.
  */
 export async function connectLive(
   { emit, signal }: Run,
-  uri: Secret,
+  uri: Secret | undefined,
   named = SOURCE,
 ): Promise<LiveConnection> {
+  if (uri === undefined)
+    throw new RestorePlanError('BACKUP', `The connection string of ${named} is not set.`, {
+      hint: `Set the variable that the plan names in ${named}.uri, then run again.`,
+    });
   const parsed = parse(uri, named);
   const { hosts, searchParams } = parsed;
   const leftOut = leaveOutCompressors(parsed);
@@ -344,13 +343,18 @@ function parse(uri: Secret, named: string): ConnectionString {
 
 const UNAUTHORIZED = 13;
 
+/** The user lacks the right to ask it. */
+export function isUnauthorized(cause: unknown): boolean {
+  return (cause as { code?: unknown }).code === UNAUTHORIZED;
+}
+
 /** What the driver threw, as a sentence about the source; goes by codes and classes, shows no message of a server. */
 export function liveFault(cause: unknown, doing: string, named = SOURCE): RestorePlanError {
-  const { code, codeName, name } = cause as { code?: unknown; codeName?: unknown; name?: unknown };
+  const { codeName, name } = cause as { codeName?: unknown; name?: unknown };
   // The driver's own words when it finds no server: they name the host and the reason, never the connection string.
   const isNobody = name === 'MongoServerSelectionError' && cause instanceof Error;
   const reason = isNobody ? cause.message : String(codeName ?? name ?? 'unknown error');
-  if (code === UNAUTHORIZED) {
+  if (isUnauthorized(cause)) {
     return new RestorePlanError('BACKUP', `The user of ${named} may not read it (${doing}).`, {
       hint: 'Grant it the role "read" on source.database, then run again.',
       cause,

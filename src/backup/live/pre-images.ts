@@ -45,7 +45,7 @@ export async function openPreImages(
   { uri }: PreImagesLocation,
   { database }: Source,
 ): Promise<Backup> {
-  const { client, hosts } = await connectLive(run, requireUri(uri), NAMED);
+  const { client, hosts } = await connectLive(run, uri, NAMED);
   try {
     refuseOthers(await asking('asking what it is', () => client.db('admin').command({ hello: 1 })));
     const db = client.db(database);
@@ -74,13 +74,6 @@ export async function openPreImages(
 }
 
 async function* nothing(): AsyncGenerator<Buffer[]> {}
-
-function requireUri(uri: Secret | undefined): Secret {
-  if (uri !== undefined) return uri;
-  throw new RestorePlanError('BACKUP', `The connection string of ${NAMED} is not set.`, {
-    hint: `Set the variable that the plan names in ${NAMED}.uri, then run again.`,
-  });
-}
 
 function refuseOthers(hello: Document): void {
   const refuse = (what: string, hint: string): never => {
@@ -115,7 +108,7 @@ export async function* changeEvents(
   uri: Secret | undefined,
   { database, collections, from, until }: ChangeRange,
 ): AsyncGenerator<Buffer[]> {
-  const { client } = await connectLive(run, requireUri(uri), NAMED);
+  const { client } = await connectLive(run, uri, NAMED);
   try {
     const hello = await asking('asking what it is', () => client.db('admin').command({ hello: 1 }));
     requirePassed(hello, until);

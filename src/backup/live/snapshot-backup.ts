@@ -23,6 +23,7 @@ import {
   batchesOf,
   connectLive,
   field,
+  isUnauthorized,
   LiveBackup,
   type LiveCollection,
   listCollections,
@@ -38,7 +39,6 @@ const NAMED = 'source.snapshot';
 /** MongoDB 7.0, the first that can read a dropped collection. */
 const OLDEST_WIRE_VERSION = 21;
 
-const UNAUTHORIZED = 13;
 const SNAPSHOT_TOO_OLD = 239;
 const SNAPSHOT_UNAVAILABLE = 246;
 
@@ -56,11 +56,6 @@ export async function openSnapshot(
 ): Promise<Backup> {
   const { uri } = source.location;
   const at = source.at as Instant;
-  if (uri === undefined) {
-    throw new RestorePlanError('BACKUP', `The connection string of ${NAMED} is not set.`, {
-      hint: `Set the variable that the plan names in ${NAMED}.uri, then run again.`,
-    });
-  }
   const { client, hosts } = await connectLive(run, uri, NAMED);
   try {
     const hello = await asking('asking what it is', () => client.db('admin').command({ hello: 1 }));
@@ -200,7 +195,7 @@ async function lastBefore(
       .toArray();
     return entry?.['ts'] as Timestamp | undefined;
   } catch (cause) {
-    if ((cause as { code?: unknown }).code === UNAUTHORIZED) return 'unreadable';
+    if (isUnauthorized(cause)) return 'unreadable';
     throw liveFault(cause, 'looking into its oplog', NAMED);
   }
 }

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Binary, BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions, MongoClient } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
-import { connectLive, liveFault } from '../../backup/live/live-backup.ts';
+import { connectLive, isUnauthorized, liveFault } from '../../backup/live/live-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { asBuffer } from '../../mongo/raw-messages.ts';
 import type { Run } from '../../run.ts';
@@ -35,7 +35,6 @@ import {
 const BATCH_ENTRIES = 10_000;
 const KNOWN_OPERATIONS = ['i', 'u', 'd', 'c', 'n', 'ci', 'cu', 'cd', 'km'];
 
-const UNAUTHORIZED = 13;
 /** The server overwrote what was still to be read. */
 const POSITION_LOST = 136;
 
@@ -80,11 +79,6 @@ export class LiveOplog implements EntrySource {
   /** Throws RestorePlanError BACKUP where it cannot be reached, or the user may not read the oplog. */
   static async open(run: Run, uri: Secret | undefined, meaning: LiveMeaning = IN_A_PLAN): Promise<LiveOplog> {
     const { named } = meaning;
-    if (uri === undefined) {
-      throw new RestorePlanError('BACKUP', `The connection string of ${named} is not set.`, {
-        hint: `Set the variable that the plan names in ${named}.uri, then run again.`,
-      });
-    }
     const { client, hosts } = await connectLive(run, uri, named);
     const oplog = new LiveOplog(run, client, { hosts, named });
     try {
@@ -164,7 +158,7 @@ export class LiveOplog implements EntrySource {
     const { now, signal } = this.#run;
     const end = now() + IDLE_MS;
     while (now() < end && !isBehind(await this.last(), cut))
-      await delay(ASKED_EACH_MS, undefined, { signal });
+      await delay(ASKED_EACH_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
   /** The entry of a moment, and those behind it that match any of `filters`; all where there are none. */
@@ -175,7 +169,7 @@ export class LiveOplog implements EntrySource {
   }
 
   async describe(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined> {
-    try {
+    return this.#ifAllowed('asking for its collections', async () => {
       const db = this.#client.db(database);
       const facts = new Map<string, CollectionFacts>();
       for await (const each of db.listCollections()) {
@@ -189,14 +183,11 @@ export class LiveOplog implements EntrySource {
         facts.set(name, { capped: options?.['capped'] === true, ttl });
       }
       return facts;
-    } catch (cause) {
-      if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
-      throw liveFault(cause, 'asking for its collections', this.#named);
-    }
+    });
   }
 
   async uuids(database: string): Promise<ReadonlyMap<string, string> | undefined> {
-    try {
+    return this.#ifAllowed('asking for its collections', async () => {
       const found = await this.#client.db(database).listCollections().toArray();
       return new Map(
         found.flatMap(({ name, ...rest }): [string, string][] => {
@@ -204,10 +195,7 @@ export class LiveOplog implements EntrySource {
           return uuid === undefined ? [] : [[name, Buffer.from(uuid.buffer).toString('hex')]];
         }),
       );
-    } catch (cause) {
-      if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
-      throw liveFault(cause, 'asking for its collections', this.#named);
-    }
+    });
   }
 
   async databasesBut(database: string): Promise<readonly string[] | undefined> {
@@ -228,16 +216,13 @@ export class LiveOplog implements EntrySource {
   }
 
   async room(): Promise<OplogRoom | undefined> {
-    try {
+    return this.#ifAllowed('asking for its size', async () => {
       const [stats] = await this.#entries
         .aggregate([{ $collStats: { storageStats: {} } }], { readConcern: { level: 'local' } })
         .toArray();
       const { size, maxSize } = (stats?.['storageStats'] ?? {}) as { size?: unknown; maxSize?: unknown };
       return typeof maxSize === 'undefined' ? undefined : { bytes: Number(size), maxBytes: Number(maxSize) };
-    } catch (cause) {
-      if ((cause as { code?: unknown }).code === UNAUTHORIZED) return undefined;
-      throw liveFault(cause, 'asking for its size', this.#named);
-    }
+    });
   }
 
   /** Throws BACKUP where the oplog no longer holds what lies behind `from`. */
@@ -287,13 +272,22 @@ export class LiveOplog implements EntrySource {
     return momentOf(new OplogEntry().read(asBuffer(found), 0));
   }
 
+  /** Undefined where the user may not ask. */
+  async #ifAllowed<T>(doing: string, ask: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (cause) {
+      if (isUnauthorized(cause)) return undefined;
+      throw liveFault(cause, doing, this.#named);
+    }
+  }
+
   async #asking<T>(doing: string, ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (cause) {
-      const { code } = cause as { code?: unknown };
-      if (code === UNAUTHORIZED) throw notAllowed(this.#named, cause);
-      if (code === POSITION_LOST) {
+      if (isUnauthorized(cause)) throw notAllowed(this.#named, cause);
+      if ((cause as { code?: unknown }).code === POSITION_LOST) {
         throw oplogError(
           this.origin,
           'the server overwrote entries while they were read',
