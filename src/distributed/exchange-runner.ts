@@ -124,18 +124,11 @@ export class ExchangeRunner implements SliceRunner {
     const { exchange, undertaking } = this.#given;
     const part = decodePart(await undertaking.get(exchange, file));
     if (part === undefined) throw refused(exchange, file.file, 'is damaged');
-    const { member, ...cut } = part.slice;
-    for (const key of ['from', 'to', 'isWhole', 'withCrc64'] as const)
-      if (
-        cut[key] !== slice[key] ||
-        member.collection !== slice.member.collection ||
-        member.id !== slice.member.id
-      )
-        throw refused(exchange, file.file, 'is of other bytes of the backup than its name says');
+    if (!isSame(part.slice, slice))
+      throw refused(exchange, file.file, 'is of other bytes of the backup than its name says');
     // Those that may be chosen are checked when they are.
     if (!isOpen && !areSound(part.kept))
       throw refused(exchange, file.file, 'holds a document that no server stores');
-    // A machine may see the backup under another path.
     return { ...part, slice };
   }
 
@@ -159,10 +152,8 @@ export class ExchangeRunner implements SliceRunner {
   async #look(level: number): Promise<{ parts: Map<string, MarkedFile>; failures: readonly MarkedFile[] }> {
     const { exchange, undertaking } = this.#given;
     const files = await undertaking.list(exchange, level);
-    // This machine's own are there: parts of workers that were given others lack documents.
-    const [keys, others] = files.filter(({ kind }) => kind === 'keys');
-    if (keys !== undefined && others !== undefined)
-      throw refused(exchange, others.file, `says otherwise of the same level than ${keys.file.name}`);
+    // This machine's own are there: others would be refused.
+    undertaking.keysIn(exchange, files);
     const parts = new Map<string, MarkedFile>();
     for (const placed of files.filter(({ kind }) => kind === 'part')) {
       const other = parts.get(placed.id);
@@ -225,6 +216,12 @@ export class ExchangeRunner implements SliceRunner {
       },
     );
   }
+}
+
+/** A machine may see the backup under another path. */
+function isSame(a: Slice, b: Slice): boolean {
+  const isOfMember = a.member.collection === b.member.collection && a.member.id === b.member.id;
+  return isOfMember && (['from', 'to', 'isWhole', 'withCrc64'] as const).every((key) => a[key] === b[key]);
 }
 
 function areSound(kept: Uint8Array): boolean {

@@ -33,6 +33,11 @@ export function isBucket(address: string): boolean {
   return ADDRESS.test(address);
 }
 
+/** Whether it is no path, of whichever kind of address. */
+export function isUrl(address: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(address);
+}
+
 export class Exchange {
   /** As it was named; a folder absolute. */
   readonly address: string;
@@ -56,7 +61,7 @@ export class Exchange {
     { source, patience }: { readonly source: Location; readonly patience: RemotePatience },
   ): Promise<Exchange> {
     const [, bucket, prefix = ''] = ADDRESS.exec(address) ?? [];
-    if (bucket === undefined && /^[a-z][a-z0-9+.-]*:\/\//i.test(address))
+    if (bucket === undefined && isUrl(address))
       throw new RestorePlanError('USAGE', `--exchange ${address} is no place for an exchange`, {
         hint: 'Name s3://bucket/prefix, or a folder that all machines share.',
       });

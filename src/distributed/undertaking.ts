@@ -104,6 +104,14 @@ export class Undertaking {
     });
   }
 
+  /** The keys among the files of a level; undefined: there are none. Of two, nobody knows which are right: parts of the others lack documents. */
+  keysIn(exchange: Exchange, files: readonly MarkedFile[]): MarkedFile | undefined {
+    const [keys, other] = files.filter(({ kind }) => kind === 'keys');
+    if (keys !== undefined && other !== undefined)
+      throw refused(exchange, other.file, `says otherwise of the same level than ${keys.file.name}`);
+    return keys;
+  }
+
   /** The content of a file, proven to be what its name says. Throws WORK_DIRECTORY with its name. */
   async get(exchange: Exchange, { file, ...mark }: MarkedFile): Promise<Buffer> {
     const bytes = await exchange.get(file);

@@ -94,7 +94,7 @@ async function readKeys(
   routes: readonly CollectionRoutes[],
   files: Awaited<ReturnType<Undertaking['list']>>,
 ): Promise<void> {
-  const [keys, other] = files.filter(({ kind }) => kind === 'keys');
+  const keys = undertaking.keysIn(exchange, files);
   if (keys === undefined)
     throw new RestorePlanError(
       'INCOMPLETE',
@@ -103,8 +103,6 @@ async function readKeys(
         hint: `Join it first: --join --level ${level - 1}.`,
       },
     );
-  if (other !== undefined)
-    throw refused(exchange, other.file, `says otherwise of the same level than ${keys.file.name}`);
   if (!decodeKeys(await undertaking.get(exchange, keys), routes))
     throw refused(exchange, keys.file, 'holds keys of other routes than the plan has');
 }

@@ -3,6 +3,7 @@
  * beside this one and a line in `cli/together.ts`.
  */
 import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { advice } from '../../advice.ts';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
@@ -95,16 +96,7 @@ export async function untilOver(
     const state = await ask();
     if (state === undefined) return;
     told(state);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(go, pause);
-      function go(): void {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', go);
-        resolve();
-      }
-      signal.addEventListener('abort', go, { once: true });
-    });
-    signal.throwIfAborted();
+    await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
