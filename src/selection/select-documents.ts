@@ -84,7 +84,6 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
   const partial = await createPartialDirectory(workDirectory, directory, plan.source.database);
   const selectors: CollectionSelector[] = [];
   let rolled: RolledBackup | undefined;
-  let threads: SliceThreads | undefined;
   try {
     const options = {
       folder: partial.documents,
@@ -100,12 +99,15 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     const backup = rolled?.backup ?? request.backup;
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
-    threads = threadsFor(run, { ...request, backup });
+    const threads = threadsFor(run, { ...request, backup });
     if (threads === undefined) sayWhyOneThread(run, request, rolled !== undefined);
     const scan = new BackupScan(run, { ...request, backup, runner: request.runner ?? threads }, selectors);
-    await scan.refuseKnownFaults();
-    await readBackup(scan, selectors);
-    await threads?.close();
+    try {
+      await scan.refuseKnownFaults();
+      await readBackup(scan, selectors);
+    } finally {
+      await threads?.close();
+    }
 
     const manifest = await finishSelection(request, partial.documents, { selectors, scan, rolled });
     const isThere = async (): Promise<boolean> =>
@@ -120,7 +122,6 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     });
     return { directory, manifest };
   } catch (error) {
-    await threads?.close();
     for (const selector of selectors) await selector.abandon();
     await rm(partial.directory, { recursive: true, force: true });
     throw error;
