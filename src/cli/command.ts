@@ -2,7 +2,7 @@
  * The shape of a command. Its description is plain data, so that help needs no command's code;
  * the code is imported when the command was chosen.
  */
-import type { EXIT_CODES } from '../errors.ts';
+import { type EXIT_CODES, RestorePlanError } from '../errors.ts';
 import type { CommandContext } from './context.ts';
 
 export type ExitName = keyof typeof EXIT_CODES;
@@ -25,6 +25,11 @@ export type OptionValues = Readonly<Record<string, OptionValue>>;
 
 export function camelCased(option: string): string {
   return option.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Options or arguments that do not go together, and what to give instead. */
+export function usage(message: string, hint: string): RestorePlanError {
+  return new RestorePlanError('USAGE', message, { hint });
 }
 
 /** Positional arguments in order; a variadic one contributes each of its values. */
@@ -86,6 +91,18 @@ export const THREADS: OptionSpec = {
   description:
     'how many threads read the backup, where it can be read in parts and is large enough (default: one for each core, of three or more)',
 };
+
+/** What stands for a plan file in commands that need to know only where the data was. */
+export const INSTEAD_OF_PLAN: readonly OptionSpec[] = [
+  {
+    flags: '--uri-env <variable>',
+    description: 'without a plan: the variable that holds the connection string',
+  },
+  {
+    flags: '--database <name>',
+    description: 'without a plan: the database, of which every collection counts',
+  },
+];
 
 /** Of `plan select`: many machines make one selection. */
 export const TOGETHER: readonly OptionSpec[] = [

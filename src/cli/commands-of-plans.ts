@@ -1,5 +1,5 @@
 /** The commands that connect to no target: from a new plan to its selection. */
-import { type CommandSpec, READS_BACKUP, THREADS, TOGETHER } from './command.ts';
+import { type CommandSpec, INSTEAD_OF_PLAN, READS_BACKUP, THREADS, TOGETHER } from './command.ts';
 
 export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
   {
@@ -91,14 +91,7 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
         flags: '--to <file>',
         description: 'save: the file; for shards a folder (default: in the work directory)',
       },
-      {
-        flags: '--uri-env <variable>',
-        description: 'without a plan: the variable that holds the connection string',
-      },
-      {
-        flags: '--database <name>',
-        description: 'without a plan: the database, of which every collection counts',
-      },
+      ...INSTEAD_OF_PLAN,
     ],
     examples: [
       'plan oplog check plans/incident-4711.yaml',
@@ -124,14 +117,7 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
         flags: '--users <names>',
         description: 'name@database of users, separated by commas: a session that is theirs is told by name',
       },
-      {
-        flags: '--uri-env <variable>',
-        description: 'without a plan: the variable that holds the connection string',
-      },
-      {
-        flags: '--database <name>',
-        description: 'without a plan: the database, of which every collection counts',
-      },
+      ...INSTEAD_OF_PLAN,
     ],
     examples: [
       'plan history plans/incident-4711.yaml --since 2026-11-22T08:45:00-07:00',
@@ -148,16 +134,7 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
       'Asks the server that lost the documents (targets.production, or the one that source.snapshot, source.preImages or source.oplog.mongodb names) how far its pre-images, its own history and its oplog reach, and looks ' +
       'which backup the plan would take. Says of each whether it could answer, until when, which rights the user lacks, and what to write into the plan. ' +
       'Reads no documents; takes a plan without queries, reason or targets, or no plan.',
-    options: [
-      {
-        flags: '--uri-env <variable>',
-        description: 'without a plan: the variable that holds the connection string',
-      },
-      {
-        flags: '--database <name>',
-        description: 'without a plan: the database, of which every collection counts',
-      },
-    ],
+    options: INSTEAD_OF_PLAN,
     examples: [
       'plan sources plans/incident-4711.yaml',
       'plan sources --uri-env PRODUCTION_MONGODB_URI --database gravity',

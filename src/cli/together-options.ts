@@ -2,9 +2,8 @@
  * The options of `plan select` by which many machines make one selection: what they ask for. Throws USAGE for what does not go together.
  */
 import { resolve } from 'node:path';
-import { isBucket } from '../distributed/exchange.ts';
-import { RestorePlanError } from '../errors.ts';
-import type { OptionValues } from './command.ts';
+import { isUrl } from '../distributed/exchange.ts';
+import { type OptionValues, usage } from './command.ts';
 import type { CommandContext } from './context.ts';
 
 /** What is asked for. */
@@ -28,10 +27,6 @@ const OF_KUBERNETES = [
 
 /** Variables in which clusters tell a task of an array its index, from 0. */
 const INDEX_VARIABLES = ['JOB_COMPLETION_INDEX', 'SLURM_ARRAY_TASK_ID', 'AWS_BATCH_JOB_ARRAY_INDEX'] as const;
-
-export function usage(message: string, hint: string): RestorePlanError {
-  return new RestorePlanError('USAGE', message, { hint });
-}
 
 export function taskOf({ env }: CommandContext, options: OptionValues): Task {
   const kinds = (['worker', 'join', 'clean', 'print'] as const).filter((name) => options[name] === true);
@@ -108,5 +103,5 @@ function indexOf(env: CommandContext['env'], workers: number): number {
 export function exchangeOf({ cwd }: CommandContext, { exchange }: OptionValues): string {
   if (typeof exchange !== 'string')
     throw usage('--exchange is missing', 'Name s3://bucket/prefix, or a folder that all machines share.');
-  return isBucket(exchange) || /^[a-z][a-z0-9+.-]*:\/\//i.test(exchange) ? exchange : resolve(cwd, exchange);
+  return isUrl(exchange) ? exchange : resolve(cwd, exchange);
 }

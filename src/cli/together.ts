@@ -29,9 +29,9 @@ import { collectionRoutes } from '../selection/routes.ts';
 import { selectDocuments } from '../selection/select-documents.ts';
 import type { Selection } from '../selection/selection.ts';
 import { showBytes, showCounted } from '../text/quantities.ts';
-import type { OptionValues } from './command.ts';
+import { type OptionValues, usage } from './command.ts';
 import type { CommandContext } from './context.ts';
-import { type EngineName, exchangeOf, type Task, taskOf, usage } from './together-options.ts';
+import { type EngineName, exchangeOf, type Task, taskOf } from './together-options.ts';
 import { show } from './view.ts';
 
 /** Returns the selection where there is one to be shown. Throws USAGE for options that do not go together. */

@@ -11,6 +11,7 @@ import type { RemotePatience } from '../backup/remote/patience.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { checkOplog, type OplogCheck } from '../oplog/check-oplog.ts';
+import { timeOf } from '../oplog/entry.ts';
 import type { EntrySource } from '../oplog/sources/entry-source.ts';
 import { LiveOplog } from '../oplog/sources/live-oplog.ts';
 import { openStoredOplog } from '../oplog/sources/stored-oplog.ts';
@@ -276,7 +277,7 @@ class Asking {
         : []),
       ...(rollsOver === undefined ? [] : [lasting(rollsOver)]),
       ...(rollsOver === undefined ? open.filter((each) => each.startsWith('how long')) : []),
-      `its newest entry is of ${showIsoDate(Number.isNaN(last.wall) ? last.seconds * 1000 : last.wall)}`,
+      `its newest entry is of ${showIsoDate(timeOf(last))}`,
     ];
     return {
       answers: problems.length > 0 || isLate ? 'no' : begins === undefined ? 'unknown' : 'yes',

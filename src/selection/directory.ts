@@ -32,9 +32,13 @@ export function selectionDirectory(
   plan: Pick<Plan, 'name' | 'selectsDigest'>,
   backup: Pick<BackupIdentity, 'fingerprint'>,
 ): string {
-  const slug = plan.name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 80);
   const key = createHash('sha256').update(`${plan.selectsDigest}\n${backup.fingerprint}`).digest('hex');
-  return join(workDirectory, SELECTIONS_FOLDER, `${slug}-${key.slice(0, 16)}`);
+  return join(workDirectory, SELECTIONS_FOLDER, `${slugOf(plan.name)}-${key.slice(0, 16)}`);
+}
+
+/** A name as part of a file's. */
+export function slugOf(name: string): string {
+  return name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 80);
 }
 
 /** A selection in the making. */

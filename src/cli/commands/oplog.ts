@@ -22,11 +22,12 @@ import { Secret } from '../../secret.ts';
 import {
   makeWorkDirectory,
   PRIVATE_DIRECTORY,
+  slugOf,
   trusted,
   trustedEntry,
   workDirectoryFault,
 } from '../../selection/directory.ts';
-import type { ExitName, OptionValues } from '../command.ts';
+import { type ExitName, type OptionValues, usage } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { loadIncompletePlan } from '../load-plan.ts';
 import { show } from '../view.ts';
@@ -235,24 +236,23 @@ async function pathOf(
   { name, shard }: { readonly name: string; readonly shard: string | undefined },
   to: unknown,
 ): Promise<string> {
-  const slug = (text: string): string => text.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 80);
   if (typeof to === 'string') {
     if (/^[a-z0-9]+:\/\//i.test(to))
       throw usage(`--to ${to} is no file`, 'Save it to a file, and copy that.');
     const path = resolve(context.cwd, to);
     const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
     if (shard === undefined && isFolder)
-      throw usage(`--to ${to} is a folder`, `Name a file in it: --to ${join(to, `${slug(name)}.bson`)}`);
+      throw usage(`--to ${to} is a folder`, `Name a file in it: --to ${join(to, `${slugOf(name)}.bson`)}`);
     if (shard === undefined) return path;
     try {
       await mkdir(path, { recursive: true });
     } catch (error) {
       throw notWritten(error, path);
     }
-    return join(path, `${slug(shard)}.bson`);
+    return join(path, `${slugOf(shard)}.bson`);
   }
-  const ofShard = shard === undefined ? '' : `.${slug(shard)}`;
-  const path = join(context.workDirectory, 'oplog', `${slug(name)}${ofShard}.bson`);
+  const ofShard = shard === undefined ? '' : `.${slugOf(shard)}`;
+  const path = join(context.workDirectory, 'oplog', `${slugOf(name)}${ofShard}.bson`);
   try {
     await makeWorkDirectory(context.workDirectory);
     await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
@@ -263,8 +263,4 @@ async function pathOf(
     throw workDirectoryFault(error, path);
   }
   return path;
-}
-
-function usage(message: string, hint: string): RestorePlanError {
-  return new RestorePlanError('USAGE', message, { hint });
 }

@@ -14,7 +14,7 @@ import { Secret } from '../../secret.ts';
 import { keptSelection } from '../../selection/open-selection.ts';
 import { connectTarget } from '../../target/connect.ts';
 import type { Target } from '../../target/target.ts';
-import type { ExitName, OptionValues } from '../command.ts';
+import { type ExitName, type OptionValues, usage } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
@@ -57,14 +57,13 @@ async function openRevert(
   const { planName, uriEnv, database, target: name } = options;
   const given = [planName, uriEnv, database].filter((each) => each !== undefined).length;
   if (file === undefined) {
-    if (given < 3) throw wrongUsage('say which plan to revert', WITHOUT_FILE);
+    if (given < 3) throw usage('say which plan to revert', WITHOUT_FILE);
     const place = { uriEnv: uriEnv as string, database: database as string };
     return openWithoutFile(context, planName as string, { ...place, name: name as TargetName | undefined });
   }
-  if (given > 0)
-    throw wrongUsage('--plan-name, --uri-env and --database stand for a plan file', WITHOUT_FILE);
+  if (given > 0) throw usage('--plan-name, --uri-env and --database stand for a plan file', WITHOUT_FILE);
   if (name === undefined)
-    throw wrongUsage('say which target to revert', 'Add `--target staging` or `--target production`.');
+    throw usage('say which target to revert', 'Add `--target staging` or `--target production`.');
   const restore = await openPlan(context, file);
   return restore.reverting(name as TargetName);
 }
@@ -86,7 +85,7 @@ async function openWithoutFile(
 ): Promise<Opened> {
   const uri = context.env[uriEnv];
   if (uri === undefined || uri === '') {
-    throw wrongUsage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the target.');
+    throw usage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the target.');
   }
   const targetPlan: TargetPlan = { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } };
   const opened = await connectTarget(context, name ?? 'staging', targetPlan);
@@ -125,7 +124,7 @@ async function asRecorded(
     const [newest] = runsOfPlan(all, { name: plan }, target.reader);
     if (newest === undefined) {
       const others = [...new Set(all.map(({ key }) => key.plan))];
-      throw wrongUsage(
+      throw usage(
         `the ledger of ${target.reader.database} has no run of a plan named ${plan}`,
         others.length === 0
           ? 'It has no run of any plan: check the database.'
@@ -170,12 +169,8 @@ async function lastWord(
     if (!asks) return;
     const answer = await context.ask('\nPress Enter to go on, or type anything else to stop: ');
     if (answer === '') return;
-    throw wrongUsage('not confirmed', 'Nothing was written.');
+    throw usage('not confirmed', 'Nothing was written.');
   }
   const what = `Revert ${request.plan} in ${name}`;
   await confirm(context, { what, database: reader.database, given });
-}
-
-function wrongUsage(message: string, hint: string): RestorePlanError {
-  return new RestorePlanError('USAGE', message, { hint });
 }

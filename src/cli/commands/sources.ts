@@ -1,8 +1,7 @@
 /** `plan sources`: what could give back what was lost, and until when. Reads no document. */
-import { RestorePlanError } from '../../errors.ts';
 import { askSources, serverOf } from '../../restore/ask-sources.ts';
 import { requireVariables } from '../../restore/targets.ts';
-import type { ExitName, OptionValues } from '../command.ts';
+import { type ExitName, type OptionValues, usage } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { loadIncompletePlan } from '../load-plan.ts';
 import { show } from '../view.ts';
@@ -15,8 +14,7 @@ export async function run(
   options: OptionValues,
 ): Promise<ExitName> {
   const alone = serverWithoutPlan(context, file, options);
-  if (file === undefined && alone === undefined)
-    throw new RestorePlanError('USAGE', 'say whose sources are meant', { hint: WITHOUT_PLAN });
+  if (file === undefined && alone === undefined) throw usage('say whose sources are meant', WITHOUT_PLAN);
   const plan = file === undefined ? undefined : await loadIncompletePlan(context, file);
   if (plan !== undefined) requireVariables(plan, []);
   const server = plan === undefined ? alone && { ...alone, named: '--uri-env' } : serverOf(plan);
