@@ -233,6 +233,9 @@ interface Appending {
 async function append(run: Run, order: SaveOrder, { handle, kept }: Appending): Promise<SavedOplog> {
   const { entries, scope, at, path } = order;
   const till = await entries.last();
+  // Its own oplog ends no earlier, whatever a source may leave out: the newest entry of each saving is kept.
+  if (kept.entries > 0 && compareTimestamps(till, kept.last) < 0)
+    throw anotherOplog(entries.origin, path, kept.last);
   const from = kept.entries > 0 ? kept.last : kept.from;
   const range: EntryRange = { from, cut: { ts: till }, collections: undefined, database: scope.database };
   const sieve = new Sieve(scope, kept.renamed);
@@ -295,6 +298,7 @@ async function append(run: Run, order: SaveOrder, { handle, kept }: Appending): 
       `it ended before ${showMoment(till)}, which was its newest entry`,
       'Run again: what was saved is gone on from.',
     );
+  if (!isSameOplog) throw anotherOplog(entries.origin, path, kept.last);
   await handle.sync();
   if ((await handle.stat()).size !== position)
     throw new RestorePlanError('LOCKED', `another process is saving to ${path}, too`, {
@@ -308,7 +312,7 @@ function anotherOplog(origin: string, path: string, last: Moment): RestorePlanEr
   return oplogError(
     origin,
     `it has not the entry with which ${path} ends so far, of ${showMoment(last)}: that was saved from another oplog`,
-    'Name the replica set that it was saved from; or another file with --to.',
+    'Name the replica set that it was saved from, or a member of it that is not behind; or another file with --to.',
   );
 }
 
