@@ -342,10 +342,10 @@ function recordOf(source: string, result: ReplayResult, { begin, said, cut, wall
 }
 
 export function warningsOf({ record, replay, isOfDump }: Followed, ofSource: readonly string[]): string[] {
-  const { source, begin, beginSaid } = record;
+  const { source, begin, beginSaid, cut, cutWall = cut[0] * 1000 } = record;
   const { notes, laterNotes, laterFault } = replay;
   const unproven =
-    `the documents are exact if the dump began after ${showIsoDate(begin[0] * 1000)} and was finished before source.at; ` +
+    `the documents are exact if the dump began after ${showIsoDate(begin[0] * 1000)} and was finished before ${showIsoDate(cutWall)}; ` +
     'the dump does not say so itself';
   return [
     ...notes,
