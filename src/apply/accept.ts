@@ -27,7 +27,7 @@ import { EXCEPTED_CLASSES, type ExceptedClass, overwrites, type Plan } from '../
 import type { Run } from '../run.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import type { Target } from '../target/target.ts';
+import type { ServerIdentity, Target } from '../target/target.ts';
 import { requireBelonging, requireOwnTarget } from './admission.ts';
 import { ApplyRun } from './apply-run.ts';
 import { countsOverall, Outcomes } from './document-outcome.ts';
@@ -279,6 +279,8 @@ export interface ApprovalRequest {
   readonly actor: Actor;
   /** Of the selection that the approver saw; another one is not approved. */
   readonly digest?: string | undefined;
+  /** The server of production as the approver reaches it; undefined where they do not: then its database is approved by name. */
+  readonly production?: ServerIdentity | undefined;
 }
 
 export interface ApprovedRun extends Approvals {
@@ -286,9 +288,11 @@ export interface ApprovedRun extends Approvals {
 }
 
 /** Throws GATE when there is no verified run to approve, or the approval would not count. */
-export async function approveRun({ plan, target, actor, digest }: ApprovalRequest): Promise<ApprovedRun> {
+export async function approveRun(request: ApprovalRequest): Promise<ApprovedRun> {
+  const { plan, target, actor, digest } = request;
   requireOwnTarget(plan, target);
   const { reader } = target;
+  const production = target.name === 'production' ? reader.identity : request.production;
   const all = await readRuns(reader);
   const run = runMeant(all, plan, reader);
   if (run === undefined || !isApprovable(run) || run.plan.digest !== plan.digest)
@@ -302,7 +306,7 @@ export async function approveRun({ plan, target, actor, digest }: ApprovalReques
   if (obstacle !== undefined) throw new RestorePlanError('GATE', obstacle.fact, { hint: obstacle.remedy });
   const { runs, migrate } = openLedger(target);
   await migrate(plan.name, actor);
-  const scope = approvalScope(plan, run);
+  const scope = approvalScope(plan, run, production);
   const before = judgeApprovals(run, rules, scope).given.length;
   const added = { ...run, approvals: [...run.approvals, { ...approver, at: new Date(), of: scope }] };
   const isNew = judgeApprovals(added, rules, scope).given.length > before;

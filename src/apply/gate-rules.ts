@@ -6,10 +6,10 @@
 import { advice, type Remedy, together } from '../advice.ts';
 import type { TargetName } from '../events.ts';
 import type { Actor, Approval, ApprovalScope, Deed, RecordedGate, RunRecord } from '../ledger/run-record.ts';
-import { isForeign } from '../ledger/runs.ts';
+import { isElsewhere, isForeign, recordedServer } from '../ledger/runs.ts';
 import { commandsDigest, exceptionsDigest } from '../plan/digest.ts';
 import type { ApprovalsBy, GatePlan, Plan } from '../plan/plan.ts';
-import type { TargetReader } from '../target/target.ts';
+import type { ServerIdentity, TargetReader } from '../target/target.ts';
 
 const NO_RULES: GatePlan = { soakMs: 0, approvals: 0 };
 
@@ -42,15 +42,16 @@ export function rulesOfPlan({ targets }: Pick<Plan, 'targets'>): Rules {
 }
 
 /**
- * The rules of the newest run in staging hold as they were recorded, whatever a plan says later, and whichever plan it is; what
- * a plan asks beyond them holds, too.
+ * The rules of the newest apply to staging hold as they were recorded, whatever a plan says later, and whichever plan it is; what
+ * a plan asks beyond them holds, too. What else was written into a record since, such as what was accepted, makes no apply of it.
  * `runs`: of this selection, own ones, newest first.
  */
 export function rulesOf(plan: Pick<Plan, 'targets'>, runs: readonly RunRecord[]): GateRules {
   const rules = rulesOfPlan(plan);
-  const newest = runs.find(
-    ({ status, gate }) => gate !== undefined && status !== 'reverted' && status !== 'planned',
-  );
+  const appliedUnder = ({ gate, fencing }: RunRecord): number => gate?.fencing ?? fencing;
+  const [newest] = runs
+    .filter(({ status, gate }) => gate !== undefined && status !== 'reverted' && status !== 'planned')
+    .sort((a, b) => appliedUnder(b) - appliedUnder(a));
   if (newest?.gate === undefined) return { ...rules, stricter: undefined };
   const both = strictest(rules, newest.gate);
   const isStricter = Object.entries(both).some(([rule, value]) => rules[rule as keyof Rules] !== value);
@@ -88,19 +89,24 @@ export interface Approvals {
   readonly by: ApprovalsBy;
   /** Who gave one that counts, as the rule names people. */
   readonly given: readonly string[];
+  /** One of these was given without a look at production's server: by the name of the database alone. */
+  readonly byNameAlone: boolean;
   /** Why others do not count, each once. */
   readonly discounted: readonly Obstacle[];
 }
 
 type ApprovalRules = Pick<GateRules, 'approvals' | 'approvalsBy'>;
 
-/** What an approval of a plan's run is of now. */
+/** What an approval of a plan's run is of now. `production`: its server, where somebody looked. */
 export function approvalScope(
   plan: Plan,
   { acceptedDigest: accepted }: Pick<RunRecord, 'acceptedDigest'>,
+  production: ServerIdentity | undefined,
 ): ApprovalScope {
+  const database = plan.targets.production?.database ?? plan.targets.staging.database;
   return {
-    database: plan.targets.production?.database ?? plan.targets.staging.database,
+    database,
+    ...(production !== undefined && { server: recordedServer({ database, identity: production }) }),
     exceptions: exceptionsDigest(plan),
     ...(accepted !== undefined && { accepted }),
     commands: commandsDigest(plan),
@@ -111,12 +117,17 @@ export function judgeApprovals(run: RunRecord, rules: ApprovalRules, scope: Appr
   const { approvals: needed, approvalsBy: by } = rules;
   const given = new Map<string, string>();
   const discounted = new Map<string, Obstacle>();
+  let byNameAlone = false;
   for (const approval of run.approvals) {
     const obstacle = changedSince(approval, scope) ?? approvalObstacle(run, approval, by);
-    if (obstacle !== undefined) discounted.set(obstacle.fact, obstacle);
-    else given.set(personOf(approval, by) as string, nameOf(approval, by));
+    if (obstacle !== undefined) {
+      discounted.set(obstacle.fact, obstacle);
+      continue;
+    }
+    given.set(personOf(approval, by) as string, nameOf(approval, by));
+    byNameAlone ||= approval.of?.server === undefined;
   }
-  return { needed, by, given: [...given.values()], discounted: [...discounted.values()] };
+  return { needed, by, byNameAlone, given: [...given.values()], discounted: [...discounted.values()] };
 }
 
 /** Why this person's approval does not count, or would not; undefined where it does. */
@@ -176,9 +187,13 @@ export function tooFewApprovals(
 }
 
 /** What is missing before production may leave out what was accepted there: the second person looks at it, too. */
-export function unapprovedAcceptance(plan: Plan, run: RunRecord, rules: ApprovalRules): Obstacle | undefined {
+export function unapprovedAcceptance(
+  run: RunRecord,
+  rules: ApprovalRules,
+  scope: ApprovalScope,
+): Obstacle | undefined {
   if (run.acceptedDigest === undefined || rules.approvals === 0) return undefined;
-  const approvals = judgeApprovals(run, rules, approvalScope(plan, run));
+  const approvals = judgeApprovals(run, rules, scope);
   return approvals.given.length < approvals.needed ? tooFewApprovals(run, approvals) : undefined;
 }
 
@@ -207,11 +222,12 @@ export function foreseenObstacle(
 }
 
 /** What the approvals of a run are worth, in one clause. */
-export function worthOf({ given, by }: Pick<Approvals, 'given' | 'by'>): string {
+export function worthOf({ given, by, byNameAlone }: Omit<Approvals, 'needed' | 'discounted'>): string {
   const names = given.join(', ');
+  const unseen = byNameAlone ? '; of the database by its name alone, on whichever server' : '';
   return by === 'server-user'
-    ? `approved by ${names}, as the server authenticated them`
-    : `approved by ${names}, as their operating systems name them, which proves nothing`;
+    ? `approved by ${names}, as the server authenticated them${unseen}`
+    : `approved by ${names}, as their operating systems name them, which proves nothing${unseen}`;
 }
 
 const SECOND_PERSON = advice`A second person must run ${{ command: 'approve' }}.`;
@@ -227,7 +243,8 @@ function noServerUser({ user }: Actor): Obstacle {
 
 const PARTS: Readonly<Record<keyof ApprovalScope, string>> = {
   database: 'the database of production',
-  exceptions: 'the exceptions of the plan',
+  server: 'the server of production',
+  exceptions: 'what the plan leaves out (exceptions, indexes.skip, orphans)',
   accepted: 'what was accepted by name',
   commands: 'the commands that follow-ups run',
 };
@@ -235,12 +252,20 @@ const PARTS: Readonly<Record<keyof ApprovalScope, string>> = {
 /** An approval of a version that kept no scope is of the selection alone. */
 function changedSince({ user, of }: Approval, scope: ApprovalScope): Obstacle | undefined {
   if (of === undefined) return undefined;
-  const changed = (Object.keys(PARTS) as (keyof ApprovalScope)[]).filter((part) => of[part] !== scope[part]);
+  const isOther = (part: keyof ApprovalScope): boolean =>
+    part === 'server' ? isOtherServer(of, scope) : of[part] !== scope[part];
+  const changed = (Object.keys(PARTS) as (keyof ApprovalScope)[]).filter(isOther);
   if (changed.length === 0) return undefined;
   return {
     fact: `${changed.map((part) => PARTS[part]).join(' and ')} changed since ${user} approved`,
     remedy: advice`Run ${{ command: 'approve' }} again, which shows how it is now.`,
   };
+}
+
+/** Where nobody looked, the database is known by its name alone. */
+function isOtherServer({ server: then }: ApprovalScope, { database, server: now }: ApprovalScope): boolean {
+  if (then === undefined || now === undefined || then.database !== database) return false;
+  return isElsewhere(then, now);
 }
 
 /** A deed of before server users were recorded is at least not by whoever bears that name on the operating system. */

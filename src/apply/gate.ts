@@ -3,7 +3,8 @@
  */
 
 import { advice } from '../advice.ts';
-import type { RunCollection, RunRecord } from '../ledger/run-record.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
+import type { ApprovalScope, RunCollection, RunRecord } from '../ledger/run-record.ts';
 import { isForeign } from '../ledger/runs.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import { type Plan, restoredCollections } from '../plan/plan.ts';
@@ -156,7 +157,11 @@ function rulesIn({ plan, staging, digest }: GateFacts): GateRules {
 }
 
 function approvalsIn(facts: GateFacts, run: RunRecord): Approvals {
-  return judgeApprovals(run, rulesIn(facts), approvalScope(facts.plan, run));
+  return judgeApprovals(run, rulesIn(facts), scopeOf(facts, run));
+}
+
+function scopeOf({ plan, production }: GateFacts, run: RunRecord): ApprovalScope {
+  return approvalScope(plan, run, production.identity);
 }
 
 function stagingObstacles(facts: GateFacts): Obstacle[] {
@@ -176,11 +181,13 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
   if (!accountsForAll(run, facts.documents)) obstacles.push(unaccounted());
   obstacles.push(...contentObstacles(facts, { run, rules }));
   const soakedMs = facts.stagingTime - run.verifiedAt.getTime();
-  if (soakedMs < rules.soakMs) {
+  // Without a soak, a primary whose clock is behind that of the one before it keeps nobody waiting.
+  if (rules.soakMs > 0 && soakedMs < rules.soakMs) {
+    const until = showIsoDate(run.verifiedAt.getTime() + rules.soakMs) ?? 'a year that no calendar has';
     obstacles.push(
       asAsked(rules, own.soakMs < rules.soakMs, {
         fact: `the restore has soaked on staging for ${showDuration(soakedMs, 'down')} of ${showDuration(rules.soakMs)}`,
-        remedy: `Wait until ${new Date(run.verifiedAt.getTime() + rules.soakMs).toISOString()}.`,
+        remedy: `Wait until ${until}.`,
       }),
     );
   }
@@ -197,7 +204,7 @@ function stagingObstacles(facts: GateFacts): Obstacle[] {
 function acceptedObstacles(facts: GateFacts): Obstacle[] {
   const { production, plan, digest } = facts;
   const run = ownRuns(production).find(({ key }) => key.plan === plan.name && key.selection === digest);
-  const obstacle = run && unapprovedAcceptance(plan, run, rulesIn(facts));
+  const obstacle = run && unapprovedAcceptance(run, rulesIn(facts), scopeOf(facts, run));
   return obstacle === undefined ? [] : [obstacle];
 }
 

@@ -72,7 +72,11 @@ export async function targetStatus(plan: Plan, reader: TargetReader): Promise<Ta
     approvals:
       run === undefined || (reader.name === 'production' && run.acceptedDigest === undefined)
         ? undefined
-        : judgeApprovals(run, rules, approvalScope(plan, run)),
+        : judgeApprovals(
+            run,
+            rules,
+            approvalScope(plan, run, reader.name === 'production' ? reader.identity : undefined),
+          ),
     serverUser: await reader.authenticatedUser(),
     isOfAnotherPlanVersion: run !== undefined && run.plan.digest !== plan.digest,
     lock: lock?.holder === undefined ? undefined : { ...lock, life: await lifeOfHolder(lock) },

@@ -44,7 +44,9 @@ export interface Deed extends Actor {
 export interface ApprovalScope {
   /** The database that is opened. */
   readonly database: string;
-  /** Digest of the plan's exceptions as it writes them. */
+  /** Where it lay; undefined where nobody looked, and in older records. */
+  readonly server?: RecordedServer | undefined;
+  /** Digest of what the plan says of documents and indexes that are left out, as it writes it. */
   readonly exceptions: string;
   /** Digest of the documents accepted by name so far; undefined where there were none. */
   readonly accepted?: string | undefined;
@@ -116,6 +118,8 @@ export interface RecordedGate {
   readonly approvalsBy?: ApprovalsBy;
   /** Undefined in older records. */
   readonly acceptKept?: boolean;
+  /** Number of the lock under which that apply began: the later one holds. Undefined in older records. */
+  readonly fencing?: number;
 }
 
 export interface RunRecord {
@@ -236,7 +240,8 @@ function isGate(value: unknown): boolean {
     isCount(value['soakMs']) &&
     isCount(value['approvals']) &&
     isOneOf(value['approvalsBy'], [undefined, ...APPROVALS_BY]) &&
-    isOneOf(value['acceptKept'], [undefined, true, false])
+    isOneOf(value['acceptKept'], [undefined, true, false]) &&
+    isCount(value['fencing'] ?? 0)
   );
 }
 
@@ -254,7 +259,12 @@ function isApproval(value: unknown): boolean {
   if (!isDeed(value)) return false;
   const { of } = value as Record<string, unknown>;
   if (of === undefined) return true;
-  return hasTexts(of, ['database', 'exceptions', 'commands']) && isTextOrNone((of as ApprovalScope).accepted);
+  const { accepted, server } = of as Partial<Record<keyof ApprovalScope, unknown>>;
+  return (
+    hasTexts(of, ['database', 'exceptions', 'commands']) &&
+    isTextOrNone(accepted) &&
+    (server === undefined || isServer(server))
+  );
 }
 
 function isCreation(value: unknown): boolean {

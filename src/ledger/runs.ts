@@ -87,7 +87,7 @@ export class Runs {
         plan: literal({ name: start.key.plan, digest: start.planDigest }),
         server: literal(withoutNone(start.server)),
         source: literal(start.source),
-        gate: literal(start.gate),
+        gate: literal({ ...start.gate, fencing }),
         backup: literal(start.backup),
         status: 'applying' satisfies RunStatus,
         appliedBy: oneMore('appliedBy', start.actor),
@@ -190,7 +190,7 @@ export class Runs {
 
   /** False when there is no verified run in staging to approve; in production, nothing that was accepted. */
   async approve(key: RunKey, actor: Actor, of?: ApprovalScope): Promise<boolean> {
-    const scope = of === undefined ? {} : { of: literal(of) };
+    const scope = of === undefined ? {} : { of: literal({ ...of, ...withServer(of) }) };
     const matched = await updateLedger(this.#commands, {
       collection: RUNS,
       filter: { _id: idOf(key), $or: [{ status: 'verified' }, IS_ACCEPTED_IN_PRODUCTION] },
@@ -247,6 +247,11 @@ export function idOf({ plan, selection }: RunKey): RunKey {
 function withoutNone(server: RecordedServer): Partial<RecordedServer> {
   const { kind, id, database } = server;
   return id === undefined ? { kind, database } : { kind, id, database };
+}
+
+/** The same for where the database lay. */
+function withServer({ server }: ApprovalScope): { readonly server?: Partial<RecordedServer> } {
+  return server === undefined ? {} : { server: withoutNone(server) };
 }
 
 function oneMore(field: 'acceptedBy' | 'appliedBy' | 'exclusive', actor: Actor): Record<string, unknown> {
@@ -327,13 +332,16 @@ export function isForeign(
   { server }: Pick<RunRecord, 'server'>,
   { database, identity }: Pick<TargetReader, 'database' | 'identity'>,
 ): boolean {
-  if (server === undefined) return false;
-  const here = recordedServer({ database, identity });
-  if (server.database !== here.database) return true;
-  if (server.id === undefined) return false;
-  if (server.kind !== here.kind) return true;
+  return server !== undefined && isElsewhere(server, recordedServer({ database, identity }));
+}
+
+/** Whether a database that was recorded is another one than that which is here, as far as both say. */
+export function isElsewhere(then: RecordedServer, here: RecordedServer): boolean {
+  if (then.database !== here.database) return true;
+  if (then.id === undefined) return false;
+  if (then.kind !== here.kind) return true;
   if (here.id === undefined) return false;
-  const [name, setId] = server.id.split('/');
+  const [name, setId] = then.id.split('/');
   const [nameHere, setIdHere] = here.id.split('/');
   return setId === undefined || setIdHere === undefined ? name !== nameHere : setId !== setIdHere;
 }

@@ -93,11 +93,11 @@ function hex(query: Buffer | undefined): string | undefined {
   return query?.toString('hex');
 }
 
-/** sha256, hex, of the exceptions of a plan as it writes them. */
+/** sha256, hex, of what a plan says beside its selection of documents and indexes that are left out, as it writes it. */
 export function exceptionsDigest({ collections }: Pick<Plan, 'collections'>): string {
   const ofEntry = (entry: RestoredCollection): unknown => ({
     collection: entry.collection,
-    exceptions: settledAtApply(entry)['exceptions'],
+    ...settledAtApply(entry),
     dependents: entry.dependents.map(ofEntry),
   });
   return sha256(collections.map(ofEntry));

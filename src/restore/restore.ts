@@ -45,7 +45,7 @@ import { operator, type Run, runIn } from '../run.ts';
 import { keptSelection } from '../selection/open-selection.ts';
 import { type PrepareRequest, prepareSelection } from '../selection/select-documents.ts';
 import type { Selection } from '../selection/selection.ts';
-import type { Target } from '../target/target.ts';
+import type { ServerIdentity, Target } from '../target/target.ts';
 import { neutral } from '../text/escape.ts';
 import { requireVariables, type TargetPair, Targets } from './targets.ts';
 
@@ -226,7 +226,14 @@ export class Restore {
   /** A second person's word on the run in staging, or on what was accepted in production. `digest`: of the selection looked at. */
   async approve(name: TargetName = 'staging', digest?: string): Promise<ApprovedRun> {
     const target = await this.connect(name);
-    return approveRun({ plan: this.plan, target, actor: this.#run.operator, digest });
+    const production = name === 'staging' ? await this.productionServer() : undefined;
+    return approveRun({ plan: this.plan, target, actor: this.#run.operator, digest, production });
+  }
+
+  /** What an approval is bound to; undefined where production cannot be reached from here. */
+  async productionServer(): Promise<ServerIdentity | undefined> {
+    const byName = 'an approval is of its database by name, on whichever server';
+    return (await this.#targets.productionIfReachable(byName))?.reader.identity;
   }
 
   /** Takes out what this plan wrote and nobody changed since. */

@@ -24,6 +24,7 @@ export class Targets {
   readonly #plan: Plan;
   readonly #open = new Map<string, Promise<Target>>();
   readonly #pairs = new Map<TargetName, Promise<TargetPair>>();
+  #production: Promise<Target | undefined> | undefined;
   /** Those whose database was looked for. */
   readonly #used = new WeakSet<Target>();
 
@@ -53,7 +54,12 @@ export class Targets {
   }
 
   async #pair(name: TargetName): Promise<TargetPair> {
-    const connecting = name === 'production' ? this.connect('staging') : this.#productionIfReachable();
+    const connecting =
+      name === 'production'
+        ? this.connect('staging')
+        : this.productionIfReachable(
+            "nothing proves that staging is another server; production's own gate will ask again",
+          );
     connecting.catch(() => undefined); // its failure waits for its turn
     const target = await this.connect(name);
     await this.requireDatabase(target);
@@ -65,6 +71,7 @@ export class Targets {
     const open = [...this.#open.values()];
     this.#open.clear();
     this.#pairs.clear();
+    this.#production = undefined;
     for (const connecting of open) {
       const target = await Promise.race([connecting, NOT_YET]).catch(() => undefined);
       if (target !== undefined) await target.close();
@@ -89,7 +96,13 @@ export class Targets {
     return target;
   }
 
-  async #productionIfReachable(): Promise<Target | undefined> {
+  /** Undefined where its connection string is not set or it does not answer, which is said; `consequence`: what follows from that. */
+  productionIfReachable(consequence: string): Promise<Target | undefined> {
+    this.#production ??= this.#productionIfReachable(consequence);
+    return this.#production;
+  }
+
+  async #productionIfReachable(consequence: string): Promise<Target | undefined> {
     if (this.#plan.targets.production?.uri === undefined) return undefined;
     const { emit, signal } = this.#run;
     try {
@@ -97,7 +110,7 @@ export class Targets {
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof RestorePlanError)) throw error;
-      const message = `production does not answer from here, so nothing proves that staging is another server; production's own gate will ask again (${error.message})`;
+      const message = `production does not answer from here, so ${consequence} (${error.message})`;
       emit({ type: 'warning', message });
       return undefined;
     }

@@ -7,6 +7,7 @@ import { RUNS } from '../../src/ledger/layout.ts';
 import type { FollowUpPlan, Plan } from '../../src/plan/plan.ts';
 import { operator } from '../../src/run.ts';
 import type { Selection } from '../../src/selection/selection.ts';
+import type { ServerIdentity } from '../../src/target/target.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { startStandalone } from '../lab/mongod.ts';
@@ -167,6 +168,12 @@ const COMMAND: FollowUpPlan = {
 };
 
 type Change = (plan: Plan) => Plan;
+const ENTRY = { collection: 'a', exceptions: [], references: [], skipIndexes: [], dependents: [] };
+const LEFT_OUT = 'what the plan leaves out (exceptions, indexes.skip, orphans)';
+const withEntry = (plan: Plan, entry: object): Plan => ({
+  ...plan,
+  collections: [{ ...ENTRY, ...entry } as never],
+});
 const withCommand = (command: FollowUpPlan, plan: Plan): Plan => ({ ...plan, followUps: [command] });
 
 for (const [what, change] of [
@@ -183,30 +190,18 @@ for (const [what, change] of [
         plan,
       ),
   ],
-  [
-    'the exceptions of the plan',
-    (plan) => ({
-      ...plan,
-      collections: [
-        {
-          collection: 'a',
-          exceptions: [{ class: 'different', reason: 'x' }],
-          references: [],
-          skipIndexes: [],
-          dependents: [],
-        } as never,
-      ],
-    }),
-  ],
+  [LEFT_OUT, (plan) => withEntry(plan, { exceptions: [{ class: 'different', reason: 'x' }] })],
+  [LEFT_OUT, (plan) => withEntry(plan, { skipIndexes: ['email_1'] })],
+  [LEFT_OUT, (plan) => withEntry(plan, { orphans: 'insert' })],
 ] as readonly (readonly [string, Change])[]) {
   test(`an approval no longer counts when ${what} changed since`, async () => {
     await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
-      await approveAs(bert, 'bert');
-      const plan = change(anna.plan);
+      await approveAs(bert, 'bert', withEntry(bert.plan, {}));
+      const plan = change(withEntry(anna.plan, {}));
       const refusal = await failure(anna.apply(selection, 'production', { plan }));
       assert.match(refusal.message, `0 of 1 approvals are given; ${what} changed since bert approved`);
       assert.match(refusal.hint ?? '', 'approve()` again');
-      await approveAs(bert, 'bert', { ...change(bert.plan), targets: bert.plan.targets });
+      await approveAs(bert, 'bert', change(withEntry(bert.plan, {})));
       await anna.apply(selection, 'production', { plan });
     });
   });
@@ -287,6 +282,33 @@ test('an approval for one database does not open another', async () => {
     const refusal = await failure(elsewhere.apply(selection, 'production'));
     assert.match(refusal.message, 'the database of production changed since bert approved');
     await elsewhere.close();
+  });
+});
+
+test('an approval for one server does not open a database of that name on another', async () => {
+  await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
+    const target = await bert.target('staging');
+    const approve = async (production: ServerIdentity) =>
+      approveRun({ plan: bert.plan, target, actor: { user: 'bert', host: 'ops-2' }, production });
+    await approve(target.reader.identity);
+    const refusal = await failure(anna.apply(selection, 'production'));
+    assert.match(
+      refusal.message,
+      '0 of 1 approvals are given; the server of production changed since bert approved',
+    );
+    assert.equal(await anna.documents('production', 'a'), []);
+    const { given, byNameAlone } = await approve((await bert.target('production')).reader.identity);
+    assert.equal([given, byNameAlone], [['bert@admin'], false]);
+    await anna.apply(selection, 'production');
+    assert.match(JSON.stringify(anna.events), /approved by bert@admin, as the server authenticated them"/);
+  });
+});
+
+test('an approval by somebody who does not reach production is of a name, and the gate says so', async () => {
+  await withPeople({ approvals: 1 }, async ({ anna, bert, selection }) => {
+    assert.is((await approveAs(bert, 'bert')).byNameAlone, true);
+    await anna.apply(selection, 'production');
+    assert.match(JSON.stringify(anna.events), 'of the database by its name alone, on whichever server');
   });
 });
 

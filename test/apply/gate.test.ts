@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { deserialize, Long } from 'bson';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
+import { acceptAtHand } from '../../src/apply/accept.ts';
 import { RUNS } from '../../src/ledger/layout.ts';
 import type { Selection } from '../../src/selection/selection.ts';
 import { connectTarget } from '../../src/target/connect.ts';
@@ -23,7 +24,7 @@ import {
   stopAt,
   tryAll,
 } from './gate-attempts.ts';
-import { openWorkbench, type Workbench } from './workbench.ts';
+import { ACTOR, openWorkbench, type Workbench } from './workbench.ts';
 
 let lab: Lab;
 
@@ -452,6 +453,57 @@ test('another plan of the same selection opens nothing that a stricter one asked
   await lax.apply(selection, 'production');
   await lax.close();
   await strict.close();
+});
+
+test('what is accepted for a plan of fewer rules makes no newer apply of it', async () => {
+  const lax = openWorkbench(lab);
+  const plan = { ...lax.plan, name: 'the-lax-one' };
+  const strict = openWorkbench(lab, {
+    database: lax.plan.targets.staging.database,
+    gate: { soakMs: 60_000 },
+  });
+  const selection = lax.selection([COLLECTION]);
+  await lax.apply(selection, 'staging', { plan });
+  await strict.apply(selection, 'staging');
+  const a = (await lax.db('staging')).collection('a');
+  const [before] = await a.find({ _id: 7 as never }).toArray();
+  await a.updateOne({ _id: 7 as never }, { $set: { text: 'another' } });
+  const target = await lax.target('staging');
+  const { accepted } = await acceptAtHand(QUIET, {
+    ...{ plan, selection, target, actor: ACTOR, reason: 'looked at', show: 1 },
+    confirm: async () => undefined,
+  });
+  await a.replaceOne({ _id: 7 as never }, before as Document);
+  const [first] = await lax.runs('staging');
+  assert.equal([accepted, first?.key.plan], [1, 'the-lax-one'], 'its record was written last');
+  const refusal = await failure(lax.apply(selection, 'production'));
+  assert.match(refusal.message, /of 1 min, as the plan made-by-test asked/);
+  await lax.apply(selection, 'staging', { plan });
+  await lax.apply(selection, 'production');
+  await lax.close();
+  await strict.close();
+});
+
+test('times in the ledger that no calendar has, or that are still to come, end in a verdict', async () => {
+  const bench = openWorkbench(lab);
+  const selection = bench.selection([COLLECTION]);
+  await bench.apply(selection, 'staging');
+  const runs = (await bench.db('staging')).collection(RUNS);
+  const LAST = 8.64e15;
+  for (const [verifiedAt, soakMs] of [
+    [LAST, 60_000],
+    [Date.now(), Number.MAX_SAFE_INTEGER],
+  ] as const) {
+    await runs.updateOne({}, { $set: { verifiedAt: new Date(verifiedAt), 'gate.soakMs': soakMs } });
+    const refusal = await failure(bench.apply(selection, 'production'));
+    assert.is(refusal.code, 'GATE');
+    assert.match(refusal.hint ?? '', 'Wait until a year that no calendar has.');
+  }
+  // The primary before this one had a clock ahead of it, and nobody asked for a soak.
+  const ahead = new Date(Date.now() + 60_000);
+  await runs.updateOne({}, { $set: { verifiedAt: ahead, 'gate.soakMs': 0 } });
+  await bench.apply(selection, 'production');
+  await bench.close();
 });
 
 test('production opens after soak and approval by somebody else', async () => {

@@ -25,7 +25,7 @@ export async function run(
   const name = (options['target'] ?? 'staging') as TargetName;
   restore.require(name);
   const status = await restore.status(name);
-  await lookAndConfirm(context, restore, { status, given: options['confirm'] });
+  await lookAndConfirm(context, restore, { name, status, given: options['confirm'] });
   const approval = await restore.approve(name, status.run?.key.selection);
   await show(context, approveView(name, approval));
   if (name === 'staging')
@@ -39,7 +39,11 @@ export async function run(
 async function lookAndConfirm(
   context: CommandContext,
   restore: Restore,
-  { status, given }: { readonly status: TargetStatus; readonly given: OptionValue },
+  {
+    name,
+    status,
+    given,
+  }: { readonly name: TargetName; readonly status: TargetStatus; readonly given: OptionValue },
 ): Promise<void> {
   const { plan } = restore;
   const { run, isOfAnotherPlanVersion } = status;
@@ -53,7 +57,8 @@ async function lookAndConfirm(
     const { reader } = await restore.connect(status.target);
     const { sums } = await readAccepted(reader, run.key);
     const accepted = sums.filter(({ kind }) => kind === 'accepted');
-    const facts = { plan, run, database: status.database, approvals, approver, accepted };
+    const server = name === 'staging' ? await restore.productionServer() : undefined;
+    const facts = { plan, run, database: status.database, approvals, approver, accepted, server };
     await writeLines(
       context.stderr,
       approvalLines(facts, { ...pageStyle(context, 'stderr'), now: context.now() }),

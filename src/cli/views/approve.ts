@@ -10,8 +10,9 @@ import type { AcceptedSum } from '../../ledger/accepted.ts';
 import type { Actor, RunRecord } from '../../ledger/run-record.ts';
 import { OUTCOMES } from '../../outcomes.ts';
 import { kindOf } from '../../plan/follow-ups/kinds.ts';
-import type { Plan, RestoredCollection } from '../../plan/plan.ts';
+import type { DependentPlan, Plan, RestoredCollection } from '../../plan/plan.ts';
 import { sumLines } from '../../report/sum.ts';
+import type { ServerIdentity } from '../../target/target.ts';
 import { shellWord } from '../../text/escape.ts';
 import { countedAs, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
@@ -31,11 +32,13 @@ interface Approvable {
   readonly approver: Actor;
   /** What `plan accept` wrote down for it. */
   readonly accepted: readonly AcceptedSum[];
+  /** Production's, where it is to be opened and was reached. */
+  readonly server: ServerIdentity | undefined;
 }
 
 /** Lines without newlines. `now` is UTC milliseconds. */
 export function* approvalLines(
-  { plan, run, database, approvals, approver, accepted }: Approvable,
+  { plan, run, database, approvals, approver, accepted, server }: Approvable,
   style: PageStyle & { readonly now: number },
 ): Generator<string> {
   const { paint, columns, now } = style;
@@ -59,6 +62,7 @@ export function* approvalLines(
     ),
     ...exceptionTexts(plan.collections),
     ...commandTexts(plan),
+    ...openedText(run, plan, server),
     `${exceptions}; ${given.length} of ${needed} approvals are given${worth}`,
     ...discounted.map(({ fact }) => `not counted: ${fact}`),
     you,
@@ -69,13 +73,29 @@ export function* approvalLines(
   yield* sumLines({ target, database, outcomes, backup, warnings: 0, now }, style);
 }
 
-function exceptionTexts(collections: readonly RestoredCollection[]): string[] {
-  return collections.flatMap(({ collection, exceptions, dependents }) => [
-    ...exceptions.map(({ ids, class: ofClass, reason, on }) => {
+function openedText(
+  { target }: RunRecord,
+  { targets: { production } }: Plan,
+  server: ServerIdentity | undefined,
+): string[] {
+  if (target === 'production' || production === undefined) return [];
+  const { database } = production;
+  if (server === undefined)
+    return [`opens the database ${database}, on whichever server: production was not reached from here`];
+  return [`opens the database ${database} of ${server.kind} ${server.id}, and of no other server`];
+}
+
+function exceptionTexts(collections: readonly (RestoredCollection | DependentPlan)[]): string[] {
+  return collections.flatMap((entry) => [
+    ...entry.exceptions.map(({ ids, class: ofClass, reason, on }) => {
       const which = ids === undefined ? `class ${ofClass}` : showCounted(ids.count, 'id');
-      return `exception in ${collection}: ${which}${on === undefined ? '' : `, on ${on}`} (${reason})`;
+      return `exception in ${entry.collection}: ${which}${on === undefined ? '' : `, on ${on}`} (${reason})`;
     }),
-    ...exceptionTexts(dependents),
+    ...entry.skipIndexes.map((index) => `${entry.collection} is made without its index ${index}`),
+    ...('orphans' in entry && entry.orphans === 'insert'
+      ? [`${entry.collection} is restored without its parents, too (orphans: insert)`]
+      : []),
+    ...exceptionTexts(entry.dependents),
   ]);
 }
 
