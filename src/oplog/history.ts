@@ -225,6 +225,27 @@ export class History implements TakesOperations {
   }
 }
 
+/**
+ * The runs in which other collections lost documents together with `namespace`: no longer after one of its own losses, or before it, than the
+ * pause that ends a run, or after one of these. Those that nobody did on purpose are not among them.
+ */
+export function lostWith(runs: readonly HistoryRun[], namespace: string): HistoryRun[] {
+  const losses = runs.filter(
+    (run) =>
+      run.isLoss && (run.origin === 'user' || run.origin === 'maybeExpired') && !isInternal(run.namespace),
+  );
+  const groups: HistoryRun[][] = [];
+  let end = Number.NEGATIVE_INFINITY;
+  for (const run of losses.sort((a, b) => a.first - b.first)) {
+    if (run.first - end > PAUSE_MS) groups.push([]);
+    groups.at(-1)?.push(run);
+    end = Math.max(end, run.last);
+  }
+  return groups
+    .filter((group) => group.some((run) => run.namespace === namespace))
+    .flatMap((group) => group.filter((run) => run.namespace !== namespace));
+}
+
 interface CommandTold {
   readonly wall: number;
   readonly detail: string;
@@ -293,8 +314,7 @@ interface Deed {
 }
 
 function originOf(collection: Watched, { operation, container, id, kind }: Deed): RunOrigin {
-  const name = collection.namespace.slice(collection.namespace.indexOf('.') + 1);
-  if (/^tmp(?:\.agg_out\.|.{5}\.(?:renameCollection|convertToCapped)$)/.test(name)) return 'internal';
+  if (isInternal(collection.namespace)) return 'internal';
   if (operation.fromMigrate) return 'migration';
   if (kind !== 'deletes' || container.lsid >= 0) return 'user';
   if (collection.facts?.capped) return 'overrun';
@@ -302,6 +322,12 @@ function originOf(collection: Watched, { operation, container, id, kind }: Deed)
   const expires = id === undefined ? Number.NaN : collection.expires(id);
   if (Number.isNaN(expires)) return 'maybeExpired';
   return expires <= timeOf(container) ? 'expired' : 'user';
+}
+
+/** The server makes it for itself. */
+function isInternal(namespace: string): boolean {
+  const name = namespace.slice(namespace.indexOf('.') + 1);
+  return /^tmp(?:\.agg_out\.|.{5}\.(?:renameCollection|convertToCapped)$)/.test(name);
 }
 
 /** Of a session without a login it is the hash of nothing. */

@@ -6,6 +6,7 @@ import { following, OplogFault } from './faults.ts';
 import { History, type HistoryRun } from './history.ts';
 import { Operations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
+import { STRAYS_MS } from './replay.ts';
 import type { EntrySource } from './sources/entry-source.ts';
 
 export interface HistoryRequest {
@@ -15,6 +16,8 @@ export interface HistoryRequest {
   /** UTC milliseconds; undefined: as far as the oplog goes. */
   readonly since: number | undefined;
   readonly until: number | undefined;
+  /** False: nothing behind `until` is read, so that nobody knows what came back. */
+  readonly looksOn?: boolean;
   /** Path with which the names of temporary files begin. */
   readonly spillPath: string;
 }
@@ -29,6 +32,8 @@ export interface OplogHistory {
   readonly minutes: ReadonlyMap<string, ReadonlyMap<number, number>>;
   /** What could not be told, a sentence each without its end. */
   readonly notes: readonly string[];
+  /** Of these, what there is in the oplog and could not be followed. */
+  readonly passedOver: readonly string[];
 }
 
 /** An oplog that is overwritten while it is read from its beginning is read from a later one; so often, and each this much later. */
@@ -62,6 +67,7 @@ export async function readHistory(run: Run, request: HistoryRequest): Promise<Op
 async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise<OplogHistory> {
   const { entries, database, collections, since = 0, until = Number.POSITIVE_INFINITY, spillPath } = request;
   const notes = new Set<string>();
+  const passedOver = new Set<string>();
   const known = await entries.describe?.(database);
   if (known === undefined)
     notes.add(
@@ -79,7 +85,7 @@ async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise
       operations.follow(entry);
     } catch (fault) {
       if (!(fault instanceof OplogFault)) throw fault;
-      notes.add(`the entry ${showTimestamp(entry)} was passed over: ${fault.message}`);
+      passedOver.add(`the entry ${showTimestamp(entry)} was passed over: ${fault.message}`);
     }
   };
   const names = collections?.map((name) => ({
@@ -94,10 +100,12 @@ async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise
       following(entries.origin, {}, () => {
         for (let i = 0; i < count; i++) take(bytes, starts[i] as number);
       });
+      if (request.looksOn === false && till > until + STRAYS_MS) break;
     }
   } finally {
     transactions.close();
   }
   const { runs, minutes } = history;
-  return { origin: entries.origin, from: from.seconds * 1000, till, runs, minutes, notes: [...notes] };
+  const told = { notes: [...notes, ...passedOver], passedOver: [...passedOver] };
+  return { origin: entries.origin, from: from.seconds * 1000, till, runs, minutes, ...told };
 }

@@ -52,7 +52,7 @@ export interface ReplayScope {
 }
 
 /** As far behind the end of a window an entry may stand that was written before, by its wall. */
-const STRAYS_MS = 10_000;
+export const STRAYS_MS = 10_000;
 
 export class Replay {
   /** Entries handed in; those that count; and the SHA-256 of the latter, in the order in which they take effect. */

@@ -38,7 +38,7 @@ import type {
   TargetPlan,
   WhenMatched,
 } from './plan.ts';
-import { buildWindows, fieldsPath, momentOfPlan } from './rules/window-rules.ts';
+import { buildWindows, fieldsPath, momentOfPlan, proposesDependents } from './rules/window-rules.ts';
 import { buildOplog } from './sources/oplog.ts';
 import { buildLocation } from './sources/sources.ts';
 
@@ -129,6 +129,7 @@ function buildCollection(entry: PlanNode, lists: IdLists): CollectionPlan {
     query: chosen,
     ...(ids !== undefined && { ids }),
     ...buildWindows(entry),
+    ...(proposesDependents(entry) && { proposesDependents: true as const }),
   };
 }
 

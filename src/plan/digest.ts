@@ -67,6 +67,7 @@ function settledAtApply(entry: RestoredCollection | DependentPlan): Record<strin
             on,
           })),
     orphans: 'orphans' in entry && entry.orphans === 'insert' ? entry.orphans : undefined,
+    proposes: 'proposesDependents' in entry ? 'dependents' : undefined,
   };
 }
 

@@ -106,6 +106,8 @@ export interface CollectionPlan extends RestoredCollection {
   readonly deleted?: TimeWindow;
   /** Only documents that were updated or replaced then, each as it was just before. Beside `deleted`: these as well. */
   readonly changed?: ChangedWindow;
+  /** `dependents: auto`: what other collections lost in the same run as `deleted` is proposed, and nothing of it restored. */
+  readonly proposesDependents?: true;
 }
 
 export interface DependentPlan extends RestoredCollection {

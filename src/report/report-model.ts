@@ -9,7 +9,12 @@ import type {
   TargetComparison,
 } from '../comparison/comparison.ts';
 import type { TargetName } from '../events.ts';
-import { type Suggestion, suggestionText } from '../follow-ups/suggestions/suggestion.ts';
+import {
+  type ProposedEntry,
+  proposedEntries,
+  type Suggestion,
+  suggestionText,
+} from '../follow-ups/suggestions/suggestion.ts';
 import { kindOf } from '../plan/follow-ups/kinds.ts';
 import type { DocumentsTold, FollowUpPlan, Plan, RestoredCollection, WhenMatched } from '../plan/plan.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
@@ -96,6 +101,8 @@ export interface Report {
   readonly notCompared: readonly { readonly target: TargetName; readonly reason: string }[];
   readonly followUps: readonly ReportFollowUp[];
   readonly warnings: readonly string[];
+  /** What to put into the plan in the place of `dependents: auto`. */
+  readonly proposed: readonly ProposedEntry[];
 }
 
 export interface ReportBackup {
@@ -193,6 +200,10 @@ export function buildReport(input: ReportInput): Report {
       ...manifest.warnings,
       ...(input.suggestions ?? []).map(suggestionText),
     ].map((warning) => line(warning)),
+    proposed: proposedEntries(input.suggestions ?? []).map((each) => ({
+      entry: name(each.entry),
+      lines: each.lines.map((text) => line(text)),
+    })),
   };
 }
 

@@ -23,7 +23,9 @@ import { type TargetStatus, targetStatus } from '../apply/restore-status.ts';
 import { previewRevert, type RevertRequest, revertPlan } from '../apply/revert.ts';
 import type { RevertReport } from '../apply/revert-entry.ts';
 import { type Verification, verifyRestore } from '../apply/verify-selection.ts';
+import type { Backup } from '../backup/backup.ts';
 import { type BackupListing, listBackups } from '../backup/list-backups.ts';
+import { openBackup } from '../backup/open-backup.ts';
 import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { type CompareRequest, compareWithTarget } from '../comparison/compare-with-target.ts';
 import type { TargetComparison } from '../comparison/comparison.ts';
@@ -32,6 +34,8 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { type FollowUpStatus, followUpStatuses, restoresOf } from '../follow-ups/follow-up-status.ts';
 import { runFollowUps, tickOff } from '../follow-ups/run-follow-ups.ts';
+import { lostTogether } from '../follow-ups/suggestions/lost-together.ts';
+import { refuseProposals } from '../follow-ups/suggestions/suggestion.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import { readLock } from '../ledger/lock-state.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
@@ -164,13 +168,14 @@ export class Restore {
 
   /**
    * Writes the documents, reads them back, records it in the target's ledger. Production opens only behind its gate. Stopped part-way, the
-   * next call goes on. Throws GATE, LOCKED, TARGET, CONFLICTS before anything is written; INCOMPLETE or LEDGER_UNSAVED when it
+   * next call goes on. Throws PLAN_INVALID (`dependents: auto` proposes something), GATE, LOCKED, TARGET, CONFLICTS before anything is written; INCOMPLETE or LEDGER_UNSAVED when it
    * stopped part-way.
    */
   async apply(name: TargetName, words: Words<ApplyRequest> = {}): Promise<ApplyResult> {
     const pair = this.pair(name);
     pair.catch(() => undefined); // a target that cannot be reached is known before much is read
     const selection = await this.select({ needs: pair });
+    await this.#refuseProposals(selection);
     const { target, other } = await pair;
     return applySelection(this.#run, {
       ...words,
@@ -329,6 +334,22 @@ export class Restore {
         facts: { applied: key.selection, selected: selection.manifest.digest },
       },
     );
+  }
+
+  /** Throws PLAN_INVALID where `dependents: auto` proposes something: what else comes back, a person says. */
+  async #refuseProposals(selection: Selection): Promise<void> {
+    const { plan } = this;
+    const { patience } = this.#run;
+    let opened: Promise<Backup> | undefined;
+    const backup = (): Promise<Backup> => {
+      opened ??= openBackup(this.#run, plan.source, { wanted: collectionNames(plan), patience });
+      return opened;
+    };
+    try {
+      refuseProposals(await lostTogether(this.#run, { plan, selection, backup, patience }));
+    } finally {
+      await (await opened)?.close();
+    }
   }
 
   #actor() {

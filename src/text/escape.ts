@@ -55,12 +55,18 @@ export function lines(text: string): string[] {
   return trimmed === '' ? [] : trimmed.split(/\r\n|[\n\r]/, LINES_LIMIT).map((each) => line(each));
 }
 
-// Words of command lines that an operator can copy.
+// Words of command lines and plans that an operator can copy.
 
 /** As a POSIX shell reads it back: in single quotes where it has to be. Control characters stay visible, not copyable. */
 export function shellWord(text: string): string {
   const safe = neutral(text);
   return /^[\w@%+=:,./~-]+$/.test(safe) ? safe : `'${safe.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** A text as YAML reads it back: plain, or in double quotes, whose escapes are those of JSON. */
+export function yamlWord(text: string): string {
+  const isPlain = /^[A-Za-z_][\w.-]*$/.test(text) && !/^(?:true|false|null|y|n|yes|no|on|off)$/i.test(text);
+  return neutral(truncated(isPlain ? text : JSON.stringify(text), NAME_LIMIT));
 }
 
 // JSON that is safe to print: what a terminal would obey or hide, and `##[`, which a CI runner takes for a command, stand as

@@ -2,7 +2,7 @@
  * What was deleted in a span of time, without a query: a deleteMany amid a running application, expiry, drops. What is right is taken from the
  * server's own pre-images.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateObjectSize, deserialize } from 'bson';
 import type { Document } from 'mongodb';
@@ -43,6 +43,8 @@ test.before(
       .collection('artworks')
       .insertMany(numbered(6_000, (i) => ({ partner: i < 3_000 ? 1 : 2, price: i })));
     await db.collection('bids').insertMany(numbered(500, (i) => ({ artwork: i, amount: i })));
+    await db.collection('payments').insertMany(numbered(200, (i) => ({ bid_id: i })));
+    await db.collection('views').insertMany(numbered(40, (i) => ({ user: i % 4, at: new Date(i) })));
     await db.collection('sessions').createIndex({ at: 1 }, { expireAfterSeconds: 3_600 });
     await db.collection('sessions').insertMany(numbered(100, (i) => ({ user: i % 4, at: new Date() })));
     await db.collection('totals').insertMany(numbered(300, (i) => ({ sum: i })));
@@ -101,6 +103,8 @@ async function theAccident(): Promise<void> {
   const running = application();
   await artworks.deleteMany({ partner: 1 });
   await db.collection('bids').deleteMany({ artwork: { $lt: 300 } });
+  await db.collection('payments').deleteMany({});
+  await db.collection('views').deleteMany({ user: 1 });
   isOver = true;
   await running;
   // Some come back by themselves, and one of those is deleted once more.
@@ -160,6 +164,11 @@ const span = (): string => `deleted: { from: ${from.toISOString()}, until: ${unt
 async function run(...args: string[]): Promise<PlanRun> {
   const env = { PRODUCTION_URI: production.uri, STAGING_URI: target.uri };
   return callPlan([args[0] as string, 'plan.yaml', ...args.slice(1)], { cwd: folder.path, env });
+}
+
+async function saveOplog(): Promise<PlanRun> {
+  const env = { PRODUCTION_URI: production.uri, STAGING_URI: target.uri };
+  return callPlan(['oplog', 'save', 'plan.yaml', '--to', './auto.bson'], { cwd: folder.path, env });
 }
 
 async function selected(): Promise<Document> {
@@ -298,6 +307,105 @@ test('what plan history prints for a run, pasted into the plan, selects what tha
   const expected = await preImages('artworks', { from: start as Date, until: end as Date });
   assert.ok(expected.size >= lost.count - 1);
   assert.is((await selected())['selection'].collections[0].selected, expected.size);
+});
+
+test(
+  'dependents: auto proposes what was lost in the same run, and apply waits until a person has put it into the plan',
+  async () => {
+    writePlan(`  - collection: artworks\n    ${span()}\n    dependents: auto`);
+    const said = unwrapped((await run('explain')).stdout);
+    assert.match(said, /proposes what other collections lost in the same run/);
+    const reports = ['md', 'html', 'json'].flatMap((kind) => ['--report', `./proposed.${kind}`]);
+    const dry = await run('dry-run', ...reports);
+    assert.is(dry.exitCode, 0, dry.stderr);
+    assert.match(
+      unwrapped(dry.stdout),
+      /bids: 300 documents were lost in the same run as those of artworks; artwork leads to artworks in 300 of them/,
+    );
+    assert.not.match(dry.stdout, /\bother\b.* were lost/, 'no losses in it');
+    const block = `  - collection: artworks
+    ${span()}
+    dependents:
+      - collection: bids
+        foreignKey: artwork # in 300 of 300
+        dependents:
+          - collection: payments
+            foreignKey: bid_id # in 200 of 200
+`;
+    assert.ok(dry.stdout.includes(`\n${block}`), dry.stdout);
+    // Small numbers are the _id of some artwork in any case.
+    assert.match(dry.stdout, /\n {6}# - collection: views\n {6}# {3}foreignKey: .*\buser\b/);
+    const written = (kind: string): string =>
+      readFileSync(join(folder.path, `proposed.${kind}`), 'utf8').replaceAll('&#39;', "'");
+    assert.ok(written('md').includes(block) && written('html').includes(block));
+    assert.equal(JSON.parse(written('json')).proposed[0].lines.join('\n').slice(0, block.length), block);
+
+    const refused = await run('apply', '--target', 'staging');
+    assert.is(refused.exitCode, 10, refused.stderr);
+    assert.match(unwrapped(refused.stderr), /bids: 300 documents were lost .* `dependents: \[\]` for none/);
+    assert.ok(refused.stderr.includes(block.trimEnd().split('\n').at(-1) as string), refused.stderr);
+    const { suggestions } = checkedStream((await run('dry-run', '--json')).stdout).find(
+      ({ type }) => type === 'dry-run',
+    ) as Document;
+    const [bids] = suggestions.filter(({ collection }: Document) => collection === 'bids');
+    assert.equal(
+      [bids.kind, bids.entry, bids.documents, bids.field, bids.parent, bids.referring],
+      ['lostTogether', 'artworks', 300, 'artwork', 'artworks', 300],
+    );
+    assert.ok(
+      !suggestions.some(({ kind, collection }: Document) => kind !== 'lostTogether' && collection === 'bids'),
+    );
+
+    writePlan(block);
+    const selectedNow = await selected();
+    const counts = selectedNow['selection'].collections.map(({ collection, selected }: Document) => [
+      collection,
+      selected,
+    ]);
+    assert.equal(counts.slice(1), [
+      ['bids', 300],
+      ['payments', 200],
+    ]);
+    assert.is((await run('dry-run')).exitCode, 0);
+  },
+  { deadlineMs: 180_000 },
+);
+
+test('dependents: auto: where nothing else was lost, apply goes on; what an oplog that was saved lacks is said', async () => {
+  const later = 'deleted: { from: AFTER, until: LATER }'
+    .replace('AFTER', until.toISOString())
+    .replace('LATER', new Date(until.getTime() + 1_000).toISOString());
+  writePlan(`  - collection: artworks\n    ${later}\n    dependents: auto`);
+  const dry = await run('dry-run');
+  assert.match(
+    unwrapped(dry.stdout),
+    /artworks: no other collection lost documents in the same run/,
+    dry.stderr,
+  );
+  const applied = await run('apply', '--target', 'staging');
+  assert.is(applied.exitCode, 0, applied.stderr);
+  writePlan(`  - collection: artworks\n    ${span()}`);
+  // Of another span: what was proposed for a selection is kept with it.
+  const other = span().replace(/until: [^ ]+/, `until: ${new Date(until.getTime() - 1).toISOString()}`);
+  writePlan(`  - collection: artworks\n    ${other}`);
+  assert.is((await saveOplog()).exitCode, 0);
+  const auto = `  - collection: artworks\n    ${other}\n    dependents: auto`;
+  writePlan(auto, 'path: ./auto.bson');
+  const unknown = await run('apply', '--target', 'staging');
+  assert.is(unknown.exitCode, 10, unknown.stderr);
+  assert.match(
+    unwrapped(unknown.stderr),
+    /is not known: .*only the entries for artworks of gravity were saved/,
+  );
+  // With a plan that asks for it, all of the database is saved.
+  rmSync(join(folder.path, 'auto.bson'));
+  writePlan(auto);
+  assert.is((await saveOplog()).exitCode, 0);
+  writePlan(auto, 'path: ./auto.bson');
+  assert.match(
+    unwrapped((await run('apply', '--target', 'staging')).stderr),
+    /bids: 300 documents were lost/,
+  );
 });
 
 test('a saved oplog gives the same selection; the window stands for source.at', async () => {

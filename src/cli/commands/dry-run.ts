@@ -12,9 +12,10 @@ import type { ComparedDocument, TargetComparison } from '../../comparison/compar
 import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import { commandFaults } from '../../follow-ups/run-follow-ups.ts';
+import { lostTogether } from '../../follow-ups/suggestions/lost-together.ts';
 import { PassingCollections } from '../../follow-ups/suggestions/passing-collections.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
-import type { Suggestion } from '../../follow-ups/suggestions/suggestion.ts';
+import { type Suggestion, withLosses } from '../../follow-ups/suggestions/suggestion.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { foretold } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/report-model.ts';
@@ -69,10 +70,11 @@ export async function run(
   const selection = await restore.select({
     onlooker: passed,
     meanwhile: async (backup, made, isNew) => {
-      suggestions = await suggestFollowUps(context, {
-        ...{ plan, selection: made, backup },
-        ...(isNew && { passed }),
-      });
+      const { patience } = context;
+      const source = { plan, selection: made };
+      const lost = await lostTogether(context, { ...source, backup: async () => backup, patience });
+      const forgotten = await suggestFollowUps(context, { ...source, backup, ...(isNew && { passed }) });
+      suggestions = withLosses(lost, forgotten);
     },
   });
   const kept = keptForShowing(readerOf(context), { reports: files, told, isFull });

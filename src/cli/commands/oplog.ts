@@ -203,8 +203,15 @@ async function backupOf(context: CommandContext, plan: Plan, unknown: string[]):
   }
 }
 
+/** What a proposal of dependents is to be made of may have been lost from any collection. */
+function savedScope({ plan, scope }: OplogPlace): SavedScope {
+  const isAll = plan?.collections.some(({ proposesDependents }) => proposesDependents) === true;
+  return isAll ? { database: scope.database } : scope;
+}
+
 async function save(context: CommandContext, place: OplogPlace, { to }: OptionValues): Promise<ExitName> {
-  const { plan, scope, oplogs } = place;
+  const { plan, oplogs } = place;
+  const scope = savedScope(place);
   const isLive = ({ oplog }: PlacedOplog): boolean =>
     oplog === undefined || oplog.kind === 'mongodb' || oplog.kind === 'stored';
   if (!oplogs.some(isLive))

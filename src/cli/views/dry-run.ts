@@ -5,14 +5,15 @@
 
 import type { ComparedCollection, ComparedDocument, TargetComparison } from '../../comparison/comparison.ts';
 import type { TargetName } from '../../events.ts';
-import { suggestionText } from '../../follow-ups/suggestions/suggestion.ts';
+import { proposedEntries, type Suggestion, suggestionText } from '../../follow-ups/suggestions/suggestion.ts';
 import { type DocumentClass, OUTCOMES, type Outcome } from '../../outcomes.ts';
+import type { CollectionPlan } from '../../plan/plan.ts';
 import { foretold, openCounts, reasonText } from '../../report/document-classes.ts';
 import { oplogSentences, oplogTold, pastTold } from '../../report/oplog-told.ts';
 import { documentSides } from '../../report/report-documents.ts';
 import type { DryRun } from '../../report/report-model.ts';
 import { countedParts, type Sum, sumLines, unwrittenOf } from '../../report/sum.ts';
-import { neutral, truncated } from '../../text/escape.ts';
+import { yamlWord } from '../../text/escape.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
 import { type PageStyle, wrapped } from '../../text/terminal.ts';
 import type { View } from '../view.ts';
@@ -139,6 +140,8 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
       }
     }
   }
+  for (const { collection } of run.suggestions === undefined ? [] : proposingNothing(run))
+    notes.push(`${collection}: no other collection lost documents in the same run (dependents: auto)`);
   if (notes.length > 0) yield '';
   for (const note of notes) yield* wrapped(note, { columns, mark: '· ' });
   if (run.suggestions !== undefined && run.suggestions.length > 0) {
@@ -147,11 +150,32 @@ export function* remarks(run: DryRun, { paint, columns }: PageStyle): Generator<
     for (const suggestion of run.suggestions) {
       yield* wrapped(suggestionText(suggestion), { columns, mark: '? ' });
     }
+    yield* proposalLines(run.suggestions, { columns });
   }
   for (const { target, reason, hint } of run.notCompared) {
     yield '';
     yield* wrapped(`${target} was not compared: ${reason}`, { columns }).map(paint.odd);
     if (hint !== undefined) yield* wrapped(hint, { columns });
+  }
+}
+
+function proposingNothing({ plan, suggestions = [] }: DryRun): readonly CollectionPlan[] {
+  const proposed = new Set(suggestions.flatMap((each) => ('entry' in each ? [each.entry] : [])));
+  return plan.collections.filter((entry) => entry.proposesDependents && !proposed.has(entry.collection));
+}
+
+/** The entries to paste. They are not wrapped, so that they can be copied. */
+function* proposalLines(
+  suggestions: readonly Suggestion[],
+  { columns }: Pick<PageStyle, 'columns'>,
+): Generator<string> {
+  for (const { entry, lines } of proposedEntries(suggestions)) {
+    yield '';
+    yield* wrapped(
+      `In the plan, in the place of \`dependents: auto\` of ${entry}; plan apply waits for it, or for \`dependents: []\`:`,
+      { columns },
+    );
+    yield* lines;
   }
 }
 
@@ -206,15 +230,6 @@ function placesOf(
   return places.length === 0 ? (last ?? '') : `${places.join(', ')} and ${last}`;
 }
 
-/** Characters of a collection's name; a server takes no more. */
-const LONGEST_NAME = 255;
-
-/** In quotes where YAML could read it as something else. */
-function yamlText(text: string): string {
-  const isPlain = /^[a-z_][\w.-]*$/i.test(text) && !/^(?:true|false|null)$/i.test(text);
-  return neutral(truncated(isPlain ? text : JSON.stringify(text), LONGEST_NAME));
-}
-
 /** The block to paste. It is not wrapped, so that it can be copied. */
 function* exceptionLines(
   comparisons: readonly TargetComparison[],
@@ -238,7 +253,7 @@ function* exceptionLines(
     },
   );
   for (const [collection, classes] of blocks) {
-    yield `  - collection: ${yamlText(collection)}`;
+    yield `  - collection: ${yamlWord(collection)}`;
     const entries = [...classes].map((each) => `{ class: ${each}, do: skip, reason: … }`);
     if (entries.length === 1) yield `    exceptions: [${entries[0]}]`;
     else {

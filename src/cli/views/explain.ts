@@ -97,9 +97,15 @@ function collectionBlocks(root: CollectionPlan, { oplog }: Source, paragraph: Pa
     isAll && of === '' && happened === ''
       ? 'every document'
       : `the documents${of}${happened}${(of !== '' || happened !== '') && match !== '' ? ' and' : ''}${match}`;
-  const more = windowsOf(root).map((window) => windowSentence(window, oplog));
+  const more = [
+    ...windowsOf(root).map((window) => windowSentence(window, oplog)),
+    ...(root.proposesDependents ? [PROPOSES] : []),
+  ];
   return entryBlocks(root, { text: `${root.collection}: ${what}`, more, depth: 0, paragraph });
 }
+
+const PROPOSES =
+  'plan dry-run proposes what other collections lost in the same run as their dependents; plan apply refuses until the plan says which of them come back.';
 
 const spanText = ({ from, until }: Window): string => `from ${from.text} until ${until.text}`;
 

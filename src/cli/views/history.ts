@@ -1,7 +1,7 @@
 /** `plan history` as a page and as an object. */
 import type { HistoryRun, RunOrigin } from '../../oplog/history.ts';
 import type { OplogHistory } from '../../oplog/read-history.ts';
-import { neutral } from '../../text/escape.ts';
+import { neutral, yamlWord } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import { fitted, type PageStyle, padded, wrapped } from '../../text/terminal.ts';
 import type { View } from '../view.ts';
@@ -97,19 +97,13 @@ function entryOf({
 /** As it is pasted below `collections:`. */
 function entryLines({ collection, deleted, changed, whenMatched }: PlanEntry): string[] {
   const flow = ({ from, until, fields }: NonNullable<PlanEntry['changed']>): string =>
-    `{ from: ${from}, until: ${until}${fields === undefined ? '' : `, fields: [${fields.map(scalar).join(', ')}]`} }`;
+    `{ from: ${from}, until: ${until}${fields === undefined ? '' : `, fields: [${fields.map(yamlWord).join(', ')}]`} }`;
   return [
-    `  - collection: ${scalar(collection)}`,
+    `  - collection: ${yamlWord(collection)}`,
     ...(deleted === undefined ? [] : [`    deleted: ${flow(deleted)}`]),
     ...(changed === undefined ? [] : [`    changed: ${flow(changed)}`]),
     ...(whenMatched === undefined ? [] : [`    whenMatched: ${whenMatched}`]),
   ];
-}
-
-/** Plain where YAML reads the same text back, else in double quotes, whose escapes are those of JSON. */
-function scalar(text: string): string {
-  const isPlain = /^[A-Za-z_][\w.-]*$/.test(text) && !/^(?:true|false|null|y|n|yes|no|on|off)$/i.test(text);
-  return isPlain ? text : JSON.stringify(text);
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();

@@ -101,13 +101,14 @@ function sums(counts: readonly Extract<Found, { kind: 'forgottenDependent' }>[])
   return [...sum.values()];
 }
 
+/** How much may still be read, and who is told what was counted of how many bytes. */
 interface Counting {
   bytesLeft(): number;
   counted(count: ReferenceCount, bytes: number): void;
 }
 
 /** One member: its beginning is kept until it shows which fields may refer. */
-class PassingCollection implements PassingDocuments {
+export class PassingCollection implements PassingDocuments {
   readonly #parents: readonly Parent[];
   readonly #counting: Counting;
   #sample: WholeDocuments[] = [];
@@ -180,11 +181,19 @@ export const MOST_BYTES = 512 * 1024 * 1024;
 /** `_id`s of larger selections would not fit the memory bound beside everything else. */
 export const MOST_IDS = 2_000_000;
 
-interface Candidate {
+/** A field that may refer to a parent. */
+interface Reference {
   readonly field: string;
   readonly parent: Parent;
+  /** Its name says so, or a value that is not equal by chance. */
+  readonly isTelling: boolean;
+}
+
+interface Candidate extends Reference {
   readonly path: KeyPath;
+  /** That refer to a document of the parent; that have a value in the field. */
   documents: number;
+  held: number;
 }
 
 /** Counts the documents of one collection that refer to the selection, by each field that may. */
@@ -199,17 +208,19 @@ export class ReferenceCount {
 
   /** Looks for fields in the first documents of a collection, the last of which may be cut off; counts none of them yet. Throws BsonFault. */
   static ofSample(sample: Buffer, parents: readonly Parent[], bytesLeft: number): ReferenceCount {
-    const candidates = fieldsThatRefer(sample, parents).map(({ field, parent }) => ({
-      field,
-      parent,
-      path: new KeyPath(field, 'foreign'),
-      documents: 0,
+    const candidates = fieldsThatRefer(sample, parents).map((reference) => ({
+      ...reference,
+      ...{ path: new KeyPath(reference.field, 'foreign'), documents: 0, held: 0 },
     }));
     return new ReferenceCount(candidates, bytesLeft);
   }
 
   get hasCandidates(): boolean {
     return this.#candidates.length > 0;
+  }
+
+  get candidates(): readonly Omit<Candidate, 'path'>[] {
+    return this.#candidates;
   }
 
   /** Takes the next documents, unless enough was read. Throws BsonFault. */
@@ -232,7 +243,13 @@ export class ReferenceCount {
   #count(bytes: Buffer, start: number): void {
     for (const candidate of this.#candidates) {
       const { ids } = candidate.parent;
-      if (candidate.path.some(bytes, start, (value) => ids.has(value))) candidate.documents++;
+      let isHeld = false;
+      const refers = candidate.path.some(bytes, start, (value) => {
+        isHeld = true;
+        return ids.has(value);
+      });
+      if (isHeld) candidate.held++;
+      if (refers) candidate.documents++;
     }
   }
 }
@@ -243,6 +260,8 @@ export interface Parent {
   readonly collection: string;
   /** `_id`s of its selected documents. */
   readonly ids: KeySet;
+  /** What is looked at was lost together with it: small values and further names may refer, too. */
+  readonly lostTogether?: boolean;
 }
 
 /** Deeper fields are not looked at. */
@@ -253,10 +272,14 @@ const SHORTEST_STRING = 4 + 8 + 1;
 /** Collects, from a sample of a collection's documents, the fields that may refer to a parent: by their name, or by a value that is a parent's `_id`. */
 export class ReferenceSearch {
   readonly #parents: readonly { readonly parent: Parent; readonly names: ReadonlySet<string> }[];
-  readonly #found = new Map<string, Set<Parent>>();
+  /** By field and parent, whether it is telling. */
+  readonly #found = new Map<string, Map<Parent, boolean>>();
 
   constructor(parents: readonly Parent[]) {
-    this.#parents = parents.map((parent) => ({ parent, names: referenceNames(parent.collection) }));
+    this.#parents = parents.map((parent) => ({
+      parent,
+      names: referenceNames(parent.collection, parent.lostTogether),
+    }));
   }
 
   look(bytes: Buffer, start: number): void {
@@ -264,8 +287,10 @@ export class ReferenceSearch {
   }
 
   /** Dotted paths and what they may refer to. */
-  get found(): { readonly field: string; readonly parent: Parent }[] {
-    return [...this.#found].flatMap(([field, parents]) => [...parents].map((parent) => ({ field, parent })));
+  get found(): Reference[] {
+    return [...this.#found].flatMap(([field, parents]) =>
+      [...parents].map(([parent, isTelling]) => ({ field, parent, isTelling })),
+    );
   }
 
   #walk({ bytes, start, type: container }: RawValue, path: string, depth: number): void {
@@ -279,14 +304,16 @@ export class ReferenceSearch {
         if (element.type === BSON.OBJECT) continue;
       }
       for (const { parent, names } of this.#parents) {
-        if (names.has(key) || (isTelling(element) && parent.ids.has(element))) this.#add(field, parent);
+        const isSure = names.has(key) || (isTelling(element) && parent.ids.has(element));
+        const isSmall = parent.lostTogether === true && mayBeKey(element) && parent.ids.has(element);
+        if (isSure || isSmall) this.#add(field, parent, isSure);
       }
     }
   }
 
-  #add(field: string, parent: Parent): void {
-    const parents = this.#found.get(field) ?? new Set();
-    parents.add(parent);
+  #add(field: string, parent: Parent, isSure: boolean): void {
+    const parents = this.#found.get(field) ?? new Map<Parent, boolean>();
+    parents.set(parent, isSure || parents.get(parent) === true);
     this.#found.set(field, parents);
   }
 }
@@ -310,6 +337,10 @@ function isTelling({ type, start, end }: RawValue): boolean {
   if (type === BSON.STRING) return end - start >= SHORTEST_STRING;
   return type === BSON.OBJECT_ID || type === BSON.BINARY;
 }
+/** Numbers and texts of any length; what is true or a date is no key. */
+function mayBeKey({ type }: RawValue): boolean {
+  return [BSON.STRING, BSON.INT32, BSON.INT64, BSON.DOUBLE, BSON.DECIMAL128].some((each) => each === type);
+}
 /** Names under which fields refer to a collection: `artwork_id`, `artworkId`, `artwork_ids`, `artworkIds` for `artworks`. */
 
 const IRREGULAR: Readonly<Record<string, string>> = {
@@ -322,14 +353,16 @@ const IRREGULAR: Readonly<Record<string, string>> = {
   data: 'datum',
 };
 
-export function referenceNames(collection: string): Set<string> {
+/** `isBare`: also the words themselves, `artwork` and `artworks`, which may as well be something else. */
+export function referenceNames(collection: string, isBare = false): Set<string> {
   // GridFS and others group collections by a prefix with a dot: `fs.files` is referred to as `files_id`.
   const base = collection.slice(collection.lastIndexOf('.') + 1);
   const names = new Set<string>();
   for (const singular of [base, ...singulars(base)]) {
     const snake = singular.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();
     const camel = snake.replace(/[_-]+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-    for (const name of [`${snake}_id`, `${snake}_ids`, `${camel}Id`, `${camel}Ids`]) names.add(name);
+    const bare = isBare ? [snake, camel] : [];
+    for (const name of [`${snake}_id`, `${snake}_ids`, `${camel}Id`, `${camel}Ids`, ...bare]) names.add(name);
   }
   return names;
 }

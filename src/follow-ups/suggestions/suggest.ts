@@ -37,32 +37,48 @@ interface SuggestionSource {
 
 /** What the plan may have forgotten. Reads other collections of the backup, so it is for a dry-run, not for an apply. */
 export async function suggestFollowUps(run: Run, source: SuggestionSource): Promise<readonly Suggestion[]> {
-  const path = join(source.selection.directory, FILE);
-  const kept = await readKept(path);
-  if (kept !== undefined) return kept;
-  const suggestions = [
+  return kept(join(source.selection.directory, FILE), undefined, async () => [
     ...(await forgottenDependents(run, source)),
     ...(await oldDocuments(source.plan, source.selection)),
-  ];
-  await keep(path, suggestions);
+  ]);
+}
+
+/**
+ * What `find` finds, kept at `path` beside the manifest of a selection for as long as `key` is the same; not where it holds something that
+ * could not be looked at this time.
+ */
+export async function kept(
+  path: string,
+  key: string | undefined,
+  find: () => Promise<readonly Suggestion[]>,
+): Promise<readonly Suggestion[]> {
+  const known = await readKept(path, key);
+  if (known !== undefined) return known;
+  const suggestions = await find();
+  if (!suggestions.some(({ kind }) => kind === 'notProposed')) await keep(path, key, suggestions);
   return suggestions;
 }
 
-async function readKept(path: string): Promise<readonly Suggestion[] | undefined> {
+async function readKept(path: string, key: string | undefined): Promise<readonly Suggestion[] | undefined> {
   const reading = await readFileOfAtMost(path, MOST_KEPT_BYTES);
   if (!('bytes' in reading)) return undefined;
   try {
-    const { format, suggestions } = JSON.parse(reading.bytes.toString('utf8')) as Record<string, unknown>;
-    return format === FORMAT && areSuggestions(suggestions) ? suggestions : undefined;
+    const held = JSON.parse(reading.bytes.toString('utf8')) as Record<string, unknown>;
+    const { format, suggestions } = held;
+    return format === FORMAT && held['key'] === key && areSuggestions(suggestions) ? suggestions : undefined;
   } catch {
     return undefined; // cut off while it was written, or not by this program: looked for anew
   }
 }
 
-async function keep(path: string, suggestions: readonly Suggestion[]): Promise<void> {
+async function keep(
+  path: string,
+  key: string | undefined,
+  suggestions: readonly Suggestion[],
+): Promise<void> {
   const partial = `${path}.partial`;
   try {
-    await writeFile(partial, JSON.stringify({ format: FORMAT, suggestions }), { mode: 0o600 });
+    await writeFile(partial, JSON.stringify({ format: FORMAT, key, suggestions }), { mode: 0o600 });
     await rename(partial, path);
   } catch {
     // A full disk: the next dry-run looks again.

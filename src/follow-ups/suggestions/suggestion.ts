@@ -1,5 +1,7 @@
 /** Loose ends that nobody wrote into the plan, as far as backup and selection show them. */
 import { showIsoDate } from '../../bson/extended-json-types.ts';
+import { RestorePlanError } from '../../errors.ts';
+import { yamlWord } from '../../text/escape.ts';
 
 export type Suggestion =
   | {
@@ -40,6 +42,32 @@ export type Suggestion =
       /** The plan's `updatedAt`. */
       readonly field: string;
       readonly selected: number;
+    }
+  | {
+      readonly kind: 'lostTogether';
+      /** Collection of the entry with `dependents: auto`, and the span of its `deleted`, UTC milliseconds. */
+      readonly entry: string;
+      readonly from: number;
+      readonly until: number;
+      /** It lost documents in the same run, and the plan does not name it. */
+      readonly collection: string;
+      /** How many in that span; absent where that is not known. */
+      readonly documents?: number;
+      /** The field by which most of them hang on others that were lost, those of `parent`, and how many do; absent where none surely does. */
+      readonly field?: string;
+      readonly parent?: string;
+      readonly referring?: number;
+      /** Further fields that hold `_id`s of lost documents, perhaps by chance. */
+      readonly otherFields: readonly string[];
+      /** Why its documents could not be looked at; absent where they were. */
+      readonly unseen?: string;
+    }
+  | {
+      readonly kind: 'notProposed';
+      /** Collection of an entry with `dependents: auto`. */
+      readonly entry: string;
+      /** A clause that says why nobody knows what else was lost. */
+      readonly reason: string;
     };
 
 /** What the fields of each kind are, as JSON has them. */
@@ -61,8 +89,15 @@ const SHAPES: { readonly [K in Suggestion['kind']]: Shape<Extract<Suggestion, { 
     days: 'number',
   },
   noUpdateTimes: { collection: 'string', field: 'string', selected: 'number' },
+  lostTogether: {
+    ...({ entry: 'string', from: 'number', until: 'number', collection: 'string' } as const),
+    ...({ documents: 'number?', field: 'string?', parent: 'string?', referring: 'number?' } as const),
+    ...({ otherFields: 'names', unseen: 'string?' } as const),
+  },
+  notProposed: { entry: 'string', reason: 'string' },
 };
-type Shape<S> = Readonly<Record<Exclude<keyof S, 'kind'>, 'string' | 'number' | 'boolean' | 'names'>>;
+type FieldType = 'string' | 'number' | 'boolean' | 'names' | 'string?' | 'number?';
+type Shape<S> = Readonly<Record<Exclude<keyof S, 'kind'>, FieldType>>;
 
 /** Whether a file's JSON is what was written into it. */
 export function areSuggestions(value: unknown): value is readonly Suggestion[] {
@@ -76,7 +111,8 @@ function isSuggestion(value: unknown): boolean {
   if (!Object.hasOwn(SHAPES, kind)) return false;
   return Object.entries(SHAPES[kind as Suggestion['kind']]).every(([key, type]) => {
     const field = given[key];
-    if (type !== 'names') return typeof field === type;
+    if (type.endsWith('?') && field === undefined) return true;
+    if (type !== 'names') return typeof field === type.replace('?', '');
     return Array.isArray(field) && field.every((name) => typeof name === 'string');
   });
 }
@@ -98,6 +134,9 @@ export function suggestionText(suggestion: Suggestion): string {
     const { collection, field, selected } = suggestion;
     return `${collection}: no date in ${field} (updatedAt) in any of ${selected} selected documents; none can be called stale`;
   }
+  if (suggestion.kind === 'lostTogether') return lostText(suggestion);
+  if (suggestion.kind === 'notProposed')
+    return `what else was lost in the same run as documents of ${suggestion.entry} is not known: ${suggestion.reason}`;
   const { collection, field, documents, selected, oldest, days } = suggestion;
   return (
     `${collection}: ${documents} of ${selected} selected documents were last updated more than ${days} days before \`at\` ` +
@@ -123,4 +162,105 @@ export function mostFirst(a: Forgotten, b: Forgotten): number {
 
 function nameIn(each: Forgotten): string {
   return each.kind === 'forgottenDependent' ? each.collection : (each.collections[0] ?? '');
+}
+
+// What was lost together, for an entry with `dependents: auto`.
+
+type LostTogether = Extract<Suggestion, { kind: 'lostTogether' }>;
+
+function lostText(lost: LostTogether): string {
+  const { collection, documents, entry, field, parent, referring, otherFields, unseen } = lost;
+  const what = documents === 1 ? '1 document was' : `${documents ?? ''} documents were`.trim();
+  const head = `${collection}: ${what} lost in the same run as those of ${entry}`;
+  if (unseen !== undefined) return `${head}; which field leads there is not known: ${unseen}`;
+  if (field !== undefined) return `${head}; ${field} leads to ${parent} in ${referring} of them`;
+  return otherFields.length === 0
+    ? `${head}; no field of theirs leads there`
+    : `${head}; perhaps by ${listed(otherFields)}, whose values may be equal by chance`;
+}
+
+/** What was lost together comes first; what refers to the selection from the same collection is then nothing that was forgotten. */
+export function withLosses(
+  lost: readonly Suggestion[],
+  forgotten: readonly Suggestion[],
+): readonly Suggestion[] {
+  const named = new Set(lost.flatMap((each) => (each.kind === 'lostTogether' ? [each.collection] : [])));
+  return [
+    ...lost,
+    ...forgotten.filter((each) => each.kind !== 'forgottenDependent' || !named.has(each.collection)),
+  ];
+}
+
+/** The entries of a plan that stand for one with `dependents: auto`. */
+export interface ProposedEntry {
+  /** Its collection. */
+  readonly entry: string;
+  /** Lines without newlines, as they are pasted below `collections:`. */
+  readonly lines: readonly string[];
+}
+
+/** A block for each entry for which something is proposed. What does not surely hang on it stands in comments: whoever wants it takes them away. */
+export function proposedEntries(suggestions: readonly Suggestion[]): ProposedEntry[] {
+  const groups = new Map<string, LostTogether[]>();
+  for (const each of suggestions) {
+    if (each.kind !== 'lostTogether') continue;
+    const key = JSON.stringify([each.entry, each.from, each.until]);
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  return [...groups.values()].map((lost) => {
+    const [{ entry, from, until }] = lost as [LostTogether];
+    const span = `deleted: { from: ${new Date(from).toISOString()}, until: ${new Date(until).toISOString()} }`;
+    const children = childLines(lost, entry, '      ');
+    const unsure = lost.filter(({ field }) => field === undefined);
+    const alone = unsure.filter(({ otherFields }) => otherFields.length === 0);
+    return {
+      entry,
+      lines: [
+        `  - collection: ${yamlWord(entry)}`,
+        `    ${span}`,
+        `    dependents:${children.length > 0 ? '' : unsure.length > alone.length ? ' [] # or, in the place of []:' : ' []'}`,
+        ...children,
+        ...unsure.flatMap(({ collection, otherFields }) =>
+          otherFields.length === 0
+            ? []
+            : [
+                `      # - collection: ${yamlWord(collection)}`,
+                `      #   foreignKey: ${otherFields.slice(0, MOST_NAMES).map(yamlWord).join(' or ')}`,
+              ],
+        ),
+        ...alone.flatMap(({ collection }) => [`  # - collection: ${yamlWord(collection)}`, `  #   ${span}`]),
+      ],
+    };
+  });
+}
+
+function childLines(lost: readonly LostTogether[], parent: string, indent: string): string[] {
+  return lost
+    .filter((each) => each.parent === parent)
+    .flatMap(({ collection, field = '', documents, referring }) => {
+      const below = childLines(lost, collection, `${indent}    `);
+      return [
+        `${indent}- collection: ${yamlWord(collection)}`,
+        `${indent}  foreignKey: ${yamlWord(field)} # in ${referring} of ${documents}`,
+        ...(below.length === 0 ? [] : [`${indent}  dependents:`, ...below]),
+      ];
+    });
+}
+
+/** Throws PLAN_INVALID, with the entries to paste, where anything is proposed, or nobody knows whether something is. */
+export function refuseProposals(lost: readonly Suggestion[]): void {
+  if (lost.length === 0) return;
+  const entries = proposedEntries(lost);
+  const remedy =
+    entries.length === 0
+      ? 'Write the dependents into the plan in the place of `auto`, or `dependents: []`.'
+      : 'Say which of them come back. In the plan, in the place of `dependents: auto`, or `dependents: []` for none:';
+  throw new RestorePlanError(
+    'PLAN_INVALID',
+    [
+      '`dependents: auto` is a question, and it has an answer that nobody has accepted:',
+      ...lost.map(suggestionText),
+    ].join('\n  '),
+    { hint: [remedy, ...entries.flatMap(({ lines }) => lines)].join('\n'), facts: { proposed: lost } },
+  );
 }

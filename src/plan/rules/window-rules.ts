@@ -80,12 +80,20 @@ export function windowsText(entry: PlanNode): string {
   }).join(';');
 }
 
+/** `dependents: auto`; a variable in its place is taken for it, whatever it holds, so that it can never select too little unsaid. */
+export function proposesDependents(entry: PlanNode): boolean {
+  return nodeAt(entry, 'dependents')?.kind === 'scalar';
+}
+
 export function windowRules(root: MapNode): PlanFault[] {
   const entries = collectionEntries(root).filter(({ parents }) => parents.length === 0);
   const faults = entries.flatMap((entry) =>
     KINDS.flatMap((key) => (nodeAt(entry.node, key) === undefined ? [] : windowFaults(root, entry, key))),
   );
-  return [...faults, ...entries.flatMap((entry) => changedFaults(root, entry))];
+  return [
+    ...faults,
+    ...entries.flatMap((entry) => [...changedFaults(root, entry), ...proposalFaults(root, entry)]),
+  ];
 }
 
 function windowFaults(
@@ -160,4 +168,19 @@ function changedFaults(root: MapNode, { node, path, name }: CollectionEntry): Pl
     faults.push(faultAt(placeAt(root, ...path, 'dependents'), 'collections', { message, expected }));
   }
   return faults;
+}
+
+/** What was lost together is told by `deleted` and an oplog, which has every collection; a change stream has those that it is asked for. */
+function proposalFaults(root: MapNode, { node, path, name }: CollectionEntry): PlanFault[] {
+  if (textAt(node, 'dependents') !== 'auto') return [];
+  const place = placeAt(root, ...path, 'dependents');
+  if (nodeAt(node, 'deleted') === undefined) {
+    if (nodeAt(node, 'changed') !== undefined) return []; // it has no dependents at all
+    const message = `\`dependents: auto\` proposes what was lost together with documents of ${quoted(name)}, and nothing says when that was`;
+    const expected = '`deleted: { from: …, until: … }` beside it, or a list of dependents';
+    return [faultAt(place, 'collections', { message, expected })];
+  }
+  if (nodeAt(root, 'source', 'preImages') === undefined) return [];
+  const message = '`dependents: auto` needs an oplog: of source.preImages only named collections are read';
+  return [faultAt(place, 'collections', { message, expected: 'source.oplog, or a list of dependents' })];
 }

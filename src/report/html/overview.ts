@@ -22,6 +22,10 @@ ${plan.reason.map((line) => html`<p class="reason">${line}</p>`)}
 <p class="quiet">${showCounted(selection.documents, 'document')} selected from <code>${selection.database}</code>, ${backupTime(report.backup)}</p>
 </header>
 ${warningsPart(report)}
+${report.proposed.map(
+  ({ entry, lines }) =>
+    html`<section class="panel"><h2>In the plan, in the place of <code>dependents: auto</code> of <code>${entry}</code></h2><pre class="scroll">${lines.join('\n')}</pre></section>`,
+)}
 <section class="cards" aria-label="Targets">
 ${report.targets.map((target, index) => card(target, index))}
 ${report.notCompared.map(

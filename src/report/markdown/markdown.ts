@@ -3,6 +3,7 @@
  * out, the least important first, and the comment says so.
  */
 
+import type { ProposedEntry } from '../../follow-ups/suggestions/suggestion.ts';
 import { showCounted } from '../../text/quantities.ts';
 import { HELD_BACK } from '../document-classes.ts';
 import { allWarnings, type DependentsGraph, type Report, type ReportFollowUp } from '../report-model.ts';
@@ -38,6 +39,7 @@ export async function markdownReport(report: Report): Promise<string> {
       'Warnings',
       allWarnings(report).map((warning) => `- ${prose(warning)}`),
     ),
+    ...report.proposed.map(proposal),
     verdicts(report),
     tableWithin(summaryTable(report), LIMITS.table),
     listWithin('To do afterwards', report.followUps.map(followUpLine)),
@@ -101,6 +103,17 @@ function tableWithin({ header, rows, legend }: SummaryTable, room: number): stri
 
 function followUpLine({ name, on, action }: ReportFollowUp): string {
   return `- ${prose(name)} (${on === 'both' ? 'each target' : on}): ${code(action)}`;
+}
+
+function proposal({ entry, lines }: ProposedEntry): string {
+  let size = 0;
+  const shown = lines.filter((each) => {
+    size += each.length + 1;
+    return size <= LIMITS.remarks;
+  });
+  const rest =
+    shown.length === lines.length ? [] : [`  # … ${showCounted(lines.length - shown.length, 'more line')}`];
+  return `**In the plan, in the place of \`dependents: auto\` of ${code(entry)}**\n\n${fenced('yaml', [...shown, ...rest])}\n`;
 }
 
 function listWithin(title: string, items: readonly string[]): string {
