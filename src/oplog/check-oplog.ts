@@ -1,6 +1,7 @@
 /** What of an oplog can be known without a document being read: how far it reaches, whether that is enough for a plan, and for how long. */
 import type { Backup } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
+import type { Instant } from '../plan/instant.ts';
 import type { Source } from '../plan/plan.ts';
 import type { SetOplog } from '../plan/sources/oplog.ts';
 import type { Run } from '../run.ts';
@@ -17,7 +18,7 @@ export interface OplogCheck {
   readonly first: Moment;
   readonly last: Moment;
   /** The moment from which on it is needed, and who says so; undefined where nothing does. */
-  readonly needed: { readonly from: Timestamp; readonly said: 'dump' | 'plan' } | undefined;
+  readonly needed: { readonly from: Timestamp; readonly said: keyof typeof NEEDED } | undefined;
   /** What of it is overwritten as it goes on. */
   readonly rollsOver: RollsOver | undefined;
   /** Why it does not serve, a sentence each without its end. */
@@ -25,6 +26,13 @@ export interface OplogCheck {
   /** What could not be found out, alike. */
   readonly unknown: readonly string[];
 }
+
+/** Why an oplog is needed from a moment on. moment: the plan asks about it, and no backup stands before. */
+const NEEDED = {
+  dump: 'when the oplog of the dump begins',
+  plan: 'when source.oplog.begins says that the dump began',
+  moment: 'the first moment that the plan asks about',
+} as const;
 
 export interface RollsOver {
   /** Until the first entry that is needed, or the oldest there is, is overwritten at the pace so far, milliseconds; 0: at any moment. */
@@ -36,7 +44,9 @@ export interface RollsOver {
 export interface CheckOrder {
   readonly entries: EntrySource;
   /** Undefined: nothing is known but the oplog. */
-  readonly plan?: { readonly oplog: SetOplog; readonly at: Source['at'] } | undefined;
+  readonly plan?:
+    | { readonly oplog: SetOplog; readonly at: Source['at']; readonly since?: Instant | undefined }
+    | undefined;
   /** The backup, where it is open and its own oplog can be read alone. */
   readonly backup?: Backup | undefined;
   /** `database.collection` of those that are needed. */
@@ -53,7 +63,7 @@ export async function checkOplog(run: Run, order: CheckOrder): Promise<OplogChec
   const needed = await neededFrom(order, unknown);
   if (needed !== undefined && compareTimestamps(first, needed.from) > 0)
     problems.push(
-      `it begins at ${showMoment(first)}, and is needed from ${showMoment({ ...needed.from, wall: needed.from.seconds * 1000 })} on, when ${needed.said === 'dump' ? 'the oplog of the dump begins' : 'source.oplog.begins says that the dump began'}`,
+      `it begins at ${showMoment(first)}, and is needed from ${showMoment({ ...needed.from, wall: needed.from.seconds * 1000 })} on, ${NEEDED[needed.said]}`,
     );
   const at = plan?.at;
   const reaches = Number.isNaN(last.wall) ? (last.seconds + 1) * 1000 : last.wall;
@@ -70,7 +80,9 @@ export async function checkOplog(run: Run, order: CheckOrder): Promise<OplogChec
 
 async function neededFrom({ plan, backup }: CheckOrder, unknown: string[]): Promise<OplogCheck['needed']> {
   if (plan === undefined || plan.oplog.kind === 'backup') return undefined;
-  const { oplog } = plan;
+  const { oplog, since } = plan;
+  if (since !== undefined)
+    return { from: { seconds: Math.floor(since.epochMs / 1000), ordinal: 0 }, said: 'moment' };
   if (backup !== undefined) {
     const span = await spanOf({ backup, oplog });
     if (span !== undefined) return { from: span.first, said: 'dump' };

@@ -17,6 +17,9 @@ export class CannotRoll extends Error {
   override readonly name = 'CannotRoll';
 }
 
+/** Nobody has the document as it was before something that happened to it. */
+export class WithoutBase extends CannotRoll {}
+
 /** What to do about a form that a later server writes. */
 export const NEWER_SERVER = 'A newer restore-plan may know the entries of that server.';
 

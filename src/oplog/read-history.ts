@@ -1,5 +1,4 @@
 /** Reads an oplog for what happened to collections. */
-import { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp, timeOf } from './entry.ts';
 import { following, OplogFault } from './faults.ts';
@@ -7,7 +6,7 @@ import { History, type HistoryRun } from './history.ts';
 import { Operations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { STRAYS_MS } from './replay.ts';
-import type { EntrySource } from './sources/entry-source.ts';
+import { type EntrySource, fromBeginning } from './sources/entry-source.ts';
 
 export interface HistoryRequest {
   readonly entries: EntrySource;
@@ -36,32 +35,16 @@ export interface OplogHistory {
   readonly passedOver: readonly string[];
 }
 
-/** An oplog that is overwritten while it is read from its beginning is read from a later one; so often, and each this much later. */
-const BEGINNINGS = 4;
-const LATER_BEGINNING = 1 / 20;
 const MARGIN_SECONDS = 2;
 
 /** Throws RestorePlanError BACKUP where the oplog cannot be read. */
 export async function readHistory(run: Run, request: HistoryRequest): Promise<OplogHistory> {
   const { entries, since } = request;
-  for (let attempt = 0; ; attempt++) {
-    const first = await entries.first();
-    const last = await entries.last();
-    const ahead = Math.ceil((last.seconds - first.seconds) * LATER_BEGINNING * attempt);
-    const wanted = {
-      seconds: since === undefined ? 0 : Math.floor(since / 1000) - MARGIN_SECONDS,
-      ordinal: 0,
-    };
-    const oldest: Timestamp = attempt === 0 ? { ...first } : { seconds: first.seconds + ahead, ordinal: 0 };
-    const from = compareTimestamps(wanted, oldest) > 0 ? wanted : oldest;
-    try {
-      return await read(run, request, from);
-    } catch (error) {
-      const isBackup = error instanceof RestorePlanError && error.code === 'BACKUP';
-      if (!isBackup || attempt === BEGINNINGS) throw error;
-      if (compareTimestamps(await entries.first(), from) <= 0) throw error;
-    }
-  }
+  return fromBeginning(entries, (oldest) => {
+    const seconds = since === undefined ? 0 : Math.floor(since / 1000) - MARGIN_SECONDS;
+    const wanted = { seconds, ordinal: 0 };
+    return read(run, request, compareTimestamps(wanted, oldest) > 0 ? wanted : oldest);
+  });
 }
 
 async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise<OplogHistory> {

@@ -39,7 +39,7 @@ export interface ReplayScope {
   /** The first entry that counts; undefined: the first there is. */
   readonly begin: Timestamp | undefined;
   /** dump: the first entry was there when the dump was begun, as the dump itself says. */
-  readonly said?: 'dump' | 'plan';
+  readonly said?: 'dump' | 'plan' | 'oplog';
   readonly cut: Cut;
   /** Entries behind the cut are followed too, for what happened to documents later. */
   readonly looksOn?: boolean;

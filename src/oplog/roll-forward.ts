@@ -42,8 +42,8 @@ export interface OplogRecord {
   /** Which oplog: `the oplog of 10.0.0.1:27017`. */
   readonly source: string;
   readonly begin: readonly [number, number];
-  /** dump: the dump says itself when it began. plan: `source.oplog.begins` does, and nothing proves it. */
-  readonly beginSaid: 'dump' | 'plan';
+  /** dump: the dump says itself when it began. plan: `source.oplog.begins` does, and nothing proves it. oplog: there is no dump. */
+  readonly beginSaid: 'dump' | 'plan' | 'oplog';
   /** The first entry that does not count. */
   readonly cut: readonly [number, number];
   /** When it was written, UTC milliseconds. Of a dump's own oplog: the last entry that counts. */
@@ -127,7 +127,7 @@ function boundsOf(order: RollOrder, span: Span | undefined): Bounds {
     : { begin: span.first, said: 'dump', cut };
 }
 
-function cutOf(moment: Instant): Exclude<Cut, 'end'> {
+export function cutOf(moment: Instant): Exclude<Cut, 'end'> {
   return moment.ts === undefined ? { wall: moment.epochMs } : { ts: moment.ts };
 }
 

@@ -9,6 +9,7 @@ import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { CollectionViews } from '../plan/windows.ts';
+import type { Holes } from './alone/holes.ts';
 import { type DocumentPast, type LaterChanges, togetherLater } from './later.ts';
 import type { ReplayResult } from './replay.ts';
 import { Rolled } from './rolled-collection.ts';
@@ -25,6 +26,8 @@ export interface RollingPart {
   readonly folder?: string;
   /** Which states of each collection are wanted; undefined: one of each, as of the replay's end. */
   readonly views?: ReadonlyMap<string, CollectionViews> | undefined;
+  /** Where no backup stands before it: takes what the oplog does not hold whole. */
+  readonly holes?: Holes;
 }
 
 /** Of a sharded cluster: what happened to the documents of each collection on any shard. */
@@ -47,11 +50,12 @@ export class Rolling {
       collections.map(({ collection }, index) => {
         const common = { collection, writes: all?.writes[index] };
         const rolled = parts.map(
-          ({ replay, origin, folder, views }, number) =>
+          ({ replay, origin, folder, views, holes }, number) =>
             new Rolled({
               ...common,
               ...{ touched: replay.touched[index] as TouchedDocuments, origin, folder, number },
               ...{ windows: replay.windows[index], isAt: views?.get(collection)?.isAt ?? true },
+              holes,
               ownId: -1 - (index * parts.length + number),
             }),
         );
@@ -102,6 +106,7 @@ export class Rolling {
       writes?.beginReading();
       for (const each of rolled) each.begin();
     }
+    for (const { holes } of this.#parts) holes?.beginReading();
     for await (const piece of pieces) {
       if (piece.type === 'documents' || piece.type === 'ended') {
         const rolled = this.#rolledOf(piece.member);
@@ -130,6 +135,7 @@ export class Rolling {
     wanted: ReadonlySet<string>,
     piece: BackupPiece & { type: 'finished' },
   ): AsyncGenerator<BackupPiece> {
+    for (const { holes } of this.#parts) holes?.refuse();
     const own: MemberRead[] = [];
     let orphans = 0;
     for (const collection of wanted) {

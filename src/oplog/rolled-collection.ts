@@ -6,7 +6,8 @@ import { findId } from '../bson/documents.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
-import { CannotRoll, following } from './faults.ts';
+import type { Holes } from './alone/holes.ts';
+import { CannotRoll, following, WithoutBase } from './faults.ts';
 import type { DocumentPast } from './later.ts';
 import type { ShardWrites } from './shards/shard-writes.ts';
 import type { TakeDocument, TouchedDocuments } from './touched.ts';
@@ -31,6 +32,8 @@ interface RolledParts {
   readonly isAt: boolean;
   /** Those as they were before something happened to them, too. */
   readonly windows: CollectionWindows | undefined;
+  /** Takes documents that nobody has whole; undefined: the first one ends the reading. */
+  readonly holes: Holes | undefined;
 }
 
 export class Rolled {
@@ -45,13 +48,15 @@ export class Rolled {
   readonly #ownId: number;
   readonly #isAt: boolean;
   readonly #windows: CollectionWindows | undefined;
+  readonly #holes: Holes | undefined;
   readonly #out = new Output();
   /** What is given of each view of the windows. */
   readonly #views: readonly ViewOutput[];
   /** Its only member, so far. */
   #member: MemberInfo | undefined;
 
-  constructor({ collection, touched, writes, origin, folder, number, ownId, isAt, windows }: RolledParts) {
+  constructor(parts: RolledParts) {
+    const { collection, touched, writes, origin, folder, number, ownId, isAt, windows, holes } = parts;
     this.folder = folder;
     this.#collection = collection;
     this.#touched = touched;
@@ -61,6 +66,7 @@ export class Rolled {
     this.#ownId = ownId;
     this.#isAt = isAt;
     this.#windows = windows;
+    this.#holes = holes;
     this.#views = (windows?.views ?? []).map((view) => ({ view, out: new Output() }));
   }
 
@@ -238,9 +244,8 @@ export class Rolled {
   }
 
   #rollViews({ touched }: CollectionWindows, number: number, base: Buffer | undefined, start: number): void {
-    this.#rolling(touched, number, () => {
-      for (const { view, out } of this.#views) view.roll(number, base, start, out.pieces.take);
-    });
+    for (const { view, out } of this.#views)
+      this.#rolling(touched, number, () => view.roll(number, base, start, out.pieces.take), view.key);
   }
 
   *#flushViews(member: MemberInfo, which: 'full' | 'all' = 'full'): Generator<BackupPiece> {
@@ -255,11 +260,15 @@ export class Rolled {
     return { ...member, path: pathOfView(member.path, view), id, view: view.key };
   }
 
-  #rolling(touched: TouchedDocuments, number: number, roll: () => unknown): void {
+  #rolling(touched: TouchedDocuments, number: number, roll: () => unknown, view?: string): void {
     try {
       following(this.#origin, {}, roll);
     } catch (fault) {
       if (!(fault instanceof CannotRoll)) throw fault;
+      if (fault instanceof WithoutBase && this.#holes !== undefined) {
+        this.#holes.add(this.#collection, view, touched.idKey(number));
+        return;
+      }
       throw new RestorePlanError(
         'BACKUP',
         `${this.#collection} ${showId(touched, number)} cannot be rolled forward exactly: ${fault.message}.`,

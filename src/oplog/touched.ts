@@ -1,7 +1,7 @@
 import { findId, storedForm } from '../bson/documents.ts';
 import type { RawValue } from '../bson/types.ts';
 import { OP, type OplogEntry } from './entry.ts';
-import { CannotRoll, OplogFault } from './faults.ts';
+import { OplogFault, WithoutBase } from './faults.ts';
 import { grown, IdTable } from './id-table.ts';
 import { NO_RECORD, type RecordLog } from './record-log.ts';
 import { DocumentWriter } from './updates/document-writer.ts';
@@ -157,13 +157,13 @@ export class TouchedDocuments {
       if (record.kind === WHOLE) {
         writer.copy(record.bytes, record.start, record.end);
       } else {
-        if (bytes === undefined || record.previous === DELETED) throw new CannotRoll(WITHOUT_DOCUMENT);
+        if (bytes === undefined || record.previous === DELETED) throw new WithoutBase(WITHOUT_DOCUMENT);
         applyUpdate(bytes, at, record.bytes, record.start, writer);
       }
       bytes = writer.bytes;
       at = 0;
     }
-    if (bytes === undefined) throw new CannotRoll(WITHOUT_DOCUMENT);
+    if (bytes === undefined) throw new WithoutBase(WITHOUT_DOCUMENT);
     take(bytes, at, at + bytes.readInt32LE(at));
     return true;
   }

@@ -64,6 +64,23 @@ export function viewsOf({ collections }: Pick<Plan, 'collections'>): ReadonlyMap
   );
 }
 
+/** At which one collection is looked at: `source.at` where its documents are asked for as of it, else when the first of its windows begins. */
+export function momentOfViews(
+  { isAt, windows }: CollectionViews,
+  { at }: Pick<Plan['source'], 'at'>,
+): Instant {
+  if (isAt) return at as Instant;
+  return windows.map(({ from }) => from).reduce((a, b) => (b.epochMs < a.epochMs ? b : a));
+}
+
+/** The first moment that an oplog must know of where no backup stands before it; undefined: one does. */
+export function neededSince(plan: Pick<Plan, 'source' | 'collections'>): Instant | undefined {
+  if (plan.source.location.kind !== 'oplog') return undefined;
+  return [...viewsOf(plan).values()]
+    .flatMap((views) => (views.isAt && plan.source.at === undefined ? [] : momentOfViews(views, plan.source)))
+    .reduce<Instant | undefined>((a, b) => (a === undefined || b.epochMs < a.epochMs ? b : a), undefined);
+}
+
 /** The last moment up to which an oplog must be known: `source.at`, or the end of the last window. */
 export function neededUntil({
   source,

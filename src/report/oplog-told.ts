@@ -9,8 +9,8 @@ export interface OplogTold {
   readonly source: string;
   /** `seconds,ordinal` of the entry that the replay begins with. */
   readonly begin: string;
-  /** dump: the dump says itself when it began. plan: only the plan does. */
-  readonly beginSaid: 'dump' | 'plan';
+  /** dump: the dump says itself when it began. plan: only the plan does. oplog: there is no dump, the oplog stands by itself. */
+  readonly beginSaid: 'dump' | 'plan' | 'oplog';
   /** The first entry that does not count, alike. */
   readonly cut: string;
   /** ISO 8601, UTC: when that entry was written, or the last one that counts where there is none behind it. */
@@ -39,7 +39,7 @@ export interface LaterTold extends Readonly<Record<LaterEnd, number>> {
 
 /** What the oplog knows of one document, as `--json` and written reports have it. */
 export interface PastTold {
-  /** Where the document comes from: oplog: it was inserted after the backup. */
+  /** Where the document comes from: oplog: an entry of it inserted the document, after the backup where there is one. */
   readonly base: 'backup' | 'oplog';
   /** Entries that made it what it is. */
   readonly changes: number;
@@ -71,7 +71,7 @@ export function pastTold({ changes, isInserted, later }: DocumentPast): PastTold
 export function pastText({ base, changes, later }: PastTold): string {
   const before =
     base === 'oplog'
-      ? `inserted after the backup${changes > 1 ? `, ${showCounted(changes - 1, 'later change')}` : ''}`
+      ? `inserted by the oplog${changes > 1 ? `, ${showCounted(changes - 1, 'later change')}` : ''}`
       : changes === 0
         ? 'as in the backup'
         : `rolled forward, ${showCounted(changes, 'change')}`;
@@ -127,6 +127,7 @@ export function oplogTold({ oplog, collections }: SelectionManifest): OplogTold 
 export function oplogSentences({
   source,
   begin,
+  beginSaid,
   cut,
   cutTime,
   entries,
@@ -149,7 +150,11 @@ export function oplogSentences({
         ];
   return [
     ...which,
-    `${showCounted(entries, 'entry', 'entries')} used; ${showCounted(rolled, 'document')} rolled forward, ${showCount(inserted)} inserted after the backup`,
+    `${showCounted(entries, 'entry', 'entries')} used; ${
+      beginSaid === 'oplog'
+        ? `no backup: it holds ${showCounted(inserted, 'document')} from the insert on`
+        : `${showCounted(rolled, 'document')} rolled forward, ${showCount(inserted)} inserted after the backup`
+    }`,
     ...(later === undefined ? [] : [laterSentence(later)]),
   ];
 }

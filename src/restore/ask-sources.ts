@@ -19,6 +19,7 @@ import type { Instant } from '../plan/instant.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
 import type { SetOplog } from '../plan/sources/oplog.ts';
 import { isStored } from '../plan/sources/sources.ts';
+import { neededSince } from '../plan/windows.ts';
 import type { Run } from '../run.ts';
 import { showDuration } from '../text/quantities.ts';
 import {
@@ -166,7 +167,7 @@ class Asking {
         const isPast = entries.room !== undefined && (this.#at?.epochMs ?? 0) <= this.#run.now();
         const check = await checkOplog(this.#run, {
           entries,
-          plan: oplog && { oplog, at: isPast ? undefined : this.#at },
+          plan: oplog && { oplog, at: isPast ? undefined : this.#at, since: plan && neededSince(plan) },
           namespaces: [...(this.#wanted ?? [])].map((name) => `${plan?.source.database}.${name}`),
         });
         // A backup that cannot be listed says so in its own answer.
@@ -263,6 +264,7 @@ class Asking {
     const { first, last, problems, unknown: open, rollsOver } = check;
     const now = this.#run.now();
     const { plan, server } = this.#clues;
+    const isAlone = this.#isSource('oplog');
     const begins = this.#setOplog?.begins?.epochMs ?? backup?.time;
     const fromMs = first.seconds * 1000;
     const isLate = begins !== undefined && fromMs > begins;
@@ -272,28 +274,31 @@ class Asking {
       ...(isShown
         ? [`it begins after the backup of ${showIsoDate(begins as number)}, and cannot roll it forward`]
         : []),
-      ...(begins === undefined
-        ? ['no backup is known that it could roll forward; `plan history` tells what happened']
-        : []),
+      ...(isAlone || begins !== undefined
+        ? []
+        : ['no backup is known that it could roll forward; `plan history` tells what happened']),
+      ...(isAlone || begins === undefined || isLate ? [ALONE] : []),
       ...(rollsOver === undefined ? [] : [lasting(rollsOver)]),
       ...(rollsOver === undefined ? open.filter((each) => each.startsWith('how long')) : []),
       `its newest entry is of ${showIsoDate(timeOf(last))}`,
     ];
     return {
-      answers: problems.length > 0 || isLate ? 'no' : begins === undefined ? 'unknown' : 'yes',
+      answers: problems.length > 0 || isLate ? 'no' : begins === undefined && !isAlone ? 'unknown' : 'yes',
       sum: `back to ${showIsoDate(fromMs)}`,
       from: fromMs,
       until: rollsOver === undefined ? undefined : now + rollsOver.inMs,
       facts,
       missingRights: [],
       write:
-        plan?.source.oplog !== undefined || server === undefined || isLate || begins === undefined
+        plan?.source.oplog !== undefined || server === undefined
           ? []
           : [
               'source:',
               '  oplog:',
               `    mongodb: { uri: ${uriText(server)} }`,
-              `    begins: ${showIsoDate(begins)} # when the dump was begun, or earlier`,
+              isLate || begins === undefined
+                ? '# and no path or s3: by itself; with `deleted` or `changed` in each entry'
+                : `    begins: ${showIsoDate(begins)} # when the dump was begun, or earlier`,
             ],
     };
   }
@@ -314,6 +319,9 @@ class Asking {
     ];
   }
 }
+
+const ALONE =
+  'without a backup it gives back what was deleted or changed, where it holds the insert as well; a query only of a collection whose creation it holds';
 
 /** minSnapshotHistoryWindowInSeconds where nobody changed it. */
 const USUAL_WINDOW_MS = 300_000;

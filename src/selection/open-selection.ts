@@ -290,7 +290,7 @@ const isCollection: Test = (value) => {
 const OF_OPLOG: Readonly<Record<string, Test>> = {
   source: isText,
   begin: isTimestamp,
-  beginSaid: (value) => ['dump', 'plan'].includes(value as string),
+  beginSaid: (value) => ['dump', 'plan', 'oplog'].includes(value as string),
   entries: isCount,
   sha256: isHash,
   laterUntil: isOptional(isTimestamp),

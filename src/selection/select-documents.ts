@@ -17,6 +17,7 @@ import { openBackup } from '../backup/open-backup.ts';
 import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
+import { rollAlone } from '../oplog/alone/roll-alone.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import { type RolledForward, type RollOrder, rollForward } from '../oplog/roll-forward.ts';
 import type { Rolling } from '../oplog/rolled-backup.ts';
@@ -162,6 +163,8 @@ async function rolledForward(
     return { backup: rolling.of(backup), rolling, warnings: [] };
   }
   if (oplog === undefined) return undefined;
+  if (location.kind === 'oplog' && oplog.kind !== 'shards')
+    return rollAlone(run, { plan, oplog, backup, spillPath, patience });
   return oplog.kind === 'shards'
     ? rollShards(run, { ...order, oplog })
     : rollForward(run, { ...order, oplog, windows: windowsIn(plan) });

@@ -196,11 +196,11 @@ test('a dry-run says what came from the oplog, and the digest is the same from e
   assert.match(stdout, /\d+ entries used; \d+ documents rolled forward, 1 inserted after the backup/);
   assert.match(stdout, /afterwards, until \S+Z: \d+ deleted/);
   assert.match(stdout, /rolled forward, 1 change; afterwards deleted at 20\S+Z/);
-  assert.match(stdout, /"made after the backup".*? inserted after the backup; afterwards deleted at 20/);
+  assert.match(stdout, /"made after the backup".*? inserted by the oplog; afterwards deleted at 20/);
   const read = (kind: string): string => readFileSync(join(folder.path, `report.${kind}`), 'utf8');
   for (const kind of ['md', 'html']) {
     assert.match(read(kind), /rolled forward, 1 change; afterwards deleted at 20/, kind);
-    assert.match(read(kind), /inserted after the backup; afterwards deleted at 20/, kind);
+    assert.match(read(kind), /inserted by the oplog; afterwards deleted at 20/, kind);
     assert.match(read(kind), /exact if the dump began after/, kind);
   }
   const report = JSON.parse(read('json'));

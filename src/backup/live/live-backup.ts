@@ -136,6 +136,9 @@ export class LiveBackup implements Backup {
   }
 }
 
+/** Of a source whose documents come from somewhere else. */
+export async function* noDocuments(): AsyncGenerator<Buffer[]> {}
+
 async function* counted(
   batches: AsyncIterable<Buffer[]>,
   stored: ReadOptions['stored'],
@@ -227,7 +230,28 @@ export async function listCollections(db: Db): Promise<LiveCollection[]> {
 }
 
 /** By its indexes as they are now. */
-export async function describeLive(db: Db, { name, type, raw }: LiveCollection): Promise<CollectionMetadata> {
+export async function describeLive(db: Db, collection: LiveCollection): Promise<CollectionMetadata> {
+  const { name, type } = collection;
+  const { indexes, ...rest } = await describedLive(db, collection);
+  return metadataOf(name, type, { ...rest, indexes: indexes.map(({ text }) => text) });
+}
+
+/** What a server says of a collection as it is now. */
+export interface DescribedCollection {
+  /** 32 hex digits. */
+  readonly uuid: string | undefined;
+  /** Extended JSON; undefined where it has none. */
+  readonly options: string | undefined;
+  readonly indexes: readonly { readonly name: string; readonly text: string }[];
+}
+
+/** Undefined where there is no such collection. */
+export async function describedNow(db: Db, collection: string): Promise<DescribedCollection | undefined> {
+  const found = (await listCollections(db)).find(({ name }) => name === collection);
+  return found && describedLive(db, found);
+}
+
+async function describedLive(db: Db, { name, type, raw }: LiveCollection): Promise<DescribedCollection> {
   const indexes =
     type === 'view'
       ? []
@@ -238,11 +262,14 @@ export async function describeLive(db: Db, { name, type, raw }: LiveCollection):
   const options = field(raw, 'options');
   const info = field(raw, 'info');
   const uuid = info && findElement(info.bytes, info.start, Buffer.from('uuid'));
-  return metadataOf(name, type, {
+  return {
     options: options === undefined || options.end - options.start <= 5 ? undefined : showValue(options),
-    indexes: (indexes as unknown[]).map((index) => showDocument(asBuffer(index))),
+    indexes: (indexes as unknown[]).map((each) => {
+      const index = asBuffer(each);
+      return { name: textOf(field(index, 'name')), text: showDocument(index) };
+    }),
     uuid: uuid?.type === BSON.BINARY ? uuidText(uuid) : undefined,
-  });
+  };
 }
 
 /** 32 hex digits. */

@@ -18,7 +18,15 @@ import type { PreImagesLocation } from '../../plan/sources/mongodb.ts';
 import type { Run } from '../../run.ts';
 import type { Secret } from '../../secret.ts';
 import type { Backup } from '../backup.ts';
-import { connectLive, describeLive, field, LiveBackup, listCollections, liveFault } from './live-backup.ts';
+import {
+  connectLive,
+  describeLive,
+  field,
+  LiveBackup,
+  listCollections,
+  liveFault,
+  noDocuments,
+} from './live-backup.ts';
 
 const NAMED = 'source.preImages';
 
@@ -64,7 +72,7 @@ export async function openPreImages(
       },
       collections,
       describe: (one) => asking('listing indexes', () => describeLive(db, one)),
-      documents: nothing,
+      documents: noDocuments,
       close: () => client.close(),
     });
   } catch (error) {
@@ -72,8 +80,6 @@ export async function openPreImages(
     throw error;
   }
 }
-
-async function* nothing(): AsyncGenerator<Buffer[]> {}
 
 function refuseOthers(hello: Document): void {
   const refuse = (what: string, hint: string): never => {

@@ -16,7 +16,7 @@ import { openEntries } from '../../oplog/sources/open-entries.ts';
 import { nearest } from '../../plan/nearest.ts';
 import { collectionNames, type Plan } from '../../plan/plan.ts';
 import { type SetOplog, setOplogs } from '../../plan/sources/oplog.ts';
-import { neededUntil } from '../../plan/windows.ts';
+import { neededSince, neededUntil } from '../../plan/windows.ts';
 import { requireVariables } from '../../restore/targets.ts';
 import { Secret } from '../../secret.ts';
 import {
@@ -177,7 +177,7 @@ async function checkOne(
   try {
     return await checkOplog(context, {
       entries,
-      plan: oplog && { oplog, at: plan && neededUntil(plan) },
+      plan: oplog && { oplog, at: plan && neededUntil(plan), since: plan && neededSince(plan) },
       // Of a stream it could be known only by reading all of it.
       backup: backup?.access === 'random' ? backup : undefined,
       namespaces: (scope.collections ?? []).map((name) => `${scope.database}.${name}`),

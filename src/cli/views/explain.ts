@@ -55,7 +55,7 @@ function sourceSentences(plan: Plan): string[] {
     ? 'It is used only if it is undamaged to its end.'
     : 'Reading stops after the last member that is needed; damage behind it is not noticed.';
   const content =
-    sourceKindOf(location).explain?.(source.database, at) ??
+    sourceKindOf(location).explain?.(source.database, at, location) ??
     `From it, the database ${source.database} is read. ${integrity}`;
   if (!isStored(location)) return [content];
   const stored = storeLocation(location);

@@ -19,6 +19,12 @@ function* row(label: string, text: string, { paint, columns }: PageStyle): Gener
   }
 }
 
+const SAID = {
+  dump: 'as the dump says',
+  plan: 'as source.oplog.begins says',
+  moment: 'the first moment that the plan asks about',
+} satisfies Record<NonNullable<OplogCheck['needed']>['said'], string>;
+
 /** As programs are told it. */
 function momentObject(moment: Timestamp & Partial<Moment>) {
   const time = timeOf({ wall: Number.NaN, ...moment });
@@ -66,10 +72,9 @@ function* checkPage(
   const length = showDuration((last.seconds - first.seconds) * 1000);
   yield* row('reaches', `from ${showMoment(first)} to ${showMoment(last)}: ${length}`, style);
   if (needed !== undefined) {
-    const who = needed.said === 'dump' ? 'as the dump says' : 'as source.oplog.begins says';
     yield* row(
       'needed',
-      `from ${momentObject(needed.from).time} on, ${who}${at === undefined ? '' : `, up to ${at.text}`}`,
+      `from ${momentObject(needed.from).time} on, ${SAID[needed.said]}${at === undefined ? '' : `, up to ${at.text}`}`,
       style,
     );
   } else if (at !== undefined) yield* row('needed', `up to ${at.text}`, style);

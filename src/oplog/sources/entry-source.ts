@@ -3,9 +3,17 @@
  * is one file, and one line in open-entries.ts.
  */
 import type { WholeDocuments } from '../../backup/backup.ts';
+import type { DescribedCollection } from '../../backup/live/live-backup.ts';
 import { showIsoDate } from '../../bson/extended-json-types.ts';
-import type { RestorePlanError } from '../../errors.ts';
-import { type Cut, type Moment, showMoment, showTimestamp, type Timestamp } from '../entry.ts';
+import { RestorePlanError } from '../../errors.ts';
+import {
+  type Cut,
+  compareTimestamps,
+  type Moment,
+  showMoment,
+  showTimestamp,
+  type Timestamp,
+} from '../entry.ts';
 import { oplogError } from '../faults.ts';
 import type { WantedCollection } from '../wanted.ts';
 
@@ -51,6 +59,8 @@ export interface EntrySource {
   readonly isLoose: boolean;
   /** The collections of a database as they are now, by name; undefined where the user may not ask. */
   describe?(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined>;
+  /** One of them with its indexes; undefined where it is not there, or the user may not ask. */
+  describeOne?(database: string, collection: string): Promise<DescribedCollection | undefined>;
   /** The UUIDs of the collections of a database as they are now, 32 hex digits, by name; undefined where the user may not ask. */
   uuids?(database: string): Promise<ReadonlyMap<string, string> | undefined>;
   /** The databases that its entries name; undefined: one of them is `database`, and the others were not asked for. */
@@ -74,6 +84,32 @@ export function beginsLater(
     way,
   );
 }
+
+/**
+ * Reads an oplog from its first entry on, with `read`. One that is overwritten while it is read is read from a later beginning: so often, and each
+ * this much of it later.
+ */
+export async function fromBeginning<T>(
+  entries: EntrySource,
+  read: (from: Timestamp) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    const first = await entries.first();
+    const last = await entries.last();
+    const ahead = Math.ceil((last.seconds - first.seconds) * LATER_BEGINNING * attempt);
+    const from: Timestamp = attempt === 0 ? { ...first } : { seconds: first.seconds + ahead, ordinal: 0 };
+    try {
+      return await read(from);
+    } catch (error) {
+      const isBackup = error instanceof RestorePlanError && error.code === 'BACKUP';
+      if (!isBackup || attempt === BEGINNINGS) throw error;
+      if (compareTimestamps(await entries.first(), from) <= 0) throw error;
+    }
+  }
+}
+
+const BEGINNINGS = 4;
+const LATER_BEGINNING = 1 / 20;
 
 /** What can be done with an oplog that is whole up to an entry. */
 export function usableUntil(last: Moment | undefined): string {

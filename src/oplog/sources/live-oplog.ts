@@ -8,7 +8,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Binary, BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
 import type { Collection, Document, FindOptions, MongoClient } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
-import { connectLive, isUnauthorized, liveFault } from '../../backup/live/live-backup.ts';
+import {
+  connectLive,
+  type DescribedCollection,
+  describedNow,
+  isUnauthorized,
+  liveFault,
+} from '../../backup/live/live-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { asBuffer } from '../../mongo/raw-messages.ts';
 import type { Run } from '../../run.ts';
@@ -184,6 +190,10 @@ export class LiveOplog implements EntrySource {
       }
       return facts;
     });
+  }
+
+  describeOne(database: string, collection: string): Promise<DescribedCollection | undefined> {
+    return this.#ifAllowed('asking for it', () => describedNow(this.#client.db(database), collection));
   }
 
   async uuids(database: string): Promise<ReadonlyMap<string, string> | undefined> {

@@ -129,6 +129,10 @@ export class WindowView {
   /** Documents that a drop took, as the server counted them; and as they were found. */
   dropped: { readonly held: number | undefined; readonly wall: number } | undefined;
   foundDropped = 0;
+  /** The first drop: what it took is partly known from the backup alone. `touched`: documents of it that entries name. */
+  firstDrop:
+    | { readonly held: number | undefined; readonly touched: number; readonly wall: number }
+    | undefined;
   readonly #parts: WindowParts;
   readonly #laterChanges: LaterChanges;
   /** What has to change; none: anything. */
@@ -175,18 +179,18 @@ export class WindowView {
   ): void {
     if (this.window.kind !== 'deleted') return;
     const { touched } = this.#parts;
+    let taken = 0;
     for (let number = 0; number < touched.size; number++) {
       const before = touched.stateOf(number);
-      if (before !== DELETED && !(isBaseGone && before === NO_RECORD))
-        this.#add(number, {
-          kind: CERTAIN,
-          before,
-          after: DELETED,
-          wall,
-          changes: touched.changesOf(number),
-        });
+      if (before === DELETED || (isBaseGone && before === NO_RECORD)) continue;
+      const changes = touched.changesOf(number);
+      this.#add(number, { kind: CERTAIN, before, after: DELETED, wall, changes });
+      taken++;
     }
-    if (!isBaseGone) this.#untouchedFrom = touched.size;
+    if (!isBaseGone) {
+      this.#untouchedFrom = touched.size;
+      this.firstDrop = { held, touched: taken, wall };
+    }
     this.dropped = { held, wall };
   }
 

@@ -12,7 +12,7 @@ import { parseLocationTemplate } from '../location-template.ts';
 import { type MapNode, nodeAt, type PathPart, pathText, placeAt, type ScalarNode, textAt } from '../nodes.ts';
 import { jsonlRules } from '../sources/jsonl.ts';
 import { preImagesRules, snapshotRules } from '../sources/mongodb.ts';
-import { oplogFileRules, oplogMaps, oplogRules } from '../sources/oplog.ts';
+import { aloneRules, isOplogAlone, oplogFileRules, oplogMaps, oplogRules } from '../sources/oplog.ts';
 import type { StoreKind, Templated } from '../sources/source-kind.ts';
 import { ALTERNATIVES } from '../sources/sources.ts';
 import { type DraftLocation, STORES, type StoreLocation } from '../sources/stores.ts';
@@ -21,8 +21,11 @@ import { hasWindows } from './window-rules.ts';
 
 export function sourceRules(root: MapNode): PlanFault[] {
   if (nodeAt(root, 'source')?.kind !== 'map') return [];
+  const isAlone = isOplogAlone(nodeAt(root, 'source'), ALTERNATIVES[0].keys);
   const faults = ALTERNATIVES.flatMap(({ path, keys }) =>
-    nodeAt(root, ...path)?.kind === 'map' ? exactlyOne(root, path, { keys, what: 'location' }) : [],
+    nodeAt(root, ...path)?.kind === 'map' && !(isAlone && path.length === 1)
+      ? exactlyOne(root, path, { keys, what: 'location' })
+      : [],
   );
   const places = storesIn(root);
   const templates = places.flatMap(({ parent, store }) => {
@@ -38,6 +41,7 @@ export function sourceRules(root: MapNode): PlanFault[] {
   return [
     ...faults,
     ...oplogRules(root),
+    ...(isAlone ? aloneRules(root) : []),
     ...snapshotRules(root),
     ...preImagesRules(root),
     ...timeRules(root, { isTimed: timed.length > 0, isBackupTimed, places }),

@@ -1,4 +1,5 @@
 /** `source.oplog`: what rolls the documents of a backup forward. */
+import { hostsOf } from '../../mongo/connection-string.ts';
 import type { Secret } from '../../secret.ts';
 import { faultAt, type PlanFault } from '../fault.ts';
 import { type Instant, parseInstant } from '../instant.ts';
@@ -15,7 +16,7 @@ import {
 } from '../nodes.ts';
 import { exactlyOne } from '../rules/structure.ts';
 import { hasWindows, momentOfPlan } from '../rules/window-rules.ts';
-import type { StoreKind, Templated } from './source-kind.ts';
+import type { SourceKind, StoreKind, Templated } from './source-kind.ts';
 import { type DraftLocation, STORES, type StoreLocation, storeOf } from './stores.ts';
 
 /** One kind of oplog, as a plan names it. */
@@ -73,6 +74,36 @@ const KINDS = {
   path: stored(STORES.path),
   s3: stored(STORES.s3),
 } satisfies Readonly<Record<string, OplogKind>>;
+
+/** An oplog by itself: no backup has the documents as they were before it. */
+export interface AloneLocation {
+  readonly kind: 'oplog';
+  readonly oplog: OplogLocation;
+}
+
+/** The kinds that may stand by themselves; the others lie in a backup. */
+const ALONE: readonly string[] = ['mongodb', 'path', 's3'];
+
+export const OPLOG_ALONE: SourceKind<AloneLocation> = {
+  uri: ['oplog', 'mongodb', 'uri'],
+  build: (parent, zone) => ({ kind: 'oplog', oplog: buildOne(nodeAt(parent, 'oplog') as PlanNode, zone) }),
+  digest: ({ kind }) => ({ kind }),
+  recorded: ({ oplog }) =>
+    oplog.kind === 'stored'
+      ? `oplog of ${storeOf(oplog.from).recorded(oplog.from)}`
+      : `oplog of mongodb://${hostsOf(oplog.kind === 'mongodb' ? oplog.uri : undefined).join(',')}`,
+  explain: (database, _at, { oplog }) =>
+    `${whichOplog(oplog)}, by itself and without a backup: of the database ${database}, documents that it holds from their insert on. One that is wanted and was inserted before is refused by its _id, and a query is answered only of a collection whose creation it holds.`,
+};
+
+/** The source of a plan is its oplog: it names no location, and an oplog that lies in none. */
+export function isOplogAlone(source: PlanNode | undefined, locations: readonly string[]): boolean {
+  return (
+    source !== undefined &&
+    locations.every((key) => nodeAt(source, key) === undefined) &&
+    ALONE.some((key) => nodeAt(source, 'oplog', key) !== undefined)
+  );
+}
 
 /** Where an oplog stands in a plan. */
 const OPLOG = ['source', 'oplog'] as const;
@@ -205,6 +236,15 @@ export function oplogRules(root: MapNode): PlanFault[] {
       faults.push(faultAt(placeAt(root, ...path, 'backup'), 'source', { message, expected }));
     }
   return [...faults, ...maps.flatMap(({ path }) => beginsRules(root, [...path, 'begins']))];
+}
+
+/** What a schema cannot say of an oplog that is the source by itself. */
+export function aloneRules(root: MapNode): PlanFault[] {
+  const begins = nodeAt(root, ...OPLOG, 'begins');
+  if (begins === undefined) return [];
+  const message = 'source.oplog.begins has no effect: no dump is named that it could be the beginning of';
+  const expected = 'no begins; or the dump, in source.path or source.s3';
+  return [faultAt(begins.place, 'time', { message, expected })];
 }
 
 function beginsRules(root: MapNode, path: readonly string[]): PlanFault[] {

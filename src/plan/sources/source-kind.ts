@@ -16,7 +16,7 @@ export interface SourceKind<L> {
   /** As the record of a run keeps it, the same on every machine. */
   recorded(location: L): string;
   /** What comes out of it, in a sentence; absent: a dump, of which one database is read. */
-  readonly explain?: (database: string, at: Instant | undefined) => string;
+  explain?(database: string, at: Instant | undefined, location: L): string;
   /** Where a connection string stands, below `source`. */
   readonly uri?: readonly string[];
   /** What came from a variable and is never shown. */

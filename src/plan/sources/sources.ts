@@ -9,28 +9,32 @@ import {
   SNAPSHOT,
   type SnapshotLocation,
 } from './mongodb.ts';
+import { type AloneLocation, OPLOG_ALONE } from './oplog.ts';
 import type { SourceKind } from './source-kind.ts';
 import { STORES, type StoreLocation, storeOf } from './stores.ts';
 
-export type Location = StoreLocation | JsonlLocation | LiveLocation;
+export type Location = StoreLocation | JsonlLocation | LiveLocation | AloneLocation;
 
 /** A running server. */
 type LiveLocation = MongodbLocation | SnapshotLocation | PreImagesLocation;
 
 /** One that lies in a store. */
-export type StoredLocation = Exclude<Location, LiveLocation>;
+export type StoredLocation = Exclude<Location, LiveLocation | AloneLocation>;
 
-export const SOURCES = {
+/** Those that are a location of a source; one without any is its oplog by itself. */
+const LOCATIONS = {
   ...STORES,
   mongodb: MONGODB,
   snapshot: SNAPSHOT,
   preImages: PRE_IMAGES,
   jsonl: JSONL,
-} satisfies Record<Location['kind'], unknown>;
+};
+
+export const SOURCES = { ...LOCATIONS, oplog: OPLOG_ALONE } satisfies Record<Location['kind'], unknown>;
 
 /** The maps in which exactly one kind must be named, with the keys of the kinds, as messages list them. */
 export const ALTERNATIVES = [
-  { path: ['source'], keys: Object.keys(SOURCES) },
+  { path: ['source'], keys: Object.keys(LOCATIONS) },
   { path: ['source', 'jsonl'], keys: Object.keys(STORES).sort() },
 ] as const;
 
@@ -40,14 +44,17 @@ export function sourceKindOf<L extends Location>({ kind }: L): SourceKind<L> {
 
 /** Of the source of a plan without faults. */
 export function buildLocation(source: PlanNode, zone: string | undefined): Location {
-  const [kind] = Object.entries(SOURCES).flatMap(([key, kind]) =>
-    nodeAt(source, key) === undefined ? [] : [kind],
+  const [kind = OPLOG_ALONE] = Object.entries(LOCATIONS).flatMap(
+    ([key, kind]): { build(parent: PlanNode, zone: string | undefined): Location }[] =>
+      nodeAt(source, key) === undefined ? [] : [kind],
   );
-  return kind!.build(source, zone);
+  return kind.build(source, zone);
 }
 
+const WITHOUT_STORE: ReadonlySet<Location['kind']> = new Set(['mongodb', 'snapshot', 'preImages', 'oplog']);
+
 export function isStored(location: Location): location is StoredLocation {
-  return location.kind !== 'mongodb' && location.kind !== 'snapshot' && location.kind !== 'preImages';
+  return !WITHOUT_STORE.has(location.kind);
 }
 
 /** The store in which a source lies. */
