@@ -194,9 +194,10 @@ export interface BareValue {
 
 /** Types whose canonical bytes are the value's own, after the place of the type. */
 const PLAIN_TYPES = new Map(
-  [BSON.STRING, BSON.BINARY, BSON.BOOL, BSON.DATE, BSON.TIMESTAMP, BSON.MIN_KEY, BSON.MAX_KEY].map(
-    (type) => [typePlace(type) + 1, type] as const,
-  ),
+  [
+    ...[BSON.STRING, BSON.BINARY, BSON.OBJECT_ID, BSON.BOOL, BSON.DATE, BSON.TIMESTAMP],
+    ...[BSON.MIN_KEY, BSON.MAX_KEY],
+  ].map((type) => [typePlace(type) + 1, type] as const),
 );
 const NUMBERS = typePlace(BSON.INT32) + 1;
 
