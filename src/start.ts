@@ -136,8 +136,10 @@ const file = folder && join(folder, name);
 
 const kept = file === undefined ? undefined : readKept(file);
 // The build writes ASCII, which is read fastest as latin1.
-const source = `(function (require, __filename) {${readFileSync(program, 'latin1')}\n})`;
-const script = new Script(source, { filename: program, ...(kept && { cachedData: kept.compiled }) });
+const script = new Script(readFileSync(program, 'latin1'), {
+  filename: program,
+  ...(kept && { cachedData: kept.compiled }),
+});
 
 let loads = 0;
 const require = createRequire(program);
