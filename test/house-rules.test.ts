@@ -132,6 +132,27 @@ test('what takes long to load is loaded when it is needed', () => {
   assert.equal(wrong, [], 'use `await import(…)`: every command would pay for what few of them use');
 });
 
+/** What `plan validate` loads: it starts in twice the time of Node.js alone, and a package of megabytes would show. */
+const PACKAGES_OF_VALIDATE: readonly string[] = [
+  'ajv', // the build puts compiled code in its place
+  'commander',
+  'mongodb-connection-string-url',
+  'yaml',
+];
+
+test('what only checks a plan loads no client of a server', () => {
+  const reached = new Set(['process.ts', 'cli/commands/validate.ts']);
+  const packages = new Set<string>();
+  // The set grows while it is gone through.
+  for (const file of reached)
+    for (const [, name = ''] of readFileSync(join(SRC, file), 'utf8').matchAll(
+      /^import (?!type\b)[^;]*? from '([^']+)'/gm,
+    ))
+      if (name.startsWith('.')) reached.add(relative(SRC, resolve(SRC, dirname(file), name)));
+      else if (!name.startsWith('node:')) packages.add(name);
+  assert.equal([...packages].sort(), PACKAGES_OF_VALIDATE, 'use `await import(…)`, or a lower room');
+});
+
 test('only process.ts, and what starts it, touches the process', () => {
   const wrong = files
     .filter((file) => !['process.ts', 'start.ts'].includes(relative(SRC, file)))

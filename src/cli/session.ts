@@ -19,7 +19,7 @@ import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
 import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
-import { typed, worded } from './views/next-step.ts';
+import { typed, worded } from './view.ts';
 
 export interface Session {
   readonly context: CommandContext;

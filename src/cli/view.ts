@@ -1,4 +1,6 @@
 /** What a command shows: a page for people, or objects for programs. Which one is asked for, `show` alone knows. */
+import { Advice, type Remedy, type Said } from '../advice.ts';
+import { shellWord } from '../text/escape.ts';
 import type { PageStyle, TextWriter } from '../text/terminal.ts';
 import { paintWith } from '../text/terminal.ts';
 import type { CommandContext } from './context.ts';
@@ -63,4 +65,32 @@ export async function show(context: CommandContext, { page, objects }: View): Pr
   const said = page(pageStyle(context));
   if (typeof said === 'string') context.stdout.write(said);
   else await writeLines(context.stdout, said);
+}
+
+// Commands within advice, as lines to type.
+
+/** With the plan named as the operator named it; without `file`, as the command is called. */
+export function typed(file?: string): (said: Said) => string {
+  return (said) => {
+    if ('option' in said) return `--${said.option}${said.value === undefined ? '' : ` ${said.value}`}`;
+    const { command, target, name, options = {} } = said;
+    if (command === 'init') return '`plan init <file>`';
+    const given = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
+      ([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, shellWord(value)]),
+    );
+    const named = [file, name].filter((each) => each !== undefined).map(shellWord);
+    return `\`${['plan', command, ...named, ...given].join(' ')}\``;
+  };
+}
+
+/** The same for a text that may hold commands. */
+export function sayTyped(text: Remedy, file?: string): string {
+  return typeof text === 'string' ? text : text.say(typed(file));
+}
+
+/** A value for JSON, with the advice in it as text. */
+export function worded<T>(value: T): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_, each) => (each instanceof Advice ? each.say(typed()) : each)),
+  ) as unknown;
 }

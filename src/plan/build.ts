@@ -62,6 +62,8 @@ export function buildPlan(root: MapNode, { unsetVariables, lists, files }: Aroun
     ...(production === undefined ? {} : { production: buildTarget(production) }),
   };
   const digested = { name, source, collections, targets };
+  // Only when asked for: hashing loads what `plan validate` needs for nothing else.
+  const digests: { whole?: string; selects?: string } = {};
   return {
     name,
     reason: givenText(root, 'reason'),
@@ -73,9 +75,15 @@ export function buildPlan(root: MapNode, { unsetVariables, lists, files }: Aroun
     followUps: itemsAt(root, 'followUps').map(buildFollowUp),
     mask: textsAt(root, 'mask'),
     report: { documents: (givenText(root, 'report', 'documents') ?? 'whole') as DocumentsTold },
-    digest: planDigest(digested),
-    selectsDigest: selectsDigest(digested),
     unsetVariables,
+    get digest() {
+      digests.whole ??= planDigest(digested);
+      return digests.whole;
+    },
+    get selectsDigest() {
+      digests.selects ??= selectsDigest(digested);
+      return digests.selects;
+    },
   };
 }
 

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { advice } from '../../src/advice.ts';
 import { COMMANDS, EXIT_MEANINGS } from '../../src/cli/program.ts';
 import { readEnvFile } from '../../src/cli/session.ts';
-import { typed } from '../../src/cli/views/next-step.ts';
+import { typed } from '../../src/cli/view.ts';
 import { EXIT_CODES, RestorePlanError } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { test } from '../harness.ts';

@@ -26,7 +26,7 @@ import type { ServerIdentity } from '../../target/target.ts';
 import type { ExitName, OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
-import { readerOf, show } from '../view.ts';
+import { readerOf, sayTyped, show, typed } from '../view.ts';
 import { dryRunView, SpilledDocuments } from '../views/dry-run-documents.ts';
 import {
   checkReports,
@@ -35,14 +35,7 @@ import {
   toldInReports,
   writeReports,
 } from '../views/dry-run-reports.ts';
-import {
-  approvalsOf,
-  knownTarget,
-  sayTyped,
-  typed,
-  warnOfApprovals,
-  writeNextSteps,
-} from '../views/next-step.ts';
+import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../views/next-step.ts';
 
 export async function run(
   context: CommandContext,

@@ -24,12 +24,11 @@ export async function run(
     checked.push(await checkFile(file, { env, requireEnv, stdin, cwd, now: now() }));
   }
 
-  const result = validationObject(checked);
   await show(context, {
     page: () => written(checked, { format: options['format'], color: context.color.stdout }),
-    objects: () => [result],
+    objects: () => [validationObject(checked)],
   });
-  return result.valid ? 'OK' : 'PLAN_INVALID';
+  return checked.every(({ faults }) => faults.length === 0) ? 'OK' : 'PLAN_INVALID';
 }
 
 /** `*.base.yaml` files are what plans extend; naming all files of a folder must not make faults of them. */

@@ -5,7 +5,7 @@ import { type DraftLocation, storeTyped } from '../../plan/sources/stores.ts';
 import { neutral, shellWord } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import { camelCased, type OptionValues } from '../command.ts';
-import { typed } from '../views/next-step.ts';
+import { typed } from '../view.ts';
 import { BackupLook, type KnownReference } from './backup-contents.ts';
 import {
   instantFault,

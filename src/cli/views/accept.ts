@@ -10,8 +10,7 @@ import { neutral } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { fitted, wrapped } from '../../text/terminal.ts';
-import type { View } from '../view.ts';
-import { typed } from './next-step.ts';
+import { typed, type View } from '../view.ts';
 
 interface AcceptPage {
   readonly target: TargetName;

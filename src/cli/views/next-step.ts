@@ -1,5 +1,4 @@
 /** What comes next, as lines for the terminal: why, then the command to copy. */
-import { Advice, type Remedy, type Said } from '../../advice.ts';
 import { foreseenObstacle, rulesOfPlan } from '../../apply/gate-rules.ts';
 import type { KnownTarget, NextStep, PlanFacts, TargetStatus } from '../../apply/restore-status.ts';
 import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
@@ -8,7 +7,7 @@ import { shellWord } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
 import { type PageStyle, wrapped } from '../../text/terminal.ts';
 import type { CommandContext } from '../context.ts';
-import { pageStyle, readerOf, writeLines } from '../view.ts';
+import { pageStyle, readerOf, sayTyped, writeLines } from '../view.ts';
 
 /** Lines without newlines. `file` is the plan as the operator names it. A command is not wrapped, so that it can be copied. */
 export function* nextStepLines(
@@ -54,34 +53,6 @@ function reasonOf({ why, target }: NextStep, file: string): string {
     case 'gate':
       return `as the gate of production is shut (${why.obstacles.map(({ fact, remedy }) => `${fact}. ${sayTyped(remedy, file)}`).join(' ')})`;
   }
-}
-
-// Commands within advice, as lines to type.
-
-/** With the plan named as the operator named it; without `file`, as the command is called. */
-export function typed(file?: string): (said: Said) => string {
-  return (said) => {
-    if ('option' in said) return `--${said.option}${said.value === undefined ? '' : ` ${said.value}`}`;
-    const { command, target, name, options = {} } = said;
-    if (command === 'init') return '`plan init <file>`';
-    const given = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
-      ([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, shellWord(value)]),
-    );
-    const named = [file, name].filter((each) => each !== undefined).map(shellWord);
-    return `\`${['plan', command, ...named, ...given].join(' ')}\``;
-  };
-}
-
-/** The same for a text that may hold commands. */
-export function sayTyped(text: Remedy, file?: string): string {
-  return typeof text === 'string' ? text : text.say(typed(file));
-}
-
-/** A value for JSON, with the advice in it as text. */
-export function worded<T>(value: T): unknown {
-  return JSON.parse(
-    JSON.stringify(value, (_, each) => (each instanceof Advice ? each.say(typed()) : each)),
-  ) as unknown;
 }
 
 // Collects what is known of a plan's targets, for the one answer to what comes next.

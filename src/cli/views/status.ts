@@ -15,10 +15,9 @@ import { neutral } from '../../text/escape.ts';
 import { countedAs, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { wrapped } from '../../text/terminal.ts';
-import type { View } from '../view.ts';
+import { sayTyped, type View } from '../view.ts';
 import { totalOf } from './apply.ts';
 import { followUpLines, followUpObject } from './follow-up.ts';
-import { sayTyped } from './next-step.ts';
 
 const INDENT = 2;
 
