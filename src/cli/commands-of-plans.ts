@@ -85,11 +85,12 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
     details:
       'An oplog is overwritten as it goes on: what happened at nine may be gone at ten. `check` tells how far it reaches, whether that is enough for the plan, and ' +
       'how long until what is needed is overwritten. `save` copies the entries that the collections of the plan need into a file that `source.oplog.path` ' +
-      'takes; run again, it goes on where it was stopped, or adds what came since. Both read no documents, and take a plan without queries, reason or targets, or no plan.',
+      'takes, or below a prefix of a bucket for `source.oplog.s3`; run again, it goes on where it was stopped, or adds what came since. Both read no documents, and take a plan without queries, reason or targets, or no plan.',
     options: [
       {
-        flags: '--to <file>',
-        description: 'save: the file; for shards a folder (default: in the work directory)',
+        flags: '--to <place>',
+        description:
+          'save: a file, for shards a folder, or s3://bucket/prefix (default: a file in the work directory)',
       },
       ...INSTEAD_OF_PLAN,
     ],
@@ -97,6 +98,7 @@ export const COMMANDS_OF_PLANS: readonly CommandSpec[] = [
       'plan oplog check plans/incident-4711.yaml',
       'plan oplog save plans/incident-4711.yaml',
       'plan oplog save --uri-env PRODUCTION_OPLOG_URI --database gravity --to gravity.oplog.bson',
+      'plan oplog save plans/incident-4711.yaml --to s3://gravity-incidents/4711/oplog',
     ],
     exits: [...READS_BACKUP, 'LOCKED', 'WORK_DIRECTORY'],
     load: () => import('./commands/oplog.ts'),

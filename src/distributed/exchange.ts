@@ -15,12 +15,13 @@ import {
   type WritableStore,
 } from '../backup/storage/store.ts';
 import { RestorePlanError } from '../errors.ts';
+import { bucketAddress, bucketLike, bucketNeeds } from '../plan/sources/s3.ts';
 import { isStored, type Location, storeLocation } from '../plan/sources/sources.ts';
 import type { StoreLocation } from '../plan/sources/stores.ts';
 import type { Run } from '../run.ts';
 import { reasonOf } from '../selection/directory.ts';
 
-const ADDRESS = /^s3:\/\/([^/]+)(?:\/(.*))?$/s;
+const RIGHTS = ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'];
 
 /** A file of the exchange, by its name within. */
 export interface ExchangedFile {
@@ -30,7 +31,7 @@ export interface ExchangedFile {
 
 /** Whether an address is one of a bucket, which every machine can reach. */
 export function isBucket(address: string): boolean {
-  return ADDRESS.test(address);
+  return bucketAddress(address) !== undefined;
 }
 
 /** Whether it is no path, of whichever kind of address. */
@@ -60,16 +61,19 @@ export class Exchange {
     address: string,
     { source, patience }: { readonly source: Location; readonly patience: RemotePatience },
   ): Promise<Exchange> {
-    const [, bucket, prefix = ''] = ADDRESS.exec(address) ?? [];
-    if (bucket === undefined && isUrl(address))
+    const named = bucketAddress(address);
+    if (named === undefined && isUrl(address))
       throw new RestorePlanError('USAGE', `--exchange ${address} is no place for an exchange`, {
         hint: 'Name s3://bucket/prefix, or a folder that all machines share.',
       });
     const store = (location: StoreLocation): Promise<WritableStore> =>
       openWritableStore(run, location, patience);
-    if (bucket !== undefined) {
+    if (named !== undefined) {
+      const { bucket, prefix } = named;
       const root = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
-      return new Exchange(address, await store(bucketLike(source, bucket)), root);
+      const near = isStored(source) ? storeLocation(source) : undefined;
+      const own = near?.kind === 's3' ? near : undefined;
+      return new Exchange(address, await store(bucketLike(own, bucket)), root);
     }
     const folder = resolve(address);
     await requireOwn(folder);
@@ -148,7 +152,7 @@ export class Exchange {
           },
         );
       if (!(error instanceof RestorePlanError) || error.code !== 'BACKUP') throw error;
-      const hint = isBucket(this.address) ? needs(this.address) : undefined;
+      const hint = isBucket(this.address) ? bucketNeeds(this.address, RIGHTS) : undefined;
       throw new RestorePlanError('WORK_DIRECTORY', `the exchange cannot be used: ${error.message}`, {
         hint,
         cause: error,
@@ -156,26 +160,6 @@ export class Exchange {
       });
     }
   }
-}
-
-function needs(address: string): string {
-  return (
-    `The bucket is reached with region, profile and endpoint of the plan's source.s3, or else as the environment says (AWS_REGION, AWS_PROFILE, ` +
-    `AWS_ENDPOINT_URL_S3). The credentials need s3:ListBucket on it, and s3:GetObject, s3:PutObject and s3:DeleteObject below ${address}.`
-  );
-}
-
-function bucketLike(source: Location, bucket: string): StoreLocation {
-  const usual = {
-    kind: 's3' as const,
-    region: undefined,
-    profile: undefined,
-    endpoint: undefined,
-    forcePathStyle: undefined,
-    requestPayer: undefined,
-  };
-  const near = isStored(source) ? storeLocation(source) : undefined;
-  return { ...usual, ...(near?.kind === 's3' && near), bucket, key: '', timezone: 'UTC' };
 }
 
 const GROUP_OR_OTHERS_WRITE = 0o022;

@@ -20,8 +20,21 @@ export interface SavedScope {
 const KEY = Buffer.from('restorePlanOplog');
 const FORMAT = 1;
 
+/** What lies in the files of a series before one of them. */
+export interface SavedBefore {
+  /** Those that an earlier file ends with and the next begins with count once. */
+  readonly entries: number;
+  readonly bytes: number;
+  /** UUIDs of collections that were renamed in them, 32 hex digits. */
+  readonly renamed: readonly string[];
+}
+
 /** The entry that a saved file begins with: it has everything that matters for the scope from `from` on. */
-export function scopeEntry({ database, collections }: SavedScope, from: Timestamp): Buffer {
+export function scopeEntry(
+  { database, collections }: SavedScope,
+  from: Timestamp,
+  before?: SavedBefore,
+): Buffer {
   const ts =
     from.ordinal === 0 ? { t: from.seconds - 1, i: 0xffff_ffff } : { t: from.seconds, i: from.ordinal - 1 };
   return Buffer.from(
@@ -38,6 +51,7 @@ export function scopeEntry({ database, collections }: SavedScope, from: Timestam
           version: VERSION,
           database,
           ...(collections && { collections: [...collections].sort() }),
+          ...(before && { before }),
         },
       },
     }),
@@ -46,7 +60,34 @@ export function scopeEntry({ database, collections }: SavedScope, from: Timestam
 
 /** Undefined for every entry but ours. Throws OplogFault for one of a later format. */
 export function scopeOf(entry: OplogEntry): SavedScope | undefined {
-  const { bytes, op, o } = entry;
+  const said = saidIn(entry);
+  if (said === undefined) return undefined;
+  const { format, database, collections } = said;
+  if (format !== FORMAT || typeof database !== 'string')
+    throw new OplogFault('it was saved by a later version', 'Use the version that saved it.');
+  return { database, ...(Array.isArray(collections) && { collections: collections.map(String) }) };
+}
+
+/** Nothing for a file that is no part of a series, or the first of one. */
+export function savedBefore(entry: OplogEntry): SavedBefore {
+  const { entries, bytes, renamed } = (saidIn(entry)?.before ?? {}) as Partial<
+    Record<keyof SavedBefore, unknown>
+  >;
+  return {
+    entries: Number(entries ?? 0),
+    bytes: Number(bytes ?? 0),
+    renamed: Array.isArray(renamed) ? renamed.map(String) : [],
+  };
+}
+
+interface Said {
+  readonly format?: unknown;
+  readonly database?: unknown;
+  readonly collections?: unknown;
+  readonly before?: unknown;
+}
+
+function saidIn({ bytes, op, o }: OplogEntry): Said | undefined {
   if (
     op !== OP.NOOP ||
     o < 0 ||
@@ -56,14 +97,7 @@ export function scopeOf(entry: OplogEntry): SavedScope | undefined {
     return undefined;
   const value = findElement(bytes, o, KEY);
   if (value === undefined) return undefined;
-  const { format, database, collections } = deserialize(bytes.subarray(value.start, value.end)) as {
-    readonly format?: unknown;
-    readonly database?: unknown;
-    readonly collections?: unknown;
-  };
-  if (format !== FORMAT || typeof database !== 'string')
-    throw new OplogFault('it was saved by a later version', 'Use the version that saved it.');
-  return { database, ...(Array.isArray(collections) && { collections: collections.map(String) }) };
+  return deserialize(bytes.subarray(value.start, value.end)) as Said;
 }
 
 export function isSameScope(a: SavedScope, b: SavedScope): boolean {

@@ -6,21 +6,32 @@ import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { temporaryFolder } from '../lab/guard.ts';
 import { jsonLines, runPlan, startPlan } from '../lab/plan-command.ts';
 import { seededRandom } from '../lab/random.ts';
 import { startReplicaSet } from '../lab/replica-set.ts';
+import {
+  type Bucket,
+  createBucket,
+  type S3Address,
+  s3Client,
+  s3Environment,
+  startS3Server,
+} from '../lab/s3.ts';
 import { mongodump } from '../lab/tools.ts';
 
 export interface SaveKills {
   /** How often it is to be killed in time. */
   readonly kills: number;
   readonly seed: number;
-  /** Connection string of a set to which nobody writes meanwhile, and the database to save. */
+  /** Connection string of a set, and the database to save, to which nobody writes meanwhile. */
   readonly uri: string;
   readonly database: string;
   /** An empty folder. */
   readonly folder: string;
+  /** Saved to a bucket, not to a file of that folder. */
+  readonly bucket?: { readonly at: Bucket; readonly server: S3Address };
   readonly say?: (text: string) => void;
 }
 
@@ -31,9 +42,14 @@ export async function killSaves({
   uri,
   database,
   folder,
+  bucket,
   say = () => {},
 }: SaveKills): Promise<void> {
-  const env = { OPLOG_URI: uri };
+  const env = {
+    OPLOG_URI: uri,
+    ...(bucket && { ...s3Environment(bucket.server), AWS_ENDPOINT_URL_S3: bucket.server.endpoint }),
+  };
+  const killed = bucket === undefined ? join(folder, 'killed.bson') : `s3://${bucket.at.name}/killed`;
   const args = (to: string): string[] => [
     'oplog',
     'save',
@@ -51,64 +67,75 @@ export async function killSaves({
   const begin = performance.now();
   await save('whole.bson');
   const wholeMs = performance.now() - begin;
-  const whole = digestOf(join(folder, 'whole.bson'));
+  const whole = digestOf([readFileSync(join(folder, 'whole.bson'))], database);
   const random = seededRandom(seed);
-  for (let killed = 0, round = 0; killed < kills; round++) {
+  for (let count = 0, round = 0; count < kills; round++) {
     // Three kills or so, then to the end: the later ones meet what the earlier ones left.
-    for (let i = 0; i < 3 && killed < kills; i++) {
-      const running = startPlan(args('killed.bson'), { cwd: folder, env });
+    for (let i = 0; i < 3 && count < kills; i++) {
+      const running = startPlan(args(killed), { cwd: folder, env });
       // Loading the program takes the first part of the time.
       await sleep((0.3 + 0.7 * random.fraction()) * wholeMs);
       running.signal('SIGKILL');
-      if ((await running.ended).signal === 'SIGKILL') killed++;
+      if ((await running.ended).signal === 'SIGKILL') count++;
     }
-    await save('killed.bson');
-    const found = digestOf(join(folder, 'killed.bson'));
+    await save(killed);
+    const files = bucket === undefined ? [readFileSync(killed)] : await objectsIn(bucket.at);
+    const found = digestOf(files, database);
     if (found !== whole) throw new Error(`round ${round}: ${found} instead of ${whole}`);
-    rmSync(join(folder, 'killed.bson'));
-    if (round % 5 === 0) say(`oplog save: ${killed} of ${kills} kills, ${round + 1} files alike`);
+    if (bucket === undefined) rmSync(killed);
+    else await bucket.at.clear();
+    if (round % 5 === 0) say(`oplog save: ${count} of ${kills} kills, ${round + 1} times alike`);
   }
 }
 
-/**
- * Without what a server that nobody writes to writes for itself, for the newest entry is always kept: a no-op every ten seconds, and every five
- * minutes the sessions in use.
- */
-function digestOf(file: string): string {
-  const bytes = readFileSync(file);
+/** All objects of a bucket, in the order of their names. */
+export async function objectsIn({ client, name }: Bucket): Promise<Buffer[]> {
+  const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: name }));
+  const bodies: Buffer[] = [];
+  for (const { Key } of Contents) {
+    const { Body } = await client.send(new GetObjectCommand({ Bucket: name, Key }));
+    bodies.push(Buffer.from(await (Body as NonNullable<typeof Body>).transformToByteArray()));
+  }
+  return bodies;
+}
+
+/** Of the entries that name the database; those that a file ends with and the next begins with count once. Others are kept for their time alone. */
+function digestOf(files: readonly Buffer[], database: string): string {
   const hash = createHash('sha256');
-  for (let at = 0; at < bytes.length; at += bytes.readInt32LE(at)) {
-    const entry = bytes.subarray(at, at + bytes.readInt32LE(at));
-    if (!entry.includes(NOOP) && !entry.includes(SESSIONS)) hash.update(entry);
+  const named = Buffer.from(`${database}.`);
+  let last: Buffer = Buffer.alloc(0);
+  for (const bytes of files) {
+    for (let at = 0; at < bytes.length; at += bytes.readInt32LE(at)) {
+      const entry = bytes.subarray(at, at + bytes.readInt32LE(at));
+      if (!entry.includes(named) || entry.equals(last)) continue;
+      hash.update(entry);
+      last = entry;
+    }
   }
   return hash.digest('hex');
 }
 
-const SESSIONS = Buffer.from('config.system.sessions');
-const NOOP = Buffer.from('\x02op\x00\x02\x00\x00\x00n\x00', 'latin1');
-
-/** With a server of its own, and enough entries that most kills come while they are written. */
+/** With servers of their own, and enough entries that most kills come while they are written: to a file, then to a bucket. */
 export async function savesUnderKills(
   kills: number,
-  { seed, say }: Pick<SaveKills, 'seed' | 'say'>,
+  { seed, say = () => {} }: Pick<SaveKills, 'seed' | 'say'>,
 ): Promise<void> {
   const set = await startReplicaSet();
+  const server = await startS3Server();
+  const client = s3Client(server);
   const folder = temporaryFolder('oplog-save');
   try {
     const collection = set.client.db('gravity').collection('artworks');
     await collection.insertMany(Array.from({ length: 150_000 }, (_, i) => ({ n: i, text: 'x'.repeat(300) })));
     await collection.updateMany({}, { $inc: { n: 1 } });
-    await killSaves({
-      kills,
-      seed,
-      uri: set.uri,
-      database: 'gravity',
-      folder: folder.path,
-      ...(say && { say }),
-    });
-    say?.(`oplog save: killed ${kills} times, the same file each time`);
+    const order = { kills, seed, uri: set.uri, database: 'gravity', folder: folder.path, say };
+    await killSaves(order);
+    say(`oplog save: killed ${kills} times, the same file each time`);
+    await killSaves({ ...order, bucket: { at: await createBucket(client, 'saves'), server } });
+    say(`oplog save to a bucket: killed ${kills} times, the same entries each time`);
   } finally {
-    await set.stop();
+    client.destroy();
+    await Promise.all([set.stop(), server.stop()]);
     folder.remove();
   }
 }

@@ -160,7 +160,7 @@ export class Bucket {
 
   /** Stores an object whole. */
   async put(key: string, content: FileContent): Promise<void> {
-    await persist(this.#attempts(key, this.#patience.readingMs), async () => {
+    await persist({ ...this.#attempts(key, this.#patience.readingMs), isWriting: true }, async () => {
       const client = await this.#connect();
       await client.put(key, content);
     });

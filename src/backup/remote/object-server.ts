@@ -22,12 +22,19 @@ export interface ObjectServer {
   /** One attempt each; what goes wrong comes as errors of its own, which `readFault` understands. */
   connect(timeouts: Timeouts): Promise<ObjectClient>;
   readFault(error: unknown): ServerFault;
-  /** The sentence for people. `location`: of the object; `proxy`: what the request went through. */
-  explain(error: unknown, location: string, proxy: string | undefined): RestorePlanError;
+  /** The sentence for people. `location`: of the object. */
+  explain(error: unknown, location: string, request: FailedRequest): RestorePlanError;
   /** Whether the explained error says that there is no such object. */
   isMissing(error: unknown): boolean;
   /** Whether the server answered, and not that it is out of order. */
   isRefusal(error: unknown): boolean;
+}
+
+export interface FailedRequest {
+  /** What it went through. */
+  readonly proxy?: string | undefined;
+  /** It stores an object. */
+  readonly isWriting?: boolean | undefined;
 }
 
 /** Milliseconds to wait for a connection, and then for the first byte of an answer. */

@@ -73,6 +73,8 @@ export interface Attempts {
   readonly progress?: () => number;
   /** Called before a try that follows expired credentials. */
   readonly renew?: () => void;
+  /** An object is stored, not read. */
+  readonly isWriting?: boolean;
   /** The proxy that the last try went through. */
   readonly proxy?: () => string | undefined;
 }
@@ -104,7 +106,10 @@ export async function persist<T>(attempts: Attempts, attempt: () => Promise<T>):
         Math.min(FIRST_DELAY_MS * 2 ** (failures - 1), LONGEST_DELAY_MS) * (0.5 + Math.random() / 2);
       const isOver = now + delayMs - failingSince > attempts.totalMs;
       if (!fault.transient || isOver || (fault.expired && renewed))
-        throw attempts.server.explain(error, attempts.location, attempts.proxy?.());
+        throw attempts.server.explain(error, attempts.location, {
+          proxy: attempts.proxy?.(),
+          isWriting: attempts.isWriting,
+        });
       if (fault.expired) {
         renewed = true;
         attempts.renew?.();

@@ -9,7 +9,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { S3Location } from '../../plan/sources/s3.ts';
 import type { Run } from '../../run.ts';
 import { redact } from '../../secret.ts';
-import type { ObjectServer } from '../remote/object-server.ts';
+import type { FailedRequest, ObjectServer } from '../remote/object-server.ts';
 import type { RemotePatience } from '../remote/patience.ts';
 import { RemoteStore } from '../remote/remote-store.ts';
 
@@ -337,10 +337,16 @@ function factsOf(error: unknown): FailedAnswer {
   };
 }
 
-/** The sentence for people. `location` is `s3://bucket/key`; `proxy` is what the request went through. */
-export function explainS3Fault(error: unknown, location: string, proxy?: string): RestorePlanError {
+/** The sentence for people. `location` is `s3://bucket/key`. */
+export function explainS3Fault(
+  error: unknown,
+  location: string,
+  { proxy, isWriting = false }: FailedRequest = {},
+): RestorePlanError {
   if (error instanceof RestorePlanError) return error;
-  const { what, hint } = proxy === undefined ? readS3Fault(error) : readFaultBehind(proxy, error);
+  const fault = proxy === undefined ? readS3Fault(error) : readFaultBehind(proxy, error);
+  const { hint } = fault;
+  const what = isWriting ? fault.what.replace(/^(cannot|may not) be read/, '$1 be written') : fault.what;
   const { name, code, status } = factsOf(error);
   const said = saidByS3(error);
   const quoted = said === undefined ? '' : ` S3 says: "${said}"`;

@@ -7,8 +7,10 @@ import { RestorePlanError } from '../../errors.ts';
 import { checkOplog, type OplogCheck } from '../../oplog/check-oplog.ts';
 import { beginOf } from '../../oplog/dump.ts';
 import { notWritten } from '../../oplog/faults.ts';
-import { saveOplog } from '../../oplog/save-oplog.ts';
 import type { SavedScope } from '../../oplog/saved-scope.ts';
+import { type SavedPlace, saveOplog } from '../../oplog/saving/save-oplog.ts';
+import { SavedFile } from '../../oplog/saving/saved-file.ts';
+import { SavedSeries } from '../../oplog/saving/saved-series.ts';
 import { partOf } from '../../oplog/shards/roll-shards.ts';
 import type { EntrySource } from '../../oplog/sources/entry-source.ts';
 import { LiveOplog } from '../../oplog/sources/live-oplog.ts';
@@ -16,6 +18,8 @@ import { openEntries } from '../../oplog/sources/open-entries.ts';
 import { nearest } from '../../plan/nearest.ts';
 import { collectionNames, type Plan } from '../../plan/plan.ts';
 import { type SetOplog, setOplogs } from '../../plan/sources/oplog.ts';
+import { bucketAddress, type S3Location } from '../../plan/sources/s3.ts';
+import { isStored, storeLocation } from '../../plan/sources/sources.ts';
 import { neededSince, neededUntil } from '../../plan/windows.ts';
 import { requireVariables } from '../../restore/targets.ts';
 import { Secret } from '../../secret.ts';
@@ -223,21 +227,64 @@ async function save(context: CommandContext, place: OplogPlace, { to }: OptionVa
   const at = plan && neededUntil(plan);
   for (const each of oplogs.filter(isLive)) {
     const { shard, oplog } = each;
-    const path = await pathOf(context, { name: place.name, shard }, to);
-    const entries = await each.open();
-    try {
-      const begins = oplog && beginOf(oplog);
-      const saved = await saveOplog(context, { entries, scope, path, begins, at: at?.epochMs });
-      saves.push({ ...saved, shard, origin: entries.origin });
-    } finally {
-      await entries.close();
-    }
+    const begins = oplog && beginOf(oplog);
+    await withPlace(context, { of: place, each }, to, async (target) => {
+      const entries = await each.open();
+      try {
+        const saved = await saveOplog(context, { entries, scope, place: target, begins, at: at?.epochMs });
+        saves.push({ ...saved, shard, origin: entries.origin });
+      } finally {
+        await entries.close();
+      }
+    });
   }
   await show(context, saveView(saves, { scope, at, cwd: context.cwd }));
   return 'OK';
 }
 
-/** Where it is saved, for shards a file each; the folder is there then. */
+/** Where it is saved: a file, or a series of objects in a bucket; for shards one each. */
+async function withPlace(
+  context: CommandContext,
+  { of, each }: { readonly of: OplogPlace; readonly each: PlacedOplog },
+  to: unknown,
+  save: (place: SavedPlace) => Promise<void>,
+): Promise<void> {
+  const { shard } = each;
+  const named = typeof to === 'string' ? bucketAddress(to) : undefined;
+  if (named === undefined) return save(new SavedFile(await pathOf(context, { name: of.name, shard }, to)));
+  const { bucket } = named;
+  const prefix = named.prefix.replace(/\/+$/, '');
+  if (prefix === '')
+    throw usage(
+      `--to ${to} names a whole bucket`,
+      `Name a prefix in it: --to s3://${bucket}/${slugOf(of.name)}`,
+    );
+  if (/[*{}]/.test(prefix))
+    throw usage(
+      `--to ${to} could not be read again`,
+      'A plan takes *, { and } in a key for a pattern. Leave them out.',
+    );
+  const own = shard === undefined ? prefix : `${prefix}/${slugOf(shard)}`;
+  const near = nearestBucket(of.plan, each);
+  const series = await SavedSeries.open(context, { bucket, prefix: own, near }, context.patience);
+  try {
+    await save(series);
+  } finally {
+    await series.close();
+  }
+}
+
+/** The bucket that the plan names for this oplog, else for its backup. */
+function nearestBucket(plan: Plan | undefined, { oplog }: PlacedOplog): S3Location | undefined {
+  const source = plan?.source.location;
+  const places = [
+    oplog?.kind === 'stored' ? oplog.from : undefined,
+    source !== undefined && isStored(source) ? storeLocation(source) : undefined,
+  ];
+  return places.find((place) => place?.kind === 's3');
+}
+
+/** For shards a file each; the folder is there then. */
 async function pathOf(
   context: CommandContext,
   { name, shard }: { readonly name: string; readonly shard: string | undefined },
@@ -245,7 +292,7 @@ async function pathOf(
 ): Promise<string> {
   if (typeof to === 'string') {
     if (/^[a-z0-9]+:\/\//i.test(to))
-      throw usage(`--to ${to} is no file`, 'Save it to a file, and copy that.');
+      throw usage(`--to ${to} is no place to save to`, 'Name a file, or s3://bucket/prefix.');
     const path = resolve(context.cwd, to);
     const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
     if (shard === undefined && isFolder)

@@ -2,9 +2,10 @@
 import { relative } from 'node:path';
 import type { OplogCheck, RollsOver } from '../../oplog/check-oplog.ts';
 import { type Moment, showMoment, showTimestamp, type Timestamp, timeOf } from '../../oplog/entry.ts';
-import type { SavedOplog } from '../../oplog/save-oplog.ts';
 import type { SavedScope } from '../../oplog/saved-scope.ts';
+import type { SavedOplog } from '../../oplog/saving/save-oplog.ts';
 import type { Instant } from '../../plan/instant.ts';
+import type { StoreLocation } from '../../plan/sources/stores.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
 import { type PageStyle, wrapped } from '../../text/terminal.ts';
 import type { View } from '../view.ts';
@@ -114,11 +115,11 @@ export function saveView(saves: readonly ShardSave[], saved: SavedFor): View {
   return {
     page: (style) => savePage(saves, saved, style),
     objects: () =>
-      saves.map(({ shard, origin, path, from, till, entries, resumedFrom, bytes }) => ({
+      saves.map(({ shard, origin, place, from, till, entries, resumedFrom, bytes }) => ({
         type: 'oplog-save',
         ...(shard !== undefined && { shard }),
         source: origin,
-        file: path,
+        file: place.name,
         database: scope.database,
         ...(scope.collections && { collections: scope.collections }),
         from: momentObject(from),
@@ -137,16 +138,28 @@ function* savePage(saves: readonly ShardSave[], saved: SavedFor, style: PageStyl
   }
   yield 'To restore by it, in the plan:';
   yield '  oplog:';
-  const path = (each: ShardSave): string => JSON.stringify(relative(saved.cwd, each.path) || each.path);
+  const source = ({ place: { location } }: ShardSave): string => sourceText(location, saved.cwd);
   if (saves.some(({ shard }) => shard !== undefined)) yield '    shards:';
   for (const each of saves)
     yield each.shard === undefined
-      ? `    path: ${path(each)}`
-      : `      ${JSON.stringify(each.shard)}: { path: ${path(each)} }`;
+      ? `    ${source(each)}`
+      : `      ${JSON.stringify(each.shard)}: { ${source(each)} }`;
+}
+
+/** What a plan says of a place. */
+function sourceText(location: StoreLocation, cwd: string): string {
+  if (location.kind === 'path')
+    return `path: ${JSON.stringify(relative(cwd, location.path) || location.path)}`;
+  const { bucket, key, region, profile, endpoint, forcePathStyle, requestPayer } = location;
+  const said = Object.entries({ bucket, key, region, profile, endpoint, forcePathStyle, requestPayer });
+  const keys = said.flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}: ${JSON.stringify(value)}`],
+  );
+  return `s3: { ${keys.join(', ')} }`;
 }
 
 function* saveLines(save: ShardSave, { scope, at }: SavedFor, style: PageStyle): Generator<string> {
-  const { shard, origin, path, from, till, entries, resumedFrom, bytes } = save;
+  const { shard, origin, place, from, till, entries, resumedFrom, bytes } = save;
   const what =
     scope.collections === undefined
       ? `all of ${scope.database}`
@@ -159,7 +172,7 @@ function* saveLines(save: ShardSave, { scope, at }: SavedFor, style: PageStyle):
     style,
   );
   yield* row('covers', `from ${momentObject(from).time} to ${showMoment(till)}`, style);
-  yield* row('file', path, style);
+  yield* row(place.location.kind === 's3' ? 'objects' : 'file', place.name, style);
   if (at !== undefined && till.wall < at.epochMs) {
     yield '';
     yield* wrapped(`It does not reach ${at.text} yet, as the plan needs it: save again later.`, {

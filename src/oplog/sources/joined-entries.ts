@@ -19,6 +19,7 @@ import {
   timeless,
 } from '../entry.ts';
 import { faultTold, oplogError } from '../faults.ts';
+import { isSameScope, type SavedScope, scopeOf } from '../saved-scope.ts';
 import { usableUntil } from './entry-source.ts';
 
 /** What the name of a file says: it has every entry from `from` to `till`, both inclusive, but for those without content. */
@@ -55,6 +56,8 @@ export class Joined {
   #ended: Ended[] = [];
   /** Where the file begins that is read last so far. */
   #begun: Moment | undefined;
+  /** What the first file that was saved for some collections only says of them. */
+  #saved: { readonly by: EntryCursor; readonly scope: SavedScope } | undefined;
   /** The last entry given. */
   last: Moment | undefined;
 
@@ -117,6 +120,7 @@ export class Joined {
 
   async #dropEnded(): Promise<void> {
     for (const cursor of this.#active) {
+      if ((await cursor.there()) && this.#isRepeated(cursor)) cursor.take(1);
       if (await cursor.there()) continue;
       const { file, last = before(file.covers?.from) } = cursor;
       if (last !== undefined) this.#ended.push({ file, last, till: file.covers?.till ?? last });
@@ -124,6 +128,14 @@ export class Joined {
       await cursor.close();
       this.#active = this.#active.filter((other) => other !== cursor);
     }
+  }
+
+  /** Whether a file begins by saying of which collections it is, as one before it did: that is no entry of the oplog, and has no place among them. */
+  #isRepeated(cursor: EntryCursor): boolean {
+    const scope = cursor.savedScope();
+    if (scope === undefined) return false;
+    this.#saved ??= { by: cursor, scope };
+    return this.#saved.by !== cursor && isSameScope(this.#saved.scope, scope);
   }
 
   /** Whether the next file must be looked at before another entry is given. */
@@ -197,10 +209,16 @@ export class Joined {
     this.#ended = this.#ended.filter((one) => one === furthest || compareTimestamps(one.till, first) > 0);
   }
 
-  /** The last file ends without saying so itself. */
-  #noteOpenEnd({ file, last }: EntryCursor): void {
+  /** The last file ends without saying so itself. One that `plan oplog save` made ends with the entry that its name says. */
+  #noteOpenEnd({ file, last, isSaved }: EntryCursor): void {
     if (file.covers === undefined || file.tellsItsEnd === true || this.#waiting.length > 0) return;
     if (last !== undefined && compareTimestamps(last, file.covers.till) >= 0) return;
+    if (isSaved)
+      throw oplogError(
+        this.#origin,
+        `${file.location} is cut off: its name says that it reaches to ${showTime(file.covers.till)}, and that entry is missing`,
+        `${usableUntil(last)} Else copy the file again.`,
+      );
     const ends = last === undefined ? 'holds no entry' : `ends with ${showMoment(last)}`;
     this.notes.push(
       `${file.location} ${ends}, before the end that its name says; whether a part was cut off cannot be told`,
@@ -230,6 +248,8 @@ class EntryCursor {
   readonly #other = new OplogEntry();
   /** The last entry that was taken. */
   last: Moment | undefined;
+  /** It began by saying for which collections it was saved. */
+  isSaved = false;
 
   constructor(file: EntryFile) {
     this.file = file;
@@ -251,6 +271,17 @@ class EntryCursor {
 
   get op(): number {
     return this.#head.op;
+  }
+
+  /** What the head says, where it says for which collections the file was saved. */
+  savedScope(): SavedScope | undefined {
+    try {
+      const scope = scopeOf(this.#head);
+      if (scope !== undefined) this.isSaved = true;
+      return scope;
+    } catch (fault) {
+      throw this.#told(fault);
+    }
   }
 
   /** Entries that are there already. */

@@ -23,6 +23,36 @@ type S3Draft = Pick<S3Location, 'kind' | 'bucket' | 'key' | 'timezone' | 'endpoi
 
 const ADDRESS = /^s3:\/\/([^/]+)\/(.*)$/s;
 
+/** A place that is written to: `s3://bucket/prefix`, or `s3://bucket` alone; undefined for every other text. */
+export function bucketAddress(
+  text: string,
+): { readonly bucket: string; readonly prefix: string } | undefined {
+  const [, bucket, prefix = ''] = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text) ?? [];
+  return bucket === undefined ? undefined : { bucket, prefix };
+}
+
+/** Any bucket, asked with region, profile and endpoint of the plan's own where that is known, else as the environment says. */
+export function bucketLike(near: S3Location | undefined, bucket: string): S3Location {
+  const usual = {
+    kind: 's3' as const,
+    region: undefined,
+    profile: undefined,
+    endpoint: undefined,
+    forcePathStyle: undefined,
+    requestPayer: undefined,
+  };
+  return { ...usual, ...near, bucket, key: '', timezone: 'UTC' };
+}
+
+/** What it takes to use a bucket that `bucketLike` names. `rights`: on objects, such as `s3:GetObject`. */
+export function bucketNeeds(address: string, rights: readonly string[]): string {
+  const [last = '', ...others] = [...rights].reverse();
+  return (
+    `The bucket is reached with region, profile and endpoint of the plan's source.s3, or else as the environment says (AWS_REGION, AWS_PROFILE, ` +
+    `AWS_ENDPOINT_URL_S3). The credentials need s3:ListBucket on it, and ${others.reverse().join(', ')} and ${last} below ${address}.`
+  );
+}
+
 export const S3: StoreKind<S3Location, S3Draft> = {
   template: ['s3', 'key'],
   timezone: ['s3', 'timezone'],
