@@ -321,6 +321,17 @@ test('the engine tells nobody to type a command', () => {
   assert.equal(wrong, [], 'a program is not a terminal: say it with `advice`, whose commands views word');
 });
 
+test('a test file does not wait while it is evaluated', () => {
+  const waiting = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules'))
+    .filter((path) =>
+      readFileSync(join(ROOT, 'test', path), 'utf8')
+        .split('\n')
+        .some((line) => /^[a-z(](?:(?!\basync\b).)*\bawait\b/.test(line)),
+    );
+  assert.equal(waiting, [], 'the runner packs all test files into one; wait in test.before()');
+});
+
 test('nothing is left open or switched off in the source', () => {
   const wrong = files.filter((file) => /\b(?:TODO|FIXME|XXX)\b/.test(readFileSync(file, 'utf8')));
   assert.equal(wrong, [], 'finish it, or write it down where it will be read');

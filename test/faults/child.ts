@@ -145,4 +145,4 @@ async function main(): Promise<void> {
   await target.close();
 }
 
-if (isStarted(import.meta.filename)) await main();
+if (isStarted(import.meta.filename)) void main();

@@ -20,15 +20,17 @@ const ARGUMENTS = [
 ];
 const INSTALL_MS = 240_000;
 
-export type OpenedBrowser = { readonly browser: Browser } | { readonly reason: string };
+/** Undefined where there is one. */
+export function whyNoBrowser(): string | undefined {
+  if (findChromium() !== undefined || (installChromium() && findChromium() !== undefined)) return undefined;
+  return 'no Chromium here: install the package chromium, or name one in CHROMIUM';
+}
 
-/** A browser, or why there is none. The caller closes it. */
-export async function openBrowser(): Promise<OpenedBrowser> {
-  const program = findChromium() ?? (installChromium() ? findChromium() : undefined);
-  if (program === undefined) {
-    return { reason: 'no Chromium here: install the package chromium, or name one in CHROMIUM' };
-  }
-  return { browser: await chromium.launch({ executablePath: program, args: ARGUMENTS }) };
+/** The caller closes it. */
+export async function openBrowser(): Promise<Browser> {
+  const program = findChromium();
+  if (program === undefined) throw new Error(whyNoBrowser());
+  return chromium.launch({ executablePath: program, args: ARGUMENTS });
 }
 
 function findChromium(): string | undefined {

@@ -2,19 +2,23 @@ import type { Browser } from 'playwright-core';
 import * as assert from 'uvu/assert';
 import type { ReportInput } from '../../src/report/report-model.ts';
 import { test } from '../harness.ts';
-import { openBrowser } from './chromium.ts';
+import { openBrowser, whyNoBrowser } from './chromium.ts';
 import { hostileReview } from './hostile.ts';
 import { openReport, type ReportPage } from './report-page.ts';
 import { bigReview, smallReview } from './review.ts';
 
-const opened = await openBrowser();
-const browser: Browser | undefined = 'browser' in opened ? opened.browser : undefined;
-test.after(async () => browser?.close());
+const missing = whyNoBrowser();
+let browser: Browser;
+if (missing === undefined)
+  test.before(async () => {
+    browser = await openBrowser();
+  });
+test.after(() => browser?.close());
 
 /** A test on an opened report; that nothing was requested, blocked or logged is part of each. */
 function pageTest(name: string, input: () => ReportInput, body: (report: ReportPage) => Promise<void>): void {
-  if (browser === undefined) {
-    test.skip(name, 'reason' in opened ? opened.reason : '');
+  if (missing !== undefined) {
+    test.skip(name, missing);
     return;
   }
   test(

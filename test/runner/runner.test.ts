@@ -31,6 +31,7 @@ test('a failing test is counted and its message kept whole', async () => {
   const { passed, failed, output } = await run('failing');
   assert.equal({ passed, failed }, { passed: 1, failed: 1 });
   assert.match(output, 'does not add up');
+  assert.match(output, 'test/runner/fixtures/failing.ts:5:');
 });
 
 test('a file that forgets `.run()` fails', async () => {

@@ -8,7 +8,7 @@ import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import { CANARY_PASSWORD, type Lab, openLab } from '../lab/lab.ts';
 import { jsonLines } from '../lab/plan-command.ts';
-import { openBrowser } from '../report/chromium.ts';
+import { openBrowser, whyNoBrowser } from '../report/chromium.ts';
 import { openReportFile } from '../report/report-page.ts';
 import { createIncident, type Incident } from './incident.ts';
 import { checkedStream } from './json-stream.ts';
@@ -173,12 +173,12 @@ test('a report of an unknown kind is refused before anything is read', async () 
   assert.match(stderr, '.html, .md or .json');
 });
 
-const opened = await openBrowser();
-if ('reason' in opened) test.skip('the HTML report in a browser', opened.reason);
-else {
-  test.after(() => opened.browser.close());
+const missing = whyNoBrowser();
+if (missing !== undefined) test.skip('the HTML report in a browser', missing);
+else
   test('L14: the HTML report shows the difference side by side, and hostile text as text', async () => {
-    const report = await openReportFile(opened.browser, join(incident.folder, 'review.html'));
+    const browser = await openBrowser();
+    const report = await openReportFile(browser, join(incident.folder, 'review.html'));
     const { page, rows, shown } = report;
     assert.is(await shown.innerText(), '280 documents');
     await page.getByRole('button', { name: 'Show 1 document: different, staging, artworks' }).click();
@@ -190,7 +190,7 @@ else {
     assert.equal(await report.probe('made()'), { owned: false, elements: 0, scripts: 1 });
     assert.equal(report.faults, []);
     await report.close();
+    await browser.close();
   });
-}
 
 test.run();

@@ -33,21 +33,24 @@ const backupOf = (documents: number) =>
     ],
   });
 
-/** Runs with a file system of 2 MB mounted at `path`; false where this user may not mount. */
-async function onSmallDisk(path: string, options: string, run: () => Promise<void>): Promise<boolean> {
+const mount = (path: string, options: string): boolean =>
+  spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'small', path]).status === 0;
+
+/** Runs with a file system of a few megabytes mounted at `path`. */
+async function onSmallDisk(path: string, options: string, run: () => Promise<void>): Promise<void> {
   mkdirSync(path);
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'small', path]).status !== 0) return false;
+  assert.ok(mount(path, options));
   try {
     await run();
   } finally {
     spawnSync('umount', [path]);
   }
-  return true;
 }
 
-const mayMount = await (async () => {
+const mayMount = ((): boolean => {
   const probe = temporaryFolder('mount-probe');
-  const could = await onSmallDisk(join(probe.path, 'disk'), 'size=1m', async () => {});
+  const could = mount(probe.path, 'size=1m');
+  if (could) spawnSync('umount', [probe.path]);
   probe.remove();
   return could;
 })();

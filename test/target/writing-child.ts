@@ -86,4 +86,4 @@ async function main(): Promise<void> {
   setInterval(() => undefined, 1_000); // until it is killed
 }
 
-if (isStarted(import.meta.filename)) await main();
+if (isStarted(import.meta.filename)) void main();
