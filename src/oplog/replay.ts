@@ -253,9 +253,9 @@ export class Replay {
   #isCut(entry: OplogEntry): boolean {
     const { cut } = this.#scope;
     if (cut === 'end' || !isBehind(entry, cut)) return false;
-    this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
-    // What comes later may well belong to other collections of these names.
+    // What comes later may well belong to other collections of these names. Before the cut is known: behind it a fault is only told.
     this.#wanted.refuseStrangers();
+    this.#cutAt = { seconds: entry.seconds, ordinal: entry.ordinal, wall: entry.wall };
     return true;
   }
 

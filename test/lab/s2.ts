@@ -1,14 +1,14 @@
-/** S2 streams for tests, as Percona Backup for MongoDB writes them by default: blocks of literals, copies and repeats. */
+/** S2 streams for tests, as Percona Backup for MongoDB writes them by default: blocks of literals, copies and repeats. Snappy has no repeats. */
 
 /** Bytes of a block; small, so that a small file has several. */
 const BLOCK_BYTES = 4096;
-const IDENTIFIER = Buffer.from('\xff\x06\x00\x00S2sTwO', 'latin1');
+const IDENTIFIER = { s2: 'S2sTwO', snappy: 'sNaPpY' } as const;
 
 /** A whole stream. The CRC of each block is left zero: no reader of this product looks at it. */
-export function packS2(bytes: Buffer): Buffer {
-  const chunks: Buffer[] = [IDENTIFIER];
+export function packS2(bytes: Buffer, format: keyof typeof IDENTIFIER = 's2'): Buffer {
+  const chunks: Buffer[] = [Buffer.from(`\xff\x06\x00\x00${IDENTIFIER[format]}`, 'latin1')];
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    const block = encodeBlock(bytes.subarray(at, at + BLOCK_BYTES));
+    const block = encodeBlock(bytes.subarray(at, at + BLOCK_BYTES), format === 's2');
     const head = Buffer.alloc(8);
     head.writeUIntLE(block.length + 4, 1, 3);
     chunks.push(head, block);
@@ -16,8 +16,8 @@ export function packS2(bytes: Buffer): Buffer {
   return Buffer.concat(chunks);
 }
 
-/** Greedy: a copy wherever four bytes came before, a repeat where it is from as far back as the last one. */
-function encodeBlock(bytes: Buffer): Buffer {
+/** Greedy: a copy wherever four bytes came before, a repeat where there are such and it is from as far back as the last one. */
+function encodeBlock(bytes: Buffer, hasRepeats: boolean): Buffer {
   const out = [varint(bytes.length)];
   const seen = new Map<number, number>();
   let literalFrom = 0;
@@ -33,7 +33,8 @@ function encodeBlock(bytes: Buffer): Buffer {
     let count = 4;
     while (at + count < bytes.length && bytes[from + count] === bytes[at + count]) count++;
     if (at > literalFrom) out.push(literal(bytes.subarray(literalFrom, at)));
-    out.push(...(at - from === lastOffset ? [repeat(count)] : copies(at - from, count)));
+    const isRepeat = hasRepeats && at - from === lastOffset;
+    out.push(...(isRepeat ? [repeat(count)] : copies(at - from, count)));
     lastOffset = at - from;
     at += count;
     literalFrom = at;

@@ -1,5 +1,5 @@
 /** Dumps that real tools take while the database is written to, rolled forward: not one document differs from what the server had. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Binary, Long, serialize, Timestamp } from 'bson';
@@ -475,6 +475,24 @@ async function passes(name: string, oplog: SetOplog): Promise<number> {
   await backup.close();
   return count;
 }
+
+test('what a dump says of its collections decides: another UUID, none, and a capped one are refused', async () => {
+  const place = join(folder.path, 'told');
+  const file = join(place, DATABASE, 'a.metadata.json');
+  cpSync(join(folder.path, 'folder'), place, { recursive: true });
+  const metadata = JSON.parse(readFileSync(file, 'utf8'));
+  for (const [change, message] of [
+    [
+      { uuid: '07'.repeat(16) },
+      /belong to a collection with the UUID [0-9a-f]{32}, and that of the backup is 0707/,
+    ],
+    [{ uuid: undefined }, /does not say the UUID of a, by which/],
+    [{ options: { capped: true, size: 4096 } }, /a is capped and cannot be rolled forward/],
+  ] as const) {
+    writeFileSync(file, JSON.stringify({ ...metadata, ...change }));
+    for (const oplog of [LIVE(), SAVED()]) await refused('told', oplog, message);
+  }
+});
 
 test('what cannot be proven or done is refused', async () => {
   await refused('plain', LIVE(), /does not say when it was begun/);

@@ -1,7 +1,8 @@
 /** The slices of Percona Backup for MongoDB: a backup that was taken under load, and point-in-time recovery beside it. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import * as zlib from 'node:zlib';
+import { Binary, type Document, deserialize, Long, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { openBackup } from '../../src/backup/open-backup.ts';
 import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
@@ -121,10 +122,18 @@ interface Packing {
   readonly isRecent?: boolean;
 }
 const PLAIN: Packing = { extension: '', pack: (bytes) => bytes };
+const { zstdCompressSync } = zlib as { zstdCompressSync?: (bytes: Buffer) => Buffer };
+/** What a zstd stream begins with, for a Node.js that has none. */
+const ZSTD: Packing = {
+  extension: '.zst',
+  pack: zstdCompressSync ?? ((bytes) => Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), bytes])),
+};
 const PACKINGS: readonly Packing[] = [
   { ...PLAIN, isRecent: true },
-  { extension: '.gz', pack: (bytes) => gzipSync(bytes) },
-  { extension: '.s2', pack: packS2 },
+  { extension: '.gz', pack: (bytes) => zlib.gzipSync(bytes) },
+  { extension: '.s2', pack: (bytes) => packS2(bytes) },
+  { extension: '.snappy', pack: (bytes) => packS2(bytes, 'snappy') },
+  ...(zstdCompressSync === undefined ? [] : [ZSTD]),
 ];
 
 /** Lays a backup and its slices out beneath a folder of its own, which is returned; the slices of recovery in order as well. */
@@ -273,6 +282,56 @@ test('a slice that was cut off is named', async () => {
     'cut',
     /is cut off: its name says that it reaches to|has an entry .* that \S+, which covers that moment, has not/,
   );
+});
+
+test('so is one that was cut off as it is compressed, whatever it is compressed with', async () => {
+  for (const packing of PACKINGS.slice(1)) {
+    const place = `cut${packing.extension}`;
+    const [, second = ''] = layOut(place, packing);
+    const whole = readFileSync(second);
+    for (const left of [whole.length - 3, Math.floor(whole.length / 2)]) {
+      writeFileSync(second, whole.subarray(0, left));
+      await refused(place, new RegExp(`${second}.*A source\\.at no later than \\d+,\\d+ `, 's'));
+    }
+  }
+});
+
+test('so are entries out of order in a slice, one of a newer server and one of another set', async () => {
+  const [, second = ''] = layOut('odd', PLAIN);
+  const inside = entriesIn(readFileSync(second)).map(({ bytes }) => Buffer.from(bytes));
+  const [first, next, ...more] = inside as [Buffer, Buffer, ...Buffer[]];
+  const stored = (...pieces: readonly Buffer[]): void => writeFileSync(second, Buffer.concat(pieces));
+  const until = /A source\.at no later than \d+,\d+ /;
+  stored(next, first, ...more);
+  await refused('odd', new RegExp(`(timestamps rise|has an entry).*${until.source}`, 's'));
+  const middle = more.length >> 1;
+  stored(first, next, ...more.slice(0, middle), more[middle + 1] as Buffer, more[middle] as Buffer);
+  await refused('odd', new RegExp(`(timestamps rise|has an entry|is cut off).*${until.source}`, 's'));
+  const newer = deserialize(more[middle] as Buffer, { promoteValues: false });
+  const like = (change: Document): void =>
+    stored(
+      first,
+      next,
+      ...more.slice(0, middle),
+      Buffer.from(serialize({ ...newer, ...change })),
+      ...more.slice(middle + 1),
+    );
+  like({ v: Long.fromNumber(3) });
+  await refused('odd', new RegExp(`an entry of version 3.*${until.source}`, 's'));
+  like({ op: 'xx' });
+  await refused('odd', new RegExp(`operation "xx" that is not known here.*${until.source}`, 's'));
+  like({ op: 'i', ns: 'shop.a', ui: new Binary(Buffer.alloc(16, 7), Binary.SUBTYPE_UUID) });
+  await refused('odd', /entries for shop\.a belong to a collection with the UUID 0707/);
+});
+
+test('what cannot be inflated here is told by name', async () => {
+  if (zstdCompressSync === undefined) {
+    layOut('good.zst', ZSTD);
+    await refused('good.zst', /compressed with zstd, which this Node\.js cannot read/);
+  }
+  const magic = Buffer.from([0x04, 0x22, 0x4d, 0x18]);
+  layOut('good.lz4', { extension: '.lz4', pack: (bytes) => Buffer.concat([magic, bytes]) });
+  await refused('good.lz4', /compressed with lz4/);
 });
 
 test('slices that do not reach to the moment, or are not there, are refused', async () => {
