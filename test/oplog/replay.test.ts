@@ -152,6 +152,15 @@ test('a transaction counts where it is committed, with all its parts', () => {
   );
   assert.is(cut.entriesUsed, 1);
   assert.is(replayOf(entries).entriesUsed, 4);
+  // Without an end: an abort of what is not prepared leaves no entry.
+  becomes(
+    entries.slice(0, 3),
+    [{ _id: 1, a: 0 }, { _id: 9 }],
+    [
+      { _id: 1, a: 0 },
+      { _id: 9, b: 2 },
+    ],
+  );
 });
 
 test('a prepared transaction counts where it is committed, and not where it is aborted', () => {
@@ -264,6 +273,34 @@ test('forms of newer servers are refused by name where they may concern the coll
     [entry(1, admin({ applyOps: [on('i', { _id: 1 })] }, { ...session(1), ...FIRST, multiOpType: 2 }))],
     /multiOpType 2/,
   );
+});
+
+test('commands that change no document are passed over, and those whose documents nobody knows are refused', () => {
+  for (const name of [
+    'abortIndexBuild',
+    'cloneCollectionAsCapped',
+    'commitIndexBuild',
+    'createDatabaseMetadata',
+    'createIndexes',
+    'dbCheck',
+    'deleteIndex',
+    'deleteIndexes',
+    'dropDatabaseMetadata',
+    'dropIdent',
+    'dropIndex',
+    'dropIndexes',
+    'modifyCollectionShardingIndexCatalog',
+    'setMultikeyMetadata',
+    'startIndexBuild',
+  ])
+    becomes([entry(1, on('c', { [name]: 'a' }, { ns: 'shop.$cmd' }))], [{ _id: 1 }], [{ _id: 1 }]);
+  for (const name of ['importCollection', 'upgradeDowngradeViewlessTimeseries', 'truncateRange']) {
+    refuses(
+      [entry(1, on('c', { [name]: 'a' }, { ns: 'shop.$cmd' }))],
+      new RegExp(`command "${name}" that cannot be followed`),
+    );
+    becomes([entry(1, { op: 'c', ns: 'shop.$cmd', ui: uuid(OTHER_UUID), o: { [name]: 'b' } })], [], []);
+  }
 });
 
 test('what empties a collection before the moment is refused, with how many documents it held', () => {

@@ -5,9 +5,12 @@ import * as assert from 'uvu/assert';
 import { findId } from '../../src/bson/documents.ts';
 import { showDocument } from '../../src/bson/show.ts';
 import type { RawValue } from '../../src/bson/types.ts';
+import { rawDocument } from '../../src/mongo/raw-messages.ts';
+import { CannotRoll } from '../../src/oplog/faults.ts';
 import { Replay, type ReplayResult, type ReplayScope } from '../../src/oplog/replay.ts';
 import { RawConnection } from '../differential/raw-connection.ts';
 import { test } from '../harness.ts';
+import { temporaryFolder } from '../lab/guard.ts';
 import { type ReplicaSet, startReplicaSet } from '../lab/replica-set.ts';
 import { rolled } from './by-hand.ts';
 
@@ -55,8 +58,8 @@ class World {
       collections: [{ collection: 'a', namespace: this.collection.namespace, uuid: this.#uuid }],
       begin: undefined,
       cut: 'end',
-      ...scope,
       spillPath: '/nowhere/',
+      ...scope,
     });
     for (const entry of await this.entries()) if (!replay.entry(entry, 0)) break;
     return replay.finish();
@@ -85,8 +88,11 @@ class World {
   }
 
   /** The oplog gives what the server has, byte for byte. */
-  async agrees(collection: Collection = this.collection): Promise<ReplayResult> {
-    const result = await this.follow();
+  async agrees(
+    collection: Collection = this.collection,
+    scope: Partial<ReplayScope> = {},
+  ): Promise<ReplayResult> {
+    const result = await this.follow(scope);
     const byText = (documents: readonly Buffer[]): string[] =>
       documents.map((each) => each.toString('latin1')).sort();
     const server = await raw(collection);
@@ -266,10 +272,95 @@ test('a rename to another database is a new collection there, and the drop of th
   await world.refuses(/a was dropped/);
 });
 
+test('a transaction that makes a collection', async () => {
+  const world = await World.make();
+  const { collection } = world;
+  const db = client.db(collection.dbName);
+  await client.withSession((session) =>
+    session.withTransaction(async () => {
+      await db.createCollection('made', { session });
+      await db.collection('made').insertOne({ n: 1 }, { session });
+      await collection.deleteOne({ _id: 1 as never }, { session });
+    }),
+  );
+  assert.ok((await world.count({ 'o.applyOps.o.create': 'made' })) > 0);
+  await world.agrees();
+});
+
+test('entries that an administrator applies, nested ones too', async () => {
+  const world = await World.make();
+  const ns = world.collection.namespace;
+  const nested = { op: 'c', ns: 'admin.$cmd', o: { applyOps: [{ op: 'd', ns, o: { _id: 2 } }] } };
+  const applyOps = [{ op: 'i', ns, o: { _id: 100, n: 1 } }, { op: 'd', ns, o: { _id: 1 } }, nested];
+  await client.db('admin').command({ applyOps });
+  await world.agrees();
+});
+
+test('a collection in the order of its _id, and a capped copy of it', async () => {
+  const world = await World.make(20, { clusteredIndex: { key: { _id: 1 }, unique: true } });
+  await world.collection.deleteOne({ _id: 1 as never });
+  await world.collection.updateMany({ n: { $gt: 10 } }, { $inc: { n: 1 } });
+  await world.agrees();
+  const copied = await World.make();
+  const db = client.db(copied.collection.dbName);
+  await db.command({ cloneCollectionAsCapped: 'a', toCollection: 'copy', size: 4096 });
+  await copied.collection.deleteOne({ _id: 1 as never });
+  await copied.agrees();
+});
+
+test('an entry that is larger than the largest document', async () => {
+  const world = await World.make();
+  const place = temporaryFolder('large-entry');
+  const empty = Buffer.from(serialize({ _id: 100, text: '' })).length;
+  const text = 'x'.repeat(16 * 1024 * 1024 - empty);
+  await world.collection.insertOne({ _id: 100 as never, text });
+  await world.collection.updateOne({ _id: 100 as never }, { $set: { text: `y${text.slice(1)}` } });
+  const largest = Math.max(...(await world.entries()).map(({ length }) => length));
+  assert.ok(largest > 16 * 1024 * 1024, `${largest}`);
+  await world.agrees(world.collection, { spillPath: `${place.path}/` });
+  place.remove();
+});
+
+test('two fields of one name, and odd keys of an array: refused where a diff names them; others go on', async () => {
+  const world = await World.make();
+  const { collection } = world;
+  const twice = Buffer.from(serialize({ _id: 100, x: 1, y: 2 }));
+  const odd = Buffer.from(serialize({ _id: 101, r: [1, 2] }));
+  twice[twice.indexOf('\x10y\0', 'latin1') + 1] = 'x'.charCodeAt(0);
+  odd[odd.indexOf('\x101\0', 'latin1') + 1] = '7'.charCodeAt(0);
+  await client.db(collection.dbName).command({ insert: 'a', documents: [twice, odd].map(rawDocument) });
+  await collection.updateOne({ _id: 100 as never }, { $set: { other: 1 } });
+  await collection.updateOne({ _id: 101 as never }, { $set: { other: 1 } });
+  await collection.deleteOne({ _id: 1 as never });
+  await world.agrees();
+  await collection.updateOne({ _id: 100 as never }, { $set: { x: 9 } });
+  await collection.updateOne({ _id: 101 as never }, { $set: { 'r.0': 9 } });
+  const result = await world.follow();
+  const [touched] = result.touched;
+  for (const [id, message] of [
+    [100, /two fields of the name "x"/],
+    [101, /keys are not 0, 1, 2/],
+  ] as const) {
+    const number = touched?.find(findId(Buffer.from(serialize({ _id: id }))) as RawValue) as number;
+    assert.throws(
+      () => touched?.roll(number, undefined, 0, () => undefined),
+      (fault: unknown) => fault instanceof CannotRoll && message.test(fault.message),
+    );
+  }
+});
+
 test('indexes and options change no document; options are told', async () => {
   const world = await World.make();
   await world.collection.createIndex({ n: 1 });
   await world.collection.dropIndex('n_1');
+  await world.collection.updateMany({ n: { $in: [1, 2] } }, { $set: { same: 1 } });
+  await world.collection.createIndex({ same: 1 }, { unique: true }).then(
+    () => assert.unreachable('two documents have one key'),
+    () => undefined,
+  );
+  await client.db(world.collection.dbName).command({ dbCheck: 'a' });
+  for (const name of ['startIndexBuild', 'abortIndexBuild', 'commitIndexBuild', 'dropIndexes'])
+    assert.ok((await world.count({ [`o.${name}`]: 'a' })) > 0, name);
   await client.db(world.collection.dbName).command({ collMod: 'a', validator: { n: { $exists: true } } });
   const { notes } = await world.agrees();
   assert.match(notes.join(), /was given other options \(collMod\)/);
