@@ -8,6 +8,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { advice } from '../advice.ts';
 import type { BackupIdentity } from '../backup/backup.ts';
+import { MAX_METADATA_BYTES } from '../backup/layout/dump-paths.ts';
 import { isTime } from '../bson/extended-json-types.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
@@ -45,6 +46,8 @@ export async function openSelection(directory: string): Promise<Selection> {
     if (size !== collection.bytes) {
       throw unusable(path, size === undefined ? 'is missing' : `has ${size} bytes, not ${collection.bytes}`);
     }
+    const metadata = metadataPath(selection, collection);
+    if (metadata !== undefined) await trustedEntry(metadata);
   }
   return selection;
 }
@@ -136,6 +139,13 @@ export function collectionPath(selection: Selection, collection: SelectedCollect
   return join(selection.directory, selection.manifest.database, collection.file);
 }
 
+function metadataPath(
+  { directory, manifest }: Selection,
+  { metadataFile }: SelectedCollection,
+): string | undefined {
+  return metadataFile && join(directory, manifest.database, metadataFile);
+}
+
 async function manifestAt(path: string): Promise<SelectionManifest> {
   const size = sizeOf(await trustedEntry(path));
   const manifest = size === undefined ? 'is missing' : await readManifest(path, size);
@@ -152,14 +162,15 @@ function unusable(path: string, why: string, facts: { readonly isMissing?: boole
 
 /**
  * Text of a selected collection's `.metadata.json`; undefined where the backup has none. Throws RestorePlanError VERIFICATION when it is not
- * the text that was selected.
+ * the text that was selected, and WORK_DIRECTORY where somebody else may have written it.
  */
 export async function readMetadata(
-  { directory, manifest }: Selection,
-  { metadataFile, metadataSha256 }: SelectedCollection,
+  selection: Selection,
+  collection: SelectedCollection,
 ): Promise<string | undefined> {
-  if (metadataFile === undefined) return undefined;
-  const path = join(directory, manifest.database, metadataFile);
+  const path = metadataPath(selection, collection);
+  if (path === undefined) return undefined;
+  const { metadataSha256 } = collection;
   const changed = (why: string, cause?: unknown): RestorePlanError =>
     new RestorePlanError('VERIFICATION', `the selection changed after it was checked: ${path} ${why}`, {
       hint: 'Run the same command again: the documents are selected anew.',
@@ -167,6 +178,9 @@ export async function readMetadata(
     });
   let bytes: Buffer;
   try {
+    const size = sizeOf(await trustedEntry(path));
+    if (size === undefined) throw changed('is missing');
+    if (size > MAX_METADATA_BYTES) throw changed(`has ${size} bytes, more than metadata ever has`);
     bytes = await readFile(path);
   } catch (error) {
     const reason = reasonOf(error);

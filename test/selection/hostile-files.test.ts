@@ -279,6 +279,15 @@ test('metadata that was changed on disk is not what the selection was made of', 
   assert.match((await found(from)).why ?? '', 'does not hold what was selected');
   rmSync(path);
   assert.match((await found(from)).why ?? '', 'does not hold what was selected');
+  spawnSync('mkfifo', ['-m', '600', path]);
+  assert.match((await found(from)).why ?? '', 'does not hold what was selected', 'a pipe is not waited for');
+  rmSync(path);
+  writeFileSync(path, '{"options":{}}');
+  truncateSync(path, 3e9);
+  assert.match((await found(from)).why ?? '', 'does not hold what was selected');
+  rmSync(path);
+  symlinkSync('/dev/zero', path);
+  assert.match((await refusal(found(from))).message, 'is a link');
 });
 
 const isRoot = process.geteuid?.() === 0;
