@@ -229,6 +229,7 @@ class AppliedPart {
     if (refusal !== undefined) return refusal;
     return replacementRefusal(
       documentValue(fields === undefined ? document : fields.merged(other, document)),
+      other,
     );
   }
 

@@ -162,19 +162,24 @@ const VALIDATION_FAILED = 121;
 const TOO_DEEP = 15;
 const IMMUTABLE_FIELD = 66;
 const TOO_LARGE_FOR_CACHE = 388;
+const MOVED = 'its shard key is another one, so it might belong on another shard';
 
-export function refusalOf({ code, keyPattern }: WriteFault, { indexes }: TargetCollection): DocumentOutcome {
+export function refusalOf(
+  { code, keyPattern }: WriteFault,
+  { indexes, shardKey }: Pick<TargetCollection, 'indexes' | 'shardKey'>,
+): DocumentOutcome {
   if (code === DUPLICATE_KEY) {
     const fields = keyPattern?.join(', ') ?? 'a unique index';
     return { outcome: 'conflict', reason: `another document holds the same unique key (${fields})` };
   }
-  return { outcome: 'refused', reason: refusalByIndexes(code, indexes) ?? refusalText(code) };
+  const moved = code === IMMUTABLE_FIELD && shardKey !== undefined ? MOVED : undefined;
+  return { outcome: 'refused', reason: moved ?? refusalByIndexes(code, indexes) ?? refusalText(code) };
 }
 
 function refusalText(code: number): string {
   if (code === VALIDATION_FAILED) return "the collection's validator refuses it";
   if (code === TOO_DEEP) return 'it is nested deeper than the server stores';
-  if (code === IMMUTABLE_FIELD) return 'its shard key is another one, so it might belong on another shard';
+  if (code === IMMUTABLE_FIELD) return 'the target holds it under another _id, which no write changes';
   if (code === TOO_LARGE_FOR_CACHE) {
     return "it is too large for a transaction in the server's cache (TransactionTooLargeForCache)";
   }

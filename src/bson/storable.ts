@@ -4,7 +4,8 @@
  * would be an operator.
  */
 
-import { splitCodeWithScope } from './compare-values.ts';
+import { compareValues, splitCodeWithScope } from './compare-values.ts';
+import { findId } from './documents.ts';
 import {
   BsonFault,
   cstringEnd,
@@ -77,10 +78,14 @@ function isNamed(field: RawElement | undefined, name: string, type = field?.type
 }
 
 /**
- * Why the server would not let this document, whose `_id` comes first, take the place of another one; undefined where it would.
- * An insert takes any name at the top level.
+ * Why the server would not let this document, whose `_id` comes first, take the place of `before`; undefined where it would.
+ * An insert takes any name at the top level. Under a collation `before` may have been found by an `_id` that is not its own.
  */
-export function replacementRefusal({ bytes, start }: RawValue): string | undefined {
+export function replacementRefusal({ bytes, start }: RawValue, before: Buffer): string | undefined {
+  const id = findId(bytes, start);
+  const idBefore = findId(before);
+  if (id !== undefined && idBefore !== undefined && compareValues(id, idBefore) !== 0)
+    return 'the target holds it under another _id, which its collation takes for the same and no write changes';
   const fields = [...elements(bytes, start)];
   const wrong = fields.find((field, at) => {
     const name = keyOf(field);

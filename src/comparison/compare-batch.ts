@@ -99,8 +99,8 @@ function replacementCheck({ there }: Met): DocumentCheck {
   return async (documents, positions) => {
     const objections = new Map<number, Objection>();
     for (const position of positions) {
-      if (there.other(position) === undefined) continue;
-      const reason = replacementRefusal(documents.value(position));
+      const other = there.other(position);
+      const reason = other && replacementRefusal(documents.value(position), other);
       if (reason !== undefined) objections.set(position, { class: 'refused', reason });
     }
     return objections;

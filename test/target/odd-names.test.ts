@@ -188,4 +188,37 @@ test('odd names are inserted, and refused in a replacement as the dry-run says',
   }
 });
 
+test('a document found under another _id by a collation is not replaced, as the dry-run says, and its fields are merged', async () => {
+  const bench = openWorkbench(lab);
+  try {
+    const { database } = (await bench.target('staging')).reader;
+    const there = (await bench.db('staging')).collection<{ _id: string }>('collated');
+    await (await bench.db('staging')).createCollection('collated', {
+      collation: { locale: 'en', strength: 2, numericOrdering: true },
+    });
+    await there.insertMany([{ _id: 'ABC' }, { _id: '01' }, { _id: 'same' }]);
+    const documents = ['abc', '1', 'same'].map((id) => Buffer.from(serialize({ _id: id, price: 1 })));
+    const stage = { uri: lab.staging.uri, database, show: 10 };
+    const collated = { documents, settings: { whenMatched: 'replace' as const } };
+    const { counts, documents: shown } = (await compare({ ...stage, collections: { collated } })).first;
+    assert.equal([counts.refused, counts.different], [2, 1]);
+    const replacing = bench.selection([{ collection: 'collated', documents, whenMatched: 'replace' }]);
+    const { collections, notices } = await bench.apply(replacing, 'staging');
+    assert.equal([collections[0]?.replaced, collections[0]?.refused], [1, 2]);
+    for (const reason of [...notices, ...shown.filter((each) => each.class === 'refused')].map(
+      (each) => each.reason,
+    ))
+      assert.match(reason, 'under another _id, which its collation takes for the same');
+    const merge = { fields: ['price'], whenNotMatched: 'insert' } as const;
+    const merging = bench.selection([{ collection: 'collated', documents, whenMatched: 'merge', merge }]);
+    assert.is((await bench.apply(merging, 'staging')).collections[0]?.replaced, 2);
+    assert.equal(
+      (await there.find().sort({ _id: 1 }).toArray()).map(({ _id }) => _id),
+      ['01', 'ABC', 'same'],
+    );
+  } finally {
+    await bench.close();
+  }
+});
+
 test.run();
