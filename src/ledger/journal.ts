@@ -4,7 +4,7 @@
  */
 import { Binary } from 'bson';
 import { buildDocument } from '../bson/document-builder.ts';
-import { findElement } from '../bson/elements.ts';
+import { BsonFault, documentEnd, findElement } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { readCursor } from '../mongo/raw-messages.ts';
@@ -159,7 +159,7 @@ export class Journal {
     await deleteFromLedger(this.#commands, JOURNAL, { _id: { $gte: `${this.#key}.`, $lt: `${this.#key};` } });
   }
 
-  /** The before-images of an entry, one document per id, in their order. */
+  /** The before-images of an entry, one document per id, in their order. Throws RestorePlanError TARGET where they are damaged. */
   async images(entry: JournalEntry): Promise<Buffer[]> {
     const id = entryId(this.#key, entry.batch);
     const parts: Buffer[] = [];
@@ -174,7 +174,10 @@ export class Journal {
       if (bytes === undefined) throw damaged(JOURNAL, { _id: partId(id, entry.fencing, part) }, 'bytes');
       parts.push(bytes);
     }
-    return cutDocuments(Buffer.concat(parts));
+    const images = cutDocuments(Buffer.concat(parts));
+    // One image fewer, and a document that was replaced would pass for one that was inserted.
+    if (images?.length !== entry.ids.length) throw damaged(JOURNAL, { _id: id }, 'images');
+    return images;
   }
 
   /** Entries with a number above `after`. */
@@ -245,12 +248,18 @@ function cutImages(images: readonly Buffer[]): Buffer[] {
   return parts;
 }
 
-function cutDocuments(bytes: Buffer): Buffer[] {
+/** Undefined where they are no whole documents. */
+function cutDocuments(bytes: Buffer): Buffer[] | undefined {
   const documents: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const end = at + bytes.readInt32LE(at);
-    documents.push(bytes.subarray(at, end));
-    at = end;
+  try {
+    for (let at = 0; at < bytes.length; ) {
+      const end = documentEnd(bytes, at);
+      documents.push(bytes.subarray(at, end));
+      at = end;
+    }
+  } catch (error) {
+    if (error instanceof BsonFault) return undefined;
+    throw error;
   }
   return documents;
 }

@@ -97,6 +97,26 @@ test('of a merge the fields and their hashes are kept, as docs/ledger.md has it'
   assert.match(fault.message, 'fieldHashes');
 });
 
+test('images that are no whole documents, or not one for each id, are damaged', async () => {
+  const [first, second] = numbered(0, 2) as [Buffer, Buffer];
+  const ids = { run: Documents.of([first, second]), positions: [0, 1] };
+  const hashes = Buffer.alloc(64, 1);
+  await journal.intend(1, 5, { action: 'replace', into: 'a', ids, images: [first, second], hashes });
+  const [entry] = await read(journal.entries());
+  assert.ok(entry);
+  const journals = (await bench.db('staging')).collection<Document>('restore_plan.journal');
+  for (const bytes of [
+    ...[Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(33), Buffer.alloc(33, 255), first],
+    ...[Buffer.concat([first, second, first]), Buffer.concat([first, second.subarray(1)])],
+    Buffer.concat([first, second.subarray(0, -1)]),
+  ]) {
+    await journals.updateOne({ bytes: { $exists: true } }, { $set: { bytes: new Binary(bytes) } });
+    const fault = await failure(journal.images(entry));
+    assert.is(fault.code, 'TARGET', bytes.toString('hex'));
+    assert.match(fault.message, 'restore_plan.journal is damaged');
+  }
+});
+
 /** The entries, after somebody has changed the first one. */
 async function readAfter(update: Document): Promise<JournalEntry[]> {
   const journals = (await bench.db('staging')).collection<Document>('restore_plan.journal');
