@@ -114,6 +114,14 @@ export class KeySet {
     if (this.waiting.isFull) this.settle();
   }
 
+  /** Lets go of all keys. */
+  clear(): void {
+    this.objectIds = new ObjectIdSet();
+    this.others = new ByteSet();
+    this.hasPlace.fill(0);
+    if (this.waiting !== undefined) this.waiting.count = 0;
+  }
+
   has(value: RawValue): boolean {
     this.settle();
     if (value.type === BSON.OBJECT_ID) return this.objectIds.has(value.bytes, value.start);

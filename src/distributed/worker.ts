@@ -12,7 +12,7 @@ import { type CollectionRoutes, collectionRoutes } from '../selection/routes.ts'
 import { encodePart } from '../selection/slices/part.ts';
 import { sliceMembers } from '../selection/slices/read-slices.ts';
 import { scopeOf } from '../selection/slices/scope.ts';
-import { MOST_KEPT_BYTES, selectSlice } from '../selection/slices/select-slice.ts';
+import { SliceScanner } from '../selection/slices/select-slice.ts';
 import type { Exchange } from './exchange.ts';
 import { decodeKeys } from './parent-keys.ts';
 import { refused, sliceId, type Undertaking } from './undertaking.ts';
@@ -56,18 +56,14 @@ export async function doShare(run: Run, share: WorkerShare): Promise<WorkerResul
   run.emit({ type: 'selection-started', collections, totalBytes });
 
   const scopes = new Map(routes.map((each) => [each.collection, scopeOf(each, plan.source.database)]));
-  const limit = new TimeLimit();
+  const scanner = new SliceScanner(scopes, new TimeLimit(), run.signal);
   let [bytesRead, scanned, selected] = [0, 0, 0];
   let handingIn: Promise<void> = Promise.resolve();
   try {
     for (const slice of left) {
       run.signal.throwIfAborted();
-      const part = await selectSlice(slice, {
+      const part = await scanner.scan(slice, {
         member: sliced.members.get(slice.member.id) as SeparateMember,
-        scope: scopes.get(slice.member.collection) as ReturnType<typeof scopeOf>,
-        limit,
-        signal: run.signal,
-        mostKept: MOST_KEPT_BYTES,
         stored: (bytes) => {
           bytesRead += bytes;
         },

@@ -102,6 +102,8 @@ class DiskFile implements ByteSource {
   readonly fingerprint: string;
   readonly #seen: SeenFile;
   #handle: Promise<FileHandle> | undefined;
+  /** Chunks of streams that have ended, until the file is closed: new memory costs as much as what is read into it. */
+  #spare: Buffer[] = [];
 
   constructor(seen: SeenFile) {
     this.#seen = seen;
@@ -123,36 +125,40 @@ class DiskFile implements ByteSource {
 
   async *stream(from: number, to: number): AsyncGenerator<Buffer> {
     if (from >= to) return;
-    let current = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, to - from));
-    let spare = Buffer.alloc(0);
-    let filling: Promise<void> | undefined = this.#fill(current, from);
+    const chunks = [this.#chunk(to - from), this.#chunk(to - from - CHUNK_BYTES)] as const;
+    const fill = async (chunk: Buffer, at: number): Promise<Buffer> => {
+      const bytes = chunk.subarray(0, to - at);
+      await this.#fill(bytes, at);
+      return bytes;
+    };
+    let filling: Promise<Buffer> | undefined = fill(chunks[0], from);
     try {
-      for (let at = from; ; ) {
-        await filling;
-        filling = undefined;
+      for (let [at, next] = [from, 1]; filling !== undefined; next = 1 - next) {
+        const current: Buffer = await filling;
         at += current.length;
         // The next chunk is being read while the consumer works on the one it holds.
-        const ahead = Math.min(CHUNK_BYTES, to - at);
-        const next = spare.length >= ahead ? spare.subarray(0, ahead) : Buffer.allocUnsafeSlow(ahead);
-        if (ahead > 0) {
-          filling = this.#fill(next, at);
-          filling.catch(() => undefined); // thrown where it is awaited
-        }
+        filling = at < to ? fill(chunks[next] as Buffer, at) : undefined;
+        filling?.catch(() => undefined); // thrown where it is awaited
         yield current;
-        if (ahead === 0) break;
-        spare = current;
-        current = next;
       }
     } finally {
       await filling?.catch(() => undefined);
+      this.#spare.push(...chunks.filter(({ length }) => length === CHUNK_BYTES));
     }
     const handle = await this.#open();
     await this.#assertUnchanged(handle);
   }
 
+  /** Memory for a chunk of no more than `bytes`. */
+  #chunk(bytes: number): Buffer {
+    if (bytes < CHUNK_BYTES) return Buffer.allocUnsafeSlow(Math.max(bytes, 0));
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  }
+
   async close(): Promise<void> {
     const opening = this.#handle;
     this.#handle = undefined;
+    this.#spare = [];
     const handle = await opening?.catch(() => undefined);
     await handle?.close();
   }

@@ -191,25 +191,39 @@ interface Window {
 }
 
 class StartSearch {
-  bytes = Buffer.alloc(0);
+  /** All that was added, once a place is found; while the last chunk is there. */
+  bytes: Buffer = Buffer.alloc(0);
+  #kept = Buffer.alloc(0);
   #length = 0;
   #wanted = WINDOW_BYTES;
 
   /** Offset from the beginning of what was added; undefined where there is none, or none yet. */
   add(chunk: Buffer, window: Window): number | undefined {
-    if (this.#length + chunk.length > this.bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, this.#length + chunk.length));
-      this.bytes.copy(grown, 0, 0, this.#length);
-      this.bytes = grown;
+    // Mostly the first chunk is enough, and is not copied.
+    const isFirst = this.#length === 0;
+    const bytes = isFirst ? chunk : this.#keep(chunk);
+    if (bytes.length >= this.#wanted || window.isLast) {
+      this.#wanted = 2 * bytes.length;
+      const place = findStart(bytes, window);
+      if (place !== undefined) {
+        this.bytes = bytes;
+        return place;
+      }
     }
-    chunk.copy(this.bytes, this.#length);
-    this.#length += chunk.length;
-    if (this.#length < this.#wanted && !window.isLast) return undefined;
-    this.#wanted = 2 * this.#length;
-    const bytes = this.bytes.subarray(0, this.#length);
-    const place = findStart(bytes, window);
-    if (place !== undefined) this.bytes = bytes;
-    return place;
+    if (isFirst) this.#keep(chunk);
+    return undefined;
+  }
+
+  #keep(chunk: Buffer): Buffer {
+    const length = this.#length + chunk.length;
+    if (length > this.#kept.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#kept.length, length));
+      this.#kept.copy(grown, 0, 0, this.#length);
+      this.#kept = grown;
+    }
+    chunk.copy(this.#kept, this.#length);
+    this.#length = length;
+    return this.#kept.subarray(0, length);
   }
 }
 

@@ -95,10 +95,12 @@ export class JoinedSource implements ByteSource {
   readonly modified: number | undefined;
   readonly fingerprint: string;
   readonly #parts: readonly ByteSource[];
+  readonly #closed: readonly ByteSource[];
 
-  /** `location` is the name of the whole. */
-  constructor(location: string, parts: readonly ByteSource[]) {
+  /** `location` is the name of the whole; `closed`: what is closed with it. */
+  constructor(location: string, parts: readonly ByteSource[], closed = parts) {
     this.#parts = parts;
+    this.#closed = closed;
     this.location = location;
     this.size = parts.reduce((sum, { size }) => sum + size, 0);
     const times = parts.flatMap(({ modified }) => (modified === undefined ? [] : [modified]));
@@ -128,7 +130,7 @@ export class JoinedSource implements ByteSource {
   }
 
   async close(): Promise<void> {
-    for (const part of this.#parts) await part.close();
+    for (const source of this.#closed) await source.close();
   }
 
   /** Which bytes of which parts a run of the whole is. Past the end, the last part is asked and refuses. */
@@ -167,11 +169,12 @@ export function sourceOf(
   const [only] = spans;
   if (only !== undefined && spans.length === 1 && only.from === 0 && only.size === only.file.size)
     return reopen(only.file); // with its checksum
-  const parts = spans.map(({ file, from, size }) => {
-    const whole = reopen(file);
+  const files = spans.map(({ file }) => reopen(file));
+  const parts = spans.map(({ file, from, size }, i) => {
+    const whole = files[i] as ByteSource;
     return new PartSource(whole, { path: '', from, size, modified: file.modified });
   });
-  return new JoinedSource(location, parts);
+  return new JoinedSource(location, parts, files);
 }
 
 /** Stands for bytes that cannot be read; says why to whoever wants them. */

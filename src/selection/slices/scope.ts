@@ -63,6 +63,16 @@ export class ScopeChooser extends Chooser {
     this.isOpen = isOpen;
     this.mayBacktrack = routes.some((route) => route.mayBacktrack);
   }
+
+  /** For each route with a file of ids, the canonical bytes of those that were found since they were taken last. */
+  takeFoundIds(): Uint8Array[][] {
+    return this.routes.map(({ ids }) => {
+      const found = [...(ids?.found.canonical() ?? [])].map((key) => Buffer.from(key));
+      ids?.found.clear();
+      ids?.chosen.clear();
+      return found;
+    });
+  }
 }
 
 function routeOf({ where, query, mayBacktrack, parent, ids }: ScopeRoute): Route {

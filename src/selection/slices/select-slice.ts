@@ -11,30 +11,60 @@ import type { Part } from './part.ts';
 import { type Scope, ScopeChooser } from './scope.ts';
 import type { Slice } from './slice.ts';
 
+/** Of documents kept; a slice has about as many bytes, a whole member may have any number. Of a slice with more there is no part. */
+export const MOST_KEPT_BYTES = 64 * 1024 * 1024;
+
 export interface SliceReading {
   /** Whose slice it is. */
   readonly member: SeparateMember;
-  /** What decides about its collection. */
-  readonly scope: Scope;
-  readonly limit: TimeLimit;
-  readonly signal: AbortSignal;
-  /** Bytes of documents that a part may hold; of a slice with more there is none. */
-  readonly mostKept: number;
   /** So many bytes more have come from storage. */
-  readonly stored?: (bytes: number) => void;
+  readonly stored?: ((bytes: number) => void) | undefined;
 }
 
-/** Of documents kept; a slice has about as many bytes, a whole member may have any number. */
-export const MOST_KEPT_BYTES = 64 * 1024 * 1024;
+/** Scans slices of one level of the plan; several at once, where their bytes are waited for. */
+export class SliceScanner {
+  readonly #scopes: ReadonlyMap<string, Scope>;
+  readonly #limit: TimeLimit;
+  readonly #signal: AbortSignal;
+  /** Of the collection that was scanned last: what V8 compiled for one is of no use to another (a third of the processor time). */
+  #idle: { readonly collection: string; readonly choosers: ScopeChooser[] } | undefined;
 
-/**
- * Scans a slice. What is wrong with a document leaves it unread, because it need not be one; what is wrong with the store, or
- * with a compressed member, is thrown.
- */
-export async function selectSlice(slice: Slice, reading: SliceReading): Promise<Part> {
-  const { member, scope, limit, signal, mostKept, stored } = reading;
-  // For each slice a new one: what it notes of one must not be told of another.
-  const chooser = new ScopeChooser(scope);
+  /** `scopes`: by collection. */
+  constructor(scopes: ReadonlyMap<string, Scope>, limit: TimeLimit, signal: AbortSignal) {
+    this.#scopes = scopes;
+    this.#limit = limit;
+    this.#signal = signal;
+  }
+
+  /**
+   * What is wrong with a document leaves its slice unread, because it need not be one; what is wrong with the store, or with a compressed
+   * member, is thrown.
+   */
+  async scan(slice: Slice, reading: SliceReading): Promise<Part> {
+    const { collection } = slice.member;
+    if (this.#idle?.collection !== collection) this.#idle = { collection, choosers: [] };
+    const { choosers } = this.#idle;
+    const chooser = choosers.pop() ?? new ScopeChooser(this.#scopes.get(collection) as Scope);
+    const part = await scanSlice(slice, { ...reading, chooser, limit: this.#limit, signal: this.#signal });
+    choosers.push(chooser);
+    return part;
+  }
+}
+
+async function scanSlice(
+  slice: Slice,
+  {
+    member,
+    stored,
+    chooser,
+    limit,
+    signal,
+  }: SliceReading & {
+    readonly chooser: ScopeChooser;
+    readonly limit: TimeLimit;
+    readonly signal: AbortSignal;
+  },
+): Promise<Part> {
   const { from, to, isWhole, withCrc64 } = slice;
   const reader = isWhole
     ? wholeStretch(member, stored)
@@ -45,7 +75,7 @@ export async function selectSlice(slice: Slice, reading: SliceReading): Promise<
   try {
     for await (const documents of reader.read()) {
       signal.throwIfAborted();
-      if (!sound(walk, documents) || kept.length > mostKept) {
+      if (!sound(walk, documents) || kept.length > MOST_KEPT_BYTES) {
         isUnread = true;
         break;
       }
@@ -130,9 +160,7 @@ class KeptDocuments implements DocumentConsumer {
   /** In memory of their own, so that it can be handed to another thread. */
   found(isUnread: boolean): Pick<Part, 'kept' | 'leftOut' | 'foundIds'> {
     const { routes } = this.#chooser;
-    const foundIds = routes.map(({ ids }) =>
-      [...(ids?.found.canonical() ?? [])].map((key) => Buffer.from(key)),
-    );
+    const foundIds = this.#chooser.takeFoundIds();
     const leftOut = this.#otherTypes
       .all()
       .map(({ route, ...counted }) => ({ ...counted, route: routes.indexOf(route) }));

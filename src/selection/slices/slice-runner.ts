@@ -6,7 +6,7 @@ import { TimeLimit } from '../document-walk.ts';
 import type { JoinedMember } from './join-slices.ts';
 import type { Part, UnfitPart } from './part.ts';
 import type { Scope } from './scope.ts';
-import { MOST_KEPT_BYTES, selectSlice } from './select-slice.ts';
+import { SliceScanner } from './select-slice.ts';
 import type { Slice } from './slice.ts';
 
 /** The slices of a level, and what is needed to scan them. */
@@ -35,11 +35,10 @@ export function inTurn(sliceBytes: number): SliceRunner {
     sliceBytes,
     suits: () => true,
     async *run({ slices, members, scopes }, signal, stored) {
-      const limit = new TimeLimit();
+      const scanner = new SliceScanner(scopes, new TimeLimit(), signal);
       for (const slice of slices) {
         const member = members.get(slice.member.id) as SeparateMember;
-        const scope = scopes.get(slice.member.collection) as Scope;
-        yield await selectSlice(slice, { member, scope, limit, signal, mostKept: MOST_KEPT_BYTES, stored });
+        yield await scanner.scan(slice, { member, stored });
       }
     },
   };

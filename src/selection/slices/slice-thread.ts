@@ -6,7 +6,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { MemberInfo } from '../../backup/backup.ts';
 import { openStore } from '../../backup/open-store.ts';
 import type { RemotePatience } from '../../backup/remote/patience.ts';
-import type { StoredSpan } from '../../backup/storage/byte-source.ts';
+import type { ByteSource, StoredSpan } from '../../backup/storage/byte-source.ts';
 import { sourceOf } from '../../backup/storage/derived-sources.ts';
 import type { Store } from '../../backup/storage/store.ts';
 import { type ErrorCode, RestorePlanError } from '../../errors.ts';
@@ -16,7 +16,7 @@ import { runIn } from '../../run.ts';
 import { TimeLimit } from '../document-walk.ts';
 import type { Part } from './part.ts';
 import type { Scope } from './scope.ts';
-import { MOST_KEPT_BYTES, selectSlice } from './select-slice.ts';
+import { SliceScanner } from './select-slice.ts';
 import type { Slice } from './slice.ts';
 
 /** What a thread begins with. */
@@ -57,6 +57,13 @@ export interface ThreadFailure {
   readonly stack: string | undefined;
 }
 
+/** A member that slices are scanned of, or were last: to open it for each slice would take time, and handles. */
+interface OpenedMember {
+  readonly at: ByteSource;
+  /** Under way. */
+  slices: number;
+}
+
 /** Bytes between two messages about what has come from storage. */
 const TOLD_BYTES = 4 * 1024 * 1024;
 
@@ -65,7 +72,9 @@ class SliceThread {
   readonly #store: Promise<Store>;
   readonly #limit: TimeLimit;
   readonly #signal = new AbortController().signal;
-  #scopes: ReadonlyMap<string, Scope> = new Map();
+  #scanner: SliceScanner | undefined;
+  /** By number. */
+  readonly #opened = new Map<number, OpenedMember>();
   #untold = 0;
 
   constructor(port: MessagePort, { location, patience, patternMs }: ThreadData) {
@@ -76,29 +85,40 @@ class SliceThread {
   }
 
   take(message: MessageToThread): void {
-    if (message.type === 'level') this.#scopes = message.scopes;
+    if (message.type === 'level') this.#scanner = new SliceScanner(message.scopes, this.#limit, this.#signal);
     else void this.#scan(message);
   }
 
   async #scan({ number, slice, member }: Extract<MessageToThread, { type: 'slice' }>): Promise<void> {
     try {
-      const store = await this.#store;
-      const { location, spans, ...told } = member;
-      const at = sourceOf(spans, location, (file) => store.reopen(file));
-      const part = await selectSlice(slice, {
-        member: { ...told, at },
-        scope: this.#scopes.get(slice.member.collection) as Scope,
-        limit: this.#limit,
-        signal: this.#signal,
-        mostKept: MOST_KEPT_BYTES,
-        stored: (bytes) => this.#stored(bytes),
-      });
-      await at.close();
+      const { at } = await this.#begin(member);
+      const stored = (bytes: number): void => this.#stored(bytes);
+      const part = (await this.#scanner?.scan(slice, { member: { ...member, at }, stored })) as Part;
       this.#stored(0);
       this.#tell({ type: 'part', number, part }, [part.kept.buffer as ArrayBuffer]);
     } catch (error) {
       this.#tell({ type: 'failed', number, failure: failureOf(error) });
+    } finally {
+      const opened = this.#opened.get(member.member.id);
+      if (opened !== undefined) opened.slices--;
     }
+  }
+
+  /** One slice more of the member is under way. Others of which none is are closed. */
+  async #begin({ member: { id }, spans, location }: ThreadMember): Promise<OpenedMember> {
+    const store = await this.#store;
+    const opened = this.#opened.get(id) ?? {
+      at: sourceOf(spans, location, (file) => store.reopen(file)),
+      slices: 0,
+    };
+    opened.slices++;
+    this.#opened.set(id, opened);
+    for (const [other, { at, slices }] of this.#opened) {
+      if (slices > 0) continue;
+      this.#opened.delete(other);
+      await at.close();
+    }
+    return opened;
   }
 
   #stored(bytes: number): void {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
 import { EMPTY_DOCUMENT } from '../../../src/bson/document-builder.ts';
 import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
@@ -35,6 +36,41 @@ test('links that lead in a circle: refused, and at once', async () => {
   symlinkSync('.', join(path, 'latest'));
   symlinkSync('..', join(path, 'gravity/up'));
   await refusal(readBackup(onDisk(path), ['artworks']), /Links lead in a circle: .*circle\/.{0,200} …$/);
+});
+
+test('a file is streamed any number of times, at once and one after the other', async () => {
+  const bytes = Buffer.from(Array.from({ length: 3_500_001 }, (_, i) => (i * i) >> 7));
+  const path = join(folder.path, 'bytes');
+  writeFileSync(path, bytes);
+  const store = new DiskStore();
+  const found = await store.find(path);
+  assert.ok(found?.kind === 'file');
+  const file = found.open();
+  const streamed = async (from: number, to: number): Promise<boolean> => {
+    let at = from;
+    for await (const chunk of file.stream(from, to)) {
+      assert.ok(bytes.subarray(at, at + chunk.length).equals(chunk), `bytes from ${at} on`);
+      at += chunk.length;
+    }
+    return at === to;
+  };
+  const ranges = [
+    ...([
+      [0, bytes.length],
+      [7, 1_048_583],
+      [100, 2_097_253],
+      [5, 6],
+      [9, 9],
+    ] as const),
+    ...([
+      [1_000_000, 2_100_000],
+      [3, 3_145_731],
+      [2_000_000, bytes.length],
+    ] as const),
+  ] as const;
+  for (let round = 0; round < 2; round++)
+    assert.ok((await Promise.all(ranges.map(([from, to]) => streamed(from, to)))).every(Boolean));
+  await store.close();
 });
 
 test.run();

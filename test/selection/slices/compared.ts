@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { openBackup } from '../../../src/backup/open-backup.ts';
 import { RestorePlanError } from '../../../src/errors.ts';
+import type { RunEvent } from '../../../src/events.ts';
 import { collectionNames, type Plan, type Source } from '../../../src/plan/plan.ts';
 import type { SliceRunner } from '../../../src/selection/slices/slice-runner.ts';
 import type { ThreadSettings } from '../../../src/selection/slices/slice-threads.ts';
@@ -83,6 +84,7 @@ async function threadProgram(): Promise<URL> {
 export interface Sliced {
   readonly runner?: SliceRunner;
   readonly threads?: ThreadSettings;
+  readonly emit?: (event: RunEvent) => void;
 }
 
 /** All that a selection says of itself, digest and members among it; or the fault it ended with. As a text, to be compared. */

@@ -1,5 +1,5 @@
 /** A selection by slices is the one of a single reading, wherever the cuts are. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { openBackup } from '../../../src/backup/open-backup.ts';
@@ -12,6 +12,7 @@ import { onDisk } from '../../backup/reading.ts';
 import { test } from '../../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
 import { type Random, seededRandom } from '../../lab/random.ts';
+import { tarFolder } from '../../lab/tar.ts';
 import { QUIET } from '../../quiet-run.ts';
 import { ART, chunkedBackup } from '../chunked-backup.ts';
 import { planOf } from '../plans.ts';
@@ -103,6 +104,29 @@ test('and so do threads, whichever is done first', async () => {
       await outcomeOf(given, { threads: await threadsOf(threads, random.integer(400, 3_000)) }),
       expected,
     );
+});
+
+test('a thread holds one handle of a file, however many slices it scans', async () => {
+  const random = seededRandom(25);
+  const { plan, source, folder: root } = comparing(random, 200);
+  const path = join(root, 'dump.tar');
+  await tarFolder(join(root, 'dump'), path);
+  const given = { plan, source: { ...source, ...onDisk(path) }, folder: root };
+  const handles = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(join('/proc/self/fd', fd)) === path;
+      } catch {
+        return false; // closed meanwhile
+      }
+    }).length;
+  let most = 0;
+  const emit = ({ type }: RunEvent): void => {
+    if (type === 'selection-progress' && process.platform === 'linux') most = Math.max(most, handles());
+  };
+  const threads = await threadsOf(2, 300);
+  assert.is(await outcomeOf(given, { threads, emit }), await outcomeOf(given));
+  assert.ok(process.platform !== 'linux' || (most > 1 && most <= 3), `${most} handles`);
 });
 
 test('a stop ends the threads, whatever they are at, and leaves nothing', async () => {
