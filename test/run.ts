@@ -9,10 +9,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { LAB_VARIABLE, startLab } from './lab/lab.ts';
+import type { StartedLab } from './lab/lab.ts';
 import { BUILT_PROGRAM } from './lab/plan-command.ts';
-import { BUILT_TESTS } from './lab/script.ts';
-import { buildTests } from './runner/build-tests.ts';
+import { BUILT_TESTS, LAB_VARIABLE } from './lab/script.ts';
+import type { BuiltTests } from './runner/build-tests.ts';
 import { type FileRun, runFile } from './runner/file-run.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -98,12 +98,17 @@ function build(): void {
   process.exit(1);
 }
 
+/** Loaded when they are needed, as the lab is: a file that is run alone needs neither. */
+const buildAll = async (): Promise<BuiltTests> => (await import('./runner/build-tests.ts')).buildTests(files);
+
+const startShared = async (): Promise<StartedLab> => (await import('./lab/lab.ts')).startLab();
+
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
 const words = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const isBuilt = options.includes('--build');
 if (isBuilt) build();
 const files = chosenFiles(words);
-const [built, lab] = files.length > 1 ? await Promise.all([buildTests(files), startLab()]) : [];
+const [built, lab] = files.length > 1 ? await Promise.all([buildAll(), startShared()]) : [];
 const runs = await runAll(files, {
   ...(lab === undefined ? {} : { [LAB_VARIABLE]: JSON.stringify(lab.addresses) }),
   ...(built === undefined ? {} : { [BUILT_TESTS]: built.folder }),

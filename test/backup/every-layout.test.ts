@@ -92,7 +92,7 @@ test(
       const key = files[0]?.startsWith(`${path}/`) ? `${path}/` : path;
       if (isRemote.has(name)) sources.push(inBucket(lab.s3, bucket, key, { database }));
       for (const source of sources) {
-        const threads = [1, 2, 3, 8][i % 4] as number;
+        const threads = [1, 2, 3, 5][i % 4] as number;
         const sliceBytes = random.integer(200, 4_000);
         const sliced =
           threads === 1 ? { runner: inTurn(sliceBytes) } : { threads: await threadsOf(threads, sliceBytes) };

@@ -7,6 +7,7 @@ import { test } from '../harness.ts';
 import { guardProcess } from '../lab/guard.ts';
 import { CANARY_PASSWORD } from '../lab/lab.ts';
 import { CANARY_SECRET_KEY } from '../lab/s3.ts';
+import { scriptArguments } from '../lab/script.ts';
 
 interface Demo {
   readonly child: ChildProcess;
@@ -16,7 +17,7 @@ interface Demo {
 
 function startDemo(...args: string[]): Demo {
   const script = join(import.meta.dirname, 'demo.ts');
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), script, ...args], {
+  const child = spawn(process.execPath, [...scriptArguments(script), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, so that the test can press Ctrl-C: a signal to the whole group.
     detached: true,

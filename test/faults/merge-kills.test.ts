@@ -13,7 +13,7 @@ test.before(
   async () => {
     servers = await ownServers();
     // More than one transaction takes, so that it is cut into batches of one each.
-    ground = new MergeGround(servers, 300, 20_000);
+    ground = new MergeGround(servers, 230, 20_000);
     await ground.measure();
   },
   { deadlineMs: 120_000 },

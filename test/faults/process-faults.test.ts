@@ -25,6 +25,9 @@ test.after(() => servers.stop());
 /** Three batches of them. */
 const DOCUMENTS = numbered(0, 110, 'x'.repeat(80_000));
 const SELECTION = [{ collection: 'a', documents: DOCUMENTS }];
+/** One batch, where the number of batches proves nothing. */
+const FEW = numbered(0, 110);
+const SMALL_SELECTION = [{ collection: 'a', documents: FEW }];
 const OURS = { appName: 'restore-plan' };
 
 const on = (body: (bench: Workbench) => Promise<void>) => withWorkbench(servers, body);
@@ -84,12 +87,12 @@ test(
 );
 
 for (const [which, other] of [
-  ['the same selection', SELECTION],
+  ['the same selection', SMALL_SELECTION],
   ['another one', [{ collection: 'b', documents: numbered(0, 5) }]],
 ] as const)
   test(`L4 two applies at once, of ${which}: one goes through, the other names its holder`, () =>
     on(async (bench) => {
-      const selection = bench.selection(SELECTION);
+      const selection = bench.selection(SMALL_SELECTION);
       let another: Promise<unknown> | undefined;
       const apply = (user: string, host: string, checkpoint?: (name: string) => unknown) =>
         bench.apply(user === 'anna' ? selection : bench.selection(other), 'staging', {
@@ -107,7 +110,7 @@ for (const [which, other] of [
       assert.is(first.status, 'fulfilled');
       assert.is(second.status, 'rejected');
       assert.match(String((second as PromiseRejectedResult).reason.message), 'anna@ops-1:1');
-      await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+      await bench.expectRestored('staging', selection, { a: FEW });
     }));
 
 for (const [deed, isTakenOut] of [
@@ -234,7 +237,7 @@ test('L6 a ledger that is only slow when a run stops is no ledger that cannot be
 
 test('L6 neither the ledger nor the disk can be written after documents were: said, and found out by the next run', () =>
   on(async (bench) => {
-    const selection = bench.selection(SELECTION);
+    const selection = bench.selection(SMALL_SELECTION);
     const data = { failCommands: ['update'], errorCode: 13, ...OURS };
     let fault: Awaited<ReturnType<typeof setFailPoint>> | undefined;
     const unsaved = await failure(
@@ -252,14 +255,14 @@ test('L6 neither the ledger nor the disk can be written after documents were: sa
     assert.is(unsaved.code, 'LEDGER_UNSAVED', unsaved.message);
     rmSync(join(bench.workDirectory, 'ledger'));
     await bench.apply(selection, 'staging');
-    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    await bench.expectRestored('staging', selection, { a: FEW });
     const [run] = await bench.runs('staging');
-    assert.is(run?.collections[0]?.inserted, DOCUMENTS.length, 'the ledger knows all of them as ours');
+    assert.is(run?.collections[0]?.inserted, FEW.length, 'the ledger knows all of them as ours');
   }));
 
 test('L7 a ledger of a newer version or damaged is refused; a lost one is rebuilt by comparing', () =>
   on(async (bench) => {
-    const selection = bench.selection(SELECTION);
+    const selection = bench.selection(SMALL_SELECTION);
     await bench.apply(selection, 'staging');
     const db = await bench.db('staging');
     for (const change of [{ format: 9 }, { status: 'fine' }, { appliedBy: 'anna' }]) {
@@ -275,8 +278,8 @@ test('L7 a ledger of a newer version or damaged is refused; a lost one is rebuil
     await db.collection(JOURNAL).drop();
     await db.collection(RUNS).drop();
     const again = await bench.apply(selection, 'staging');
-    assert.is(again.collections[0]?.identical, DOCUMENTS.length);
-    await bench.expectRestored('staging', selection, { a: DOCUMENTS });
+    assert.is(again.collections[0]?.identical, FEW.length);
+    await bench.expectRestored('staging', selection, { a: FEW });
   }));
 
 test('L13 a revert that is killed at its checkpoints goes on where it stopped', () =>

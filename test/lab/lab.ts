@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { type Db, MongoClient } from 'mongodb';
 import { type ReplicaSet, startReplicaSet } from './replica-set.ts';
 import { type Bucket, createBucket, type S3Address, s3Client, startS3Server } from './s3.ts';
+import { LAB_VARIABLE } from './script.ts';
 
 /** What a process needs to know to use servers that another one started; passed on through the environment. */
 export interface LabAddresses {
@@ -13,9 +14,6 @@ export interface LabAddresses {
   readonly productionUri: string;
   readonly s3: S3Address;
 }
-
-/** Holds `LabAddresses` as JSON. */
-export const LAB_VARIABLE = 'RESTORE_PLAN_TEST_LAB';
 
 /** In every connection string of the lab; no output may ever hold it. */
 export const CANARY_PASSWORD = 'canary-mongodb-password';

@@ -6,9 +6,13 @@ const ROOT = join(import.meta.dirname, '..', '..');
 /** Names the folder of what the runner has built; see test/runner/build-tests.ts. */
 export const BUILT_TESTS = 'RESTORE_PLAN_TEST_BUILT';
 
+/** Holds the addresses of the shared servers as JSON (`LabAddresses`); set by the test runner. */
+export const LAB_VARIABLE = 'RESTORE_PLAN_TEST_LAB';
+
 /** What tests start by itself, below the root. */
 export const SCRIPTS = [
   'src/main.ts',
+  'test/demo/demo.ts',
   'test/faults/child.ts',
   'test/faults/dying-program.ts',
   'test/target/writing-child.ts',
