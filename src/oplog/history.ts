@@ -10,7 +10,20 @@ import { findId } from '../bson/documents.ts';
 import { elements, findElement, keyOf } from '../bson/elements.ts';
 import { showValue } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import { showCounted } from '../text/quantities.ts';
 import { OP, type OplogEntry, timeOf } from './entry.ts';
+import {
+  addId,
+  countField,
+  type HistoryRun,
+  HistoryRuns,
+  PAUSE_MS,
+  type RunKind,
+  type RunOrigin,
+  type RunTraits,
+  Timeline,
+  wantsIds,
+} from './history-runs.ts';
 import { grown, IdTable } from './id-table.ts';
 import type { TakesOperations } from './operations.ts';
 import { requireSaved, type SavedScope } from './saved-scope.ts';
@@ -18,59 +31,11 @@ import type { CollectionFacts } from './sources/entry-source.ts';
 import { updateKind } from './updates/update.ts';
 import { DROP_TARGET, databaseOf, numRecords, textIn } from './wanted.ts';
 
-export const RUN_KINDS = [
-  'inserts',
-  'updates',
-  'replacements',
-  'deletes',
-  'drop',
-  'rename',
-  '$out',
-  'command',
-] as const;
-export type RunKind = (typeof RUN_KINDS)[number];
-
-/**
- * Why it happened. user: somebody's operation. expired, maybeExpired: a TTL index deletes, or may have. overrun: a capped collection made room.
- * migration: a chunk moved between shards. internal: a copy that the server makes for itself.
- */
-export type RunOrigin = 'user' | 'expired' | 'maybeExpired' | 'overrun' | 'migration' | 'internal';
-
-export interface HistoryRun {
-  /** Its place, from 0. */
-  readonly number: number;
-  readonly namespace: string;
-  readonly kind: RunKind;
-  readonly origin: RunOrigin;
-  /** one: operations that stand alone; many: of a deleteMany, insertMany and the like; transaction: committed together with others. */
-  readonly how: 'one' | 'many' | 'transaction';
-  /** UTC milliseconds of the first and the last entry, by the clocks that wrote them. */
-  first: number;
-  last: number;
-  /** Documents or, of a drop, those that the collection had; undefined: the entry does not say. */
-  count: number | undefined;
-  /** Dotted paths of fields that updates touched, and how often. */
-  readonly fields: Map<string, number>;
-  /** Some `_id`s, canonical Extended JSON. */
-  readonly ids: string[];
-  /** Documents are gone by it: deletions, a drop, a collection that another one took the place of. */
-  readonly isLoss: boolean;
-  /** Of deletions: documents that are there again. */
-  cameBack: number;
-  /** SHA-256, hex, of `user@database` whose session it was; undefined: the entries name none. */
-  readonly user: string | undefined;
-  /** What a command did, in words. */
-  readonly detail: string | undefined;
-}
-
-/** What does not change within a run. */
-type RunTraits = Pick<HistoryRun, 'namespace' | 'kind' | 'origin' | 'how' | 'user' | 'detail' | 'isLoss'>;
-
-/** Longest pause within a run, milliseconds: what one command or script does comes closer together, what a person does again comes later. */
-const PAUSE_MS = 5_000;
-const IDS_SHOWN = 5;
-const FIELDS_COUNTED = 100;
 const FIRST_CAPACITY = 64;
+/** What is known of single documents, of all collections together: a million ObjectIds and more. */
+const MOST_ID_BYTES = 64 * 1024 * 1024;
+/** Bytes; a longer one is not told. */
+const LONGEST_ID_SHOWN = 1_000;
 const NOBODY = createHash('sha256').digest('hex');
 
 export interface HistoryScope {
@@ -86,13 +51,15 @@ export interface HistoryScope {
 
 /** Collects runs from operations; stands where a replay's wanted collections and commands stand. */
 export class History implements TakesOperations {
-  readonly runs: HistoryRun[] = [];
-  /** Operations of each collection by minute since 1970. */
-  readonly minutes = new Map<string, Map<number, number>>();
+  readonly timeline = new Timeline();
+  readonly #runs = new HistoryRuns();
   readonly #scope: HistoryScope;
   readonly #collections: Watched[] = [];
   readonly #byName = new Map<string, number>();
-  readonly #open = new Map<string, HistoryRun>();
+  /** Bytes of what is known of single documents. */
+  #idBytes = 0;
+  /** Documents of which nothing more could be kept. */
+  #notKept = 0;
 
   constructor(scope: HistoryScope) {
     this.#scope = scope;
@@ -143,24 +110,40 @@ export class History implements TakesOperations {
           : 'many';
     const origin = originOf(collection, { operation, container, id, kind });
     if (id !== undefined && kind === 'inserts') {
-      collection.inserted(id, operation);
+      if (collection.expiry !== undefined && this.#mayKeep())
+        this.#idBytes += collection.inserted(id, operation, collection.expiry);
       const deleted = collection.takeDeleted(id);
-      if (deleted !== undefined) (this.runs[deleted] as HistoryRun).cameBack++;
+      if (deleted !== undefined) this.#runs.at(deleted).cameBack++;
     }
     if (wall < this.#scope.since || wall >= this.#scope.until) return;
     const isLoss = kind === 'deletes';
     const about = { namespace: collection.namespace, kind, origin, how, isLoss } as const;
-    const run = this.#runOf({ ...about, user: userOf(container), detail: undefined }, wall);
+    const run = this.#runs.of({ ...about, user: userOf(container), detail: undefined }, wall);
     run.count = (run.count ?? 0) + 1;
     if (id !== undefined) {
-      if (run.ids.length < IDS_SHOWN) run.ids.push(showValue(id));
-      if (kind === 'deletes') collection.deleted(id, run.number);
+      if (wantsIds(run) && id.end - id.start <= LONGEST_ID_SHOWN) addId(run, showValue(id));
+      if (isLoss && this.#mayKeep()) this.#idBytes += collection.deleted(id, run.number);
     }
-    if (kind === 'updates') eachField(operation, (path) => countField(run.fields, path));
-    const minutes = this.minutes.get(collection.namespace) ?? new Map<number, number>();
-    const minute = Math.floor(wall / 60_000);
-    minutes.set(minute, (minutes.get(minute) ?? 0) + 1);
-    this.minutes.set(collection.namespace, minutes);
+    if (kind === 'updates') eachField(operation, (path) => countField(run, path));
+    this.timeline.add(collection.namespace, wall);
+  }
+
+  /** In the order in which they began. */
+  get runs(): readonly HistoryRun[] {
+    return this.#runs.all;
+  }
+
+  /** What could not be told, or only coarsely, a sentence each without its end. */
+  *notes(): Generator<string> {
+    yield* this.#runs.notes();
+    if (this.#notKept > 0)
+      yield `${showCounted(this.#notKept, 'document')} of very many could not be kept in mind: how many of the deleted are there again, and which had expired, is not known of all`;
+  }
+
+  #mayKeep(): boolean {
+    if (this.#idBytes < MOST_ID_BYTES) return true;
+    this.#notKept++;
+    return false;
   }
 
   /** As of CollectionCommands. */
@@ -198,30 +181,7 @@ export class History implements TakesOperations {
     { wall, count, ...told }: Pick<RunTraits, 'isLoss'> & CommandTold,
   ): void {
     const about = { namespace, kind, ...told, user: undefined, ...({ origin: 'user', how: 'one' } as const) };
-    this.#begin(about, wall).count = count;
-  }
-
-  #runOf(about: RunTraits, wall: number): HistoryRun {
-    const key = [about.namespace, about.kind, about.origin, about.how, about.user].join('\0');
-    const open = this.#open.get(key);
-    if (open !== undefined && wall - open.last <= PAUSE_MS) {
-      open.first = Math.min(open.first, wall);
-      open.last = Math.max(open.last, wall);
-      return open;
-    }
-    const run = this.#begin(about, wall);
-    this.#open.set(key, run);
-    return run;
-  }
-
-  #begin(about: RunTraits, wall: number): HistoryRun {
-    const times = { first: wall, last: wall };
-    const run: HistoryRun = {
-      ...{ number: this.runs.length, ...about, ...times },
-      ...{ count: 0, fields: new Map(), ids: [], cameBack: 0 },
-    };
-    this.runs.push(run);
-    return run;
+    this.#runs.command(about, wall, count);
   }
 }
 
@@ -256,31 +216,41 @@ interface CommandTold {
 class Watched {
   readonly namespace: string;
   readonly facts: CollectionFacts | undefined;
+  /** By what its documents expire. */
+  readonly expiry: CollectionFacts['ttl'][number] | undefined;
   readonly #ids = new IdTable();
   /** By number of the `_id`: place of the run that deleted it plus one; 0: it is there. */
   #deletedBy = new Uint32Array(FIRST_CAPACITY);
-  /** By number: when it expires, UTC milliseconds; NaN: not known. Only with a TTL index. */
-  #expires = new Float64Array(FIRST_CAPACITY).fill(Number.NaN);
+  /** By number: when it expires, UTC milliseconds; NaN: not known. Empty without a TTL index. */
+  #expires: Float64Array;
 
   constructor(namespace: string, facts: CollectionFacts | undefined) {
     this.namespace = namespace;
     this.facts = facts;
+    this.expiry = facts?.ttl[0];
+    this.#expires = new Float64Array(this.expiry === undefined ? 0 : FIRST_CAPACITY).fill(Number.NaN);
   }
 
-  inserted(id: RawValue, { bytes, o }: OplogEntry): void {
-    const [ttl] = this.facts?.ttl ?? [];
-    if (ttl === undefined) return;
-    const date = findElement(bytes, o, Buffer.from(ttl.field));
+  /** Returns by how many bytes more is kept now. */
+  inserted(
+    id: RawValue,
+    { bytes, o }: OplogEntry,
+    { field, seconds }: CollectionFacts['ttl'][number],
+  ): number {
+    const before = this.#bytes;
+    const date = findElement(bytes, o, Buffer.from(field));
     const number = this.#numberOf(id);
     this.#expires[number] =
-      date?.type === BSON.DATE
-        ? Number(date.bytes.readBigInt64LE(date.start)) + ttl.seconds * 1000
-        : Number.NaN;
+      date?.type === BSON.DATE ? Number(date.bytes.readBigInt64LE(date.start)) + seconds * 1000 : Number.NaN;
+    return this.#bytes - before;
   }
 
-  deleted(id: RawValue, run: number): void {
+  /** The same. */
+  deleted(id: RawValue, run: number): number {
+    const before = this.#bytes;
     const number = this.#numberOf(id);
     this.#deletedBy[number] = run + 1;
+    return this.#bytes - before;
   }
 
   takeDeleted(id: RawValue): number | undefined {
@@ -296,11 +266,16 @@ class Watched {
     return number < 0 ? Number.NaN : (this.#expires[number] as number);
   }
 
+  get #bytes(): number {
+    return this.#ids.bytes + this.#deletedBy.byteLength + this.#expires.byteLength;
+  }
+
   #numberOf(id: RawValue): number {
     const number = this.#ids.numberOf(id);
     if (number === this.#deletedBy.length) {
       this.#deletedBy = grown(this.#deletedBy, new Uint32Array(number * 2));
-      this.#expires = grown(this.#expires, new Float64Array(number * 2).fill(Number.NaN));
+      if (this.expiry !== undefined)
+        this.#expires = grown(this.#expires, new Float64Array(number * 2).fill(Number.NaN));
     }
     return number;
   }
@@ -346,11 +321,6 @@ export function userHash(name: string): string {
 
 const UID = Buffer.from('uid');
 const DIFF = Buffer.from('diff');
-
-function countField(fields: Map<string, number>, path: string): void {
-  const count = fields.get(path);
-  if (count !== undefined || fields.size < FIELDS_COUNTED) fields.set(path, (count ?? 0) + 1);
-}
 
 /** Names the fields that a diff or modifiers change; of what lies in an array, the array. */
 function eachField({ bytes, o }: OplogEntry, take: (path: string) => void): void {

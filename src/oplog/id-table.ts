@@ -21,6 +21,12 @@ export class IdTable {
   readonly #blocks: Buffer[] = [];
   #blockUsed = BLOCK_BYTES;
   #size = 0;
+  #keyBytes = 0;
+
+  /** What it takes of memory, about. */
+  get bytes(): number {
+    return this.#keyBytes + this.#slots.byteLength + this.#places.byteLength;
+  }
 
   get size(): number {
     return this.#size;
@@ -85,6 +91,7 @@ export class IdTable {
     block.writeInt32LE(length, at);
     key.copy(block, at + KEY_HEADER, 0, length);
     this.#blockUsed += KEY_HEADER + length;
+    this.#keyBytes += KEY_HEADER + length;
     return (this.#blocks.length - 1) * BLOCK_BYTES + at;
   }
 

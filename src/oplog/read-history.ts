@@ -1,8 +1,10 @@
 /** Reads an oplog for what happened to collections. */
 import type { Run } from '../run.ts';
+import { showCounted } from '../text/quantities.ts';
 import { compareTimestamps, OplogEntry, showTimestamp, type Timestamp, timeOf } from './entry.ts';
 import { following, OplogFault } from './faults.ts';
-import { History, type HistoryRun } from './history.ts';
+import { History } from './history.ts';
+import type { HistoryRun } from './history-runs.ts';
 import { Operations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { STRAYS_MS } from './replay.ts';
@@ -36,6 +38,8 @@ export interface OplogHistory {
 }
 
 const MARGIN_SECONDS = 2;
+/** Entries that are named because they could not be understood. */
+const FAULTS_NAMED = 20;
 
 /** Throws RestorePlanError BACKUP where the oplog cannot be read. */
 export async function readHistory(run: Run, request: HistoryRequest): Promise<OplogHistory> {
@@ -49,11 +53,12 @@ export async function readHistory(run: Run, request: HistoryRequest): Promise<Op
 
 async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise<OplogHistory> {
   const { entries, database, collections, since = 0, until = Number.POSITIVE_INFINITY, spillPath } = request;
-  const notes = new Set<string>();
-  const passedOver = new Set<string>();
+  const notes: string[] = [];
+  let faults = 0;
+  const passedOver: string[] = [];
   const known = await entries.describe?.(database);
   if (known === undefined)
-    notes.add(
+    notes.push(
       'which collections have a TTL index or are capped is not known: deletions may have been expiry or overruns',
     );
   const history = new History({ database, collections, since, until, facts: (name) => known?.get(name) });
@@ -68,7 +73,8 @@ async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise
       operations.follow(entry);
     } catch (fault) {
       if (!(fault instanceof OplogFault)) throw fault;
-      passedOver.add(`the entry ${showTimestamp(entry)} was passed over: ${fault.message}`);
+      if (++faults <= FAULTS_NAMED)
+        passedOver.push(`the entry ${showTimestamp(entry)} was passed over: ${fault.message}`);
     }
   };
   const names = collections?.map((name) => ({
@@ -88,7 +94,18 @@ async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise
   } finally {
     transactions.close();
   }
-  const { runs, minutes } = history;
-  const told = { notes: [...notes, ...passedOver], passedOver: [...passedOver] };
-  return { origin: entries.origin, from: from.seconds * 1000, till, runs, minutes, ...told };
+  if (faults > FAULTS_NAMED)
+    passedOver.push(
+      `${showCounted(faults - FAULTS_NAMED, 'further entry was', 'further entries were')} passed over`,
+    );
+  const { runs, timeline } = history;
+  const told = { notes: [...notes, ...passedOver, ...history.notes()], passedOver };
+  return {
+    origin: entries.origin,
+    from: from.seconds * 1000,
+    till,
+    runs,
+    minutes: timeline.minutes,
+    ...told,
+  };
 }

@@ -18,6 +18,7 @@ import { LISTING } from './listing.ts';
 import { isReached, type Measure, type Result } from './measure.ts';
 import { MEMORY } from './memory.ts';
 import { OPLOG } from './oplog.ts';
+import { OPLOG_MEMORY } from './oplog-memory.ts';
 import { SELECTIVE_FROM_DISK, SELECTIVE_FROM_S3 } from './selective.ts';
 import { SELECT_FROM_FAR_S3, SELECT_FROM_GZIP, SELECT_FROM_S3 } from './throughput.ts';
 import { VALIDATE } from './validate.ts';
@@ -35,6 +36,7 @@ const MEASURES: readonly Measure[] = [
   ...EXTREMES,
   LISTING,
   OPLOG,
+  ...OPLOG_MEMORY,
   VALIDATE,
   HUGE,
 ];

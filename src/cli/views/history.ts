@@ -1,5 +1,5 @@
 /** `plan history` as a page and as an object. */
-import type { HistoryRun, RunOrigin } from '../../oplog/history.ts';
+import type { HistoryRun, RunOrigin } from '../../oplog/history-runs.ts';
 import type { OplogHistory } from '../../oplog/read-history.ts';
 import { neutral, yamlWord } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
