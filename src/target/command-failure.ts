@@ -127,14 +127,15 @@ const SOCKET_ERRORS: ReadonlySet<string> = new Set([
 
 const UNAUTHORIZED = 13;
 
-/** The privilege action that each command of ours needs, by the command's name. */
-const ACTIONS: Readonly<Record<string, string>> = {
+/** The privilege actions that each command of ours needs, by the command's name. */
+const ACTIONS: Readonly<Record<string, string | readonly string[]>> = {
   find: 'find',
   aggregate: 'find',
   insert: 'insert',
   update: 'update',
   delete: 'remove',
-  findAndModify: 'update',
+  // It makes the document where there is none, and the server does not say which of the two is missing.
+  findAndModify: ['insert', 'update'],
   create: 'createCollection',
   createIndexes: 'createIndex',
   listCollections: 'listCollections',
@@ -220,10 +221,10 @@ interface Circumstances {
 function explain(prefix: string, failed: Circumstances): { message: string; hint: string } {
   const { command, namespace, code, reason } = failed;
   if (code === UNAUTHORIZED) {
-    const action = ACTIONS[command] ?? command;
+    const actions = [ACTIONS[command] ?? command].flat().map((action) => JSON.stringify(action));
     return {
-      message: `${prefix}the user of the connection string lacks the privilege "${action}" on ${namespace}`,
-      hint: `Grant a role that allows "${action}" on ${namespace}, then run again. To apply and revert takes readWrite on the database, everything else read.`,
+      message: `${prefix}the user of the connection string lacks the privilege ${actions.join(' or ')} on ${namespace}`,
+      hint: `Grant a role that allows ${actions.join(' and ')} on ${namespace}, then run again. To apply and revert takes readWrite on the database, everything else read.`,
     };
   }
   const login = loginFailure(failed.cause);

@@ -274,6 +274,14 @@ test('T10 a role that lacks a privilege: named, with nothing written', async () 
   assert.match(refusal.message, `lacks the privilege "insert" on ${database}.a`);
   assert.not.match(JSON.stringify(refusal), 'canary');
   assert.is((await bench.documents('staging', 'a')).length, 1);
+  await admin.command({
+    updateRole: 'almost',
+    privileges: [{ resource: { db: database, collection: '' }, actions }],
+  });
+  assert.match(
+    (await failure(bench.apply(selection, 'staging'))).message,
+    `lacks the privilege "insert" or "update" on ${database}.restore_plan.lock`,
+  );
   await bench.close();
 
   const wrong = uri.replace('canary-faults-password', 'canary-wrong-password');
