@@ -39,6 +39,11 @@ export class IdTable {
     return (this.#slots[this.#slotOf(bytes, length)] as number) - 1;
   }
 
+  /** The same of its canonical bytes. */
+  findKey(key: Buffer): number {
+    return this.#size === 0 ? -1 : (this.#slots[this.#slotOf(key, key.length)] as number) - 1;
+  }
+
   /** The number of an `_id`, the next free one where it is new. */
   numberOf(id: RawValue): number {
     const { bytes, length } = this.#key.set(id);

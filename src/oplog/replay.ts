@@ -112,7 +112,7 @@ export class Replay {
       const windows = this.#windows[index];
       // Clocks are no clockwork: an entry of a window may stand a little behind its end.
       if (this.#mayStray(container)) windows?.take(entry, container);
-      else windows?.takeLater(entry, timeOf(container));
+      else windows?.takeLater(entry, container);
     },
     use: () => {},
   };
@@ -279,6 +279,7 @@ export class Replay {
 
   /** Where a collection is gone in a window, its documents were deleted; behind all that is wanted of it, that is told. */
   #gone(index: number, entry: OplogEntry, what: string): boolean {
+    if (this.#scope.shard !== undefined) return false;
     if (this.#isMomentOpen || /\.tmp.{5}\.convertToCapped$/.test(what)) return false;
     const isLast = this.#windows[index]?.drop(timeOf(entry), numRecords(entry)) ?? true;
     if (!isLast) return false;

@@ -89,8 +89,10 @@ export class Rolling {
   /** What is known of a document that was handed on, by its `_id`; undefined: nothing happened to it. */
   pastOf(collection: string, id: RawValue): DocumentPast | undefined {
     const { rolled = [], later = [], writes } = this.#collections.get(collection) ?? {};
-    const seen = rolled[0]?.viewedPastOf(id);
-    if (seen !== undefined) return seen;
+    for (const each of rolled) {
+      const seen = each.viewedPastOf(id);
+      if (seen !== undefined) return seen;
+    }
     const before = writes === undefined ? rolled[0]?.pastOf(id) : writes.pastOf(id);
     const behind = later.flatMap((each) => each.of(id) ?? []);
     if (before === undefined && behind.length === 0) return undefined;

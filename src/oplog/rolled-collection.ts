@@ -17,6 +17,8 @@ import type { CollectionWindows, WindowView } from './windows/window-views.ts';
 const PIECE_BYTES = 1024 * 1024;
 const MOST_DOCUMENTS = 4096;
 
+const NOT_IN_BACKUP = 2 ** 40;
+
 interface RolledParts {
   readonly collection: string;
   readonly touched: TouchedDocuments;
@@ -116,11 +118,7 @@ export class Rolled {
     const { member } = piece;
     this.#meet(member);
     if (this.#isAt) yield* this.#notInBackup(member);
-    for (const number of this.#windows?.touched.notInBackup() ?? []) {
-      this.#rollViews(this.#windows as CollectionWindows, number, undefined, 0);
-      if (this.#views.some(isFull)) yield* this.#flushViews(member);
-    }
-    yield* this.#flushViews(member, 'all');
+    yield* this.#viewsNotInBackup(member);
     if (this.#isAt) yield piece;
     for (const [i] of this.#views.entries()) yield { type: 'ended', member: this.#viewed(member, i) };
   }
@@ -132,11 +130,22 @@ export class Rolled {
       path: `${this.#origin}!${this.#collection}`,
       id: this.#ownId,
     };
-    yield* this.#notInBackup(member);
-    if (this.#out.bytes === 0) return [];
-    yield { type: 'ended', member };
-    const { collection, path } = member;
-    return [{ collection, path, ...this.#out.given }];
+    if (this.#isAt) yield* this.#notInBackup(member);
+    yield* this.#viewsNotInBackup(member);
+    const given = [
+      { member, out: this.#out },
+      ...this.#views.map(({ out }, i) => ({ member: this.#viewed(member, i), out })),
+    ].filter(({ out }) => out.bytes > 0);
+    for (const { member } of given) yield { type: 'ended', member };
+    return given.map(({ member: { collection, path }, out }) => ({ collection, path, ...out.given }));
+  }
+
+  *#viewsNotInBackup(member: MemberInfo): Generator<BackupPiece> {
+    for (const number of this.#windows?.touched.notInBackup() ?? []) {
+      this.#rollViews(this.#windows as CollectionWindows, number, undefined, 0);
+      if (this.#views.some(isFull)) yield* this.#flushViews(member);
+    }
+    yield* this.#flushViews(member, 'all');
   }
 
   *#notInBackup(member: MemberInfo): Generator<BackupPiece> {
@@ -256,7 +265,9 @@ export class Rolled {
   /** The member as one of another state; its path keeps the states apart, and in order. */
   #viewed(member: MemberInfo, index: number): MemberInfo {
     const { view } = this.#views[index] as ViewOutput;
-    const id = -1 - (member.id * this.#views.length + index);
+    // Of a member of the backup below 0, of one that it does not have above all of its numbers.
+    const number = member.id * this.#views.length;
+    const id = member.id < 0 ? NOT_IN_BACKUP - number + index : -1 - (number + index);
     return { ...member, path: pathOfView(member.path, view), id, view: view.key };
   }
 

@@ -34,8 +34,9 @@ export class TouchedDocuments {
   /** By number of the `_id`: the newest record of its chain. */
   #newest = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
   #changes = new Uint32Array(FIRST_CAPACITY);
-  /** Whether the backup has the document. */
+  /** Whether the backup has the document; whether it came from another shard. */
   #met = new Uint8Array(FIRST_CAPACITY);
+  #arrived = new Uint8Array(FIRST_CAPACITY);
   readonly #writers = [new DocumentWriter(), new DocumentWriter()] as const;
 
   /** `ids` may be shared with what else is known of the same documents. */
@@ -49,8 +50,19 @@ export class TouchedDocuments {
     return this.#ids.size;
   }
 
-  /** Keeps what an insert, update or delete does; returns the document's number. Throws OplogFault for what cannot be followed. */
-  take(operation: OplogEntry): number {
+  /**
+   * Keeps what an insert, update or delete does; returns the document's number. `isMigrated`: it only brought the document to or from another shard,
+   * and is no change of it. Throws OplogFault for what cannot be followed.
+   */
+  take(operation: OplogEntry, isMigrated = false): number {
+    const number = this.#take(operation);
+    if (!isMigrated) return number;
+    this.#changes[number] = (this.#changes[number] as number) - 1;
+    if (operation.op === OP.INSERT) this.#arrived[number] = 1;
+    return number;
+  }
+
+  #take(operation: OplogEntry): number {
     const { bytes, op, o, upsert } = operation;
     const id = idOf(operation);
     if (op === OP.INSERT) return this.#put(id, bytes, o);
@@ -120,6 +132,11 @@ export class TouchedDocuments {
     return this.#met[number] === 1;
   }
 
+  /** Neither the backup had it, as far as it was read, nor another shard, as far as it is known here. */
+  isInserted(number: number): boolean {
+    return this.#met[number] === 0 && this.#arrived[number] === 0;
+  }
+
   /** The backup is read (again) from its beginning. */
   beginReading(): void {
     this.#met.fill(0);
@@ -174,6 +191,7 @@ export class TouchedDocuments {
       this.#newest = grown(this.#newest, new Float64Array(number * 2).fill(NO_RECORD));
       this.#changes = grown(this.#changes, new Uint32Array(number * 2));
       this.#met = grown(this.#met, new Uint8Array(number * 2));
+      this.#arrived = grown(this.#arrived, new Uint8Array(number * 2));
     }
     this.#changes[number] = (this.#changes[number] as number) + 1;
     return number;

@@ -274,7 +274,7 @@ export class CollectionCommands {
     const count = held === undefined ? '' : ` with ${held} documents`;
     throw new OplogFault(
       `${this.#wanted.nameOf(index)} ${what}${count} at ${momentText(entry)}: afterwards it has no documents that could be restored`,
-      `Let source.at be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}.`,
+      `Let source.at${this.#watch === undefined ? '' : ', and the end of every window,'} be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}.`,
     );
   }
 }

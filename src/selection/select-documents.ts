@@ -166,7 +166,7 @@ async function rolledForward(
   if (location.kind === 'oplog' && oplog.kind !== 'shards')
     return rollAlone(run, { plan, oplog, backup, spillPath, patience });
   return oplog.kind === 'shards'
-    ? rollShards(run, { ...order, oplog })
+    ? rollShards(run, { ...order, oplog, windows: windowsIn(plan) })
     : rollForward(run, { ...order, oplog, windows: windowsIn(plan) });
 }
 

@@ -4,8 +4,8 @@
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Document, deserialize, Timestamp } from 'bson';
-import type { ClientSession } from 'mongodb';
+import { type Document, deserialize, EJSON, Timestamp } from 'bson';
+import type { ClientSession, Collection } from 'mongodb';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../src/backup/backup.ts';
 import { openBackup } from '../../src/backup/open-backup.ts';
@@ -15,10 +15,11 @@ import { elements, findElement } from '../../src/bson/elements.ts';
 import { showDocument } from '../../src/bson/show.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { RestorePlanError } from '../../src/errors.ts';
-import type { RolledForward } from '../../src/oplog/roll-forward.ts';
+import type { RolledForward, RollOrder } from '../../src/oplog/roll-forward.ts';
 import { rollShards } from '../../src/oplog/shards/roll-shards.ts';
 import type { Source } from '../../src/plan/plan.ts';
 import type { ShardOplogs } from '../../src/plan/sources/oplog.ts';
+import type { Window } from '../../src/plan/windows.ts';
 import { Secret } from '../../src/secret.ts';
 import { onDisk } from '../backup/reading.ts';
 import { test } from '../harness.ts';
@@ -49,6 +50,9 @@ const moments: { readonly at: Timestamp; readonly state: State }[] = [];
 /** A moment by the clock, and what the cluster had then. */
 let quiet: { readonly at: Date; readonly state: State };
 let begins: Date;
+/** When documents were deleted amid other writes and migrations, and when all were changed wrongly. */
+let deleting: { readonly from: Date; readonly until: Date; readonly since: Timestamp };
+let changing: { readonly from: Date; readonly until: Date; readonly state: State };
 /** What the cluster had when nothing was written. */
 let still: State;
 /** The commit timestamps of transactions on both shards. */
@@ -68,6 +72,8 @@ test.before(
     await admin({ enableSharding: DATABASE, primaryShard: 'shard0' });
     for (const name of NAMES) {
       await admin({ shardCollection: `${DATABASE}.${name}`, key: { k: 1 } });
+      const keep = { collMod: name, changeStreamPreAndPostImages: { enabled: true } };
+      await cluster.client.db(DATABASE).command(keep);
       const documents = Array.from({ length: DOCUMENTS }, (_, i) => ({ _id: i as never, k: i, n: 0 }));
       await cluster.client.db(DATABASE).collection(name).insertMany(documents);
     }
@@ -111,11 +117,8 @@ test.before(
     await pause(1100);
     quiet = { at: new Date(), state: await stateAt(await now()) };
     await pause(200);
-    await cluster.client
-      .db(DATABASE)
-      .collection('a')
-      .updateMany({}, { $set: { wrong: true } });
-    await cluster.client.db(DATABASE).collection('a').deleteOne({ k: 7 });
+    await deleteSome(seededRandom(SEED + 1));
+    await changeAll();
   },
   { deadlineMs: 240_000 },
 );
@@ -123,6 +126,66 @@ test.after(async () => {
   await cluster?.stop();
   folder.remove();
 });
+
+/** Somebody deletes many documents while the application writes and chunks move, and some come back and are deleted again. */
+async function deleteSome(random: Random): Promise<void> {
+  const a = cluster.client.db(DATABASE).collection<Document>('a');
+  const since = await now();
+  const from = new Date();
+  await pause(50);
+  let isOver = false;
+  const writing = (async () => {
+    while (!isOver) await writeSome(random).catch(() => pause(20));
+  })();
+  try {
+    await deleteAmidMoves(a);
+  } finally {
+    isOver = true;
+    await writing;
+  }
+  await pause(50);
+  deleting = { from, until: new Date(), since };
+}
+
+async function deleteAmidMoves(a: Collection<Document>): Promise<void> {
+  await Promise.all([
+    move('a', 200, 'shard1', true),
+    a.deleteMany({ k: { $gte: 60, $lt: 280 }, _id: { $mod: [3, 0] } as never }),
+  ]);
+  const again = Array.from({ length: 10 }, (_, i) => ({
+    _id: (60 + 3 * i) as never,
+    k: 60 + 3 * i,
+    again: i,
+  }));
+  await a.insertMany(again).catch(() => undefined);
+  await Promise.all([move('a', 0, 'shard0', true), a.deleteMany({ again: { $gte: 3 } })]);
+  // Back on the other shard, and deleted there once more.
+  await a.deleteOne({ _id: 'across 150' as never });
+  await a.insertOne({ _id: 'across 150' as never, k: 399, other: 'shard' });
+  await a.deleteOne({ _id: 'across 150' as never });
+}
+
+/** A wrong update of every document, while a chunk moves. */
+async function changeAll(): Promise<void> {
+  await pause(50);
+  const state = await stateAt(await now());
+  const from = new Date();
+  await Promise.all([
+    move('a', 300, 'shard1', true),
+    cluster.client
+      .db(DATABASE)
+      .collection('a')
+      .updateMany({}, { $set: { wrong: true } }),
+  ]);
+  await cluster.client
+    .db(DATABASE)
+    .collection('a')
+    .updateMany({}, { $set: { wrong: 'again' } });
+  await pause(50);
+  changing = { from, until: new Date(), state };
+  await pause(1100);
+  await cluster.client.db(DATABASE).collection('a').deleteOne({ k: 7 });
+}
 
 /** Moves the chunk that begins at `min`. */
 async function move(name: string, min: number, to: string, waits: boolean): Promise<void> {
@@ -248,13 +311,21 @@ function live(begins?: Date): ShardOplogs {
 
 async function rolled<T>(
   name: string,
-  { oplog, at }: { readonly oplog: ShardOplogs; readonly at?: Source['at'] },
+  {
+    oplog,
+    at,
+    windows,
+  }: {
+    readonly oplog: ShardOplogs;
+    readonly at?: Source['at'];
+    readonly windows?: RollOrder['windows'];
+  },
   look: (rolled: RolledForward) => Promise<T>,
 ): Promise<T> {
   const source = { ...onDisk(path(name), { database: DATABASE, ...(at && { at }) }), oplog };
   const wanted = new Set<string>(NAMES);
   const backup = await openBackup(QUIET, source, { wanted });
-  const order = { source, oplog, backup, wanted, spillPath: path('spill-') };
+  const order = { source, oplog, backup, wanted, windows, spillPath: path('spill-') };
   try {
     const result = await rollShards(QUIET, order);
     try {
@@ -384,13 +455,90 @@ test('shards that are mistaken for each other, missing or too many are refused b
   assert.match(await refused(of(['shard0', 0], ['shard1', 0])), /replica set shard0, named for/);
 });
 
+/** What each document was just before somebody deleted it last, as the cluster's own change stream tells it. */
+async function deletedByStream(): Promise<Map<string, string>> {
+  const stream = cluster.client.db(DATABASE).watch([], {
+    ...{ startAtOperationTime: deleting.since, fullDocumentBeforeChange: 'required' },
+    ...{ promoteValues: false, promoteLongs: false },
+  });
+  const found = new Map<string, { image: string; time: string }>();
+  try {
+    for (;;) {
+      const event = (await stream.next()) as unknown as Document;
+      const wall = Number(event['wallTime']);
+      if (wall >= changing.from.getTime()) break;
+      if (wall < deleting.from.getTime() || wall >= deleting.until.getTime()) continue;
+      if (!['insert', 'delete'].includes(String(event['operationType']))) continue;
+      const key = `${event['ns'].coll} ${EJSON.stringify(event['documentKey']._id)}`;
+      const time = String(event['clusterTime']);
+      if (event['operationType'] === 'delete') {
+        const image = EJSON.stringify(event['fullDocumentBeforeChange'], { relaxed: false });
+        // Of what a transaction moves, either may come first.
+        if (moved.has(`${key} ${time}`)) continue;
+        const before = found.get(key);
+        earlier.set(`${key} ${time}`, before);
+        found.set(key, { image, time });
+      } else {
+        moved.add(`${key} ${time}`);
+        if (found.get(key)?.time !== time) continue;
+        const before = earlier.get(`${key} ${time}`);
+        if (before === undefined) found.delete(key);
+        else found.set(key, before);
+      }
+    }
+  } finally {
+    await stream.close();
+  }
+  return new Map([...found].map(([key, { image }]) => [key, image]));
+}
+
+const moved = new Set<string>();
+const earlier = new Map<string, { image: string; time: string } | undefined>();
+
+/** What a window gives of both collections. */
+async function inWindow(window: Window): Promise<State> {
+  const views = new Map(NAMES.map((name) => [name, { isAt: false, windows: [window] }]));
+  const at = window.from;
+  const windows = { views, until: window.until };
+  return rolled('plain', { oplog: live(begins), at, windows }, ({ backup }) => documentsOf(backup));
+}
+
+test('deleted amid migrations: all and only what somebody deleted, each as it was just before, byte for byte', async () => {
+  const { from, until } = deleting;
+  const wanted = await deletedByStream();
+  const ours = await inWindow({ kind: 'deleted', from: instant(from), until: instant(until) });
+  const given = new Map<string, string>();
+  for (const [name, documents] of ours)
+    for (const bytes of documents.values()) {
+      const document = deserialize(bytes, { promoteValues: false, promoteLongs: false });
+      given.set(`${name} ${EJSON.stringify(document['_id'])}`, EJSON.stringify(document, { relaxed: false }));
+    }
+  assert.ok(wanted.size >= 60, `${wanted.size}`);
+  const lines = (all: Map<string, string>): string[] => [...all].map((pair) => pair.join(': ')).sort();
+  assert.equal(lines(given), lines(wanted));
+  assert.match(given.get('a "across 150"') ?? '', /other.*shard/);
+});
+
+test('changed amid a migration: every document as it was before the first wrong update', async () => {
+  const { from, until, state } = changing;
+  const ours = await inWindow({
+    ...{ kind: 'changed', fields: ['wrong'] },
+    ...{ from: instant(from), until: instant(until) },
+  });
+  const shown = (documents: Map<string, Buffer> | undefined): string[] =>
+    [...(documents?.values() ?? [])].map((each) => showDocument(each)).sort();
+  assert.ok((state.get('a')?.size ?? 0) > 100);
+  assert.equal(shown(ours.get('a')), shown(state.get('a')));
+  assert.is(ours.get('late')?.size, 0);
+});
+
 const env = (): Record<string, string> => ({
   SHARD0: shard(0).uri,
   SHARD1: shard(1).uri,
   STAGING_URI: shard(1).uri,
 });
 
-function writePlan(oplog: string): void {
+function writePlan(oplog: string, entry = 'query: {}'): void {
   writeFileSync(
     path('plan.yaml'),
     `version: 1
@@ -403,8 +551,8 @@ source:
   oplog:
     ${oplog}
 collections:
-  - { collection: a, query: {} }
-  - { collection: late, query: {} }
+  - { collection: a, ${entry} }
+  - { collection: late, ${entry} }
 targets:
   staging: { uri: "\${STAGING_URI}", database: staging }
 `,
@@ -443,6 +591,17 @@ test('through whole commands: checked, saved, restored from either, and told of 
   await select();
   assert.is(digests[0], digests[1]);
   assert.match((await run('explain', 'plan.yaml')).stdout, /oplogs of the shards shard0, shard1/);
+  const { from, until } = deleting;
+  const span = `deleted: { from: ${from.toISOString()}, until: ${until.toISOString()} }`;
+  writePlan(LIVE_SHARDS(), span);
+  const lost = checkedStream((await run('select', 'plan.yaml', '--json')).stdout);
+  const { selection } = lost.find(({ type }) => type === 'select') as Document;
+  const given = await inWindow({ kind: 'deleted', from: instant(from), until: instant(until) });
+  assert.equal(
+    selection.collections.map(({ collection, selected }: Document) => [collection, selected]),
+    NAMES.map((name) => [name, given.get(name)?.size]),
+  );
+  writePlan(LIVE_SHARDS());
   assert.match((await run('dry-run', 'plan.yaml')).stdout, /those of 2 shards, all up to/);
 });
 

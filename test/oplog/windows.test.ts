@@ -5,7 +5,10 @@ import { findId } from '../../src/bson/documents.ts';
 import { showDocument } from '../../src/bson/show.ts';
 import type { RawValue } from '../../src/bson/types.ts';
 import { OplogFault } from '../../src/oplog/faults.ts';
+import { RecordLog } from '../../src/oplog/record-log.ts';
 import type { ReplayResult } from '../../src/oplog/replay.ts';
+import { type ShardScope, ShardWrites } from '../../src/oplog/shards/shard-writes.ts';
+import { AcrossShards } from '../../src/oplog/windows/across-shards.ts';
 import type { Instant } from '../../src/plan/instant.ts';
 import type { Window } from '../../src/plan/windows.ts';
 import { test } from '../harness.ts';
@@ -22,8 +25,14 @@ const changed = (from: number, until: number, ...fields: string[]): Window => ({
   ...{ kind: 'changed', from: second(from), until: second(until), fields },
 });
 
-function follow(entries: readonly Buffer[], window: Window, metadata?: Document): ReplayResult {
+function follow(
+  entries: readonly Buffer[],
+  window: Window,
+  metadata?: Document,
+  shard?: ShardScope,
+): ReplayResult {
   return replayOf([...entries, entry(99, { op: 'n', o: {} })], {
+    shard,
     collections: [
       {
         collection: 'a',
@@ -268,6 +277,107 @@ test('changed: a replacement counts where it makes a difference to a field', () 
   assert.match(was(changed(10, 20, 'a.b.c'), replace(11, { _id: 1, a: 5 })) ?? '', /"other":1/);
   assert.match(was(changed(10, 20, 'a'), replace(11, { _id: 1 })) ?? '', /"b":1/);
   assert.match(was(changed(10, 20), same, remove(12, 1)) ?? '', /"other":1/);
+});
+
+/** What two shards give of a window, each of its own base. */
+function ofShards(
+  window: Window,
+  ...shards: readonly (readonly [entries: readonly Buffer[], base: readonly Document[]])[]
+): string[][] {
+  const log = new RecordLog('/nowhere/');
+  const across = [[new AcrossShards(window.kind, log)]];
+  const writes = [new ShardWrites(log)];
+  const followed = shards.map(([entries], number) =>
+    follow(entries, window, undefined, { number, writes, across }),
+  );
+  return shards.map(([, base], i) => given(followed[i] as ReplayResult, base));
+}
+
+/** A transaction of several shards: its operations on one of them, committed everywhere at the second `at`. */
+function across(n: number, at: number, ...applyOps: Document[]): Buffer[] {
+  const first = { prevOpTime: { ts: new Timestamp({ t: 0, i: 0 }), t: Long.fromNumber(-1) } };
+  const prevOpTime = { ts: new Timestamp({ t: WALL / 1000 + n, i: 1 }), t: Long.fromNumber(1) };
+  const commitTimestamp = new Timestamp({ t: WALL / 1000 + at, i: 1 });
+  return [
+    entry(n, { op: 'c', ns: 'admin.$cmd', o: { applyOps, prepare: true }, ...session, ...first }),
+    entry(n + 1, {
+      op: 'c',
+      ns: 'admin.$cmd',
+      ...session,
+      prevOpTime,
+      o: { commitTransaction: 1, commitTimestamp },
+    }),
+  ];
+}
+
+test('shards: migrations delete nothing; a document that was moved here is as it was before its own deletion', () => {
+  const migrate = { fromMigrate: true };
+  const a = [
+    entry(5, on('i', { _id: 1, v: 'moved' }, migrate)),
+    set(6, 1, { v: 'here' }),
+    remove(12, 1),
+    entry(13, on('d', { _id: 2 }, migrate)),
+  ];
+  const b = [entry(14, on('d', { _id: 1 }, migrate)), remove(15, 3)];
+  assert.equal(
+    ofShards(deleted(10, 20), [a, [{ _id: 2 }]], [b, [{ _id: 1, v: 'left behind' }, { _id: 3 }]]),
+    [['{"_id":1,"v":"here"}'], ['{"_id":3}']],
+  );
+  const updates = [entry(11, on('i', { _id: 1, v: 1 }, migrate)), set(12, 1, { v: 2 })];
+  const copied = entry(13, on('u', { _id: 9, v: 3 }, { o2: { _id: 9 }, ...migrate }));
+  assert.equal(ofShards(changed(10, 20), [[...updates, copied], [{ _id: 9 }]], [[], [{ _id: 1, v: 1 }]]), [
+    ['{"_id":1,"v":1}'],
+    [],
+  ]);
+});
+
+test('shards: of deletions on two the last counts, of changes the first', () => {
+  const base = [{ _id: 1, v: 'a' }];
+  const a = [remove(11, 1)];
+  const b = [insert(12, { _id: 1, v: 'b' }), remove(13, 1)];
+  for (const [first, second] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const shards = [
+      [a, base],
+      [b, []],
+    ] as const;
+    const found = ofShards(deleted(10, 20), shards[first], shards[second]);
+    assert.equal(found.flat(), ['{"_id":1,"v":"b"}']);
+  }
+  const earlier = [set(11, 1, { v: 2 })];
+  const later = [entry(12, on('i', { _id: 1, v: 2 }, { fromMigrate: true })), set(13, 1, { v: 3 })];
+  assert.equal(ofShards(changed(10, 20), [later, []], [earlier, [{ _id: 1, v: 1 }]]), [
+    [],
+    ['{"_id":1,"v":1}'],
+  ]);
+});
+
+test('shards: a new shard key moves a document, which is no deletion, and a change where a field is another', () => {
+  const base = [{ _id: 1, k: 1, v: 1 }];
+  const away = across(11, 11, on('d', { _id: 1, k: 1 }));
+  const here = (v: number): Buffer[] => across(14, 11, on('i', { _id: 1, k: 9, v }));
+  assert.equal(ofShards(deleted(10, 20), [away, base], [here(1), []]), [[], []]);
+  // What was deleted before it came back and moved is still what was lost.
+  const lost = [remove(9, 1), insert(10, { _id: 1, k: 1, v: 5 }), ...away];
+  assert.equal(ofShards(deleted(8, 20), [lost, base], [here(5), []]), [['{"_id":1,"k":1,"v":1}'], []]);
+  // Deleted by a transaction of several shards, and not moved.
+  assert.equal(ofShards(deleted(10, 20), [away, base], [[], []]), [['{"_id":1,"k":1,"v":1}'], []]);
+  assert.equal(ofShards(changed(10, 20, 'v'), [away, base], [here(1), []]), [[], []]);
+  assert.equal(ofShards(changed(10, 20, 'v'), [away, base], [here(2), []]), [['{"_id":1,"k":1,"v":1}'], []]);
+  assert.equal(ofShards(changed(10, 20), [away, base], [here(1), []]), [['{"_id":1,"k":1,"v":1}'], []]);
+  assert.equal(ofShards(changed(10, 20), [away, base], [[], []]), [[], []]);
+});
+
+test('shards: a drop in the window is refused, for copies lie on several shards', () => {
+  assert.throws(
+    () => ofShards(deleted(10, 20), [[command(12, { drop: 'a' })], [{ _id: 1 }]]),
+    (fault: unknown) =>
+      fault instanceof OplogFault &&
+      /was dropped/.test(fault.message) &&
+      /end of every window/.test(fault.hint ?? ''),
+  );
 });
 
 test.run();

@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto';
 import { around, type Backup, type OplogSlices } from '../../backup/backup.ts';
 import { RestorePlanError } from '../../errors.ts';
+import type { Instant } from '../../plan/instant.ts';
 import { endsWithDump, type ShardOplogs } from '../../plan/sources/oplog.ts';
 import type { Run } from '../../run.ts';
 import { type Span, saidToBegin, spanOf, wantedIn } from '../dump.ts';
@@ -28,6 +29,7 @@ import { RecordLog } from '../record-log.ts';
 import {
   type Bounds,
   cutByName,
+  cutOf,
   endsBefore,
   type Followed,
   follow,
@@ -40,6 +42,7 @@ import {
 import { isOfShard, noOplogFor, Rolling } from '../rolled-backup.ts';
 import type { EntrySource } from '../sources/entry-source.ts';
 import { openEntries } from '../sources/open-entries.ts';
+import { AcrossShards } from '../windows/across-shards.ts';
 import { ShardWrites } from './shard-writes.ts';
 
 /** One shard, with its oplog open. */
@@ -66,18 +69,25 @@ export async function rollShards(run: Run, order: RollOrder<ShardOplogs>): Promi
     for (const { folder, oplog: one } of oplog.shards)
       shards.push(await openShard(run, { ...order, oplog: one }, folder));
     refuseMistaken(shards);
-    const cut = await commonCut(run, shards, order);
+    const common = await commonCut(run, shards, order);
     const [first] = shards as [OpenShard];
     const collections = await wantedIn({ ...first.order, backup });
     const writes = collections.map(() => new ShardWrites(keys));
+    const { windows } = order;
+    const across = collections.map(({ collection }) =>
+      (windows?.views.get(collection)?.windows ?? []).map(({ kind }) => new AcrossShards(kind, keys)),
+    );
     for (const [number, { entries, order, span, begin }] of shards.entries()) {
+      // Each clock says by itself what lies in a window; documents as of one moment have one cut.
+      const cut = windows === undefined ? common : cutOf(windows.until);
       const bounds = { ...begin, cut, isWhole: order.oplog.kind === 'backup' };
-      const shard = { number, writes };
-      followed.push(await follow(run, entries, { order, collections, bounds, span, shard }));
+      const shard = { number, writes, across };
+      const ofShard = { ...order, source: { ...order.source, at: momentAt(order.source.at, common) } };
+      followed.push(await follow(run, entries, { order: ofShard, collections, bounds, span, shard }));
     }
     const parts = shards.map(({ folder, entries: { origin } }, i) => {
       const { replay } = followed[i] as Followed;
-      return { folder, origin: `${folder}: ${origin}`, replay };
+      return { folder, origin: `${folder}: ${origin}`, replay, views: windows?.views };
     });
     const rolling = new Rolling(parts, collections, { writes, close: () => keys.close() });
     const records = followed.map(({ record }, i) => ({ folder: (shards[i] as OpenShard).folder, record }));
@@ -92,6 +102,11 @@ export async function rollShards(run: Run, order: RollOrder<ShardOplogs>): Promi
   } finally {
     for (const { entries } of shards) await entries.close();
   }
+}
+
+/** `at`, as the timestamp that it comes to on every shard. */
+function momentAt(at: Instant | undefined, common: Exclude<Cut, 'end'>): Instant | undefined {
+  return at && 'ts' in common ? { ...at, ts: common.ts } : at;
 }
 
 /** Throws BACKUP unless each part of the backup has its oplog and each oplog its part, as far as that is known before the backup is read. */

@@ -13,6 +13,7 @@ import { grown, IdTable } from '../id-table.ts';
 import type { DocumentPast } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
 import { idOf } from '../touched.ts';
+import type { AcrossShards } from '../windows/across-shards.ts';
 
 const FIRST_CAPACITY = 64;
 
@@ -138,6 +139,8 @@ export interface ShardScope {
   readonly number: number;
   /** For each of the collections: what happened to its documents on any shard. */
   readonly writes: readonly ShardWrites[];
+  /** For each of them, and each of its windows. */
+  readonly across: readonly (readonly AcrossShards[])[];
 }
 
 /** Whether it only brings documents from one shard to another. */

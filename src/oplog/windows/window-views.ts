@@ -9,24 +9,21 @@
 import { showIsoDate } from '../../bson/extended-json-types.ts';
 import type { RawValue } from '../../bson/types.ts';
 import { type CollectionViews, type Window, windowKey } from '../../plan/windows.ts';
-import { type Cut, OP, type OplogEntry, timeOf } from '../entry.ts';
+import { type Cut, commitTimestampOf, OP, type OplogEntry, type Timestamp, timeOf } from '../entry.ts';
 import { IdTable } from '../id-table.ts';
 import { type DocumentPast, LaterChanges } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
+import { isMigration, type ShardScope } from '../shards/shard-writes.ts';
 import { DELETED, idOf, type TakeDocument, TouchedDocuments } from '../touched.ts';
 import { updateKind } from '../updates/update.ts';
 import type { WantedCollection } from '../wanted.ts';
+import type { ShardOfWindow } from './across-shards.ts';
+import { CERTAIN, IF_FIELDS_DIFFER, IF_MOVED, type Note, Notes, UNLESS_EXPIRED } from './notes.ts';
 import { differAt, touches } from './touches.ts';
 import { TtlIndexes } from './ttl-indexes.ts';
 
-const FIRST_CAPACITY = 64;
-/** State before, state after, wall, changes so far, state of the TTL indexes. */
-const NOTE_BYTES = 8 + 8 + 8 + 4 + 4;
-
-/** Kinds of notes: whether the document itself has to be looked at. */
-const CERTAIN = 0;
-const UNLESS_EXPIRED = 1;
-const IF_FIELDS_DIFFER = 2;
+/** Of a drop, which no other shard is asked about. */
+const NEVER: Timestamp = { seconds: 0, ordinal: 0 };
 
 /** Why documents that were deleted in the span are no deletions of somebody. */
 export interface OtherCauses {
@@ -49,13 +46,19 @@ export function windowsOf(
   {
     collections,
     windows,
-  }: { readonly collections: readonly WantedCollection[]; readonly windows?: WindowScope },
+    shard,
+  }: {
+    readonly collections: readonly WantedCollection[];
+    readonly windows?: WindowScope;
+    readonly shard?: ShardScope | undefined;
+  },
   log: RecordLog,
 ): (CollectionWindows | undefined)[] {
-  return collections.map(({ collection, metadata }) => {
+  return collections.map(({ collection, metadata }, index) => {
     const wanted = windows?.views.get(collection)?.windows ?? [];
     if (wanted.length === 0) return undefined;
-    return new CollectionWindows(wanted, { log, ttl: new TtlIndexes(metadata) });
+    const across = shard?.across[index]?.map((each) => ({ number: shard.number, across: each }));
+    return new CollectionWindows(wanted, { log, ttl: new TtlIndexes(metadata), across });
   });
 }
 
@@ -69,12 +72,22 @@ export class CollectionWindows {
 
   constructor(
     windows: readonly Window[],
-    { log, ttl }: { readonly log: RecordLog; readonly ttl: TtlIndexes },
+    {
+      log,
+      ttl,
+      across,
+    }: {
+      readonly log: RecordLog;
+      readonly ttl: TtlIndexes;
+      /** Of each window, where they are a shard's. */
+      readonly across?: readonly ShardOfWindow[] | undefined;
+    },
   ) {
     const ids = new IdTable();
     this.touched = new TouchedDocuments(log, ids);
     this.ttl = ttl;
-    this.views = windows.map((window) => new WindowView(window, { log, ids, touched: this.touched, ttl }));
+    const parts = { log, ids, touched: this.touched, ttl };
+    this.views = windows.map((window, i) => new WindowView(window, { ...parts, shard: across?.[i] }));
   }
 
   /** An operation on a document, with the entry by which it takes effect. Both are lent. */
@@ -82,16 +95,18 @@ export class CollectionWindows {
     const wall = timeOf(container);
     const id = idOf(operation);
     const before = this.touched.stateOf(this.touched.find(id));
-    const number = this.touched.take(operation);
-    const happened = { operation, container, id, number, before, wall };
+    const isMigrated = isMigration(operation, container);
+    const number = this.touched.take(operation, isMigrated);
+    const happened = { operation, container, id, number, before, wall, isMigrated };
     for (const view of this.views) view.take(happened);
   }
 
   /** The same behind the last window: only told. */
-  takeLater(operation: OplogEntry, wall: number): void {
+  takeLater(operation: OplogEntry, container: OplogEntry): void {
+    if (isMigration(operation, container)) return;
     const id = idOf(operation);
     const number = this.touched.find(id);
-    for (const view of this.views) view.later(operation.op, { id, number, wall });
+    for (const view of this.views) view.later(operation.op, { id, number, wall: timeOf(container) });
   }
 
   /** All documents are gone, without an entry for each. False: no window has begun, so that nothing is left to be restored. */
@@ -113,6 +128,8 @@ interface Happened {
   /** The document's state until then. */
   readonly before: number;
   readonly wall: number;
+  /** It only brought the document to another shard. */
+  readonly isMigrated: boolean;
 }
 
 interface WindowParts {
@@ -120,6 +137,7 @@ interface WindowParts {
   readonly ids: IdTable;
   readonly touched: TouchedDocuments;
   readonly ttl: TtlIndexes;
+  readonly shard: ShardOfWindow | undefined;
 }
 
 export class WindowView {
@@ -137,11 +155,9 @@ export class WindowView {
   readonly #laterChanges: LaterChanges;
   /** What has to change; none: anything. */
   readonly #paths: readonly (readonly string[])[];
-  /** By number of the document: the newest note of it. */
-  #notes = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
+  readonly #notes: Notes;
   /** A document with this number or a higher one, or none, was as the backup has it when everything was dropped. */
   #untouchedFrom: number | undefined;
-  readonly #note = Buffer.alloc(NOTE_BYTES);
   readonly #expired = { state: 0, wall: 0, is: false };
   #take: TakeDocument = () => {};
 
@@ -149,6 +165,7 @@ export class WindowView {
     this.window = window;
     this.key = windowKey(window);
     this.#parts = parts;
+    this.#notes = new Notes(parts.log);
     this.#laterChanges = new LaterChanges(parts.ids);
     this.#paths = window.kind === 'changed' ? window.fields.map((path) => path.split('.')) : [];
   }
@@ -158,18 +175,25 @@ export class WindowView {
   }
 
   take(happened: Happened): void {
-    const { op } = happened.operation;
-    if (this.holds(happened.wall) && happened.before !== DELETED) {
-      if (this.window.kind === 'deleted') {
-        if (op === OP.DELETE) this.#deleted(happened);
-      } else if (op === OP.UPDATE) this.#changed(happened);
+    const { operation, container, id, isMigrated } = happened;
+    const { op, bytes, o } = operation;
+    const isHeld = this.holds(happened.wall) && happened.before !== DELETED;
+    const { kind } = this.window;
+    if (isMigrated) {
+      if (isHeld && kind === 'deleted' && op === OP.DELETE) this.leftOut.migrated++;
+      return;
     }
+    const across = this.#parts.shard?.across;
+    const committed = across && commitTimestampOf(container);
+    if (committed && op === OP.INSERT) across.inserted(id, committed, bytes, o);
+    if (isHeld && op === OP.DELETE && (kind === 'deleted' || committed)) this.#deleted(happened, committed);
+    else if (isHeld && op === OP.UPDATE && kind === 'changed') this.#changed(happened, committed);
     this.later(op, happened);
   }
 
   /** What becomes of a document that was deleted or changed. */
   later(op: number, { id, number, wall }: Pick<Happened, 'id' | 'number' | 'wall'>): void {
-    if (this.#noteOf(number) === NO_RECORD && this.#untouchedFrom === undefined) return;
+    if (this.#notes.newestOf(number) === NO_RECORD && this.#untouchedFrom === undefined) return;
     this.#laterChanges.happened(op, id, wall);
   }
 
@@ -184,7 +208,7 @@ export class WindowView {
       const before = touched.stateOf(number);
       if (before === DELETED || (isBaseGone && before === NO_RECORD)) continue;
       const changes = touched.changesOf(number);
-      this.#add(number, { kind: CERTAIN, before, after: DELETED, wall, changes });
+      this.#add(number, { kind: CERTAIN, before, after: DELETED, wall, changes, at: NEVER });
       taken++;
     }
     if (!isBaseGone) {
@@ -199,14 +223,14 @@ export class WindowView {
    * backup does not have. False: it is none of the window. Throws CannotRoll.
    */
   roll(number: number, base: Buffer | undefined, start: number, take: TakeDocument): boolean {
-    const newest = number < 0 ? NO_RECORD : this.#noteOf(number);
+    const newest = number < 0 ? NO_RECORD : this.#notes.newestOf(number);
     const isUntouched = this.#untouchedFrom !== undefined && (number < 0 || number >= this.#untouchedFrom);
     if (newest !== NO_RECORD) {
-      const notes = this.#parts.log.chain(newest);
+      const notes = this.#notes.of(number);
       const isRolled =
         this.window.kind === 'deleted'
-          ? this.#rollDeleted(notes.reverse(), { base, start }, take)
-          : this.#rollChanged(notes, { base, start }, take);
+          ? this.#rollDeleted(number, notes.reverse(), { base, start, take })
+          : this.#rollChanged(number, notes, { base, start, take });
       if (isRolled || !isUntouched) return isRolled;
     }
     if (!isUntouched || base === undefined) return false;
@@ -237,7 +261,7 @@ export class WindowView {
   /** Undefined: nothing is known of it but that the backup has it. */
   pastOf(id: RawValue): DocumentPast | undefined {
     const number = this.#parts.ids.find(id);
-    const newest = number < 0 ? NO_RECORD : this.#noteOf(number);
+    const newest = number < 0 ? NO_RECORD : this.#notes.newestOf(number);
     const later = this.#laterChanges.of(id);
     if (newest === NO_RECORD) {
       if (this.dropped === undefined) return undefined;
@@ -250,79 +274,58 @@ export class WindowView {
       };
       return { changes: 0, isInserted: false, later: again ?? lost };
     }
-    const changes = this.#read(newest).changes;
-    return { changes, isInserted: !this.#parts.touched.isMet(number), ...(later && { later }) };
+    const { changes, at } = this.#notes.read(newest);
+    if (this.#isElsewhere(number, at)) return undefined;
+    return { changes, isInserted: this.#parts.touched.isInserted(number), ...(later && { later }) };
   }
 
-  #deleted({ operation, container, id, number, before, wall }: Happened): void {
-    const { ttl, touched } = this.#parts;
-    if (operation.fromMigrate) {
-      this.leftOut.migrated++;
+  /** `committed`: by a transaction of several shards, at this time; then it may only have moved. */
+  #deleted({ container, id, number, before, wall }: Happened, committed: Timestamp | undefined): void {
+    const { ttl, touched, shard } = this.#parts;
+    const changes = touched.changesOf(number) - 1;
+    const note = { before, after: DELETED, wall, changes, at: committed ?? container };
+    if (this.window.kind === 'changed') {
+      if (!this.#notes.isCertain(number)) this.#add(number, { ...note, kind: IF_MOVED });
       return;
     }
     const kind = container.lsid < 0 && ttl.areThere ? UNLESS_EXPIRED : CERTAIN;
-    this.#add(number, { kind, before, after: DELETED, wall, changes: touched.changesOf(number) - 1 });
+    this.#add(number, { ...note, kind });
+    if (kind === CERTAIN && committed === undefined) shard?.across.settled(shard.number, id, container);
     this.#laterChanges.forget(id);
   }
 
-  #changed({ operation, number, before, wall }: Happened): void {
-    const newest = this.#noteOf(number);
+  #changed(
+    { operation, container, id, number, before, wall }: Happened,
+    committed: Timestamp | undefined,
+  ): void {
     // The first that is certain decides.
-    if (newest !== NO_RECORD && this.#parts.log.read(newest).kind === CERTAIN) return;
+    if (this.#notes.isCertain(number)) return;
+    const { touched, shard } = this.#parts;
     const { bytes, o } = operation;
     const isWhole = updateKind(bytes, o) === 'whole';
     const isAny = this.#paths.length === 0;
     if (!isAny && !isWhole && !touches(bytes, o, this.#paths)) return;
     const kind = isWhole && !isAny ? IF_FIELDS_DIFFER : CERTAIN;
-    const { touched } = this.#parts;
-    this.#add(number, {
-      kind,
-      before,
-      after: touched.stateOf(number),
-      wall,
-      changes: touched.changesOf(number) - 1,
-    });
+    const at = committed ?? container;
+    const changes = touched.changesOf(number) - 1;
+    this.#add(number, { kind, before, after: touched.stateOf(number), wall, changes, at });
+    if (kind === CERTAIN) shard?.across.settled(shard.number, id, at);
   }
 
-  #add(number: number, { kind, before, after, wall, changes }: Note): void {
-    const { log, ttl } = this.#parts;
-    const note = this.#note;
-    note.writeDoubleLE(before, 0);
-    note.writeDoubleLE(after, 8);
-    note.writeDoubleLE(wall, 16);
-    note.writeUInt32LE(changes, 24);
-    note.writeUInt32LE(ttl.state, 28);
-    if (number >= this.#notes.length) {
-      const larger = new Float64Array(Math.max(number + 1, this.#notes.length * 2)).fill(NO_RECORD);
-      larger.set(this.#notes);
-      this.#notes = larger;
-    }
-    // A deletion that is certain makes those before it meaningless.
-    const previous =
-      kind === CERTAIN && this.window.kind === 'deleted' ? NO_RECORD : (this.#notes[number] as number);
-    this.#notes[number] = log.append(previous, kind, note, 0, NOTE_BYTES);
-  }
-
-  #noteOf(number: number): number {
-    return this.#notes[number] ?? NO_RECORD;
-  }
-
-  #read(note: number): Note & { readonly ttl: number } {
-    const { kind, bytes, start } = this.#parts.log.read(note);
-    return {
-      kind,
-      before: bytes.readDoubleLE(start),
-      after: bytes.readDoubleLE(start + 8),
-      wall: bytes.readDoubleLE(start + 16),
-      changes: bytes.readUInt32LE(start + 24),
-      ttl: bytes.readUInt32LE(start + 28),
-    };
+  #add(number: number, note: Omit<Note, 'ttl'>): void {
+    const { ttl, shard } = this.#parts;
+    // A deletion that is certain makes those before it meaningless; on a shard it may turn out to be a move.
+    const isLast = note.kind === CERTAIN && this.window.kind === 'deleted' && shard === undefined;
+    this.#notes.add(number, { ...note, ttl: ttl.state }, isLast);
   }
 
   /** `notes`: newest first. */
-  #rollDeleted(notes: readonly number[], { base, start }: Base, take: TakeDocument): boolean {
+  #rollDeleted(number: number, notes: readonly number[], { base, start, take }: RollBase): boolean {
+    let isExpired = false;
     for (const note of notes) {
-      const { kind, before, wall, ttl } = this.#read(note);
+      const { kind, before, wall, ttl, at } = this.#notes.read(note);
+      if (this.#movedTo(number, at) !== undefined) continue;
+      if (this.#isElsewhere(number, at)) return false;
       if (kind === CERTAIN) {
         if (this.dropped?.wall === wall) this.foundDropped++;
         return this.#parts.touched.rollTo(before, base, start, take);
@@ -331,8 +334,9 @@ export class WindowView {
       this.#take = take;
       this.#parts.touched.rollTo(before, base, start, this.#unlessExpired);
       if (!this.#expired.is) return true;
+      isExpired = true;
     }
-    this.leftOut.expired++;
+    if (isExpired) this.leftOut.expired++;
     return false;
   }
 
@@ -343,21 +347,35 @@ export class WindowView {
   };
 
   /** `notes`: oldest first. */
-  #rollChanged(notes: readonly number[], { base, start }: Base, take: TakeDocument): boolean {
+  #rollChanged(number: number, notes: readonly number[], { base, start, take }: RollBase): boolean {
     const { touched } = this.#parts;
     for (const note of notes) {
-      const { kind, before, after } = this.#read(note);
+      const { kind, before, after, at } = this.#notes.read(note);
+      if (this.#isElsewhere(number, at)) return false;
       if (kind === CERTAIN) return touched.rollTo(before, base, start, take);
+      const moved = kind === IF_MOVED ? this.#movedTo(number, at) : undefined;
+      if (kind === IF_MOVED && moved === undefined) continue;
       const was = this.#copy(before, { base, start });
-      const became = this.#copy(after, { base, start });
-      if (!this.#paths.some((path) => differAt(was, became, path))) continue;
+      const became = moved ?? this.#copy(after, { base, start });
+      const isAny = this.#paths.length === 0;
+      if (!isAny && !this.#paths.some((path) => differAt(was, became, path))) continue;
       take(was, 0, was.length);
       return true;
     }
     return false;
   }
 
-  #copy(state: number, { base, start }: Base): Buffer {
+  #movedTo(number: number, at: Timestamp): Buffer | undefined {
+    const { shard, touched } = this.#parts;
+    return shard?.across.movedTo(touched.idKey(number), at);
+  }
+
+  #isElsewhere(number: number, at: Timestamp): boolean {
+    const { shard, touched } = this.#parts;
+    return shard?.across.isElsewhere(shard.number, touched.idKey(number), at) === true;
+  }
+
+  #copy(state: number, { base, start }: Omit<RollBase, 'take'>): Buffer {
     let copy = Buffer.alloc(0);
     this.#parts.touched.rollTo(state, base, start, (bytes, from, to) => {
       copy = Buffer.from(bytes.subarray(from, to));
@@ -366,18 +384,9 @@ export class WindowView {
   }
 }
 
-/** What was noted when a document was deleted or changed. */
-interface Note {
-  readonly kind: number;
-  /** The document's state before, and after. */
-  readonly before: number;
-  readonly after: number;
-  readonly wall: number;
-  /** Entries that made it what it was before. */
-  readonly changes: number;
-}
-
-interface Base {
+/** From what a document is rolled, and who takes it. */
+interface RollBase {
   readonly base: Buffer | undefined;
   readonly start: number;
+  readonly take: TakeDocument;
 }

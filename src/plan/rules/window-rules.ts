@@ -134,18 +134,12 @@ function oplogFaults(root: MapNode, node: PlanNode, key: string): PlanFault[] {
   const expected =
     'source.oplog, such as { mongodb: { uri: … } }, that of the replica set which was dumped; or source.preImages';
   const place = placeAt(node, key);
-  if (nodeAt(root, 'source', 'oplog', 'backup') !== undefined) {
+  const oplog = nodeAt(root, 'source', 'oplog');
+  const shards = nodeAt(oplog, 'shards');
+  const ofShards = shards?.kind === 'map' ? [...shards.entries.values()].map(({ value }) => value) : [];
+  if ([oplog, ...ofShards].some((each) => nodeAt(each, 'backup') !== undefined)) {
     const message = `the oplog that a dump took along ends with the dump: it does not know what was ${key} later`;
     return [faultAt(place, 'source', { message, expected })];
-  }
-  if (nodeAt(root, 'source', 'oplog', 'shards') !== undefined) {
-    const message = `what was ${key} on a sharded cluster cannot be told yet: a document may be deleted on one shard because it moved to another`;
-    return [
-      faultAt(place, 'source', {
-        message,
-        expected: 'a query, and source.at just before it happened; or source.preImages',
-      }),
-    ];
   }
   if (['oplog', 'preImages'].some((source) => nodeAt(root, 'source', source) !== undefined)) return [];
   const message = `what was ${key} stands in an oplog, and the plan names none`;
