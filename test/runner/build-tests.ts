@@ -2,7 +2,7 @@
  * Packs all test files, and with them the sources and packages that they use, into one file that node runs from what V8 compiled of
  * it before. Each test file has a process of its own; through tsx it would read, translate and link some 600 modules first, which
  * costs more than most tests: 2.9 s of CPU for one that uses the driver, 0.5 s from files of one module each that are not compiled
- * yet, and 0.2 s from here.
+ * yet, and half of that from here.
  *
  * A module is evaluated when something that uses it is started, and knows itself by the path of its source (`import.meta.dirname`).
  */

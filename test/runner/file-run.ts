@@ -32,7 +32,7 @@ export interface FileRunOptions {
 
 /**
  * A selection asks for 16 MB of which it touches little. The C library of Linux gives such a piece untouched the first time, and from
- * then on from what was freed, which has to be zeroed: 7 ms instead of 1, for each of a thousand selections of some test files.
+ * then on from what was freed, which has to be zeroed: 7 ms instead of 1, for each selection.
  */
 const ALLOCATION = { MALLOC_MMAP_THRESHOLD_: String(8 * 1024 * 1024) };
 
