@@ -51,6 +51,35 @@ function documentOffsets(array: RawValue): number[] {
   return offsets;
 }
 
+/** What a cursor of the driver's keeps of a reply. */
+interface Buffered {
+  readonly batch?: { readonly bson?: unknown; readonly offset?: unknown };
+  readonly length?: number;
+  readonly batchSize?: number;
+  readonly clear?: () => void;
+}
+
+/**
+ * The documents that a cursor has fetched, all of them, where they lie in the reply: the driver would take each apart, field by field, only to see
+ * where it ends. The cursor has none afterwards. Undefined where it is built otherwise than in the driver that is packed in, or some were
+ * taken before: then the driver's own way is open.
+ */
+export function takeFetched(
+  cursor: object,
+): { readonly bytes: Buffer; readonly offsets: readonly number[] } | undefined {
+  const { documents } = cursor as { readonly documents?: Buffered | null };
+  const { batch, clear, length } = documents ?? {};
+  if (!(batch?.bson instanceof Uint8Array) || typeof batch.offset !== 'number' || clear === undefined)
+    return undefined;
+  const bytes = asBuffer(batch.bson);
+  const start = batch.offset;
+  const end = start + bytes.readInt32LE(start);
+  const offsets = documentOffsets({ type: BSON.ARRAY, bytes, start, end });
+  if (offsets.length !== length) return undefined;
+  documents?.clear?.();
+  return { bytes, offsets };
+}
+
 export interface WriteFault {
   /** Position of the document in the command. */
   readonly index: number;

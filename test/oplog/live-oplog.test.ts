@@ -1,7 +1,8 @@
 /** The oplog of a running replica set: what of it travels, what it covers, who may read it. */
-import type { Binary, Document } from 'mongodb';
+import type { Binary, Document, FindCursor } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { RestorePlanError } from '../../src/errors.ts';
+import { asBuffer, takeFetched } from '../../src/mongo/raw-messages.ts';
 import { type Cut, compareTimestamps, isBehind, type Moment, OplogEntry } from '../../src/oplog/entry.ts';
 import { Replay } from '../../src/oplog/replay.ts';
 import type { EntryRange } from '../../src/oplog/sources/entry-source.ts';
@@ -93,7 +94,7 @@ test('only entries that matter travel, and a user with nothing but find on the o
     const entry = new OplogEntry();
     let begins: Moment | undefined;
     for await (const { bytes, starts, count } of oplog.entries({ from: begin, cut, collections })) {
-      begins ??= { ...entry.read(bytes, 0) };
+      begins ??= { ...entry.read(bytes, starts[0] as number) };
       for (let i = 0; i < count; i++) if (!replay.entry(bytes, starts[i] as number)) break;
       if (replay.cutAt !== undefined) break;
     }
@@ -106,6 +107,28 @@ test('only entries that matter travel, and a user with nothing but find on the o
     assert.not.ok(await upTo({ wall: Date.now() + 60_000 }));
     assert.not.ok(await upTo({ ts: { seconds: before.seconds + 60, ordinal: 1 } }));
   });
+});
+
+test('what a cursor has fetched is taken as it lies in the reply, and is what the driver gives', async () => {
+  const find = (): FindCursor =>
+    set.client
+      .db('local')
+      .collection('oplog.rs')
+      .find({}, { raw: true, batchSize: 7, limit: 20, sort: { $natural: 1 } });
+  const [ours, drivers] = [find(), find()];
+  let count = 0;
+  while (await ours.hasNext()) {
+    assert.ok(await drivers.hasNext());
+    const fetched = takeFetched(ours);
+    assert.ok(fetched, 'the driver keeps its replies in another way');
+    const { bytes, offsets } = fetched;
+    const taken = offsets.map((start) => bytes.subarray(start, start + bytes.readInt32LE(start)));
+    assert.equal(taken, (drivers.readBufferedDocuments() as unknown[]).map(asBuffer));
+    assert.is(ours.bufferedCount(), 0);
+    count += taken.length;
+  }
+  assert.is(count, 20);
+  assert.is(takeFetched({}), undefined);
 });
 
 test('of a server that nobody writes to, the entry behind a moment that has passed is waited for', async () => {

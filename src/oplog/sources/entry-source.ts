@@ -50,7 +50,8 @@ export interface EntrySource {
   /**
    * The entries of a range, in their order and pulled: each batch is lent until the next. The first entry that does not count is there,
    * and behind it at least those that end a transaction; whoever needs no more leaves the loop. Where `cut` is not reached, it ends without.
-   * Entries before the range may be there, too. Throws RestorePlanError BACKUP where any may be missing.
+   * Entries before the range may be there, too. Where `starts` has the beginning of one, its length says where it ends: something else may lie
+   * between it and the next. Throws RestorePlanError BACKUP where any may be missing.
    */
   entries(range: EntryRange): AsyncIterable<WholeDocuments>;
   /** The name of the replica set whose oplog it is; absent where nothing says it. */

@@ -5,7 +5,7 @@
  * beginning the server has lost would begin later without a word: the oldest entry is looked at before and after.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Binary, BSONRegExp, Timestamp as DriverTimestamp, UUID } from 'bson';
+import type { Binary } from 'bson';
 import type { Collection, Document, FindOptions, MongoClient } from 'mongodb';
 import type { WholeDocuments } from '../../backup/backup.ts';
 import {
@@ -36,10 +36,10 @@ import {
   type EntrySource,
   type OplogRoom,
 } from './entry-source.ts';
+import { anyOf, fetchedBy, filterFor, isLastBehind, placeOfCut, startOf, timestamp } from './live-batches.ts';
 
 /** Entries fetched with one request; the server ends a batch at 16 MiB. */
 const BATCH_ENTRIES = 10_000;
-const KNOWN_OPERATIONS = ['i', 'u', 'd', 'c', 'n', 'ci', 'cu', 'cd', 'km'];
 
 /** The server overwrote what was still to be read. */
 const POSITION_LOST = 136;
@@ -134,7 +134,7 @@ export class LiveOplog implements EntrySource {
     const behind = 'ts' in cut ? { ts: { $gte: timestamp(cut.ts) } } : { wall: { $gte: new Date(cut.wall) } };
     const either = matters.length === 0 ? [] : [...matters, behind];
     let end: Moment | undefined;
-    for await (const batch of this.#from(begin, either)) {
+    for await (const batch of this.#from(begin, either, (each) => isLastBehind(each, cut))) {
       const last = placeOfCut(batch, cut);
       if (last === batch.count) {
         yield batch;
@@ -168,10 +168,14 @@ export class LiveOplog implements EntrySource {
   }
 
   /** The entry of a moment, and those behind it that match any of `filters`; all where there are none. */
-  async *#from(begin: Timestamp, filters: readonly Document[]): AsyncGenerator<WholeDocuments> {
+  async *#from(
+    begin: Timestamp,
+    filters: readonly Document[],
+    isEnd?: (batch: WholeDocuments) => boolean,
+  ): AsyncGenerator<WholeDocuments> {
     // By itself, for the server goes to it at once: as a further filter it would be held against every entry.
     yield* this.#read({ ts: timestamp(begin) });
-    yield* this.#read({ ts: { $gt: timestamp(begin) }, ...anyOf(filters) });
+    yield* this.#read({ ts: { $gt: timestamp(begin) }, ...anyOf(filters) }, isEnd);
   }
 
   async describe(database: string): Promise<ReadonlyMap<string, CollectionFacts> | undefined> {
@@ -246,7 +250,11 @@ export class LiveOplog implements EntrySource {
     );
   }
 
-  async *#read(filter: Document): AsyncGenerator<WholeDocuments> {
+  /** `isEnd`: what lies behind such a batch is hardly wanted, and not asked for before somebody wants it. */
+  async *#read(
+    filter: Document,
+    isEnd: (batch: WholeDocuments) => boolean = () => false,
+  ): AsyncGenerator<WholeDocuments> {
     const options: FindOptions = {
       raw: true,
       batchSize: BATCH_ENTRIES,
@@ -255,8 +263,15 @@ export class LiveOplog implements EntrySource {
     };
     const cursor = this.#entries.find(filter, options);
     try {
-      while (await this.#asking('reading it', () => cursor.hasNext()))
-        yield together(cursor.readBufferedDocuments() as unknown[]);
+      const more = (): Promise<boolean> => this.#asking('reading it', () => cursor.hasNext());
+      for (let isThere = await more(); isThere; ) {
+        const batch = fetchedBy(cursor);
+        // The server looks for the next ones while somebody works on these.
+        const next = isEnd(batch) ? undefined : more();
+        next?.catch(() => undefined);
+        yield batch;
+        isThere = await (next ?? more());
+      }
     } finally {
       await cursor.close().catch(() => undefined);
     }
@@ -310,59 +325,7 @@ export class LiveOplog implements EntrySource {
   }
 }
 
-/** Entries that came one by one, as documents back to back. */
-function together(entries: readonly unknown[]): WholeDocuments {
-  const buffers = entries.map(asBuffer);
-  const starts = new Int32Array(buffers.length + 1);
-  for (const [i, { length }] of buffers.entries()) starts[i + 1] = (starts[i] as number) + length;
-  return { bytes: Buffer.concat(buffers), starts, count: buffers.length };
-}
-
-/** The place of the first entry that does not count; the number of entries where all of them do. */
-function placeOfCut({ bytes, starts, count }: WholeDocuments, cut: Exclude<Cut, 'end'>): number {
-  const entry = new OplogEntry();
-  for (let i = 0; i < count; i++) if (isBehind(entry.read(bytes, starts[i] as number), cut)) return i;
-  return count;
-}
-
-/**
- * Which entries the server is asked for: those of the collections by UUID or name, commands, and whatever kind is not known here. Empty: all.
- *
- * Few filters, for each is held against every entry: names and commands as one take the server two thirds of the time.
- */
-function filterFor({
-  collections,
-  database,
-}: Pick<EntryRange, 'collections' | 'database'>): readonly Document[] {
-  if (collections === undefined && database === undefined) return [];
-  const namespaces = collections?.map(({ namespace }) => namespace) ?? [];
-  const databases = new Set(namespaces.map((namespace) => namespace.slice(0, namespace.indexOf('.'))));
-  if (database !== undefined) databases.add(database);
-  const ofDatabase = startOf(database ?? '');
-  const names = collections === undefined ? [ofDatabase] : namespaces;
-  const commands = ['admin', ...databases].map((each) => `${each}.$cmd`);
-  const uuids = (collections ?? []).filter(({ uuid }) => uuid !== '');
-  return [
-    ...(uuids.length === 0 ? [] : [{ ui: { $in: uuids.map(({ uuid }) => new UUID(uuid).toBinary()) } }]),
-    { ns: { $in: [...names, ...commands] } },
-    { op: { $nin: KNOWN_OPERATIONS } },
-  ];
-}
-
-/** Namespaces of a database. */
-function startOf(database: string): BSONRegExp {
-  return new BSONRegExp(`^${database.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}\\.`);
-}
-
 const INTERNAL: ReadonlySet<string> = new Set(['', 'admin', 'config', 'local']);
-
-function anyOf(filters: readonly Document[]): Document {
-  return filters.length === 0 ? {} : { $or: filters };
-}
-
-function timestamp({ seconds, ordinal }: Timestamp): DriverTimestamp {
-  return new DriverTimestamp({ t: seconds, i: ordinal });
-}
 
 function notAllowed(named: string, cause: unknown): RestorePlanError {
   return new RestorePlanError('BACKUP', `The user of ${named} may not read the oplog (local.oplog.rs).`, {
