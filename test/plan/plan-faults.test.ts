@@ -124,6 +124,13 @@ test('P6: 100 MB and a scalar of 1 MB are refused by size, before parsing', asyn
   assert.ok(performance.now() - started < 20_000);
 });
 
+test('P6: a plan of 100,000 values is refused before it takes hundreds of megabytes', async () => {
+  const list = `[${Array.from({ length: 100_000 }, (_, i) => i).join(',')}]`;
+  const { message, expected } = await onlyFaultOf(`${VALID}mask: ${list}\n`);
+  assert.is(message, 'too many keys and values stand before this');
+  assert.match(expected ?? '', /^about 90,000 at most; .* ids in a file of their own/);
+});
+
 test('P6: a query of 10,000 ids is read', async () => {
   const ids = Array.from(
     { length: 10_000 },

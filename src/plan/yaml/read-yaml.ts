@@ -20,6 +20,12 @@ import { NodeConversion } from './conversion.ts';
 /** BSON allows 180 levels; a plan needs far fewer. */
 const MAX_DEPTH = 200;
 
+/**
+ * Of a plan: what parts keys and values from each other, and a bracket twice, for a map of one is the most that so few characters say. Each
+ * takes up to 2.2 kB until the plan is checked, so that it is done within 256 MB.
+ */
+const MOST_MARKS = 90_000;
+
 interface YamlReading {
   /** Undefined when the text is not one YAML map. */
   readonly root: MapNode | undefined;
@@ -28,6 +34,13 @@ interface YamlReading {
 
 export function parsePlanText(text: PlanText): YamlReading {
   const all: Place = { text, start: 0, end: text.text.length };
+  const crowded = firstTooMany(text.text);
+  if (crowded !== undefined) {
+    const place = { text, start: crowded, end: crowded + 1 };
+    const message = 'too many keys and values stand before this';
+    const expected = `about ${MOST_MARKS.toLocaleString('en-US')} at most; select by a condition, or by ids in a file of their own (ids: ./deleted-ids.txt)`;
+    return faulty(faultAt(place, 'yaml', { message, expected }));
+  }
   const tokens = [...new Parser().parse(text.text)];
   const tooDeep = firstTooDeep(tokens);
   if (tooDeep !== undefined) {
@@ -75,6 +88,24 @@ export function parsePlanText(text: PlanText): YamlReading {
     conversion.faults.push(faultAt({ ...all, end: 1 }, 'type', { message, expected: 'a map of keys' }));
   }
   return { root: root.kind === 'map' ? root : undefined, faults: conversion.faults };
+}
+
+/** Behind a colon that is part of a word, as in an address; behind a quotation mark it ends a key all the same. */
+const WORD = /[^\s,[\]{}"']/;
+const QUOTE = /["']/;
+
+/** Offset of the first mark that is one too many. */
+function firstTooMany(text: string): number | undefined {
+  let marks = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === ',' || character === '\n') marks++;
+    else if (character === ':')
+      marks += WORD.test(text[at + 1] ?? '') && !QUOTE.test(text[at - 1] ?? '') ? 0 : 1;
+    else if (character === '{' || character === '[') marks += 2;
+    if (marks > MOST_MARKS) return at;
+  }
+  return undefined;
 }
 
 /** Offset of the first token that lies too deep. Composing deeper ones would exhaust the stack, not always catchably. */
