@@ -67,7 +67,8 @@ export function readIndex(raw: Buffer): TargetIndex {
   return {
     name: String(spec['name']),
     key: [...elements(key)].map((element) => [keyOf(element), direction(element)] as const),
-    unique: isTrue(raw, 'unique'),
+    // One that is being made unique (collMod) takes no second document of a key either.
+    unique: isTrue(raw, 'unique') || isTrue(raw, 'prepareUnique'),
     sparse: isTrue(raw, 'sparse'),
     expireAfterSeconds: typeof ttl === 'number' ? ttl : undefined,
     raw: Buffer.from(raw),

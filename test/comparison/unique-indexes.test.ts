@@ -22,6 +22,7 @@ test.before(async () => {
 });
 test.after(() => lab.close());
 
+const PREPARED = 'an index that is being made unique';
 const INDEXES: readonly (readonly [string, IndexSpecification, CreateIndexesOptions])[] = [
   ['one field', { a: 1 }, {}],
   ['two fields', { a: 1, b: -1 }, {}],
@@ -32,13 +33,16 @@ const INDEXES: readonly (readonly [string, IndexSpecification, CreateIndexesOpti
   ['a partial index', { a: 1 }, { partialFilterExpression: { b: { $gte: 1 } } }],
   ['a collated index', { a: 1 }, { collation: { locale: 'en', strength: 2 } }],
   ['a position in an array', { 'a.0': 1 }, {}],
+  [PREPARED, { a: 1 }, {}],
 ];
 
 for (const [name, key, options] of INDEXES) {
   test(`conflicts on ${name} are the server's`, async () => {
     const database = lab.database('unique');
     const collection = database.collection<{ _id: number }>('things');
-    await collection.createIndex(key, { ...options, unique: true });
+    await collection.createIndex(key, { ...options, unique: name !== PREPARED });
+    if (name === PREPARED)
+      await database.command({ collMod: 'things', index: { keyPattern: key, prepareUnique: true } });
     const random = seededRandom(4711);
     const documentOf = (_id: number): Document => randomDocument(_id, random);
     for (let id = 0; id < 12; id++)
