@@ -20,7 +20,7 @@ import { MEMORY } from './memory.ts';
 import { OPLOG } from './oplog.ts';
 import { OPLOG_MEMORY } from './oplog-memory.ts';
 import { SELECTIVE_FROM_DISK, SELECTIVE_FROM_S3 } from './selective.ts';
-import { SELECT_FROM_FAR_S3, SELECT_FROM_GZIP, SELECT_FROM_S3 } from './throughput.ts';
+import { SELECT_BY_THREADS, SELECT_FROM_FAR_S3, SELECT_FROM_GZIP, SELECT_FROM_S3 } from './throughput.ts';
 import { VALIDATE } from './validate.ts';
 import { WHOLE_COLLECTION } from './whole-collection.ts';
 
@@ -30,6 +30,7 @@ const MEASURES: readonly Measure[] = [
   SELECT_FROM_S3,
   SELECT_FROM_FAR_S3,
   SELECT_FROM_GZIP,
+  SELECT_BY_THREADS,
   DEPENDENTS,
   WHOLE_COLLECTION,
   MEMORY,

@@ -31,6 +31,19 @@ export const SELECT_FROM_FAR_S3: Measure = {
   },
 };
 
+export const SELECT_BY_THREADS: Measure = {
+  name: 'select-threads',
+  about: 'selection from a tar on disk by two threads, against one (1.5 is what two quiet cores could give)',
+  run: async (grounds, options) => {
+    const plan = writePlan(grounds, { path: await grounds.largeTar() }, LOST_ARTWORKS);
+    const pairs = await inTurn(options, {
+      ours: () => selectOnce(grounds, plan, 2),
+      reference: () => selectOnce(grounds, plan, 1),
+    });
+    return [comparePairs('selection by two threads', pairs, 1.5)];
+  },
+};
+
 export const SELECT_FROM_GZIP: Measure = {
   name: 'select-gzip',
   about: 'selection from a .tar.gz on disk, against plain gunzip of the same file',

@@ -20,8 +20,13 @@ export async function runWorker(
   return JSON.parse(stdout) as WorkerResult;
 }
 
-/** Selects with the plan in `planFolder` into a new work directory. */
-export async function selectOnce(grounds: Grounds, planFolder: string): Promise<WorkerResult> {
+/** Selects with the plan in `planFolder` into a new work directory. `threads`: as many as usual where nothing is said. */
+export async function selectOnce(
+  grounds: Grounds,
+  planFolder: string,
+  threads?: number,
+): Promise<WorkerResult> {
   const workDirectory = mkdtempSync(join(grounds.folder.path, 'work-'));
-  return runWorker(grounds, 'select-once', [join(planFolder, 'plan.yaml'), workDirectory]);
+  const asked = threads === undefined ? [] : [String(threads)];
+  return runWorker(grounds, 'select-once', [join(planFolder, 'plan.yaml'), workDirectory, ...asked]);
 }

@@ -1,8 +1,9 @@
 /**
- * Array jobs in a real Slurm, at length: `npm run distributed -- [--install] [--artworks 3400000] [--kills 50] [--seed 4711]`; 0 leaves one out.
+ * Slices and array jobs at length: `npm run distributed -- [--install] [--cuts 500] [--artworks 3400000] [--kills 50] [--seed 4711]`; 0 leaves one out.
  *
- * 1. A tar of 4 GB in MinIO is selected from by an array of 8, of which one worker is killed in the middle: the digest of one thread.
- * 2. Coordinator and workers are killed with -9 until 50 kills came in time: the same digest, and nothing left behind.
+ * 0. Members are cut at 500 places and more, and scanned by 1, 2, 3 and 8 threads: the same digest.
+ * 1. In a real Slurm, a tar of 4 GB in MinIO is selected from by an array of 8, of which one worker is killed in the middle: the digest of one thread.
+ * 2. There, coordinator and workers are killed with -9 until 50 kills came in time: the same digest, and nothing left behind.
  *
  * `--install` installs Slurm with the system's packages where it is missing.
  */
@@ -10,6 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BUILT_PROGRAM, ROOT } from '../lab/plan-command.ts';
 import { installSlurm, whyNoSlurm } from '../lab/slurm.ts';
+import { cutAnywhere } from '../selection/slices/cut-campaign.ts';
 import { digestOf, done } from './by-hand.ts';
 import { killWorker, openGround, untilRunning } from './in-slurm.ts';
 import { killTogether } from './kill-campaign.ts';
@@ -17,6 +19,7 @@ import { killTogether } from './kill-campaign.ts';
 const { values } = parseArgs({
   options: {
     install: { type: 'boolean', default: false },
+    cuts: { type: 'string', default: '500' },
     artworks: { type: 'string', default: '3400000' },
     kills: { type: 'string', default: '50' },
     seed: { type: 'string', default: '4711' },
@@ -29,6 +32,11 @@ const say = (text: string): void => {
 
 // What was just built is started dozens of times: from its sources each start would take a second more.
 process.env[BUILT_PROGRAM] ??= join(ROOT, 'dist', 'main.js');
+const [cuts, artworks, kills, seed] = [values.cuts, values.artworks, values.kills, values.seed].map(
+  Number,
+) as [number, number, number, number];
+if (cuts > 0) await cutAnywhere({ cuts, seed, say });
+if (artworks === 0 && kills === 0) process.exit();
 if (values.install && whyNoSlurm() !== undefined) installSlurm();
 const why = whyNoSlurm();
 if (why !== undefined) {
@@ -36,16 +44,15 @@ if (why !== undefined) {
   process.exit(1);
 }
 
-const artworks = Number(values.artworks);
 if (artworks > 0) await largeOne(artworks);
-if (Number(values.kills) > 0) {
+if (kills > 0) {
   const ground = await openGround(
     { artworks: 40_000, lots: 60_000, people: 10, offers: 10 },
     { processors: 4 },
   );
   try {
-    await killTogether(ground, { kills: Number(values.kills), seed: Number(values.seed), say });
-    say(`killed ${values.kills} times: the digest of one machine each time, and nothing left`);
+    await killTogether(ground, { kills, seed, say });
+    say(`killed ${kills} times: the digest of one machine each time, and nothing left`);
   } finally {
     await ground.stop();
   }

@@ -13,8 +13,12 @@ setFlagsFromString('--no-incremental-marking');
 const LIBRARY = join(import.meta.dirname, '..', '..', '..', 'dist', 'index.js');
 const { openRestore } = (await import(LIBRARY)) as typeof import('../../../src/index.ts');
 
-const [planFile, workDirectory] = process.argv.slice(2) as [string, string];
-const restore = await openRestore(planFile, { env: process.env, workDirectory });
+const [planFile, workDirectory, threads] = process.argv.slice(2) as [string, string, string?];
+const restore = await openRestore(planFile, {
+  env: process.env,
+  workDirectory,
+  ...(threads !== undefined && { threads: Number(threads) }),
+});
 const started = performance.now();
 const { manifest } = await restore.select();
 const ms = performance.now() - started;
