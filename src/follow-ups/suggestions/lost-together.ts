@@ -69,9 +69,15 @@ export async function lostTogether(run: Run, source: LossSource): Promise<readon
 }
 
 async function lostWithEntry(run: Run, source: LossSource, entry: CollectionPlan): Promise<Suggestion[]> {
-  const { oplog } = source.plan.source;
+  const { oplog, location } = source.plan.source;
   const window = windowsOf(entry).find(({ kind }) => kind === 'deleted');
-  if (window === undefined || oplog === undefined || oplog.kind === 'shards') return [];
+  if (window === undefined || oplog === undefined) return [];
+  // Both restore what is named; what was lost beside it would be looked for in one oplog, against one backup.
+  if (oplog.kind === 'shards' || location.kind === 'oplog') {
+    const which = oplog.kind === 'shards' ? 'the oplogs of shards' : 'an oplog without a backup';
+    const reason = `${which} cannot tell it; \`plan history\` names the collections that lost documents then`;
+    return [{ kind: 'notProposed', entry: entry.collection, reason }];
+  }
   const loss = new Loss(run, {
     ...source,
     entry: entry.collection,
