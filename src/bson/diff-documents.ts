@@ -1,27 +1,27 @@
 /**
- * Field-level differences of two raw documents, by bytes: 1 and 1.0 differ, and so does another order of fields.
+ * Field-level differences of raw documents, by bytes: 1 and 1.0 differ, and so does another order of fields.
  */
 import { sameBytes } from './compare-values.ts';
 import { cstringEnd, elements, keyOf, type RawElement, valueEnd } from './elements.ts';
 import { hashBytes } from './flat-sets.ts';
 import { BSON, type RawValue } from './types.ts';
 
-interface ValueDifference {
+export interface ValueDifference {
   /** Dotted path; empty for the document itself. */
   readonly path: string;
-  /**
-   * changed: both sides have the field. onlyLeft, onlyRight: one side has it. order: the same fields in another order; the
-   * values are then the whole documents.
-   */
-  readonly kind: 'changed' | 'onlyLeft' | 'onlyRight' | 'order';
-  readonly left: RawValue | undefined;
-  readonly right: RawValue | undefined;
+  /** What each document has there, in the order in which they were given; undefined: nothing. */
+  readonly values: readonly (RawValue | undefined)[];
+  /** The same fields stand in another order; the values are then the whole documents. */
+  readonly isOrder: boolean;
 }
 
-/** The first `most` differences, in the order of the left document, then what only the right one has; and how many there are. 0 = the same bytes. */
-export function diffDocuments(left: RawValue, right: RawValue, most: number): Differences {
+/**
+ * The first `most` differences of two documents or more, in the order of the first one, then what only later ones have; and how many there are. 0 =
+ * the same bytes.
+ */
+export function diffDocuments(documents: readonly RawValue[], most: number): Differences {
   const differences = new Differences(most);
-  collect({ left, right, path: '' }, differences);
+  collect(documents, '', differences);
   return differences;
 }
 
@@ -45,33 +45,40 @@ export function documentValue(bytes: Buffer, start = 0): RawValue {
   return { bytes, type: BSON.OBJECT, start, end: start + bytes.readInt32LE(start) };
 }
 
-interface Pair {
-  readonly left: RawValue;
-  readonly right: RawValue;
-  readonly path: string;
-}
-
-function collect({ left, right, path }: Pair, found: Differences): void {
-  if (sameBytes(left, right)) return;
-  const nested = left.type === right.type && (left.type === BSON.OBJECT || left.type === BSON.ARRAY);
-  const leftFields = nested ? FieldTable.of(left) : undefined;
-  const rightFields = nested ? FieldTable.of(right) : undefined;
-  if (leftFields === undefined || rightFields === undefined) {
-    found.add({ path, kind: 'changed', left, right });
+/** `values`: of the documents, which all have one at the path. */
+function collect(values: readonly RawValue[], path: string, found: Differences): void {
+  const [first, ...others] = values as readonly [RawValue, ...RawValue[]];
+  if (others.every((other) => sameBytes(first, other))) return;
+  const isNested =
+    (first.type === BSON.OBJECT || first.type === BSON.ARRAY) &&
+    others.every(({ type }) => type === first.type);
+  const tables = isNested ? tablesOf(values) : undefined;
+  if (tables === undefined) {
+    found.add({ path, values, isOrder: false });
     return;
   }
   const before = found.total;
-  for (const field of elements(left.bytes, left.start)) {
-    const at = rightFields.find(field);
-    const own = join(path, field);
-    if (at === undefined) found.add({ path: own, kind: 'onlyLeft', left: field, right: undefined });
-    else collect({ left: field, right: valueAt(right, at), path: own }, found);
+  for (const [turn, value] of values.entries()) {
+    for (const field of elements(value.bytes, value.start)) {
+      // It was met in one of those before.
+      if (tables.some((table, i) => i < turn && table.find(field) !== undefined)) continue;
+      const there = tables.map((table, i) => {
+        if (i === turn) return field;
+        const at = table.find(field);
+        return at === undefined ? undefined : valueAt(values[i] as RawValue, at);
+      });
+      const own = join(path, field);
+      if (there.every((each) => each !== undefined)) collect(there, own, found);
+      else found.add({ path: own, values: there, isOrder: false });
+    }
   }
-  for (const field of elements(right.bytes, right.start)) {
-    if (leftFields.find(field) === undefined)
-      found.add({ path: join(path, field), kind: 'onlyRight', left: undefined, right: field });
-  }
-  if (found.total === before) found.add({ path, kind: 'order', left, right });
+  if (found.total === before) found.add({ path, values, isOrder: true });
+}
+
+/** Undefined when in one of them a key comes twice, which a path cannot tell apart. */
+function tablesOf(values: readonly RawValue[]): FieldTable[] | undefined {
+  const tables = values.map((value) => FieldTable.of(value));
+  return tables.every((table) => table !== undefined) ? tables : undefined;
 }
 
 /**

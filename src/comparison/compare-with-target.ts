@@ -261,7 +261,7 @@ class CollectionComparison {
       if (!isKept && !isHandedOn) continue;
       const finding = {
         ...{ documents, position, verdict, target: targetOf(findings.met, position) },
-        past: this.#shared.pasts?.of(collection, index),
+        ...{ past: this.#shared.pasts?.of(collection, index), after: this.#afterOf(index) },
         fields: findings.met.fields,
       };
       if (isKept) tally.keep(withWhy(describe(finding, this.#shared.texts), why));
@@ -271,6 +271,12 @@ class CollectionComparison {
     this.#shared.compared += all.length;
     const { compared } = this.#shared;
     this.#run.emit({ type: 'comparison-progress', target: reader.name, compared });
+  }
+
+  /** The document as it was right after it was changed, where that is known. */
+  #afterOf(index: number): RawValue | undefined {
+    const after = this.#shared.pasts?.afterOf(this.#selected.collection, index);
+    return after && documentValue(after);
   }
 
   /**

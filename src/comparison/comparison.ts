@@ -33,6 +33,20 @@ export interface FieldDifference {
   readonly targetType: string | undefined;
 }
 
+/**
+ * A field that differs between any two of three states of a document: before it was changed, right after the last change that is undone, and
+ * now in the target. Texts and names of types as in FieldDifference; undefined = absent, of `now` also where the target has no such document.
+ */
+export interface FieldChange {
+  readonly path: string;
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+  readonly now: string | undefined;
+  readonly beforeType: string | undefined;
+  readonly afterType: string | undefined;
+  readonly nowType: string | undefined;
+}
+
 export interface ComparedDocument {
   readonly class: DocumentClass;
   /** `_id` as canonical Extended JSON. */
@@ -56,6 +70,10 @@ export interface ComparedDocument {
   readonly index: number;
   /** What the oplog by which documents were rolled forward knows of it; absent where it knows nothing. */
   readonly past?: DocumentPast | undefined;
+  /** Of a document that is given back as it was before a change: the first fields that were changed or differ; absent where the change is not known. */
+  readonly changes?: readonly FieldChange[] | undefined;
+  /** Such fields beyond those. */
+  readonly changesLeftOut?: number | undefined;
   /** It would be left out, whatever its class says. */
   readonly leftOut?: LeftOutKind | undefined;
 }
@@ -63,6 +81,8 @@ export interface ComparedDocument {
 export interface DocumentSides {
   readonly backup: DocumentObject;
   readonly target: DocumentObject | undefined;
+  /** Of a document that was changed: right after that. */
+  readonly after?: DocumentObject | undefined;
 }
 
 /** A document as canonical Extended JSON. */

@@ -3,7 +3,7 @@
  * fields hidden.
  */
 
-import { diffDocuments, documentValue } from '../bson/diff-documents.ts';
+import { diffDocuments, documentValue, type ValueDifference } from '../bson/diff-documents.ts';
 import type { Documents } from '../bson/documents.ts';
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import type { MergeFields } from '../bson/merge-fields.ts';
@@ -14,6 +14,7 @@ import type {
   ComparedDocument,
   DocumentObject,
   DocumentSides,
+  FieldChange,
   FieldDifference,
   LeftOutWhy,
   Verdict,
@@ -182,6 +183,8 @@ export interface Finding {
   readonly verdict: Verdict;
   readonly target: RawValue | undefined;
   readonly past?: DocumentPast | undefined;
+  /** As it was right after it was changed, where that is undone. */
+  readonly after?: RawValue | undefined;
   /** These alone are compared. */
   readonly fields?: MergeFields | undefined;
 }
@@ -189,7 +192,7 @@ export interface Finding {
 const SAME = { differences: [] } as const;
 
 export function describe(
-  { documents, position, verdict, target, past, fields }: Finding,
+  { documents, position, verdict, target, past, after, fields }: Finding,
   texts: Texts,
 ): ComparedDocument {
   const { class: documentClass, reason, reasonValues } = verdict;
@@ -200,7 +203,10 @@ export function describe(
   const sides = (form: MaskedText): DocumentSides => {
     const own = form.object(backup);
     const isOwn = documentClass === 'identical' && fields === undefined;
-    return { backup: own, target: target && (isOwn ? own : form.object(target)) };
+    return {
+      ...{ backup: own, target: target && (isOwn ? own : form.object(target)) },
+      ...(after && { after: form.object(after) }),
+    };
   };
   return {
     class: documentClass,
@@ -217,7 +223,41 @@ export function describe(
     masked: texts.masked && sides(texts.masked),
     index: documents.first + position,
     ...(past && { past }),
+    ...(after && changesOf({ before: backup, after, now: target }, fields, texts)),
   };
+}
+
+interface States {
+  readonly before: RawValue;
+  readonly after: RawValue;
+  readonly now: RawValue | undefined;
+}
+
+function changesOf({ before, after, now }: States, fields: MergeFields | undefined, texts: Texts) {
+  const states = [before, after, ...(now === undefined ? [] : [now])].map((each) => imageOf(each, fields));
+  const { first, total } = diffDocuments(states, MOST_DIFFERENCES);
+  const changes = first.map((difference): FieldChange => {
+    const [was, became, is] = difference.values.map(
+      (value) => value && texts.values.show(value, difference.path),
+    );
+    const [wasType, becameType, isType] = typesOf(difference);
+    return {
+      ...{ path: pathTold(difference), before: was, after: became, now: is },
+      ...{ beforeType: wasType, afterType: becameType, nowType: isType },
+    };
+  });
+  return { changes, changesLeftOut: total - first.length };
+}
+
+/** Names of the types, where they are not all one. */
+function typesOf({ values }: ValueDifference): (string | undefined)[] {
+  const isRetyped = new Set(values.flatMap((value) => value?.type ?? [])).size > 1;
+  return isRetyped ? values.map((value) => value && typeName(value.type)) : [];
+}
+
+/** As people read it. */
+function pathTold({ path, isOrder }: ValueDifference): string {
+  return isOrder ? `${path === '' ? '(document)' : path} (order of fields)` : path;
 }
 
 /** The fields alone, where only they count. */
@@ -247,15 +287,16 @@ export function fieldDifferences(
   target: RawValue,
   show: (value: RawValue, path: string) => string,
 ): { readonly differences: FieldDifference[]; readonly differencesLeftOut: number } {
-  const { first, total } = diffDocuments(backup, target, MOST_DIFFERENCES);
-  const differences = first.map(({ path, kind, left, right }) => {
-    const retyped = left !== undefined && right !== undefined && left.type !== right.type;
+  const { first, total } = diffDocuments([backup, target], MOST_DIFFERENCES);
+  const differences = first.map((difference) => {
+    const { path } = difference;
+    const [left, right] = difference.values;
+    const [backupType, targetType] = typesOf(difference);
     return {
-      path: kind === 'order' ? `${path === '' ? '(document)' : path} (order of fields)` : path,
+      path: pathTold(difference),
       backup: left && show(left, path),
       target: right && show(right, path),
-      backupType: retyped ? typeName(left.type) : undefined,
-      targetType: retyped ? typeName(right.type) : undefined,
+      ...{ backupType, targetType },
     };
   });
   return { differences, differencesLeftOut: total - differences.length };

@@ -6,15 +6,17 @@
  */
 import { around, type Backup, type BackupPiece, type MemberInfo, type MemberRead } from '../backup/backup.ts';
 import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
+import { BsonFault } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { CollectionViews } from '../plan/windows.ts';
 import type { Holes } from './alone/holes.ts';
+import { CannotRoll, OplogFault } from './faults.ts';
 import { type DocumentPast, type LaterChanges, togetherLater } from './later.ts';
 import type { ReplayResult } from './replay.ts';
 import { Rolled } from './rolled-collection.ts';
 import type { ShardWrites } from './shards/shard-writes.ts';
-import type { TouchedDocuments } from './touched.ts';
+import type { TakeDocument, TouchedDocuments } from './touched.ts';
 import type { WantedCollection } from './wanted.ts';
 
 /** What an oplog made of the documents of a backup, or of the part of it that is one shard's. */
@@ -34,6 +36,15 @@ export interface RollingPart {
 export interface AllWrites {
   readonly writes: readonly ShardWrites[];
   close(): void;
+}
+
+/** A document as it was handed on. */
+export interface GivenDocument {
+  readonly id: RawValue;
+  /** Its state (`MemberInfo.view`); undefined: as of one moment. */
+  readonly view: string | undefined;
+  readonly bytes: Buffer;
+  readonly start: number;
 }
 
 export class Rolling {
@@ -86,12 +97,15 @@ export class Rolling {
     this.#all?.close();
   }
 
-  /** What is known of a document that was handed on, by its `_id`; undefined: nothing happened to it. */
-  pastOf(collection: string, id: RawValue): DocumentPast | undefined {
+  /** What is known of a document that was handed on, by its `_id`, in that state (`MemberInfo.view`); undefined: nothing happened to it. */
+  pastOf(collection: string, id: RawValue, view: string | undefined): DocumentPast | undefined {
     const { rolled = [], later = [], writes } = this.#collections.get(collection) ?? {};
-    for (const each of rolled) {
-      const seen = each.viewedPastOf(id);
-      if (seen !== undefined) return seen;
+    if (view !== undefined) {
+      for (const each of rolled) {
+        const seen = each.viewOf(view)?.pastOf(id);
+        if (seen !== undefined) return seen;
+      }
+      return undefined;
     }
     const before = writes === undefined ? rolled[0]?.pastOf(id) : writes.pastOf(id);
     const behind = later.flatMap((each) => each.of(id) ?? []);
@@ -100,6 +114,24 @@ export class Rolling {
       ...(before ?? { changes: 0, isInserted: false }),
       ...(behind.length > 0 && { later: behind.reduce(togetherLater) }),
     };
+  }
+
+  /** Whether documents are given as they were before they were changed. */
+  knowsAfter(collection: string): boolean {
+    const [first] = this.#parts;
+    const views = first?.views?.get(collection)?.windows ?? [];
+    return first?.folder === undefined && views.some(({ kind }) => kind === 'changed');
+  }
+
+  /** Hands on such a document, at `start` of `bytes`, as it was right after the last change that counts; nothing of another one, and where that cannot be rolled. */
+  rollOn(collection: string, { id, view, bytes, start }: GivenDocument, take: TakeDocument): void {
+    if (view === undefined) return;
+    try {
+      this.#collections.get(collection)?.rolled[0]?.viewOf(view)?.rollOn(id, bytes, start, take);
+    } catch (fault) {
+      // It is only told: what is given back does not rest on it.
+      if (![CannotRoll, OplogFault, BsonFault].some((each) => fault instanceof each)) throw fault;
+    }
   }
 
   async *#read(wanted: ReadonlySet<string>, pieces: AsyncIterable<BackupPiece>): AsyncGenerator<BackupPiece> {

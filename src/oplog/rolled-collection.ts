@@ -168,13 +168,9 @@ export class Rolled {
     return [isAsItWas ? member : { ...member, ...this.#out.given }, ...views];
   }
 
-  /** Of a document of the windows; undefined where it is none of theirs. */
-  viewedPastOf(id: RawValue): DocumentPast | undefined {
-    for (const { view } of this.#views) {
-      const past = view.pastOf(id);
-      if (past !== undefined) return past;
-    }
-    return undefined;
+  /** The window by its key. */
+  viewOf(key: string): WindowView | undefined {
+    return this.#views.find(({ view }) => view.key === key)?.view;
   }
 
   /** What was left out of the windows, and what differs from the server's own count; known when the backup has been read. */

@@ -161,13 +161,21 @@ export class TouchedDocuments {
     this.#met[number] = 1;
   }
 
-  /** The same for a state that a document had on the way. */
-  rollTo(state: number, base: Buffer | undefined, start: number, take: TakeDocument): boolean {
+  /** The same for a state that a document had on the way. `from`: the state that `base` is in, where it is not the backup's. */
+  rollTo(
+    state: number,
+    base: Buffer | undefined,
+    start: number,
+    take: TakeDocument,
+    from: number = NO_RECORD,
+  ): boolean {
     if (state === DELETED) return false;
     let bytes = base;
     let at = start;
     let turn: 0 | 1 = 0;
-    for (const each of this.#log.chain(state)) {
+    const chain = this.#log.chain(state);
+    // A whole document makes those before it meaningless: the chain may begin later.
+    for (const each of from === NO_RECORD ? chain : chain.slice(chain.indexOf(from) + 1)) {
       const record = this.#log.read(each);
       const writer = this.#writers[turn].clear();
       turn = turn === 0 ? 1 : 0;

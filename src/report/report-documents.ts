@@ -5,6 +5,7 @@ import type {
   DocumentClass,
   DocumentObject,
   DocumentSides,
+  FieldChange,
   FieldDifference,
 } from '../comparison/comparison.ts';
 import type { DocumentsTold } from '../plan/plan.ts';
@@ -21,6 +22,9 @@ export interface ReportDocument {
   readonly differences: readonly FieldDifference[];
   /** Further fields that differ, beyond those in `differences`. */
   readonly differencesLeftOut: number;
+  /** Of a document that was changed: before, right after, and now. Absent where that is not known, or only `_id`s are told. */
+  readonly changes?: readonly FieldChange[];
+  readonly changesLeftOut?: number;
   /** Text for people; undefined where the report tells only `_id`s. */
   readonly backup: string | undefined;
   /** Undefined also where the target has no such document. */
@@ -58,14 +62,16 @@ function idOf(document: ComparedDocument, told: DocumentsTold) {
 }
 
 function contentOf(
-  { differences, differencesLeftOut = 0, backup, target, canonical, masked }: ComparedDocument,
+  { differences, differencesLeftOut = 0, backup, target, canonical, masked, ...more }: ComparedDocument,
   told: DocumentsTold,
 ) {
+  const { changes, changesLeftOut = 0 } = more;
   const leftOut = { differencesLeftOut };
   if (told === 'whole')
     return {
       ...leftOut,
       differences: differences.map(reportDifference),
+      ...(changes && { changes: changes.map(reportChange), changesLeftOut }),
       ...{ backup: line(backup, LIMIT.document), target: target && line(target, LIMIT.document) },
       objects: canonical,
     };
@@ -73,6 +79,10 @@ function contentOf(
     return {
       ...leftOut,
       differences: differences.map((each) => reportDifference(withoutValues(each))),
+      ...(changes && {
+        changes: changes.map((each) => reportChange(changeWithoutValues(each))),
+        changesLeftOut,
+      }),
       ...{ backup: maskedText(masked?.backup), target: maskedText(masked?.target) },
       objects: masked,
     };
@@ -97,6 +107,22 @@ function reportDifference({ path, backup, target, ...types }: FieldDifference): 
   };
 }
 
+function changeWithoutValues({ before, after, now, ...rest }: FieldChange): FieldChange {
+  return { ...rest, before: before && MASKED, after: after && MASKED, now: now && MASKED };
+}
+
+function reportChange({ path, before, after, now, ...types }: FieldChange): FieldChange {
+  const value = (text: string | undefined): string | undefined =>
+    text === undefined ? undefined : line(text, LIMIT.value);
+  return {
+    path: line(path, LIMIT.path),
+    before: value(before),
+    after: value(after),
+    now: value(now),
+    ...types,
+  };
+}
+
 export function reportDangling(reference: DanglingReference): ReportDangling {
   return {
     id: line(reference.id, LIMIT.id),
@@ -107,18 +133,22 @@ export function reportDangling(reference: DanglingReference): ReportDangling {
 }
 
 /**
- * Both sides of a compared document: objects; texts with `exact: false` where a JSON parser would give out another object for either. `leftOut` counts the fields and array
+ * Both sides of a compared document, and where it is known what it was after a change: objects; texts with `exact: false` where a JSON parser would give out another object for either. `leftOut` counts the fields and array
  * elements of documents that are too large.
  */
-export function documentSides({ backup, target }: DocumentSides, showsTarget: boolean) {
+export function documentSides({ backup, target, after }: DocumentSides, showsTarget: boolean) {
   const other = showsTarget ? target : undefined;
-  const isExact = backup.exact && (other?.exact ?? true);
+  const isExact = [backup, other, after].every((each) => each?.exact !== false);
   const side = (document: DocumentObject): unknown => (isExact ? JSON.parse(document.text) : document.text);
-  const leftOut = { backup: backup.leftOut, target: other?.leftOut ?? 0 };
+  const leftOut = {
+    ...{ backup: backup.leftOut, target: other?.leftOut ?? 0 },
+    ...(after && { after: after.leftOut }),
+  };
   return {
     ...(isExact ? {} : { exact: false }),
-    ...(leftOut.backup + leftOut.target > 0 ? { leftOut } : {}),
+    ...(Object.values(leftOut).some((count) => count > 0) ? { leftOut } : {}),
     backup: side(backup),
     target: other && side(other),
+    ...(after && { after: side(after) }),
   };
 }

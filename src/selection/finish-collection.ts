@@ -23,7 +23,15 @@ interface FinishedCollection {
   readonly sha256: string;
   /** File name. */
   readonly file: string;
+  /** In which state (`MemberInfo.view`) the documents from an index on are. */
+  readonly views: readonly ViewStart[];
   readonly warnings: readonly string[];
+}
+
+export interface ViewStart {
+  readonly view: string | undefined;
+  /** Index of the first document. */
+  readonly first: number;
 }
 
 /**
@@ -49,9 +57,21 @@ export async function finishCollection(
   const written = isOrdered ? asTheyCame : await inMemberOrder(asTheyCame);
   const repeated = await findRepeatedIds(written);
   const warnings = oddities(collection, idNotFirst, repeated);
-  if (repeated.later.size > 0) return { ...(await without(written, repeated.later)), file, warnings };
+  const views = viewsOf(written, repeated.later);
+  if (repeated.later.size > 0) return { ...(await without(written, repeated.later)), file, views, warnings };
   const sha256 = isOrdered ? chosen.sha256() : await sha256OfFile(path);
-  return { count, bytes, sha256, file, warnings };
+  return { count, bytes, sha256, file, views, warnings };
+}
+
+/** `later`: what is taken out. */
+function viewsOf({ members }: MemberFile, later: IndexSet): ViewStart[] {
+  const taken = later.values();
+  let next = taken.next();
+  let before = 0;
+  return members.map(({ member, first }) => {
+    for (; !next.done && next.value < first; next = taken.next()) before++;
+    return { view: member.view, first: first - before };
+  });
 }
 
 function oddities(

@@ -39,7 +39,7 @@ import {
 import { PastWriter } from './document-past.ts';
 import { TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
-import { finishCollection } from './finish-collection.ts';
+import { finishCollection, type ViewStart } from './finish-collection.ts';
 import { IdFilter } from './id-filter.ts';
 import { findSelection, sha256OfText } from './open-selection.ts';
 import { spareBytes } from './put-off.ts';
@@ -294,6 +294,7 @@ async function finishSelection(
           path: join(folder, file),
           bytes,
           directory: dirname(folder),
+          views: finished.views,
         }))),
     });
   }
@@ -315,16 +316,31 @@ async function finishSelection(
   };
 }
 
+interface FinishedFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** Of the selection. */
+  readonly directory: string;
+  readonly views: readonly ViewStart[];
+}
+
 /** Writes down what the oplog knows of each document of a file, and counts it. */
 async function writePasts(
   rolling: Rolling,
   collection: string,
-  { path, bytes, directory }: { readonly path: string; readonly bytes: number; readonly directory: string },
+  { path, bytes, directory, views }: FinishedFile,
 ): Promise<PastCounts> {
-  const pasts = await PastWriter.create(directory, collection);
+  const pasts = await PastWriter.create(directory, collection, rolling.knowsAfter(collection));
+  let place = 0;
   try {
     for await (const batch of fileBatches(path, bytes, ONE_AFTER_ANOTHER)) {
-      for (let i = 0; i < batch.length; i++) pasts.add(rolling.pastOf(collection, batch.id(i)));
+      for (let i = 0; i < batch.length; i++) {
+        while ((views[place + 1]?.first ?? Number.POSITIVE_INFINITY) <= batch.first + i) place++;
+        const view = views[place]?.view;
+        const id = batch.id(i);
+        rolling.rollOn(collection, { id, view, bytes: batch.bytes, start: batch.start(i) }, pasts.takeAfter);
+        pasts.add(rolling.pastOf(collection, id, view));
+      }
       await pasts.drain();
     }
     await pasts.close();

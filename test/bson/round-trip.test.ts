@@ -40,10 +40,20 @@ test('a document differs from another exactly when their bytes do', () => {
   fc.assert(
     fc.property(anyDocument, anyDocument, (a, b) => {
       const [left, right] = [writeExtendedJson(a), writeExtendedJson(b)];
-      const { first, total } = diffDocuments(documentValue(left), documentValue(right), 2);
+      const { first, total } = diffDocuments([documentValue(left), documentValue(right)], 2);
       assert.is(total === 0, left.equals(right));
       assert.is(first.length, Math.min(2, total));
-      assert.is(diffDocuments(documentValue(left), documentValue(Buffer.from(left)), 2).total, 0);
+      assert.is(diffDocuments([documentValue(left), documentValue(Buffer.from(left))], 2).total, 0);
+      // A third one that is one of the two tells nothing new.
+      const three = diffDocuments(
+        [left, right, left].map((each) => documentValue(each)),
+        2,
+      );
+      assert.equal(
+        three.first.map(({ path, values }) => [path, values.length, values[0]?.type === values[2]?.type]),
+        first.map(({ path }) => [path, 3, true]),
+      );
+      assert.is(three.total, total);
     }),
     { ...SETTINGS, numRuns: 1000 },
   );

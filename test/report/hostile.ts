@@ -26,6 +26,14 @@ export function hostileReview(): ReportInput {
     compared({
       ...{ class: index % 2 === 0 ? 'conflict' : 'different', id: text, reason: text, index },
       differences: [{ path: text, backup: text, target: text, backupType: 'string', targetType: 'symbol' }],
+      ...(index % 4 === 1 && {
+        changes: [
+          {
+            ...{ path: text, before: text, after: text, now: text },
+            ...{ beforeType: 'string', afterType: 'symbol', nowType: text },
+          },
+        ],
+      }),
       backup: JSON.stringify({ [text]: text }),
       target: text,
       canonical: {
@@ -68,6 +76,10 @@ export function hostileReview(): ReportInput {
       },
     ],
     notCompared: [{ target: 'staging', reason: all }],
+    suggestions: ATTACKS.map((text) => ({
+      ...{ kind: 'lostTogether', entry: ATTACKS[4] ?? '', from: 0, until: 1, collection: text },
+      ...{ documents: 1, field: text, parent: ATTACKS[4] ?? '', referring: 1, otherFields: [text] },
+    })),
     toolVersion: '0.1.0',
     writtenAt: 0,
   };

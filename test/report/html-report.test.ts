@@ -5,7 +5,7 @@ import { test } from '../harness.ts';
 import { openBrowser, whyNoBrowser } from './chromium.ts';
 import { hostileReview } from './hostile.ts';
 import { openReport, type ReportPage } from './report-page.ts';
-import { bigReview, smallReview } from './review.ts';
+import { bigReview, collectionOf, compared, smallReview } from './review.ts';
 
 const missing = whyNoBrowser();
 let browser: Browser;
@@ -109,6 +109,44 @@ pageTest(
     assert.is((await lines('same')).length, shown + 2 * folded);
     await rows.first().click();
     assert.is(await detail.count(), 0);
+  },
+);
+
+pageTest(
+  'of a changed document three states stand side by side, and below each other on a narrow screen',
+  () => {
+    const types = { beforeType: undefined, afterType: undefined, nowType: undefined };
+    const change = { path: 'price.amount', before: '1203', after: '0', now: undefined, ...types };
+    const changed = compared({
+      class: 'different',
+      target: '{"_id":1}',
+      changes: [change],
+      changesLeftOut: 2,
+    });
+    const collections = [collectionOf('artworks', [changed])];
+    return smallReview({
+      comparisons: [{ target: 'production', database: 'gravity', server: '', collections }],
+    });
+  },
+  async ({ page, rows }) => {
+    await rows.first().click();
+    const table = page.locator('.detail .fields');
+    assert.equal(await table.locator('thead th').allInnerTexts(), [
+      ...['Field', 'Before the change', 'Right after it', 'In the target now'],
+    ]);
+    const cells = table.locator('tbody').locator('th, td');
+    assert.equal(await cells.allInnerTexts(), ['price.amount', '1203', '0', 'absent']);
+    assert.match(await page.locator('.detail').innerText(), /2 more fields differ/);
+    const tops = async (): Promise<number> =>
+      new Set(await cells.evaluateAll((all) => all.map((cell) => cell.getBoundingClientRect().top))).size;
+    assert.is(await tops(), 1);
+    await page.setViewportSize({ width: 420, height: 900 });
+    assert.is(await tops(), 4);
+    const widths = await cells.evaluateAll((all) => all.map((cell) => cell.getBoundingClientRect().width));
+    assert.ok(
+      widths.every((width) => width > 200),
+      String(widths),
+    );
   },
 );
 

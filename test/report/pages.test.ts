@@ -37,8 +37,8 @@ test('a dry-run made of attacks is dead text at any width, and fits it', () => {
     for (const line of lines) assert.not.match(line.slice(0, 1_000), ALIVE);
     if (columns < 80) continue;
     // An escaped first character makes a line a little longer.
-    // A collection's name in the block to paste is not broken either.
-    const pasted = lines.filter((line) => line.startsWith('  - collection: '));
+    // Names of collections and fields in blocks to paste are not broken either.
+    const pasted = lines.filter((line) => /^ +(?:- collection|foreignKey): /.test(line));
     assert.ok(pasted.every((line) => columnsOf(line) < 300));
     const tooLong = lines.filter((line) => columnsOf(line) > columns + 5 && !pasted.includes(line));
     assert.equal(tooLong, []);

@@ -1,5 +1,5 @@
 /** A wrong updateMany amid an application's own updates, undone by a plan without a query; and reverted. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Document } from 'mongodb';
 import * as assert from 'uvu/assert';
@@ -49,6 +49,7 @@ test.before(
     await pause(1_100);
     until = new Date();
     await artworks().updateOne({ _id: 10 as never }, { $set: { seen: 'later' } });
+    await artworks().updateOne({ _id: 3 as never }, { $set: { 'price.amount': 33 } });
     await pause(1_100);
     await gravity().collection('other').insertOne({});
   },
@@ -76,6 +77,7 @@ async function theAccident(): Promise<void> {
   await artworks().replaceOne({ _id: 5_501 as never }, { kind: 'oil', price: { amount: 0 }, seen: 'wrong' });
   isOver = true;
   await running;
+  await artworks().updateOne({ _id: 3 as never }, { $set: { 'price.amount': -3 } });
   await artworks().updateOne({ _id: 2 as never }, { $set: { seen: 'after' } });
 }
 
@@ -157,6 +159,43 @@ test(
     const after = await bytesNow();
     assert.is(after.size, before.size);
     for (const [id, bytes] of before) assert.ok(after.get(id)?.equals(bytes), id);
+  },
+  { deadlineMs: 180_000 },
+);
+
+test(
+  'of each document it is told what it was before, right after the change, and what it is now',
+  async () => {
+    writePlan(`${changed('')}\n    whenMatched: replace`);
+    const production = ['--target', 'production'];
+    const { stdout } = await ok('dry-run', '--json', '--full', ...production);
+    const documents = checkedStream(stdout).filter(({ type }) => type === 'document') as Document[];
+    assert.ok(documents.length >= WRONG + 402, `${documents.length}`);
+    let same = 0;
+    for (const { id, after, existing, changes } of documents) {
+      assert.ok(changes.length > 0, id);
+      // Two alone were changed once more behind the window.
+      if (JSON.stringify(after) === JSON.stringify(existing)) same++;
+      else assert.match(id, /"(?:3|10)"/);
+    }
+    assert.is(same, documents.length - 2);
+    const reports = ['md', 'html', 'json'].flatMap((kind) => ['--report', `./changed.${kind}`]);
+    writePlan(`${changed(', fields: [price]')}\n    whenMatched: merge`);
+    const { stdout: page } = await ok('dry-run', '--full', ...production, ...reports);
+    assert.match(page, /right after the change, price\.amount: -3/);
+    const written = (kind: string): string => readFileSync(join(folder.path, `changed.${kind}`), 'utf8');
+    const [row] = JSON.parse(written('json')).targets.production.collections[0].documents.filter(
+      ({ id }: Document) => /"3"/.test(id),
+    );
+    assert.equal(row.changes, [{ path: 'price.amount', before: '10003', after: '-3', now: '33' }]);
+    assert.is(row.after.price.amount.$numberInt, '-3');
+    assert.ok(written('html').includes('[["price.amount","10003","-3","33",null,null,null]]'));
+    assert.match(written('md'), /# right after the change, price\.amount: -3\n/);
+    // Where the target has no such document, there is no third state.
+    writePlan(`${changed(', fields: [price]')}\n    whenMatched: merge\n    into: elsewhere`);
+    const { stdout: insert } = await ok('dry-run', '--json', '--target', 'staging');
+    const [first] = checkedStream(insert).filter(({ type }) => type === 'document') as Document[];
+    assert.equal(Object.keys(first?.['changes'][0]), ['path', 'before', 'after']);
   },
   { deadlineMs: 180_000 },
 );

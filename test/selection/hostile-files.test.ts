@@ -15,9 +15,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { serialize } from 'bson';
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { isTime } from '../../src/bson/extended-json-types.ts';
+import { checkDocument } from '../../src/bson/storable.ts';
 import { TargetMemory } from '../../src/comparison/target-memory.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import { suggestFollowUps } from '../../src/follow-ups/suggestions/suggest.ts';
@@ -207,6 +209,38 @@ test('the past of documents of any shape is right or as if there were none', asy
   rmSync(path);
   spawnSync('mkfifo', [path]);
   assert.equal(read(), [undefined, undefined, undefined], 'a pipe is not waited for');
+});
+
+test('documents as they were after a change are right or as if there were none', async () => {
+  const { directory } = await kept();
+  const writer = await PastWriter.create(directory, 'artworks', true);
+  const after = Buffer.from(serialize({ _id: 1, price: 0 }));
+  writer.takeAfter(after, 0, after.length);
+  writer.add({ changes: 1, isInserted: false });
+  writer.add(undefined);
+  await writer.close();
+  const read = (): (Buffer | undefined)[] => {
+    const reader = new PastReader(directory);
+    try {
+      return [0, 1, 2].map((index) => reader.afterOf('artworks', index));
+    } finally {
+      reader.close();
+    }
+  };
+  assert.equal(read(), [after, undefined, undefined]);
+  const path = join(directory, 'artworks.after');
+  const damaged = fc.tuple(fc.nat(after.length - 1), fc.nat(255)).map(([at, byte]) => {
+    const changed = Buffer.from(after);
+    changed[at] = byte;
+    return changed;
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(damaged, fc.uint8Array({ maxLength: 100 })), async (other) => {
+      writeFileSync(path, other);
+      for (const document of read()) if (document !== undefined) checkDocument(document, 0);
+    }),
+    { numRuns: 300, seed: 9 },
+  );
 });
 
 test('suggestions of any shape are right or looked for anew', async () => {

@@ -4,6 +4,7 @@ import type {
   ComparedCollection,
   ComparedDocument,
   DanglingReference,
+  FieldChange,
   FieldDifference,
   TargetComparison,
 } from '../../comparison/comparison.ts';
@@ -115,8 +116,11 @@ export function* documentLines(
   yield color(row(`${symbol} ${name}${applyWords(document.class, whenMatched)}: _id ${document.id}`, style));
   if (document.reason !== '') yield* remark(reasonText(document), style);
   yield* pastLines(document, style);
-  for (const difference of document.differences.slice(0, DIFFERENCES))
+  const became = new Map(document.changes?.map((each) => [each.path, each]));
+  for (const difference of document.differences.slice(0, DIFFERENCES)) {
     yield* differenceLines(difference, style, outcomeOf(document.class, whenMatched) === 'replaced');
+    yield* afterLine(became.get(difference.path), style);
+  }
   const more = document.differences.length + (document.differencesLeftOut ?? 0) - DIFFERENCES;
   if (more > 0) yield paint.quiet(`${INDENT}… ${showCount(more)} more fields`);
 }
@@ -149,6 +153,14 @@ function* differenceLines(
   }
   if (target !== undefined) yield paint.bad(side('- target', target, targetType));
   if (backup !== undefined) yield paint.good(side('+ backup', backup, backupType));
+}
+
+/** What a field was right after the change that is undone, where that is not what it is now. */
+function* afterLine(change: FieldChange | undefined, style: PageStyle): Generator<string> {
+  if (change === undefined || (change.after === change.now && change.afterType === change.nowType)) return;
+  const { path, after = '(absent)', afterType } = change;
+  const type = afterType === undefined ? '' : ` (${afterType})`;
+  yield style.paint.quiet(row(`${INDENT}right after the change, ${path}: ${after}${type}`, style));
 }
 
 /** The dangling references that were kept, and how many more there are. */

@@ -341,6 +341,7 @@ function collectionObject(collection: ComparedCollection) {
 /** One compared document; `dry-run --json` writes those that a page would show, with `--full` all. */
 export function documentObject(target: TargetName, collection: string, document: ComparedDocument) {
   const { class: documentClass, id, index, differences, differencesLeftOut = 0, canonical } = document;
+  const { changes, changesLeftOut = 0 } = document;
   const reason = reasonText(document);
   const oplog = document.past && { oplog: pastTold(document.past) };
   const head = {
@@ -353,8 +354,10 @@ export function documentObject(target: TargetName, collection: string, document:
     index,
     ...oplog,
   } as const;
-  if (canonical === undefined) return { ...head, differences, differencesLeftOut };
+  const fields = { differences, differencesLeftOut, ...(changes && { changes, changesLeftOut }) };
+  if (canonical === undefined) return { ...head, ...fields };
   const { target: existing, leftOut, ...rest } = documentSides(canonical, true);
-  const counts = leftOut && { leftOut: { backup: leftOut.backup, existing: leftOut.target } };
-  return { ...head, differences, differencesLeftOut, ...rest, ...counts, existing };
+  if (leftOut === undefined) return { ...head, ...fields, ...rest, existing };
+  const { target: ofExisting, ...counts } = leftOut;
+  return { ...head, ...fields, ...rest, leftOut: { ...counts, existing: ofExisting }, existing };
 }

@@ -210,7 +210,7 @@ export function proposedEntries(suggestions: readonly Suggestion[]): ProposedEnt
   return [...groups.values()].map((lost) => {
     const [{ entry, from, until }] = lost as [LostTogether];
     const span = `deleted: { from: ${new Date(from).toISOString()}, until: ${new Date(until).toISOString()} }`;
-    const children = childLines(lost, entry, '      ');
+    const children = childLines(lost, [entry], '      ');
     const unsure = lost.filter(({ field }) => field === undefined);
     const alone = unsure.filter(({ otherFields }) => otherFields.length === 0);
     return {
@@ -234,11 +234,12 @@ export function proposedEntries(suggestions: readonly Suggestion[]): ProposedEnt
   });
 }
 
-function childLines(lost: readonly LostTogether[], parent: string, indent: string): string[] {
+/** `above`: the collection that they hang on, before it what that hangs on. What was kept on the disk may hang on itself. */
+function childLines(lost: readonly LostTogether[], above: readonly string[], indent: string): string[] {
   return lost
-    .filter((each) => each.parent === parent)
+    .filter(({ parent, collection }) => parent === above.at(-1) && !above.includes(collection))
     .flatMap(({ collection, field = '', documents, referring }) => {
-      const below = childLines(lost, collection, `${indent}    `);
+      const below = childLines(lost, [...above, collection], `${indent}    `);
       return [
         `${indent}- collection: ${yamlWord(collection)}`,
         `${indent}  foreignKey: ${yamlWord(field)} # in ${referring} of ${documents}`,

@@ -1,5 +1,6 @@
 /** What is noted when a document is deleted or changed in a window: the state that it is rolled to, and what decides whether it counts. */
 import type { Timestamp } from '../entry.ts';
+import { grown } from '../id-table.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
 
 /** Kinds of notes: whether the document itself has to be looked at. */
@@ -32,6 +33,9 @@ export class Notes {
   readonly #log: RecordLog;
   /** By number of the document: the newest note of it. */
   #newest = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
+  /** Of changed documents, alike: the state after the newest change that counts, and the one that the document was given in. */
+  #after = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
+  #given = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
   readonly #note = Buffer.alloc(NOTE_BYTES);
 
   constructor(log: RecordLog) {
@@ -52,6 +56,27 @@ export class Notes {
   /** All notes of a document, oldest first. */
   of(number: number): number[] {
     return [...this.#log.chain(this.newestOf(number))];
+  }
+
+  /** A change that counts made this of the document, which has a note. */
+  became(number: number, after: number): void {
+    if (number >= this.#after.length) {
+      const size = Math.max(number + 1, this.#after.length * 2);
+      this.#after = grown(this.#after, new Float64Array(size).fill(NO_RECORD));
+      this.#given = grown(this.#given, new Float64Array(size).fill(NO_RECORD));
+    }
+    this.#after[number] = after;
+  }
+
+  /** A changed document is given in this state. */
+  gave(number: number, state: number): void {
+    if (number < this.#given.length) this.#given[number] = state;
+  }
+
+  /** From the state that it was given in to the one after the newest change that counts; undefined where `became` was not told. */
+  changeOf(number: number): { readonly from: number; readonly to: number } | undefined {
+    const to = this.#after[number] ?? NO_RECORD;
+    return to === NO_RECORD ? undefined : { from: this.#given[number] as number, to };
   }
 
   /** `isLast`: those before it do not matter any more. */

@@ -239,6 +239,12 @@ export class WindowView {
     return true;
   }
 
+  /** Hands on a changed document, given at `start` of `bytes`, as it was right after the last change that counts; nothing of another one. */
+  rollOn(id: RawValue, bytes: Buffer, start: number, take: TakeDocument): void {
+    const change = this.#notes.changeOf(this.#parts.ids.find(id));
+    if (change !== undefined) this.#parts.touched.rollTo(change.to, bytes, start, take, change.from);
+  }
+
   /** The backup is read (again) from its beginning. */
   beginReading(): void {
     this.leftOut.expired = 0;
@@ -295,16 +301,16 @@ export class WindowView {
   }
 
   #changed(
-    { operation, container, id, number, before, wall }: Happened,
+    { operation: { bytes, o }, container, id, number, before, wall }: Happened,
     committed: Timestamp | undefined,
   ): void {
-    // The first that is certain decides.
-    if (this.#notes.isCertain(number)) return;
     const { touched, shard } = this.#parts;
-    const { bytes, o } = operation;
     const isWhole = updateKind(bytes, o) === 'whole';
     const isAny = this.#paths.length === 0;
     if (!isAny && !isWhole && !touches(bytes, o, this.#paths)) return;
+    if (shard === undefined) this.#notes.became(number, touched.stateOf(number));
+    // The first that is certain decides.
+    if (this.#notes.isCertain(number)) return;
     const kind = isWhole && !isAny ? IF_FIELDS_DIFFER : CERTAIN;
     const at = committed ?? container;
     const changes = touched.changesOf(number) - 1;
@@ -352,6 +358,7 @@ export class WindowView {
     for (const note of notes) {
       const { kind, before, after, at } = this.#notes.read(note);
       if (this.#isElsewhere(number, at)) return false;
+      this.#notes.gave(number, before);
       if (kind === CERTAIN) return touched.rollTo(before, base, start, take);
       const moved = kind === IF_MOVED ? this.#movedTo(number, at) : undefined;
       if (kind === IF_MOVED && moved === undefined) continue;

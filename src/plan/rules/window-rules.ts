@@ -174,6 +174,10 @@ function proposalFaults(root: MapNode, { node, path, name }: CollectionEntry): P
     const expected = '`deleted: { from: …, until: … }` beside it, or a list of dependents';
     return [faultAt(place, 'collections', { message, expected })];
   }
+  if (nodeAt(root, 'source', 'oplog', 'shards') !== undefined) {
+    const message = '`dependents: auto` looks at one oplog, and those of shards are several';
+    return [faultAt(place, 'collections', { message, expected: 'a list of dependents' })];
+  }
   if (nodeAt(root, 'source', 'preImages') === undefined) return [];
   const message = '`dependents: auto` needs an oplog: of source.preImages only named collections are read';
   return [faultAt(place, 'collections', { message, expected: 'source.oplog, or a list of dependents' })];

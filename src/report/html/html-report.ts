@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { FieldChange } from '../../comparison/comparison.ts';
 import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
 import { packageFile } from '../../package-file.ts';
 import { HELD_BACK } from '../document-classes.ts';
@@ -131,7 +132,7 @@ async function* documentChunks(report: Report): AsyncGenerator<string> {
 
 const END = '</script>\n';
 
-/** [target, collection, class, _id, reason, differences, in the backup, in the target, differences left out]; the first three are numbers. */
+/** [target, collection, class, _id, reason, differences, in the backup, in the target, differences left out, changes, changes left out]; the first three are numbers. */
 type Row = readonly [
   target: number,
   collection: number,
@@ -145,6 +146,9 @@ type Row = readonly [
   /** null: absent, or left out; true: the same text as in the backup. */
   target: string | true | null,
   differencesLeftOut: number,
+  /** Of a document that was changed, in the place of `differences`: [path, before, right after, now, type before, right after, now]; null = absent. */
+  changes?: readonly (readonly (string | null)[])[],
+  changesLeftOut?: number,
 ];
 
 /** What needs an eye comes first, so that it is never what is left out. */
@@ -159,14 +163,15 @@ async function* rows(report: Report): AsyncGenerator<Row> {
 }
 
 function rowOf(document: ReportDocument, [target, collection]: readonly [number, number]): Row {
-  const differences = document.differences.map(({ path, ...sides }) => [
+  const { changes, changesLeftOut = 0 } = document;
+  const differences = (changes === undefined ? document.differences : []).map(({ path, ...sides }) => [
     path,
     sides.backup ?? null,
     sides.target ?? null,
     sides.backupType ?? null,
     sides.targetType ?? null,
   ]);
-  return [
+  const row = [
     target,
     collection,
     ATTENTION_ORDER.indexOf(document.class),
@@ -175,11 +180,30 @@ function rowOf(document: ReportDocument, [target, collection]: readonly [number,
     differences,
     document.backup ?? null,
     document.target !== undefined && document.target === document.backup ? true : (document.target ?? null),
-    document.differencesLeftOut,
-  ];
+    changes === undefined ? document.differencesLeftOut : 0,
+  ] as const;
+  return changes === undefined ? row : [...row, changes.map(changeCells), changesLeftOut];
 }
 
-function withoutContent([target, collection, documentClass, id, reason, differences, , , leftOut]: Row): Row {
-  const paths = differences.map(([path]) => [path ?? null, null, null, null, null]);
-  return [target, collection, documentClass, id, reason, paths, null, null, leftOut];
+function changeCells({ path, before, after, now, ...types }: FieldChange): (string | null)[] {
+  const { beforeType, afterType, nowType } = types;
+  return [path, ...[before, after, now, beforeType, afterType, nowType].map((text) => text ?? null)];
+}
+
+function withoutContent([target, collection, documentClass, id, reason, ...content]: Row): Row {
+  const [differences, , , leftOut, changes, changesLeftOut] = content;
+  const paths = (fields: readonly (readonly (string | null)[])[]): (string | null)[][] =>
+    fields.map(([path, ...values]) => [path ?? null, ...values.map(() => null)]);
+  const row = [
+    target,
+    collection,
+    documentClass,
+    id,
+    reason,
+    paths(differences),
+    null,
+    null,
+    leftOut,
+  ] as const;
+  return changes === undefined ? row : [...row, paths(changes), changesLeftOut ?? 0];
 }

@@ -2,7 +2,7 @@
  * The collapsible parts of the Markdown report: for each target, collection and class the documents, as a diff. A
  * section is made of items, so that it can be cut to the room it is given.
  */
-import type { FieldDifference } from '../../comparison/comparison.ts';
+import type { FieldChange, FieldDifference } from '../../comparison/comparison.ts';
 import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
 import { truncated } from '../../text/escape.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
@@ -92,9 +92,12 @@ async function itemsOf(
 }
 
 function documentItem(document: ReportDocument, showsContent: boolean): string {
-  const { id, reason, differences, differencesLeftOut, backup, oplog } = document;
+  const { id, reason, differences, differencesLeftOut, backup, oplog, changes = [] } = document;
   const isNew = differences.length === 0 && document.class !== 'identical';
-  const shown = differences.slice(0, DIFFERENCES_LIMIT).flatMap(differenceLines);
+  const became = new Map(changes.map((each) => [each.path, each]));
+  const shown = differences
+    .slice(0, DIFFERENCES_LIMIT)
+    .flatMap((each) => [...differenceLines(each), ...afterLines(became.get(each.path))]);
   if (isNew && showsContent && backup !== undefined) shown.push(`+ ${truncated(backup, CONTENT_LIMIT)}`);
   const left = differencesLeftOut + Math.max(0, differences.length - DIFFERENCES_LIMIT);
   return [
@@ -116,6 +119,15 @@ function differenceLines({ path, backup, target, backupType, targetType }: Field
       ? []
       : [`${sign} ${path}: ${truncated(value, VALUE_LIMIT)}${type === undefined ? '' : `  (${type})`}`];
   return [...side('-', target, targetType), ...side('+', backup, backupType)];
+}
+
+/** What it was right after the change, where that is not what it is now. */
+function afterLines(change: FieldChange | undefined): string[] {
+  if (change === undefined || (change.after === change.now && change.afterType === change.nowType)) return [];
+  const { path, after = '(absent)', afterType } = change;
+  return [
+    `# right after the change, ${path}: ${truncated(after, VALUE_LIMIT)}${afterType === undefined ? '' : `  (${afterType})`}`,
+  ];
 }
 
 function danglingItem({ id, field, collection, missing }: ReportDangling): string {

@@ -9,10 +9,11 @@
  * @typedef {{ targets: string[], collections: string[][], classes: ClassWords[], heldBack: string | null, compared: number }} Head
  */
 /** @typedef {[path: string, backup: string | null, target: string | null, backupType: string | null, targetType: string | null]} Difference */
+/** @typedef {[path: string, before: string | null, after: string | null, now: string | null, beforeType: string | null, afterType: string | null, nowType: string | null]} Change */
 /**
  * As src/report/html/html-report.ts writes it. `backup` null: left out of the page; `target` null: absent, or left out;
- * true: the same text as in the backup.
- * @typedef {[target: number, collection: number, documentClass: number, id: string, reason: string, differences: Difference[], backup: string | null, target: string | true | null, differencesLeftOut: number]} Row
+ * true: the same text as in the backup. `changes`, of a document that was changed, stand in the place of `differences`.
+ * @typedef {[target: number, collection: number, documentClass: number, id: string, reason: string, differences: Difference[], backup: string | null, target: string | true | null, differencesLeftOut: number, changes?: Change[], changesLeftOut?: number]} Row
  */
 
 /** @param {string} id */

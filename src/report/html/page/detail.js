@@ -2,7 +2,21 @@
 
 /** @param {Row} row */
 function detailOf(row) {
-  const [, , documentClass, id, reason, differences, backup, , leftOut] = row;
+  const [
+    ,
+    ,
+    documentClass,
+    id,
+    reason,
+    differences,
+    backup,
+    ,
+    differencesLeftOut,
+    changes = [],
+    changesLeftOut = 0,
+  ] = row;
+  const leftOut = differencesLeftOut + changesLeftOut;
+  const isTable = differences.length > 0 || changes.length > 0;
   const words = /** @type {ClassWords} */ (HEAD.classes[documentClass]);
   const detail = element(
     'div',
@@ -15,8 +29,9 @@ function detailOf(row) {
   );
   const parts = [detail];
   if (differences.length > 0) parts.push(differenceTable(differences));
+  if (changes.length > 0) parts.push(changeTable(changes));
   if (leftOut > 0) {
-    const more = differences.length > 0 ? 'more ' : '';
+    const more = isTable ? 'more ' : '';
     parts.push(
       element(
         'p',
@@ -40,19 +55,43 @@ function detailOf(row) {
 
 /** @param {Difference[]} differences */
 function differenceTable(differences) {
+  const rows = differences.map(([path, backup, target, backupType, targetType]) => ({
+    path,
+    cells: [valueCell(target, targetType), valueCell(backup, backupType)],
+  }));
+  return fieldTable(['In the target now', 'In the backup'], rows);
+}
+
+/** @param {Change[]} changes */
+function changeTable(changes) {
+  const rows = changes.map(([path, before, after, now, beforeType, afterType, nowType]) => ({
+    path,
+    cells: [valueCell(before, beforeType), valueCell(after, afterType), valueCell(now, nowType)],
+  }));
+  return fieldTable(['Before the change', 'Right after it', 'In the target now'], rows);
+}
+
+/**
+ * @param {string[]} titles Of the values.
+ * @param {{ path: string, cells: HTMLElement[] }[]} rows
+ */
+function fieldTable(titles, rows) {
   const head = element('tr', '');
-  for (const title of ['Field', 'In the target now', 'In the backup']) {
+  for (const title of ['Field', ...titles]) {
     const cell = element('th', '', title);
     cell.setAttribute('scope', 'col');
     head.append(cell);
   }
   const body = element('tbody', '');
-  for (const [path, backup, target, backupType, targetType] of differences) {
+  for (const { path, cells } of rows) {
     const name = element('th', '', path);
     name.setAttribute('scope', 'row');
-    body.append(element('tr', '', name, valueCell(target, targetType), valueCell(backup, backupType)));
+    // On a narrow screen the cells stand below each other, each with its title.
+    for (const [index, cell] of cells.entries()) cell.setAttribute('data-title', titles[index] ?? '');
+    body.append(element('tr', '', name, ...cells));
   }
-  return element('div', 'scroll', element('table', 'fields', element('thead', '', head), body));
+  const kind = titles.length > 2 ? 'fields three' : 'fields';
+  return element('div', 'scroll', element('table', kind, element('thead', '', head), body));
 }
 
 /**

@@ -39,7 +39,7 @@ function printDocuments(documents, shown) {
 
 /** @param {Row} row */
 function printedDocument(row) {
-  const [target, collection, documentClass, id, reason, differences] = row;
+  const [target, collection, documentClass, id, reason, differences, , , , changes = []] = row;
   const words = /** @type {ClassWords} */ (HEAD.classes[documentClass]);
   const place = `${HEAD.targets[target]}, ${HEAD.collections[target]?.[collection]} `;
   const article = element(
@@ -52,5 +52,6 @@ function printedDocument(row) {
   );
   if (reason !== '') article.append(element('div', 'quiet', reason));
   if (differences.length > 0) article.append(differenceTable(differences));
+  if (changes.length > 0) article.append(changeTable(changes));
   return article;
 }

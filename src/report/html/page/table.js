@@ -236,9 +236,10 @@ function shortId(id) {
  * The reason, or the fields that differ, or the document's plain values.
  * @param {Row} row
  */
-function whatOf([, , , , reason, differences, backup]) {
+function whatOf([, , , , reason, differences, backup, , , changes = []]) {
   if (reason !== '') return reason;
-  if (differences.length > 0) return differences.map(([path]) => path).join(', ');
+  const fields = [...differences, ...changes];
+  if (fields.length > 0) return fields.map(([path]) => path).join(', ');
   return plainValues(backup ?? '');
 }
 
