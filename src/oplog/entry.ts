@@ -364,3 +364,9 @@ export function commitTimestampOf({ op, bytes, o }: OplogEntry): Timestamp | und
   if (value?.type !== BSON.TIMESTAMP) return undefined;
   return { seconds: bytes.readUInt32LE(value.start + 4), ordinal: bytes.readUInt32LE(value.start) };
 }
+
+/** When what an entry does could be seen, UTC milliseconds: a prepared transaction before its outcome was written. */
+export function tookEffectAt(entry: OplogEntry): number {
+  const commit = commitTimestampOf(entry);
+  return commit === undefined ? timeOf(entry) : commit.seconds * 1000;
+}

@@ -47,6 +47,15 @@ export function following<T>(
   }
 }
 
+/** Does what is only told, and no document that is given back rests on: where it cannot be followed, it is not told. */
+export function ifFollowed(step: () => void): void {
+  try {
+    step();
+  } catch (fault) {
+    if (![CannotRoll, OplogFault, BsonFault].some((each) => fault instanceof each)) throw fault;
+  }
+}
+
 /** A fault of entries as an error that says where and what to do; everything else as it is. */
 export function faultTold(where: string, fault: unknown): unknown {
   if (!(fault instanceof OplogFault || fault instanceof BsonFault)) return fault;

@@ -16,6 +16,7 @@ import {
   showTimestamp,
   type Timestamp,
   timeOf,
+  tookEffectAt,
 } from './entry.ts';
 import { OplogFault } from './faults.ts';
 import { LaterChanges } from './later.ts';
@@ -353,7 +354,10 @@ export class Replay {
         'it moved a document between shards',
         'For a sharded cluster, name the oplog of each shard in source.oplog.shards.',
       );
-    (this.#touched[index] as TouchedDocuments).take(entry);
+    const touched = this.#touched[index] as TouchedDocuments;
+    // On a shard it may only have moved.
+    if (entry.op === OP.DELETE && shard === undefined) touched.remove(entry, tookEffectAt(container));
+    else touched.take(entry);
   }
 
   /** What it comes to for a document that is restored as it was before. */
@@ -361,9 +365,7 @@ export class Replay {
     this.#operationsLater++;
     if (this.#isAt[index] === false) return;
     if (this.#scope.shard !== undefined && isMigration(entry, container)) return;
-    const commit = commitTimestampOf(container);
-    const time = commit === undefined ? timeOf(container) : commit.seconds * 1000;
-    (this.#laterChanges[index] as LaterChanges).happened(entry.op, idOf(entry), time);
+    (this.#laterChanges[index] as LaterChanges).happened(entry.op, idOf(entry), tookEffectAt(container));
   }
 }
 

@@ -6,15 +6,14 @@
  */
 import { around, type Backup, type BackupPiece, type MemberInfo, type MemberRead } from '../backup/backup.ts';
 import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
-import { BsonFault } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { CollectionViews } from '../plan/windows.ts';
 import type { Holes } from './alone/holes.ts';
-import { CannotRoll, OplogFault } from './faults.ts';
+import { ifFollowed } from './faults.ts';
 import { type DocumentPast, type LaterChanges, togetherLater } from './later.ts';
 import type { ReplayResult } from './replay.ts';
-import { Rolled } from './rolled-collection.ts';
+import { Rolled, type WatchesDeleted } from './rolled-collection.ts';
 import type { ShardWrites } from './shards/shard-writes.ts';
 import type { TakeDocument, TouchedDocuments } from './touched.ts';
 import type { WantedCollection } from './wanted.ts';
@@ -84,6 +83,11 @@ export class Rolling {
     });
   }
 
+  /** `watch` is shown what is not there at the cut, as it was just before its last deletion; of shards nothing, where it may have moved. */
+  watchDeleted(collection: string, watch: WatchesDeleted): void {
+    for (const each of this.#collections.get(collection)?.rolled ?? []) each.watch = watch;
+  }
+
   /** What the windows left out, a sentence each without its end; to be asked when all was read. */
   notes(): string[] {
     return [...this.#collections.values()].flatMap(({ rolled }) =>
@@ -126,12 +130,9 @@ export class Rolling {
   /** Hands on such a document, at `start` of `bytes`, as it was right after the last change that counts; nothing of another one, and where that cannot be rolled. */
   rollOn(collection: string, { id, view, bytes, start }: GivenDocument, take: TakeDocument): void {
     if (view === undefined) return;
-    try {
-      this.#collections.get(collection)?.rolled[0]?.viewOf(view)?.rollOn(id, bytes, start, take);
-    } catch (fault) {
-      // It is only told: what is given back does not rest on it.
-      if (![CannotRoll, OplogFault, BsonFault].some((each) => fault instanceof each)) throw fault;
-    }
+    ifFollowed(() =>
+      this.#collections.get(collection)?.rolled[0]?.viewOf(view)?.rollOn(id, bytes, start, take),
+    );
   }
 
   async *#read(wanted: ReadonlySet<string>, pieces: AsyncIterable<BackupPiece>): AsyncGenerator<BackupPiece> {

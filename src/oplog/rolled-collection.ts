@@ -6,11 +6,11 @@ import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Holes } from './alone/holes.ts';
-import { CannotRoll, following, WithoutBase } from './faults.ts';
+import { CannotRoll, following, ifFollowed, WithoutBase } from './faults.ts';
 import type { DocumentPast } from './later.ts';
 import { Output } from './rolled-output.ts';
 import type { ShardWrites } from './shards/shard-writes.ts';
-import type { TakeDocument, TouchedDocuments } from './touched.ts';
+import type { TakeDeleted, TakeDocument, TouchedDocuments } from './touched.ts';
 import type { CollectionWindows, WindowView } from './windows/window-views.ts';
 
 const NOT_IN_BACKUP = 2 ** 40;
@@ -34,8 +34,17 @@ interface RolledParts {
   readonly holes: Holes | undefined;
 }
 
+/** Is shown documents that are not there at the cut, as they were just before they were deleted. */
+export interface WatchesDeleted {
+  /** The backup is read (again) from its beginning. */
+  beginReading(): void;
+  readonly take: TakeDeleted;
+}
+
 export class Rolled {
   readonly folder: string | undefined;
+  /** Undefined: nobody wants to see them. */
+  watch: WatchesDeleted | undefined;
   /** Documents that were left out because they are another shard's by now, or were deleted there. */
   orphans = 0;
   readonly #collection: string;
@@ -81,6 +90,7 @@ export class Rolled {
     this.#member = undefined;
     this.#out.begin();
     this.orphans = 0;
+    this.watch?.beginReading();
     this.#touched.beginReading();
     this.#windows?.touched.beginReading();
     for (const { view, out } of this.#views) {
@@ -221,7 +231,14 @@ export class Rolled {
 
   #roll(number: number, base: Buffer | undefined, start: number): void {
     const touched = this.#touched;
-    this.#rolling(touched, number, () => touched.roll(number, base, start, this.#take));
+    this.#rolling(touched, number, () => {
+      if (!touched.roll(number, base, start, this.#take)) this.#showDeleted(number, base, start);
+    });
+  }
+
+  #showDeleted(number: number, base: Buffer | undefined, start: number): void {
+    const { watch } = this;
+    if (watch !== undefined) ifFollowed(() => this.#touched.rollDeleted(number, base, start, watch.take));
   }
 
   /** Gives documents of the backup from `first` on, in the states that the windows want of them, until a piece is full; returns the next one. */

@@ -10,9 +10,10 @@ import { applyUpdate, updateKind } from './updates/update.ts';
 /** In place of a record: the document was deleted. */
 export const DELETED = -2;
 
-/** Kinds of records. */
+/** Kinds of records. A deletion holds when it was (double), and points back to what the document was before. */
 const WHOLE = 0;
 const CHANGE = 1;
+const DELETION = 2;
 
 const FIRST_CAPACITY = 64;
 
@@ -22,22 +23,26 @@ const WITHOUT_DOCUMENT =
 /** Takes a document that an oplog made or changed; the bytes are lent. */
 export type TakeDocument = (bytes: Buffer, start: number, end: number) => void;
 
+/** Takes a document as it was just before its last deletion, and when that was, UTC milliseconds; the bytes are lent. */
+export type TakeDeleted = (bytes: Buffer, start: number, wall: number) => void;
+
 /**
  * The documents of one collection that an oplog touches, and what happened to each, in order.
  *
  * Their `_id`s lie in memory, about 48 bytes for an ObjectId with all that belongs to it; the changes lie in a RecordLog. What a document was
- * before it was inserted, replaced or deleted is forgotten at once.
+ * before it was inserted or replaced is forgotten at once, and so is what it was before it was deleted, unless `remove` keeps it.
  */
 export class TouchedDocuments {
   readonly #log: RecordLog;
   readonly #ids: IdTable;
-  /** By number of the `_id`: the newest record of its chain. */
+  /** By number of the `_id`: the newest record of its chain; where it is a deletion, as `deletedBy` has it. */
   #newest = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
   #changes = new Uint32Array(FIRST_CAPACITY);
   /** Whether the backup has the document; whether it came from another shard. */
   #met = new Uint8Array(FIRST_CAPACITY);
   #arrived = new Uint8Array(FIRST_CAPACITY);
   readonly #writers = [new DocumentWriter(), new DocumentWriter()] as const;
+  readonly #time = Buffer.alloc(8);
 
   /** `ids` may be shared with what else is known of the same documents. */
   constructor(log: RecordLog, ids: IdTable = new IdTable()) {
@@ -91,8 +96,16 @@ export class TouchedDocuments {
   #change(id: RawValue, bytes: Buffer, start: number): number {
     const number = this.#numberOf(id);
     const end = start + bytes.readInt32LE(start);
-    this.#newest[number] = this.#log.append(this.#newest[number] as number, CHANGE, bytes, start, end);
+    this.#newest[number] = this.#log.append(this.stateOf(number), CHANGE, bytes, start, end);
     return number;
+  }
+
+  /** Takes a deletion, of which `rollDeleted` is to tell. `wall`: when it was, UTC milliseconds. */
+  remove(operation: OplogEntry, wall: number): void {
+    const before = this.stateOf(this.find(idOf(operation)));
+    const number = this.take(operation);
+    this.#time.writeDoubleLE(wall);
+    this.#newest[number] = deletedBy(this.#log.append(before, DELETION, this.#time, 0, this.#time.length));
   }
 
   #remove(id: RawValue): number {
@@ -109,7 +122,7 @@ export class TouchedDocuments {
 
   /** What the document is now, for `rollTo`; a record that is not to be read is DELETED, or NO_RECORD: as the backup has it. */
   stateOf(number: number): number {
-    return number < 0 ? NO_RECORD : (this.#newest[number] as number);
+    return number < 0 ? NO_RECORD : Math.max(this.#newest[number] as number, DELETED);
   }
 
   /** The number of a touched document; -1 where it was not touched. */
@@ -154,6 +167,15 @@ export class TouchedDocuments {
   roll(number: number, base: Buffer | undefined, start: number, take: TakeDocument): boolean {
     if (base !== undefined) this.meet(number);
     return this.rollTo(this.stateOf(number), base, start, take);
+  }
+
+  /** Hands on a document that `remove` took last, as it was just before; nothing of another one. Throws as `roll` does. */
+  rollDeleted(number: number, base: Buffer | undefined, start: number, take: TakeDeleted): void {
+    const newest = this.#newest[number] as number;
+    if (newest >= DELETED) return;
+    const deletion = this.#log.read(deletedBy(newest));
+    const wall = deletion.bytes.readDoubleLE(deletion.start);
+    this.rollTo(deletion.previous, base, start, (bytes, at) => take(bytes, at, wall));
   }
 
   /** The backup has it. */
@@ -204,6 +226,11 @@ export class TouchedDocuments {
     this.#changes[number] = (this.#changes[number] as number) + 1;
     return number;
   }
+}
+
+/** The number of a deletion's record as the newest of a document, below DELETED; and back. */
+function deletedBy(record: number): number {
+  return DELETED - 1 - record;
 }
 
 /** The `_id` of the document that an insert, update or delete is about. Throws OplogFault where there is none. */

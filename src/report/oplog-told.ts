@@ -1,6 +1,6 @@
 /** What is told of the oplog by which documents were rolled forward. */
 import { type DocumentPast, LATER_ENDS, type LaterEnd } from '../oplog/later.ts';
-import type { SelectionManifest } from '../selection/selection.ts';
+import { deletedBeforeText, type SelectionManifest } from '../selection/selection.ts';
 import { showCount, showCounted } from '../text/quantities.ts';
 
 /** As `--json` and written reports have it. */
@@ -23,6 +23,8 @@ export interface OplogTold {
   readonly inserted: number;
   /** What happened to how many of them behind the cut; absent where nobody looked. */
   readonly later?: LaterTold;
+  /** Documents that the plan matches as they were just before they were deleted, before the cut; absent where there are none, and of shards. */
+  readonly deletedBefore?: readonly DeletedTold[];
   /** Of a sharded cluster, the oplog of each shard; `begin`, `entries` and `sha256` above are then of all of them together. */
   readonly shards?: readonly ShardTold[];
 }
@@ -30,6 +32,13 @@ export interface OplogTold {
 /** `folder`: that of the backup. */
 export interface ShardTold extends Pick<OplogTold, 'source' | 'begin' | 'beginSaid' | 'entries' | 'sha256'> {
   readonly folder: string;
+}
+
+export interface DeletedTold {
+  readonly collection: string;
+  readonly count: number;
+  /** ISO 8601, UTC: when the last of them was deleted. */
+  readonly last: string;
 }
 
 export interface LaterTold extends Readonly<Record<LaterEnd, number>> {
@@ -99,6 +108,11 @@ export function oplogTold({ oplog, collections }: SelectionManifest): OplogTold 
   const { source, begin, beginSaid, cut, cutWall, entries, sha256, laterUntil, shards } = oplog;
   const sum = (count: (one: SelectionManifest['collections'][number]) => number | undefined): number =>
     collections.reduce((total, one) => total + (count(one) ?? 0), 0);
+  const deletedBefore = collections.flatMap(({ collection, deletedBefore: deleted }) =>
+    deleted === undefined
+      ? []
+      : [{ collection, count: deleted.count, last: new Date(deleted.last).toISOString() }],
+  );
   return {
     source,
     begin: begin.join(','),
@@ -118,6 +132,7 @@ export function oplogTold({ oplog, collections }: SelectionManifest): OplogTold 
         deletedAgain: sum(({ later }) => later?.deletedAgain),
       },
     }),
+    ...(deletedBefore.length > 0 && { deletedBefore }),
     ...(shards !== undefined && {
       shards: shards.map(({ laterUntil: _, ...each }) => ({ ...each, begin: each.begin.join(',') })),
     }),
@@ -134,6 +149,7 @@ export function oplogSentences({
   rolled,
   inserted,
   later,
+  deletedBefore = [],
   shards,
 }: OplogTold): string[] {
   const from = (ts: string): string => `from ${isoSeconds(Number(ts.split(',')[0]))} (${ts})`;
@@ -156,6 +172,10 @@ export function oplogSentences({
         : `${showCounted(rolled, 'document')} rolled forward, ${showCount(inserted)} inserted after the backup`
     }`,
     ...(later === undefined ? [] : [laterSentence(later)]),
+    ...deletedBefore.map(
+      ({ collection, count, last }) =>
+        `${collection}: ${deletedBeforeText(count, last)}, and not restored; an earlier moment, or \`deleted\`, brings back what was deleted`,
+    ),
   ];
 }
 

@@ -230,10 +230,13 @@ function reportBackup({ source }: Plan, manifest: SelectionManifest): ReportBack
 }
 
 function oplogInLines(oplog: OplogTold): OplogTold {
-  const { shards } = oplog;
+  const { shards, deletedBefore } = oplog;
   return {
     ...oplog,
     source: line(oplog.source),
+    ...(deletedBefore && {
+      deletedBefore: deletedBefore.map((each) => ({ ...each, collection: name(each.collection) })),
+    }),
     ...(shards && {
       shards: shards.map((each) => ({ ...each, folder: line(each.folder), source: line(each.source) })),
     }),

@@ -3,10 +3,13 @@ import { BsonFault } from '../bson/elements.ts';
 import { IDS_TOGETHER, ObjectIdBatch } from '../bson/flat-sets.ts';
 import type { KeySet } from '../bson/key-set.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import type { WatchesDeleted } from '../oplog/rolled-collection.ts';
+import type { TakeDeleted } from '../oplog/touched.ts';
 import { compileQuery, type Matcher } from '../query/compile-query.ts';
 import { QueryFault } from '../query/query-fault.ts';
 import { type OtherTypes, otherFormIn } from './other-types.ts';
 import type { CollectionRoutes, ParentKeys, Route } from './routes.ts';
+import type { DeletedBefore } from './selection.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
 /**
@@ -110,6 +113,55 @@ export class Chooser {
   }
 }
 
+/**
+ * Counts the documents that an oplog's entries deleted before the cut and that a query or `ids` at the top of the plan match as they were just
+ * before. It is told, and decides nothing.
+ */
+export class DeletedMatches implements WatchesDeleted {
+  readonly #given: readonly Route[];
+  #working: readonly RouteChooser[] | undefined;
+  #count = 0;
+  #last = Number.NEGATIVE_INFINITY;
+
+  /** Undefined where none can be counted: no entry at the top of the plan looks at one moment, or a pattern of one might find no end. */
+  static of({ routes }: Pick<CollectionRoutes, 'routes'>): DeletedMatches | undefined {
+    const given = routes.filter(({ parent, view }) => parent === undefined && view === undefined);
+    if (given.length === 0 || given.some(({ mayBacktrack }) => mayBacktrack)) return undefined;
+    return new DeletedMatches(given);
+  }
+
+  private constructor(given: readonly Route[]) {
+    this.#given = given;
+  }
+
+  /** Undefined: none so far. */
+  get found(): DeletedBefore | undefined {
+    return this.#count === 0 ? undefined : { count: this.#count, last: this.#last };
+  }
+
+  /** Those of one route alone; undefined also where several are counted together. */
+  foundBy(route: Route): DeletedBefore | undefined {
+    return this.#given.length === 1 && this.#given[0] === route ? this.found : undefined;
+  }
+
+  beginReading(): void {
+    this.#count = 0;
+    this.#last = Number.NEGATIVE_INFINITY;
+  }
+
+  readonly take: TakeDeleted = (bytes, start, wall) => {
+    this.#working ??= this.#given.map((route) => new RouteChooser(route));
+    if (!this.#working.some((route) => route.wouldChoose(bytes, start))) return;
+    this.#count++;
+    this.#last = Math.max(this.#last, wall);
+  };
+
+  /** As that of a Chooser. */
+  rest(): void {
+    this.#working = undefined;
+  }
+}
+
 class RouteChooser {
   readonly route: Route;
   used = false;
@@ -147,6 +199,17 @@ class RouteChooser {
       feeds[i]?.path.some(bytes, start, this.#noteKey[i] as (value: RawValue) => boolean);
     }
     return true;
+  }
+
+  /** Whether it matches, of a route at the top. Notes nothing; a query without an answer does not match. */
+  wouldChoose(bytes: Buffer, start: number): boolean {
+    if (this.ids !== undefined && !this.ids.refers(bytes, start)) return false;
+    try {
+      return this.matches === undefined || this.matches(bytes, start);
+    } catch (error) {
+      if (error instanceof QueryFault) return false;
+      throw error;
+    }
   }
 
   noteOtherType(bytes: Buffer, start: number, found: OtherTypes): void {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { MemberInfo, WholeDocuments } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { IDS_TOGETHER } from '../bson/flat-sets.ts';
-import { Chooser } from './chooser.ts';
+import { Chooser, DeletedMatches } from './chooser.ts';
 import { ChosenDocuments } from './chosen-documents.ts';
 import { DocumentWalk, type TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
@@ -40,6 +40,8 @@ export class CollectionSelector {
   /** Members read to their end. */
   membersRead = 0;
   readonly chooser: Chooser;
+  /** What an oplog is asked to count beside it; it is shown that by the backup itself. */
+  readonly deleted: DeletedMatches | undefined;
   readonly #shared: SharedByCollections;
   #chosen: ChosenDocuments;
   /** All documents, where parents had not been read. */
@@ -55,6 +57,7 @@ export class CollectionSelector {
 
   private constructor(routes: CollectionRoutes, shared: SharedByCollections, begun: Begun) {
     this.routes = routes;
+    this.deleted = DeletedMatches.of(routes);
     this.#shared = shared;
     this.chooser = begun.chooser;
     this.#chosen = begun.chosen;
@@ -177,6 +180,7 @@ export class CollectionSelector {
 
   #rest(): void {
     this.chooser.rest();
+    this.deleted?.rest();
     this.#chosen.rest();
   }
 

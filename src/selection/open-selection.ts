@@ -279,6 +279,7 @@ const hasCollectionFields = hasFields({
   rolled: isOptional(isCount),
   inserted: isOptional(isCount),
   later: isOptional(hasFields(Object.fromEntries(LATER_ENDS.map((end) => [end, isCount])))),
+  deletedBefore: isOptional(hasFields({ count: isCount, last: isTime })),
 });
 
 const hasMemberFields = hasFields({

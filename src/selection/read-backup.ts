@@ -38,11 +38,11 @@ export async function readBackup(scan: BackupScan, selectors: readonly Collectio
     }
     // After each level: what a query at the top did not find, no dependent needs to be read for.
     refuseUnmatched(
-      level.flatMap(({ chooser, scanned }) =>
+      level.flatMap(({ chooser, scanned, deleted }) =>
         chooser
           .unused()
           .filter(({ parent }) => parent === undefined)
-          .map((route) => ({ route, scanned })),
+          .map((route) => ({ route, scanned, deleted: deleted?.foundBy(route) })),
       ),
     );
   }

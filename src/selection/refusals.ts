@@ -7,7 +7,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import { acceptsRelaxed } from '../plan/sources/sources.ts';
 import type { CollectionRoutes, Route } from './routes.ts';
-import type { SelectionManifest } from './selection.ts';
+import { type DeletedBefore, deletedBeforeText, type SelectionManifest } from './selection.ts';
 
 /** Names of the backup's collections shown to help. */
 const NAMES_SHOWN = 12;
@@ -76,16 +76,30 @@ export function refuseRelaxed(
   );
 }
 
-/** Throws RestorePlanError BACKUP when a query at the top of the plan chose nothing. `scanned` = documents read of each collection. */
-export function refuseUnmatched(unmatched: readonly { route: Route; scanned: number }[]): void {
+interface Unmatched {
+  readonly route: Route;
+  /** Documents read of its collection. */
+  readonly scanned: number;
+  /** What it would have chosen earlier. */
+  readonly deleted: DeletedBefore | undefined;
+}
+
+/** Throws RestorePlanError BACKUP when a query at the top of the plan chose nothing. */
+export function refuseUnmatched(unmatched: readonly Unmatched[]): void {
   if (unmatched.length === 0) return;
-  const named = unmatched.map(({ route, scanned }) =>
-    scanned === 0
-      ? `no document of ${route.name} (${route.where})`
-      : `none of the ${scanned} documents of ${route.name} (${route.where})`,
-  );
+  const named = unmatched.map(({ route, scanned, deleted }) => {
+    const none = scanned === 0 ? 'no document' : `none of the ${scanned} documents`;
+    const earlier =
+      deleted === undefined
+        ? ''
+        : `, but ${deletedBeforeText(deleted.count, new Date(deleted.last).toISOString())}`;
+    return `${none} of ${route.name} (${route.where})${earlier}`;
+  });
+  const back = unmatched.some(({ deleted }) => deleted !== undefined)
+    ? 'An earlier moment, or `deleted`, brings back what was deleted. '
+    : '';
   throw new RestorePlanError('BACKUP', `a query matched nothing: ${named.join('; ')}`, {
-    hint: advice`Check the query, its types ({ $oid: … } is not a string) and the time of the backup: ${{ command: 'backups' }} lists others.`,
+    hint: advice`${back}Check the query, its types ({ $oid: … } is not a string) and the time of the backup: ${{ command: 'backups' }} lists others.`,
     facts: { unmatched: unmatched.map(({ route }) => route.name) },
   });
 }

@@ -97,6 +97,8 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     for (const each of routes) selectors.push(await CollectionSelector.create(each, options));
 
     rolled = await rolledForward(run, request, join(partial.spool, 'oplog-'));
+    for (const { routes, deleted } of selectors)
+      if (deleted !== undefined) rolled?.rolling.watchDeleted(routes.collection, deleted);
     const backup = rolled?.backup ?? request.backup;
     const collections = routes.map(({ collection }) => collection);
     emit({ type: 'selection-started', collections, totalBytes: backup.storedBytes(new Set(collections)) });
@@ -261,7 +263,7 @@ async function finishSelection(
 ): Promise<SelectionManifest> {
   const collections: SelectedCollection[] = [];
   const warnings = [...scan.warnings, ...(rolled?.warnings ?? []), ...(rolled?.rolling.notes() ?? [])];
-  for (const { routes, chooser, chosen, scanned } of selectors) {
+  for (const { routes, chooser, chosen, scanned, deleted } of selectors) {
     const { collection, into, whenMatched, merge } = routes;
     const finished = await finishCollection(collection, chosen);
     warnings.push(...finished.warnings);
@@ -296,6 +298,7 @@ async function finishSelection(
           directory: dirname(folder),
           views: finished.views,
         }))),
+      ...(deleted?.found && { deletedBefore: deleted.found }),
     });
   }
   return {

@@ -9,6 +9,7 @@ import type { BackupIdentity, MemberRead } from '../backup/backup.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import type { OplogRecord } from '../oplog/roll-forward.ts';
 import type { MergeRules, WhenMatched } from '../plan/plan.ts';
+import { showCount } from '../text/quantities.ts';
 
 export interface Selection {
   /** Absolute path. */
@@ -44,6 +45,21 @@ export interface SelectionManifest {
 /** A member in a manifest of format 1. */
 type HashedMember = Omit<MemberRead, 'crc32'> & { readonly sha256: string };
 
+/** Documents that a query or `ids` at the top of the plan match as they were just before they were deleted, before the cut. */
+export interface DeletedBefore {
+  /** At least 1. */
+  readonly count: number;
+  /** When the last of them was deleted, UTC milliseconds. */
+  readonly last: number;
+}
+
+/** `12 documents that match were deleted before that moment, the last at 2026-11-22T15:40:00.000Z` */
+export function deletedBeforeText(count: number, when: string): string {
+  return count === 1
+    ? `1 document that matches was deleted before that moment, at ${when}`
+    : `${showCount(count)} documents that match were deleted before that moment, the last at ${when}`;
+}
+
 export interface SelectedCollection {
   readonly collection: string;
   readonly into: string;
@@ -68,6 +84,8 @@ export interface SelectedCollection {
   readonly inserted?: number;
   /** What happened to how many of them behind the cut, as far as it was looked at. */
   readonly later?: PastCounts['later'];
+  /** What the plan would have selected at an earlier moment. Absent: none, or nobody counted, as of shards. */
+  readonly deletedBefore?: DeletedBefore;
 }
 
 type DigestedFields = Pick<

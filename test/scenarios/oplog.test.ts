@@ -53,6 +53,12 @@ test.before(
         tags: ['a'],
       })),
     );
+    await db.collection('visits').insertMany(
+      Array.from({ length: 10 }, (_, i) => ({
+        _id: (i + 1) as never,
+        kind: i < 6 || i > 7 ? 'school' : 'other',
+      })),
+    );
     // The oplog of a new server begins no earlier than the server.
     await pause(2500);
     begun = new Date();
@@ -61,6 +67,7 @@ test.before(
     await mongodump(production.uri, ['--db', 'gravity', '--out', join(folder.path, 'plain')]);
     await mongodump(production.uri, ['--oplog', `--archive=${join(folder.path, 'dump.archive')}`]);
     await theDay();
+    await deletedInTheDay();
     for (const name of NAMES) then.set(name, await lost(production, name));
     await pause(1100);
     at = new Date();
@@ -68,6 +75,7 @@ test.before(
     // The accident, and what went on after it.
     await db.collection('artworks').deleteMany({ partner_id: 1 });
     await db.collection('partners').deleteOne({ _id: 1 as never });
+    await db.collection('visits').deleteOne({ _id: 4 as never });
     await db.collection('artworks').updateMany({}, { $set: { price: -1 } });
     await pause(1100);
     await db.collection('partners').insertOne({ _id: 3 as never, name: 'later' });
@@ -103,6 +111,35 @@ async function theDay(): Promise<void> {
   );
 }
 
+/** Visits that were gone before the accident: of `school` were 1, 2, 7, 10, `new` and `twice` when they were deleted last. */
+async function deletedInTheDay(): Promise<void> {
+  const visits = production.client.db('gravity').collection<Document>('visits');
+  const id = (...ids: unknown[]): Document => ({ _id: { $in: ids } });
+  await visits.deleteMany(id(1, 2));
+  for (const [_id, kind] of [
+    [7, 'school'],
+    [3, 'other'],
+  ] as const) {
+    await visits.updateOne(id(_id), { $set: { kind } });
+    await visits.deleteOne(id(_id));
+  }
+  await visits.deleteOne(id(9));
+  await visits.insertOne({ _id: 9 as never, kind: 'school' });
+  await production.client.withSession((session) =>
+    session.withTransaction(async () => {
+      await visits.deleteOne(id(10), { session });
+      await visits.updateOne(id(5), { $set: { seen: true } }, { session });
+    }),
+  );
+  await visits.insertOne({ _id: 'new' as never, kind: 'school' });
+  await visits.deleteOne(id('new'));
+  for (const kind of ['other', 'school']) {
+    await visits.insertOne({ _id: 'twice' as never, kind });
+    await visits.deleteOne(id('twice'));
+  }
+  await visits.deleteOne(id(8));
+}
+
 /** The documents of the partner that is lost, as bytes, by `_id`. */
 async function lost({ client }: ReplicaSet, name: string): Promise<Buffer[]> {
   const filter = name === 'partners' ? { _id: 1 as never } : { partner_id: 1 };
@@ -115,7 +152,12 @@ async function lost({ client }: ReplicaSet, name: string): Promise<Buffer[]> {
   return found.map((each) => Buffer.from(each as unknown as Uint8Array));
 }
 
-function writePlan(source: string): void {
+const PARTNER = `  - collection: partners
+    query: { _id: 1 }
+    dependents:
+      - { collection: artworks, foreignKey: partner_id }`;
+
+function writePlan(source: string, collections = PARTNER): void {
   writeFileSync(
     join(folder.path, 'plan.yaml'),
     `version: 1
@@ -125,10 +167,7 @@ source:
   database: gravity
 ${source}
 collections:
-  - collection: partners
-    query: { _id: 1 }
-    dependents:
-      - { collection: artworks, foreignKey: partner_id }
+${collections}
 targets:
   staging: { uri: "\${STAGING_URI}", database: gravity }
   production: { uri: "\${PRODUCTION_URI}", database: gravity }
@@ -167,6 +206,8 @@ test('a dry-run says what came from the oplog, and the digest is the same from e
     assert.is(oplog.beginSaid, begins === undefined ? 'dump' : 'plan');
     assert.is(oplog.inserted, 1);
     assert.ok(oplog.rolled >= 10, `${oplog.rolled} rolled`);
+    // An artwork was, which only its partner would have chosen.
+    assert.is(oplog.deletedBefore, undefined);
     digests.add(result['selection'].digest);
     const selected = result['selection'].collections.reduce(
       (sum: number, each: Document) => sum + each['selected'],
@@ -211,6 +252,47 @@ test('a dry-run says what came from the oplog, and the digest is the same from e
   assert.is(made?.['oplog'].base, 'oplog');
   assert.is(made?.['oplog'].later.end, 'deleted');
   assert.match(stdout, /exact if the dump began after \S+Z and was finished before \S+Z/);
+});
+
+test('what a query would have chosen, had it not been deleted before that moment, is counted', async () => {
+  const oplog = production.client.db('local').collection<Document>('oplog.rs');
+  const deletion = { op: 'd', ns: 'gravity.visits', 'o._id': 'twice' };
+  const [last] = await oplog.find(deletion).sort({ ts: -1 }).limit(1).toArray();
+  const told = async (plan: string, ...args: string[]): Promise<Document> => {
+    writePlan(live('dump'), plan);
+    const { stdout, stderr, exitCode } = await run('dry-run', '--json', ...args);
+    assert.is(exitCode, 0, stderr);
+    const results = checkedStream(stdout);
+    const result = results.find(({ type }) => type === 'dry-run') as Document;
+    const { deletedBefore } = result['backup'].oplog;
+    const { digest, collections } = result['selection'];
+    const isReused = results.some(({ type }) => type === 'selection-reused');
+    return { deletedBefore, digest, selected: collections[0].selected, isReused };
+  };
+  const visits = '  - collection: visits\n    query: { kind: school }';
+  const first = await told(visits);
+  const expected = { collection: 'visits', count: 6, last: (last as Document)['wall'].toISOString() };
+  assert.equal(first['deletedBefore'], [expected]);
+  assert.is(first['selected'], 4);
+  const reports = ['md', 'html'].flatMap((kind) => ['--report', `gone.${kind}`]);
+  assert.equal(await told(visits, ...reports), { ...first, isReused: true });
+  const sentence = `visits: 6 documents that match were deleted before that moment, the last at ${expected.last}, and not restored`;
+  for (const kind of ['md', 'html'])
+    assert.ok(readFileSync(join(folder.path, `gone.${kind}`), 'utf8').includes(sentence), kind);
+  const { stdout } = await run('dry-run');
+  assert.ok(stdout.replaceAll(/\s+/g, ' ').includes(sentence), stdout);
+
+  writeFileSync(join(folder.path, 'ids.txt'), [1, 4, 5, 7, 8].join('\n'));
+  const named = await told(`${visits}\n    ids: ./ids.txt`);
+  assert.is(named['deletedBefore'][0].count, 2);
+  assert.is(named['selected'], 2);
+  writePlan(live('dump'), visits.replace('{ kind: school }', '{ _id: { $in: [1, 2] } }'));
+  const none = await run('dry-run');
+  assert.is(none.exitCode, 12, none.stdout);
+  assert.match(
+    none.stderr.replaceAll(/\s+/g, ' '),
+    /none of the \d+ documents of visits \(.*\), but 2 documents that match were deleted before that moment, the last at 20.*An earlier moment, or `deleted`, brings back/,
+  );
 });
 
 test('applied, the documents are byte for byte what they were at that moment', async () => {
