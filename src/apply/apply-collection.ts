@@ -28,6 +28,7 @@ import {
   EXCEPTED_AS,
   FOUND,
   HELD_BACK,
+  ID_TAKEN,
   INSERTED,
   KEPT,
   MATCHED,
@@ -200,15 +201,17 @@ class AppliedPart {
     const toInsert: number[] = [];
     const toReplace: ReplacementPair[] = [];
     for (const position of positions) {
-      if (there.presence(position) === 'same') {
+      const presence = there.presence(position);
+      if (presence === 'same') {
         const outcome = this.#settleAsThere(position);
         // What an earlier run of ours has written since the dry-run is no news.
         if (outcome === 'identical') this.#compareWithMemory(position, 'same');
         continue;
       }
-      const other = there.other(position);
+      const other = presence === 'otherId' ? undefined : there.other(position);
       const change = this.#compareWithMemory(position, sightingOf(this.#met, position));
       if (other === undefined && merge?.whenNotMatched === 'discard') this.#settle(position, DISCARDED);
+      else if (presence === 'otherId') this.#settle(position, ID_TAKEN);
       else if (other === undefined) toInsert.push(position);
       else if (this.#isExcepted(position, KEPT)) this.#settle(position, EXCEPTED);
       else if (overwrites({ whenMatched })) {
@@ -229,7 +232,6 @@ class AppliedPart {
     if (refusal !== undefined) return refusal;
     return replacementRefusal(
       documentValue(fields === undefined ? document : fields.merged(other, document)),
-      other,
     );
   }
 

@@ -1,9 +1,10 @@
 /** What becomes of each document of a selection: the outcomes, why, and the counts made of them, of which one byte per document is kept. */
+import { TAKEN_ID } from '../comparison/compare-batch.ts';
 import { refusalByIndexes } from '../comparison/index-keys.ts';
 import type { RunCollection, RunCounts } from '../ledger/run-record.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { ExceptedClass, WhenMatched } from '../plan/plan.ts';
-import type { TargetCollection } from '../target/target.ts';
+import type { FoundPresence, TargetCollection } from '../target/target.ts';
 
 /**
  * `…Before`: an earlier run of the same selection wrote it (its journal says so), and it is still as it was written.
@@ -124,12 +125,14 @@ export const DOUBTFUL: DocumentOutcome = {
     'it is there as in the backup, and nobody can tell whether an attempt of this tool that got no answer wrote it, or somebody else',
 };
 
-/** What becomes of a document that was there when it was to be inserted. */
-export const FOUND: Readonly<
-  Record<'same' | 'other' | 'doubtful', (whenMatched: WhenMatched) => DocumentOutcome>
-> = {
+/** The document itself is not there. */
+export const ID_TAKEN: DocumentOutcome = { outcome: 'conflict', reason: TAKEN_ID.reason };
+
+/** What becomes of a document that was to be inserted, by what was there. */
+export const FOUND: Readonly<Record<FoundPresence, (whenMatched: WhenMatched) => DocumentOutcome>> = {
   same: () => ({ outcome: 'identical', reason: '' }),
   doubtful: () => DOUBTFUL,
+  otherId: () => ID_TAKEN,
   other: (whenMatched) => ({
     outcome: whenMatched === 'keepExisting' ? 'kept' : 'conflict',
     isOfThisId: true,

@@ -4,8 +4,7 @@
  * would be an operator.
  */
 
-import { compareValues, splitCodeWithScope } from './compare-values.ts';
-import { findId } from './documents.ts';
+import { splitCodeWithScope } from './compare-values.ts';
 import {
   BsonFault,
   cstringEnd,
@@ -61,6 +60,13 @@ export function holdsSymbol(value: RawValue): boolean {
   return within !== undefined && [...elements(within.bytes, within.start)].some(holdsSymbol);
 }
 
+/** Whether there is text in the value, at any depth: what a collation may take for the same as another text. */
+export function holdsText(value: RawValue): boolean {
+  if (value.type === BSON.STRING) return true;
+  const within = value.type === BSON.CODE_WITH_SCOPE ? undefined : documentIn(value);
+  return within !== undefined && [...elements(within.bytes, within.start)].some(holdsText);
+}
+
 /** The document that a value is, or that code has as its scope. */
 function documentIn({ bytes, type, start, end }: RawValue): RawValue | undefined {
   if (type === BSON.OBJECT || type === BSON.ARRAY) return { bytes, type, start, end };
@@ -78,14 +84,10 @@ function isNamed(field: RawElement | undefined, name: string, type = field?.type
 }
 
 /**
- * Why the server would not let this document, whose `_id` comes first, take the place of `before`; undefined where it would.
- * An insert takes any name at the top level. Under a collation `before` may have been found by an `_id` that is not its own.
+ * Why the server would not let this document, whose `_id` comes first, take the place of another one; undefined where it would.
+ * An insert takes any name at the top level.
  */
-export function replacementRefusal({ bytes, start }: RawValue, before: Buffer): string | undefined {
-  const id = findId(bytes, start);
-  const idBefore = findId(before);
-  if (id !== undefined && idBefore !== undefined && compareValues(id, idBefore) !== 0)
-    return 'the target holds it under another _id, which its collation takes for the same and no write changes';
+export function replacementRefusal({ bytes, start }: RawValue): string | undefined {
   const fields = [...elements(bytes, start)];
   const wrong = fields.find((field, at) => {
     const name = keyOf(field);

@@ -161,6 +161,7 @@ export async function keysOnServer(
   documents: Documents,
   positions: Positions,
 ): Promise<void> {
+  const keys = indexKeyExpression(index);
   // Counted, so that no key has to be sent back.
   const count = buildDocument((builder) => {
     builder.element(BSON.NULL, '_id');
@@ -168,19 +169,41 @@ export async function keysOnServer(
     builder.embed(() => {
       builder.element(BSON.OBJECT, '$sum');
       builder.embed(() => {
-        builder.element(BSON.OBJECT, '$size');
-        builder.embed(() => {
-          builder.element(BSON.OBJECT, '$_internalIndexKey');
-          builder.embed(() => {
-            builder.element(BSON.STRING, 'doc');
-            builder.string('$$ROOT');
-            putDocument(builder, 'spec', askable(index));
-          });
-        });
+        putDocument(builder, '$size', keys);
       });
     });
   });
   await reader.aggregate(1, [documentsStage(documents, positions), wrapped('$group', count)]);
+}
+
+/** The same keys themselves, those of each document in turn: under the index's collation what the server compares in the place of text. */
+export async function indexKeysOnServer(
+  { reader, index }: { readonly reader: TargetReader; readonly index: TargetIndex },
+  documents: Documents,
+  positions: Positions,
+): Promise<readonly (readonly RawValue[])[]> {
+  const projection = buildDocument((builder) => {
+    builder.element(BSON.INT32, '_id');
+    builder.int32(0);
+    putDocument(builder, 'keys', indexKeyExpression(index));
+  });
+  const pipeline = [documentsStage(documents, positions), wrapped('$project', projection)];
+  const answers = await reader.aggregate(1, pipeline);
+  return answers.map((answer) => {
+    const keys = findElement(answer, 0, Buffer.from('keys'));
+    return keys === undefined ? [] : [...elements(keys.bytes, keys.start)];
+  });
+}
+
+function indexKeyExpression(index: TargetIndex): Buffer {
+  return buildDocument((builder) => {
+    builder.element(BSON.OBJECT, '$_internalIndexKey');
+    builder.embed(() => {
+      builder.element(BSON.STRING, 'doc');
+      builder.string('$$ROOT');
+      putDocument(builder, 'spec', askable(index));
+    });
+  });
 }
 
 /** The server made the keys of a compound wildcard index, which it takes, and failed at showing them. */
@@ -246,7 +269,7 @@ export function unlessUnanswerable<Answer>(ask: () => Answer): Answer | undefine
 
 // Raw queries and stages around raw values: nothing of a document is decoded to ask about it.
 
-function putValue(builder: DocumentBuilder, key: string, value: RawValue): void {
+export function putValue(builder: DocumentBuilder, key: string, value: RawValue): void {
   builder.element(value.type, key);
   builder.raw(value.bytes.subarray(value.start, value.end));
 }

@@ -33,6 +33,11 @@ export interface Findings {
 const INSERT: Verdict = { class: 'insert', reason: '' };
 const IDENTICAL: Verdict = { class: 'identical', reason: '' };
 const ABSENT: Verdict = { class: 'absent', reason: '' };
+/** It is no match, whatever the plan says of one, and there is no room beside it. */
+export const TAKEN_ID: Objection = {
+  class: 'conflict',
+  reason: 'the target holds a document of another _id that its collation takes for the same',
+};
 
 export function verdictOf({ verdicts, met }: Findings, position: number): Verdict {
   return verdicts.get(position) ?? (met.there.presence(position) === 'same' ? IDENTICAL : INSERT);
@@ -44,13 +49,15 @@ export async function comparePart(met: Met, rules: CollectionRules): Promise<Fin
   for (const { position, reason } of met.refusals) verdicts.set(position, { class: 'refused', reason });
   const written: number[] = [];
   for (const position of positions) {
-    if (there.presence(position) === 'same') continue;
+    const presence = there.presence(position);
+    if (presence === 'same') continue;
     const other = there.other(position);
-    if (other !== undefined) {
+    if (presence === 'other' && other !== undefined) {
       const verdict = classifyPair(documents.value(position), documentValue(other), rules);
       verdicts.set(position, verdict);
       if (overwrites(rules) && verdict.class !== 'identical') written.push(position);
     } else if (rules.merge?.whenNotMatched === 'discard') verdicts.set(position, ABSENT);
+    else if (presence === 'otherId') verdicts.set(position, TAKEN_ID);
     else written.push(position);
   }
   for (const [position, objection] of unmergeable(met, written)) verdicts.set(position, objection);
@@ -99,8 +106,8 @@ function replacementCheck({ there }: Met): DocumentCheck {
   return async (documents, positions) => {
     const objections = new Map<number, Objection>();
     for (const position of positions) {
-      const other = there.other(position);
-      const reason = other && replacementRefusal(documents.value(position), other);
+      if (there.other(position) === undefined) continue;
+      const reason = replacementRefusal(documents.value(position));
       if (reason !== undefined) objections.set(position, { class: 'refused', reason });
     }
     return objections;

@@ -40,8 +40,9 @@ import { indexFitCheck, indexText, isHidden, isIdIndex, isOrdered, pathsOf } fro
 import { exceptedClassOf, type LeftOut } from './left-out.ts';
 import { inOrder, type Meeting, type Met, meet } from './meet.ts';
 import { ReferenceCheck } from './references.ts';
+import { SharedKeys } from './shared-keys.ts';
 import type { Sighting, TargetMemory } from './target-memory.ts';
-import { SharedKeys, uniqueIndexCheck } from './unique-indexes.ts';
+import { uniqueIndexCheck } from './unique-indexes.ts';
 
 /** Characters of one document's text, of one differing value's, and of a document that a program is to read. */
 const DOCUMENT_TEXT = 4_000;
@@ -166,7 +167,7 @@ class CollectionComparison {
       existing === undefined || (await reader.find(into, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
     const rules = this.#rulesFor(collection, isEmpty);
     const sharedKeys = await SharedKeys.find({
-      ...{ selection, name, collection, signal: this.#run.signal, warn: this.#warn },
+      ...{ selection, name, reader, collection, signal: this.#run.signal, warn: this.#warn },
       showId: this.#shared.texts.values.showId,
     });
     if (leftOut !== undefined) {
@@ -298,13 +299,16 @@ class CollectionComparison {
   #withClaim(findings: Findings, position: number, sharedKeys: SharedKeys): Verdict {
     const found = verdictOf(findings, position);
     const { documents } = findings.met;
-    const document = documents.value(position);
+    const claimant = {
+      ...{ document: documents.value(position), id: documents.id(position) },
+      ordinal: documents.first + position,
+    };
     if (found.class === 'refused' && found.by !== undefined)
-      return { ...found, ...sharedKeys.conflictBefore(found.by, document) };
+      return { ...found, ...sharedKeys.conflictBefore(found.by, claimant) };
     const isWritten =
       found.class === 'insert' ||
       (this.#selected.whenMatched === 'replace' && exceptedClassOf(found.class) === 'different');
-    const objection = isWritten ? sharedKeys.claim(document, documents.id(position)) : undefined;
+    const objection = isWritten ? sharedKeys.claim(claimant) : undefined;
     return objection === undefined ? found : { ...found, ...objection };
   }
 }
@@ -313,7 +317,9 @@ class CollectionComparison {
 export function sightingOf({ there, fields }: Met, position: number): Sighting {
   const presence = there.presence(position);
   const other = there.other(position);
-  if (presence !== 'other' || other === undefined) return presence === 'absent' ? 'absent' : 'same';
+  // What stands there under another `_id` may be what this selection has inserted meanwhile: no change of this document.
+  if (presence === 'absent' || presence === 'otherId') return 'absent';
+  if (presence === 'same' || other === undefined) return 'same';
   return fields === undefined ? other : fields.image(other);
 }
 
@@ -325,7 +331,7 @@ function targetOf({ documents, there }: Met, position: number): RawValue | undef
 
 /**
  * Decides which dependents of a collection are left out; what its parents are is known by now. In a collection that is its own
- * dependent a child may come before its parent, so it is compared once beforehand where anything but an `_id` could be in the
+ * dependent a child may come before its parent, so it is compared once beforehand where anything but the very `_id` could be in the
  * way.
  */
 export async function holdBack(
@@ -334,7 +340,8 @@ export async function holdBack(
   leftOut: LeftOut,
   { selected, collection }: { readonly selected: SelectedCollection; readonly collection: TargetCollection },
 ): Promise<void> {
-  const mayRefuse = collection.validator !== undefined || !collection.indexes.every(isIdIndex);
+  const { validator, indexes, collated } = collection;
+  const mayRefuse = validator !== undefined || collated || !indexes.every(isIdIndex);
   if (leftOut.isOwnDependent(selected.collection) && mayRefuse) {
     const { directory, manifest } = selection;
     await compareWithTarget(untold(run), {

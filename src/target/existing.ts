@@ -2,15 +2,14 @@
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
 import type { MergeFields } from '../bson/merge-fields.ts';
-import { holdsSymbol } from '../bson/storable.ts';
+import { holdsSymbol, holdsText } from '../bson/storable.ts';
 import { CommandFailure } from './command-failure.ts';
-import type { Answer, DocumentBatch, TargetCollection, TargetReader } from './target.ts';
-
-/** absent: no document of that `_id`. same: one with the same bytes. other: one with other bytes. */
-type Presence = 'absent' | 'same' | 'other';
+import type { Answer, DocumentBatch, Presence, TargetCollection, TargetReader } from './target.ts';
 
 const SAME = 1;
 const OTHER = 2;
+const OTHER_ID = 3;
+const PRESENCES: readonly Presence[] = ['absent', 'same', 'other', 'otherId'];
 
 /** Of each document, by its position, what the target has under its `_id`. */
 export class Existing {
@@ -38,11 +37,10 @@ export class Existing {
 
   /** Of the document at this position; `absent` also for a position that was not asked for. */
   presence(position: number): Presence {
-    const presence = this.#presences[position];
-    return presence === SAME ? 'same' : presence === OTHER ? 'other' : 'absent';
+    return PRESENCES[this.#presences[position] ?? 0] as Presence;
   }
 
-  /** The target's document where it is another one, be it by fields that do not count, and kept. */
+  /** The target's document where it is another one, be it by fields that do not count or under another `_id`, and kept. */
   other(position: number): Buffer | undefined {
     return this.#others?.get(position);
   }
@@ -56,6 +54,12 @@ export class Existing {
       this.#presences[position] = holdsSame ? SAME : OTHER;
       this.#others?.set(position, other);
     }
+  }
+
+  /** `document` stands where the one at this position would, under another `_id`. */
+  markOtherId(position: number, document: Buffer): void {
+    this.#presences[position] = OTHER_ID;
+    this.#others?.set(position, document);
   }
 
   /** Another one is there, which is not kept. */
@@ -141,11 +145,9 @@ export async function* existingInParts(
 }
 
 async function pair(at: LookedAt, answer: Answer & DocumentBatch, existing: Existing): Promise<void> {
-  const pairing = new Pairing(answer.documents, answer.positions, existing);
-  pairing.add(answer.found);
-  // Under a collation the server finds `abc` for `ABC`: what no key accounts for is asked one by one.
-  if (pairing.unpaired > 0) await askOneByOne(at, answer, existing);
-  else pairRepeats(answer, existing);
+  new Pairing(answer.documents, answer.positions, existing).add(answer.found);
+  pairRepeats(answer, existing);
+  if (at.collection.collated && answer.found.length > 0) await findOtherIds(at, answer, existing);
 }
 
 /** A backup may repeat an `_id`; the server answers once for all of them. */
@@ -200,15 +202,29 @@ export class Pairing {
   }
 }
 
-async function askOneByOne(
-  { reader, collection }: LookedAt,
-  { documents, positions }: DocumentBatch,
-  existing: Existing,
-): Promise<void> {
-  for (const position of positions) {
-    if (existing.presence(position) !== 'absent') continue;
-    for await (const { found } of reader.lookUp(collection.name, documents, [position])) {
-      if (found.length > 0) existing.mark(position, found, 0);
+/**
+ * Under a collation the server finds `abc` for `ABC`, once for both where both are asked for. What no key accounts for is asked again
+ * alone, in ever smaller parts (tenths) as long as something is found: which of them it is, shows where only one is left.
+ */
+async function findOtherIds(at: LookedAt, batch: DocumentBatch, existing: Existing): Promise<void> {
+  const { documents } = batch;
+  const isOpen = (position: number): boolean =>
+    existing.presence(position) === 'absent' && holdsText(documents.id(position));
+  const open = batch.positions.filter(isOpen);
+  const groups = open.length === 0 ? [] : [open];
+  for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+    for await (const { positions: asked, found } of at.reader.lookUp(at.collection.name, documents, group)) {
+      const [position] = asked;
+      if (found.length === 0 || position === undefined) continue;
+      if (asked.length > 1) {
+        const size = Math.ceil(asked.length / 10);
+        for (let from = 0; from < asked.length; from += size) groups.push(asked.slice(from, from + size));
+        continue;
+      }
+      const key = canonicalKey(documents.id(position));
+      const own = found.offsets.findIndex((_, i) => canonicalKey(found.id(i)) === key);
+      if (own >= 0) existing.mark(position, found, own);
+      else existing.markOtherId(position, found.document(0));
     }
   }
 }

@@ -168,10 +168,18 @@ export interface FieldChanges {
   readonly after: (place: number, found: Buffer) => Buffer;
 }
 
+/**
+ * absent: no document of that `_id`. same: one with the same bytes. other: one with other bytes. otherId: none, and no room for one:
+ * the collection's collation takes the `_id` of another document for the same (`ABC` for `abc`).
+ */
+export type Presence = 'absent' | 'same' | 'other' | 'otherId';
+
+/** What kept a document out; of `doubtful`, the same bytes, and nobody knows whether an attempt wrote them. */
+export type FoundPresence = Exclude<Presence, 'absent'> | 'doubtful';
+
 /** What became of documents that were to be inserted, by their place in `positions`. Every document that is in neither was written. */
 export interface InsertOutcome {
-  /** A document of that `_id` was there: `same` bytes or `other`; of `doubtful`, the same bytes, nobody knows whether an attempt wrote them. */
-  readonly there: ReadonlyMap<number, 'same' | 'other' | 'doubtful'>;
+  readonly there: ReadonlyMap<number, FoundPresence>;
   /** Documents that the server refused, one by one. */
   readonly faults: readonly WriteFault[];
 }

@@ -25,6 +25,7 @@ import type {
   ConditionalOutcome,
   DocumentBatch,
   FieldChanges,
+  FoundPresence,
   InsertOutcome,
   Replacement,
   ServerIdentity,
@@ -70,7 +71,7 @@ export class MongoWriter implements TargetWriter {
     { documents, positions }: DocumentBatch,
     { identity, beforeAttempt }: WriteOptions,
   ): Promise<InsertOutcome> {
-    const there = new Map<number, 'same' | 'other' | 'doubtful'>();
+    const there = new Map<number, FoundPresence>();
     const refused: WriteFault[] = [];
     /** Some attempt got no answer, and the server does not know whose a document is. */
     let mayBeOurs = false;

@@ -97,7 +97,7 @@ test('T9 in a collated collection the server says which _id is the same', async 
   await target.collection('partners').insertMany([{ _id: 'ABC' }, { _id: 'kept' }] as never);
   const documents = ['abc', 'kept', 'new'].map((_id) => ({ _id }));
   const { first } = await compare({ ...where, collections: { partners: { documents } } });
-  assert.equal([first.counts.different, first.counts.identical, first.counts.insert], [1, 1, 1]);
+  assert.equal([first.counts.conflict, first.counts.identical, first.counts.insert], [1, 1, 1]);
 });
 
 test('soft-deleted and stale documents are called so, and the newer date is named', async () => {

@@ -45,4 +45,28 @@ test('documents without a place in the sharded collection are refused, as mongos
   assert.equal(refused.sort(), byMongos.sort());
 });
 
+test('whether a collation takes selected _ids for the same is said to be unknown through a mongos, where an _id holds text', async () => {
+  const database = cluster.client.db('gravity');
+  for (const name of ['whole', 'parted'])
+    await database.createCollection(name, { collation: { locale: 'en', strength: 2 } });
+  await cluster.client.db('admin').command({
+    shardCollection: 'gravity.parted',
+    key: { _id: 'hashed' },
+    collation: { locale: 'simple' },
+  });
+  const ids = ['abc', 'ABC', 7];
+  const collections = Object.fromEntries(
+    ['whole', 'parted'].flatMap((into) => [[into, { documents: ids.map((_id) => ({ _id })) }]]),
+  );
+  const { collections: compared } = await compare({ uri: cluster.uri, database: 'gravity', collections });
+  for (const { counts, warnings } of compared) {
+    assert.is(counts.insert, 3);
+    assert.is(warnings.length, 1);
+    assert.match(warnings.join(), 'was not looked at');
+  }
+  const numbers = { whole: { documents: [{ _id: 7 }] } };
+  const { first } = await compare({ uri: cluster.uri, database: 'gravity', collections: numbers });
+  assert.equal(first.warnings, []);
+});
+
 test.run();

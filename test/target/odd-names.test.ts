@@ -188,37 +188,124 @@ test('odd names are inserted, and refused in a replacement as the dry-run says',
   }
 });
 
-test('a document found under another _id by a collation is not replaced, as the dry-run says, and its fields are merged', async () => {
+const COLLATION = { locale: 'en', strength: 2, numericOrdering: true } as const;
+
+test('a document found under another _id by a collation is in conflict whatever whenMatched says, as foretold', async () => {
   const bench = openWorkbench(lab);
   try {
     const { database } = (await bench.target('staging')).reader;
     const there = (await bench.db('staging')).collection<{ _id: string }>('collated');
-    await (await bench.db('staging')).createCollection('collated', {
-      collation: { locale: 'en', strength: 2, numericOrdering: true },
-    });
+    await (await bench.db('staging')).createCollection('collated', { collation: COLLATION });
     await there.insertMany([{ _id: 'ABC' }, { _id: '01' }, { _id: 'same' }]);
     const documents = ['abc', '1', 'same'].map((id) => Buffer.from(serialize({ _id: id, price: 1 })));
-    const stage = { uri: lab.staging.uri, database, show: 10 };
-    const collated = { documents, settings: { whenMatched: 'replace' as const } };
-    const { counts, documents: shown } = (await compare({ ...stage, collections: { collated } })).first;
-    assert.equal([counts.refused, counts.different], [2, 1]);
-    const replacing = bench.selection([{ collection: 'collated', documents, whenMatched: 'replace' }]);
-    const { collections, notices } = await bench.apply(replacing, 'staging');
-    assert.equal([collections[0]?.replaced, collections[0]?.refused], [1, 2]);
-    for (const reason of [...notices, ...shown.filter((each) => each.class === 'refused')].map(
-      (each) => each.reason,
-    ))
-      assert.match(reason, 'under another _id, which its collation takes for the same');
     const merge = { fields: ['price'], whenNotMatched: 'insert' } as const;
-    const merging = bench.selection([{ collection: 'collated', documents, whenMatched: 'merge', merge }]);
-    assert.is((await bench.apply(merging, 'staging')).collections[0]?.replaced, 2);
-    assert.equal(
-      (await there.find().sort({ _id: 1 }).toArray()).map(({ _id }) => _id),
-      ['01', 'ABC', 'same'],
-    );
+    for (const whenMatched of ['keepExisting', 'replace', 'merge', 'fail'] as const) {
+      const settings = { whenMatched, ...(whenMatched === 'merge' && { merge }) };
+      const collections = { collated: { documents, settings } };
+      const { counts, documents: shown } = (await compare({ uri: lab.staging.uri, database, collections }))
+        .first;
+      assert.is(counts.conflict, 2, whenMatched);
+      const selection = bench.selection([{ collection: 'collated', documents, ...settings }]);
+      const { collections: applied, notices } = await bench.apply(selection, 'staging');
+      assert.is(applied[0]?.conflict, 2, whenMatched);
+      for (const { reason } of [...notices, ...shown.filter((each) => each.class === 'conflict')])
+        assert.match(reason, 'of another _id that its collation takes for the same');
+    }
+    const merging = bench.selection([
+      {
+        collection: 'collated',
+        documents,
+        whenMatched: 'merge',
+        merge: { ...merge, whenNotMatched: 'discard' },
+      },
+    ]);
+    assert.is((await bench.apply(merging, 'staging')).verified, true);
+    assert.equal(await there.find().sort({ _id: 1 }).toArray(), [
+      { _id: '01' },
+      { _id: 'ABC' },
+      { _id: 'same', price: 1 },
+    ]);
   } finally {
     await bench.close();
   }
 });
+
+/** The second, fourth and sixth of them have the `_id` of the one before, to the collation. */
+const EQUAL_IDS: readonly unknown[] = ['abc', 'ABC', { k: ['x'] }, { k: ['X'] }, '1', '01', 'alone', 7];
+const ENTRY = { references: [], skipIndexes: [], dependents: [] };
+
+for (const whenMatched of ['keepExisting', 'replace', 'merge'] as const) {
+  test(`${whenMatched}: of selected _ids that a collation takes for the same the first is written, and the way out ends verified`, async () => {
+    await withWorkbench(lab, async (bench) => {
+      const documents = EQUAL_IDS.map((_id) => Buffer.from(serialize({ _id, price: 1 })));
+      const clusteredIndex = { key: { _id: 1 }, unique: true, name: '_id_' };
+      const metadata = (options: Document): string =>
+        JSON.stringify({ indexes: [{ v: 2, key: { _id: 1 }, name: '_id_' }], options });
+      const merge = { fields: ['price'], whenNotMatched: 'insert' } as const;
+      const settings = { whenMatched, ...(whenMatched === 'merge' && { merge }) };
+      const made = {
+        created: { documents, metadata: metadata({ collation: COLLATION }) },
+        clustered: { documents, metadata: metadata({ collation: COLLATION, clusteredIndex }) },
+        holdsOne: { documents },
+      };
+      for (const target of ['staging', 'production'] as const) {
+        const db = await bench.db(target);
+        const holdsOne = await db.createCollection<{ _id: string }>('holdsOne', { collation: COLLATION });
+        // Another content would be kept, and kept documents have an exception of their own.
+        const price = whenMatched === 'keepExisting' ? 1 : 2;
+        await holdsOne.insertOne({ _id: 'abc', price } as never);
+      }
+      const { database } = (await bench.target('staging')).reader;
+      const collections = Object.fromEntries(
+        Object.entries(made).map(([name, each]) => [name, { ...each, settings }]),
+      );
+      const selection = bench.selection(
+        Object.entries(made).map(([collection, each]) => ({ collection, ...each, ...settings })),
+      );
+      const foretold = async (): Promise<unknown[]> =>
+        (await compare({ uri: lab.staging.uri, database, collections })).collections.map((each) => [
+          each.warnings,
+          each.documents.filter((one) => one.class === 'conflict').map(({ index }) => index),
+        ]);
+      const CONFLICTS = [[], [1, 3, 5]];
+      assert.equal(await foretold(), [CONFLICTS, CONFLICTS, CONFLICTS]);
+
+      for (const isRerun of [false, true]) {
+        const applied = await bench.apply(selection, 'staging');
+        assert.equal(
+          applied.collections.map((each) => [each.inserted, each.conflict]),
+          isRerun
+            ? [
+                [0, 3],
+                [0, 3],
+                [0, 3],
+              ]
+            : [
+                [5, 3],
+                [5, 3],
+                [4, 3],
+              ],
+        );
+        assert.equal([applied.verified, applied.verification.failures], [false, 0]);
+        const refused = EQUAL_IDS.filter((_, index) => [1, 3, 5].includes(index));
+        for (const id of refused) {
+          const shown = JSON.stringify(id);
+          assert.is(applied.notices.filter((each) => each.id === shown).length, 3, shown);
+        }
+        assert.equal(await foretold(), [CONFLICTS, CONFLICTS, CONFLICTS]);
+      }
+
+      const exceptions = [{ class: 'conflict', reason: 'of no use beside the first' }];
+      const plan = {
+        ...bench.plan,
+        collections: Object.keys(made).map((collection) => ({ ...ENTRY, collection, exceptions }) as never),
+      };
+      for (const target of ['staging', 'production'] as const) {
+        const { verified, collections: excepted } = await bench.apply(selection, target, { plan });
+        assert.equal([verified, excepted.map((each) => each.excepted)], [true, [3, 3, 3]]);
+      }
+    });
+  });
+}
 
 test.run();
