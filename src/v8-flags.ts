@@ -34,7 +34,11 @@ export async function limitYoungSpace(): Promise<void> {
 
 /** Below this much in the heap and in buffers outside of it, V8 is left to itself. */
 const MUCH_BYTES = 100 * 1024 * 1024;
+/** So much is to have outlived small collections before what many small things left behind is freed. */
+const LEFTOVER_BYTES = 24 * 1024 * 1024;
 let collect: (() => void) | undefined;
+/** The least that was in use since the last time, bytes, without the space for new objects. */
+let leastInUse = 0;
 
 /**
  * Frees buffers and texts that nobody uses any longer, where there are many. To be called after something of many megabytes is done with:
@@ -49,4 +53,22 @@ export function freeMemory(): void {
     collect = runInNewContext('gc') as () => void;
   }
   collect();
+  leastInUse = bytesOfOld();
+}
+
+/**
+ * The same, to be called after each of many things that may be small, as a collection: V8 lets the leftovers of 10,000 lie until they are
+ * several times what is in use. Costs nothing worth counting until they are many.
+ */
+export function freeLeftovers(): void {
+  const old = bytesOfOld();
+  leastInUse = Math.min(leastInUse, old);
+  if (old >= leastInUse + LEFTOVER_BYTES) freeMemory();
+}
+
+/** Of the heap and of buffers outside of it, without the space for new objects. */
+function bytesOfOld(): number {
+  const { external_memory: outside, used_heap_size: inside } = getHeapStatistics();
+  const young = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
+  return outside + inside - (young?.space_used_size ?? 0);
 }

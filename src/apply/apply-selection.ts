@@ -20,7 +20,8 @@ import { EarlierRuns } from '../ledger/written.ts';
 import type { Run } from '../run.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
-import type { Target, TargetCollection } from '../target/target.ts';
+import type { Target } from '../target/target.ts';
+import { freeLeftovers } from '../v8-flags.ts';
 import { leftOutOf, recordExcepted } from './accept.ts';
 import {
   mayOverwrite,
@@ -50,6 +51,7 @@ import {
   otherSource,
   type Preparation,
   prepareCollection,
+  preparedCollection,
   refuseOtherSource,
   requirePreparable,
   runStart,
@@ -100,6 +102,7 @@ export async function applySelection(run: Run, given: ApplyRequest): Promise<App
   // Looked at before anybody is asked, and before the lock, which is a write too.
   for (const selected of request.selection.manifest.collections) {
     await requirePreparable({ ...request, reader: target.reader }, selected);
+    freeLeftovers();
   }
   requireExclusiveWord(target, request.exclusive === true, mayOverwrite(request.selection.manifest));
   await request.confirm?.();
@@ -149,10 +152,11 @@ async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Pr
     await held.runs.begin(await runStart(request), held.fencing, recordOf(outcomes));
     record = await held.runs.find(key);
     await run.checkpoint('run-begun');
-    const prepared = await prepareAll(held, request, record?.creations ?? []);
+    const uuids = await prepareAll(held, request, record?.creations ?? []);
     sayStarted(applying);
-    for (const [selected, collection] of prepared) {
+    for (const selected of selection.manifest.collections) {
       const question = { plan: request.plan, selection, reader: target.reader };
+      const collection = await preparedCollection(target.reader, selected.into, uuids.get(selected.into));
       await holdBack(run, question, leftOut, { selected, collection });
       await applyCollection(applying, selected, collection);
       if (run.signal.aborted) throw stoppedOnRequest();
@@ -247,12 +251,15 @@ type AllOutcomes = Applying['outcomes'];
  */
 const MOST_CREATION_GROUPS = 100;
 
-/** All collections before the first document: one that is unfit, or cannot be created, stops the run while nothing is written. */
+/**
+ * All collections before the first document: one that is unfit, or cannot be created, stops the run while nothing is written. Returns
+ * their uuids, hex, by name in the target, where servers have them; descriptions of many with all their indexes would be too much to hold.
+ */
 async function prepareAll(
   held: ApplyRun,
   { plan, target, selection }: ApplyRequest,
   recorded: readonly Creation[],
-): Promise<Map<SelectedCollection, TargetCollection>> {
+): Promise<ReadonlyMap<string, string>> {
   const { emit, checkpoint } = held.run;
   const begun = new Map(recorded.map((creation) => [creation.into, creation]));
   const creations = new Map(begun);
@@ -278,7 +285,7 @@ async function prepareAll(
     onCreated: (name, indexes) =>
       emit({ type: 'collection-created', target: target.name, collection: name, indexes }),
   };
-  const prepared = new Map<SelectedCollection, TargetCollection>();
+  const uuids = new Map<string, string>();
   for (let at = 0; at < collections.length; at += together) {
     const group = collections.slice(at, at + together);
     const intended = together === 1 ? [] : await missingOf(target.reader, group);
@@ -288,7 +295,8 @@ async function prepareAll(
       for (const selected of group) {
         const collection = await prepareCollection(preparation, selected);
         requireMergeable(target.reader, collection, selected);
-        prepared.set(selected, collection);
+        if (collection.uuid !== undefined) uuids.set(selected.into, collection.uuid.toString('hex'));
+        freeLeftovers();
       }
       // Also one that somebody else made meanwhile, and that is left as it is.
       for (const into of intended) creations.set(into, { into, done: true });
@@ -299,7 +307,7 @@ async function prepareAll(
     }
     if (unsaved || intended.length > 0) await save();
   }
-  return prepared;
+  return uuids;
 }
 
 function recordOf(outcomes: AllOutcomes): RunCollection[] {

@@ -74,8 +74,9 @@ export function countsSoFar(
   now: readonly RunCollection[],
   before: readonly RunCollection[],
 ): readonly RunCollection[] {
+  const earlier = new Map(before.map((counts) => [counts.collection, counts]));
   return now.map((counts) => {
-    const then = before.find(({ collection }) => collection === counts.collection);
+    const then = earlier.get(counts.collection);
     return then !== undefined && accountedFor(then) > accountedFor(counts) ? then : counts;
   });
 }

@@ -94,6 +94,29 @@ export async function prepareCollection(
   return created;
 }
 
+/**
+ * A prepared collection as it is now, to be written to. `uuid`, hex: the one that it had, by which the server refuses to write to
+ * another one of its name. Throws RestorePlanError TARGET where it is gone, and where it has become unfit.
+ */
+export async function preparedCollection(
+  reader: TargetReader,
+  into: string,
+  uuid: string | undefined,
+): Promise<TargetCollection> {
+  const collection = await reader.collection(into);
+  if (collection === undefined) {
+    throw new RestorePlanError(
+      'TARGET',
+      `${reader.name}: ${into} was dropped or renamed after it was prepared`,
+      {
+        hint: 'Something else drops collections in this database; stop it, then run again.',
+      },
+    );
+  }
+  requireFit(reader, collection);
+  return { ...collection, uuid: uuid === undefined ? collection.uuid : Buffer.from(uuid, 'hex') };
+}
+
 /** The collection where somebody else has made it since a run of ours was cut off, or uses it; it is left as it is. */
 async function keptAsIs(
   preparation: Preparation,

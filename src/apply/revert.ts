@@ -26,6 +26,7 @@ import { isForeign, readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { Target, TargetCollection, TargetReader } from '../target/target.ts';
+import { freeLeftovers } from '../v8-flags.ts';
 import { requireExclusiveWord } from './admission.ts';
 import { ApplyRun } from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, holdLock, stoppedOnRequest } from './held-run.ts';
@@ -221,7 +222,7 @@ async function undo(
 ): Promise<void> {
   const weigh = ({ entry }: Undoing): number => (entry.action === 'insert' ? 0 : Number.POSITIVE_INFINITY);
   const undone = mapConcurrently(lastFirst(request, runs), { inFlight: ENTRIES_IN_FLIGHT, weigh }, work);
-  for await (const _ of undone);
+  for await (const _ of undone) freeLeftovers();
 }
 
 /**
@@ -320,7 +321,10 @@ function placeOf({ target, plan }: RevertRequest): Pick<RevertReport, 'target' |
   return { target: target.name, database: target.reader.database, plan };
 }
 
-/** Descriptions of collections, each asked for once. */
+/** The entries of a collection mostly follow each other; many descriptions with all their indexes would be too much to hold. */
+const MOST_LOOKS = 100;
+
+/** Descriptions of collections, those asked for last. */
 class Looks {
   readonly #reader: TargetReader;
   readonly #collections = new Map<string, Promise<TargetCollection | undefined>>();
@@ -331,7 +335,10 @@ class Looks {
 
   collection(name: string): Promise<TargetCollection | undefined> {
     const known = this.#collections.get(name) ?? this.#reader.collection(name);
+    this.#collections.delete(name);
     this.#collections.set(name, known);
+    const [oldest] = this.#collections.keys();
+    if (this.#collections.size > MOST_LOOKS && oldest !== undefined) this.#collections.delete(oldest);
     return known;
   }
 }

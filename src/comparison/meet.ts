@@ -13,7 +13,7 @@ import { MergeFields } from '../bson/merge-fields.ts';
 import { depthRefusal, idRefusal, lengthRefusal } from '../bson/storable.ts';
 import type { Run } from '../run.ts';
 import { readBatches, readCheckedBatches } from '../selection/file-batches.ts';
-import type { Selection } from '../selection/selection.ts';
+import { type Selection, selectedOf } from '../selection/selection.ts';
 import {
   BATCHES_SEARCHED,
   Existing,
@@ -22,6 +22,7 @@ import {
   scanExisting,
 } from '../target/existing.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
+import { freeLeftovers } from '../v8-flags.ts';
 
 /** How much is held at once. */
 export interface BatchSize {
@@ -99,6 +100,8 @@ export async function* meet<Result>(
     if (!first.done) yield first.value;
     yield* others;
   }
+  // A plan may have thousands of collections, of one small batch each.
+  freeLeftovers();
 }
 
 async function* decided<Result>(
@@ -142,8 +145,7 @@ async function* scannedBatches(meeting: Meeting): AsyncGenerator<Scanned, void, 
     for await (const documents of batches) yield { documents };
     return;
   }
-  const { count = 1, bytes = 1 } =
-    selection.manifest.collections.find((each) => each.collection === name) ?? {};
+  const { count = 1, bytes = 1 } = selectedOf(selection.manifest, name) ?? {};
   const perReply = Math.min(Math.ceil((maxBytes * count) / bytes), maxDocuments);
   yield* scanExisting(inStoredForm(batches), reader.scan(collection.name, perReply));
 }
@@ -190,7 +192,7 @@ async function* partsOf(
 
 /** Of a collection whose fields are merged. */
 function fieldsOf({ selection, name }: Meeting): MergeFields | undefined {
-  const merge = selection.manifest.collections.find(({ collection }) => collection === name)?.merge;
+  const merge = selectedOf(selection.manifest, name)?.merge;
   return merge && new MergeFields(merge.fields);
 }
 

@@ -13,7 +13,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { DependentPlan, Plan, RestoredCollection } from '../plan/plan.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import { KeyPath } from '../selection/routes.ts';
-import type { SelectedCollection, Selection } from '../selection/selection.ts';
+import { type SelectedCollection, type Selection, selectedOf } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { inQuery, projectionOf } from './ask-server.ts';
 import { existingIds } from './references.ts';
@@ -226,7 +226,7 @@ class AskedKeys {
     await eachDocument({ selection, collection: parent, signal }, (bytes, start, ordinal) => {
       if (whyLost(parent, ordinal) === undefined) note(this.#written, bytes, start);
     });
-    const into = selection.manifest.collections.find((each) => each.collection === parent)?.into ?? parent;
+    const into = selectedOf(selection.manifest, parent)?.into ?? parent;
     const there = await reader.collection(into);
     if (there === undefined) return;
     if (local.isId) {
@@ -286,7 +286,7 @@ export async function eachDocument(
   { selection, collection, signal, from = 0 }: Reading,
   see: (bytes: Buffer, start: number, ordinal: number) => 'stop' | undefined,
 ): Promise<void> {
-  if (!selection.manifest.collections.some((each) => each.collection === collection)) return;
+  if (selectedOf(selection.manifest, collection) === undefined) return;
   for await (const { bytes, offsets, first } of readInTurn(selection, collection)) {
     signal.throwIfAborted();
     for (let i = Math.max(0, from - first); i < offsets.length; i++) {

@@ -10,7 +10,7 @@ import { holdsSymbol, idRefusal } from '../bson/storable.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { Reference } from '../plan/plan.ts';
 import { selectedIds } from '../selection/file-batches.ts';
-import type { Selection } from '../selection/selection.ts';
+import { type Selection, selectedOf } from '../selection/selection.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { inQuery, projectionOf } from './ask-server.ts';
 import type { DanglingReference } from './comparison.ts';
@@ -66,7 +66,7 @@ export class ReferenceCheck {
 
   /** Those of `values`, as canonical keys, that are no `_id` of the collection, here or there. */
   async #missing(values: readonly RawValue[], collection: string): Promise<Set<string>> {
-    const selected = this.#selection.manifest.collections.find((each) => each.collection === collection);
+    const selected = selectedOf(this.#selection.manifest, collection);
     const ids = selected === undefined ? undefined : await this.#idsOf(collection);
     const open = new Map<string, RawValue>();
     for (const value of values) if (!ids?.has(value)) open.set(canonicalKey(value), value);

@@ -11,7 +11,7 @@ import { KeySet } from '../bson/key-set.ts';
 import type { RawValue } from '../bson/types.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import { IndexSet } from '../selection/finish-collection.ts';
-import type { Selection } from '../selection/selection.ts';
+import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { TargetReader, TargetWriter, WriteIdentity } from '../target/target.ts';
 import type { BatchEnd, Journal } from './journal.ts';
 import {
@@ -47,12 +47,15 @@ export class EarlierRuns {
   /** Number of the journal's newest batch; 0 when there is none. */
   lastBatch = 0;
   readonly #selection: Selection;
+  /** By collection in the target. */
+  readonly #selected: ReadonlyMap<string, SelectedCollection>;
   /** By collection in the target: INSERTED, REPLACED and DOUBTFUL of each document, by its place in the selection. */
   readonly #written = new Map<string, Uint8Array>();
   readonly #open: OpenBatch[] = [];
 
   private constructor(selection: Selection) {
     this.#selection = selection;
+    this.#selected = new Map(selection.manifest.collections.map((each) => [each.into, each]));
   }
 
   /**
@@ -151,14 +154,13 @@ export class EarlierRuns {
   }
 
   #writtenIn(into: string): Uint8Array {
-    const count = this.#selection.manifest.collections.find((each) => each.into === into)?.count ?? 0;
-    const written = this.#written.get(into) ?? new Uint8Array(count);
+    const written = this.#written.get(into) ?? new Uint8Array(this.#selected.get(into)?.count ?? 0);
     this.#written.set(into, written);
     return written;
   }
 
   async #readIds(into: string, see: (id: RawValue, ordinal: number) => void): Promise<void> {
-    const selected = this.#selection.manifest.collections.find((each) => each.into === into);
+    const selected = this.#selected.get(into);
     if (selected === undefined) return;
     for await (const batch of readInTurn(this.#selection, selected.collection)) {
       for (let i = 0; i < batch.length; i++) if (batch.idType(i) !== 0) see(batch.id(i), batch.first + i);

@@ -11,7 +11,7 @@ import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { PRIVATE_FILE, reasonOf, workDirectoryFault } from './directory.ts';
 import { collectionPath } from './open-selection.ts';
-import type { SelectedCollection, Selection } from './selection.ts';
+import { type SelectedCollection, type Selection, selectedOf } from './selection.ts';
 
 interface BatchLimits {
   /** Bytes of documents per batch. A single larger document makes a batch of its own. */
@@ -109,7 +109,7 @@ export async function* readBatches(
   collection: string,
   limits: BatchLimits,
 ): AsyncGenerator<Documents, void, undefined> {
-  const selected = selectedCollection(selection, collection);
+  const selected = requireSelected(selection, collection);
   const path = collectionPath(selection, selected);
   try {
     yield* fileBatches(path, selected.bytes, limits);
@@ -149,7 +149,7 @@ export async function* readCheckedBatches(
   collection: string,
   { limits, during, remedy }: CheckedUse,
 ): AsyncGenerator<Documents, void, undefined> {
-  const selected = selectedCollection(selection, collection);
+  const selected = requireSelected(selection, collection);
   const path = collectionPath(selection, selected);
   const changed = (why: string, cause?: unknown): RestorePlanError =>
     new RestorePlanError('VERIFICATION', `the selection changed ${during}: ${path} ${why}`, {
@@ -177,16 +177,8 @@ function damage(error: unknown): string | undefined {
   return reason && `cannot be read: ${reason}`;
 }
 
-const byName = new WeakMap<readonly SelectedCollection[], Map<string, SelectedCollection>>();
-
-function selectedCollection(selection: Selection, collection: string): SelectedCollection {
-  const { collections } = selection.manifest;
-  let names = byName.get(collections);
-  if (names === undefined) {
-    names = new Map(collections.map((each) => [each.collection, each]));
-    byName.set(collections, names);
-  }
-  const found = names.get(collection);
+function requireSelected({ manifest }: Selection, collection: string): SelectedCollection {
+  const found = selectedOf(manifest, collection);
   if (found === undefined) throw new RangeError(`${collection} is not in the selection`);
   return found;
 }

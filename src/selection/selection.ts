@@ -88,6 +88,18 @@ export interface SelectedCollection {
   readonly deletedBefore?: DeletedBefore;
 }
 
+const byName = new WeakMap<readonly SelectedCollection[], ReadonlyMap<string, SelectedCollection>>();
+
+/** By its name in the backup. Gone through once for each manifest: it is asked for every collection of it. */
+export function selectedOf(
+  { collections }: Pick<SelectionManifest, 'collections'>,
+  collection: string,
+): SelectedCollection | undefined {
+  const names = byName.get(collections) ?? new Map(collections.map((each) => [each.collection, each]));
+  byName.set(collections, names);
+  return names.get(collection);
+}
+
 type DigestedFields = Pick<
   SelectedCollection,
   'collection' | 'into' | 'whenMatched' | 'merge' | 'count' | 'sha256'

@@ -1,7 +1,7 @@
 /** The catalogue of faults, group T, by number: what goes wrong between us and the target while documents are written. */
 
 import { serialize, UUID } from 'bson';
-import type { Collection } from 'mongodb';
+import type { Collection, Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
 import { accessTo } from '../../src/target/target.ts';
@@ -280,6 +280,37 @@ for (const [how, change] of [
       assert.equal(await db.listCollections({ name: 'a' }).toArray(), []);
       await bench.apply(selection, 'staging');
       await bench.expectRestored('staging', selection, { a: DOCUMENTS.slice(0, 3) });
+    }));
+
+for (const [how, said, change] of [
+  ['dropped', 'b was dropped or renamed after it was prepared', (b: Collection, _: Db) => b.drop()],
+  [
+    'made anew',
+    'b was dropped, renamed or replaced',
+    async (b: Collection, db: Db) => {
+      await b.drop();
+      await db.createCollection('b');
+    },
+  ],
+] as const)
+  test(`T9 a collection that is ${how} before it is come to is not written to`, () =>
+    on(async (bench) => {
+      const db = await bench.db('staging');
+      const b = await db.createCollection('b', { validator: { text: { $exists: true } } });
+      const documents = DOCUMENTS.slice(0, 3);
+      const selection = bench.selection([
+        { collection: 'a', documents },
+        { collection: 'b', documents },
+      ]);
+      let recorded = 0;
+      const checkpoint = async (name: string): Promise<void> =>
+        void (name === 'batch-recorded' && recorded++ === 0 && (await change(b, db)));
+      const refusal = await failure(bench.apply(selection, 'staging', { checkpoint }));
+      assert.is(refusal.code, 'INCOMPLETE');
+      assert.match(refusal.message, said);
+      assert.equal(await bench.documents('staging', 'b'), []);
+      await bench.apply(selection, 'staging');
+      await bench.expectRestored('staging', selection, { a: documents, b: documents });
     }));
 
 for (const [name, code] of [

@@ -7,6 +7,7 @@ import { COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes
 import type { RestoredCollection } from '../../plan/plan.ts';
 import { CLASSES_IN_TABLES, openCounts } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/report-model.ts';
+import { selectedOf } from '../../selection/selection.ts';
 import { neutral } from '../../text/escape.ts';
 import { showCount } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
@@ -25,15 +26,13 @@ export function* collectionTree(run: DryRun, style: PageStyle): Generator<string
   const branches = run.plan.collections.flatMap((entry) => branchesOf(entry, run));
   const names = branches.map(({ label }) => label);
   const selected = branches.map(({ selected }) => showCount(selected));
-  const targets = run.comparisons.map(({ target, collections }) => ({
-    title: target,
-    cells: branches.map(({ collection }) =>
-      countsCell(
-        collections.find((each) => each.collection === collection),
-        paint,
-      ),
-    ),
-  }));
+  const targets = run.comparisons.map(({ target, collections }) => {
+    const compared = new Map(collections.map((each) => [each.collection, each]));
+    return {
+      title: target,
+      cells: branches.map(({ collection }) => countsCell(compared.get(collection), paint)),
+    };
+  });
 
   const countWidth = Math.max('selected'.length, ...selected.map(columnsOf));
   const widths = targets.map(({ title, cells }) =>
@@ -71,7 +70,7 @@ function branchesOf(root: RestoredCollection, { manifest }: DryRun): Branch[] {
   const branches: Branch[] = [];
   const visit = (entry: RestoredCollection, indent: string, own: string): void => {
     const into = entry.into === entry.collection ? '' : ` → ${entry.into}`;
-    const selected = manifest.collections.find((each) => each.collection === entry.collection)?.count ?? 0;
+    const selected = selectedOf(manifest, entry.collection)?.count ?? 0;
     branches.push({
       collection: entry.collection,
       label: `${own}${neutral(`${entry.collection}${into}`)}`,

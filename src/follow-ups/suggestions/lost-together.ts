@@ -23,7 +23,7 @@ import type { SetOplog } from '../../plan/sources/oplog.ts';
 import { type Window, windowKey, windowsOf } from '../../plan/windows.ts';
 import type { Run } from '../../run.ts';
 import { selectedIds } from '../../selection/file-batches.ts';
-import type { Selection } from '../../selection/selection.ts';
+import { type Selection, selectedOf } from '../../selection/selection.ts';
 import {
   MOST_BYTES,
   MOST_IDS,
@@ -179,7 +179,7 @@ class Loss {
   ): Promise<LostTogether[]> {
     if (names.length === 0) return [];
     const { selection, entry } = this.#of;
-    const chosen = selection.manifest.collections.find(({ collection }) => collection === entry)?.count ?? 0;
+    const chosen = selectedOf(selection.manifest, entry)?.count ?? 0;
     if (chosen > MOST_IDS) return names.map((name) => this.#unseen(name, losses, TOO_MANY));
     try {
       return await this.#lookAtAll(names);
