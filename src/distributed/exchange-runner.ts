@@ -8,7 +8,7 @@ import { checkDocument } from '../bson/storable.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Run } from '../run.ts';
 import type { CollectionRoutes } from '../selection/routes.ts';
-import { decodePart, type Part, type UnfitPart } from '../selection/slices/part.ts';
+import { decodePart, documentsOf, type Part, type UnfitPart } from '../selection/slices/part.ts';
 import type { Slice } from '../selection/slices/slice.ts';
 import type { SlicedLevel, SliceRunner } from '../selection/slices/slice-runner.ts';
 import type { JobState } from './engines/engine.ts';
@@ -81,7 +81,7 @@ export class ExchangeRunner implements SliceRunner {
     const level = this.#given.routes.find(({ collection }) => collection === first)?.level ?? 0;
     if (level > 0) {
       const content = encodeKeys(scopes.values());
-      await undertaking.put(exchange, { kind: 'keys', level, id: '' }, content);
+      await undertaking.put(exchange, { kind: 'keys', level, id: '' }, [content]);
     }
     if (until !== undefined && level > until) throw new LevelReady();
     const parts = await this.#handedIn(level, slices);
@@ -127,7 +127,7 @@ export class ExchangeRunner implements SliceRunner {
     if (!isSame(part.slice, slice))
       throw refused(exchange, file.file, 'is of other bytes of the backup than its name says');
     // Those that may be chosen are checked when they are.
-    if (!isOpen && !areSound(part.kept))
+    if (!isOpen && !areSound(part))
       throw refused(exchange, file.file, 'holds a document that no server stores');
     return { ...part, slice };
   }
@@ -224,10 +224,10 @@ function isSame(a: Slice, b: Slice): boolean {
   return isOfMember && (['from', 'to', 'isWhole', 'withCrc64'] as const).every((key) => a[key] === b[key]);
 }
 
-function areSound(kept: Uint8Array): boolean {
-  const bytes = Buffer.from(kept.buffer, kept.byteOffset, kept.byteLength);
+function areSound(part: Part): boolean {
   try {
-    for (let at = 0; at < bytes.length; ) at = checkDocument(bytes, at);
+    for (const { bytes, starts, count } of documentsOf(part))
+      for (let i = 0; i < count; i++) checkDocument(bytes, starts[i] as number);
     return true;
   } catch (error) {
     if (!(error instanceof BsonFault)) throw error;

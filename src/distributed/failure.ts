@@ -28,7 +28,7 @@ export async function reportFailure(
     facts: known?.facts ?? {},
     host: hostname(),
   };
-  await undertaking.put(exchange, { ...mark, kind: 'failure' }, Buffer.from(redact(JSON.stringify(told))));
+  await undertaking.put(exchange, { ...mark, kind: 'failure' }, [Buffer.from(redact(JSON.stringify(told)))]);
 }
 
 /** The same as an error of the coordinator's. Throws WORK_DIRECTORY of one that is none. */

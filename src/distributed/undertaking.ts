@@ -87,10 +87,10 @@ export class Undertaking {
     return `${this.name}-l${level}`;
   }
 
-  /** Puts content where its kind belongs. The same content again changes nothing. */
-  async put(exchange: Exchange, mark: Mark, content: Buffer): Promise<void> {
+  /** Puts content where its kind belongs; it is copied at once. The same content again changes nothing. */
+  async put(exchange: Exchange, mark: Mark, content: readonly Uint8Array[]): Promise<void> {
     const head = { format: FORMAT, version: VERSION, ...this.#about, ...mark };
-    const bytes = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), content]);
+    const bytes = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...content]);
     const hash = sha256(bytes);
     await exchange.put(this.folder + nameOf(mark, hash), { bytes, sha256: hash });
   }

@@ -9,7 +9,8 @@ import type { Plan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { TimeLimit } from '../selection/document-walk.ts';
 import { type CollectionRoutes, collectionRoutes } from '../selection/routes.ts';
-import { encodePart } from '../selection/slices/part.ts';
+import { KeptMemory } from '../selection/slices/kept-memory.ts';
+import { encodePart, keptBytes } from '../selection/slices/part.ts';
 import { sliceMembers } from '../selection/slices/read-slices.ts';
 import { scopeOf } from '../selection/slices/scope.ts';
 import { SliceScanner } from '../selection/slices/select-slice.ts';
@@ -57,6 +58,7 @@ export async function doShare(run: Run, share: WorkerShare): Promise<WorkerResul
 
   const scopes = new Map(routes.map((each) => [each.collection, scopeOf(each, plan.source.database)]));
   const scanner = new SliceScanner(scopes, new TimeLimit(), run.signal);
+  const room = new KeptMemory();
   let [bytesRead, scanned, selected] = [0, 0, 0];
   let handingIn: Promise<void> = Promise.resolve();
   try {
@@ -67,12 +69,14 @@ export async function doShare(run: Run, share: WorkerShare): Promise<WorkerResul
         stored: (bytes) => {
           bytesRead += bytes;
         },
+        room,
       });
       scanned += part.documents;
-      selected += part.kept.length;
+      selected += keptBytes(part);
       // While the next one is read.
       await handingIn;
       handingIn = undertaking.put(exchange, { kind: 'part', level, id: sliceId(slice) }, encodePart(part));
+      room.giveBack(part.kept);
       handingIn.catch(() => undefined); // thrown where it is awaited
       run.emit({ type: 'selection-progress', bytesRead, scanned, selected });
     }

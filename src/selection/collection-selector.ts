@@ -9,7 +9,7 @@ import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import type { IdFilter } from './id-filter.ts';
 import { KeptDependents, type SpareSpace, Spool } from './put-off.ts';
 import type { CollectionRoutes } from './routes.ts';
-import { type Part, UnfitPart } from './slices/part.ts';
+import { documentsOf, type Part, UnfitPart } from './slices/part.ts';
 import type { WaitingReferences } from './waiting-references.ts';
 
 /** Of one selection. */
@@ -106,12 +106,8 @@ export class CollectionSelector {
     const consumer = this.#consumer;
     consumer.from(member);
     walk.end();
-    const kept = Buffer.from(part.kept.buffer, part.kept.byteOffset, part.kept.byteLength);
-    for (let at = 0; at < kept.length; ) {
-      const from = at;
-      this.#match(() => {
-        at = takeSome(consumer, part, { kept, from });
-      });
+    for (const documents of documentsOf(part)) {
+      this.#match(() => takeSome(consumer, part, documents));
       await consumer.drain();
     }
     const { routes } = this.routes;
@@ -265,29 +261,23 @@ function newFile(
   return ChosenDocuments.create(join(folder, `${fileNameOf(collection)}.bson`), chooser, ids);
 }
 
-/** Taken at a time. */
-const SOME_BYTES = 1024 * 1024;
-
-/** Has documents of a part decided about once more, from `from` on, which feeds dependents; returns where the next ones begin. */
+/** Has documents of a part decided about once more, which feeds dependents. */
 function takeSome(
   consumer: ChosenDocuments | Spool | KeptDependents,
   part: Part,
-  { kept, from }: { readonly kept: Buffer; readonly from: number },
-): number {
-  const starts: number[] = [];
-  let end = from;
-  for (; end < kept.length && end - from < SOME_BYTES && starts.length < IDS_TOGETHER; ) {
-    starts.push(end);
-    end += kept.readInt32LE(end);
+  { bytes, starts, count }: WholeDocuments,
+): void {
+  for (let i = 0; i < count; ) {
+    const until = Math.min(i + IDS_TOGETHER, count);
+    consumer.lookAhead(bytes, starts.subarray(i, until), until - i);
+    for (; i < until; i++) {
+      const start = starts[i] as number;
+      const isTaken =
+        consumer instanceof ChosenDocuments
+          ? consumer.takes(bytes, start)
+          : consumer.wants(bytes, start, starts[i + 1] as number);
+      if (!isTaken) throw new UnfitPart(part, 'holds a document that the plan does not choose');
+    }
   }
-  consumer.lookAhead(kept, starts, starts.length);
-  for (const [i, start] of starts.entries()) {
-    const isTaken =
-      consumer instanceof ChosenDocuments
-        ? consumer.takes(kept, start)
-        : consumer.wants(kept, start, starts[i + 1] ?? end);
-    if (!isTaken) throw new UnfitPart(part, 'holds a document that the plan does not choose');
-  }
-  consumer.append(kept, from, end);
-  return end;
+  consumer.append(bytes, starts[0] as number, starts[count] as number);
 }

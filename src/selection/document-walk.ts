@@ -61,6 +61,11 @@ export class DocumentWalk {
     else this.#gather(documents);
   }
 
+  /** Taken, and not shown yet. */
+  get waitingBytes(): number {
+    return bytesOf(this.#waiting);
+  }
+
   /** So many documents, which have so many bytes, are shown by somebody else. */
   pass(documents: number, bytes: number): void {
     this.end();

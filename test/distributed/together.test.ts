@@ -215,9 +215,8 @@ test(
       assert.match(stderr.replaceAll(/\s+/g, ' '), why);
       assert.ok(stderr.includes(path.slice(-40)), 'the file is named');
     };
-    const forged = (change: object): Buffer => encodePart({ ...part, ...change });
-    const kept = (...more: readonly Uint8Array[]): Buffer =>
-      forged({ kept: Buffer.concat([part.kept, ...more]) });
+    const forged = (change: object): Buffer => Buffer.concat(encodePart({ ...part, ...change }));
+    const kept = (...more: readonly Uint8Array[]): Buffer => forged({ kept: [...part.kept, ...more] });
     const broken = Buffer.from(serialize({ _id: 1, partner_id: LOST_PARTNER, sold: true }));
     broken[broken.length - 2] = 7;
     await refused(kept(serialize({ _id: 1 })), /holds a document that the plan does not choose/);

@@ -5,7 +5,9 @@
  * its content.
  */
 import { createHash } from 'node:crypto';
-import { BsonFault, documentEnd } from '../../bson/elements.ts';
+import type { WholeDocuments } from '../../backup/backup.ts';
+import { DocumentFramer } from '../../backup/readers/member.ts';
+import { BsonFault } from '../../bson/elements.ts';
 import type { Slice } from './slice.ts';
 
 export interface Part {
@@ -22,8 +24,8 @@ export interface Part {
   /** Of these bytes. */
   readonly crc32: number;
   readonly crc64: bigint | undefined;
-  /** Whole documents back to back, in order: those chosen, or in an open scope those that may be. */
-  readonly kept: Uint8Array;
+  /** Whole documents back to back, in order, cut anywhere: those chosen, or in an open scope those that may be. */
+  readonly kept: readonly Uint8Array[];
   readonly leftOut: readonly PartLeftOut[];
   /** For each route with a file of ids, the canonical bytes of those that were found. */
   readonly foundIds: readonly (readonly Uint8Array[])[];
@@ -37,6 +39,18 @@ export interface PartLeftOut {
   readonly parentType: string;
   readonly example: string;
   readonly documents: number;
+}
+
+/** The documents kept. Throws BsonFault where there are other bytes. */
+export function* documentsOf({ kept }: Pick<Part, 'kept'>): Generator<WholeDocuments> {
+  const framer = new DocumentFramer();
+  for (const { buffer, byteOffset, byteLength } of kept)
+    yield* framer.push(Buffer.from(buffer, byteOffset, byteLength));
+  framer.end();
+}
+
+export function keptBytes({ kept }: Pick<Part, 'kept'>): number {
+  return kept.reduce((bytes, { length }) => bytes + length, 0);
 }
 
 /** A part is not what a scan of its slice makes. Only one that somebody else has made can be. */
@@ -54,8 +68,8 @@ const MAGIC = Buffer.from('restore-plan part 1\n');
 const HASH_BYTES = 32;
 const LENGTH_BYTES = 4;
 
-/** Magic, SHA-256 of what follows, length of the description, the description as JSON, the kept documents. */
-export function encodePart({ kept, ...described }: Part): Buffer {
+/** Magic, SHA-256 of what follows, length of the description, the description as JSON, the kept documents; these where they lie. */
+export function encodePart({ kept, ...described }: Part): Uint8Array[] {
   const text = Buffer.from(
     JSON.stringify({
       ...described,
@@ -65,19 +79,19 @@ export function encodePart({ kept, ...described }: Part): Buffer {
   );
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32LE(text.length);
-  const content = Buffer.concat([length, text, kept]);
-  return Buffer.concat([MAGIC, sha256(content), content]);
+  const content = [length, text, ...kept];
+  return [MAGIC, sha256(content), ...content];
 }
 
 /** Undefined where it is no part of this version, cut off, damaged, or made of anything else, whose sums fit. */
 export function decodePart(bytes: Buffer): Part | undefined {
   const content = bytes.subarray(MAGIC.length + HASH_BYTES);
   if (content.length < LENGTH_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
-  if (!sha256(content).equals(bytes.subarray(MAGIC.length, MAGIC.length + HASH_BYTES))) return undefined;
+  if (!sha256([content]).equals(bytes.subarray(MAGIC.length, MAGIC.length + HASH_BYTES))) return undefined;
   const end = LENGTH_BYTES + content.readUInt32LE(0);
   const described = parsed(content.toString('utf8', LENGTH_BYTES, end));
-  const kept = content.subarray(end);
-  if (!isDescription(described) || !areFramed(kept)) return undefined;
+  const kept = [content.subarray(end)];
+  if (!isDescription(described) || !areFramed({ kept })) return undefined;
   return {
     ...described,
     begin: described.begin,
@@ -133,9 +147,9 @@ const isListOf = (given: unknown, is: (each: unknown) => boolean): boolean =>
   Array.isArray(given) && given.every(is);
 
 /** Whether they are whole documents back to back. */
-function areFramed(kept: Buffer): boolean {
+function areFramed(part: Pick<Part, 'kept'>): boolean {
   try {
-    for (let at = 0; at < kept.length; ) at = documentEnd(kept, at);
+    for (const _ of documentsOf(part));
     return true;
   } catch (error) {
     if (!(error instanceof BsonFault)) throw error;
@@ -143,6 +157,8 @@ function areFramed(kept: Buffer): boolean {
   }
 }
 
-function sha256(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest();
+function sha256(content: readonly Uint8Array[]): Buffer {
+  const hash = createHash('sha256');
+  for (const bytes of content) hash.update(bytes);
+  return hash.digest();
 }

@@ -1,5 +1,5 @@
 /** Scans a slice: the same decisions about its documents as in a reading of the whole backup. */
-import type { SeparateMember, WholeDocuments } from '../../backup/backup.ts';
+import { bytesOf, type SeparateMember, type WholeDocuments } from '../../backup/backup.ts';
 import { StretchReader, wholeStretch } from '../../backup/readers/stretch.ts';
 import { BsonFault, ElementCursor } from '../../bson/elements.ts';
 import { checkDocument } from '../../bson/storable.ts';
@@ -7,6 +7,7 @@ import { RestorePlanError } from '../../errors.ts';
 import { fitId } from '../chosen-documents.ts';
 import { type DocumentConsumer, DocumentWalk, type TimeLimit } from '../document-walk.ts';
 import { OtherTypes } from '../other-types.ts';
+import { CHUNK_BYTES, type KeptRoom } from './kept-memory.ts';
 import type { Part } from './part.ts';
 import { type Scope, ScopeChooser } from './scope.ts';
 import type { Slice } from './slice.ts';
@@ -19,6 +20,8 @@ export interface SliceReading {
   readonly member: SeparateMember;
   /** So many bytes more have come from storage. */
   readonly stored?: ((bytes: number) => void) | undefined;
+  /** Lends the memory of what is kept, and is given it back by whoever has the part. */
+  readonly room: KeptRoom;
 }
 
 /** Scans slices of one level of the plan; several at once, where their bytes are waited for. */
@@ -56,6 +59,7 @@ async function scanSlice(
   {
     member,
     stored,
+    room,
     chooser,
     limit,
     signal,
@@ -69,12 +73,13 @@ async function scanSlice(
   const reader = isWhole
     ? wholeStretch(member, stored)
     : new StretchReader(member.at, { from, to, withCrc64 }, stored);
-  const kept = new KeptDocuments(chooser);
+  const kept = new KeptDocuments(chooser, room);
   const walk = new DocumentWalk(slice.member, kept, chooser.mayBacktrack ? limit : undefined);
   let isUnread = false;
   try {
     for await (const documents of reader.read()) {
       signal.throwIfAborted();
+      await kept.makeRoom(walk.waitingBytes + bytesOf(documents));
       if (!sound(walk, documents) || kept.length > MOST_KEPT_BYTES) {
         isUnread = true;
         break;
@@ -101,7 +106,7 @@ async function scanSlice(
 /** In the place of a part: the slice is better read where slices are joined. */
 export function unread(slice: Slice): Part {
   const nothing = { begin: undefined, end: undefined, documents: 0, bytes: 0, crc32: 0, crc64: undefined };
-  return { slice, isUnread: true, ...nothing, kept: Buffer.alloc(0), leftOut: [], foundIds: [] };
+  return { slice, isUnread: true, ...nothing, kept: [], leftOut: [], foundIds: [] };
 }
 
 /** Shows documents, or what waits. False where one of them is at fault. */
@@ -117,18 +122,25 @@ function sound(walk: DocumentWalk, documents?: WholeDocuments): boolean {
   }
 }
 
-const FIRST_BYTES = 64 * 1024;
-
-/** Keeps copies of the documents that are chosen, or may be. */
+/** Keeps copies of the documents that are chosen, or may be, in lent memory. */
 class KeptDocuments implements DocumentConsumer {
   length = 0;
   readonly #chooser: ScopeChooser;
   readonly #otherTypes = new OtherTypes();
   readonly #id = new ElementCursor();
-  #bytes = Buffer.alloc(0);
+  readonly #room: KeptRoom;
+  /** Full up to `length`. */
+  readonly #chunks: Uint8Array[] = [];
 
-  constructor(chooser: ScopeChooser) {
+  constructor(chooser: ScopeChooser, room: KeptRoom) {
     this.#chooser = chooser;
+    this.#room = room;
+  }
+
+  /** To be awaited before so many bytes are shown: all of them may be chosen. */
+  async makeRoom(bytes: number): Promise<void> {
+    const lacking = Math.ceil((this.length + bytes) / CHUNK_BYTES) - this.#chunks.length;
+    if (lacking > 0) this.#chunks.push(...(await this.#room.more(lacking)));
   }
 
   lookAhead(bytes: Buffer, starts: ArrayLike<number>, count: number): void {
@@ -147,25 +159,26 @@ class KeptDocuments implements DocumentConsumer {
   }
 
   append(bytes: Buffer, start: number, end: number): void {
-    const length = this.length + end - start;
-    if (length > this.#bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#bytes.length, FIRST_BYTES));
-      this.#bytes.copy(grown, 0, 0, this.length);
-      this.#bytes = grown;
+    for (let at = start; at < end; ) {
+      const filled = this.length % CHUNK_BYTES;
+      const taken = Math.min(end - at, CHUNK_BYTES - filled);
+      const chunk = this.#chunks[(this.length - filled) / CHUNK_BYTES] as Uint8Array;
+      bytes.copy(chunk, filled, at, at + taken);
+      this.length += taken;
+      at += taken;
     }
-    bytes.copy(this.#bytes, this.length, start, end);
-    this.length = length;
   }
 
-  /** In memory of their own, so that it can be handed to another thread. */
   found(isUnread: boolean): Pick<Part, 'kept' | 'leftOut' | 'foundIds'> {
     const { routes } = this.#chooser;
     const foundIds = this.#chooser.takeFoundIds();
     const leftOut = this.#otherTypes
       .all()
       .map(({ route, ...counted }) => ({ ...counted, route: routes.indexOf(route) }));
-    const kept = Buffer.allocUnsafeSlow(isUnread ? 0 : this.length);
-    this.#bytes.copy(kept, 0, 0, kept.length);
+    const kept = this.#chunks.splice(0, isUnread ? 0 : Math.ceil(this.length / CHUNK_BYTES));
+    const last = kept.pop();
+    if (last !== undefined) kept.push(last.subarray(0, this.length - kept.length * CHUNK_BYTES));
+    this.#room.giveBack(this.#chunks);
     return { kept, leftOut, foundIds };
   }
 }

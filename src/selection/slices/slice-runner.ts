@@ -4,6 +4,7 @@
 import type { SeparateMember } from '../../backup/backup.ts';
 import { TimeLimit } from '../document-walk.ts';
 import type { JoinedMember } from './join-slices.ts';
+import { KeptMemory } from './kept-memory.ts';
 import type { Part, UnfitPart } from './part.ts';
 import type { Scope } from './scope.ts';
 import { SliceScanner } from './select-slice.ts';
@@ -23,7 +24,7 @@ export interface SliceRunner {
   readonly sliceBytes: number;
   /** Whether members of so many bytes, as stored, are worth being sliced. */
   suits(bytes: number): boolean;
-  /** A part of each slice, in their order. `stored` is told of bytes that have come from storage. */
+  /** A part of each slice, in their order, lent until the next is asked for. `stored` is told of bytes that have come from storage. */
   run(level: SlicedLevel, signal: AbortSignal, stored: (bytes: number) => void): AsyncIterable<Part>;
   /** What is thrown for a part of its that somebody else has made, and that does not fit. */
   refusal?(unfit: UnfitPart): Error;
@@ -36,9 +37,12 @@ export function inTurn(sliceBytes: number): SliceRunner {
     suits: () => true,
     async *run({ slices, members, scopes }, signal, stored) {
       const scanner = new SliceScanner(scopes, new TimeLimit(), signal);
+      const room = new KeptMemory();
       for (const slice of slices) {
         const member = members.get(slice.member.id) as SeparateMember;
-        yield await scanner.scan(slice, { member, stored });
+        const part = await scanner.scan(slice, { member, stored, room });
+        yield part;
+        room.giveBack(part.kept);
       }
     },
   };

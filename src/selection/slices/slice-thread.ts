@@ -14,6 +14,7 @@ import type { RunEvent } from '../../events.ts';
 import type { StoreLocation } from '../../plan/sources/stores.ts';
 import { runIn } from '../../run.ts';
 import { TimeLimit } from '../document-walk.ts';
+import { type KeptRoom, memoryOf } from './kept-memory.ts';
 import type { Part } from './part.ts';
 import type { Scope } from './scope.ts';
 import { SliceScanner } from './select-slice.ts';
@@ -27,10 +28,11 @@ export interface ThreadData {
   readonly patternMs: number | undefined;
 }
 
-/** What it is told: by which scopes a level is scanned, then its slices. */
+/** What it is told: by which scopes a level is scanned, then its slices, and for these memory that it asked for. */
 export type MessageToThread =
   | { readonly type: 'level'; readonly scopes: ReadonlyMap<string, Scope> }
-  | { readonly type: 'slice'; readonly number: number; readonly slice: Slice; readonly member: ThreadMember };
+  | { readonly type: 'slice'; readonly number: number; readonly slice: Slice; readonly member: ThreadMember }
+  | { readonly type: 'lent'; readonly number: number; readonly chunks: readonly Uint8Array[] };
 
 /** A member as plain data. */
 export interface ThreadMember {
@@ -44,6 +46,9 @@ export interface ThreadMember {
 /** What it tells. */
 export type ThreadAnswer =
   | { readonly type: 'part'; readonly number: number; readonly part: Part }
+  /** So many chunks are needed to go on with the slice. */
+  | { readonly type: 'wanting'; readonly number: number; readonly chunks: number }
+  | { readonly type: 'unused'; readonly chunks: readonly Uint8Array[] }
   | { readonly type: 'failed'; readonly number: number; readonly failure: ThreadFailure }
   | { readonly type: 'stored'; readonly bytes: number }
   | { readonly type: 'event'; readonly event: RunEvent };
@@ -64,6 +69,8 @@ interface OpenedMember {
   slices: number;
 }
 
+/** Chunks that a thread keeps for its next slice: where little is chosen it never asks again. */
+const CHUNKS_AT_HAND = 4;
 /** Bytes between two messages about what has come from storage. */
 const TOLD_BYTES = 4 * 1024 * 1024;
 
@@ -75,6 +82,9 @@ class SliceThread {
   #scanner: SliceScanner | undefined;
   /** By number. */
   readonly #opened = new Map<number, OpenedMember>();
+  readonly #atHand: Uint8Array[] = [];
+  /** By the number of the slice. */
+  readonly #wanting = new Map<number, (chunks: readonly Uint8Array[]) => void>();
   #untold = 0;
 
   constructor(port: MessagePort, { location, patience, patternMs }: ThreadData) {
@@ -86,16 +96,23 @@ class SliceThread {
 
   take(message: MessageToThread): void {
     if (message.type === 'level') this.#scanner = new SliceScanner(message.scopes, this.#limit, this.#signal);
-    else void this.#scan(message);
+    else if (message.type === 'slice') void this.#scan(message);
+    else this.#lent(message);
+  }
+
+  #lent({ number, chunks }: Extract<MessageToThread, { type: 'lent' }>): void {
+    this.#wanting.get(number)?.(chunks);
+    this.#wanting.delete(number);
   }
 
   async #scan({ number, slice, member }: Extract<MessageToThread, { type: 'slice' }>): Promise<void> {
     try {
       const { at } = await this.#begin(member);
       const stored = (bytes: number): void => this.#stored(bytes);
-      const part = (await this.#scanner?.scan(slice, { member: { ...member, at }, stored })) as Part;
+      const reading = { member: { ...member, at }, stored, room: this.#roomFor(number) };
+      const part = (await this.#scanner?.scan(slice, reading)) as Part;
       this.#stored(0);
-      this.#tell({ type: 'part', number, part }, [part.kept.buffer as ArrayBuffer]);
+      this.#tell({ type: 'part', number, part }, part.kept);
     } catch (error) {
       this.#tell({ type: 'failed', number, failure: failureOf(error) });
     } finally {
@@ -128,8 +145,27 @@ class SliceThread {
     this.#untold = 0;
   }
 
-  #tell(answer: ThreadAnswer, transferred: ArrayBuffer[] = []): void {
-    this.#port.postMessage(answer, transferred);
+  /** Memory is lent by those who join, so that they bound it. */
+  #roomFor(number: number): KeptRoom {
+    return {
+      more: async (chunks) => {
+        const own = this.#atHand.splice(0);
+        if (own.length >= chunks) return own;
+        const lent = new Promise<readonly Uint8Array[]>((resolve) => this.#wanting.set(number, resolve));
+        this.#tell({ type: 'wanting', number, chunks: chunks - own.length });
+        return [...own, ...(await lent)];
+      },
+      giveBack: (chunks) => {
+        this.#atHand.push(...chunks);
+        const unused = this.#atHand.splice(CHUNKS_AT_HAND);
+        if (unused.length > 0) this.#tell({ type: 'unused', chunks: unused }, unused);
+      },
+    };
+  }
+
+  /** The memory of `chunks` goes with it. */
+  #tell(answer: ThreadAnswer, chunks: readonly Uint8Array[] = []): void {
+    this.#port.postMessage(answer, chunks.map(memoryOf));
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Threads of this process that scan slices. Each has a connection of its own to the store; the keys of parents are in memory that all
- * share. Parts come in any order and are handed on in that of their slices; no thread gets far ahead of those who join, so that
- * memory is bounded by the number of threads.
+ * share. Parts come in any order and are handed on in that of their slices. What is kept of slices lies in memory that is lent by the chunk, so much
+ * for each thread: who has none left waits until parts before his were joined. Only the slice that is joined next is never kept waiting.
  */
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
@@ -12,6 +12,7 @@ import { RestorePlanError } from '../../errors.ts';
 import type { StoreLocation } from '../../plan/sources/stores.ts';
 import type { Run } from '../../run.ts';
 import type { JoinedMember } from './join-slices.ts';
+import { KeptMemory, memoryOf } from './kept-memory.ts';
 import type { Part } from './part.ts';
 import type { Scope } from './scope.ts';
 import { MOST_KEPT_BYTES, unread } from './select-slice.ts';
@@ -33,6 +34,8 @@ const LEAST_BYTES = 256 * 1024 * 1024;
 const LEAST_BYTES_ASKED = 64 * 1024 * 1024;
 /** So many slices of a thread are under way where bytes are waited for: meanwhile it works on another. Of a disk one, which takes a tenth less time. */
 const AT_ONCE = 2;
+/** For each thread, of documents kept by slices that are scanned or wait to be joined. With what a thread takes, and reads ahead from S3, 64 MB. */
+const KEPT_BYTES = 16 * 1024 * 1024;
 /** Twice 16 MiB, at most; newer versions of Node.js would let it grow to several times that. */
 const YOUNG_SPACE_MB = 32;
 
@@ -42,6 +45,8 @@ export interface ThreadSettings {
   readonly sliceBytes?: number;
   /** For each thread; of less, fewer are started. */
   readonly leastBytes?: number;
+  /** For each thread, of documents that are kept and not joined yet. */
+  readonly keptBytes?: number;
   /** What a thread runs, where it is not the usual file beside this one. */
   readonly program?: URL;
 }
@@ -52,6 +57,7 @@ export class SliceThreads implements SliceRunner {
   readonly #data: ThreadData;
   readonly #settings: ThreadSettings;
   readonly #threads: Thread[] = [];
+  readonly #memory = new KeptMemory();
   #bytes = 0;
 
   /** `location`: of the store; `patience`, `patternMs`: as for a reading in this thread. */
@@ -82,7 +88,8 @@ export class SliceThreads implements SliceRunner {
     while (this.#threads.length < count) this.#threads.push(new Thread(Worker, program, this.#data));
     const threads = this.#threads.slice(0, count);
     const atOnce = this.#data.location.kind === 'path' ? 1 : AT_ONCE;
-    yield* new LevelRun(this.#run, threads, { level, signal, stored, atOnce }).parts();
+    this.#memory.mostBytes = count * (this.#settings.keptBytes ?? KEPT_BYTES);
+    yield* new LevelRun(this.#run, threads, { level, signal, stored, atOnce, memory: this.#memory }).parts();
   }
 
   /** Ends the threads, whatever they are at. */
@@ -114,8 +121,9 @@ class Thread {
     this.#worker.on('exit', () => this.onFault(new Error('a thread that scans slices ended early')));
   }
 
-  tell(message: MessageToThread): void {
-    this.#worker.postMessage(message);
+  /** The memory of `chunks` goes with it. */
+  tell(message: MessageToThread, chunks: readonly Uint8Array[] = []): void {
+    this.#worker.postMessage(message, chunks.map(memoryOf));
   }
 
   async end(): Promise<void> {
@@ -147,6 +155,9 @@ class LevelRun {
   readonly #signal: AbortSignal;
   readonly #stored: (bytes: number) => void;
   readonly #atOnce: number;
+  readonly #memory: KeptMemory;
+  /** Slices that wait for memory. */
+  readonly #wanting: { readonly thread: Thread; readonly number: number; readonly chunks: number }[] = [];
   readonly #done = new Map<number, Part | RestorePlanError | Error>();
   /** The next slice to be given to a thread, and the next part to be handed on. */
   #next = 0;
@@ -162,12 +173,14 @@ class LevelRun {
       signal,
       stored,
       atOnce,
+      memory,
     }: {
       readonly level: SlicedLevel;
       readonly signal: AbortSignal;
       readonly stored: (bytes: number) => void;
       /** Slices of a thread under way. */
       readonly atOnce: number;
+      readonly memory: KeptMemory;
     },
   ) {
     this.#run = run;
@@ -176,6 +189,7 @@ class LevelRun {
     this.#signal = signal;
     this.#stored = stored;
     this.#atOnce = atOnce;
+    this.#memory = memory;
   }
 
   async *parts(): AsyncGenerator<Part> {
@@ -189,10 +203,12 @@ class LevelRun {
     try {
       for (; this.#joined < this.#level.slices.length; this.#joined++) {
         this.#give();
+        this.#lend();
         const part = await this.#part(this.#joined);
         // Before it is joined: the threads are to have work meanwhile.
         this.#give(1);
         yield part;
+        this.#memory.giveBack(part.kept);
       }
     } finally {
       this.#signal.removeEventListener('abort', stop);
@@ -231,10 +247,29 @@ class LevelRun {
     }
   }
 
+  /** Lends memory to those who wait for it, in the order of their slices. */
+  #lend(): void {
+    this.#wanting.sort((a, b) => a.number - b.number);
+    for (let next = this.#wanting[0]; next !== undefined; next = this.#wanting[0]) {
+      const { thread, number } = next;
+      const isNext = number === this.#joined;
+      const chunks = isNext ? this.#memory.lendAtOnce(next.chunks) : this.#memory.lend(next.chunks);
+      if (chunks === undefined) return;
+      this.#wanting.shift();
+      thread.tell({ type: 'lent', number, chunks }, chunks);
+    }
+  }
+
   #take(thread: Thread, answer: ThreadAnswer): void {
     if (answer.type === 'stored') this.#stored(answer.bytes);
     else if (answer.type === 'event') this.#run.emit(answer.event);
-    else {
+    else if (answer.type === 'unused') {
+      this.#memory.giveBack(answer.chunks);
+      this.#lend();
+    } else if (answer.type === 'wanting') {
+      this.#wanting.push({ thread, ...answer });
+      this.#lend();
+    } else {
       thread.load--;
       this.#done.set(answer.number, answer.type === 'part' ? answer.part : errorOf(answer.failure));
       this.#give();

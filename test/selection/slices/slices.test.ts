@@ -1,11 +1,13 @@
 /** A selection by slices is the one of a single reading, wherever the cuts are. */
 import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { openBackup } from '../../../src/backup/open-backup.ts';
 import { RestorePlanError } from '../../../src/errors.ts';
 import type { RunEvent } from '../../../src/events.ts';
 import { collectionNames } from '../../../src/plan/plan.ts';
+import { CHUNK_BYTES, KeptMemory, memoryOf } from '../../../src/selection/slices/kept-memory.ts';
 import { decodePart, encodePart, type Part } from '../../../src/selection/slices/part.ts';
 import { inTurn, type SliceRunner } from '../../../src/selection/slices/slice-runner.ts';
 import { onDisk } from '../../backup/reading.ts';
@@ -82,7 +84,7 @@ test('a part that was written and read again is the same; one that was damaged o
     ...base,
     async *run(...level) {
       for await (const part of base.run(...level)) {
-        const written = encodePart(part);
+        const written = Buffer.concat(encodePart(part));
         const at = random.integer(0, written.length - 1);
         assert.is(decodePart(written.subarray(0, at)), undefined);
         const damaged = Buffer.from(written);
@@ -104,6 +106,43 @@ test('and so do threads, whichever is done first', async () => {
       await outcomeOf(given, { threads: await threadsOf(threads, random.integer(400, 3_000)) }),
       expected,
     );
+});
+
+test('threads wait for memory, and the slice that is joined next never does', async () => {
+  const random = seededRandom(26);
+  // Large beside chunks and slices, and small between them.
+  const numbers = Array.from({ length: 40 }, (_, _id) =>
+    serialize({ _id, text: Buffer.alloc(random.pick([10, 1_000, 90_000, 1_500_000, 0])) }),
+  );
+  const path = writeDump(new Map([['numbers', numbers.map((each) => Buffer.from(each))]]), folder.path);
+  const plan = planOf({ collection: 'numbers', query: {} });
+  const given = { plan, source: onDisk(path), folder: folder.path };
+  const expected = await outcomeOf(given);
+  assert.match(expected, /"count": 40/);
+  for (const [threads, sliceBytes, keptBytes] of [
+    [3, 1_500_000, 0],
+    [3, 4_000_000, 1_000_000],
+  ] as const)
+    assert.is(
+      await outcomeOf(given, { threads: { ...(await threadsOf(threads, sliceBytes)), keptBytes } }),
+      expected,
+    );
+});
+
+test('no more memory is lent than there may be, but to who needs it at once; what comes back is lent again', () => {
+  const memory = new KeptMemory();
+  memory.mostBytes = 4 * CHUNK_BYTES;
+  const [first, ...others] = memory.lend(2) ?? [];
+  assert.is(others.length, 3, 'more than was asked for, while there is some');
+  assert.is(memory.lend(1), undefined);
+  const further = memory.lendAtOnce(5);
+  assert.is(further.length, 5);
+  memory.giveBack(further);
+  assert.is(memory.lend(1), undefined, 'as many as there may be are lent');
+  memory.giveBack([(first as Uint8Array).subarray(0, 10), ...others]);
+  const again = memory.lend(4) ?? [];
+  const lent = new Set([first as Uint8Array, ...others, ...further].map(memoryOf));
+  assert.ok(again.every((chunk) => chunk.length === CHUNK_BYTES && lent.has(memoryOf(chunk))));
 });
 
 test('a thread holds one handle of a file, however many slices it scans', async () => {
