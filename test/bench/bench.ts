@@ -16,7 +16,7 @@ import { prepareGrounds } from './grounds.ts';
 import { HUGE } from './huge.ts';
 import { LISTING } from './listing.ts';
 import { isReached, type Measure, type Result } from './measure.ts';
-import { MEMORY } from './memory.ts';
+import { MEMORY, MEMORY_OF_THREADS } from './memory.ts';
 import { OPLOG } from './oplog.ts';
 import { OPLOG_MEMORY } from './oplog-memory.ts';
 import { SELECTIVE_FROM_DISK, SELECTIVE_FROM_S3 } from './selective.ts';
@@ -34,6 +34,7 @@ const MEASURES: readonly Measure[] = [
   DEPENDENTS,
   WHOLE_COLLECTION,
   MEMORY,
+  MEMORY_OF_THREADS,
   ...EXTREMES,
   LISTING,
   OPLOG,

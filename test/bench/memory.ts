@@ -1,4 +1,4 @@
-/** Peak memory of whole commands, for small and large selections. */
+/** Peak memory of whole commands, for small and large selections, and for several threads. */
 import { ALL_ARTWORKS, type BackupPlace, LOST_ARTWORKS, writePlan } from './bench-plan.ts';
 import { LARGE_KEY, STAGING_DATABASE } from './grounds.ts';
 import { LARGE, lostArtworks } from './large-dump.ts';
@@ -7,6 +7,8 @@ import { planProcess } from './plan-process.ts';
 import { emptyTargets } from './targets.ts';
 
 export const LIMIT_BYTES = 256 * 1024 * 1024;
+/** For each further thread. */
+const THREAD_BYTES = 64 * 1024 * 1024;
 
 const TEN_ARTWORKS = `
   - collection: artworks
@@ -49,13 +51,36 @@ export const MEMORY: Measure = {
   },
 };
 
-export function peakResult(name: string, bytes: number): Result {
+export const MEMORY_OF_THREADS: Measure = {
+  name: 'memory-threads',
+  about:
+    'the most memory that a selection by 3 and by 8 threads holds, where few documents and where all are chosen',
+  run: async (grounds, { say }) => {
+    const path = await grounds.largeTar();
+    const results: Result[] = [];
+    for (const [chosen, collections] of [
+      ['408 documents', LOST_ARTWORKS],
+      ['600,000 documents', ALL_ARTWORKS],
+    ] as const)
+      for (const threads of [3, 8]) {
+        const folder = writePlan(grounds, { path }, collections);
+        const args = ['select', 'plan.yaml', '--threads', String(threads)];
+        const { peakBytes } = await planProcess(grounds, folder, args);
+        const name = `peak memory: ${threads} threads, ${chosen}`;
+        say(`  ${name}: ${megabytes(peakBytes)}`);
+        results.push(peakResult(name, peakBytes, LIMIT_BYTES + (threads - 1) * THREAD_BYTES));
+      }
+    return results;
+  },
+};
+
+export function peakResult(name: string, bytes: number, limit = LIMIT_BYTES): Result {
   return {
     name,
     ours: megabytes(bytes),
     reference: '',
     figure: bytes / 1024 / 1024,
     unit: 'MiB',
-    mustReach: { atMost: LIMIT_BYTES / 1024 / 1024 },
+    mustReach: { atMost: limit / 1024 / 1024 },
   };
 }
