@@ -192,6 +192,8 @@ export interface Backup {
 
 export interface OplogSlices {
   readonly replicaSet: string;
+  /** Its folder in the backup, as `parts` names it. */
+  readonly part: string;
   /** Written while the backup was: from its beginning to its end. */
   readonly own: readonly OplogSlice[];
   /** Written for point-in-time recovery, before the backup, while it was written, and after it. */

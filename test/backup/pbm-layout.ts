@@ -1,7 +1,7 @@
 /** What Percona Backup for MongoDB makes of a dump: it takes a mongodump archive apart, and so does this. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type Document, EJSON, Long, serialize } from 'bson';
-import { Crc64 } from '../../src/backup/containers/crc64.ts';
+import { Crc64 } from '../../src/backup/containers/crc.ts';
 
 export interface PbmOptions {
   /** Folder of one database of a mongodump, and its name. */

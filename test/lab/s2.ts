@@ -1,19 +1,28 @@
 /** S2 streams for tests, as Percona Backup for MongoDB writes them by default: blocks of literals, copies and repeats. Snappy has no repeats. */
+import { crc32c } from '../../src/backup/containers/crc.ts';
 
 /** Bytes of a block; small, so that a small file has several. */
 const BLOCK_BYTES = 4096;
 const IDENTIFIER = { s2: 'S2sTwO', snappy: 'sNaPpY' } as const;
 
-/** A whole stream. The CRC of each block is left zero: no reader of this product looks at it. */
+/** A whole stream. */
 export function packS2(bytes: Buffer, format: keyof typeof IDENTIFIER = 's2'): Buffer {
   const chunks: Buffer[] = [Buffer.from(`\xff\x06\x00\x00${IDENTIFIER[format]}`, 'latin1')];
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    const block = encodeBlock(bytes.subarray(at, at + BLOCK_BYTES), format === 's2');
-    const head = Buffer.alloc(8);
-    head.writeUIntLE(block.length + 4, 1, 3);
-    chunks.push(head, block);
+    const block = bytes.subarray(at, at + BLOCK_BYTES);
+    chunks.push(chunkOf(encodeBlock(block, format === 's2'), block));
   }
   return Buffer.concat(chunks);
+}
+
+/** A block of a stream: as it is stored, with the masked CRC-32C of what it inflates to. The two may be the same bytes. */
+export function chunkOf(stored: Buffer, block: Buffer): Buffer {
+  const head = Buffer.alloc(8);
+  head[0] = stored === block ? 1 : 0;
+  head.writeUIntLE(stored.length + 4, 1, 3);
+  const crc = crc32c(block);
+  head.writeUInt32LE((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0, 4);
+  return Buffer.concat([head, stored]);
 }
 
 /** Greedy: a copy wherever four bytes came before, a repeat where there are such and it is from as far back as the last one. */

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as zlib from 'node:zlib';
-import { Binary, type Document, deserialize, Long, serialize } from 'bson';
+import { Binary, Timestamp as BsonTimestamp, type Document, deserialize, Long, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { openBackup } from '../../src/backup/open-backup.ts';
 import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
@@ -10,8 +10,9 @@ import { findId } from '../../src/bson/documents.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import { compareTimestamps, OP, OplogEntry, type Timestamp } from '../../src/oplog/entry.ts';
 import { type RolledForward, rollForward } from '../../src/oplog/roll-forward.ts';
+import { rollShards } from '../../src/oplog/shards/roll-shards.ts';
 import type { Source } from '../../src/plan/plan.ts';
-import type { SetOplog } from '../../src/plan/sources/oplog.ts';
+import type { OplogPlan, SetOplog, ShardOplogs } from '../../src/plan/sources/oplog.ts';
 import { Secret } from '../../src/secret.ts';
 import { layOutPbm } from '../backup/pbm-layout.ts';
 import { inBucket, onDisk, useCredentials } from '../backup/reading.ts';
@@ -122,11 +123,14 @@ interface Packing {
   readonly isRecent?: boolean;
 }
 const PLAIN: Packing = { extension: '', pack: (bytes) => bytes };
-const { zstdCompressSync } = zlib as { zstdCompressSync?: (bytes: Buffer) => Buffer };
-/** What a zstd stream begins with, for a Node.js that has none. */
+const { zstdCompressSync } = zlib as { zstdCompressSync?: (bytes: Buffer, options: object) => Buffer };
+const ZSTD_CHECKSUM_FLAG = 201;
 const ZSTD: Packing = {
   extension: '.zst',
-  pack: zstdCompressSync ?? ((bytes) => Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), bytes])),
+  pack: (bytes) =>
+    // With a checksum, as PBM's encoder does. What a zstd stream begins with, for a Node.js that has none.
+    zstdCompressSync?.(bytes, { params: { [ZSTD_CHECKSUM_FLAG]: 1 } }) ??
+    Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), bytes]),
 };
 const PACKINGS: readonly Packing[] = [
   { ...PLAIN, isRecent: true },
@@ -168,7 +172,7 @@ const PBM: SetOplog = { kind: 'pbm', begins: undefined };
 async function rolled<T>(
   place: string | Source,
   look: (rolled: RolledForward) => Promise<T>,
-  oplog: SetOplog = PBM,
+  oplog: OplogPlan = PBM,
 ): Promise<T> {
   const moment = { epochMs: at.getTime(), text: at.toISOString() };
   const named = typeof place === 'string' ? onDisk(join(folder.path, place)) : place;
@@ -177,13 +181,18 @@ async function rolled<T>(
   const backup = await openBackup(QUIET, source, { wanted });
   try {
     const spillPath = join(folder.path, 'spill-');
-    return await look(await rollForward(QUIET, { source, oplog, backup, wanted, spillPath }));
+    const order = { source, backup, wanted, spillPath };
+    return await look(
+      oplog.kind === 'shards'
+        ? await rollShards(QUIET, { ...order, oplog })
+        : await rollForward(QUIET, { ...order, oplog }),
+    );
   } finally {
     await backup.close();
   }
 }
 
-async function isExact({ backup }: RolledForward): Promise<void> {
+async function isExact({ backup }: RolledForward, wanted = expected): Promise<void> {
   const documents = new Map<string, Buffer>();
   for await (const piece of backup.read(new Set(['a', 'b']))) {
     if (piece.type !== 'documents') continue;
@@ -192,9 +201,9 @@ async function isExact({ backup }: RolledForward): Promise<void> {
       documents.set(...keyed(piece.member.collection, document));
     }
   }
-  const wrong = [...expected].filter(([key, document]) => documents.get(key)?.equals(document) !== true);
-  assert.is(wrong.length, 0, `${wrong.length} of ${expected.size} differ`);
-  assert.is(documents.size, expected.size);
+  const wrong = [...wanted].filter(([key, document]) => documents.get(key)?.equals(document) !== true);
+  assert.is(wrong.length, 0, `${wrong.length} of ${wanted.size} differ`);
+  assert.is(documents.size, wanted.size);
 }
 
 test('whatever it is compressed with, the documents are those of the moment, and the sum that of the live oplog', async () => {
@@ -245,8 +254,8 @@ test('a bucket is read in the same way', async () => {
   await rolled(inBucket(lab.s3, bucket, `pbm/${NAME}/`), isExact);
 });
 
-async function refused(place: string, message: RegExp): Promise<void> {
-  const error = await rolled(`${place}/${NAME}/`, async () => undefined).then(
+async function refused(place: string, message: RegExp, oplog?: OplogPlan): Promise<void> {
+  const error = await rolled(`${place}/${NAME}/`, async () => undefined, oplog).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
@@ -296,6 +305,21 @@ test('so is one that was cut off as it is compressed, whatever it is compressed 
   }
 });
 
+test('so is one of which a bit was flipped, whatever it is compressed with', async () => {
+  for (const packing of PACKINGS.slice(1)) {
+    const place = `flipped${packing.extension}`;
+    const [, second = ''] = layOut(place, packing);
+    const whole = readFileSync(second);
+    // Of S2: in the checksum of the first block, and in its first literal. Else in what stands behind the data.
+    for (const at of /s2|snappy/.test(packing.extension) ? [14, 30] : [whole.length - 3]) {
+      const bytes = Buffer.from(whole);
+      bytes[at] = (bytes[at] as number) ^ 1;
+      writeFileSync(second, bytes);
+      await refused(place, new RegExp(`${second}.* damaged `));
+    }
+  }
+});
+
 test('so are entries out of order in a slice, one of a newer server and one of another set', async () => {
   const [, second = ''] = layOut('odd', PLAIN);
   const inside = entriesIn(readFileSync(second)).map(({ bytes }) => Buffer.from(bytes));
@@ -332,6 +356,50 @@ test('what cannot be inflated here is told by name', async () => {
   const magic = Buffer.from([0x04, 0x22, 0x4d, 0x18]);
   layOut('good.lz4', { extension: '.lz4', pack: (bytes) => Buffer.concat([magic, bytes]) });
   await refused('good.lz4', /compressed with lz4/);
+});
+
+test('of a cluster, each shard takes the slices of its own replica set alone', async () => {
+  layOut('cluster', PLAIN);
+  // Shards have a collection by one UUID.
+  const { uuid } = JSON.parse(readFileSync(join(folder.path, 'dumped/shop/a.metadata.json'), 'utf8'));
+  const [last] = entries.slice(-1) as typeof entries;
+  const ts = { ...end, ordinal: end.ordinal + 1000 };
+  const entry = serialize({
+    ...{ op: 'i', ns: 'shop.a', ui: new Binary(Buffer.from(uuid, 'hex'), Binary.SUBTYPE_UUID) },
+    ...{ o: { _id: 'of rs1' }, o2: { _id: 'of rs1' }, v: Long.fromNumber(2), t: Long.ONE },
+    ...{ ts: new BsonTimestamp({ t: ts.seconds, i: ts.ordinal }), wall: new Date(ts.seconds * 1000) },
+  });
+  const metadata = JSON.stringify({ indexes: [], uuid, collectionName: 'a', type: 'collection' });
+  const zero = { $numberLong: '0' };
+  const namespace = { db: 'shop', collection: 'a', metadata, type: 'collection', crc: zero, size: zero };
+  const recovery = `pbmPitr/rs1/20261122/${nameOf(end, (last as (typeof entries)[number]).ts)}.oplog`;
+  for (const [path, bytes] of [
+    [`${NAME}/rs1/metadata.json`, JSON.stringify({ namespaces: [namespace] })],
+    [`${NAME}/rs1/oplog/${nameOf(begin, end)}`, ''],
+    [recovery, entry],
+  ] as const) {
+    mkdirSync(dirname(join(folder.path, 'cluster', path)), { recursive: true });
+    writeFileSync(join(folder.path, 'cluster', path), bytes);
+  }
+  const shards = (...folders: string[]): ShardOplogs => ({
+    kind: 'shards',
+    shards: folders.map((one) => ({ folder: one, oplog: PBM })),
+  });
+  await rolled('cluster/', async () => undefined, shards(`${NAME}/rs0`, `${NAME}/rs1`));
+  const own = [keyed('a', Buffer.from(serialize({ _id: 'of rs1' })))] as const;
+  await rolled(
+    `cluster/${NAME}/`,
+    async (result) => {
+      await isExact(result, new Map([...expected, ...own]));
+      const [first, second] = result.record.shards ?? [];
+      assert.match(String(first?.source), /^the slices of rs0 in and beside rs0 of /);
+      assert.match(String(second?.source), /^the slices of rs1 in and beside rs1 of /);
+      assert.is(second?.entries, 1);
+    },
+    shards('rs0', 'rs1'),
+  );
+  rmSync(join(folder.path, 'cluster', NAME, 'rs1/oplog'), { recursive: true });
+  await refused('cluster', /rs1 of \S+ has no slices of an oplog \(oplog\/ of rs1\)/, shards('rs0', 'rs1'));
 });
 
 test('slices that do not reach to the moment, or are not there, are refused', async () => {

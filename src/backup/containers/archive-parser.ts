@@ -8,7 +8,7 @@
 
 import { BsonFault, documentEnd, findElement } from '../../bson/elements.ts';
 import { BSON, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES, type RawValue } from '../../bson/types.ts';
-import { Crc64 } from './crc64.ts';
+import { Crc64 } from './crc.ts';
 
 const MAGIC = 0x8199e26d;
 const TERMINATOR = -1;

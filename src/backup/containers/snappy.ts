@@ -1,20 +1,23 @@
 /**
  * Streams of Snappy and S2 blocks: chunks of a type, a length of three bytes, and a body.
  *
- * Such a stream has no end of its own, so it is read only where something else tells whether all of it came. The CRC-32C
- * of each block is not looked at: it could say nothing that this does not.
+ * Each block has a CRC-32C of what it inflates to. The stream has no end of its own, so it is read only where something else tells whether all
+ * of it came.
  */
 import { RestorePlanError } from '../../errors.ts';
 import type { ByteCursor } from '../storage/byte-source.ts';
+import { crc32c } from './crc.ts';
 import { assertBelievable, type CompressedStream } from './decompress.ts';
 
 const IDENTIFIERS = ['\xff\x06\x00\x00sNaPpY', '\xff\x06\x00\x00S2sTwO'];
 export const SNAPPY_SNIFF_BYTES = 10;
 
+const HEAD_BYTES = 4;
 const COMPRESSED = 0x00;
 const UNCOMPRESSED = 0x01;
-/** From here on chunks that are not understood may be passed over: indexes, padding, further identifiers. */
-const SKIPPABLE = 0x80;
+const IDENTIFIER = 0xff;
+/** An index of S2, and padding. The format lets a reader pass over whatever has the highest bit: one wrong bit would then hide a block. */
+const PASSED_OVER: readonly number[] = [0x99, 0xfe];
 const CRC_BYTES = 4;
 
 /** Whether a file of these first bytes is such a stream. A BSON document cannot begin so. */
@@ -24,41 +27,60 @@ export function isSnappyStream(start: Buffer): boolean {
 
 type SnappyStream = Omit<CompressedStream, 'compression'>;
 
-/** The blocks, inflated. `cursor` stands at the beginning of the stream. */
+/** The blocks, inflated. `cursor` stands at the beginning of the stream. Throws RestorePlanError BACKUP at the first damaged one. */
 export async function* decodeSnappyStream(cursor: ByteCursor, options: SnappyStream): AsyncGenerator<Buffer> {
   let bytesOut = 0;
   for (;;) {
-    const head = await cursor.take(4);
+    const at = cursor.position;
+    const fault = (what: string): RestorePlanError => damaged(options, at, what);
+    const head = await cursor.take(HEAD_BYTES);
     if (head.length === 0) return;
-    const length = head.length < 4 ? 0 : head.readUIntLE(1, 3);
-    const type = head[0] as number;
-    if (head.length < 4) throw damaged(options, 'is cut off');
-    if (type >= SKIPPABLE) {
-      await cursor.skip(length);
-      continue;
-    }
+    if (head.length < HEAD_BYTES) throw fault('is cut off');
+    const [type, length] = [head[0] as number, head.readUIntLE(1, 3)];
     const body = await cursor.take(length);
-    if (body.length < length || length < CRC_BYTES) throw damaged(options, 'is cut off');
-    const block = decode(type, body.subarray(CRC_BYTES), options);
+    if (body.length < length) throw fault('is cut off');
+    if (PASSED_OVER.includes(type)) continue;
+    if (type === IDENTIFIER) {
+      if (IDENTIFIERS.includes(Buffer.concat([head, body]).toString('latin1'))) continue;
+      throw fault('goes on as a stream of another kind');
+    }
+    const block = blockOf(type, body, fault);
     bytesOut += block.length;
     assertBelievable({ bytesIn: cursor.position, bytesOut }, options);
     if (block.length > 0) yield block;
   }
 }
 
-function decode(type: number, block: Buffer, options: SnappyStream): Buffer {
-  if (type === UNCOMPRESSED && block.length <= MAX_BLOCK_BYTES) return block;
-  if (type !== COMPRESSED) throw damaged(options, `has a chunk of the unknown type ${type}`);
+/** The block of a chunk, inflated and held against its CRC. */
+function blockOf(type: number, body: Buffer, fault: (what: string) => RestorePlanError): Buffer {
+  if (type !== COMPRESSED && type !== UNCOMPRESSED) throw fault(`has the unknown type ${type}`);
+  if (body.length < CRC_BYTES) throw fault('has no checksum');
+  const stored = body.subarray(CRC_BYTES);
+  if (type === UNCOMPRESSED && stored.length > MAX_BLOCK_BYTES) throw fault('has more than a block');
+  const block = type === COMPRESSED ? inflate(stored, fault) : stored;
+  if (masked(crc32c(block)) === body.readUInt32LE(0)) return block;
+  throw fault('has a wrong checksum');
+}
+
+function inflate(stored: Buffer, fault: (what: string) => RestorePlanError): Buffer {
   try {
-    return decodeSnappyBlock(block);
+    return decodeSnappyBlock(stored);
   } catch (error) {
-    throw error instanceof SnappyFault ? damaged(options, error.message) : error;
+    throw error instanceof SnappyFault ? fault(error.message) : error;
   }
 }
 
-function damaged({ location }: SnappyStream, what: string): RestorePlanError {
-  return new RestorePlanError('BACKUP', `${location} ${what}: it is damaged S2 or Snappy data.`, {
+/** As the framing format writes a CRC: turned by 15 bits, and a constant added. */
+function masked(crc: number): number {
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
+}
+
+/** `at`: where the chunk begins in the stored bytes. */
+function damaged({ location }: SnappyStream, at: number, what: string): RestorePlanError {
+  const where = `in the chunk that begins at its byte ${at}`;
+  return new RestorePlanError('BACKUP', `${location} ${what}, ${where}: it is damaged S2 or Snappy data.`, {
     hint: 'Its upload or copy did not finish, or bytes were changed. Nothing of it was used; take another backup.',
+    facts: { offset: at },
   });
 }
 /**

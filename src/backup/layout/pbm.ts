@@ -57,6 +57,7 @@ export async function slicesOf({ folder, above, files, store }: DumpOfSet): Prom
   const continued = store === undefined ? [] : await filesBelow(store, beside);
   return {
     replicaSet,
+    part: folder,
     own,
     continued: continued.map((file) => ({ path: file.path, at: file.open() })),
   };

@@ -13,7 +13,7 @@ import {
   type SeparateMember,
   type WholeDocuments,
 } from '../backup.ts';
-import { Crc64 } from '../containers/crc64.ts';
+import { Crc64 } from '../containers/crc.ts';
 import { decompress } from '../containers/decompress.ts';
 import { decodeSnappyStream, isSnappyStream, SNAPPY_SNIFF_BYTES } from '../containers/snappy.ts';
 import { compressionOf } from '../containers/sniff.ts';

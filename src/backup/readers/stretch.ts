@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
 import { BsonFault } from '../../bson/elements.ts';
 import { BSON, MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES } from '../../bson/types.ts';
 import type { SeparateMember, WholeDocuments } from '../backup.ts';
-import { Crc64, nvmeTables } from '../containers/crc64.ts';
+import { Crc64, nvmeTables } from '../containers/crc.ts';
 import { compressionOf } from '../containers/sniff.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { DocumentFramer, documentBytes } from './member.ts';

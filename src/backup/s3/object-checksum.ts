@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
-import { Crc64, nvmeTables } from '../containers/crc64.ts';
+import { Crc64, nvmeTables } from '../containers/crc.ts';
 import type { Checksum, RunningChecksum } from '../remote/object-server.ts';
 
 /** Of the answer to a HEAD; checksums as S3 writes them, in base64. */

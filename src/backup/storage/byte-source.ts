@@ -35,7 +35,7 @@ export interface ByteSource {
 
 /** What a store says that all bytes of an object add up to. */
 export interface WholeChecksum {
-  /** CRC-64/NVME has its own tables (`containers/crc64.ts`). */
+  /** CRC-64/NVME has its own tables (`containers/crc.ts`). */
   readonly name: 'CRC32' | 'CRC64NVME';
   /** Of the bytes, as an unsigned number. */
   readonly expected: bigint;

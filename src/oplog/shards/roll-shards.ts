@@ -152,7 +152,7 @@ function beginSaid(order: RollOrder): OpenShard['begin'] {
 export function partOf(backup: Backup, folder: string): Backup {
   const { identity } = backup;
   const slices = async (): Promise<OplogSlices[]> =>
-    ((await backup.slices?.()) ?? []).filter(({ replicaSet }) => isOfShard(replicaSet, folder));
+    ((await backup.slices?.()) ?? []).filter(({ part }) => isOfShard(part, folder));
   return around(backup, {
     identity: { ...identity, location: `${folder} of ${identity.location}` },
     oplog: () => backup.oplog?.((part) => isOfShard(part, folder)) ?? nothing(),

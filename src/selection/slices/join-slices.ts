@@ -12,7 +12,7 @@ import {
   type SeparateMember,
   type WholeDocuments,
 } from '../../backup/backup.ts';
-import { CRC32, CRC64_NVME, combineCrc } from '../../backup/containers/crc64.ts';
+import { CRC32, CRC64_NVME, combineCrc } from '../../backup/containers/crc.ts';
 import { damagedDocument } from '../../backup/readers/member.ts';
 import { StretchReader, wholeStretch } from '../../backup/readers/stretch.ts';
 import type { WholeChecksum } from '../../backup/storage/byte-source.ts';

@@ -14,7 +14,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Binary, type Document, serialize } from 'bson';
 import * as assert from 'uvu/assert';
-import { Crc64, nvmeTables } from '../../../src/backup/containers/crc64.ts';
+import { Crc64, nvmeTables } from '../../../src/backup/containers/crc.ts';
 import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
 import { checkedStream } from '../../../src/backup/remote/object-server.ts';
 import { checksumOf, etagChecksum, type StatedChecksums } from '../../../src/backup/s3/object-checksum.ts';

@@ -1,9 +1,13 @@
 /**
- * CRC-64/XZ (Go's crc64.ECMA): the checksum of a namespace in a mongodump archive. And CRC-64/NVME, S3's own of an object.
+ * The CRCs that node:zlib has not.
  *
- * They differ by their polynomial; start and final exclusive-or are all ones. Kept as two 32-bit halves and taken
- * eight bytes at a time by tables ("slicing by 8"): 1,570 MiB/s of CPU time, where one table and single bytes make 440,
- * and BigInt arithmetic 16 (Node 20).
+ * CRC-64/XZ (Go's crc64.ECMA) is the checksum of a namespace in a mongodump archive, CRC-64/NVME S3's own of an object, and CRC-32C that of a
+ * block of Snappy and S2, and S3's of some objects. They are taken eight bytes at a time by tables ("slicing by 8").
+ */
+
+/**
+ * The two of 64 bits differ by their polynomial; start and final exclusive-or are all ones. Kept as two 32-bit halves: 1,570 MiB/s of CPU time,
+ * where one table and single bytes make 440, and BigInt arithmetic 16 (Node 20).
  */
 interface Crc64Tables {
   /** `low[256 * k + b]` is the low half of the CRC of byte b followed by k zero bytes. */
@@ -109,6 +113,51 @@ function tablesOf(polynomialHigh: number, polynomialLow: number): Crc64Tables {
     highs[i] = (high >>> 8) ^ (highs[low & 255] as number);
   }
   return { low: lows, high: highs };
+}
+
+/** CRC-32C: `CASTAGNOLI[256 * k + b]` is that of byte b followed by k zero bytes. Made when it is first needed. */
+const CASTAGNOLI = new Int32Array(8 * 256);
+
+/**
+ * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of bytes that follow others, whose CRC is `before`; unsigned, as zlib's `crc32`.
+ *
+ * 1,850 MiB/s of CPU time (Node 20), 390 by single bytes. Of eight bytes, those that wait for the CRC so far are looked up last: the other way
+ * round makes 1,500. Sixteen bytes at a time make 1,950 and take half of the cache that blocks are inflated in.
+ */
+export function crc32c(bytes: Buffer, before = 0): number {
+  if (CASTAGNOLI[1] === 0) fillCastagnoli();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const end = bytes.length;
+  let crc = ~before;
+  let at = 0;
+  for (; at + 8 <= end; at += 8) {
+    const b = view.getInt32(at + 4, true);
+    const later =
+      (CASTAGNOLI[768 + (b & 255)] as number) ^
+      (CASTAGNOLI[512 + ((b >>> 8) & 255)] as number) ^
+      (CASTAGNOLI[256 + ((b >>> 16) & 255)] as number) ^
+      (CASTAGNOLI[b >>> 24] as number);
+    const a = crc ^ view.getInt32(at, true);
+    crc =
+      later ^
+      ((CASTAGNOLI[1792 + (a & 255)] as number) ^ (CASTAGNOLI[1536 + ((a >>> 8) & 255)] as number)) ^
+      ((CASTAGNOLI[1280 + ((a >>> 16) & 255)] as number) ^ (CASTAGNOLI[1024 + (a >>> 24)] as number));
+  }
+  for (; at < end; at++) crc = (crc >>> 8) ^ (CASTAGNOLI[(crc ^ (bytes[at] as number)) & 255] as number);
+  return ~crc >>> 0;
+}
+
+function fillCastagnoli(): void {
+  const table = CASTAGNOLI;
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+    table[byte] = crc;
+  }
+  for (let i = 256; i < table.length; i++) {
+    const crc = table[i - 256] as number;
+    table[i] = (crc >>> 8) ^ (table[crc & 255] as number);
+  }
 }
 
 // The CRC of bytes that were read in parts, from the CRCs of the parts: x to the power of the bits that follow, modulo the polynomial, times
