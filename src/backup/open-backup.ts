@@ -31,7 +31,7 @@ function nothingBefore(location: AloneLocation): Backup {
   const place = OPLOG_ALONE.recorded(location);
   const nothing = new LiveBackup({
     identity: {
-      ...{ location: `${place} (by itself, no backup)`, kind: 'oplog', fingerprint: place },
+      ...{ location: `${place}, without a backup`, kind: 'oplog', fingerprint: place },
       ...{ time: undefined, localTime: undefined, modified: undefined, size: undefined },
     },
     collections: [],

@@ -111,7 +111,7 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 
 /** `backup of 28 Nov 02:15 New York`, in the zone of the backup's name; without a time, where it lies. */
 function backupText({ location, time, localTime }: Sum['backup'], now: number): string {
-  if (time === undefined) return `backup ${location}`;
+  if (time === undefined) return `from ${location}`;
   const local = localTime ?? `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
   const [date = '', clock = '', zone = ''] = local.split(' ');
   const [year, month, day] = date.split('-');

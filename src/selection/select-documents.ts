@@ -268,10 +268,10 @@ async function finishSelection(
     const finished = await finishCollection(collection, chosen);
     warnings.push(...finished.warnings);
     for (const { ids } of routes.routes) if (ids !== undefined) warnings.push(...missingIds(collection, ids));
-    for (const { where, parent } of chooser.unused()) {
+    for (const { where, view, parent } of chooser.unused()) {
       if (parent === undefined) continue;
       warnings.push(
-        `${collection}: no document refers by ${parent.foreignKey} to a selected document of ${parent.collection} (${where})`,
+        `${collection}: no document ${view === undefined ? '' : `${view} `}refers by ${parent.foreignKey} to a selected document of ${parent.collection} (${where})`,
       );
     }
     warnings.push(...chosen.otherTypes.warnings(collection));

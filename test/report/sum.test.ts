@@ -51,7 +51,7 @@ test('what does not occur is not shown, but nothing to insert is; a backup of an
     ...nothing,
     backup: { location: '/backups/dump', time: undefined, localTime: undefined },
   };
-  assert.match(sumLines(untimed, { paint, columns: 120 }).join(), / · backup \/backups\/dump$/);
+  assert.match(sumLines(untimed, { paint, columns: 120 }).join(), / · from \/backups\/dump$/);
   const utc = { ...nothing, backup: { ...backup, localTime: undefined } };
   assert.match(sumLines(utc, { paint, columns: 120 }).join(), / · backup of 28 Nov 2026 07:15 UTC$/);
 });
