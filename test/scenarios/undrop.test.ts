@@ -287,7 +287,7 @@ test('what the oplog by itself gives is told: explained, checked, saved, and by 
   await holdsWhatWasThere('gravity', ['dropped']);
   const dry = await run('dry-run', asked, ['--json']);
   const summary = checkedStream(dry.stdout).find(({ type }) => type === 'dry-run') as Document;
-  assert.match(summary['backup'].location, /by itself, no backup/);
+  assert.match(summary['backup'].location, /, without a backup/);
   assert.is(summary['backup'].oplog.beginSaid, 'oplog');
   assert.is(summary['backup'].oplog.inserted, COUNT - 5 + 50);
   assert.match(
