@@ -10,6 +10,7 @@ import type { MergeFields } from '../bson/merge-fields.ts';
 import { showText, showValue, typeName } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import type { DocumentPast } from '../oplog/later.ts';
+import { freeMemory } from '../v8-flags.ts';
 import type {
   ComparedDocument,
   DocumentObject,
@@ -75,7 +76,12 @@ export class MaskedText {
   object(document: RawValue): DocumentObject {
     const out = { pieces: [], left: this.#limit, leftOut: 0, isObject: true, exact: true };
     this.#write(document, [], out);
-    return { text: out.pieces.join(''), exact: out.exact, leftOut: out.leftOut };
+    const text = out.pieces.join('');
+    if (out.pieces.length > MANY_PIECES) {
+      out.pieces.length = 0;
+      freeMemory();
+    }
+    return { text, exact: out.exact, leftOut: out.leftOut };
   }
 
   /** The `_id` of a document. */
@@ -167,6 +173,9 @@ function covers([wanted, ...below]: readonly string[], [part, ...rest]: readonly
   if (part === wanted && covers(below, rest)) return true;
   return /^\d+$/.test(part) && covers([wanted, ...below], rest);
 }
+
+/** A document of so many fields leaves tens of megabytes of pieces behind, before the next text is made of it. */
+const MANY_PIECES = 50_000;
 
 /** In which forms documents are shown. */
 export interface Texts {
@@ -288,6 +297,7 @@ export function fieldDifferences(
   show: (value: RawValue, path: string) => string,
 ): { readonly differences: FieldDifference[]; readonly differencesLeftOut: number } {
   const { first, total } = diffDocuments([backup, target], MOST_DIFFERENCES);
+  if (total > MANY_PIECES) freeMemory();
   const differences = first.map((difference) => {
     const { path } = difference;
     const [left, right] = difference.values;
