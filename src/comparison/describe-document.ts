@@ -3,7 +3,12 @@
  * fields hidden.
  */
 
-import { diffDocuments, documentValue, type ValueDifference } from '../bson/diff-documents.ts';
+import {
+  type Differences,
+  diffDocuments,
+  documentValue,
+  type ValueDifference,
+} from '../bson/diff-documents.ts';
 import type { Documents } from '../bson/documents.ts';
 import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import type { MergeFields } from '../bson/merge-fields.ts';
@@ -244,7 +249,7 @@ interface States {
 
 function changesOf({ before, after, now }: States, fields: MergeFields | undefined, texts: Texts) {
   const states = [before, after, ...(now === undefined ? [] : [now])].map((each) => imageOf(each, fields));
-  const { first, total } = diffDocuments(states, MOST_DIFFERENCES);
+  const { first, total } = differencesOf(states);
   const changes = first.map((difference): FieldChange => {
     const [was, became, is] = difference.values.map(
       (value) => value && texts.values.show(value, difference.path),
@@ -290,14 +295,19 @@ export function withWhy(document: ComparedDocument, why: LeftOutWhy | undefined)
 /** Differences told of one document. One that differs in more is another document, and its two sides are shown as well. */
 const MOST_DIFFERENCES = 200;
 
+function differencesOf(states: readonly RawValue[]): Differences {
+  const found = diffDocuments(states, MOST_DIFFERENCES);
+  if (found.total > MANY_PIECES) freeMemory();
+  return found;
+}
+
 /** `show` turns a value at a dotted path into text. */
 export function fieldDifferences(
   backup: RawValue,
   target: RawValue,
   show: (value: RawValue, path: string) => string,
 ): { readonly differences: FieldDifference[]; readonly differencesLeftOut: number } {
-  const { first, total } = diffDocuments([backup, target], MOST_DIFFERENCES);
-  if (total > MANY_PIECES) freeMemory();
+  const { first, total } = differencesOf([backup, target]);
   const differences = first.map((difference) => {
     const { path } = difference;
     const [left, right] = difference.values;

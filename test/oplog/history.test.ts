@@ -8,14 +8,13 @@ import { entry, on, WALL } from './by-hand.ts';
 
 const EVERYTHING = { since: 0, until: Number.POSITIVE_INFINITY };
 
+/** Of every collection, at any time. */
+const ofAll = (): History =>
+  new History({ database: 'shop', collections: undefined, ...EVERYTHING, facts: () => undefined });
+
 /** Counts of the runs that inserts at these seconds make. */
 function runsAt(seconds: readonly number[]): (number | undefined)[] {
-  const history = new History({
-    database: 'shop',
-    collections: undefined,
-    ...EVERYTHING,
-    facts: () => undefined,
-  });
+  const history = ofAll();
   const index = history.named('shop.a');
   for (const [_id, second] of seconds.entries()) {
     const operation = new OplogEntry().read(entry(second, on('i', { _id })), 0);
@@ -30,12 +29,7 @@ test('a pause of more than five seconds ends a run, however long what is without
 });
 
 test('where there are very many runs, a longer pause ends one, and none of what they count is lost', () => {
-  const history = new History({
-    database: 'shop',
-    collections: undefined,
-    ...EVERYTHING,
-    facts: () => undefined,
-  });
+  const history = ofAll();
   const index = history.named('shop.a');
   const documents = MOST_RUNS + 1_000;
   let second = 0;
