@@ -25,7 +25,9 @@ const unwrapped = (text: string): string => text.replaceAll(/\s+/g, ' ');
 test.before(
   async () => {
     folder = temporaryFolder('pre-images');
-    production = await startReplicaSet({ user: { name: 'root', password: CANARY_PASSWORD } });
+    // A small cache refuses writes of documents of 16 MB now and then (TemporarilyUnavailable).
+    const user = { name: 'root', password: CANARY_PASSWORD };
+    production = await startReplicaSet({ user, cacheGB: 1 });
     db = production.client.db('gravity');
     const admin = production.client.db('admin');
     const role = { role: 'read', db: 'gravity' };

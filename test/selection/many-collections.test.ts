@@ -50,6 +50,8 @@ for (const access of ['random', 'sequential'] as const) {
         folder: folder.path,
         emit: ({ type }) => {
           if (type !== 'selection-progress') return;
+          // Buffers are freed beside the program; a second collection waits for the first one's.
+          collectGarbage();
           collectGarbage();
           const { arrayBuffers } = process.memoryUsage();
           least = Math.min(least, arrayBuffers);
