@@ -8,7 +8,7 @@ import { checkOplog, type OplogCheck } from '../../oplog/check-oplog.ts';
 import { beginOf } from '../../oplog/dump.ts';
 import { notWritten } from '../../oplog/faults.ts';
 import type { SavedScope } from '../../oplog/saved-scope.ts';
-import { type SavedPlace, saveOplog } from '../../oplog/saving/save-oplog.ts';
+import { type EntryStore, saveOplog } from '../../oplog/saving/save-oplog.ts';
 import { SavedFile } from '../../oplog/saving/saved-file.ts';
 import { SavedSeries } from '../../oplog/saving/saved-series.ts';
 import { partOf } from '../../oplog/shards/roll-shards.ts';
@@ -247,7 +247,7 @@ async function withPlace(
   context: CommandContext,
   { of, each }: { readonly of: OplogPlace; readonly each: PlacedOplog },
   to: unknown,
-  save: (place: SavedPlace) => Promise<void>,
+  save: (place: EntryStore) => Promise<void>,
 ): Promise<void> {
   const { shard } = each;
   const named = typeof to === 'string' ? bucketAddress(to) : undefined;

@@ -34,11 +34,11 @@ export interface SaveOrder {
   readonly begins?: Timestamp | undefined;
   /** The last moment that the plan needs, UTC milliseconds: the entry at which a reading up to it ends is kept, too. */
   readonly at?: number | undefined;
-  readonly place: SavedPlace;
+  readonly place: EntryStore;
 }
 
 /** Where entries are saved. */
-export interface SavedPlace {
+export interface EntryStore {
   /** For messages: a path, or `s3://bucket/prefix/`. */
   readonly name: string;
   /** What a plan names to read it. */
@@ -76,7 +76,7 @@ export interface Kept {
 }
 
 export interface SavedOplog {
-  readonly place: Pick<SavedPlace, 'name' | 'location'>;
+  readonly place: Pick<EntryStore, 'name' | 'location'>;
   /** Nothing that matters is missing between the two. */
   readonly from: Timestamp;
   readonly till: Moment;
@@ -271,7 +271,7 @@ async function requireBeginning(entries: EntrySource, from: Timestamp): Promise<
   );
 }
 
-function anotherOplog(origin: string, { name }: SavedPlace, last: Moment): RestorePlanError {
+function anotherOplog(origin: string, { name }: EntryStore, last: Moment): RestorePlanError {
   return oplogError(
     origin,
     `it has not the entry with which ${name} ends so far, of ${showMoment(last)}: that was saved from another oplog`,

@@ -11,11 +11,11 @@ import { compareTimestamps } from '../entry.ts';
 import { notWritten } from '../faults.ts';
 import { isSameScope, scopeEntry } from '../saved-scope.ts';
 import {
+  type EntryStore,
   isEarlyEnough,
   type Kept,
   notSavedHere,
   proven,
-  type SavedPlace,
   type SaveOrder,
   type Saving,
   savedByAnother,
@@ -24,7 +24,7 @@ import {
 const PRIVATE_FILE = 0o600;
 const READ_BYTES = 1024 * 1024;
 
-export class SavedFile implements SavedPlace {
+export class SavedFile implements EntryStore {
   readonly name: string;
   readonly location;
   readonly #partial: string;

@@ -18,11 +18,11 @@ import { isSameScope, type SavedBefore, scopeEntry } from '../saved-scope.ts';
 import type { Covered } from '../sources/joined-entries.ts';
 import { coveredBy } from '../sources/stored-oplog.ts';
 import {
+  type EntryStore,
   isEarlyEnough,
   type Kept,
   notSavedHere,
   proven,
-  type SavedPlace,
   type SaveOrder,
   type Saving,
   savedByAnother,
@@ -45,7 +45,7 @@ interface SeriesObject {
   readonly covers: Covered;
 }
 
-export class SavedSeries implements SavedPlace {
+export class SavedSeries implements EntryStore {
   readonly name: string;
   readonly location: S3Location;
   readonly #store: WritableStore;

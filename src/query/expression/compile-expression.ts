@@ -147,15 +147,15 @@ function held({ bytes, type, start, end }: RawValue): RawValue {
 // array on the way gives an array of what its documents hold; and a number is a field name, never a position.
 
 /** Takes a value apart along the rest of a path. */
-type Step = (value: RawValue) => RawValue;
+type FieldLookup = (value: RawValue) => RawValue;
 
 /** `text` starts with `$`. */
 function fieldReference(text: string, { scope, path }: ExpressionContext): Expression {
   const names = fieldNames(text, path);
   const document = scope.wholeDocument();
   if (!text.startsWith('$$')) {
-    const step = steps(names, path);
-    return { evaluate: () => step(document), isConstant: false };
+    const lookUp = fieldLookup(names, path);
+    return { evaluate: () => lookUp(document), isConstant: false };
   }
   const [variable, ...rest] = names;
   if (variable === 'REMOVE' && rest.length === 0) return constant(MISSING_VALUE);
@@ -165,8 +165,8 @@ function fieldReference(text: string, { scope, path }: ExpressionContext): Expre
       path,
     );
   }
-  const step = steps(rest, path);
-  return { evaluate: () => step(document), isConstant: false };
+  const lookUp = fieldLookup(rest, path);
+  return { evaluate: () => lookUp(document), isConstant: false };
 }
 
 function fieldNames(text: string, path: string): string[] {
@@ -182,18 +182,18 @@ function fieldNames(text: string, path: string): string[] {
   return names;
 }
 
-function steps(names: readonly string[], path: string): Step {
-  return names.reduceRight<Step>(
+function fieldLookup(names: readonly string[], path: string): FieldLookup {
+  return names.reduceRight<FieldLookup>(
     (next, name) => into(name, { next, path }),
     (value) => value,
   );
 }
 
-function into(name: string, { next, path }: { next: Step; path: string }): Step {
+function into(name: string, { next, path }: { next: FieldLookup; path: string }): FieldLookup {
   const key = Buffer.from(name);
   const field = new ElementCursor();
   const second = new ElementCursor();
-  const ofDocument: Step = (value) => {
+  const ofDocument: FieldLookup = (value) => {
     field.open(value.bytes, value.start, value.end);
     if (!field.find(key)) return MISSING_VALUE;
     // Which of the two the server takes depends on what else it needs of the document.
