@@ -3,15 +3,16 @@
  * connection delivers in a quarter of a second.
  *
  * Starts with one: where the server is near that is enough, and its bytes are matched while the caches still hold them.
- * Doubles while each doubling brings at least 15 % more bytes per second; then steps back to what was enough and tries
- * again now and then, since networks change. What limits the rate (distance, the server, the consumer of the bytes) need
+ * Goes to four times as many while that brings at least 15 % more bytes per second; then steps back to what was enough and
+ * tries again now and then, since networks change. What limits the rate (distance, the server, the consumer of the bytes) need
  * not be known. Pure: the clock is handed in.
  */
 const MIB = 1024 * 1024;
 
 /** More connections than this bring little, and their ranges would be small. */
-const MOST_RANGES = 8;
+const MOST_RANGES = 12;
 const START = 1;
+const GROWTH = 4;
 const WORTHWHILE = 1.15;
 /** New ranges need a round trip, and their connections time to get up to speed, before they say anything. Milliseconds. */
 const WARM_UP_MS = 100;
@@ -33,6 +34,8 @@ const RANGE_MS = 250;
 export class FlightControl {
   readonly #most: number;
   #limit: number;
+  /** The limit that was measured before this one. */
+  #enough: number;
   /** What arrived under this limit since it warmed up. */
   #measured = { bytes: 0, since: 0 };
   /** The best rate of a smaller limit, bytes per millisecond. */
@@ -44,6 +47,7 @@ export class FlightControl {
   constructor(most = MOST_RANGES) {
     this.#most = most;
     this.#limit = Math.min(START, most);
+    this.#enough = this.#limit;
   }
 
   /** Ranges to keep in flight now. */
@@ -76,11 +80,12 @@ export class FlightControl {
     const rate = this.#measured.bytes / elapsed;
     if (this.#isGrowing && rate < this.#before * WORTHWHILE) {
       this.#isGrowing = false;
-      this.#limit = Math.ceil(this.#limit / 2);
+      this.#limit = this.#enough;
     } else {
       this.#isGrowing = this.#limit < this.#most;
       this.#before = rate;
-      this.#limit = Math.min(this.#most, this.#limit * 2);
+      this.#enough = this.#limit;
+      this.#limit = Math.min(this.#most, this.#limit * GROWTH);
     }
     this.begin(now);
   }
