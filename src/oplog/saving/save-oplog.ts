@@ -25,7 +25,10 @@ import {
 import { following, OplogFault, oplogError } from '../faults.ts';
 import { type SavedScope, savedBefore, scopeOf } from '../saved-scope.ts';
 import { Sieve } from '../sieve.ts';
-import { beginsLater, type EntryRange, type EntrySource } from '../sources/entry-source.ts';
+import { type EntryRange, type EntrySource, requireEntriesFrom } from '../sources/entry-source.ts';
+
+const OVERWRITTEN =
+  'It was overwritten while it was saved. Another member of the replica set may have a longer oplog.';
 
 export interface SaveOrder {
   readonly entries: EntrySource;
@@ -237,7 +240,7 @@ async function append(run: Run, order: SaveOrder, kept: Kept): Promise<SavedOplo
       });
       if (pieces.length > 0) {
         // Between being asked and answering, a server may have lost the beginning: it would begin later without a word.
-        if (!isBeginningThere) await requireBeginning(entries, from);
+        if (!isBeginningThere) await requireEntriesFrom(entries, from, OVERWRITTEN);
         isBeginningThere = true;
         const together = Buffer.concat(pieces);
         await saving.write(together, last);
@@ -258,17 +261,6 @@ async function append(run: Run, order: SaveOrder, kept: Kept): Promise<SavedOplo
   } finally {
     await saving.close();
   }
-}
-
-/** Throws BACKUP where the oplog has lost entries behind `from` by now. */
-async function requireBeginning(entries: EntrySource, from: Timestamp): Promise<void> {
-  const first = await entries.first();
-  if (compareTimestamps(first, from) <= 0) return;
-  throw beginsLater(
-    entries.origin,
-    { first, from },
-    'It was overwritten while it was saved. Another member of the replica set may have a longer oplog.',
-  );
 }
 
 function anotherOplog(origin: string, { name }: EntryStore, last: Moment): RestorePlanError {

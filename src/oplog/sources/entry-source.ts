@@ -86,6 +86,16 @@ export function beginsLater(
   );
 }
 
+/** Throws BACKUP where entries behind `from` are missing by now, with the way out. */
+export async function requireEntriesFrom(
+  entries: Pick<EntrySource, 'origin' | 'first'>,
+  from: Timestamp,
+  way: string,
+): Promise<void> {
+  const first = await entries.first();
+  if (compareTimestamps(first, from) > 0) throw beginsLater(entries.origin, { first, from }, way);
+}
+
 /**
  * Reads an oplog from its first entry on, with `read`. One that is overwritten while it is read is read from a later beginning: so often, and each
  * this much of it later.

@@ -19,22 +19,14 @@ import { RestorePlanError } from '../../errors.ts';
 import { asBuffer } from '../../mongo/raw-messages.ts';
 import type { Run } from '../../run.ts';
 import type { Secret } from '../../secret.ts';
-import {
-  type Cut,
-  compareTimestamps,
-  isBehind,
-  type Moment,
-  momentOf,
-  OplogEntry,
-  type Timestamp,
-} from '../entry.ts';
+import { type Cut, isBehind, type Moment, momentOf, OplogEntry, type Timestamp } from '../entry.ts';
 import { oplogError } from '../faults.ts';
 import {
-  beginsLater,
   type CollectionFacts,
   type EntryRange,
   type EntrySource,
   type OplogRoom,
+  requireEntriesFrom,
 } from './entry-source.ts';
 import { anyOf, fetchedBy, filterFor, isLastBehind, placeOfCut, startOf, timestamp } from './live-batches.ts';
 
@@ -239,15 +231,10 @@ export class LiveOplog implements EntrySource {
     });
   }
 
-  /** Throws BACKUP where the oplog no longer holds what lies behind `from`. */
-  async #refuseGap(from: Timestamp): Promise<void> {
-    const first = await this.first();
-    if (compareTimestamps(first, from) <= 0) return;
-    throw beginsLater(
-      this.origin,
-      { first, from },
-      'What lies between is lost on this member. Another member may have a longer oplog; or take a newer backup.',
-    );
+  #refuseGap(from: Timestamp): Promise<void> {
+    const way =
+      'What lies between is lost on this member. Another member may have a longer oplog; or take a newer backup.';
+    return requireEntriesFrom(this, from, way);
   }
 
   /** `isEnd`: what lies behind such a batch is hardly wanted, and not asked for before somebody wants it. */
