@@ -5,7 +5,12 @@ import { LOST_PARTNER } from '../lab/art-market.ts';
 import { BUCKET, DATABASE, type Grounds, STAGING_DATABASE } from './grounds.ts';
 
 export type BackupPlace =
-  | { readonly path: string }
+  | {
+      readonly path: string;
+      readonly at?: Date;
+      /** YAML of `source.oplog`, one line. */
+      readonly oplog?: string;
+    }
   | { readonly key: string /** `http://127.0.0.1:port` */; readonly endpoint: string };
 
 /** YAML of the `collections` of a plan. */
@@ -23,7 +28,11 @@ export function writePlan(grounds: Grounds, place: BackupPlace, collections: str
   const folder = mkdtempSync(join(grounds.folder.path, 'plan-'));
   const source =
     'path' in place
-      ? `  path: ${place.path}`
+      ? [
+          ...(place.at === undefined ? [] : [`  at: ${place.at.toISOString()}`]),
+          `  path: ${place.path}`,
+          ...(place.oplog === undefined ? [] : [`  oplog: ${place.oplog}`]),
+        ].join('\n')
       : `  s3: { bucket: ${BUCKET}, key: ${place.key}, region: us-east-1, endpoint: "${place.endpoint}", forcePathStyle: true }`;
   writeFileSync(
     join(folder, 'plan.yaml'),

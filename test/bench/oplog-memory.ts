@@ -2,7 +2,8 @@
 import { closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Binary, Long, ObjectId, serialize, Timestamp } from 'bson';
-import { DATABASE, type Grounds, STAGING_DATABASE } from './grounds.ts';
+import { writePlan } from './bench-plan.ts';
+import { DATABASE, type Grounds } from './grounds.ts';
 import type { Measure, MeasureOptions, Result } from './measure.ts';
 import { megabytes } from './measure.ts';
 import { peakResult } from './memory.ts';
@@ -82,20 +83,11 @@ async function measureRow(
   const folder = mkdtempSync(join(grounds.folder.path, 'oplog-memory-'));
   writeDump(join(folder, 'dump', DATABASE));
   writeOplog(join(folder, 'oplog.bson'), deeds);
-  writeFileSync(
-    join(folder, 'plan.yaml'),
-    `version: 1
-name: bench
-source:
-  database: ${DATABASE}
-  path: dump
-  oplog: { path: oplog.bson, begins: ${iso(FROM - HOUR)} }
-collections:${plan}
-targets:
-  staging: { uri: "\${STAGING_MONGODB_URI}", database: ${STAGING_DATABASE} }
-`,
-  );
-  const { peakBytes, wallMs } = await planProcess(grounds, folder, command);
+  const place = {
+    path: join(folder, 'dump'),
+    oplog: `{ path: ${join(folder, 'oplog.bson')}, begins: ${iso(FROM - HOUR)} }`,
+  };
+  const { peakBytes, wallMs } = await planProcess(grounds, writePlan(grounds, place, plan), command);
   say(`  ${command.join(' ')}: ${megabytes(peakBytes)}, ${(wallMs / 1000).toFixed(1)} s`);
   return peakResult(`peak memory: ${about}`, peakBytes);
 }

@@ -4,12 +4,13 @@
  *
  * A tenth of the sizes that the figures are promised for; OPLOG_BENCH=whole takes all of it (2,000,000 entries, 2 GB, 1,000,000 `_id`s).
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Binary, Long, ObjectId, serialize, Timestamp } from 'bson';
 import type { Db } from 'mongodb';
 import { mongodump } from '../lab/tools.ts';
-import { DATABASE, type Grounds, STAGING_DATABASE } from './grounds.ts';
+import { writePlan } from './bench-plan.ts';
+import { DATABASE, type Grounds } from './grounds.ts';
 import { comparePairs, type Measure, type Pair, type Result } from './measure.ts';
 import { peakResult } from './memory.ts';
 import { planProcess } from './plan-process.ts';
@@ -104,25 +105,8 @@ async function fill(db: Db, name: string, { count, text }: { count: number; text
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2100));
 
 function planBy(grounds: Grounds, { dump, begins, at }: Base, oplog: string): string {
-  const folder = mkdtempSync(join(grounds.folder.path, 'plan-'));
-  writeFileSync(
-    join(folder, 'plan.yaml'),
-    `version: 1
-name: bench
-source:
-  at: ${at.toISOString()}
-  database: ${DATABASE}
-  path: ${dump}
-  oplog:
-    ${oplog}
-    begins: ${begins.toISOString()}
-collections:
-  - { collection: few, query: { _id: { $lt: 10 } } }
-targets:
-  staging: { uri: "\${STAGING_MONGODB_URI}", database: ${STAGING_DATABASE} }
-`,
-  );
-  return folder;
+  const place = { path: dump, at, oplog: `{ ${oplog}, begins: ${begins.toISOString()} }` };
+  return writePlan(grounds, place, '\n  - { collection: few, query: { _id: { $lt: 10 } } }');
 }
 
 /** The server's own time for the entries in scope, all of which travel. */
