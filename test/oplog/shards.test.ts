@@ -2,28 +2,23 @@
  * A sharded cluster that is written to while its shards are dumped and chunks move: rolled forward, it is at every moment what a snapshot read of
  * the cluster says of it.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Document, deserialize, EJSON, Timestamp } from 'bson';
 import type { ClientSession, Collection } from 'mongodb';
 import * as assert from 'uvu/assert';
 import type { Backup } from '../../src/backup/backup.ts';
-import { openBackup } from '../../src/backup/open-backup.ts';
-import { canonicalKey } from '../../src/bson/canonical-bytes.ts';
-import { findId } from '../../src/bson/documents.ts';
-import { elements, findElement } from '../../src/bson/elements.ts';
 import { showDocument } from '../../src/bson/show.ts';
-import type { RawValue } from '../../src/bson/types.ts';
 import { RestorePlanError } from '../../src/errors.ts';
 import type { RolledForward, RollOrder } from '../../src/oplog/roll-forward.ts';
-import { rollShards } from '../../src/oplog/shards/roll-shards.ts';
 import type { Source } from '../../src/plan/plan.ts';
 import type { ShardOplogs } from '../../src/plan/sources/oplog.ts';
 import type { Window } from '../../src/plan/windows.ts';
 import { Secret } from '../../src/secret.ts';
-import { onDisk, useCredentials } from '../backup/reading.ts';
+import { useCredentials } from '../backup/reading.ts';
 import { test } from '../harness.ts';
 import { callPlan } from '../lab/call-plan.ts';
+import { setFailPoint } from '../lab/failpoint.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Random, seededRandom } from '../lab/random.ts';
 import type { ReplicaSet } from '../lab/replica-set.ts';
@@ -31,18 +26,29 @@ import { createBucket, s3Client, startS3Server } from '../lab/s3.ts';
 import { type ShardedCluster, startShardedCluster } from '../lab/sharded-cluster.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump, program } from '../lab/tools.ts';
-import { QUIET } from '../quiet-run.ts';
 import { checkedStream } from '../scenarios/json-stream.ts';
+import {
+  cleanAtOnce,
+  instant,
+  isExactly,
+  liveOplogs,
+  nothingLeftBehind,
+  now,
+  readTogether,
+  rolledShards,
+  type State,
+  stateAt,
+  until,
+} from './shards-together.ts';
 
 const DATABASE = 'shop';
 /** Both are sharded by `k`; of `late` the second shard has nothing while it is dumped. */
 const NAMES = ['a', 'late'] as const;
+const COLLECTIONS = { database: DATABASE, names: NAMES };
 const DOCUMENTS = Number(process.env['SHARD_DOCUMENTS'] ?? 400);
 const SEED = Number(process.env['SHARD_SEED'] ?? 11);
 
 const DUPLICATE_KEY = 11_000;
-
-type State = Map<string, Map<string, Buffer>>;
 
 let cluster: ShardedCluster;
 let folder: TemporaryFolder;
@@ -69,6 +75,7 @@ test.before(
   async () => {
     folder = temporaryFolder('oplog-shards');
     cluster = await startShardedCluster();
+    await cleanAtOnce(cluster);
     await admin({ balancerStop: 1 });
     await admin({ enableSharding: DATABASE, primaryShard: 'shard0' });
     for (const name of NAMES) {
@@ -83,9 +90,10 @@ test.before(
     await pause(2100);
     begins = new Date();
     await pause(1100);
-    still = await stateAt(await now());
+    still = await stateNow();
     for (const { uri, name } of cluster.shards)
       await mongodump(uri, ['--oplog', '--out', path('still', name)]);
+    await dumpApart();
     const random = seededRandom(SEED);
     let isOver = false;
     const writing = (async () => {
@@ -101,11 +109,12 @@ test.before(
         await mongodump(uri, ['--db', DATABASE, '--out', path('plain', name)]);
       }),
     );
-    // A chunk that comes back, one that goes for good, and two whose copies stay behind for a quarter of an hour.
+    // A chunk that comes back, one that goes for good, and two whose copies stay behind.
     await move('a', 300, 'shard0', true);
     await moment();
     await move('a', 0, 'shard1', true);
     await moment();
+    const keeps = await setFailPoint(shard(0).client, { name: 'suspendRangeDeletion', mode: 'alwaysOn' });
     await move('a', 100, 'shard1', false);
     await moment();
     await move('late', 50, 'shard1', false);
@@ -116,7 +125,10 @@ test.before(
     await writing;
     await acrossBoth();
     await pause(1100);
-    quiet = { at: new Date(), state: await stateAt(await now()) };
+    quiet = { at: new Date(), state: await stateNow() };
+    // No document can come back to a shard that still has a copy of it.
+    await keeps.off();
+    await nothingLeftBehind(shard(0));
     await pause(200);
     await deleteSome(seededRandom(SEED + 1));
     await changeAll();
@@ -128,10 +140,22 @@ test.after(async () => {
   folder.remove();
 });
 
+/** Another dump of the second shard, with something that was written to it after that of the first. */
+async function dumpApart(): Promise<void> {
+  const [first, second] = cluster.shards as [ReplicaSet, ReplicaSet];
+  cpSync(path('still', first.name), path('apart', first.name), { recursive: true });
+  await pause(1100);
+  await cluster.client
+    .db(DATABASE)
+    .collection('a')
+    .updateOne({ k: 350 }, { $set: { apart: true } });
+  await mongodump(second.uri, ['--oplog', '--out', path('apart', second.name)]);
+}
+
 /** Somebody deletes many documents while the application writes and chunks move, and some come back and are deleted again. */
 async function deleteSome(random: Random): Promise<void> {
   const a = cluster.client.db(DATABASE).collection<Document>('a');
-  const since = await now();
+  const since = await now(cluster);
   const from = new Date();
   await pause(50);
   let isOver = false;
@@ -153,13 +177,14 @@ async function deleteAmidMoves(a: Collection<Document>): Promise<void> {
     move('a', 200, 'shard1', true),
     a.deleteMany({ k: { $gte: 60, $lt: 280 }, _id: { $mod: [3, 0] } as never }),
   ]);
-  const again = Array.from({ length: 10 }, (_, i) => ({
-    _id: (60 + 3 * i) as never,
-    k: 60 + 3 * i,
-    again: i,
-  }));
-  await a.insertMany(again).catch(() => undefined);
+  const again = Array.from({ length: 10 }, (_, i) => ({ _id: 60 + 3 * i, k: 60 + 3 * i, again: i }));
+  // Some are there under another shard key, on the other shard.
+  const there = await a.distinct('_id', { _id: { $in: again.map(({ _id }) => _id) as never[] } });
+  await a.insertMany(again.filter(({ _id }) => !there.includes(_id as never)) as never[]);
   await Promise.all([move('a', 0, 'shard0', true), a.deleteMany({ again: { $gte: 3 } })]);
+  const late = cluster.client.db(DATABASE).collection<Document>('late');
+  await late.insertOne({ _id: 'lost' as never, k: 5 });
+  await late.deleteOne({ _id: 'lost' as never });
   // Back on the other shard, and deleted there once more.
   await a.deleteOne({ _id: 'across 150' as never });
   await a.insertOne({ _id: 'across 150' as never, k: 399, other: 'shard' });
@@ -169,7 +194,7 @@ async function deleteAmidMoves(a: Collection<Document>): Promise<void> {
 /** A wrong update of every document, while a chunk moves. */
 async function changeAll(): Promise<void> {
   await pause(50);
-  const state = await stateAt(await now());
+  const state = await stateNow();
   const from = new Date();
   await Promise.all([
     move('a', 300, 'shard1', true),
@@ -237,30 +262,8 @@ async function transaction(work: (session: ClientSession) => Promise<void>): Pro
 /** Keeps what the cluster has now. */
 async function moment(): Promise<void> {
   await pause(150);
-  const at = await now();
-  moments.push({ at, state: await stateAt(at) });
-}
-
-async function now(): Promise<Timestamp> {
-  return (await admin({ hello: 1 }))['operationTime'] as Timestamp;
-}
-
-/** What the cluster had at a timestamp, as its routers see it. */
-async function stateAt(atClusterTime: Timestamp): Promise<State> {
-  const state: State = new Map();
-  for (const name of NAMES) {
-    const find = { find: name, batchSize: 100_000, readConcern: { level: 'snapshot', atClusterTime } };
-    const reply = await cluster.client.db(DATABASE).command(find, { raw: true });
-    const cursor = Buffer.from(reply['cursor'] as Uint8Array);
-    const batch = findElement(cursor, 0, Buffer.from('firstBatch')) as RawValue;
-    const found = [...elements(cursor, batch.start)].map(({ start, end }) => cursor.subarray(start, end));
-    state.set(name, byId(found));
-  }
-  return state;
-}
-
-function byId(documents: readonly Buffer[]): Map<string, Buffer> {
-  return new Map(documents.map((each) => [canonicalKey(findId(each) as never), each]));
+  const at = await now(cluster);
+  moments.push({ at, state: await stateAt(cluster, COLLECTIONS, at) });
 }
 
 /** Transactions on both shards, each with its commit timestamp. */
@@ -287,94 +290,27 @@ async function acrossBoth(): Promise<void> {
   }
 }
 
-const instant = (date: Date): NonNullable<Source['at']> => ({
-  epochMs: date.getTime(),
-  text: date.toISOString(),
-});
-/** Everything up to and with the timestamp. */
-function until(at: Timestamp): NonNullable<Source['at']> {
-  return {
-    epochMs: at.t * 1000,
-    text: `${at.t},${at.i + 1}`,
-    ts: { seconds: at.t, ordinal: at.i + 1 },
-  };
-}
-
-function live(begins?: Date): ShardOplogs {
-  return {
-    kind: 'shards',
-    shards: cluster.shards.map(({ name, uri }) => ({
-      folder: name,
-      oplog: { kind: 'mongodb', uri: new Secret(uri), begins: begins && instant(begins) },
-    })),
-  };
-}
-
-async function rolled<T>(
+function rolled<T>(
   name: string,
-  {
-    oplog,
-    at,
-    windows,
-  }: {
+  order: {
     readonly oplog: ShardOplogs;
     readonly at?: Source['at'];
     readonly windows?: RollOrder['windows'];
   },
   look: (rolled: RolledForward) => Promise<T>,
 ): Promise<T> {
-  const source = { ...onDisk(path(name), { database: DATABASE, ...(at && { at }) }), oplog };
-  const wanted = new Set<string>(NAMES);
-  const backup = await openBackup(QUIET, source, { wanted });
-  const order = { source, oplog, backup, wanted, windows, spillPath: path('spill-') };
-  try {
-    const result = await rollShards(QUIET, order);
-    try {
-      return await look(result);
-    } finally {
-      result.rolling.close();
-    }
-  } finally {
-    await backup.close();
-  }
+  const of = { path: path(name), database: DATABASE, names: NAMES, spillPath: path('spill-') };
+  return rolledShards({ ...of, ...order }, look);
 }
 
-/** By collection and `_id`; throws where two members hold one differently. */
-async function documentsOf(backup: Backup): Promise<State> {
-  const state: State = new Map(NAMES.map((name) => [name, new Map()]));
-  for await (const piece of backup.read(new Set(NAMES))) {
-    if (piece.type !== 'documents') continue;
-    const documents = state.get(piece.member.collection) as Map<string, Buffer>;
-    for (let i = 0; i < piece.count; i++) {
-      const document = Buffer.from(piece.bytes.subarray(piece.starts[i], piece.starts[i + 1]));
-      const id = canonicalKey(findId(document) as never);
-      const other = documents.get(id);
-      if (other !== undefined) assert.is(showDocument(document), showDocument(other), 'two copies differ');
-      documents.set(id, document);
-    }
-  }
-  return state;
-}
-
-async function isExactly({ backup }: RolledForward, expected: State): Promise<void> {
-  const ours = await documentsOf(backup);
-  for (const name of NAMES) {
-    const own = ours.get(name) as Map<string, Buffer>;
-    const server = expected.get(name) as Map<string, Buffer>;
-    const show = (each: Buffer | undefined): string => (each === undefined ? 'none' : showDocument(each));
-    const wrong = [...new Set([...server.keys(), ...own.keys()])].filter(
-      (id) => !(own.get(id)?.equals(server.get(id) ?? Buffer.alloc(0)) ?? false),
-    );
-    const shown = wrong.slice(0, 3).map((id) => `${show(server.get(id))} and not ${show(own.get(id))}`);
-    assert.is(wrong.length, 0, `${wrong.length} of ${server.size} differ in ${name}:\n${shown.join('\n')}`);
-  }
-}
+const documentsOf = async (backup: Backup): Promise<State> => (await readTogether(backup, NAMES)).state;
+const stateNow = async (): Promise<State> => stateAt(cluster, COLLECTIONS, await now(cluster));
 
 test("with the dumps' own beginning, at every moment, whatever was moving", async () => {
   for (const { at, state } of moments)
-    await rolled('cluster', { oplog: live(), at: until(at) }, async (result) => {
+    await rolled('cluster', { oplog: liveOplogs(cluster), at: until(at) }, async (result) => {
       assert.is(result.record.beginSaid, 'dump');
-      await isExactly(result, state);
+      isExactly(await documentsOf(result.backup), state);
     });
 });
 
@@ -382,19 +318,19 @@ test('plain dumps, from where the plan says that they began, up to a moment by t
   await tarFolder(path('plain'), path('plain.tar'));
   await program('gzip', ['--keep', path('plain.tar')]);
   for (const name of ['plain', 'plain.tar', 'plain.tar.gz'])
-    await rolled(name, { oplog: live(begins), at: instant(quiet.at) }, async (result) => {
+    await rolled(name, { oplog: liveOplogs(cluster, begins), at: instant(quiet.at) }, async (result) => {
       assert.is(result.record.beginSaid, 'plan');
       assert.equal(
         result.record.shards?.map(({ folder }) => folder),
         ['shard0', 'shard1'],
       );
-      await isExactly(result, quiet.state);
+      isExactly(await documentsOf(result.backup), quiet.state);
     });
 });
 
 test('a transaction on both shards counts whole or not at all', async () => {
   const across = async (at: Source['at']): Promise<unknown[]> =>
-    rolled('cluster', { oplog: live(), at }, async ({ backup }) => {
+    rolled('cluster', { oplog: liveOplogs(cluster), at }, async ({ backup }) => {
       const all = [...((await documentsOf(backup)).get('a') as Map<string, Buffer>).values()];
       const ours = all.map((each) => deserialize(each)).filter(({ _id }) => String(_id).startsWith('across'));
       return ours.map((each) => each['across'] ?? 0);
@@ -422,9 +358,9 @@ async function refusal(work: Promise<unknown>): Promise<string> {
 }
 
 test('the own oplogs of dumps are of one moment only where nothing was written between their ends', async () => {
-  await rolled('still', { oplog: OWN() }, (result) => isExactly(result, still));
+  await rolled('still', { oplog: OWN() }, async ({ backup }) => isExactly(await documentsOf(backup), still));
   assert.match(
-    await refusal(rolled('cluster', { oplog: OWN() }, async () => undefined)),
+    await refusal(rolled('apart', { oplog: OWN() }, async () => undefined)),
     /documents were written between, so the dumps are not of one moment/,
   );
 });
@@ -462,46 +398,46 @@ async function deletedByStream(): Promise<Map<string, string>> {
     ...{ startAtOperationTime: deleting.since, fullDocumentBeforeChange: 'required' },
     ...{ promoteValues: false, promoteLongs: false },
   });
-  const found = new Map<string, { image: string; time: string }>();
+  const found = new Map<string, string>();
+  /** What was inserted, and what was found before a deletion, by the document and the transaction that did it. */
+  const inserted = new Set<string>();
+  const before = new Map<string, string | undefined>();
   try {
     for (;;) {
       const event = (await stream.next()) as unknown as Document;
       const wall = Number(event['wallTime']);
       if (wall >= changing.from.getTime()) break;
       if (wall < deleting.from.getTime() || wall >= deleting.until.getTime()) continue;
-      if (!['insert', 'delete'].includes(String(event['operationType']))) continue;
-      const key = `${event['ns'].coll} ${EJSON.stringify(event['documentKey']._id)}`;
-      const time = String(event['clusterTime']);
-      if (event['operationType'] === 'delete') {
-        const image = EJSON.stringify(event['fullDocumentBeforeChange'], { relaxed: false });
-        // Of what a transaction moves, either may come first.
-        if (moved.has(`${key} ${time}`)) continue;
-        const before = found.get(key);
-        earlier.set(`${key} ${time}`, before);
-        found.set(key, { image, time });
-      } else {
-        moved.add(`${key} ${time}`);
-        if (found.get(key)?.time !== time) continue;
-        const before = earlier.get(`${key} ${time}`);
-        if (before === undefined) found.delete(key);
-        else found.set(key, before);
+      const { operationType, ns, documentKey, lsid, txnNumber } = event;
+      if (!['insert', 'delete'].includes(String(operationType))) continue;
+      const key = `${ns.coll} ${EJSON.stringify(documentKey._id)}`;
+      // Of what a transaction moves, either may come first, and their times differ.
+      const done = lsid === undefined ? undefined : `${key} ${EJSON.stringify([lsid, txnNumber])}`;
+      if (operationType === 'insert') {
+        if (done === undefined) continue;
+        inserted.add(done);
+        const image = before.get(done);
+        if (image !== undefined) found.set(key, image);
+        else if (before.has(done)) found.delete(key);
+      } else if (done === undefined || !inserted.has(done)) {
+        if (done !== undefined) before.set(done, found.get(key));
+        found.set(key, EJSON.stringify(event['fullDocumentBeforeChange'], { relaxed: false }));
       }
     }
   } finally {
     await stream.close();
   }
-  return new Map([...found].map(([key, { image }]) => [key, image]));
+  return found;
 }
-
-const moved = new Set<string>();
-const earlier = new Map<string, { image: string; time: string } | undefined>();
 
 /** What a window gives of both collections. */
 async function inWindow(window: Window): Promise<State> {
   const views = new Map(NAMES.map((name) => [name, { isAt: false, windows: [window] }]));
   const at = window.from;
   const windows = { views, until: window.until };
-  return rolled('plain', { oplog: live(begins), at, windows }, ({ backup }) => documentsOf(backup));
+  return rolled('plain', { oplog: liveOplogs(cluster, begins), at, windows }, ({ backup }) =>
+    documentsOf(backup),
+  );
 }
 
 test('deleted amid migrations: all and only what somebody deleted, each as it was just before, byte for byte', async () => {
@@ -616,8 +552,9 @@ test('through whole commands: checked, saved, restored from either, and told of 
   const { from, until } = deleting;
   const span = `deleted: { from: ${from.toISOString()}, until: ${until.toISOString()} }`;
   writePlan(LIVE_SHARDS(), span);
-  const lost = checkedStream((await run('select', 'plan.yaml', '--json')).stdout);
-  const { selection } = lost.find(({ type }) => type === 'select') as Document;
+  const lost = await run('select', 'plan.yaml', '--json');
+  assert.is(lost.exitCode, 0, lost.stderr);
+  const { selection } = checkedStream(lost.stdout).find(({ type }) => type === 'select') as Document;
   const given = await inWindow({ kind: 'deleted', from: instant(from), until: instant(until) });
   assert.equal(
     selection.collections.map(({ collection, selected }: Document) => [collection, selected]),
