@@ -4,9 +4,9 @@
  * 1. Each shard's part of the backup is rolled forward by the oplog of that shard, as that of a replica set is (roll-forward.ts).
  * 2. All are cut at one timestamp: the lowest at which the clock of any shard reaches `at`. Timestamps follow causality across shards, clocks
  *    do not. A transaction of several shards was committed at one timestamp on all of them, so it counts whole or not at all.
- * 3. What migrations did is rolled as everything else, so that each part is what the shard held; it changes no document. A document that two
- *    parts hold alike counts once, one that they hold differently is refused by whoever joins them, and one that its owner deleted is an
- *    orphan (shard-writes.ts).
+ * 3. What migrations did is rolled as everything else, so that each part is what the shard held; it changes no document. What a part holds of a
+ *    document that another shard wrote last is an orphan, and left out (shard-writes.ts). A document that two parts hold alike counts once, one that
+ *    they hold differently is refused by whoever joins them.
  */
 import { createHash } from 'node:crypto';
 import { around, type Backup, type OplogSlices } from '../../backup/backup.ts';
@@ -60,10 +60,10 @@ export async function rollShards(run: Run, order: RollOrder<ShardOplogs>): Promi
   requireFolders(backup, oplog);
   const shards: OpenShard[] = [];
   const followed: Followed[] = [];
-  const keys = new RecordLog(`${order.spillPath}keys`);
+  const moves = new RecordLog(`${order.spillPath}moves`);
   const close = (): void => {
     for (const { replay } of followed) replay.close();
-    keys.close();
+    moves.close();
   };
   try {
     for (const { folder, oplog: one } of oplog.shards)
@@ -72,10 +72,10 @@ export async function rollShards(run: Run, order: RollOrder<ShardOplogs>): Promi
     const common = await commonCut(run, shards, order);
     const [first] = shards as [OpenShard];
     const collections = await wantedIn({ ...first.order, backup });
-    const writes = collections.map(() => new ShardWrites(keys));
+    const writes = collections.map(() => new ShardWrites(moves));
     const { windows } = order;
     const across = collections.map(({ collection }) =>
-      (windows?.views.get(collection)?.windows ?? []).map(({ kind }) => new AcrossShards(kind, keys)),
+      (windows?.views.get(collection)?.windows ?? []).map(({ kind }) => new AcrossShards(kind, moves)),
     );
     for (const [number, { entries, order, span, begin }] of shards.entries()) {
       // Each clock says by itself what lies in a window; documents as of one moment have one cut.
@@ -89,7 +89,7 @@ export async function rollShards(run: Run, order: RollOrder<ShardOplogs>): Promi
       const { replay } = followed[i] as Followed;
       return { folder, origin: `${folder}: ${origin}`, replay, views: windows?.views };
     });
-    const rolling = new Rolling(parts, collections, { writes, close: () => keys.close() });
+    const rolling = new Rolling(parts, collections, { writes, close: () => moves.close() });
     const records = followed.map(({ record }, i) => ({ folder: (shards[i] as OpenShard).folder, record }));
     const warnings = followed.flatMap((each, i) => {
       const { folder, entries } = shards[i] as OpenShard;

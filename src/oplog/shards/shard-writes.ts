@@ -2,68 +2,87 @@
  * What happened to the documents of one collection on all shards of a cluster, whichever shard it was.
  *
  * A migration copies a document to another shard and takes it away from the first some time later, which is no change of it. Until then both hold
- * it, and only the one that owns it by now takes writes: what another shard still holds of a document that was written there last is an orphan.
- * (Before 6.0 a write of many documents went to orphans as well.) An `_id` costs about 60 bytes.
+ * it, and only the one that owns it by now takes writes. A write names the shard key that the document had, and may leave it with another one, on the
+ * same shard: so it is kept which shard wrote under each key last. What another shard still holds under that key is an orphan. (Before 6.0 a write
+ * of many documents went to orphans as well.) Two shards may also hold documents that have nothing to do with each other under one `_id`; then
+ * their keys differ. An `_id` costs about 75 bytes.
  */
 import { findId } from '../../bson/documents.ts';
-import { elements, keyOf, valueAt } from '../../bson/elements.ts';
-import { BSON, type RawValue } from '../../bson/types.ts';
+import type { RawValue } from '../../bson/types.ts';
 import { commitTimestampOf, compareTimestamps, OP, type OplogEntry, type Timestamp } from '../entry.ts';
 import { grown, IdTable } from '../id-table.ts';
 import type { DocumentPast } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
 import { idOf } from '../touched.ts';
 import type { AcrossShards } from '../windows/across-shards.ts';
+import { DocumentKeys } from './document-keys.ts';
 
 const FIRST_CAPACITY = 64;
 
-/** What is known of the last write. */
-const DELETED = 1;
-/** The shard that wrote it has given it away since. */
-const GIVEN_AWAY = 2;
+/** What is known of the last write under a key. */
+const GONE = 1; // it deleted the document, or gave it another key
+const GIVEN_AWAY = 2; // the shard that wrote it holds it no more, since a migration
+
+/** In place of a number of a write: there is none. */
+const NONE = 0;
 
 export class ShardWrites {
   readonly #log: RecordLog;
   readonly #ids = new IdTable();
-  /** By number of the `_id`, of the last write that no migration made: when, 0 seconds for none; by which shard; what is known of it. */
+  readonly #keys = new DocumentKeys();
+  /** By number of the `_id`: its newest key, by the number of the write under it; the newest record of what migrations brought. */
+  #newest = new Uint32Array(FIRST_CAPACITY);
+  #arrivals = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
+  #changes = new Uint32Array(FIRST_CAPACITY);
+  #inBackup = new Uint8Array(FIRST_CAPACITY);
+  /** By number, from 1 on, of the last write under a key that no migration made: when; by which shard; what is known of it; the `_id`'s key before. */
+  #count = 0;
+  #key = new Uint32Array(FIRST_CAPACITY);
   #seconds = new Uint32Array(FIRST_CAPACITY);
   #ordinals = new Uint32Array(FIRST_CAPACITY);
   #shards = new Uint8Array(FIRST_CAPACITY);
   #flags = new Uint8Array(FIRST_CAPACITY);
-  /** The record with the key, of shard and document, that this write names; NO_RECORD: it names none. */
-  #keys = new Float64Array(FIRST_CAPACITY);
-  #changes = new Uint32Array(FIRST_CAPACITY);
-  #inBackup = new Uint8Array(FIRST_CAPACITY);
+  #before = new Uint32Array(FIRST_CAPACITY);
+  readonly #time = Buffer.alloc(8);
 
-  /** `log`: where the keys are kept. */
+  /** `log`: where it is kept what migrations brought. */
   constructor(log: RecordLog) {
     this.#log = log;
   }
 
-  /** `shard` wrote a document at `at`; of each shard in the order of time. */
-  written(shard: number, id: RawValue, at: Timestamp, { op, bytes, o, o2 }: OplogEntry): void {
+  /** `shard` wrote a document at `at`; of each shard in the order of time. Throws OplogFault. */
+  written(shard: number, id: RawValue, at: Timestamp, entry: OplogEntry): void {
     const number = this.#numberOf(id);
     this.#changes[number] = (this.#changes[number] as number) + 1;
-    const isDeleted = op === OP.DELETE;
-    const last = { seconds: this.#seconds[number] as number, ordinal: this.#ordinals[number] as number };
-    const order = compareTimestamps(at, last);
-    // At one time it is deleted and inserted where a transaction moves it to another shard key.
-    if (order < 0 || (order === 0 && isDeleted)) return;
-    this.#seconds[number] = at.seconds;
-    this.#ordinals[number] = at.ordinal;
-    this.#shards[number] = shard;
-    this.#flags[number] = isDeleted ? DELETED : 0;
-    const key = isDeleted ? o : o2;
-    this.#keys[number] =
-      key < 0 ? NO_RECORD : this.#log.append(NO_RECORD, 0, bytes, key, key + bytes.readInt32LE(key));
+    const named = this.#keys.named(entry);
+    const after = this.#keys.after(entry, named);
+    if (after !== named) this.#wrote(this.#writeOf(number, named), shard, at, GONE);
+    if (after !== undefined) this.#wrote(this.#writeOf(number, after), shard, at, 0);
   }
 
-  /** A migration copied it to `shard`, or took it away from there; of each shard in the order of time, with what it wrote. */
-  moved(shard: number, id: RawValue, { op }: OplogEntry): void {
+  #wrote(write: number, shard: number, at: Timestamp, flags: number): void {
+    const order = compareTimestamps(at, this.#timeOf(write));
+    // A transaction writes several times at one time: on one shard in this order.
+    if (order < 0 || (order === 0 && flags === GONE && this.#shards[write] !== shard)) return;
+    this.#seconds[write] = at.seconds;
+    this.#ordinals[write] = at.ordinal;
+    this.#shards[write] = shard;
+    this.#flags[write] = flags;
+  }
+
+  /** A migration brought it to `shard` at `at`, changed it there, or took it away; of each shard in the order of time, with what it wrote. */
+  moved(shard: number, id: RawValue, at: Timestamp, { op }: OplogEntry): void {
     const number = this.#numberOf(id);
-    const flags = this.#flags[number] as number;
-    if (this.#shards[number] !== shard || (flags & DELETED) !== 0) return;
-    this.#flags[number] = op === OP.DELETE ? flags | GIVEN_AWAY : flags & ~GIVEN_AWAY;
+    const isAway = op === OP.DELETE;
+    for (let write = this.#newest[number] as number; write !== NONE; write = this.#before[write] as number) {
+      if (this.#shards[write] === shard && this.#flags[write] !== GONE)
+        this.#flags[write] = isAway ? GIVEN_AWAY : 0;
+    }
+    if (isAway) return;
+    this.#time.writeUInt32LE(at.seconds, 0);
+    this.#time.writeUInt32LE(at.ordinal, 4);
+    const before = this.#arrivals[number] as number;
+    this.#arrivals[number] = this.#log.append(before, shard, this.#time, 0, this.#time.length);
   }
 
   beginReading(): void {
@@ -84,11 +103,9 @@ export class ShardWrites {
   isOrphan(shard: number, bytes: Buffer, start: number): boolean {
     const id = findId(bytes, start);
     const number = id === undefined ? -1 : this.find(id);
-    if (number < 0 || this.#seconds[number] === 0 || this.#shards[number] === shard) return false;
-    const record = this.#keys[number] as number;
-    if (record < 0 || this.#flags[number] === GIVEN_AWAY) return false;
-    const { bytes: keys, start: key } = this.#log.read(record);
-    return hasKey(bytes, start, keys, key);
+    const write = number < 0 ? NONE : this.#lastWriteOf(number, bytes, start);
+    if (write === NONE || this.#shards[write] === shard) return false;
+    return this.#flags[write] !== GIVEN_AWAY || !this.#arrived(number, shard, this.#timeOf(write));
   }
 
   pastOf(id: RawValue): DocumentPast | undefined {
@@ -98,40 +115,66 @@ export class ShardWrites {
     return { changes, isInserted: changes > 0 && this.#inBackup[number] === 0 };
   }
 
+  /** The last write under a key of the document at `start`. */
+  #lastWriteOf(number: number, bytes: Buffer, start: number): number {
+    let last = NONE;
+    if (this.#newest[number] === NONE) return last;
+    for (const key of this.#keys.of(bytes, start)) {
+      const write = this.#writeUnder(number, key);
+      if (write !== NONE && (last === NONE || compareTimestamps(this.#timeOf(write), this.#timeOf(last)) > 0))
+        last = write;
+    }
+    return last;
+  }
+
+  /** Whether a migration brought it to the shard after a time: then it was brought as it was by then. */
+  #arrived(number: number, shard: number, after: Timestamp): boolean {
+    return this.#log.chain(this.#arrivals[number] as number).some((each) => {
+      const { kind, bytes, start } = this.#log.read(each);
+      const at = { seconds: bytes.readUInt32LE(start), ordinal: bytes.readUInt32LE(start + 4) };
+      return kind === shard && compareTimestamps(at, after) > 0;
+    });
+  }
+
+  #timeOf(write: number): Timestamp {
+    return { seconds: this.#seconds[write] as number, ordinal: this.#ordinals[write] as number };
+  }
+
+  /** The write under a key of the `_id` with that number; NONE: there was none. */
+  #writeUnder(number: number, key: number): number {
+    let write = this.#newest[number] as number;
+    while (write !== NONE && this.#key[write] !== key) write = this.#before[write] as number;
+    return write;
+  }
+
+  #writeOf(number: number, key: number): number {
+    const known = this.#writeUnder(number, key);
+    if (known !== NONE) return known;
+    const write = ++this.#count;
+    if (write === this.#key.length) {
+      this.#key = grown(this.#key, new Uint32Array(write * 2));
+      this.#seconds = grown(this.#seconds, new Uint32Array(write * 2));
+      this.#ordinals = grown(this.#ordinals, new Uint32Array(write * 2));
+      this.#shards = grown(this.#shards, new Uint8Array(write * 2));
+      this.#flags = grown(this.#flags, new Uint8Array(write * 2));
+      this.#before = grown(this.#before, new Uint32Array(write * 2));
+    }
+    this.#key[write] = key;
+    this.#before[write] = this.#newest[number] as number;
+    this.#newest[number] = write;
+    return write;
+  }
+
   #numberOf(id: RawValue): number {
     const number = this.#ids.numberOf(id);
-    if (number === this.#seconds.length) {
-      this.#seconds = grown(this.#seconds, new Uint32Array(number * 2));
-      this.#ordinals = grown(this.#ordinals, new Uint32Array(number * 2));
-      this.#shards = grown(this.#shards, new Uint8Array(number * 2));
-      this.#flags = grown(this.#flags, new Uint8Array(number * 2));
-      this.#keys = grown(this.#keys, new Float64Array(number * 2));
+    if (number === this.#newest.length) {
+      this.#newest = grown(this.#newest, new Uint32Array(number * 2));
+      this.#arrivals = grown(this.#arrivals, new Float64Array(number * 2).fill(NO_RECORD));
       this.#changes = grown(this.#changes, new Uint32Array(number * 2));
       this.#inBackup = grown(this.#inBackup, new Uint8Array(number * 2));
     }
     return number;
   }
-}
-
-/**
- * Whether the document has the shard key that a write names: under one `_id`, two shards may hold documents that have nothing to do with each
- * other.
- */
-function hasKey(bytes: Buffer, start: number, keys: Buffer, key: number): boolean {
-  const document = { bytes, type: BSON.OBJECT, start, end: start + bytes.readInt32LE(start) };
-  for (const named of elements(keys, key)) {
-    const path = keyOf(named);
-    if (path === '_id') continue;
-    const value = valueAt(document, path);
-    if (value === 'array') return false; // no shard key has one
-    const isThere =
-      value !== undefined &&
-      value.type === named.type &&
-      bytes.compare(keys, named.start, named.end, value.start, value.end) === 0;
-    // A document without the field is kept as if that were null.
-    if (!isThere && !(value === undefined && named.type === BSON.NULL)) return false;
-  }
-  return true;
 }
 
 /** Which shard an oplog is of. */
@@ -156,6 +199,6 @@ export function noteWrite(
 ): void {
   const id = idOf(entry);
   const ofCollection = writes[index] as ShardWrites;
-  if (isMigration(entry, container)) ofCollection.moved(number, id, entry);
+  if (isMigration(entry, container)) ofCollection.moved(number, id, container, entry);
   else ofCollection.written(number, id, commitTimestampOf(container) ?? container, entry);
 }
