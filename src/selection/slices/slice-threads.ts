@@ -30,6 +30,8 @@ import type {
 const SLICE_BYTES = 16 * 1024 * 1024;
 /** A thread takes 50 to 100 ms of processor time to begin, and more until it is compiled: with less for each, one is done sooner. */
 const LEAST_BYTES = 256 * 1024 * 1024;
+/** Of two cores a reading in one thread keeps one and a quarter busy, for what comes next is read ahead: there is less to be won. */
+const LEAST_BYTES_OF_TWO_CORES = 1024 * 1024 * 1024;
 /** Where somebody asks for threads. */
 const LEAST_BYTES_ASKED = 64 * 1024 * 1024;
 /** So many slices of a thread are under way where bytes are waited for: meanwhile it works on another. Of a disk one, which takes a tenth less time. */
@@ -98,9 +100,10 @@ export class SliceThreads implements SliceRunner {
   }
 
   get #wanted(): number {
-    const { threads, leastBytes = threads === undefined ? LEAST_BYTES : LEAST_BYTES_ASKED } = this.#settings;
+    const { threads, leastBytes = threads === undefined ? usualLeastBytes() : LEAST_BYTES_ASKED } =
+      this.#settings;
     if ((this.#settings.program ?? usualProgram()) === undefined) return 1;
-    return Math.min(threads ?? usualThreads(), Math.floor(this.#bytes / leastBytes));
+    return Math.min(threads ?? availableParallelism(), Math.floor(this.#bytes / leastBytes));
   }
 }
 
@@ -141,11 +144,7 @@ function usualProgram(): URL | undefined {
   return path === undefined ? undefined : new URL(path, here);
 }
 
-/** A reading in one thread keeps a core and a third busy, for what comes next is read ahead, and each thread compiles anew: two threads on two cores are no faster (measured). */
-function usualThreads(): number {
-  const cores = availableParallelism();
-  return cores > 2 ? cores : 1;
-}
+const usualLeastBytes = (): number => (availableParallelism() > 2 ? LEAST_BYTES : LEAST_BYTES_OF_TWO_CORES);
 
 /** The slices of one level on their way through the threads. */
 class LevelRun {
