@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'errors.ts',
     'secret.ts',
     'events.ts',
+    'files.ts',
     'outcomes.ts',
     'run.ts',
     'version.ts',

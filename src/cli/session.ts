@@ -1,13 +1,14 @@
 /**
  * One run of one command: its context, its progress display, and the way it ends.
  */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { parseEnv } from 'node:util';
 import { patienceOf, type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { type ErrorCode, EXIT_CODES, RestorePlanError } from '../errors.ts';
 import type { Emit, RunEvent } from '../events.ts';
+import { reasonOf, workDirectoryError } from '../files.ts';
 import { parseDuration } from '../plan/instant.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import { readFileOfAtMost, textOf, whyNoText } from '../plan/read-file.ts';
@@ -93,7 +94,7 @@ export async function openSession(
     async fail(thrown) {
       await end();
       await progress.end('failed');
-      const error = asKnownFailure(thrown, edge.signal);
+      const error = asKnownFailure(thrown, edge.signal, context.workDirectory);
       if (error === undefined) {
         ndjson?.exit('INTERNAL');
         throw thrown;
@@ -319,12 +320,18 @@ export function liveDisplayAllowed(env: Environment, stream: TextWriter): boolea
  * The failure as one that an operator can be told; undefined = a bug.
  * Trouble that the operating system reports (disk full, no permission) is known: it is not ours, and its text is clear.
  */
-export function asKnownFailure(thrown: unknown, signal: AbortSignal): RestorePlanError | undefined {
+export function asKnownFailure(
+  thrown: unknown,
+  signal: AbortSignal,
+  workDirectory: string,
+): RestorePlanError | undefined {
   if (thrown instanceof RestorePlanError) return thrown;
   // Libraries answer an abort with errors of their own making; the reason that we gave says more.
   if (signal.aborted && signal.reason instanceof RestorePlanError) return signal.reason;
   const system = thrown as NodeJS.ErrnoException | undefined;
   if (thrown instanceof Error && typeof system?.code === 'string' && typeof system.syscall === 'string') {
+    if (system.path?.startsWith(join(workDirectory, '/')) === true)
+      return workDirectoryError(`cannot use ${system.path}: ${reasonOf(thrown)}`, thrown);
     return new RestorePlanError('UNEXPECTED', thrown.message, {
       hint: 'The operating system refused this; set it right and run the same command again.',
       cause: thrown,

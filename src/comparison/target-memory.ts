@@ -7,12 +7,19 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TargetName } from '../events.ts';
+import {
+  makeDirectory,
+  PRIVATE_DIRECTORY,
+  PRIVATE_FILE,
+  removeUnused,
+  workDirectoryFault,
+} from '../files.ts';
 import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
-import { PRIVATE_DIRECTORY, PRIVATE_FILE, trusted, workDirectoryFault } from '../selection/directory.ts';
+import { removeAbandoned, trusted } from '../selection/directory.ts';
 import { AppendFile } from '../selection/file-batches.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
@@ -95,11 +102,12 @@ export class TargetMemory {
     const path = pathOf(workDirectory, this.#manifest, reader.name);
     const partial = `${path}.${randomBytes(6).toString('hex')}`;
     try {
-      await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
+      await makeDirectory(dirname(path));
       await trusted(workDirectory, SEEN_FOLDER);
       await this.#write(partial, header);
       await rename(partial, path);
     } catch (error) {
+      await removeUnused(partial);
       throw workDirectoryFault(error, path);
     }
   }
@@ -219,9 +227,12 @@ export class DocumentSpill {
   /** `workDirectory` must exist. Throws RestorePlanError WORK_DIRECTORY where nothing can be written. */
   static async create(workDirectory: string): Promise<DocumentSpill> {
     const folder = join(workDirectory, `.comparison-${randomBytes(6).toString('hex')}`);
-    await mkdir(folder, { mode: PRIVATE_DIRECTORY }).catch((error: unknown) => {
+    try {
+      await removeAbandoned(workDirectory, /^\.comparison-[0-9a-f]{12}$/);
+      await mkdir(folder, { mode: PRIVATE_DIRECTORY });
+    } catch (error) {
       throw workDirectoryFault(error, folder);
-    });
+    }
     return new DocumentSpill(folder);
   }
 
@@ -277,7 +288,7 @@ export class DocumentSpill {
 
   async remove(): Promise<void> {
     for (const file of this.#files.values()) await file.close().catch(() => undefined);
-    await rm(this.#folder, { recursive: true, force: true });
+    await removeUnused(this.#folder);
   }
 }
 

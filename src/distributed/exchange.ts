@@ -15,11 +15,11 @@ import {
   type WritableStore,
 } from '../backup/storage/store.ts';
 import { RestorePlanError } from '../errors.ts';
+import { reasonOf } from '../files.ts';
 import { bucketAddress, bucketLike, bucketNeeds } from '../plan/sources/s3.ts';
 import { isStored, type Location, storeLocation } from '../plan/sources/sources.ts';
 import type { StoreLocation } from '../plan/sources/stores.ts';
 import type { Run } from '../run.ts';
-import { reasonOf } from '../selection/directory.ts';
 
 const RIGHTS = ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'];
 

@@ -7,7 +7,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -16,6 +15,7 @@ import { advice, together } from '../advice.ts';
 import { showValue } from '../bson/show.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import { makeDirectory, PRIVATE_FILE, removeUnused, workDirectoryFault } from '../files.ts';
 import {
   ALIVE_MS,
   type FollowUpClaim,
@@ -36,7 +36,6 @@ import { oplogSecrets } from '../plan/sources/oplog.ts';
 import { sourceKindOf } from '../plan/sources/sources.ts';
 import type { Run } from '../run.ts';
 import { redact, type Secret } from '../secret.ts';
-import { workDirectoryFault } from '../selection/directory.ts';
 import { accessTo, type Target } from '../target/target.ts';
 import { type FollowUpStatus, followUpStatuses, restoresOf } from './follow-up-status.ts';
 
@@ -176,15 +175,15 @@ async function withIdsFile<T>(
   const path = join(folder, `${id}.ndjson`);
   try {
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      const file = createWriteStream(path, { flags: 'wx', mode: 0o600 });
+      await makeDirectory(folder);
+      const file = createWriteStream(path, { flags: 'wx', mode: PRIVATE_FILE });
       await pipeline(Readable.from(withNewlines(idLines())), file);
     } catch (error) {
       throw workDirectoryFault(error, path);
     }
     return await work(path);
   } finally {
-    await rm(path, { force: true });
+    await removeUnused(path);
   }
 }
 

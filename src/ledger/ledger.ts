@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { deserialize } from 'bson';
 import { DocumentBuilder } from '../bson/document-builder.ts';
@@ -12,6 +12,7 @@ import { elements } from '../bson/elements.ts';
 import { BSON } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
+import { makeDirectory, PRIVATE_FILE } from '../files.ts';
 import { rawDocument, readCursor } from '../mongo/raw-messages.ts';
 import { trusted } from '../selection/directory.ts';
 import type { Command, Commands } from '../target/commands.ts';
@@ -206,8 +207,8 @@ function pathFor({ workDirectory, target }: RecordPlace, name: string): string {
 /** Written beside its place and renamed, so that what is there is always whole. */
 export async function saveLocalRecord(place: RecordPlace, record: LocalRecord): Promise<string> {
   const path = pathFor(place, journalKeyOf(place.key));
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const file = await open(`${path}.new`, 'w', 0o600);
+  await makeDirectory(dirname(path));
+  const file = await open(`${path}.new`, 'w', PRIVATE_FILE);
   try {
     await file.writeFile(`${JSON.stringify(record, undefined, 2)}\n`);
     await file.sync();

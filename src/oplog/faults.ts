@@ -1,6 +1,7 @@
 /** What cannot be followed, an oplog or one document, and how it is told: where, and what to do. */
 import { BsonFault } from '../bson/elements.ts';
 import { RestorePlanError } from '../errors.ts';
+import { reasonOf } from '../files.ts';
 
 /** An oplog, or a part of it, that cannot be followed: an unknown form, a gap, a dropped collection. Callers add which entry it was. */
 export class OplogFault extends Error {
@@ -65,27 +66,14 @@ export function faultTold(where: string, fault: unknown): unknown {
   return oplogError(where, fault.message, hint, fault);
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  EROFS: 'the file system is read-only',
-  EACCES: 'permission was denied',
-  ENOENT: 'there is no such folder',
-  EISDIR: 'it is a folder',
-};
-
 /** A file of entries that could not be written, in the operator's words; any other error as it is. */
 export function notWritten(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof RestorePlanError) return error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (syscall === undefined) return error;
-  return new RestorePlanError(
-    'WORK_DIRECTORY',
-    `cannot write ${path}: ${REASONS[code ?? ''] ?? error.message}`,
-    {
-      hint: 'Name another place with --to, or another --work-dir. What was saved there is gone on from when the command runs again.',
-      cause: error,
-      facts: { errno: code },
-    },
-  );
+  return new RestorePlanError('WORK_DIRECTORY', `cannot write ${path}: ${reasonOf(error) ?? error.message}`, {
+    hint: 'Name another place with --to, or another --work-dir. What was saved there is gone on from when the command runs again.',
+    cause: error,
+    facts: { errno: code },
+  });
 }

@@ -6,8 +6,7 @@
  */
 
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { advice } from '../advice.ts';
-import { RestorePlanError } from '../errors.ts';
+import { PRIVATE_FILE, workDirectoryFault } from '../files.ts';
 
 /** Kept in memory before the first byte is written, and written at once. */
 const MEMORY_BYTES = 8 * 1024 * 1024;
@@ -16,7 +15,6 @@ const FIRST_BYTES = 64 * 1024;
 const HEADER = 8 + 1 + 4;
 /** Read together with the header; most changes are shorter. */
 const READ_TOGETHER = 4096;
-const PRIVATE_FILE = 0o600;
 
 /** A chain that ends with no record at all. */
 export const NO_RECORD = -1;
@@ -107,7 +105,7 @@ export class RecordLog {
       this.#file ??= openUnnamed(this.#path);
       for (let at = 0; at < this.#used; ) at += writeSync(this.#file, this.#tail, at, this.#used - at);
     } catch (cause) {
-      throw workDirectoryFull(cause, this.#path);
+      throw workDirectoryFault(cause, this.#path);
     }
     this.#written += this.#used;
     this.#used = 0;
@@ -137,13 +135,4 @@ function openUnnamed(path: string): number {
   const file = openSync(path, 'wx+', PRIVATE_FILE);
   rmSync(path);
   return file;
-}
-
-function workDirectoryFull(cause: unknown, path: string): RestorePlanError {
-  const { code } = cause as NodeJS.ErrnoException;
-  return new RestorePlanError('WORK_DIRECTORY', `cannot write ${path}: ${code ?? 'unknown error'}`, {
-    hint: advice`Name a directory with enough space that you may write to: ${{ option: 'work-dir', value: '<directory>' }}. Nothing half-written is left or used.`,
-    cause,
-    facts: { errno: code },
-  });
 }

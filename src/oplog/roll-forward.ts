@@ -33,7 +33,7 @@ import { faultTold, following, oplogError } from './faults.ts';
 import { Replay, type ReplayResult } from './replay.ts';
 import { Rolling } from './rolled-backup.ts';
 import type { ShardScope } from './shards/shard-writes.ts';
-import { type EntrySource, usableUntil } from './sources/entry-source.ts';
+import { type EntrySource, withUsable } from './sources/entry-source.ts';
 import { openEntries } from './sources/open-entries.ts';
 import type { WantedCollection } from './wanted.ts';
 
@@ -239,11 +239,9 @@ function faultAtEntry(
   { current, good }: { readonly current: string | undefined; readonly good: Moment | undefined },
 ): unknown {
   const told = faultTold(current === undefined ? origin : `${origin} at the entry ${current}`, fault);
-  if (!(told instanceof RestorePlanError) || told.hint?.includes('source.at')) return told;
-  return new RestorePlanError(told.code, told.message, {
-    hint: [usableUntil(good), told.hint].filter(Boolean).join(' '),
-    cause: fault,
-  });
+  return told instanceof RestorePlanError && told.hint?.includes('source.at')
+    ? told
+    : withUsable(told, { last: good, cause: fault });
 }
 
 /** Where the replay began and ended. Throws where the oplog does not reach so far, or the dump ended later. */

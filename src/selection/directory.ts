@@ -13,17 +13,22 @@ import { basename, dirname, join } from 'node:path';
 import { advice, type Remedy } from '../advice.ts';
 import type { BackupIdentity } from '../backup/backup.ts';
 import { RestorePlanError } from '../errors.ts';
+import {
+  makeDirectory,
+  PRIVATE_DIRECTORY,
+  PRIVATE_FILE,
+  removeUnused,
+  workDirectoryFault,
+} from '../files.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SelectionManifest } from './selection.ts';
 
-export const PRIVATE_DIRECTORY = 0o700;
-export const PRIVATE_FILE = 0o600;
 export const SELECTIONS_FOLDER = 'selections';
 export const MANIFEST_FILE = 'manifest.json';
 /** Not a name a database can have, so it never meets the folder of the documents. */
 const SPOOL_FOLDER = '.spool';
 
-/** A partial directory in which nothing was written for this long belongs to a run that died. */
+/** A temporary directory in which nothing was written for this long belongs to a run that died. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60 * 1000;
 
 /** The one directory in which what this plan selects from this backup is kept; it may not exist yet. */
@@ -66,7 +71,7 @@ export async function createPartialDirectory(
     await makeWorkDirectory(workDirectory);
     await makeDirectory(dirname(finalDirectory));
     await trusted(workDirectory, SELECTIONS_FOLDER);
-    await removeAbandoned(dirname(finalDirectory));
+    await removeAbandoned(dirname(finalDirectory), /\.partial-[0-9a-f]{12}$/);
     for (const each of Object.values(partial)) await mkdir(each, { mode: PRIVATE_DIRECTORY });
   } catch (error) {
     throw workDirectoryFault(error, directory);
@@ -84,29 +89,20 @@ export async function makeWorkDirectory(workDirectory: string): Promise<void> {
   if (await isForUsAlone(workDirectory)) await hideFromGit(workDirectory);
 }
 
-/** Makes a directory, and those above it, unless it is there. */
-async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path, { mode: PRIVATE_DIRECTORY });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
-    if (code !== 'ENOENT') throw error;
-    // Not tried first: on a read-only disk it fails with ENOENT, which tells the operator nothing.
-    await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY });
-  }
-}
-
 /** `--work-dir .` must not hide the plans that lie there. */
 async function isForUsAlone(directory: string): Promise<boolean> {
   return basename(directory) === '.restore-plan' || (await readdir(directory)).length === 0;
 }
 
 async function hideFromGit(directory: string): Promise<void> {
+  const path = join(directory, '.gitignore');
   try {
-    await writeFile(join(directory, '.gitignore'), '*\n', { flag: 'wx', mode: PRIVATE_FILE });
+    await writeFile(path, '*\n', { flag: 'wx', mode: PRIVATE_FILE });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    // An empty one would be taken for ours.
+    await removeUnused(path);
+    throw error;
   }
 }
 
@@ -132,12 +128,12 @@ export async function publishSelection(
     );
     await rm(partial.spool, { recursive: true });
     if (await takesName(partial.directory, finalDirectory)) return;
-    if (await isThere()) return await rm(partial.directory, { recursive: true });
+    if (await isThere()) return await removeUnused(partial.directory);
     // Not atomic together, and need not be: between the two the selection is absent, never half there.
     const replaced = partialName(finalDirectory);
     await rename(finalDirectory, replaced);
     await rename(partial.directory, finalDirectory);
-    await rm(replaced, { recursive: true });
+    await removeUnused(replaced);
   } catch (error) {
     throw workDirectoryFault(error, finalDirectory);
   }
@@ -169,13 +165,11 @@ export async function writePrivateFile(path: string, text: string): Promise<void
   }
 }
 
-async function removeAbandoned(directory: string): Promise<void> {
-  const names = (await readdir(directory)).filter((name) => /\.partial-[0-9a-f]{12}$/.test(name));
-  for (const name of names) {
-    const path = join(directory, basename(name));
-    if (Date.now() - (await lastWrite(path)) > ABANDONED_AFTER_MS) {
-      await rm(path, { recursive: true, force: true });
-    }
+/** Removes what runs that died have left in a directory under names of this form. */
+export async function removeAbandoned(directory: string, names: RegExp): Promise<void> {
+  for (const name of (await readdir(directory)).filter((each) => names.test(each))) {
+    const path = join(directory, name);
+    if (Date.now() - (await lastWrite(path)) > ABANDONED_AFTER_MS) await removeUnused(path);
   }
 }
 
@@ -268,41 +262,4 @@ function refused(message: string, remedy: Remedy): RestorePlanError {
   return new RestorePlanError('WORK_DIRECTORY', message, {
     hint: advice`${remedy} folder of your own: ${{ option: 'work-dir', value: '<folder>' }}.`,
   });
-}
-
-// What the operating system refuses, as errors that say what to do.
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-  EROFS: 'the file system is read-only',
-  EACCES: 'permission was denied',
-  EPERM: 'permission was denied',
-  ENOTDIR: 'a part of the path is not a directory',
-  EIO: 'the disk reported an input/output error',
-  ENOENT: 'there is no such file or folder',
-};
-
-/** What the operating system says of a file; undefined where it was not the operating system that failed. */
-export function reasonOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || error instanceof RestorePlanError) return undefined;
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === undefined ? undefined : (REASONS[code] ?? error.message);
-}
-
-/** Turns an operating-system error on a file of the work directory into one that says what to do. Others pass unchanged. */
-export function workDirectoryFault(error: unknown, path: string): unknown {
-  const reason = reasonOf(error);
-  if (reason === undefined) return error;
-  const { code } = error as NodeJS.ErrnoException;
-  return new RestorePlanError('WORK_DIRECTORY', `cannot write ${path}: ${reason}`, {
-    hint: advice`Name a directory with enough space that you may write to: ${{ option: 'work-dir', value: '<directory>' }}. Nothing half-written is left or used.`,
-    cause: error,
-    facts: { errno: code },
-  });
-}
-
-/** Whether `workDirectoryFault` made the error of a full disk or a used-up quota. */
-export function isDiskFull(error: unknown): boolean {
-  return error instanceof RestorePlanError && ['ENOSPC', 'EDQUOT'].includes(String(error.facts['errno']));
 }

@@ -9,7 +9,7 @@ import { BsonFault, documentEnd } from '../bson/elements.ts';
 import { KeySet } from '../bson/key-set.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
-import { PRIVATE_FILE, reasonOf, workDirectoryFault } from './directory.ts';
+import { PRIVATE_FILE, reasonOf, workDirectoryFault } from '../files.ts';
 import { collectionPath } from './open-selection.ts';
 import { type SelectedCollection, type Selection, selectedOf } from './selection.ts';
 
@@ -286,7 +286,11 @@ export class AppendFile {
       this.#full.length = 0;
       while (this.#writing !== undefined) await this.#writing;
     }
-    await rm(this.path);
+    try {
+      await rm(this.path);
+    } catch (error) {
+      throw workDirectoryFault(error, this.path);
+    }
   }
 
   /** Hands the buffer being filled to the writer. */

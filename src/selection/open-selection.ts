@@ -12,16 +12,10 @@ import { MAX_METADATA_BYTES } from '../backup/layout/dump-paths.ts';
 import { isTime } from '../bson/extended-json-types.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
+import { reasonOf } from '../files.ts';
 import { LATER_ENDS } from '../oplog/later.ts';
 import type { Plan } from '../plan/plan.ts';
-import {
-  MANIFEST_FILE,
-  reasonOf,
-  SELECTIONS_FOLDER,
-  selectionDirectory,
-  trusted,
-  trustedEntry,
-} from './directory.ts';
+import { MANIFEST_FILE, SELECTIONS_FOLDER, selectionDirectory, trusted, trustedEntry } from './directory.ts';
 import {
   type SelectedCollection,
   type Selection,

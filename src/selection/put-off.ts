@@ -4,9 +4,9 @@
 
 import { statfs } from 'node:fs/promises';
 import type { MemberInfo } from '../backup/backup.ts';
+import { isDiskFull } from '../files.ts';
 import type { Chooser } from './chooser.ts';
 import type { ChosenDocuments, MemberStart } from './chosen-documents.ts';
-import { isDiskFull } from './directory.ts';
 import type { DocumentConsumer } from './document-walk.ts';
 import { AppendFile } from './file-batches.ts';
 

@@ -9,7 +9,6 @@
  *
  * Whatever goes wrong, nothing of the selection is left or used.
  */
-import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Backup } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
@@ -17,6 +16,7 @@ import { openBackup } from '../backup/open-backup.ts';
 import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
+import { removeUnused } from '../files.ts';
 import { rollAlone } from '../oplog/alone/roll-alone.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import { type RolledForward, type RollOrder, rollForward } from '../oplog/roll-forward.ts';
@@ -126,7 +126,7 @@ export async function selectDocuments(run: Run, request: SelectionRequest): Prom
     return { directory, manifest };
   } catch (error) {
     for (const selector of selectors) await selector.abandon();
-    await rm(partial.directory, { recursive: true, force: true });
+    await removeUnused(partial.directory);
     throw error;
   } finally {
     rolled?.rolling.close();

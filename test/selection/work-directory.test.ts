@@ -1,12 +1,12 @@
 /** Fault L10 as far as selections go: a work directory on a full disk, on a read-only one, or behind a file. */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { RunEvent } from '../../src/events.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { type MountedDisk, onMountedDisk, whyNoMountedDisk } from '../lab/mounted-disk.ts';
 import { type ChunkedBackup, chunkedBackup, memberOf } from './chunked-backup.ts';
 import { planOf } from './plans.ts';
 import { idsOf, refusal, select } from './selecting.ts';
@@ -33,42 +33,28 @@ const backupOf = (documents: number) =>
     ],
   });
 
-const mount = (path: string, options: string): boolean =>
-  spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'small', path]).status === 0;
+const whyNot = whyNoMountedDisk();
 
-/** Runs with a file system of a few megabytes mounted at `path`. */
-async function onSmallDisk(path: string, options: string, run: () => Promise<void>): Promise<void> {
-  mkdirSync(path);
-  assert.ok(mount(path, options));
-  try {
-    await run();
-  } finally {
-    spawnSync('umount', [path]);
-  }
+/** With a disk that has only these options. */
+function onDisk(name: string, options: string, body: (disk: MountedDisk) => Promise<void>): void {
+  if (whyNot === undefined) test(name, () => onMountedDisk(join(folder.path, 'disk'), options, body));
+  else test.skip(name, whyNot);
 }
 
-const mayMount = ((): boolean => {
-  const probe = temporaryFolder('mount-probe');
-  const could = mount(probe.path, 'size=1m');
-  if (could) spawnSync('umount', [probe.path]);
-  probe.remove();
-  return could;
-})();
+const selectionsOn = (disk: string): string[] => readdirSync(join(disk, '.restore-plan', 'selections'));
 
-if (mayMount) {
-  test('L10 a full disk is said, and nothing half-written is left', async () => {
-    const disk = join(folder.path, 'disk');
-    await onSmallDisk(disk, 'size=2m', async () => {
-      const error = await refusal(select(PLAN, { backup: backupOf(8000), folder: disk }));
-      assert.is(error.exitCode, 20);
-      assert.match(error.message, /cannot write .*artworks\.bson: the disk is full/);
-      assert.match(error.hint ?? '', /workDirectory/);
-      assert.equal(readdirSync(join(disk, '.restore-plan', 'selections')), []);
-    });
-  });
+onDisk('L10 a full disk is said, and nothing half-written is left', 'size=2m', async ({ path }) => {
+  const error = await refusal(select(PLAN, { backup: backupOf(8000), folder: path }));
+  assert.is(error.exitCode, 20);
+  assert.match(error.message, /cannot write .*artworks\.bson: the disk is full/);
+  assert.match(error.hint ?? '', /workDirectory/);
+  assert.equal(selectionsOn(path), []);
+});
 
-  test('L10 a disk too small for children that are kept only in case: the backup is read again', async () => {
-    const disk = join(folder.path, 'disk');
+onDisk(
+  'L10 a disk too small for children that are kept only in case: the backup is read again',
+  'size=2m',
+  async ({ path }) => {
     const lots = Array.from({ length: 8000 }, (_, _id) => ({ _id, artwork: _id, pad: 'x'.repeat(1000) }));
     const backup = (): ChunkedBackup =>
       chunkedBackup({
@@ -84,38 +70,40 @@ if (mayMount) {
       query: { lost: true },
       dependents: [{ collection: 'lots', foreignKey: 'artwork' }],
     });
-    await onSmallDisk(disk, 'size=2m', async () => {
-      // By default half of the free space is used; then, more than there is.
-      for (const more of [{}, { spareBytes: 1e9 }]) {
-        const warnings: RunEvent[] = [];
-        const emit = (event: RunEvent): unknown => event.type === 'warning' && warnings.push(event);
-        const from = backup();
-        const selection = await select(plan, { backup: from, folder: disk, emit, ...more });
-        assert.equal(await idsOf(selection, 'lots'), [1, 2]);
-        assert.is(from.reads.get('dump/gravity/lots.bson'), 2);
-        assert.is(warnings.length, 1);
-      }
-    });
-  });
+    // By default half of the free space is used; then, more than there is.
+    for (const more of [{}, { spareBytes: 1e9 }]) {
+      const warnings: RunEvent[] = [];
+      const emit = (event: RunEvent): unknown => event.type === 'warning' && warnings.push(event);
+      const from = backup();
+      const selection = await select(plan, { backup: from, folder: path, emit, ...more });
+      assert.equal(await idsOf(selection, 'lots'), [1, 2]);
+      assert.is(from.reads.get('dump/gravity/lots.bson'), 2);
+      assert.is(warnings.length, 1);
+    }
+  },
+);
 
-  test('L10 a read-only disk is said', async () => {
-    const disk = join(folder.path, 'disk');
-    await onSmallDisk(disk, 'size=1m,ro', async () => {
-      const error = await refusal(select(PLAN, { backup: backupOf(1), folder: disk }));
-      assert.match(error.message, /cannot write .*: the file system is read-only/);
-    });
-  });
-} else {
-  test.skip(
-    'L10 a full disk is said, and nothing half-written is left',
-    'this user may not mount a small disk',
-  );
-  test.skip(
-    'L10 a disk too small for children that are kept only in case: the backup is read again',
-    'this user may not mount a small disk',
-  );
-  test.skip('L10 a read-only disk is said', 'this user may not mount a read-only disk');
-}
+onDisk('L10 a read-only disk is said', 'size=1m,ro', async ({ path }) => {
+  const error = await refusal(select(PLAN, { backup: backupOf(1), folder: path }));
+  assert.match(error.message, /cannot write .*: the file system is read-only/);
+});
+
+onDisk(
+  'L10 a disk that becomes read-only in the middle is said, and what it keeps half-written is not used',
+  'size=20m',
+  async ({ path, become }) => {
+    const emit = ({ type }: RunEvent): void => {
+      if (type === 'selection-started') become('ro');
+    };
+    const error = await refusal(select(PLAN, { backup: backupOf(3), folder: path, emit }));
+    assert.is(error.exitCode, 20);
+    assert.match(error.message, /cannot write .*artworks\.bson: the file system is read-only/);
+    assert.is(selectionsOn(path).length, 1, 'it could not be removed');
+    become('rw');
+    const selection = await select(PLAN, { backup: backupOf(3), folder: path });
+    assert.equal(await idsOf(selection, 'artworks'), [0, 1, 2]);
+  },
+);
 
 test('L10 a file in the way of the work directory is said', async () => {
   writeFileSync(join(folder.path, '.restore-plan'), '');

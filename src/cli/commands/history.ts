@@ -1,10 +1,11 @@
 /** `plan history`: what the oplog says happened to the collections of a plan, or of a database. Reads the oplog alone. */
 import { join } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
+import { workDirectoryFault } from '../../files.ts';
 import { userHash } from '../../oplog/history.ts';
 import { readHistory } from '../../oplog/read-history.ts';
 import { parseInstant } from '../../plan/instant.ts';
-import { makeWorkDirectory, workDirectoryFault } from '../../selection/directory.ts';
+import { makeWorkDirectory } from '../../selection/directory.ts';
 import type { OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { show } from '../view.ts';

@@ -1,13 +1,14 @@
 /** `plan init`: writes a commented plan, filled in as far as options and answers go. Never overwrites a file. */
 
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
+import { makeDirectory, PRIVATE_FILE, reasonOf, removeUnused } from '../../files.ts';
 import { draftText, type PlanDraft } from '../../plan/draft.ts';
 import { readPlan } from '../../plan/read-plan.ts';
 import { schemaText } from '../../plan/schema-file.ts';
-import { makeWorkDirectory, PRIVATE_FILE } from '../../selection/directory.ts';
+import { makeWorkDirectory } from '../../selection/directory.ts';
 import { neutral, shellWord } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
 import type { OptionValues } from '../command.ts';
@@ -18,6 +19,8 @@ import { show } from '../view.ts';
 
 const DEFAULT_FILE = 'restore-plan.yaml';
 const SCHEMA_FILE = 'restore-plan.schema.json';
+/** As the umask leaves it: plans are read by others. */
+const FOLDER = 0o777;
 
 export async function run(
   context: CommandContext,
@@ -35,18 +38,16 @@ export async function run(
   const kept = new KeptAnswers(context, file);
   const talk = new Talk(context, await kept.offered());
   let draft: PlanDraft;
+  let hasSchema: boolean;
+  // For the modeline: with it, an editor completes and checks while one types.
+  const schema = join(folder, SCHEMA_FILE);
   try {
     draft = await interview({ talk, options, file: named, folder, suggestedName });
+    hasSchema = await writeBeside(schema, { file, text: draftText(draft, `./${SCHEMA_FILE}`), named });
   } catch (error) {
     throw (await kept.keep(talk.answers)) ? stoppedWith(talk.answers.length, error) : error;
   }
-
-  await mkdir(folder, { recursive: true });
-  await writeNew(file, draftText(draft, `./${SCHEMA_FILE}`), named);
   await kept.forget();
-  // For the modeline: with it, an editor completes and checks while one types.
-  const schema = join(folder, SCHEMA_FILE);
-  const hasSchema = await writeFile(schema, schemaText(), { flag: 'wx' }).then(() => true, isThereAlready);
 
   const { faults = [] } = await readPlan(file, { env: context.env });
   const shown = relative(context.cwd, file) || file;
@@ -97,19 +98,44 @@ function thereAlready(named: string): RestorePlanError {
   });
 }
 
-async function writeNew(file: string, text: string, named: string): Promise<void> {
+interface NewPlan {
+  readonly file: string;
+  readonly text: string;
+  /** As the operator named it. */
+  readonly named: string;
+}
+
+/** Writes the plan, last, and the schema before it; false where that was there already. */
+async function writeBeside(schema: string, { file, text, named }: NewPlan): Promise<boolean> {
   try {
-    await writeFile(file, text, { flag: 'wx' });
+    await makeDirectory(dirname(file), FOLDER);
+    const isNew = await writeNew(schema, schemaText());
+    if (!(await writeNew(file, text))) throw thereAlready(named);
+    return isNew;
   } catch (error) {
-    isThereAlready(error);
-    throw thereAlready(named);
+    throw notWritten(error, named);
   }
 }
 
-/** False for a file that exists; throws anything else. */
-function isThereAlready(error: unknown): false {
-  if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-  throw error;
+/** False where the file exists. Half of one would be in the way when the command runs again. */
+async function writeNew(file: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(file, text, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    await removeUnused(file);
+    throw error;
+  }
+}
+
+function notWritten(error: unknown, named: string): unknown {
+  const reason = reasonOf(error);
+  if (reason === undefined) return error;
+  return new RestorePlanError('UNEXPECTED', `${neutral(named)} could not be written: ${reason}`, {
+    hint: 'Set that right, or name a file elsewhere, and run the command again.',
+    cause: error,
+  });
 }
 
 // What was answered to a `plan init` that was stopped, kept in the work directory until the plan is written.

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Backup } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
+import { makeDirectory, workDirectoryFault } from '../../files.ts';
 import { checkOplog, type OplogCheck } from '../../oplog/check-oplog.ts';
 import { beginOf } from '../../oplog/dump.ts';
 import { notWritten } from '../../oplog/faults.ts';
@@ -23,14 +24,7 @@ import { isStored, storeLocation } from '../../plan/sources/sources.ts';
 import { neededSince, neededUntil } from '../../plan/windows.ts';
 import { requireVariables } from '../../restore/targets.ts';
 import { Secret } from '../../secret.ts';
-import {
-  makeWorkDirectory,
-  PRIVATE_DIRECTORY,
-  slugOf,
-  trusted,
-  trustedEntry,
-  workDirectoryFault,
-} from '../../selection/directory.ts';
+import { makeWorkDirectory, slugOf, trusted, trustedEntry } from '../../selection/directory.ts';
 import { type ExitName, type OptionValues, usage } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { loadIncompletePlan } from '../load-plan.ts';
@@ -309,7 +303,7 @@ async function pathOf(
   const path = join(context.workDirectory, 'oplog', `${slugOf(name)}${ofShard}.bson`);
   try {
     await makeWorkDirectory(context.workDirectory);
-    await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
+    await makeDirectory(dirname(path));
     // What lies there is gone on from.
     await trusted(context.workDirectory, 'oplog');
     for (const file of [path, `${path}.partial`]) await trustedEntry(file);

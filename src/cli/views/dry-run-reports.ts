@@ -1,14 +1,14 @@
 /** The files of `dry-run --report`. */
 
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
+import { makeDirectory, PRIVATE_FILE, reasonOf, removeUnused } from '../../files.ts';
 import { DOCUMENTS_TOLD, type DocumentsTold, type Plan } from '../../plan/plan.ts';
 import type { DryRun } from '../../report/report-model.ts';
 import { buildReport } from '../../report/report-model.ts';
 import { type ReportFormat, reportFormatOf, writeReport } from '../../report/write-report.ts';
 import { redact } from '../../secret.ts';
-import { PRIVATE_FILE } from '../../selection/directory.ts';
 import { neutral } from '../../text/escape.ts';
 import { VERSION } from '../../version.ts';
 import type { OptionValue } from '../command.ts';
@@ -20,6 +20,9 @@ interface ReportFile {
   readonly path: string;
   readonly format: ReportFormat;
 }
+
+/** As the umask leaves it; the reports in it have a mode of their own. */
+const FOLDER = 0o777;
 
 /** Documents per class and collection that a report lists when `--full` is not given. */
 const IN_REPORT = 1_000;
@@ -112,26 +115,37 @@ export async function writeReports(
   }
 }
 
-/** A file that is there already is made as private as a new one, before anything is written; a pipe or a device is left as it is. */
+/**
+ * A file that is there already is made as private as a new one, before anything is written; a pipe or a device is left as it is. Half a
+ * report is none.
+ */
 async function writeTo(
   file: string,
   pieces: ReturnType<typeof writeReport>,
   mode = PRIVATE_FILE,
 ): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
+  await makeDirectory(dirname(file), FOLDER);
   const handle = await open(file, 'w', mode);
+  let isFile = false;
   try {
-    if ((await handle.stat()).isFile()) await handle.chmod(mode);
-    for await (const piece of pieces) await handle.appendFile(redact(piece));
-  } finally {
-    await handle.close();
+    try {
+      isFile = (await handle.stat()).isFile();
+      if (isFile) await handle.chmod(mode);
+      for await (const piece of pieces) await handle.appendFile(redact(piece));
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (isFile) await removeUnused(file);
+    throw error;
   }
 }
 
 /** What the operating system says of it may not even name the file. */
 function notWritten(path: string, error: unknown): unknown {
   if (!(error instanceof Error) || !('syscall' in error)) return error;
-  return new RestorePlanError('UNEXPECTED', `the report ${path} could not be written: ${error.message}`, {
+  const reason = reasonOf(error) ?? error.message;
+  return new RestorePlanError('UNEXPECTED', `the report ${path} could not be written: ${reason}`, {
     hint: 'What the dry-run found is complete without it. Name another file with --report.',
     cause: error,
   });

@@ -8,8 +8,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PRIVATE_DIRECTORY } from '../../files.ts';
 import type { Run } from '../../run.ts';
-import { PRIVATE_DIRECTORY } from '../../selection/directory.ts';
 import { type ArrayJob, call, type Engine, type JobState, shellWord, untilOver } from './engine.ts';
 
 /** Between two looks whether tasks that were cancelled have ended, milliseconds. */

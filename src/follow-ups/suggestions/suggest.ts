@@ -5,6 +5,7 @@ import type { Backup } from '../../backup/backup.ts';
 import { BsonFault } from '../../bson/elements.ts';
 import { BSON } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
+import { PRIVATE_FILE } from '../../files.ts';
 import { collectionNames, type Plan, settingsOf } from '../../plan/plan.ts';
 import { readFileOfAtMost } from '../../plan/read-file.ts';
 import type { Run } from '../../run.ts';
@@ -78,7 +79,7 @@ async function keep(
 ): Promise<void> {
   const partial = `${path}.partial`;
   try {
-    await writeFile(partial, JSON.stringify({ format: FORMAT, key, suggestions }), { mode: 0o600 });
+    await writeFile(partial, JSON.stringify({ format: FORMAT, key, suggestions }), { mode: PRIVATE_FILE });
     await rename(partial, path);
   } catch {
     // A full disk: the next dry-run looks again.

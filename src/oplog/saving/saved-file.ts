@@ -7,6 +7,7 @@
 import { constants } from 'node:fs';
 import { copyFile, type FileHandle, lstat, open, rename, rm, stat } from 'node:fs/promises';
 import { RestorePlanError } from '../../errors.ts';
+import { PRIVATE_FILE } from '../../files.ts';
 import { compareTimestamps } from '../entry.ts';
 import { notWritten } from '../faults.ts';
 import { isSameScope, scopeEntry } from '../saved-scope.ts';
@@ -21,7 +22,6 @@ import {
   savedByAnother,
 } from './save-oplog.ts';
 
-const PRIVATE_FILE = 0o600;
 const READ_BYTES = 1024 * 1024;
 
 export class SavedFile implements EntryStore {

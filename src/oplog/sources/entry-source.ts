@@ -2,6 +2,7 @@
  * Where the entries of an oplog come from: a port, so that a replay need not know whether a server, a file or many files give them. Each kind
  * is one file, and one line in open-entries.ts.
  */
+import { type Remedy, together } from '../../advice.ts';
 import type { WholeDocuments } from '../../backup/backup.ts';
 import type { DescribedCollection } from '../../backup/live/live-backup.ts';
 import { showIsoDate } from '../../bson/extended-json-types.ts';
@@ -125,4 +126,18 @@ const LATER_BEGINNING = 1 / 20;
 /** What can be done with an oplog that is whole up to an entry. */
 export function usableUntil(last: Moment | undefined): string {
   return last === undefined ? '' : `A source.at no later than ${showMoment(last)} needs nothing behind that.`;
+}
+
+/** An error of an oplog, with what the entries before are good for. A full disk or a server that is gone says nothing of them. */
+export function withUsable(
+  told: unknown,
+  { last, cause }: { readonly last: Moment | undefined; readonly cause: unknown },
+): unknown {
+  if (!(told instanceof RestorePlanError) || told.code !== 'BACKUP') return told;
+  const remedies = [usableUntil(last), told.advice].filter((each) => each !== undefined && each !== '');
+  return new RestorePlanError('BACKUP', told.message, {
+    hint: together(remedies as readonly Remedy[]),
+    cause,
+    facts: told.facts,
+  });
 }

@@ -4,10 +4,9 @@
  * Where several hold the same stretch, all of them must hold the same entries there; they are then given once. Where one ends before the next
  * begins, entries are missing, unless names say up to where each reaches. Nothing is kept but the batches that are looked at.
  */
-import { type Remedy, together } from '../../advice.ts';
 import type { WholeDocuments } from '../../backup/backup.ts';
 import { DocumentFramer } from '../../backup/readers/member.ts';
-import { RestorePlanError } from '../../errors.ts';
+import type { RestorePlanError } from '../../errors.ts';
 import {
   compareTimestamps,
   type Moment,
@@ -20,7 +19,7 @@ import {
 } from '../entry.ts';
 import { faultTold, oplogError } from '../faults.ts';
 import { isSameScope, type SavedScope, scopeOf } from '../saved-scope.ts';
-import { usableUntil } from './entry-source.ts';
+import { usableUntil, withUsable } from './entry-source.ts';
 
 /** What the name of a file says: it has every entry from `from` to `till`, both inclusive, but for those without content. */
 export interface Covered {
@@ -352,13 +351,7 @@ class EntryCursor {
     const { last } = this;
     const behind = last === undefined ? '' : ` behind the entry ${showMoment(last)}`;
     const told = faultTold(`the oplog in ${this.file.location}${behind}`, fault);
-    if (!(told instanceof RestorePlanError) || told.code !== 'BACKUP') return told;
-    return new RestorePlanError('BACKUP', told.message, {
-      hint: together(
-        [usableUntil(last), told.advice].filter((each): each is Remedy => each !== undefined && each !== ''),
-      ),
-      cause: fault,
-    });
+    return withUsable(told, { last, cause: fault });
   }
 }
 
