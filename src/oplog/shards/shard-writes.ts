@@ -30,9 +30,9 @@ export class ShardWrites {
   readonly #log: RecordLog;
   readonly #ids = new IdTable();
   readonly #keys = new DocumentKeys();
-  /** By number of the `_id`: its newest key, by the number of the write under it; the newest record of what migrations brought. */
+  /** By number of the `_id`: its newest key, by the number of the write under it; the newest record of what migrations did to it. */
   #newest = new Uint32Array(FIRST_CAPACITY);
-  #arrivals = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
+  #moves = new Float64Array(FIRST_CAPACITY).fill(NO_RECORD);
   #changes = new Uint32Array(FIRST_CAPACITY);
   #inBackup = new Uint8Array(FIRST_CAPACITY);
   /** By number, from 1 on, of the last write under a key that no migration made: when; by which shard; what is known of it; the `_id`'s key before. */
@@ -43,9 +43,9 @@ export class ShardWrites {
   #shards = new Uint8Array(FIRST_CAPACITY);
   #flags = new Uint8Array(FIRST_CAPACITY);
   #before = new Uint32Array(FIRST_CAPACITY);
-  readonly #time = Buffer.alloc(8);
+  readonly #move = Buffer.alloc(9);
 
-  /** `log`: where it is kept what migrations brought. */
+  /** `log`: where it is kept what migrations did. */
   constructor(log: RecordLog) {
     this.#log = log;
   }
@@ -78,11 +78,11 @@ export class ShardWrites {
       if (this.#shards[write] === shard && this.#flags[write] !== GONE)
         this.#flags[write] = isAway ? GIVEN_AWAY : 0;
     }
-    if (isAway) return;
-    this.#time.writeUInt32LE(at.seconds, 0);
-    this.#time.writeUInt32LE(at.ordinal, 4);
-    const before = this.#arrivals[number] as number;
-    this.#arrivals[number] = this.#log.append(before, shard, this.#time, 0, this.#time.length);
+    const move = this.#move;
+    move.writeUInt32LE(at.seconds, 0);
+    move.writeUInt32LE(at.ordinal, 4);
+    move[8] = isAway ? 1 : 0;
+    this.#moves[number] = this.#log.append(this.#moves[number] as number, shard, move, 0, move.length);
   }
 
   beginReading(): void {
@@ -105,7 +105,10 @@ export class ShardWrites {
     const number = id === undefined ? -1 : this.find(id);
     const write = number < 0 ? NONE : this.#lastWriteOf(number, bytes, start);
     if (write === NONE || this.#shards[write] === shard) return false;
-    return this.#flags[write] !== GIVEN_AWAY || !this.#arrived(number, shard, this.#timeOf(write));
+    if (this.#flags[write] !== GIVEN_AWAY) return true;
+    // Whoever was brought it since has it as it was written. Of one who had it like that already, no entry says so.
+    const holders = this.#broughtSince(number, this.#timeOf(write));
+    return holders.size > 0 && !holders.has(shard);
   }
 
   pastOf(id: RawValue): DocumentPast | undefined {
@@ -127,13 +130,17 @@ export class ShardWrites {
     return last;
   }
 
-  /** Whether a migration brought it to the shard after a time: then it was brought as it was by then. */
-  #arrived(number: number, shard: number, after: Timestamp): boolean {
-    return this.#log.chain(this.#arrivals[number] as number).some((each) => {
-      const { kind, bytes, start } = this.#log.read(each);
+  /** The shards to which migrations brought it after a time, and that hold it still. */
+  #broughtSince(number: number, time: Timestamp): Set<number> {
+    const holders = new Set<number>();
+    for (const each of this.#log.chain(this.#moves[number] as number)) {
+      const { kind: shard, bytes, start } = this.#log.read(each);
       const at = { seconds: bytes.readUInt32LE(start), ordinal: bytes.readUInt32LE(start + 4) };
-      return kind === shard && compareTimestamps(at, after) > 0;
-    });
+      if (compareTimestamps(at, time) <= 0) continue;
+      if (bytes[start + 8] === 1) holders.delete(shard);
+      else holders.add(shard);
+    }
+    return holders;
   }
 
   #timeOf(write: number): Timestamp {
@@ -169,7 +176,7 @@ export class ShardWrites {
     const number = this.#ids.numberOf(id);
     if (number === this.#newest.length) {
       this.#newest = grown(this.#newest, new Uint32Array(number * 2));
-      this.#arrivals = grown(this.#arrivals, new Float64Array(number * 2).fill(NO_RECORD));
+      this.#moves = grown(this.#moves, new Float64Array(number * 2).fill(NO_RECORD));
       this.#changes = grown(this.#changes, new Uint32Array(number * 2));
       this.#inBackup = grown(this.#inBackup, new Uint8Array(number * 2));
     }

@@ -1,10 +1,14 @@
-/** The shard key that entries name, and leave a document with. Entries by hand: `$v: 1` ones, and those of collections whose shard key was changed. */
+/** Which shard key entries name and leave, and which shard they let a document be of. Entries by hand: `$v: 1`, keys of other forms, an order that takes chance. */
 import { type Document, serialize } from 'bson';
 import * as assert from 'uvu/assert';
+import { findId } from '../../src/bson/documents.ts';
+import type { RawValue } from '../../src/bson/types.ts';
 import { OplogEntry } from '../../src/oplog/entry.ts';
+import { RecordLog } from '../../src/oplog/record-log.ts';
 import { DocumentKeys } from '../../src/oplog/shards/document-keys.ts';
+import { ShardWrites } from '../../src/oplog/shards/shard-writes.ts';
 import { test } from '../harness.ts';
-import { entry, on } from './by-hand.ts';
+import { entry, on, SECONDS } from './by-hand.ts';
 
 const bytes = (document: Document): Buffer => Buffer.from(serialize(document));
 const read = (fields: Document): OplogEntry => new OplogEntry().read(entry(1, fields), 0);
@@ -90,6 +94,25 @@ test('a document is found by all keys that it was named by: before it was sharde
   assert.is(new Set(names).size, 3);
   // An insert by an older server names none.
   assert.is(keys.named(read(on('i', document))), names[0]);
+});
+
+test('a copy of which no entry says that it counts is left out only where another shard was brought the document since, and has it', () => {
+  const writes = new ShardWrites(new RecordLog('/nowhere/moves'));
+  const document = bytes({ _id: 7, k: 1 });
+  const id = findId(document) as RawValue;
+  const move = (number: number, ordinal: number, op: 'i' | 'd'): void =>
+    writes.moved(number, id, { seconds: SECONDS, ordinal }, read(on(op, { _id: 7, k: 1 })));
+  const isOrphan = (): boolean => writes.isOrphan(1, document, 0);
+  move(1, 1, 'i');
+  writes.written(0, id, { seconds: SECONDS, ordinal: 2 }, update({ k: 1, _id: 7 }, diff({ u: { n: 1 } })));
+  assert.is(isOrphan(), true, 'the first shard has it as it was written');
+  move(0, 3, 'd');
+  assert.is(isOrphan(), false);
+  move(2, 4, 'i');
+  assert.is(isOrphan(), true);
+  // That migration was given up.
+  move(2, 5, 'd');
+  assert.is(isOrphan(), false);
 });
 
 test.run();
