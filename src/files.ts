@@ -5,6 +5,8 @@ import { RestorePlanError } from './errors.ts';
 
 export const PRIVATE_DIRECTORY = 0o700;
 export const PRIVATE_FILE = 0o600;
+/** As the umask leaves it: a folder of files that others may read, or that have modes of their own. */
+export const SHARED_DIRECTORY = 0o777;
 
 /** Makes a directory, and those above it, unless it is there. */
 export async function makeDirectory(path: string, mode: number = PRIVATE_DIRECTORY): Promise<void> {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { type BigIntStats, constants, type Dirent } from 'node:fs';
-import { type FileHandle, mkdir, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { type FileHandle, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
+import { makeDirectory, PRIVATE_FILE } from '../../files.ts';
 import type { ByteSource, SeenFile, StoredSpan } from '../storage/byte-source.ts';
 import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 
@@ -38,9 +39,9 @@ export class DiskStore implements WritableStore {
   /** Folders and files are made for their owner alone. What a put that died leaves is called `….partial`. */
   async put(path: string, { bytes }: FileContent): Promise<void> {
     const partial = `${path}.${randomBytes(6).toString('hex')}.partial`;
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(path));
     try {
-      const file = await open(partial, 'wx', 0o600);
+      const file = await open(partial, 'wx', PRIVATE_FILE);
       try {
         await file.writeFile(bytes);
         await file.sync();

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
-import { makeDirectory, PRIVATE_FILE, reasonOf, removeUnused } from '../../files.ts';
+import { makeDirectory, PRIVATE_FILE, reasonOf, removeUnused, SHARED_DIRECTORY } from '../../files.ts';
 import { draftText, type PlanDraft } from '../../plan/draft.ts';
 import { readPlan } from '../../plan/read-plan.ts';
 import { schemaText } from '../../plan/schema-file.ts';
@@ -19,8 +19,6 @@ import { show } from '../view.ts';
 
 const DEFAULT_FILE = 'restore-plan.yaml';
 const SCHEMA_FILE = 'restore-plan.schema.json';
-/** As the umask leaves it: plans are read by others. */
-const FOLDER = 0o777;
 
 export async function run(
   context: CommandContext,
@@ -108,7 +106,7 @@ interface NewPlan {
 /** Writes the plan, last, and the schema before it; false where that was there already. */
 async function writeBeside(schema: string, { file, text, named }: NewPlan): Promise<boolean> {
   try {
-    await makeDirectory(dirname(file), FOLDER);
+    await makeDirectory(dirname(file), SHARED_DIRECTORY);
     const isNew = await writeNew(schema, schemaText());
     if (!(await writeNew(file, text))) throw thereAlready(named);
     return isNew;

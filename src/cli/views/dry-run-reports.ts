@@ -3,7 +3,7 @@
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
-import { makeDirectory, PRIVATE_FILE, reasonOf, removeUnused } from '../../files.ts';
+import { makeDirectory, PRIVATE_FILE, reasonOf, removeUnused, SHARED_DIRECTORY } from '../../files.ts';
 import { DOCUMENTS_TOLD, type DocumentsTold, type Plan } from '../../plan/plan.ts';
 import type { DryRun } from '../../report/report-model.ts';
 import { buildReport } from '../../report/report-model.ts';
@@ -20,9 +20,6 @@ interface ReportFile {
   readonly path: string;
   readonly format: ReportFormat;
 }
-
-/** As the umask leaves it; the reports in it have a mode of their own. */
-const FOLDER = 0o777;
 
 /** Documents per class and collection that a report lists when `--full` is not given. */
 const IN_REPORT = 1_000;
@@ -124,7 +121,7 @@ async function writeTo(
   pieces: ReturnType<typeof writeReport>,
   mode = PRIVATE_FILE,
 ): Promise<void> {
-  await makeDirectory(dirname(file), FOLDER);
+  await makeDirectory(dirname(file), SHARED_DIRECTORY);
   const handle = await open(file, 'w', mode);
   let isFile = false;
   try {
