@@ -1,19 +1,19 @@
 /**
- * Part of `npm run build`: packs the program and all that it uses of its dependencies into one file under dist/program/, and
- * what starts it (src/start.ts) into dist/main.js.
+ * Part of `npm run build`: packs the program and all that it uses of its dependencies under dist/program/, and what starts it
+ * (src/start.ts) into dist/main.js.
  *
  * A `plan apply` would load 580 modules, most of them the driver's and the S3 client's; finding, reading and linking them
- * takes as long as the rest of a small restore. One file, because what V8 compiled of it can be kept. The library entry
- * (dist/index.js) is not packed: it shares its dependencies with the application that uses it. All but the S3 client, whose later
- * versions, and those of the packages it is made of, need another Node.js than this one promises to run on.
+ * takes as long as the rest of a small restore. The library entry (dist/index.js) is not packed: it shares its dependencies with the
+ * application that uses it. All but the S3 client, whose later versions, and those of the packages it is made of, need another Node.js
+ * than this one promises to run on.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { join } from 'node:path';
+import { type BuildOptions, build } from 'esbuild';
+import { packProgram } from './pack-program.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const FOLDER = join(ROOT, 'dist', 'program');
-const AWS_CREDENTIALS = '@aws-sdk/credential-providers';
 
 const OPTIONS = {
   absWorkingDir: ROOT,
@@ -29,55 +29,8 @@ const OPTIONS = {
   metafile: true,
 } as const satisfies BuildOptions;
 
-rmSync(FOLDER, { recursive: true, force: true });
-const { metafile } = await build({
-  ...OPTIONS,
-  entryPoints: ['src/main.ts'],
-  outdir: FOLDER,
-  entryNames: '[name]-[hash]',
-  outExtension: { '.js': '.cjs' },
-  format: 'cjs',
-  banner: { js: "const programUrl = require('node:url').pathToFileURL(__filename).href;" },
-  define: { 'import.meta.url': 'programUrl' },
-  // What is imported when it is needed is in the same file, and evaluated when it is needed.
-  supported: { 'dynamic-import': false },
-  // ES modules where there are any: of those, what is not used is left out.
-  mainFields: ['module', 'main'],
-  alias: {
-    // Our modules would take bson's ES module and the driver its CommonJS one; the two are the same.
-    bson: './node_modules/bson/lib/bson.cjs',
-    // Of this one the driver needs a function that the S3 client has brought already.
-    [AWS_CREDENTIALS]: './src/mongo/aws-credentials.ts',
-  },
-  external: optionalPackagesOf('mongodb').filter((name) => name !== AWS_CREDENTIALS),
-  plugins: [
-    {
-      name: 'compiled schema',
-      setup: ({ onResolve }) =>
-        onResolve({ filter: /\/compiled-schema\.ts$/ }, () => ({
-          path: join(ROOT, 'dist', 'plan', 'compiled-schema.js'),
-        })),
-    },
-    {
-      // Its table of Unicode was a third of what a command loads compiled. Only schemes of the web have names of hosts converted, never mongodb:.
-      name: 'host names as Node.js converts them',
-      setup: ({ onLoad }) =>
-        onLoad({ filter: /[/\\]node_modules[/\\]tr46[/\\]index\.js$/ }, () => ({
-          contents: "exports.toASCII = (name) => require('node:url').domainToASCII(name) || null;",
-        })),
-    },
-  ],
-});
-writeFileSync(join(FOLDER, 'LICENSES.txt'), licencesOf(metafile));
-
-const [program] = Object.keys(metafile.outputs) as [string];
-// start.ts reads it as latin1. esbuild escapes what is not ASCII, except in tagged templates, whose tag might read them raw; ours does not.
-const packed = readFileSync(join(ROOT, program), 'utf8');
-// A function of what it needs: to put it into one there would copy the megabytes twice.
-writeFileSync(
-  join(ROOT, program),
-  `(function (require, __filename) {${packed.replace(/[^\0-\x7f]/g, escapedUnit)}\n})`,
-);
+const { offers, inputs } = await packProgram(FOLDER, OPTIONS);
+writeFileSync(join(FOLDER, 'LICENSES.txt'), licencesOf(inputs));
 
 await build({
   ...OPTIONS,
@@ -88,7 +41,7 @@ await build({
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url), startUrl = import.meta.url;",
   },
-  define: { PROGRAM: JSON.stringify(relative('dist', program)), 'import.meta.url': 'startUrl' },
+  define: { OFFERS: JSON.stringify(offers), 'import.meta.url': 'startUrl' },
 });
 
 await build({
@@ -138,18 +91,8 @@ await build({
 // Part of that file now.
 rmSync(join(ROOT, 'dist', 'backup', 's3', 'proxy.js'));
 
-function escapedUnit(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-}
-
-function optionalPackagesOf(name: string): string[] {
-  const text = readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8');
-  return Object.keys(JSON.parse(text).peerDependenciesMeta);
-}
-
 /** The licences of all packages of which something was packed: they ask to go where the code goes. */
-function licencesOf({ outputs }: Metafile): string {
-  const inputs = Object.values(outputs).flatMap((output) => Object.keys(output.inputs));
+function licencesOf(inputs: readonly string[]): string {
   const folders = inputs.flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []);
   const packages = new Map<string, string[]>();
   for (const folder of [...new Set(folders)].sort()) {

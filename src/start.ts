@@ -1,6 +1,6 @@
 #!/usr/bin/env -S node --
 /**
- * Where the built program starts: runs main.ts, which the build packs into one file, from what V8 compiled of it before.
+ * Where the built program starts: runs main.ts, which the build packs into files (schemas/pack-program.ts), from what V8 compiled of them before.
  *
  * Compiling takes a third of a small `plan apply`. So the functions that a command used are kept, compiled, in the user's cache folder.
  * What lies there is run as code: it is neither read nor written where anybody else could have put it there. Without a folder that
@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
-import { basename, isAbsolute, join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cachedDataVersionTag, setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
@@ -33,8 +33,8 @@ import { V8_FLAGS } from './v8-flags.ts';
 // Until process.ts listens for it: Node.js would open its inspector.
 process.on('SIGUSR1', () => {});
 
-/** The packed program beside this file; its name changes with its content. Put in by the build. */
-declare const PROGRAM: string;
+/** Put in by the build: which file of the folder `program` offers a module or package. */
+declare const OFFERS: Readonly<Record<string, string>>;
 
 interface Kept {
   /** How many modules the run had loaded that it was made of. */
@@ -114,10 +114,12 @@ function keep(file: string, { loads, compiled }: Kept): void {
 const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
 
 /** Removes what other versions of the program have not written for long. */
-function tidy(folder: string, program: string): void {
+function tidy(folder: string): void {
+  const packs = new Set(Object.values(OFFERS));
   try {
     for (const name of readdirSync(folder)) {
-      if (name.startsWith(`${program}.`) || !name.includes('.cjs.')) continue;
+      const [pack = ''] = /^.*?\.cjs(?=\.)/.exec(name) ?? [];
+      if (pack === '' || packs.has(pack)) continue;
       const file = join(folder, name);
       if (Date.now() - statSync(file).mtimeMs > UNUSED_MS) rmSync(file, { force: true });
     }
@@ -128,21 +130,62 @@ function tidy(folder: string, program: string): void {
 
 // V8 takes what was compiled by the same version under the same flags; its tag stands for all of that.
 setFlagsFromString(V8_FLAGS);
-const program = fileURLToPath(new URL(PROGRAM, import.meta.url));
+const programs = fileURLToPath(new URL('program/', import.meta.url));
 const command = process.argv[2]?.match(/^[a-z][a-z-]*$/)?.[0] ?? '';
 const folder = ourFolder();
-const name = `${basename(program)}.${command}.${cachedDataVersionTag().toString(16)}.compiled`;
-const file = folder && join(folder, name);
+const version = cachedDataVersionTag().toString(16);
 
-const kept = file === undefined ? undefined : readKept(file);
-// The build writes ASCII, which is read fastest as latin1.
-const script = new Script(readFileSync(program, 'latin1'), {
-  filename: program,
-  ...(kept && { cachedData: kept.compiled }),
-});
+/** Modules and packages, by name. */
+type Offers = Readonly<Record<string, () => object>>;
+type PackFunction = (require: (name: string) => object, path: string) => Offers;
 
+class Pack {
+  readonly #name: string;
+  readonly #file: string | undefined;
+  readonly #kept: Kept | undefined;
+  readonly #script: Script;
+  #offers: Offers | undefined;
+
+  constructor(name: string) {
+    this.#name = name;
+    this.#file = folder && join(folder, `${name}.${command}.${version}.compiled`);
+    this.#kept = this.#file === undefined ? undefined : readKept(this.#file);
+    // The build writes ASCII, which is read fastest as latin1.
+    this.#script = new Script(readFileSync(join(programs, name), 'latin1'), {
+      filename: join(programs, name),
+      ...(this.#kept && { cachedData: this.#kept.compiled }),
+    });
+  }
+
+  get offers(): Offers {
+    this.#offers ??= (this.#script.runInThisContext() as PackFunction)(provide, join(programs, this.#name));
+    return this.#offers;
+  }
+
+  /** One run of a command needs more of a pack than another: the first that finds a conflict more than those before. */
+  get isKept(): boolean {
+    return this.#script.cachedDataRejected === false && this.#kept !== undefined && loads <= this.#kept.loads;
+  }
+
+  keep(): void {
+    if (this.#file !== undefined) keep(this.#file, { loads, compiled: this.#script.createCachedData() });
+  }
+}
+
+const packs = new Map<string, Pack>();
+
+function packOf(name: string): Pack {
+  let pack = packs.get(name);
+  if (pack === undefined) {
+    pack = new Pack(name);
+    packs.set(name, pack);
+  }
+  return pack;
+}
+
+/** Node.js's modules that were loaded, and optional packages. */
 let loads = 0;
-const require = createRequire(program);
+const require = createRequire(join(programs, 'main.cjs'));
 const load = (name: string): object => {
   loads++;
   return require(name) as object;
@@ -164,11 +207,11 @@ const LATE: readonly string[] = [
   'zlib',
 ];
 
-/** Stands for a module of Node.js until something of it is used. */
-function whenUsed(name: string): object {
+/** Stands for a module until something of it is used. */
+function whenUsed(load: () => object): object {
   let loaded: object | undefined;
   const module = (): object => {
-    loaded ??= load(name);
+    loaded ??= load();
     return loaded;
   };
   return new Proxy(
@@ -186,14 +229,24 @@ function whenUsed(name: string): object {
   );
 }
 
-const run: (require: (name: string) => object, path: string) => void = script.runInThisContext();
-run((name) => (LATE.includes(name.replace(/^node:/, '')) ? whenUsed(name) : load(name)), program);
+/** What a pack asks for: of another pack, or of Node.js. */
+function provide(name: string): object {
+  const pack = OFFERS[name];
+  if (pack === undefined)
+    return LATE.includes(name.replace(/^node:/, '')) ? whenUsed(() => load(name)) : load(name);
+  return packs.has(pack) ? offer(name) : whenUsed(() => offer(name));
+}
 
-// One run of a command needs more of the program than another: the first from S3 more than one from a file.
+function offer(name: string): object {
+  return packOf(OFFERS[name] as string).offers[name]?.() as object;
+}
+
+offer('src/main.ts');
+
 process.once('exit', (code) => {
-  const isEnough = script.cachedDataRejected === false && kept !== undefined && loads <= kept.loads;
-  if (code !== 0 || isEnough || folder === undefined || file === undefined) return;
+  const unkept = [...packs.values()].filter(({ isKept }) => !isKept);
+  if (code !== 0 || unkept.length === 0 || folder === undefined) return;
   setFlagsFromString(V8_FLAGS); // they may have been changed since
-  keep(file, { loads, compiled: script.createCachedData() });
-  tidy(folder, basename(program));
+  for (const pack of unkept) pack.keep();
+  tidy(folder);
 });

@@ -59,6 +59,13 @@ function unpacked(): { readonly path: string; readonly bytes: number } {
   return { path: join(folder.path, 'package'), bytes: statSync(join(packed.path, name)).size };
 }
 
+/** The files that the program is packed into: name and text. */
+function packs(): [string, string][] {
+  const programs = join(ROOT, 'dist', 'program');
+  const names = readdirSync(programs).filter((each) => each.endsWith('.cjs'));
+  return names.map((name) => [name, readFileSync(join(programs, name), 'utf8')]);
+}
+
 if (process.env[BUILT_PROGRAM] === undefined) test.skip('holds a program', 'nothing was built');
 else {
   test('runs without what it was built from, and reads a large backup by threads', () => {
@@ -103,15 +110,11 @@ else {
   });
 
   test('is written in ASCII, which is how it is read: its pages show the signs that they are made of', () => {
-    const programs = join(ROOT, 'dist', 'program');
-    for (const name of readdirSync(programs).filter((each) => each.endsWith('.cjs'))) {
-      assert.equal(readFileSync(join(programs, name), 'utf8').match(/[^\0-\x7f]/g) ?? [], [], name);
-    }
+    for (const [name, text] of packs()) assert.equal(text.match(/[^\0-\x7f]/g) ?? [], [], name);
   });
 
   test('holds nothing of a test', () => {
-    const [name = ''] = readdirSync(join(ROOT, 'dist', 'program')).filter((each) => each.endsWith('.cjs'));
-    assert.not.match(readFileSync(join(ROOT, 'dist', 'program', name), 'latin1'), /DIE_AT|RESTORE_PLAN_TEST/);
+    for (const [name, text] of packs()) assert.not.match(text, /DIE_AT|RESTORE_PLAN_TEST/, name);
   });
 
   test('library users get the S3 client whole, without a package of it that could need another Node.js', () => {
@@ -170,6 +173,25 @@ else {
     }
     assert.equal(filesBelow(cache), [own, name]);
     assert.equal(filesBelow(path), shipped, 'nothing is written beside the program');
+  });
+
+  test('loads no more of itself than a command needs, and keeps of each part what it compiled', () => {
+    const { path } = unpacked();
+    folder.write('plan.yaml', PLAN);
+    const parts = (...args: string[]): string[] => {
+      const cache = join(folder.path, args[0] as string);
+      spawnSync(process.execPath, [join(path, 'dist', 'main.js'), ...args], {
+        cwd: folder.path,
+        env: { ...process.env, XDG_CACHE_HOME: cache },
+      });
+      return filesBelow(join(cache, 'restore-plan')).map((name) => name.replace(/-.*/, ''));
+    };
+    assert.equal(parts('validate', 'plan.yaml'), ['main']);
+    assert.equal(parts('explain', 'plan.yaml'), ['commands', 'main']);
+    assert.equal(
+      packs().map(([name]) => name.replace(/-.*/, '')),
+      ['commands', 'driver', 'main', 's3'],
+    );
   });
 
   test('finds the cache folder in the home, and does without one', () => {
