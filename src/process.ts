@@ -166,7 +166,7 @@ export function runProcess(checkpoint: Checkpoint): void {
     adoptVariables: (variables) => Object.assign(process.env, variables),
     program: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
     cwd,
-    stdin: process.stdin,
+    stdin: () => process.stdin,
     stdout,
     stderr,
     signal: controller.signal,

@@ -18,7 +18,8 @@ export interface ProcessEdge {
   readonly program: readonly string[];
   /** Absolute. */
   readonly cwd: string;
-  readonly stdin: Readable & { readonly isTTY?: boolean };
+  /** Opened when it is asked for. */
+  readonly stdin: () => Readable & { readonly isTTY?: boolean };
   readonly stdout: TextWriter;
   readonly stderr: TextWriter;
   /** Aborted by the first SIGINT or SIGTERM; its reason is a RestorePlanError of that code. */

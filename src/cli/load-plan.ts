@@ -49,6 +49,6 @@ export function requirePipe({ stdin }: Pick<CommandContext, 'stdin'>, files: rea
   const fromStdin = files.filter((file) => file === STDIN);
   const hint = 'Pipe one plan in, as in `cat plan.yaml | plan validate -`.';
   if (fromStdin.length > 1) throw new RestorePlanError('USAGE', 'stdin (-) is named twice', { hint });
-  if (fromStdin.length === 1 && stdin.isTTY)
+  if (fromStdin.length === 1 && stdin().isTTY)
     throw new RestorePlanError('USAGE', 'the plan - is read from stdin, and stdin is a terminal', { hint });
 }

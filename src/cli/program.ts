@@ -48,7 +48,7 @@ export const COMMANDS: readonly CommandSpec[] = [
 export async function runProgram(argv: readonly string[], edge: ProcessEdge): Promise<number> {
   let session: Session | undefined;
   let exit: ExitName = 'OK';
-  const program = buildProgram(edge, async (spec, args, options) => {
+  const program = buildProgram(edge, argv, async (spec, args, options) => {
     session = await openSession(edge, options, planFileOf(spec, args));
     const { run } = await spec.load();
     exit = (await run(session.context, args, options)) ?? 'OK';
@@ -83,7 +83,7 @@ const EVERYWHERE = 'Options everywhere:';
 
 type Chosen = (spec: CommandSpec, args: readonly string[], options: OptionValues) => Promise<void>;
 
-function buildProgram(edge: ProcessEdge, chosen: Chosen): Command {
+function buildProgram(edge: ProcessEdge, argv: readonly string[], chosen: Chosen): Command {
   const program = new Command('plan')
     .description('Restores chosen documents from a MongoDB backup, staging before production.')
     .version(VERSION, '-V, --version', 'print the version')
@@ -99,7 +99,10 @@ function buildProgram(edge: ProcessEdge, chosen: Chosen): Command {
       outputError: () => {},
       getOutHelpWidth: () => Math.min(edge.stdout.columns, 110),
     });
-  for (const spec of COMMANDS) program.addCommand(buildCommand(program, spec, chosen));
+  // One that is named needs no description of the others.
+  const named = COMMANDS.find(({ name }) => name === argv[0]);
+  for (const spec of named === undefined ? COMMANDS : [named])
+    program.addCommand(buildCommand(program, spec, chosen));
   return program;
 }
 

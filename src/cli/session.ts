@@ -192,7 +192,9 @@ export class NdjsonView {
 
 /** Somebody sits at a terminal: questions can be read there and answered. No longer after Ctrl-D. */
 function canAsk({ stdin, stderr }: Pick<ProcessEdge, 'stdin' | 'stderr'>): boolean {
-  return stdin.isTTY === true && stderr.isTTY && !stdin.readableEnded && !stdin.destroyed;
+  if (!stderr.isTTY) return false;
+  const { isTTY, readableEnded, destroyed } = stdin();
+  return isTTY === true && !readableEnded && !destroyed;
 }
 
 /**
@@ -208,7 +210,7 @@ export async function ask(edge: ProcessEdge, question: string): Promise<string |
     },
   });
   // `terminal: false` leaves Ctrl-C to the terminal driver, so it arrives as the SIGINT that the process edge handles.
-  const lines = createInterface({ input: edge.stdin, output, terminal: false });
+  const lines = createInterface({ input: edge.stdin(), output, terminal: false });
   // Many questions may follow each other: each takes its listener off the run's signal again.
   const over = new AbortController();
   try {

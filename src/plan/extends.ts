@@ -28,7 +28,7 @@ interface MergedReading {
 export async function readWithBases(
   file: string,
   cwd: string | undefined,
-  stdin?: AsyncIterable<Buffer | string>,
+  stdin?: () => AsyncIterable<Buffer | string>,
 ): Promise<MergedReading> {
   const reading = await readPlanText(file, cwd, stdin);
   if ('fault' in reading) return { root: undefined, texts: [], faults: [reading.fault] };
@@ -128,11 +128,11 @@ export const STDIN = '-';
 async function readPlanText(
   file: string,
   cwd = '',
-  stdin?: AsyncIterable<Buffer | string>,
+  stdin?: () => AsyncIterable<Buffer | string>,
 ): Promise<TextReading> {
   const absolutePath = resolve(cwd, file);
   if (file === STDIN && stdin !== undefined) {
-    const piped = await readStreamOfAtMost(stdin, MAX_PLAN_BYTES);
+    const piped = await readStreamOfAtMost(stdin(), MAX_PLAN_BYTES);
     if ('bytes' in piped) return planTextOf(STDIN, piped.bytes, absolutePath);
     return { fault: refusedFile(STDIN, piped) };
   }

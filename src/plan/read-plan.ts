@@ -19,7 +19,7 @@ import { schemaFaults, violations } from './schema.ts';
 
 export interface ReadPlanOptions {
   /** What the plan `-` is read from; the files that it names lie relative to `cwd`. */
-  readonly stdin?: AsyncIterable<Buffer | string>;
+  readonly stdin?: () => AsyncIterable<Buffer | string>;
   /** The folder that a relative path of a plan counts from; default: the process's. */
   readonly cwd?: string | undefined;
   /** Values of `${VARIABLE}`s. */

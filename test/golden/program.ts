@@ -38,7 +38,7 @@ export async function transcript(args: readonly string[], surroundings: Surround
     drained: () => Promise.resolve(),
   });
   const code = await runProgram(args, {
-    ...{ env, cwd, stdin: Readable.from([]), stdout: writer('stdout'), stderr: writer('stderr') },
+    ...{ env, cwd, stdin: () => Readable.from([]), stdout: writer('stdout'), stderr: writer('stderr') },
     adoptVariables: () => undefined,
     program: ['plan'],
     signal: new AbortController().signal,

@@ -32,13 +32,14 @@ export async function callPlan(args: readonly string[], options: PlanCommandOpti
     },
     drained: async () => undefined,
   });
+  const stdin = Readable.from(input === undefined ? [] : [Buffer.from(input)]);
   const leave = enter(cwd);
   const ended = runProgram(args, {
     env: environment(env),
     adoptVariables: () => undefined,
     program: [process.execPath, ...programArguments()],
     cwd,
-    stdin: Readable.from(input === undefined ? [] : [Buffer.from(input)]),
+    stdin: () => stdin,
     stdout: writer('stdout'),
     stderr: writer('stderr'),
     signal: new AbortController().signal,
