@@ -1,6 +1,11 @@
 /** Writes BSON documents into one growing buffer. Knows lengths and terminators; types and values are the caller's. */
 
+import type { RawValue } from './types.ts';
+
 const LARGE_BYTES = 1024 * 1024;
+const MOST_ASCII = 0x7f;
+/** Of a UTF-16 unit. */
+const MOST_UTF8_BYTES = 3;
 
 export class DocumentBuilder {
   private bytes = Buffer.allocUnsafe(256);
@@ -66,9 +71,27 @@ export class DocumentBuilder {
     this.length += value.length;
   }
 
+  /** Bytes of a value, from elsewhere. */
+  value({ bytes, start, end }: Pick<RawValue, 'bytes' | 'start' | 'end'>): void {
+    this.reserve(end - start);
+    this.length += bytes.copy(this.bytes, this.length, start, end);
+  }
+
+  /** Names of fields are short and mostly ASCII: written one by one they take a tenth of the time that Node.js needs for a call. */
   cstring(value: string): void {
-    this.raw(Buffer.from(value));
-    this.byte(0);
+    this.reserve(MOST_UTF8_BYTES * value.length + 1);
+    const { bytes } = this;
+    let at = this.length;
+    for (let i = 0; i < value.length; i++) {
+      const unit = value.charCodeAt(i);
+      if (unit > MOST_ASCII) {
+        at = this.length + bytes.write(value, this.length);
+        break;
+      }
+      bytes[at++] = unit;
+    }
+    bytes[at] = 0;
+    this.length = at + 1;
   }
 
   /** Length, UTF-8 bytes and NUL of a BSON string. */

@@ -99,6 +99,18 @@ export class Documents {
     );
   }
 
+  /** True when the `_id` of document `i` is, byte for byte, that of document `j` of `other`. False where one has none. */
+  hasIdOf(i: number, other: Documents, j: number): boolean {
+    const type = this.idType(i);
+    if (type === 0 || type !== other.idType(j)) return false;
+    const [start, end] = [this.idStart(i), this.idEnd(i)];
+    const [otherStart, otherEnd] = [other.idStart(j), other.idEnd(j)];
+    return (
+      end - start === otherEnd - otherStart &&
+      this.bytes.compare(other.bytes, otherStart, otherEnd, start, end) === 0
+    );
+  }
+
   /**
    * As a server stores them, each with its `_id` first; the same positions. These very ones where each starts with its `_id`, as in every
    * dump of a server; else copied whole.

@@ -271,7 +271,7 @@ export function unlessUnanswerable<Answer>(ask: () => Answer): Answer | undefine
 
 export function putValue(builder: DocumentBuilder, key: string, value: RawValue): void {
   builder.element(value.type, key);
-  builder.raw(value.bytes.subarray(value.start, value.end));
+  builder.value(value);
 }
 
 export function putDocument(builder: DocumentBuilder, key: string, document: Buffer): void {

@@ -14,13 +14,8 @@ import { depthRefusal, idRefusal, lengthRefusal } from '../bson/storable.ts';
 import type { Run } from '../run.ts';
 import { readBatches, readCheckedBatches } from '../selection/file-batches.ts';
 import { type Selection, selectedOf } from '../selection/selection.ts';
-import {
-  BATCHES_SEARCHED,
-  Existing,
-  existingInParts,
-  findExisting,
-  scanExisting,
-} from '../target/existing.ts';
+import { Existing, existingInParts, findExisting } from '../target/existing.ts';
+import { BATCHES_SEARCHED, scanExisting } from '../target/scan-existing.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
 import { freeLeftovers } from '../v8-flags.ts';
 

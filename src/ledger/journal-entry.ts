@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto';
 import { Binary, deserialize } from 'bson';
-import { documentOf } from '../bson/document-builder.ts';
+import { DocumentBuilder } from '../bson/document-builder.ts';
 import { Documents } from '../bson/documents.ts';
 import { BsonFault, valueEnd } from '../bson/elements.ts';
 import type { RawValue } from '../bson/types.ts';
@@ -245,7 +245,13 @@ function unpackIds(packed: Buffer): RawValue[] {
 
 /** A document `{_id: …}` for each, for a reader that is asked for documents by their ids. */
 export function asDocuments(ids: readonly RawValue[]): Documents {
-  return Documents.of(
-    ids.map(({ type, bytes, start, end }) => documentOf('_id', type, bytes.subarray(start, end))),
-  );
+  const builder = new DocumentBuilder();
+  const offsets = ids.map((id) => {
+    const start = builder.beginDocument();
+    builder.element(id.type, '_id');
+    builder.value(id);
+    builder.endDocument(start);
+    return start;
+  });
+  return new Documents(builder.finish(), offsets);
 }

@@ -1,9 +1,8 @@
-/** What a target holds under the `_id`s of documents: asked for by them, or met by reading its collection whole. */
+/** What a target holds under the `_id`s of documents that it is asked for. */
 import { canonicalKey } from '../bson/canonical-bytes.ts';
 import type { Documents } from '../bson/documents.ts';
 import type { MergeFields } from '../bson/merge-fields.ts';
 import { holdsSymbol, holdsText } from '../bson/storable.ts';
-import { CommandFailure } from './command-failure.ts';
 import type { Answer, DocumentBatch, Presence, TargetCollection, TargetReader } from './target.ts';
 
 const SAME = 1;
@@ -50,8 +49,9 @@ export class Existing {
     if (this.#documents.equals(position, found, i)) this.markSame(position);
     else if (this.#presences[position] !== SAME) {
       const other = found.document(i);
-      const holdsSame = this.#fields?.holds(other, this.#documents.document(position)) === true;
-      this.#presences[position] = holdsSame ? SAME : OTHER;
+      this.#presences[position] = this.#fields?.holds(other, this.#documents.document(position))
+        ? SAME
+        : OTHER;
       this.#others?.set(position, other);
     }
   }
@@ -163,7 +163,7 @@ function pairRepeats({ documents, positions, found }: Answer & DocumentBatch, ex
 
 /**
  * The server answers in the order of `_id`s, and so do most dumps: the next answer is usually the next document asked for, and
- * then one comparison of memory is all it costs. Anything else is found by its key.
+ * then a comparison of memory is all it costs. Anything else is found by its key.
  */
 export class Pairing {
   /** Answers that belong to no position by their key. */
@@ -188,17 +188,22 @@ export class Pairing {
         this.#next++;
         continue;
       }
-      this.#byKey ??= new Map(
-        this.#positions.map((position, order) => [canonicalKey(this.#documents.id(position)), order]),
-      );
-      const order = this.#byKey.get(canonicalKey(found.id(i)));
-      if (order === undefined) {
-        this.unpaired++;
-        continue;
+      const place = this.#placeOf(found, i);
+      if (place === undefined) this.unpaired++;
+      else {
+        this.#next = place + 1;
+        this.#existing.mark(this.#positions[place] as number, found, i);
       }
-      this.#next = order + 1;
-      this.#existing.mark(this.#positions[order] as number, found, i);
     }
+  }
+
+  #placeOf(found: Documents, i: number): number | undefined {
+    const expected = this.#positions[this.#next];
+    if (expected !== undefined && this.#documents.hasIdOf(expected, found, i)) return this.#next;
+    this.#byKey ??= new Map(
+      this.#positions.map((position, place) => [canonicalKey(this.#documents.id(position)), place]),
+    );
+    return this.#byKey.get(canonicalKey(found.id(i)));
   }
 }
 
@@ -227,173 +232,4 @@ async function findOtherIds(at: LookedAt, batch: DocumentBatch, existing: Existi
       else existing.markOtherId(position, found.document(0));
     }
   }
-}
-
-// Finds what the target holds of a whole collection by reading the target's in its natural order, which costs the server less than half
-// of what looking up every `_id` does.
-//
-// Batches that were written side by side lie interleaved there: several runs of documents, of which each goes on where it was left.
-// A document that does not come up in time is left open, and is for the caller to look up; so is all the rest after a fault.
-
-/** Batches that are held, and in which a document is looked for: more than are written side by side. */
-export const BATCHES_SEARCHED = 16;
-/** The same, by their bytes: a batch may be a single large document. */
-const BYTES_SEARCHED = 32 * 1024 * 1024;
-/** Documents found in none of them; with more of these the scan is not worth going on with. */
-const MOST_STRANGERS = 20;
-
-export interface Scanned {
-  readonly documents: Documents;
-  /** `same`, or not known to be there. */
-  readonly there: Existing;
-}
-
-/** Every batch of documents in stored form, in order, with what was seen of it in `found`: the target's documents in any order. */
-export async function* scanExisting(
-  batches: AsyncIterable<Documents>,
-  found: AsyncIterable<Documents>,
-): AsyncGenerator<Scanned, void, undefined> {
-  const source = batches[Symbol.asyncIterator]();
-  const search = new Search();
-  const open = async (): Promise<boolean> => {
-    const { done, value } = await source.next();
-    if (done !== true) search.open(value);
-    return done !== true;
-  };
-  let strangers = 0;
-  try {
-    for await (const documents of untilFault(found)) {
-      let isLate = false;
-      for (let i = search.match(documents, 0); i < documents.length; ) {
-        // What is still open in the first batch comes too late: its place is needed.
-        if (search.isFull && !isLate) yield search.close();
-        isLate = true;
-        const isStranger = search.isFull || !(await open());
-        if (isStranger) strangers++;
-        const next = search.match(documents, isStranger ? i + 1 : i);
-        if (next > i) isLate = false;
-        i = next;
-        while (search.isFirstSeen) yield search.close();
-      }
-      if (strangers > MOST_STRANGERS) break;
-    }
-    do {
-      while (search.held.length > 0) yield search.close();
-    } while (await open());
-  } finally {
-    await source.return?.();
-  }
-}
-
-/** After a fault of the server the rest is looked up, which has patience, or names the fault. */
-async function* untilFault<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item, void, undefined> {
-  try {
-    yield* items;
-  } catch (error) {
-    if (!(error instanceof CommandFailure)) throw error;
-  }
-}
-
-interface Held extends Scanned {
-  unseen: number;
-}
-
-/** Documents of the batches go by their index within the collection. */
-class Search {
-  readonly held: Held[] = [];
-  #bytes = 0;
-  /** The next document of each run, the latest run first. */
-  readonly #heads: number[] = [];
-  /** The first document behind all that were met. */
-  #frontier = 0;
-
-  get isFull(): boolean {
-    return this.held.length === BATCHES_SEARCHED || this.#bytes >= BYTES_SEARCHED;
-  }
-
-  /** Every document of the first batch was seen. */
-  get isFirstSeen(): boolean {
-    return this.held[0]?.unseen === 0;
-  }
-
-  open(batch: Documents): void {
-    this.#bytes += batch.bytes.length;
-    this.held.push({ documents: batch, there: new Existing(batch), unseen: batch.length });
-  }
-
-  /** Lets go of the first batch. */
-  close(): Scanned {
-    const first = this.held.shift() as Held;
-    this.#bytes -= first.documents.bytes.length;
-    return first;
-  }
-
-  /** Marks what `documents` shows from `from` on; returns the first of them that is in no batch held, or their number. */
-  match(documents: Documents, from: number): number {
-    let i = from;
-    while (i < documents.length && (this.#goesOn(documents, i) || this.#begins(documents, i))) i++;
-    return i;
-  }
-
-  /** Whether document `i` is the next one of some run. */
-  #goesOn(documents: Documents, i: number): boolean {
-    const heads = this.#heads;
-    for (let k = 0; k < heads.length; k++) {
-      const index = heads[k] as number;
-      const held = this.#heldWith(index);
-      if (held === undefined || !this.#take(held, index - held.documents.first, documents, i)) continue;
-      if (k > 0) heads.unshift(...heads.splice(k, 1));
-      heads[0] = index + 1;
-      return true;
-    }
-    return false;
-  }
-
-  /** Whether a run begins with document `i`: mostly not far behind the frontier, else among what was passed over. */
-  #begins(documents: Documents, i: number): boolean {
-    if (documents.idType(i) === 0) return false;
-    const index =
-      this.#find(documents, i, { from: this.#frontier, to: Number.POSITIVE_INFINITY }) ??
-      this.#find(documents, i, { from: 0, to: this.#frontier });
-    if (index === undefined) return false;
-    this.#heads.unshift(index + 1);
-    if (this.#heads.length > BATCHES_SEARCHED) this.#heads.pop();
-    return true;
-  }
-
-  #find(documents: Documents, i: number, span: { from: number; to: number }): number | undefined {
-    const tail = idTail(documents, i);
-    for (const held of this.held) {
-      if (held.unseen === 0) continue;
-      const { documents: own } = held;
-      const end = Math.min(span.to - own.first, own.length);
-      for (let position = Math.max(span.from - own.first, 0); position < end; position++) {
-        if (own.idType(position) === 0 || idTail(own, position) !== tail) continue;
-        if (this.#take(held, position, documents, i)) return own.first + position;
-      }
-    }
-    return undefined;
-  }
-
-  #heldWith(index: number): Held | undefined {
-    return this.held.find(
-      ({ documents }) => index >= documents.first && index < documents.first + documents.length,
-    );
-  }
-
-  /** Where document `i` is the one at this position, marks it as seen. */
-  #take(held: Held, position: number, documents: Documents, i: number): boolean {
-    const { documents: own, there } = held;
-    if (!own.equals(position, documents, i)) return false;
-    if (there.presence(position) === 'absent') held.unseen--;
-    there.markSame(position);
-    this.#frontier = Math.max(this.#frontier, own.first + position + 1);
-    return true;
-  }
-}
-
-/** From the end of an `_id` of any type; nearly all differ in it, and comparing whole documents costs ten times as much. */
-function idTail(documents: Documents, i: number): number {
-  const end = documents.idEnd(i); // behind at least nine bytes of the document
-  return documents.bytes.readInt32LE(end - 4) ^ documents.bytes.readInt32LE(end - 8);
 }

@@ -86,7 +86,7 @@ function writeStillSeen(
   builder.element(BSON.OBJECT, 'q');
   const query = builder.beginDocument();
   builder.element(id.type, '_id');
-  builder.raw(id.bytes.subarray(id.start, id.end));
+  builder.value(id);
   builder.element(BSON.OBJECT, '$expr');
   const expression = builder.beginDocument();
   builder.element(BSON.ARRAY, '$eq');
@@ -123,27 +123,28 @@ function writeStillSeen(
  * compared its bytes. A mongos sends it to one shard only with the shard key, as the document holds it.
  */
 export function writeStatement(
+  builder: DocumentBuilder,
   { collated, shardKey = [] }: Pick<WrittenCollection, 'collated' | 'shardKey'>,
   seen: Buffer,
   after?: Buffer,
-): Buffer {
+): void {
   const id = idOf(seen);
-  return buildDocument((builder) => {
-    // Shards are chosen by simple collation; under the collection's, a text in the shard key would lead to every shard.
-    if (collated && shardKey.length > 0) writeSimpleCollation(builder, id);
-    builder.element(BSON.OBJECT, 'q');
-    const query = builder.beginDocument();
-    writeEquality(builder, '_id', id);
-    for (const path of shardKey) {
-      if (path !== '_id') writeEquality(builder, path, shardKeyValue(seen, path));
-    }
-    builder.endDocument(query);
-    if (after === undefined) writeLimit(builder);
-    else {
-      builder.element(BSON.OBJECT, 'u');
-      builder.raw(after);
-    }
-  });
+  const statement = builder.beginDocument();
+  // Shards are chosen by simple collation; under the collection's, a text in the shard key would lead to every shard.
+  if (collated && shardKey.length > 0) writeSimpleCollation(builder, id);
+  builder.element(BSON.OBJECT, 'q');
+  const query = builder.beginDocument();
+  writeEquality(builder, '_id', id);
+  for (const path of shardKey) {
+    if (path !== '_id') writeEquality(builder, path, shardKeyValue(seen, path));
+  }
+  builder.endDocument(query);
+  if (after === undefined) writeLimit(builder);
+  else {
+    builder.element(BSON.OBJECT, 'u');
+    builder.raw(after);
+  }
+  builder.endDocument(statement);
 }
 
 /** `{q: {_id: …, $expr: <false>}, limit: 1}`: removes nothing, and goes where the document of this `_id` would be. */
@@ -190,14 +191,13 @@ const NULL: RawValue = { bytes: Buffer.alloc(0), type: BSON.NULL, start: 0, end:
  * reference, which is a value as it stands; a write by `{_id: {$eq: <reference>}}` fails (mongod 8.2: 9248801, 9248804).
  */
 function writeEquality(builder: DocumentBuilder, name: string, value: RawValue): void {
-  const bytes = value.bytes.subarray(value.start, value.end);
   if (name === '_id' || !looksLikeOperators(value)) {
     builder.element(value.type, name);
-    builder.raw(bytes);
+    builder.value(value);
     return;
   }
   builder.element(BSON.OBJECT, name);
-  builder.raw(documentOf('$eq', value.type, bytes));
+  builder.raw(documentOf('$eq', value.type, value.bytes.subarray(value.start, value.end)));
 }
 
 function looksLikeOperators(value: RawValue): boolean {

@@ -10,6 +10,7 @@
  * one ends an older one that is still open, and a commit of the older one that arrives late is refused.
  */
 import { compareValues } from '../bson/compare-values.ts';
+import { DocumentBuilder } from '../bson/document-builder.ts';
 import { Documents } from '../bson/documents.ts';
 import { RestorePlanError } from '../errors.ts';
 import { rawDocument, readBatch, readWriteFaults, type WriteFault } from '../mongo/raw-messages.ts';
@@ -17,7 +18,7 @@ import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command
 import { COMMAND_TIME_MS, type Command, type Commands, retry, settle, TryAgain } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
-import { type EmptyTimestamps, idFilter, joined, shardKeyValue, writeStatement } from './statements.ts';
+import { type EmptyTimestamps, idFilter, shardKeyValue, writeStatement } from './statements.ts';
 import type {
   ConditionalOutcome,
   FieldChanges,
@@ -241,22 +242,22 @@ class TransactionalWrite {
       } else this.#leftAlone.set(position, presence === 'other' ? 'changed' : 'deleted');
     }
     if (open.length === 0) return COMMITTED;
-    const statements = joined(
-      open.map((position) => {
-        // Where fields alone count, the rest of it may be another by now.
-        const found = there.other(position) ?? (seen[position] as Buffer);
-        return writeStatement(collection, found, after?.(position, found));
-      }),
-    );
+    const statements = new DocumentBuilder();
+    for (const position of open) {
+      // Where fields alone count, the rest of it may be another by now.
+      const found = there.other(position) ?? (seen[position] as Buffer);
+      writeStatement(statements, collection, found, after?.(position, found));
+    }
+    const sequence = statements.finish();
     const started = performance.now();
     const reply = await transaction.run(
       after === undefined
-        ? { delete: collection.name, ...UNORDERED, deletes: documentSequence('deletes', statements) }
+        ? { delete: collection.name, ...UNORDERED, deletes: documentSequence('deletes', sequence) }
         : {
             update: collection.name,
             ...UNORDERED,
             ...fields,
-            updates: documentSequence('updates', statements),
+            updates: documentSequence('updates', sequence),
           },
     );
     this.#transactions.partSize.note(open.length, performance.now() - started);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Documents } from '../../src/bson/documents.ts';
 import { CommandFailure } from '../../src/target/command-failure.ts';
-import { scanExisting } from '../../src/target/existing.ts';
+import { scanExisting } from '../../src/target/scan-existing.ts';
 import { numbered } from '../apply/documents.ts';
 import { test } from '../harness.ts';
 

@@ -272,7 +272,7 @@ function joined(parts: readonly Buffer[]): Buffer {
         if (seen.has(key)) continue;
         seen.add(key);
         builder.element(element.type, key);
-        builder.raw(element.bytes.subarray(element.start, element.end));
+        builder.value(element);
       }
     }
   });

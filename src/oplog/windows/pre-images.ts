@@ -282,7 +282,7 @@ class ChangeEvent {
 function put(builder: DocumentBuilder, key: string, value: RawValue | undefined): void {
   if (value === undefined) return;
   builder.element(value.type, key);
-  builder.raw(value.bytes.subarray(value.start, value.end));
+  builder.value(value);
 }
 
 function textIn({ bytes, start }: RawValue, key: string): string {

@@ -160,7 +160,7 @@ function documentBytes(entries: readonly (readonly [string, RawValue])[]): Buffe
   const start = builder.beginDocument();
   for (const [key, value] of entries) {
     builder.element(value.type, key);
-    builder.raw(value.bytes.subarray(value.start, value.end));
+    builder.value(value);
   }
   builder.endDocument(start);
   return builder.finish();
