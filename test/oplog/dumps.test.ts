@@ -1,5 +1,5 @@
 /** Dumps that real tools take while the database is written to, rolled forward: not one document differs from what the server had. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Binary, Long, serialize, Timestamp } from 'bson';
@@ -30,6 +30,8 @@ import { fill, underLoad } from './write-load.ts';
 const DOCUMENTS = Number(process.env['OPLOG_DOCUMENTS'] ?? 3000);
 const DATABASE = 'shop';
 const NAMES = ['a', 'b'] as const;
+/** Taken until one can be replayed. */
+const MOST_DUMPS = 3;
 
 let set: ReplicaSet;
 let replayed: ReplicaSet;
@@ -54,14 +56,13 @@ test.before(
     await nextSecond();
     begins = await nextSecond();
     const path = (name: string): string => join(folder.path, name);
-    await underLoad(set, DATABASE, DOCUMENTS, async () => {
-      await mongodump(set.uri, ['--oplog', '--out', path('folder')]);
-      await mongodump(set.uri, ['--oplog', '--gzip', '--out', path('gzip')]);
-      await mongodump(set.uri, ['--oplog', `--archive=${path('dump.archive')}`]);
-      await mongodump(set.uri, ['--oplog', '--gzip', `--archive=${path('dump.archive.gz')}`]);
-      await mongodump(set.uri, ['--db', DATABASE, '--out', path('plain')]);
-      await mongodump(set.uri, ['--db', DATABASE, `--archive=${path('plain.archive')}`]);
-    });
+    replayed = await startReplicaSet();
+    for (let left = MOST_DUMPS; ; left--) {
+      await dumpUnderLoad(path);
+      if (await isReplayed(path('folder'), left === 1)) break;
+      for (const name of readdirSync(folder.path)) rmSync(path(name), { recursive: true });
+    }
+    atDumpEnd = await stateOf(replayed);
     for (const name of ['folder', 'plain']) {
       await tarFolder(path(name), path(`${name}.tar`));
       await program('gzip', ['--keep', path(`${name}.tar`)]);
@@ -79,9 +80,6 @@ test.before(
       .updateMany({}, { $set: { wrong: true } });
     await mongodump(set.uri, ['-d', 'local', '-c', 'oplog.rs', '--out', path('saved')]);
     await mongodump(set.uri, ['-d', 'local', '-c', 'oplog.rs', '--gzip', '--out', path('saved.gz')]);
-    replayed = await startReplicaSet();
-    await mongorestore(replayed.uri, ['--oplogReplay', path('folder')]);
-    atDumpEnd = await stateOf(replayed);
   },
   { deadlineMs: 240_000 },
 );
@@ -89,6 +87,28 @@ test.after(async () => {
   await Promise.all([set?.stop(), replayed?.stop(), lab?.close()]);
   folder.remove();
 });
+
+async function dumpUnderLoad(path: (name: string) => string): Promise<void> {
+  await underLoad(set, DATABASE, DOCUMENTS, async () => {
+    await mongodump(set.uri, ['--oplog', '--out', path('folder')]);
+    await mongodump(set.uri, ['--oplog', '--gzip', '--out', path('gzip')]);
+    await mongodump(set.uri, ['--oplog', `--archive=${path('dump.archive')}`]);
+    await mongodump(set.uri, ['--oplog', '--gzip', `--archive=${path('dump.archive.gz')}`]);
+    await mongodump(set.uri, ['--db', DATABASE, '--out', path('plain')]);
+    await mongodump(set.uri, ['--db', DATABASE, `--archive=${path('plain.archive')}`]);
+  });
+}
+
+/** Whether the official tool replays the dump. It fails now and then: at an update that does not fit a later state of its document. */
+async function isReplayed(dump: string, mustBe: boolean): Promise<boolean> {
+  try {
+    await mongorestore(replayed.uri, ['--drop', '--oplogReplay', dump]);
+    return true;
+  } catch (error) {
+    if (mustBe || !/error applying oplog/.test(String(error))) throw error;
+    return false;
+  }
+}
 
 /** A moment after everything that was written so far. */
 async function nextSecond(): Promise<Date> {
