@@ -8,6 +8,7 @@ import { openBackup } from '../../src/backup/open-backup.ts';
 import { test } from '../harness.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
+import { startReplicaSet } from '../lab/replica-set.ts';
 import { tarFolder } from '../lab/tar.ts';
 import { mongodump } from '../lab/tools.ts';
 import { QUIET } from '../quiet-run.ts';
@@ -50,10 +51,10 @@ test.after(async () => {
 });
 
 /** Dumps into a folder, packs it as a tar and a tar.gz beside it, and dumps as an archive. */
-async function dump(name: string, args: readonly string[]): Promise<void> {
+async function dump(name: string, args: readonly string[], { uri } = lab.staging): Promise<void> {
   const out = join(folder.path, name);
-  await mongodump(lab.staging.uri, [...args, '--out', out]);
-  await mongodump(lab.staging.uri, [...args, `--archive=${out}.archive`]);
+  await mongodump(uri, [...args, '--out', out]);
+  await mongodump(uri, [...args, `--archive=${out}.archive`]);
   await tarFolder(out, `${out}.tar`);
   await tarFolder(out, `${out}.tar.gz`, { gzip: true });
 }
@@ -124,7 +125,21 @@ test('GridFS: files and chunks are plain collections', () =>
   }));
 
 test('A10 an oplog beside the databases is said, not read; so is the prelude', async () => {
-  await dump('full', ['--oplog']);
+  // A server of its own: all of it is dumped, and a collection that another test renames meanwhile would end that.
+  const set = await startReplicaSet();
+  try {
+    const own = set.client.db(db.databaseName);
+    await own.collection('log').insertOne({ line: 1 });
+    // Where nothing is written meanwhile, an archive has no oplog.
+    let isDumped = false;
+    const dumped = dump('full', ['--oplog'], set).finally(() => {
+      isDumped = true;
+    });
+    while (!isDumped) await own.collection('written').insertOne({});
+    await dumped;
+  } finally {
+    await set.stop();
+  }
   copyFileSync(
     join(folder.path, 'full/prelude.json'),
     join(folder.path, 'full', db.databaseName, 'prelude.json'),

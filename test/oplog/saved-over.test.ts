@@ -121,11 +121,13 @@ const series = (prefix = 'day/oplog'): string =>
   `s3: { bucket: ${bucket.name}, key: ${prefix}/, endpoint: ${lab.s3.endpoint}, forcePathStyle: true }`;
 const address = (prefix = 'day/oplog'): string => `s3://${bucket.name}/${prefix}`;
 
+/** In the order of their moments: within a second, the 110th entry comes after the 58th. */
 async function keysBelow(prefix: string): Promise<string[]> {
   const { Contents = [] } = await bucket.client.send(
     new ListObjectsV2Command({ Bucket: bucket.name, Prefix: prefix }),
   );
-  return Contents.map(({ Key = '' }) => Key);
+  const keys = Contents.map(({ Key = '' }) => Key);
+  return keys.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
 }
 
 async function objectAt(key: string): Promise<Buffer> {
@@ -187,8 +189,9 @@ test('below a prefix: objects that go on from each other, and the documents and 
   const told = async (oplog: string): Promise<unknown> => {
     const { exitCode, stderr, line } = await planned({ oplog, at }, 'select');
     assert.is(exitCode, 0, stderr);
-    const { entries, sha256, cut } = line['backup'].oplog;
-    return { selection: line['selection'], entries, sha256, cut };
+    // Not `cut`: the live oplog may have an entry about something else after the last one of these.
+    const { entries, sha256 } = line['backup'].oplog;
+    return { selection: line['selection'], entries, sha256 };
   };
   assert.equal(await told(series()), await told(LIVE));
   const { line } = await planned({ oplog: series(), at }, 'oplog', 'check');
@@ -211,12 +214,12 @@ test('below a prefix: what is missing, cut off or of something else is refused b
   await refused(LIVE, 11, /does not begin where the object before it ends/, ...goOn);
   await bucket.put(second, whole);
   const end = await objectAt(last);
-  await bucket.put(last, end.subarray(0, -7));
+  // Near its beginning: what follows the first entry after `at` is not read.
+  const firstEnd = end.readInt32LE(0);
+  await bucket.put(last, end.subarray(0, firstEnd + 7));
   await refused(series(), 12, /the last \d+ bytes are not a whole document/, 'select');
   await refused(LIVE, 11, /is not whole/, ...goOn);
-  let before = 0;
-  for (let next = 0; next < end.length; next += end.readInt32LE(next)) before = next;
-  await bucket.put(last, end.subarray(0, before));
+  await bucket.put(last, end.subarray(0, firstEnd));
   await refused(series(), 12, /is cut off: its name says that it reaches to/, 'select');
   await bucket.put(last, end);
   const others = await planned({ oplog: LIVE, at, collection: 'others' }, ...goOn);
