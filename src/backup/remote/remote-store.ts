@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
 import type { ByteSource, SeenFile, StoredSpan, WholeChecksum } from '../storage/byte-source.ts';
@@ -130,6 +131,8 @@ class RemoteFile implements ByteSource {
           handedOut += bytes.length;
           yield bytes;
           fillUp();
+          // Else all that has arrived would be consumed before a socket is read again, and the server would stand still meanwhile.
+          await setImmediate();
         }
         flights.shift();
         control.landed(first.range.length, first.range.milliseconds);

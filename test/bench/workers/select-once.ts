@@ -2,7 +2,6 @@
  * Selects the documents of one plan through the library and prints what that took, without the start of the process. The S3 client and the
  * driver are loaded before the clock starts, as they are in the plain GET and the bare query that this is measured against.
  */
-import '@aws-sdk/client-s3';
 import 'mongodb';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -10,8 +9,9 @@ import { setFlagsFromString } from 'node:v8';
 // As the program does at its start.
 setFlagsFromString('--no-incremental-marking');
 
-const LIBRARY = join(import.meta.dirname, '..', '..', '..', 'dist', 'index.js');
-const { openRestore } = (await import(LIBRARY)) as typeof import('../../../src/index.ts');
+const DIST = join(import.meta.dirname, '..', '..', '..', 'dist');
+await import(join(DIST, 'backup', 's3', 's3-client.js'));
+const { openRestore } = (await import(join(DIST, 'index.js'))) as typeof import('../../../src/index.ts');
 
 const [planFile, workDirectory, threads] = process.argv.slice(2) as [string, string, string?];
 const restore = await openRestore(planFile, {
