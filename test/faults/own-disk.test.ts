@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert';
 import type { ComparedDocument } from '../../src/comparison/comparison.ts';
 import { DocumentSpill } from '../../src/comparison/target-memory.ts';
 import { test } from '../harness.ts';
+import { LOST_PARTNER } from '../lab/art-market.ts';
 import { callPlan } from '../lab/call-plan.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { type MountedDisk, onMountedDisk, whyNoMountedDisk } from '../lab/mounted-disk.ts';
@@ -61,6 +62,32 @@ onDisk('a dry-run ends with the fault of the disk, not with that of tidying up',
   disk.become('rw');
   assertEnds(await dryRun('--full'), 0, /./);
 });
+
+onDisk(
+  'with the selection kept, a run and its revert need nothing more of the disk',
+  'size=20m',
+  async (disk) => {
+    const target = ['--target', 'staging', '--work-dir', join(disk.path, 'work')];
+    const confirmed = [...target, '--confirm', incident.staging.databaseName];
+    disk.become('ro');
+    assertEnds(
+      await incident.call(['apply', 'plan.yaml', ...target]),
+      20,
+      /cannot write \S*: the file system is read-only/,
+    );
+    disk.become('rw');
+    assertEnds(await incident.call(['dry-run', 'plan.yaml', ...target]), 0, /./);
+    disk.become('ro');
+    for (const command of ['apply', 'verify', 'revert'])
+      assertEnds(
+        await incident.call([command, 'plan.yaml', ...(command === 'revert' ? confirmed : target)]),
+        0,
+        /every byte as in the backup|Take back 140 documents/,
+      );
+    assert.is(await incident.staging.collection('artworks').countDocuments({ partner_id: LOST_PARTNER }), 0);
+    disk.become('rw');
+  },
+);
 
 onDisk(
   'what is only kept in between is no reason to fail where it cannot be removed',
