@@ -7,6 +7,7 @@
  */
 
 import type { ByteSource } from './storage/byte-source.ts';
+import type { PathList } from './storage/path-list.ts';
 
 /** Which backup it was: enough to say "the same bytes" later, without reading them. */
 export interface BackupIdentity {
@@ -196,8 +197,12 @@ export interface OplogSlices {
   readonly part: string;
   /** Written while the backup was: from its beginning to its end. */
   readonly own: readonly OplogSlice[];
-  /** Written for point-in-time recovery, before the backup, while it was written, and after it. */
-  readonly continued: readonly OplogSlice[];
+  /** Paths of those that were written for point-in-time recovery, before the backup, while it was written, and after it. */
+  readonly continued: PathList;
+  /** Of one of these paths; undefined where it is not there any more. */
+  open(path: string): Promise<ByteSource | undefined>;
+  /** How people name such a path. */
+  describe(path: string): string;
 }
 
 export interface OplogSlice {

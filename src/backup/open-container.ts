@@ -13,6 +13,7 @@ import { DEFAULT_MAX_RATIO } from './containers/decompress.ts';
 import type { Container } from './containers/sniff.ts';
 import { apsaraPart, inDatabase, isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
 import { type DumpTree, type NamedFile, sortDump } from './layout/dump-tree.ts';
+import { filesOfBackup } from './layout/folder-files.ts';
 import { assertOneBackup, type NamedFolder, severalBackups } from './layout/one-backup.ts';
 import { readPbmBackup, slicesOf } from './layout/pbm.ts';
 import {
@@ -31,7 +32,7 @@ import { FileBackup } from './readers/file-backup.ts';
 import { apsaraLayout, dataFiles, entriesPassedOver, noSuchDatabase, takenFor } from './readers/refusals.ts';
 import type { ByteSource } from './storage/byte-source.ts';
 import { ReadAhead } from './storage/derived-sources.ts';
-import { filesBelow, newestOf, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
+import { newestOf, type Store, type StoredFile, type StoredFolder } from './storage/store.ts';
 
 /** Levels of packing. */
 const MAX_DEPTH = 4;
@@ -179,15 +180,16 @@ export async function openStored(
     return openContainer(found.open(), { ...common, identity, folder: undefined });
   }
 
-  const files = await filesBelow(store, found.path);
   // Paths keep the folder's own name, so that the folder of the database itself may be named as well.
   const above = found.path.replace(/[^/]*\/$/, '');
+  const { files, areAll } = await filesOfBackup({ store, folder: found.path, above, database });
   const named = files.map((file) => ({ path: file.path.slice(above.length), at: file.open() }));
   const setting = settingOf(source.location);
   const folder: NamedFolder = {
     setting,
     above,
     isDatabase: found.path.slice(above.length) === `${database}/`,
+    holdsMore: !areAll,
     describe: (path) => store.describe(path),
   };
   return openFiles(

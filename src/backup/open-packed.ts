@@ -4,8 +4,9 @@ import type { BackupIdentity, StoredBackup } from './backup.ts';
 import { type Compression, DEFAULT_MAX_RATIO, decompress, decompressStart } from './containers/decompress.ts';
 import { type Container, SNIFF_BYTES, sniff } from './containers/sniff.ts';
 import { indexTar, type PeekedFile, peekTar } from './containers/tar-files.ts';
-import { isDataFile, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
+import { isDataFile, looksPacked, namelessFolder, readDumpPath } from './layout/dump-paths.ts';
 import { type DumpRoot, type NamedFile, type PackedIn, rootsIn } from './layout/dump-tree.ts';
+import { LOOKED_INTO } from './layout/folder-files.ts';
 import { assertOneBackup, type NamedFolder, severalBackups } from './layout/one-backup.ts';
 import { archiveInTar, openArchive } from './readers/archive-backup.ts';
 import { dataFiles, isOfOtherDatabases } from './readers/refusals.ts';
@@ -35,9 +36,6 @@ export interface PackedFile {
   readonly remedy?: string;
   readonly packedIn?: PackedIn | undefined;
 }
-
-/** Files looked into for a packed dump. */
-const LOOKED_INTO = 64;
 
 type Kinded = Pick<Container, 'kind'>;
 
@@ -96,17 +94,11 @@ async function lookInto(files: readonly NamedFile[]): Promise<Map<NamedFile, Pac
   return packed;
 }
 
-function looksPacked(path: string): boolean {
-  return /\.(?:tar|tgz|tbz|txz|archive|dump|gz|bz2|xz|zst|lz4|snappy|s2|zip|7z|gpg|enc)(?:\.\w+)?$/i.test(
-    path,
-  );
-}
-
 function tooManyPacked(files: readonly NamedFile[]): RestorePlanError {
   const [first] = files;
   return new RestorePlanError(
     'BACKUP',
-    `there are ${files.length} packed files, ${first?.path} the first of them: more than the ${LOOKED_INTO} that one backup may consist of.`,
+    `there are more than ${LOOKED_INTO} packed files, ${first?.path} the first of them: one backup does not consist of so many.`,
     { hint: 'If each is a backup of its own, name one of them, or put the time into the path: `{time:…}`.' },
   );
 }

@@ -153,7 +153,7 @@ test('the parts of very many shards, of which not all would be looked into, are 
   for (let i = 0; i < 65; i++) cpSync(at('one.tar.gz'), at(`many/shard${i}.tar.gz`));
   await refusal(
     readBackup(onDisk(at('many'), { database }), WANTED),
-    /65 packed files, many\/shard0\.tar\.gz/,
+    /more than 64 packed files, many\/shard0\.tar\.gz/,
   );
   rmSync(at('many/shard64.tar.gz'));
   for (let i = 0; i < 70; i++) writeFileSync(at(`many/notes ${i}`), 'notes');

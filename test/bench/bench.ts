@@ -10,11 +10,11 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { mongoTool } from '../lab/tools.ts';
-import { DEPENDENTS } from './dependents.ts';
+import { CHAINS, DEPENDENTS } from './dependents.ts';
 import { EXTREMES } from './extremes.ts';
 import { prepareGrounds } from './grounds.ts';
 import { HUGE } from './huge.ts';
-import { LISTING } from './listing.ts';
+import { LISTINGS } from './listing.ts';
 import { isReached, type Measure, type Result } from './measure.ts';
 import { MEMORY, MEMORY_OF_THREADS } from './memory.ts';
 import { OPLOG } from './oplog.ts';
@@ -32,11 +32,12 @@ const MEASURES: readonly Measure[] = [
   SELECT_FROM_GZIP,
   SELECT_BY_THREADS,
   DEPENDENTS,
+  CHAINS,
   WHOLE_COLLECTION,
   MEMORY,
   MEMORY_OF_THREADS,
   ...EXTREMES,
-  LISTING,
+  ...LISTINGS,
   OPLOG,
   ...OPLOG_MEMORY,
   VALIDATE,

@@ -27,6 +27,14 @@ export class DiskStore implements WritableStore {
     }
   }
 
+  /** Folder within folder, so that no more are held than lie within each other. */
+  async *below(folder: string): AsyncGenerator<StoredFile> {
+    for await (const item of this.list(folder)) {
+      if (item.kind === 'file') yield item;
+      else yield* this.below(item.path);
+    }
+  }
+
   async find(path: string): Promise<StoredFile | StoredFolder | undefined> {
     const found = await stat(path, { bigint: true }).catch((cause: unknown) => {
       if (isMissing(cause)) return undefined;

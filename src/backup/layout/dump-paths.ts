@@ -69,6 +69,13 @@ export function folderOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }
 
+/** A dump in one file, or something compressed, by its name. */
+export function looksPacked(path: string): boolean {
+  return /\.(?:tar|tgz|tbz|txz|archive|dump|gz|bz2|xz|zst|lz4|snappy|s2|zip|7z|gpg|enc)(?:\.\w+)?$/i.test(
+    path,
+  );
+}
+
 /** A file of a mongod's dbPath, as it is or compressed: of a physical backup, or a snapshot of the disk. */
 export function isDataFile(path: string): boolean {
   return /(?:^|\/)(?:WiredTiger|mongod\.lock|[^/]+\.(?:wt|ns))(?:\.(?:gz|s2|snappy|lz4|zst))?$/.test(path);

@@ -161,7 +161,8 @@ function areSiblings(roots: readonly DumpRoot[]): boolean {
   );
 }
 
-function arePartsByName(paths: readonly (readonly string[])[]): boolean {
+/** Whether their names are those of hosts or shards. Once they are not, further ones change nothing. */
+export function arePartsByName(paths: readonly (readonly string[])[]): boolean {
   const [first = []] = paths;
   if (paths.some((path) => path.length !== first.length)) return false;
   return first.every((_, i) => {

@@ -16,6 +16,8 @@ export interface NamedFolder {
   readonly above: string;
   /** It bears the name of the database, and its files lie in it. */
   readonly isDatabase: boolean;
+  /** It holds more files than were looked at: those of further backups. */
+  readonly holdsMore: boolean;
   /** How messages name a path or key. */
   describe(path: string): string;
 }
@@ -47,7 +49,7 @@ export function assertOneBackup(roots: readonly DumpRoot[], where: WhereFound): 
 
 /** `why` follows "because". */
 export function severalBackups(roots: readonly DumpRoot[], where: WhereFound, why: string): RestorePlanError {
-  const { location, database } = where;
+  const { location, database, folder } = where;
   const backups = singleBackups(roots, where);
   const listed = backups
     .slice(0, LISTED)
@@ -56,7 +58,7 @@ export function severalBackups(roots: readonly DumpRoot[], where: WhereFound, wh
   const more = backups.length > LISTED ? `, and ${backups.length - LISTED} more` : '';
   return new RestorePlanError(
     'BACKUP',
-    `${location} holds the database ${database} ${backups.length} times, and they are not put together because ${why}: ${listed}${more}.`,
+    `${location} holds the database ${database} ${backups.length}${folder?.holdsMore ? ' or more' : ''} times, and they are not put together because ${why}: ${listed}${more}.`,
     { hint: choiceBetween(backups, where), facts: { several: backups } },
   );
 }

@@ -13,7 +13,8 @@ import { RestorePlanError } from '../../errors.ts';
 import type { OplogSlices } from '../backup.ts';
 import type { ByteSource } from '../storage/byte-source.ts';
 import { MemorySource, UnreadableSource } from '../storage/derived-sources.ts';
-import { filesBelow, type Store } from '../storage/store.ts';
+import { PathList } from '../storage/path-list.ts';
+import type { Store } from '../storage/store.ts';
 import { fileNameOf } from './dump-paths.ts';
 import type { NamedFile } from './dump-tree.ts';
 
@@ -54,12 +55,18 @@ export async function slicesOf({ folder, above, files, store }: DumpOfSet): Prom
   const replicaSet = parts.at(-1) as string;
   const own = files.filter(({ path }) => path.startsWith(`${folder}/oplog/`));
   const beside = [...parts.slice(0, -2), 'pbmPitr', replicaSet, ''].join('/');
-  const continued = store === undefined ? [] : await filesBelow(store, beside);
+  const continued = new PathList();
+  if (store !== undefined) for await (const { path } of store.below(beside)) continued.add(path);
   return {
     replicaSet,
     part: folder,
     own,
-    continued: continued.map((file) => ({ path: file.path, at: file.open() })),
+    continued,
+    open: async (path) => {
+      const found = await store?.find(path);
+      return found?.kind === 'file' ? found.open() : undefined;
+    },
+    describe: (path) => store?.describe(path) ?? path,
   };
 }
 
@@ -125,10 +132,15 @@ interface PbmNamespace {
 /** Longest metadata that is believed; 100,000 collections take a tenth of it. */
 const MAX_METADATA_BYTES = 256 * 1024 * 1024;
 
+/** By its name. */
+export function isPbmMetadata(path: string): boolean {
+  return path.endsWith('/meta.pbm') || path.endsWith('/metadata.json');
+}
+
 /** Undefined where a file of this path is nothing of the kind. Throws BACKUP where it is damaged. */
 async function readPbmMetadata(path: string, at: ByteSource): Promise<PbmNamespace[] | undefined> {
+  if (!isPbmMetadata(path) || at.size > MAX_METADATA_BYTES) return undefined;
   const isBson = path.endsWith('/meta.pbm');
-  if ((!isBson && !path.endsWith('/metadata.json')) || at.size > MAX_METADATA_BYTES) return undefined;
   const bytes = await at.read(0, at.size);
   return isBson ? readBson(bytes, at) : readJson(bytes.toString('utf8'), at);
 }

@@ -6,7 +6,14 @@ import type { Run } from '../../run.ts';
 import type { SeenFile } from '../storage/byte-source.ts';
 import type { FileContent } from '../storage/store.ts';
 import { FlightControl } from './flight-control.ts';
-import type { Checksum, KeyPage, ObjectClient, ObjectServer, StoredObject } from './object-server.ts';
+import type {
+  Checksum,
+  KeyPage,
+  ListOptions,
+  ObjectClient,
+  ObjectServer,
+  StoredObject,
+} from './object-server.ts';
 import { type Attempts, inTime, PaceWatch, persist, type RemotePatience } from './patience.ts';
 import { describeAnswer, type RangeSink, receiveRange, WaitingRoom } from './range-download.ts';
 
@@ -123,12 +130,12 @@ export class Bucket {
   }
 
   /**
-   * Pages of what lies directly under a prefix. A page has up to `most` entries. A refusal names the prefix, or `as`: the key or prefix that the plan has. A list that does
+   * Pages of what lies directly under a prefix; with `isDeep`, of all objects whose keys begin with it. A page has up to `most` entries. A refusal names the prefix, or `as`: the key or prefix that the plan has. A list that does
    * not get on, or has no end in sight, is refused.
    */
   async *list(
     prefix: string,
-    { most, as = prefix }: { readonly most?: number; readonly as?: string } = {},
+    { as = prefix, ...asked }: Omit<ListOptions, 'next'> & { readonly as?: string } = {},
   ): AsyncGenerator<KeyPage> {
     let next: string | undefined;
     let pages = 0;
@@ -138,7 +145,7 @@ export class Bucket {
     do {
       const page = await persist(this.#attempts(as, this.#patience.firstMs), async () => {
         const client = await this.#connect();
-        return this.#inTime(client.list(prefix, { next, ...(most === undefined ? {} : { most }) }));
+        return this.#inTime(client.list(prefix, { next, ...asked }));
       });
       if (page === undefined) throw this.#notIt(as, 'something that is no list of keys');
       // Servers that overlook the token would send their first page for ever.

@@ -58,8 +58,8 @@ export interface ObjectClient {
   range(object: Pick<StoredObject, 'key' | 'etag' | 'versionId'>, span: Span): Promise<RangeAnswer>;
   /** The first bytes of whatever the server answers for the key; for explaining a failure. */
   firstBytes(key: string): Promise<RangeAnswer>;
-  /** One page of what lies directly in a folder. Undefined when the answer is no list, or does not say where it goes on. */
-  list(prefix: string, options: { next?: string | undefined; most?: number }): Promise<KeyPage | undefined>;
+  /** One page of a list. Undefined when the answer is no list, or does not say where it goes on. */
+  list(prefix: string, options: ListOptions): Promise<KeyPage | undefined>;
   /** Stores an object whole, once what came has its SHA-256. */
   put(key: string, content: FileContent): Promise<void>;
   /** Removes an object; one that is not there is no fault. */
@@ -67,6 +67,15 @@ export interface ObjectClient {
   /** The proxy that the last request went through, without credentials; undefined = none. */
   proxy(): string | undefined;
   close(): void;
+}
+
+export interface ListOptions {
+  /** Where the list goes on, by the page before. */
+  readonly next?: string | undefined;
+  /** Entries of a page. */
+  readonly most?: number;
+  /** All objects whose keys begin with the prefix, not folders and what lies beside them. */
+  readonly isDeep?: boolean;
 }
 
 export interface StoredObject {

@@ -29,6 +29,11 @@ export class RemoteStore implements WritableStore {
     }
   }
 
+  async *below(folder: string): AsyncGenerator<StoredFile> {
+    for await (const { objects } of this.#bucket.list(folder, { isDeep: true }))
+      for (const object of objects) if (!object.key.endsWith('/')) yield this.#file(object);
+  }
+
   async find(path: string): Promise<StoredFile | StoredFolder | undefined> {
     if (path !== '' && !path.endsWith('/')) {
       const object = await this.#bucket.head(path).catch((error: unknown) => {

@@ -112,12 +112,12 @@ export async function connectS3(location: S3Location, timeouts: Timeouts): Promi
           new GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-511', RequestPayer }),
         ),
       ),
-    list: async (prefix, { next, most }) => {
+    list: async (prefix, { next, most, isDeep = false }) => {
       const page = await client.send(
         new ListObjectsV2Command({
           Bucket: bucket,
           Prefix: prefix,
-          Delimiter: '/',
+          ...(isDeep ? {} : { Delimiter: '/' }),
           ContinuationToken: next,
           MaxKeys: most,
           RequestPayer,

@@ -21,6 +21,8 @@ export interface Store {
   describe(path: string): string;
   /** What lies directly in `folder` (ends in `/`) and whose name begins with `nameStart`. In pages, in no promised order. */
   list(folder: string, nameStart?: string): AsyncIterable<StoredFile | StoredFolder>;
+  /** All files below `folder` (ends in `/`), at any depth. In pages, in no promised order. */
+  below(folder: string): AsyncIterable<StoredFile>;
   /** What `path` is; undefined when nothing is there. A bucket has a folder wherever a key continues after `/`. */
   find(path: string): Promise<StoredFile | StoredFolder | undefined>;
   /** A file that was found before, here or by another store of the same place; nothing is asked before its bytes are read. */
@@ -49,15 +51,9 @@ export function newestOf(files: readonly Pick<StoredFile, 'modified'>[]): number
   return times.length === 0 ? undefined : times.reduce((a, b) => Math.max(a, b));
 }
 
-/** All files below `folder`, at any depth, sorted by path. For one backup's folder; never for a whole bucket. */
-export async function filesBelow(store: Store, folder: string): Promise<StoredFile[]> {
+/** All files below `folder`, sorted by path. For folders of ours; any other may hold millions. */
+export async function filesBelow(store: Pick<Store, 'below'>, folder: string): Promise<StoredFile[]> {
   const files: StoredFile[] = [];
-  const folders = [folder];
-  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
-    for await (const item of store.list(next)) {
-      if (item.kind === 'file') files.push(item);
-      else folders.push(item.path);
-    }
-  }
+  for await (const file of store.below(folder)) files.push(file);
   return files.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }

@@ -15,8 +15,8 @@ import { bucketLike, bucketNeeds, type S3Location } from '../../plan/sources/s3.
 import type { Run } from '../../run.ts';
 import { compareTimestamps, type Moment, showMoment, type Timestamp, timeless } from '../entry.ts';
 import { isSameScope, type SavedBefore, scopeEntry } from '../saved-scope.ts';
+import { coveredBy } from '../sources/entry-files.ts';
 import type { Covered } from '../sources/joined-entries.ts';
-import { coveredBy } from '../sources/stored-oplog.ts';
 import {
   type EntryStore,
   isEarlyEnough,
@@ -96,7 +96,8 @@ export class SavedSeries implements EntryStore {
 
   /** Throws USAGE unless they go on from each other, and nothing else is there. */
   async #objects(): Promise<SeriesObject[]> {
-    const objects = (await this.#list()).map((file): SeriesObject => {
+    const found = await this.#told(() => filesBelow(this.#store, this.#root));
+    const objects = found.map((file): SeriesObject => {
       const covers = file.path.endsWith('.bson') ? coveredBy(file.path) : undefined;
       if (covers === undefined)
         throw notSavedHere(this.#store.describe(file.path), 'is there, and was not saved by this command');
@@ -196,11 +197,10 @@ export class SavedSeries implements EntryStore {
   }
 
   async #requireAlone(): Promise<void> {
-    for (const { path } of await this.#list()) if (!this.#known.has(path)) throw savedByAnother(this.name);
-  }
-
-  #list(): Promise<StoredFile[]> {
-    return this.#told(() => filesBelow(this.#store, this.#root));
+    await this.#told(async () => {
+      for await (const { path } of this.#store.below(this.#root))
+        if (!this.#known.has(path)) throw savedByAnother(this.name);
+    });
   }
 
   /** What goes wrong here is no fault of the oplog. */

@@ -4,7 +4,7 @@ import type { RestorePlanError } from '../../errors.ts';
 import { compareTimestamps, type Moment, OplogEntry, type Timestamp, timeless } from '../entry.ts';
 import { oplogError } from '../faults.ts';
 import { beginsLater, type EntryRange, type EntrySource } from './entry-source.ts';
-import { beginningOf, type EntryFile, Joined } from './joined-entries.ts';
+import { beginningOf, type EntryFile, type EntryFiles, Joined } from './joined-entries.ts';
 
 interface Given {
   readonly close?: () => Promise<void>;
@@ -16,29 +16,29 @@ export class FileEntries implements EntrySource {
   readonly origin: string;
   readonly isLoose: boolean;
   readonly notes: string[] = [];
-  readonly #files: readonly EntryFile[];
+  readonly #files: EntryFiles;
   readonly #given: Given;
   /** The last entry, once they were read to their end. */
   #last: Moment | undefined;
 
-  /** `files`: at least one, in the order in which they begin. */
-  constructor(origin: string, files: readonly EntryFile[], given: Given = {}) {
+  /** `files`: at least one. */
+  constructor(origin: string, files: EntryFiles, given: Given = {}) {
     this.origin = origin;
     this.#files = files;
-    this.isLoose = files.some(({ covers }) => covers !== undefined);
+    this.isLoose = isAnyNamed(files);
     this.#given = given;
   }
 
   async first(): Promise<Moment> {
-    for (const file of this.#files) {
-      const first = await beginningOf(file);
+    for (let i = 0; i < this.#files.length; i++) {
+      const first = await beginningOf(this.#files.at(i) as EntryFile);
       if (first !== undefined) return first;
     }
     throw this.#empty();
   }
 
   async last(): Promise<Moment> {
-    const till = this.#files.at(-1)?.covers?.till;
+    const till = this.#files.at(this.#files.length - 1)?.covers?.till;
     if (till !== undefined) return timeless(till);
     if (this.#last !== undefined) return this.#last;
     const all = this.entries({ from: undefined, cut: 'end', collections: undefined });
@@ -56,9 +56,9 @@ export class FileEntries implements EntrySource {
   }
 
   async *entries({ from }: EntryRange): AsyncGenerator<WholeDocuments> {
-    const files = this.#files.slice(await this.#startingWith(from));
-    const joined = new Joined(this.origin, files);
-    const named = files[0]?.covers?.from;
+    const begin = await this.#startingWith(from);
+    const joined = new Joined(this.origin, this.#files, begin);
+    const named = this.#files.at(begin)?.covers?.from;
     let first = named && timeless(named);
     const entry = new OplogEntry();
     for await (const batch of joined.entries()) {
@@ -89,10 +89,15 @@ export class FileEntries implements EntrySource {
     let high = from === undefined ? 1 : this.#files.length;
     while (from !== undefined && high - low > 1) {
       const middle = (low + high) >> 1;
-      const begins = await beginningOf(this.#files[middle] as EntryFile);
+      const begins = await beginningOf(this.#files.at(middle) as EntryFile);
       if (begins !== undefined && compareTimestamps(begins, from) <= 0) low = middle;
       else high = middle;
     }
     return low;
   }
+}
+
+function isAnyNamed(files: EntryFiles): boolean {
+  for (let i = 0; i < files.length; i++) if (files.at(i)?.covers !== undefined) return true;
+  return false;
 }

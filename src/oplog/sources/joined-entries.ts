@@ -37,6 +37,13 @@ export interface EntryFile {
   readonly tellsItsEnd?: boolean;
 }
 
+/** In the order in which they begin. An array of them will do. */
+export interface EntryFiles {
+  readonly length: number;
+  /** Undefined beyond the last. */
+  at(index: number): EntryFile | undefined;
+}
+
 /** A file that was read to its end. */
 interface Ended {
   readonly file: EntryFile;
@@ -49,7 +56,9 @@ interface Ended {
 export class Joined {
   readonly notes: string[] = [];
   readonly #origin: string;
-  readonly #waiting: EntryFile[];
+  readonly #files: EntryFiles;
+  /** Place of the first file that is not read yet. */
+  #next: number;
   readonly #entry = new OplogEntry();
   #active: EntryCursor[] = [];
   #ended: Ended[] = [];
@@ -60,16 +69,22 @@ export class Joined {
   /** The last entry given. */
   last: Moment | undefined;
 
-  constructor(origin: string, files: readonly EntryFile[]) {
+  /** `first`: place of the file to begin with. */
+  constructor(origin: string, files: EntryFiles, first = 0) {
     this.#origin = origin;
-    this.#waiting = [...files];
+    this.#files = files;
+    this.#next = first;
+  }
+
+  /** The first file that is not read yet. */
+  get #waiting(): EntryFile | undefined {
+    return this.#files.at(this.#next);
   }
 
   async *entries(): AsyncGenerator<WholeDocuments> {
     try {
       // The first is not looked at before it is read: it may take a whole archive to come to its beginning.
-      const first = this.#waiting.shift();
-      if (first !== undefined) this.#active.push(new EntryCursor(first));
+      this.#begin();
       await this.#dropEnded();
       for (const { head, file } of this.#active) this.#begun = timeless(file.covers?.from ?? momentOf(head));
       let next = await this.#nextBeginning();
@@ -77,7 +92,7 @@ export class Joined {
         await this.#dropEnded();
         if (next !== undefined && this.#isTurnOf(next)) {
           this.#refuseGap(next);
-          this.#active.push(new EntryCursor(this.#waiting.shift() as EntryFile));
+          this.#begin();
           next = await this.#nextBeginning();
           continue;
         }
@@ -93,15 +108,22 @@ export class Joined {
     }
   }
 
+  /** Goes on with the next file beside those that are read. */
+  #begin(): void {
+    const file = this.#waiting;
+    if (file !== undefined) this.#active.push(new EntryCursor(file));
+    this.#next++;
+  }
+
   /** Where the next file begins; files without entries and without a name that tells of a stretch are passed over. */
   async #nextBeginning(): Promise<Moment | undefined> {
-    for (let [file] = this.#waiting; file !== undefined; [file] = this.#waiting) {
+    for (let file = this.#waiting; file !== undefined; file = this.#waiting) {
       const begins = await beginningOf(file);
       if (begins !== undefined) {
         this.#refuseDisorder(file, begins);
         return begins;
       }
-      this.#waiting.shift();
+      this.#next++;
     }
     return undefined;
   }
@@ -146,7 +168,7 @@ export class Joined {
   #refuseGap(next: Moment): void {
     if (this.#active.length > 0 || this.#ended.length === 0) return;
     const { file: furthest, till } = this.#ended.reduce(further);
-    const file = this.#waiting[0] as EntryFile;
+    const file = this.#waiting as EntryFile;
     const isNamed = furthest.covers !== undefined && file.covers !== undefined;
     const reach = isNamed ? { ...till, ordinal: till.ordinal + 1 } : till;
     if (compareTimestamps(next, reach) <= 0) return;
@@ -210,7 +232,7 @@ export class Joined {
 
   /** The last file ends without saying so itself. One that `plan oplog save` made ends with the entry that its name says. */
   #noteOpenEnd({ file, last, isSaved }: EntryCursor): void {
-    if (file.covers === undefined || file.tellsItsEnd === true || this.#waiting.length > 0) return;
+    if (file.covers === undefined || file.tellsItsEnd === true || this.#waiting !== undefined) return;
     if (last !== undefined && compareTimestamps(last, file.covers.till) >= 0) return;
     if (isSaved)
       throw oplogError(

@@ -5,20 +5,36 @@
  */
 import type { Backup, OplogSlices } from '../../backup/backup.ts';
 import { severalOplogs } from '../../backup/readers/refusals.ts';
+import { PathList } from '../../backup/storage/path-list.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { compareTimestamps } from '../entry.ts';
+import { coveredBy, inOrder } from './entry-files.ts';
 import { FileEntries } from './file-entries.ts';
-import type { Covered } from './joined-entries.ts';
-import { coveredBy, entryFileOf, inOrder } from './stored-oplog.ts';
+import type { Covered, EntryFile } from './joined-entries.ts';
+import { entryFileOf } from './stored-oplog.ts';
 
 /** Throws RestorePlanError BACKUP where the backup has none. */
 export async function openPbmOplog(backup: Backup): Promise<FileEntries> {
   const { location } = backup.identity;
   const set = await slicesIn(backup);
-  const files = [...set.own, ...set.continued].flatMap(({ path, at }) =>
-    coveredBy(path) === undefined ? [] : [entryFileOf(at.location, () => at)],
+  const { own, continued, replicaSet } = set;
+  const inBackup = new Map(own.map(({ path, at }) => [path, at]));
+  const paths = new PathList();
+  const add = (path: string): void => {
+    if (coveredBy(path) !== undefined) paths.add(path);
+  };
+  for (const { path } of own) add(path);
+  for (let i = 0; i < continued.length; i++) add(continued.at(i) as string);
+  const fileAt = (path: string): EntryFile => {
+    const at = inBackup.get(path);
+    return at === undefined
+      ? entryFileOf(set.describe(path), () => set.open(path))
+      : entryFileOf(at.location, () => at);
+  };
+  return new FileEntries(
+    `the slices of ${replicaSet} in and beside ${location}`,
+    await inOrder({ paths, fileAt }),
   );
-  return new FileEntries(`the slices of ${set.replicaSet} in and beside ${location}`, await inOrder(files));
 }
 
 /** From where to where the oplog of a Percona backup reaches. Throws BACKUP where the backup is of another kind. */
