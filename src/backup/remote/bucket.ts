@@ -3,6 +3,7 @@
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { Run } from '../../run.ts';
+import { freeLeftovers } from '../../v8-flags.ts';
 import type { SeenFile } from '../storage/byte-source.ts';
 import type { FileContent } from '../storage/store.ts';
 import { FlightControl } from './flight-control.ts';
@@ -130,8 +131,9 @@ export class Bucket {
   }
 
   /**
-   * Pages of what lies directly under a prefix; with `isDeep`, of all objects whose keys begin with it. A page has up to `most` entries. A refusal names the prefix, or `as`: the key or prefix that the plan has. A list that does
-   * not get on, or has no end in sight, is refused.
+   * Pages of what lies directly under a prefix; with `isDeep`, of all objects whose keys begin with it. A page has up to `most` entries.
+   * A refusal names the prefix, or `as`: the key or prefix that the plan has. A list that does not get on, or has no end in sight, is
+   * refused.
    */
   async *list(
     prefix: string,
@@ -161,6 +163,7 @@ export class Bucket {
       if (++pages === MANY_PAGES && page.next !== undefined) this.#sayLong(as);
       if (pages >= MOST_PAGES && page.next !== undefined) throw this.#tooLong(as);
       yield page;
+      freeLeftovers(); // what its answer was parsed from
       next = page.next;
     } while (next !== undefined);
   }
