@@ -29,7 +29,7 @@ const OPTIONS = {
   metafile: true,
 } as const satisfies BuildOptions;
 
-const { offers, inputs } = await packProgram(FOLDER, OPTIONS);
+const { offers, light, inputs } = await packProgram(FOLDER, OPTIONS);
 writeFileSync(join(FOLDER, 'LICENSES.txt'), licencesOf(inputs));
 
 await build({
@@ -41,7 +41,11 @@ await build({
   banner: {
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url), startUrl = import.meta.url;",
   },
-  define: { OFFERS: JSON.stringify(offers), 'import.meta.url': 'startUrl' },
+  define: {
+    OFFERS: JSON.stringify(offers),
+    LIGHT: JSON.stringify(light),
+    'import.meta.url': 'startUrl',
+  },
 });
 
 await build({

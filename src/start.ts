@@ -35,6 +35,8 @@ process.on('SIGUSR1', () => {});
 
 /** Put in by the build: which file of the folder `program` offers a module or package. */
 declare const OFFERS: Readonly<Record<string, string>>;
+/** Put in by the build: the file that offers src/main.ts to these commands, and nothing else. */
+declare const LIGHT: { readonly file: string; readonly commands: readonly string[] };
 
 interface Kept {
   /** How many modules the run had loaded that it was made of. */
@@ -115,7 +117,7 @@ const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
 
 /** Removes what other versions of the program have not written for long. */
 function tidy(folder: string): void {
-  const packs = new Set(Object.values(OFFERS));
+  const packs = new Set([...Object.values(OFFERS), LIGHT.file]);
   try {
     for (const name of readdirSync(folder)) {
       const [pack = ''] = /^.*?\.cjs(?=\.)/.exec(name) ?? [];
@@ -241,7 +243,8 @@ function offer(name: string): object {
   return packOf(OFFERS[name] as string).offers[name]?.() as object;
 }
 
-offer('src/main.ts');
+if (LIGHT.commands.includes(command)) packOf(LIGHT.file).offers['src/main.ts']?.();
+else offer('src/main.ts');
 
 process.once('exit', (code) => {
   const unkept = [...packs.values()].filter(({ isKept }) => !isKept);
