@@ -10,7 +10,7 @@ import { FlightControl } from './flight-control.ts';
 import type {
   Checksum,
   KeyPage,
-  ListOptions,
+  ListQuery,
   ObjectClient,
   ObjectServer,
   StoredObject,
@@ -137,7 +137,7 @@ export class Bucket {
    */
   async *list(
     prefix: string,
-    { as = prefix, ...asked }: Omit<ListOptions, 'next'> & { readonly as?: string } = {},
+    { as = prefix, ...asked }: Omit<ListQuery, 'next'> & { readonly as?: string } = {},
   ): AsyncGenerator<KeyPage> {
     let next: string | undefined;
     let pages = 0;

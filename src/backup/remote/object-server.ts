@@ -59,7 +59,7 @@ export interface ObjectClient {
   /** The first bytes of whatever the server answers for the key; for explaining a failure. */
   firstBytes(key: string): Promise<RangeAnswer>;
   /** One page of a list. Undefined when the answer is no list, or does not say where it goes on. */
-  list(prefix: string, options: ListOptions): Promise<KeyPage | undefined>;
+  list(prefix: string, options: ListQuery): Promise<KeyPage | undefined>;
   /** Stores an object whole, once what came has its SHA-256. */
   put(key: string, content: FileContent): Promise<void>;
   /** Removes an object; one that is not there is no fault. */
@@ -69,7 +69,7 @@ export interface ObjectClient {
   close(): void;
 }
 
-export interface ListOptions {
+export interface ListQuery {
   /** Where the list goes on, by the page before. */
   readonly next?: string | undefined;
   /** Entries of a page. */
