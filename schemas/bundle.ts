@@ -26,7 +26,6 @@ const OPTIONS = {
   lineLimit: 120,
   legalComments: 'none', // whole licences are kept instead
   logLevel: 'warning',
-  metafile: true,
 } as const satisfies BuildOptions;
 
 const { offers, light, inputs } = await packProgram(FOLDER, OPTIONS);

@@ -142,26 +142,21 @@ type Offers = Readonly<Record<string, () => object>>;
 type PackFunction = (require: (name: string) => object, path: string) => Offers;
 
 class Pack {
-  readonly #name: string;
+  readonly offers: Offers;
   readonly #file: string | undefined;
   readonly #kept: Kept | undefined;
   readonly #script: Script;
-  #offers: Offers | undefined;
 
   constructor(name: string) {
-    this.#name = name;
+    const filename = join(programs, name);
     this.#file = folder && join(folder, `${name}.${command}.${version}.compiled`);
     this.#kept = this.#file === undefined ? undefined : readKept(this.#file);
     // The build writes ASCII, which is read fastest as latin1.
-    this.#script = new Script(readFileSync(join(programs, name), 'latin1'), {
-      filename: join(programs, name),
+    this.#script = new Script(readFileSync(filename, 'latin1'), {
+      filename,
       ...(this.#kept && { cachedData: this.#kept.compiled }),
     });
-  }
-
-  get offers(): Offers {
-    this.#offers ??= (this.#script.runInThisContext() as PackFunction)(provide, join(programs, this.#name));
-    return this.#offers;
+    this.offers = (this.#script.runInThisContext() as PackFunction)(provide, filename);
   }
 
   /** One run of a command needs more of a pack than another: the first that finds a conflict more than those before. */

@@ -72,6 +72,10 @@ function requireCommand([word = '', ...rest]: readonly string[]): void {
   if (!isNamed && rest.some((each) => each === '--help' || each === '-h')) throw unknownCommand(word);
 }
 
+function commandIn([word]: readonly string[]): CommandSpec | undefined {
+  return COMMANDS.find(({ name }) => name === word);
+}
+
 /** The plan as the operator named it, where the command works on one. */
 function planFileOf({ arguments: usage = '' }: CommandSpec, args: readonly string[]): string | undefined {
   const place = usage.split(' ').indexOf('<plan>');
@@ -100,7 +104,7 @@ function buildProgram(edge: ProcessEdge, argv: readonly string[], chosen: Chosen
       getOutHelpWidth: () => Math.min(edge.stdout.columns, 110),
     });
   // One that is named needs no description of the others.
-  const named = COMMANDS.find(({ name }) => name === argv[0]);
+  const named = commandIn(argv);
   for (const spec of named === undefined ? COMMANDS : [named])
     program.addCommand(buildCommand(program, spec, chosen));
   return program;
@@ -254,7 +258,7 @@ function whereToLook(argv: readonly string[]): string {
   if (argv[0]?.startsWith('-')) {
     return 'Options stand behind the command, as in `plan status plan.yaml --json`; `plan --help` lists the commands.';
   }
-  const command = COMMANDS.find(({ name }) => name === argv[0]);
+  const command = commandIn(argv);
   if (command === undefined) return '`plan --help` lists the commands.';
   const usage = ['plan', command.name, command.arguments, requiredOptions(command)].filter(Boolean).join(' ');
   return `It is used as \`${usage}\`; \`plan ${command.name} --help\` shows all options.`;

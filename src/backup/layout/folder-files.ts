@@ -4,7 +4,7 @@
  *
  * Alone because: which files a backup cannot do without is a question of its own, and nothing else here asks it.
  */
-import type { Store, StoredFile } from '../storage/store.ts';
+import { byPath, type Store, type StoredFile } from '../storage/store.ts';
 import { folderOf, looksPacked, readDumpPath } from './dump-paths.ts';
 import { arePartsByName } from './dump-tree.ts';
 import { isPbmMetadata } from './pbm.ts';
@@ -41,7 +41,7 @@ export async function filesOfBackup(asked: FolderAsked): Promise<FilesOfBackup> 
   const [only, second] = found.pbmBackups;
   const { files, areAll } =
     found.areAll || only === undefined || second !== undefined ? found : await look(asked, `${only}/`);
-  return { files: sorted(files), areAll };
+  return { files: [...files].sort(byPath), areAll };
 }
 
 interface Found extends FilesOfBackup {
@@ -132,7 +132,7 @@ function tellingFolders(files: StoredFile[], folderIn: (file: StoredFile) => str
 function tellingOthers(files: StoredFile[]): StoredFile[] {
   const packed = files.filter(({ path }) => looksPacked(path));
   const rest = files.filter(({ path }) => !looksPacked(path));
-  return [...sorted(packed).slice(0, LOOKED_INTO + 1), ...sorted(rest).slice(0, LOOKED_INTO)];
+  return [...packed.sort(byPath).slice(0, LOOKED_INTO + 1), ...rest.sort(byPath).slice(0, LOOKED_INTO)];
 }
 
 /** All of one backup, or one file of each of some. */
@@ -165,8 +165,4 @@ function newestFirst(files: Iterable<StoredFile>): StoredFile[] {
 
 function byAge(a: StoredFile, b: StoredFile): number {
   return (b.modified ?? 0) - (a.modified ?? 0) || (a.path > b.path ? -1 : 1);
-}
-
-function sorted(files: StoredFile[]): StoredFile[] {
-  return files.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }

@@ -6,7 +6,13 @@ import type { ByteSource, SeenFile, StoredSpan, WholeChecksum } from '../storage
 import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 import { Bucket } from './bucket.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
-import { checkedStream, damaged, type ObjectServer, type StoredObject } from './object-server.ts';
+import {
+  checkedStream,
+  damaged,
+  type KeyPage,
+  type ObjectServer,
+  type StoredObject,
+} from './object-server.ts';
 import type { RemotePatience } from './patience.ts';
 import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
 
@@ -25,13 +31,16 @@ export class RemoteStore implements WritableStore {
   async *list(folder: string, nameStart = ''): AsyncGenerator<StoredFile | StoredFolder> {
     for await (const page of this.#bucket.list(folder + nameStart)) {
       for (const path of page.folders) yield { kind: 'folder', path };
-      for (const object of page.objects) if (!object.key.endsWith('/')) yield this.#file(object);
+      yield* this.#files(page);
     }
   }
 
   async *below(folder: string): AsyncGenerator<StoredFile> {
-    for await (const { objects } of this.#bucket.list(folder, { isDeep: true }))
-      for (const object of objects) if (!object.key.endsWith('/')) yield this.#file(object);
+    for await (const page of this.#bucket.list(folder, { isDeep: true })) yield* this.#files(page);
+  }
+
+  *#files({ objects }: Pick<KeyPage, 'objects'>): Generator<StoredFile> {
+    for (const object of objects) if (!object.key.endsWith('/')) yield this.#file(object);
   }
 
   async find(path: string): Promise<StoredFile | StoredFolder | undefined> {

@@ -55,5 +55,10 @@ export function newestOf(files: readonly Pick<StoredFile, 'modified'>[]): number
 export async function filesBelow(store: Pick<Store, 'below'>, folder: string): Promise<StoredFile[]> {
   const files: StoredFile[] = [];
   for await (const file of store.below(folder)) files.push(file);
-  return files.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  return files.sort(byPath);
+}
+
+/** An order for `sort`. */
+export function byPath(a: Pick<StoredFile, 'path'>, b: Pick<StoredFile, 'path'>): number {
+  return a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
 }
