@@ -17,7 +17,7 @@ import {
 } from './elements.ts';
 import { BSON, type RawValue } from './types.ts';
 
-const MAX_STORED_BYTES = 16 * 1024 * 1024;
+export const MAX_STORED_BYTES = 16 * 1024 * 1024;
 /** Documents and arrays from the outermost one down: the server stores 180 below the first (measured; error 15 beyond). */
 const MAX_DEPTH = 181;
 

@@ -10,7 +10,7 @@
 import type { Remedy } from '../advice.ts';
 import type { Documents } from '../bson/documents.ts';
 import { MergeFields } from '../bson/merge-fields.ts';
-import { depthRefusal, idRefusal, lengthRefusal } from '../bson/storable.ts';
+import { depthRefusal, idRefusal, lengthRefusal, MAX_STORED_BYTES } from '../bson/storable.ts';
 import type { Run } from '../run.ts';
 import { readBatches, readCheckedBatches } from '../selection/file-batches.ts';
 import { type Selection, selectedOf } from '../selection/selection.ts';
@@ -198,10 +198,12 @@ function sortOut(
 ): { positions: number[]; refusals: Refusal[] } {
   const positions: number[] = [];
   const refusals: Refusal[] = [];
+  // Mostly none of the batch can be too large. To look at each costs much after a scan: it is in no cache any more.
+  const knowsLength = stored.bytes.length > MAX_STORED_BYTES;
   for (let position = 0; position < stored.length; position++) {
     const reason =
       idRefusal(stored.id(position)) ??
-      lengthRefusal(stored.size(position)) ??
+      (knowsLength ? lengthRefusal(stored.size(position)) : undefined) ??
       (knowsDepth ? depthRefusal(stored.value(position)) : undefined);
     if (reason !== undefined) refusals.push({ position, reason });
     else if (every === 1 || (stored.first + position) % every === 0) positions.push(position);

@@ -69,6 +69,8 @@ async function* untilFault<Item>(items: AsyncIterable<Item>): AsyncGenerator<Ite
 }
 
 interface Held extends Scanned {
+  /** Of each document, by its position. */
+  readonly idTails: Int32Array;
   unseen: number;
 }
 
@@ -92,7 +94,9 @@ class Search {
 
   open(batch: Documents): void {
     this.#bytes += batch.bytes.length;
-    this.held.push({ documents: batch, there: new Existing(batch), unseen: batch.length });
+    const idTails = new Int32Array(batch.length);
+    for (let i = 0; i < batch.length; i++) idTails[i] = idTail(batch, i);
+    this.held.push({ documents: batch, there: new Existing(batch), idTails, unseen: batch.length });
   }
 
   /** Lets go of the first batch. */
@@ -140,12 +144,12 @@ class Search {
   #find(documents: Documents, i: number, span: { from: number; to: number }): number | undefined {
     const tail = idTail(documents, i);
     for (const held of this.held) {
-      if (held.unseen === 0) continue;
-      const { documents: own } = held;
+      const { documents: own, idTails, unseen } = held;
+      const from = Math.max(span.from - own.first, 0);
       const end = Math.min(span.to - own.first, own.length);
-      for (let position = Math.max(span.from - own.first, 0); position < end; position++) {
-        if (own.idType(position) === 0 || idTail(own, position) !== tail) continue;
-        if (this.#take(held, position, documents, i)) return own.first + position;
+      if (unseen === 0 || from >= end) continue;
+      for (let at = idTails.indexOf(tail, from); at >= 0 && at < end; at = idTails.indexOf(tail, at + 1)) {
+        if (own.idType(at) !== 0 && this.#take(held, at, documents, i)) return own.first + at;
       }
     }
     return undefined;
@@ -162,8 +166,9 @@ class Search {
   }
 }
 
-/** From the end of an `_id` of any type; nearly all differ in it, and comparing whole documents costs ten times as much. */
+/** From the end of an `_id` of any type; nearly all differ in it, and comparing whole documents costs ten times as much. 0 without `_id`. */
 function idTail(documents: Documents, i: number): number {
   const end = documents.idEnd(i); // behind at least nine bytes of the document
+  if (end === 0) return 0;
   return documents.bytes.readInt32LE(end - 4) ^ documents.bytes.readInt32LE(end - 8);
 }
