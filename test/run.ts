@@ -1,7 +1,5 @@
 /**
- * Runs the tests: `npm test` for all, `npm test -- bson plan/` for the files whose path holds one of the words.
- * `npm test -- --raise-floor` writes the number of tests to test/floor.json, under which a whole run fails.
- * `--build` (part of `npm test`) builds first and lets the tests run the built program instead of the sources.
+ * Runs the tests; how is said in `USAGE`.
  *
  * Each file runs in its own process under a deadline, three at a time, the longest first, on one lab, and packed with all that it uses. A file that
  * is run alone starts its own lab and is not packed. The last line is `N passed, N failed`.
@@ -12,6 +10,7 @@ import { join, relative, resolve } from 'node:path';
 import type { StartedLab } from './lab/lab.ts';
 import { BUILT_PROGRAM } from './lab/plan-command.ts';
 import { BUILT_TESTS, LAB_VARIABLE } from './lab/script.ts';
+import { scriptOptions } from './lab/script-options.ts';
 import type { BuiltTests } from './runner/build-tests.ts';
 import { type FileRun, runFile } from './runner/file-run.ts';
 
@@ -103,16 +102,23 @@ const buildAll = async (): Promise<BuiltTests> => (await import('./runner/build-
 
 const startShared = async (): Promise<StartedLab> => (await import('./lab/lab.ts')).startLab();
 
-const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
-const words = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
-const isBuilt = options.includes('--build');
-if (isBuilt) build();
+const USAGE = `npm test -- [words] [--raise-floor]
+  words           only the files whose path holds one of them; the path of a file stands for that file; none for all
+  --raise-floor   after a whole run, writes the number of tests to test/floor.json, under which a whole run fails
+  --build         given by \`npm test\`: builds first, and lets the tests run the built program instead of the sources`;
+
+const { values: options, words } = scriptOptions({
+  usage: USAGE,
+  defaults: { 'raise-floor': false, build: false },
+  takesWords: true,
+});
+if (options.build) build();
 const files = chosenFiles(words);
 const [built, lab] = files.length > 1 ? await Promise.all([buildAll(), startShared()]) : [];
 const runs = await runAll(files, {
   ...(lab === undefined ? {} : { [LAB_VARIABLE]: JSON.stringify(lab.addresses) }),
   ...(built === undefined ? {} : { [BUILT_TESTS]: built.folder }),
-  ...(isBuilt ? { [BUILT_PROGRAM]: PROGRAM } : {}),
+  ...(options.build ? { [BUILT_PROGRAM]: PROGRAM } : {}),
 }).finally(async () => {
   built?.remove();
   await lab?.stop();
@@ -122,7 +128,7 @@ const sum = (count: (run: FileRun) => number): number => runs.reduce((total, run
 const passed = sum((run) => run.passed);
 const faults = files.length === 0 ? [`no test file matches ${words.join(' ')}`] : [];
 if (words.length === 0) {
-  if (options.includes('--raise-floor'))
+  if (options['raise-floor'])
     writeFileSync(FLOOR, `${JSON.stringify({ tests: passed }, null, 2)}\n`);
   const fault = floorFault(passed + sum((run) => run.failed));
   if (fault !== undefined) faults.push(fault);

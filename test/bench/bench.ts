@@ -1,14 +1,9 @@
 /**
  * `npm run bench`: what the product must show, measured against the official tools and against bare reading, in one process tree.
- *
- *   --only name[,name]   some measures (see --list)
- *   --pairs N            pairs of runs that medians are taken of (default 3)
- *   --json               the figures as JSON on stdout
- *
  * Exit code 1 when a figure is not reached. Needs 8 GB of disk, `huge` 36 GB.
  */
 import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
+import { scriptOptions } from '../lab/script-options.ts';
 import { mongoTool } from '../lab/tools.ts';
 import { CHAINS, DEPENDENTS } from './dependents.ts';
 import { EXTREMES } from './extremes.ts';
@@ -52,29 +47,10 @@ const USAGE = `npm run bench -- [--only <measure,measure>] [--pairs <number>] [-
   --pairs  how often each comparison is run, the median counts (default 3)
   --json   the results as JSON`;
 
-/** Ends the process with the usage where the options are not understood. */
-function options() {
-  try {
-    return parseArgs({
-      options: {
-        only: { type: 'string' },
-        pairs: { type: 'string', default: '3' },
-        json: { type: 'boolean', default: false },
-        list: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    }).values;
-  } catch (error) {
-    say(`${(error as Error).message}\n\n${USAGE}`);
-    process.exit(11);
-  }
-}
-
-const values = options();
-if (values.help) {
-  print(USAGE);
-  process.exit();
-}
+const { values } = scriptOptions({
+  usage: USAGE,
+  defaults: { only: '', pairs: 3, json: false, list: false },
+});
 
 async function machine(): Promise<string> {
   const tools = (await mongoTool('mongorestore', ['--version'])).stdout.toString().split('\n')[0];
@@ -82,7 +58,7 @@ async function machine(): Promise<string> {
 }
 
 function chosenMeasures(): readonly Measure[] {
-  if (values.only === undefined) return MEASURES;
+  if (values.only === '') return MEASURES;
   const names = values.only.split(',');
   const unknown = names.filter((name) => !MEASURES.some((measure) => measure.name === name));
   if (unknown.length > 0) throw new Error(`no measure is called ${unknown.join(', ')}; see --list`);
@@ -107,7 +83,7 @@ async function bench(): Promise<void> {
   try {
     for (const measure of chosenMeasures()) {
       say(`${measure.name}: ${measure.about}`);
-      results.push(...(await measure.run(grounds, { pairs: Number(values.pairs), say })));
+      results.push(...(await measure.run(grounds, { pairs: values.pairs, say })));
     }
   } finally {
     await grounds.stop();

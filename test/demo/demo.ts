@@ -1,7 +1,4 @@
-/**
- * `npm run demo`: an accident and its repair, on real servers, in under a minute.
- * `npm run demo -- --keep` leaves the servers up and prints the environment to play on; Ctrl-C then ends everything.
- */
+/** `npm run demo`: an accident and its repair, on real servers, in under a minute. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +8,7 @@ import { artMarket, fillArtMarket, LOST_PARTNER } from '../lab/art-market.ts';
 import { guardProcess, temporaryFolder } from '../lab/guard.ts';
 import { startLab } from '../lab/lab.ts';
 import { createBucket, s3Client, s3Environment } from '../lab/s3.ts';
+import { scriptOptions } from '../lab/script-options.ts';
 import {
   deleteArtworks,
   destroyPartner,
@@ -202,7 +200,12 @@ async function playground(folder: string, environment: Readonly<Record<string, s
   clearInterval(timer);
 }
 
-demo(process.argv.includes('--keep')).catch((error: Error) => {
+const { values } = scriptOptions({
+  usage: `npm run demo -- [--keep]
+  --keep   leaves the servers up and prints the environment to play on; Ctrl-C then ends everything`,
+  defaults: { keep: false },
+});
+demo(values.keep).catch((error: Error) => {
   process.stderr.write(`\nThe demo failed: ${error.message}\n`);
   process.exitCode = 1;
 });

@@ -1,12 +1,8 @@
-/**
- * `npm run differential -- --seed 7 --pairs 100000`: the differential test with any number of questions, and a tenth as many
- * expressions. `--collections 2000`: so many random collections, compared and applied, instead. `--oplog 100000`: so many random writes,
- * followed through the oplog, instead. `--slices 500`: so many ways of cutting random dumps into slices, instead.
- */
-import { parseArgs } from 'node:util';
+/** The differential tests at length: what each asks stands in `USAGE`. Prints every mismatch; exit code 1 when there is one. */
 import { ownServers } from '../faults/own-servers.ts';
 import { startStandalone } from '../lab/mongod.ts';
 import { startReplicaSet } from '../lab/replica-set.ts';
+import { scriptOptions } from '../lab/script-options.ts';
 import { runCampaign } from './campaign.ts';
 import { runExpressionCampaign } from './expression-campaign.ts';
 import { runForetellingCampaign } from './foretelling-campaign.ts';
@@ -14,27 +10,29 @@ import { runOplogCampaign } from './oplog-campaign.ts';
 import { RawConnection } from './raw-connection.ts';
 import { runSlicesCampaign } from './slices-campaign.ts';
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: '1' },
-    pairs: { type: 'string', default: '100000' },
-    collections: { type: 'string' },
-    oplog: { type: 'string' },
-    slices: { type: 'string' },
-  },
+const USAGE = `npm run differential -- [--pairs 100000 | --collections 2000 | --oplog 100000 | --slices 500] [--seed 1]
+  --pairs         so many random queries with a document each, and a tenth as many expressions: engine against mongod
+  --collections   so many random collections, compared and applied, instead
+  --oplog         so many random writes, followed through the oplog, instead
+  --slices        so many ways of cutting random dumps into slices, instead`;
+
+const {
+  values: { seed, pairs, collections, oplog, slices },
+} = scriptOptions({
+  usage: USAGE,
+  defaults: { pairs: 100_000, collections: 0, oplog: 0, slices: 0, seed: 1 },
 });
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
-const seed = Number(values.seed);
 const mismatches = await run();
 for (const mismatch of mismatches) say(`\n${mismatch}`);
 say(`${mismatches.length} mismatches`);
 process.exitCode = mismatches.length === 0 ? 0 : 1;
 
 function run(): Promise<readonly string[]> {
-  if (values.slices !== undefined) return cutSlices(Number(values.slices));
-  if (values.oplog !== undefined) return followOplog(Number(values.oplog));
-  if (values.collections !== undefined) return foretell(Number(values.collections));
-  return askQuestions(Number(values.pairs));
+  if (slices > 0) return cutSlices(slices);
+  if (oplog > 0) return followOplog(oplog);
+  if (collections > 0) return foretell(collections);
+  return askQuestions(pairs);
 }
 
 async function cutSlices(cuttings: number): Promise<readonly string[]> {
@@ -43,11 +41,11 @@ async function cutSlices(cuttings: number): Promise<readonly string[]> {
   return result.mismatches;
 }
 
-async function askQuestions(pairs: number): Promise<readonly string[]> {
+async function askQuestions(asked: number): Promise<readonly string[]> {
   const server = await startStandalone();
   const connection = await RawConnection.open(server.port);
-  const result = await runCampaign(connection, { seed, pairs });
-  const expressions = await runExpressionCampaign(connection, { seed, count: Math.ceil(pairs / 10) });
+  const result = await runCampaign(connection, { seed, pairs: asked });
+  const expressions = await runExpressionCampaign(connection, { seed, count: Math.ceil(asked / 10) });
   connection.close();
   await server.stop();
   say(`\n${result.pairs} pairs, seed ${seed}`);
@@ -60,11 +58,11 @@ async function askQuestions(pairs: number): Promise<readonly string[]> {
   return [...result.mismatches, ...expressions.mismatches];
 }
 
-async function foretell(collections: number): Promise<readonly string[]> {
+async function foretell(count: number): Promise<readonly string[]> {
   const servers = await ownServers();
   // What expires between a dry-run and its apply is neither's mistake.
   await servers.staging.client.db('admin').command({ setParameter: 1, ttlMonitorEnabled: false });
-  const result = await runForetellingCampaign(servers, { seed, collections });
+  const result = await runForetellingCampaign(servers, { seed, collections: count });
   await servers.stop();
   say(`\n${result.collections} collections, seed ${seed}: ${result.uncreatable} that neither creates`);
   say(`${result.documents} documents: ${JSON.stringify(result.classes)}`);

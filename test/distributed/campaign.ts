@@ -1,29 +1,26 @@
-/**
- * Slices and array jobs at length: `npm run distributed -- [--install] [--cuts 500] [--artworks 3400000] [--kills 50] [--seed 4711]`; 0 leaves one out.
- *
- * 0. Members are cut at 500 places and more, and scanned by 1, 2, 3 and 8 threads: the same digest.
- * 1. In a real Slurm, a tar of 4 GB in MinIO is selected from by an array of 8, of which one worker is killed in the middle: the digest of one thread.
- * 2. There, coordinator and workers are killed with -9 until 50 kills came in time: the same digest, and nothing left behind.
- *
- * `--install` installs Slurm with the system's packages where it is missing.
- */
+/** Slices and array jobs at length: what each run does stands in `USAGE`. */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { BUILT_PROGRAM, ROOT } from '../lab/plan-command.ts';
+import { scriptOptions } from '../lab/script-options.ts';
 import { installSlurm, whyNoSlurm } from '../lab/slurm.ts';
 import { cutAnywhere } from '../selection/slices/cut-campaign.ts';
 import { digestOf, done } from './by-hand.ts';
 import { killWorker, openGround, untilRunning } from './in-slurm.ts';
 import { killTogether } from './kill-campaign.ts';
 
-const { values } = parseArgs({
-  options: {
-    install: { type: 'boolean', default: false },
-    cuts: { type: 'string', default: '500' },
-    artworks: { type: 'string', default: '3400000' },
-    kills: { type: 'string', default: '50' },
-    seed: { type: 'string', default: '4711' },
-  },
+const USAGE = `npm run distributed -- [options]; 0 leaves a run out
+  --install            installs Slurm with the system's packages where it is missing
+  --cuts 500           members are cut at so many places and more, and scanned by 1, 2, 3 and 8 threads: the same digest
+  --artworks 3400000   in a real Slurm, a tar of so many artworks (4 GB) in MinIO is selected from by an array of 8, of which one worker is
+                       killed in the middle: the digest of one thread
+  --kills 50           there, coordinator and workers are killed with -9 until so many kills came in time: the same digest, and nothing left
+  --seed 4711          of all that is random`;
+
+const {
+  values: { install, cuts, artworks, kills, seed },
+} = scriptOptions({
+  usage: USAGE,
+  defaults: { install: false, cuts: 500, artworks: 3_400_000, kills: 50, seed: 4711 },
 });
 const started = performance.now();
 const say = (text: string): void => {
@@ -32,12 +29,9 @@ const say = (text: string): void => {
 
 // What was just built is started dozens of times: from its sources each start would take a second more.
 process.env[BUILT_PROGRAM] ??= join(ROOT, 'dist', 'main.js');
-const [cuts, artworks, kills, seed] = [values.cuts, values.artworks, values.kills, values.seed].map(
-  Number,
-) as [number, number, number, number];
 if (cuts > 0) await cutAnywhere({ cuts, seed, say });
 if (artworks === 0 && kills === 0) process.exit();
-if (values.install && whyNoSlurm() !== undefined) installSlurm();
+if (install && whyNoSlurm() !== undefined) installSlurm();
 const why = whyNoSlurm();
 if (why !== undefined) {
   process.stderr.write(`Slurm cannot run here: ${why}\n`);
@@ -58,9 +52,9 @@ if (kills > 0) {
   }
 }
 
-async function largeOne(artworks: number): Promise<void> {
+async function largeOne(count: number): Promise<void> {
   const ground = await openGround(
-    { artworks, lots: Math.round(artworks * 0.4), people: 10, offers: 10 },
+    { artworks: count, lots: Math.round(count * 0.4), people: 10, offers: 10 },
     { processors: 8 },
   );
   try {
