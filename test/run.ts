@@ -128,8 +128,7 @@ const sum = (count: (run: FileRun) => number): number => runs.reduce((total, run
 const passed = sum((run) => run.passed);
 const faults = files.length === 0 ? [`no test file matches ${words.join(' ')}`] : [];
 if (words.length === 0) {
-  if (options['raise-floor'])
-    writeFileSync(FLOOR, `${JSON.stringify({ tests: passed }, null, 2)}\n`);
+  if (options['raise-floor']) writeFileSync(FLOOR, `${JSON.stringify({ tests: passed }, null, 2)}\n`);
   const fault = floorFault(passed + sum((run) => run.failed));
   if (fault !== undefined) faults.push(fault);
 }

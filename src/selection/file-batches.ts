@@ -1,7 +1,6 @@
 /**
  * Reads documents back, of a file or of a selected collection, as batches of whole ones.
  */
-import { createHash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { advice, type Remedy } from '../advice.ts';
 import { Documents, findId } from '../bson/documents.ts';
@@ -10,6 +9,7 @@ import { KeySet } from '../bson/key-set.ts';
 import { MIN_DOCUMENT_BYTES } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import { PRIVATE_FILE, reasonOf, workDirectoryFault } from '../files.ts';
+import { ContentCheck } from './content-check.ts';
 import { collectionPath } from './open-selection.ts';
 import { type SelectedCollection, type Selection, selectedOf } from './selection.ts';
 
@@ -140,8 +140,8 @@ interface CheckedUse {
 }
 
 /**
- * The same, and whoever has taken all batches has had the very bytes that the manifest describes: they are hashed on their way out
- * of this memory (0.6 s a GB), whatever the disk or another program has made of the file since it was checked. Throws RestorePlanError
+ * The same, and whoever has taken all batches has had the very bytes that the manifest describes: they are checked on their way out
+ * of this memory, whatever the disk or another program has made of the file since it was checked before. Throws RestorePlanError
  * VERIFICATION after the last batch, or where the file can be read no longer.
  */
 export async function* readCheckedBatches(
@@ -156,18 +156,17 @@ export async function* readCheckedBatches(
       hint: advice`The disk may be failing, or another program writes to the work directory. ${remedy}`,
       cause,
     });
-  const hash = createHash('sha256');
+  const check = new ContentCheck(selected.sha256);
   try {
     for await (const batch of fileBatches(path, selected.bytes, limits)) {
-      hash.update(batch.bytes);
+      check.update(batch.bytes);
       yield batch;
     }
   } catch (error) {
     const why = damage(error);
     throw why === undefined ? error : changed(why, error);
   }
-  if (hash.digest('hex') !== selected.sha256)
-    throw changed('no longer holds the documents that were selected');
+  if (!check.isRight()) throw changed('no longer holds the documents that were selected');
 }
 
 /** What is wrong with the file; undefined where it is something else that failed. */

@@ -15,6 +15,7 @@ import { RestorePlanError } from '../errors.ts';
 import { reasonOf } from '../files.ts';
 import { LATER_ENDS } from '../oplog/later.ts';
 import type { Plan } from '../plan/plan.ts';
+import { ContentCheck } from './content-check.ts';
 import { MANIFEST_FILE, SELECTIONS_FOLDER, selectionDirectory, trusted, trustedEntry } from './directory.ts';
 import {
   type SelectedCollection,
@@ -120,7 +121,13 @@ export function selectedBy({ selectsDigest, planDigest }: SelectionManifest): st
 async function holdsItsBytes(selection: Selection, collection: SelectedCollection): Promise<boolean> {
   const path = collectionPath(selection, collection);
   if (sizeOf(await trustedEntry(path)) !== collection.bytes) return false;
-  return (await sha256OfFile(path).catch(() => undefined)) === collection.sha256;
+  const check = new ContentCheck(collection.sha256);
+  try {
+    for await (const chunk of piecesOf(path)) check.update(chunk);
+  } catch {
+    return false;
+  }
+  return check.isRight();
 }
 
 /** Bytes; undefined when it is no file, from which nothing is read: a pipe would never end. */
@@ -185,13 +192,14 @@ export async function readMetadata(
   return bytes.toString('utf8');
 }
 
-/** Bytes per read. */
-const HASHED_AT_A_TIME = 1024 * 1024;
+function piecesOf(path: string): AsyncIterable<Buffer> {
+  return createReadStream(path, { highWaterMark: 1024 * 1024 });
+}
 
 /** sha256, hex, of the bytes of a file. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: HASHED_AT_A_TIME })) hash.update(chunk);
+  for await (const chunk of piecesOf(path)) hash.update(chunk);
   return hash.digest('hex');
 }
 

@@ -5,6 +5,7 @@ import { BUILT_TESTS } from '../lab/script.ts';
 import { program } from '../lab/tools.ts';
 import { type FileRun, runFile } from './file-run.ts';
 
+const ROOT = join(import.meta.dirname, '..', '..');
 const fixture = (name: string): string => join(import.meta.dirname, 'fixtures', `${name}.ts`);
 
 /** On a busy machine a process takes seconds to start, and seconds to end. */
@@ -73,6 +74,25 @@ test('a run ends with the sums and a telling exit code', async () => {
   const bad = await program(process.execPath, [...node, fixture('failing')]).catch((error) => error);
   assert.instance(bad, Error);
   assert.match(bad.message, 'exited with 1');
+});
+
+test('a script says how it is used, and what it does not understand, before it does anything', async () => {
+  const start = (file: string, ...args: string[]) =>
+    program(process.execPath, ['--import', import.meta.resolve('tsx'), join(ROOT, file), ...args]);
+  assert.match((await start('test/run.ts', '--help')).stdout.toString(), /^npm test -- \[words\]/);
+  const wrong = async (file: string, ...args: string[]): Promise<string> => {
+    const error = await start(file, ...args).catch((fault) => fault);
+    assert.instance(error, Error);
+    assert.match(error.message, 'exited with 11');
+    return error.message;
+  };
+  const option = await wrong('test/run.ts', '--raise-the-floor');
+  assert.match(option, "Unknown option '--raise-the-floor'");
+  assert.match(option, 'npm test -- [words]');
+  assert.match(
+    await wrong('test/faults/campaign.ts', '--kills', 'many'),
+    "Option '--kills' takes a whole number, not 'many'",
+  );
 });
 
 test.run();
