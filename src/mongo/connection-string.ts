@@ -85,15 +85,31 @@ function overrideOf(name: string): Override | undefined {
 }
 
 function parse(target: TargetName, uri: Secret): ConnectionString {
+  const parsed = parseConnectionString(uri);
+  if (parsed !== undefined) return parsed;
+  throw new RestorePlanError('TARGET', `${target}: the connection string is not a valid MongoDB URI`, {
+    hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/. In a user name or password, characters such as @ : / % are written %40 %3A %2F %25.',
+    facts: { target },
+  });
+}
+
+/** Undefined for text that is no MongoDB connection string. */
+export function parseConnectionString(uri: Secret): ConnectionString | undefined {
   try {
-    return new ConnectionString(uri.reveal());
+    const parsed = new ConnectionString(uri.reveal());
+    return parsed.hosts.every(isServer) ? parsed : undefined;
   } catch {
     // The parser's message can quote the string, so it is neither shown nor kept as a cause.
-    throw new RestorePlanError('TARGET', `${target}: the connection string is not a valid MongoDB URI`, {
-      hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/. In a user name or password, characters such as @ : / % are written %40 %3A %2F %25.',
-      facts: { target },
-    });
+    return undefined;
   }
+}
+
+/**
+ * As the driver reads it. Where the `@` and what follows it were cut off, user and password stand in the place of a server, and the
+ * driver would quote them.
+ */
+function isServer(host: string): boolean {
+  return host.endsWith('.sock') || URL.canParse(`mongodb://${host.replaceAll(' ', '%20')}`);
 }
 
 // Settings for which the driver needs a package that it does not bring. Most of them hold native code and

@@ -33,4 +33,23 @@ test('a setting with the name of something every object has is left to the drive
   }
 });
 
+test('where the host is missing, user and password are not taken for one, and not quoted', () => {
+  for (const cut of ['u:pass-word', 'u:pass-word/shop', 'db.example,u:pass-word', 'u:pass-word?tls=true']) {
+    const checked = (): unknown => checkConnectionString('staging', new Secret(`mongodb://${cut}`));
+    assert.throws(checked, /^staging: the connection string is not a valid MongoDB URI$/);
+  }
+});
+
+test('servers are named as the driver takes them', () => {
+  for (const host of [
+    '[::1]:27017',
+    'db.example:1',
+    '%2Ftmp%2Fmongodb-27017.sock',
+    'a.example,b.example:2',
+  ]) {
+    const { uri } = checkConnectionString('staging', new Secret(`mongodb://${host}/`));
+    assert.is(uri.reveal(), `mongodb://${host}/`);
+  }
+});
+
 test.run();

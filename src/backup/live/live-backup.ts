@@ -14,12 +14,12 @@ import type {
   MongoClientOptions,
   RunCommandCursor,
 } from 'mongodb';
-import { ConnectionString } from 'mongodb-connection-string-url';
+import type { ConnectionString } from 'mongodb-connection-string-url';
 import { findElement } from '../../bson/elements.ts';
 import { showDocument, showText, showValue } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { leaveOutCompressors, loginFailure } from '../../mongo/connection-string.ts';
+import { leaveOutCompressors, loginFailure, parseConnectionString } from '../../mongo/connection-string.ts';
 import { asBuffer, rawDocument } from '../../mongo/raw-messages.ts';
 import type { Source } from '../../plan/plan.ts';
 import type { MongodbLocation } from '../../plan/sources/mongodb.ts';
@@ -358,14 +358,11 @@ export async function connectLive(
 }
 
 function parse(uri: Secret, named: string): ConnectionString {
-  try {
-    return new ConnectionString(uri.reveal());
-  } catch {
-    // The parser's message can quote the string, so it is neither shown nor kept as a cause.
-    throw new RestorePlanError('BACKUP', `${named}.uri is not a valid MongoDB connection string.`, {
-      hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/.',
-    });
-  }
+  const parsed = parseConnectionString(uri);
+  if (parsed !== undefined) return parsed;
+  throw new RestorePlanError('BACKUP', `${named}.uri is not a valid MongoDB connection string.`, {
+    hint: 'It must look like mongodb://host:27017/?replicaSet=name or mongodb+srv://host/.',
+  });
 }
 
 const UNAUTHORIZED = 13;
