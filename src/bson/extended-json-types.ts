@@ -66,7 +66,7 @@ const WRAPPERS: Readonly<Record<string, Wrapper>> = {
       const digits = text(
         object,
         '$numberDouble',
-        /^(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|-?Infinity|NaN)$/i,
+        /^(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|-?Infinity|NaN)$/i,
       );
       const number = Number(digits);
       // Digits beyond the range of a double would become an infinity.

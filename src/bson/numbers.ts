@@ -211,7 +211,8 @@ export function encodeDecimal128(decimal: Decimal): Buffer {
   return bytes;
 }
 
-const NUMBER = /^([+-]?)(?:(\d+)\.?(\d*)|\.(\d+))(?:e([+-]?\d+))?$/i;
+/** A digit has one place in it, so that a long text that is no number is not tried again for each of its parts. */
+const NUMBER = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d+))?$/i;
 
 /** Reads a decimal from text. Undefined when it is not a number or cannot be held exactly in 34 digits: nothing is rounded. */
 export function parseDecimal(text: string): Decimal | undefined {

@@ -31,6 +31,11 @@ const CASES: readonly (readonly [name: string, text: string])[] = [
   ['20,000 unknown keys', `${PLAN}${lines(20_000, (i) => `k${i}: 1\n`)}`],
   ['unknown keys between secrets', `${PLAN}${lines(5_000, (i) => `k${i}: 1 # token: ${i}\n`)}`],
   [
+    'a decimal of 300,000 digits that ends as none',
+    PLAN.replace('{}', `{ price: { $numberDecimal: "${'9'.repeat(300_000)}x" } }`),
+  ],
+  ['a double of as many', PLAN.replace('{}', `{ price: { $numberDouble: "${'9'.repeat(300_000)}x" } }`)],
+  [
     'follow-ups that each need all before them',
     `${PLAN}followUps:\n${lines(40, (i) =>
       followUp(
