@@ -4,7 +4,7 @@
  */
 import { advice } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
-import { neutral } from '../text/escape.ts';
+import { neutral, truncated } from '../text/escape.ts';
 import { type Paint, paintWith } from '../text/terminal.ts';
 import { type HiddenRange, hideCredentials } from './credentials.ts';
 
@@ -70,6 +70,9 @@ export interface FaultDetails {
   readonly related?: readonly { readonly place: Place; readonly message: string }[];
 }
 
+/** Characters. Names and numbers that a plan holds stand in messages, and a plan can hold one of 700 kB. */
+const LONGEST = 1_000;
+
 export function faultAt(
   place: Place,
   rule: FaultRule,
@@ -85,8 +88,8 @@ export function faultAt(
     column: start.column,
     endLine: end.line,
     endColumn: end.column,
-    message: details.message,
-    expected: details.expected,
+    message: truncated(details.message, LONGEST),
+    expected: details.expected === undefined ? undefined : truncated(details.expected, LONGEST),
     suggestion: details.suggestion,
     related: (details.related ?? []).map(({ place: other, message }) => ({
       file: other.text.file,

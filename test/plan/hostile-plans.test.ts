@@ -63,4 +63,13 @@ for (const [name, text] of CASES) {
   );
 }
 
+test('a name or a number of any length is shown shortened', async () => {
+  const long = '1'.repeat(100_000);
+  for (const query of [`{ a: ${long} }`, `{ a: { $x${long}: 1 } }`, `!x${long} {}`, `{ a: *x${long} }`]) {
+    const { faults = [] } = await readPlan(folder.write('plan.yaml', PLAN.replace('{}', query)), { env: {} });
+    assert.is(faults.length, 1);
+    assert.ok(JSON.stringify(faults).length < 5_000, query.slice(0, 20));
+  }
+});
+
 test.run();

@@ -3,6 +3,7 @@
  * each thing that the library accepts and a plan must not.
  */
 import { isAlias, isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
+import { truncated } from '../../text/escape.ts';
 import { findCredentials } from '../credentials.ts';
 import {
   type FaultDetails,
@@ -169,6 +170,8 @@ function sizeOf(node: PlanNode, known: ReadonlyMap<PlanNode, number>): number {
 
 /** Every integer up to here is exact in JSON, JavaScript and a double. */
 const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
+/** Characters of a number that a message shows. */
+const LONGEST_NUMBER = 80;
 /** Decimal digits beyond which a double does not keep what was written. */
 const MAX_DIGITS = 17;
 
@@ -178,19 +181,20 @@ export function exactNumber(
   source: string,
 ): { readonly exact: true } | { readonly message: string; readonly expected: string } {
   const digits = source.replace(/^[-+]/, '');
+  const short = truncated(source, LONGEST_NUMBER);
   if (/^[\da-f]{24}$/i.test(source)) {
-    return { message: `${source} is read as a number`, expected: 'quotes: it looks like an ObjectId' };
+    return { message: `${short} is read as a number`, expected: 'quotes: it looks like an ObjectId' };
   }
   if (typeof value === 'bigint') {
     if (value > MAX_EXACT || value < -MAX_EXACT) {
       return {
-        message: `the integer ${source} is too large to be exact`,
-        expected: `quotes if it is text, or { $numberLong: "${source}" } in a query`,
+        message: `the integer ${short} is too large to be exact`,
+        expected: `quotes if it is text, or { $numberLong: "${short}" } in a query`,
       };
     }
     if (/^0\d/.test(digits)) {
       return {
-        message: `${source} is read as the number ${value}`,
+        message: `${short} is read as the number ${value}`,
         expected: `quotes if it is text, or ${value} if it is a number`,
       };
     }
@@ -198,15 +202,15 @@ export function exactNumber(
   }
   if (/^\d/.test(digits) && !Number.isFinite(value)) {
     return {
-      message: `${source} is read as a number that is too large`,
+      message: `${short} is read as a number that is too large`,
       expected: 'quotes if it is text',
     };
   }
   const significant = digits.replace(/e.*$/i, '').replace('.', '').replace(/^0+/, '');
   if (significant.length > MAX_DIGITS) {
     return {
-      message: `the number ${source} has more digits than a double can hold`,
-      expected: `quotes if it is text, or { $numberDecimal: "${source}" } in a query`,
+      message: `the number ${short} has more digits than a double can hold`,
+      expected: `quotes if it is text, or { $numberDecimal: "${short}" } in a query`,
     };
   }
   return { exact: true };
