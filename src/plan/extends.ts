@@ -3,7 +3,7 @@
  * the places of the files they come from.
  */
 
-import { readdir } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { findCredentials } from './credentials.ts';
 import { faultAt, faultOfFile, type PlanFault, type PlanText, quoted } from './fault.ts';
@@ -61,8 +61,7 @@ async function withBases(
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(name)) return refused('`extends` names an address', 'a file');
 
   // A fault shows lines of the file: in a pull request, that must not be any file of the machine.
-  if (!/\.ya?ml$/i.test(name))
-    return refused('`extends` names a file of another kind', 'a .yaml or .yml file');
+  if (!YAML_NAME.test(name)) return refused('`extends` names a file of another kind', 'a .yaml or .yml file');
 
   const path = isAbsolute(name) ? name : join(dirname(text.file), name);
   const reading = await readPlanText(path, cwd);
@@ -122,6 +121,8 @@ const MAX_PLAN_BYTES = 768 * 1024;
 
 type TextReading = { readonly text: PlanText } | { readonly fault: PlanFault };
 
+const YAML_NAME = /\.ya?ml$/i;
+
 /** The name that stands for stdin. */
 export const STDIN = '-';
 
@@ -136,11 +137,25 @@ async function readPlanText(
     if ('bytes' in piped) return planTextOf(STDIN, piped.bytes, absolutePath);
     return { fault: refusedFile(STDIN, piped) };
   }
+  if (await leadsElsewhere(absolutePath)) {
+    const message = 'the file is a link to a file of another kind';
+    return {
+      fault: faultOfFile(file, 'file', message, 'a link to a .yaml or .yml file, or the file itself'),
+    };
+  }
   const reading = await readFileOfAtMost(absolutePath, MAX_PLAN_BYTES);
   if ('bytes' in reading) return planTextOf(file, reading.bytes, absolutePath);
   const fault = refusedFile(file, reading);
   const isMissing = (reading.error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
   return { fault: isMissing ? { ...fault, suggestion: await similarFile(file, absolutePath) } : fault };
+}
+
+/** A pull request may bring links, too: under the name of a plan, lines of any file of the machine would be shown. */
+async function leadsElsewhere(path: string): Promise<boolean> {
+  if (!YAML_NAME.test(path)) return false;
+  // Where there is no such file, reading it says so.
+  const real = await realpath(path).catch(() => path);
+  return !YAML_NAME.test(real);
 }
 
 function refusedFile(file: string, { refused, expected }: FileRefusal): PlanFault {
@@ -171,7 +186,7 @@ async function similarFile(file: string, absolutePath: string): Promise<string |
   const names = await readdir(dirname(absolutePath)).catch(() => []);
   const near = nearest(
     basename(file),
-    names.filter((name) => /\.ya?ml$/.test(name)),
+    names.filter((name) => YAML_NAME.test(name)),
   );
   return near === undefined || near === basename(file) ? undefined : join(dirname(file), near);
 }

@@ -1,4 +1,6 @@
 /** Plans written to keep the check busy: small files that must not take long. Whoever opens a pull request can write one. */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { readPlan } from '../../src/plan/read-plan.ts';
 import { suite } from '../harness.ts';
@@ -69,6 +71,31 @@ test('a name or a number of any length is shown shortened', async () => {
     const { faults = [] } = await readPlan(folder.write('plan.yaml', PLAN.replace('{}', query)), { env: {} });
     assert.is(faults.length, 1);
     assert.ok(JSON.stringify(faults).length < 5_000, query.slice(0, 20));
+  }
+});
+
+test('a link with the name of a plan shows nothing of a file of another kind', async () => {
+  const file = folder.write('credentials', 'aws_secret_access: key\n');
+  const link = join(folder.path, 'link.yaml');
+  symlinkSync(file, link);
+  const extending = folder.write('extending.yaml', `extends: ./link.yaml\n${PLAN}`);
+  for (const [plan, message] of [
+    [link, /^the file is a link to a file of another kind$/],
+    [extending, /^the base "\.\/link\.yaml" is a link to a file of another kind$/],
+  ] as const) {
+    const { faults = [] } = await readPlan(plan, { env: {} });
+    assert.is(faults.length, 1);
+    assert.match(faults[0]?.message ?? '', message);
+    assert.not.match(JSON.stringify(faults), 'aws_secret');
+  }
+});
+
+test('a link to a plan is read, whatever the link is called', async () => {
+  const file = folder.write('..data/plan.yml', PLAN);
+  for (const name of ['mounted.yaml', 'current']) {
+    symlinkSync(file, join(folder.path, name));
+    const { faults } = await readPlan(join(folder.path, name), { env: {} });
+    assert.is(faults, undefined);
   }
 });
 
