@@ -59,8 +59,9 @@ export async function filesOfTar(bytes: ReadAhead, file?: NamedFile): Promise<Na
   return members.map(({ path, bytes: at, what }) => ({ path: `${file.path}/${path}`, at, what, packedIn }));
 }
 
-function packingOf({ path, at: { modified }, packedIn }: NamedFile | PackedFile): PackedIn {
-  return packedIn ?? { path, modified };
+/** A file that the plan names itself, whose path is empty, is not among others. */
+function packingOf({ path, at: { modified }, packedIn }: NamedFile | PackedFile): PackedIn | undefined {
+  return packedIn ?? (path === '' ? undefined : { path, modified });
 }
 
 /** The packed files among these. Throws BACKUP when there are more than one backup has. */
@@ -146,7 +147,7 @@ function maxRatioOf({ maxDecompressionRatio = DEFAULT_MAX_RATIO }: Opening): num
 function streamsOf(packed: PackedFile): StreamBackupParts['streams'] {
   const { at: bytes, path, compression } = packed;
   if (compression === undefined) return [];
-  return [{ bytes, path, compression, packedIn: path === '' ? undefined : packingOf(packed) }];
+  return [{ bytes, path, compression, packedIn: packingOf(packed) }];
 }
 
 /** `tar.gz in tar`; a folder around them goes without saying. */

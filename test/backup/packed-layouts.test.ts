@@ -137,6 +137,17 @@ test('two mongodump archives: that of the database is read; parts of it in both 
   assert.match(error.hint ?? '', /for one of them, source\.path: /);
 });
 
+test('two dumps in one tar, compressed or not, are counted and named alike', async () => {
+  for (const dump of ['monday', 'tuesday']) cpSync(at('MongoDB'), at(`nights/${dump}`), { recursive: true });
+  for (const name of ['nights.tar', 'nights.tar.gz']) {
+    await tarFolder(folder.path, at(name), { members: ['nights'], gzip: name.endsWith('.gz') });
+    await refusal(
+      readBackup(onDisk(at(name), { database }), WANTED),
+      /holds the database gravity-\S+ 2 times.*!nights\/monday\/.*!nights\/tuesday\//,
+    );
+  }
+});
+
 test('a tar.gz that is cut off beside a whole one is refused, not passed over', async () => {
   mkdirSync(at('halves'), { recursive: true });
   await tarFolder(folder.path, at('halves/shard0.tar.gz'), { members: ['MongoDB'], gzip: true });
