@@ -174,9 +174,14 @@ export function readBlueprint(
   const conversions: string[] = [];
   try {
     const metadata = writeExtendedJson(parseExtendedJson(metadataText));
+    const stored = findElement(metadata, 0, Buffer.from('options'));
+    if (stored !== undefined && stored.type !== BSON.OBJECT && stored.type !== BSON.NULL)
+      throw new Error('its options are no document');
     const options = readOptions(innerDocument(metadata, 'options') ?? EMPTY_DOCUMENT, conversions);
     const indexes = findElement(metadata, 0, Buffer.from('indexes'));
+    if (indexes !== undefined && indexes.type !== BSON.ARRAY) throw new Error('its indexes are no list');
     const specifications = indexes === undefined ? [] : [...elements(indexes.bytes, indexes.start)];
+    if (!specifications.every(isSpecification)) throw new Error('an index of it has no name or no key');
     return {
       options,
       indexes: specifications
@@ -262,6 +267,12 @@ function isOfAnotherEngine(option: RawValue): boolean {
 function nameOf({ bytes, start }: RawValue): string {
   const name = findElement(bytes, start, Buffer.from('name'));
   return name?.type === BSON.STRING ? name.bytes.toString('utf8', name.start + 4, name.end - 1) : '';
+}
+
+function isSpecification(index: RawElement): boolean {
+  if (index.type !== BSON.OBJECT) return false;
+  const { bytes, start } = index;
+  return nameOf(index) !== '' && findElement(bytes, start, Buffer.from('key'))?.type === BSON.OBJECT;
 }
 
 /** `{key: {_id: 1}}`, also the index of a clustered collection. */

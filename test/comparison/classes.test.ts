@@ -235,12 +235,23 @@ test('T9 a missing collection that was capped in the backup is refused, as an ap
 });
 
 test('metadata that cannot be read is said to be the backup’s fault', async () => {
-  const metadata = '{"options":{"size":{"$numberInt":"many"}},"indexes":[]}';
-  const documents = [{ _id: 1 }];
-  const comparing = compare({ ...where, collections: { missing: { documents, metadata } } });
-  const error = await comparing.catch((thrown) => thrown);
-  assert.is(error.code, 'BACKUP');
-  assert.match(error.message, 'metadata of missing cannot be read');
+  const index = '"v":{"$numberInt":"2"},"name":"a"';
+  for (const metadata of [
+    '{"options":{"size":{"$numberInt":"many"}},"indexes":[]}',
+    '{"options":"capped","indexes":[]}',
+    '{"options":[],"indexes":[]}',
+    '{"indexes":{"$numberInt":"1"}}',
+    `{"indexes":{"0":{${index},"key":{"a":{"$numberInt":"1"}}}}}`,
+    '{"indexes":[{"$numberInt":"1"}]}',
+    `{"indexes":[{${index}}]}`,
+    '{"indexes":[{"key":{"a":{"$numberInt":"1"}}}]}',
+  ]) {
+    const documents = [{ _id: 1 }];
+    const comparing = compare({ ...where, collections: { missing: { documents, metadata } } });
+    const error = await comparing.catch((thrown) => thrown);
+    assert.is(error.code, 'BACKUP', metadata);
+    assert.match(error.message, 'metadata of missing cannot be read');
+  }
 });
 
 test('a reference dangles when its parent is neither selected nor in the target', async () => {
