@@ -21,10 +21,25 @@ export function proxyFor(address: URL, variables: Environment): URL | undefined 
   if (text.includes('@')) registerSecret(text);
   const written = text.includes('://') ? text : `http://${text}`;
   const proxy = URL.canParse(written) ? new URL(written) : undefined;
-  if (proxy !== undefined && /^https?:$/.test(proxy.protocol)) return proxy;
+  if (proxy !== undefined && /^https?:$/.test(proxy.protocol)) {
+    if (isEscaped(proxy.username) && isEscaped(proxy.password)) return proxy;
+    throw new RestorePlanError('BACKUP', `the user or password in ${scheme}_proxy cannot be read`, {
+      hint: 'Characters such as @ : / % are written %40 %3A %2F %25 there.',
+    });
+  }
   throw new RestorePlanError('BACKUP', `${scheme}_proxy does not name a proxy for HTTP`, {
     hint: 'It must look like http://proxy.example:3128; SOCKS is not supported. Where none is needed, unset it or put the host into NO_PROXY.',
   });
+}
+
+/** Each `%` begins a character that is written in numbers. */
+function isEscaped(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** `*`; or names, addresses and domains, each with all that lies below it and perhaps a port: `.internal,10.0.0.7,minio:9000`. */

@@ -126,6 +126,26 @@ const PROXY_LOGIN: Explanation = {
   hint: 'Put user:password@ before the host in HTTPS_PROXY (HTTP_PROXY for an endpoint with http://).',
 };
 
+/** What of the credentials or the plan cannot be used, by the code of Node, before anything is asked of a server. */
+const UNUSABLE: Readonly<Record<string, Explanation>> = {
+  ERR_INVALID_CHAR: {
+    what: 'cannot be read: the AWS credentials hold a line break or a character that no request can carry',
+    hint: 'Check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile in AWS_PROFILE or source.s3.profile: what is read from a file often ends in a line break.',
+  },
+  ERR_INVALID_URL: {
+    what: 'cannot be read: its server has no valid address',
+    hint: 'Correct source.s3.endpoint; it must look like https://s3.example:9000.',
+  },
+  ENOENT: {
+    what: 'cannot be read: a file that the AWS credentials are read from is missing',
+    hint: 'Check AWS_WEB_IDENTITY_TOKEN_FILE, and the files that the profile names.',
+  },
+  EACCES: {
+    what: 'cannot be read: a file that the AWS credentials are read from may not be read',
+    hint: 'Check AWS_WEB_IDENTITY_TOKEN_FILE, and the files that the profile names.',
+  },
+};
+
 /** S3 error codes that no second try will change. */
 const LASTING: Readonly<Record<string, Explanation>> = {
   NoSuchBucket: {
@@ -215,6 +235,8 @@ export function readS3Fault(error: unknown): S3Fault {
   // The SDK learns the server's time from this answer, so one more try may pass.
   if (name === 'RequestTimeTooSkewed') return { ...CLOCK, transient: true };
   if (TLS_CODE.test(code)) return { ...TLS, transient: false };
+  const unusable = Object.hasOwn(UNUSABLE, code) ? UNUSABLE[code] : undefined;
+  if (unusable !== undefined) return { ...unusable, transient: false };
   if (NO_TLS_CODE.test(code)) return { ...NO_TLS, transient: false };
   if (name === 'TimeoutError' || code === 'ETIMEDOUT')
     return { ...(NETWORK['TimeoutError'] as Explanation), transient: true };

@@ -68,7 +68,10 @@ test('each scheme has its own variable, in either case; what is no proxy for HTT
   assert.is(proxyFor(new URL('https://x'), variables)?.href, 'https://b:2/');
   assert.is(proxyFor(new URL('http://x'), variables)?.href, 'http://c:3/');
   assert.is(proxyFor(new URL('http://x'), { HTTPS_PROXY: 'http://a:1' }), undefined);
-  for (const text of ['socks5://u:hidden-word@a:1', 'http://', 'http://a:99999']) {
+  for (const text of [
+    ...['socks5://u:hidden-word@a:1', 'http://', 'http://a:99999'],
+    ...['http://u:hidden-word%@a:1', 'http://hidden-word%zz:p@a:1'],
+  ]) {
     assert.throws(
       () => proxyFor(new URL('https://x'), { HTTPS_PROXY: text }),
       (error: unknown) =>
@@ -194,6 +197,27 @@ else {
     secure.close();
   });
 }
+
+test('credentials that no request can carry, and a file of them that is missing, are not laid on the server', async () => {
+  const endpoint = `http://127.0.0.1:${server.port}`;
+  for (const [env, words] of [
+    [{ AWS_ACCESS_KEY_ID: 'hidden-word\nx' }, /the AWS credentials hold a line break/],
+    [{ AWS_SESSION_TOKEN: 'hidden-word\nx' }, /the AWS credentials hold a line break/],
+    [
+      {
+        AWS_ACCESS_KEY_ID: '',
+        AWS_WEB_IDENTITY_TOKEN_FILE: '/nonexistent/token',
+        AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/restore',
+      },
+      /a file that the AWS credentials are read from is missing.*AWS_WEB_IDENTITY_TOKEN_FILE/,
+    ],
+  ] as const) {
+    const { exitCode, output } = await planAt(endpoint, env);
+    assert.is(exitCode, 12);
+    assert.match(output, words);
+    assert.not.match(output, 'hidden-word');
+  }
+});
 
 test('the ARN of an access point, with either delimiter, and its alias are asked at its own host', async () => {
   const arn = 'arn:aws:s3:eu-west-1:123456789012:accesspoint';
