@@ -260,6 +260,18 @@ async function inEachForm(root: string): Promise<readonly Source[]> {
   return forms;
 }
 
+test('what an earlier run selected, kept in the folder of the backup, is no second backup', async () => {
+  const kept = '.restore-plan/selections/incident-1';
+  const root = layOut({
+    'd/x.bson': { of: 'backup' },
+    'd/x.metadata.json': { of: '' },
+    [`${kept}/d/x.bson`]: { of: 'selection' },
+    [`${kept}/d/x.metadata.json`]: { of: '' },
+  });
+  assert.equal(await readX(named(root)), ['backup']);
+  assert.equal(await readX(named(join(root, kept))), ['selection']);
+});
+
 test('collections of two dumps that were written into one folder are not restored together', async () => {
   const root = layOut({
     'dump/d/y.bson': { of: 'old', finished: '2024-01-01T02:00:00Z' },

@@ -7,6 +7,12 @@ import { makeDirectory, PRIVATE_FILE } from '../../files.ts';
 import type { ByteSource, SeenFile, StoredSpan } from '../storage/byte-source.ts';
 import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 
+/**
+ * The work directory, where nothing else is said. It may lie in the folder of a backup, and what an earlier run selected looks like one:
+ * only a plan that names it reads it.
+ */
+const WORK_DIRECTORY = '.restore-plan';
+
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
 export class DiskStore implements WritableStore {
   readonly #opened = new Set<DiskFile>();
@@ -21,7 +27,7 @@ export class DiskStore implements WritableStore {
       throw unreadable(folder, cause);
     });
     for await (const entry of entries as AsyncIterable<Dirent> | Dirent[]) {
-      if (!entry.name.startsWith(nameStart)) continue;
+      if (!entry.name.startsWith(nameStart) || entry.name === WORK_DIRECTORY) continue;
       const found = await this.find(join(folder, entry.name));
       if (found !== undefined) yield found;
     }
