@@ -174,11 +174,10 @@ export function readBlueprint(
   const conversions: string[] = [];
   try {
     const metadata = writeExtendedJson(parseExtendedJson(metadataText));
-    const stored = findElement(metadata, 0, Buffer.from('options'));
-    if (stored !== undefined && stored.type !== BSON.OBJECT && stored.type !== BSON.NULL)
-      throw new Error('its options are no document');
+    const stored = partOf(metadata, 'options');
+    if (stored !== undefined && stored.type !== BSON.OBJECT) throw new Error('its options are no document');
     const options = readOptions(innerDocument(metadata, 'options') ?? EMPTY_DOCUMENT, conversions);
-    const indexes = findElement(metadata, 0, Buffer.from('indexes'));
+    const indexes = partOf(metadata, 'indexes');
     if (indexes !== undefined && indexes.type !== BSON.ARRAY) throw new Error('its indexes are no list');
     const specifications = indexes === undefined ? [] : [...elements(indexes.bytes, indexes.start)];
     if (!specifications.every(isSpecification)) throw new Error('an index of it has no name or no key');
@@ -267,6 +266,12 @@ function isOfAnotherEngine(option: RawValue): boolean {
 function nameOf({ bytes, start }: RawValue): string {
   const name = findElement(bytes, start, Buffer.from('name'));
   return name?.type === BSON.STRING ? name.bytes.toString('utf8', name.start + 4, name.end - 1) : '';
+}
+
+/** A list that is none is null in what some programs write. */
+function partOf(metadata: Buffer, name: string): RawValue | undefined {
+  const found = findElement(metadata, 0, Buffer.from(name));
+  return found?.type === BSON.NULL ? undefined : found;
 }
 
 function isSpecification(index: RawElement): boolean {
