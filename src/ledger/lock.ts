@@ -86,12 +86,17 @@ export async function requireNotAlive(commands: Commands, holderName: string): P
 
 /** Takes the lock away from a holder of this name. False when it is not (or no longer) the holder. */
 export async function breakLock(commands: Commands, holderName: string): Promise<boolean> {
+  const held = await lockNow(commands);
+  if (held?.holder?.name !== holderName) return false;
   const matched = await updateLedger(commands, {
     collection: LOCK,
-    filter: { _id: LOCK_ID, 'holder.name': holderName },
+    filter: { _id: LOCK_ID, 'holder.name': holderName, fencing: held.fencing },
     pipeline: [{ $set: { holder: null, expiresAt: SERVER_NOW } }],
   });
-  return matched === 1;
+  if (matched === 1) return true;
+  // An attempt of ours whose reply was lost, or the holder gave it back at this moment: it is free.
+  const now = await lockNow(commands);
+  return now?.holder === undefined && now?.fencing === held.fencing;
 }
 
 /** Where somebody removed the lock's document, numbers go on above those in the records: lower ones would be refused for ever. */

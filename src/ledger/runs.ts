@@ -78,6 +78,9 @@ export class Runs {
 
   /** Records that an apply begins, or goes on. */
   async begin(start: RunStart, fencing: number, collections: readonly RunCollection[]): Promise<void> {
+    // By an attempt whose reply was lost: what this one finds is what that one has kept.
+    const isBegun = { $eq: ['$fencing', fencing] };
+    const isStillVerified = { $or: [isBegun, WAS_VERIFIED] };
     await this.#update(start.key, fencing, {
       upsert: true,
       fields: {
@@ -90,8 +93,10 @@ export class Runs {
         gate: literal({ ...start.gate, fencing }),
         backup: literal(start.backup),
         status: 'applying' satisfies RunStatus,
-        appliedBy: oneMore('appliedBy', start.actor),
-        ...(start.exclusive && { exclusive: oneMore('exclusive', start.actor) }),
+        appliedBy: { $cond: [isBegun, '$appliedBy', oneMore('appliedBy', start.actor)] },
+        ...(start.exclusive && {
+          exclusive: { $cond: [isBegun, '$exclusive', oneMore('exclusive', start.actor)] },
+        }),
         startedAt: { $cond: [IS_PLANNED, SERVER_NOW, { $ifNull: ['$startedAt', SERVER_NOW] }] },
         collections: {
           $cond: [IS_TO_BEGIN, literal(collections), { $ifNull: ['$collections', literal(collections)] }],
@@ -100,8 +105,8 @@ export class Runs {
         left: '$$REMOVE',
         // What was approved and soaked is a verified run; one that was cut off has to be verified again first. In production it is
         // what was accepted there.
-        approvals: { $cond: [WAS_VERIFIED, '$approvals', OF_PRODUCTION] },
-        verifiedAt: { $cond: [WAS_VERIFIED, '$verifiedAt', '$$REMOVE'] },
+        approvals: { $cond: [isStillVerified, '$approvals', OF_PRODUCTION] },
+        verifiedAt: { $cond: [isStillVerified, '$verifiedAt', '$$REMOVE'] },
         followUps: { $cond: [WAS_TAKEN_BACK, STARTED_FOLLOW_UPS, { $ifNull: ['$followUps', []] }] },
       },
     });

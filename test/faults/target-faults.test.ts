@@ -4,11 +4,13 @@ import { serialize, UUID } from 'bson';
 import type { Collection, Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
+import { LOCK, RUNS } from '../../src/ledger/layout.ts';
+import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
 import { accessTo } from '../../src/target/target.ts';
 import { failure, numbered } from '../apply/documents.ts';
 import { type Workbench, withWorkbench } from '../apply/workbench.ts';
 import { test } from '../harness.ts';
-import { assertFired, setFailPoint } from '../lab/failpoint.ts';
+import { assertFired, type FailPoint, setFailPoint } from '../lab/failpoint.ts';
 import { CANARY_PASSWORD } from '../lab/lab.ts';
 import { startTcpProxy } from '../lab/tcp-proxy.ts';
 import { build } from '../target/every-type.ts';
@@ -136,6 +138,55 @@ for (const [what, code] of [
       await bench.expectRestored('staging', selection, { a: DOCUMENTS });
     }));
 }
+
+/** The next write of this collection is carried out, and its reply says that the majority was not waited for. */
+const doubtReply = (namespace: string) =>
+  setFailPoint(servers.set.client, {
+    name: 'failCommand',
+    mode: { times: 1 },
+    data: {
+      failCommands: ['update'],
+      namespace,
+      writeConcernError: { code: 64, errmsg: 'not now' },
+      ...OURS,
+    },
+  });
+
+test('T3 a verified run is begun again, and that is written twice: its approvals stay, and when it was verified', () =>
+  on(async (bench) => {
+    const documents = DOCUMENTS.slice(0, 10);
+    const selection = bench.selection([{ collection: 'a', documents }]);
+    await bench.apply(selection, 'staging');
+    const db = await bench.db('staging');
+    const approval = { user: 'bert', host: 'ops-2', serverUser: 'bert@admin', at: new Date() };
+    await db.collection(RUNS).updateOne({}, { $set: { approvals: [approval] } });
+    const [before] = await bench.runs('staging');
+    let fault: FailPoint | undefined;
+    await bench.apply(selection, 'staging', {
+      checkpoint: async (name) => {
+        if (name === 'lock-taken') fault = await doubtReply(`${db.databaseName}.${RUNS}`);
+      },
+    });
+    assert.is(await fault?.timesFired(), 1);
+    const [run] = await bench.runs('staging');
+    assert.is(run?.status, 'verified');
+    assert.is(run?.approvals.length, 1);
+    assert.equal(run?.verifiedAt, before?.verifiedAt);
+    assert.is(run?.appliedBy.length, 2, 'by one each');
+    await bench.expectRestored('staging', selection, { a: documents });
+  }));
+
+test('T3 a lock is taken away from its dead holder, and that is written twice: it is said to be done', () =>
+  on(async (bench) => {
+    const { commands } = accessTo(await bench.target('staging'));
+    const process = { pid: 1, started: 1, host: 'ops-9', boot: 'b', namespace: 'pid:[1]' };
+    const lease = await acquireLock(commands, { name: 'anna', token: 'anna', command: 'apply', process });
+    const fault = await doubtReply(`${commands.database}.${LOCK}`);
+    assert.is(await breakLock(commands, 'anna'), true);
+    assert.is(await fault.timesFired(), 1);
+    assert.is(await breakLock(commands, 'anna'), false, 'nobody holds it any more');
+    lease.abandon();
+  }));
 
 test('T4 w=0 and w=1 in the connection string are overridden, and said', async () => {
   for (const weak of [
