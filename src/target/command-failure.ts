@@ -29,6 +29,7 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   262, // ExceededTimeLimit
   267, // PreparedTransactionInProgress
   358, // InternalTransactionNotSupported during failover
+  365, // TemporarilyUnavailable: the server's cache had no room, and it has tried for itself
   371, // UserWritesBlocked
   462, // IngressRequestRateLimitExceeded
   9001, // SocketException

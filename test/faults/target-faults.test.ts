@@ -369,6 +369,7 @@ for (const [name, code] of [
   ['WriteConflict', 112],
   ['LockTimeout', 24],
   ['ExceededTimeLimit', 262],
+  ['TemporarilyUnavailable', 365],
   ['InterruptedDueToReplStateChange', 11602],
   ['NotWritablePrimary', 10107],
 ] as const) {
