@@ -2,9 +2,10 @@
 import { showValue } from '../bson/show.ts';
 import type { RawValue } from '../bson/types.ts';
 import type { ChangeSince, TargetMemory } from '../comparison/target-memory.ts';
+import { RestorePlanError } from '../errors.ts';
 import type { BatchEnd, Intention, Journal } from '../ledger/journal.ts';
 import type { JournalEntry } from '../ledger/journal-entry.ts';
-import { journalKeyOf, type RunKey } from '../ledger/layout.ts';
+import { JOURNAL, journalKeyOf, type RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import type { Actor, RunRecord } from '../ledger/run-record.ts';
@@ -165,12 +166,14 @@ export class ApplyRun {
     }
     await run.checkpoint('batch-written');
     const end = { batch, ...endOf(result) };
+    let isThere: boolean;
     try {
-      await this.journal.record(end);
+      isThere = await this.journal.record(end);
     } catch (error) {
       this.unrecorded.push(end);
       throw error;
     }
+    if (!isThere) throw journalLost(this.target);
     await run.checkpoint('batch-recorded');
     return result;
   }
@@ -201,4 +204,15 @@ export class ApplyRun {
     this.#warned.add(message);
     this.run.emit({ type: 'warning', message });
   }
+}
+
+function journalLost({ name, reader }: Target): RestorePlanError {
+  return new RestorePlanError(
+    'TARGET',
+    `${name}: ${reader.database}.${JOURNAL} has lost the batch that was just written: it was dropped, renamed or emptied meanwhile`,
+    {
+      hint: 'Put it back if it can be had: what the journal does not name, a revert leaves alone.',
+      facts: { target: name },
+    },
+  );
 }

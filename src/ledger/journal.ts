@@ -104,12 +104,13 @@ export class Journal {
 
   /**
    * What came of an intended batch. Says nothing of one that was recorded or reverted before: a record kept on one machine may
-   * arrive when another machine has gone on.
+   * arrive when another machine has gone on. False when the journal has no such batch: it was dropped or emptied meanwhile.
    */
-  async record({ batch, skipped, doubtful = [] }: BatchEnd): Promise<void> {
-    await updateLedger(this.#commands, {
+  async record({ batch, skipped, doubtful = [] }: BatchEnd): Promise<boolean> {
+    const _id = entryId(this.#key, batch);
+    const matched = await updateLedger(this.#commands, {
       collection: JOURNAL,
-      filter: { _id: entryId(this.#key, batch), state: 'intended' satisfies EntryState },
+      filter: { _id, state: 'intended' satisfies EntryState },
       pipeline: [
         {
           $set: {
@@ -120,6 +121,7 @@ export class Journal {
         },
       ],
     });
+    return matched === 1 || (await this.#find({ _id }, { _id: 1 })).length > 0;
   }
 
   /** Marks what was restored as taken back: its documents are no longer ours, whatever becomes of them. */

@@ -4,7 +4,7 @@ import { serialize, UUID } from 'bson';
 import type { Collection, Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
-import { LOCK, RUNS } from '../../src/ledger/layout.ts';
+import { JOURNAL, LOCK, RUNS } from '../../src/ledger/layout.ts';
 import { acquireLock, breakLock } from '../../src/ledger/lock.ts';
 import { accessTo } from '../../src/target/target.ts';
 import { failure, numbered } from '../apply/documents.ts';
@@ -187,6 +187,33 @@ test('T3 a lock is taken away from its dead holder, and that is written twice: i
     assert.is(await breakLock(commands, 'anna'), false, 'nobody holds it any more');
     lease.abandon();
   }));
+
+for (const [how, lose] of [
+  ['dropped', (db) => db.collection(JOURNAL).drop()],
+  ['renamed', (db) => db.collection(JOURNAL).rename('elsewhere')],
+  ['emptied', (db) => db.collection(JOURNAL).deleteMany({})],
+] as readonly (readonly [string, (db: Db) => Promise<unknown>])[]) {
+  test(`L7 the journal is ${how} while documents are written: not called done, as a revert could not take them back`, () =>
+    on(async (bench) => {
+      const documents = DOCUMENTS.slice(0, 10);
+      const selection = bench.selection([{ collection: 'a', documents }]);
+      const db = await bench.db('staging');
+      const stopped = await failure(
+        bench.apply(selection, 'staging', {
+          checkpoint: async (name) => {
+            if (name === 'batch-written') await lose(db);
+          },
+        }),
+      );
+      assert.is(stopped.code, 'INCOMPLETE');
+      assert.match(stopped.message, /restore_plan\.journal has lost the batch that was just written/);
+      assert.match(stopped.hint ?? '', 'a revert leaves alone');
+      assert.is((await bench.runs('staging'))[0]?.status, 'incomplete');
+      const again = await bench.apply(selection, 'staging');
+      assert.is(again.collections[0]?.identical, documents.length);
+      await bench.expectRestored('staging', selection, { a: documents });
+    }));
+}
 
 test('T4 w=0 and w=1 in the connection string are overridden, and said', async () => {
   for (const weak of [
