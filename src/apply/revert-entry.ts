@@ -279,6 +279,8 @@ export interface RevertReport {
   /** Newest first; without those that left nothing here. */
   readonly runs: readonly RevertedRun[];
   readonly untouched: readonly UntouchedDocument[];
+  /** Documents that were written by what the records say, and that the journal does not name any more: nobody knows which ones. */
+  readonly unnamed: number;
 }
 
 const REASONS: Partial<Record<RevertedOutcome, string>> = {
@@ -333,7 +335,17 @@ export class RevertTally {
 
   /** Documents of one run that were left alone. */
   leftOf(run: RunRecord): number {
-    return [...(this.#counts.get(run)?.values() ?? [])].reduce((sum, counts) => sum + leftOf(counts), 0);
+    const counts = [...(this.#counts.get(run)?.values() ?? [])];
+    return counts.reduce((sum, each) => sum + leftOf(each), this.unnamedOf(run));
+  }
+
+  /** Call when all entries were gone through. Of a run that an earlier revert has begun to take back, nothing can be said. */
+  unnamedOf(run: RunRecord): number {
+    if (run.status === 'reverting') return 0;
+    const written = run.collections.reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
+    const counts = [...(this.#counts.get(run)?.values() ?? [])];
+    const named = counts.flatMap((each) => Object.values(each)).reduce((sum, each) => sum + each, 0);
+    return Math.max(0, written - named);
   }
 
   report(place: Pick<RevertReport, 'target' | 'database' | 'plan'>): RevertReport {
@@ -348,6 +360,7 @@ export class RevertTally {
       }));
       return [{ digest: run.key.selection, startedAt: run.startedAt, collections }];
     });
-    return { ...place, runs, untouched: this.#untouched };
+    const unnamed = this.#runs.reduce((sum, run) => sum + this.unnamedOf(run), 0);
+    return { ...place, runs, untouched: this.#untouched, unnamed };
   }
 }

@@ -148,7 +148,7 @@ export interface RunRecord {
   readonly updatedAt: Date;
   readonly verifiedAt: Date | undefined;
   readonly collections: readonly RunCollection[];
-  /** Of a reverted run: documents that were left alone, because somebody had changed them or nobody knows whose they are. */
+  /** Of a reverted run: documents that were left alone: changed by somebody, of nobody knows whom, or lost by the journal. */
   readonly left: number;
   /** Collections that this tool created here for this selection. */
   readonly creations: readonly Creation[];

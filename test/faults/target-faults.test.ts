@@ -215,6 +215,18 @@ for (const [how, lose] of [
     }));
 }
 
+test('L7 the journal is lost after an apply: a revert does not say that all of it is taken back', () =>
+  on(async (bench) => {
+    const documents = DOCUMENTS.slice(0, 10);
+    const selection = bench.selection([{ collection: 'a', documents }]);
+    await bench.apply(selection, 'staging');
+    await (await bench.db('staging')).collection(JOURNAL).drop();
+    assert.is((await bench.preview('staging')).unnamed, documents.length);
+    assert.is((await bench.revert(selection, 'staging')).unnamed, documents.length);
+    assert.is((await bench.runs('staging'))[0]?.left, documents.length);
+    assert.is((await bench.documents('staging', 'a')).length, documents.length);
+  }));
+
 test('T4 w=0 and w=1 in the connection string are overridden, and said', async () => {
   for (const weak of [
     'w=0',

@@ -87,6 +87,7 @@ test('documents beyond those that are named are counted, also beyond those that 
     ({
       ...{ target: 'staging', database: 'gravity', plan: 'partner' },
       runs: [{ digest: 'd', startedAt: new Date(0), collections }],
+      unnamed: 0,
     }) as const;
   const report = reportOf([{ ...where, counts }]);
   const reverted = [...revertLines({ ...report, untouched: named }, { isPreview: false }, style)];

@@ -41,7 +41,7 @@ export async function run(
       });
   await show(context, revertView(report, { isPreview }));
   const total = totalOf(report);
-  if (!isPreview) return leftOf(total) > 0 ? 'CONFLICTS' : 'OK';
+  if (!isPreview) return leftOf(total) + report.unnamed > 0 ? 'CONFLICTS' : 'OK';
   const isPending = total.remove + total.putBack > 0;
   return options['detailedExitcode'] === true && isPending ? 'CHANGES_PENDING' : 'OK';
 }

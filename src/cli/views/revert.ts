@@ -29,7 +29,12 @@ export function* revertLines(
   { isPreview }: { readonly isPreview: boolean },
   { paint, columns }: PageStyle,
 ): Generator<string> {
-  const { target, database, runs, untouched } = report;
+  const { target, database, runs, untouched, unnamed } = report;
+  if (unnamed > 0) {
+    const what = `${showCounted(unnamed, 'document')} that the ledger of ${target} says were written are not named in its journal any more, and are left alone: entries of restore_plan.journal were removed. Put these back from a copy, then apply and revert again; or look at the documents by hand.`;
+    for (const line of wrapped(what, { columns })) yield paint.odd(line);
+    if (runs.length === 0) return;
+  }
   if (runs.length === 0) {
     yield `Nothing that this plan restored is left in ${target}: nothing to revert.`;
     return;
@@ -75,7 +80,7 @@ function countsObject(counts: RevertCounts) {
 
 /** The last object but one of `revert --json`. */
 export function revertObject(report: RevertReport, { isPreview }: { readonly isPreview: boolean }) {
-  const { target, database, plan, runs, untouched } = report;
+  const { target, database, plan, runs, untouched, unnamed } = report;
   return {
     type: 'revert',
     dryRun: isPreview,
@@ -93,6 +98,7 @@ export function revertObject(report: RevertReport, { isPreview }: { readonly isP
     })),
     total: countsObject(totalOf(report)),
     untouched,
+    unnamed,
   } as const;
 }
 
