@@ -82,17 +82,18 @@ export class WantedCollections {
     this.#names[index] = '';
   }
 
-  /** A collection that is made empty, in the place of a wanted one that is gone, is followed as that one. Its UUID starts at `at`. */
-  succeeds(namespace: string, bytes: Buffer, at: number): void {
+  /** A collection that is made empty, in the place of a wanted one that is gone, is followed as that one, whose position it is; -1: none. Its UUID starts at `at`. */
+  succeeds(namespace: string, bytes: Buffer, at: number): number {
     const index = this.#collections.findIndex(
       (each, i) => each.namespace === namespace && this.nameOf(i) === '',
     );
-    if (index < 0) return;
+    if (index < 0) return -1;
     this.find(bytes, at, { ns: '' });
     // It was asked for last, and is one of those that are not wanted.
     for (const each of this.#known.get(bytes.readUIntLE(at, HEAD_BYTES)) ?? [])
       if (isUuid(each.bytes, bytes, at)) each.index = index;
     this.#names[index] = namespace;
+    return index;
   }
 
   /** The names that wanted collections of this database have now. */
@@ -184,7 +185,7 @@ export function commandOf({ bytes, o }: OplogEntry): string {
 export interface CommandWatch {
   /** No document of it is left. False: that is a fault here. `what`: in words, after its name. */
   gone(index: number, entry: OplogEntry, what: string): boolean;
-  /** A command that may have changed its indexes. */
+  /** A command that may have changed its indexes, or by which it, or another one in its place, was made. */
   indexes(index: number, entry: OplogEntry, command: string): void;
 }
 
@@ -232,7 +233,8 @@ export class CollectionCommands {
   #created(entry: OplogEntry, index: number): void {
     const namespace = `${databaseOf(entry)}.${textIn(entry, 'create')}`;
     if (index >= 0) this.#wanted.takesName(index, namespace);
-    else if (entry.ui >= 0) this.#wanted.succeeds(namespace, entry.bytes, entry.ui);
+    const made = index < 0 && entry.ui >= 0 ? this.#wanted.succeeds(namespace, entry.bytes, entry.ui) : index;
+    if (made >= 0) this.#watch?.indexes(made, entry, 'create');
   }
 
   #renamed(entry: OplogEntry, index: number): void {

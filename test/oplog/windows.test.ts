@@ -164,6 +164,40 @@ test('TTL indexes come, change and go with the oplog', () => {
   assert.not.ok(isExpired(partial('other')));
 });
 
+test('what is made anew under the name has none of the TTL indexes that were there before', () => {
+  const again = (n: number, op: string, o: Document) =>
+    entry(n, { op, ns: op === 'c' ? 'shop.$cmd' : 'shop.a', ui: uuid(OTHER_UUID), o });
+  const entries = (...made: Buffer[]) => [
+    command(10, { drop: 'a' }, { o2: { numRecords: 0 } }),
+    ...made,
+    again(13, 'i', { _id: 1, at: at(1) }),
+    again(14, 'd', { _id: 1 }),
+  ];
+  const result = follow(entries(again(11, 'c', { create: 'a' })), deleted(10, 20), TTL);
+  assert.is(given(result, []).length, 1);
+  assert.is(result.windows[0]?.views[0]?.leftOut.expired, 0);
+  const made = { v: 2, key: { at: 1 }, name: 'x', expireAfterSeconds: 1 };
+  const indexed = again(12, 'c', { createIndexes: 'a', ...made });
+  assert.is(given(follow(entries(again(11, 'c', { create: 'a' }), indexed), deleted(10, 20)), []).length, 0);
+});
+
+test('a clustered collection expires by its _id: as it was made, and as it was told since', () => {
+  const clustered = { clusteredIndex: { v: 2, key: { _id: 1 }, name: '_id_' } };
+  const made = (seconds: number) => ({ indexes: [], options: { ...clustered, expireAfterSeconds: seconds } });
+  const isExpired = (metadata: Document, ...commands: Document[]): boolean =>
+    given(
+      follow([...commands.map((o, i) => command(1 + i, o)), remove(10, at(1))], deleted(10, 20), metadata),
+      [{ _id: at(1) }],
+    ).length === 0;
+  const told = (expireAfterSeconds: unknown): Document => ({ collMod: 'a', expireAfterSeconds });
+  assert.ok(isExpired(made(5)));
+  assert.not.ok(isExpired(made(60)));
+  assert.ok(isExpired(made(60), told(Long.fromNumber(5))));
+  assert.not.ok(isExpired(made(5), told('off')));
+  assert.ok(isExpired(made(5), { dropIndexes: 'a', index: '*' }));
+  assert.ok(isExpired({}, { create: 'a', ...clustered, expireAfterSeconds: Long.fromNumber(5) }));
+});
+
 test('a drop deletes what there was; what is made anew under the name is followed as well', () => {
   const drop = (n: number, numRecords: number, ui = UUID) =>
     command(n, { drop: 'a' }, { ui: uuid(ui), o2: { numRecords } });

@@ -11,6 +11,11 @@ import { compileQuery, type Matcher } from '../../query/compile-query.ts';
 import { parseQuery } from '../../query/parse-query.ts';
 import { QueryFault } from '../../query/query-fault.ts';
 import type { OplogEntry } from '../entry.ts';
+import { touches } from './touches.ts';
+
+/** In place of the name of an index, which is never empty. */
+const CLUSTERED = '';
+const EXPIRE_AFTER = Buffer.from('expireAfterSeconds');
 
 interface TtlIndex {
   /** Names of the way to the date. */
@@ -41,13 +46,20 @@ export class TtlIndexes {
     return false;
   }
 
-  /** Follows a command about the collection; most have nothing to do with its indexes. */
+  /** Follows a command about the collection, or about one that is made in its place; most have nothing to do with its indexes. */
   follow({ bytes, o }: OplogEntry, command: string): void {
     const text = (key: string): string => {
       const value = findElement(bytes, o, Buffer.from(key));
       return value?.type === BSON.STRING ? bytes.toString('utf8', value.start + 4, value.end - 1) : '';
     };
-    if (command === 'createIndexes') this.#change((indexes) => addIndex(indexes, bytes, o));
+    if (command === 'create') {
+      // It begins without the indexes of whatever had the name before.
+      this.#change((indexes) => {
+        indexes.clear();
+        const isClustered = findElement(bytes, o, Buffer.from('clusteredIndex')) !== undefined;
+        setClustered(indexes, isClustered ? secondsIn(bytes, o) : Number.NaN);
+      });
+    } else if (command === 'createIndexes') this.#change((indexes) => addIndex(indexes, bytes, o));
     else if (command === 'commitIndexBuild') {
       const list = findElement(bytes, o, Buffer.from('indexes'));
       if (list?.type !== BSON.ARRAY) return;
@@ -57,11 +69,14 @@ export class TtlIndexes {
       });
     } else if (/^(?:drop|delete)Index(?:es)?$/.test(command)) {
       this.#change(
-        (indexes) => void (text('index') === '*' ? indexes.clear() : indexes.delete(text('index'))),
+        (indexes) => void (text('index') === '*' ? dropAll(indexes) : indexes.delete(text('index'))),
       );
     } else if (command === 'collMod') {
       const index = findElement(bytes, o, Buffer.from('index'));
       if (index?.type === BSON.OBJECT) this.#change((indexes) => changeIndex(indexes, bytes, index.start));
+      // Of a clustered collection: a number of seconds, or "off".
+      if (findElement(bytes, o, EXPIRE_AFTER) !== undefined)
+        this.#change((indexes) => setClustered(indexes, secondsIn(bytes, o)));
     }
   }
 
@@ -70,6 +85,31 @@ export class TtlIndexes {
     for (const { path, seconds, matches } of this.#states[state]?.values() ?? [])
       if (earliest(bytes, start, path) + seconds * 1000 <= wall && isIn(matches, bytes, start)) return true;
     return false;
+  }
+
+  /** When the document at `start` expires by the indexes that there are now, UTC milliseconds; Infinity: never. */
+  expiresAt(bytes: Buffer, start: number): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const { path, seconds, matches } of this.#states.at(-1)?.values() ?? []) {
+      const at = earliest(bytes, start, path) + seconds * 1000;
+      if (at < first && isIn(matches, bytes, start)) first = at;
+    }
+    return first;
+  }
+
+  /** Whether the update at `start`, a diff or modifiers, may have changed when its document expires. */
+  mayMove(bytes: Buffer, start: number): boolean {
+    const indexes = [...(this.#states.at(-1)?.values() ?? [])].filter(
+      ({ seconds }) => !Number.isNaN(seconds),
+    );
+    return (
+      indexes.some(({ matches }) => matches !== undefined) ||
+      touches(
+        bytes,
+        start,
+        indexes.map(({ path }) => path),
+      )
+    );
   }
 
   /** A new state only where something is another than before. */
@@ -118,9 +158,19 @@ function ofMetadata(metadata: string): Map<string, TtlIndex> {
     found.set(String(name), { path: field.split('.'), seconds, matches });
   }
   const seconds = numberOf(options?.expireAfterSeconds);
-  if (options?.clusteredIndex !== undefined && !Number.isNaN(seconds))
-    found.set('', { path: ['_id'], seconds, matches: undefined });
+  if (options?.clusteredIndex !== undefined) setClustered(found, seconds);
   return found;
+}
+
+/** Documents of a clustered collection may expire by their `_id`. NaN: they do not. */
+function setClustered(indexes: Map<string, TtlIndex>, seconds: number): void {
+  if (Number.isNaN(seconds)) indexes.delete(CLUSTERED);
+  else indexes.set(CLUSTERED, { path: ['_id'], seconds, matches: undefined });
+}
+
+/** All but that by which a collection is clustered, which is an option of it. */
+function dropAll(indexes: Map<string, TtlIndex>): void {
+  for (const name of [...indexes.keys()]) if (name !== CLUSTERED) indexes.delete(name);
 }
 
 /** A number of Extended JSON, in any of its forms; NaN for anything else. */
@@ -165,7 +215,7 @@ function changeIndex(indexes: Map<string, TtlIndex>, bytes: Buffer, change: numb
 }
 
 function secondsIn(bytes: Buffer, start: number): number {
-  const value = findElement(bytes, start, Buffer.from('expireAfterSeconds'));
+  const value = findElement(bytes, start, EXPIRE_AFTER);
   if (value?.type === BSON.INT32) return bytes.readInt32LE(value.start);
   if (value?.type === BSON.INT64) return Number(bytes.readBigInt64LE(value.start));
   return value?.type === BSON.DOUBLE ? bytes.readDoubleLE(value.start) : Number.NaN;
