@@ -30,6 +30,7 @@ import { requireSaved, type SavedScope } from './saved-scope.ts';
 import type { CollectionFacts } from './sources/entry-source.ts';
 import { updateKind } from './updates/update.ts';
 import { DROP_TARGET, databaseOf, numRecords, textIn } from './wanted.ts';
+import { TtlIndexes } from './windows/ttl-indexes.ts';
 
 const FIRST_CAPACITY = 64;
 /** What is known of single documents, of all collections together: a million ObjectIds and more. */
@@ -109,9 +110,9 @@ export class History implements TakesOperations {
           ? 'transaction'
           : 'many';
     const origin = originOf(collection, { operation, container, id, kind });
+    if (id !== undefined && kind !== 'deletes' && collection.expires && this.#mayKeep())
+      this.#idBytes += collection.lives(id, operation, kind);
     if (id !== undefined && kind === 'inserts') {
-      if (collection.expiry !== undefined && this.#mayKeep())
-        this.#idBytes += collection.inserted(id, operation, collection.expiry);
       const deleted = collection.takeDeleted(id);
       if (deleted !== undefined) this.#runs.at(deleted).cameBack++;
     }
@@ -216,32 +217,34 @@ interface CommandTold {
 class Watched {
   readonly namespace: string;
   readonly facts: CollectionFacts | undefined;
-  /** By what its documents expire. */
-  readonly expiry: CollectionFacts['ttl'][number] | undefined;
+  /** By what its documents expire: as its server has it now. */
+  readonly ttl: TtlIndexes;
+  readonly expires: boolean;
   readonly #ids = new IdTable();
   /** By number of the `_id`: place of the run that deleted it plus one; 0: it is there. */
   #deletedBy = new Uint32Array(FIRST_CAPACITY);
-  /** By number: when it expires, UTC milliseconds; NaN: not known. Empty without a TTL index. */
+  /** By number: when it expires, UTC milliseconds; Infinity: never, NaN: not known. Empty without a TTL index. */
   #expires: Float64Array;
 
   constructor(namespace: string, facts: CollectionFacts | undefined) {
     this.namespace = namespace;
     this.facts = facts;
-    this.expiry = facts?.ttl[0];
-    this.#expires = new Float64Array(this.expiry === undefined ? 0 : FIRST_CAPACITY).fill(Number.NaN);
+    this.ttl = new TtlIndexes(facts?.metadata);
+    this.expires = this.ttl.areThere;
+    this.#expires = new Float64Array(this.expires ? FIRST_CAPACITY : 0).fill(Number.NaN);
   }
 
-  /** Returns by how many bytes more is kept now. */
-  inserted(
-    id: RawValue,
-    { bytes, o }: OplogEntry,
-    { field, seconds }: CollectionFacts['ttl'][number],
-  ): number {
+  /** It was inserted, replaced or updated. Returns by how many bytes more is kept now. */
+  lives(id: RawValue, { bytes, o }: OplogEntry, kind: RunKind): number {
+    if (kind === 'updates') {
+      // An update does not hold the whole document: what it may have moved is not known any more.
+      const known = this.#ids.find(id);
+      if (known >= 0 && this.ttl.mayMove(bytes, o)) this.#expires[known] = Number.NaN;
+      return 0;
+    }
     const before = this.#bytes;
-    const date = findElement(bytes, o, Buffer.from(field));
     const number = this.#numberOf(id);
-    this.#expires[number] =
-      date?.type === BSON.DATE ? Number(date.bytes.readBigInt64LE(date.start)) + seconds * 1000 : Number.NaN;
+    this.#expires[number] = this.ttl.expiresAt(bytes, o);
     return this.#bytes - before;
   }
 
@@ -261,9 +264,14 @@ class Watched {
     return run === 0 ? undefined : run - 1;
   }
 
-  expires(id: RawValue): number {
+  /** When the document expires that an entry deletes; NaN: not known. */
+  expiryOf(id: RawValue, { bytes, o }: OplogEntry): number {
     const number = this.#ids.find(id);
-    return number < 0 ? Number.NaN : (this.#expires[number] as number);
+    const known = number < 0 ? Number.NaN : (this.#expires[number] as number);
+    if (!Number.isNaN(known)) return known;
+    // Of a clustered collection the _id says it.
+    const byId = this.ttl.expiresAt(bytes, o);
+    return byId === Number.POSITIVE_INFINITY ? Number.NaN : byId;
   }
 
   get #bytes(): number {
@@ -274,8 +282,7 @@ class Watched {
     const number = this.#ids.numberOf(id);
     if (number === this.#deletedBy.length) {
       this.#deletedBy = grown(this.#deletedBy, new Uint32Array(number * 2));
-      if (this.expiry !== undefined)
-        this.#expires = grown(this.#expires, new Float64Array(number * 2).fill(Number.NaN));
+      if (this.expires) this.#expires = grown(this.#expires, new Float64Array(number * 2).fill(Number.NaN));
     }
     return number;
   }
@@ -293,8 +300,8 @@ function originOf(collection: Watched, { operation, container, id, kind }: Deed)
   if (operation.fromMigrate) return 'migration';
   if (kind !== 'deletes' || container.lsid >= 0) return 'user';
   if (collection.facts?.capped) return 'overrun';
-  if ((collection.facts?.ttl.length ?? 0) === 0) return 'user';
-  const expires = id === undefined ? Number.NaN : collection.expires(id);
+  if (!collection.expires) return 'user';
+  const expires = id === undefined ? Number.NaN : collection.expiryOf(id, operation);
   if (Number.isNaN(expires)) return 'maybeExpired';
   return expires <= timeOf(container) ? 'expired' : 'user';
 }

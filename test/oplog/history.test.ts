@@ -1,4 +1,5 @@
 /** Which operations are told as one run: those of one kind and origin without a pause between them. */
+import type { Document } from 'bson';
 import * as assert from 'uvu/assert';
 import { OplogEntry } from '../../src/oplog/entry.ts';
 import { History } from '../../src/oplog/history.ts';
@@ -63,6 +64,53 @@ test('where there are very many runs, a longer pause ends one, and none of what 
     [...history.notes()].join('\n'),
     /very many deletes: those of a collection that are less than .* apart are told as one/,
   );
+});
+
+/** Of a collection with these TTL indexes: why the documents were deleted, in the order of the entries. */
+function originsOf(metadata: Document, entries: readonly Buffer[]): string[] {
+  const facts = () => ({ capped: false, metadata: JSON.stringify(metadata) });
+  const history = new History({ database: 'shop', collections: undefined, ...EVERYTHING, facts });
+  const index = history.named('shop.a');
+  for (const each of entries) {
+    const operation = new OplogEntry().read(each, 0);
+    history.operation(index, operation, operation);
+  }
+  return history.runs.flatMap(({ kind, origin }) => (kind === 'deletes' ? [origin] : []));
+}
+
+test('expiry is told by what is known of the document when it is deleted', () => {
+  const at = (second: number): Date => new Date(WALL + second * 1000);
+  const ttl = (more: Document = {}, field = 'at') => ({
+    ...{ key: { [field]: 1 }, name: field, expireAfterSeconds: 5 },
+    ...more,
+  });
+  const made = (o: Document, ...then: Document[]): Buffer[] =>
+    [on('i', { _id: 1, ...o }), ...then, on('d', { _id: 1 })].map((each, i) =>
+      entry(i === 0 ? 0 : 9 + i, each),
+    );
+  const set = (u: Document): Document => on('u', { $v: 2, diff: { u } }, { o2: { _id: 1 } });
+  const replace = (o: Document): Document => on('u', { _id: 1, ...o }, { o2: { _id: 1 } });
+  const one = { indexes: [ttl()] };
+  assert.equal(originsOf(one, made({ at: at(1) })), ['expired']);
+  assert.equal(originsOf(one, made({ at: at(90) })), ['user']);
+  assert.equal(originsOf(one, made({})), ['user'], 'without a date it never expires');
+  assert.equal(originsOf(one, made({ at: [at(90), at(1)] })), ['expired'], 'the earliest date counts');
+  assert.equal(originsOf(one, [entry(9, on('d', { _id: 1 }))]), ['maybeExpired']);
+  assert.equal(originsOf(one, made({ at: at(1) }, set({ at: at(90) }))), ['maybeExpired']);
+  assert.equal(originsOf(one, made({ at: at(90) }, set({ at: at(1) }))), ['maybeExpired']);
+  assert.equal(originsOf(one, made({ at: at(1) }, set({ other: 1 }))), ['expired']);
+  assert.equal(originsOf(one, made({ at: at(1) }, replace({ at: at(90) }))), ['user']);
+  assert.equal(originsOf(one, made({ at: at(90) }, replace({ at: at(1) }))), ['expired']);
+  const two = { indexes: [ttl({}, 'other'), ttl()] };
+  assert.equal(originsOf(two, made({ at: at(1), other: at(90) })), ['expired'], 'any index counts');
+  const partial = { indexes: [ttl({ partialFilterExpression: { state: 'done' } })] };
+  assert.equal(originsOf(partial, made({ at: at(1), state: 'done' })), ['expired']);
+  assert.equal(originsOf(partial, made({ at: at(1), state: 'open' })), ['user']);
+  assert.equal(originsOf(partial, made({ at: at(1), state: 'open' }, set({ state: 'done' }))), [
+    'maybeExpired',
+  ]);
+  const clustered = { indexes: [], options: { clusteredIndex: { key: { _id: 1 } }, expireAfterSeconds: 5 } };
+  assert.equal(originsOf(clustered, [entry(9, on('d', { _id: at(1) }))]), ['expired']);
 });
 
 test.run();

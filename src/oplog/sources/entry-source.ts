@@ -32,7 +32,8 @@ export interface EntryRange {
 /** What is known of a collection beside its entries. */
 export interface CollectionFacts {
   readonly capped: boolean;
-  readonly ttl: readonly { readonly field: string; readonly seconds: number }[];
+  /** Its options and indexes as a dump would say them, Extended JSON. */
+  readonly metadata: string | undefined;
 }
 
 /** How much of what a server may keep it keeps now. */

@@ -12,9 +12,14 @@ import {
   connectLive,
   type DescribedCollection,
   describedNow,
+  describeLive,
+  field,
   isUnauthorized,
+  listCollections,
   liveFault,
 } from '../../backup/live/live-backup.ts';
+import { findElement } from '../../bson/elements.ts';
+import { BSON } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { asBuffer } from '../../mongo/raw-messages.ts';
 import type { Run } from '../../run.ts';
@@ -38,6 +43,7 @@ const POSITION_LOST = 136;
 
 /** A primary looks every ten seconds whether anything was written since it last did, and makes an entry if not: after twenty at the latest. */
 const IDLE_MS = 22_000;
+const CAPPED = Buffer.from('capped');
 const ASKED_EACH_MS = 250;
 
 /** How an oplog is meant by whoever names it. */
@@ -174,15 +180,14 @@ export class LiveOplog implements EntrySource {
     return this.#ifAllowed('asking for its collections', async () => {
       const db = this.#client.db(database);
       const facts = new Map<string, CollectionFacts>();
-      for await (const each of db.listCollections()) {
-        if ((each as Document)['type'] !== 'collection') continue;
-        const { name, options } = each as { name: string; options?: Document };
-        const ttl = (await db.collection(name).indexes()).flatMap((index) => {
-          const [field] = Object.keys(index.key);
-          const seconds = index['expireAfterSeconds'] as unknown;
-          return seconds === undefined || field === undefined ? [] : [{ field, seconds: Number(seconds) }];
+      for (const each of await listCollections(db)) {
+        if (each.type !== 'collection') continue;
+        const options = field(each.raw, 'options');
+        const capped = options && findElement(options.bytes, options.start, CAPPED);
+        facts.set(each.name, {
+          capped: capped?.type === BSON.BOOL && capped.bytes[capped.start] === 1,
+          metadata: (await describeLive(db, each)).text,
         });
-        facts.set(name, { capped: options?.['capped'] === true, ttl });
       }
       return facts;
     });
