@@ -164,6 +164,23 @@ test('TTL indexes come, change and go with the oplog', () => {
   assert.not.ok(isExpired(partial('other')));
 });
 
+test('what a transaction makes and then changes or deletes was never there in another state', () => {
+  const transaction = (n: number, ...operations: Document[]) =>
+    entry(n, { op: 'c', ns: 'admin.$cmd', o: { applyOps: operations }, ...session });
+  const update = on('u', { $v: 2, diff: { u: { v: 2 } } }, { o2: { _id: 5 } });
+  const insert5 = on('i', { _id: 5, v: 1 });
+  const remove5 = on('d', { _id: 5 });
+  const gone = [transaction(10, insert5, update, remove5)];
+  assert.equal(given(follow(gone, deleted(10, 20)), []), []);
+  assert.equal(given(follow(gone, changed(10, 20)), []), []);
+  const made = [transaction(10, insert5, update), set(11, 5, { v: 3 }), remove(12, 5)];
+  assert.equal(given(follow(made, changed(10, 20)), []), ['{"_id":5,"v":2}']);
+  assert.equal(given(follow(made, deleted(10, 20)), []), ['{"_id":5,"v":3}']);
+  // One that was there before is lost, whatever took its place for a moment.
+  const replaced = [transaction(10, remove5, insert5, remove5)];
+  assert.equal(given(follow(replaced, deleted(10, 20)), [{ _id: 5, v: 0 }]), ['{"_id":5,"v":0}']);
+});
+
 test('what is made anew under the name has none of the TTL indexes that were there before', () => {
   const again = (n: number, op: string, o: Document) =>
     entry(n, { op, ns: op === 'c' ? 'shop.$cmd' : 'shop.a', ui: uuid(OTHER_UUID), o });

@@ -9,7 +9,16 @@
 import { showIsoDate } from '../../bson/extended-json-types.ts';
 import type { RawValue } from '../../bson/types.ts';
 import { type CollectionViews, type Window, windowKey } from '../../plan/windows.ts';
-import { type Cut, commitTimestampOf, OP, type OplogEntry, type Timestamp, timeOf } from '../entry.ts';
+import {
+  type Cut,
+  commitTimestampOf,
+  compareTimestamps,
+  momentOf,
+  OP,
+  type OplogEntry,
+  type Timestamp,
+  timeOf,
+} from '../entry.ts';
 import { IdTable } from '../id-table.ts';
 import { type DocumentPast, LaterChanges } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
@@ -69,6 +78,9 @@ export class CollectionWindows {
   readonly ttl: TtlIndexes;
   /** What the backup has, and no entry named, is gone. */
   #isBaseGone = false;
+  readonly #isShard: boolean;
+  /** Documents that the transaction which is followed now has made: until it is committed nobody can lose them. */
+  readonly #made = { by: NEVER as Timestamp, numbers: new Set<number>() };
 
   constructor(
     windows: readonly Window[],
@@ -84,6 +96,7 @@ export class CollectionWindows {
     },
   ) {
     const ids = new IdTable();
+    this.#isShard = across !== undefined;
     this.touched = new TouchedDocuments(log, ids);
     this.ttl = ttl;
     const parts = { log, ids, touched: this.touched, ttl };
@@ -97,8 +110,26 @@ export class CollectionWindows {
     const before = this.touched.stateOf(this.touched.find(id));
     const isMigrated = isMigration(operation, container);
     const number = this.touched.take(operation, isMigrated);
-    const happened = { operation, container, id, number, before, wall, isMigrated };
+    const isNew = this.#isNew(operation, container, { number, before });
+    const happened = { operation, container, id, number, before, wall, isMigrated, isNew };
     for (const view of this.views) view.take(happened);
+  }
+
+  /** Whether the transaction that holds it has made its document as well. */
+  #isNew(
+    operation: OplogEntry,
+    container: OplogEntry,
+    { number, before }: Pick<Happened, 'number' | 'before'>,
+  ): boolean {
+    // Of shards, it may have come from another one.
+    if (operation === container || this.#isShard) return false;
+    if (compareTimestamps(this.#made.by, container) !== 0) {
+      this.#made.by = momentOf(container);
+      this.#made.numbers.clear();
+    }
+    if (operation.op !== OP.INSERT) return this.#made.numbers.has(number);
+    if (before === NO_RECORD || before === DELETED) this.#made.numbers.add(number);
+    return true;
   }
 
   /** The same behind the last window: only told. */
@@ -130,6 +161,8 @@ interface Happened {
   readonly wall: number;
   /** It only brought the document to another shard. */
   readonly isMigrated: boolean;
+  /** The document was made together with it. */
+  readonly isNew: boolean;
 }
 
 interface WindowParts {
@@ -177,7 +210,7 @@ export class WindowView {
   take(happened: Happened): void {
     const { operation, container, id, isMigrated } = happened;
     const { op, bytes, o } = operation;
-    const isHeld = this.holds(happened.wall) && happened.before !== DELETED;
+    const isHeld = this.holds(happened.wall) && happened.before !== DELETED && !happened.isNew;
     const { kind } = this.window;
     if (isMigrated) {
       if (isHeld && kind === 'deleted' && op === OP.DELETE) this.leftOut.migrated++;
