@@ -39,6 +39,8 @@ export interface HistoryRun {
   count: number | undefined;
   /** Dotted paths of fields that updates touched, and how often. */
   readonly fields: Map<string, number>;
+  /** One of them has a name that no path can hold: an empty one, or one with a dot in it. */
+  hasOddFields: boolean;
   /** Some `_id`s, canonical Extended JSON. */
   readonly ids: string[];
   /** Documents are gone by it: deletions, a drop, a collection that another one took the place of. */
@@ -135,7 +137,7 @@ export class HistoryRuns {
     const times = { first: wall, last: wall };
     const run: HistoryRun = {
       ...{ number: this.#byNumber.length, ...traits, ...times },
-      ...{ count: 0, fields: new Map(), ids: [], cameBack: 0 },
+      ...{ count: 0, fields: new Map(), hasOddFields: false, ids: [], cameBack: 0 },
     };
     this.#runs.push(run);
     this.#byNumber.push(run);
@@ -185,6 +187,7 @@ export class HistoryRuns {
       extend(before, run);
       before.count = (before.count ?? 0) + (run.count ?? 0);
       before.cameBack += run.cameBack;
+      before.hasOddFields ||= run.hasOddFields;
       for (const id of run.ids) addId(before, id);
       for (const [path, count] of run.fields) countField(before, path, count);
       joined.set(run, before);

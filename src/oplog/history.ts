@@ -125,7 +125,11 @@ export class History implements TakesOperations {
       if (wantsIds(run) && id.end - id.start <= LONGEST_ID_SHOWN) addId(run, showValue(id));
       if (isLoss && this.#mayKeep()) this.#idBytes += collection.deleted(id, run.number);
     }
-    if (kind === 'updates') eachField(operation, (path) => countField(run, path));
+    if (kind === 'updates')
+      eachField(operation, (path, isOdd) => {
+        countField(run, path);
+        run.hasOddFields ||= isOdd;
+      });
     this.timeline.add(collection.namespace, wall);
   }
 
@@ -329,33 +333,47 @@ export function userHash(name: string): string {
 const UID = Buffer.from('uid');
 const DIFF = Buffer.from('diff');
 
+/** `isOdd`: another field than the one that is meant is reached by that path, or none. */
+type TakeField = (path: string, isOdd: boolean) => void;
+
 /** Names the fields that a diff or modifiers change; of what lies in an array, the array. */
-function eachField({ bytes, o }: OplogEntry, take: (path: string) => void): void {
+function eachField({ bytes, o }: OplogEntry, take: TakeField): void {
   const diff = findElement(bytes, o, DIFF);
   if (diff?.type === BSON.OBJECT) {
-    eachOfDiff(bytes, diff.start, '', take);
+    eachOfDiff(bytes, diff.start, { path: undefined, isOdd: false }, take);
     return;
   }
   for (const modifier of elements(bytes, o)) {
     if (modifier.type !== BSON.OBJECT) continue;
-    for (const field of elements(bytes, modifier.start)) take(keyOf(field).replace(/\.\d+(?:\..*)?$/, ''));
+    for (const field of elements(bytes, modifier.start))
+      take(keyOf(field).replace(/\.\d+(?:\..*)?$/, ''), false);
   }
 }
 
-function eachOfDiff(bytes: Buffer, start: number, path: string, take: (path: string) => void): void {
+/** Where a diff is; undefined: at the top of the document. */
+interface Place {
+  readonly path: string | undefined;
+  readonly isOdd: boolean;
+}
+
+function eachOfDiff(bytes: Buffer, start: number, place: Place, take: TakeField): void {
+  const tell = ({ path = '', isOdd }: Place): void => take(path, isOdd);
   for (const section of elements(bytes, start)) {
     const key = keyOf(section);
     // An array's diff says so first.
     if (key === 'a' && section.type === BSON.BOOL) {
-      take(path);
+      tell(place);
       return;
     }
-    if (key.startsWith('s')) eachOfDiff(bytes, section.start, below(path, key.slice(1)), take);
+    if (key.startsWith('s')) eachOfDiff(bytes, section.start, below(place, key.slice(1)), take);
     else if (section.type === BSON.OBJECT)
-      for (const field of elements(bytes, section.start)) take(below(path, keyOf(field)));
+      for (const field of elements(bytes, section.start)) tell(below(place, keyOf(field)));
   }
 }
 
-function below(path: string, name: string): string {
-  return path === '' ? name : `${path}.${name}`;
+function below({ path, isOdd }: Place, name: string): Place {
+  return {
+    path: path === undefined ? name : `${path}.${name}`,
+    isOdd: isOdd || name === '' || name.includes('.'),
+  };
 }

@@ -113,4 +113,27 @@ test('expiry is told by what is known of the document when it is deleted', () =>
   assert.equal(originsOf(clustered, [entry(9, on('d', { _id: at(1) }))]), ['expired']);
 });
 
+test('fields that no path can name are told, and no entry of a plan names them', () => {
+  const oddIn = (...diffs: Document[]): boolean[] => {
+    const history = ofAll();
+    const index = history.named('shop.a');
+    for (const [i, diff] of diffs.entries()) {
+      const update = on('u', { $v: 2, diff }, { o2: { _id: 1 } });
+      const operation = new OplogEntry().read(entry(i * 10, update), 0);
+      history.operation(index, operation, operation);
+    }
+    return history.runs.map(({ hasOddFields }) => hasOddFields);
+  };
+  assert.equal(oddIn({ u: { 'x.y': 1 } }, { i: { '': 1 } }, { d: { a: false } }), [true, true, false]);
+  assert.equal(
+    oddIn(
+      { sa: { u: { 'x.y': 1 } } },
+      { s: { i: { b: 1 } } },
+      { sa: { sb: { a: true, u0: 1 } } },
+      { 'sa.b': { i: { c: 1 } } },
+    ),
+    [true, true, false, true],
+  );
+});
+
 test.run();

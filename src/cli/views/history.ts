@@ -76,6 +76,7 @@ function entryOf({
   first,
   last,
   fields,
+  hasOddFields,
   isLoss,
 }: HistoryRun): PlanEntry | undefined {
   const dot = namespace.indexOf('.');
@@ -89,7 +90,7 @@ function entryOf({
   const outer = [...fields.keys()].filter(
     (path) => ![...fields.keys()].some((other) => path.startsWith(`${other}.`)),
   );
-  return fields.size === 0 || fields.size > FIELDS_NAMED
+  return fields.size === 0 || fields.size > FIELDS_NAMED || hasOddFields
     ? { collection, changed: span, whenMatched: 'replace' }
     : { collection, changed: { ...span, fields: outer.sort() }, whenMatched: 'merge' };
 }
