@@ -62,7 +62,7 @@ export function beginOf({ begins }: Pick<SetOplog, 'begins'>): Timestamp | undef
 }
 
 function somewhatBefore({ epochMs }: Instant): Timestamp {
-  return { seconds: Math.floor(epochMs / 1000) - BEGIN_MARGIN_SECONDS, ordinal: 0 };
+  return { seconds: Math.max(0, Math.floor(epochMs / 1000) - BEGIN_MARGIN_SECONDS), ordinal: 0 };
 }
 
 /** The same, where it must. */

@@ -54,7 +54,17 @@ export function parseInstant(text: string): InstantReading {
     return { message: 'there is no such day', expected };
   }
   const offset = (offsetHours * 60 + offsetMinutes) * (match[8] === '-' ? -1 : 1);
-  return { instant: { epochMs: local.getTime() - offset * 60_000, text } };
+  const epochMs = local.getTime() - offset * 60_000;
+  if (epochMs < 0) return { message: 'it lies before 1970', expected };
+  return { instant: { epochMs, text } };
+}
+
+/** Clocks differ, and a plan may be written at the moment it names. */
+const CLOCK_MS = 5 * 60_000;
+
+/** Whether a moment is later than now, by more than clocks differ; UTC milliseconds. */
+export function isStillToCome({ epochMs }: Instant, now: number): boolean {
+  return epochMs > now + CLOCK_MS;
 }
 
 /** `source.at`, of the map `source`; undefined where it is missing, wrong, or to come from a variable that is not set. */

@@ -14,7 +14,7 @@ import { followUpRules } from './rules/follow-up-rules.ts';
 import { nameRules, targetRules } from './rules/name-rules.ts';
 import { queryRules } from './rules/query-rules.ts';
 import { futureMoment, sourceRules } from './rules/source-rules.ts';
-import { windowRules } from './rules/window-rules.ts';
+import { futureWindows, windowRules } from './rules/window-rules.ts';
 import { schemaFaults, violations } from './schema.ts';
 
 export interface ReadPlanOptions {
@@ -97,7 +97,9 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
     : interpolated;
   const found = [
     ...checkValues(merged.root).filter((fault) => !options.incomplete || !isGapOfMoment(fault)),
-    ...(now === undefined ? [] : futureMoment(merged.root, { now, isFault: refuseFuture })),
+    ...(now === undefined
+      ? []
+      : [futureMoment, futureWindows].flatMap((rule) => rule(merged.root, { now, isFault: refuseFuture }))),
   ];
   faults.push(...merged.faults, ...found.filter((fault) => fault.severity === 'error'));
   const { lists, faults: listFaults } = await readIdLists(merged.root);

@@ -80,6 +80,8 @@ test('moments', () => {
   assert.is(at('2023-02-29T00:00:00Z'), 'there is no such day');
   assert.is(at('2016-09-31T00:00:00Z'), 'there is no such day');
   assert.is(at('2016-00-10T00:00:00Z'), 'there is no such day');
+  assert.is(at('1970-01-01T00:00:00Z'), '1970-01-01T00:00:00.000Z');
+  assert.is(at('1970-01-01T00:00:00+14:00'), 'it lies before 1970');
   assert.is(at('2016-09-13T24:00:00Z'), 'there is no such time of day');
   assert.is(at('2016-09-13T23:59:60Z'), 'there is no such time of day');
   assert.is(at('2016-09-13T09:00:00+14:30'), '2016-09-12T18:30:00.000Z');

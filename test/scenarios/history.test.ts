@@ -182,6 +182,16 @@ collections:
   assert.is(wrong.exitCode, 11);
 });
 
+test('a time in which nothing can have happened is refused, and does not look quiet', async () => {
+  const far = await run('history', ...OF_DATABASE, '--since', '9999-01-01T00:00:00Z');
+  assert.is(far.exitCode, 11);
+  assert.match(far.stderr, /--since 9999-01-01T00:00:00Z is still to come/);
+  const now = since.toISOString();
+  const none = await run('history', ...OF_DATABASE, '--since', now, '--until', now);
+  assert.is(none.exitCode, 11);
+  assert.match(none.stderr, /--until \S+ is not later than --since/);
+});
+
 test('a saved oplog tells the same', async () => {
   const saved = await run('oplog', 'save', ...OF_DATABASE, '--to', 'all.bson');
   assert.is(saved.exitCode, 0, saved.stderr);

@@ -2,6 +2,7 @@
 import { type FaultDetails, faultAt, noteAt, type Place, type PlanFault } from '../fault.ts';
 import {
   isAbbreviation,
+  isStillToCome,
   isTimeZone,
   momentIn,
   nearTimeZone,
@@ -148,16 +149,13 @@ function momentRules(root: MapNode): PlanFault[] {
   return reading === undefined || 'instant' in reading ? [] : [atValue(root, ['source', 'at'], reading)];
 }
 
-/** Clocks differ, and a plan may be written at the moment it names. */
-const CLOCK_MS = 5 * 60_000;
-
 /** The last good moment has passed when somebody restores; a slip in the year would take the newest backup, also one from after the loss. */
 export function futureMoment(
   root: MapNode,
   { now, isFault }: { readonly now: number; readonly isFault: boolean },
 ): PlanFault[] {
   const at = momentIn(nodeAt(root, 'source'));
-  if (at === undefined || at.epochMs <= now + CLOCK_MS) return [];
+  if (at === undefined || !isStillToCome(at, now)) return [];
   const place = nodeAt(root, 'source', 'at')?.place ?? placeAt(root, 'source', 'at');
   const message = `source.at ${at.text} is still to come: every backup is older, also one from after the loss`;
   const expected = 'the last moment at which the data was known to be good';

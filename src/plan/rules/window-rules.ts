@@ -1,6 +1,6 @@
 /** `deleted` and `changed` of a plan's entries, as its file has them: what they must be, and the moment that they stand for. */
-import { faultAt, type PlanFault, quoted } from '../fault.ts';
-import { type Instant, momentIn, parseInstant, type TimeWindow } from '../instant.ts';
+import { faultAt, noteAt, type PlanFault, quoted } from '../fault.ts';
+import { type Instant, isStillToCome, momentIn, parseInstant, type TimeWindow } from '../instant.ts';
 import {
   givenText,
   itemsAt,
@@ -94,6 +94,23 @@ export function windowRules(root: MapNode): PlanFault[] {
     ...faults,
     ...entries.flatMap((entry) => [...changedFaults(root, entry), ...proposalFaults(root, entry)]),
   ];
+}
+
+/** Nobody knows yet what happens until then: a slip in the year, or a window that is to be named when it is over. */
+export function futureWindows(
+  root: MapNode,
+  { now, isFault }: { readonly now: number; readonly isFault: boolean },
+): PlanFault[] {
+  return collectionEntries(root).flatMap(({ node, path }) =>
+    KINDS.flatMap((key) => {
+      const until = spanIn(node, key)?.until;
+      if (until === undefined || !isStillToCome(until, now)) return [];
+      const place = nodeAt(node, key, 'until')?.place ?? placeAt(node, key);
+      const message = `${pathText([...path, key])} ends at ${until.text}, which is still to come: nobody knows what happens until then`;
+      const expected = 'an instant that has passed';
+      return [(isFault ? faultAt : noteAt)(place, 'time', { message, expected })];
+    }),
+  );
 }
 
 function windowFaults(

@@ -131,6 +131,33 @@ targets: { staging: { uri: "mongodb://localhost", database: staging } }
   assert.equal(await noted('2998-12-31T23:56:00Z'), []);
 });
 
+test('so is a window that ends later than now, and a fault where the plan is used', async () => {
+  const windows = (until: string) => `version: 1
+name: future
+source: { database: gravity, oplog: { mongodb: { uri: "mongodb://localhost" } } }
+collections:
+  - { collection: artworks, deleted: { from: 2020-01-01T00:00:00Z, until: ${until} } }
+  - { collection: bids, changed: { from: 2020-01-01T00:00:00Z, until: ${until} }, whenMatched: replace }
+targets: { staging: { uri: "mongodb://localhost", database: staging } }
+`;
+  const file = folder.write('window.yaml', windows('2020-02-02T00:10:00Z'));
+  const found = async (now: string, refuseFuture: boolean) => {
+    const { faults, notes } = await readPlan(file, { env: {}, now: Date.parse(now), refuseFuture });
+    return (faults ?? notes).flatMap(({ severity, message }) =>
+      message.includes('still to come') ? [`${severity}: ${message}`] : [],
+    );
+  };
+  const [deleted, changed, ...others] = await found('2020-02-02T00:00:00Z', true);
+  assert.match(
+    deleted ?? '',
+    /error: collections\[0\]\.deleted ends at 2020-02-02T00:10:00Z, which is still to come: nobody knows/,
+  );
+  assert.match(changed ?? '', /error: collections\[1\]\.changed ends at/);
+  assert.equal(others, []);
+  assert.match((await found('2020-02-02T00:00:00Z', false)).join(), /^note: .*note: /);
+  assert.equal(await found('2020-02-02T00:06:00Z', true), [], 'clocks may differ so much');
+});
+
 test('text: faults with frames, notes in a line, a verdict', async () => {
   folder.write('broken.yaml', BROKEN);
   const { exitCode, stdout, stderr } = await callPlan(['validate', 'broken.yaml'], { cwd: folder.path });
