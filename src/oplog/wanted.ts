@@ -20,6 +20,9 @@ const UUID_BYTES = 16;
 /** As many bytes as a number holds exactly; the rest is compared. */
 const HEAD_BYTES = 6;
 
+/** In place of the name of a collection that is gone. */
+const GONE = '';
+
 interface KnownUuid {
   readonly bytes: Buffer;
   index: number;
@@ -56,13 +59,13 @@ export class WantedCollections {
       }
     const uuid = Buffer.from(bytes.subarray(at, at + UUID_BYTES));
     this.#learn(uuid, -1);
-    if (this.#names.includes(nameOf.ns)) this.#strangers.set(nameOf.ns, uuid.toString('hex'));
+    if (this.named(nameOf.ns) >= 0) this.#strangers.set(nameOf.ns, uuid.toString('hex'));
     return -1;
   }
 
   /** Position of the wanted collection that has this name now; -1: none. */
   named(namespace: string): number {
-    return this.#names.indexOf(namespace);
+    return namespace === GONE ? -1 : this.#names.indexOf(namespace);
   }
 
   /** The name that the wanted collection has now. */
@@ -79,13 +82,13 @@ export class WantedCollections {
   /** The wanted collection is gone: whatever has its name from now on is another one. */
   losesName(index: number): void {
     this.#strangers.delete(this.nameOf(index));
-    this.#names[index] = '';
+    this.#names[index] = GONE;
   }
 
   /** A collection that is made empty, in the place of a wanted one that is gone, is followed as that one, whose position it is; -1: none. Its UUID starts at `at`. */
   succeeds(namespace: string, bytes: Buffer, at: number): number {
     const index = this.#collections.findIndex(
-      (each, i) => each.namespace === namespace && this.nameOf(i) === '',
+      (each, i) => each.namespace === namespace && this.nameOf(i) === GONE,
     );
     if (index < 0) return -1;
     this.find(bytes, at, { ns: '' });
