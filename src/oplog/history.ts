@@ -29,7 +29,7 @@ import type { TakesOperations } from './operations.ts';
 import { requireSaved, type SavedScope } from './saved-scope.ts';
 import type { CollectionFacts } from './sources/entry-source.ts';
 import { updateKind } from './updates/update.ts';
-import { DROP_TARGET, databaseOf, numRecords, textIn } from './wanted.ts';
+import { copyOf, DROP_TARGET, databaseOf, numRecords, textIn } from './wanted.ts';
 import { TtlIndexes } from './windows/ttl-indexes.ts';
 
 const FIRST_CAPACITY = 64;
@@ -161,8 +161,12 @@ export class History implements TakesOperations {
       const [from, to] = [text('renameCollection'), text('to')];
       if (this.named(from) < 0 && this.named(to) < 0) return;
       const replaces = findElement(entry.bytes, entry.o, DROP_TARGET)?.type === BSON.BINARY;
-      const isOut = from.slice(from.indexOf('.') + 1).startsWith('tmp.agg_out.');
-      this.#command(to, isOut ? '$out' : 'rename', {
+      const copy = copyOf(from);
+      if (copy === 'convertToCapped') {
+        this.#command(to, 'command', { wall, isLoss: false, detail: `${to} was made capped (${copy})` });
+        return;
+      }
+      this.#command(to, copy === '$out' ? '$out' : 'rename', {
         ...{ wall, isLoss: replaces },
         detail: `${from} was renamed to ${to}${replaces ? ', which was there and is gone' : ''}`,
       });
@@ -312,8 +316,7 @@ function originOf(collection: Watched, { operation, container, id, kind }: Deed)
 
 /** The server makes it for itself. */
 function isInternal(namespace: string): boolean {
-  const name = namespace.slice(namespace.indexOf('.') + 1);
-  return /^tmp(?:\.agg_out\.|.{5}\.(?:renameCollection|convertToCapped)$)/.test(name);
+  return copyOf(namespace) !== undefined;
 }
 
 /** Of a session without a login it is the hash of nothing. */

@@ -28,8 +28,10 @@ import { idOf, TouchedDocuments } from './touched.ts';
 import {
   CollectionCommands,
   type CommandWatch,
+  copyOf,
   momentText,
   numRecords,
+  REPLACED_BY,
   type WantedCollection,
   WantedCollections,
 } from './wanted.ts';
@@ -281,10 +283,12 @@ export class Replay {
   /** Where a collection is gone in a window, its documents were deleted; behind all that is wanted of it, that is told. */
   #gone(index: number, entry: OplogEntry, what: string): boolean {
     if (this.#scope.shard !== undefined) return false;
-    if (this.#isMomentOpen || /\.tmp.{5}\.convertToCapped$/.test(what)) return false;
+    // Made capped, it has what it had, and how much of that fits is in no entry.
+    const by = what.startsWith(REPLACED_BY) ? copyOf(what.slice(REPLACED_BY.length)) : undefined;
+    if (this.#isMomentOpen || by === 'convertToCapped') return false;
     const isLast = this.#windows[index]?.drop(timeOf(entry), numRecords(entry)) ?? true;
     if (!isLast) return false;
-    const follows = what.startsWith('was replaced')
+    const follows = what.startsWith(REPLACED_BY)
       ? '; what happened to the collection that took its name is not followed'
       : '';
     this.#notes.add(`${this.#wanted.nameOf(index)} ${what} at ${momentText(entry)}${follows}`);

@@ -192,6 +192,9 @@ export interface CommandWatch {
   indexes(index: number, entry: OplogEntry, command: string): void;
 }
 
+/** What became of a collection, in words; the other one's name follows. */
+export const REPLACED_BY = 'was replaced by ';
+
 /** Follows wanted collections through the commands that are about a whole collection. */
 export class CollectionCommands {
   readonly #wanted: WantedCollections;
@@ -251,7 +254,7 @@ export class CollectionCommands {
           ? this.#wanted.named(to)
           : -1;
     const from = textIn(entry, 'renameCollection');
-    if (lost >= 0) this.#lose(entry, lost, `was replaced by ${from}`);
+    if (lost >= 0) this.#lose(entry, lost, `${REPLACED_BY}${from}`);
     if (index < 0) return;
     this.#notes.add(
       `${this.#wanted.nameOf(index)} was renamed to ${to} at ${momentText(entry)}; it is followed by its UUID`,
@@ -282,6 +285,17 @@ export class CollectionCommands {
       `Let source.at${this.#watch === undefined ? '' : ', and the end of every window,'} be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}.`,
     );
   }
+}
+
+/** The server's own copies, by which a collection is made capped or goes to another database: some servers put its name behind. */
+const COPY = /^tmp.{5}\.(?:renameCollection|convertToCapped)(?:\.|$)/;
+
+/** Whether the server made the collection `database.name` for itself, and which command did. */
+export function copyOf(namespace: string): '$out' | 'renameCollection' | 'convertToCapped' | undefined {
+  const name = namespace.slice(namespace.indexOf('.') + 1);
+  if (name.startsWith('tmp.agg_out.')) return '$out';
+  if (!COPY.test(name)) return undefined;
+  return name.includes('.renameCollection') ? 'renameCollection' : 'convertToCapped';
 }
 
 export const DROP_TARGET = Buffer.from('dropTarget');

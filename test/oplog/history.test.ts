@@ -5,7 +5,7 @@ import { OplogEntry } from '../../src/oplog/entry.ts';
 import { History } from '../../src/oplog/history.ts';
 import { type HistoryRun, MOST_RUNS } from '../../src/oplog/history-runs.ts';
 import { test } from '../harness.ts';
-import { entry, on, WALL } from './by-hand.ts';
+import { entry, OTHER_UUID, on, UUID, uuid, WALL } from './by-hand.ts';
 
 const EVERYTHING = { since: 0, until: Number.POSITIVE_INFINITY };
 
@@ -111,6 +111,26 @@ test('expiry is told by what is known of the document when it is deleted', () =>
   ]);
   const clustered = { indexes: [], options: { clusteredIndex: { key: { _id: 1 } }, expireAfterSeconds: 5 } };
   assert.equal(originsOf(clustered, [entry(9, on('d', { _id: at(1) }))]), ['expired']);
+});
+
+test("a collection that was made capped has lost nothing, and its copy is the server's own", () => {
+  for (const copy of ['tmpAbCdE.convertToCapped', 'tmpAbCdE.convertToCapped.a']) {
+    const history = ofAll();
+    const insert = new OplogEntry().read(entry(0, { ...on('i', { _id: 1 }), ns: `shop.${copy}` }), 0);
+    history.operation(history.named(`shop.${copy}`), insert, insert);
+    const rename = { renameCollection: `shop.${copy}`, to: 'shop.a', dropTarget: uuid(UUID) };
+    history.follow(
+      new OplogEntry().read(entry(1, { op: 'c', ns: 'shop.$cmd', ui: uuid(OTHER_UUID), o: rename }), 0),
+      'renameCollection',
+    );
+    assert.equal(
+      history.runs.map(({ kind, origin, isLoss, detail }) => [kind, origin, isLoss, detail]),
+      [
+        ['inserts', 'internal', false, undefined],
+        ['command', 'user', false, 'shop.a was made capped (convertToCapped)'],
+      ],
+    );
+  }
 });
 
 test('fields that no path can name are told, and no entry of a plan names them', () => {

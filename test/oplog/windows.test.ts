@@ -254,11 +254,17 @@ test('a collection that another takes the place of is gone; before the window, a
   for (const [entries, message] of [
     [[command(5, { drop: 'a' })], /shop\.a was dropped/],
     [[over(11, 'shop.tmpAbCdE.convertToCapped')], /was replaced by/],
+    // As 8.2 names it.
+    [[over(11, 'shop.tmpAbCdE.convertToCapped.a')], /was replaced by/],
   ] as const)
     assert.throws(
       () => follow(entries, deleted(10, 20)),
       (fault: unknown) => fault instanceof OplogFault && message.test(fault.message),
     );
+  // Another one that is replaced later has nothing to do with the name that is free now.
+  const other = { renameCollection: 'shop.x', to: 'shop.y', dropTarget: uuid('e'.repeat(32)) };
+  const others = command(12, other, { ui: uuid('d'.repeat(32)) });
+  assert.equal(given(follow([over(11, 'shop.x'), others], deleted(10, 20)), [{ _id: 1 }]), ['{"_id":1}']);
   // Behind the window it is nothing but news.
   assert.equal(
     given(follow([remove(11, 1), command(30, { drop: 'a' })], deleted(10, 20)), [{ _id: 1 }, { _id: 2 }]),

@@ -179,7 +179,7 @@ function* runLines(run: HistoryRun, users: ReadonlyMap<string, string>, style: P
       : [`fields: ${[...fields.keys()].slice(0, 10).join(', ')}${fields.size > 10 ? ' …' : ''}`]),
     ...(ids.length === 0 ? [] : [`_id ${ids.join(', ')}${(count ?? 0) > ids.length ? ' …' : ''}`]),
     ...(user === undefined ? [] : [`by ${users.get(user) ?? `a user with the hash ${user.slice(0, 12)}`}`]),
-    ...(origin === 'user' && kind !== 'inserts' && kind !== 'rename'
+    ...(origin === 'user' && kind !== 'inserts' && (kind !== 'rename' || isLoss)
       ? [`before it: source.at: ${iso(first)}`]
       : []),
     ...(cameBack === 0
