@@ -282,7 +282,8 @@ export class CollectionCommands {
     const count = held === undefined ? '' : ` with ${held} documents`;
     throw new OplogFault(
       `${this.#wanted.nameOf(index)} ${what}${count} at ${momentText(entry)}: afterwards it has no documents that could be restored`,
-      `Let source.at${this.#watch === undefined ? '' : ', and the end of every window,'} be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}.`,
+      `Let source.at${this.#watch === undefined ? '' : ', and the end of every window,'} be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}. ` +
+        'One that was made under its name since is not of this backup: a live or saved oplog gives what happened to it without a backup.',
     );
   }
 }
