@@ -35,7 +35,7 @@ import {
   type WantedCollection,
   WantedCollections,
 } from './wanted.ts';
-import { type CollectionWindows, type WindowScope, windowsOf } from './windows/window-views.ts';
+import { type CollectionWindows, type WindowScope, windowsOf } from './windows/collection-windows.ts';
 
 export interface ReplayScope {
   readonly collections: readonly WantedCollection[];
@@ -282,16 +282,13 @@ export class Replay {
 
   /** Where a collection is gone in a window, its documents were deleted; behind all that is wanted of it, that is told. */
   #gone(index: number, entry: OplogEntry, what: string): boolean {
-    if (this.#scope.shard !== undefined) return false;
+    if (this.#scope.shard !== undefined || this.#isMomentOpen) return false;
+    const by = what.startsWith(REPLACED_BY) ? what.slice(REPLACED_BY.length) : undefined;
     // Made capped, it has what it had, and how much of that fits is in no entry.
-    const by = what.startsWith(REPLACED_BY) ? copyOf(what.slice(REPLACED_BY.length)) : undefined;
-    if (this.#isMomentOpen || by === 'convertToCapped') return false;
-    const isLast = this.#windows[index]?.drop(timeOf(entry), numRecords(entry)) ?? true;
-    if (!isLast) return false;
-    const follows = what.startsWith(REPLACED_BY)
-      ? '; what happened to the collection that took its name is not followed'
-      : '';
-    this.#notes.add(`${this.#wanted.nameOf(index)} ${what} at ${momentText(entry)}${follows}`);
+    if (by && copyOf(by) === 'convertToCapped') return false;
+    if (this.#windows[index]?.drop(timeOf(entry), numRecords(entry)) === false) return false;
+    const follows = by && '; what happened to the collection that took its name is not followed';
+    this.#notes.add(`${this.#wanted.nameOf(index)} ${what} at ${momentText(entry)}${follows ?? ''}`);
     return true;
   }
 

@@ -11,7 +11,8 @@ import type { DocumentPast } from './later.ts';
 import { Output } from './rolled-output.ts';
 import type { ShardWrites } from './shards/shard-writes.ts';
 import type { TakeDeleted, TakeDocument, TouchedDocuments } from './touched.ts';
-import type { CollectionWindows, WindowView } from './windows/window-views.ts';
+import type { CollectionWindows } from './windows/collection-windows.ts';
+import type { WindowView } from './windows/window-views.ts';
 
 const NOT_IN_BACKUP = 2 ** 40;
 

@@ -14,7 +14,7 @@ import type { DependentPlan, Plan } from '../../plan/plan.ts';
 import { windowKey, windowsOf } from '../../plan/windows.ts';
 import { compileQuery, type Matcher } from '../../query/compile-query.ts';
 import { type Moment, showMoment } from '../entry.ts';
-import type { CollectionWindows } from '../windows/window-views.ts';
+import type { CollectionWindows } from '../windows/collection-windows.ts';
 
 const SHOWN = 5;
 

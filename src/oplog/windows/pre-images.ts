@@ -23,9 +23,9 @@ import { LaterChanges } from '../later.ts';
 import { RecordLog } from '../record-log.ts';
 import { Rolling } from '../rolled-backup.ts';
 import { idIn, TouchedDocuments } from '../touched.ts';
+import { CollectionWindows } from './collection-windows.ts';
 import { touches } from './touches.ts';
 import { TtlIndexes } from './ttl-indexes.ts';
-import { CollectionWindows } from './window-views.ts';
 
 /**
  * What stands before `backup`, which says which collections there are and has no documents, and gives it its documents. `spillPath`: with which
