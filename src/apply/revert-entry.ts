@@ -63,7 +63,8 @@ export async function* lookAtEntry(
   const ids = asDocuments(entry.ids);
   // An entry whose end is not known is settled before it is taken back; a preview, which may not write, cannot do that.
   const written = writtenBy(entry);
-  const positions = [...entry.ids.keys()].filter((position) => written[position] !== NOT_WRITTEN);
+  const all = entry.state === 'reverted' ? (entry.left?.positions ?? []) : [...entry.ids.keys()];
+  const positions = all.filter((position) => written[position] !== NOT_WRITTEN);
   if (collection === undefined) {
     const outcome = entry.action === 'insert' ? 'gone' : 'deleted';
     yield { ids, documents: positions.map((position) => ({ ...NOTHING, position, outcome })) };
@@ -288,6 +289,11 @@ const REASONS: Partial<Record<RevertedOutcome, string>> = {
   deleted: 'it was deleted since it was replaced',
   doubtful: 'it is there as it was restored, and nobody can tell whether this tool wrote it or somebody else',
 };
+
+/** The document stays in the target, or stays away from it. */
+export function isLeft({ outcome }: RevertedDocument): boolean {
+  return REASONS[outcome] !== undefined;
+}
 
 /** What is left in the target of what the plan wrote. */
 export function leftOf({ changed, deleted, doubtful }: RevertCounts): number {

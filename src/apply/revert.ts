@@ -31,6 +31,7 @@ import { requireExclusiveWord } from './admission.ts';
 import { ApplyRun } from './apply-run.ts';
 import { adoptLocalRecord, asEndOfRun, holdLock, stoppedOnRequest } from './held-run.ts';
 import {
+  isLeft,
   lookAtEntry,
   type RevertedDocument,
   type RevertReport,
@@ -193,14 +194,16 @@ async function takeBackAll(
     onRun(run);
     const place = { reader: target.reader, collection: await looks.collection(entry.into) };
     const taking = { ...place, run, exclusive };
+    const left: number[] = [];
     for await (const part of lookAtEntry(place, entry, journal)) {
       await checkpoint('batch-compared');
       const documents = await takeBackPart(taking, entry, part);
       count(tally, { run: record, entry, documents }, (position) => showValue(part.ids.id(position)));
+      for (const document of documents) if (isLeft(document)) left.push(document.position);
       done += documents.length;
       emit({ type: 'revert-progress', target: target.name, done });
     }
-    await journal.recordReverted(entry.batch);
+    await journal.recordReverted(entry.batch, { positions: left, fencing: run.fencing });
   });
   emit({ type: 'revert-finished', target: target.name, done, isPreview: false });
 }
@@ -235,7 +238,7 @@ async function* lastFirst(
 ): AsyncGenerator<Undoing, void, undefined> {
   const sources = runs.map((run) => {
     const journal = openLedger(target).journal(run.journalKey);
-    const entries = withHashes(written(journal), () => documentsOf(run, selectionOf));
+    const entries = withHashes(written(journal, run), () => documentsOf(run, selectionOf));
     return { run, journal, entries };
   });
   const heads = await Promise.all(sources.map(async ({ entries }) => (await entries.next()).value));
@@ -255,9 +258,14 @@ function isLater(a: JournalEntry, b: JournalEntry): boolean {
   return a.fencing === b.fencing ? a.batch > b.batch : a.fencing > b.fencing;
 }
 
-async function* written(journal: Journal): AsyncGenerator<JournalEntry, void, undefined> {
+/** With the entries of which a revert that was cut off left documents alone: whoever goes on with it has to name those, too. */
+async function* written(
+  journal: Journal,
+  { gate }: RunRecord,
+): AsyncGenerator<JournalEntry, void, undefined> {
+  const applied = gate?.fencing ?? 0;
   for await (const entry of journal.entriesBackwards()) {
-    if (isRestore(entry)) yield entry;
+    if (isRestore(entry) || (entry.left?.fencing ?? 0) > applied) yield entry;
   }
 }
 

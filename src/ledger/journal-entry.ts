@@ -52,6 +52,15 @@ export interface JournalEntry {
   readonly identity: WriteIdentity | undefined;
   /** Of remove and putBack: the batch that is taken back. */
   readonly undoes: number | undefined;
+  /** Of a reverted entry: documents that the revert left alone. */
+  readonly left: LeftAlone | undefined;
+}
+
+export interface LeftAlone {
+  /** Positions in `ids`. */
+  readonly positions: readonly number[];
+  /** Fencing number of the revert. */
+  readonly fencing: number;
 }
 
 /** An entry by which documents were restored, and that was not taken back since. */
@@ -148,6 +157,7 @@ export function readJournalEntry(raw: Buffer): JournalEntry {
     ordinals: readOrdinals(bytes('ordinals', ids.length * ORDINAL_BYTES)),
     identity: lsid && { lsid, txnNumber: number('txnNumber'), user: text('user'), at: number('at') },
     undoes: has('undoes') ? number('undoes') : undefined,
+    left: has('left') ? { positions: positions('left'), fencing: number('leftFencing') } : undefined,
   };
 }
 

@@ -16,6 +16,7 @@ import {
   type IdsOf,
   type JournalAction,
   type JournalEntry,
+  type LeftAlone,
   type MergedFields,
   packIds,
   packOrdinals,
@@ -125,11 +126,20 @@ export class Journal {
   }
 
   /** Marks what was restored as taken back: its documents are no longer ours, whatever becomes of them. */
-  async recordReverted(batch: number): Promise<void> {
+  async recordReverted(batch: number, left: LeftAlone): Promise<void> {
+    const isLeft = left.positions.length > 0;
     await updateLedger(this.#commands, {
       collection: JOURNAL,
       filter: { _id: entryId(this.#key, batch) },
-      pipeline: [{ $set: { state: 'reverted' satisfies EntryState } }],
+      pipeline: [
+        {
+          $set: {
+            state: 'reverted' satisfies EntryState,
+            left: isLeft ? literal(left.positions) : '$$REMOVE',
+            leftFencing: isLeft ? left.fencing : '$$REMOVE',
+          },
+        },
+      ],
     });
   }
 

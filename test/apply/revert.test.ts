@@ -179,6 +179,53 @@ test('L13 an interrupted revert goes on where it stopped', async () => {
   assert.equal(await bench.documents('staging', 'a'), []);
 });
 
+test('what an interrupted revert left alone is named by the one that goes on, and only until the next restore', async () => {
+  const db = await bench.db('staging');
+  // Replaced documents are put back one batch after another, the last collection first.
+  for (const name of ['a', 'b']) {
+    await db.collection(name).insertMany([{ _id: 1 as never, text: 'before' }]);
+  }
+  const whenMatched = 'replace' as const;
+  const selection = bench.selection([
+    { collection: 'a', documents: numbered(0, 3), whenMatched },
+    { collection: 'b', documents: numbered(0, 3), whenMatched },
+  ]);
+  await bench.apply(selection, 'staging');
+  for (const name of ['a', 'b']) {
+    await db.collection(name).updateOne({ _id: 1 as never }, { $set: { text: 'changed since' } });
+    await db.collection(name).updateOne({ _id: 2 as never }, { $set: { text: 'changed since' } });
+  }
+  const stopped = new AbortController();
+  let recorded = 0;
+  const refusal = await failure(
+    bench.revert(selection, 'staging', {
+      signal: stopped.signal,
+      checkpoint: (name) => {
+        if (name === 'batch-recorded' && ++recorded === 1) stopped.abort();
+      },
+    }),
+  );
+  assert.is(refusal.code, 'INCOMPLETE');
+  const preview = await bench.preview('staging');
+  const report = await bench.revert(selection, 'staging');
+  const named = (untouched: typeof report.untouched) =>
+    untouched.map(({ into, id }) => `${into} ${id}`).sort();
+  const left = [
+    'a {"$numberInt":"1"}',
+    'a {"$numberInt":"2"}',
+    'b {"$numberInt":"1"}',
+    'b {"$numberInt":"2"}',
+  ];
+  assert.equal(named(preview.untouched), left);
+  assert.equal(named(report.untouched), left);
+  assert.is((await bench.runs('staging'))[0]?.left, 4);
+
+  for (const name of ['a', 'b']) await db.collection(name).deleteMany({});
+  await bench.apply(selection, 'staging');
+  const again = await bench.revert(selection, 'staging');
+  assert.equal(again.untouched, []);
+});
+
 test('a selection that was never applied has nothing to revert', async () => {
   const db = await bench.db('staging');
   await db.collection('a').insertOne({ _id: 1 as never, text: 'as in the backup' });
