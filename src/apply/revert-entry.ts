@@ -279,6 +279,8 @@ export interface RevertReport {
   readonly plan: string;
   /** Newest first; without those that left nothing here. */
   readonly runs: readonly RevertedRun[];
+  /** Documents that reverts which are over left alone: nobody looked at them again. */
+  readonly leftBefore: number;
   readonly untouched: readonly UntouchedDocument[];
   /** Documents that were written by what the records say, and that the journal does not name any more: nobody knows which ones. */
   readonly unnamed: number;
@@ -354,7 +356,7 @@ export class RevertTally {
     return Math.max(0, written - named);
   }
 
-  report(place: Pick<RevertReport, 'target' | 'database' | 'plan'>): RevertReport {
+  report(place: Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'>): RevertReport {
     const runs = this.#runs.flatMap((run): RevertedRun[] => {
       const counts = this.#counts.get(run);
       if (counts === undefined) return [];

@@ -64,11 +64,15 @@ export interface RevertRequest {
  * Runs of the plan that a revert would take back, newest first: all that are not reverted, of this database and not of a copy.
  * Throws RestorePlanError USAGE for a selection that none or several have, GATE when they are recorded for the other target.
  */
-export async function runsToRevert({
-  plan,
-  selection,
-  target: { name, reader },
-}: Pick<RevertRequest, 'plan' | 'selection' | 'target'>): Promise<RunRecord[]> {
+export async function runsToRevert(asked: Asked): Promise<RunRecord[]> {
+  const runs = await runsAsked(asked);
+  return runs.filter(({ status }) => status !== 'reverted' && status !== 'planned');
+}
+
+type Asked = Pick<RevertRequest, 'plan' | 'selection' | 'target'>;
+
+/** Also those that are reverted. */
+async function runsAsked({ plan, selection, target: { name, reader } }: Asked): Promise<RunRecord[]> {
   const all = runsOfPlan(await readRuns(reader), { name: plan }, reader);
   const chosen = selection === undefined ? all : all.filter(({ key }) => key.selection.startsWith(selection));
   if (selection !== undefined && chosen.length !== 1) throw noSuchRun(all, selection, chosen.length);
@@ -82,12 +86,13 @@ export async function runsToRevert({
       },
     );
   }
-  return chosen.filter(({ status }) => status !== 'reverted' && status !== 'planned');
+  return chosen;
 }
 
 /** Reads only. */
 export async function previewRevert({ emit, signal }: Run, request: RevertRequest): Promise<RevertReport> {
   const runs = await runsToRevert(request);
+  const place = await placeOf(request);
   const tally = new RevertTally(runs);
   const { target } = request;
   const looks = new Looks(target.reader);
@@ -95,15 +100,15 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
   emit({ type: 'revert-started', target: target.name, documents: writtenIn(runs), isPreview: true });
   await undo(request, runs, async ({ run, entry, journal }) => {
     signal.throwIfAborted();
-    const place = { reader: target.reader, collection: await looks.collection(entry.into) };
-    for await (const { ids, documents } of lookAtEntry(place, entry, journal)) {
+    const at = { reader: target.reader, collection: await looks.collection(entry.into) };
+    for await (const { ids, documents } of lookAtEntry(at, entry, journal)) {
       count(tally, { run, entry, documents }, (position) => showValue(ids.id(position)));
       done += documents.length;
       emit({ type: 'revert-progress', target: target.name, done });
     }
   });
   emit({ type: 'revert-finished', target: target.name, done, isPreview: true });
-  return tally.report(placeOf(request));
+  return tally.report(place);
 }
 
 /**
@@ -112,7 +117,7 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
  */
 export async function revertPlan(run: Run, request: RevertRequest): Promise<RevertReport> {
   const runs = await runsToRevert(request);
-  if (runs.length === 0) return new RevertTally([]).report(placeOf(request));
+  if (runs.length === 0) return new RevertTally([]).report(await placeOf(request));
   requireExclusiveWord(request.target, request.exclusive === true, true);
   await request.confirm?.(runs);
   run.signal.throwIfAborted();
@@ -128,6 +133,7 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
   await run.checkpoint('lock-taken');
   await ledger.migrateUnderLock(plan, lease);
   const records = await runsToRevert(request);
+  const place = await placeOf(request);
   const tally = new RevertTally(records);
   const runs = new Map<RunRecord, ApplyRun>();
   for (const record of records) {
@@ -136,7 +142,7 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
     runs.set(record, held);
   }
   const [newest] = runs.values();
-  if (newest === undefined) return tally.report(placeOf(request));
+  if (newest === undefined) return tally.report(place);
   let current = newest;
   try {
     await ledger.runs.withdrawVerified(await otherVerifiedRuns(request, records));
@@ -152,7 +158,7 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
       await ledger.runs.save(record.key, fencing, progress);
     }
     await run.checkpoint('run-recorded');
-    return tally.report(placeOf(request));
+    return tally.report(place);
   } catch (error) {
     throw await asEndOfRun(error, current, { status: 'reverting' });
   }
@@ -325,8 +331,12 @@ function writtenIn(runs: readonly RunRecord[]): number {
     .reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
 }
 
-function placeOf({ target, plan }: RevertRequest): Pick<RevertReport, 'target' | 'database' | 'plan'> {
-  return { target: target.name, database: target.reader.database, plan };
+/** What a report says beside what was done. Asked before this revert ends, so that what it leaves alone itself is not in it. */
+async function placeOf(request: RevertRequest): Promise<Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'>> {
+  const { target, plan } = request;
+  const over = (await runsAsked(request)).filter(({ status }) => status === 'reverted');
+  const leftBefore = over.reduce((sum, { left }) => sum + left, 0);
+  return { target: target.name, database: target.reader.database, plan, leftBefore };
 }
 
 /** The entries of a collection mostly follow each other; many descriptions with all their indexes would be too much to hold. */

@@ -1,7 +1,9 @@
 import * as assert from 'uvu/assert';
 import type { RevertReport } from '../../src/apply/revert-entry.ts';
+import { revertLines } from '../../src/cli/views/revert.ts';
 import { journalKeyOf } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
+import { paintWith } from '../../src/text/terminal.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { everyIdDocuments, everyTypeDocuments } from '../target/every-type.ts';
@@ -71,6 +73,14 @@ test('L13 a document that somebody changed since is left, named with the reason,
     },
   ]);
   assert.is((await bench.runs('staging'))[0]?.left, 1);
+  const second = await bench.revert(selection, 'staging');
+  assert.equal([second.runs, second.leftBefore], [[], 1]);
+  assert.is((await bench.preview('staging')).leftBefore, 1);
+  const page = [...revertLines(second, { isPreview: false }, { paint: paintWith(false), columns: 80 })];
+  assert.equal(page, [
+    'What this plan restored in staging was reverted before: nothing to revert.',
+    '1 document that an earlier revert left alone is not looked at again',
+  ]);
   assert.equal(digests(await bench.documents('staging', 'a')), digests(numbered(4, 5, 'changed since')));
 });
 

@@ -85,7 +85,7 @@ test('documents beyond those that are named are counted, also beyond those that 
   const counts = { remove: 0, putBack: 0, gone: 0, back: 0, changed: 2_000, deleted: 500, doubtful: 0 };
   const reportOf = (collections: readonly RevertedCollection[]): Omit<RevertReport, 'untouched'> =>
     ({
-      ...{ target: 'staging', database: 'gravity', plan: 'partner' },
+      ...{ target: 'staging', database: 'gravity', plan: 'partner', leftBefore: 0 },
       runs: [{ digest: 'd', startedAt: new Date(0), collections }],
       unnamed: 0,
     }) as const;

@@ -29,14 +29,17 @@ export function* revertLines(
   { isPreview }: { readonly isPreview: boolean },
   { paint, columns }: PageStyle,
 ): Generator<string> {
-  const { target, database, runs, untouched, unnamed } = report;
+  const { target, database, runs, leftBefore, untouched, unnamed } = report;
   if (unnamed > 0) {
     const what = `${showCounted(unnamed, 'document')} that the ledger of ${target} says were written are not named in its journal any more, and are left alone: entries of restore_plan.journal were removed. Put these back from a copy, then apply and revert again; or look at the documents by hand.`;
     for (const line of wrapped(what, { columns })) yield paint.odd(line);
     if (runs.length === 0) return;
   }
   if (runs.length === 0) {
-    yield `Nothing that this plan restored is left in ${target}: nothing to revert.`;
+    yield leftBefore === 0
+      ? `Nothing that this plan restored is left in ${target}: nothing to revert.`
+      : `What this plan restored in ${target} was reverted before: nothing to revert.`;
+    yield* leftBeforeLines(leftBefore, { paint, columns });
     return;
   }
   yield paint.strong(isPreview ? `A revert in ${target} would do this:` : `Reverted in ${target}:`);
@@ -54,9 +57,16 @@ export function* revertLines(
   const left = leftOf(total);
   const listed = left > untouched.length ? `the first ${showCount(untouched.length)}` : 'them';
   if (left > SHOWN) yield paint.quiet(`… and ${showCount(left - SHOWN)} more; --json lists ${listed}`);
+  yield* leftBeforeLines(leftBefore, { paint, columns });
   const color = left > 0 ? paint.odd : paint.good;
   for (const line of wrapped(`${target} ${neutral(database)}: ${partsOf(total)}`, { columns }))
     yield color(line);
+}
+
+function leftBeforeLines(count: number, { paint, columns }: PageStyle): string[] {
+  if (count === 0) return [];
+  const text = `${showCounted(count, 'document')} that an earlier revert left alone ${count === 1 ? 'is' : 'are'} not looked at again`;
+  return wrapped(text, { columns }).map(paint.odd);
 }
 
 function runName(digest: string, startedAt: Date): string {
@@ -80,7 +90,7 @@ function countsObject(counts: RevertCounts) {
 
 /** The last object but one of `revert --json`. */
 export function revertObject(report: RevertReport, { isPreview }: { readonly isPreview: boolean }) {
-  const { target, database, plan, runs, untouched, unnamed } = report;
+  const { target, database, plan, runs, leftBefore, untouched, unnamed } = report;
   return {
     type: 'revert',
     dryRun: isPreview,
@@ -97,6 +107,7 @@ export function revertObject(report: RevertReport, { isPreview }: { readonly isP
       })),
     })),
     total: countsObject(totalOf(report)),
+    leftBefore,
     untouched,
     unnamed,
   } as const;

@@ -87,10 +87,14 @@ function* listedRuns({ runs, run: shown }: TargetStatus, columns: number): Gener
 export function* runLines(run: RunRecord, file?: string): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
   const stuck = unwrittenIn(run.collections);
+  const left =
+    run.status === 'reverted' && run.left > 0
+      ? `, but for ${showCounted(run.left, 'document')} that ${run.left === 1 ? 'was' : 'were'} left alone`
+      : '';
   const excepted = run.collections.reduce((sum, counts) => sum + counts.excepted, 0);
   const but = excepted === 0 ? '' : ` with ${countedAs(OUTCOMES.excepted, excepted)}`;
   const stands = sayTyped(WORDS[run.status](run.target, stuck), file);
-  yield `${stands}${run.status === 'verified' ? verified + but : ''}`;
+  yield `${stands}${run.status === 'verified' ? verified + but : left}`;
   if (run.accepted > 0)
     yield `${showCounted(run.accepted, 'document')} accepted here to be left out (plan accept)`;
   yield `selection ${run.key.selection.slice(0, 12)} from ${run.backup.location}`;
