@@ -112,8 +112,8 @@ export async function gateStatus(
 // What comes next for a plan: one answer, asked by status, dry-run, apply, approve and the walk through the runbook. Pure: facts in,
 // steps out; the views word them.
 
-/** `silent`: it does not answer. `unknown`: nobody asked it. */
-export type TargetFacts = 'silent' | 'unknown' | KnownTarget;
+/** `silent`: it does not answer. `unfit`: something about it kept it from being compared. `unknown`: nobody asked it. */
+export type TargetFacts = 'silent' | 'unfit' | 'unknown' | KnownTarget;
 
 export interface KnownTarget {
   /** The newest run of the plan; undefined where there is none. */
@@ -122,6 +122,10 @@ export interface KnownTarget {
   readonly isCurrent: boolean;
   /** Documents that an apply would insert or replace; undefined where nobody compared. */
   readonly toWrite: number | undefined;
+  /** Documents that an apply could not write; beside `toWrite`. */
+  readonly stuck?: number;
+  /** Documents for which an apply would write nothing at all (`whenMatched: fail`); beside `toWrite`. */
+  readonly stopping?: number;
   /** Follow-ups that are not done. */
   readonly openFollowUps: number;
 }
@@ -136,16 +140,26 @@ export interface PlanFacts {
 }
 
 export interface NextStep {
-  readonly command: 'apply' | 'approve' | 'dry-run' | 'revert' | 'status' | 'follow-up list';
+  readonly command: 'apply' | 'accept' | 'approve' | 'dry-run' | 'revert' | 'status' | 'follow-up list';
   /** Undefined where the command takes none. */
   readonly target: TargetName | undefined;
   readonly why: Why;
 }
 
 export type Why =
-  | { readonly kind: 'silent' | 'unknown' | 'reverted' | 'changed' | 'unfinished' | 'unread' | 'gone' }
+  | {
+      readonly kind:
+        | 'silent'
+        | 'unfit'
+        | 'unknown'
+        | 'reverted'
+        | 'changed'
+        | 'unfinished'
+        | 'unread'
+        | 'gone';
+    }
   | { readonly kind: 'first' | 'verified' | 'revertUnfinished' }
-  | { readonly kind: 'unwritten' | 'followUps'; readonly count: number }
+  | { readonly kind: 'unwritten' | 'stuck' | 'stopping' | 'followUps'; readonly count: number }
   | { readonly kind: 'approvals'; readonly given: number; readonly needed: number }
   | { readonly kind: 'gate'; readonly obstacles: readonly Obstacle[] };
 
@@ -174,9 +188,10 @@ function isNothingToWrite(target: TargetFacts): boolean {
 /** What a target needs until it ends verified; undefined where it is. */
 function stepOn(target: TargetName, facts: TargetFacts): NextStep | undefined {
   const apply = (why: Why): NextStep => ({ command: 'apply', target, why });
-  if (facts === 'silent') return apply({ kind: 'silent' });
+  if (facts === 'silent' || facts === 'unfit') return apply({ kind: facts });
   if (facts === 'unknown') return { command: 'status', target: undefined, why: { kind: 'unknown' } };
-  const { run, isCurrent, toWrite } = facts;
+  const { run, isCurrent, toWrite, stuck = 0, stopping = 0 } = facts;
+  if (stopping > 0 && run?.status !== 'reverting') return apply({ kind: 'stopping', count: stopping });
   if (run === undefined || run.status === 'planned') return apply({ kind: 'first' });
   if (run.status === 'reverting') return { command: 'revert', target, why: { kind: 'revertUnfinished' } };
   if (!isCurrent) return apply({ kind: 'changed' });
@@ -189,7 +204,10 @@ function stepOn(target: TargetName, facts: TargetFacts): NextStep | undefined {
       return apply({ kind: 'unfinished' });
     case 'incomplete': {
       const count = unwrittenIn(run.collections);
-      if (count === 0) return apply({ kind: 'unfinished' });
+      // Compared just now: what was in the way may be gone, and what still is has been shown.
+      if (toWrite === 0 && stuck > 0)
+        return { command: 'accept', target, why: { kind: 'stuck', count: stuck } };
+      if (toWrite !== undefined || count === 0) return apply({ kind: 'unfinished' });
       return { command: 'dry-run', target, why: { kind: 'unwritten', count } };
     }
     case 'verified':

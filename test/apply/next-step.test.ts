@@ -60,6 +60,27 @@ const CASES: readonly [string, Partial<PlanFacts>, readonly string[]][] = [
     { staging: target('incomplete', { conflicts: 1 }) },
     ['dry-run staging unwritten'],
   ],
+  [
+    'documents are in the way, and a dry-run has just shown them',
+    { staging: target('incomplete', { conflicts: 1, toWrite: 0, stuck: 1 }) },
+    ['accept staging stuck'],
+  ],
+  [
+    'what was in the way is gone',
+    { staging: target('incomplete', { conflicts: 1, toWrite: 1, stuck: 0 }) },
+    ['apply staging unfinished'],
+  ],
+  [
+    'somebody wrote by hand what was in the way',
+    { staging: target('incomplete', { conflicts: 1, toWrite: 0, stuck: 0 }) },
+    ['apply staging unfinished'],
+  ],
+  [
+    'documents stop an apply',
+    { staging: target(undefined, { toWrite: 3, stopping: 1 }) },
+    ['apply staging stopping'],
+  ],
+  ['a collection of staging is a view', { staging: 'unfit' }, ['apply staging unfit']],
   ['a revert was cut off', { staging: target('reverting') }, ['revert staging revertUnfinished']],
   ['it was reverted', { staging: target('reverted') }, ['apply staging reverted']],
   [

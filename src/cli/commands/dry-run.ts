@@ -16,6 +16,7 @@ import { lostTogether } from '../../follow-ups/suggestions/lost-together.ts';
 import { PassingCollections } from '../../follow-ups/suggestions/passing-collections.ts';
 import { suggestFollowUps } from '../../follow-ups/suggestions/suggest.ts';
 import { type Suggestion, withLosses } from '../../follow-ups/suggestions/suggestion.ts';
+import { UNWRITTEN } from '../../outcomes.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { foretold } from '../../report/document-classes.ts';
 import type { DryRun } from '../../report/report-model.ts';
@@ -120,17 +121,24 @@ function toWrite({ collections }: TargetComparison): number {
   return inserted + replaced;
 }
 
+function foreseen(comparison: TargetComparison) {
+  const counts = foretold(comparison.collections);
+  const stuck = UNWRITTEN.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
+  return { toWrite: toWrite(comparison), stuck, stopping: counts.stopped ?? 0 };
+}
+
 function factsOf(
   { plan, manifest, comparisons }: DryRun,
   statuses: readonly TargetStatus[],
   failures: readonly TargetFailure[],
 ): PlanFacts {
   const factsOn = (name: TargetName): TargetFacts => {
-    if (failures.some(({ target }) => target === name)) return 'silent';
+    const failure = failures.find(({ target }) => target === name);
+    if (failure !== undefined) return failure.unreachable ? 'silent' : 'unfit';
     const comparison = comparisons.find(({ target }) => target === name);
     const status = statuses.find(({ target }) => target === name);
     if (comparison === undefined || status === undefined) return 'unknown';
-    return knownTarget(plan, status, { digest: manifest.digest, toWrite: toWrite(comparison) });
+    return knownTarget(plan, status, { digest: manifest.digest, foreseen: foreseen(comparison) });
   };
   const onStaging = statuses.find(({ target }) => target === 'staging');
   return {

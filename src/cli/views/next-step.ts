@@ -18,7 +18,8 @@ export function* nextStepLines(
     const when = index === 0 ? 'Next' : 'Then';
     yield* wrapped(`${when}, ${reasonOf(step, file)}:`, { columns });
     const target = step.target === undefined ? '' : ` --target ${step.target}`;
-    yield `  plan ${step.command} ${shellWord(file)}${target}`;
+    const reason = step.command === 'accept' ? ' --reason "…"' : '';
+    yield `  plan ${step.command} ${shellWord(file)}${target}${reason}`;
   }
 }
 
@@ -30,6 +31,8 @@ function reasonOf({ why, target }: NextStep, file: string): string {
       return 'after a look at staging';
     case 'silent':
       return target === 'staging' ? 'once staging answers, which comes first' : `once ${target} answers`;
+    case 'unfit':
+      return `once ${target} can be compared${target === 'staging' ? ', which comes first' : ''}`;
     case 'unknown':
       return 'to see where staging stands, and what the gate of production still wants';
     case 'changed':
@@ -46,6 +49,10 @@ function reasonOf({ why, target }: NextStep, file: string): string {
       return `as the revert in ${target} is not finished`;
     case 'unwritten':
       return `to see why ${showCounted(why.count, 'document')} could not be written to ${target}`;
+    case 'stuck':
+      return `to finish without ${showCounted(why.count, 'document')} that cannot be written to ${target}, once somebody has looked at each`;
+    case 'stopping':
+      return `once nothing stops it (${showCounted(why.count, 'document')} with other content in ${target}, and whenMatched: fail)`;
     case 'followUps':
       return `${showCounted(why.count, 'follow-up')} of ${target} to do`;
     case 'approvals':
@@ -63,20 +70,20 @@ const CLOSED: ReadonlySet<string> = new Set(['done', 'not needed', 'not due']);
 export interface Compared {
   /** Of the selection that the plan makes now; without it, the plan's own digest decides what is current. */
   readonly digest?: string;
-  /** Documents that an apply would insert or replace. */
-  readonly toWrite?: number;
+  readonly foreseen?: Pick<KnownTarget, 'toWrite' | 'stuck' | 'stopping'>;
 }
 
 export function knownTarget(
   { followUps }: Plan,
   { target, run, runsOfPlan, isOfAnotherPlanVersion }: TargetStatus,
-  { digest, toWrite }: Compared = {},
+  { digest, foreseen }: Compared = {},
 ): KnownTarget {
   const open = followUpStatuses(followUps, target, runsOfPlan).filter(({ state }) => !CLOSED.has(state));
   return {
     run,
     isCurrent: digest === undefined ? !isOfAnotherPlanVersion : run?.key.selection === digest,
-    toWrite,
+    toWrite: undefined,
+    ...foreseen,
     openFollowUps: open.length,
   };
 }
