@@ -176,6 +176,20 @@ test('an address out of reach is a failure that does not tell the address', asyn
   assert.not.match(JSON.stringify([end, events]), /token-in-the-path|127\.0\.0\.1/);
 });
 
+test('a status counts also where the text behind it hangs or is cut off', async () => {
+  answers = [
+    (response) => {
+      response.writeHead(404).write('no such hook');
+    },
+  ];
+  const hanging = await send({ timeoutMs: 300 });
+  assert.equal(hanging, { succeeded: false, detail: 'HTTP 404', output: 'no such hook' });
+  assert.is(received.length, 1, 'what is not there is not asked for again');
+  answers = [(response) => response.destroy()];
+  const cut = await send();
+  assert.match(cut.detail, /^the connection was closed before an answer came/);
+});
+
 test('what is no address at all is not tried again', async () => {
   const end = await send({ url: new Secret('nonsense') });
   assert.equal([end.succeeded, end.detail, events.length], [false, 'the address is not valid', 0]);

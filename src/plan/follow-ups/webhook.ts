@@ -155,14 +155,21 @@ async function sendOnce(
   }
 }
 
-/** Secrets are struck out before the text is cut, so that no half of one is left over. */
+/**
+ * Secrets are struck out before the text is cut, so that no half of one is left over. The status is the answer: where the text does not
+ * come to its end in time, what came of it will do.
+ */
 async function beginningOf({ body }: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of body ?? []) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes >= ANSWER_BYTES) break;
+  try {
+    for await (const chunk of body ?? []) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= ANSWER_BYTES) break;
+    }
+  } catch {
+    // Cut off, or too slow.
   }
   return redact(Buffer.concat(chunks).toString('utf8', 0, ANSWER_BYTES)).slice(0, ANSWER_CHARACTERS);
 }
@@ -176,6 +183,7 @@ function reasonOf(error: unknown, timeoutMs: number): string {
   const { name, cause } = error as { name?: string; cause?: { code?: unknown } };
   if (name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`;
   if (cause?.code === 'ENOTFOUND') return 'the name of the server is not known';
+  if (cause?.code === 'UND_ERR_SOCKET') return 'the connection was closed before an answer came';
   return typeof cause?.code === 'string' ? cause.code : 'the address cannot be reached';
 }
 
