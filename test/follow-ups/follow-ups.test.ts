@@ -338,6 +338,22 @@ test(
     assert.is(done.exitCode, 0, done.stderr);
     assert.match(done.stdout, /\[x\] Tell the partner \(staging\): done, .*\n +Note: mailed on Tuesday/);
     assert.equal(await states(), { 'Tell the partner': 'done', 'Close the ticket': 'open' });
+    const twice = [
+      'follow-up',
+      'done',
+      'plan.yaml',
+      'Tell the partner',
+      '--target',
+      'staging',
+      '--note',
+      'x',
+    ];
+    const ticked = await plan(twice);
+    assert.is(ticked.exitCode, 0, ticked.stderr);
+    assert.match(
+      ticked.stderr,
+      /"Tell the partner" of staging was done before: nothing was recorded, and the note is not kept/,
+    );
     assert.equal(await states('production'), {
       'Tell the partner': 'not due',
       'Close the ticket': 'not due',
@@ -355,6 +371,15 @@ test('a misspelt name is answered with the right one, and a target must be named
   const which = await plan(['follow-up', 'done', 'plan.yaml', 'Tell the partner']);
   assert.is(which.exitCode, 11);
   assert.match(which.stderr, /--target staging or --target production/);
+  for (const idle of [
+    ['run', 'plan.yaml', '--again'],
+    ['list', 'plan.yaml', '--again'],
+    ['list', 'plan.yaml', '--note', 'x'],
+  ]) {
+    const refused = await plan(['follow-up', ...idle]);
+    assert.is(refused.exitCode, 11, refused.stdout);
+    assert.match(refused.stderr, /^error: --(again|note) goes with `plan follow-up/);
+  }
   const elsewhere = await plan(['follow-up', 'list', 'plan.yaml', 'Close', '--target', 'staging']);
   assert.is(elsewhere.stdout, 'The plan has no follow-up "Close" for staging.\n');
 });

@@ -15,6 +15,7 @@ import { show } from '../view.ts';
 import { followUpExit, followUpView } from '../views/follow-up.ts';
 
 interface Work {
+  readonly context: CommandContext;
   readonly restore: Restore;
   /** Name of the follow-up. */
   readonly name: string | undefined;
@@ -37,6 +38,7 @@ export async function run(
       hint: near === undefined ? 'It knows list, run and done.' : `Did you mean ${near}?`,
     });
   }
+  refuseIdle({ word, name, options });
   const restore = await openPlan(context, file);
   const { plan } = restore;
   requireKnownName(plan, word, name);
@@ -45,9 +47,27 @@ export async function run(
   await context.follow(['follow-ups']);
   const statuses: FollowUpStatus[] = [];
   for (const target of targets)
-    statuses.push(...concerning(await action({ restore, name, options }, target), name));
+    statuses.push(...concerning(await action({ context, restore, name, options }, target), name));
   await show(context, followUpView(statuses, file, noneLine(name, options['target'])));
   return word === 'run' ? followUpExit(statuses) : 'OK';
+}
+
+/** An option that would do nothing is a mistake that nobody should find out later. */
+function refuseIdle({ word, name, options }: { word: string } & Pick<Work, 'name' | 'options'>): void {
+  if (options['again'] === true && (word !== 'run' || name === undefined)) {
+    throw new RestorePlanError(
+      'USAGE',
+      '--again goes with `plan follow-up run` and the name of one follow-up',
+      {
+        hint: advice`${{ command: 'follow-up list' }} shows the names.`,
+      },
+    );
+  }
+  if (options['note'] !== undefined && word !== 'done') {
+    throw new RestorePlanError('USAGE', '--note goes with `plan follow-up done`', {
+      hint: 'It is kept beside what was ticked off.',
+    });
+  }
 }
 
 /** The named one with those that it waits for: how others stand says nothing of what was asked. */
@@ -77,9 +97,14 @@ async function runThem(
 }
 
 async function done(work: Work, target: TargetName): Promise<readonly FollowUpStatus[]> {
-  const { restore, name = '', options } = work;
+  const { context, restore, name = '', options } = work;
   const note = typeof options['note'] === 'string' ? options['note'] : undefined;
-  await restore.tickOff(target, name, note);
+  const isRecorded = await restore.tickOff(target, name, note);
+  if (!isRecorded) {
+    const dropped = note === undefined ? '' : ', and the note is not kept';
+    const message = `follow-up "${name}" of ${target} was done before: nothing was recorded${dropped}`;
+    context.emit({ type: 'warning', message });
+  }
   return list(work, target);
 }
 
