@@ -59,10 +59,16 @@ export function outcomeOf(documentClass: DocumentClass, whenMatched: WhenMatched
   }
 }
 
+/** What becomes of documents that are left out, whatever their class. */
+export const LEFT_OUT = ['heldBack', 'excepted'] as const;
+
 type Counted = Pick<ComparedCollection, 'counts' | 'whenMatched' | 'leftOut'>;
 
 /** Documents of each class without those that are left out, and these. */
-export function openCounts({ counts, leftOut = {} }: Pick<Counted, 'counts' | 'leftOut'>): {
+export function openCounts({
+  counts,
+  leftOut = {},
+}: Pick<Counted, 'counts'> & { readonly leftOut?: Counted['leftOut'] | undefined }): {
   readonly counts: ClassCounts;
   readonly excepted: number;
   readonly heldBack: number;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
+import { collectionsPart, overviewPart } from '../../src/report/html/overview.ts';
 import { COMMENT_LIMIT, markdownReport, shares } from '../../src/report/markdown/markdown.ts';
 import { buildReport, type ReportInput } from '../../src/report/report-model.ts';
 import { test } from '../harness.ts';
@@ -91,6 +92,30 @@ test('no target, one target, a target that could not be reached', async () => {
   );
   assert.match(text, '- **production** was not compared: PRODUCTION_MONGODB_URI is not set');
   assert.match(await markdownOf(smallReview({ comparisons: [] })), 'No target was compared.');
+});
+
+test('what is left out counts as such in the tables, as in the sum', async () => {
+  const lots = Array.from({ length: 5 }, () => compared());
+  const leftOut = { insert: { excepted: 1, heldBack: { conflict: 0, refused: 2 } } };
+  const input = smallReview({
+    comparisons: [
+      {
+        ...{ target: 'staging', database: 'gravity-staging', server: 'replica set, MongoDB 8.2.0' },
+        collections: [collectionOf('lots', lots, { leftOut }), collectionOf('bids', [compared()])],
+      },
+    ],
+  });
+  const text = await markdownOf(input);
+  assert.match(text, '+3 inserts');
+  assert.match(text, '| + insert | = there already | ↳ held back | ○ exceptions |');
+  assert.match(text, '| staging | `lots` | 2 | · | **2** | **1** |');
+  assert.match(text, '| staging | `bids` | 1 | · | · | · |');
+  // In the page, a count of a class lists its documents; those that are left out are among them.
+  const report = buildReport(input);
+  const page = overviewPart(report).text + collectionsPart(report).text;
+  assert.match(page, 'of these ○1 exception, ↳2 held back');
+  assert.match(page, /of these ↳ held back<\/th><th scope="col">of these ○ exceptions/);
+  assert.match(page, /<td>2<\/td><td>1<\/td>/);
 });
 
 /** What is left for GitHub to act on: the text without its code. */

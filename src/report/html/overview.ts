@@ -1,7 +1,14 @@
 /** The top of the page: what this is, and for each target in a card what would happen and what is in the way. */
-import { ATTENTION_ORDER, COMPARED, type DocumentClass } from '../../outcomes.ts';
+import { ATTENTION_ORDER, COMPARED, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
 import { countedAs, showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
-import { CLASSES_IN_TABLES, type ClassCounts, classesOfTable, HELD_BACK } from '../document-classes.ts';
+import {
+  CLASSES_IN_TABLES,
+  type ClassCounts,
+  classesOfTable,
+  HELD_BACK,
+  LEFT_OUT,
+  openCounts,
+} from '../document-classes.ts';
 import { oplogSentences } from '../oplog-told.ts';
 import {
   allWarnings,
@@ -10,7 +17,7 @@ import {
   type ReportCollection,
   type ReportTarget,
 } from '../report-model.ts';
-import { calmParts, troublesOf } from '../sum.ts';
+import { calmParts, countedParts, troublesOf } from '../sum.ts';
 import { type Html, html } from './html.ts';
 
 export function overviewPart(report: Report): Html {
@@ -51,6 +58,8 @@ function card(target: ReportTarget, index: number): Html {
   const total = CLASSES_IN_TABLES.reduce((sum, each) => sum + counts[each], 0);
   const shown = CLASSES_IN_TABLES.filter((each) => counts[each] > 0);
   const troubles = troublesOf(target);
+  const { heldBack, excepted } = outcomes;
+  const left = countedParts<(typeof LEFT_OUT)[number]>(OUTCOMES, { heldBack, excepted });
   return html`<article class="card">
 <h2>${target.target}</h2>
 <p class="quiet">${target.database} · ${target.server}</p>
@@ -58,6 +67,7 @@ function card(target: ReportTarget, index: number): Html {
 <p class="${troubles.length === 0 ? 'clear' : 'trouble'}">${troubles.length === 0 ? '✓ nothing in the way' : `⚠ ${troubles.join(' · ')}`}</p>
 <ul class="classes">
 ${shown.map((each) => classLine({ target, index, total }, each))}
+${left.length > 0 && html`<li class="quiet">of these ${left.join(', ')}</li>`}
 ${total === 0 && html`<li class="empty">No documents were compared.</li>`}
 </ul>
 </article>`;
@@ -194,13 +204,14 @@ export function collectionsPart({ targets }: Report): Html {
   if (compared.length === 0) return html``;
   const shape: Shape = {
     columns: classesOfTable(targets.map(({ counts }) => counts)),
+    leftOut: LEFT_OUT.filter((each) => targets.some(({ outcomes }) => (outcomes[each] ?? 0) > 0)),
     dangles: targets.some(({ danglingReferences }) => danglingReferences > 0),
     largest: Math.max(...targets.flatMap(({ collections }) => collections.map(({ selected }) => selected))),
   };
   return html`<section class="panel">
 <h2>Collections</h2>
 <div class="scroll"><table class="counts">
-<thead><tr><th scope="col">Collection</th><th scope="col">Selected</th><th scope="col" class="chart">Classes</th>${shape.columns.map(columnHead)}${shape.dangles && html`<th scope="col">dangling</th>`}</tr></thead>
+<thead><tr><th scope="col">Collection</th><th scope="col">Selected</th><th scope="col" class="chart">Classes</th>${shape.columns.map(columnHead)}${shape.leftOut.map(leftOutHead)}${shape.dangles && html`<th scope="col">dangling</th>`}</tr></thead>
 ${targets.map((target, index) => targetRows(target, index, shape))}
 </table></div>
 <p class="legend quiet">${shape.columns.map(legendEntry)}</p>
@@ -211,20 +222,27 @@ ${targets.filter(({ danglingReferences }) => danglingReferences > 0).map(danglin
 /** What the rows of all targets have in common. */
 interface Shape {
   readonly columns: readonly DocumentClass[];
+  /** They are counted in their classes as well. */
+  readonly leftOut: readonly (typeof LEFT_OUT)[number][];
   readonly dangles: boolean;
   /** Documents of the largest collection, to whose scale the bars are drawn. */
   readonly largest: number;
 }
 
-function targetRows(target: ReportTarget, targetIndex: number, { columns, dangles, largest }: Shape): Html {
+function targetRows(
+  target: ReportTarget,
+  targetIndex: number,
+  { columns, leftOut, dangles, largest }: Shape,
+): Html {
   return html`<tbody>
-<tr class="group"><th scope="rowgroup" colspan="${3 + columns.length + Number(dangles)}">${target.target} <span class="quiet">${target.database}</span></th></tr>
+<tr class="group"><th scope="rowgroup" colspan="${3 + columns.length + leftOut.length + Number(dangles)}">${target.target} <span class="quiet">${target.database}</span></th></tr>
 ${target.collections.map(
   (collection, index) => html`<tr>
 <th scope="row">${collectionName(collection)}</th>
 <td>${showCount(collection.selected)}</td>
 <td class="chart">${stackedBar(collection.counts, largest)}</td>
 ${columns.map((each) => countCell(collection, { target: target.target, targetIndex, index }, each))}
+${leftOut.map((each) => leftOutCell(openCounts(collection)[each]))}
 ${dangles && html`<td>${collection.danglingReferences === 0 ? ZERO : showCount(collection.danglingReferences)}</td>`}
 </tr>`,
 )}
@@ -236,6 +254,14 @@ const ZERO = html`<span class="zero">·</span>`;
 function legendEntry(documentClass: DocumentClass): Html {
   const { symbol, one: name, meaning } = COMPARED[documentClass];
   return html`<span><span class="symbol ${documentClass}">${symbol}</span>${name}: ${meaning}</span> `;
+}
+
+function leftOutHead(outcome: (typeof LEFT_OUT)[number]): Html {
+  return html`<th scope="col">of these ${OUTCOMES[outcome].symbol} ${OUTCOMES[outcome].many}</th>`;
+}
+
+function leftOutCell(count: number): Html {
+  return html`<td>${count === 0 ? ZERO : showCount(count)}</td>`;
 }
 
 function columnHead(documentClass: DocumentClass): Html {

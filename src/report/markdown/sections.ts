@@ -3,10 +3,10 @@
  * section is made of items, so that it can be cut to the room it is given.
  */
 import type { FieldChange, FieldDifference } from '../../comparison/comparison.ts';
-import { ATTENTION_ORDER, COMPARED } from '../../outcomes.ts';
+import { ATTENTION_ORDER, COMPARED, OUTCOMES } from '../../outcomes.ts';
 import { truncated } from '../../text/escape.ts';
 import { showBytes, showCount, showCounted, showDuration } from '../../text/quantities.ts';
-import { classesOfTable } from '../document-classes.ts';
+import { classesOfTable, LEFT_OUT, openCounts } from '../document-classes.ts';
 import { oplogSentences, pastText } from '../oplog-told.ts';
 import type { ReportDangling, ReportDocument } from '../report-documents.ts';
 import type { Report, ReportBackup, ReportCollection, ReportTarget } from '../report-model.ts';
@@ -251,14 +251,22 @@ export interface SummaryTable {
 }
 
 export function summaryTable(report: Report): SummaryTable {
-  const columns = classesOfTable(report.targets.map(({ counts }) => counts));
+  const open = report.targets.flatMap(({ collections }) => collections.map(openCounts));
+  const columns = classesOfTable(open.map(({ counts }) => counts));
+  const left = LEFT_OUT.filter((each) => open.some((one) => one[each] > 0));
   const dangles = report.targets.some(({ danglingReferences }) => danglingReferences > 0);
-  const heads = columns.map((each) => `${COMPARED[each].symbol} ${COMPARED[each].one}`);
+  const heads = [
+    ...columns.map((each) => `${COMPARED[each].symbol} ${COMPARED[each].one}`),
+    ...left.map((each) => `${OUTCOMES[each].symbol} ${OUTCOMES[each].many}`),
+  ];
   const rows = report.targets.flatMap(({ target, collections }) =>
-    collections.map(({ into, collection, counts, danglingReferences, wouldCreate }) => {
+    collections.map((each) => {
+      const { into, collection, danglingReferences, wouldCreate } = each;
+      const { counts, ...leftOut } = openCounts(each);
       const name = into === collection ? code(into) : `${code(into)} (from ${code(collection)})`;
       const created = wouldCreate === undefined ? '' : ` *new, ${indexCount(wouldCreate.indexes)}*`;
       const cells = columns.map((each) => cell(counts[each], each !== 'insert' && each !== 'identical'));
+      cells.push(...left.map((outcome) => cell(leftOut[outcome], true)));
       if (dangles) cells.push(cell(danglingReferences, true));
       return row([target, `${name}${created}`, ...cells]);
     }),
