@@ -14,7 +14,7 @@ import type { DryRun } from '../../src/report/report-model.ts';
 import { columnsOf, paintWith, wrapped } from '../../src/text/terminal.ts';
 import { test } from '../harness.ts';
 import { hostileReview } from './hostile.ts';
-import { smallReview } from './review.ts';
+import { collectionOf, compared, smallReview } from './review.ts';
 
 /** What a terminal or a CI runner would take for more than text. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must be gone
@@ -43,6 +43,16 @@ test('a dry-run made of attacks is dead text at any width, and fits it', () => {
     const tooLong = lines.filter((line) => columnsOf(line) > columns + 5 && !pasted.includes(line));
     assert.equal(tooLong, []);
   }
+});
+
+test('documents that are not shown are counted as what becomes of them', () => {
+  const held = Array.from({ length: 3 }, () => compared({ leftOut: 'heldBack' }));
+  const lots = collectionOf('lots', [...held, compared({ leftOut: 'excepted' }), compared(), compared()], {
+    leftOut: { insert: { excepted: 1, heldBack: { conflict: 0, refused: 3 } } },
+  });
+  const comparison = { target: 'staging', database: 'gravity-staging', server: 'replica set' } as const;
+  const shown = [...documentsOf([{ ...comparison, collections: [lots] }], { paint, columns: 80 }, 1)];
+  assert.is(shown.at(-1), '… and 2 more inserts, 2 more held back, 1 more exception; `--full` lists all');
 });
 
 test('a dry-run ends with what cannot be written, the exceptions to paste, and the sum of each target', () => {

@@ -12,7 +12,7 @@ import { DocumentSpill } from '../../comparison/target-memory.ts';
 import type { TargetName } from '../../events.ts';
 import { ATTENTION_ORDER, COMPARED, DANGLING, type DocumentClass, OUTCOMES } from '../../outcomes.ts';
 import type { WhenMatched } from '../../plan/plan.ts';
-import { outcomeOf, reasonText } from '../../report/document-classes.ts';
+import { LEFT_OUT, openCounts, outcomeOf, reasonText } from '../../report/document-classes.ts';
 import { pastText, pastTold } from '../../report/oplog-told.ts';
 import type { DryRun, ListedClass } from '../../report/report-model.ts';
 import { neutral, truncated } from '../../text/escape.ts';
@@ -181,13 +181,18 @@ function* danglingLines(reference: DanglingReference, style: PageStyle): Generat
 }
 
 function* leftOut(collection: ComparedCollection, { paint, columns }: PageStyle): Generator<string> {
+  const { counts, ...out } = openCounts(collection);
+  const kept = (test: (document: ComparedDocument) => boolean): number =>
+    collection.documents.filter(test).length;
+  const moreOf = (count: number, { one, many }: { readonly one: string; readonly many: string }): string[] =>
+    count > 0 ? [`${showCount(count)} more ${count === 1 ? one : many}`] : [];
   const parts = ATTENTION_ORDER.filter((each) => each !== 'identical').flatMap((each) => {
-    const kept = collection.documents.filter((document) => document.class === each).length;
-    const more = collection.counts[each] - kept;
-    return more > 0
-      ? [`${showCount(more)} more ${more === 1 ? COMPARED[each].one : COMPARED[each].many}`]
-      : [];
+    const shown = kept((document) => document.class === each && document.leftOut === undefined);
+    return moreOf(counts[each] - shown, COMPARED[each]);
   });
+  for (const each of LEFT_OUT) {
+    parts.push(...moreOf(out[each] - kept((document) => document.leftOut === each), OUTCOMES[each]));
+  }
   const dangling = collection.danglingReferences - collection.dangling.length;
   if (dangling > 0) parts.push(`${showCount(dangling)} more dangling references`);
   if (parts.length > 0) yield paint.quiet(fitted(`… and ${parts.join(', ')}; \`--full\` lists all`, columns));
