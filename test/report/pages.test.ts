@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { EJSON, ObjectId, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import type { RevertedCollection, RevertReport } from '../../src/apply/revert-entry.ts';
+import { thatAre } from '../../src/cli/views/accept.ts';
 import { waysToLook } from '../../src/cli/views/apply.ts';
 import { dryRunEnd, dryRunPage } from '../../src/cli/views/dry-run.ts';
 import { documentsOf } from '../../src/cli/views/dry-run-documents.ts';
@@ -53,6 +54,11 @@ test('documents that are not shown are counted as what becomes of them', () => {
   const comparison = { target: 'staging', database: 'gravity-staging', server: 'replica set' } as const;
   const shown = [...documentsOf([{ ...comparison, collections: [lots] }], { paint, columns: 80 }, 1)];
   assert.is(shown.at(-1), '… and 2 more inserts, 2 more held back, 1 more exception; `--full` lists all');
+});
+
+test('one document is left out, several are', () => {
+  assert.is(thatAre(1), '1 document is');
+  assert.is(thatAre(1_200), '1,200 documents are');
 });
 
 test('a dry-run ends with what cannot be written, the exceptions to paste, and the sum of each target', () => {

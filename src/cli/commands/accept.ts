@@ -4,13 +4,12 @@ import { RestorePlanError } from '../../errors.ts';
 import type { TargetName } from '../../events.ts';
 import type { ExceptedClass } from '../../plan/plan.ts';
 import type { Restore } from '../../restore/restore.ts';
-import { showCounted } from '../../text/quantities.ts';
 import type { OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
 import { pageStyle, show, writeLines } from '../view.ts';
-import { acceptedText, acceptLines, acceptView } from '../views/accept.ts';
+import { acceptedText, acceptLines, acceptView, thatAre } from '../views/accept.ts';
 
 export async function run(
   context: CommandContext,
@@ -58,7 +57,7 @@ async function accept({ context, file, restore, name, options }: Work, reason: s
         const page = { target: name, database, reason, collections: atHand };
         await writeLines(context.stderr, acceptLines(page, pageStyle(context, 'stderr')));
       }
-      const what = `Accept that ${acceptedText(atHand)} are left out of ${name}`;
+      const what = `Accept that ${acceptedText(atHand)} left out of ${name}`;
       await confirm(context, { what, database, given: options['confirm'] });
     },
   });
@@ -71,7 +70,7 @@ async function takeBack({ context, file, restore, name, options }: Work): Promis
   const database = restore.plan.targets[name]?.database ?? '';
   const withdrawn = await restore.withdrawAccepted(name, async (count) => {
     await context.endProgress();
-    const what = `Take back that ${showCounted(count, 'document')} are left out of ${name}`;
+    const what = `Take back that ${thatAre(count)} left out of ${name}`;
     await confirm(context, { what, database, given: options['confirm'] });
   });
   const { digest } = (await restore.select()).manifest;

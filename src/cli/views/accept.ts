@@ -79,9 +79,13 @@ export function acceptObject({
   } as const;
 }
 
-/** `7 documents`, for a question and for what was done. */
+/** `7 documents are`, for a question and for what was done. */
 export function acceptedText(collections: readonly AcceptableCollection[]): string {
-  return showCounted(acceptedIn(collections), 'document');
+  return thatAre(acceptedIn(collections));
+}
+
+export function thatAre(documents: number): string {
+  return `${showCounted(documents, 'document')} ${documents === 1 ? 'is' : 'are'}`;
 }
 
 /** What came of it, and the command that comes next. `file` is the plan as the operator named it. */
@@ -94,7 +98,7 @@ export function acceptView(
   const accepted =
     collections.length === 0
       ? `Nothing to accept: every document can be written to ${target}, is there alike, or is excepted already.`
-      : `Accepted: ${acceptedText(collections)} are left out of ${target}. ${next}`;
+      : `Accepted: ${acceptedText(collections)} left out of ${target}. ${next}`;
   const takenBack =
     withdrawn === 0
       ? `Nothing to take back: nothing of this selection is accepted in ${target}.`
