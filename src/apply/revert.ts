@@ -332,7 +332,9 @@ function writtenIn(runs: readonly RunRecord[]): number {
 }
 
 /** What a report says beside what was done. Asked before this revert ends, so that what it leaves alone itself is not in it. */
-async function placeOf(request: RevertRequest): Promise<Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'>> {
+async function placeOf(
+  request: RevertRequest,
+): Promise<Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'>> {
   const { target, plan } = request;
   const over = (await runsAsked(request)).filter(({ status }) => status === 'reverted');
   const leftBefore = over.reduce((sum, { left }) => sum + left, 0);

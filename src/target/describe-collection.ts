@@ -263,8 +263,11 @@ function isOfAnotherEngine(option: RawValue): boolean {
   return engines.some((engine) => keyOf(engine) !== 'wiredTiger');
 }
 
+const NAME = Buffer.from('name');
+const KEY = Buffer.from('key');
+
 function nameOf({ bytes, start }: RawValue): string {
-  const name = findElement(bytes, start, Buffer.from('name'));
+  const name = findElement(bytes, start, NAME);
   return name?.type === BSON.STRING ? name.bytes.toString('utf8', name.start + 4, name.end - 1) : '';
 }
 
@@ -274,15 +277,18 @@ function partOf(metadata: Buffer, name: string): RawValue | undefined {
   return found?.type === BSON.NULL ? undefined : found;
 }
 
-function isSpecification(index: RawElement): boolean {
-  if (index.type !== BSON.OBJECT) return false;
-  const { bytes, start } = index;
-  return nameOf(index) !== '' && findElement(bytes, start, Buffer.from('key'))?.type === BSON.OBJECT;
+/** What old servers kept is for the server to judge, an empty name too: by that it can be left out. */
+function isSpecification({ type, bytes, start }: RawElement): boolean {
+  return (
+    type === BSON.OBJECT &&
+    findElement(bytes, start, NAME)?.type === BSON.STRING &&
+    findElement(bytes, start, KEY)?.type === BSON.OBJECT
+  );
 }
 
 /** `{key: {_id: 1}}`, also the index of a clustered collection. */
 function isIdIndex({ bytes, start }: RawValue): boolean {
-  const key = findElement(bytes, start, Buffer.from('key'));
+  const key = findElement(bytes, start, KEY);
   if (key === undefined || key.type !== BSON.OBJECT) return false;
   const fields = [...elements(key.bytes, key.start)];
   return fields.length === 1 && keyOf(fields[0]!) === '_id' && fields[0]!.type !== BSON.STRING;
