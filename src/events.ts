@@ -86,8 +86,8 @@ export type RunEvent =
   | {
       readonly type: 'revert-started';
       readonly target: TargetName;
-      /** Documents that the ledger counts as written. */
-      readonly documents: number;
+      /** Documents that the ledger counts as written. Absent: a run was cut off before it had counted them. */
+      readonly documents?: number;
       /** Documents are only looked at. */
       readonly isPreview: boolean;
     }

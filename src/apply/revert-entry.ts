@@ -16,7 +16,7 @@ import {
   NOT_WRITTEN,
   writtenBy,
 } from '../ledger/journal-entry.ts';
-import type { RunRecord } from '../ledger/run-record.ts';
+import { type RunRecord, writtenOf } from '../ledger/run-record.ts';
 import type { RevertedOutcome } from '../outcomes.ts';
 import { readInTurn } from '../selection/file-batches.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -350,10 +350,9 @@ export class RevertTally {
   /** Call when all entries were gone through. Of a run that an earlier revert has begun to take back, nothing can be said. */
   unnamedOf(run: RunRecord): number {
     if (run.status === 'reverting') return 0;
-    const written = run.collections.reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
     const counts = [...(this.#counts.get(run)?.values() ?? [])];
     const named = counts.flatMap((each) => Object.values(each)).reduce((sum, each) => sum + each, 0);
-    return Math.max(0, written - named);
+    return Math.max(0, writtenOf(run.collections) - named);
   }
 
   report(place: Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'>): RevertReport {

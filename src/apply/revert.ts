@@ -21,7 +21,7 @@ import { isRestore, type JournalEntry } from '../ledger/journal-entry.ts';
 import { journalKeyOf } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
-import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import { type Actor, isCounted, type RunRecord, writtenOf } from '../ledger/run-record.ts';
 import { isForeign, readRuns, runsOfPlan } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
 import type { Selection } from '../selection/selection.ts';
@@ -97,7 +97,7 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
   const { target } = request;
   const looks = new Looks(target.reader);
   let done = 0;
-  emit({ type: 'revert-started', target: target.name, documents: writtenIn(runs), isPreview: true });
+  emit({ type: 'revert-started', target: target.name, ...writtenIn(runs), isPreview: true });
   await undo(request, runs, async ({ run, entry, journal }) => {
     signal.throwIfAborted();
     const at = { reader: target.reader, collection: await looks.collection(entry.into) };
@@ -193,7 +193,7 @@ async function takeBackAll(
   const { target, exclusive = false } = request;
   const looks = new Looks(target.reader);
   let done = 0;
-  emit({ type: 'revert-started', target: target.name, documents: writtenIn(records), isPreview: false });
+  emit({ type: 'revert-started', target: target.name, ...writtenIn(records), isPreview: false });
   await undo(request, records, async ({ run: record, entry, journal }) => {
     if (signal.aborted) throw stoppedOnRequest();
     const run = runs.get(record) as ApplyRun;
@@ -325,10 +325,9 @@ function noSuchRun(all: readonly RunRecord[], selection: string, found: number):
   );
 }
 
-function writtenIn(runs: readonly RunRecord[]): number {
-  return runs
-    .flatMap(({ collections }) => collections)
-    .reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
+function writtenIn(runs: readonly RunRecord[]): { readonly documents?: number } {
+  if (runs.some((run) => !isCounted(run))) return {};
+  return { documents: runs.reduce((sum, { collections }) => sum + writtenOf(collections), 0) };
 }
 
 /** What a report says beside what was done. Asked before this revert ends, so that what it leaves alone itself is not in it. */

@@ -178,7 +178,7 @@ export class ProgressTeller {
         return {
           stage: 'reverting',
           state: 'started',
-          text: `${event.isPreview ? 'Look at' : 'Take back'} ${showCounted(event.documents, 'document')} in ${event.target}`,
+          text: `${event.isPreview ? 'Look at' : 'Take back'} ${event.documents === undefined ? 'what was restored' : showCounted(event.documents, 'document')} in ${event.target}`,
         };
       case 'revert-progress':
         return {

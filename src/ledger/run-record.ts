@@ -162,6 +162,16 @@ export interface RunRecord {
   readonly followUps: readonly unknown[];
 }
 
+/** Documents that were inserted or replaced. */
+export function writtenOf(collections: readonly Pick<RunCounts, 'inserted' | 'replaced'>[]): number {
+  return collections.reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
+}
+
+/** Whether its counts are those of all that it wrote: an apply records them at its end, which one that is cut off does not reach. */
+export function isCounted({ status }: Pick<RunRecord, 'status'>): boolean {
+  return status !== 'applying';
+}
+
 /** Throws RestorePlanError TARGET for a record that is newer than this version or damaged. */
 export function readRunRecord(raw: Buffer): RunRecord {
   const document = deserialize(raw) as Record<string, unknown>;

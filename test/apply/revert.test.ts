@@ -1,8 +1,12 @@
 import * as assert from 'uvu/assert';
 import type { RevertReport } from '../../src/apply/revert-entry.ts';
-import { revertLines } from '../../src/cli/views/revert.ts';
+import { ProgressTeller } from '../../src/cli/progress.ts';
+import { revertLines, runLines } from '../../src/cli/views/revert.ts';
+import { runLines as statusLines } from '../../src/cli/views/status.ts';
+import type { RunEvent } from '../../src/events.ts';
 import { journalKeyOf } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
+import type { RunRecord } from '../../src/ledger/run-record.ts';
 import { paintWith } from '../../src/text/terminal.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
@@ -82,6 +86,31 @@ test('L13 a document that somebody changed since is left, named with the reason,
     '1 document that an earlier revert left alone is not looked at again',
   ]);
   assert.equal(digests(await bench.documents('staging', 'a')), digests(numbered(4, 5, 'changed since')));
+});
+
+test('what a run wrote that was cut off is not said to be nothing', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
+  await bench.apply(selection, 'staging');
+  const db = await bench.db('staging');
+  // As its record is until an apply ends.
+  await db
+    .collection('restore_plan.runs')
+    .updateMany({}, [{ $set: { status: 'applying', 'collections.inserted': 0 } }]);
+  const [run] = await bench.runs('staging');
+  const style = { paint: paintWith(false), columns: 200 };
+  assert.match(
+    [...runLines([run as RunRecord], style)].at(-1) ?? '',
+    'cut off, before what it wrote was counted',
+  );
+  assert.is([...statusLines(run as RunRecord)].at(-1), 'a: not counted yet');
+  bench.events.length = 0;
+  assert.is(counts(await bench.revert(selection, 'staging'))?.remove, 10);
+  const started = bench.events.find(({ type }) => type === 'revert-started');
+  assert.equal(started, { type: 'revert-started', target: 'staging', isPreview: false });
+  assert.is(
+    new ProgressTeller(Date.now).tell(started as RunEvent).text,
+    'Take back what was restored in staging',
+  );
 });
 
 test('a change of type alone is a change', async () => {

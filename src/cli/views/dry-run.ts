@@ -211,7 +211,7 @@ function sentencesOf(comparisons: readonly TargetComparison[]): string[] {
     const stopped = placesOf(collections, ({ stopped = 0 }) => stopped);
     if (stopped === '') continue;
     sentences.push(
-      `${stopped} are in ${target} with other content, and the plan says whenMatched: fail: apply would write nothing.`,
+      `${target} holds ${stopped} with other content, and the plan says whenMatched: fail: apply would write nothing.`,
     );
   }
   return sentences;

@@ -1,7 +1,7 @@
 /** What a revert would do, or did, as a page for the terminal and as JSON. */
 
 import { leftOf, type RevertCounts, type RevertReport, totalOf } from '../../apply/revert-entry.ts';
-import type { RunRecord } from '../../ledger/run-record.ts';
+import { isCounted, type RunRecord, writtenOf } from '../../ledger/run-record.ts';
 import { REVERTED, type RevertedOutcome } from '../../outcomes.ts';
 import { countedParts } from '../../report/sum.ts';
 import { neutral } from '../../text/escape.ts';
@@ -16,10 +16,12 @@ const SHOWN = 20;
 /** The runs that will be reverted, by what their records say. Lines without newlines. */
 export function* runLines(runs: readonly RunRecord[], { paint, columns }: PageStyle): Generator<string> {
   yield paint.strong(`Revert ${showCounted(runs.length, 'run')} of this plan, the newest first:`);
-  for (const { key, startedAt, status, collections } of runs) {
-    const written = collections.reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
-    const what = `${runName(key.selection, startedAt)}, ${status}: ${showCounted(written, 'document')} written`;
-    yield* wrapped(what, { columns, indent: 2 });
+  for (const run of runs) {
+    const { key, startedAt, status, collections } = run;
+    const written = isCounted(run)
+      ? `${showCounted(writtenOf(collections), 'document')} written`
+      : 'cut off, before what it wrote was counted';
+    yield* wrapped(`${runName(key.selection, startedAt)}, ${status}: ${written}`, { columns, indent: 2 });
   }
 }
 

@@ -7,7 +7,13 @@ import { type NextStep, unwrittenIn } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
 import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { type Life, whoHolds } from '../../ledger/lock-state.ts';
-import type { Deed, RunCounts, RunRecord, RunStatus } from '../../ledger/run-record.ts';
+import {
+  type Deed,
+  isCounted,
+  type RunCounts,
+  type RunRecord,
+  type RunStatus,
+} from '../../ledger/run-record.ts';
 import { OUTCOMES } from '../../outcomes.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { countedParts } from '../../report/sum.ts';
@@ -102,7 +108,8 @@ export function* runLines(run: RunRecord, file?: string): Generator<string> {
   if (people.size > 0) yield `applied by ${[...people.values()].map(showDeed).join('; ')}`;
   for (const { into, collection: _, selected: __, ...counts } of run.collections) {
     const parts = countedParts<keyof RunCounts>(OUTCOMES, counts);
-    yield `${into}: ${parts.length === 0 ? 'nothing yet' : parts.join(', ')}`;
+    const none = isCounted(run) ? 'nothing yet' : 'not counted yet';
+    yield `${into}: ${parts.length === 0 ? none : parts.join(', ')}`;
   }
   if (run.approvals.length > 0) yield `approved by ${run.approvals.map(showDeed).join('; ')}`;
 }
