@@ -353,28 +353,28 @@ function eachField({ bytes, o }: OplogEntry, take: TakeField): void {
   }
 }
 
-/** Where a diff is; undefined: at the top of the document. */
-interface Place {
+/** What a diff is about; without a path: the document. */
+interface DiffPath {
   readonly path: string | undefined;
   readonly isOdd: boolean;
 }
 
-function eachOfDiff(bytes: Buffer, start: number, place: Place, take: TakeField): void {
-  const tell = ({ path = '', isOdd }: Place): void => take(path, isOdd);
+function eachOfDiff(bytes: Buffer, start: number, at: DiffPath, take: TakeField): void {
+  const tell = ({ path = '', isOdd }: DiffPath): void => take(path, isOdd);
   for (const section of elements(bytes, start)) {
     const key = keyOf(section);
     // An array's diff says so first.
     if (key === 'a' && section.type === BSON.BOOL) {
-      tell(place);
+      tell(at);
       return;
     }
-    if (key.startsWith('s')) eachOfDiff(bytes, section.start, below(place, key.slice(1)), take);
+    if (key.startsWith('s')) eachOfDiff(bytes, section.start, below(at, key.slice(1)), take);
     else if (section.type === BSON.OBJECT)
-      for (const field of elements(bytes, section.start)) tell(below(place, keyOf(field)));
+      for (const field of elements(bytes, section.start)) tell(below(at, keyOf(field)));
   }
 }
 
-function below({ path, isOdd }: Place, name: string): Place {
+function below({ path, isOdd }: DiffPath, name: string): DiffPath {
   return {
     path: path === undefined ? name : `${path}.${name}`,
     isOdd: isOdd || name === '' || name.includes('.'),
