@@ -289,14 +289,13 @@ export class CollectionCommands {
 }
 
 /** The server's own copies, by which a collection is made capped or goes to another database: some servers put its name behind. */
-const COPY = /^tmp.{5}\.(?:renameCollection|convertToCapped)(?:\.|$)/;
+const COPY = /^tmp.{5}\.(renameCollection|convertToCapped)(?:\.|$)/;
 
 /** Whether the server made the collection `database.name` for itself, and which command did. */
 export function copyOf(namespace: string): '$out' | 'renameCollection' | 'convertToCapped' | undefined {
   const name = namespace.slice(namespace.indexOf('.') + 1);
   if (name.startsWith('tmp.agg_out.')) return '$out';
-  if (!COPY.test(name)) return undefined;
-  return name.includes('.renameCollection') ? 'renameCollection' : 'convertToCapped';
+  return COPY.exec(name)?.[1] as 'renameCollection' | 'convertToCapped' | undefined;
 }
 
 export const DROP_TARGET = Buffer.from('dropTarget');

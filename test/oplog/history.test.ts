@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { OplogEntry } from '../../src/oplog/entry.ts';
 import { History } from '../../src/oplog/history.ts';
 import { type HistoryRun, MOST_RUNS } from '../../src/oplog/history-runs.ts';
+import { copyOf } from '../../src/oplog/wanted.ts';
 import { test } from '../harness.ts';
 import { entry, OTHER_UUID, on, UUID, uuid, WALL } from './by-hand.ts';
 
@@ -154,6 +155,13 @@ test('fields that no path can name are told, and no entry of a plan names them',
     ),
     [true, true, false, true],
   );
+});
+
+test('a copy of the server is told by the command that makes it, whatever the collection is called', () => {
+  assert.is(copyOf('db.tmpabcde.convertToCapped.old.renameCollection'), 'convertToCapped');
+  assert.is(copyOf('db.tmpabcde.renameCollection'), 'renameCollection');
+  assert.is(copyOf('db.tmp.agg_out.1'), '$out');
+  assert.is(copyOf('db.tmpabcde.renameCollections'), undefined);
 });
 
 test.run();

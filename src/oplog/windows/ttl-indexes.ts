@@ -13,8 +13,8 @@ import { QueryFault } from '../../query/query-fault.ts';
 import type { OplogEntry } from '../entry.ts';
 import { touches } from './touches.ts';
 
-/** In place of the name of an index, which is never empty. */
-const CLUSTERED = '';
+/** In place of the name of an index, which holds no NUL. Old servers kept empty names. */
+const CLUSTERED = '\0';
 const EXPIRE_AFTER = Buffer.from('expireAfterSeconds');
 
 interface TtlIndex {
