@@ -343,16 +343,20 @@ export class RevertTally {
 
   /** Documents of one run that were left alone. */
   leftOf(run: RunRecord): number {
-    const counts = [...(this.#counts.get(run)?.values() ?? [])];
-    return counts.reduce((sum, each) => sum + leftOf(each), this.unnamedOf(run));
+    return this.#countsOf(run).reduce((sum, counts) => sum + leftOf(counts), this.unnamedOf(run));
   }
 
   /** Call when all entries were gone through. Of a run that an earlier revert has begun to take back, nothing can be said. */
   unnamedOf(run: RunRecord): number {
     if (run.status === 'reverting') return 0;
-    const counts = [...(this.#counts.get(run)?.values() ?? [])];
-    const named = counts.flatMap((each) => Object.values(each)).reduce((sum, each) => sum + each, 0);
+    const named = this.#countsOf(run)
+      .flatMap((counts) => Object.values(counts))
+      .reduce((sum, count) => sum + count, 0);
     return Math.max(0, writtenOf(run.collections) - named);
+  }
+
+  #countsOf(run: RunRecord): RevertCounts[] {
+    return [...(this.#counts.get(run)?.values() ?? [])];
   }
 
   report(place: Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'>): RevertReport {

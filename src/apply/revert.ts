@@ -65,8 +65,11 @@ export interface RevertRequest {
  * Throws RestorePlanError USAGE for a selection that none or several have, GATE when they are recorded for the other target.
  */
 export async function runsToRevert(asked: Asked): Promise<RunRecord[]> {
-  const runs = await runsAsked(asked);
-  return runs.filter(({ status }) => status !== 'reverted' && status !== 'planned');
+  return (await runsAsked(asked)).filter(isToRevert);
+}
+
+function isToRevert({ status }: RunRecord): boolean {
+  return status !== 'reverted' && status !== 'planned';
 }
 
 type Asked = Pick<RevertRequest, 'plan' | 'selection' | 'target'>;
@@ -91,8 +94,8 @@ async function runsAsked({ plan, selection, target: { name, reader } }: Asked): 
 
 /** Reads only. */
 export async function previewRevert({ emit, signal }: Run, request: RevertRequest): Promise<RevertReport> {
-  const runs = await runsToRevert(request);
-  const place = await placeOf(request);
+  const asked = await runsAsked(request);
+  const runs = asked.filter(isToRevert);
   const tally = new RevertTally(runs);
   const { target } = request;
   const looks = new Looks(target.reader);
@@ -100,15 +103,15 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
   emit({ type: 'revert-started', target: target.name, ...writtenIn(runs), isPreview: true });
   await undo(request, runs, async ({ run, entry, journal }) => {
     signal.throwIfAborted();
-    const at = { reader: target.reader, collection: await looks.collection(entry.into) };
-    for await (const { ids, documents } of lookAtEntry(at, entry, journal)) {
+    const place = { reader: target.reader, collection: await looks.collection(entry.into) };
+    for await (const { ids, documents } of lookAtEntry(place, entry, journal)) {
       count(tally, { run, entry, documents }, (position) => showValue(ids.id(position)));
       done += documents.length;
       emit({ type: 'revert-progress', target: target.name, done });
     }
   });
   emit({ type: 'revert-finished', target: target.name, done, isPreview: true });
-  return tally.report(place);
+  return tally.report(placeOf(request, asked));
 }
 
 /**
@@ -116,8 +119,9 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
  * signal's reason; INCOMPLETE or LEDGER_UNSAVED when it stopped part-way.
  */
 export async function revertPlan(run: Run, request: RevertRequest): Promise<RevertReport> {
-  const runs = await runsToRevert(request);
-  if (runs.length === 0) return new RevertTally([]).report(await placeOf(request));
+  const asked = await runsAsked(request);
+  const runs = asked.filter(isToRevert);
+  if (runs.length === 0) return new RevertTally([]).report(placeOf(request, asked));
   requireExclusiveWord(request.target, request.exclusive === true, true);
   await request.confirm?.(runs);
   run.signal.throwIfAborted();
@@ -132,8 +136,8 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
   const ledger = openLedger(target);
   await run.checkpoint('lock-taken');
   await ledger.migrateUnderLock(plan, lease);
-  const records = await runsToRevert(request);
-  const place = await placeOf(request);
+  const asked = await runsAsked(request);
+  const records = asked.filter(isToRevert);
   const tally = new RevertTally(records);
   const runs = new Map<RunRecord, ApplyRun>();
   for (const record of records) {
@@ -142,7 +146,7 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
     runs.set(record, held);
   }
   const [newest] = runs.values();
-  if (newest === undefined) return tally.report(place);
+  if (newest === undefined) return tally.report(placeOf(request, asked));
   let current = newest;
   try {
     await ledger.runs.withdrawVerified(await otherVerifiedRuns(request, records));
@@ -158,7 +162,7 @@ async function revertUnderLock(run: Run, request: RevertRequest, lease: Lease): 
       await ledger.runs.save(record.key, fencing, progress);
     }
     await run.checkpoint('run-recorded');
-    return tally.report(place);
+    return tally.report(placeOf(request, asked));
   } catch (error) {
     throw await asEndOfRun(error, current, { status: 'reverting' });
   }
@@ -330,12 +334,12 @@ function writtenIn(runs: readonly RunRecord[]): { readonly documents?: number } 
   return { documents: runs.reduce((sum, { collections }) => sum + writtenOf(collections), 0) };
 }
 
-/** What a report says beside what was done. Asked before this revert ends, so that what it leaves alone itself is not in it. */
-async function placeOf(
-  request: RevertRequest,
-): Promise<Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'>> {
-  const { target, plan } = request;
-  const over = (await runsAsked(request)).filter(({ status }) => status === 'reverted');
+/** What a report says beside what was done. `asked`: as this revert has found them, so that what it leaves alone itself is not in it. */
+function placeOf(
+  { target, plan }: RevertRequest,
+  asked: readonly RunRecord[],
+): Omit<RevertReport, 'runs' | 'untouched' | 'unnamed'> {
+  const over = asked.filter(({ status }) => status === 'reverted');
   const leftBefore = over.reduce((sum, { left }) => sum + left, 0);
   return { target: target.name, database: target.reader.database, plan, leftBefore };
 }

@@ -176,7 +176,10 @@ export function readBlueprint(
     const metadata = writeExtendedJson(parseExtendedJson(metadataText));
     const stored = partOf(metadata, 'options');
     if (stored !== undefined && stored.type !== BSON.OBJECT) throw new Error('its options are no document');
-    const options = readOptions(innerDocument(metadata, 'options') ?? EMPTY_DOCUMENT, conversions);
+    const options = readOptions(
+      stored?.bytes.subarray(stored.start, stored.end) ?? EMPTY_DOCUMENT,
+      conversions,
+    );
     const indexes = partOf(metadata, 'indexes');
     if (indexes !== undefined && indexes.type !== BSON.ARRAY) throw new Error('its indexes are no list');
     const specifications = indexes === undefined ? [] : [...elements(indexes.bytes, indexes.start)];

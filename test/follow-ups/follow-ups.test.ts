@@ -325,30 +325,12 @@ test(
       /\[ \] Tell the partner \(staging\): open\n {4}Mail the partner manager\.\n {4}Say sorry\./,
     );
     assert.equal(await states(), { 'Tell the partner': 'open', 'Close the ticket': 'waiting' });
-    const done = await plan([
-      'follow-up',
-      'done',
-      'plan.yaml',
-      'Tell the partner',
-      '--target',
-      'staging',
-      '--note',
-      'mailed on Tuesday',
-    ]);
+    const tick = ['follow-up', 'done', 'plan.yaml', 'Tell the partner', '--target', 'staging', '--note'];
+    const done = await plan([...tick, 'mailed on Tuesday']);
     assert.is(done.exitCode, 0, done.stderr);
     assert.match(done.stdout, /\[x\] Tell the partner \(staging\): done, .*\n +Note: mailed on Tuesday/);
     assert.equal(await states(), { 'Tell the partner': 'done', 'Close the ticket': 'open' });
-    const twice = [
-      'follow-up',
-      'done',
-      'plan.yaml',
-      'Tell the partner',
-      '--target',
-      'staging',
-      '--note',
-      'x',
-    ];
-    const ticked = await plan(twice);
+    const ticked = await plan([...tick, 'x']);
     assert.is(ticked.exitCode, 0, ticked.stderr);
     assert.match(
       ticked.stderr,
