@@ -103,8 +103,12 @@ function isMissing(cause: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
-/** Large enough that the kernel, not the event loop, sets the pace; two of them are in memory per stream. */
-const CHUNK_BYTES = 1024 * 1024;
+/**
+ * Read at a time, by a thread of the pool; two of them are in memory per stream. Larger than the cache of the core that reads: from
+ * there another core fetches bytes more slowly than from the cache that they share. A selection of 700 MB takes 480 ms with 1 or 2 MiB,
+ * 380 with 4, 350 with 6 or 8 (Node 20, 2 MiB of cache a core).
+ */
+const CHUNK_BYTES = 6 * 1024 * 1024;
 
 /**
  * A regular file on this machine, pinned to device, inode, size and modification time. What was seen of it tells that it is one: a FIFO
