@@ -54,7 +54,9 @@ export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
   let connections = 0;
   let isRefusing = false;
 
-  const server = createServer((client) => {
+  // Passed on as it comes: that this machine waits to fill a segment is no part of the line.
+  const noDelay = true;
+  const server = createServer({ noDelay }, (client) => {
     connections++;
     if (isRefusing) {
       client.resetAndDestroy();
@@ -62,7 +64,7 @@ export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
     }
     open.add(client);
     client.once('close', () => open.delete(client));
-    join(client, connect(options.to, '127.0.0.1'), options, (chunk, direction) => {
+    join(client, connect({ port: options.to, host: '127.0.0.1', noDelay }), options, (chunk, direction) => {
       const outcome = strike(faults, chunk, direction);
       bytes[direction] += outcome.pass.length;
       return outcome;
