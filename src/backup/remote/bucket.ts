@@ -118,7 +118,8 @@ export class Bucket {
     const { stallMs, readingMs } = this.#patience;
     const attempts = { ...this.#attempts(object.key, readingMs), signal, progress: () => sink.received };
     const arrived = (bytes: number): void => {
-      this.flights.arrived(bytes, performance.now());
+      // What is read by itself comes when it is asked for, and is no measure of the line.
+      if (this.streams > 0) this.flights.arrived(bytes, performance.now());
       this.#pace.arrived(bytes);
     };
     await this.#pace.during(location, () =>

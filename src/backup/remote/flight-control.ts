@@ -4,32 +4,49 @@
  *
  * Starts with one: where the server is near that is enough, and its bytes are matched while the caches still hold them.
  * Goes to four times as many while that brings at least 15 % more bytes per second; then steps back to what was enough and
- * tries again now and then, since networks change. What limits the rate (distance, the server, the consumer of the bytes) need
- * not be known. Pure: the clock is handed in.
+ * tries again now and then, since networks change. Not where a server was told to wait: there the consumer of the bytes sets the pace.
+ * What else limits the rate (distance, the server) need not be known. Pure: the clock is handed in.
  */
 const MIB = 1024 * 1024;
 
 /** More connections than this bring little, and their ranges would be small. */
-const MOST_RANGES = 12;
+const MOST_RANGES = 16;
 const START = 1;
 const GROWTH = 4;
 const WORTHWHILE = 1.15;
+/** Told to wait for this part of the time, servers are faster than the consumer. */
+const WAITED = 0.1;
 /** New ranges need a round trip, and their connections time to get up to speed, before they say anything. Milliseconds. */
 const WARM_UP_MS = 100;
 /** A rate is taken over at least this long, milliseconds. */
 const WINDOW_MS = 200;
+/** The first one, of the first range: it only tells whether the server waits for the consumer. */
+const FIRST_WINDOW_MS = 100;
 /** Before more is tried again, milliseconds. */
 const PATIENCE_MS = 2_000;
 
-/** Bytes that were asked for and have not been handed out yet. */
-export const MOST_BYTES_IN_FLIGHT = 64 * MIB;
-/** A range's fixed cost is lost in more bytes than this. */
-const LARGEST_RANGE = 32 * MIB;
+/** Bytes that were asked for and have not been handed out yet. With 64 MiB, 16 connections of 40 MB/s over 50 ms deliver a tenth less. */
+export const MOST_BYTES_IN_FLIGHT = 80 * MIB;
 /** Room for ranges that are nearly done, beside those that count. */
 const SPARE = 1.25;
 const SMALLEST_RANGE = 4 * MIB;
 /** Longer ones would hold up what comes behind them, shorter ones cost more requests. */
 const RANGE_MS = 250;
+/** What is left of a range is worth no more than the round trip of the next request: so many bytes, or milliseconds to a near server. */
+const NEARLY_DONE_BYTES = 2 * MIB;
+const NEARLY_DONE_MS = 12;
+/** Of less, the time says nothing. */
+const MEASURED_BYTES = MIB;
+
+/** What has come of a range. */
+export interface Delivery {
+  /** Bytes. */
+  readonly received: number;
+  /** From the first bytes to the last so far. */
+  readonly milliseconds: number;
+  /** Of these, how long the server was told to wait. */
+  readonly pausedMs: number;
+}
 
 export class FlightControl {
   readonly #most: number;
@@ -37,12 +54,15 @@ export class FlightControl {
   /** The limit that was measured before this one. */
   #enough: number;
   /** What arrived under this limit since it warmed up. */
-  #measured = { bytes: 0, since: 0 };
+  #measured = { bytes: 0, pausedMs: 0, since: 0 };
   /** The best rate of a smaller limit, bytes per millisecond. */
   #before = 0;
+  #isFirstWindow = true;
   #isGrowing = true;
-  /** Of the last connection that delivered a range, bytes per millisecond. */
+  /** Of the connection that delivered last, bytes per millisecond. */
   #pace = 0;
+  /** Of the range that is being consumed, what was counted. */
+  #pausedBefore = 0;
 
   constructor(most = MOST_RANGES) {
     this.#most = most;
@@ -57,18 +77,30 @@ export class FlightControl {
 
   /** Bytes of the next range. */
   get rangeBytes(): number {
-    const largest = Math.min(LARGEST_RANGE, Math.floor(MOST_BYTES_IN_FLIGHT / (SPARE * this.#limit)));
+    const largest = Math.floor(MOST_BYTES_IN_FLIGHT / (SPARE * this.#limit));
     return Math.min(largest, Math.max(SMALLEST_RANGE, Math.floor(this.#pace * RANGE_MS)));
   }
 
-  /** A range of `bytes` came whole, within so many milliseconds from its first bytes to its last. */
-  landed(bytes: number, milliseconds: number): void {
-    this.#pace = bytes / Math.max(1, milliseconds);
+  /** A range of which so much is missing needs no place any longer. */
+  get nearlyDoneBytes(): number {
+    return Math.max(NEARLY_DONE_BYTES, Math.floor(this.#pace * NEARLY_DONE_MS));
+  }
+
+  /** So much has come of the range that is being consumed. */
+  delivers({ received, milliseconds, pausedMs }: Delivery): void {
+    if (received >= MEASURED_BYTES) this.#pace = received / Math.max(1, milliseconds - pausedMs);
+    this.#measured.pausedMs += pausedMs - this.#pausedBefore;
+    this.#pausedBefore = pausedMs;
+  }
+
+  /** All of it has come, and another one is consumed. */
+  landed(): void {
+    this.#pausedBefore = 0;
   }
 
   /** Nothing was in flight before `now` (milliseconds, monotonic): the time since the last byte is no measure of anything. */
   begin(now: number): void {
-    this.#measured = { bytes: 0, since: now + WARM_UP_MS };
+    this.#measured = { bytes: 0, pausedMs: 0, since: now + (this.#isFirstWindow ? 0 : WARM_UP_MS) };
   }
 
   /** `bytes` arrived at `now`, on any of the connections. */
@@ -76,9 +108,11 @@ export class FlightControl {
     const elapsed = now - this.#measured.since;
     if (elapsed < 0) return;
     this.#measured.bytes += bytes;
-    if (elapsed < (this.#isGrowing ? WINDOW_MS : PATIENCE_MS)) return;
+    if (elapsed < this.#windowMs) return;
+    this.#isFirstWindow = false;
     const rate = this.#measured.bytes / elapsed;
-    if (this.#isGrowing && rate < this.#before * WORTHWHILE) {
+    const isOutpaced = this.#measured.pausedMs >= elapsed * WAITED;
+    if (isOutpaced || (this.#isGrowing && rate < this.#before * WORTHWHILE)) {
       this.#isGrowing = false;
       this.#limit = this.#enough;
     } else {
@@ -88,5 +122,10 @@ export class FlightControl {
       this.#limit = Math.min(this.#most, this.#limit * GROWTH);
     }
     this.begin(now);
+  }
+
+  get #windowMs(): number {
+    if (this.#isFirstWindow) return FIRST_WINDOW_MS;
+    return this.#isGrowing ? WINDOW_MS : PATIENCE_MS;
   }
 }

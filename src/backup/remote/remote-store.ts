@@ -84,13 +84,11 @@ export class RemoteStore implements WritableStore {
   }
 }
 
-const NEARLY_DONE_BYTES = 2 * 1024 * 1024;
-
 /**
  * An object of a server, pinned to its ETag (and version): once it is replaced, the server refuses every further range.
  *
  * A stream keeps several ranges in flight and hands out what arrives in the object's order, the first range's chunks
- * as they come in. No connection is ever told to wait, so a consumer may take as long as it likes without one standing
+ * as they come in. No connection is told to wait for long, so a consumer may take as long as it likes without one standing
  * still meanwhile; what is asked for and not yet handed out is bounded.
  */
 class RemoteFile implements ByteSource {
@@ -124,12 +122,14 @@ class RemoteFile implements ByteSource {
     const flights: { readonly range: RangeFlight; readonly landed: Promise<void> }[] = [];
     let next = from;
     let handedOut = from;
+    const isUnderWay = ({ range: { length, received } }: (typeof flights)[number]): boolean =>
+      length - received >= control.nearlyDoneBytes;
     const fillUp = (): void => {
-      while (next < to && flights.filter(({ range }) => !isNearlyDone(range)).length < control.limit) {
+      while (next < to && flights.filter(isUnderWay).length < control.limit) {
         const length = Math.min(control.rangeBytes, to - next);
         if (flights.length > 0 && next + length - handedOut > MOST_BYTES_IN_FLIGHT) return;
         const start = next;
-        const range = new RangeFlight(length, room);
+        const range = new RangeFlight(length, room, control.limit === 1);
         flights.push({ range, landed: range.fill((sink) => this.#receive(sink, start, either)) });
         next += length;
       }
@@ -143,13 +143,14 @@ class RemoteFile implements ByteSource {
           const bytes = await first.range.arrived();
           if (bytes === undefined) break;
           handedOut += bytes.length;
+          control.delivers(first.range);
           yield bytes;
           fillUp();
           // Else all that has arrived would be consumed before a socket is read again, and the server would stand still meanwhile.
           await setImmediate();
         }
         flights.shift();
-        control.landed(first.range.length, first.range.milliseconds);
+        control.landed();
         fillUp();
       }
     } finally {
@@ -185,9 +186,4 @@ class RemoteFile implements ByteSource {
     }
     await this.#bucket.receive(this.#facts, { sink, start, wanted: signal });
   }
-}
-
-/** What is left is worth no more than the round trip of the next request. */
-function isNearlyDone({ length, received }: RangeFlight): boolean {
-  return length - received < NEARLY_DONE_BYTES;
 }

@@ -66,27 +66,65 @@ test('never more than allowed, never none', () => {
 });
 
 test('bytes that arrive while new ranges warm up are no measure', () => {
-  const control = new FlightControl(8);
+  const control = new FlightControl(64);
   control.begin(0);
   control.arrived(PIECE, 99);
-  control.arrived(PIECE, 299);
   assert.is(control.limit, 1);
-  control.arrived(PIECE, 300);
+  control.arrived(PIECE, 100); // the first range needs no company to warm up
   assert.is(control.limit, 4);
+  control.arrived(100 * PIECE, 199);
+  control.arrived(100 * PIECE, 399);
+  assert.is(control.limit, 4);
+  control.arrived(PIECE, 400);
+  assert.is(control.limit, 16);
+});
+
+const MIB = 1024 * 1024;
+const received = (bytes: number, milliseconds: number, pausedMs = 0) => ({
+  ...{ received: bytes, milliseconds, pausedMs },
 });
 
 test('a range is what a connection delivers in a quarter of a second, within what memory allows', () => {
-  const MIB = 1024 * 1024;
   const control = new FlightControl(8);
   assert.is(control.rangeBytes, 4 * MIB); // nothing is known yet
-  control.landed(4 * MIB, 100);
+  control.delivers(received(1000, 1)); // which says nothing
+  assert.is(control.rangeBytes, 4 * MIB);
+  control.delivers(received(4 * MIB, 100));
   assert.is(control.rangeBytes, 10 * MIB);
-  control.landed(4 * MIB, 5);
-  assert.is(control.rangeBytes, 32 * MIB);
+  control.delivers(received(4 * MIB, 200, 100)); // told to wait half of the time
+  assert.is(control.rangeBytes, 10 * MIB);
+  control.delivers(received(4 * MIB, 5));
+  assert.is(control.rangeBytes, Math.floor((80 * MIB) / 1.25));
   const network = new Network(8);
   network.after(2_000, (inFlight) => 32_000 * inFlight);
-  network.control.landed(4 * MIB, 5);
-  assert.is(network.control.rangeBytes, Math.floor((64 * MIB) / 10));
+  network.control.delivers(received(4 * MIB, 5));
+  assert.is(network.control.rangeBytes, Math.floor((80 * MIB) / 10));
+});
+
+test('a range is nearly done when little is missing, or what a fast server sends at once', () => {
+  const control = new FlightControl(8);
+  assert.is(control.nearlyDoneBytes, 2 * MIB);
+  control.delivers(received(4 * MIB, 100));
+  assert.is(control.nearlyDoneBytes, 2 * MIB);
+  control.delivers(received(10 * MIB, 10));
+  assert.is(control.nearlyDoneBytes, 12 * MIB);
+});
+
+test('where a server was told to wait, no further range is tried; where it waited a moment, one is', () => {
+  const outpaced = new FlightControl(8);
+  outpaced.begin(0);
+  outpaced.delivers(received(PIECE, 60, 8));
+  outpaced.delivers(received(MIB, 99, 20));
+  outpaced.arrived(MIB, 101);
+  assert.is(outpaced.limit, 1);
+  const network = new FlightControl(8);
+  network.begin(0);
+  network.delivers(received(PIECE, 20, 4));
+  network.landed();
+  network.delivers(received(PIECE, 60, 4));
+  network.delivers(received(PIECE, 99, 4));
+  network.arrived(PIECE, 101);
+  assert.is(network.limit, 4);
 });
 
 test.run();
