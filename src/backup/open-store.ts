@@ -5,17 +5,32 @@ import { DiskStore } from './disk/disk-store.ts';
 import type { RemotePatience } from './remote/patience.ts';
 import type { Store, WritableStore } from './storage/store.ts';
 
-type OpenStore<L> = (run: Run, location: L, patience: RemotePatience) => Promise<WritableStore>;
+interface Reading {
+  /** What is read is scanned in one of several threads that share the cores. */
+  readonly isInThread: boolean;
+}
+
+type OpenStore<L> = (
+  run: Run,
+  location: L,
+  patience: RemotePatience,
+  reading?: Reading,
+) => Promise<WritableStore>;
 
 const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {
-  path: async () => new DiskStore(),
-  s3: async (...given) => (await import('./s3/s3-store.ts')).openS3(...given),
+  path: async (_run, _location, _patience, reading) => new DiskStore(reading),
+  s3: async (run, location, patience) => (await import('./s3/s3-store.ts')).openS3(run, location, patience),
 };
 
-export function openStore(run: Run, location: StoreLocation, patience: RemotePatience): Promise<Store> {
-  return openWritableStore(run, location, patience);
+export function openStore(
+  run: Run,
+  location: StoreLocation,
+  patience: RemotePatience,
+  reading?: Reading,
+): Promise<Store> {
+  return openWritableStore(run, location, patience, reading);
 }
 
 /** The same, to be written to as well. Never for what a plan names as its backup. */
-export const openWritableStore: OpenStore<StoreLocation> = (run, location, patience) =>
-  (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience);
+export const openWritableStore: OpenStore<StoreLocation> = (run, location, patience, reading) =>
+  (STORES[location.kind] as OpenStore<StoreLocation>)(run, location, patience, reading);

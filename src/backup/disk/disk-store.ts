@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type BigIntStats, constants, type Dirent } from 'node:fs';
+import { type BigIntStats, constants, type Dirent, readSync } from 'node:fs';
 import { type FileHandle, open, opendir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
@@ -16,6 +16,12 @@ const WORK_DIRECTORY = '.restore-plan';
 /** This machine's disk. Links are followed, as `cp -L` would; anything that is neither file nor folder is passed over. */
 export class DiskStore implements WritableStore {
   readonly #opened = new Set<DiskFile>();
+  readonly #isInThread: boolean;
+
+  /** `isInThread`: in one of several threads that share the cores, each reads by itself. */
+  constructor({ isInThread = false }: { readonly isInThread?: boolean } = {}) {
+    this.#isInThread = isInThread;
+  }
 
   describe(path: string): string {
     return path;
@@ -92,7 +98,7 @@ export class DiskStore implements WritableStore {
   }
 
   reopen(seen: SeenFile): DiskFile {
-    const file = new DiskFile(seen);
+    const file = new DiskFile(seen, this.#isInThread);
     this.#opened.add(file);
     return file;
   }
@@ -109,6 +115,8 @@ function isMissing(cause: unknown): boolean {
  * 380 with 4, 350 with 6 or 8 (Node 20, 2 MiB of cache a core).
  */
 const CHUNK_BYTES = 6 * 1024 * 1024;
+/** The same where the core that scans reads by itself, and finds all of it in its own cache: 7 GB by two threads 2.8 s, now 2.2. */
+const OWN_CHUNK_BYTES = 512 * 1024;
 
 /**
  * A regular file on this machine, pinned to device, inode, size and modification time. What was seen of it tells that it is one: a FIFO
@@ -120,12 +128,14 @@ class DiskFile implements ByteSource {
   readonly modified: number | undefined;
   readonly fingerprint: string;
   readonly #seen: SeenFile;
+  readonly #isInThread: boolean;
   #handle: Promise<FileHandle> | undefined;
   /** Chunks of streams that have ended, until the file is closed: new memory costs as much as what is read into it. */
   #spare: Buffer[] = [];
 
-  constructor(seen: SeenFile) {
+  constructor(seen: SeenFile, isInThread: boolean) {
     this.#seen = seen;
+    this.#isInThread = isInThread;
     this.location = seen.path;
     this.size = seen.size;
     this.modified = seen.modified;
@@ -144,6 +154,14 @@ class DiskFile implements ByteSource {
 
   async *stream(from: number, to: number): AsyncGenerator<Buffer> {
     if (from >= to) return;
+    if (this.#isInThread) yield* this.#readHere(from, to);
+    else yield* this.#readAhead(from, to);
+    const handle = await this.#open();
+    await this.#assertUnchanged(handle);
+  }
+
+  /** By a thread of the pool, the next chunk while the consumer works on the one it holds. */
+  async *#readAhead(from: number, to: number): AsyncGenerator<Buffer> {
     const chunks = [this.#chunk(to - from), this.#chunk(to - from - CHUNK_BYTES)] as const;
     const fill = async (chunk: Buffer, at: number): Promise<Buffer> => {
       const bytes = chunk.subarray(0, to - at);
@@ -155,7 +173,6 @@ class DiskFile implements ByteSource {
       for (let [at, next] = [from, 1]; filling !== undefined; next = 1 - next) {
         const current: Buffer = await filling;
         at += current.length;
-        // The next chunk is being read while the consumer works on the one it holds.
         filling = at < to ? fill(chunks[next] as Buffer, at) : undefined;
         filling?.catch(() => undefined); // thrown where it is awaited
         yield current;
@@ -164,8 +181,18 @@ class DiskFile implements ByteSource {
       await filling?.catch(() => undefined);
       this.#spare.push(...chunks.filter(({ length }) => length === CHUNK_BYTES));
     }
+  }
+
+  /** By this thread, which waits meanwhile: whoever ends it does so from another. */
+  async *#readHere(from: number, to: number): AsyncGenerator<Buffer> {
     const handle = await this.#open();
-    await this.#assertUnchanged(handle);
+    const chunk = Buffer.allocUnsafeSlow(Math.min(OWN_CHUNK_BYTES, to - from));
+    for (let at = from; at < to; ) {
+      const bytesRead = readSync(handle.fd, chunk, 0, Math.min(chunk.length, to - at), at);
+      if (bytesRead === 0) throw await this.#tooShort(handle, at);
+      at += bytesRead;
+      yield chunk.subarray(0, bytesRead);
+    }
   }
 
   /** Memory for a chunk of no more than `bytes`. */
@@ -186,14 +213,16 @@ class DiskFile implements ByteSource {
     const handle = await this.#open();
     for (let done = 0; done < bytes.length; ) {
       const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
-      if (bytesRead === 0) {
-        await this.#assertUnchanged(handle);
-        throw new RestorePlanError('BACKUP', `${this.location} ends at byte ${offset + done}, too early.`, {
-          hint: 'The file was cut off. Use a complete backup.',
-        });
-      }
+      if (bytesRead === 0) throw await this.#tooShort(handle, offset + done);
       done += bytesRead;
     }
+  }
+
+  async #tooShort(handle: FileHandle, end: number): Promise<RestorePlanError> {
+    await this.#assertUnchanged(handle);
+    return new RestorePlanError('BACKUP', `${this.location} ends at byte ${end}, too early.`, {
+      hint: 'The file was cut off. Use a complete backup.',
+    });
   }
 
   #open(): Promise<FileHandle> {

@@ -91,7 +91,7 @@ class SliceThread {
     this.#port = port;
     this.#limit = new TimeLimit(patternMs);
     const run = runIn('', { signal: this.#signal, emit: (event) => this.#tell({ type: 'event', event }) });
-    this.#store = openStore(run, location, patience);
+    this.#store = openStore(run, location, patience, { isInThread: true });
   }
 
   take(message: MessageToThread): void {

@@ -30,7 +30,7 @@ import type {
 const SLICE_BYTES = 16 * 1024 * 1024;
 /** A thread takes 50 to 100 ms of processor time to begin, and more until it is compiled: with less for each, one is done sooner. */
 const LEAST_BYTES = 256 * 1024 * 1024;
-/** Of two cores a reading in one thread keeps one and a quarter busy, for what comes next is read ahead: there is less to be won. */
+/** Of two cores a reading in one thread keeps one and almost a half busy, for what comes next is read ahead: there is less to be won. */
 const LEAST_BYTES_OF_TWO_CORES = 1024 * 1024 * 1024;
 /** Where somebody asks for threads. */
 const LEAST_BYTES_ASKED = 64 * 1024 * 1024;

@@ -1,9 +1,10 @@
 /** A dump directory in which not everything is a file or a folder. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
+import type { StoredFile } from '../../../src/backup/storage/store.ts';
 import { EMPTY_DOCUMENT } from '../../../src/bson/document-builder.ts';
 import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
@@ -38,39 +39,59 @@ test('links that lead in a circle: refused, and at once', async () => {
   await refusal(readBackup(onDisk(path), ['artworks']), /Links lead in a circle: .*circle\/.{0,200} …$/);
 });
 
-test('a file is streamed any number of times, at once and one after the other', async () => {
-  const bytes = Buffer.from(Array.from({ length: 3_500_001 }, (_, i) => (i * i) >> 7));
-  const path = join(folder.path, 'bytes');
-  writeFileSync(path, bytes);
-  const store = new DiskStore();
-  const found = await store.find(path);
-  assert.ok(found?.kind === 'file');
-  const file = found.open();
-  const streamed = async (from: number, to: number): Promise<boolean> => {
-    let at = from;
-    for await (const chunk of file.stream(from, to)) {
-      assert.ok(bytes.subarray(at, at + chunk.length).equals(chunk), `bytes from ${at} on`);
-      at += chunk.length;
-    }
-    return at === to;
-  };
-  const ranges = [
-    ...([
+for (const isInThread of [false, true]) {
+  const by = isInThread ? 'by a thread itself' : 'ahead';
+  test(`a file read ${by} is streamed any number of times, at once and one after the other`, async () => {
+    const bytes = Buffer.alloc(20_000_001);
+    for (let at = 0; at + 4 <= bytes.length; at += 4) bytes.writeInt32LE(at, at);
+    const path = join(folder.path, 'bytes');
+    writeFileSync(path, bytes);
+    const store = new DiskStore({ isInThread });
+    const found = await store.find(path);
+    assert.ok(found?.kind === 'file');
+    const file = found.open();
+    const streamed = async (from: number, to: number): Promise<boolean> => {
+      let at = from;
+      for await (const chunk of file.stream(from, to)) {
+        assert.ok(bytes.subarray(at, at + chunk.length).equals(chunk), `bytes from ${at} on`);
+        at += chunk.length;
+      }
+      return at === to;
+    };
+    const ranges = [
       [0, bytes.length],
-      [7, 1_048_583],
-      [100, 2_097_253],
+      [7, 6_291_463],
+      [100, 12_583_013],
       [5, 6],
       [9, 9],
-    ] as const),
-    ...([
-      [1_000_000, 2_100_000],
-      [3, 3_145_731],
+      [1_000_000, 8_100_000],
+      [3, 18_874_371],
       [2_000_000, bytes.length],
-    ] as const),
-  ] as const;
-  for (let round = 0; round < 2; round++)
-    assert.ok((await Promise.all(ranges.map(([from, to]) => streamed(from, to)))).every(Boolean));
-  await store.close();
-});
+    ] as const;
+    for (let round = 0; round < 2; round++)
+      assert.ok((await Promise.all(ranges.map(([from, to]) => streamed(from, to)))).every(Boolean));
+    await store.close();
+  });
+
+  test(`a file read ${by} that is cut off meanwhile, or written to: refused by name`, async () => {
+    for (const [change, refused] of [
+      [(path: string) => truncateSync(path, 100), /changed after it was found|ends at byte 100, too early/],
+      [(path: string) => appendFileSync(path, 'x'), /changed after it was found/],
+    ] as const) {
+      const path = join(folder.path, 'changing');
+      writeFileSync(path, Buffer.alloc(20_000_000));
+      const store = new DiskStore({ isInThread });
+      const found = await store.find(path);
+      assert.ok(found?.kind === 'file');
+      const read = async (): Promise<void> => {
+        let chunks = 0;
+        for await (const _ of (found as StoredFile).open().stream(0, 20_000_000))
+          if (chunks++ === 0) change(path);
+      };
+      await refusal(read(), refused);
+      await store.close();
+    }
+  });
+}
 
 test.run();
