@@ -15,7 +15,7 @@ export const SELECTIVE_FROM_S3: Measure = {
     const endpoint = (await grounds.s3()).server.endpoint;
     await grounds.largeObject();
     const pairs = await pairRuns(grounds, options, { key: LARGE_KEY, endpoint }, { key: LARGE_KEY });
-    return [comparePairs('selective restore, tar in S3', pairs, 10)];
+    return [comparePairs('selective restore, tar in S3', pairs, 6)];
   },
 };
 
@@ -25,7 +25,7 @@ export const SELECTIVE_FROM_DISK: Measure = {
   run: async (grounds, options) => {
     const path = await grounds.largeTar();
     const pairs = await pairRuns(grounds, options, { path }, { file: path });
-    return [comparePairs('selective restore, tar on disk', pairs, 20)];
+    return [comparePairs('selective restore, tar on disk', pairs, 10)];
   },
 };
 
