@@ -82,9 +82,34 @@ export async function findSelection(
  * is not trusted.
  */
 export async function keptSelection(workDirectory: string, digest: string): Promise<Selection | undefined> {
+  const [found] = await keptSelections(workDirectory, (manifest) => manifest.digest === digest, 1);
+  return found;
+}
+
+/**
+ * What this very plan selected earlier, of whatever backup; undefined when nothing of it is kept, or what was selected of several backups. Throws
+ * like `keptSelection`.
+ */
+export async function keptOfPlan(
+  workDirectory: string,
+  plan: Pick<Plan, 'name' | 'selectsDigest'>,
+): Promise<Selection | undefined> {
+  const isOfPlan = (manifest: SelectionManifest): boolean =>
+    manifest.planName === plan.name && selectedBy(manifest) === plan.selectsDigest;
+  const [found, other] = await keptSelections(workDirectory, isOfPlan, 2);
+  return other === undefined ? found : undefined;
+}
+
+/** Up to `most` of the kept selections that are sought and whole. */
+async function keptSelections(
+  workDirectory: string,
+  isSought: (manifest: SelectionManifest) => boolean,
+  most: number,
+): Promise<readonly Selection[]> {
   const folder = join(workDirectory, SELECTIONS_FOLDER);
   await trusted(workDirectory, SELECTIONS_FOLDER);
   const names = await readdir(folder).catch(() => []);
+  const found: Selection[] = [];
   let distrust: RestorePlanError | undefined;
   for (const name of names) {
     const selection = await openSelection(join(folder, name)).catch((error: unknown) => {
@@ -93,10 +118,12 @@ export async function keptSelection(workDirectory: string, digest: string): Prom
       if (error.code === 'WORK_DIRECTORY') distrust ??= error;
       return undefined;
     });
-    if (selection?.manifest.digest === digest && (await isWhole(selection))) return selection;
+    if (selection !== undefined && isSought(selection.manifest) && (await isWhole(selection)))
+      found.push(selection);
+    if (found.length === most) return found;
   }
-  if (distrust !== undefined) throw distrust;
-  return undefined;
+  if (found.length === 0 && distrust !== undefined) throw distrust;
+  return found;
 }
 
 /** Whether all files of the selection are what its manifest says. Reads all of them. */

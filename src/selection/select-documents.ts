@@ -12,6 +12,7 @@
 import { dirname, join } from 'node:path';
 import type { Backup } from '../backup/backup.ts';
 import { fileNameOf } from '../backup/layout/dump-paths.ts';
+import { isNotThere } from '../backup/locate/choose.ts';
 import { openBackup } from '../backup/open-backup.ts';
 import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { showValue } from '../bson/show.ts';
@@ -41,7 +42,7 @@ import { TimeLimit } from './document-walk.ts';
 import { fileBatches, ONE_AFTER_ANOTHER } from './file-batches.ts';
 import { finishCollection, type ViewStart } from './finish-collection.ts';
 import { IdFilter } from './id-filter.ts';
-import { findSelection, sha256OfText } from './open-selection.ts';
+import { findSelection, keptOfPlan, sha256OfText } from './open-selection.ts';
 import { spareBytes } from './put-off.ts';
 import { BackupScan, type Onlooker, readBackup } from './read-backup.ts';
 import { collectionRoutes, type IdRoute } from './routes.ts';
@@ -223,7 +224,15 @@ export async function prepareSelection(run: Run, request: PrepareRequest): Promi
   const wanted = collectionNames(plan);
   // Reading a plan of thousands of collections leaves 100 MB behind.
   freeMemory();
-  const backup = await openBackup(run, plan.source, { wanted, ...(patience && { patience }) });
+  let backup: Backup;
+  try {
+    backup = await openBackup(run, plan.source, { wanted, ...(patience && { patience }) });
+  } catch (error) {
+    const kept = await keptWithoutBackup(run, plan, error);
+    if (kept === undefined) throw error;
+    await request.needs;
+    return kept;
+  }
   try {
     await request.needs;
     const found = await findSelection(run.workDirectory, plan, backup.identity, (why) =>
@@ -246,6 +255,24 @@ export async function prepareSelection(run: Run, request: PrepareRequest): Promi
   } finally {
     await backup.close();
   }
+}
+
+/** What was selected while the backup was there: what staging was given can go to production. */
+async function keptWithoutBackup(
+  { workDirectory, emit }: Run,
+  plan: Plan,
+  error: unknown,
+): Promise<Selection | undefined> {
+  if (!isNotThere(error)) return undefined;
+  const kept = await keptOfPlan(workDirectory, plan);
+  if (kept === undefined) return undefined;
+  const { directory, manifest } = kept;
+  emit({
+    type: 'warning',
+    message: `${error.message} What this plan selected earlier from ${manifest.backup.location} is used instead: ${directory}`,
+  });
+  emit({ type: 'selection-reused', digest: manifest.digest, directory });
+  return kept;
 }
 
 interface DecidedSelection {

@@ -1,5 +1,5 @@
 /** `plan apply` end to end: staging before production, byte for byte, and nothing written where something is refused. */
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
@@ -290,6 +290,41 @@ test(
     incident.close();
   },
   { deadlineMs: 60_000 },
+);
+
+test(
+  'a backup that is gone after staging: production is given what was selected from it, unless that is not one thing',
+  async () => {
+    const tar = join(incident.folder, 'db.tar');
+    assert.is((await run(STAGING)).exitCode, 0);
+    renameSync(tar, `${tar}.moved`);
+    const { exitCode, stderr } = await run(PRODUCTION());
+    assert.is(exitCode, 0, stderr);
+    assert.match(
+      stderr,
+      /db\.tar does not exist\. What this plan selected earlier from .*db\.tar is used instead/,
+    );
+    assert.is(
+      await incident.production.collection('artworks').countDocuments({ partner_id: LOST_PARTNER }),
+      100,
+    );
+    assert.is((await run(['verify', ...PLAN, '--target', 'production'])).exitCode, 0);
+
+    // Of another backup in its place something else was selected: which of them is meant, nobody can tell.
+    await takeTar(lab, incident.production.databaseName, incident.folder);
+    assert.is((await run(['select', ...PLAN])).exitCode, 0);
+    rmSync(tar);
+    const unclear = await run(['dry-run', ...PLAN, '--target', 'staging']);
+    assert.is(unclear.exitCode, 12);
+    assert.match(unclear.stderr, /db\.tar does not exist\./);
+    // And what another plan selected is none of this one.
+    renameSync(`${tar}.moved`, tar);
+    assert.is((await run(['select', ...PLAN])).exitCode, 0);
+    rmSync(tar);
+    incident.writePlan((text) => text.replace('query: ', 'query: { title: nothing } # '));
+    assert.is((await run(['dry-run', ...PLAN, '--target', 'staging'])).exitCode, 12);
+  },
+  { deadlineMs: 120_000 },
 );
 
 test('L15: no secret in anything that was written', () => {

@@ -120,6 +120,7 @@ async function noBackup(found: Candidates, { backups, source: { at } }: Search):
       `Nothing below ${store.describe(folder)} matches the template of the plan's source.`,
       {
         hint: advice`Compare the template with the names that are there; ${{ command: 'backups' }} helps.`,
+        facts: NOT_THERE,
       },
     );
   }
@@ -139,13 +140,24 @@ async function noBackup(found: Candidates, { backups, source: { at } }: Search):
   return new RestorePlanError(
     'BACKUP',
     `There is no backup${moment}; ${found.total} match the template${next}.`,
-    { hint: advice`Check source.at and the time zone; ${{ command: 'backups' }} lists what is there.` },
+    {
+      hint: advice`Check source.at and the time zone; ${{ command: 'backups' }} lists what is there.`,
+      facts: NOT_THERE,
+    },
   );
+}
+
+/** Of the refusal of a backup that is not there, or not any longer. */
+const NOT_THERE = { isMissing: true };
+
+export function isNotThere(error: unknown): error is RestorePlanError {
+  return error instanceof RestorePlanError && error.code === 'BACKUP' && error.facts['isMissing'] === true;
 }
 
 function missing(location: string): RestorePlanError {
   return new RestorePlanError('BACKUP', `${location} does not exist.`, {
     hint: `Correct ${STORE_KEYS} in the plan; a relative path starts at the folder of the plan file.`,
+    facts: NOT_THERE,
   });
 }
 
