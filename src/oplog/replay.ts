@@ -27,11 +27,11 @@ import { isMigration, noteWrite, type ShardScope } from './shards/shard-writes.t
 import { idOf, TouchedDocuments } from './touched.ts';
 import {
   CollectionCommands,
+  type CollectionEnd,
   type CommandWatch,
   copyOf,
   momentText,
   numRecords,
-  REPLACED_BY,
   type WantedCollection,
   WantedCollections,
 } from './wanted.ts';
@@ -120,7 +120,7 @@ export class Replay {
     use: () => {},
   };
   readonly #watch: CommandWatch = {
-    gone: (index, entry, what) => this.#gone(index, entry, what),
+    gone: (index, entry, end) => this.#gone(index, entry, end),
     indexes: (index, entry, command) => this.#windows[index]?.ttl.follow(entry, command),
   };
 
@@ -281,9 +281,8 @@ export class Replay {
   }
 
   /** Where a collection is gone in a window, its documents were deleted; behind all that is wanted of it, that is told. */
-  #gone(index: number, entry: OplogEntry, what: string): boolean {
+  #gone(index: number, entry: OplogEntry, { what, by }: CollectionEnd): boolean {
     if (this.#scope.shard !== undefined || this.#isMomentOpen) return false;
-    const by = what.startsWith(REPLACED_BY) ? what.slice(REPLACED_BY.length) : undefined;
     // Made capped, it has what it had, and how much of that fits is in no entry.
     if (by && copyOf(by) === 'convertToCapped') return false;
     if (this.#windows[index]?.drop(timeOf(entry), numRecords(entry)) === false) return false;

@@ -186,14 +186,19 @@ export function commandOf({ bytes, o }: OplogEntry): string {
 
 /** Is told of commands on wanted collections that would else be a fault, or mean nothing. */
 export interface CommandWatch {
-  /** No document of it is left. False: that is a fault here. `what`: in words, after its name. */
-  gone(index: number, entry: OplogEntry, what: string): boolean;
+  /** No document of it is left. False: that is a fault here. */
+  gone(index: number, entry: OplogEntry, end: CollectionEnd): boolean;
   /** A command that may have changed its indexes, or by which it, or another one in its place, was made. */
   indexes(index: number, entry: OplogEntry, command: string): void;
 }
 
-/** What became of a collection, in words; the other one's name follows. */
-export const REPLACED_BY = 'was replaced by ';
+/** What became of a collection. */
+export interface CollectionEnd {
+  /** In words, after its name. */
+  readonly what: string;
+  /** The namespace of the collection that took its place. */
+  readonly by?: string;
+}
 
 /** Follows wanted collections through the commands that are about a whole collection. */
 export class CollectionCommands {
@@ -254,7 +259,7 @@ export class CollectionCommands {
           ? this.#wanted.named(to)
           : -1;
     const from = textIn(entry, 'renameCollection');
-    if (lost >= 0) this.#lose(entry, lost, `${REPLACED_BY}${from}`);
+    if (lost >= 0) this.#lose(entry, lost, { what: `was replaced by ${from}`, by: from });
     if (index < 0) return;
     this.#notes.add(
       `${this.#wanted.nameOf(index)} was renamed to ${to} at ${momentText(entry)}; it is followed by its UUID`,
@@ -266,22 +271,23 @@ export class CollectionCommands {
     if (name === 'dropDatabase') {
       // Servers drop the collections one by one before; this is for those that do not say so.
       const [first] = this.#wanted.inDatabase(databaseOf(entry));
-      if (first !== undefined) this.#lose(entry, first, 'was dropped with its database');
+      if (first !== undefined) this.#lose(entry, first, { what: 'was dropped with its database' });
       return;
     }
     const gone = entry.ui >= 0 ? index : this.#wanted.named(`${databaseOf(entry)}.${textIn(entry, name)}`);
-    if (gone >= 0) this.#lose(entry, gone, name === 'drop' ? 'was dropped' : `was emptied (${name})`);
+    if (gone >= 0)
+      this.#lose(entry, gone, { what: name === 'drop' ? 'was dropped' : `was emptied (${name})` });
   }
 
-  #lose(entry: OplogEntry, index: number, what: string): void {
-    if (this.#watch?.gone(index, entry, what)) {
+  #lose(entry: OplogEntry, index: number, end: CollectionEnd): void {
+    if (this.#watch?.gone(index, entry, end)) {
       this.#wanted.losesName(index);
       return;
     }
     const held = numRecords(entry);
     const count = held === undefined ? '' : ` with ${held} documents`;
     throw new OplogFault(
-      `${this.#wanted.nameOf(index)} ${what}${count} at ${momentText(entry)}: afterwards it has no documents that could be restored`,
+      `${this.#wanted.nameOf(index)} ${end.what}${count} at ${momentText(entry)}: afterwards it has no documents that could be restored`,
       `Let source.at${this.#watch === undefined ? '' : ', and the end of every window,'} be no later than ${Number.isNaN(entry.wall) ? 'that' : showIsoDate(entry.wall)}. ` +
         'One that was made under its name since is not of this backup: a live or saved oplog gives what happened to it without a backup.',
     );
