@@ -50,6 +50,22 @@ export function untold(run: Run): Run {
   return { ...run, emit: () => {} };
 }
 
+/** For work that nobody needs to wait for once the run is stopped. Rejects with the signal's reason at once; the work is left to end by itself. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    work.catch(() => undefined);
+  }
+}
+
 /** Who runs it, as the operating system says, never a variable. A user id without a passwd entry (a container's) has no name: the id and the machine stand for it. */
 export function operator(): { readonly user: string; readonly host: string } {
   const host = hostname();

@@ -4,7 +4,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { checkConnectionString, loginFailure } from '../mongo/connection-string.ts';
 import type { TargetPlan } from '../plan/plan.ts';
-import type { Run } from '../run.ts';
+import { orAborted, type Run } from '../run.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, Commands } from './commands.ts';
 import { CONNECTION_OPTIONS } from './driver-internals.ts';
@@ -44,7 +44,7 @@ export async function connectTarget(
   const client = await open(name, uri.reveal(), { selectionMs, replyMs, signal });
   const commands = new Commands(client, replyMs, { target: name, database: plan.database, patience });
   try {
-    const identity = await readServerIdentity(name, commands);
+    const identity = await orAborted(readServerIdentity(name, commands), signal);
     const reader = new MongoReader(plan, identity, commands);
     const target: Target = {
       name,
@@ -56,7 +56,10 @@ export async function connectTarget(
     // Frozen: a connection that could be renamed would pass production off as staging.
     return withAccess(Object.freeze(target), { writer: new MongoWriter(commands, reader), commands });
   } catch (error) {
-    await client.close();
+    // With commands under way it takes as long as they do.
+    const closed = client.close().catch(() => undefined);
+    signal.throwIfAborted();
+    await closed;
     throw namesUser ? error : asUnnamed(name, error);
   }
 }

@@ -52,9 +52,7 @@ export class MongoReader implements TargetReader {
   }
 
   identityNow(): Promise<ServerIdentity> {
-    return retry(this.#commands.patience, 'asking for the server’s identity', () =>
-      readServerIdentity(this.name, this.#commands),
-    );
+    return readServerIdentity(this.name, this.#commands);
   }
 
   get database(): string {
@@ -234,7 +232,11 @@ function refuseWritingStages(pipeline: readonly Buffer[]): void {
 // to another machine tomorrow.
 
 /** Throws RestorePlanError TARGET when the server is not one that takes writes. */
-export async function readServerIdentity(name: TargetName, commands: Commands): Promise<ServerIdentity> {
+export function readServerIdentity(name: TargetName, commands: Commands): Promise<ServerIdentity> {
+  return retry(commands.patience, 'asking for the server’s identity', () => identityOf(name, commands));
+}
+
+async function identityOf(name: TargetName, commands: Commands): Promise<ServerIdentity> {
   const hello = await commands.run({ hello: 1 }, 'admin');
   refuseReadOnly(name, hello);
   const version = String((await commands.run({ buildInfo: 1 }, 'admin'))['version']);

@@ -133,6 +133,31 @@ test(
   { deadlineMs: 90_000 },
 );
 
+const DRY_RUN = ['dry-run', 'plan.yaml', '--target', 'staging'];
+const IDENTITY = { failCommands: ['replSetGetConfig'], appName: 'restore-plan' };
+
+test('a server that is busy with something else when it is asked who it is, is asked again', async () => {
+  const data = { ...IDENTITY, errorCode: 91 };
+  const fault = await setFailPoint(slow.client, { name: 'failCommand', mode: { times: 2 }, data });
+  const { exitCode, stderr } = await run(DRY_RUN);
+  assert.is(exitCode, 0, stderr);
+  assert.is(await fault.timesFired(), 2);
+  await fault.off();
+});
+
+test('L2: SIGINT while a server does not say who it is ends the run at once', async () => {
+  const data = { ...IDENTITY, blockConnection: true, blockTimeMS: 20_000 };
+  const fault = await setFailPoint(slow.client, { name: 'failCommand', mode: { times: 1 }, data });
+  const running = incident.start(DRY_RUN);
+  await until(async () => (await fault.timesFired()) > 0);
+  const sent = performance.now();
+  running.signal('SIGINT');
+  const { exitCode, stderr } = await running.ended;
+  assert.is(exitCode, 130, stderr);
+  assert.ok(performance.now() - sent < 5_000, `took ${performance.now() - sent} ms`);
+  await fault.off();
+});
+
 test(
   'L3: a runner that cancels the shell around it, and then kills what is left of the tree: a rerun finishes',
   async () => {
