@@ -188,10 +188,18 @@ class DiskFile implements ByteSource {
     const handle = await this.#open();
     const chunk = Buffer.allocUnsafeSlow(Math.min(OWN_CHUNK_BYTES, to - from));
     for (let at = from; at < to; ) {
-      const bytesRead = readSync(handle.fd, chunk, 0, Math.min(chunk.length, to - at), at);
+      const bytesRead = this.#readSync(handle, chunk.subarray(0, to - at), at);
       if (bytesRead === 0) throw await this.#tooShort(handle, at);
       at += bytesRead;
       yield chunk.subarray(0, bytesRead);
+    }
+  }
+
+  #readSync(handle: FileHandle, into: Buffer, position: number): number {
+    try {
+      return readSync(handle.fd, into, 0, into.length, position);
+    } catch (cause) {
+      throw unreadable(this.location, cause);
     }
   }
 
@@ -212,7 +220,11 @@ class DiskFile implements ByteSource {
   async #fill(bytes: Buffer, offset: number): Promise<void> {
     const handle = await this.#open();
     for (let done = 0; done < bytes.length; ) {
-      const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
+      const { bytesRead } = await handle
+        .read(bytes, done, bytes.length - done, offset + done)
+        .catch((cause: unknown) => {
+          throw unreadable(this.location, cause);
+        });
       if (bytesRead === 0) throw await this.#tooShort(handle, offset + done);
       done += bytesRead;
     }
@@ -244,7 +256,10 @@ class DiskFile implements ByteSource {
   }
 
   async #assertUnchanged(handle: FileHandle): Promise<void> {
-    if (inodeFingerprint(await handle.stat({ bigint: true })) === this.fingerprint) return;
+    const found = await handle.stat({ bigint: true }).catch((cause: unknown) => {
+      throw unreadable(this.location, cause);
+    });
+    if (inodeFingerprint(found) === this.fingerprint) return;
     throw new RestorePlanError('BACKUP', `${this.location} changed after it was found.`, {
       hint: 'Nothing read from it was used. Run again once nobody writes to the file.',
     });
@@ -284,5 +299,11 @@ export function unreadable(path: string, cause: unknown): RestorePlanError {
       cause,
     });
   }
-  return new RestorePlanError('BACKUP', `${path} cannot be read (${code ?? 'unknown reason'}).`, { cause });
+  // `EIO: i/o error, read`
+  const reason =
+    cause instanceof Error ? cause.message.replace(/,.*/s, '').replace(/^(.*): \1$/, '$1') : code;
+  return new RestorePlanError('BACKUP', `${path} cannot be read (${reason}).`, {
+    hint: 'See that the disk is well, or that what it is mounted from answers; then run again, or name a copy of the backup.',
+    cause,
+  });
 }

@@ -208,7 +208,7 @@ export function countBytes(
   return { chunks: chunks(), total: () => total };
 }
 
-/** Bytes of a document that were not all there yet are kept in a buffer that starts this small and grows to the document. */
+/** Bytes of a document that were not all there yet are kept in a buffer that holds at least this much, and all of the document. */
 const FIRST_CARRY_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
 /** Documents given at a time: enough that a step costs nothing by the document, and so few that small ones stay in the cache. */
@@ -254,6 +254,13 @@ export class DocumentFramer {
     this.#position += chunk.length;
   }
 
+  /** What comes next is something else. The memory of a large document is kept for another. */
+  reset(): void {
+    this.#carried = 0;
+    this.documents = 0;
+    this.#position = 0;
+  }
+
   /** The member ended; what comes next is another one. Throws when bytes of an unfinished document are left. */
   end(): void {
     if (this.#carried > 0) {
@@ -261,8 +268,7 @@ export class DocumentFramer {
       const start = this.#position - this.#carried;
       throw new BsonFault(`the last ${this.#carried} bytes are not a whole document`, start);
     }
-    this.documents = 0;
-    this.#position = 0;
+    this.reset();
     // One large document is no reason to hold its memory for all members that follow.
     if (this.#carry.length > FIRST_CARRY_BYTES) this.#carry = Buffer.allocUnsafeSlow(0);
   }
@@ -319,13 +325,27 @@ export class DocumentFramer {
   #keep(chunk: Buffer, start: number, end: number): void {
     const needed = this.#carried + end - start;
     if (needed > this.#carry.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#carry.length, FIRST_CARRY_BYTES));
+      // All of it at once: memory that is not written to yet costs nothing, and what was grown from would lie about.
+      const grown = Buffer.allocUnsafeSlow(roomFor(Math.max(needed, this.#lengthWith(chunk, start, end))));
       this.#carry.copy(grown, 0, 0, this.#carried);
       this.#carry = grown;
     }
     chunk.copy(this.#carry, this.#carried, start, end);
     this.#carried = needed;
   }
+
+  /** Of the document that is kept and of which the chunk has more; 0: its length is not all there yet, or it is none. */
+  #lengthWith(chunk: Buffer, start: number, end: number): number {
+    const isKept = this.#carried >= LENGTH_BYTES;
+    if (!isKept && (this.#carried > 0 || end - start < LENGTH_BYTES)) return 0;
+    const length = isKept ? this.#carry.readInt32LE(0) : chunk.readInt32LE(start);
+    return length <= MAX_DOCUMENT_BYTES ? length : 0;
+  }
+}
+
+/** A power of two, so that documents that grow a little need no new memory each. */
+function roomFor(bytes: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(bytes, FIRST_CARRY_BYTES)));
 }
 
 /** Throws a BsonFault of `check` with its offset in the member. */

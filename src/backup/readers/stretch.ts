@@ -28,6 +28,12 @@ const BEHIND_BYTES = 64 * 1024;
 /** And then, four times as much each time. */
 const MOST_BEHIND_BYTES = 4 * 1024 * 1024;
 
+export interface StretchReading {
+  /** So many bytes more have come from storage. */
+  readonly stored?: ((bytes: number) => void) | undefined;
+  readonly framer?: DocumentFramer;
+}
+
 export class StretchReader {
   /** Where the first document begins, and where the last one ends; undefined where none begins in the stretch. */
   begin: number | undefined;
@@ -40,20 +46,23 @@ export class StretchReader {
   readonly #at: Pick<ByteSource, 'size' | 'read' | 'stream'>;
   readonly #stretch: Stretch;
   readonly #stored: ((bytes: number) => void) | undefined;
-  readonly #framer = new DocumentFramer();
+  readonly #framer: DocumentFramer;
   /** Where the next document begins; undefined until the first is found. */
   #next: number | undefined;
   /** Where the bytes that come next lie. */
   #position: number;
 
+  /** `framer`: in use nowhere else meanwhile. */
   constructor(
     at: Pick<ByteSource, 'size' | 'read' | 'stream'>,
     stretch: Stretch,
-    stored?: (bytes: number) => void,
+    { stored, framer = new DocumentFramer() }: StretchReading = {},
   ) {
     this.#at = at;
     this.#stretch = stretch;
     this.#stored = stored;
+    this.#framer = framer;
+    framer.reset();
     this.#position = stretch.from;
     this.#next = stretch.from === 0 ? 0 : stretch.start;
     if (stretch.withCrc64) this.#crc64 = new Crc64(nvmeTables());
@@ -83,7 +92,7 @@ export class StretchReader {
         const place = search.add(chunk, { within: to - from, isLast, isEnd: this.#position === size });
         if (place !== undefined) {
           this.#next = from + place;
-          yield* this.#frame(search.bytes.subarray(place));
+          yield* this.#frame(search.bytes);
         }
       }
       if (this.#isDone) break;
@@ -152,13 +161,17 @@ export class StretchReader {
 }
 
 /** A member that is read whole, compressed or not, as a stretch of what it inflates to. */
-export function wholeStretch(member: SeparateMember, stored?: (bytes: number) => void): StretchReader {
+export function wholeStretch(member: SeparateMember, reading: StretchReading = {}): StretchReader {
   const at = {
     size: Number.POSITIVE_INFINITY,
-    stream: () => documentBytes(member, stored),
+    stream: () => documentBytes(member, reading.stored),
     read: async () => Buffer.alloc(0),
   };
-  return new StretchReader(at, { from: 0, to: Number.POSITIVE_INFINITY });
+  return new StretchReader(
+    at,
+    { from: 0, to: Number.POSITIVE_INFINITY },
+    { ...(reading.framer && { framer: reading.framer }) },
+  );
 }
 
 const SNIFFED_BYTES = 16;
@@ -170,8 +183,9 @@ export async function canBeCut({ at, crc }: SeparateMember): Promise<boolean> {
 
 // Where documents begin, by the bytes alone.
 
-/** At first; as long as no place is certain, twice as much. */
+/** At first; as long as no place is certain, twice as much, up to the most. There the first place that may be one is taken. */
 const WINDOW_BYTES = 256 * 1024;
+const MOST_WINDOW_BYTES = 1024 * 1024;
 /** So many documents behind each other are no accident. */
 const CHAIN = 8;
 const ID_KEY = Buffer.from('_id\0');
@@ -184,34 +198,52 @@ for (const type of Object.values(BSON)) IS_TYPE[type] = 1;
 interface Window {
   /** Only documents that begin before this offset count. */
   readonly within: number;
-  /** No more bytes will come. */
+  /** No more bytes will come, or no more are waited for. */
   readonly isLast: boolean;
   /** They reach to the end of the member. */
   readonly isEnd: boolean;
 }
 
+/** Looks for the first document in bytes that come in chunks. Keeps no more than a window of them, however large documents are. */
 class StartSearch {
-  /** All that was added, once a place is found; while the last chunk is there. */
+  /** From the place that was found on, as far as they were added; while the last chunk is there. */
   bytes: Buffer = Buffer.alloc(0);
+  /** What was added and not passed over; `#passed`: how much was. */
   #kept = Buffer.alloc(0);
   #length = 0;
+  #passed = 0;
   #wanted = WINDOW_BYTES;
 
   /** Offset from the beginning of what was added; undefined where there is none, or none yet. */
-  add(chunk: Buffer, window: Window): number | undefined {
+  add(chunk: Buffer, { within, isLast, isEnd }: Window): number | undefined {
     // Mostly the first chunk is enough, and is not copied.
-    const isFirst = this.#length === 0;
+    const isFirst = this.#passed + this.#length === 0;
     const bytes = isFirst ? chunk : this.#keep(chunk);
-    if (bytes.length >= this.#wanted || window.isLast) {
-      this.#wanted = 2 * bytes.length;
-      const place = findStart(bytes, window);
+    if (bytes.length >= this.#wanted || isLast) {
+      const isWhole = isLast || bytes.length >= MOST_WINDOW_BYTES;
+      const window = { within: within - this.#passed, isLast: isWhole, isEnd };
+      const place =
+        startWithId(bytes, window) ??
+        // To look at each byte takes long: where the first window has no such documents, the rest is not looked at.
+        (this.#passed === 0 ? anyStart(bytes, { ...window, isLast }) : undefined);
       if (place !== undefined) {
-        this.bytes = bytes;
-        return place;
+        this.bytes = bytes.subarray(place);
+        return this.#passed + place;
       }
+      if (isWhole) return this.#passOver(bytes);
+      this.#wanted = Math.min(2 * bytes.length, MOST_WINDOW_BYTES);
     }
     if (isFirst) this.#keep(chunk);
     return undefined;
+  }
+
+  /** No document begins in these bytes, but perhaps in the last few. */
+  #passOver(bytes: Buffer): undefined {
+    const left = Math.min(KEY_AT + ID_KEY.length, bytes.length);
+    this.#passed += bytes.length - left;
+    const last = Buffer.from(bytes.subarray(bytes.length - left));
+    this.#length = 0;
+    this.#keep(last);
   }
 
   #keep(chunk: Buffer): Buffer {
@@ -227,12 +259,14 @@ class StartSearch {
   }
 }
 
-/** First the documents of a server, which begin with their `_id`; where there are none, any. */
-export function findStart(bytes: Buffer, window: Window): number | undefined {
-  return (
-    bestOf(placesOfIds(bytes, window.within), bytes, window) ??
-    bestOf(places(bytes, window.within), bytes, window)
-  );
+/** Of the documents of a server, which begin with their `_id`. */
+export function startWithId(bytes: Buffer, window: Window): number | undefined {
+  return bestOf(placesOfIds(bytes, window.within), bytes, window);
+}
+
+/** Of any documents, in the first window. */
+export function anyStart(bytes: Buffer, window: Window): number | undefined {
+  return bestOf(places(bytes, Math.min(window.within, MOST_WINDOW_BYTES)), bytes, window);
 }
 
 function* placesOfIds(bytes: Buffer, within: number): Generator<number> {

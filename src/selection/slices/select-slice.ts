@@ -1,5 +1,6 @@
 /** Scans a slice: the same decisions about its documents as in a reading of the whole backup. */
 import { bytesOf, type SeparateMember, type WholeDocuments } from '../../backup/backup.ts';
+import { DocumentFramer } from '../../backup/readers/member.ts';
 import { StretchReader, wholeStretch } from '../../backup/readers/stretch.ts';
 import { BsonFault, ElementCursor } from '../../bson/elements.ts';
 import { checkDocument } from '../../bson/storable.ts';
@@ -31,6 +32,8 @@ export class SliceScanner {
   readonly #signal: AbortSignal;
   /** Of the collection that was scanned last: what V8 compiled for one is of no use to another (a third of the processor time). */
   #idle: { readonly collection: string; readonly choosers: ScopeChooser[] } | undefined;
+  /** Not in use: they keep the memory that large documents need. */
+  readonly #framers: DocumentFramer[] = [];
 
   /** `scopes`: by collection. */
   constructor(scopes: ReadonlyMap<string, Scope>, limit: TimeLimit, signal: AbortSignal) {
@@ -48,8 +51,11 @@ export class SliceScanner {
     if (this.#idle?.collection !== collection) this.#idle = { collection, choosers: [] };
     const { choosers } = this.#idle;
     const chooser = choosers.pop() ?? new ScopeChooser(this.#scopes.get(collection) as Scope);
-    const part = await scanSlice(slice, { ...reading, chooser, limit: this.#limit, signal: this.#signal });
+    const framer = this.#framers.pop() ?? new DocumentFramer();
+    const by = { chooser, framer, limit: this.#limit, signal: this.#signal };
+    const part = await scanSlice(slice, { ...reading, ...by });
     choosers.push(chooser);
+    this.#framers.push(framer);
     return part;
   }
 }
@@ -61,18 +67,20 @@ async function scanSlice(
     stored,
     room,
     chooser,
+    framer,
     limit,
     signal,
   }: SliceReading & {
     readonly chooser: ScopeChooser;
+    readonly framer: DocumentFramer;
     readonly limit: TimeLimit;
     readonly signal: AbortSignal;
   },
 ): Promise<Part> {
   const { from, to, isWhole, withCrc64 } = slice;
   const reader = isWhole
-    ? wholeStretch(member, stored)
-    : new StretchReader(member.at, { from, to, withCrc64 }, stored);
+    ? wholeStretch(member, { stored, framer })
+    : new StretchReader(member.at, { from, to, withCrc64 }, { stored, framer });
   const kept = new KeptDocuments(chooser, room);
   const walk = new DocumentWalk(slice.member, kept, chooser.mayBacktrack ? limit : undefined);
   let isUnread = false;

@@ -13,6 +13,12 @@ import { onDisk, readBackup, refusal } from '../reading.ts';
 const folder = temporaryFolder('disk-store');
 test.after(() => folder.remove());
 
+async function collected(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of chunks) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}
+
 /** A dump directory of one document, with room for more. */
 function dump(name: string): string {
   const path = join(folder.path, name);
@@ -91,6 +97,19 @@ for (const isInThread of [false, true]) {
       await refusal(read(), refused);
       await store.close();
     }
+  });
+
+  test(`a file read ${by} of which the system gives no byte: named, with the system's reason`, async () => {
+    const path = '/proc/self/mem'; // nothing lies at its beginning
+    const store = new DiskStore({ isInThread });
+    const found = await store.find(path);
+    assert.ok(found?.kind === 'file');
+    const file = store.reopen({ ...found, size: 4096 });
+    await refusal(
+      collected(file.stream(0, 4096)),
+      /^\/proc\/self\/mem cannot be read \(EIO: i\/o error\)\.$/,
+    );
+    await store.close();
   });
 }
 

@@ -3,7 +3,9 @@ import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from '
 import { join } from 'node:path';
 import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
+import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
 import { openBackup } from '../../../src/backup/open-backup.ts';
+import { StretchReader } from '../../../src/backup/readers/stretch.ts';
 import { RestorePlanError } from '../../../src/errors.ts';
 import type { RunEvent } from '../../../src/events.ts';
 import { collectionNames } from '../../../src/plan/plan.ts';
@@ -49,6 +51,56 @@ test('any cuts give the same selection, with the same members', async () => {
     }
   }
 });
+
+test('the same of documents that are larger than what is looked through for a beginning', async () => {
+  const random = seededRandom(24);
+  const path = writeDump(hostileMembers(random, { documents: 200, largest: 2_500_000 }), folder.path);
+  const given = { plan: HOSTILE_PLAN, source: onDisk(path), folder: folder.path };
+  const expected = await outcomeOf(given);
+  assert.match(expected, '"digest"');
+  for (let i = 0; i < 6; i++) {
+    const sliceBytes = random.integer(200_000, 6_000_000);
+    assert.is(
+      await outcomeOf(given, { runner: inTurn(sliceBytes) }),
+      expected,
+      `slices of ${sliceBytes} bytes`,
+    );
+  }
+});
+
+for (const [name, documentBytes] of [
+  ['some', 300_000],
+  ['large', 3_000_000],
+  ['the largest', 16_000_000],
+] as const) {
+  test(`wherever a stretch of ${name} documents is cut, the next one's beginning is found`, async () => {
+    const random = seededRandom(25);
+    const documents = Array.from({ length: Math.ceil(40_000_000 / documentBytes) }, (_, _id) =>
+      serialize({ _id, noise: Buffer.alloc(documentBytes, random.bytes(9_973)) }),
+    );
+    const bytes = Buffer.concat(documents);
+    const path = join(folder.path, 'large.bson');
+    writeFileSync(path, bytes);
+    const store = new DiskStore({ isInThread: true });
+    const found = await store.find(path);
+    assert.ok(found?.kind === 'file');
+    const at = found.open();
+    const starts = documents.map((_, number) =>
+      documents.slice(0, number).reduce((sum, { length }) => sum + length, 0),
+    );
+    for (let i = 0; i < 12; i++) {
+      const from = random.integer(1, bytes.length - 1);
+      const to = Math.min(bytes.length, from + random.integer(1, 20_000_000));
+      const reader = new StretchReader(at, { from, to });
+      let given = 0;
+      for await (const { count } of reader.read()) given += count;
+      const own = starts.filter((start) => start >= from && start < to);
+      assert.is(reader.begin, own[0], `[${from}, ${to})`);
+      assert.is(given, own.length);
+    }
+    await store.close();
+  });
+}
 
 test('a damaged byte is the same fault, or none', async () => {
   const random = seededRandom(21);
