@@ -321,6 +321,8 @@ export class RevertTally {
   readonly #runs: readonly RunRecord[];
   readonly #counts = new Map<RunRecord, Map<string, Record<RevertedOutcome, number>>>();
   readonly #untouched: UntouchedDocument[] = [];
+  /** Documents of entries that the revert which was cut off has taken back. */
+  readonly #takenBack = new Map<RunRecord, number>();
 
   /** `runs`: newest first. */
   constructor(runs: readonly RunRecord[]) {
@@ -341,17 +343,23 @@ export class RevertTally {
     this.#untouched.push({ digest: run.key.selection, into, id: showId(), reason });
   }
 
+  /** An entry that an earlier revert has taken back; what it left alone is added by itself. */
+  addTakenBack(run: RunRecord, entry: JournalEntry): void {
+    const left = new Set(entry.left?.positions);
+    const count = writtenBy(entry).filter((state, i) => state !== NOT_WRITTEN && !left.has(i)).length;
+    this.#takenBack.set(run, (this.#takenBack.get(run) ?? 0) + count);
+  }
+
   /** Documents of one run that were left alone. */
   leftOf(run: RunRecord): number {
     return this.#countsOf(run).reduce((sum, counts) => sum + leftOf(counts), this.unnamedOf(run));
   }
 
-  /** Call when all entries were gone through. Of a run that an earlier revert has begun to take back, nothing can be said. */
+  /** Call when all entries were gone through. */
   unnamedOf(run: RunRecord): number {
-    if (run.status === 'reverting') return 0;
     const named = this.#countsOf(run)
       .flatMap((counts) => Object.values(counts))
-      .reduce((sum, count) => sum + count, 0);
+      .reduce((sum, count) => sum + count, this.#takenBack.get(run) ?? 0);
     return Math.max(0, writtenOf(run.collections) - named);
   }
 

@@ -101,7 +101,7 @@ export async function previewRevert({ emit, signal }: Run, request: RevertReques
   const looks = new Looks(target.reader);
   let done = 0;
   emit({ type: 'revert-started', target: target.name, ...writtenIn(runs), isPreview: true });
-  await undo(request, runs, async ({ run, entry, journal }) => {
+  await undo(request, { runs, tally }, async ({ run, entry, journal }) => {
     signal.throwIfAborted();
     const place = { reader: target.reader, collection: await looks.collection(entry.into) };
     for await (const { ids, documents } of lookAtEntry(place, entry, journal)) {
@@ -198,7 +198,7 @@ async function takeBackAll(
   const looks = new Looks(target.reader);
   let done = 0;
   emit({ type: 'revert-started', target: target.name, ...writtenIn(records), isPreview: false });
-  await undo(request, records, async ({ run: record, entry, journal }) => {
+  await undo(request, { runs: records, tally }, async ({ run: record, entry, journal }) => {
     if (signal.aborted) throw stoppedOnRequest();
     const run = runs.get(record) as ApplyRun;
     onRun(run);
@@ -218,6 +218,11 @@ async function takeBackAll(
   emit({ type: 'revert-finished', target: target.name, done, isPreview: false });
 }
 
+interface ToUndo {
+  readonly runs: readonly RunRecord[];
+  readonly tally: RevertTally;
+}
+
 interface Undoing {
   readonly run: RunRecord;
   readonly entry: WrittenEntry;
@@ -230,11 +235,11 @@ interface Undoing {
  */
 async function undo(
   request: RevertRequest,
-  runs: readonly RunRecord[],
+  all: ToUndo,
   work: (undoing: Undoing) => Promise<void>,
 ): Promise<void> {
   const weigh = ({ entry }: Undoing): number => (entry.action === 'insert' ? 0 : Number.POSITIVE_INFINITY);
-  const undone = mapConcurrently(lastFirst(request, runs), { inFlight: ENTRIES_IN_FLIGHT, weigh }, work);
+  const undone = mapConcurrently(lastFirst(request, all), { inFlight: ENTRIES_IN_FLIGHT, weigh }, work);
   for await (const _ of undone) freeLeftovers();
 }
 
@@ -244,11 +249,11 @@ async function undo(
  */
 async function* lastFirst(
   { target, selectionOf }: RevertRequest,
-  runs: readonly RunRecord[],
+  { runs, tally }: ToUndo,
 ): AsyncGenerator<Undoing, void, undefined> {
   const sources = runs.map((run) => {
     const journal = openLedger(target).journal(run.journalKey);
-    const entries = withHashes(written(journal, run), () => documentsOf(run, selectionOf));
+    const entries = withHashes(written(journal, run, tally), () => documentsOf(run, selectionOf));
     return { run, journal, entries };
   });
   const heads = await Promise.all(sources.map(async ({ entries }) => (await entries.next()).value));
@@ -271,10 +276,14 @@ function isLater(a: JournalEntry, b: JournalEntry): boolean {
 /** With the entries of which a revert that was cut off left documents alone: whoever goes on with it has to name those, too. */
 async function* written(
   journal: Journal,
-  { gate }: RunRecord,
+  run: RunRecord,
+  tally: RevertTally,
 ): AsyncGenerator<JournalEntry, void, undefined> {
-  const applied = gate?.fencing ?? 0;
+  const applied = run.gate?.fencing ?? 0;
   for await (const entry of journal.entriesBackwards()) {
+    // Of an older entry without a number nobody knows which revert it was: nothing is called lost for it.
+    const isTakenBack = entry.state === 'reverted' && (entry.revertedUnder ?? applied + 1) > applied;
+    if (isTakenBack && run.status === 'reverting') tally.addTakenBack(run, entry);
     if (isRestore(entry) || (entry.left?.fencing ?? 0) > applied) yield entry;
   }
 }

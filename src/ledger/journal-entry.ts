@@ -54,6 +54,8 @@ export interface JournalEntry {
   readonly undoes: number | undefined;
   /** Of a reverted entry: documents that the revert left alone. */
   readonly left: LeftAlone | undefined;
+  /** Of a reverted entry: fencing number of the revert; undefined in older entries that it took back whole. */
+  readonly revertedUnder: number | undefined;
 }
 
 export interface LeftAlone {
@@ -158,6 +160,7 @@ export function readJournalEntry(raw: Buffer): JournalEntry {
     identity: lsid && { lsid, txnNumber: number('txnNumber'), user: text('user'), at: number('at') },
     undoes: has('undoes') ? number('undoes') : undefined,
     left: has('left') ? { positions: positions('left'), fencing: number('leftFencing') } : undefined,
+    revertedUnder: has('leftFencing') ? number('leftFencing') : undefined,
   };
 }
 

@@ -136,7 +136,7 @@ export class Journal {
           $set: {
             state: 'reverted' satisfies EntryState,
             left: isLeft ? literal(left.positions) : '$$REMOVE',
-            leftFencing: isLeft ? left.fencing : '$$REMOVE',
+            leftFencing: left.fencing,
           },
         },
       ],

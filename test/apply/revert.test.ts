@@ -224,6 +224,36 @@ test('L13 an interrupted revert goes on where it stopped', async () => {
   assert.equal(await bench.documents('staging', 'a'), []);
 });
 
+test('an interrupted revert that goes on with a whole journal calls nothing lost; with a journal that was dropped, it does', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 40_000) }]);
+  for (const isDropped of [false, true]) {
+    await bench.apply(selection, 'staging');
+    await revertOneBatch(selection);
+    const there = (await bench.documents('staging', 'a')).length;
+    assert.ok(there > 0 && there < 40_000);
+    if (isDropped) await (await bench.db('staging')).collection('restore_plan.journal').drop();
+    const unnamed = isDropped ? 40_000 : 0;
+    assert.is((await bench.preview('staging')).unnamed, unnamed);
+    assert.is((await bench.revert(selection, 'staging')).unnamed, unnamed);
+    assert.is((await bench.documents('staging', 'a')).length, isDropped ? there : 0);
+    const [run] = await bench.runs('staging');
+    assert.is(run?.status, 'reverted');
+    assert.is(run?.left, unnamed);
+  }
+});
+
+test('what an interrupted revert has taken back of an earlier apply names nothing of a later one', async () => {
+  const selection = bench.selection([{ collection: 'a', documents: numbered(0, 40_000) }]);
+  await bench.apply(selection, 'staging');
+  await bench.revert(selection, 'staging');
+  await bench.apply(selection, 'staging');
+  await revertOneBatch(selection);
+  const left = (await bench.documents('staging', 'a')).length;
+  const journal = (await bench.db('staging')).collection('restore_plan.journal');
+  await journal.deleteMany({ action: 'insert', state: { $ne: 'reverted' } });
+  assert.is((await bench.revert(selection, 'staging')).unnamed, left);
+});
+
 test('what an interrupted revert left alone is named by the one that goes on, and only until the next restore', async () => {
   const db = await bench.db('staging');
   // Replaced documents are put back one batch after another, the last collection first.
