@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { advice } from '../advice.ts';
+import { advice, type Remedy } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import { type Reply, readWriteFaults } from '../mongo/raw-messages.ts';
 import { type Command, type Commands, MAJORITY } from '../target/commands.ts';
@@ -43,6 +43,12 @@ export function requireKnownFormat(where: string, document: Readonly<Record<stri
   throw damaged(where, document, 'format');
 }
 
+/** Numbers of the lock lie below: what is higher was written by somebody else, and would leave no room to count on. */
+export const FENCING_END = 2 ** 52;
+
+export const isFencing = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < FENCING_END;
+
 /** A document whose `field` is not what this tool writes there. */
 export function damaged(
   where: string,
@@ -52,9 +58,19 @@ export function damaged(
   const { _id } = document;
   const id = typeof _id === 'string' ? _id : JSON.stringify(_id);
   return new RestorePlanError('TARGET', `${where} is damaged: document ${id} has no valid ${field}`, {
-    hint: advice`Somebody may have edited it by hand; put it back from a backup of that collection. If that is impossible, remove the document and run ${{ command: 'apply' }} again: it compares every document with the target and records them anew.`,
+    hint: wayOut(where, field),
     facts: { where, id, field },
   });
+}
+
+function wayOut(where: string, field: string): Remedy {
+  if (where === LOCK) {
+    return `Somebody may have edited it by hand. Make sure that no run is at work, then remove the document: \`db.getCollection('${LOCK}').deleteOne({ _id: 'lock' })\`. The next run makes it anew, with a number above those in ${RUNS}.`;
+  }
+  if (where === RUNS && field === 'fencing') {
+    return `Somebody may have edited it by hand. Set it to the highest fencing of the other documents of ${RUNS} and 1 more, or to 1 where it is the only one: by this number runs are put in order, the newest last. Then run again.`;
+  }
+  return advice`Somebody may have edited it by hand; put it back from a backup of that collection. If that is impossible, remove the document and run ${{ command: 'apply' }} again: it compares every document with the target and records them anew.`;
 }
 
 // How ledger documents are written: at majority, repeated while faults are transient, so every write must be idempotent.

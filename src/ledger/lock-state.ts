@@ -9,7 +9,7 @@ import { BSON } from '../bson/types.ts';
 import { readCursor } from '../mongo/raw-messages.ts';
 import type { Commands } from '../target/commands.ts';
 import type { TargetReader } from '../target/target.ts';
-import { isDate, LOCK, requireKnownFormat } from './layout.ts';
+import { damaged, isDate, isFencing, LOCK, requireKnownFormat } from './layout.ts';
 
 export const LOCK_ID = 'lock';
 
@@ -56,18 +56,36 @@ export async function readLock(reader: TargetReader): Promise<LockState | undefi
   return raw && readLockState(raw);
 }
 
-/** Throws RestorePlanError TARGET when a newer version wrote it. */
+/** Throws RestorePlanError TARGET when it is newer than this version or damaged. */
 export function readLockState(raw: Buffer): LockState {
   const document = deserialize(raw);
   requireKnownFormat(LOCK, document);
-  const holder = document['holder'] as LockHolder | null | undefined;
+  const { fencing, holder } = document;
+  if (!isFencing(fencing)) throw damaged(LOCK, document, 'fencing');
+  const isHeld = holder !== null && holder !== undefined;
+  // Nobody could be told who it is, nor unlock it by a name.
+  if (isHeld && !isNamed(holder)) throw damaged(LOCK, document, 'holder');
   return {
-    holder: holder == null ? undefined : { ...holder, process: asHolderProcess(holder.process) },
-    fencing: Number(document['fencing']),
+    holder: isHeld ? asHolder(holder) : undefined,
+    fencing,
     takenAt: asDate(document['takenAt']),
     heartbeatAt: asDate(document['heartbeatAt']),
     expiresAt: asDate(document['expiresAt']),
   };
+}
+
+type Named = Readonly<Record<string, unknown>> & Pick<LockHolder, 'name'>;
+
+function isNamed(value: unknown): value is Named {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<Named>).name === 'string';
+}
+
+function asHolder({ name, token, command, process }: Named): LockHolder {
+  return { name, token: asText(token), command: asText(command), process: asHolderProcess(process) };
+}
+
+function asText(value: unknown): string {
+  return typeof value === 'string' ? value : 'unknown';
 }
 
 function asDate(value: unknown): Date | undefined {

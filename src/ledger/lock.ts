@@ -12,7 +12,17 @@ import { advice, type Remedy } from '../advice.ts';
 import { RestorePlanError } from '../errors.ts';
 import { asBuffer, readCursor } from '../mongo/raw-messages.ts';
 import { type Commands, MAJORITY } from '../target/commands.ts';
-import { LEDGER_FORMAT, LOCK, literal, RUNS, SERVER_NOW, updateLedger } from './layout.ts';
+import {
+  damaged,
+  FENCING_END,
+  isFencing,
+  LEDGER_FORMAT,
+  LOCK,
+  literal,
+  RUNS,
+  SERVER_NOW,
+  updateLedger,
+} from './layout.ts';
 import {
   endHolder,
   type Life,
@@ -99,7 +109,10 @@ export async function breakLock(commands: Commands, holderName: string): Promise
   return now?.holder === undefined && now?.fencing === held.fencing;
 }
 
-/** Where somebody removed the lock's document, numbers go on above those in the records: lower ones would be refused for ever. */
+/**
+ * Where somebody removed the lock's document, numbers go on above those in the records: lower ones would be refused for ever. Throws
+ * RestorePlanError TARGET for a number that cannot be gone on from: the lock and every record after it would have it, too.
+ */
 async function highestFencing(commands: Commands): Promise<number> {
   const reply = await commands.runPatiently('reading the ledger', {
     find: RUNS,
@@ -110,7 +123,11 @@ async function highestFencing(commands: Commands): Promise<number> {
     readConcern: { level: 'majority' },
   });
   const highest = readCursor(reply).documents[0];
-  return highest === undefined ? 0 : Number(deserialize(highest)['fencing']);
+  if (highest === undefined) return 0;
+  const run = deserialize(highest);
+  const { fencing } = run;
+  if (!isFencing(fencing)) throw damaged(RUNS, run, 'fencing');
+  return fencing;
 }
 
 /** Milliseconds, by the clock of the server that gave it. */
@@ -154,11 +171,36 @@ async function tryToTake(commands: Commands, { holder, leaseMs, above }: Taking)
   return readLockState(asBuffer(reply['value']));
 }
 
-/** A lock of a newer format is never free: its rules are not known here. */
-const IS_FREE = {
+const IS_NEW = { $eq: ['$$ROOT', { _id: LOCK_ID }] };
+const HAS_NO_HOLDER = { $eq: [{ $ifNull: ['$holder', null] }, null] };
+/** A whole number: what the server makes of another one is not the same. */
+const HAS_FENCING = {
   $and: [
-    { $lte: [{ $ifNull: ['$format', LEDGER_FORMAT] }, LEDGER_FORMAT] },
-    { $or: [{ $eq: [{ $ifNull: ['$holder', null] }, null] }, { $lte: ['$expiresAt', SERVER_NOW] }] },
+    { $in: [{ $type: '$fencing' }, ['int', 'long', 'double']] },
+    { $eq: ['$fencing', { $convert: { input: '$fencing', to: 'long', onError: null, onNull: null } }] },
+    { $gte: ['$fencing', 0] },
+    { $lt: ['$fencing', FENCING_END] },
+  ],
+};
+
+/** What `readLockState` refuses is never free: a newer format, whose rules are not known here, and what is damaged. */
+const IS_FREE = {
+  $or: [
+    IS_NEW,
+    {
+      $and: [
+        { $in: ['$format', Array.from({ length: LEDGER_FORMAT }, (_, i) => i + 1)] },
+        HAS_FENCING,
+        {
+          $or: [
+            HAS_NO_HOLDER,
+            {
+              $and: [{ $eq: [{ $type: '$holder.name' }, 'string'] }, { $lte: ['$expiresAt', SERVER_NOW] }],
+            },
+          ],
+        },
+      ],
+    },
   ],
 };
 

@@ -5,6 +5,7 @@ import { APPROVALS_BY, type ApprovalsBy } from '../plan/plan.ts';
 import {
   damaged,
   isDate,
+  isFencing,
   journalKeyOf,
   type LedgerFormat,
   RUNS,
@@ -205,7 +206,7 @@ export function readRunRecord(raw: Buffer): RunRecord {
       | undefined,
     gate: optional('gate', isGate) as RecordedGate | undefined,
     status: check('status', (value) => RUN_STATUSES.some((status) => status === value)) as RunStatus,
-    fencing: check('fencing', isCount) as number,
+    fencing: check('fencing', isFencing) as number,
     appliedBy: check('appliedBy', (value) => isListOf(value, isDeed)) as Deed[],
     exclusive: optional('exclusive', (value) => isListOf(value, isDeed)) as Deed[] | undefined,
     startedAt: check('startedAt', isDate) as Date,
@@ -251,7 +252,7 @@ function isGate(value: unknown): boolean {
     isCount(value['approvals']) &&
     isOneOf(value['approvalsBy'], [undefined, ...APPROVALS_BY]) &&
     isOneOf(value['acceptKept'], [undefined, true, false]) &&
-    isCount(value['fencing'] ?? 0)
+    isFencing(value['fencing'] ?? 0)
   );
 }
 

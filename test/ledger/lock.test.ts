@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { serialize } from 'bson';
+import { Decimal128, Long, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { LEDGER_FORMAT, LOCK, RUNS } from '../../src/ledger/layout.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
@@ -208,6 +208,74 @@ test('a time that a server can keep and no Date can hold is none that is known',
   const { takenAt, heartbeatAt, expiresAt } = readLockState(raw);
   assert.equal([takenAt, heartbeatAt, expiresAt], [undefined, undefined, new Date(1)]);
 });
+
+const WRONG_FENCING: Readonly<Record<string, unknown>> = {
+  'a fraction': 8.5,
+  Infinity: Number.POSITIVE_INFINITY,
+  NaN: Number.NaN,
+  'the last safe integer': Number.MAX_SAFE_INTEGER,
+  'the last long': Long.MAX_VALUE,
+  negative: -1,
+  'a decimal': Decimal128.fromString('8'),
+  'a date': new Date(8),
+  'a text': '8',
+  null: null,
+};
+
+const DAMAGED_LOCKS: readonly (readonly [what: string, field: string, value: unknown])[] = [
+  ...Object.entries(WRONG_FENCING).map(([what, value]) => [what, 'fencing', value] as const),
+  ['a text', 'holder', 'eve'],
+  ['nameless', 'holder', {}],
+  ['named by a number', 'holder', { name: 42 }],
+  ['named by a document', 'holder', { name: { a: 1 } }],
+  ['a list', 'holder', [{ name: 'eve' }]],
+  ['a text', 'format', 'two'],
+  ['null', 'format', null],
+  ['none', 'format', 0],
+];
+
+for (const [what, field, value] of DAMAGED_LOCKS) {
+  test(`a lock whose ${field} is wrong (${what}) is refused as it is, and its remedy leads out`, async () => {
+    const locks = lab.staging.client.db(target.reader.database).collection<{ _id: string }>(LOCK);
+    for (const holder of [null, { name: 'eve', token: 't', command: 'apply' }]) {
+      const sound = { _id: 'lock', format: LEDGER_FORMAT, holder, fencing: 7, expiresAt: new Date(0) };
+      const document = { ...sound, [field]: value };
+      await locks.replaceOne({ _id: 'lock' }, document, { upsert: true });
+      const [raw] = await locks.find({}, { raw: true }).toArray();
+      const attempts = [
+        () => take('anna'),
+        () => readLock(target.reader),
+        () => openLedger(target).unlock('another run'),
+      ];
+      for (const attempt of attempts) {
+        const refusal = await failure(attempt());
+        assert.is(refusal.code, 'TARGET');
+        assert.is(refusal.message, `restore_plan.lock is damaged: document lock has no valid ${field}`);
+        assert.match(refusal.hint ?? '', "db.getCollection('restore_plan.lock').deleteOne({ _id: 'lock' })");
+      }
+      assert.equal(await locks.find({}, { raw: true }).toArray(), [raw], 'it was not touched');
+    }
+    await locks.deleteOne({ _id: 'lock' });
+    const lease = await take('anna');
+    assert.is(lease.fencing, 1);
+    await lease.release();
+  });
+}
+
+for (const what of ['a fraction', 'Infinity', 'the last safe integer', 'the last long', 'a decimal']) {
+  test(`a lock does not go on from the number of a run that is wrong (${what})`, async () => {
+    const db = lab.staging.client.db(target.reader.database);
+    await db.collection(RUNS).insertOne({ _id: 'a run' as never, fencing: WRONG_FENCING[what] });
+    const refusal = await failure(take('anna'));
+    assert.is(refusal.message, 'restore_plan.runs is damaged: document a run has no valid fencing');
+    assert.match(refusal.hint ?? '', 'Set it to the highest fencing of the other documents');
+    assert.is(await db.collection(LOCK).countDocuments(), 0);
+    await db.collection(RUNS).updateOne({}, { $set: { fencing: 1 } });
+    const lease = await take('anna');
+    assert.is(lease.fencing, 2);
+    await lease.release();
+  });
+}
 
 test('a lock written by a newer version is left alone', async () => {
   const document = { _id: 'lock' as never, format: 3, holder: null, fencing: 7 };
