@@ -5,6 +5,7 @@
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { ElementCursor } from '../bson/elements.ts';
 import { KeySet } from '../bson/key-set.ts';
+import { showValue } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { IdList } from '../plan/id-list.ts';
@@ -354,4 +355,30 @@ export class KeyPath {
 
 function isKey({ type }: RawValue): boolean {
   return type !== BSON.NULL && type !== BSON.UNDEFINED;
+}
+
+/** Ids named one by one. */
+const IDS_SHOWN = 5;
+
+/** What was not restored of a file of ids, and what it says twice. */
+export function* missingIds(collection: string, { list, found, chosen }: IdRoute): Generator<string> {
+  const { file, where, count, repeated, firstRepeated } = list;
+  const total = `${count} _id${count === 1 ? '' : 's'} of ${file}`;
+  const named = (missing: (value: RawValue) => boolean): string => {
+    const shown: string[] = [];
+    let number = 0;
+    for (const { value, line } of list.values()) {
+      if (!missing(value)) continue;
+      number++;
+      if (shown.length < IDS_SHOWN) shown.push(`${showValue(value)} (line ${line})`);
+    }
+    return `${shown.join(', ')}${number > IDS_SHOWN ? ` and ${number - IDS_SHOWN} more` : ''}`;
+  };
+  if (found.size < count)
+    yield `${collection}: ${count - found.size} of ${total} are not in the backup (${where}): ${named((value) => !found.has(value))}`;
+  if (chosen.size < found.size)
+    yield `${collection}: of ${found.size - chosen.size} of ${total} the query is not true (${where}): ` +
+      named((value) => found.has(value) && !chosen.has(value));
+  if (repeated > 0)
+    yield `${collection}: ${file} repeats ids in ${repeated} line${repeated === 1 ? '' : 's'}, first in line ${firstRepeated}; each counts once`;
 }

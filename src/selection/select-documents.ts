@@ -15,8 +15,6 @@ import { fileNameOf } from '../backup/layout/dump-paths.ts';
 import { isNotThere } from '../backup/locate/choose.ts';
 import { openBackup } from '../backup/open-backup.ts';
 import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
-import { showValue } from '../bson/show.ts';
-import type { RawValue } from '../bson/types.ts';
 import { removeUnused } from '../files.ts';
 import { rollAlone } from '../oplog/alone/roll-alone.ts';
 import type { PastCounts } from '../oplog/later.ts';
@@ -45,7 +43,7 @@ import { IdFilter } from './id-filter.ts';
 import { findSelection, keptOfPlan, sha256OfText } from './open-selection.ts';
 import { spareBytes } from './put-off.ts';
 import { BackupScan, type Onlooker, readBackup } from './read-backup.ts';
-import { collectionRoutes, type IdRoute } from './routes.ts';
+import { collectionRoutes, missingIds } from './routes.ts';
 import {
   type SelectedCollection,
   type Selection,
@@ -379,30 +377,4 @@ async function writePasts(
     throw error;
   }
   return pasts.counts;
-}
-
-/** Ids named one by one. */
-const IDS_SHOWN = 5;
-
-/** What was not restored of a file of ids, and what it says twice. */
-function* missingIds(collection: string, { list, found, chosen }: IdRoute): Generator<string> {
-  const { file, where, count, repeated, firstRepeated } = list;
-  const total = `${count} _id${count === 1 ? '' : 's'} of ${file}`;
-  const named = (missing: (value: RawValue) => boolean): string => {
-    const shown: string[] = [];
-    let number = 0;
-    for (const { value, line } of list.values()) {
-      if (!missing(value)) continue;
-      number++;
-      if (shown.length < IDS_SHOWN) shown.push(`${showValue(value)} (line ${line})`);
-    }
-    return `${shown.join(', ')}${number > IDS_SHOWN ? ` and ${number - IDS_SHOWN} more` : ''}`;
-  };
-  if (found.size < count)
-    yield `${collection}: ${count - found.size} of ${total} are not in the backup (${where}): ${named((value) => !found.has(value))}`;
-  if (chosen.size < found.size)
-    yield `${collection}: of ${found.size - chosen.size} of ${total} the query is not true (${where}): ` +
-      named((value) => found.has(value) && !chosen.has(value));
-  if (repeated > 0)
-    yield `${collection}: ${file} repeats ids in ${repeated} line${repeated === 1 ? '' : 's'}, first in line ${firstRepeated}; each counts once`;
 }

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import * as assert from 'uvu/assert';
 import type { RunEvent } from '../../src/events.ts';
 import type { ActionEnd } from '../../src/plan/follow-ups/kind.ts';
-import { type Delivery, sendWebhook } from '../../src/plan/follow-ups/webhook.ts';
+import { sendWebhook, type WebhookDelivery } from '../../src/plan/follow-ups/webhook.ts';
 import type { Run } from '../../src/run.ts';
 import { Secret } from '../../src/secret.ts';
 import { test } from '../harness.ts';
@@ -53,7 +53,7 @@ const status =
     response.writeHead(code, headers).end(`answer ${code}`);
   };
 
-type Given = Partial<Delivery & Pick<Run, 'emit' | 'signal'>>;
+type Given = Partial<WebhookDelivery & Pick<Run, 'emit' | 'signal'>>;
 
 function send({
   emit = (event) => events.push(event),

@@ -77,7 +77,7 @@ const ANSWER_BYTES = 16 * 1024;
 const ANSWER_CHARACTERS = 300;
 
 /** One notice, sent until it arrives. */
-export interface Delivery extends Pick<WebhookAction, 'secret' | 'timeoutMs'> {
+export interface WebhookDelivery extends Pick<WebhookAction, 'secret' | 'timeoutMs'> {
   readonly url: Secret;
   /** JSON text. */
   readonly body: string;
@@ -102,7 +102,7 @@ interface DeliveryEnd extends ActionEnd {
  */
 export async function sendWebhook(
   { emit, signal }: Pick<Run, 'emit' | 'signal'>,
-  request: Delivery,
+  request: WebhookDelivery,
 ): Promise<ActionEnd> {
   if (!URL.canParse(request.url.reveal())) {
     return { succeeded: false, detail: 'the address is not valid', output: undefined };
@@ -123,7 +123,7 @@ export async function sendWebhook(
 }
 
 async function sendOnce(
-  { url, secret, body, delivery, timeoutMs }: Delivery,
+  { url, secret, body, delivery, timeoutMs }: WebhookDelivery,
   signal: AbortSignal,
 ): Promise<DeliveryEnd> {
   try {
