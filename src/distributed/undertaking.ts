@@ -1,10 +1,11 @@
 /**
  * One selection that many machines make, as it lies in an exchange:
  *
- *     rp-<plan>-<key>/level-0/3-67108864-<sha256>.part  what a worker made of the slice of member 3 that begins there
- *     rp-<plan>-<key>/level-1/keys-<sha256>.keys        keys of the parents that the slices of level 1 are asked about
- *     rp-<plan>-<key>/level-1/worker-3-<sha256>.failure why worker 3 gave up
+ *     rp-<plan>-<digits>-<key>/level-0/3-67108864-<sha256>.part  what a worker made of the slice of member 3 that begins there
+ *     rp-<plan>-<digits>-<key>/level-1/keys-<sha256>.keys        keys of the parents that the slices of level 1 are asked about
+ *     rp-<plan>-<digits>-<key>/level-1/worker-3-<sha256>.failure why worker 3 gave up
  *
+ * `<plan>` is as much of the plan's name as a cluster's names have room for, and `<digits>` are of the SHA-256 of all of it.
  * Names hold the SHA-256 of the whole content, so that whoever writes the same twice, or at once, changes nothing. Each file says of which plan, backup,
  * version, level and slice it is; anything else is refused by its name.
  */
@@ -20,8 +21,12 @@ import type { Exchange, ExchangedFile } from './exchange.ts';
 const FORMAT = 'restore-plan exchange 1';
 /** Hexadecimal digits of a key. */
 const KEY_DIGITS = 16;
-/** Of a plan's name in the names of jobs, which a cluster bounds. */
-const MOST_NAME = 20;
+/** Of a plan's name in the names of jobs, which a cluster bounds: together at most 52 (engines/engine.ts). */
+const MOST_NAME = 18;
+/** Of the SHA-256 of a plan's name: names that begin alike, or differ in what a cluster's names cannot hold, stay apart. */
+const NAME_DIGITS = 8;
+
+const KEY = new RegExp(`^[0-9a-f]{${KEY_DIGITS}}$`);
 
 /** What a file of the exchange is: of a level of the plan, and one of its slices or workers. */
 export interface Mark {
@@ -37,7 +42,7 @@ export interface MarkedFile extends Mark {
 }
 
 export class Undertaking {
-  /** Begins all names of this plan: `rp-incident-4711`. */
+  /** Begins all names of this plan: `rp-incident-4711-8c330229`. */
   readonly family: string;
   /** Tells selections of the plan apart: by what it selects, from which backup, and in which slices. */
   readonly key: string;
@@ -69,8 +74,12 @@ export class Undertaking {
     return new Undertaking(plan, { key: sha256(Buffer.from(text)).slice(0, KEY_DIGITS), backup, sliceBytes });
   }
 
-  /** One that somebody else has begun, by its key: to tell them what went wrong, and for nothing else. */
+  /** One that somebody else has begun, by its key: to tell them what went wrong, and for nothing else. Throws USAGE for what is no key. */
   static named(plan: Pick<Plan, 'name' | 'selectsDigest'>, key: string): Undertaking {
+    if (!KEY.test(key))
+      throw new RestorePlanError('USAGE', `--selection ${key} is no key of a selection`, {
+        hint: `It has ${KEY_DIGITS} digits, 0 to 9 and a to f: give what the coordinator gave, or leave it out.`,
+      });
     return new Undertaking(plan, { key, backup: '', sliceBytes: 0 });
   }
 
@@ -142,7 +151,8 @@ export class Undertaking {
 /** Begins the names of everything that a plan has in an exchange, whatever it selected. */
 export function familyOf({ name }: Pick<Plan, 'name'>): string {
   const words = name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
-  return `rp-${words.slice(0, MOST_NAME).replace(/^-+|-+$/g, '') || 'plan'}`;
+  const cut = words.slice(0, MOST_NAME).replace(/^-+|-+$/g, '') || 'plan';
+  return `rp-${cut}-${sha256(Buffer.from(name)).slice(0, NAME_DIGITS)}`;
 }
 
 /** Folders of an exchange that are a plan's. */

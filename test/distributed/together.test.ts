@@ -275,19 +275,26 @@ test('parts of a changed plan lie elsewhere, and --clean takes all of the plan a
   const undertaken = undertaking(market, 2);
   const { exchange } = undertaken;
   writeFileSync(join(exchange, 'of-somebody-else.txt'), 'x');
-  mkdirSync(join(exchange, 'rp-incident-4711-other'));
-  writeFileSync(join(exchange, 'rp-incident-4711-other', 'file'), 'x');
+  // Of plans whose names begin alike, or differ in what the names of a cluster cannot hold.
+  const others = ['incident-4711-partner-b', 'incident-4711-partner-a', 'Incident_4711'];
+  for (const name of others) {
+    writeFileSync(join(market, 'plan.yaml'), MARKET.replace('incident-4711', name));
+    done(await work(undertaken, 0, 0));
+  }
+  const theirs = filesBelow(exchange);
+  assert.is(theirs.length, 1 + others.length);
+  writeFileSync(join(market, 'plan.yaml'), MARKET);
   done(await work(undertaken, 0, 0));
   writeFileSync(join(market, 'plan.yaml'), MARKET.replace('partner_id', 'partner'));
   done(await work(undertaken, 0, 0));
   writeFileSync(join(market, 'plan.yaml'), MARKET);
   // What a writer leaves that was killed.
-  const [part = ''] = filesBelow(exchange).filter((name) => name.endsWith('.part'));
+  const [part = ''] = filesBelow(exchange).filter((name) => !theirs.includes(name));
   renameSync(join(exchange, part), join(exchange, `${part}.0123456789ab.partial`));
-  assert.is(filesBelow(exchange).length, 4);
+  assert.is(filesBelow(exchange).length, theirs.length + 2);
   const { stdout } = done(await select(market, '--clean', '--exchange', exchange));
   assert.match(stdout, /Removed 2 files from /);
-  assert.equal(filesBelow(exchange), ['of-somebody-else.txt', 'rp-incident-4711-other/file']);
+  assert.equal(filesBelow(exchange), theirs);
 });
 
 test('a folder that others may write to is no exchange, nor is one that is not there', async () => {
@@ -328,6 +335,21 @@ test('options that do not go together, and indexes that are none, are refused by
     ['--engine', 'kubernetes', '--workers', '4', '--image', 'x', ...at],
     /the pods of Kubernetes see no source\.path/,
   );
+});
+
+test('what is no key of a selection names no place, in the exchange or out of it', async () => {
+  const { folder, exchange } = undertaking(market, 2);
+  const args = ['--worker', '--level', '7', '--workers', '1', '--exchange', exchange];
+  const before = filesBelow(root.path);
+  for (const key of ['../../../evil', '0123456789ABCDEF']) {
+    const { exitCode, stderr } = await callPlan(['select', 'plan.yaml', ...args, '--selection', key], {
+      cwd: folder,
+      env: { JOB_COMPLETION_INDEX: '0' },
+    });
+    assert.is(exitCode, 11, stderr);
+    assert.match(stderr, /--selection .*is no key of a selection/);
+  }
+  assert.equal(filesBelow(root.path), before);
 });
 
 test('a backup that is read in one piece has no work for others', async () => {

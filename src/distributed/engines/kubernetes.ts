@@ -80,7 +80,7 @@ export class Kubernetes implements Engine {
 
   async clean(isOurs: (name: string) => boolean): Promise<void> {
     const found = await this.#kubectl(['get', 'job,configmap', `--selector=${NAME_LABEL}`, '--output=name']);
-    // `job.batch/rp-incident-4711-…-l0`
+    // `job.batch/rp-incident-4711-8c330229-…-l0`
     const ours = found.split('\n').filter((each) => isOurs(each.slice(each.indexOf('/') + 1)));
     if (ours.length > 0)
       await this.#kubectl(['delete', ...ours, '--wait=true', '--cascade=foreground', '--ignore-not-found']);
@@ -218,7 +218,7 @@ interface JobStatus {
   readonly conditions?: readonly { readonly type: string; readonly status: string }[];
 }
 
-/** `rp-incident-4711-…` of the job `rp-incident-4711-…-l0` */
+/** `rp-incident-4711-8c330229-…` of the job `rp-incident-4711-…-l0` */
 function selectionOf({ name }: Pick<ArrayJob, 'name'>): string {
   return name.replace(/-[lj]\d+$/, '');
 }

@@ -74,7 +74,7 @@ export class Slurm implements Engine {
     ].join('\n');
   }
 
-  /** `<exchange>/rp-incident-4711-…/logs` of the job `rp-incident-4711-…-l0` */
+  /** `<exchange>/rp-incident-4711-8c330229-…/logs` of the job `rp-incident-4711-…-l0` */
   #logs({ name }: Pick<ArrayJob, 'name'>): string | undefined {
     const { logs } = this.#template;
     return logs && join(logs, name.replace(/-l\d+$/, ''), 'logs');
