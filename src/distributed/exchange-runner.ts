@@ -76,14 +76,12 @@ export class ExchangeRunner implements SliceRunner {
     signal: AbortSignal,
     stored: (bytes: number) => void,
   ): AsyncGenerator<Part> {
-    const { exchange, undertaking, until } = this.#given;
+    const { until } = this.#given;
     const [first] = scopes.keys();
     const level = this.#given.routes.find(({ collection }) => collection === first)?.level ?? 0;
-    if (level > 0) {
-      const content = encodeKeys(scopes.values());
-      await undertaking.put(exchange, { kind: 'keys', level, id: '' }, [content]);
-    }
-    if (until !== undefined && level > until) throw new LevelReady();
+    const isReady = until !== undefined && level > until;
+    if (level > 0) await this.#putKeys(level, encodeKeys(scopes.values()), isReady);
+    if (isReady) throw new LevelReady();
     const parts = await this.#handedIn(level, slices);
     this.#parts = parts;
     const waiting = slices.map((slice) => ({ slice, file: parts.get(sliceId(slice)) as MarkedFile }));
@@ -115,6 +113,18 @@ export class ExchangeRunner implements SliceRunner {
   refusal({ slice, message }: UnfitPart): Error {
     const { file } = this.#parts.get(sliceId(slice)) as MarkedFile;
     return refused(this.#given.exchange, file, message);
+  }
+
+  /**
+   * What the workers of a level need to begin. Where they can begin only with that, or are told to, what stopped them is over: whoever came too early would
+   * else be blamed for ever.
+   */
+  async #putKeys(level: number, content: Uint8Array, isReady: boolean): Promise<void> {
+    const { exchange, undertaking } = this.#given;
+    const files = await undertaking.list(exchange, level);
+    await undertaking.put(exchange, { kind: 'keys', level, id: '' }, [content]);
+    if (!isReady && files.some(({ kind }) => kind === 'keys')) return;
+    for (const { kind, file } of files) if (kind === 'failure') await exchange.remove(file.name);
   }
 
   async #part(

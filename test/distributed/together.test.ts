@@ -133,6 +133,28 @@ test('what is missing is named, and what is there is kept', async () => {
   done(await select(market, ...joining(undertaken), '--level', '0'));
 });
 
+test('a worker that came before its level was ready is not blamed once it is', async () => {
+  const expected = await alone(market);
+  for (const until of [['--level', '0'], []]) {
+    const undertaken = undertaking(market, 2, 1);
+    const early = await work(undertaken, 1, 0);
+    assert.is(early.exitCode, 15, early.stderr);
+    assert.ok(failures(undertaken).length > 0, 'it says why it gave up');
+    done(await work(undertaken, 0, 0));
+    const joined = await select(market, ...joining(undertaken), ...until);
+    if (until.length > 0) done(joined);
+    else assert.match(joined.stderr, /level 1: \d+ of \d+ slices \(.*\) are not in/);
+    assert.equal(failures(undertaken), []);
+    const missing = await select(market, ...joining(undertaken));
+    assert.match(missing.stderr, /Have the workers of level 1 run to their end/);
+    done(await work(undertaken, 1, 0));
+    assert.is(digestOf(done(await select(market, ...joining(undertaken), '--json'))), expected);
+  }
+});
+
+const failures = ({ exchange }: Undertaken): string[] =>
+  filesBelow(exchange).filter((name) => name.endsWith('.failure'));
+
 test('a damaged part, and parts of another plan, backup, version or place are refused by name', async () => {
   const undertaken = undertaking(market, 2, 1);
   done(await work(undertaken, 0, 0));
