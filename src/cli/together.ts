@@ -3,6 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
+import { type Advice, advice } from '../advice.ts';
 import type { Backup } from '../backup/backup.ts';
 import { openBackup } from '../backup/open-backup.ts';
 import { type ArrayJob, type Engine, passedVariables } from '../distributed/engines/engine.ts';
@@ -18,7 +19,7 @@ import {
   titleOf,
   undertakingOf,
 } from '../distributed/select-together.ts';
-import { familyOf, Undertaking } from '../distributed/undertaking.ts';
+import { familyOf, foldersOf, Undertaking } from '../distributed/undertaking.ts';
 import { doShare } from '../distributed/worker.ts';
 import { RestorePlanError } from '../errors.ts';
 import { STDIN } from '../plan/extends.ts';
@@ -34,12 +35,18 @@ import type { CommandContext } from './context.ts';
 import { type EngineName, exchangeOf, type Task, taskOf } from './together-options.ts';
 import { show } from './view.ts';
 
-/** Returns the selection where there is one to be shown. Throws USAGE for options that do not go together. */
+/** A selection to be shown, and what is left to do. */
+interface Made {
+  readonly selection: Selection;
+  readonly hint?: Advice | undefined;
+}
+
+/** Returns the selection where there is one. Throws USAGE for options that do not go together. */
 export async function selectTogether(
   context: CommandContext,
   restore: Restore,
   options: OptionValues,
-): Promise<Selection | undefined> {
+): Promise<Made | undefined> {
   const { plan } = restore;
   const task = taskOf(context, options);
   // A worker says it to whoever waits for it.
@@ -56,7 +63,7 @@ export async function selectTogether(
   try {
     switch (task.kind) {
       case 'submit':
-        return await submit(asked, { ...task, engine: engine as Engine }, exchange);
+        return { selection: await submit(asked, { ...task, engine: engine as Engine }, exchange) };
       case 'worker':
         return await work(asked, task, exchange);
       case 'join':
@@ -244,8 +251,17 @@ async function print(
     const title = `the keys that level ${level + 1} is asked about, of what level ${level} chose`;
     return isLast ? [read] : [read, { name, title, workers: 1, arguments: joining(level) }];
   });
-  const last = ['select', ...here(asked), '--join', '--exchange', exchange];
-  const text = engine.print(steps, last);
+  const { namespace } = asked.options;
+  const onThisMachine = (...task: readonly string[]): string[] => [
+    ...['select', ...here(asked), ...task, '--exchange', exchange],
+  ];
+  const text = engine.print(steps, {
+    join: onThisMachine('--join'),
+    clean: onThisMachine(
+      ...['--clean', '--engine', engine.name],
+      ...(typeof namespace === 'string' ? ['--namespace', namespace] : []),
+    ),
+  });
   await show(context, { page: () => text, objects: () => [] });
   return undefined;
 }
@@ -293,7 +309,7 @@ async function joinLevels(
   { context, restore, plan }: Asked,
   { level }: Extract<Task, { kind: 'join' }>,
   exchange: Exchange,
-): Promise<Selection | undefined> {
+): Promise<Made | undefined> {
   const routes = collectionRoutes(plan);
   const runner = (backup: Backup, until?: number): ExchangeRunner =>
     new ExchangeRunner(context, {
@@ -302,7 +318,10 @@ async function joinLevels(
       routes,
       ...(until !== undefined && { until }),
     });
-  if (level === undefined) return restore.select({ runnerFor: async (backup) => runner(backup) });
+  if (level === undefined) {
+    const selection = await restore.select({ runnerFor: async (backup) => runner(backup) });
+    return { selection, hint: await leftBehind(plan, exchange) };
+  }
   const levels = levelsOf(plan).length;
   if (level >= levels - 1)
     throw usage(
@@ -322,6 +341,13 @@ async function joinLevels(
     }
   });
   return say(context, `Joined level ${level}: the workers of level ${level + 1} can begin`);
+}
+
+/** Documents of a database lie there, and nobody who joins by hand has asked for their removal. Undefined: nothing does. */
+async function leftBehind(plan: Plan, exchange: Exchange): Promise<Advice | undefined> {
+  const { address } = exchange;
+  if ((await foldersOf(exchange, familyOf(plan))).length === 0) return undefined;
+  return advice`The parts still lie in ${address}, documents of the database among them: ${{ command: 'select', options: { clean: true, exchange: address } }} removes all that this plan has there.`;
 }
 
 async function withBackup<T>(

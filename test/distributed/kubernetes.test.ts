@@ -200,6 +200,11 @@ test('each command of a container, run as it stands with the index in its enviro
   );
   const expected = digestOf(done(await select('--work-dir', 'alone', '--json')));
   assert.is(digestOf(done(joined)), expected);
+  const printed = done(await select(...printing('--namespace', 'restores'))).stdout;
+  assert.match(
+    printed,
+    /# Then, .*: plan select .* --clean --engine kubernetes --namespace restores --exchange s3:/,
+  );
   const { stdout } = done(await select('--clean', '--exchange', `s3://${exchange.name}/parts`));
   assert.match(stdout, /Removed \d+ files from/);
   const { Contents = [] } = await exchange.client.send(new ListObjectsV2Command({ Bucket: exchange.name }));

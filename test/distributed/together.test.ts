@@ -11,6 +11,7 @@ import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
+import { jsonLines } from '../lab/plan-command.ts';
 import { tarFolder } from '../lab/tar.ts';
 import {
   digestOf,
@@ -317,6 +318,35 @@ test('parts of a changed plan lie elsewhere, and --clean takes all of the plan a
   const { stdout } = done(await select(market, '--clean', '--exchange', exchange));
   assert.match(stdout, /Removed 2 files from /);
   assert.equal(filesBelow(exchange), theirs);
+});
+
+test('who joins by hand is told what removes the parts, while there are some', async () => {
+  const undertaken = undertaking(tree, 1, 1);
+  const { exchange } = undertaken;
+  await workThrough(undertaken);
+  const { stdout } = done(await select(tree, ...joining(undertaken)));
+  const said = stdout.replaceAll(/\s+/g, ' ');
+  const [, command = ''] = /still lie in .* database among them: `plan (.*)` removes all/.exec(said) ?? [];
+  assert.is(command, `select plan.yaml --clean --exchange ${exchange}`);
+  const again = done(await select(tree, ...joining(undertaken), '--json'));
+  const { hint } = jsonLines(again.stdout).find(({ type }) => type === 'select') ?? {};
+  assert.ok(String(hint).includes(`\`plan ${command}\``));
+  done(await callPlan(command.split(' '), { cwd: tree }));
+  assert.equal(filesBelow(exchange), []);
+  assert.not.match(done(await select(tree, ...joining(undertaken))).stdout, /still lie in/);
+});
+
+test('what --print writes joins last, and then removes the parts', async () => {
+  const { exchange } = undertaking(tree, 1);
+  const args = ['--engine', 'slurm', '--workers', '2', '--exchange', exchange, '--print'];
+  const { stdout } = done(await select(tree, ...args));
+  const [joins = '', clean = ''] = stdout
+    .split('\n')
+    .filter((line) => /^[^#].* --(?:join|clean) /.test(line));
+  assert.ok(joins.endsWith(` --join --exchange ${exchange}`), joins);
+  assert.ok(clean.endsWith(` --clean --engine slurm --exchange ${exchange}`), clean);
+  const [command = ''] = /select .*$/.exec(clean.replace(' --engine slurm', '')) ?? [];
+  done(await callPlan(command.split(' '), { cwd: tree }));
 });
 
 test('a folder that others may write to is no exchange, nor is one that is not there', async () => {

@@ -3,7 +3,7 @@
 import { camelCased, type OptionValues, TOGETHER } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
-import { show } from '../view.ts';
+import { show, typed } from '../view.ts';
 import { selectionView } from '../views/dry-run.ts';
 
 export async function run(
@@ -15,13 +15,14 @@ export async function run(
   const { plan } = restore;
   await context.follow(['backup', 'selection']);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
-  const selection = isTogether(options)
+  const made = isTogether(options)
     ? await (await import('../together.ts')).selectTogether(context, restore, options)
-    : await restore.select();
-  if (selection === undefined) return;
-  const { manifest, directory } = selection;
+    : { selection: await restore.select() };
+  if (made === undefined) return;
+  const { manifest, directory } = made.selection;
   const selected = { plan, manifest, comparisons: [], notCompared: [], warnings: context.warnings };
-  await show(context, selectionView(selected, directory));
+  const hint = made.hint?.say(typed(file));
+  await show(context, selectionView(selected, directory, hint));
 }
 
 /** Whether any option is given by which other machines come in. */

@@ -280,15 +280,25 @@ export function dryRunObject(run: DryRun) {
 }
 
 /** What `plan select` shows: the page of a dry-run without targets. `directory`: where the documents are kept. */
-export function selectionView(run: DryRun, directory: string): View {
+/** `hint`: what is left to do. */
+export function selectionView(run: DryRun, directory: string, hint?: string): View {
   const { plan, backup, selection } = chosenObject(run);
   return {
     *page(style) {
       yield* dryRunPage(run, style);
       yield '';
       yield* wrapped(`Kept in ${directory}`, { columns: style.columns, hanging: 2 });
+      if (hint !== undefined) yield* wrapped(hint, { columns: style.columns, hanging: 2 });
     },
-    objects: () => [{ type: 'select', plan, backup, selection: { ...selection, directory } }],
+    objects: () => [
+      {
+        type: 'select',
+        plan,
+        backup,
+        selection: { ...selection, directory },
+        ...(hint !== undefined && { hint }),
+      },
+    ],
   };
 }
 

@@ -43,7 +43,15 @@ export interface Engine {
    * The same as a text: levels with what has to happen between them, to be handed to the cluster by hand. A job of one worker without an index joins
    * a level.
    */
-  print(steps: readonly (ArrayJob | Omit<ArrayJob, 'indexes'>)[], last: readonly string[]): string;
+  print(steps: readonly (ArrayJob | Omit<ArrayJob, 'indexes'>)[], last: LastSteps): string;
+}
+
+/** Arguments of this program on the machine that wants the selection, once all steps are done. */
+export interface LastSteps {
+  /** Makes the selection. */
+  readonly join: readonly string[];
+  /** Removes what was handed in, and what is left of the jobs. */
+  readonly clean: readonly string[];
 }
 
 /** How long a command of an engine may take; those that submit and ask answer within seconds. */

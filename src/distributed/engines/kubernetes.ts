@@ -5,7 +5,15 @@
 import { stringify } from 'yaml';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
-import { type ArrayJob, call, type Engine, type JobState, untilOver } from './engine.ts';
+import {
+  type ArrayJob,
+  call,
+  type Engine,
+  type JobState,
+  type LastSteps,
+  shellWord,
+  untilOver,
+} from './engine.ts';
 
 /** What the pods of all jobs have in common. */
 export interface PodTemplate {
@@ -86,7 +94,7 @@ export class Kubernetes implements Engine {
       await this.#kubectl(['delete', ...ours, '--wait=true', '--cascade=foreground', '--ignore-not-found']);
   }
 
-  print(steps: readonly (ArrayJob | Omit<ArrayJob, 'indexes'>)[], last: readonly string[]): string {
+  print(steps: readonly (ArrayJob | Omit<ArrayJob, 'indexes'>)[], { join, clean }: LastSteps): string {
     const configMap = steps[0] && this.configMap(steps[0]);
     const documents = [
       ...(configMap === undefined ? [] : [['The plan, and the files it names.', configMap] as const]),
@@ -101,7 +109,8 @@ export class Kubernetes implements Engine {
     const written = documents.map(
       ([title, manifest]) => `# ${title}\n${stringify(manifest, { lineWidth: 0 })}`,
     );
-    return `${written.join('---\n')}# The selection, on this machine: plan ${last.join(' ')}\n`;
+    const command = (args: readonly string[]): string => ['plan', ...args].map(shellWord).join(' ');
+    return `${written.join('---\n')}# The selection, on this machine: ${command(join)}\n# Then, as documents of the database lie in the exchange: ${command(clean)}\n`;
   }
 
   /** Undefined where the image holds the plan. */

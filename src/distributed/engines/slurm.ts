@@ -10,7 +10,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PRIVATE_DIRECTORY } from '../../files.ts';
 import type { Run } from '../../run.ts';
-import { type ArrayJob, call, type Engine, type JobState, shellWord, untilOver } from './engine.ts';
+import {
+  type ArrayJob,
+  call,
+  type Engine,
+  type JobState,
+  type LastSteps,
+  shellWord,
+  untilOver,
+} from './engine.ts';
 
 /** Between two looks whether tasks that were cancelled have ended, milliseconds. */
 const PAUSE_MS = 250;
@@ -52,7 +60,10 @@ export class Slurm implements Engine {
     while ((await ours()).length > 0) await sleep(PAUSE_MS);
   }
 
-  print(steps: readonly (ArrayJob | Omit<ArrayJob, 'indexes'>)[], last: readonly string[]): string {
+  print(
+    steps: readonly (ArrayJob | Omit<ArrayJob, 'indexes'>)[],
+    { join: joining, clean }: LastSteps,
+  ): string {
     const program = (args: readonly string[]): string =>
       [...this.#template.program, ...args].map(shellWord).join(' ');
     const written = steps.map((step) => {
@@ -69,7 +80,10 @@ export class Slurm implements Engine {
       '',
       ...written,
       `# The selection, on this machine`,
-      program(last),
+      program(joining),
+      '',
+      '# Documents of the database lie in the exchange',
+      program(clean),
       '',
     ].join('\n');
   }
