@@ -7,7 +7,7 @@ import { type BackupOptions, openBackupStore, type StoredSource } from './backup
 import type { SingleBackup } from './layout/one-backup.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './locate/candidates.ts';
 import { type Decision, decide, OPENED_OF_ONE_TIME, sameTimes } from './locate/choose.ts';
-import { type Inspected, type Inspection, inspectAll, type Search } from './locate/inspect.ts';
+import { type Inspected, type Inspection, inspectAll, type Search, whyUnplaced } from './locate/inspect.ts';
 import { showInstant, showLocal } from './locate/search-template.ts';
 
 export interface ListedBackup {
@@ -37,6 +37,8 @@ export interface BackupListing {
   readonly total: number;
   /** The nearest ones, newest first. */
   readonly backups: readonly ListedBackup[];
+  /** Those whose names tell a time that there is in no zone, and why; the first of very many. */
+  readonly unplaced: readonly Pick<ListedBackup, 'location' | 'reason'>[];
   /** Why every command that needs one of them refuses to choose. */
   readonly refusal: RestorePlanError | undefined;
 }
@@ -72,9 +74,13 @@ export async function listBackups(
         earlier.push(...listed(one, { ...listing, decision, isNewer: decision === newer }));
       newer = decision;
     }
-    const total = Math.max(found.total, later.length + earlier.length);
+    const unplaced = found.unplaced.slice(0, SHOWN_BEFORE).map((one) => ({
+      location: store.describe(one.path),
+      reason: `cannot be placed in time: ${whyUnplaced(one)}`,
+    }));
+    const total = Math.max(found.total, later.length + earlier.length + unplaced.length);
     const refusal = newer.kind === 'refused' ? newer.error : undefined;
-    return { timezone, at, total, backups: [...later.reverse(), ...earlier], refusal };
+    return { timezone, at, total, backups: [...later.reverse(), ...earlier], unplaced, refusal };
   } finally {
     await store.close();
   }

@@ -79,18 +79,19 @@ export function preImagesTold(
   };
 }
 
-export function backupTold({ backups, total, at, refusal }: BackupListing): Told {
+export function backupTold({ backups, unplaced, total, at, refusal }: BackupListing): Told {
   const chosen = backups.find((each) => each.chosen);
   const before = backups.filter(({ beforeAtMs }) => beforeAtMs === undefined || beforeAtMs >= 0).length;
   const known =
     at === undefined ? `${total} found` : `${total} found; of the nearest, ${before} at or before source.at`;
+  const lost = unplaced.slice(0, 1).map(({ location, reason }) => `${location} ${reason}`);
   if (chosen === undefined) {
     const why = refusal === undefined ? backups.slice(0, 1).map(({ reason }) => reason) : [sentence(refusal)];
     return {
       ...NOTHING,
       answers: 'no',
       sum: total === 0 ? 'none is there' : 'none serves',
-      facts: [...why, known],
+      facts: [...why, ...lost, known],
     };
   }
   const { localTime, beforeAtMs, location, reason } = chosen;
@@ -98,7 +99,7 @@ export function backupTold({ backups, total, at, refusal }: BackupListing): Told
   return {
     ...{ answers: 'yes', from: chosen.time, missingRights: [], write: [] },
     sum: localTime === undefined ? 'the one that is named' : `of ${localTime}`,
-    facts: [`${location}${age}`, reason, known],
+    facts: [`${location}${age}`, reason, ...lost, known],
   };
 }
 

@@ -19,6 +19,14 @@ export const HOURLY = {
   '2016.09.13.10.00.00': ['artworks'],
 };
 
+/** Names of times that there are in no zone. */
+export const IMPOSSIBLE = [
+  '2026.02.29.23.00.00',
+  '2026.11.30.23.59.60',
+  '2026.11.30.24.00.00',
+  '2026.13.01.00.00.00',
+] as const;
+
 let counter = 0;
 
 /** Lays out `name/db.tar` for each name, a dump of database gravity with those collections; returns the folder above. */

@@ -1,6 +1,6 @@
 /** What `plan backups` says of the candidates. */
 
-import { rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { type BackupListing, listBackups } from '../../src/backup/list-backups.ts';
@@ -9,7 +9,7 @@ import { paintWith } from '../../src/text/terminal.ts';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { QUIET } from '../quiet-run.ts';
-import { backupsBelow, HOURLY, type HourlySource, layOutBackups } from './backup-folders.ts';
+import { backupsBelow, HOURLY, type HourlySource, IMPOSSIBLE, layOutBackups } from './backup-folders.ts';
 
 const folder = temporaryFolder('list');
 test.after(() => folder.remove());
@@ -74,6 +74,35 @@ test('nothing is chosen past a damaged backup, or past a time that happened twic
   assert.not.ok(twice.backups.some(({ chosen }) => chosen));
 });
 
+test('names of times that there never are stand with the others, each with why', async () => {
+  const root = await layOutBackups(
+    folder,
+    Object.fromEntries(IMPOSSIBLE.map((name) => [name, ['artworks']])),
+  );
+  const at = '2026-12-01T12:00:00Z';
+  const none = await list(root, { at }, ['artworks']);
+  assert.equal([none.total, none.backups.length], [IMPOSSIBLE.length, 0]);
+  const good = await layOutBackups(folder, { '2026.11.29.23.00.00': ['artworks'] });
+  cpSync(root, good, { recursive: true });
+  const listing = await list(good, { at }, ['artworks']);
+  assert.is(listing.total, 1 + IMPOSSIBLE.length);
+  assert.ok(listing.backups[0]?.chosen);
+  assert.equal(
+    listing.unplaced.map(({ location, reason }) => [location.split('/').at(-2), reason]),
+    [
+      ['2026.02.29.23.00.00', '2026-02-29 23:00:00'],
+      ['2026.11.30.23.59.60', '2026-11-30 23:59:60'],
+      ['2026.11.30.24.00.00', '2026-11-30 24:00:00'],
+      ['2026.13.01.00.00.00', '2026-13-01 00:00:00'],
+    ].map(([name, time]) => [name, `cannot be placed in time: there is no ${time} in any zone`]),
+  );
+  for (const each of [none, listing]) {
+    const page = [...backupsPage(each, { paint: paintWith(false), columns: 200 })].join('\n');
+    assert.match(page, new RegExp(`^${each.total} backups found\\n`));
+    assert.match(page, /2026\.13\.01.*\n +cannot be placed in time: there is no 2026-13-01/);
+  }
+});
+
 test('of very many, the nearest are shown', async () => {
   const days = Array.from({ length: 28 }, (_, i) => `2016.02.${String(i + 1).padStart(2, '0')}.00.00.00`);
   const root = await layOutBackups(folder, Object.fromEntries(days.map((day) => [day, ['artworks']])));
@@ -83,6 +112,17 @@ test('of very many, the nearest are shown', async () => {
     backups.map(({ localTime }) => Number(localTime?.slice(8, 10))),
     [23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9],
   );
+});
+
+test('one of several that is shown alone is one', async () => {
+  const names = ['2016.09.13.07.00.00', '2016.09.13.08.00.00'];
+  const root = await layOutBackups(folder, Object.fromEntries(names.map((name) => [name, ['artworks']])));
+  const listing = await list(root, { at: '2016-09-13T09:00:00-04:00' });
+  const page = backupsPage(
+    { ...listing, backups: listing.backups.slice(0, 1) },
+    { paint: paintWith(false), columns: 80 },
+  );
+  assert.is([...page][0], '2 backups found, the nearest is shown');
 });
 
 test('the page fits 80 columns', async () => {

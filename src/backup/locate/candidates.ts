@@ -6,6 +6,7 @@ import type { LocationTemplate } from '../../plan/location-template.ts';
 import type { Store } from '../storage/store.ts';
 import {
   type BackupTime,
+  isPossible,
   type LocalFields,
   readBackupTime,
   searchTemplate,
@@ -27,9 +28,14 @@ export interface Candidates {
   readonly before: readonly Candidate[];
   /** After it, the nearest first. */
   readonly after: readonly Candidate[];
+  /** A few hundred of those whose names tell a time that there is in no zone, such as 24:00: nobody knows where they belong. */
+  readonly unplaced: readonly Unplaced[];
   /** Everything that matched the template. */
   readonly total: number;
 }
+
+/** A match whose name tells no possible time. */
+export type Unplaced = Pick<Candidate, 'path' | 'fields'>;
 
 /** Kept on each side. Further ones are never chosen: dozens nearer to the moment would have to be unfit. */
 const KEPT = 200;
@@ -49,22 +55,25 @@ export async function findCandidates(store: Store, search: CandidateSearch): Pro
   const moment = at === undefined ? Number.POSITIVE_INFINITY : wallClockAt(at, timezone);
   const before = new Nearest(moment);
   const after = new Nearest(moment);
+  const unplaced = new Map<string, Unplaced>();
   let total = 0;
   for await (const { path, fields } of searchTemplate(store, template)) {
     total++;
+    if (hasTime && !isPossible(fields)) {
+      if (unplaced.size < KEPT) unplaced.set(path, { path, fields });
+      continue;
+    }
     const wall = hasTime ? wallClock(fields) : 0;
     (wall <= moment ? before : after).add({ path, wall, fields });
   }
-  const found = [...before.items(), ...after.items()].flatMap((item): Candidate[] => {
-    const { path, fields } = item;
-    if (!hasTime) return [{ path, fields, time: undefined }];
-    const time = readBackupTime(fields, timezone);
-    return time === undefined ? [] : [{ path, fields, time }];
+  const found = [...before.items(), ...after.items()].map(({ path, fields }): Candidate => {
+    return { path, fields, time: hasTime ? readBackupTime(fields, timezone) : undefined };
   });
   const isBefore = (candidate: Candidate): boolean => at === undefined || earliest(candidate) <= at;
   return {
     before: found.filter(isBefore).sort((a, b) => earliest(b) - earliest(a) || (a.path < b.path ? 1 : -1)),
     after: found.filter((one) => !isBefore(one)).sort((a, b) => earliest(a) - earliest(b)),
+    unplaced: [...unplaced.values()].sort((a, b) => (a.path < b.path ? -1 : 1)),
     total,
   };
 }

@@ -12,9 +12,10 @@ import type { Source } from '../../plan/plan.ts';
 import { settingOf } from '../../plan/sources/sources.ts';
 import { STORE_KEYS } from '../../plan/sources/stores.ts';
 import type { Run } from '../../run.ts';
+import { showCounted } from '../../text/quantities.ts';
 import type { StoredBackup } from '../backup.ts';
 import { type Candidate, type Candidates, earliest, findCandidates } from './candidates.ts';
-import { type Inspected, type Inspection, inspectAll, type Search } from './inspect.ts';
+import { type Inspected, type Inspection, inspectAll, type Search, whyUnplaced } from './inspect.ts';
 import { fixedFolder, isPattern, showInstant } from './search-template.ts';
 
 /** Candidates that are opened before the search is given up; every one costs some requests. */
@@ -24,6 +25,7 @@ export async function chooseBackup(run: Run, search: Search): Promise<StoredBack
   const { backups, source } = search;
   const { emit } = run;
   const found = await findCandidates(backups.store, { ...backups, at: source.at?.epochMs });
+  warnOfUnplaced(found, run, search);
   const passedOver: PassedOver[] = [];
   let opened = 0;
   for (const group of sameTimes(found.before)) {
@@ -48,6 +50,18 @@ export async function chooseBackup(run: Run, search: Search): Promise<StoredBack
   }
   if (passedOver.length > 0) throw await noneServes(passedOver);
   throw await noBackup(found, search);
+}
+
+/** One of them may be the one that is meant: an older one is not taken without a word. */
+function warnOfUnplaced({ unplaced }: Candidates, { emit }: Run, { backups: { store } }: Search): void {
+  if (unplaced.length === 0) return;
+  const named = unplaced.slice(0, NAMED).map((one) => `${store.describe(one.path)} (${whyUnplaced(one)})`);
+  const more = unplaced.length > NAMED ? ', …' : '';
+  const were = unplaced.length === 1 ? 'was' : 'were';
+  emit({
+    type: 'warning',
+    message: `${showCounted(unplaced.length, 'backup')} cannot be placed in time and ${were} passed over: ${named.join(', ')}${more}. To use one all the same, name it in full instead of by {time:…}.`,
+  });
 }
 
 /** A backup without what the plan needs. */
@@ -256,7 +270,7 @@ function finishOf({ inspection }: Inspected): number {
   return modified ?? Number.NaN;
 }
 
-/** Backups that a refusal lists. */
+/** Backups that a message lists. */
 const NAMED = 5;
 
 function refused(

@@ -6,8 +6,8 @@ import { showDuration } from '../../text/quantities.ts';
 import type { StoredBackup } from '../backup.ts';
 import type { BackupStore } from '../backup-store.ts';
 import { isOfOtherDatabases } from '../readers/refusals.ts';
-import type { Candidate } from './candidates.ts';
-import { showInstant, showLocal } from './search-template.ts';
+import type { Candidate, Unplaced } from './candidates.ts';
+import { showFields, showInstant, showLocal } from './search-template.ts';
 
 export type Inspection =
   /** `unknown`: only reading all of it would tell whether it holds these. */
@@ -83,6 +83,11 @@ export async function inspectAll(
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   return inspected;
+}
+
+/** Why a name that tells no possible time cannot be placed. */
+export function whyUnplaced({ fields }: Unplaced): string {
+  return `there is no ${showFields(fields)} in any zone`;
 }
 
 function undecided(

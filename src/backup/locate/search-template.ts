@@ -156,10 +156,32 @@ export function wallClockAt(epochMs: number, zone: string): number {
   return epochMs + local.offsetNanoseconds / 1e6;
 }
 
-/** Undefined when there is no such day or time in any zone (month 13). `zone` is an IANA name. */
-export function readBackupTime(fields: LocalFields, zone: string): BackupTime | undefined {
-  const local = plainDateTime(fields);
-  if (local === undefined) return undefined;
+/** Whether there is such a day and time in any zone: no month 13, no hour 24. Cheap, as every match is asked about. */
+export function isPossible(fields: LocalFields): boolean {
+  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
+  // Days repeat every 400 years; Date takes years below 100 for others.
+  const days = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();
+  return month >= 1 && month <= 12 && day >= 1 && day <= days && hour < 24 && minute < 60 && second < 60;
+}
+
+/** `2016-02-30 24:00:00`, as far as a name goes, whether there is such a time or not. */
+export function showFields(fields: LocalFields): string {
+  const part = (separator: string, ...names: readonly TimeField[]): string =>
+    names
+      .flatMap((name) => fields[name] ?? [])
+      .map((value) => String(value).padStart(2, '0'))
+      .join(separator);
+  const parts = [part('-', 'year', 'month', 'day'), part(':', 'hour', 'minute', 'second')];
+  return parts.filter((each) => each !== '').join(' ');
+}
+
+/** Of a time that `isPossible`. `zone` is an IANA name. */
+export function readBackupTime(fields: LocalFields, zone: string): BackupTime {
+  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
+  const local = Temporal.PlainDateTime.from(
+    { year, month, day, hour, minute, second },
+    { overflow: 'reject' },
+  );
   // A name with no hour means the day: it begins when the zone's day begins, be that at 01:00.
   if (fields.hour === undefined) {
     return { kind: 'once', epochMs: local.toPlainDate().toZonedDateTime(zone).epochMilliseconds };
@@ -190,16 +212,6 @@ export function showInstant(epochMs: number, zone: string | undefined): string {
 /** `2016-09-13 08:00:00` */
 function wallText(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(0, 19).replace('T', ' ');
-}
-
-function plainDateTime(fields: LocalFields): Temporal.PlainDateTime | undefined {
-  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
-  try {
-    return Temporal.PlainDateTime.from({ year, month, day, hour, minute, second }, { overflow: 'reject' });
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
 }
 
 // What lies at one path: a file, a folder, or a file that was split into chunks beside each other.

@@ -11,10 +11,22 @@ const NONE = '-';
 
 /** Lines without newlines. */
 export function* backupsPage(listing: BackupListing, style: PageStyle): Generator<string> {
-  const { backups, total, timezone } = listing;
-  const rest = total - backups.length;
-  yield `${showCounted(total, 'backup')} found${rest > 0 ? `, the ${backups.length} nearest are shown` : ''}`;
+  const { backups, unplaced, total, timezone } = listing;
+  const rest = total - backups.length - unplaced.length;
+  yield `${showCounted(total, 'backup')} found${rest > 0 ? nearestShown(backups.length) : ''}`;
   yield '';
+  if (backups.length > 0) yield* table(backups, timezone, style);
+  for (const { location, reason } of unplaced)
+    for (const paragraph of [location, reason])
+      yield* wrapped(paragraph, { columns: style.columns, indent: 2 * INDENT.length });
+}
+
+function nearestShown(count: number): string {
+  if (count === 0) return '';
+  return count === 1 ? ', the nearest is shown' : `, the ${count} nearest are shown`;
+}
+
+function* table(backups: readonly ListedBackup[], timezone: string, style: PageStyle): Generator<string> {
   const isLocal = timezone !== 'UTC';
   const head = [...(isLocal ? [`time in ${timezone}`] : []), 'time in UTC', 'from at', 'size', 'kind'];
   const rows = backups.map((backup) => cells(backup, isLocal));

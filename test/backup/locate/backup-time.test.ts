@@ -1,6 +1,7 @@
 /** Wall-clock times in names against their zones: overlaps, gaps, leap days. */
 import * as assert from 'uvu/assert';
 import {
+  isPossible,
   type LocalFields,
   readBackupTime,
   showInstant,
@@ -64,9 +65,14 @@ test('what no calendar has is no time', () => {
     '2015-02-29 00:00:00',
     '2016-09-13 24:00:00',
     '2016-09-13 08:60:00',
-  ]) {
-    assert.is(readBackupTime(fields(local), 'UTC'), undefined);
-  }
+    '2016-09-13 08:59:60',
+    '2016-00-13 08:00:00',
+    '2016-09-00 08:00:00',
+    '1900-02-29 00:00:00',
+  ])
+    assert.not.ok(isPossible(fields(local)), local);
+  for (const local of ['2016-02-29 23:59:59', '2000-02-29 00:00:00', '0004-02-29 00:00:00'])
+    assert.ok(isPossible(fields(local)), local);
 });
 
 test('the clock on the wall goes by the zone', () => {

@@ -6,7 +6,7 @@ import type { RunEvent } from '../../../src/events.ts';
 import type { Source } from '../../../src/plan/plan.ts';
 import { test } from '../../harness.ts';
 import { temporaryFolder } from '../../lab/guard.ts';
-import { backupsBelow, EMPTY_DOCUMENT, HOURLY, layOutBackups } from '../backup-folders.ts';
+import { backupsBelow, EMPTY_DOCUMENT, HOURLY, IMPOSSIBLE, layOutBackups } from '../backup-folders.ts';
 import { readBackup, refusal, sourceAt } from '../reading.ts';
 
 const folder = temporaryFolder('choose');
@@ -128,6 +128,23 @@ test('a time that happened twice does not matter once a newer backup is there, o
   });
   assert.is(await chosen(backupsBelow(root, { at: '2016-11-06T12:00:00Z' })), '2016.11.06.03.00.00');
   assert.is(await chosen(backupsBelow(root, { at: '2016-11-06T05:00:00Z' })), '2016.11.05.12.00.00');
+});
+
+test('names of times that there never are are passed over, and that is said once, each with why', async () => {
+  const root = await backups(
+    Object.fromEntries(['2026.11.29.23.00.00', ...IMPOSSIBLE].map((name) => [name, ['artworks']])),
+  );
+  const source = backupsBelow(root, { at: '2026-12-01T12:00:00Z' });
+  assert.is(await chosen(source), '2026.11.29.23.00.00');
+  const said = warnings((await readBackup(source, ['artworks'])).events).filter((message) =>
+    message.includes('cannot be placed in time'),
+  );
+  assert.is(said.length, 1);
+  assert.match(said[0] ?? '', /^4 backups cannot be placed in time and were passed over: /);
+  assert.match(
+    said[0] ?? '',
+    /2026\.11\.30\.24\.00\.00\/db\.tar \(there is no 2026-11-30 24:00:00 in any zone\)/,
+  );
 });
 
 test('older than maxAge: refused', async () => {
