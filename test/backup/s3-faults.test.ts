@@ -8,7 +8,7 @@ import { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import * as assert from 'uvu/assert';
-import { PaceWatch, type RemotePatience, USUAL_PATIENCE } from '../../src/backup/remote/patience.ts';
+import { PaceWatch, patienceOf, type RemotePatience, USUAL_PATIENCE } from '../../src/backup/remote/patience.ts';
 import { openS3 } from '../../src/backup/s3/s3-store.ts';
 import type { StoredFile } from '../../src/backup/storage/store.ts';
 import type { RunEvent } from '../../src/events.ts';
@@ -211,6 +211,20 @@ test('S4 a consumer that pauses for longer than any stall: no false alarm', asyn
   assert.is(paused, 4);
   assert.ok(bytes.equals(data));
   assert.equal(retries, []);
+});
+
+test('S4 a consumer that pauses, with little patience for S3: no false alarm', async () => {
+  const warnings: string[] = [];
+  let paused = 0;
+  const between = async (): Promise<void> => {
+    if (paused++ < 3) await sleep(1_200);
+  };
+  const patience = patienceOf(1_000);
+  const { bytes, retries } = await read(server.endpoint, {
+    ...{ patience, between, warn: (message) => warnings.push(message) },
+  });
+  assert.ok(bytes.equals(data));
+  assert.equal([retries, warnings], [[], []]);
 });
 
 /** Waits for as long as it takes to replace the object; the tests are about what comes then. */

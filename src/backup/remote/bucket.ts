@@ -122,13 +122,13 @@ export class Bucket {
       if (this.streams > 0) this.flights.arrived(bytes, performance.now());
       this.#pace.arrived(bytes);
     };
-    await this.#pace.during(location, () =>
+    const receive = (): Promise<void> =>
       persist(attempts, async () => {
         const client = await this.#connect();
         const { wrongRange } = this.#server;
         await receiveRange({ client, object, location, wrongRange, signal, stallMs, arrived }, sink, start);
-      }),
-    );
+      });
+    await this.#pace.during(location, receive, () => sink.isPaused === true);
   }
 
   /**

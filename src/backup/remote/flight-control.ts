@@ -27,6 +27,8 @@ const PATIENCE_MS = 2_000;
 
 /** Bytes that were asked for and have not been handed out yet. With 64 MiB, 16 connections of 40 MB/s over 50 ms deliver a tenth less. */
 export const MOST_BYTES_IN_FLIGHT = 80 * MIB;
+/** A range's fixed cost is lost in more bytes than this; where the line becomes slow, all that lies behind it waits. */
+const LARGEST_RANGE = 32 * MIB;
 /** Room for ranges that are nearly done, beside those that count. */
 const SPARE = 1.25;
 const SMALLEST_RANGE = 4 * MIB;
@@ -44,7 +46,7 @@ export interface Delivery {
   readonly received: number;
   /** From the first bytes to the last so far. */
   readonly milliseconds: number;
-  /** Of these, how long the server was told to wait. */
+  /** How long the server was told to wait meanwhile. */
   readonly pausedMs: number;
 }
 
@@ -77,7 +79,7 @@ export class FlightControl {
 
   /** Bytes of the next range. */
   get rangeBytes(): number {
-    const largest = Math.floor(MOST_BYTES_IN_FLIGHT / (SPARE * this.#limit));
+    const largest = Math.min(LARGEST_RANGE, Math.floor(MOST_BYTES_IN_FLIGHT / (SPARE * this.#limit)));
     return Math.min(largest, Math.max(SMALLEST_RANGE, Math.floor(this.#pace * RANGE_MS)));
   }
 
@@ -88,7 +90,8 @@ export class FlightControl {
 
   /** So much has come of the range that is being consumed. */
   delivers({ received, milliseconds, pausedMs }: Delivery): void {
-    if (received >= MEASURED_BYTES) this.#pace = received / Math.max(1, milliseconds - pausedMs);
+    // Pauses count: what came into the system's buffers meanwhile comes at once after them.
+    if (received >= MEASURED_BYTES) this.#pace = received / Math.max(1, milliseconds);
     this.#measured.pausedMs += pausedMs - this.#pausedBefore;
     this.#pausedBefore = pausedMs;
   }
@@ -111,8 +114,9 @@ export class FlightControl {
     if (elapsed < this.#windowMs) return;
     this.#isFirstWindow = false;
     const rate = this.#measured.bytes / elapsed;
-    const isOutpaced = this.#measured.pausedMs >= elapsed * WAITED;
-    if (isOutpaced || (this.#isGrowing && rate < this.#before * WORTHWHILE)) {
+    if (this.#measured.pausedMs >= elapsed * WAITED) {
+      this.#limit = this.#enough;
+    } else if (this.#isGrowing && rate < this.#before * WORTHWHILE) {
       this.#isGrowing = false;
       this.#limit = this.#enough;
     } else {

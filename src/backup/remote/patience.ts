@@ -154,6 +154,8 @@ export class PaceWatch {
   /** Ticks since the rate was last good. */
   #slow = 0;
   #hasWarned = false;
+  /** Of the works under way, whether we have told the server to wait. */
+  readonly #pauses = new Set<() => boolean>();
 
   /**
    * `name`: of the server. Ticks are counted instead of looking at the clock, so that a process that was stopped accuses nobody;
@@ -174,8 +176,13 @@ export class PaceWatch {
     this.#bytes += bytes;
   }
 
-  /** Watches while `work` waits for bytes of `location`. One that ends well is progress, however small it was. */
-  async during<T>(location: string, work: () => Promise<T>): Promise<T> {
+  /** Watches while `work` waits for bytes of `location`, but for pauses of its own. One that ends well is progress, however small it was. */
+  async during<T>(
+    location: string,
+    work: () => Promise<T>,
+    isPaused: () => boolean = () => false,
+  ): Promise<T> {
+    this.#pauses.add(isPaused);
     if (this.#underWay++ === 0) {
       this.#startAnew();
       this.#timer = setInterval(() => this.#tick(location), this.#patience.tickMs);
@@ -186,6 +193,7 @@ export class PaceWatch {
       this.#startAnew();
       return result;
     } finally {
+      this.#pauses.delete(isPaused);
       if (--this.#underWay === 0) clearInterval(this.#timer);
     }
   }
@@ -197,6 +205,10 @@ export class PaceWatch {
   }
 
   #tick(location: string): void {
+    if ([...this.#pauses].some((isPaused) => isPaused())) {
+      this.#startAnew();
+      return;
+    }
     const { tickMs, readingMs } = this.#patience;
     this.#ticks.push(this.#bytes);
     this.#bytes = 0;

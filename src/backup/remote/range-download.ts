@@ -14,6 +14,8 @@ export interface RangeSink {
   readonly length: number;
   /** Bytes taken so far. */
   readonly received: number;
+  /** The sender was told to wait: that nothing comes is no fault. */
+  readonly isPaused?: boolean;
   /** What its next bytes come from, which may be told to wait; another one after each fault. */
   comesFrom?(sender: Sender): void;
   /** Copies the next bytes. */
@@ -58,6 +60,8 @@ const MOST_SPARE_BLOCKS = 176;
 const MOST_AHEAD_BYTES = 1024 * 1024;
 /** No connection is told to wait for longer, since servers drop those that stand still; then all of its range is received. Milliseconds. */
 const LONGEST_PAUSE_MS = 1_000;
+/** What counts of a pause: who does not ask for longer has stopped for a moment, which says nothing of how fast it is. Milliseconds. */
+const COUNTED_PAUSE_MS = 20;
 
 /**
  * Memory in which bytes wait. What arrives is copied, once and at once: thousands of small chunks that wait would be old by the time they
@@ -102,7 +106,7 @@ export class RangeFlight implements RangeSink, Delivery {
   /** When its first bytes were asked for. */
   #askedAt: number | undefined;
   #pause: { readonly since: number; readonly longest: NodeJS.Timeout } | undefined;
-  /** Of `milliseconds`, how long the sender was told to wait since the first bytes were asked for. */
+  /** How long the sender was told to wait since the first bytes were asked for. */
   pausedMs = 0;
 
   /** `isAlone`: no other range is in flight beside it, but for the end of one. */
@@ -116,6 +120,10 @@ export class RangeFlight implements RangeSink, Delivery {
   /** From the first bytes to the last so far. */
   get milliseconds(): number {
     return this.#lastAt - (this.#firstAt ?? this.#lastAt);
+  }
+
+  get isPaused(): boolean {
+    return this.#pause !== undefined;
   }
 
   comesFrom(sender: Sender): void {
@@ -205,8 +213,8 @@ export class RangeFlight implements RangeSink, Delivery {
   #resume(): void {
     if (this.#pause === undefined) return;
     clearTimeout(this.#pause.longest);
-    if (this.#askedAt !== undefined)
-      this.pausedMs += performance.now() - Math.max(this.#pause.since, this.#askedAt);
+    const since = Math.max(this.#pause.since, this.#askedAt ?? Number.POSITIVE_INFINITY);
+    this.pausedMs += Math.min(Math.max(0, performance.now() - since), COUNTED_PAUSE_MS);
     this.#pause = undefined;
     this.#sender?.resume();
   }
@@ -298,7 +306,7 @@ function receiveBody(request: RangeAttempt, answer: RangeAnswer, sink: RangeSink
     const TICKS = 4;
     let idle = 0;
     const watchdog = setInterval(() => {
-      idle = body.isPaused() ? 0 : idle + 1;
+      idle = sink.isPaused ? 0 : idle + 1;
       if (idle > TICKS) body.destroy(stalled());
     }, stallMs / TICKS);
     const settle = (error?: unknown): void => {
