@@ -2,8 +2,7 @@
  * Where each loose end of a plan stands in one target. Pure: plan and ledger in, states out.
  */
 import type { TargetName } from '../events.ts';
-import { type FollowUpRecord, followUpRecords } from '../ledger/follow-up-record.ts';
-import type { RunRecord } from '../ledger/run-record.ts';
+import type { FollowUpRecord, RunRecord } from '../ledger/run-record.ts';
 import { kindOf } from '../plan/follow-ups/kinds.ts';
 import type { FollowUpPlan } from '../plan/plan.ts';
 
@@ -77,7 +76,7 @@ type Standing = Pick<FollowUpStatus, 'state' | 'record' | 'run' | 'due' | 'cover
 function standingOf(followUp: FollowUpPlan, runs: readonly RunRecord[]): Standing {
   const attempt = (run: RunRecord): Attempted => ({
     run,
-    record: followUpRecords(run).find(({ name }) => name === followUp.name),
+    record: run.followUps.find(({ name }) => name === followUp.name),
   });
   const restores = restoresOf(runs);
   const wanted = restores.filter(

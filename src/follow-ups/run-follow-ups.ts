@@ -20,12 +20,10 @@ import {
   ALIVE_MS,
   type FollowUpClaim,
   type FollowUpEnd,
-  type FollowUpRecord,
   FollowUpWrites,
-  followUpRecords,
 } from '../ledger/follow-up-record.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import type { Actor, RunRecord } from '../ledger/run-record.ts';
+import type { Actor, FollowUpRecord, RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../ledger/runs.ts';
 import { type RestoredId, restoredIds } from '../ledger/written.ts';
 import type { ActionEnd, ActionFault, Attempt } from '../plan/follow-ups/kind.ts';
@@ -102,14 +100,14 @@ async function attempt(run: Run, request: FollowUpRequest, { restore, status }: 
   const { emit, signal } = run;
   const { target, actor } = request;
   const { name } = status.followUp;
-  const record = followUpRecords(restore).find((each) => each.name === name);
+  const record = restore.followUps.find((each) => each.name === name);
   const writes = new FollowUpWrites(accessTo(target).commands, restore.key);
   const id = randomUUID();
   const inSpiteOf = record?.state === 'started' ? record.attempt : undefined;
   const claim = { name, attempt: id, actor, inSpiteOf, status: restore.status };
   const look = async (): Promise<FollowUpRecord | undefined> => {
     const now = await openLedger(target).runs.find(restore.key);
-    return now && followUpRecords(now).find((record) => record.name === name);
+    return now?.followUps.find((record) => record.name === name);
   };
   // Lost to another process that begins it at this moment: it will be seen in the ledger.
   const isOurs =
@@ -313,7 +311,7 @@ export async function tickOff(
   const concerned = new Set([...(begun === undefined ? [] : [begun]), ...status.due]);
   let isRecorded = false;
   for (const run of concerned.size === 0 ? [restored] : concerned) {
-    const record = followUpRecords(run).find((each) => each.name === name);
+    const record = run.followUps.find((each) => each.name === name);
     const inSpiteOf = record?.state === 'started' ? record.attempt : undefined;
     const writes = new FollowUpWrites(accessTo(target).commands, run.key);
     const attempt = randomUUID();

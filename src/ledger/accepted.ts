@@ -25,7 +25,7 @@ import {
   requireKnownFormat,
   updateLedger,
 } from './layout.ts';
-import type { Actor, Deed } from './run-record.ts';
+import { type Actor, type Deed, isDeed } from './run-record.ts';
 import { deedNow } from './runs.ts';
 
 /** Why: its own class, because the plan names it, or because all its parents are left out. */
@@ -228,12 +228,14 @@ function readPart(raw: Buffer): Omit<AcceptedSum, 'kind'> & {
   if (!Number.isSafeInteger(fencing)) throw damaged(JOURNAL, part, 'fencing');
   const ordinals = readOrdinals(readBinary(part, 'ordinals'));
   if (ordinals === undefined || ordinals.length !== part['count']) throw damaged(JOURNAL, part, 'ordinals');
+  const { by } = part;
+  if (!isDeed(by)) throw damaged(JOURNAL, part, 'by');
   return {
     collection: text('collection'),
     as,
     reason: text('reason'),
     count: ordinals.length,
-    by: part['by'] as Deed,
+    by,
     fencing: fencing as number,
     isWithdrawn: part['withdrawn'] !== undefined,
     ordinals,

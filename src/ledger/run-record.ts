@@ -103,6 +103,28 @@ export interface RecordedServer {
   readonly database: string;
 }
 
+/** started: begun, and its end is not known. */
+const FOLLOW_UP_STATES = ['started', 'done', 'failed'] as const;
+
+/** What is known of a loose end; one that was never begun has none. */
+export interface FollowUpRecord {
+  readonly name: string;
+  readonly state: (typeof FOLLOW_UP_STATES)[number];
+  /** Tells one attempt from another. */
+  readonly attempt: string;
+  readonly by: Actor;
+  readonly startedAt: Date;
+  /** Until then the process that began it is taken to be at it; moved on while it lives. Says nothing once it has ended. */
+  readonly aliveUntil: Date | undefined;
+  readonly endedAt: Date | undefined;
+  /** How it ended, in one line: an exit code, an HTTP status. */
+  readonly detail: string | undefined;
+  /** The end of what a command printed, secrets struck out. */
+  readonly output: string | undefined;
+  /** What the person who ticked it off wrote. */
+  readonly note: string | undefined;
+}
+
 /** Where the plan takes its documents from. */
 export interface RecordedSource {
   /** Location of the backups as the plan has it, `{time:…}` and all, without credentials. */
@@ -159,8 +181,8 @@ export interface RunRecord {
   readonly acceptedDigest: string | undefined;
   /** Who wrote them down, first to last. */
   readonly acceptedBy: readonly Deed[];
-  /** Loose ends; their shape belongs to follow-ups. */
-  readonly followUps: readonly unknown[];
+  /** Loose ends. */
+  readonly followUps: readonly FollowUpRecord[];
 }
 
 /** Documents that were inserted or replaced. */
@@ -219,7 +241,7 @@ export function readRunRecord(raw: Buffer): RunRecord {
     acceptedDigest: optional('acceptedDigest', isDigest) as string | undefined,
     acceptedBy: (optional('acceptedBy', (value) => isListOf(value, isDeed)) ?? []) as Deed[],
     approvals: check('approvals', (value) => isListOf(value, isApproval)) as Approval[],
-    followUps: check('followUps', Array.isArray) as unknown[],
+    followUps: check('followUps', (value) => isListOf(value, isFollowUpRecord)) as FollowUpRecord[],
   };
 }
 
@@ -260,16 +282,17 @@ function isOneOf(value: unknown, allowed: readonly unknown[]): boolean {
   return allowed.includes(value);
 }
 
-function isDeed(value: unknown): boolean {
+export function isDeed(value: unknown): value is Deed {
   if (!hasTexts(value, ['user', 'host'])) return false;
-  const { at, serverUser } = value as Record<string, unknown>;
+  const { at, serverUser } = value as Partial<Record<keyof Deed, unknown>>;
   return isDate(at) && isTextOrNone(serverUser);
 }
 
 function isApproval(value: unknown): boolean {
   if (!isDeed(value)) return false;
-  const { of } = value as Record<string, unknown>;
+  const { of } = value as Deed & { readonly of?: unknown };
   if (of === undefined) return true;
+  if (!isRecord(of)) return false;
   const { accepted, server } = of as Partial<Record<keyof ApprovalScope, unknown>>;
   return (
     hasTexts(of, ['database', 'exceptions', 'commands']) &&
@@ -280,6 +303,21 @@ function isApproval(value: unknown): boolean {
 
 function isCreation(value: unknown): boolean {
   return hasTexts(value, ['into']) && typeof (value as Record<string, unknown>)['done'] === 'boolean';
+}
+
+function isFollowUpRecord(value: unknown): boolean {
+  if (!hasTexts(value, ['name', 'attempt'])) return false;
+  const { state, by, startedAt, aliveUntil, endedAt, detail, output, note } = value as Record<
+    string,
+    unknown
+  >;
+  return (
+    isOneOf(state, FOLLOW_UP_STATES) &&
+    hasTexts(by, ['user', 'host']) &&
+    isDate(startedAt) &&
+    [aliveUntil, endedAt].every((time) => time === undefined || isDate(time)) &&
+    [detail, output, note].every(isTextOrNone)
+  );
 }
 
 const COUNTS = ['selected', 'inserted', 'identical', 'replaced', 'kept', 'conflict', 'refused'] as const;
