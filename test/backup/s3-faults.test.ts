@@ -8,7 +8,12 @@ import { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import * as assert from 'uvu/assert';
-import { PaceWatch, patienceOf, type RemotePatience, USUAL_PATIENCE } from '../../src/backup/remote/patience.ts';
+import {
+  PaceWatch,
+  patienceOf,
+  type RemotePatience,
+  USUAL_PATIENCE,
+} from '../../src/backup/remote/patience.ts';
 import { openS3 } from '../../src/backup/s3/s3-store.ts';
 import type { StoredFile } from '../../src/backup/storage/store.ts';
 import type { RunEvent } from '../../src/events.ts';
