@@ -48,6 +48,8 @@ export async function openSession(
     kind: quiet ? 'none' : liveDisplayAllowed(env, edge.stderr) ? 'tasks' : 'lines',
     now: edge.now,
   });
+  /** Only the last words follow. */
+  let isOver = false;
   const warnings: string[] = [];
   const ends: (() => Promise<void>)[] = [];
   const context: CommandContext = {
@@ -67,6 +69,7 @@ export async function openSession(
     operator: operator(),
     warnings,
     emit(event) {
+      if (isOver) return;
       if (event.type === 'warning' && !warnings.includes(event.message)) warnings.push(event.message);
       ndjson?.emit(event);
       progress.emit(event);
@@ -88,12 +91,14 @@ export async function openSession(
     async finish(exit) {
       await end();
       await progress.end('done');
+      isOver = true;
       ndjson?.exit(exit);
       return EXIT_CODES[exit];
     },
     async fail(thrown) {
       await end();
       await progress.end('failed');
+      isOver = true;
       const error = asKnownFailure(thrown, edge.signal, context.workDirectory);
       if (error === undefined) {
         ndjson?.exit('INTERNAL');
@@ -151,6 +156,7 @@ export class NdjsonView {
   readonly #now: () => number;
   #lastProgress = Number.NEGATIVE_INFINITY;
   #begun = false;
+  #isOver = false;
 
   constructor(out: { write(text: string): void }, now: () => number) {
     this.#out = out;
@@ -165,7 +171,9 @@ export class NdjsonView {
     this.write(event);
   }
 
+  /** Nothing follows the exit: what was asked at the same time, and is not waited for, may still tell of itself. */
   write(value: { readonly type: string }): void {
+    if (this.#isOver) return;
     if (!this.#begun) {
       this.#begun = true;
       this.#line({ type: 'version', version: VERSION, format: FORMAT });
@@ -181,6 +189,7 @@ export class NdjsonView {
 
   exit(name: keyof typeof EXIT_CODES): void {
     this.write({ type: 'exit', code: EXIT_CODES[name], name } as { readonly type: string });
+    this.#isOver = true;
   }
 
   #line(value: object): void {

@@ -51,13 +51,14 @@ test('in a log, stages and remarks have lines of their own and progress one in t
   ]);
 });
 
-test('NDJSON begins with the version, thins out progress and ends with the exit', () => {
+test('NDJSON begins with the version, thins out progress and ends with the exit, whatever comes after it', () => {
   let view: NdjsonView | undefined;
   const out = play((recorder, now) => {
     view = new NdjsonView(recorder, now);
     return view;
   });
   view?.exit('OK');
+  view?.emit({ type: 'warning', message: 'production does not answer from here' }); // which nobody waited for
   const lines = out.text
     .trimEnd()
     .split('\n')
