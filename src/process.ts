@@ -6,7 +6,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { runProgram } from './cli/program.ts';
 import { failureText } from './cli/session.ts';
@@ -124,11 +124,20 @@ function currentFolder(): string | undefined {
   }
 }
 
+/** As it is written there, whatever else the command line says. */
+function workDirectoryIn(words: readonly string[]): string | undefined {
+  const option = '--work-dir';
+  const at = words.indexOf(option);
+  if (at >= 0) return words[at + 1];
+  return words.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
+}
+
 /** Returns how to refer to the note: its file, or the text itself where no folder can be written to. */
 function keepCrashNote(note: string): string {
   const name = `crash-${new Date().toISOString().replaceAll(':', '-')}-${process.pid}.txt`;
   const here = currentFolder();
-  for (const folder of [...(here === undefined ? [] : [join(here, '.restore-plan')]), tmpdir()]) {
+  const folders = here === undefined ? [] : [resolve(here, workDirectoryIn(process.argv) ?? '.restore-plan')];
+  for (const folder of [...folders, tmpdir()]) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       writeFileSync(join(folder, name), note, { mode: 0o600 });

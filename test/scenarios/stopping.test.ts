@@ -125,17 +125,24 @@ test('L11: a bug leaves a note without secrets and exits 70', async () => {
   // The one way to a bug that needs no bug: a built-in that fails where nobody expects it.
   const sabotage =
     'data:text/javascript,String.prototype.trimEnd=()=>{throw new TypeError("sabotage "+process.env.STAGING_MONGODB_URI)}';
-  const { exitCode, stderr } = await incident.run(['dry-run', 'plan.yaml', '--target', 'staging'], {
-    nodeArguments: ['--import', sabotage],
-  });
-  assert.is(exitCode, 70, stderr);
-  assert.match(stderr, /internal error: sabotage/);
-  assert.match(stderr, /Please report it/);
-  const folder = join(incident.folder, '.restore-plan');
-  const [note] = readdirSync(folder).filter((name) => name.startsWith('crash-'));
-  const text = readFileSync(join(folder, note as string), 'utf8');
-  assert.match(text, /command: plan dry-run plan.yaml/);
-  assert.not.ok(`${text}${stderr}`.includes(CANARY_PASSWORD));
+  for (const [words, where] of [
+    [[], '.restore-plan'],
+    [['--work-dir', 'elsewhere'], 'elsewhere'],
+    [['--work-dir=there/too'], 'there/too'],
+  ] as const) {
+    const { exitCode, stderr } = await incident.run(
+      ['dry-run', 'plan.yaml', '--target', 'staging', ...words],
+      { nodeArguments: ['--import', sabotage] },
+    );
+    assert.is(exitCode, 70, stderr);
+    assert.match(stderr, /internal error: sabotage/);
+    assert.match(stderr, /Please report it/);
+    const folder = join(incident.folder, where);
+    const [note] = readdirSync(folder).filter((name) => name.startsWith('crash-'));
+    const text = readFileSync(join(folder, note as string), 'utf8');
+    assert.match(text, /command: plan dry-run plan.yaml/);
+    assert.not.ok(`${text}${stderr}`.includes(CANARY_PASSWORD));
+  }
 });
 
 test.run();
