@@ -299,6 +299,12 @@ export function unreadable(path: string, cause: unknown): RestorePlanError {
       cause,
     });
   }
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    return new RestorePlanError('BACKUP', `${path} cannot be read: too many files are open.`, {
+      hint: 'Let this user, or the system, have more files open (`ulimit -n 1024`), then run again.',
+      cause,
+    });
+  }
   // `EIO: i/o error, read`
   const reason =
     cause instanceof Error ? cause.message.replace(/,.*/s, '').replace(/^(.*): \1$/, '$1') : code;

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { DiskStore } from '../../../src/backup/disk/disk-store.ts';
+import { DiskStore, unreadable } from '../../../src/backup/disk/disk-store.ts';
 import type { StoredFile } from '../../../src/backup/storage/store.ts';
 import { EMPTY_DOCUMENT } from '../../../src/bson/document-builder.ts';
 import { test } from '../../harness.ts';
@@ -43,6 +43,14 @@ test('links that lead in a circle: refused, and at once', async () => {
   symlinkSync('.', join(path, 'latest'));
   symlinkSync('..', join(path, 'gravity/up'));
   await refusal(readBackup(onDisk(path), ['artworks']), /Links lead in a circle: .*circle\/.{0,200} …$/);
+});
+
+test('too many open files are no fault of the backup', () => {
+  for (const code of ['EMFILE', 'ENFILE']) {
+    const { message, hint } = unreadable('/backup/a.bson', Object.assign(new Error(code), { code }));
+    assert.is(message, '/backup/a.bson cannot be read: too many files are open.');
+    assert.match(hint ?? '', /ulimit -n/);
+  }
 });
 
 for (const isInThread of [false, true]) {
