@@ -10,6 +10,7 @@ import { findId } from '../bson/documents.ts';
 import { elements, findElement, keyOf } from '../bson/elements.ts';
 import { showValue } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import { isOfLedger } from '../plan/ledger-names.ts';
 import { showCounted } from '../text/quantities.ts';
 import { OP, type OplogEntry, timeOf } from './entry.ts';
 import {
@@ -41,7 +42,7 @@ const NOBODY = createHash('sha256').digest('hex');
 
 export interface HistoryScope {
   readonly database: string;
-  /** Undefined: all of the database. */
+  /** Undefined: all of the database, but for what this program keeps there for itself. */
   readonly collections: readonly string[] | undefined;
   /** UTC milliseconds; runs of [since, until) are told. */
   readonly since: number;
@@ -77,7 +78,7 @@ export class History implements TakesOperations {
     const { database, collections, facts } = this.#scope;
     const name = namespace.startsWith(`${database}.`) ? namespace.slice(database.length + 1) : undefined;
     const isWanted =
-      name !== undefined && name !== '$cmd' && (collections === undefined || collections.includes(name));
+      name !== undefined && name !== '$cmd' && (collections?.includes(name) ?? !isOfLedger(name));
     const index = isWanted ? this.#collections.push(new Watched(namespace, facts(name))) - 1 : -1;
     this.#byName.set(namespace, index);
     return index;

@@ -49,6 +49,9 @@ test.after(async () => {
   folder.remove();
 });
 
+/** What this program keeps in a target. */
+const LEDGER = ['restore_plan.lock', 'restore_plan.runs', 'restore_plan.journal'];
+
 async function theNight(writer: MongoClient): Promise<void> {
   const db = writer.db('gravity');
   const artworks = db.collection('artworks');
@@ -57,6 +60,7 @@ async function theNight(writer: MongoClient): Promise<void> {
   await db.createCollection('log', { capped: true, size: 100_000, max: 5 });
   await db.collection('totals').insertMany(numbered(7));
   await db.collection('gone').insertMany(numbered(11));
+  for (const name of LEDGER) await db.collection(name).insertMany(numbered(2));
   await pause(3_100);
   since = new Date();
   await artworks.updateMany({ n: { $lt: 40 } }, { $set: { price: 6, 'deep.er': 2, 'deep.list.0': 9 } });
@@ -81,6 +85,8 @@ async function theNight(writer: MongoClient): Promise<void> {
     .aggregate([{ $match: { n: 1 } }, { $out: 'totals' }])
     .toArray();
   await db.collection('gone').drop();
+  for (const name of LEDGER) await db.collection(name).deleteMany({});
+  await db.collection('restore_plan.lock').drop();
   await db.collection('totals').rename('sums');
 }
 
@@ -180,6 +186,20 @@ collections:
   assert.match(ofPlan['notes'].join(), /capped is not known/);
   const wrong = await run('history', ...OF_DATABASE, '--since', 'yesterday');
   assert.is(wrong.exitCode, 11);
+});
+
+test('of a whole database, the ledger of this program is told only to whoever names it', async () => {
+  const named = ({ runs }: Document): string[] => [
+    ...new Set((runs as Document[]).map(({ namespace }) => namespace as string)),
+  ];
+  const all = named(await historyOf(...OF_DATABASE));
+  assert.ok(all.includes('gravity.artworks'));
+  assert.equal(
+    all.filter((each) => each.includes('restore_plan')),
+    [],
+  );
+  const asked = await historyOf(...OF_DATABASE, '--collection', 'restore_plan.runs');
+  assert.equal(named(asked), ['gravity.restore_plan.runs']);
 });
 
 test('a time in which nothing can have happened is refused, and does not look quiet', async () => {

@@ -3,6 +3,7 @@
 import { missingWay } from '../../mongo/connection-string.ts';
 import { type FaultDetails, faultAt, type PlanFault } from '../fault.ts';
 import { parseDuration } from '../instant.ts';
+import { isOfLedger } from '../ledger-names.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, placeAt, textAt } from '../nodes.ts';
 import { SOURCES } from '../sources/sources.ts';
 import { collectionEntries } from './structure.ts';
@@ -87,7 +88,7 @@ function collectionProblem(name: string, databases: readonly (string | undefined
   if (name.startsWith('system.')) {
     return { message: 'system collections belong to the server', expected: 'a collection of an application' };
   }
-  if (/^restore_plan(\.|$)/.test(name)) {
+  if (isOfLedger(name)) {
     return {
       message: 'restore_plan holds the ledger of this program',
       expected: 'a collection of an application',
