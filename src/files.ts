@@ -2,6 +2,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { advice } from './advice.ts';
 import { RestorePlanError } from './errors.ts';
+import { makeFolders } from './make-folders.ts';
 
 export const PRIVATE_DIRECTORY = 0o700;
 export const PRIVATE_FILE = 0o600;
@@ -16,8 +17,7 @@ export async function makeDirectory(path: string, mode: number = PRIVATE_DIRECTO
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') return;
     if (code !== 'ENOENT') throw error;
-    // Not tried first: on a read-only disk it fails with ENOENT, which tells the operator nothing.
-    await mkdir(path, { recursive: true, mode });
+    makeFolders(path, mode);
   }
 }
 

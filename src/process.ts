@@ -4,13 +4,14 @@
  * The first SIGINT, SIGTERM or SIGHUP asks the run to finish the batch in hand and stop; the second ends the process at
  * once. A reader that closes stdout or stderr never ends a run. Every byte written passes `redact()`.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { runProgram } from './cli/program.ts';
 import { failureText } from './cli/session.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
+import { makeFolders } from './make-folders.ts';
 import type { Checkpoint } from './run.ts';
 import { redact } from './secret.ts';
 import type { TextWriter } from './text/terminal.ts';
@@ -139,7 +140,7 @@ function keepCrashNote(note: string): string {
   const folders = here === undefined ? [] : [resolve(here, workDirectoryIn(process.argv) ?? '.restore-plan')];
   for (const folder of [...folders, tmpdir()]) {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolders(folder, 0o700);
       writeFileSync(join(folder, name), note, { mode: 0o600 });
       return join(folder, name);
     } catch {

@@ -11,7 +11,6 @@ import {
   constants,
   fstatSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -28,6 +27,7 @@ import { fileURLToPath } from 'node:url';
 import { cachedDataVersionTag, setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
+import { makeFolders } from './make-folders.ts';
 import { V8_FLAGS } from './v8-flags.ts';
 
 // Until process.ts listens for it: Node.js would open its inspector.
@@ -73,7 +73,7 @@ function ourFolder(): string | undefined {
   if (cache === undefined) return undefined;
   const folder = join(cache, 'restore-plan');
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder, 0o700);
     const found = lstatSync(folder);
     return found.isDirectory() && isOurs(found) ? folder : undefined;
   } catch {

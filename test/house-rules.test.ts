@@ -17,6 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'secret.ts',
     'events.ts',
     'files.ts',
+    'make-folders.ts',
     'outcomes.ts',
     'run.ts',
     'version.ts',

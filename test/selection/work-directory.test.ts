@@ -105,6 +105,24 @@ onDisk(
   },
 );
 
+onDisk(
+  'L10 a read-only disk is said of a work directory of which several levels are missing',
+  'size=2m',
+  async ({ path, become }) => {
+    become('ro');
+    const missing = join(path, 'one', 'two');
+    const error = await refusal(select(PLAN, { backup: backupOf(1), folder: missing }));
+    assert.match(error.message, /cannot write .*\.restore-plan.*: the file system is read-only/);
+  },
+);
+
+if (process.platform === 'linux')
+  test('a work directory where the system makes none, and says that there is none, is refused at once', async () => {
+    const error = await refusal(select(PLAN, { backup: backupOf(1), folder: '/proc/none/deeper' }));
+    assert.is(error.exitCode, 20);
+    assert.match(error.message, /cannot write \/proc\/none\/.*: there is no such file or folder/);
+  });
+
 test('L10 a file in the way of the work directory is said', async () => {
   writeFileSync(join(folder.path, '.restore-plan'), '');
   const error = await refusal(select(PLAN, { backup: backupOf(1), folder: folder.path }));

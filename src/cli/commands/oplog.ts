@@ -1,10 +1,10 @@
 /** `plan oplog check|save`: how far an oplog reaches, and a copy of what is needed of it before it is overwritten. Reads no document. */
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Backup } from '../../backup/backup.ts';
 import { openBackup } from '../../backup/open-backup.ts';
 import { RestorePlanError } from '../../errors.ts';
-import { makeDirectory, workDirectoryFault } from '../../files.ts';
+import { makeDirectory, SHARED_DIRECTORY, workDirectoryFault } from '../../files.ts';
 import { checkOplog, type OplogCheck } from '../../oplog/check-oplog.ts';
 import { beginOf } from '../../oplog/dump.ts';
 import { notWritten } from '../../oplog/faults.ts';
@@ -293,7 +293,7 @@ async function pathOf(
       throw usage(`--to ${to} is a folder`, `Name a file in it: --to ${join(to, `${slugOf(name)}.bson`)}`);
     if (shard === undefined) return path;
     try {
-      await mkdir(path, { recursive: true });
+      await makeDirectory(path, SHARED_DIRECTORY);
     } catch (error) {
       throw notWritten(error, path);
     }

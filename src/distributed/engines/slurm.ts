@@ -5,10 +5,9 @@
  * A job gets nothing of the environment of whoever submits it (`--export=NIL`): Slurm would keep it on its controller's disk, credentials included.
  */
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PRIVATE_DIRECTORY } from '../../files.ts';
+import { makeDirectory } from '../../files.ts';
 import type { Run } from '../../run.ts';
 import {
   type ArrayJob,
@@ -45,7 +44,7 @@ export class Slurm implements Engine {
     const ask = () => stateOf(job.name);
     if ((await ask()) === undefined) {
       const folder = this.#logs(job);
-      if (folder !== undefined) await mkdir(folder, { recursive: true, mode: PRIVATE_DIRECTORY });
+      if (folder !== undefined) await makeDirectory(folder);
       await call('sbatch', this.#options(job, job.indexes), this.#script(job));
     }
     await untilOver(run, ask, told);
