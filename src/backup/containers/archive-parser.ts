@@ -72,7 +72,10 @@ export class ArchiveParser {
 
   /** Anything but the documents of a segment: small, so it is put together before it is read. */
   #outside(chunk: Buffer, at: number, pieces: ArchivePiece[]): number {
-    const needed = this.#state === 'magic' || this.#held.length < 4 ? 4 : this.#lengthOf(this.#held);
+    const needed =
+      this.#state === 'magic' || this.#held.length < 4
+        ? 4
+        : this.#lengthOf(this.#held, at - this.#held.length);
     const taken = chunk.subarray(at, at + needed - this.#held.length);
     this.#held = Buffer.concat([this.#held, taken]);
     const next = at + taken.length;
@@ -136,7 +139,7 @@ export class ArchiveParser {
       const held = this.#held;
       this.#held = Buffer.alloc(0);
       if (held.readInt32LE(0) === TERMINATOR) return this.#leave(at);
-      this.#left = this.#lengthOf(held) - 4;
+      this.#left = this.#lengthOf(held, at - 4) - 4;
       this.#documents(held, pieces);
       return at;
     }
@@ -182,9 +185,10 @@ export class ArchiveParser {
     pieces.push({ kind: 'documents', namespace, bytes });
   }
 
-  #lengthOf(start: Buffer): number {
+  /** `at`: where it begins, from the beginning of the chunk; negative where that was in an earlier one. */
+  #lengthOf(start: Buffer, at: number): number {
     const length = start.readInt32LE(0);
-    if (length < MIN_DOCUMENT_BYTES || length > MAX_DOCUMENT_BYTES) throw this.#badLength(length, 0);
+    if (length < MIN_DOCUMENT_BYTES || length > MAX_DOCUMENT_BYTES) throw this.#badLength(length, at);
     return length;
   }
 

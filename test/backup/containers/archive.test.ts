@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { serialize } from 'bson';
 import * as assert from 'uvu/assert';
-import { ArchiveParser, type ArchivePiece } from '../../../src/backup/containers/archive-parser.ts';
+import {
+  ArchiveFault,
+  ArchiveParser,
+  type ArchivePiece,
+} from '../../../src/backup/containers/archive-parser.ts';
 import { test } from '../../harness.ts';
 import { artMarket, fillArtMarket } from '../../lab/art-market.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../lab/guard.ts';
@@ -84,6 +88,27 @@ test('A4 a changed byte of any document: refused, wanted or not', async () => {
 test('A5 bytes behind the end, and an archive behind an archive: refused', async () => {
   await refusal(read(Buffer.concat([archive, Buffer.alloc(8)])), /impossible length 0/);
   await refusal(read(Buffer.concat([archive, archive])), /impossible length|damaged header/);
+});
+
+test('a fault is placed at its byte, however the stream is cut into chunks', async () => {
+  const twice = Buffer.concat([archive, archive]);
+  await refusal(read(twice), new RegExp(`impossible length -\\d+ \\(byte ${archive.length}\\)`));
+  const changed = Buffer.from(archive);
+  const at = changed.indexOf(Buffer.from('\x07_id\0')) - 4; // of the first document
+  changed.writeInt32LE(3, at);
+  for (const bytes of [twice, changed]) {
+    const offsets = [1, 3, 5, 64, 1000, bytes.length].map((size) => {
+      const parser = new ArchiveParser();
+      try {
+        for (let from = 0; from < bytes.length; from += size) parser.push(bytes.subarray(from, from + size));
+      } catch (error) {
+        if (error instanceof ArchiveFault) return error.offset;
+        throw error;
+      }
+      return undefined;
+    });
+    assert.equal([...new Set(offsets)], [bytes === twice ? archive.length : at]);
+  }
 });
 
 test('a prelude without end: refused', () => {
