@@ -2,7 +2,17 @@
  * Damaged and hostile archives, by their number in the catalogue of faults. Each is built header by header, so that the
  * defect can be read off its test; each is read as a plain tar (by seeking) and as a tar.gz (as a stream).
  */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { constants, gzipSync } from 'node:zlib';
 import { serialize } from 'bson';
@@ -10,6 +20,7 @@ import * as assert from 'uvu/assert';
 import { test } from '../harness.ts';
 import { temporaryFolder } from '../lab/guard.ts';
 import { buildTar, buildTarMember, gnuLongName, paxHeader, TAR_END, type TarMember } from '../lab/tar.ts';
+import { program } from '../lab/tools.ts';
 import { planOf } from '../selection/plans.ts';
 import { onDisk, type ReadBackup, readBackup, refusal } from './reading.ts';
 import { digestOf } from './truncation.ts';
@@ -209,6 +220,42 @@ test('A7 long names by PAX and by GNU, and a size by PAX, are understood', async
 test('A7 a global PAX header may comment, but not rename or resize', async () => {
   await assertRead(buildTar([paxHeader({ comment: 'made by git archive' }, 'g'), artworks, sales]));
   await assertRefused(buildTar([paxHeader({ path: 'gravity/x.bson' }, 'g'), artworks]), /by a global header/);
+});
+
+test('A7 files that tar stored without their zeros: the advice leads to a tar that is read', async () => {
+  const dump = join(folder.path, 'sparse');
+  mkdirSync(join(dump, 'gravity'), { recursive: true });
+  const holes = serialize({ zeros: Buffer.alloc(4 * 1024 * 1024) });
+  // Few holes, and more than one header tells of.
+  for (const [name, count] of [
+    ['artworks', 1],
+    ['sales', 7],
+  ] as const) {
+    const file = join(dump, 'gravity', `${name}.bson`);
+    writeFileSync(file, '');
+    truncateSync(file, count * holes.length);
+    const handle = openSync(file, 'r+');
+    for (let i = 0; i < count; i++)
+      for (const at of [0, holes.length - 1])
+        writeSync(handle, holes, at, at === 0 ? 32 : 1, i * holes.length + at);
+    closeSync(handle);
+  }
+  const packed = async (options: readonly string[], members: readonly string[]): Promise<string> => {
+    const file = join(folder.path, 'sparse.tar');
+    await program('tar', ['--create', ...options, '--file', file, '--directory', dump, ...members]);
+    return file;
+  };
+  for (const format of ['gnu', 'pax'])
+    for (const name of ['artworks', 'sales']) {
+      const members = [`gravity/${name}.bson`];
+      const file = await packed(['--sparse', `--format=${format}`], members);
+      const { hint = '' } = await refusal(readBackup(onDisk(file), [name]), /a sparse file/);
+      assert.match(hint, /GNU tar without --sparse, bsdtar with --no-read-sparse/);
+      const { documents: found } = await readBackup(onDisk(await packed([`--format=${format}`], members)), [
+        name,
+      ]);
+      assert.ok(found.get(name)?.equals(readFileSync(join(dump, 'gravity', `${name}.bson`))));
+    }
 });
 
 test('A7 a PAX header that is cut, padded or sparse: refused', async () => {

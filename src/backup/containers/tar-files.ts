@@ -12,7 +12,7 @@ import { ByteCursor, type ByteSource } from '../storage/byte-source.ts';
 import { MemorySource, PartSource, type ReadAhead, UnreadableSource } from '../storage/derived-sources.ts';
 import { decompress } from './decompress.ts';
 import { SNIFF_BYTES, sniff } from './sniff.ts';
-import { BLOCK_BYTES, isZero, TarEntries, type TarFile } from './tar-header.ts';
+import { BLOCK_BYTES, isZero, PACK_WHOLE, SPARSE_FILE, TarEntries, type TarFile } from './tar-header.ts';
 
 export interface StreamedFile {
   /** Path inside the tar, cleaned. */
@@ -202,7 +202,10 @@ export function noPlainFile(location: string, what: string): RestorePlanError {
     'BACKUP',
     `${location} is ${what} in the tar, and its documents are not read.`,
     {
-      hint: 'Pack the backup again, by relative paths and with what links lead to (tar --directory, --dereference, --hard-dereference), or take another one.',
+      hint:
+        what === SPARSE_FILE
+          ? PACK_WHOLE
+          : 'Pack the backup again, by relative paths and with what links lead to (tar --directory, --dereference, --hard-dereference), or take another one.',
     },
   );
 }

@@ -52,7 +52,19 @@ export type TarExtension = 'pax' | 'global pax' | 'long name' | 'long link';
 /** Bytes that are not an acceptable tar header; the message says what was found, the caller adds where. */
 export class TarFault extends Error {
   override readonly name = 'TarFault';
+  /** Where taking another backup is not the only way out. */
+  readonly remedy: string | undefined;
+
+  constructor(message: string, remedy?: string) {
+    super(message);
+    this.remedy = remedy;
+  }
 }
+
+/** How an entry is called that was stored without its zeros. */
+export const SPARSE_FILE = 'a sparse file';
+export const PACK_WHOLE =
+  'Pack the backup again with its files whole (GNU tar without --sparse, bsdtar with --no-read-sparse), or take another one.';
 
 /** `overrides` come from the PAX header before this one and apply to files and folders only. */
 export function readTarHeader(block: Buffer, overrides: PaxOverrides = {}): TarHeader {
@@ -127,7 +139,7 @@ function decode(block: Buffer, overrides: PaxOverrides): Header {
 /** Old tars mark a folder by nothing but the slash at the end of its name. */
 function fileOrFolder({ isSparse }: PaxOverrides, file: TarFile): TarHeader {
   const { path, size } = file;
-  if (isSparse) return { kind: 'other', path, what: 'a sparse file', size };
+  if (isSparse) return { kind: 'other', path, what: SPARSE_FILE, size };
   if (!path.endsWith('/')) return { kind: 'file', ...file };
   if (size > 0) throw new TarFault('has a folder with contents of its own');
   return { kind: 'folder', path, size: 0 };
@@ -145,7 +157,8 @@ function other(
   const what = describeType(type);
   const size = sizeOf(block, header, overrides);
   const isUnclear = (type === '1' && size > 0) || (type === 'S' && block[SPARSE_GOES_ON] !== 0);
-  if (isUnclear) throw new TarFault(`holds ${what} whose end cannot be told`);
+  if (isUnclear)
+    throw new TarFault(`holds ${what} whose end cannot be told`, type === 'S' ? PACK_WHOLE : undefined);
   return { kind: 'other', path: pathOf(header, overrides), what, size: BODILESS.has(type) ? 0 : size };
 }
 
@@ -192,7 +205,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   '6': 'a FIFO',
   M: 'the continuation of a multi-volume archive',
   N: 'an old GNU long name',
-  S: 'a sparse file',
+  S: SPARSE_FILE,
 };
 
 function describeType(type: string): string {
@@ -202,6 +215,8 @@ function describeType(type: string): string {
 // The order of a tar, shared by the reader that seeks and the one that streams: extension headers apply to the next
 // file, a path occurs once, two zero blocks end the archive, nothing but zeros follows.
 
+const DAMAGED =
+  'The archive is damaged or was not made by packing a mongodump. Nothing of it was used; take another backup.';
 /** More entries than any dump has; keeps the list of them within memory. */
 const MAX_ENTRIES = 1_000_000;
 
@@ -260,10 +275,8 @@ export class TarEntries {
     return (BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES;
   }
 
-  fault(offset: number, what: string): RestorePlanError {
-    return new RestorePlanError('BACKUP', `${this.#location} ${what} (byte ${offset}).`, {
-      hint: 'The archive is damaged or was not made by packing a mongodump. Nothing of it was used; take another backup.',
-    });
+  fault(offset: number, what: string, remedy = DAMAGED): RestorePlanError {
+    return new RestorePlanError('BACKUP', `${this.#location} ${what} (byte ${offset}).`, { hint: remedy });
   }
 
   cutOff(offset: number): RestorePlanError {
@@ -298,7 +311,7 @@ export class TarEntries {
     try {
       return read();
     } catch (error) {
-      if (error instanceof TarFault) throw this.fault(offset, error.message);
+      if (error instanceof TarFault) throw this.fault(offset, error.message, error.remedy);
       throw error;
     }
   }
