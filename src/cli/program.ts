@@ -78,7 +78,7 @@ function commandIn([word]: readonly string[]): CommandSpec | undefined {
 
 /** The plan as the operator named it, where the command works on one. */
 function planFileOf({ arguments: usage = '' }: CommandSpec, args: readonly string[]): string | undefined {
-  const place = usage.split(' ').indexOf('<plan>');
+  const place = usage.split(' ').findIndex((word) => word === '<plan>' || word === '[plan]');
   return place < 0 ? undefined : args[place];
 }
 

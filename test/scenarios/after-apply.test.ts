@@ -366,6 +366,33 @@ test(
   { deadlineMs: 120_000 },
 );
 
+test(
+  'a revert that finds the lock held names the command that frees it, as it can be typed',
+  async () => {
+    await planOk('apply', ...STAGING);
+    const [holder, ahead] = ['eve@ops-9:7', 3_600_000];
+    const lock = incident.staging.collection<{ _id: string }>('restore_plan.lock');
+    // Its process is out of sight, and its lease does not end while it is waited for.
+    await lock.updateOne({ _id: 'lock' }, [
+      {
+        $set: {
+          holder: { $literal: { name: holder, token: 't', command: 'apply' } },
+          heartbeatAt: { $add: ['$$NOW', ahead] },
+          expiresAt: { $add: ['$$NOW', ahead, 1_000] },
+        },
+      },
+    ]);
+    const refused = await plan('revert', ...STAGING);
+    assert.is(refused.exitCode, 17);
+    const said = /`plan (unlock [^`]+)`/.exec(unwrapped(refused.stderr))?.[1] ?? '';
+    assert.is(said, `unlock plan.yaml --target staging --holder ${holder}`);
+    const typed = await incident.call(said.split(' '));
+    assert.is(typed.exitCode, 0, typed.stderr);
+    await planOk('revert', ...STAGING);
+  },
+  { deadlineMs: 120_000 },
+);
+
 const unwrapped = (text: string): string => text.replaceAll(/\s+/g, ' ');
 
 /** Whoever inserts one of the lost artworks waits for its end. */
