@@ -148,7 +148,8 @@ async function keepLocally(
   { run: { workDirectory }, target, key, unrecorded }: ApplyRun,
   progress: RunProgress,
 ): Promise<RestorePlanError> {
-  const what = `documents were written to ${target.name}, but its ledger could not be: ${error.message}`;
+  const done = progress.status === 'reverting' ? 'taken back in' : 'written to';
+  const what = `documents were ${done} ${target.name}, but its ledger could not be written: ${error.message}`;
   let path: string;
   try {
     path = await saveLocalRecord(

@@ -212,6 +212,32 @@ test('L6 the ledger cannot be written after documents were: kept on this machine
     await bench.expectRestored('staging', selection, { a: DOCUMENTS });
   }));
 
+test('L6 the ledger cannot be written while documents are taken back: that is what is said', () =>
+  on(async (bench) => {
+    const selection = bench.selection(SMALL_SELECTION);
+    await bench.apply(selection, 'staging');
+    const data = { failCommands: ['update'], errorCode: 13, ...OURS };
+    let fault: Awaited<ReturnType<typeof setFailPoint>> | undefined;
+    const unsaved = await failure(
+      bench.revert(selection, 'staging', {
+        leaseMs: 60_000,
+        checkpoint: async (name) => {
+          if (name === 'batch-written')
+            fault ??= await setFailPoint(servers.set.client, { name: 'failCommand', mode: 'alwaysOn', data });
+        },
+      }),
+    );
+    await fault?.off();
+    assert.is(unsaved.code, 'LEDGER_UNSAVED', unsaved.message);
+    assert.match(
+      unsaved.message,
+      /^documents were taken back in staging, but its ledger could not be written/,
+    );
+    await breakLock(accessTo(await bench.target('staging')).commands, 'anna@ops-1:4242');
+    await bench.revert(selection, 'staging');
+    assert.equal(await bench.documents('staging', 'a'), []);
+  }));
+
 test('L6 a ledger that is only slow when a run stops is no ledger that cannot be written', () =>
   on(async (bench) => {
     const selection = bench.selection([{ collection: 'a', documents: numbered(0, 10) }]);
