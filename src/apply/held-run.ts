@@ -10,7 +10,7 @@ import { RestorePlanError } from '../errors.ts';
 import { findLocalRecord, openLedger, removeLocalRecord, saveLocalRecord } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import type { RunProgress } from '../ledger/runs.ts';
-import { isForeign } from '../ledger/runs.ts';
+import { isForeign, isRecordLost } from '../ledger/runs.ts';
 import type { Run } from '../run.ts';
 import { accessTo, type Target } from '../target/target.ts';
 import type { ApplyRequest, ApplyRun } from './apply-run.ts';
@@ -114,8 +114,9 @@ export async function asEndOfRun(error: unknown, held: ApplyRun, progress: RunPr
 /** Intended batches stay in the journal as such, so a rerun finds out about them by itself. */
 function asIncomplete(error: RestorePlanError): RestorePlanError {
   if (error.code === 'INCOMPLETE') return error;
+  const goesOn = advice`${error.advice ?? 'Run again.'} The same command goes on where this run stopped.`;
   return new RestorePlanError('INCOMPLETE', `stopped part-way: ${error.message}`, {
-    hint: advice`${error.advice ?? 'Run again.'} The same command goes on where this run stopped.`,
+    hint: isRecordLost(error) ? error.advice : goesOn,
     cause: error,
     facts: error.facts,
   });
@@ -124,10 +125,10 @@ function asIncomplete(error: RestorePlanError): RestorePlanError {
 async function saveProgress(
   { runs, key, fencing }: ApplyRun,
   progress: RunProgress,
-): Promise<'saved' | 'refused' | 'overdue'> {
+): Promise<'saved' | 'lost' | 'refused' | 'overdue'> {
   const save = runs.save(key, fencing, progress).then(
     () => 'saved' as const,
-    () => 'refused' as const,
+    (error: unknown) => (isRecordLost(error) ? ('lost' as const) : ('refused' as const)),
   );
   return Promise.race([save, delay(LAST_RECORD_MS, 'overdue' as const, { ref: false })]);
 }

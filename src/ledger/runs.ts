@@ -3,6 +3,7 @@
  * for it.
  */
 
+import { advice } from '../advice.ts';
 import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
@@ -218,12 +219,40 @@ export class Runs {
       upsert,
     });
     if (matched === 1) return;
+    if (!(await this.#isThere(key))) throw recordLost(this.#commands.target);
     throw new RestorePlanError(
       'LOCKED',
       `${this.#commands.target}: this run lost the lock: another one has written the record of this selection`,
       { hint: 'Wait for the other run to end, then run again.' },
     );
   }
+
+  async #isThere(key: RunKey): Promise<boolean> {
+    const reply = await this.#commands.runPatiently('reading the ledger', {
+      find: RUNS,
+      filter: { _id: idOf(key) },
+      projection: { _id: 1 },
+      limit: 1,
+      readConcern: { level: 'majority' },
+    });
+    return readCursor(reply).documents.length > 0;
+  }
+}
+
+function recordLost(target: TargetName): RestorePlanError {
+  return new RestorePlanError(
+    'TARGET',
+    `${target}: ${RUNS} has lost the record of this selection: it was dropped, renamed or emptied meanwhile`,
+    {
+      hint: advice`Put it back if it can be had. If not, run ${{ command: 'apply', target }}: it makes the record anew, by what the journal names; without it nothing is reverted.`,
+      facts: { target, lost: RUNS },
+    },
+  );
+}
+
+/** Nobody else has it: there is no record any more. */
+export function isRecordLost(error: unknown): boolean {
+  return error instanceof RestorePlanError && error.facts['lost'] === RUNS;
 }
 
 const IS_PLANNED = { $eq: ['$status', 'planned' satisfies RunStatus] };

@@ -215,6 +215,35 @@ for (const [how, lose] of [
     }));
 }
 
+for (const command of ['apply', 'revert'] as const) {
+  test(`L7 the records are dropped during ${command}: said, and an apply makes them anew`, () =>
+    on(async (bench) => {
+      const documents = DOCUMENTS.slice(0, 10);
+      const selection = bench.selection([{ collection: 'a', documents }]);
+      const db = await bench.db('staging');
+      if (command === 'revert') await bench.apply(selection, 'staging');
+      const stopped = await failure(
+        bench[command](selection, 'staging', {
+          checkpoint: async (name) => {
+            if (name === 'batch-written') await db.collection(RUNS).drop();
+          },
+        }),
+      );
+      assert.is(stopped.code, 'INCOMPLETE', stopped.message);
+      assert.match(
+        stopped.message,
+        /restore_plan\.runs has lost the record of this selection: it was dropped/,
+      );
+      assert.match(stopped.hint ?? '', "If not, run `apply('staging')`");
+      assert.not.match(stopped.hint ?? '', 'The same command');
+      await bench.apply(selection, 'staging');
+      await bench.expectRestored('staging', selection, { a: documents });
+      assert.is((await bench.runs('staging'))[0]?.collections[0]?.inserted, documents.length);
+      await bench.revert(selection, 'staging');
+      assert.equal(await bench.documents('staging', 'a'), []);
+    }));
+}
+
 test('L7 the journal is lost after an apply: a revert does not say that all of it is taken back', () =>
   on(async (bench) => {
     const documents = DOCUMENTS.slice(0, 10);
