@@ -88,11 +88,12 @@ export async function killSaves({
   }
 }
 
-/** All objects of a bucket, in the order of their names. */
+/** All objects of a bucket, in the order of the timestamps in their names, which are numbers. */
 export async function objectsIn({ client, name }: Bucket): Promise<Buffer[]> {
   const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: name }));
   const bodies: Buffer[] = [];
-  for (const { Key } of Contents) {
+  const keys = Contents.map(({ Key = '' }) => Key).sort(new Intl.Collator('en', { numeric: true }).compare);
+  for (const Key of keys) {
     const { Body } = await client.send(new GetObjectCommand({ Bucket: name, Key }));
     bodies.push(Buffer.from(await (Body as NonNullable<typeof Body>).transformToByteArray()));
   }
