@@ -66,6 +66,16 @@ export async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undef
   }
 }
 
+/** After a fault: closing takes as long as what is under way, and once the run is stopped nobody waits for it. Throws the signal's reason. */
+export async function afterClosing(
+  closing: Promise<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const closed = closing.catch(() => undefined);
+  signal?.throwIfAborted();
+  await closed;
+}
+
 /** Who runs it, as the operating system says, never a variable. A user id without a passwd entry (a container's) has no name: the id and the machine stand for it. */
 export function operator(): { readonly user: string; readonly host: string } {
   const host = hostname();

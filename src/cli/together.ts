@@ -253,7 +253,11 @@ async function print(
   });
   const { namespace } = asked.options;
   const onThisMachine = (...task: readonly string[]): string[] => [
-    ...['select', ...here(asked), ...task, '--exchange', exchange],
+    'select',
+    ...here(asked),
+    ...task,
+    '--exchange',
+    exchange,
   ];
   const text = engine.print(steps, {
     join: onThisMachine('--join'),

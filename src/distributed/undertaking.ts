@@ -26,7 +26,10 @@ const MOST_NAME = 18;
 /** Of the SHA-256 of a plan's name: names that begin alike, or differ in what a cluster's names cannot hold, stay apart. */
 const NAME_DIGITS = 8;
 
-const KEY = new RegExp(`^[0-9a-f]{${KEY_DIGITS}}$`);
+const KEY = `[0-9a-f]{${KEY_DIGITS}}`;
+const IS_KEY = new RegExp(`^${KEY}$`);
+/** Behind a family's name: a key, and perhaps what belongs to it. */
+const IS_KEYED = new RegExp(`^${KEY}(?:-(?:[lj]\\d+|plan))?$`);
 
 /** What a file of the exchange is: of a level of the plan, and one of its slices or workers. */
 export interface Mark {
@@ -76,7 +79,7 @@ export class Undertaking {
 
   /** One that somebody else has begun, by its key: to tell them what went wrong, and for nothing else. Throws USAGE for what is no key. */
   static named(plan: Pick<Plan, 'name' | 'selectsDigest'>, key: string): Undertaking {
-    if (!KEY.test(key))
+    if (!IS_KEY.test(key))
       throw new RestorePlanError('USAGE', `--selection ${key} is no key of a selection`, {
         hint: `It has ${KEY_DIGITS} digits, 0 to 9 and a to f: give what the coordinator gave, or leave it out.`,
       });
@@ -163,10 +166,7 @@ export async function foldersOf(exchange: Exchange, family: string): Promise<str
 
 /** Whether a folder, a job or what belongs to it is the family's: its name with a key, and perhaps an ending, behind it. */
 export function isOfFamily(name: string, family: string): boolean {
-  return (
-    name.startsWith(`${family}-`) &&
-    /^[0-9a-f]{16}(?:-(?:[lj]\d+|plan))?$/.test(name.slice(family.length + 1))
-  );
+  return name.startsWith(`${family}-`) && IS_KEYED.test(name.slice(family.length + 1));
 }
 
 /** The same on every machine that sees the file: a device has another number on each, and so may inodes. */

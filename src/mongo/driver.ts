@@ -2,7 +2,7 @@
  * Connects a client of the driver. Imported when a command connects, and only then: loading the driver takes longer than `plan validate` runs.
  */
 import { MongoClient, type MongoClientOptions } from 'mongodb';
-import { orAborted } from '../run.ts';
+import { afterClosing, orAborted } from '../run.ts';
 
 /** Throws what the driver throws, with nothing left open, or the signal's reason at once. */
 export async function connectClient(
@@ -16,10 +16,7 @@ export async function connectClient(
     // The driver looks for a server until its time is up, whatever happens; we need not.
     return await orAborted(client.connect(), signal);
   } catch (cause) {
-    // Closing a client that is still connecting takes as long as connecting does.
-    const closed = client.close().catch(() => undefined);
-    signal?.throwIfAborted();
-    await closed;
+    await afterClosing(client.close(), signal);
     throw cause;
   }
 }

@@ -4,7 +4,7 @@ import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { checkConnectionString, loginFailure } from '../mongo/connection-string.ts';
 import type { TargetPlan } from '../plan/plan.ts';
-import { orAborted, type Run } from '../run.ts';
+import { afterClosing, orAborted, type Run } from '../run.ts';
 import { CommandFailure } from './command-failure.ts';
 import { COMMAND_TIME_MS, Commands } from './commands.ts';
 import { CONNECTION_OPTIONS } from './driver-internals.ts';
@@ -56,10 +56,7 @@ export async function connectTarget(
     // Frozen: a connection that could be renamed would pass production off as staging.
     return withAccess(Object.freeze(target), { writer: new MongoWriter(commands, reader), commands });
   } catch (error) {
-    // With commands under way it takes as long as they do.
-    const closed = client.close().catch(() => undefined);
-    signal.throwIfAborted();
-    await closed;
+    await afterClosing(client.close(), signal);
     throw namesUser ? error : asUnnamed(name, error);
   }
 }

@@ -144,9 +144,14 @@ export type BackupTime =
   /** twice: both readings happened. never: the clocks skipped it; the readings are as if they had not yet, or already. */
   | { readonly kind: 'twice' | 'never'; readonly readings: readonly [earlier: number, later: number] };
 
+/** What a name does not say is the first of its kind. */
+function completed(fields: LocalFields): Readonly<Record<TimeField, number>> {
+  return { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0, ...fields };
+}
+
 /** The fields as if the zone were UTC, UTC milliseconds: cheap, and in the order of the clock on the wall. */
 export function wallClock(fields: LocalFields): number {
-  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
+  const { year, month, day, hour, minute, second } = completed(fields);
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 
@@ -158,7 +163,7 @@ export function wallClockAt(epochMs: number, zone: string): number {
 
 /** Whether there is such a day and time in any zone: no month 13, no hour 24. Cheap, as every match is asked about. */
 export function isPossible(fields: LocalFields): boolean {
-  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
+  const { year, month, day, hour, minute, second } = completed(fields);
   // Days repeat every 400 years; Date takes years below 100 for others.
   const days = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();
   return month >= 1 && month <= 12 && day >= 1 && day <= days && hour < 24 && minute < 60 && second < 60;
@@ -177,11 +182,7 @@ export function showFields(fields: LocalFields): string {
 
 /** Of a time that `isPossible`. `zone` is an IANA name. */
 export function readBackupTime(fields: LocalFields, zone: string): BackupTime {
-  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
-  const local = Temporal.PlainDateTime.from(
-    { year, month, day, hour, minute, second },
-    { overflow: 'reject' },
-  );
+  const local = Temporal.PlainDateTime.from(completed(fields), { overflow: 'reject' });
   // A name with no hour means the day: it begins when the zone's day begins, be that at 01:00.
   if (fields.hour === undefined) {
     return { kind: 'once', epochMs: local.toPlainDate().toZonedDateTime(zone).epochMilliseconds };

@@ -31,7 +31,7 @@ const MOST_BEHIND_BYTES = 4 * 1024 * 1024;
 export interface StretchReading {
   /** So many bytes more have come from storage. */
   readonly stored?: ((bytes: number) => void) | undefined;
-  readonly framer?: DocumentFramer;
+  readonly framer?: DocumentFramer | undefined;
 }
 
 export class StretchReader {
@@ -167,11 +167,7 @@ export function wholeStretch(member: SeparateMember, reading: StretchReading = {
     stream: () => documentBytes(member, reading.stored),
     read: async () => Buffer.alloc(0),
   };
-  return new StretchReader(
-    at,
-    { from: 0, to: Number.POSITIVE_INFINITY },
-    { ...(reading.framer && { framer: reading.framer }) },
-  );
+  return new StretchReader(at, { from: 0, to: Number.POSITIVE_INFINITY }, { framer: reading.framer });
 }
 
 const SNIFFED_BYTES = 16;
@@ -260,12 +256,12 @@ class StartSearch {
 }
 
 /** Of the documents of a server, which begin with their `_id`. */
-export function startWithId(bytes: Buffer, window: Window): number | undefined {
+function startWithId(bytes: Buffer, window: Window): number | undefined {
   return bestOf(placesOfIds(bytes, window.within), bytes, window);
 }
 
 /** Of any documents, in the first window. */
-export function anyStart(bytes: Buffer, window: Window): number | undefined {
+function anyStart(bytes: Buffer, window: Window): number | undefined {
   return bestOf(places(bytes, Math.min(window.within, MOST_WINDOW_BYTES)), bytes, window);
 }
 

@@ -279,8 +279,7 @@ export function dryRunObject(run: DryRun) {
   } as const;
 }
 
-/** What `plan select` shows: the page of a dry-run without targets. `directory`: where the documents are kept. */
-/** `hint`: what is left to do. */
+/** What `plan select` shows: the page of a dry-run without targets. `directory`: where the documents are kept; `hint`: what is left to do. */
 export function selectionView(run: DryRun, directory: string, hint?: string): View {
   const { plan, backup, selection } = chosenObject(run);
   return {
