@@ -17,8 +17,10 @@ const MAIN = 'src/main.ts';
 /** Doors by pack. A pack holds all that its doors need and that no pack before it has. */
 const PACKS: readonly (readonly [name: string, doors: readonly string[]])[] = [
   ['main', [MAIN]],
+  ['url', ['src/mongo/connection-url.ts']],
   ['driver', ['src/mongo/driver.ts', 'src/target/driver-internals.ts']],
   ['s3', ['src/backup/s3/s3-client.ts', 'src/mongo/aws-credentials.ts']],
+  ['display', ['src/cli/task-list.ts']],
 ];
 
 const COMMANDS = 'src/cli/commands';

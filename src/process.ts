@@ -11,11 +11,11 @@ import { inspect } from 'node:util';
 import { runProgram } from './cli/program.ts';
 import { failureText } from './cli/session.ts';
 import { EXIT_CODES, RestorePlanError } from './errors.ts';
+import { limitYoungSpace } from './free-memory.ts';
 import { makeFolders } from './make-folders.ts';
 import type { Checkpoint } from './run.ts';
 import { redact } from './secret.ts';
 import type { TextWriter } from './text/terminal.ts';
-import { limitYoungSpace } from './v8-flags.ts';
 import { VERSION } from './version.ts';
 
 const SHOW_CURSOR = '\u001b[?25h';

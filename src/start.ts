@@ -13,7 +13,7 @@ import {
   lstatSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
   type Stats,
@@ -24,7 +24,7 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cachedDataVersionTag, setFlagsFromString } from 'node:v8';
+import type * as V8 from 'node:v8';
 import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 import { makeFolders } from './make-folders.ts';
@@ -81,13 +81,36 @@ function ourFolder(): string | undefined {
   }
 }
 
-/** Undefined when nothing is kept, not all of it, or what somebody else put there. */
+/** More than any pack has, or what was compiled of it. Only what is used of it is taken from the system. */
+const SCRATCH_BYTES = 4 * 1024 * 1024;
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+/** Lent until the next call. All files are read into the same memory: where none was before, the system takes longer to give it than to read. */
+function readLent(opened: number): Buffer {
+  const { size } = fstatSync(opened);
+  if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(size);
+  let length = 0;
+  for (let read = -1; read !== 0 && length < size; length += read)
+    read = readSync(opened, scratch, length, size - length, length);
+  return scratch.subarray(0, length);
+}
+
+function readSource(file: string): string {
+  const opened = openSync(file, 'r');
+  try {
+    return readLent(opened).toString('latin1'); // the build writes ASCII
+  } finally {
+    closeSync(opened);
+  }
+}
+
+/** Undefined when nothing is kept, not all of it, or what somebody else put there. What was compiled is lent (`readLent`). */
 function readKept(file: string): Kept | undefined {
   let opened: number | undefined;
   try {
     opened = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
     if (!isOurs(fstatSync(opened))) return undefined;
-    const bytes = readFileSync(opened);
+    const bytes = readLent(opened);
     const compiled = bytes.subarray(HEADER_BYTES);
     if (bytes.readUInt32LE(0) !== crc32(compiled)) return undefined;
     return { loads: bytes.readUInt32LE(4), compiled };
@@ -130,12 +153,20 @@ function tidy(folder: string): void {
   }
 }
 
-// V8 takes what was compiled by the same version under the same flags; its tag stands for all of that.
-setFlagsFromString(V8_FLAGS);
 const programs = fileURLToPath(new URL('program/', import.meta.url));
+const requireAny = createRequire(join(programs, 'main.cjs'));
 const command = process.argv[2]?.match(/^[a-z][a-z-]*$/)?.[0] ?? '';
+const isLight = LIGHT.commands.includes(command);
 const folder = ourFolder();
-const version = cachedDataVersionTag().toString(16);
+const version = compilerVersion();
+
+/** Of V8, and how it runs: it takes what was compiled by the same version under the same flags. A light command does without flags, and without loading what sets them. */
+function compilerVersion(): string {
+  if (isLight) return process.versions.v8;
+  const { cachedDataVersionTag, setFlagsFromString } = requireAny('node:v8') as typeof V8;
+  setFlagsFromString(V8_FLAGS);
+  return cachedDataVersionTag().toString(16);
+}
 
 /** Modules and packages, by name. */
 type Offers = Readonly<Record<string, () => object>>;
@@ -144,24 +175,25 @@ type PackFunction = (require: (name: string) => object, path: string) => Offers;
 class Pack {
   readonly offers: Offers;
   readonly #file: string | undefined;
-  readonly #kept: Kept | undefined;
+  /** Of the run that what was kept was made of. */
+  readonly #keptLoads: number | undefined;
   readonly #script: Script;
 
   constructor(name: string) {
     const filename = join(programs, name);
     this.#file = folder && join(folder, `${name}.${command}.${version}.compiled`);
-    this.#kept = this.#file === undefined ? undefined : readKept(this.#file);
-    // The build writes ASCII, which is read fastest as latin1.
-    this.#script = new Script(readFileSync(filename, 'latin1'), {
-      filename,
-      ...(this.#kept && { cachedData: this.#kept.compiled }),
-    });
+    const source = readSource(filename);
+    const kept = this.#file === undefined ? undefined : readKept(this.#file);
+    this.#keptLoads = kept?.loads;
+    this.#script = new Script(source, { filename, ...(kept && { cachedData: kept.compiled }) });
     this.offers = (this.#script.runInThisContext() as PackFunction)(provide, filename);
   }
 
   /** One run of a command needs more of a pack than another: the first that finds a conflict more than those before. */
   get isKept(): boolean {
-    return this.#script.cachedDataRejected === false && this.#kept !== undefined && loads <= this.#kept.loads;
+    return (
+      this.#script.cachedDataRejected === false && this.#keptLoads !== undefined && loads <= this.#keptLoads
+    );
   }
 
   keep(): void {
@@ -182,10 +214,9 @@ function packOf(name: string): Pack {
 
 /** Node.js's modules that were loaded, and optional packages. */
 let loads = 0;
-const require = createRequire(join(programs, 'main.cjs'));
 const load = (name: string): object => {
   loads++;
-  return require(name) as object;
+  return requireAny(name) as object;
 };
 
 /** What of Node.js takes long to load, 60 ms together, and not every command uses. Each is an object of functions and classes. */
@@ -200,6 +231,7 @@ const LATE: readonly string[] = [
   'perf_hooks',
   'readline/promises',
   'tls',
+  'v8',
   'worker_threads',
   'zlib',
 ];
@@ -238,13 +270,13 @@ function offer(name: string): object {
   return packOf(OFFERS[name] as string).offers[name]?.() as object;
 }
 
-if (LIGHT.commands.includes(command)) packOf(LIGHT.file).offers['src/main.ts']?.();
+if (isLight) packOf(LIGHT.file).offers['src/main.ts']?.();
 else offer('src/main.ts');
 
 process.once('exit', (code) => {
   const unkept = [...packs.values()].filter(({ isKept }) => !isKept);
   if (code !== 0 || unkept.length === 0 || folder === undefined) return;
-  setFlagsFromString(V8_FLAGS); // they may have been changed since
+  if (!isLight) (requireAny('node:v8') as typeof V8).setFlagsFromString(V8_FLAGS); // they may have been changed since
   for (const pack of unkept) pack.keep();
   tidy(folder);
 });

@@ -22,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'run.ts',
     'version.ts',
     'package-file.ts',
+    'free-memory.ts',
     'v8-flags.ts',
     'bson',
     'text',
@@ -148,7 +149,7 @@ test('what only checks a plan loads no client of a server', () => {
   // The set grows while it is gone through.
   for (const file of reached)
     for (const [, name = ''] of readFileSync(join(SRC, file), 'utf8').matchAll(
-      /^import (?!type\b)[^;]*? from '([^']+)'/gm,
+      /^(?:import|export) (?!type\b)[^;]*? from '([^']+)'/gm,
     ))
       if (name.startsWith('.')) reached.add(relative(SRC, resolve(SRC, dirname(file), name)));
       else if (!name.startsWith('node:')) packages.add(name);

@@ -16,7 +16,7 @@ import { type FileRun, runFile } from './runner/file-run.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const FLOOR = join(import.meta.dirname, 'floor.json');
-const PROGRAM = join(ROOT, 'dist', 'main.js');
+const PROGRAM = join(ROOT, 'dist', 'main.cjs');
 /** More than the two cores that are meant: a file that waits for a server leaves its core to another one. */
 const AT_A_TIME = 3;
 const FILE_DEADLINE_MS = 600_000;

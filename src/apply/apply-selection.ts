@@ -12,6 +12,7 @@
  */
 import { holdBack } from '../comparison/compare-with-target.ts';
 import { requireMergeable } from '../comparison/fitness.ts';
+import { freeLeftovers } from '../free-memory.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { Lease } from '../ledger/lock.ts';
 import type { Creation, RunCollection, RunCounts, RunRecord, RunStatus } from '../ledger/run-record.ts';
@@ -21,7 +22,6 @@ import type { Run } from '../run.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
-import { freeLeftovers } from '../v8-flags.ts';
 import { leftOutOf, recordExcepted } from './accept.ts';
 import {
   mayOverwrite,

@@ -14,8 +14,8 @@ import { elements, keyOf, type RawElement } from '../bson/elements.ts';
 import type { MergeFields } from '../bson/merge-fields.ts';
 import { showText, showValue, typeName } from '../bson/show.ts';
 import { BSON, type RawValue } from '../bson/types.ts';
+import { freeMemory } from '../free-memory.ts';
 import type { DocumentPast } from '../oplog/later.ts';
-import { freeMemory } from '../v8-flags.ts';
 import type {
   ComparedDocument,
   DocumentObject,

@@ -11,13 +11,13 @@ import type { Remedy } from '../advice.ts';
 import type { Documents } from '../bson/documents.ts';
 import { MergeFields } from '../bson/merge-fields.ts';
 import { depthRefusal, idRefusal, lengthRefusal, MAX_STORED_BYTES } from '../bson/storable.ts';
+import { freeLeftovers } from '../free-memory.ts';
 import type { Run } from '../run.ts';
 import { readBatches, readCheckedBatches } from '../selection/file-batches.ts';
 import { type Selection, selectedOf } from '../selection/selection.ts';
 import { Existing, existingInParts, findExisting } from '../target/existing.ts';
 import { BATCHES_SEARCHED, scanExisting } from '../target/scan-existing.ts';
 import type { TargetCollection, TargetReader } from '../target/target.ts';
-import { freeLeftovers } from '../v8-flags.ts';
 
 /** How much is held at once. */
 export interface BatchSize {

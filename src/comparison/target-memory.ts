@@ -18,12 +18,12 @@ import {
   removeUnused,
   workDirectoryFault,
 } from '../files.ts';
+import { freeMemory } from '../free-memory.ts';
 import { ATTENTION_ORDER, type DocumentClass } from '../outcomes.ts';
 import { removeAbandoned, trusted } from '../selection/directory.ts';
 import { AppendFile } from '../selection/file-batches.ts';
 import type { SelectionManifest } from '../selection/selection.ts';
 import type { TargetReader } from '../target/target.ts';
-import { freeMemory } from '../v8-flags.ts';
 import type { ComparedDocument } from './comparison.ts';
 
 export type ChangeSince = 'appeared' | 'disappeared' | 'changed';

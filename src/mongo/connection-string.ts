@@ -4,10 +4,10 @@
  */
 import { createRequire } from 'node:module';
 import * as zlib from 'node:zlib';
-import { ConnectionString } from 'mongodb-connection-string-url';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { Secret } from '../secret.ts';
+import { ConnectionString } from './connection-url.ts';
 
 interface CheckedConnectionString {
   readonly uri: Secret;

@@ -16,6 +16,7 @@ import { isNotThere } from '../backup/locate/choose.ts';
 import { openBackup } from '../backup/open-backup.ts';
 import { type RemotePatience, USUAL_PATIENCE } from '../backup/remote/patience.ts';
 import { removeUnused } from '../files.ts';
+import { freeMemory } from '../free-memory.ts';
 import { rollAlone } from '../oplog/alone/roll-alone.ts';
 import type { PastCounts } from '../oplog/later.ts';
 import { type RolledForward, type RollOrder, rollForward } from '../oplog/roll-forward.ts';
@@ -26,7 +27,6 @@ import { collectionNames, type Plan } from '../plan/plan.ts';
 import { isStored, storeLocation } from '../plan/sources/sources.ts';
 import { neededUntil, viewsOf } from '../plan/windows.ts';
 import type { Run } from '../run.ts';
-import { freeMemory } from '../v8-flags.ts';
 import { VERSION } from '../version.ts';
 import { CollectionSelector } from './collection-selector.ts';
 import {

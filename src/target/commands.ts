@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { MongoClient } from 'mongodb';
 import { RestorePlanError } from '../errors.ts';
 import type { Emit, TargetName } from '../events.ts';
+import { freeMemory } from '../free-memory.ts';
 import { type Reply, readWriteFaults } from '../mongo/raw-messages.ts';
-import { freeMemory } from '../v8-flags.ts';
 import { CommandFailure, standstillName } from './command-failure.ts';
 import { type CommandRoute, runForRawReply } from './driver-internals.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DATABASE, type Grounds } from './grounds.ts';
 import { measureProcess, type ProcessCost } from './process-cost.ts';
 
-const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
+const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.cjs');
 
 /** `folder` holds `plan.yaml` and is the working directory. `expected`: exit codes without which the measure is void. */
 export async function planProcess(

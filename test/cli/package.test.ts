@@ -141,7 +141,7 @@ else {
 
   /** `plan schema` of the unpacked program, with these variables. */
   const schemaWith = (path: string, env: Readonly<Record<string, string | undefined>>): string =>
-    execFileSync(process.execPath, [join(path, 'dist', 'main.js'), 'schema'], {
+    execFileSync(process.execPath, [join(path, 'dist', 'main.cjs'), 'schema'], {
       env: { ...process.env, XDG_CACHE_HOME: undefined, ...env },
       encoding: 'utf8',
       timeout: 60_000,
@@ -181,7 +181,7 @@ else {
     folder.write('plan.yaml', PLAN);
     const parts = (...args: string[]): string[] => {
       const cache = join(folder.path, args[0] as string);
-      spawnSync(process.execPath, [join(path, 'dist', 'main.js'), ...args], {
+      spawnSync(process.execPath, [join(path, 'dist', 'main.cjs'), ...args], {
         cwd: folder.path,
         env: { ...process.env, XDG_CACHE_HOME: cache },
       });

@@ -19,7 +19,7 @@ import {
 import { emptyPlan, planFile } from './plan-file.ts';
 import { compareSnapshots, takeSnapshot } from './snapshot.ts';
 
-const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.js');
+const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'main.cjs');
 const BUCKET = 'gravity-production-db-backup';
 const HOUR_MS = 3_600_000;
 const FILL_AGO_MS = 2_100;

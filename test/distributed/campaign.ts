@@ -28,7 +28,7 @@ const say = (text: string): void => {
 };
 
 // What was just built is started dozens of times: from its sources each start would take a second more.
-process.env[BUILT_PROGRAM] ??= join(ROOT, 'dist', 'main.js');
+process.env[BUILT_PROGRAM] ??= join(ROOT, 'dist', 'main.cjs');
 if (cuts > 0) await cutAnywhere({ cuts, seed, say });
 if (artworks === 0 && kills === 0) process.exit();
 if (install && whyNoSlurm() !== undefined) installSlurm();

@@ -1,5 +1,5 @@
 /**
- * Runs the product's own command line as a child process, as an operator would: `dist/main.js` when the test runner has just
+ * Runs the product's own command line as a child process, as an operator would: `dist/main.cjs` when the test runner has just
  * built it, else `src/main.ts` through tsx.
  */
 import { type ChildProcess, spawn } from 'node:child_process';

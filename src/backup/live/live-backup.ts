@@ -14,12 +14,12 @@ import type {
   MongoClientOptions,
   RunCommandCursor,
 } from 'mongodb';
-import type { ConnectionString } from 'mongodb-connection-string-url';
 import { findElement } from '../../bson/elements.ts';
 import { showDocument, showText, showValue } from '../../bson/show.ts';
 import { BSON, type RawValue } from '../../bson/types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { leaveOutCompressors, loginFailure, parseConnectionString } from '../../mongo/connection-string.ts';
+import type { ConnectionString } from '../../mongo/connection-url.ts';
 import { asBuffer, rawDocument } from '../../mongo/raw-messages.ts';
 import type { Source } from '../../plan/plan.ts';
 import type { MongodbLocation } from '../../plan/sources/mongodb.ts';

@@ -2,8 +2,8 @@
 
 import { RestorePlanError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
+import { freeLeftovers } from '../../free-memory.ts';
 import type { Run } from '../../run.ts';
-import { freeLeftovers } from '../../v8-flags.ts';
 import type { SeenFile } from '../storage/byte-source.ts';
 import type { FileContent } from '../storage/store.ts';
 import { FlightControl } from './flight-control.ts';
