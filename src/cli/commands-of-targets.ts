@@ -204,13 +204,21 @@ export const COMMANDS_OF_TARGETS: readonly CommandSpec[] = [
   },
   {
     name: 'unlock',
-    arguments: '<plan>',
+    arguments: '[plan]',
     summary: 'releases the lock of a run whose process is known to be dead',
     options: [
       TARGET,
       { flags: '--holder <holder>', description: 'the holder as the refusal named it', mandatory: true },
+      {
+        flags: '--uri-env <variable>',
+        description: 'without a plan: the variable that holds the connection string',
+      },
+      { flags: '--database <name>', description: 'without a plan: the database of the target' },
     ],
-    examples: ['plan unlock plans/incident-4711.yaml --target staging --holder alice@ops-1:4242'],
+    examples: [
+      'plan unlock plans/incident-4711.yaml --target staging --holder alice@ops-1:4242',
+      'plan unlock --uri-env PRODUCTION_URI --database gravity --target production --holder alice@ops-1:4242',
+    ],
     exits: [...READS_TARGET, 'LOCKED'],
     load: () => import('./commands/unlock.ts'),
   },

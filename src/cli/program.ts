@@ -17,6 +17,7 @@ import { COMMANDS_OF_PLANS } from './commands-of-plans.ts';
 import { COMMANDS_OF_TARGETS } from './commands-of-targets.ts';
 import type { ProcessEdge } from './context.ts';
 import { openSession, type Session } from './session.ts';
+import type { PlanNaming } from './without-plan.ts';
 
 /** Every command, in the order in which an operator meets them; here those of the program itself. One entry registers a command. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -49,7 +50,7 @@ export async function runProgram(argv: readonly string[], edge: ProcessEdge): Pr
   let session: Session | undefined;
   let exit: ExitName = 'OK';
   const program = buildProgram(edge, argv, async (spec, args, options) => {
-    session = await openSession(edge, options, planFileOf(spec, args));
+    session = await openSession(edge, options, planOf(spec, args, options));
     const { run } = await spec.load();
     exit = (await run(session.context, args, options)) ?? 'OK';
   });
@@ -77,9 +78,15 @@ function commandIn([word]: readonly string[]): CommandSpec | undefined {
 }
 
 /** The plan as the operator named it, where the command works on one. */
-function planFileOf({ arguments: usage = '' }: CommandSpec, args: readonly string[]): string | undefined {
+function planOf(
+  { arguments: usage = '' }: CommandSpec,
+  args: readonly string[],
+  { planName, uriEnv, database }: OptionValues,
+): PlanNaming {
   const place = usage.split(' ').findIndex((word) => word === '<plan>' || word === '[plan]');
-  return place < 0 ? undefined : args[place];
+  const file = place < 0 ? undefined : args[place];
+  if (file !== undefined || typeof uriEnv !== 'string' || typeof database !== 'string') return file;
+  return { planName: typeof planName === 'string' ? planName : undefined, uriEnv, database };
 }
 
 /** Heading of the options that every command has. */

@@ -21,6 +21,7 @@ import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
 import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
 import { typed, worded } from './view.ts';
+import type { PlanNaming } from './without-plan.ts';
 
 export interface Session {
   readonly context: CommandContext;
@@ -30,11 +31,11 @@ export interface Session {
   fail(thrown: unknown): Promise<number>;
 }
 
-/** `planFile`: the plan as the operator named it. Throws USAGE when the `--env-file` cannot be read. */
+/** Throws USAGE when the `--env-file` cannot be read. */
 export async function openSession(
   edge: ProcessEdge,
   options: OptionValues,
-  planFile?: string,
+  plan?: PlanNaming,
 ): Promise<Session> {
   const env = await environmentOf(edge, options['envFile']);
   const wantsColor = options['color'] !== false;
@@ -104,8 +105,8 @@ export async function openSession(
         ndjson?.exit('INTERNAL');
         throw thrown;
       }
-      edge.stderr.write(failureText(error, color.stderr, planFile));
-      ndjson?.error(error, planFile);
+      edge.stderr.write(failureText(error, color.stderr, plan));
+      ndjson?.error(error, plan);
       const exit = exitOf(error, edge.signal);
       ndjson?.exit(exit);
       return EXIT_CODES[exit];
@@ -181,8 +182,8 @@ export class NdjsonView {
     this.#line(value);
   }
 
-  error({ code, message, advice, facts }: RestorePlanError, planFile?: string): void {
-    const hint = advice?.say(typed(planFile));
+  error({ code, message, advice, facts }: RestorePlanError, plan?: PlanNaming): void {
+    const hint = advice?.say(typed(plan));
     const said = { type: 'error', code, message, hint, facts: worded(facts) };
     this.write(said as { readonly type: string });
   }
@@ -368,11 +369,11 @@ export function exitOf(error: RestorePlanError, signal: AbortSignal): ErrorCode 
 
 // A failure as the operator reads it: what happened, and what to do next.
 
-/** Several lines, newline at the end. `planFile`: as the operator named it, for commands. Lines of the message are kept; their content is neutralised one by one. */
-export function failureText(error: RestorePlanError, color: boolean, planFile?: string): string {
+/** Several lines, newline at the end. Lines of the message are kept; their content is neutralised one by one. */
+export function failureText(error: RestorePlanError, color: boolean, plan?: PlanNaming): string {
   const paint = paintWith(color);
   const lines = error.message.split('\n').map(neutral);
-  const hint = error.advice?.say(typed(planFile)).split('\n').map(neutral) ?? [];
+  const hint = error.advice?.say(typed(plan)).split('\n').map(neutral) ?? [];
   return [
     `${paint.bad('error:')} ${lines[0]}`,
     ...lines.slice(1),

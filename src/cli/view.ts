@@ -4,6 +4,7 @@ import { shellWord } from '../text/escape.ts';
 import type { PageStyle, TextWriter } from '../text/terminal.ts';
 import { paintWith } from '../text/terminal.ts';
 import type { CommandContext } from './context.ts';
+import { type PlanNaming, wordsNaming } from './without-plan.ts';
 
 /** Below this width a page is no longer readable whatever is done. */
 const NARROWEST = 20;
@@ -69,8 +70,8 @@ export async function show(context: CommandContext, { page, objects }: View): Pr
 
 // Commands within advice, as lines to type.
 
-/** With the plan named as the operator named it; without `file`, as the command is called. */
-export function typed(file?: string): (said: Said) => string {
+/** With the plan named as the operator named it; without it, as the command is called. */
+export function typed(plan?: PlanNaming): (said: Said) => string {
   return (said) => {
     if ('option' in said) return `--${said.option}${said.value === undefined ? '' : ` ${said.value}`}`;
     const { command, target, name, options = {} } = said;
@@ -78,14 +79,14 @@ export function typed(file?: string): (said: Said) => string {
     const given = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
       ([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, shellWord(value)]),
     );
-    const named = [file, name].filter((each) => each !== undefined).map(shellWord);
+    const named = [...wordsNaming(plan, command), ...(name === undefined ? [] : [shellWord(name)])];
     return `\`${['plan', command, ...named, ...given].join(' ')}\``;
   };
 }
 
 /** The same for a text that may hold commands. */
-export function sayTyped(text: Remedy, file?: string): string {
-  return typeof text === 'string' ? text : text.say(typed(file));
+export function sayTyped(text: Remedy, plan?: PlanNaming): string {
+  return typeof text === 'string' ? text : text.say(typed(plan));
 }
 
 /** A value for JSON, with the advice in it as text. */

@@ -80,7 +80,10 @@ export function clusterRunner(
       indexes,
       arguments: args(level, count),
     };
-    await engine.run(run, job, told);
+    await engine.run(run, job, told).catch((error: unknown) => {
+      run.signal.throwIfAborted(); // Ctrl-C ends the engine's own command, too
+      throw error;
+    });
   };
   return new ExchangeRunner(run, { exchange, undertaking, routes: collectionRoutes(plan), work });
 }

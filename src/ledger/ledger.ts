@@ -28,7 +28,7 @@ import {
   type RunKey,
   updateLedger,
 } from './layout.ts';
-import { acquireLock, breakLock, type Lease, type LockOptions, requireNotAlive } from './lock.ts';
+import { acquireLock, breakLock, type Lease, type LockOptions, notHeldBy, requireNotAlive } from './lock.ts';
 import type { LockHolder } from './lock-state.ts';
 import type { Actor } from './run-record.ts';
 import { idOf, type RunProgress, Runs } from './runs.ts';
@@ -39,8 +39,8 @@ export interface Ledger {
   /** `key`: `RunRecord.journalKey`. */
   journal(key: string): Journal;
   lock(holder: LockHolder, options?: LockOptions): Promise<Lease>;
-  /** False when nobody of this name holds it. Throws LOCKED when the holder's process lives on this machine. */
-  unlock(holderName: string): Promise<boolean>;
+  /** Takes the lock from a holder that is known to be dead. Throws LOCKED where its process lives on this machine, and where it does not hold it. */
+  unlock(holderName: string): Promise<void>;
   /** For whoever holds the lock: brings the runs of a plan of this name into the newest format. */
   migrateUnderLock(plan: string, lease: Lease): Promise<void>;
   /** The same for whoever does not; takes the lock where there is something to do, and nowhere else. */
@@ -56,7 +56,7 @@ export function openLedger(target: Target): Ledger {
     lock: (holder, options) => acquireLock(commands, holder, options),
     unlock: async (holderName) => {
       await requireNotAlive(commands, holderName);
-      return breakLock(commands, holderName);
+      if (!(await breakLock(commands, holderName))) throw await notHeldBy(commands, holderName);
     },
     migrateUnderLock: (plan, lease) => migrateRuns(commands, plan, lease),
     migrate: async (plan, { user, host }) => {

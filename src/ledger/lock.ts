@@ -109,6 +109,18 @@ export async function breakLock(commands: Commands, holderName: string): Promise
   return now?.holder === undefined && now?.fencing === held.fencing;
 }
 
+/** The refusal of an unlock that names somebody else. */
+export async function notHeldBy(commands: Commands, holderName: string): Promise<RestorePlanError> {
+  const now = (await lockNow(commands))?.holder;
+  return new RestorePlanError('LOCKED', `${holderName} does not hold the lock of ${commands.target}`, {
+    hint:
+      now === undefined
+        ? 'Nobody does: the next run can take it.'
+        : `${now.name} holds it. Make sure that it is dead before you name it.`,
+    facts: { holder: now?.name ?? null },
+  });
+}
+
 /**
  * Where somebody removed the lock's document, numbers go on above those in the records: lower ones would be refused for ever. Throws
  * RestorePlanError TARGET for a number that cannot be gone on from: the lock and every record after it would have it, too.

@@ -37,7 +37,6 @@ import { runFollowUps, tickOff } from '../follow-ups/run-follow-ups.ts';
 import { lostTogether } from '../follow-ups/suggestions/lost-together.ts';
 import { refuseProposals } from '../follow-ups/suggestions/suggestion.ts';
 import { openLedger } from '../ledger/ledger.ts';
-import { readLock } from '../ledger/lock-state.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
 import { readRuns, runOfPlan, runsOfPlan } from '../ledger/runs.ts';
 import { planFailure } from '../plan/fault.ts';
@@ -50,7 +49,6 @@ import { keptSelection } from '../selection/open-selection.ts';
 import { type PrepareRequest, prepareSelection } from '../selection/select-documents.ts';
 import type { Selection } from '../selection/selection.ts';
 import type { ServerIdentity, Target } from '../target/target.ts';
-import { neutral } from '../text/escape.ts';
 import { requireVariables, type TargetPair, Targets } from './targets.ts';
 
 /** A run, and what a plan takes from the machine that it is carried out on. */
@@ -276,16 +274,7 @@ export class Restore {
 
   /** Takes the lock from a holder that is known to be dead. Throws LOCKED where another one holds it, or nobody. */
   async unlock(name: TargetName, holder: string): Promise<void> {
-    const target = await this.connect(name);
-    if (await openLedger(target).unlock(holder)) return;
-    const now = (await readLock(target.reader))?.holder;
-    throw new RestorePlanError('LOCKED', `${neutral(holder)} does not hold the lock of ${name}`, {
-      hint:
-        now === undefined
-          ? 'Nobody does: the next run can take it.'
-          : `${now.name} holds it. Make sure that it is dead before you name it.`,
-      facts: { holder: now?.name ?? null },
-    });
+    await openLedger(await this.connect(name)).unlock(holder);
   }
 
   /** Closes the connections. What is used afterwards makes them anew. */

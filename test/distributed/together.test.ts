@@ -11,7 +11,7 @@ import { test } from '../harness.ts';
 import { LOST_PARTNER } from '../lab/art-market.ts';
 import { callPlan } from '../lab/call-plan.ts';
 import { type TemporaryFolder, temporaryFolder } from '../lab/guard.ts';
-import { jsonLines } from '../lab/plan-command.ts';
+import { jsonLines, runPlan } from '../lab/plan-command.ts';
 import { tarFolder } from '../lab/tar.ts';
 import {
   digestOf,
@@ -132,6 +132,20 @@ test('what is missing is named, and what is there is kept', async () => {
   assert.match(early.stderr, /level 1 cannot be read yet: level 0 was not joined/);
   done(await work(undertaken, 0, 1));
   done(await select(market, ...joining(undertaken), '--level', '0'));
+});
+
+test('Ctrl-C at a terminal, which ends a command of the engine as well, is told as what it is', async () => {
+  const { exchange } = undertaking(market, 2);
+  const bin = join(root.path, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'squeue'), '#!/bin/sh\nkill -INT "$PPID"\nkill -INT $$\n', { mode: 0o755 });
+  const { exitCode, stderr } = await runPlan(
+    ['select', 'plan.yaml', '--engine', 'slurm', '--workers', '2', '--exchange', exchange],
+    { cwd: market, env: { PATH: `${bin}:${process.env['PATH']}` } },
+  );
+  assert.is(exitCode, 130, stderr);
+  assert.match(stderr, 'stopped by SIGINT');
+  assert.not.match(stderr, 'squeue');
 });
 
 test('a worker that came before its level was ready is not blamed once it is', async () => {

@@ -382,12 +382,22 @@ test(
         },
       },
     ]);
-    const refused = await plan('revert', ...STAGING);
-    assert.is(refused.exitCode, 17);
-    const said = /`plan (unlock [^`]+)`/.exec(unwrapped(refused.stderr))?.[1] ?? '';
-    assert.is(said, `unlock plan.yaml --target staging --holder ${holder}`);
-    const typed = await incident.call(said.split(' '));
-    assert.is(typed.exitCode, 0, typed.stderr);
+    const lost = await lock.findOne({ _id: 'lock' });
+    const place = ['--uri-env', 'STAGING_MONGODB_URI', '--database', incident.staging.databaseName];
+    const without = ['--plan-name', 'partner-57d17993', ...place];
+    const namings: readonly (readonly [asked: readonly string[], named: readonly string[]])[] = [
+      [['plan.yaml', ...STAGING], ['plan.yaml']],
+      [without, place],
+    ];
+    for (const [asked, named] of namings) {
+      await lock.replaceOne({ _id: 'lock' }, lost as never);
+      const refused = await incident.call(['revert', ...asked]);
+      assert.is(refused.exitCode, 17);
+      const said = /`plan (unlock [^`]+)`/.exec(unwrapped(refused.stderr))?.[1] ?? '';
+      assert.is(said, `unlock ${named.join(' ')} --target staging --holder ${holder}`);
+      const typed = await incident.call(said.split(' '));
+      assert.is(typed.exitCode, 0, typed.stderr);
+    }
     await planOk('revert', ...STAGING);
   },
   { deadlineMs: 120_000 },

@@ -23,13 +23,13 @@ import { bucketAddress, type S3Location } from '../../plan/sources/s3.ts';
 import { isStored, storeLocation } from '../../plan/sources/sources.ts';
 import { neededSince, neededUntil } from '../../plan/windows.ts';
 import { requireVariables } from '../../restore/targets.ts';
-import { Secret } from '../../secret.ts';
 import { makeWorkDirectory, slugOf, trusted, trustedEntry } from '../../selection/directory.ts';
 import { type ExitName, type OptionValues, usage } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { loadIncompletePlan } from '../load-plan.ts';
 import { show } from '../view.ts';
 import { checkView, type ShardCheck, type ShardSave, saveView } from '../views/oplog.ts';
+import { databaseWithoutPlan, WITHOUT_PLAN } from '../without-plan.ts';
 
 /** Whose entries are meant, and where they lie. */
 export interface OplogPlace {
@@ -78,7 +78,7 @@ export async function placeOf(
   file: string | undefined,
   options: OptionValues,
 ): Promise<OplogPlace> {
-  const server = serverWithoutPlan(context, file, options);
+  const server = databaseWithoutPlan(context, file, options);
   if (file === undefined || server !== undefined) {
     if (server === undefined) throw usage('say which oplog is meant', WITHOUT_PLAN);
     const { uri, database } = server;
@@ -113,24 +113,6 @@ export async function placeOf(
   );
   return { name: plan.name, scope, plan, oplogs };
 }
-
-/** What `--uri-env` and `--database` name in the place of a plan file; undefined where a file is given, or neither. Throws USAGE. */
-export function serverWithoutPlan(
-  { env }: CommandContext,
-  file: string | undefined,
-  { uriEnv, database }: OptionValues,
-): { readonly uri: Secret; readonly database: string } | undefined {
-  if (uriEnv === undefined && database === undefined) return undefined;
-  if (file !== undefined) throw usage('--uri-env and --database stand for a plan file', WITHOUT_PLAN);
-  if (typeof uriEnv !== 'string' || typeof database !== 'string')
-    throw usage('--uri-env and --database are needed together', WITHOUT_PLAN);
-  const uri = env[uriEnv];
-  if (!uri)
-    throw usage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the replica set.');
-  return { uri: new Secret(uri, uriEnv), database };
-}
-
-export const WITHOUT_PLAN = 'Name a plan file, or: --uri-env <variable> --database <name>';
 
 /** Throws USAGE where neither the oplog nor, as far as that may be asked, the server knows the database: an empty file would be no help. */
 async function requireDatabase(oplog: EntrySource, database: string): Promise<void> {

@@ -10,7 +10,6 @@ import type { TargetName } from '../../events.ts';
 import type { RunRecord } from '../../ledger/run-record.ts';
 import { readRuns, runsOfPlan } from '../../ledger/runs.ts';
 import type { TargetPlan } from '../../plan/plan.ts';
-import { Secret } from '../../secret.ts';
 import { keptSelection } from '../../selection/open-selection.ts';
 import { connectTarget } from '../../target/connect.ts';
 import type { Target } from '../../target/target.ts';
@@ -20,6 +19,7 @@ import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
 import { pageStyle, show, writeLines } from '../view.ts';
 import { revertLines, revertView, runLines } from '../views/revert.ts';
+import { connectionStringIn, type NamedDatabase, ungated } from '../without-plan.ts';
 
 export async function run(
   context: CommandContext,
@@ -58,7 +58,7 @@ async function openRevert(
   const given = [planName, uriEnv, database].filter((each) => each !== undefined).length;
   if (file === undefined) {
     if (given < 3) throw usage('say which plan to revert', WITHOUT_FILE);
-    const place = { uriEnv: uriEnv as string, database: database as string };
+    const place = { uri: connectionStringIn(context, uriEnv as string), database: database as string };
     return openWithoutFile(context, planName as string, { ...place, name: name as TargetName | undefined });
   }
   if (given > 0) throw usage('--plan-name, --uri-env and --database stand for a plan file', WITHOUT_FILE);
@@ -71,9 +71,7 @@ async function openRevert(
 const WITHOUT_FILE =
   'Give a plan file and --target; or, without a file, --plan-name, --uri-env (the variable that holds the connection string) and --database.';
 
-interface NamedTarget {
-  readonly uriEnv: string;
-  readonly database: string;
+interface NamedTarget extends NamedDatabase {
   readonly name: TargetName | undefined;
 }
 
@@ -81,13 +79,9 @@ interface NamedTarget {
 async function openWithoutFile(
   context: CommandContext,
   plan: string,
-  { uriEnv, database, name }: NamedTarget,
+  { name, ...place }: NamedTarget,
 ): Promise<Opened> {
-  const uri = context.env[uriEnv];
-  if (uri === undefined || uri === '') {
-    throw usage(`the variable ${uriEnv} is not set`, 'Set it to the connection string of the target.');
-  }
-  const targetPlan: TargetPlan = { uri: new Secret(uri), database, gate: { soakMs: 0, approvals: 0 } };
+  const targetPlan = ungated(place);
   const opened = await connectTarget(context, name ?? 'staging', targetPlan);
   const target = await asRecorded(context, opened, { plan, targetPlan, isFixed: name !== undefined });
   context.atEnd(() => target.close());

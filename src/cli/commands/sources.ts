@@ -6,14 +6,14 @@ import type { CommandContext } from '../context.ts';
 import { loadIncompletePlan } from '../load-plan.ts';
 import { show } from '../view.ts';
 import { sourcesView } from '../views/sources.ts';
-import { serverWithoutPlan, WITHOUT_PLAN } from './oplog.ts';
+import { databaseWithoutPlan, WITHOUT_PLAN } from '../without-plan.ts';
 
 export async function run(
   context: CommandContext,
   [file]: readonly string[],
   options: OptionValues,
 ): Promise<ExitName> {
-  const alone = serverWithoutPlan(context, file, options);
+  const alone = databaseWithoutPlan(context, file, options);
   if (file === undefined && alone === undefined) throw usage('say whose sources are meant', WITHOUT_PLAN);
   const plan = file === undefined ? undefined : await loadIncompletePlan(context, file);
   if (plan !== undefined) requireVariables(plan, []);
