@@ -28,7 +28,7 @@ import type * as V8 from 'node:v8';
 import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 import { makeFolders } from './make-folders.ts';
-import { V8_FLAGS } from './v8-flags.ts';
+import { keepFreedMemory, V8_FLAGS } from './process-memory.ts';
 
 // Until process.ts listens for it: Node.js would open its inspector.
 process.on('SIGUSR1', () => {});
@@ -158,15 +158,12 @@ const requireAny = createRequire(join(programs, 'main.cjs'));
 const command = process.argv[2]?.match(/^[a-z][a-z-]*$/)?.[0] ?? '';
 const isLight = LIGHT.commands.includes(command);
 const folder = ourFolder();
-const version = compilerVersion();
-
-/** Of V8, and how it runs: it takes what was compiled by the same version under the same flags. A light command does without flags, and without loading what sets them. */
-function compilerVersion(): string {
-  if (isLight) return process.versions.v8;
-  const { cachedDataVersionTag, setFlagsFromString } = requireAny('node:v8') as typeof V8;
-  setFlagsFromString(V8_FLAGS);
-  return cachedDataVersionTag().toString(16);
-}
+/** Light commands do without: to load it takes time, too. */
+const v8 = isLight ? undefined : (requireAny('node:v8') as typeof V8);
+v8?.setFlagsFromString(V8_FLAGS);
+if (!isLight) keepFreedMemory();
+/** V8 takes what was compiled by the same version under the same flags; its tag stands for all of that. */
+const version = v8?.cachedDataVersionTag().toString(16) ?? process.versions.v8;
 
 /** Modules and packages, by name. */
 type Offers = Readonly<Record<string, () => object>>;
@@ -276,7 +273,7 @@ else offer('src/main.ts');
 process.once('exit', (code) => {
   const unkept = [...packs.values()].filter(({ isKept }) => !isKept);
   if (code !== 0 || unkept.length === 0 || folder === undefined) return;
-  if (!isLight) (requireAny('node:v8') as typeof V8).setFlagsFromString(V8_FLAGS); // they may have been changed since
+  v8?.setFlagsFromString(V8_FLAGS); // they may have been changed since
   for (const pack of unkept) pack.keep();
   tidy(folder);
 });

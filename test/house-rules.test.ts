@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'version.ts',
     'package-file.ts',
     'free-memory.ts',
-    'v8-flags.ts',
+    'process-memory.ts',
     'bson',
     'text',
   ],

@@ -3,12 +3,7 @@ import type { StoreLocation } from '../plan/sources/stores.ts';
 import type { Run } from '../run.ts';
 import { DiskStore } from './disk/disk-store.ts';
 import type { RemotePatience } from './remote/patience.ts';
-import type { Store, WritableStore } from './storage/store.ts';
-
-interface Reading {
-  /** What is read is scanned in one of several threads that share the cores. */
-  readonly isInThread: boolean;
-}
+import type { Reading, Store, WritableStore } from './storage/store.ts';
 
 type OpenStore<L> = (
   run: Run,
@@ -19,7 +14,8 @@ type OpenStore<L> = (
 
 const STORES: { readonly [K in StoreLocation['kind']]: OpenStore<Extract<StoreLocation, { kind: K }>> } = {
   path: async (_run, _location, _patience, reading) => new DiskStore(reading),
-  s3: async (run, location, patience) => (await import('./s3/s3-store.ts')).openS3(run, location, patience),
+  s3: async (run, location, patience, reading) =>
+    (await import('./s3/s3-store.ts')).openS3(run, location, patience, reading),
 };
 
 export function openStore(

@@ -54,22 +54,25 @@ export const MEMORY: Measure = {
 export const MEMORY_OF_THREADS: Measure = {
   name: 'memory-threads',
   about:
-    'the most memory that a selection by 3 and by 8 threads holds, where few documents and where all are chosen',
+    'the most memory that a selection by 3 and by 8 threads holds, from disk and from S3, where few documents and where all are chosen',
   run: async (grounds, { say }) => {
-    const path = await grounds.largeTar();
+    await grounds.largeObject();
+    const places: Readonly<Record<string, BackupPlace>> = {
+      disk: { path: await grounds.largeTar() },
+      S3: { key: LARGE_KEY, endpoint: (await grounds.s3()).server.endpoint },
+    };
+    const selections = { '408 documents': LOST_ARTWORKS, '600,000 documents': ALL_ARTWORKS };
     const results: Result[] = [];
-    for (const [chosen, collections] of [
-      ['408 documents', LOST_ARTWORKS],
-      ['600,000 documents', ALL_ARTWORKS],
-    ] as const)
-      for (const threads of [3, 8]) {
-        const folder = writePlan(grounds, { path }, collections);
-        const args = ['select', 'plan.yaml', '--threads', String(threads)];
-        const { peakBytes } = await planProcess(grounds, folder, args);
-        const name = `peak memory: ${threads} threads, ${chosen}`;
-        say(`  ${name}: ${megabytes(peakBytes)}`);
-        results.push(peakResult(name, peakBytes, LIMIT_BYTES + (threads - 1) * THREAD_BYTES));
-      }
+    for (const [from, place] of Object.entries(places))
+      for (const [chosen, collections] of Object.entries(selections))
+        for (const threads of [3, 8]) {
+          const folder = writePlan(grounds, place, collections);
+          const args = ['select', 'plan.yaml', '--threads', String(threads)];
+          const { peakBytes } = await planProcess(grounds, folder, args);
+          const name = `peak memory: ${threads} threads from ${from}, ${chosen}`;
+          say(`  ${name}: ${megabytes(peakBytes)}`);
+          results.push(peakResult(name, peakBytes, LIMIT_BYTES + (threads - 1) * THREAD_BYTES));
+        }
     return results;
   },
 };

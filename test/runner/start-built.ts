@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
-import { V8_FLAGS } from '../../src/v8-flags.ts';
+import { V8_FLAGS } from '../../src/process-memory.ts';
 import { KEEP, PACK } from '../lab/script.ts';
 
 /** By the path below the root: evaluates that file. */

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { RestorePlanError } from '../../errors.ts';
 import { makeDirectory, PRIVATE_FILE } from '../../files.ts';
 import type { ByteSource, SeenFile, StoredSpan } from '../storage/byte-source.ts';
-import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
+import type { FileContent, Reading, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 
 /**
  * The work directory, where nothing else is said. It may lie in the folder of a backup, and what an earlier run selected looks like one:
@@ -18,8 +18,8 @@ export class DiskStore implements WritableStore {
   readonly #opened = new Set<DiskFile>();
   readonly #isInThread: boolean;
 
-  /** `isInThread`: in one of several threads that share the cores, each reads by itself. */
-  constructor({ isInThread = false }: { readonly isInThread?: boolean } = {}) {
+  /** In one of several threads, each reads by itself. */
+  constructor({ isInThread }: Reading = { isInThread: false }) {
     this.#isInThread = isInThread;
   }
 

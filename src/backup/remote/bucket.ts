@@ -5,7 +5,7 @@ import type { Emit } from '../../events.ts';
 import { freeLeftovers } from '../../free-memory.ts';
 import type { Run } from '../../run.ts';
 import type { SeenFile } from '../storage/byte-source.ts';
-import type { FileContent } from '../storage/store.ts';
+import type { FileContent, Reading } from '../storage/store.ts';
 import { FlightControl } from './flight-control.ts';
 import type {
   Checksum,
@@ -25,8 +25,11 @@ const MANY_PAGES = 100;
 /** Pages without any entry, one after the other: a server that has hidden or deleted ones may send some. */
 const MOST_EMPTY_PAGES = 1_000;
 
+/** Several threads, with several slices each, ask for as many ranges as one thread does; more of each would take memory and bring nothing. */
+const RANGES_OF_A_THREAD = 1;
+
 export class Bucket {
-  readonly flights = new FlightControl();
+  readonly flights: FlightControl;
   /** Under way. */
   streams = 0;
   readonly room = new WaitingRoom();
@@ -40,7 +43,8 @@ export class Bucket {
   /** Clients whose credentials expired; requests of theirs may still be under way. */
   readonly #retired: Promise<ObjectClient>[] = [];
 
-  constructor(run: Run, server: ObjectServer, patience: RemotePatience) {
+  constructor(run: Run, server: ObjectServer, patience: RemotePatience, reading?: Reading) {
+    this.flights = new FlightControl(reading?.isInThread ? RANGES_OF_A_THREAD : undefined);
     this.#server = server;
     this.#run = run;
     this.#patience = patience;

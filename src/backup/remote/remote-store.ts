@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { RestorePlanError } from '../../errors.ts';
 import type { Run } from '../../run.ts';
 import type { ByteSource, SeenFile, StoredSpan, WholeChecksum } from '../storage/byte-source.ts';
-import type { FileContent, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
+import type { FileContent, Reading, StoredFile, StoredFolder, WritableStore } from '../storage/store.ts';
 import { Bucket } from './bucket.ts';
 import { MOST_BYTES_IN_FLIGHT } from './flight-control.ts';
 import {
@@ -20,8 +20,8 @@ import { RangeBuffer, RangeFlight, type RangeSink } from './range-download.ts';
 export class RemoteStore implements WritableStore {
   readonly #bucket: Bucket;
 
-  constructor(run: Run, server: ObjectServer, patience: RemotePatience) {
-    this.#bucket = new Bucket(run, server, patience);
+  constructor(run: Run, server: ObjectServer, patience: RemotePatience, reading?: Reading) {
+    this.#bucket = new Bucket(run, server, patience, reading);
   }
 
   describe(path: string): string {

@@ -12,9 +12,15 @@ import { redact } from '../../secret.ts';
 import type { FailedRequest, ObjectServer } from '../remote/object-server.ts';
 import type { RemotePatience } from '../remote/patience.ts';
 import { RemoteStore } from '../remote/remote-store.ts';
+import type { Reading } from '../storage/store.ts';
 
-export function openS3(run: Run, location: S3Location, patience: RemotePatience): RemoteStore {
-  return new RemoteStore(run, s3Server(location), patience);
+export function openS3(
+  run: Run,
+  location: S3Location,
+  patience: RemotePatience,
+  reading?: Reading,
+): RemoteStore {
+  return new RemoteStore(run, s3Server(location), patience, reading);
 }
 
 function s3Server(location: S3Location): ObjectServer {

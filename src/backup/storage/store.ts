@@ -31,6 +31,12 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Who reads a store. */
+export interface Reading {
+  /** One of several threads that share the cores, and what a line gives. */
+  readonly isInThread: boolean;
+}
+
 /** All bytes of a file that is to be kept in a store, and their SHA-256, hex. */
 export interface FileContent {
   readonly bytes: Buffer;

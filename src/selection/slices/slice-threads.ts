@@ -34,8 +34,9 @@ const LEAST_BYTES = 256 * 1024 * 1024;
 const LEAST_BYTES_OF_TWO_CORES = 1024 * 1024 * 1024;
 /** Where somebody asks for threads. */
 const LEAST_BYTES_ASKED = 64 * 1024 * 1024;
-/** So many slices of a thread are under way where bytes are waited for: meanwhile it works on another. Of a disk one, which takes a tenth less time. */
-const AT_ONCE = 2;
+/** So many slices are under way where bytes are waited for, of all threads, and at least of each: meanwhile it works on another. */
+const SLICES_UNDER_WAY = 8;
+const LEAST_AT_ONCE = 2;
 /** For each thread, of documents kept by slices that are scanned or wait to be joined. With what a thread takes, and reads ahead from S3, 64 MB. */
 const KEPT_BYTES = 16 * 1024 * 1024;
 /** Twice 16 MiB, at most; newer versions of Node.js would let it grow to several times that. */
@@ -89,7 +90,9 @@ export class SliceThreads implements SliceRunner {
     const { program = usualProgram() as URL } = this.#settings;
     while (this.#threads.length < count) this.#threads.push(new Thread(Worker, program, this.#data));
     const threads = this.#threads.slice(0, count);
-    const atOnce = this.#data.location.kind === 'path' ? 1 : AT_ONCE;
+    // Of a disk one for each thread, which takes a tenth less time.
+    const waiting = Math.max(LEAST_AT_ONCE, Math.ceil(SLICES_UNDER_WAY / count));
+    const atOnce = this.#data.location.kind === 'path' ? 1 : waiting;
     this.#memory.mostBytes = count * (this.#settings.keptBytes ?? KEPT_BYTES);
     yield* new LevelRun(this.#run, threads, { level, signal, stored, atOnce, memory: this.#memory }).parts();
   }

@@ -5,9 +5,11 @@
 import 'mongodb';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { keepFreedMemory, V8_FLAGS } from '../../../src/process-memory.ts';
 
 // As the program does at its start.
-setFlagsFromString('--no-incremental-marking');
+setFlagsFromString(V8_FLAGS);
+keepFreedMemory();
 
 const DIST = join(import.meta.dirname, '..', '..', '..', 'dist');
 await import(join(DIST, 'backup', 's3', 's3-client.js'));
