@@ -7,6 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { isatty } from 'node:tty';
 import { inspect } from 'node:util';
 import { runProgram } from './cli/program.ts';
 import { failureText } from './cli/session.ts';
@@ -63,7 +64,23 @@ const stderr = writerOn(process.stderr, () => {});
 async function exit(code: number): Promise<never> {
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   await new Promise(setImmediate); // a failed write is told in a tick of its own
+  if (isTerminalGone()) return await endByHangup();
   process.exit(code === EXIT_CODES.OK && isResultLost() ? EXIT_CODES.UNEXPECTED : code);
+}
+
+/** Whether somebody has closed the terminal that the run was started on. */
+function isTerminalGone(): boolean {
+  return (stdout.isTTY && !isatty(1)) || (stderr.isTTY && !isatty(2));
+}
+
+/**
+ * As a process ends that does not listen for the signal. Node.js 20 would reset the terminal that is gone, and end by a fault of memory, with all that was
+ * in it on disk where that is how the machine is set up.
+ */
+async function endByHangup(): Promise<never> {
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
+  return new Promise(() => setInterval(() => {}, 60_000)); // it arrives at once
 }
 
 /** A full disk cuts a redirected result off: whoever reads it later must not take it for whole. */
@@ -83,6 +100,7 @@ function isResultLost(): boolean {
 function stopOn(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP', code: 'SIGINT' | 'SIGTERM'): void {
   process.on(signal, () => {
     if (controller.signal.aborted) {
+      if (isTerminalGone()) return void endByHangup();
       if (stderr.isTTY) stderr.write(SHOW_CURSOR);
       process.exit(EXIT_CODES[code]);
     }

@@ -108,8 +108,10 @@ function readSource(file: string): string {
 function readKept(file: string): Kept | undefined {
   let opened: number | undefined;
   try {
-    opened = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
-    if (!isOurs(fstatSync(opened))) return undefined;
+    // Not to be waited for, should it be no file.
+    opened = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    const found = fstatSync(opened);
+    if (!found.isFile() || !isOurs(found)) return undefined;
     const bytes = readLent(opened);
     const compiled = bytes.subarray(HEADER_BYTES);
     if (bytes.readUInt32LE(0) !== crc32(compiled)) return undefined;
@@ -228,6 +230,7 @@ const LATE: readonly string[] = [
   'perf_hooks',
   'readline/promises',
   'tls',
+  'tty',
   'v8',
   'worker_threads',
   'zlib',

@@ -4,7 +4,12 @@
 
 import { advice } from '../advice.ts';
 import { showIsoDate } from '../bson/extended-json-types.ts';
-import type { ApprovalScope, RunCollection, RunRecord } from '../ledger/run-record.ts';
+import {
+  type ApprovalScope,
+  accountedFor,
+  type RunCollection,
+  type RunRecord,
+} from '../ledger/run-record.ts';
 import { isForeign } from '../ledger/runs.ts';
 import { OUTCOMES } from '../outcomes.ts';
 import { type Plan, restoredCollections } from '../plan/plan.ts';
@@ -310,10 +315,7 @@ function unexercised(plan: Plan, run: RunRecord): string {
 
 /** A record that this program wrote as verified says of every document that it is in, was kept, or was left out by name. */
 function accountsForAll(run: RunRecord, documents: number | undefined): boolean {
-  const isWhole = run.collections.every(
-    ({ selected, inserted, identical, replaced, kept, doubtful, excepted }) =>
-      inserted + identical + replaced + kept + doubtful + excepted === selected,
-  );
+  const isWhole = run.collections.every((counts) => accountedFor(counts) === counts.selected);
   return isWhole && (documents === undefined || sumOf(run, ({ selected }) => selected) === documents);
 }
 

@@ -2,7 +2,7 @@
 
 import type { TargetName } from '../events.ts';
 import { type Life, type LockState, lifeOfHolder, readLock } from '../ledger/lock-state.ts';
-import type { RunCounts, RunRecord } from '../ledger/run-record.ts';
+import { accountedFor, type RunCollection, type RunCounts, type RunRecord } from '../ledger/run-record.ts';
 import { isForeign, readRuns, runMeant, runsOfPlan } from '../ledger/runs.ts';
 import { UNWRITTEN } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -117,7 +117,9 @@ export type TargetFacts = 'silent' | 'unfit' | 'unknown' | KnownTarget;
 
 export interface KnownTarget {
   /** The newest run of the plan; undefined where there is none. */
-  readonly run: Pick<RunRecord, 'status' | 'collections'> | undefined;
+  readonly run:
+    | (Pick<RunRecord, 'status' | 'collections'> & Partial<Pick<RunRecord, 'accepted'>>)
+    | undefined;
   /** The run is of what the plan would write now. */
   readonly isCurrent: boolean;
   /** Documents that an apply would insert or replace; undefined where nobody compared. */
@@ -159,7 +161,7 @@ export type Why =
         | 'gone';
     }
   | { readonly kind: 'first' | 'verified' | 'revertUnfinished' }
-  | { readonly kind: 'unwritten' | 'stuck' | 'stopping' | 'followUps'; readonly count: number }
+  | { readonly kind: 'unwritten' | 'stuck' | 'stopping' | 'differing' | 'followUps'; readonly count: number }
   | { readonly kind: 'approvals'; readonly given: number; readonly needed: number }
   | { readonly kind: 'gate'; readonly obstacles: readonly Obstacle[] };
 
@@ -207,7 +209,8 @@ function stepOn(target: TargetName, facts: TargetFacts): NextStep | undefined {
       // Compared just now: what was in the way may be gone, and what still is has been shown.
       if (toWrite === 0 && stuck > 0)
         return { command: 'accept', target, why: { kind: 'stuck', count: stuck } };
-      if (toWrite !== undefined || count === 0) return apply({ kind: 'unfinished' });
+      if (toWrite !== undefined || count === 0 || isPartWay(run.collections))
+        return apply({ kind: 'unfinished' });
       return { command: 'dry-run', target, why: { kind: 'unwritten', count } };
     }
     case 'verified':
@@ -216,7 +219,7 @@ function stepOn(target: TargetName, facts: TargetFacts): NextStep | undefined {
 }
 
 /** Staging is verified. */
-function stepsOnProduction({ production, approvals, gate }: PlanFacts): NextStep[] {
+function stepsOnProduction({ staging, production, approvals, gate }: PlanFacts): NextStep[] {
   if (production === undefined || (production !== 'unknown' && isNothingToWrite(production))) return [];
   const onProduction: NextStep | undefined =
     production === 'unknown'
@@ -224,6 +227,9 @@ function stepsOnProduction({ production, approvals, gate }: PlanFacts): NextStep
       : stepOn('production', production);
   if (onProduction === undefined || onProduction.command !== 'apply')
     return onProduction ? [onProduction] : [];
+  // Before the approvals: what is accepted takes back those that were given.
+  const count = gate?.open === true ? 0 : differingOn(staging);
+  if (count > 0) return [{ command: 'accept', target: 'staging', why: { kind: 'differing', count } }];
   if (approvals.given < approvals.needed) {
     return [{ command: 'approve', target: undefined, why: { kind: 'approvals', ...approvals } }];
   }
@@ -234,9 +240,25 @@ function stepsOnProduction({ production, approvals, gate }: PlanFacts): NextStep
   return [isFirst ? { ...onProduction, why: { kind: 'verified' } } : onProduction];
 }
 
+/** Documents that a verified run has kept there with other content, for which the gate stays shut until they are accepted by name. */
+export function differingOn(staging: TargetFacts): number {
+  if (typeof staging === 'string' || staging.run === undefined) return 0;
+  const { collections, accepted = 0 } = staging.run;
+  const sum = (count: (counts: RunCollection) => number): number =>
+    collections.reduce((total, counts) => total + count(counts), 0);
+  // Of a run that has verified nothing at all, the gate has its own rule (`acceptKept`).
+  if (sum(({ kept, excepted }) => kept + excepted) === sum(({ selected }) => selected)) return 0;
+  return Math.max(0, sum(({ kept, discarded = 0 }) => kept - discarded) - accepted);
+}
+
 function followUps(target: TargetName, facts: TargetFacts | undefined): NextStep[] {
   const count = facts === undefined || typeof facts === 'string' ? 0 : facts.openFollowUps;
   return count === 0 ? [] : [{ command: 'follow-up list', target, why: { kind: 'followUps', count } }];
+}
+
+/** Whether there are documents that a run has not come to. */
+export function isPartWay(collections: readonly RunCollection[]): boolean {
+  return collections.some((counts) => counts.selected > accountedFor(counts) + unwrittenIn([counts]));
 }
 
 /** Documents that a run could not write. */

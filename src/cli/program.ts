@@ -17,7 +17,7 @@ import { COMMANDS_OF_PLANS } from './commands-of-plans.ts';
 import { COMMANDS_OF_TARGETS } from './commands-of-targets.ts';
 import type { ProcessEdge } from './context.ts';
 import { openSession, type Session } from './session.ts';
-import type { PlanNaming } from './without-plan.ts';
+import type { GivenWords } from './without-plan.ts';
 
 /** Every command, in the order in which an operator meets them; here those of the program itself. One entry registers a command. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -82,7 +82,7 @@ function planOf(
   { arguments: usage = '' }: CommandSpec,
   args: readonly string[],
   { planName, uriEnv, database }: OptionValues,
-): PlanNaming {
+): GivenWords['plan'] {
   const place = usage.split(' ').findIndex((word) => word === '<plan>' || word === '[plan]');
   const file = place < 0 ? undefined : args[place];
   if (file !== undefined || typeof uriEnv !== 'string' || typeof database !== 'string') return file;

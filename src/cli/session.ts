@@ -21,7 +21,7 @@ import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
 import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
 import { typed, worded } from './view.ts';
-import type { PlanNaming } from './without-plan.ts';
+import type { GivenWords } from './without-plan.ts';
 
 export interface Session {
   readonly context: CommandContext;
@@ -35,9 +35,10 @@ export interface Session {
 export async function openSession(
   edge: ProcessEdge,
   options: OptionValues,
-  plan?: PlanNaming,
+  plan?: GivenWords['plan'],
 ): Promise<Session> {
   const env = await environmentOf(edge, options['envFile']);
+  const given = { plan, envFile: options['envFile'] as string | undefined };
   const wantsColor = options['color'] !== false;
   const color = {
     stdout: wantsColor && colorAllowed(env, edge.stdout),
@@ -105,8 +106,8 @@ export async function openSession(
         ndjson?.exit('INTERNAL');
         throw thrown;
       }
-      edge.stderr.write(failureText(error, color.stderr, plan));
-      ndjson?.error(error, plan);
+      edge.stderr.write(failureText(error, color.stderr, given));
+      ndjson?.error(error, given);
       const exit = exitOf(error, edge.signal);
       ndjson?.exit(exit);
       return EXIT_CODES[exit];
@@ -182,8 +183,8 @@ export class NdjsonView {
     this.#line(value);
   }
 
-  error({ code, message, advice, facts }: RestorePlanError, plan?: PlanNaming): void {
-    const hint = advice?.say(typed(plan));
+  error({ code, message, advice, facts }: RestorePlanError, given: GivenWords = {}): void {
+    const hint = advice?.say(typed(given));
     const said = { type: 'error', code, message, hint, facts: worded(facts) };
     this.write(said as { readonly type: string });
   }
@@ -370,10 +371,10 @@ export function exitOf(error: RestorePlanError, signal: AbortSignal): ErrorCode 
 // A failure as the operator reads it: what happened, and what to do next.
 
 /** Several lines, newline at the end. Lines of the message are kept; their content is neutralised one by one. */
-export function failureText(error: RestorePlanError, color: boolean, plan?: PlanNaming): string {
+export function failureText(error: RestorePlanError, color: boolean, given: GivenWords = {}): string {
   const paint = paintWith(color);
   const lines = error.message.split('\n').map(neutral);
-  const hint = error.advice?.say(typed(plan)).split('\n').map(neutral) ?? [];
+  const hint = error.advice?.say(typed(given)).split('\n').map(neutral) ?? [];
   return [
     `${paint.bad('error:')} ${lines[0]}`,
     ...lines.slice(1),

@@ -4,7 +4,7 @@ import { shellWord } from '../text/escape.ts';
 import type { PageStyle, TextWriter } from '../text/terminal.ts';
 import { paintWith } from '../text/terminal.ts';
 import type { CommandContext } from './context.ts';
-import { type PlanNaming, wordsNaming } from './without-plan.ts';
+import { type GivenWords, wordsOf } from './without-plan.ts';
 
 /** Below this width a page is no longer readable whatever is done. */
 const NARROWEST = 20;
@@ -71,22 +71,24 @@ export async function show(context: CommandContext, { page, objects }: View): Pr
 // Commands within advice, as lines to type.
 
 /** With the plan named as the operator named it; without it, as the command is called. */
-export function typed(plan?: PlanNaming): (said: Said) => string {
+export function typed(given: string | GivenWords = {}): (said: Said) => string {
+  const words = typeof given === 'string' ? { plan: given } : given;
   return (said) => {
     if ('option' in said) return `--${said.option}${said.value === undefined ? '' : ` ${said.value}`}`;
     const { command, target, name, options = {} } = said;
     if (command === 'init') return '`plan init <file>`';
-    const given = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
+    const { named, last } = wordsOf(words, command);
+    const chosen = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
       ([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, shellWord(value)]),
     );
-    const named = [...wordsNaming(plan, command), ...(name === undefined ? [] : [shellWord(name)])];
-    return `\`${['plan', command, ...named, ...given].join(' ')}\``;
+    const ofCommand = name === undefined ? [] : [shellWord(name)];
+    return `\`${['plan', command, ...named, ...ofCommand, ...chosen, ...last].join(' ')}\``;
   };
 }
 
 /** The same for a text that may hold commands. */
-export function sayTyped(text: Remedy, plan?: PlanNaming): string {
-  return typeof text === 'string' ? text : text.say(typed(plan));
+export function sayTyped(text: Remedy, given?: string | GivenWords): string {
+  return typeof text === 'string' ? text : text.say(typed(given));
 }
 
 /** A value for JSON, with the advice in it as text. */

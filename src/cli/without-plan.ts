@@ -29,7 +29,10 @@ export function databaseWithoutPlan(
 export function connectionStringIn({ env }: CommandContext, variable: string): Secret {
   const uri = env[variable];
   if (!uri)
-    throw usage(`the variable ${variable} is not set`, 'Set it to the connection string of the server.');
+    throw usage(
+      `the variable ${variable} is not set`,
+      'Set it to the connection string of the server, or name with --env-file the file that does.',
+    );
   return new Secret(uri, variable);
 }
 
@@ -45,11 +48,26 @@ export interface InsteadOfFile {
   readonly database: string;
 }
 
-/** As the operator named the plan, so that the next command can name it the same way: its file, or what stands for it. */
-export type PlanNaming = string | InsteadOfFile | undefined;
+/** What of a command line the next one needs as well, so that it can be typed as it is advised. */
+export interface GivenWords {
+  /** The plan: its file, or what stands for it. */
+  readonly plan?: string | InsteadOfFile | undefined;
+  readonly envFile?: string | undefined;
+}
 
-/** The words of a command line that name the plan, for a shell. `<plan>` where the command needs the file that was not given. */
-export function wordsNaming(plan: PlanNaming, command: string): readonly string[] {
+/** Words for a shell: those that name the plan, and those at the end. */
+export function wordsOf(
+  { plan, envFile }: GivenWords,
+  command: string,
+): { named: readonly string[]; last: readonly string[] } {
+  return {
+    named: wordsNaming(plan, command),
+    last: envFile === undefined ? [] : ['--env-file', shellWord(envFile)],
+  };
+}
+
+/** `<plan>` where the command needs the file that was not given. */
+function wordsNaming(plan: GivenWords['plan'], command: string): readonly string[] {
   if (plan === undefined) return [];
   if (typeof plan === 'string') return [shellWord(plan)];
   const { planName, uriEnv, database } = plan;

@@ -111,12 +111,15 @@ export async function breakLock(commands: Commands, holderName: string): Promise
 
 /** The refusal of an unlock that names somebody else. */
 export async function notHeldBy(commands: Commands, holderName: string): Promise<RestorePlanError> {
-  const now = (await lockNow(commands))?.holder;
-  return new RestorePlanError('LOCKED', `${holderName} does not hold the lock of ${commands.target}`, {
-    hint:
-      now === undefined
-        ? 'Nobody does: the next run can take it.'
-        : `${now.name} holds it. Make sure that it is dead before you name it.`,
+  const state = await lockNow(commands);
+  const now = state?.holder;
+  const { target, database } = commands;
+  const nobody =
+    state === undefined
+      ? `The database ${database} was never locked: is it the one that the run was refused for?`
+      : 'Nobody does: the next run can take it.';
+  return new RestorePlanError('LOCKED', `${holderName} does not hold the lock of ${target}`, {
+    hint: now === undefined ? nobody : `${now.name} holds it. Make sure that it is dead before you name it.`,
     facts: { holder: now?.name ?? null },
   });
 }

@@ -190,6 +190,12 @@ export function writtenOf(collections: readonly Pick<RunCounts, 'inserted' | 're
   return collections.reduce((sum, { inserted, replaced }) => sum + inserted + replaced, 0);
 }
 
+/** Documents of a collection that are in, were kept, or were left out by name. */
+export function accountedFor(counts: RunCounts): number {
+  const { inserted, identical, replaced, kept, doubtful, excepted } = counts;
+  return inserted + identical + replaced + kept + doubtful + excepted;
+}
+
 /** Whether its counts are those of all that it wrote: an apply records them at its end, which one that is cut off does not reach. */
 export function isCounted({ status }: Pick<RunRecord, 'status'>): boolean {
   return status !== 'applying';

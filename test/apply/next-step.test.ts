@@ -12,22 +12,28 @@ import { test } from '../harness.ts';
 
 function target(
   status?: RunStatus,
-  rest: Partial<KnownTarget> & { readonly conflicts?: number } = {},
+  rest: Partial<KnownTarget> & {
+    readonly conflicts?: number;
+    readonly kept?: number;
+    readonly accepted?: number;
+    readonly unseen?: number;
+  } = {},
 ): KnownTarget {
-  const { conflicts = 0, ...facts } = rest;
+  const { conflicts = 0, kept = 0, unseen = 0, accepted, ...facts } = rest;
   const counts = {
     selected: 3,
-    inserted: 3 - conflicts,
+    inserted: 3 - conflicts - kept - unseen,
     identical: 0,
     replaced: 0,
-    kept: 0,
+    kept,
     refused: 0,
     heldBack: 0,
     excepted: 0,
     doubtful: 0,
   };
   const collections = [{ collection: 'artworks', into: 'artworks', ...counts, conflict: conflicts }];
-  const run = status === undefined ? undefined : { status, collections };
+  const run =
+    status === undefined ? undefined : { status, collections, ...(accepted !== undefined && { accepted }) };
   return { run, isCurrent: status !== undefined, toWrite: undefined, openFollowUps: 0, ...facts };
 }
 
@@ -55,6 +61,21 @@ const CASES: readonly [string, Partial<PlanFacts>, readonly string[]][] = [
   ['the run was cut off', { staging: target('applying') }, ['apply staging unfinished']],
   ['nothing was read back', { staging: target('applied') }, ['apply staging unread']],
   ['it stopped part-way', { staging: target('incomplete') }, ['apply staging unfinished']],
+  [
+    'it stopped part-way, with a document in the way',
+    { staging: target('incomplete', { conflicts: 1, unseen: 1 }) },
+    ['apply staging unfinished'],
+  ],
+  [
+    'staging has kept a document, which comes before approvals',
+    { staging: target('verified', { kept: 1 }), approvals: { given: 0, needed: 1 } },
+    ['accept staging differing'],
+  ],
+  [
+    'what it has kept was accepted',
+    { staging: target('verified', { kept: 1, accepted: 1 }), approvals: { given: 0, needed: 1 } },
+    ['approve approvals'],
+  ],
   [
     'documents are in the way',
     { staging: target('incomplete', { conflicts: 1 }) },

@@ -1,8 +1,10 @@
 /** The command line itself: help, usage errors, streams, signals. */
-import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { advice } from '../../src/advice.ts';
 import { COMMANDS, EXIT_MEANINGS } from '../../src/cli/program.ts';
@@ -11,8 +13,8 @@ import { typed } from '../../src/cli/view.ts';
 import { EXIT_CODES, RestorePlanError } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { test } from '../harness.ts';
-import { temporaryFolder } from '../lab/guard.ts';
-import { BUILT_PROGRAM, jsonLines, runPlan } from '../lab/plan-command.ts';
+import { guardProcess, temporaryFolder } from '../lab/guard.ts';
+import { BUILT_PROGRAM, environment, jsonLines, programArguments, runPlan } from '../lab/plan-command.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PLAN = join(ROOT, 'plans', 'examples', 'partner-artworks.yaml');
@@ -283,6 +285,28 @@ test('an unreadable work directory or plan is said, without a stack', async () =
   const { exitCode, stderr } = await runPlan(['dry-run', '/nowhere/plan.yaml']);
   assert.is(exitCode, 10);
   assert.not.match(stderr, /\n\s+at /);
+});
+
+test('whoever closes the terminal ends the program by that signal, and not by a fault of memory', async () => {
+  const folder = temporaryFolder('hangup');
+  const ended = join(folder.path, 'ended');
+  const command = [process.execPath, ...programArguments(), 'init', 'plan.yaml'].map((word) => `'${word}'`);
+  // The shell outlives the terminal, to write down how the program ended.
+  const line = `trap '' HUP; ${command.join(' ')}; echo $? > ended.part; mv ended.part ended`;
+  const script = spawn('script', ['--quiet', '--command', line, '/dev/null'], {
+    cwd: folder.path,
+    env: environment(),
+  });
+  guardProcess(script);
+  try {
+    await once(script.stdout, 'data'); // the first question
+    script.kill('SIGKILL');
+    while (!existsSync(ended)) await setTimeout(50);
+    assert.is(readFileSync(ended, 'utf8'), '129\n');
+  } finally {
+    script.kill('SIGKILL');
+    folder.remove();
+  }
 });
 
 test.run();

@@ -2,11 +2,12 @@
 
 import { isApprovable } from '../../apply/accept.ts';
 import { approvalObstacle } from '../../apply/gate-rules.ts';
-import { nextSteps, type PlanFacts, type TargetStatus } from '../../apply/restore-status.ts';
+import { differingOn, nextSteps, type PlanFacts, type TargetStatus } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
 import { readAccepted } from '../../ledger/accepted.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Restore } from '../../restore/restore.ts';
+import { showCounted } from '../../text/quantities.ts';
 import type { OptionValue, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
@@ -52,6 +53,8 @@ async function lookAndConfirm(
   if (approvals === undefined) return;
   const approver = { ...context.operator, serverUser };
   if (approvalObstacle(run, approver, approvals.by) !== undefined) return;
+  const differing = name === 'staging' ? differingOn(knownTarget(plan, status)) : 0;
+  if (differing > 0) context.emit({ type: 'warning', message: keptShut(differing) });
   await context.endProgress();
   if (!context.options.quiet) {
     const { reader } = await restore.connect(status.target);
@@ -70,6 +73,11 @@ async function lookAndConfirm(
       ? 'Approve that these documents are left out of production'
       : `Approve that this selection is written to ${production === undefined ? 'staging' : 'production'}`;
   await confirm(context, { what, database: (production ?? staging).database, given });
+}
+
+function keptShut(differing: number): string {
+  const documents = `${showCounted(differing, 'document')} ${differing === 1 ? 'differs' : 'differ'} on staging`;
+  return `${documents}: production stays shut until they are accepted (plan accept --target staging), and that takes back the approvals given before`;
 }
 
 function factsOf(plan: Plan, status: TargetStatus): PlanFacts {

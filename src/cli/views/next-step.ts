@@ -51,6 +51,8 @@ function reasonOf({ why, target }: NextStep, file: string): string {
       return `to see why ${showCounted(why.count, 'document')} could not be written to ${target}`;
     case 'stuck':
       return `to finish without ${showCounted(why.count, 'document')} that cannot be written to ${target}, once somebody has looked at each`;
+    case 'differing':
+      return `as ${showCounted(why.count, 'document')} ${why.count === 1 ? 'differs' : 'differ'} on staging, which keeps production shut until each was looked at; approve after it`;
     case 'stopping':
       return `once nothing stops it (${showCounted(why.count, 'document')} with other content in ${target}, and whenMatched: fail)`;
     case 'followUps':

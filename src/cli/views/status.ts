@@ -3,7 +3,7 @@
 import { advice, type Remedy } from '../../advice.ts';
 import type { Obstacle } from '../../apply/gate-rules.ts';
 import type { GateStatus, ListedRun, TargetStatus } from '../../apply/restore-status.ts';
-import { type NextStep, unwrittenIn } from '../../apply/restore-status.ts';
+import { isPartWay, type NextStep, unwrittenIn } from '../../apply/restore-status.ts';
 import type { TargetName } from '../../events.ts';
 import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { type Life, whoHolds } from '../../ledger/lock-state.ts';
@@ -28,16 +28,19 @@ import { followUpLines, followUpObject } from './follow-up.ts';
 const INDENT = 2;
 
 /** `stuck`: documents that are in conflict or refused. */
-const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number) => Remedy>> = {
+const WORDS: Readonly<Record<RunStatus, (target: TargetName, stuck: number, partWay: boolean) => Remedy>> = {
   planned: (target) => advice`nothing was applied yet: run ${{ command: 'apply', target }}`,
   applying: (target) => advice`a run is going on, or was cut off: run ${{ command: 'apply', target }} again`,
   applied: (target) =>
     advice`all documents are in, but were not read back: run ${{ command: 'apply', target }} again`,
   verified: () => 'verified',
-  incomplete: (target, stuck) =>
-    stuck === 0
+  incomplete: (target, stuck, partWay) => {
+    const so = stuck === 0 ? '' : `; ${showCounted(stuck, 'document')} could not be written so far`;
+    if (partWay) return advice`stopped part-way: run ${{ command: 'apply', target }} again${so}`;
+    return stuck === 0
       ? advice`incomplete: run ${{ command: 'apply', target }} again`
-      : advice`incomplete: ${showCounted(stuck, 'document')} could not be written; when nothing is in the way any more, run ${{ command: 'apply', target }} again`,
+      : advice`incomplete: ${showCounted(stuck, 'document')} could not be written; when nothing is in the way any more, run ${{ command: 'apply', target }} again`;
+  },
   reverting: (target) =>
     advice`a revert is going on, or was cut off: run ${{ command: 'revert', target }} again`,
   reverted: () => 'reverted',
@@ -99,7 +102,7 @@ export function* runLines(run: RunRecord, file?: string): Generator<string> {
       : '';
   const excepted = run.collections.reduce((sum, counts) => sum + counts.excepted, 0);
   const but = excepted === 0 ? '' : ` with ${countedAs(OUTCOMES.excepted, excepted)}`;
-  const stands = sayTyped(WORDS[run.status](run.target, stuck), file);
+  const stands = sayTyped(WORDS[run.status](run.target, stuck, isPartWay(run.collections)), file);
   yield `${stands}${run.status === 'verified' ? verified + but : left}`;
   if (run.accepted > 0)
     yield `${showCounted(run.accepted, 'document')} accepted here to be left out (plan accept)`;
