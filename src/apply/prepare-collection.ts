@@ -15,6 +15,7 @@ import {
   uncreatableIndexes,
 } from '../comparison/fitness.ts';
 import { indexText } from '../comparison/index-keys.ts';
+import { lackOf } from '../comparison/lacking.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { Creation, RecordedSource, RunRecord } from '../ledger/run-record.ts';
 import { type RunStart, recordedServer, runsOfPlan } from '../ledger/runs.ts';
@@ -69,8 +70,22 @@ export async function missingOf(
   return missing;
 }
 
-/** Throws RestorePlanError TARGET where documents cannot be inserted safely and repeatedly. */
+/**
+ * Throws RestorePlanError TARGET where documents cannot be inserted safely and repeatedly. Warns of what the collection lacks of the
+ * backup's, also of one that the last dry-run did not see and of one that somebody else made in this very moment.
+ */
 export async function prepareCollection(
+  preparation: Preparation,
+  selected: SelectedCollection,
+): Promise<TargetCollection> {
+  const collection = await thereOrCreated(preparation, selected);
+  const lack = await lackOf(preparation, selected, collection);
+  // As the page of a dry-run has it.
+  if (lack !== undefined) preparation.warn(`${preparation.target.name}.${selected.into}: ${lack}`);
+  return collection;
+}
+
+async function thereOrCreated(
   preparation: Preparation,
   selected: SelectedCollection,
 ): Promise<TargetCollection> {

@@ -37,6 +37,7 @@ import {
 import { describe, MaskedText, type Texts, withWhy } from './describe-document.ts';
 import { collectionToCreate, requireFit, requireMergeable } from './fitness.ts';
 import { indexFitCheck, indexText, isHidden, isIdIndex, isOrdered, pathsOf } from './index-keys.ts';
+import { lackOf } from './lacking.ts';
 import { exceptedClassOf, type LeftOut } from './left-out.ts';
 import { inOrder, type Meeting, type Met, meet } from './meet.ts';
 import { ReferenceCheck } from './references.ts';
@@ -58,6 +59,8 @@ export interface CompareRequest extends Encounter {
   readonly leftOut?: LeftOut;
   /** Filled with what the target holds of each document. */
   readonly memory?: TargetMemory;
+  /** Collections that a run which was cut off began to create, with their uuids in hex where they are known: an apply completes them. */
+  readonly begun?: ReadonlyMap<string, string | undefined> | undefined;
   /** Is given the documents of the selection, in backup order, with their details; awaited. */
   readonly each?: (collection: SelectedCollection, document: ComparedDocument) => void | Promise<void>;
   /** Is told the class of each document of the selection, in backup order. */
@@ -165,6 +168,10 @@ class CollectionComparison {
     requireMergeable(reader, collection, this.#selected);
     const isEmpty =
       existing === undefined || (await reader.find(into, EMPTY_DOCUMENT, { limit: 1 })).length === 0;
+    if (existing !== undefined && !this.#isCompleted(existing, isEmpty)) {
+      const lack = await lackOf(request, this.#selected, existing);
+      if (lack !== undefined) this.#warn(lack);
+    }
     const rules = this.#rulesFor(collection, isEmpty);
     const sharedKeys = await SharedKeys.find({
       ...{ selection, name, reader, collection, signal: this.#run.signal, warn: this.#warn },
@@ -190,6 +197,14 @@ class CollectionComparison {
       dangling: tally.dangling,
       warnings: [...this.#warnings],
     };
+  }
+
+  /** Whether an apply goes on to make it, as prepare-collection.ts decides it. */
+  #isCompleted({ name, uuid }: TargetCollection, isEmpty: boolean): boolean {
+    const { begun } = this.#request;
+    if (begun?.has(name) !== true || !isEmpty) return false;
+    const ours = begun.get(name);
+    return ours === undefined || uuid === undefined || ours === uuid.toString('hex');
   }
 
   /** `collection`: as the target has it, or as apply would create it. `isEmpty`: the target has no document of it. */

@@ -36,9 +36,10 @@ import { type FollowUpStatus, followUpStatuses, restoresOf } from '../follow-ups
 import { runFollowUps, tickOff } from '../follow-ups/run-follow-ups.ts';
 import { lostTogether } from '../follow-ups/suggestions/lost-together.ts';
 import { refuseProposals } from '../follow-ups/suggestions/suggestion.ts';
+import type { RunKey } from '../ledger/layout.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { RunRecord } from '../ledger/run-record.ts';
-import { readRuns, runOfPlan, runsOfPlan } from '../ledger/runs.ts';
+import { isForeign, readRuns, runOfPlan, runsOfPlan } from '../ledger/runs.ts';
 import { planFailure } from '../plan/fault.ts';
 import type { Environment } from '../plan/interpolate.ts';
 import { collectionNames, type Plan } from '../plan/plan.ts';
@@ -153,12 +154,14 @@ export class Restore {
     const about = { plan: this.plan, selection, reader };
     const memory = TargetMemory.empty(selection.manifest, this.#run.now());
     const leftOut = await leftOutOf(this.#run, about);
+    const begun = await begunIn(target, { plan: this.plan.name, selection: selection.manifest.digest });
     const comparison = await compareWithTarget(this.#run, {
       show: SHOWN,
       ...request,
       ...about,
       leftOut,
       memory,
+      begun,
     });
     if (remember) await memory.save(this.#run.workDirectory, reader);
     return comparison;
@@ -377,3 +380,18 @@ type Shown = Omit<Partial<CompareRequest>, 'plan' | 'selection' | 'reader' | 'le
   readonly patienceMs?: number;
   readonly remember?: boolean;
 };
+
+/** What a run that was cut off began to create, see CompareRequest. A ledger that cannot be read is said elsewhere, and stops no comparison. */
+async function begunIn(
+  target: Target,
+  key: RunKey,
+): Promise<ReadonlyMap<string, string | undefined> | undefined> {
+  try {
+    const record = await openLedger(target).runs.find(key);
+    if (record === undefined || isForeign(record, target.reader)) return undefined;
+    return new Map(record.creations.flatMap(({ into, done, uuid }) => (done ? [] : [[into, uuid] as const])));
+  } catch (error) {
+    if (!(error instanceof RestorePlanError)) throw error;
+    return undefined;
+  }
+}

@@ -344,6 +344,7 @@ function collectionObject(collection: ComparedCollection) {
     ...(collection.leftOut && { leftOut: collection.leftOut }),
     danglingReferences: collection.danglingReferences,
     wouldCreate: collection.wouldCreate !== undefined,
+    ...(collection.warnings.length > 0 && { warnings: collection.warnings }),
   };
 }
 
