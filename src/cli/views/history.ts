@@ -1,5 +1,5 @@
 /** `plan history` as a page and as an object. */
-import type { HistoryRun, RunOrigin } from '../../oplog/history-runs.ts';
+import { addId, type HistoryRun, type RunOrigin } from '../../oplog/history-runs.ts';
 import type { OplogHistory } from '../../oplog/read-history.ts';
 import { neutral, yamlWord } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
@@ -31,7 +31,7 @@ export function historyView(history: OplogHistory, users: ReadonlyMap<string, st
         source: history.origin,
         from: iso(history.from),
         till: iso(history.till),
-        runs: history.runs.map((run) => runObject(run, users)),
+        runs: undoneTogether(history.runs).map((run) => runObject(run, users)),
         notes: history.notes,
       },
     ],
@@ -56,6 +56,33 @@ function runObject(run: HistoryRun, users: ReadonlyMap<string, string>) {
     ...(detail !== undefined && { detail }),
     ...(entry !== undefined && { entry }),
   };
+}
+
+/**
+ * Runs with their entries, but for those that one entry undoes: a deleteMany ends with an operation that stands alone where one document is left
+ * for its last batch. Told apart they would give the same entry twice, which a plan may not hold.
+ */
+function undoneTogether(runs: readonly HistoryRun[]): HistoryRun[] {
+  const told = new Map<string, HistoryRun>();
+  const byMoment = [...runs].sort((a, b) => Number(a.how === 'one') - Number(b.how === 'one'));
+  for (const run of byMoment) {
+    const { namespace, kind, origin, user, first, last, count = 0 } = run;
+    const isAlone = run.detail !== undefined || run.kind !== 'deletes' || entryOf(run) === undefined;
+    const traits = [namespace, kind, origin, user];
+    const key = isAlone ? String(run.number) : JSON.stringify([...traits, first, last]);
+    const ends = JSON.stringify([...traits, 'ends', last]);
+    const into = told.get(key) ?? (first === last && !isAlone ? told.get(ends) : undefined);
+    if (into === undefined) {
+      told.set(key, run);
+      if (!isAlone && run.how === 'many') told.set(ends, run);
+      continue;
+    }
+    const joined: HistoryRun = { ...into, count: (into.count ?? 0) + count, ids: [...into.ids] };
+    joined.cameBack += run.cameBack;
+    for (const id of run.ids) addId(joined, id);
+    for (const [at, each] of told) if (each === into) told.set(at, joined);
+  }
+  return [...new Set(told.values())].sort((a, b) => a.number - b.number);
 }
 
 /** Fields by which a merge is proposed; a run that touched more is undone whole. */
@@ -120,7 +147,8 @@ function* historyPage(
   yield '';
   yield* timeline(history, style);
   if (history.runs.length === 0) yield 'Nothing happened to these collections.';
-  for (const run of [...history.runs].sort((a, b) => a.first - b.first)) yield* runLines(run, users, style);
+  const runs = undoneTogether(history.runs).sort((a, b) => a.first - b.first);
+  for (const run of runs) yield* runLines(run, users, style);
   for (const note of history.notes) {
     yield '';
     yield* wrapped(`note: ${note}`, { columns, hanging: 2 }).map(paint.odd);
