@@ -81,6 +81,12 @@ export class HistoryRuns {
   /** Above it, runs are joined. */
   #limit = MOST_RUNS;
   #commands = 0;
+  readonly #breaks: readonly number[];
+
+  /** `breaks`: UTC milliseconds, at which a run ends in any case. */
+  constructor(breaks: readonly number[] = []) {
+    this.#breaks = breaks;
+  }
 
   /** In the order in which they began. */
   get all(): readonly HistoryRun[] {
@@ -89,7 +95,7 @@ export class HistoryRuns {
 
   /** The run that an operation belongs to at this time, UTC milliseconds. */
   of(traits: RunTraits, wall: number): HistoryRun {
-    const key = keyOf(traits);
+    const key = this.#keyOf(traits, wall);
     const open = this.#open.get(key);
     if (open !== undefined && wall - open.last <= this.#pauseOf(traits.kind)) {
       extend(open, { first: wall, last: wall });
@@ -122,6 +128,11 @@ export class HistoryRuns {
     const untold = this.#commands - MOST_COMMANDS;
     if (untold > 0)
       yield `${showCounted(untold, 'further drop, rename or $out', 'further drops, renames and $outs')} are not told; ${narrow}`;
+  }
+
+  #keyOf(traits: RunTraits, wall: number): string {
+    const key = keyOf(traits);
+    return this.#breaks.length === 0 ? key : `${key}\0${this.#breaks.filter((at) => at <= wall).length}`;
   }
 
   /** How many runs are no commands. */
@@ -178,7 +189,7 @@ export class HistoryRuns {
     const newest = new Map<string, HistoryRun>();
     this.#runs = this.#runs.filter((run) => {
       if (run.kind !== kind || run.detail !== undefined) return true;
-      const key = keyOf(run);
+      const key = this.#keyOf(run, run.first);
       const before = newest.get(key);
       if (before === undefined || run.first - before.last > pause) {
         newest.set(key, run);

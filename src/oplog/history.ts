@@ -47,6 +47,8 @@ export interface HistoryScope {
   /** UTC milliseconds; runs of [since, until) are told. */
   readonly since: number;
   readonly until: number;
+  /** Moments that no run reaches across. */
+  readonly breaks?: readonly number[] | undefined;
   /** By name; undefined where a collection is not known. */
   readonly facts: (collection: string) => CollectionFacts | undefined;
 }
@@ -54,7 +56,7 @@ export interface HistoryScope {
 /** Collects runs from operations; stands where a replay's wanted collections and commands stand. */
 export class History implements TakesOperations {
   readonly timeline = new Timeline();
-  readonly #runs = new HistoryRuns();
+  readonly #runs: HistoryRuns;
   readonly #scope: HistoryScope;
   readonly #collections: Watched[] = [];
   readonly #byName = new Map<string, number>();
@@ -65,6 +67,7 @@ export class History implements TakesOperations {
 
   constructor(scope: HistoryScope) {
     this.#scope = scope;
+    this.#runs = new HistoryRuns(scope.breaks);
   }
 
   /** As of WantedCollections: the place of the collection that an entry names. */
@@ -196,10 +199,15 @@ export class History implements TakesOperations {
 }
 
 /**
- * The runs in which other collections lost documents together with `namespace`: no longer after one of its own losses, or before it, than the
- * pause that ends a run, or after one of these. Those that nobody did on purpose are not among them.
+ * The runs in which documents were lost together with those that `namespace` lost within `span`, these among them: no longer after one of its own
+ * losses, or before it, than the pause that ends a run, or than that from one of these. Those that nobody did on purpose are not among them.
+ * `runs`: none reaches across an end of the span.
  */
-export function lostWith(runs: readonly HistoryRun[], namespace: string): HistoryRun[] {
+export function lostWith(
+  runs: readonly HistoryRun[],
+  namespace: string,
+  { from, until }: { readonly from: number; readonly until: number },
+): HistoryRun[] {
   const losses = runs.filter(
     (run) =>
       run.isLoss && (run.origin === 'user' || run.origin === 'maybeExpired') && !isInternal(run.namespace),
@@ -211,9 +219,9 @@ export function lostWith(runs: readonly HistoryRun[], namespace: string): Histor
     groups.at(-1)?.push(run);
     end = Math.max(end, run.last);
   }
-  return groups
-    .filter((group) => group.some((run) => run.namespace === namespace))
-    .flatMap((group) => group.filter((run) => run.namespace !== namespace));
+  const isOwn = (run: HistoryRun): boolean =>
+    run.namespace === namespace && run.first >= from && run.first < until;
+  return groups.filter((group) => group.some(isOwn)).flat();
 }
 
 interface CommandTold {

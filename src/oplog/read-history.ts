@@ -8,7 +8,7 @@ import type { HistoryRun } from './history-runs.ts';
 import { Operations, WaitingTransactions } from './operations.ts';
 import { RecordLog } from './record-log.ts';
 import { STRAYS_MS } from './replay.ts';
-import { type EntrySource, fromBeginning } from './sources/entry-source.ts';
+import { type CollectionFacts, type EntrySource, fromBeginning } from './sources/entry-source.ts';
 
 export interface HistoryRequest {
   readonly entries: EntrySource;
@@ -17,6 +17,8 @@ export interface HistoryRequest {
   /** UTC milliseconds; undefined: as far as the oplog goes. */
   readonly since: number | undefined;
   readonly until: number | undefined;
+  /** Moments that no run reaches across, UTC milliseconds. */
+  readonly breaks?: readonly number[];
   /** False: nothing behind `until` is read, so that nobody knows what came back. */
   readonly looksOn?: boolean;
   /** Path with which the names of temporary files begin. */
@@ -61,7 +63,8 @@ async function read(run: Run, request: HistoryRequest, from: Timestamp): Promise
     notes.push(
       'which collections have a TTL index or are capped is not known: deletions may have been expiry or overruns',
     );
-  const history = new History({ database, collections, since, until, facts: (name) => known?.get(name) });
+  const facts = (name: string): CollectionFacts | undefined => known?.get(name);
+  const history = new History({ database, collections, since, until, breaks: request.breaks, facts });
   const transactions = new WaitingTransactions(new RecordLog(`${spillPath}transactions`));
   const operations = new Operations({ wanted: history, commands: history, transactions }, history);
   const entry = new OplogEntry();

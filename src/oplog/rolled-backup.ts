@@ -6,11 +6,14 @@
  */
 import { around, type Backup, type BackupPiece, type MemberInfo, type MemberRead } from '../backup/backup.ts';
 import { OPLOG_WARNING } from '../backup/readers/refusals.ts';
+import { showIsoDate } from '../bson/extended-json-types.ts';
 import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { CollectionViews } from '../plan/windows.ts';
+import { showDuration } from '../text/quantities.ts';
 import type { Holes } from './alone/holes.ts';
 import { ifFollowed } from './faults.ts';
+import { PAUSE_MS } from './history-runs.ts';
 import { type DocumentPast, type LaterChanges, togetherLater } from './later.ts';
 import type { ReplayResult } from './replay.ts';
 import { Rolled, type WatchesDeleted } from './rolled-collection.ts';
@@ -93,6 +96,30 @@ export class Rolling {
     return [...this.#collections.values()].flatMap(({ rolled }) =>
       rolled.flatMap((each) => [...each.notes()]),
     );
+  }
+
+  /** What was deleted of a collection just beside the span of a view, a clause without its subject each. */
+  besides(collection: string, view: string): string[] {
+    const found = (this.#collections.get(collection)?.rolled ?? []).flatMap(
+      (each) => each.viewOf(view)?.beside ?? [],
+    );
+    const before = found.reduce((sum, each) => sum + each.before, 0);
+    const after = found.reduce((sum, each) => sum + each.after, 0);
+    const first = Math.min(...found.map((each) => each.first));
+    const last = Math.max(...found.map((each) => each.last));
+    const seconds = showDuration(PAUSE_MS);
+    return [
+      ...(before === 0
+        ? []
+        : [
+            `${were(before)} deleted in the ${seconds} before that, the first at ${showIsoDate(first)}: \`from: ${showIsoDate(first)}\` looks at them, too`,
+          ]),
+      ...(after === 0
+        ? []
+        : [
+            `${were(after)} deleted in the ${seconds} after that, the last at ${showIsoDate(last)}: \`until: ${showIsoDate(last + 1)}\` looks at them, too`,
+          ]),
+    ];
   }
 
   /** Forgets the changes; the backups made by `of` cannot be read any more. */
@@ -196,6 +223,10 @@ interface RolledCollection {
   readonly rolled: readonly Rolled[];
   readonly later: readonly LaterChanges[];
   readonly writes: ShardWrites | undefined;
+}
+
+function were(documents: number): string {
+  return documents === 1 ? '1 document was' : `${documents} documents were`;
 }
 
 function orphansLeftOut(count: number): string {

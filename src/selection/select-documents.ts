@@ -299,6 +299,10 @@ async function finishSelection(
         `${collection}: no document ${view === undefined ? '' : `${view} `}refers by ${parent.foreignKey} to a selected document of ${parent.collection} (${where})`,
       );
     }
+    const views = new Set(routes.routes.flatMap(({ parent, view }) => (parent && view ? [view] : [])));
+    for (const view of views)
+      for (const what of rolled?.rolling.besides(collection, view) ?? [])
+        warnings.push(`${collection}: only those ${view} are looked at; ${what}`);
     warnings.push(...chosen.otherTypes.warnings(collection));
     const metadata = scan.collections.get(collection)?.text;
     const metadataFile = `${fileNameOf(collection)}.metadata.json`;

@@ -30,6 +30,26 @@ test('a pause of more than five seconds ends a run, however long what is without
   assert.equal(runsAt([0, 1, 7, 8, 28]), [2, 2, 1]);
 });
 
+test('no run reaches across a moment that breaks it, also where runs are joined', () => {
+  const breaks = [WALL + 10_000];
+  const history = new History({
+    ...{ database: 'shop', collections: undefined, ...EVERYTHING, facts: () => undefined, breaks },
+  });
+  const index = history.named('shop.a');
+  const take = (second: number): void => {
+    const operation = new OplogEntry().read(entry(second, on('d', { _id: second })), 0);
+    history.operation(index, operation, operation);
+  };
+  for (const second of [8, 9, 10, 11, 12]) take(second);
+  assert.equal(
+    history.runs.map(({ count }) => count),
+    [2, 3],
+  );
+  for (let i = 0; i < MOST_RUNS + 1_000; i++) take(20 + i * 6);
+  assert.is(history.runs[0]?.count, 2);
+  assert.ok(history.runs.length <= MOST_RUNS);
+});
+
 test('where there are very many runs, a longer pause ends one, and none of what they count is lost', () => {
   const history = ofAll();
   const index = history.named('shop.a');

@@ -1,7 +1,8 @@
 /**
  * What other collections lost in the same run as the documents of an entry with `dependents: auto`, and by which field it hangs on them.
  *
- * 1. The history of the oplog says which collections lost documents in the span of `deleted`, together with the entry's own.
+ * 1. The history of the oplog says which collections lost documents together with the entry's own, in the span of `deleted` and just beside it:
+ *    whoever deletes children before their parents does so before the first of these.
  * 2. What these lost is given as it was just before, as for `deleted` in a plan, and its fields are held against the `_id`s of the documents that
  *    were chosen; then, level by level, against those of what was found to hang on them.
  *
@@ -12,18 +13,22 @@ import { join } from 'node:path';
 import type { Backup, BackupPiece } from '../../backup/backup.ts';
 import type { RemotePatience } from '../../backup/remote/patience.ts';
 import { findId } from '../../bson/documents.ts';
+import { showIsoDate } from '../../bson/extended-json-types.ts';
 import { KeySet } from '../../bson/key-set.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { lostWith } from '../../oplog/history.ts';
+import { PAUSE_MS } from '../../oplog/history-runs.ts';
 import { readHistory } from '../../oplog/read-history.ts';
 import { rollForward } from '../../oplog/roll-forward.ts';
 import { openEntries } from '../../oplog/sources/open-entries.ts';
+import type { Instant } from '../../plan/instant.ts';
 import { type CollectionPlan, collectionNames, type Plan } from '../../plan/plan.ts';
 import type { SetOplog } from '../../plan/sources/oplog.ts';
 import { type Window, windowKey, windowsOf } from '../../plan/windows.ts';
 import type { Run } from '../../run.ts';
 import { selectedIds } from '../../selection/file-batches.ts';
 import { type Selection, selectedOf } from '../../selection/selection.ts';
+import { showDuration } from '../../text/quantities.ts';
 import {
   MOST_BYTES,
   MOST_IDS,
@@ -36,6 +41,9 @@ import type { Suggestion } from './suggestion.ts';
 
 /** Beside the manifest: what the oplog told once is known when it has been overwritten. */
 const FILE = 'lost-together.json';
+
+/** Part of the key of what is kept: answers that were found in another way are not taken for these. */
+const ANSWERS = 'with what was lost beside the span';
 
 /** A field of small values, which may be equal by chance, is worth a word where so much of what it holds is the `_id` of something that was lost. */
 const SHARE_OF_SMALL = 0.9;
@@ -60,7 +68,8 @@ type LostTogether = Extract<Suggestion, { kind: 'lostTogether' }>;
 export async function lostTogether(run: Run, source: LossSource): Promise<readonly Suggestion[]> {
   const entries = source.plan.collections.filter(({ proposesDependents }) => proposesDependents);
   if (entries.length === 0) return [];
-  const key = entries.map((entry) => `${entry.collection} ${windowsOf(entry).map(windowKey)}`).join('\n');
+  const asked = entries.map((entry) => `${entry.collection} ${windowsOf(entry).map(windowKey)}`);
+  const key = [ANSWERS, ...asked].join('\n');
   return kept(join(source.selection.directory, FILE), key, async () => {
     const found: Suggestion[] = [];
     for (const entry of entries) found.push(...(await lostWithEntry(run, source, entry)));
@@ -106,6 +115,15 @@ interface LossOfEntry extends Omit<LossSource, 'backup'> {
   readonly backup: Backup;
 }
 
+/** What a collection lost, by the history of the oplog. */
+interface Lost {
+  /** Undefined where an entry does not say how many. */
+  readonly documents: number | undefined;
+  /** UTC milliseconds of the first and the last. */
+  readonly first: number;
+  readonly last: number;
+}
+
 /** What was seen of a collection's lost documents. */
 interface Seen {
   documents: number;
@@ -120,6 +138,10 @@ class Loss {
   readonly #spillPath: string;
   #idsLeft = MOST_IDS;
   #bytesLeft = MOST_BYTES;
+  /** By collection: what it lost in the same run. */
+  #losses: ReadonlyMap<string, Lost> = new Map();
+  /** Documents that the entry's own collection lost in it outside the span. */
+  #ownBeside = 0;
 
   constructor(run: Run, of: LossOfEntry) {
     this.#run = run;
@@ -128,84 +150,125 @@ class Loss {
   }
 
   /** Throws RestorePlanError BACKUP where the oplog cannot be read. */
-  async find(): Promise<LostTogether[]> {
-    const losses = await this.#losses();
-    if (losses.size === 0) return [];
+  async find(): Promise<Suggestion[]> {
+    const unknown = await this.#readLosses();
+    if (this.#losses.size === 0) return unknown;
     const { backup } = this.#of;
     const held = await backup.collections();
     const isThere = (name: string): boolean =>
       held === undefined || held.some(({ collection, type }) => collection === name && type === 'collection');
-    const names = [...losses.keys()];
+    const names = [...this.#losses.keys()];
     const found = [
-      ...(await this.#lookAt(names.filter(isThere), losses)),
+      ...(await this.#lookAt(names.filter(isThere))),
       ...names
         .filter((name) => !isThere(name))
-        .map((name) => this.#unseen(name, losses, 'the backup lacks it, so that it was made later')),
+        .map((name) => this.#unseen(name, 'the backup lacks it, so that it was made later')),
     ];
-    return found.sort((a, b) => (b.referring ?? 0) - (a.referring ?? 0));
+    return [...found.sort((a, b) => (b.referring ?? 0) - (a.referring ?? 0)), ...unknown];
   }
 
-  /** Documents that each other collection lost in the same run, as far as the oplog says how many. */
-  async #losses(): Promise<Map<string, number | undefined>> {
+  /** Finds what each other collection lost in the same run. Returns what could not be known of it. */
+  async #readLosses(): Promise<Suggestion[]> {
     const { plan, entry, window, oplog, backup, patience } = this.#of;
     const { database } = plan.source;
     const beside = { backup, patience, spillPath: this.#spillPath };
     const entries = await openEntries(this.#run, oplog, beside);
     try {
-      const { runs, passedOver } = await readHistory(this.#run, {
+      const span = { from: window.from.epochMs, until: window.until.epochMs };
+      const { runs, passedOver, from, origin } = await readHistory(this.#run, {
         ...{ entries, database, collections: undefined, looksOn: false, spillPath: this.#spillPath },
-        ...{ since: window.from.epochMs, until: window.until.epochMs },
+        ...{ since: span.from - PAUSE_MS, until: span.until + PAUSE_MS, breaks: [span.from, span.until] },
       });
       const [gap] = passedOver;
       if (gap !== undefined) throw new RestorePlanError('BACKUP', `${entries.origin}: ${gap}`);
       const named = collectionNames(plan);
-      const losses = new Map<string, number | undefined>();
-      for (const { namespace, count } of lostWith(runs, `${database}.${entry}`)) {
+      const losses = new Map<string, Lost>();
+      let firstOwn = Number.POSITIVE_INFINITY;
+      for (const { namespace, count, first, last } of lostWith(runs, `${database}.${entry}`, span)) {
         const name = namespace.slice(database.length + 1);
+        if (name === entry) {
+          if (first < span.from || first >= span.until) this.#ownBeside += count ?? 0;
+          else firstOwn = Math.min(firstOwn, first);
+        }
         if (name === '' || named.has(name) || name.startsWith('system.')) continue;
-        const before = losses.has(name) ? losses.get(name) : 0;
-        losses.set(name, before === undefined || count === undefined ? undefined : before + count);
+        const { documents, ...times } = losses.get(name) ?? { documents: 0, first, last };
+        losses.set(name, {
+          documents: documents === undefined || count === undefined ? undefined : documents + count,
+          first: Math.min(times.first, first),
+          last: Math.max(times.last, last),
+        });
       }
-      return losses;
+      this.#losses = losses;
+      // Only its second is known.
+      if (from + 1_000 <= firstOwn - PAUSE_MS) return [];
+      const reason = `${origin} begins at ${showIsoDate(from)}, so that it does not hold all of what was lost in the ${showDuration(PAUSE_MS)} before ${showIsoDate(firstOwn)}`;
+      return [{ kind: 'notProposed', entry, reason }];
     } finally {
       await entries.close();
     }
   }
 
   /** All together; one by one where one of them cannot be followed. */
-  async #lookAt(
-    names: readonly string[],
-    losses: ReadonlyMap<string, number | undefined>,
-  ): Promise<LostTogether[]> {
+  async #lookAt(names: readonly string[]): Promise<LostTogether[]> {
     if (names.length === 0) return [];
     const { selection, entry } = this.#of;
     const chosen = selectedOf(selection.manifest, entry)?.count ?? 0;
-    if (chosen > MOST_IDS) return names.map((name) => this.#unseen(name, losses, TOO_MANY));
+    if (chosen > MOST_IDS) return names.map((name) => this.#unseen(name, TOO_MANY));
     try {
       return await this.#lookAtAll(names);
     } catch (error) {
       const reason = reasonIn(error);
+      // The backup may not reach back as far as what was lost first.
+      const earlier = names.filter((name) => this.#beside(name).since !== undefined);
+      if (earlier.length > 0 && earlier.length < names.length) {
+        const others = names.filter((name) => !earlier.includes(name));
+        return [...(await this.#lookAt(others)), ...(await this.#lookAt(earlier))];
+      }
       if (names.length === 1 || names.length > MOST_ONE_BY_ONE)
-        return names.map((name) => this.#unseen(name, losses, reason));
+        return names.map((name) => this.#unseen(name, reason));
     }
     const found: LostTogether[] = [];
-    for (const name of names) found.push(...(await this.#lookAt([name], losses)));
+    for (const name of names) found.push(...(await this.#lookAt([name])));
     return found;
   }
 
   async #lookAtAll(names: readonly string[]): Promise<LostTogether[]> {
-    const { plan, window, oplog, backup, patience } = this.#of;
+    const { plan, oplog, backup, patience } = this.#of;
+    const window = this.#windowOver(names);
+    const { at = window.from } = plan.source;
+    const source = { ...plan.source, at: window.from.epochMs < at.epochMs ? window.from : at };
     const windows = {
       views: new Map(names.map((name) => [name, { isAt: false, windows: [window] }])),
       until: window.until,
     };
-    const order = { source: plan.source, oplog, backup, wanted: new Set(names), patience, windows };
+    const order = { source, oplog, backup, wanted: new Set(names), patience, windows };
     const rolled = await rollForward(this.#run, { ...order, spillPath: this.#spillPath });
     try {
       return await this.#byLevel(rolled.backup, names);
     } finally {
       rolled.rolling.close();
     }
+  }
+
+  /** That of the entry, as wide as the losses of these collections are. */
+  #windowOver(names: readonly string[]): Window {
+    let { from, until } = this.#of.window;
+    for (const name of names) {
+      const { since, till } = this.#beside(name);
+      if (since !== undefined && since < from.epochMs) from = instantAt(since);
+      if (till !== undefined && till > until.epochMs) until = instantAt(till);
+    }
+    return { kind: 'deleted', from, until };
+  }
+
+  /** What of a collection's losses lies outside the span of the entry. */
+  #beside(collection: string): Pick<LostTogether, 'since' | 'till'> {
+    const { from, until } = this.#of.window;
+    const { first, last } = this.#losses.get(collection) as Lost;
+    return {
+      ...(first < from.epochMs && { since: first }),
+      ...(last >= until.epochMs && { till: last + 1 }),
+    };
   }
 
   /** Those that refer to the chosen documents, then those that refer to these, until none is left or none refers. */
@@ -305,8 +368,8 @@ class Loss {
     };
   }
 
-  #unseen(collection: string, losses: ReadonlyMap<string, number | undefined>, unseen: string): LostTogether {
-    const documents = losses.get(collection);
+  #unseen(collection: string, unseen: string): LostTogether {
+    const documents = this.#losses.get(collection)?.documents;
     return {
       ...this.#head(collection),
       ...(documents !== undefined && { documents }),
@@ -318,8 +381,17 @@ class Loss {
   #head(collection: string) {
     const { entry, window } = this.#of;
     const span = { from: window.from.epochMs, until: window.until.epochMs };
-    return { kind: 'lostTogether', entry, ...span, collection } as const;
+    const beside = this.#beside(collection);
+    const hasOwn = this.#ownBeside > 0 && Object.keys(beside).length > 0;
+    return {
+      ...({ kind: 'lostTogether', entry, ...span, collection, ...beside } as const),
+      ...(hasOwn && { ownBeside: this.#ownBeside }),
+    };
   }
+}
+
+function instantAt(epochMs: number): Instant {
+  return { epochMs, text: new Date(epochMs).toISOString() };
 }
 
 function parentOf(collection: string, ids: KeySet | undefined): Parent[] {

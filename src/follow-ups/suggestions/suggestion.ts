@@ -2,6 +2,7 @@
 import { showIsoDate } from '../../bson/extended-json-types.ts';
 import { RestorePlanError } from '../../errors.ts';
 import { yamlWord } from '../../text/escape.ts';
+import { showCounted } from '../../text/quantities.ts';
 
 export type Suggestion =
   | {
@@ -51,8 +52,14 @@ export type Suggestion =
       readonly until: number;
       /** It lost documents in the same run, and the plan does not name it. */
       readonly collection: string;
-      /** How many in that span; absent where that is not known. */
+      /** How many; absent where that is not known. */
       readonly documents?: number;
+      /** The first of them, where that was lost before `from`, UTC milliseconds. */
+      readonly since?: number;
+      /** Just behind the last of them, where that was lost at `until` or later. */
+      readonly till?: number;
+      /** Where it has one of these: how many documents the entry's own collection lost outside its span, in the same run. */
+      readonly ownBeside?: number;
       /** The field by which most of them hang on others that were lost, those of `parent`, and how many do; absent where none surely does. */
       readonly field?: string;
       readonly parent?: string;
@@ -92,6 +99,7 @@ const SHAPES: { readonly [K in Suggestion['kind']]: Shape<Extract<Suggestion, { 
   lostTogether: {
     ...({ entry: 'string', from: 'number', until: 'number', collection: 'string' } as const),
     ...({ documents: 'number?', field: 'string?', parent: 'string?', referring: 'number?' } as const),
+    ...({ since: 'number?', till: 'number?', ownBeside: 'number?' } as const),
     ...({ otherFields: 'names', unseen: 'string?' } as const),
   },
   notProposed: { entry: 'string', reason: 'string' },
@@ -171,12 +179,55 @@ type LostTogether = Extract<Suggestion, { kind: 'lostTogether' }>;
 function lostText(lost: LostTogether): string {
   const { collection, documents, entry, field, parent, referring, otherFields, unseen } = lost;
   const what = documents === 1 ? '1 document was' : `${documents ?? ''} documents were`.trim();
-  const head = `${collection}: ${what} lost in the same run as those of ${entry}`;
+  const head = `${collection}: ${what} lost in the same run as those of ${entry}${besideText(lost)}`;
   if (unseen !== undefined) return `${head}; which field leads there is not known: ${unseen}`;
   if (field !== undefined) return `${head}; ${field} leads to ${parent} in ${referring} of them`;
   return otherFields.length === 0
     ? `${head}; no field of theirs leads there`
     : `${head}; perhaps by ${listed(otherFields)}, whose values may be equal by chance`;
+}
+
+/** Losses that the span of the entry leaves out: with it as it is, they would not come back. */
+function besideText({ since, till }: LostTogether): string {
+  const before = since === undefined ? '' : `, the first at ${iso(since)}, before its \`from\``;
+  return till === undefined ? before : `${before}, the last at ${iso(till - 1)}, not before its \`until\``;
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+interface Span {
+  readonly from: number;
+  readonly until: number;
+}
+
+/** As wide as the losses of all these need it. */
+function widened(span: Span, lost: readonly LostTogether[]): Span {
+  return {
+    from: Math.min(span.from, ...lost.map(({ since = span.from }) => since)),
+    until: Math.max(span.until, ...lost.map(({ till = span.until }) => till)),
+  };
+}
+
+const deletedLine = ({ from, until }: Span): string =>
+  `deleted: { from: ${iso(from)}, until: ${iso(until)} }`;
+
+const isSame = (a: Span, b: Span): boolean => a.from === b.from && a.until === b.until;
+
+/** Why a span is another one than that of the plan, and what comes along. */
+function widerLines({ entry, from, until, ownBeside = 0 }: LostTogether, span: Span): string[] {
+  if (isSame(span, { from, until })) return [];
+  const sides = [
+    ...(span.from < from ? [`before ${iso(from)}`] : []),
+    ...(span.until > until ? [`after ${iso(until - 1)}`] : []),
+  ];
+  return [
+    `    # Wider than it was: what hangs on it was lost ${sides.join(' and ')}, too.`,
+    ...(ownBeside === 0
+      ? []
+      : [
+          `    # With that, up to ${showCounted(ownBeside, 'more document')} of ${yamlWord(entry)} may be chosen.`,
+        ]),
+  ];
 }
 
 /** What was lost together comes first; what refers to the selection from the same collection is then nothing that was forgotten. */
@@ -208,27 +259,36 @@ export function proposedEntries(suggestions: readonly Suggestion[]): ProposedEnt
     groups.set(key, [...(groups.get(key) ?? []), each]);
   }
   return [...groups.values()].map((lost) => {
-    const [{ entry, from, until }] = lost as [LostTogether];
-    const span = `deleted: { from: ${new Date(from).toISOString()}, until: ${new Date(until).toISOString()} }`;
+    const [first] = lost as [LostTogether];
+    const { entry } = first;
+    const sure = lost.filter(({ field }) => field !== undefined);
+    const span = widened(first, sure);
     const children = childLines(lost, [entry], '      ');
+    const withOwn = sure.find(({ ownBeside }) => ownBeside !== undefined) ?? first;
     const unsure = lost.filter(({ field }) => field === undefined);
     const alone = unsure.filter(({ otherFields }) => otherFields.length === 0);
     return {
       entry,
       lines: [
         `  - collection: ${yamlWord(entry)}`,
-        `    ${span}`,
+        ...widerLines(withOwn, span),
+        `    ${deletedLine(span)}`,
         `    dependents:${children.length > 0 ? '' : unsure.length > alone.length ? ' [] # or, in the place of []:' : ' []'}`,
         ...children,
-        ...unsure.flatMap(({ collection, otherFields }) =>
-          otherFields.length === 0
-            ? []
-            : [
-                `      # - collection: ${yamlWord(collection)}`,
-                `      #   foreignKey: ${otherFields.slice(0, MOST_NAMES).map(yamlWord).join(' or ')}`,
-              ],
-        ),
-        ...alone.flatMap(({ collection }) => [`  # - collection: ${yamlWord(collection)}`, `  #   ${span}`]),
+        ...unsure.flatMap((each) => {
+          const { collection, otherFields } = each;
+          if (otherFields.length === 0) return [];
+          const needed = widened(span, [each]);
+          return [
+            `      # - collection: ${yamlWord(collection)}`,
+            `      #   foreignKey: ${otherFields.slice(0, MOST_NAMES).map(yamlWord).join(' or ')}`,
+            ...(isSame(needed, span) ? [] : [`      #   # and above: ${deletedLine(needed)}`]),
+          ];
+        }),
+        ...alone.flatMap((each) => [
+          `  # - collection: ${yamlWord(each.collection)}`,
+          `  #   ${deletedLine(widened(first, [each]))}`,
+        ]),
       ],
     };
   });

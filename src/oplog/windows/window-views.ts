@@ -10,6 +10,7 @@ import { showIsoDate } from '../../bson/extended-json-types.ts';
 import type { RawValue } from '../../bson/types.ts';
 import { type Window, windowKey } from '../../plan/windows.ts';
 import { commitTimestampOf, OP, type OplogEntry, type Timestamp } from '../entry.ts';
+import { PAUSE_MS } from '../history-runs.ts';
 import type { IdTable } from '../id-table.ts';
 import { type DocumentPast, LaterChanges } from '../later.ts';
 import { NO_RECORD, type RecordLog } from '../record-log.ts';
@@ -29,6 +30,14 @@ export interface OtherCauses {
   expired: number;
   /** They moved to another shard. */
   migrated: number;
+}
+
+/** Documents that were deleted just beside the span, no farther from it than the pause that ends a run; times are UTC milliseconds. */
+export interface DeletedBeside {
+  before: number;
+  first: number;
+  after: number;
+  last: number;
 }
 
 /** An operation on a document. */
@@ -65,6 +74,7 @@ export class WindowView {
   firstDrop:
     | { readonly held: number | undefined; readonly touched: number; readonly wall: number }
     | undefined;
+  readonly beside: DeletedBeside = { before: 0, first: Number.POSITIVE_INFINITY, after: 0, last: 0 };
   readonly #parts: WindowParts;
   readonly #laterChanges: LaterChanges;
   /** What has to change; none: anything. */
@@ -99,6 +109,8 @@ export class WindowView {
     }
     const across = this.#parts.shard?.across;
     const committed = across && commitTimestampOf(container);
+    if (op === OP.DELETE && happened.before !== DELETED && !happened.isNew && !committed)
+      this.#deletedBefore(happened);
     if (committed && op === OP.INSERT) across.inserted(id, committed, bytes, o);
     if (isHeld && op === OP.DELETE && (kind === 'deleted' || committed)) this.#deleted(happened, committed);
     else if (isHeld && op === OP.UPDATE && kind === 'changed') this.#changed(happened, committed);
@@ -107,6 +119,7 @@ export class WindowView {
 
   /** What becomes of a document that was deleted or changed. */
   later(op: number, { id, number, wall }: Pick<Happened, 'id' | 'number' | 'wall'>): void {
+    if (op === OP.DELETE) this.#deletedAfter(wall);
     if (this.#notes.newestOf(number) === NO_RECORD && this.#untouchedFrom === undefined) return;
     this.#laterChanges.happened(op, id, wall);
   }
@@ -197,6 +210,22 @@ export class WindowView {
     const { changes, at } = this.#notes.read(newest);
     if (this.#isElsewhere(number, at)) return undefined;
     return { changes, isInserted: this.#parts.touched.isInserted(number), ...(later && { later }) };
+  }
+
+  #deletedBefore({ container, wall }: Happened): void {
+    const { from } = this.window;
+    if (wall >= from.epochMs || wall < from.epochMs - PAUSE_MS) return;
+    // It may have expired.
+    if (container.lsid < 0 && this.#parts.ttl.areThere) return;
+    this.beside.before++;
+    this.beside.first = Math.min(this.beside.first, wall);
+  }
+
+  #deletedAfter(wall: number): void {
+    const { until } = this.window;
+    if (wall < until.epochMs || wall >= until.epochMs + PAUSE_MS || this.#parts.ttl.areThere) return;
+    this.beside.after++;
+    this.beside.last = Math.max(this.beside.last, wall);
   }
 
   /** `committed`: by a transaction of several shards, at this time; then it may only have moved. */
