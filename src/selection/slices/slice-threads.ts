@@ -35,10 +35,10 @@ const LEAST_BYTES_OF_TWO_CORES = 1024 * 1024 * 1024;
 /** Where somebody asks for threads. */
 const LEAST_BYTES_ASKED = 64 * 1024 * 1024;
 /** So many slices are under way where bytes are waited for, of all threads, and at least of each: meanwhile it works on another. */
-const SLICES_UNDER_WAY = 8;
+const SLICES_UNDER_WAY = 6;
 const LEAST_AT_ONCE = 2;
-/** For each thread, of documents kept by slices that are scanned or wait to be joined. With what a thread takes, and reads ahead from S3, 64 MB. */
-const KEPT_BYTES = 16 * 1024 * 1024;
+/** For each thread, of documents kept by slices that are scanned or wait to be joined. With what a thread takes, and receives and reads ahead from S3, 64 MB. */
+const KEPT_BYTES = { disk: 16 * 1024 * 1024, remote: 8 * 1024 * 1024 } as const;
 /** Twice 16 MiB, at most; newer versions of Node.js would let it grow to several times that. */
 const YOUNG_SPACE_MB = 32;
 
@@ -92,8 +92,10 @@ export class SliceThreads implements SliceRunner {
     const threads = this.#threads.slice(0, count);
     // Of a disk one for each thread, which takes a tenth less time.
     const waiting = Math.max(LEAST_AT_ONCE, Math.ceil(SLICES_UNDER_WAY / count));
-    const atOnce = this.#data.location.kind === 'path' ? 1 : waiting;
-    this.#memory.mostBytes = count * (this.#settings.keptBytes ?? KEPT_BYTES);
+    const isRemote = this.#data.location.kind !== 'path';
+    const atOnce = isRemote ? waiting : 1;
+    const { keptBytes = isRemote ? KEPT_BYTES.remote : KEPT_BYTES.disk } = this.#settings;
+    this.#memory.mostBytes = count * keptBytes;
     yield* new LevelRun(this.#run, threads, { level, signal, stored, atOnce, memory: this.#memory }).parts();
   }
 
