@@ -179,19 +179,21 @@ else {
   test('loads no more of itself than a command needs, and keeps of each part what it compiled', () => {
     const { path } = unpacked();
     folder.write('plan.yaml', PLAN);
-    const parts = (...args: string[]): string[] => {
-      const cache = join(folder.path, args[0] as string);
+    const parts = (args: readonly string[], env: Readonly<Record<string, string>> = {}): string[] => {
+      const cache = join(folder.path, `${args[0]} ${Object.keys(env)}`);
       spawnSync(process.execPath, [join(path, 'dist', 'main.cjs'), ...args], {
         cwd: folder.path,
-        env: { ...process.env, XDG_CACHE_HOME: cache },
+        env: { ...process.env, ...env, XDG_CACHE_HOME: cache },
       });
       return filesBelow(join(cache, 'restore-plan')).map((name) => name.replace(/-.*/, ''));
     };
-    assert.equal(parts('validate', 'plan.yaml'), ['light']);
-    assert.equal(parts('explain', 'plan.yaml'), ['main']);
+    const set = { STAGING_MONGODB_URI: 'mongodb://db.example/' };
+    assert.equal(parts(['validate', 'plan.yaml']), ['light']);
+    assert.equal(parts(['validate', 'plan.yaml'], set), ['light', 'url']);
+    assert.equal(parts(['explain', 'plan.yaml']), ['main']);
     assert.equal(
       packs().map(([name]) => name.replace(/-.*/, '')),
-      ['driver', 'light', 'main', 's3'],
+      ['display', 'driver', 'light', 'main', 's3', 'url'],
     );
   });
 
