@@ -281,6 +281,20 @@ test('the program itself gets --env-file, not the node that runs it', () => {
   assert.is(first, '#!/usr/bin/env -S node --');
 });
 
+test('a command in advice carries what it was given: plan, or what stands for it, and --env-file', () => {
+  const unlock = { command: 'unlock', target: 'staging', options: { holder: 'eve@ops-9:7' } } as const;
+  assert.is(
+    typed({ plan: 'p.yaml', envFile: 'my e.env' })(unlock),
+    "`plan unlock p.yaml --target staging --holder eve@ops-9:7 --env-file 'my e.env'`",
+  );
+  const plan = { planName: 'one', uriEnv: 'URI', database: 'd' };
+  assert.is(
+    typed({ plan })({ command: 'revert' }),
+    '`plan revert --plan-name one --uri-env URI --database d`',
+  );
+  assert.is(typed({ plan })({ command: 'apply', target: 'staging' }), '`plan apply <plan> --target staging`');
+});
+
 test('an unreadable work directory or plan is said, without a stack', async () => {
   const { exitCode, stderr } = await runPlan(['dry-run', '/nowhere/plan.yaml']);
   assert.is(exitCode, 10);
