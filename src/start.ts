@@ -86,8 +86,7 @@ const SCRATCH_BYTES = 4 * 1024 * 1024;
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 /** Lent until the next call. All files are read into the same memory: where none was before, the system takes longer to give it than to read. */
-function readLent(opened: number): Buffer {
-  const { size } = fstatSync(opened);
+function readLent(opened: number, { size }: Stats): Buffer {
   if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(size);
   let length = 0;
   for (let read = -1; read !== 0 && length < size; length += read)
@@ -98,7 +97,7 @@ function readLent(opened: number): Buffer {
 function readSource(file: string): string {
   const opened = openSync(file, 'r');
   try {
-    return readLent(opened).toString('latin1'); // the build writes ASCII
+    return readLent(opened, fstatSync(opened)).toString('latin1'); // the build writes ASCII
   } finally {
     closeSync(opened);
   }
@@ -112,7 +111,7 @@ function readKept(file: string): Kept | undefined {
     opened = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
     const found = fstatSync(opened);
     if (!found.isFile() || !isOurs(found)) return undefined;
-    const bytes = readLent(opened);
+    const bytes = readLent(opened, found);
     const compiled = bytes.subarray(HEADER_BYTES);
     if (bytes.readUInt32LE(0) !== crc32(compiled)) return undefined;
     return { loads: bytes.readUInt32LE(4), compiled };

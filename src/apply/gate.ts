@@ -7,8 +7,10 @@ import { showIsoDate } from '../bson/extended-json-types.ts';
 import {
   type ApprovalScope,
   accountedFor,
-  type RunCollection,
+  differingIn,
+  hasVerifiedNothing,
   type RunRecord,
+  sumOf,
 } from '../ledger/run-record.ts';
 import { isForeign } from '../ledger/runs.ts';
 import { OUTCOMES } from '../outcomes.ts';
@@ -234,8 +236,7 @@ function contentObstacles(
     return inStaging === undefined || inStaging.missing === 0 ? [] : [notThere('missing', inStaging)];
   }
   if (inStaging === undefined) {
-    // Those that were not there, and left out for it, do not differ.
-    const kept = sumOf(run, ({ kept: all, discarded = 0 }) => all - discarded);
+    const kept = differingIn(run.collections);
     return kept === 0
       ? []
       : [notThere('different', { ...NONE, different: kept, identical: (documents ?? 0) - kept })];
@@ -253,12 +254,11 @@ function isNothingVerified(run: RunRecord, inStaging: InStaging | undefined): bo
     const { identical, different, excepted, discarded = 0 } = inStaging;
     return identical === 0 && different + excepted + discarded > 0;
   }
-  const selected = sumOf(run, (counts) => counts.selected);
-  return selected > 0 && sumOf(run, ({ kept, excepted }) => kept + excepted) === selected;
+  return hasVerifiedNothing(run.collections);
 }
 
 function nothingVerified(run: RunRecord): Obstacle {
-  const kept = sumOf(run, (counts) => counts.kept);
+  const kept = sumOf(run.collections, (counts) => counts.kept);
   return {
     fact: `no document of the selection is on staging with the backup's content (${kept} ${OUTCOMES.kept.many}): the run there has verified nothing`,
     remedy: advice`Make room for the documents on staging, or let the plan replace them, and run ${{ command: 'apply', target: 'staging' }} again. If production may be written to without that, write \`acceptKept: true\` at targets.production.gate, and apply to staging again.`,
@@ -316,7 +316,9 @@ function unexercised(plan: Plan, run: RunRecord): string {
 /** A record that this program wrote as verified says of every document that it is in, was kept, or was left out by name. */
 function accountsForAll(run: RunRecord, documents: number | undefined): boolean {
   const isWhole = run.collections.every((counts) => accountedFor(counts) === counts.selected);
-  return isWhole && (documents === undefined || sumOf(run, ({ selected }) => selected) === documents);
+  return (
+    isWhole && (documents === undefined || sumOf(run.collections, ({ selected }) => selected) === documents)
+  );
 }
 
 function unaccounted(): Obstacle {
@@ -324,10 +326,6 @@ function unaccounted(): Obstacle {
     fact: 'the record of staging says verified, but does not account for every document of the selection',
     remedy: advice`It was not written so by this program. Run ${{ command: 'apply', target: 'staging' }} again.`,
   };
-}
-
-function sumOf({ collections }: RunRecord, count: (collection: RunCollection) => number): number {
-  return collections.reduce((sum, collection) => sum + count(collection), 0);
 }
 
 function neverApplied({ staging, digest, plan }: GateFacts): Obstacle {

@@ -2,7 +2,14 @@
 
 import type { TargetName } from '../events.ts';
 import { type Life, type LockState, lifeOfHolder, readLock } from '../ledger/lock-state.ts';
-import { accountedFor, type RunCollection, type RunCounts, type RunRecord } from '../ledger/run-record.ts';
+import {
+  accountedFor,
+  differingIn,
+  hasVerifiedNothing,
+  type RunCollection,
+  type RunCounts,
+  type RunRecord,
+} from '../ledger/run-record.ts';
 import { isForeign, readRuns, runMeant, runsOfPlan } from '../ledger/runs.ts';
 import { UNWRITTEN } from '../outcomes.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -244,11 +251,9 @@ function stepsOnProduction({ staging, production, approvals, gate }: PlanFacts):
 export function differingOn(staging: TargetFacts): number {
   if (typeof staging === 'string' || staging.run === undefined) return 0;
   const { collections, accepted = 0 } = staging.run;
-  const sum = (count: (counts: RunCollection) => number): number =>
-    collections.reduce((total, counts) => total + count(counts), 0);
   // Of a run that has verified nothing at all, the gate has its own rule (`acceptKept`).
-  if (sum(({ kept, excepted }) => kept + excepted) === sum(({ selected }) => selected)) return 0;
-  return Math.max(0, sum(({ kept, discarded = 0 }) => kept - discarded) - accepted);
+  if (hasVerifiedNothing(collections)) return 0;
+  return Math.max(0, differingIn(collections) - accepted);
 }
 
 function followUps(target: TargetName, facts: TargetFacts | undefined): NextStep[] {

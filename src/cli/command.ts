@@ -92,12 +92,14 @@ export const THREADS: OptionSpec = {
     'how many threads read the backup, where it can be read in parts and is large enough (default: one for each core, of three or more)',
 };
 
+export const URI_ENV: OptionSpec = {
+  flags: '--uri-env <variable>',
+  description: 'without a plan: the variable that holds the connection string',
+};
+
 /** What stands for a plan file in commands that need to know only where the data was. */
 export const INSTEAD_OF_PLAN: readonly OptionSpec[] = [
-  {
-    flags: '--uri-env <variable>',
-    description: 'without a plan: the variable that holds the connection string',
-  },
+  URI_ENV,
   {
     flags: '--database <name>',
     description: 'without a plan: the database, of which every collection counts',

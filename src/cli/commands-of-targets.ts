@@ -7,6 +7,7 @@ import {
   READS_BACKUP,
   TARGET,
   THREADS,
+  URI_ENV,
 } from './command.ts';
 
 /** What any command that asks a target can end with. */
@@ -209,10 +210,7 @@ export const COMMANDS_OF_TARGETS: readonly CommandSpec[] = [
     options: [
       TARGET,
       { flags: '--holder <holder>', description: 'the holder as the refusal named it', mandatory: true },
-      {
-        flags: '--uri-env <variable>',
-        description: 'without a plan: the variable that holds the connection string',
-      },
+      URI_ENV,
       { flags: '--database <name>', description: 'without a plan: the database of the target' },
     ],
     examples: [

@@ -215,7 +215,7 @@ export interface RefusedIndex {
 
 /** With the one on `_id`. */
 const MOST_INDEXES = 64;
-const LONGEST_SECONDS = 0x7fffffff;
+export const LONGEST_SECONDS = 0x7fffffff;
 
 /** `specifications` are raw, without the index on `_id`. Throws CommandFailure when the server cannot be reached. */
 export async function refusedIndexes(

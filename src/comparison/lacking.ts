@@ -16,7 +16,7 @@ import { numberIn, readIndex } from '../target/describe-collection.ts';
 import type { CollectionBlueprint, TargetCollection, TargetIndex } from '../target/target.ts';
 import { truncated } from '../text/escape.ts';
 import type { Encounter } from './comparison.ts';
-import { blueprintOf } from './fitness.ts';
+import { blueprintOf, LONGEST_SECONDS } from './fitness.ts';
 
 /** Indexes that are named, and characters that they may take: a report cuts a warning at 1,000. */
 const MOST_NAMED = 10;
@@ -156,9 +156,7 @@ function planeForm({ raw }: TargetIndex): unknown {
   return [numberAt(raw, 'bits') ?? 26, numberAt(raw, 'min') ?? -180, numberAt(raw, 'max') ?? 180];
 }
 
-/** From this many seconds on, and as NaN, servers take a TTL index as one that never expires anything. */
-const LONGEST_SECONDS = 0x7fffffff;
-
+/** From the longest on, and as NaN, servers take a TTL index as one that never expires anything. */
 function secondsOf({ raw }: TargetIndex): number | undefined {
   const seconds = numberAt(raw, 'expireAfterSeconds');
   return seconds === undefined || seconds <= LONGEST_SECONDS ? seconds : LONGEST_SECONDS;

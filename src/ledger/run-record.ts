@@ -196,6 +196,25 @@ export function accountedFor(counts: RunCounts): number {
   return inserted + identical + replaced + kept + doubtful + excepted;
 }
 
+/** Whether not one document is there with the backup's content, as all were kept or left out by name. */
+export function hasVerifiedNothing(collections: readonly RunCollection[]): boolean {
+  const selected = sumOf(collections, (counts) => counts.selected);
+  return selected > 0 && sumOf(collections, ({ kept, excepted }) => kept + excepted) === selected;
+}
+
+/** Documents that were kept because they have other content; those that were not there, and left out for it, do not differ. */
+export function differingIn(collections: readonly RunCollection[]): number {
+  return sumOf(collections, ({ kept, discarded = 0 }) => kept - discarded);
+}
+
+/** Over all collections of a run. */
+export function sumOf(
+  collections: readonly RunCollection[],
+  count: (collection: RunCollection) => number,
+): number {
+  return collections.reduce((sum, collection) => sum + count(collection), 0);
+}
+
 /** Whether its counts are those of all that it wrote: an apply records them at its end, which one that is cut off does not reach. */
 export function isCounted({ status }: Pick<RunRecord, 'status'>): boolean {
   return status !== 'applying';

@@ -73,14 +73,14 @@ function undoneTogether(runs: readonly HistoryRun[]): HistoryRun[] {
     const ends = JSON.stringify([...traits, 'ends', last]);
     const into = told.get(key) ?? (first === last && !isAlone ? told.get(ends) : undefined);
     if (into === undefined) {
-      told.set(key, run);
-      if (!isAlone && run.how === 'many') told.set(ends, run);
+      const own = { ...run, ids: [...run.ids] }; // the history's own stays as it is
+      told.set(key, own);
+      if (!isAlone && run.how === 'many') told.set(ends, own);
       continue;
     }
-    const joined: HistoryRun = { ...into, count: (into.count ?? 0) + count, ids: [...into.ids] };
-    joined.cameBack += run.cameBack;
-    for (const id of run.ids) addId(joined, id);
-    for (const [at, each] of told) if (each === into) told.set(at, joined);
+    into.count = (into.count ?? 0) + count;
+    into.cameBack += run.cameBack;
+    for (const id of run.ids) addId(into, id);
   }
   return [...new Set(told.values())].sort((a, b) => a.number - b.number);
 }
