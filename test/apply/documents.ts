@@ -1,4 +1,5 @@
 /** Small documents for apply tests, and how a refusal is caught. */
+import { type Document, serialize } from 'bson';
 import * as assert from 'uvu/assert';
 import { BSON } from '../../src/bson/types.ts';
 import { RestorePlanError } from '../../src/errors.ts';
@@ -14,6 +15,11 @@ export function numbered(from: number, to: number, text = 'as in the backup'): B
       b.string(text);
     }),
   );
+}
+
+/** As a dump holds them. */
+export function bytes(documents: readonly Document[]): Buffer[] {
+  return documents.map((each) => Buffer.from(serialize(each)));
 }
 
 /** The RestorePlanError that an action ends with, after a look for secrets in it. */

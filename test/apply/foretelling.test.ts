@@ -1,6 +1,6 @@
 /** What a dry-run says of a target, apply does: index by index, of collections that are there and of those that would be made. */
 
-import { Binary, BSONSymbol, type Document, EJSON, serialize } from 'bson';
+import { Binary, BSONSymbol, type Document, EJSON } from 'bson';
 import * as assert from 'uvu/assert';
 import { compareWithTarget } from '../../src/comparison/compare-with-target.ts';
 import type { ComparedCollection } from '../../src/comparison/comparison.ts';
@@ -10,7 +10,7 @@ import { runForetellingCampaign } from '../differential/foretelling-campaign.ts'
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { QUIET } from '../quiet-run.ts';
-import { failure } from './documents.ts';
+import { bytes, failure } from './documents.ts';
 import { type Workbench, withWorkbench } from './workbench.ts';
 
 let lab: Lab;
@@ -19,8 +19,6 @@ test.before(async () => {
 });
 test.after(() => lab.close());
 
-const bytes = (documents: readonly Document[]): Buffer[] =>
-  documents.map((each) => Buffer.from(serialize(each)));
 const ID_INDEX = { v: 2, key: { _id: 1 }, name: '_id_' };
 
 function metadataOf(indexes: readonly Document[], options: Document = {}): string {

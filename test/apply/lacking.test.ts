@@ -1,6 +1,6 @@
 /** A collection that is there keeps its indexes and options. What it lacks of the backup's is said, once, and refuses nothing. */
 
-import { type Document, EJSON, serialize } from 'bson';
+import { type Document, EJSON } from 'bson';
 import type { Db } from 'mongodb';
 import * as assert from 'uvu/assert';
 import { type CompareRequest, compareWithTarget } from '../../src/comparison/compare-with-target.ts';
@@ -9,6 +9,7 @@ import type { Selection } from '../../src/selection/selection.ts';
 import { test } from '../harness.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import { QUIET } from '../quiet-run.ts';
+import { bytes } from './documents.ts';
 import { type Workbench, withWorkbench } from './workbench.ts';
 
 let lab: Lab;
@@ -17,8 +18,6 @@ test.before(async () => {
 });
 test.after(() => lab.close());
 
-const bytes = (documents: readonly Document[]): Buffer[] =>
-  documents.map((each) => Buffer.from(serialize(each)));
 const DOCUMENTS = bytes([{ _id: 1, k: 'a' }]);
 const VALIDATOR = { k: { $type: 'string' }, n: { $not: { $gt: 5 } } };
 

@@ -52,7 +52,7 @@ function reasonOf({ why, target }: NextStep, file: string): string {
     case 'stuck':
       return `to finish without ${showCounted(why.count, 'document')} that cannot be written to ${target}, once somebody has looked at each`;
     case 'differing':
-      return `as ${showCounted(why.count, 'document')} ${why.count === 1 ? 'differs' : 'differ'} on staging, which keeps production shut until each was looked at; approve after it`;
+      return `as ${showCounted(why.count, 'document')} ${why.count === 1 ? 'differs' : 'differ'} on staging, which keeps production shut until each was looked at`;
     case 'stopping':
       return `once nothing stops it (${showCounted(why.count, 'document')} with other content in ${target}, and whenMatched: fail)`;
     case 'followUps':
