@@ -14,6 +14,7 @@ import { type Run, untold } from '../run.ts';
 import { PastReader } from '../selection/document-past.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 import type { TargetCollection } from '../target/target.ts';
+import { CHANGED_SINCE, ChangedSince } from './changed-since.ts';
 import {
   type CollectionRules,
   comparePart,
@@ -143,6 +144,7 @@ class CollectionComparison {
   readonly #shared: Shared;
   readonly #tally: Tally;
   readonly #warnings = new Set<string>();
+  readonly #changedSince: ChangedSince;
 
   constructor(
     run: Run,
@@ -154,6 +156,7 @@ class CollectionComparison {
     this.#selected = selected;
     this.#shared = shared;
     this.#tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
+    this.#changedSince = new ChangedSince(selected);
   }
 
   readonly #warn = (message: string): void => void this.#warnings.add(message);
@@ -187,6 +190,8 @@ class CollectionComparison {
     for await (const findings of meet(this.#run, meeting, (met) => comparePart(met, rules))) {
       await this.#take(findings, sharedKeys);
     }
+    const changedSince = this.#changedSince.warning;
+    if (changedSince !== undefined) this.#warn(changedSince);
     const tally = this.#tally;
     return {
       ...{ collection: name, into, whenMatched, selected: count, counts: tally.counts },
@@ -273,11 +278,13 @@ class CollectionComparison {
       found?.(selected, index, documentClass);
       const isKept = tally.count(documentClass);
       if (why !== undefined) tally.countLeftOut(documentClass, why);
+      const told = why === undefined ? this.#withChange(findings.met, position, verdict) : verdict;
       const isHandedOn = each !== undefined && tally.counts[documentClass] <= most;
       if (!isKept && !isHandedOn) continue;
+      const after = this.#afterOf(index);
       const finding = {
-        ...{ documents, position, verdict, target: targetOf(findings.met, position) },
-        ...{ past: this.#shared.pasts?.of(collection, index), after: this.#afterOf(index) },
+        ...{ documents, position, verdict: told, target: targetOf(findings.met, position) },
+        ...{ past: this.#shared.pasts?.of(collection, index), after: after && documentValue(after) },
         fields: findings.met.fields,
       };
       if (isKept) tally.keep(withWhy(describe(finding, this.#shared.texts), why));
@@ -290,9 +297,17 @@ class CollectionComparison {
   }
 
   /** The document as it was right after it was changed, where that is known. */
-  #afterOf(index: number): RawValue | undefined {
-    const after = this.#shared.pasts?.afterOf(this.#selected.collection, index);
-    return after && documentValue(after);
+  #afterOf(index: number): Buffer | undefined {
+    return this.#shared.pasts?.afterOf(this.#selected.collection, index);
+  }
+
+  /** Counts a document that would be written over although it is not what the change left; says so of it where nothing else is said. */
+  #withChange(met: Met, position: number, verdict: Verdict): Verdict {
+    if (!this.#changedSince.concerns(verdict.class)) return verdict;
+    const after = this.#afterOf(met.documents.first + position);
+    if (after === undefined || !this.#changedSince.isChanged(met, position, after)) return verdict;
+    this.#changedSince.count(() => this.#shared.texts.values.showId(met.documents.id(position)));
+    return verdict.reason === '' ? { ...verdict, reason: CHANGED_SINCE } : verdict;
   }
 
   /**

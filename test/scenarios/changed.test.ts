@@ -200,6 +200,36 @@ test(
   { deadlineMs: 180_000 },
 );
 
+test(
+  'what was changed once more since is said before it is written over, and stays where the plan names it',
+  async () => {
+    const said = async (entry: string): Promise<string[]> => {
+      writePlan(entry);
+      const { stdout } = await ok('dry-run', '--json', '--target', 'production');
+      const summary = checkedStream(stdout).find(({ type }) => type === 'dry-run') as Document;
+      return summary['targets'].production.collections[0].warnings ?? [];
+    };
+    const merge = `${changed(', fields: [price.amount]')}\n    whenMatched: merge`;
+    // Of the other one another field was changed.
+    const [once = '', ...more] = await said(merge);
+    assert.match(
+      once,
+      /^price\.amount of 1 document is not what the change left: .* `ids`: \{"\$numberInt":"3"\}$/,
+    );
+    assert.equal(more, []);
+    const [whole = ''] = await said(`${changed('')}\n    whenMatched: replace`);
+    assert.match(whole, /^2 documents are not what the change left: .*"3"\}, \{"\$numberInt":"10"\}$/);
+    const excepted = `${merge}\n    exceptions: [{ ids: [3], do: skip, reason: Corrected by hand. }]`;
+    assert.equal(await said(excepted), []);
+    await ok('apply', '--target', 'staging');
+    await ok('apply', '--target', 'production', '--confirm', 'gravity');
+    assert.is((await artworks().findOne({ _id: 3 as never }))?.['price'].amount, 33);
+    assert.is((await artworks().findOne({ _id: 10 as never }))?.['price'].amount, 10_010);
+    await ok('revert', '--target', 'production', '--confirm', 'gravity');
+  },
+  { deadlineMs: 180_000 },
+);
+
 test('only what touches a field counts; without fields everything does', async () => {
   assert.is(await selected(`${changed(', fields: [price]')}\n    whenMatched: merge`), WRONG + 1);
   assert.is(
