@@ -49,9 +49,10 @@ export async function run(
 
   const { faults = [] } = await readPlan(file, { env: context.env });
   const shown = relative(context.cwd, file) || file;
+  const mayLackBegins = draft.oplog?.variable !== undefined && draft.oplog.begins === undefined;
   const next =
     faults.length === 0
-      ? `It is complete. Look at it, then: plan dry-run ${shellWord(shown)}`
+      ? `${mayLackBegins ? 'It is complete if the dump took its oplog along; else fill in `begins`, which stands there as a comment.' : 'It is complete.'} Look at it, then: plan dry-run ${shellWord(shown)}`
       : `${showCounted(faults.length, 'thing is', 'things are')} still to be filled in: plan validate ${shellWord(shown)} names them.`;
   await show(context, {
     page: () => [

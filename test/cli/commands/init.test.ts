@@ -484,6 +484,17 @@ test('the oplog is proposed, with the beginning of the dump by its name and why,
   );
   const check = await callPlan(['validate', 'c.yaml'], { cwd: folder.path });
   assert.is(check.exitCode, 0, check.stdout + check.stderr);
+  // Of a folder whose name says no time, nobody knows when the dump began.
+  const untimed = [
+    '--source',
+    'b/2026.11.22.02.00.00/dump/',
+    ...options.slice(4),
+    '--oplog-uri-env',
+    'OPLOG_URI',
+  ];
+  const open = await callPlan(['init', 'd.yaml', ...untimed], { cwd: folder.path });
+  assert.is(open.exitCode, 0, open.stderr);
+  assert.match(open.stdout, /\nIt is complete if the dump took its oplog along; else fill in `begins`/);
 });
 
 test.run();
