@@ -15,11 +15,13 @@ export interface CommandCall {
     | 'follow-up list'
     | 'follow-up run'
     | 'init'
+    | 'oplog save'
     | 'revert'
     | 'select'
     | 'status'
     | 'unlock'
-    | 'validate';
+    | 'validate'
+    | 'verify';
   readonly target?: TargetName;
   /** What it is to be told beside plan and target, in order. */
   readonly name?: string;
@@ -91,6 +93,7 @@ const METHODS: Partial<Record<CommandCall['command'], string>> = {
   revert: 'revert',
   status: 'status',
   unlock: 'unlock',
+  verify: 'verify',
 };
 
 const GIVEN: Readonly<Record<OptionMention['option'], string>> = {

@@ -7,6 +7,7 @@ import type { Environment } from '../plan/interpolate.ts';
 import type { Surroundings } from '../restore/restore.ts';
 import type { Run } from '../run.ts';
 import type { TextWriter } from '../text/terminal.ts';
+import type { GivenWords } from './given-words.ts';
 import type { Stage } from './progress.ts';
 
 /** What the process edge hands to the program. */
@@ -42,6 +43,8 @@ export interface CommandContext
     /** No progress on stderr; errors and results are still written. */
     readonly quiet: boolean;
   };
+  /** Of the command line: what the next one needs as well. */
+  readonly given: GivenWords;
   /** Whether ANSI colours may be written to each stream. */
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
   /** Whether somebody can be asked: a terminal on stdin and on stderr. */

@@ -16,8 +16,8 @@ import {
 import { COMMANDS_OF_PLANS } from './commands-of-plans.ts';
 import { COMMANDS_OF_TARGETS } from './commands-of-targets.ts';
 import type { ProcessEdge } from './context.ts';
+import type { GivenWords } from './given-words.ts';
 import { openSession, type Session } from './session.ts';
-import type { GivenWords } from './without-plan.ts';
 
 /** Every command, in the order in which an operator meets them; here those of the program itself. One entry registers a command. */
 export const COMMANDS: readonly CommandSpec[] = [

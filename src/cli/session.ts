@@ -19,9 +19,9 @@ import { paintWith, type TextWriter } from '../text/terminal.ts';
 import { VERSION } from '../version.ts';
 import type { ExitName, OptionValue, OptionValues } from './command.ts';
 import type { CommandContext, ProcessEdge } from './context.ts';
+import type { GivenWords } from './given-words.ts';
 import { LineView, type ProgressView, type Stage, type TaskEnd } from './progress.ts';
 import { typed, worded } from './view.ts';
-import type { GivenWords } from './without-plan.ts';
 
 export interface Session {
   readonly context: CommandContext;
@@ -38,7 +38,11 @@ export async function openSession(
   plan?: GivenWords['plan'],
 ): Promise<Session> {
   const env = await environmentOf(edge, options['envFile']);
-  const given = { plan, envFile: options['envFile'] as string | undefined };
+  const given = {
+    plan,
+    envFile: options['envFile'] as string | undefined,
+    workDir: options['workDir'] as string | undefined,
+  };
   const wantsColor = options['color'] !== false;
   const color = {
     stdout: wantsColor && colorAllowed(env, edge.stdout),
@@ -58,6 +62,7 @@ export async function openSession(
     ...edge,
     env,
     options: { json: ndjson !== undefined, quiet },
+    given,
     color,
     workDirectory: resolve(
       edge.cwd,

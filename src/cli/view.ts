@@ -1,10 +1,10 @@
 /** What a command shows: a page for people, or objects for programs. Which one is asked for, `show` alone knows. */
-import { Advice, type Remedy, type Said } from '../advice.ts';
+import { Advice, type CommandCall, type Remedy, type Said } from '../advice.ts';
 import { shellWord } from '../text/escape.ts';
 import type { PageStyle, TextWriter } from '../text/terminal.ts';
 import { paintWith } from '../text/terminal.ts';
 import type { CommandContext } from './context.ts';
-import { type GivenWords, wordsOf } from './without-plan.ts';
+import { type GivenWords, wordsOf } from './given-words.ts';
 
 /** Below this width a page is no longer readable whatever is done. */
 const NARROWEST = 20;
@@ -71,23 +71,26 @@ export async function show(context: CommandContext, { page, objects }: View): Pr
 // Commands within advice, as lines to type.
 
 /** With the plan named as the operator named it; without it, as the command is called. */
-export function typed(given: string | GivenWords = {}): (said: Said) => string {
-  const words = typeof given === 'string' ? { plan: given } : given;
-  return (said) => {
-    if ('option' in said) return `--${said.option}${said.value === undefined ? '' : ` ${said.value}`}`;
-    const { command, target, name, options = {} } = said;
-    if (command === 'init') return '`plan init <file>`';
-    const { named, last } = wordsOf(words, command);
-    const chosen = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
-      ([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, shellWord(value)]),
-    );
-    const ofCommand = name === undefined ? [] : [shellWord(name)];
-    return `\`${['plan', command, ...named, ...ofCommand, ...chosen, ...last].join(' ')}\``;
-  };
+export function lineOf({ command, target, name, options = {} }: CommandCall, given: GivenWords = {}): string {
+  if (command === 'init') return 'plan init <file>';
+  const { named, last } = wordsOf(given, command);
+  const chosen = Object.entries<string | true>({ ...(target && { target }), ...options }).flatMap(
+    ([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, shellWord(value)]),
+  );
+  const ofCommand = name === undefined ? [] : [shellWord(name)];
+  return ['plan', command, ...named, ...ofCommand, ...chosen, ...last].join(' ');
+}
+
+/** The same within a sentence, and options alone. */
+export function typed(given?: GivenWords): (said: Said) => string {
+  return (said) =>
+    'option' in said
+      ? `--${said.option}${said.value === undefined ? '' : ` ${said.value}`}`
+      : `\`${lineOf(said, given)}\``;
 }
 
 /** The same for a text that may hold commands. */
-export function sayTyped(text: Remedy, given?: string | GivenWords): string {
+export function sayTyped(text: Remedy, given?: GivenWords): string {
   return typeof text === 'string' ? text : text.say(typed(given));
 }
 

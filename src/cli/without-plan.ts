@@ -1,7 +1,6 @@
 /** What stands for a plan file in commands that can do without: the variable that holds a connection string, and a database. */
 import type { TargetPlan } from '../plan/plan.ts';
 import { Secret } from '../secret.ts';
-import { shellWord } from '../text/escape.ts';
 import { type OptionValues, usage } from './command.ts';
 import type { CommandContext } from './context.ts';
 
@@ -39,40 +38,4 @@ export function connectionStringIn({ env }: CommandContext, variable: string): S
 /** As a target of a plan that asks for nothing before it is written to. */
 export function ungated(database: NamedDatabase): TargetPlan {
   return { ...database, gate: { soakMs: 0, approvals: 0 } };
-}
-
-/** The options that a command was given in the place of a plan file. */
-export interface InsteadOfFile {
-  readonly planName?: string | undefined;
-  readonly uriEnv: string;
-  readonly database: string;
-}
-
-/** What of a command line the next one needs as well, so that it can be typed as it is advised. */
-export interface GivenWords {
-  /** The plan: its file, or what stands for it. */
-  readonly plan?: string | InsteadOfFile | undefined;
-  readonly envFile?: string | undefined;
-}
-
-/** Words for a shell: those that name the plan, and those at the end. */
-export function wordsOf(
-  { plan, envFile }: GivenWords,
-  command: string,
-): { named: readonly string[]; last: readonly string[] } {
-  return {
-    named: wordsNaming(plan, command),
-    last: envFile === undefined ? [] : ['--env-file', shellWord(envFile)],
-  };
-}
-
-/** `<plan>` where the command needs the file that was not given. */
-function wordsNaming(plan: GivenWords['plan'], command: string): readonly string[] {
-  if (plan === undefined) return [];
-  if (typeof plan === 'string') return [shellWord(plan)];
-  const { planName, uriEnv, database } = plan;
-  const place = ['--uri-env', shellWord(uriEnv), '--database', shellWord(database)];
-  if (command === 'unlock') return place;
-  if (command === 'revert' && planName !== undefined) return ['--plan-name', shellWord(planName), ...place];
-  return ['<plan>'];
 }

@@ -151,7 +151,7 @@ for (const [name, rest, expected] of CASES) {
   test(`what comes next when ${name}`, () => {
     const steps = nextSteps(facts(rest));
     assert.equal(shown(steps), expected);
-    const lines = [...nextStepLines(steps, { file: 'my plan.yaml', columns: 80 })];
+    const lines = [...nextStepLines(steps, { given: { plan: 'my plan.yaml' }, columns: 80 })];
     for (const { command } of steps) {
       assert.ok(
         lines.some((line) => line.startsWith(`  plan ${command} 'my plan.yaml'`)),
@@ -160,5 +160,12 @@ for (const [name, rest, expected] of CASES) {
     }
   });
 }
+
+test('a next step carries the options without which it would not find what this one found', () => {
+  const given = { plan: 'p.yaml', envFile: 'my e.env', workDir: '/var/restore' };
+  const steps = nextSteps(facts({ staging: target(undefined, { toWrite: 1 }) }));
+  const [, line] = nextStepLines(steps, { given, columns: 80 });
+  assert.is(line, "  plan apply p.yaml --target staging --env-file 'my e.env' --work-dir /var/restore");
+});
 
 test.run();

@@ -137,13 +137,13 @@ test('a plan that is not there is named, and one of nearly that name is offered'
 test('commands in hints are whole lines to type, and calls for a program', async () => {
   const both = advice`Run ${{ command: 'backups' }}, or ${{ command: 'apply', target: 'staging' }}.`;
   assert.is(
-    both.say(typed('plans/a b.yaml')),
+    both.say(typed({ plan: 'plans/a b.yaml' })),
     "Run `plan backups 'plans/a b.yaml'`, or `plan apply 'plans/a b.yaml' --target staging`.",
   );
   assert.is(both.say(typed()), 'Run `plan backups`, or `plan apply --target staging`.');
   assert.is(String(both), "Run `backups()`, or `apply('staging')`.");
   const init = advice`${{ command: 'init' }} writes one.`;
-  assert.is(init.say(typed('a.yaml')), '`plan init <file>` writes one.');
+  assert.is(init.say(typed({ plan: 'a.yaml' })), '`plan init <file>` writes one.');
   const { stderr } = await runPlan(['follow-up', 'done', PLAN]);
   assert.match(stderr, `next:  \`plan follow-up list ${PLAN}\` shows them.`);
 });

@@ -125,7 +125,7 @@ test('the prose about a hostile plan is dead text', () => {
 
 test('the status fits the terminal, and says what a rerun needs where documents were in the way', () => {
   const style = { paint, columns: 80 };
-  for (const line of gateLines(undefined, style, { file: 'plan.yaml', planHasChanged: false }))
+  for (const line of gateLines(undefined, style, { given: { plan: 'plan.yaml' }, planHasChanged: false }))
     assert.ok(columnsOf(line) <= 80, line);
   const counts = { selected: 3, inserted: 2, identical: 0, replaced: 0, kept: 0, conflict: 1, refused: 0 };
   const run: RunRecord = {
@@ -173,7 +173,7 @@ test('the status fits the terminal, and says what a rerun needs where documents 
         isOfAnotherPlanVersion: false,
       },
       style,
-      'plan.yaml',
+      { plan: 'plan.yaml' },
     ),
   ];
   for (const line of lines) assert.ok(columnsOf(line) <= 80, line);
@@ -188,7 +188,9 @@ for (const columns of [40, 80]) {
       ['artworks', documents],
       ['a_collection_of_a_rather_long_name', documents],
     ]);
-    const lines = [...waysToLook({ file: 'plan.yaml', database: 'shop', examples }, { paint, columns })];
+    const lines = [
+      ...waysToLook({ given: { plan: 'plan.yaml' }, database: 'shop', examples }, { paint, columns }),
+    ];
     const statements = lines.slice(lines.indexOf('  use shop') + 1);
     for (const line of statements) assert.ok(columnsOf(line) <= columns, line);
     const found: unknown[] = [];

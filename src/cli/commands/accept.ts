@@ -23,7 +23,7 @@ export async function run(
   restore.require(name);
   await context.follow(['backup', 'selection', `comparison with ${name}`]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
-  const work: Work = { context, file, restore, name, options };
+  const work: Work = { context, restore, name, options };
   if (reason === undefined) await takeBack(work);
   else await accept(work, reason);
 }
@@ -31,7 +31,6 @@ export async function run(
 interface Work {
   readonly context: CommandContext;
   /** The plan as it was named. */
-  readonly file: string;
   readonly restore: Restore;
   readonly name: TargetName;
   readonly options: OptionValues;
@@ -45,7 +44,7 @@ function requireReason(reason: unknown): string {
   });
 }
 
-async function accept({ context, file, restore, name, options }: Work, reason: string): Promise<void> {
+async function accept({ context, restore, name, options }: Work, reason: string): Promise<void> {
   const classes = options['class'] as readonly ExceptedClass[] | undefined;
   const database = restore.plan.targets[name]?.database ?? '';
   const { collections, accepted } = await restore.accept(name, {
@@ -63,10 +62,10 @@ async function accept({ context, file, restore, name, options }: Work, reason: s
   });
   const { digest } = (await restore.select()).manifest;
   const facts = { target: name, digest, collections, accepted, withdrawn: 0 };
-  await show(context, acceptView(facts, { file, isWithdrawal: false }));
+  await show(context, acceptView(facts, { given: context.given, isWithdrawal: false }));
 }
 
-async function takeBack({ context, file, restore, name, options }: Work): Promise<void> {
+async function takeBack({ context, restore, name, options }: Work): Promise<void> {
   const database = restore.plan.targets[name]?.database ?? '';
   const withdrawn = await restore.withdrawAccepted(name, async (count) => {
     await context.endProgress();
@@ -75,5 +74,5 @@ async function takeBack({ context, file, restore, name, options }: Work): Promis
   });
   const { digest } = (await restore.select()).manifest;
   const facts = { target: name, digest, collections: [], accepted: 0, withdrawn };
-  await show(context, acceptView(facts, { file, isWithdrawal: true }));
+  await show(context, acceptView(facts, { given: context.given, isWithdrawal: true }));
 }

@@ -23,14 +23,13 @@ import type { Sum } from '../../report/sum.ts';
 import { type Restore, SHOWN } from '../../restore/restore.ts';
 import { readBatches } from '../../selection/file-batches.ts';
 import type { Selection } from '../../selection/selection.ts';
-import { shellWord } from '../../text/escape.ts';
 import { showBytes, showCounted } from '../../text/quantities.ts';
 import type { ExitName, OptionValue, OptionValues } from '../command.ts';
 import { confirm, confirmPlan } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
 import type { Stage } from '../progress.ts';
-import { pageStyle, readerOf, show, writeLines } from '../view.ts';
+import { pageStyle, readerOf, show, typed, writeLines } from '../view.ts';
 import { applyExit, applyView, totalOf, waysToLook } from '../views/apply.ts';
 import { dryRunEnd, dryRunPage } from '../views/dry-run.ts';
 import { documentsOf } from '../views/dry-run-documents.ts';
@@ -55,10 +54,10 @@ export async function run(
   await context.follow(['backup', 'selection', ...applyStages(context, plan, { name, confirm })]);
   context.emit({ type: 'plan-read', name: plan.name, digest: plan.digest });
 
-  const words = { file, confirm, confirmPlan, exclusive: given['exclusive'] === true };
+  const words = { confirm, confirmPlan, exclusive: given['exclusive'] === true };
   const { exit, steps } = await applyTo(context, restore, { ...words, name });
   if (exit === 'OK' && chosen === undefined) return goOnWithProduction(context, restore, words);
-  await writeNextSteps(context, steps, file);
+  await writeNextSteps(context, steps);
   return exit;
 }
 
@@ -76,8 +75,6 @@ function targetsNeeded({ targets }: Plan, chosen: TargetName | undefined): Targe
 }
 
 interface Words {
-  /** The plan as the operator named it. */
-  readonly file: string;
   /** Value of `--confirm`. */
   readonly confirm: OptionValue;
   /** Value of `--confirm-plan`. */
@@ -96,7 +93,7 @@ interface AppliedTarget {
 async function applyTo(
   context: CommandContext,
   restore: Restore,
-  { name, file, exclusive, ...given }: Words & { readonly name: TargetName },
+  { name, exclusive, ...given }: Words & { readonly name: TargetName },
 ): Promise<AppliedTarget> {
   const result = await restore.apply(name, {
     exclusive,
@@ -106,7 +103,7 @@ async function applyTo(
   });
   const statuses = result.verified ? await followUps(context, restore, result) : [];
   const sum = await sumOf(context, restore, result);
-  await show(context, applyView(result, { statuses, sum, file }));
+  await show(context, applyView(result, { statuses, sum, given: context.given }));
   const exit = applyExit(result) === 'OK' ? followUpExit(statuses) : applyExit(result);
   return { exit, steps: await stepsAfter(context, restore, name) };
 }
@@ -248,40 +245,38 @@ const EXAMPLES = 3;
 async function goOnWithProduction(
   context: CommandContext,
   restore: Restore,
-  { file, exclusive }: Words,
+  { exclusive }: Words,
 ): Promise<ExitName> {
   const { plan } = restore;
   if (plan.targets.production === undefined) return 'OK';
   const examples = await examplesOf(await restore.select());
-  const facts = { file, database: plan.targets.staging.database, examples };
+  const { given } = context;
+  const facts = { given, database: plan.targets.staging.database, examples };
   const style = pageStyle(context, 'stderr');
   await writeLines(context.stderr, waysToLook(facts, style));
   // Made anew: that of an apply to staging does without production, and somebody may look at staging for hours.
   await restore.close();
   const verdict = await restore.gate();
   await restore.close();
+  const onProduction = typed(given)({ command: 'apply', target: 'production' });
   if (!verdict.open) {
     const gate = { verdict, documentsLookedFor: true };
-    await writeLines(context.stderr, ['', ...gateLines(gate, style, { file, planHasChanged: false })]);
-    context.stderr.write(`Stopped before production. Once the gate is open: ${productionCommand(file)}.\n`);
+    await writeLines(context.stderr, ['', ...gateLines(gate, style, { given, planHasChanged: false })]);
+    context.stderr.write(`Stopped before production. Once the gate is open: ${onProduction}.\n`);
     return 'GATE';
   }
   const answer = await context.ask('\nPress Enter to go on with production, or type anything else to stop: ');
   if (answer !== '') {
-    context.stderr.write(`Stopped before production. To go on: ${productionCommand(file)}.\n`);
+    context.stderr.write(`Stopped before production. To go on: ${onProduction}.\n`);
     return 'OK';
   }
   const name = 'production';
   const confirm = undefined;
   await context.follow(applyStages(context, plan, { name, confirm }));
-  const words = { name, file, exclusive, confirm, confirmPlan: undefined } as const;
+  const words = { name, exclusive, confirm, confirmPlan: undefined } as const;
   const { exit, steps } = await applyTo(context, restore, words);
-  await writeNextSteps(context, steps, file);
+  await writeNextSteps(context, steps);
   return exit;
-}
-
-function productionCommand(file: string): string {
-  return `\`plan apply ${shellWord(file)} --target production\``;
 }
 
 /** The first documents of each collection, raw, by their collection in the target. */

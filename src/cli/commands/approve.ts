@@ -12,7 +12,7 @@ import type { OptionValue, OptionValues } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { openPlan } from '../load-plan.ts';
-import { pageStyle, show, writeLines } from '../view.ts';
+import { pageStyle, show, typed, writeLines } from '../view.ts';
 import { approvalLines, approveView } from '../views/approve.ts';
 import { approvalsOf, knownTarget, writeNextSteps } from '../views/next-step.ts';
 
@@ -29,8 +29,7 @@ export async function run(
   await lookAndConfirm(context, restore, { name, status, given: options['confirm'] });
   const approval = await restore.approve(name, status.run?.key.selection);
   await show(context, approveView(name, approval));
-  if (name === 'staging')
-    await writeNextSteps(context, nextSteps(factsOf(plan, await restore.status(name))), file);
+  if (name === 'staging') await writeNextSteps(context, nextSteps(factsOf(plan, await restore.status(name))));
 }
 
 /**
@@ -54,7 +53,7 @@ async function lookAndConfirm(
   const approver = { ...context.operator, serverUser };
   if (approvalObstacle(run, approver, approvals.by) !== undefined) return;
   const differing = name === 'staging' ? differingOn(knownTarget(plan, status)) : 0;
-  if (differing > 0) context.emit({ type: 'warning', message: keptShut(differing) });
+  if (differing > 0) context.emit({ type: 'warning', message: keptShut(context, differing) });
   await context.endProgress();
   if (!context.options.quiet) {
     const { reader } = await restore.connect(status.target);
@@ -75,9 +74,10 @@ async function lookAndConfirm(
   await confirm(context, { what, database: (production ?? staging).database, given });
 }
 
-function keptShut(differing: number): string {
+function keptShut({ given }: CommandContext, differing: number): string {
+  const accept = typed(given)({ command: 'accept', target: 'staging', options: { reason: '…' } });
   const documents = `${showCounted(differing, 'document')} ${differing === 1 ? 'differs' : 'differ'} on staging`;
-  return `${documents}: production stays shut until they are accepted (plan accept --target staging), and that takes back the approvals given before`;
+  return `${documents}: production stays shut until they are accepted (${accept}), and that takes back the approvals given before`;
 }
 
 function factsOf(plan: Plan, status: TargetStatus): PlanFacts {

@@ -93,7 +93,7 @@ export async function run(
     const shown = { now: context.now(), isRead: readerOf(context) !== 'terminal' };
     await show(context, dryRunView(dryRun, { isFull, spilled }, shown));
     await writeReports(context, dryRun, { files, told, spilled, mode });
-    await writeNextSteps(context, nextSteps(factsOf(dryRun, statuses, failures)), file);
+    await writeNextSteps(context, nextSteps(factsOf(dryRun, statuses, failures)));
 
     if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
     return options['detailedExitcode'] === true && dryRun.comparisons.some((each) => toWrite(each) > 0)

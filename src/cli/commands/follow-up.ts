@@ -48,7 +48,7 @@ export async function run(
   const statuses: FollowUpStatus[] = [];
   for (const target of targets)
     statuses.push(...concerning(await action({ context, restore, name, options }, target), name));
-  await show(context, followUpView(statuses, file, noneLine(name, options['target'])));
+  await show(context, followUpView(statuses, context.given, noneLine(name, options['target'])));
   return word === 'run' ? followUpExit(statuses) : 'OK';
 }
 

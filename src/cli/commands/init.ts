@@ -9,13 +9,13 @@ import { draftText, type PlanDraft } from '../../plan/draft.ts';
 import { readPlan } from '../../plan/read-plan.ts';
 import { schemaText } from '../../plan/schema-file.ts';
 import { makeWorkDirectory } from '../../selection/directory.ts';
-import { neutral, shellWord } from '../../text/escape.ts';
+import { neutral } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
 import type { OptionValues } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { interview } from '../init/interview.ts';
 import { type GivenAnswer, Talk } from '../init/questions.ts';
-import { show } from '../view.ts';
+import { lineOf, show } from '../view.ts';
 
 const DEFAULT_FILE = 'restore-plan.yaml';
 const SCHEMA_FILE = 'restore-plan.schema.json';
@@ -49,17 +49,18 @@ export async function run(
 
   const { faults = [] } = await readPlan(file, { env: context.env });
   const shown = relative(context.cwd, file) || file;
+  const given = { ...context.given, plan: shown };
   const mayLackBegins = draft.oplog?.variable !== undefined && draft.oplog.begins === undefined;
   const next =
     faults.length === 0
-      ? `${mayLackBegins ? 'It is complete if the dump took its oplog along; else fill in `begins`, which stands there as a comment.' : 'It is complete.'} Look at it, then: plan dry-run ${shellWord(shown)}`
-      : `${showCounted(faults.length, 'thing is', 'things are')} still to be filled in: plan validate ${shellWord(shown)} names them.`;
+      ? `${mayLackBegins ? 'It is complete if the dump took its oplog along; else fill in `begins`, which stands there as a comment.' : 'It is complete.'} Look at it, then: ${lineOf({ command: 'dry-run' }, given)}`
+      : `${showCounted(faults.length, 'thing is', 'things are')} still to be filled in: ${lineOf({ command: 'validate' }, given)} names them.`;
   await show(context, {
     page: () => [
       `wrote ${neutral(shown)}${hasSchema ? ` and ${SCHEMA_FILE} beside it` : ''}`,
       ...(draft.oplog?.variable === undefined
         ? []
-        : [`First, for an oplog is overwritten as it goes on: plan oplog save ${shellWord(shown)}`]),
+        : [`First, for an oplog is overwritten as it goes on: ${lineOf({ command: 'oplog save' }, given)}`]),
       next,
     ],
     objects: () => [

@@ -21,7 +21,7 @@ export async function run(
   if (made === undefined) return;
   const { manifest, directory } = made.selection;
   const selected = { plan, manifest, comparisons: [], notCompared: [], warnings: context.warnings };
-  const hint = made.hint?.say(typed(file));
+  const hint = made.hint?.say(typed(context.given));
   await show(context, selectionView(selected, directory, hint));
 }
 

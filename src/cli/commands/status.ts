@@ -41,7 +41,7 @@ export async function run(context: CommandContext, [file = '']: readonly string[
     statuses.push(status);
   }
   const gate = await askGate(context, { plan, targets, statuses });
-  await showStanding(context, { plan, file, statuses, gate, failures });
+  await showStanding(context, { plan, statuses, gate, failures });
   if (first !== undefined) throw first;
 }
 
@@ -80,14 +80,13 @@ async function askGate(
 
 interface Shown {
   readonly plan: Plan;
-  readonly file: string;
   readonly statuses: readonly TargetStatus[];
   readonly gate: GateStatus | undefined;
   readonly failures: readonly RestorePlanError[];
 }
 
 async function showStanding(context: CommandContext, shown: Shown): Promise<void> {
-  const { plan, file, statuses, gate } = shown;
+  const { plan, statuses, gate } = shown;
   const steps = nextSteps(factsOf(shown));
   const followUps = new Map(
     statuses.map((status) => {
@@ -96,10 +95,10 @@ async function showStanding(context: CommandContext, shown: Shown): Promise<void
     }),
   );
   const failures = shown.failures.map(({ message }) => message);
-  await show(context, statusView({ plan, file, statuses, gate, steps, followUps, failures }));
+  await show(context, statusView({ plan, given: context.given, statuses, gate, steps, followUps, failures }));
   // The gate's own reasons stand above, and this command shows them.
   const elsewhere = steps.filter(({ command }) => command !== 'status');
-  await writeNextSteps(context, elsewhere, file);
+  await writeNextSteps(context, elsewhere);
 }
 
 function factsOf({ plan, statuses, gate }: Shown): PlanFacts {

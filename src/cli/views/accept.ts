@@ -10,6 +10,7 @@ import { neutral } from '../../text/escape.ts';
 import { showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { fitted, wrapped } from '../../text/terminal.ts';
+import type { GivenWords } from '../given-words.ts';
 import { typed, type View } from '../view.ts';
 
 interface AcceptPage {
@@ -88,13 +89,13 @@ export function thatAre(documents: number): string {
   return `${showCounted(documents, 'document')} ${documents === 1 ? 'is' : 'are'}`;
 }
 
-/** What came of it, and the command that comes next. `file` is the plan as the operator named it. */
+/** What came of it, and the command that comes next. */
 export function acceptView(
   facts: Parameters<typeof acceptObject>[0],
-  { file, isWithdrawal }: { readonly file: string; readonly isWithdrawal: boolean },
+  { given, isWithdrawal }: { readonly given: GivenWords; readonly isWithdrawal: boolean },
 ): View {
   const { target, collections, withdrawn } = facts;
-  const next = `Next: ${typed(file)({ command: 'apply', target })}`;
+  const next = `Next: ${typed(given)({ command: 'apply', target })}`;
   const accepted =
     collections.length === 0
       ? `Nothing to accept: every document can be written to ${target}, is there alike, or is excepted already.`

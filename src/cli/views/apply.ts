@@ -9,11 +9,12 @@ import type { FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { keysOf, OUTCOMES, type Outcome } from '../../outcomes.ts';
 import type { OutcomeCounts } from '../../report/document-classes.ts';
 import { type Sum, sumLines } from '../../report/sum.ts';
-import { neutral, shellWord } from '../../text/escape.ts';
+import { neutral } from '../../text/escape.ts';
 import { countedAs, showCount, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { columnsOf, fitted, type Paint, padded, wrapped } from '../../text/terminal.ts';
-import type { View } from '../view.ts';
+import type { GivenWords } from '../given-words.ts';
+import { lineOf, type View } from '../view.ts';
 import { followUpLines, followUpObject } from './follow-up.ts';
 
 /** Documents named one by one on the page. */
@@ -173,16 +174,16 @@ export function applyObject({ target, digest, collections, verified, notices, si
   } as const;
 }
 
-/** How it ended, with the follow-ups that were done and the sum. `file` is the plan as the operator named it. */
+/** How it ended, with the follow-ups that were done and the sum. */
 export function applyView(
   result: ApplyResult,
-  rest?: { readonly statuses: readonly FollowUpStatus[]; readonly sum: Sum; readonly file: string },
+  rest?: { readonly statuses: readonly FollowUpStatus[]; readonly sum: Sum; readonly given: GivenWords },
 ): View {
   return {
     *page(style) {
       yield* applyPage(result, style);
       if (rest === undefined) return;
-      yield* followUpLines(rest.statuses, style, rest.file);
+      yield* followUpLines(rest.statuses, style, rest.given);
       yield '';
       yield* sumLines(rest.sum, style);
     },
@@ -193,8 +194,7 @@ export function applyView(
 // How to look at what was restored to staging, before production: command lines to copy.
 
 interface RestoredExamples {
-  /** The plan as the operator named it. */
-  readonly file: string;
+  readonly given: GivenWords;
   readonly database: string;
   /** Some restored documents, raw, by their collection in the target. */
   readonly examples: ReadonlyMap<string, readonly Buffer[]>;
@@ -205,14 +205,14 @@ interface RestoredExamples {
  * asks for the next, so that it can be pasted from a terminal of any width.
  */
 export function* waysToLook(
-  { file, database, examples }: RestoredExamples,
+  { given, database, examples }: RestoredExamples,
   { paint, columns }: PageStyle,
 ): Generator<string> {
   yield '';
   yield paint.strong('Look at staging before you go on.');
   yield 'Compare it again, in another terminal:';
-  yield `  plan verify ${shellWord(file)} --target staging`;
-  yield `  plan dry-run ${shellWord(file)} --target production`;
+  yield `  ${lineOf({ command: 'verify', target: 'staging' }, given)}`;
+  yield `  ${lineOf({ command: 'dry-run', target: 'production' }, given)}`;
   yield 'Some of the restored documents, in mongosh on the staging server:';
   yield `  use ${neutral(database)}`;
   for (const [collection, documents] of examples) {

@@ -1,12 +1,14 @@
 /** Loose ends as a page for the terminal, as JSON, and as an exit code. */
 
+import type { CommandCall } from '../../advice.ts';
 import type { EXIT_CODES } from '../../errors.ts';
 import type { FollowUpState, FollowUpStatus } from '../../follow-ups/follow-up-status.ts';
 import { kindOf } from '../../plan/follow-ups/kinds.ts';
-import { neutral, shellWord } from '../../text/escape.ts';
+import { neutral } from '../../text/escape.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { type Paint, wrapped } from '../../text/terminal.ts';
-import type { View } from '../view.ts';
+import type { GivenWords } from '../given-words.ts';
+import { lineOf, type View } from '../view.ts';
 
 const INDENT = 4;
 
@@ -24,11 +26,11 @@ const WORDS: Readonly<Record<FollowUpState, string>> = {
   done: 'done',
 };
 
-/** Lines without newlines. `file` is the plan as the operator names it. */
+/** Lines without newlines. */
 export function* followUpLines(
   statuses: readonly FollowUpStatus[],
   style: PageStyle,
-  file: string,
+  given: GivenWords,
 ): Generator<string> {
   for (const status of statuses) {
     const { followUp, target, state } = status;
@@ -37,7 +39,7 @@ export function* followUpLines(
       neutral(`${state === 'done' ? '[x]' : '[ ]'} ${followUp.name} (${target}): ${wordsOf(status)}`),
     );
     for (const text of details(status)) yield* wrapped(text, { ...style, indent: INDENT });
-    for (const { when, command } of nextSteps(status, file)) {
+    for (const { when, command } of nextSteps(status, given)) {
       yield* wrapped(when, { ...style, indent: INDENT });
       // Not wrapped: to be copied.
       yield `${' '.repeat(INDENT + 2)}${command}`;
@@ -83,16 +85,19 @@ interface CommandToType {
   readonly command: string;
 }
 
-function nextSteps({ followUp, target, state }: FollowUpStatus, file: string): CommandToType[] {
-  const line = (action: string): string =>
-    `plan follow-up ${action} ${shellWord(file)} ${shellWord(followUp.name)} --target ${target}`;
+function nextSteps({ followUp, target, state }: FollowUpStatus, given: GivenWords): CommandToType[] {
+  const line = (action: 'done' | 'run', options?: CommandCall['options']): string =>
+    lineOf(
+      { command: `follow-up ${action}`, name: followUp.name, target, ...(options && { options }) },
+      given,
+    );
   const isManual = kindOf(followUp.action).isForPeople;
   if (state === 'unknown') {
     const done = {
       when: 'It may still be going on, or was cut off. If it did its work:',
       command: line('done'),
     };
-    const again = { when: 'If it may be done once more:', command: `${line('run')} --again` };
+    const again = { when: 'If it may be done once more:', command: line('run', { again: true }) };
     return isManual ? [done] : [done, again];
   }
   if (state === 'open' && isManual) return [{ when: 'When it is done:', command: line('done') }];
@@ -135,10 +140,10 @@ export function followUpObject(status: FollowUpStatus) {
   } as const;
 }
 
-/** `none`: what is said where there are none. `file` is the plan as the operator named it. */
-export function followUpView(statuses: readonly FollowUpStatus[], file: string, none: string): View {
+/** `none`: what is said where there are none. */
+export function followUpView(statuses: readonly FollowUpStatus[], given: GivenWords, none: string): View {
   return {
-    page: (style) => (statuses.length === 0 ? [none] : followUpLines(statuses, style, file)),
+    page: (style) => (statuses.length === 0 ? [none] : followUpLines(statuses, style, given)),
     objects: () => statuses.map(followUpObject),
   };
 }

@@ -3,27 +3,27 @@ import { foreseenObstacle, rulesOfPlan } from '../../apply/gate-rules.ts';
 import type { KnownTarget, NextStep, PlanFacts, TargetStatus } from '../../apply/restore-status.ts';
 import { followUpStatuses } from '../../follow-ups/follow-up-status.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { shellWord } from '../../text/escape.ts';
 import { showCounted } from '../../text/quantities.ts';
 import { type PageStyle, wrapped } from '../../text/terminal.ts';
 import type { CommandContext } from '../context.ts';
-import { pageStyle, readerOf, sayTyped, writeLines } from '../view.ts';
+import type { GivenWords } from '../given-words.ts';
+import { lineOf, pageStyle, readerOf, sayTyped, writeLines } from '../view.ts';
 
-/** Lines without newlines. `file` is the plan as the operator names it. A command is not wrapped, so that it can be copied. */
+/** Lines without newlines. A command is not wrapped, so that it can be copied. */
 export function* nextStepLines(
   steps: readonly NextStep[],
-  { file, columns }: Pick<PageStyle, 'columns'> & { readonly file: string },
+  { given, columns }: Pick<PageStyle, 'columns'> & { readonly given: GivenWords },
 ): Generator<string> {
   for (const [index, step] of steps.entries()) {
     const when = index === 0 ? 'Next' : 'Then';
-    yield* wrapped(`${when}, ${reasonOf(step, file)}:`, { columns });
-    const target = step.target === undefined ? '' : ` --target ${step.target}`;
-    const reason = step.command === 'accept' ? ' --reason "…"' : '';
-    yield `  plan ${step.command} ${shellWord(file)}${target}${reason}`;
+    yield* wrapped(`${when}, ${reasonOf(step, given)}:`, { columns });
+    const { command, target } = step;
+    const options = command === 'accept' ? { reason: '…' } : {};
+    yield `  ${lineOf({ command, ...(target && { target }), options }, given)}`;
   }
 }
 
-function reasonOf({ why, target }: NextStep, file: string): string {
+function reasonOf({ why, target }: NextStep, given: GivenWords): string {
   switch (why.kind) {
     case 'first':
       return 'when this is what you want';
@@ -60,7 +60,7 @@ function reasonOf({ why, target }: NextStep, file: string): string {
     case 'approvals':
       return `as ${why.given} of ${why.needed} approvals are given, by another person`;
     case 'gate':
-      return `as the gate of production is shut (${why.obstacles.map(({ fact, remedy }) => `${fact}. ${sayTyped(remedy, file)}`).join(' ')})`;
+      return `as the gate of production is shut (${why.obstacles.map(({ fact, remedy }) => `${fact}. ${sayTyped(remedy, given)}`).join(' ')})`;
   }
 }
 
@@ -106,12 +106,8 @@ export function approvalsOf(plan: Plan, onStaging: TargetStatus | undefined): Pl
 }
 
 /** On stderr, beside the result: it is talk, not result. */
-export async function writeNextSteps(
-  context: CommandContext,
-  steps: readonly NextStep[],
-  file: string,
-): Promise<void> {
+export async function writeNextSteps(context: CommandContext, steps: readonly NextStep[]): Promise<void> {
   if (context.options.quiet || readerOf(context) === 'program' || steps.length === 0) return;
   const { columns } = pageStyle(context, 'stderr');
-  await writeLines(context.stderr, ['', ...nextStepLines(steps, { file, columns })]);
+  await writeLines(context.stderr, ['', ...nextStepLines(steps, { given: context.given, columns })]);
 }

@@ -21,6 +21,7 @@ import { neutral } from '../../text/escape.ts';
 import { countedAs, showCounted } from '../../text/quantities.ts';
 import type { PageStyle } from '../../text/terminal.ts';
 import { wrapped } from '../../text/terminal.ts';
+import type { GivenWords } from '../given-words.ts';
 import { sayTyped, type View } from '../view.ts';
 import { totalOf } from './apply.ts';
 import { followUpLines, followUpObject } from './follow-up.ts';
@@ -53,15 +54,15 @@ const LIFE: Readonly<Record<Life, string>> = {
   elsewhere: 'it cannot be asked from this machine',
 };
 
-/** Lines without newlines. `file` is the plan as the operator names it. */
+/** Lines without newlines. */
 export function* targetLines(
   status: TargetStatus,
   { paint, columns }: PageStyle,
-  file: string,
+  given: GivenWords,
 ): Generator<string> {
   const { target, database, server, run, lock, isOfAnotherPlanVersion } = status;
   yield paint.strong(neutral(`${target}: ${database} (${server})`));
-  const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run, file)];
+  const lines = run === undefined ? ['nothing of this plan was applied here'] : [...runLines(run, given)];
   if (isOfAnotherPlanVersion) lines.push('the plan has changed since');
   if (lock?.holder !== undefined) {
     const last = `last sign of life ${lock.heartbeatAt?.toISOString() ?? 'unknown'}`;
@@ -92,8 +93,7 @@ function* listedRuns({ runs, run: shown }: TargetStatus, columns: number): Gener
 }
 
 /** One run: how it ended, of what, by whom, with what outcome. */
-/** `file`: the plan, for commands. */
-export function* runLines(run: RunRecord, file?: string): Generator<string> {
+export function* runLines(run: RunRecord, given?: GivenWords): Generator<string> {
   const verified = run.verifiedAt === undefined ? '' : ` since ${when(run.verifiedAt)}`;
   const stuck = unwrittenIn(run.collections);
   const left =
@@ -102,7 +102,7 @@ export function* runLines(run: RunRecord, file?: string): Generator<string> {
       : '';
   const excepted = run.collections.reduce((sum, counts) => sum + counts.excepted, 0);
   const but = excepted === 0 ? '' : ` with ${countedAs(OUTCOMES.excepted, excepted)}`;
-  const stands = sayTyped(WORDS[run.status](run.target, stuck, isPartWay(run.collections)), file);
+  const stands = sayTyped(WORDS[run.status](run.target, stuck, isPartWay(run.collections)), given);
   yield `${stands}${run.status === 'verified' ? verified + but : left}`;
   if (run.accepted > 0)
     yield `${showCounted(run.accepted, 'document')} accepted here to be left out (plan accept)`;
@@ -121,7 +121,7 @@ export function* runLines(run: RunRecord, file?: string): Generator<string> {
 export function* gateLines(
   gate: GateStatus | undefined,
   { paint, columns }: PageStyle,
-  { file, planHasChanged }: { readonly file: string; readonly planHasChanged: boolean },
+  { given, planHasChanged }: { readonly given: GivenWords; readonly planHasChanged: boolean },
 ): Generator<string> {
   if (gate === undefined) {
     const why = 'nothing of this plan was applied to staging, or a target does not answer';
@@ -147,7 +147,7 @@ export function* gateLines(
   }
   yield paint.odd(`The production gate is shut (${showCounted(verdict.obstacles.length, 'reason')}):`);
   for (const { fact, remedy } of verdict.obstacles) {
-    yield* wrapped(`${fact}. ${sayTyped(remedy, file)}`, { columns, indent: INDENT });
+    yield* wrapped(`${fact}. ${sayTyped(remedy, given)}`, { columns, indent: INDENT });
   }
 }
 
@@ -165,8 +165,7 @@ export interface Standing {
   readonly statuses: readonly TargetStatus[];
   readonly gate: GateStatus | undefined;
   readonly steps: readonly NextStep[];
-  /** The plan as the operator named it. */
-  readonly file: string;
+  readonly given: GivenWords;
   readonly followUps: ReadonlyMap<TargetStatus, readonly FollowUpStatus[]>;
   /** Why targets could not be asked. */
   readonly failures: readonly string[];
@@ -247,14 +246,14 @@ function listedObject({ run, isCurrent, isForeign }: ListedRun) {
   };
 }
 
-export function statusView({ file, followUps, failures, ...standing }: Standing): View {
+export function statusView({ given, followUps, failures, ...standing }: Standing): View {
   const { plan, statuses, gate } = standing;
   return {
     *page(style) {
       for (const status of statuses) {
         const loose = followUps.get(status) ?? [];
-        yield* targetLines(status, style, file);
-        yield* followUpLines(loose, style, file);
+        yield* targetLines(status, style, given);
+        yield* followUpLines(loose, style, given);
         if (loose.length > 0) yield '';
       }
       for (const message of failures) yield* [style.paint.bad(message), ''];
@@ -262,7 +261,7 @@ export function statusView({ file, followUps, failures, ...standing }: Standing)
       const planHasChanged = statuses.some(
         (each) => each.target === 'staging' && each.isOfAnotherPlanVersion,
       );
-      yield* gateLines(gate, style, { file, planHasChanged });
+      yield* gateLines(gate, style, { given, planHasChanged });
     },
     objects: () => [
       ...statuses.flatMap((status) => (followUps.get(status) ?? []).map(followUpObject)),
