@@ -18,7 +18,7 @@ const MAIN = 'src/main.ts';
 const PACKS: readonly (readonly [name: string, doors: readonly string[]])[] = [
   ['main', [MAIN]],
   ['url', ['src/mongo/connection-url.ts']],
-  ['driver', ['src/mongo/driver.ts', 'src/target/driver-internals.ts']],
+  ['driver', ['src/mongo/driver.ts', 'src/mongo/driver-refusal.ts', 'src/target/driver-internals.ts']],
   ['s3', ['src/backup/s3/s3-client.ts', 'src/mongo/aws-credentials.ts']],
   ['display', ['src/cli/task-list.ts']],
 ];

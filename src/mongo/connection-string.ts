@@ -44,13 +44,12 @@ export function checkConnectionString(target: TargetName, uri: Secret): CheckedC
   const notes: string[] = [];
   for (const name of new Set(settings.keys())) {
     const rule = overrideOf(name);
-    if (rule === undefined) continue;
     const value = settings.get(name) ?? '';
-    if (!rule.kept.includes(value)) {
+    if (rule !== undefined && !rule.kept.includes(value)) {
       notes.push(`${target}: ${name}=${value} of the connection string is overridden: ${rule.ours}`);
     }
-    settings.delete(name);
   }
+  withoutOverridden(parsed);
   const leftOut = leaveOutCompressors(parsed);
   if (leftOut !== undefined) notes.push(`${target}: ${leftOut}`);
   if (settings.get('loadBalanced') === 'true') {
@@ -60,6 +59,36 @@ export function checkConnectionString(target: TargetName, uri: Secret): CheckedC
   }
   const namesUser = parsed.username !== '' || settings.has('authMechanism');
   return { uri: new Secret(parsed.toString()), notes, namesUser };
+}
+
+/** The same, for it is changed. */
+export function withoutOverridden(parsed: ConnectionString): ConnectionString {
+  const settings = parsed.searchParams;
+  for (const name of new Set(settings.keys())) if (overrideOf(name) !== undefined) settings.delete(name);
+  return parsed;
+}
+
+/** What the driver takes for sure, by the name of the setting in lower case. */
+const PLAIN: ReadonlyMap<string, RegExp> = new Map([
+  ['appname', /./],
+  ['authsource', /./],
+  ['connecttimeoutms', /^\d+$/],
+  ['maxpoolsize', /^[1-9]\d*$/],
+  ['replicaset', /./],
+  ['retryreads', /^(?:true|false)$/],
+  ['retrywrites', /^(?:true|false)$/],
+  ['serverselectiontimeoutms', /^\d+$/],
+  ['ssl', /^(?:true|false)$/],
+  ['tls', /^(?:true|false)$/],
+]);
+
+/** Whether every setting is one that the driver is known to take, so that it need not be asked. */
+export function hasOnlyPlainSettings({ searchParams }: ConnectionString): boolean {
+  const names = [...searchParams.keys()].map((name) => name.toLowerCase().replace(/^ssl$/, 'tls'));
+  return (
+    new Set(names).size === names.length &&
+    [...searchParams].every(([name, value]) => PLAIN.get(name.toLowerCase())?.test(value) === true)
+  );
 }
 
 const DEFAULT_PORT = 27_017;

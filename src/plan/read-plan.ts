@@ -10,6 +10,7 @@ import { type Environment, type Interpolation, interpolate } from './interpolate
 import { itemsAt, type MapNode, nodeAt, type PlanNode, plainValue } from './nodes.ts';
 import type { Plan } from './plan.ts';
 import { collectionRules } from './rules/collection-rules.ts';
+import { connectionRules } from './rules/connection-rules.ts';
 import { followUpRules } from './rules/follow-up-rules.ts';
 import { nameRules, targetRules } from './rules/name-rules.ts';
 import { queryRules } from './rules/query-rules.ts';
@@ -43,11 +44,12 @@ export type PlanReading =
       readonly notes: readonly PlanFault[];
     };
 
-const RULES: readonly ((root: MapNode) => PlanFault[])[] = [
+const RULES: readonly ((root: MapNode) => readonly PlanFault[] | Promise<readonly PlanFault[]>)[] = [
   sourceRules,
   nameRules,
   collectionRules,
   queryRules,
+  connectionRules,
   targetRules,
   followUpRules,
   windowRules,
@@ -96,7 +98,7 @@ async function check(file: string, options: ReadPlanOptions): Promise<Findings> 
     ? { ...interpolated, root: withoutGaps(interpolated.root) }
     : interpolated;
   const found = [
-    ...checkValues(merged.root).filter((fault) => !options.incomplete || !isGapOfMoment(fault)),
+    ...(await checkValues(merged.root)).filter((fault) => !options.incomplete || !isGapOfMoment(fault)),
     ...(now === undefined
       ? []
       : [futureMoment, futureWindows].flatMap((rule) => rule(merged.root, { now, isFault: refuseFuture }))),
@@ -196,7 +198,7 @@ function withoutGaps(root: MapNode): MapNode {
 }
 
 /** Schema first; a rule adds nothing at a place where the schema already found a fault. */
-function checkValues(root: MapNode): PlanFault[] {
+async function checkValues(root: MapNode): Promise<PlanFault[]> {
   const violated = violations(plainValue(root));
   const version = nodeAt(root, 'version');
   // Another version has other keys: what this one says about them would mislead.
@@ -208,9 +210,9 @@ function checkValues(root: MapNode): PlanFault[] {
   }
   const fromSchema = schemaFaults(root, violated);
   const taken = new Set(fromSchema.map((fault) => `${fault.file}:${fault.line}:${fault.column}`));
-  const fromRules = RULES.flatMap((rule) => rule(root)).filter(
-    (fault) => !taken.has(`${fault.file}:${fault.line}:${fault.column}`),
-  );
+  const fromRules = (await Promise.all(RULES.map((rule) => rule(root))))
+    .flat()
+    .filter((fault) => !taken.has(`${fault.file}:${fault.line}:${fault.column}`));
   return [...fromSchema, ...fromRules];
 }
 

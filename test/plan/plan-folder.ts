@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Plan } from '../../src/plan/plan.ts';
-import { readPlan } from '../../src/plan/read-plan.ts';
+import { type PlanReading, readPlan } from '../../src/plan/read-plan.ts';
 
 export class PlanFolder {
   readonly path = mkdtempSync(join(tmpdir(), 'restore-plan-plan-'));
@@ -17,9 +17,13 @@ export class PlanFolder {
 
   /** Fails with the plan's faults when it has any. */
   async plan(name: string, env: Readonly<Record<string, string>> = {}): Promise<Plan> {
-    const { plan, faults } = await readPlan(join(this.path, name), { env });
+    const { plan, faults } = await this.read(name, env);
     if (plan !== undefined) return plan;
     throw new Error(faults.map((fault) => `${fault.line}:${fault.column} ${fault.message}`).join('\n'));
+  }
+
+  read(name: string, env: Readonly<Record<string, string>>): Promise<PlanReading> {
+    return readPlan(join(this.path, name), { env });
   }
 
   remove(): void {

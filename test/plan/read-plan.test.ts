@@ -374,4 +374,20 @@ test('each kind of location', async () => {
   assert.is(remote.kind === 'jsonl' ? remote.from.kind : undefined, 's3');
 });
 
+test('a connection string is judged as the driver gets it, and nothing secret of it is told', async () => {
+  const judge = async (uri: string): Promise<string[]> => {
+    folder.write('plan.yaml', SMALL.replace('mongodb://localhost', `\${URI}`));
+    const { faults = [] } = await folder.read('plan.yaml', { URI: uri });
+    return faults.map(({ message }) => message);
+  };
+  // What a restore replaces is not judged; a compressor that is missing here is left out later.
+  assert.equal(await judge('mongodb://localhost/?readPreference=nobody&w=many&compressors=snappy'), []);
+  assert.equal(await judge('mongodb://u:p%40x@a,b:1,[::1]:2/?replicaSet=rs&tls=true&authSource=admin'), []);
+  const [message = '', ...more] = await judge('mongodb://eve:s3cret@localhost/?authMechanism=s3cret');
+  assert.match(message, /^the driver does not take this connection string: it has a setting/);
+  assert.equal(more, []);
+  for (const odd of ['__proto__=1', 'tlsCertificateKeyFilePassword=%25zz&nope=1', 'nope=%25zz', 'toString=1'])
+    assert.match((await judge(`mongodb://localhost/?${odd}`)).join(), /^the driver does not take/, odd);
+});
+
 test.run();

@@ -1,11 +1,9 @@
 /** Names of databases, collections and fields: what MongoDB refuses, and what a restore must keep its hands off. */
 
-import { missingWay } from '../../mongo/connection-string.ts';
 import { type FaultDetails, faultAt, type PlanFault } from '../fault.ts';
 import { parseDuration } from '../instant.ts';
 import { isOfLedger } from '../ledger-names.ts';
 import { itemsAt, type MapNode, nodeAt, type PathPart, placeAt, textAt } from '../nodes.ts';
-import { SOURCES } from '../sources/sources.ts';
 import { collectionEntries } from './structure.ts';
 
 /** Limits of MongoDB, in bytes. */
@@ -145,37 +143,10 @@ function nameOf(character: string): string {
   return character === '\0' ? 'NUL' : character === ' ' ? 'a space' : character;
 }
 
-// Rules about the targets: real connection strings, and two databases rather than one.
+// Rules about the targets: two databases rather than one.
 
 export function targetRules(root: MapNode): PlanFault[] {
-  return [...uriRules(root), ...sameDatabase(root), ...gateRules(root)];
-}
-
-function uriRules(root: MapNode): PlanFault[] {
-  const paths = [
-    ['targets', 'staging', 'uri'],
-    ['targets', 'production', 'uri'],
-    ...Object.values(SOURCES).flatMap(({ uri }) => (uri === undefined ? [] : [['source', ...uri]])),
-  ];
-  return paths.flatMap((path) => {
-    const uri = textAt(root, ...path);
-    const node = nodeAt(root, ...path);
-    if (node === undefined || uri === undefined) return [];
-    if (/^mongodb(\+srv)?:\/\/./.test(uri)) {
-      const missing = missingWay(uri);
-      if (missing === undefined) return [];
-      const message = `this connection string has ${missing.setting}, which this program cannot do`;
-      return [faultAt(node.place, 'targets', { message, expected: missing.instead })];
-    }
-    // The value may come from a variable: what it is stays unsaid.
-    const message = 'this is no MongoDB connection string';
-    return [
-      faultAt(node.place, 'targets', {
-        message,
-        expected: 'mongodb://… or mongodb+srv://…, from a variable',
-      }),
-    ];
-  });
+  return [...sameDatabase(root), ...gateRules(root)];
 }
 
 /**
