@@ -4,7 +4,7 @@
  */
 import { connect, createServer, type Socket } from 'node:net';
 import { FaultList, type SetFault } from './fault-list.ts';
-import { pace } from './pacing.ts';
+import { type Paced, pace } from './pacing.ts';
 import { listenLocally } from './server-process.ts';
 
 export interface ProxyOptions {
@@ -47,6 +47,9 @@ export interface TcpProxy {
 
 type Direction = NonNullable<Fault['direction']>;
 
+/** Passed on as it comes: that this machine waits to fill a segment is no part of the line. */
+const NO_DELAY = true;
+
 export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
   const open = new Set<Socket>();
   const faults = new FaultList<CountingFault>();
@@ -54,9 +57,13 @@ export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
   let connections = 0;
   let isRefusing = false;
 
-  // Passed on as it comes: that this machine waits to fill a segment is no part of the line.
-  const noDelay = true;
-  const server = createServer({ noDelay }, (client) => {
+  const memory = new Memory();
+  const judge: Judge = (chunk, direction) => {
+    const outcome = strike(faults, chunk, direction);
+    bytes[direction] += outcome.pass.length;
+    return outcome;
+  };
+  const server = createServer({ noDelay: NO_DELAY }, (client) => {
     connections++;
     if (isRefusing) {
       client.resetAndDestroy();
@@ -64,11 +71,7 @@ export async function startTcpProxy(options: ProxyOptions): Promise<TcpProxy> {
     }
     open.add(client);
     client.once('close', () => open.delete(client));
-    join(client, connect({ port: options.to, host: '127.0.0.1', noDelay }), options, (chunk, direction) => {
-      const outcome = strike(faults, chunk, direction);
-      bytes[direction] += outcome.pass.length;
-      return outcome;
-    });
+    join(client, { ...options, judge, memory });
   });
   return {
     port: await listenLocally(server),
@@ -122,35 +125,66 @@ function strike(faults: FaultList<CountingFault>, chunk: Buffer, direction: Dire
   return { pass: chunk };
 }
 
+type Judge = (chunk: Buffer, direction: Direction) => Outcome;
+
+/** As much as loopback hands over at once. */
+const READ_BYTES = 256 * 1024;
+
+/**
+ * Memory for what is on its way from the server, lent again and again: to take new memory for every piece can cost more than all else that
+ * the proxy does, and a line that is slowed down by that measures nothing.
+ */
+class Memory {
+  readonly #free: Buffer[] = [];
+
+  readonly take = (): Buffer => this.#free.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+
+  readonly giveBack = (buffer: Buffer): void => void this.#free.push(buffer);
+}
+
+interface Line extends ProxyOptions {
+  readonly judge: Judge;
+  readonly memory: Memory;
+}
+
 /** Passes bytes both ways until one side ends or a fault does. */
-function join(
-  client: Socket,
-  upstream: Socket,
-  options: ProxyOptions,
-  judge: (chunk: Buffer, direction: Direction) => Outcome,
-): void {
+function join(client: Socket, { judge, memory, ...options }: Line): void {
+  const pass = (write: Paced, direction: Direction, chunk: Buffer, passed?: () => void): void => {
+    const { pass: rest, end } = judge(chunk, direction);
+    if (rest.length > 0) write(rest, passed);
+    if (end === 'stall') {
+      client.pause();
+      upstream.pause();
+    } else if (end !== undefined) {
+      upstream.destroy();
+      if (end === 'reset') client.resetAndDestroy();
+      else client.end();
+    }
+  };
+  const upstream = connect({
+    ...{ port: options.to, host: '127.0.0.1', noDelay: NO_DELAY },
+    onread: {
+      buffer: memory.take,
+      callback: (length, buffer) => {
+        const lent = buffer as Buffer;
+        pass(fromServer, 'fromServer', lent.subarray(0, length), () => memory.giveBack(lent));
+        return true;
+      },
+    },
+  });
+  const toServer = pace(client, upstream, {});
+  const fromServer = pace(upstream, client, options);
+  client.on('data', (chunk: Buffer) => pass(toServer, 'toServer', chunk));
   const endBoth = (): void => {
     client.destroy();
     upstream.destroy();
   };
-  const forward = (from: Socket, to: Socket, direction: Direction): void => {
-    const write = pace(from, to, direction === 'fromServer' ? options : {});
-    from.on('data', (chunk: Buffer) => {
-      const { pass, end } = judge(chunk, direction);
-      if (pass.length > 0) write(pass);
-      if (end === 'stall') {
-        client.pause();
-        upstream.pause();
-      } else if (end !== undefined) {
-        upstream.destroy();
-        if (end === 'reset') client.resetAndDestroy();
-        else client.end();
-      }
-    });
+  for (const [from, write] of [
+    [client, toServer],
+    [upstream, fromServer],
+  ] as const) {
     from.on('end', () => write(undefined));
     from.on('error', endBoth);
-  };
-  forward(client, upstream, 'toServer');
-  forward(upstream, client, 'fromServer');
+  }
   client.on('close', endBoth);
 }
