@@ -16,14 +16,18 @@ const GROWTH = 4;
 const WORTHWHILE = 1.15;
 /** Told to wait for this part of the time, servers are faster than the consumer. */
 const WAITED = 0.1;
-/** New ranges need a round trip, and their connections time to get up to speed, before they say anything. Milliseconds. */
-const WARM_UP_MS = 100;
+/**
+ * New ranges need a connection and an answer, and time to get up to speed, before they say anything: so many times as long as a range before
+ * them waited for its first bytes, within milliseconds.
+ */
+const WARM_UP_ROUNDS = 2;
+const WARM_UP_MS = { least: 100, most: 1_000 } as const;
 /** A rate is taken over at least this long, milliseconds. */
 const WINDOW_MS = 200;
 /** The first one, of the first range: it only tells whether the server waits for the consumer. */
 const FIRST_WINDOW_MS = 100;
-/** Before more is tried again, milliseconds. */
-const PATIENCE_MS = 2_000;
+/** Before more is tried again, milliseconds: twice as long each time that it was for nothing. */
+const PATIENCE_MS = { least: 400, most: 4_000 } as const;
 
 /** Bytes that were asked for and have not been handed out yet. With 64 MiB, 16 connections of 40 MB/s over 50 ms deliver a tenth less. */
 export const MOST_BYTES_IN_FLIGHT = 80 * MIB;
@@ -46,6 +50,8 @@ export interface Delivery {
   readonly received: number;
   /** From the first bytes to the last so far. */
   readonly milliseconds: number;
+  /** From being asked for to the first bytes. */
+  readonly firstMs: number;
   /** How long the server was told to wait meanwhile. */
   readonly pausedMs: number;
 }
@@ -61,8 +67,11 @@ export class FlightControl {
   #before = 0;
   #isFirstWindow = true;
   #isGrowing = true;
+  #patienceMs: number = PATIENCE_MS.least;
   /** Of the connection that delivered last, bytes per millisecond. */
   #pace = 0;
+  /** How long the range that delivered last waited for its first bytes. */
+  #firstMs = 0;
   /** Of the range that is being consumed, what was counted. */
   #pausedBefore = 0;
 
@@ -79,7 +88,9 @@ export class FlightControl {
 
   /** Bytes of the next range. */
   get rangeBytes(): number {
-    const largest = Math.min(LARGEST_RANGE, Math.floor(MOST_BYTES_IN_FLIGHT / (SPARE * this.#limit)));
+    // Large ones that are under way would leave no room for more of them.
+    const ranges = this.#limit > 1 && this.#isGrowing ? this.#grown : this.#limit;
+    const largest = Math.min(LARGEST_RANGE, Math.floor(MOST_BYTES_IN_FLIGHT / (SPARE * ranges)));
     return Math.min(largest, Math.max(SMALLEST_RANGE, Math.floor(this.#pace * RANGE_MS)));
   }
 
@@ -89,7 +100,8 @@ export class FlightControl {
   }
 
   /** So much has come of the range that is being consumed. */
-  delivers({ received, milliseconds, pausedMs }: Delivery): void {
+  delivers({ received, milliseconds, firstMs, pausedMs }: Delivery): void {
+    this.#firstMs = firstMs;
     // Pauses count: what came into the system's buffers meanwhile comes at once after them.
     if (received >= MEASURED_BYTES) this.#pace = received / Math.max(1, milliseconds);
     this.#measured.pausedMs += pausedMs - this.#pausedBefore;
@@ -103,7 +115,7 @@ export class FlightControl {
 
   /** Nothing was in flight before `now` (milliseconds, monotonic): the time since the last byte is no measure of anything. */
   begin(now: number): void {
-    this.#measured = { bytes: 0, pausedMs: 0, since: now + (this.#isFirstWindow ? 0 : WARM_UP_MS) };
+    this.#measured = { bytes: 0, pausedMs: 0, since: now + (this.#isFirstWindow ? 0 : this.#warmUpMs) };
   }
 
   /** `bytes` arrived at `now`, on any of the connections. */
@@ -119,17 +131,28 @@ export class FlightControl {
     } else if (this.#isGrowing && rate < this.#before * WORTHWHILE) {
       this.#isGrowing = false;
       this.#limit = this.#enough;
+      this.#patienceMs = Math.min(PATIENCE_MS.most, 2 * this.#patienceMs);
     } else {
+      if (this.#isGrowing) this.#patienceMs = PATIENCE_MS.least;
       this.#isGrowing = this.#limit < this.#most;
       this.#before = rate;
       this.#enough = this.#limit;
-      this.#limit = Math.min(this.#most, this.#limit * GROWTH);
+      this.#limit = this.#grown;
     }
     this.begin(now);
   }
 
+  /** The limit to try next. */
+  get #grown(): number {
+    return Math.min(this.#most, this.#limit * GROWTH);
+  }
+
   get #windowMs(): number {
     if (this.#isFirstWindow) return FIRST_WINDOW_MS;
-    return this.#isGrowing ? WINDOW_MS : PATIENCE_MS;
+    return this.#isGrowing ? WINDOW_MS : this.#patienceMs;
+  }
+
+  get #warmUpMs(): number {
+    return Math.min(WARM_UP_MS.most, Math.max(WARM_UP_MS.least, WARM_UP_ROUNDS * this.#firstMs));
   }
 }

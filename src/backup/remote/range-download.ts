@@ -86,6 +86,7 @@ export class RangeFlight implements RangeSink, Delivery {
   readonly length: number;
   received = 0;
   readonly #room: WaitingRoom;
+  readonly #begunAt = performance.now();
   #firstAt: number | undefined;
   #lastAt = 0;
   readonly #full: Buffer[] = [];
@@ -120,6 +121,10 @@ export class RangeFlight implements RangeSink, Delivery {
   /** From the first bytes to the last so far. */
   get milliseconds(): number {
     return this.#lastAt - (this.#firstAt ?? this.#lastAt);
+  }
+
+  get firstMs(): number {
+    return (this.#firstAt ?? this.#begunAt) - this.#begunAt;
   }
 
   get isPaused(): boolean {

@@ -5,6 +5,11 @@ import { test } from '../../harness.ts';
 
 const PIECE = 64 * 1024;
 
+const MIB = 1024 * 1024;
+const received = (bytes: number, milliseconds: number, pausedMs = 0, firstMs = 0) => ({
+  ...{ received: bytes, milliseconds, firstMs, pausedMs },
+});
+
 /** A network that carries `rate(n)` bytes per millisecond with n ranges in flight. */
 class Network {
   readonly control: FlightControl;
@@ -17,11 +22,25 @@ class Network {
 
   /** The limit after so much time. */
   after(milliseconds: number, rate: (inFlight: number) => number): number {
-    for (const end = this.#now + milliseconds; this.#now < end; ) {
-      this.#now += PIECE / rate(this.control.limit);
-      this.control.arrived(PIECE, this.#now);
-    }
+    for (const end = this.#now + milliseconds; this.#now < end; ) this.#carry(rate);
     return this.control.limit;
+  }
+
+  /** The part of so much time for which the limit is this one. */
+  shareOf(limit: number, milliseconds: number, rate: (inFlight: number) => number): number {
+    let at = 0;
+    for (const end = this.#now + milliseconds; this.#now < end; ) {
+      const before = this.#now;
+      const isIt = this.control.limit === limit;
+      this.#carry(rate);
+      if (isIt) at += this.#now - before;
+    }
+    return at / milliseconds;
+  }
+
+  #carry(rate: (inFlight: number) => number): void {
+    this.#now += PIECE / rate(this.control.limit);
+    this.control.arrived(PIECE, this.#now);
   }
 }
 
@@ -39,11 +58,25 @@ test('where the server or the consumer sets the pace, one', () => {
   );
 });
 
-test('where a few are enough, a few', () => {
-  assert.is(
-    new Network(64).after(4_000, (inFlight) => 10_000 * Math.min(inFlight, 7)),
-    16,
-  );
+test('where a few are enough, a few, and more are tried ever more rarely', () => {
+  const network = new Network(64);
+  const rate = (inFlight: number): number => 10_000 * Math.min(inFlight, 7);
+  network.after(1_000, rate);
+  const soon = network.shareOf(16, 2_000, rate);
+  network.after(10_000, rate);
+  const later = network.shareOf(16, 20_000, rate);
+  assert.ok(soon > 0.5 && soon < 0.88, `${soon}`);
+  assert.ok(later > 0.9 && later < 0.95, `${later}`);
+});
+
+test('more that were for nothing, because the line was slow for a moment, are tried again soon', () => {
+  const network = new Network(16);
+  const line = (inFlight: number): number => 40_000 * inFlight;
+  network.after(420, line);
+  assert.is(network.control.limit, 16);
+  network.after(310, () => 100_000);
+  assert.is(network.control.limit, 4);
+  assert.is(network.after(1_000, line), 16);
 });
 
 test('a network that becomes slower is found out later', () => {
@@ -77,11 +110,17 @@ test('bytes that arrive while new ranges warm up are no measure', () => {
   assert.is(control.limit, 4);
   control.arrived(PIECE, 400);
   assert.is(control.limit, 16);
-});
-
-const MIB = 1024 * 1024;
-const received = (bytes: number, milliseconds: number, pausedMs = 0) => ({
-  ...{ received: bytes, milliseconds, pausedMs },
+  // As long as ranges wait for their first bytes there, twice.
+  const far = new FlightControl(64);
+  far.delivers(received(PIECE, 1, 0, 150));
+  far.begin(0);
+  far.arrived(PIECE, 100);
+  assert.is(far.limit, 4);
+  far.arrived(100 * PIECE, 399);
+  far.arrived(100 * PIECE, 599);
+  assert.is(far.limit, 4);
+  far.arrived(PIECE, 600);
+  assert.is(far.limit, 16);
 });
 
 test('a range is what a connection delivers in a quarter of a second, within what memory allows', () => {
@@ -99,6 +138,13 @@ test('a range is what a connection delivers in a quarter of a second, within wha
   network.after(2_000, (inFlight) => 32_000 * inFlight);
   network.control.delivers(received(4 * MIB, 5));
   assert.is(network.control.rangeBytes, Math.floor((80 * MIB) / 10));
+  // As long as more may follow, there is room for them.
+  const growing = new FlightControl(16);
+  growing.begin(0);
+  growing.delivers(received(4 * MIB, 40));
+  growing.arrived(4 * MIB, 100);
+  assert.is(growing.limit, 4);
+  assert.is(growing.rangeBytes, 4 * MIB);
 });
 
 test('a range is nearly done when little is missing, or what a fast server sends at once', () => {
