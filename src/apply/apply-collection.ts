@@ -5,6 +5,7 @@ import { EMPTY_DOCUMENT } from '../bson/document-builder.ts';
 import { Documents, startsWithId } from '../bson/documents.ts';
 import type { MergeFields } from '../bson/merge-fields.ts';
 import { replacementRefusal } from '../bson/storable.ts';
+import { ChangedSince } from '../comparison/changed-since.ts';
 import { documentsAsWritten, expiryCheck } from '../comparison/compare-batch.ts';
 import { sightingOf } from '../comparison/compare-with-target.ts';
 import type { DocumentCheck } from '../comparison/comparison.ts';
@@ -15,6 +16,7 @@ import type { BatchEnd, Intention } from '../ledger/journal.ts';
 import { hashesOf } from '../ledger/journal-entry.ts';
 import type { EarlierRuns } from '../ledger/written.ts';
 import { overwrites } from '../plan/plan.ts';
+import type { PastReader } from '../selection/document-past.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 import { accessTo, type TargetCollection } from '../target/target.ts';
 import type { ApplyRequest, ApplyRun } from './apply-run.ts';
@@ -51,6 +53,8 @@ export interface Applying {
   readonly request: ApplyRequest;
   readonly earlier: EarlierRuns;
   readonly leftOut: LeftOut;
+  /** What the oplog knows of documents, where one was used. */
+  readonly pasts: PastReader | undefined;
   /** Filled in as the documents are come to. */
   readonly outcomes: ReadonlyMap<SelectedCollection, Outcomes>;
 }
@@ -67,6 +71,7 @@ export async function applyCollection(
   const rules: CollectionRules = {
     ...{ selected, collection, outcomes: applying.outcomes.get(selected) as Outcomes },
     expiryCheck: expiryCheck(reader, collection, await reader.serverTime()),
+    changedSince: new ChangedSince(selected, applying.pasts, request.plan.mask),
   };
   const meeting: Meeting = {
     ...{ selection: request.selection, name: selected.collection, reader },
@@ -82,6 +87,8 @@ export async function applyCollection(
   };
   const applied = meet(held.run, meeting, (met) => new AppliedPart(applying, rules, met).apply());
   for await (const { written, bytes } of applied) held.noteProgress(written, bytes);
+  const { writtenOver } = rules.changedSince;
+  if (writtenOver !== undefined) held.warnOnce(`${target}.${collection.name}: ${writtenOver}`);
 }
 
 /** What holds of every document of a collection. */
@@ -91,19 +98,20 @@ interface CollectionRules {
   readonly outcomes: Outcomes;
   /** Documents that a TTL index would delete at once. */
   readonly expiryCheck: DocumentCheck | undefined;
+  readonly changedSince: ChangedSince;
 }
 
 /** Of the documents of a part, as they were selected. */
 function bytesOf({ documents, positions, refusals }: Met): number {
   if (positions.length + refusals.length === documents.length) return documents.bytes.length;
-  const sizeOf = (sum: number, position: number): number => sum + documents.size(position);
-  return refusals.map(({ position }) => position).reduce(sizeOf, positions.reduce(sizeOf, 0));
+  const all = [...positions, ...refusals.map(({ position }) => position)];
+  return all.reduce((sum, position) => sum + documents.size(position), 0);
 }
 
 function hasMovedId({ documents, stored }: Met): boolean {
-  if (stored === documents) return false;
-  const { bytes, offsets } = documents;
-  return offsets.some((start, i) => !startsWithId(bytes, start) && documents.idType(i) !== 0);
+  const isMoved = (start: number, i: number): boolean =>
+    !startsWithId(documents.bytes, start) && documents.idType(i) !== 0;
+  return stored !== documents && documents.offsets.some(isMoved);
 }
 
 interface Sorted {
@@ -137,9 +145,7 @@ class AppliedPart {
     const { held } = this.#applying;
     for (const { position, reason } of this.#met.refusals)
       this.#settle(position, { outcome: 'refused', reason });
-    if (hasMovedId(this.#met)) {
-      held.warnOnce(`${this.#into}: _id is moved to the front, as the server does`);
-    }
+    if (hasMovedId(this.#met)) held.warnOnce(`${this.#into}: _id is moved to the front, as the server does`);
     const { toInsert, toReplace } = await this.#sortOut();
     await held.run.checkpoint('batch-compared');
     let written = 0;
@@ -312,6 +318,8 @@ class AppliedPart {
         return this.#endOf(positions, unwritten, REPLACED);
       },
     );
+    for (const [place, position] of positions.entries())
+      if (!unwritten.has(place)) this.#rules.changedSince.note(this.#met, position);
     return positions.length - unwritten.size;
   }
 

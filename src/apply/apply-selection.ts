@@ -19,6 +19,7 @@ import type { Creation, RunCollection, RunCounts, RunRecord, RunStatus } from '.
 import { readRuns } from '../ledger/runs.ts';
 import { EarlierRuns } from '../ledger/written.ts';
 import type { Run } from '../run.ts';
+import { PastReader } from '../selection/document-past.ts';
 import { refuseRelaxed } from '../selection/refusals.ts';
 import type { SelectedCollection, Selection } from '../selection/selection.ts';
 import type { Target } from '../target/target.ts';
@@ -147,7 +148,8 @@ async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Pr
   // Refused here, this run has done nothing: the record stays what an earlier one has made of it.
   const leftOut = await leftOutOf(run, { plan: request.plan, selection, reader: target.reader });
   await refuseMatches(run, request, (selected, ordinal) => leftOut.note(selected, ordinal, 'different'));
-  const applying: Applying = { held, request, earlier, leftOut, outcomes };
+  const pasts = selection.manifest.oplog && new PastReader(selection.directory);
+  const applying: Applying = { held, request, earlier, leftOut, pasts, outcomes };
   try {
     await held.runs.begin(await runStart(request), held.fencing, recordOf(outcomes));
     record = await held.runs.find(key);
@@ -171,6 +173,8 @@ async function applyUnderLock(run: Run, request: ApplyRequest, lease: Lease): Pr
   } catch (error) {
     const collections = countsSoFar(recordOf(outcomes), record?.collections ?? []);
     throw await asEndOfRun(error, held, { status: 'incomplete', collections });
+  } finally {
+    pasts?.close();
   }
 }
 

@@ -1,17 +1,17 @@
 /**
  * Documents that are given back as they were before a change, and that the target no longer holds as that change left them: somebody
- * has set them right since, or the target never saw the change. Writing over them loses that, so a dry-run says it.
+ * has set them right since, or the target never saw the change. Writing over them loses that, so a dry-run says it before, and an apply after.
  *
  * With `merge` the restored fields alone count, with `replace` the whole document. It decides nothing.
  */
 import { documentValue } from '../bson/diff-documents.ts';
 import { sameDocument } from '../bson/documents.ts';
 import { overwrites } from '../plan/plan.ts';
+import type { PastReader } from '../selection/document-past.ts';
 import type { SelectedCollection } from '../selection/selection.ts';
 import { truncated } from '../text/escape.ts';
 import { showCount, showCounted } from '../text/quantities.ts';
-import type { DocumentClass } from './comparison.ts';
-import { exceptedClassOf } from './left-out.ts';
+import { MaskedText } from './describe-document.ts';
 import type { Met } from './meet.ts';
 
 /** Documents that a warning names, and characters that one may take. */
@@ -24,42 +24,63 @@ export const CHANGED_SINCE = 'not as the change left it: it was changed once mor
 /** Of one collection of a selection. */
 export class ChangedSince {
   readonly #selected: SelectedCollection;
-  readonly #ids: string[] = [];
+  readonly #pasts: PastReader | undefined;
+  readonly #ids: MaskedText;
+  readonly #named: string[] = [];
   #count = 0;
 
-  constructor(selected: SelectedCollection) {
+  /** `pasts`: what the oplog knows of the documents; undefined where none was used. `mask`: the plan's. */
+  constructor(selected: SelectedCollection, pasts: PastReader | undefined, mask: readonly string[]) {
     this.#selected = selected;
+    this.#pasts = overwrites(selected) ? pasts : undefined;
+    this.#ids = new MaskedText(mask, ID_TEXT);
   }
 
-  /** Whether a document of this class would be written over. Only then does it cost something to look. */
-  concerns(documentClass: DocumentClass): boolean {
-    return overwrites(this.#selected) && exceptedClassOf(documentClass) === 'different';
-  }
-
-  /** `after`: the document at `position` as the change left it. */
-  isChanged({ there, fields }: Met, position: number, after: Buffer): boolean {
+  /** Whether the document at `position`, which is to be written over, is such a one; then it is counted. */
+  note({ documents, there, fields }: Met, position: number): boolean {
     const now = there.other(position);
-    if (now === undefined) return false;
-    return fields === undefined
-      ? !sameDocument(documentValue(after), documentValue(now))
-      : !fields.areSame(after, now);
+    const after = now && this.#pasts?.afterOf(this.#selected.collection, documents.first + position);
+    if (now === undefined || after === undefined) return false;
+    const isAsLeft =
+      fields === undefined
+        ? sameDocument(documentValue(after), documentValue(now))
+        : fields.areSame(after, now);
+    if (isAsLeft) return false;
+    if (this.#count++ < MOST_NAMED)
+      this.#named.push(truncated(this.#ids.showId(documents.id(position)), ID_TEXT));
+    return true;
   }
 
-  count(id: () => string): void {
-    if (this.#count++ < MOST_NAMED) this.#ids.push(truncated(id(), ID_TEXT));
-  }
-
-  /** Without the name of the collection; undefined where there is none. */
+  /** Before they are written over, without the name of the collection; undefined where there is none. */
   get warning(): string | undefined {
+    const { whenMatched } = this.#selected;
+    return this.#told(
+      ['is', 'are'],
+      (what, it) =>
+        `${what} not what the change left: somebody changed ${it} since, or this server never saw the change; whenMatched: ${whenMatched} writes over ${it}. Those that shall stay as they are can be named in \`exceptions\` of the plan, by \`ids\``,
+    );
+  }
+
+  /** The same after the deed. */
+  get writtenOver(): string | undefined {
+    return this.#told(
+      ['was', 'were'],
+      (what, it) =>
+        `${what} not what the change left, and somebody may have put ${it} right: what was there was written over, and a revert puts it back`,
+    );
+  }
+
+  #told(
+    [one, many]: readonly [string, string],
+    text: (what: string, it: string) => string,
+  ): string | undefined {
     if (this.#count === 0) return undefined;
-    const { merge, whenMatched } = this.#selected;
-    const which = showCounted(this.#count, 'document');
-    const many = this.#count > 1;
-    const what = merge === undefined ? which : `${merge.fields.join(', ')} of ${which}`;
-    const isNot = merge === undefined && many ? 'are not' : 'is not';
-    const it = merge === undefined && many ? 'them' : 'it';
-    const more = this.#count - this.#ids.length;
-    const named = `${this.#ids.join(', ')}${more === 0 ? '' : ` and ${showCount(more)} more`}`;
-    return `${what} ${isNot} what the change left: somebody changed ${it} since, or this server never saw the change; whenMatched: ${whenMatched} writes over ${it}. Those that shall stay as they are can be named in \`exceptions\` of the plan, by \`ids\`: ${named}`;
+    const { merge } = this.#selected;
+    const documents = showCounted(this.#count, 'document');
+    const areMany = merge === undefined && this.#count > 1;
+    const what = merge === undefined ? documents : `${merge.fields.join(', ')} of ${documents}`;
+    const more = this.#count - this.#named.length;
+    const named = `${this.#named.join(', ')}${more === 0 ? '' : ` and ${showCount(more)} more`}`;
+    return `${text(`${what} ${areMany ? many : one}`, areMany ? 'them' : 'it')}: ${named}`;
   }
 }

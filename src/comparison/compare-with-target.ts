@@ -156,7 +156,7 @@ class CollectionComparison {
     this.#selected = selected;
     this.#shared = shared;
     this.#tally = new Tally({ documents: request.show, dangling: request.showDangling ?? request.show });
-    this.#changedSince = new ChangedSince(selected);
+    this.#changedSince = new ChangedSince(selected, shared.pasts, request.plan.mask);
   }
 
   readonly #warn = (message: string): void => void this.#warnings.add(message);
@@ -278,10 +278,11 @@ class CollectionComparison {
       found?.(selected, index, documentClass);
       const isKept = tally.count(documentClass);
       if (why !== undefined) tally.countLeftOut(documentClass, why);
-      const told = why === undefined ? this.#withChange(findings.met, position, verdict) : verdict;
+      const isOpen = why === undefined && exceptedClassOf(documentClass) === 'different';
+      const told = isOpen ? this.#withChange(findings.met, position, verdict) : verdict;
       const isHandedOn = each !== undefined && tally.counts[documentClass] <= most;
       if (!isKept && !isHandedOn) continue;
-      const after = this.#afterOf(index);
+      const after = this.#shared.pasts?.afterOf(collection, index);
       const finding = {
         ...{ documents, position, verdict: told, target: targetOf(findings.met, position) },
         ...{ past: this.#shared.pasts?.of(collection, index), after: after && documentValue(after) },
@@ -296,18 +297,10 @@ class CollectionComparison {
     this.#run.emit({ type: 'comparison-progress', target: reader.name, compared });
   }
 
-  /** The document as it was right after it was changed, where that is known. */
-  #afterOf(index: number): Buffer | undefined {
-    return this.#shared.pasts?.afterOf(this.#selected.collection, index);
-  }
-
-  /** Counts a document that would be written over although it is not what the change left; says so of it where nothing else is said. */
+  /** Says of a document that is not what the change left, where nothing else is said of it. */
   #withChange(met: Met, position: number, verdict: Verdict): Verdict {
-    if (!this.#changedSince.concerns(verdict.class)) return verdict;
-    const after = this.#afterOf(met.documents.first + position);
-    if (after === undefined || !this.#changedSince.isChanged(met, position, after)) return verdict;
-    this.#changedSince.count(() => this.#shared.texts.values.showId(met.documents.id(position)));
-    return verdict.reason === '' ? { ...verdict, reason: CHANGED_SINCE } : verdict;
+    const isChanged = this.#changedSince.note(met, position);
+    return isChanged && verdict.reason === '' ? { ...verdict, reason: CHANGED_SINCE } : verdict;
   }
 
   /**

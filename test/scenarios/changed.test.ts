@@ -226,6 +226,16 @@ test(
     assert.is((await artworks().findOne({ _id: 3 as never }))?.['price'].amount, 33);
     assert.is((await artworks().findOne({ _id: 10 as never }))?.['price'].amount, 10_010);
     await ok('revert', '--target', 'production', '--confirm', 'gravity');
+    // Who applies without a dry-run hears of it, too, if later.
+    writePlan(merge);
+    await ok('apply', '--target', 'staging');
+    const { stderr } = await ok('apply', '--target', 'production', '--confirm', 'gravity');
+    assert.match(
+      stderr.replace(/\s+/g, ' '),
+      /production\.artworks: price\.amount of 1 document was not what the change left, .* written over, and a revert puts it back: \{"\$numberInt":"3"\}/,
+    );
+    await ok('revert', '--target', 'production', '--confirm', 'gravity');
+    assert.is((await artworks().findOne({ _id: 3 as never }))?.['price'].amount, 33);
   },
   { deadlineMs: 180_000 },
 );
