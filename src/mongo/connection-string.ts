@@ -61,7 +61,7 @@ export function checkConnectionString(target: TargetName, uri: Secret): CheckedC
   return { uri: new Secret(parsed.toString()), notes, namesUser };
 }
 
-/** The same, for it is changed. */
+/** Takes out what a restore replaces by its own. Returns the one that it was given. */
 export function withoutOverridden(parsed: ConnectionString): ConnectionString {
   const settings = parsed.searchParams;
   for (const name of new Set(settings.keys())) if (overrideOf(name) !== undefined) settings.delete(name);
