@@ -4,6 +4,7 @@ import { refusalByIndexes } from '../comparison/index-keys.ts';
 import type { RunCollection, RunCounts } from '../ledger/run-record.ts';
 import type { WriteFault } from '../mongo/raw-messages.ts';
 import type { ExceptedClass, WhenMatched } from '../plan/plan.ts';
+import { TOO_LARGE_FOR_CACHE } from '../target/command-failure.ts';
 import type { FoundPresence, TargetCollection } from '../target/target.ts';
 
 /**
@@ -165,7 +166,6 @@ const DUPLICATE_KEY = 11000;
 const VALIDATION_FAILED = 121;
 const TOO_DEEP = 15;
 const IMMUTABLE_FIELD = 66;
-const TOO_LARGE_FOR_CACHE = 388;
 const MOVED = 'its shard key is another one, so it might belong on another shard';
 
 export function refusalOf(

@@ -80,6 +80,11 @@ export function isDocumentCode(code: number | undefined): boolean {
   return code !== undefined && DOCUMENT_CODES.has(code);
 }
 
+/** TransactionTooLargeForCache: also of a document that fits, while the server's cache is full of others that are not on the disk yet. */
+export const TOO_LARGE_FOR_CACHE = 388;
+/** So often, with ever longer pauses (some six seconds in all), before the document itself is too large for the cache. */
+export const TRIES_FOR_CACHE = 7;
+
 /** Codes of a transaction that fewer documents may avoid, or may show which one is to blame. */
 const MANY_DOCUMENTS_CODES: ReadonlySet<number> = new Set([
   24, // LockTimeout
@@ -89,7 +94,7 @@ const MANY_DOCUMENTS_CODES: ReadonlySet<number> = new Set([
   262, // ExceededTimeLimit
   290, // TransactionExceededLifetimeLimitSeconds
   365, // TemporarilyUnavailable
-  388, // TransactionTooLargeForCache
+  TOO_LARGE_FOR_CACHE,
   -31800, // WT_ROLLBACK, the same by another name
 ]);
 

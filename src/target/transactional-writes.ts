@@ -14,7 +14,13 @@ import { DocumentBuilder } from '../bson/document-builder.ts';
 import { Documents } from '../bson/documents.ts';
 import { RestorePlanError } from '../errors.ts';
 import { rawDocument, readBatch, readWriteFaults, type WriteFault } from '../mongo/raw-messages.ts';
-import { CommandFailure, isCodeOfManyDocuments, isDocumentCode } from './command-failure.ts';
+import {
+  CommandFailure,
+  isCodeOfManyDocuments,
+  isDocumentCode,
+  TOO_LARGE_FOR_CACHE,
+  TRIES_FOR_CACHE,
+} from './command-failure.ts';
 import { COMMAND_TIME_MS, type Command, type Commands, retry, settle, TryAgain } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { Existing, Pairing } from './existing.ts';
@@ -41,7 +47,6 @@ const PART_TIME_MS = 10_000;
 
 const TIME_IS_UP = 50;
 const IMMUTABLE_FIELD = 66;
-const TOO_LARGE_FOR_CACHE = 388;
 const NO_SUCH_TRANSACTION = 251;
 
 /** How many documents a transaction takes, learned from those before it. */
@@ -110,6 +115,8 @@ class TransactionalWrite {
   readonly #seen: Documents;
   readonly #leftAlone = new Map<number, 'changed' | 'deleted'>();
   readonly #faults: WriteFault[] = [];
+  /** By position, of those for which the server's cache had no room. */
+  readonly #triesForCache = new Map<number, number>();
   #number: number;
 
   constructor(transactions: Transactions, write: ConditionalWrite) {
@@ -134,7 +141,8 @@ class TransactionalWrite {
       const attempt = await retry(patience, this.#what, () => this.#attempt(part));
       queue.push(...this.#rest(part, attempt, (single) => waiting.push(single)));
     }
-    const why = (open: number): string => `${open} documents are being written by somebody else`;
+    const why = (open: number): string =>
+      `${open} documents are being written by somebody else, or have no room in the cache`;
     await settle({ patience, what: this.#what, why }, waiting, async (unsettled) => {
       for (const single of unsettled.open) {
         const again: Part[] = [];
@@ -191,10 +199,17 @@ class TransactionalWrite {
     }
     if (part.length > 1) return halves(part);
     const { code } = attempt;
-    if (code === TOO_LARGE_FOR_CACHE || isDocumentCode(code)) {
+    if (isDocumentCode(code) || (code === TOO_LARGE_FOR_CACHE && !this.#mayPass(part))) {
       this.#faults.push({ index: part[0] as number, code, keyPattern: undefined });
     } else wait(part);
     return [];
+  }
+
+  /** Whether it is to be tried again, because the server's cache may have room by then. */
+  #mayPass([position = 0]: Part): boolean {
+    const tries = (this.#triesForCache.get(position) ?? 0) + 1;
+    this.#triesForCache.set(position, tries);
+    return tries < TRIES_FOR_CACHE;
   }
 
   /** One transaction. Throws where waiting may help or nothing does. */

@@ -14,7 +14,13 @@ import type { RawValue } from '../bson/types.ts';
 import { RestorePlanError } from '../errors.ts';
 import type { TargetName } from '../events.ts';
 import { rawDocument, rawValue, readWriteFaults, type WriteFault } from '../mongo/raw-messages.ts';
-import { CommandFailure, isDocumentCode, isTransientCode } from './command-failure.ts';
+import {
+  CommandFailure,
+  isDocumentCode,
+  isTransientCode,
+  TOO_LARGE_FOR_CACHE,
+  TRIES_FOR_CACHE,
+} from './command-failure.ts';
 import { type Command, type Commands, MAJORITY, settle, WRITE } from './commands.ts';
 import { documentSequence } from './driver-internals.ts';
 import { writeExclusively } from './exclusive-writes.ts';
@@ -89,7 +95,11 @@ export class MongoWriter implements TargetWriter {
     const { patience, database } = this.#commands;
     const what = `inserting into ${database}.${collection.name}`;
     const why = (open: number): string => `${open} documents are not settled yet`;
+    let tries = 0;
     await settle({ patience, what, why }, [...positions.keys()], async (unsettled) => {
+      tries++;
+      const mayPass = ({ code }: WriteFault): boolean =>
+        isTransientCode(code) || (code === TOO_LARGE_FOR_CACHE && tries < TRIES_FOR_CACHE);
       if (unsettled.isInDoubt && identity === undefined) unsettled.open = await lookFor(unsettled.open);
       unsettled.isInDoubt = true;
       const faults: WriteFault[] = [];
@@ -112,11 +122,11 @@ export class MongoWriter implements TargetWriter {
           else faults.push({ index: part[0] as number, code, keyPattern: undefined });
         }
       }
-      const again = faults.filter(({ code }) => isTransientCode(code)).map(({ index }) => index);
+      const again = faults.filter(mayPass).map(({ index }) => index);
       const taken = faults.filter(isSameId).map(({ index }) => index);
       // Refused as there, and not to be seen: its writer's majority is still to come, or it was removed again.
       unsettled.open = [...again, ...(await lookFor(taken))];
-      refused.push(...faults.filter((fault) => !isTransientCode(fault.code) && !isSameId(fault)));
+      refused.push(...faults.filter((fault) => !mayPass(fault) && !isSameId(fault)));
     });
     return { there, faults: refused };
   }
