@@ -167,7 +167,7 @@ export type Why =
         | 'unread'
         | 'gone';
     }
-  | { readonly kind: 'first' | 'verified' | 'revertUnfinished' }
+  | { readonly kind: 'proposed' | 'first' | 'verified' | 'revertUnfinished' }
   | { readonly kind: 'unwritten' | 'stuck' | 'stopping' | 'differing' | 'followUps'; readonly count: number }
   | { readonly kind: 'approvals'; readonly given: number; readonly needed: number }
   | { readonly kind: 'gate'; readonly obstacles: readonly Obstacle[] };

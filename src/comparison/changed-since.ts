@@ -17,6 +17,8 @@ import type { Met } from './meet.ts';
 /** Documents that a warning names, and characters that one may take. */
 const MOST_NAMED = 10;
 const ID_TEXT = 60;
+/** Fields that it names. */
+const MOST_FIELDS = 3;
 
 /** As the reason of such a document. */
 export const CHANGED_SINCE = 'not as the change left it: it was changed once more, or never by it';
@@ -51,36 +53,32 @@ export class ChangedSince {
     return true;
   }
 
-  /** Before they are written over, without the name of the collection; undefined where there is none. */
+  /**
+   * Before they are written over, without the name of the collection; undefined where there is none. It names none of them, for it stands in reports
+   * that tell no `_id`s: each says so of itself.
+   */
   get warning(): string | undefined {
-    const { whenMatched } = this.#selected;
-    return this.#told(
-      ['is', 'are'],
-      (what, it) =>
-        `${what} not what the change left: somebody changed ${it} since, or this server never saw the change; whenMatched: ${whenMatched} writes over ${it}. Those that shall stay as they are can be named in \`exceptions\` of the plan, by \`ids\``,
-    );
-  }
-
-  /** The same after the deed. */
-  get writtenOver(): string | undefined {
-    return this.#told(
-      ['was', 'were'],
-      (what, it) =>
-        `${what} not what the change left, and somebody may have put ${it} right: what was there was written over, and a revert puts it back`,
-    );
-  }
-
-  #told(
-    [one, many]: readonly [string, string],
-    text: (what: string, it: string) => string,
-  ): string | undefined {
     if (this.#count === 0) return undefined;
-    const { merge } = this.#selected;
-    const documents = showCounted(this.#count, 'document');
-    const areMany = merge === undefined && this.#count > 1;
-    const what = merge === undefined ? documents : `${merge.fields.join(', ')} of ${documents}`;
+    const it = this.#count === 1 ? 'it' : 'them';
+    return `${this.#what('is', 'are')} not what the change left: somebody changed ${it} since, or this server never saw the change; whenMatched: ${this.#selected.whenMatched} writes over ${it}. A full listing says which; those that shall stay as they are can be named in \`exceptions\` of the plan, by \`ids\``;
+  }
+
+  /** The same after the deed, with the first of them. */
+  get writtenOver(): string | undefined {
+    if (this.#count === 0) return undefined;
     const more = this.#count - this.#named.length;
     const named = `${this.#named.join(', ')}${more === 0 ? '' : ` and ${showCount(more)} more`}`;
-    return `${text(`${what} ${areMany ? many : one}`, areMany ? 'them' : 'it')}: ${named}`;
+    return `${this.#what('was', 'were')} not what the change left, and somebody may have put that right: what was there was written over, and a revert puts it back: ${named}`;
+  }
+
+  /** `2 documents are, in price.amount and 3 more fields,` */
+  #what(one: string, many: string): string {
+    const documents = `${showCounted(this.#count, 'document')} ${this.#count === 1 ? one : many}`;
+    const { fields = [] } = this.#selected.merge ?? {};
+    if (fields.length === 0) return documents;
+    const more = fields.length - MOST_FIELDS;
+    const others = more > 0 ? ` and ${showCounted(more, 'more field')}` : '';
+    const told = fields.slice(0, MOST_FIELDS).map((field) => truncated(field, ID_TEXT));
+    return `${documents}, in ${told.join(', ')}${others},`;
   }
 }

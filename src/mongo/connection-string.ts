@@ -27,6 +27,9 @@ interface Override {
 const OVERRIDDEN: Readonly<Record<string, Override>> = {
   w: { kept: ['majority'], ours: 'every write waits for the majority' },
   journal: { kept: ['true'], ours: 'every write waits for the journal' },
+  j: { kept: ['true'], ours: 'every write waits for the journal' },
+  fsync: { kept: [], ours: 'every write waits for the journal' },
+  minPoolSize: { kept: [], ours: 'connections are made when they are needed' },
   wtimeout: { kept: [], ours: 'waiting for the majority is bounded by the tool' },
   wtimeoutMS: { kept: [], ours: 'waiting for the majority is bounded by the tool' },
   readConcernLevel: { kept: ['majority'], ours: 'every read is at majority' },
@@ -138,6 +141,7 @@ export function parseConnectionString(uri: Secret): ConnectionString | undefined
  * driver would quote them.
  */
 function isServer(host: string): boolean {
+  if (host === '' || host.endsWith(':0')) return false;
   return host.endsWith('.sock') || URL.canParse(`mongodb://${host.replaceAll(' ', '%20')}`);
 }
 
@@ -197,6 +201,11 @@ export function missingWay(uri: string): MissingWay | undefined {
     return {
       setting: 'proxyHost',
       instead: 'a connection without SOCKS, such as an SSH tunnel to the server',
+    };
+  if (settings.get('loadBalanced') === 'true')
+    return {
+      setting: 'loadBalanced=true',
+      instead: 'the members of the replica set, or a mongos, directly',
     };
   const mechanism = settings.get('authMechanism')?.toUpperCase();
   if (mechanism === 'GSSAPI' && !isInstalled('kerberos')) {

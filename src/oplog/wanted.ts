@@ -133,11 +133,12 @@ function isUuid(uuid: Buffer, bytes: Buffer, at: number): boolean {
  * - operations: it holds operations on documents, or begins or ends a transaction
  * - nothing: it changes no document
  * - settings: it changes no document, but what a collection is; worth telling
+ * - indexes: it changes no document, but the indexes of a collection; worth telling, once for each
  * - empties: every document of the collection is gone afterwards, without an entry for each
  * - named: a collection comes to be, or gets another name
  * - elsewhere: documents change, and what they become does not stand in the oplog
  */
-type CommandMeaning = 'operations' | 'nothing' | 'settings' | 'empties' | 'named' | 'elsewhere';
+type CommandMeaning = 'operations' | 'nothing' | 'settings' | 'indexes' | 'empties' | 'named' | 'elsewhere';
 
 const COMMANDS = new Map<string, CommandMeaning>([
   ['applyOps', 'operations'],
@@ -153,19 +154,16 @@ const COMMANDS = new Map<string, CommandMeaning>([
   ['importCollection', 'elsewhere'],
   ['upgradeDowngradeViewlessTimeseries', 'elsewhere'],
   ['truncateRange', 'elsewhere'],
+  ...['commitIndexBuild', 'createIndexes', 'deleteIndex', 'deleteIndexes', 'dropIndex', 'dropIndexes'].map(
+    (name) => [name, 'indexes'] as const,
+  ),
   ...[
     'abortIndexBuild',
     'cloneCollectionAsCapped',
-    'commitIndexBuild',
     'createDatabaseMetadata',
-    'createIndexes',
     'dbCheck',
-    'deleteIndex',
-    'deleteIndexes',
     'dropDatabaseMetadata',
     'dropIdent',
-    'dropIndex',
-    'dropIndexes',
     'modifyCollectionShardingIndexCatalog',
     'setMultikeyMetadata',
     'startIndexBuild',
@@ -206,6 +204,8 @@ export class CollectionCommands {
   /** Where things worth telling are added. */
   readonly #notes: Set<string>;
   readonly #watch: CommandWatch | undefined;
+  /** Collections whose indexes were changed. */
+  readonly #reindexed = new Set<number>();
 
   constructor(wanted: WantedCollections, notes: Set<string>, watch?: CommandWatch) {
     this.#wanted = wanted;
@@ -219,6 +219,15 @@ export class CollectionCommands {
     switch (meaningOf(name)) {
       case 'nothing':
         if (index >= 0) this.#watch?.indexes(index, entry, name);
+        return;
+      case 'indexes':
+        if (index < 0) return;
+        this.#watch?.indexes(index, entry, name);
+        if (!this.#reindexed.has(index))
+          this.#notes.add(
+            `${this.#wanted.nameOf(index)} was given other indexes (${name}) at ${momentText(entry)}`,
+          );
+        this.#reindexed.add(index);
         return;
       case 'settings':
         if (index >= 0) this.#watch?.indexes(index, entry, name);

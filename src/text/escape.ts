@@ -60,7 +60,7 @@ export function lines(text: string): string[] {
 /** As a POSIX shell reads it back: in single quotes where it has to be. Control characters stay visible, not copyable. */
 export function shellWord(text: string): string {
   const safe = neutral(text);
-  return /^[\w@%+=:,./~-]+$/.test(safe) ? safe : `'${safe.replaceAll("'", String.raw`'\''`)}'`;
+  return /^(?!~)[\w@%+=:,./~-]+$/.test(safe) ? safe : `'${safe.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** A text as YAML reads it back: plain, or in double quotes, whose escapes are those of JSON. */

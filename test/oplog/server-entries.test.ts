@@ -364,6 +364,7 @@ test('indexes and options change no document; options are told', async () => {
   await client.db(world.collection.dbName).command({ collMod: 'a', validator: { n: { $exists: true } } });
   const { notes } = await world.agrees();
   assert.match(notes.join(), /was given other options \(collMod\)/);
+  assert.is(notes.join().match(/a was given other indexes/g)?.length, 1);
 });
 
 test('what expires, and what a capped collection overruns, is deleted', async () => {

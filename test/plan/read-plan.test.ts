@@ -387,7 +387,37 @@ test('a connection string is judged as the driver gets it, and nothing secret of
   assert.match(message, /^the driver does not take this connection string: it has a setting/);
   assert.equal(more, []);
   for (const odd of ['__proto__=1', 'tlsCertificateKeyFilePassword=%25zz&nope=1', 'nope=%25zz', 'toString=1'])
-    assert.match((await judge(`mongodb://localhost/?${odd}`)).join(), /^the driver does not take/, odd);
+    assert.match(
+      (await judge(`mongodb://localhost/?${odd}`)).join(),
+      /^the driver does not take|refuses$/,
+      odd,
+    );
+  for (const unusable of [
+    'localhost:0',
+    'localhost:1,',
+    `localhost/?a=${'b'.repeat(9_000)}`,
+    'h/?loadBalanced=true',
+  ])
+    assert.is((await judge(`mongodb://${unusable}`)).length, 1, unusable.slice(0, 40));
+  assert.equal(await judge('mongodb://localhost/?j=true&fsync=true&minPoolSize=20&maxPoolSize=50'), []);
+  // What follows an unescaped sign was the end of a secret; names come back in lower case.
+  for (const leak of ['u:p@h/?tlsCertificateKeyFilePassword=abc&HunterTwo', 'a:HunterTwo@h/?HunterTwo=2']) {
+    const told = await judge(`mongodb://${leak}`);
+    assert.is(told.length, 1, leak);
+    assert.not.match(told.join(), /hunter/i);
+  }
+});
+
+test('the connection strings of the oplogs of shards are judged, too', async () => {
+  folder.write(
+    'plan.yaml',
+    SMALL.replace(
+      'path: ./dump/ }',
+      'at: 2026-01-01T00:00:00Z, path: ./dump/, oplog: { shards: { a: { mongodb: { uri: "mongodb://h/?nope=1" } } } } }',
+    ),
+  );
+  const { faults = [] } = await folder.read('plan.yaml', {});
+  assert.match(faults.map(({ message }) => message).join(), /option nope is not supported/);
 });
 
 test.run();

@@ -214,11 +214,11 @@ test(
     const [once = '', ...more] = await said(merge);
     assert.match(
       once,
-      /^price\.amount of 1 document is not what the change left: .* `ids`: \{"\$numberInt":"3"\}$/,
+      /^1 document is, in price\.amount, not what the change left: .* A full listing says which/,
     );
     assert.equal(more, []);
     const [whole = ''] = await said(`${changed('')}\n    whenMatched: replace`);
-    assert.match(whole, /^2 documents are not what the change left: .*"3"\}, \{"\$numberInt":"10"\}$/);
+    assert.match(whole, /^2 documents are not what the change left: /);
     const excepted = `${merge}\n    exceptions: [{ ids: [3], do: skip, reason: Corrected by hand. }]`;
     assert.equal(await said(excepted), []);
     await ok('apply', '--target', 'staging');
@@ -232,7 +232,7 @@ test(
     const { stderr } = await ok('apply', '--target', 'production', '--confirm', 'gravity');
     assert.match(
       stderr.replace(/\s+/g, ' '),
-      /production\.artworks: price\.amount of 1 document was not what the change left, .* written over, and a revert puts it back: \{"\$numberInt":"3"\}/,
+      /production\.artworks: 1 document was, in price\.amount, not what the change left, .* written over, and a revert puts it back: \{"\$numberInt":"3"\}/,
     );
     await ok('revert', '--target', 'production', '--confirm', 'gravity');
     assert.is((await artworks().findOne({ _id: 3 as never }))?.['price'].amount, 33);

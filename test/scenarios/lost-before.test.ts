@@ -138,6 +138,10 @@ test(
   async () => {
     writePlan(entryOf(pasted, 'auto'));
     const dry = await run('dry-run', '--report', './lost.json');
+    assert.match(
+      dry.stderr,
+      /Next, once the plan says what comes back in the place of `dependents: auto`:\n {2}plan dry-run plan\.yaml\n/,
+    );
     assert.is(dry.exitCode, 0, dry.stderr);
     const said = unwrapped(dry.stdout);
     assert.match(
@@ -158,6 +162,7 @@ test(
     writePlan(block);
     assert.equal(await counts(), { accounts: ACCOUNTS + 1, ...ALL });
     const accepted = await run('dry-run');
+    assert.match(accepted.stderr, /Next, when this is what you want:\n {2}plan apply /);
     assert.not.match(accepted.stdout, /only those deleted/);
     const applied = await run('apply', '--target', 'staging');
     assert.is(applied.exitCode, 0, applied.stderr);

@@ -36,9 +36,12 @@ interface Work {
   readonly options: OptionValues;
 }
 
+/** Stands in commands that are advised. */
+const NO_REASON = '…';
+
 /** Throws USAGE: what nobody gave a reason for, nobody can review. */
 function requireReason(reason: unknown): string {
-  if (typeof reason === 'string' && reason.trim() !== '') return reason;
+  if (typeof reason === 'string' && !['', NO_REASON].includes(reason.trim())) return reason;
   throw new RestorePlanError('USAGE', 'say why these documents may be left out', {
     hint: 'Add --reason "…": it is kept in the ledger, for whoever approves and for whoever asks later.',
   });

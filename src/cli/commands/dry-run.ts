@@ -2,6 +2,7 @@
 
 import { compareServers, sameServerObstacle } from '../../apply/gate.ts';
 import {
+  type NextStep,
   nextSteps,
   type PlanFacts,
   type TargetFacts,
@@ -38,6 +39,9 @@ import {
 } from '../views/dry-run-reports.ts';
 import { approvalsOf, knownTarget, warnOfApprovals, writeNextSteps } from '../views/next-step.ts';
 
+/** An apply refuses as long as the plan does not say what comes back in the place of `dependents: auto`. */
+const TO_ANSWER: NextStep = { command: 'dry-run', target: undefined, why: { kind: 'proposed' } };
+
 export async function run(
   context: CommandContext,
   [file = '']: readonly string[],
@@ -60,6 +64,7 @@ export async function run(
   }
 
   let suggestions: readonly Suggestion[] = [];
+  let isAsked = false;
   const passed = new PassingCollections();
   const selection = await restore.select({
     onlooker: passed,
@@ -69,6 +74,7 @@ export async function run(
       const lost = await lostTogether(context, { ...source, backup: async () => backup, patience });
       const forgotten = await suggestFollowUps(context, { ...source, backup, ...(isNew && { passed }) });
       suggestions = withLosses(lost, forgotten);
+      isAsked = lost.length > 0;
     },
   });
   const kept = keptForShowing(readerOf(context), { reports: files, told, isFull });
@@ -93,7 +99,7 @@ export async function run(
     const shown = { now: context.now(), isRead: readerOf(context) !== 'terminal' };
     await show(context, dryRunView(dryRun, { isFull, spilled }, shown));
     await writeReports(context, dryRun, { files, told, spilled, mode });
-    await writeNextSteps(context, nextSteps(factsOf(dryRun, statuses, failures)));
+    await writeNextSteps(context, isAsked ? [TO_ANSWER] : nextSteps(factsOf(dryRun, statuses, failures)));
 
     if (failures.some(({ unreachable }) => !unreachable)) return 'TARGET';
     return options['detailedExitcode'] === true && dryRun.comparisons.some((each) => toWrite(each) > 0)

@@ -60,7 +60,9 @@ export async function run(
       `wrote ${neutral(shown)}${hasSchema ? ` and ${SCHEMA_FILE} beside it` : ''}`,
       ...(draft.oplog?.variable === undefined
         ? []
-        : [`First, for an oplog is overwritten as it goes on: ${lineOf({ command: 'oplog save' }, given)}`]),
+        : [
+            `First, for an oplog is overwritten as it goes on: ${savingOf(draft, faults.length === 0, given)}`,
+          ]),
       next,
     ],
     objects: () => [
@@ -72,6 +74,22 @@ export async function run(
       },
     ],
   });
+}
+
+/** A plan that lacks something cannot be asked what to save; then the whole database is. */
+function savingOf(
+  { oplog, database }: PlanDraft,
+  isComplete: boolean,
+  given: CommandContext['given'],
+): string {
+  const whole = { plan: undefined, envFile: given.envFile, workDir: given.workDir };
+  if (isComplete || database === undefined) return lineOf({ command: 'oplog save' }, given);
+  const options = {
+    'uri-env': oplog?.variable ?? '',
+    database,
+    to: `${database}.oplog.bson`,
+  };
+  return lineOf({ command: 'oplog save', options }, whole);
 }
 
 /** The same failure, which now says that nothing typed is lost. */

@@ -27,6 +27,8 @@ function reasonOf({ why, target }: NextStep, given: GivenWords): string {
   switch (why.kind) {
     case 'first':
       return 'when this is what you want';
+    case 'proposed':
+      return 'once the plan says what comes back in the place of `dependents: auto`';
     case 'verified':
       return 'after a look at staging';
     case 'silent':

@@ -13,12 +13,20 @@ import { faultAt, type PlanFault } from '../fault.ts';
 import { type MapNode, nodeAt, textAt } from '../nodes.ts';
 import { SOURCES } from '../sources/sources.ts';
 
+const SHARDS = ['source', 'oplog', 'shards'] as const;
+
+/** What the driver takes long for, and nobody writes. Characters. */
+const LONGEST = 8_192;
+
 export async function connectionRules(root: MapNode): Promise<PlanFault[]> {
   const paths = [
     ['targets', 'staging', 'uri'],
     ['targets', 'production', 'uri'],
     ...Object.values(SOURCES).flatMap(({ uri }) => (uri === undefined ? [] : [['source', ...uri]])),
   ];
+  const shards = nodeAt(root, ...SHARDS);
+  if (shards?.kind === 'map')
+    paths.push(...[...shards.entries.keys()].map((each) => [...SHARDS, each, 'mongodb', 'uri']));
   const faults: PlanFault[] = [];
   for (const path of paths) {
     const uri = textAt(root, ...path);
@@ -35,6 +43,11 @@ async function problemOf(uri: string): Promise<{ message: string; expected: stri
     return {
       message: 'this is no MongoDB connection string',
       expected: 'mongodb://… or mongodb+srv://…, from a variable',
+    };
+  if (uri.length > LONGEST)
+    return {
+      message: `this connection string has ${uri.length} characters`,
+      expected: `at most ${LONGEST}`,
     };
   const missing = missingWay(uri);
   if (missing !== undefined)
