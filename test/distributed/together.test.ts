@@ -341,7 +341,7 @@ test('who joins by hand is told what removes the parts, while there are some', a
   const { stdout } = done(await select(tree, ...joining(undertaken)));
   const said = stdout.replaceAll(/\s+/g, ' ');
   const [, command = ''] = /still lie in .* database among them: `plan (.*)` removes all/.exec(said) ?? [];
-  assert.is(command, `select plan.yaml --clean --exchange ${exchange}`);
+  assert.is(command, `select plan.yaml --clean --exchange ${exchange} --work-dir joined`);
   const again = done(await select(tree, ...joining(undertaken), '--json'));
   const { hint } = jsonLines(again.stdout).find(({ type }) => type === 'select') ?? {};
   assert.ok(String(hint).includes(`\`plan ${command}\``));
