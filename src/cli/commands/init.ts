@@ -82,14 +82,13 @@ function savingOf(
   isComplete: boolean,
   given: CommandContext['given'],
 ): string {
-  const whole = { plan: undefined, envFile: given.envFile, workDir: given.workDir };
   if (isComplete || database === undefined) return lineOf({ command: 'oplog save' }, given);
   const options = {
     'uri-env': oplog?.variable ?? '',
     database,
     to: `${database}.oplog.bson`,
   };
-  return lineOf({ command: 'oplog save', options }, whole);
+  return lineOf({ command: 'oplog save', options }, { ...given, plan: undefined });
 }
 
 /** The same failure, which now says that nothing typed is lost. */

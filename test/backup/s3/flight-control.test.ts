@@ -99,28 +99,28 @@ test('never more than allowed, never none', () => {
 });
 
 test('bytes that arrive while new ranges warm up are no measure', () => {
-  const control = new FlightControl(64);
-  control.begin(0);
-  control.arrived(PIECE, 99);
-  assert.is(control.limit, 1);
-  control.arrived(PIECE, 100); // the first range needs no company to warm up
-  assert.is(control.limit, 4);
-  control.arrived(100 * PIECE, 199);
-  control.arrived(100 * PIECE, 399);
-  assert.is(control.limit, 4);
-  control.arrived(PIECE, 400);
-  assert.is(control.limit, 16);
+  /** `control` has four ranges, the next of which warm up for so long, since 100 ms. */
+  const triesMoreAfter = (control: FlightControl, warmUpMs: number): void => {
+    const warm = 100 + warmUpMs;
+    assert.is(control.limit, 4);
+    control.arrived(100 * PIECE, warm - 1);
+    control.arrived(100 * PIECE, warm + 199);
+    assert.is(control.limit, 4);
+    control.arrived(PIECE, warm + 200);
+    assert.is(control.limit, 16);
+  };
+  const near = new FlightControl(64);
+  near.begin(0);
+  near.arrived(PIECE, 99);
+  assert.is(near.limit, 1);
+  near.arrived(PIECE, 100); // the first range needs no company to warm up
+  triesMoreAfter(near, 100);
   // As long as ranges wait for their first bytes there, twice.
   const far = new FlightControl(64);
   far.delivers(received(PIECE, 1, 0, 150));
   far.begin(0);
   far.arrived(PIECE, 100);
-  assert.is(far.limit, 4);
-  far.arrived(100 * PIECE, 399);
-  far.arrived(100 * PIECE, 599);
-  assert.is(far.limit, 4);
-  far.arrived(PIECE, 600);
-  assert.is(far.limit, 16);
+  triesMoreAfter(far, 300);
 });
 
 test('a range is what a connection delivers in a quarter of a second, within what memory allows', () => {
